@@ -3,9 +3,11 @@
 ``import ranvier.torch as torch`` is the same library in the vocabulary of PyTorch.
 """
 
-from ranvier.ops import tensor_methods as methods  # methods gives tensors their operators
+from ranvier.ops import methods
 from ranvier.support import rows
 from ranvier.support.errors import lazy_names
+
+methods.attach()  # tensors get their operators and methods
 
 # What lower rooms look up by name: see `ranvier.support.rows`.
 rows.declare({
@@ -20,6 +22,13 @@ rows.declare({
     ("method", "train_on_batch"): "ranvier.training.loop.fit:train_on_batch",
     ("method", "plot"): "ranvier.pictures:network",
     ("method", "_repr_html_"): "ranvier.pictures.html:model_html",
+    # What a functional model records: the layers that hold calls of operations.
+    ("layer", "Activation"): "ranvier.layers:Activation",
+    ("layer", "Add"): "ranvier.layers:Add",
+    ("layer", "GetItem"): "ranvier.layers.operators:GetItem",
+    ("layer", "Multiply"): "ranvier.layers:Multiply",
+    ("layer", "Operation"): "ranvier.layers.operators:Operation",
+    ("layer", "Subtract"): "ranvier.layers:Subtract",
     # Of the classes in saved files: by the start of a name, the module that registers them.
     ("classes", "torch."): "ranvier.torch.nn",
     ("classes", "models."): "ranvier.models",

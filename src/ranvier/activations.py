@@ -1,4 +1,4 @@
-"""Activation functions by their Keras names."""
+"""Activation functions by their Keras names: the rows of the table of operations that are one."""
 
 from __future__ import annotations
 
@@ -7,32 +7,22 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.graph.node import Node
-from ranvier.ops.functional import activations as bodies
-from ranvier.ops.functional.activations import *  # noqa: F403 - its __all__ is part of this one
+from ranvier.ops import vocabulary
 from ranvier.support.errors import missing
 from ranvier.support.registry import Registry
-from ranvier.tensor.function import function
 
-__all__ = ["get", "linear"]
-__all__ += bodies.__all__
-
-
-@function
-def linear(x: Node) -> Node:
-    """``x`` itself."""
-    return x
-
+_FUNCTIONS = {name: vocabulary.find("activation", name) for name in vocabulary.names("activation")}
 
 REGISTRY = Registry(
     "activation",
     None,
-    (globals()[name] for name in __all__ if name != "get"),
-    aliases={"swish": "silu", "hard_swish": "hard_silu"},
+    tuple(function for name, function in _FUNCTIONS.items() if name == function.__name__),
+    aliases={name: function for name, function in _FUNCTIONS.items() if name != function.__name__},
     callables=True,
     form="a name or a function",
     example="'relu' or activations.relu",
-)  # fmt: skip
+)
+__all__ = sorted(["get", *(name for name in _FUNCTIONS if name not in REGISTRY.aliases)])  # noqa: PLE0605 - the table's
 
 
 def get(activation: Any) -> Callable[..., Any]:
@@ -41,7 +31,7 @@ def get(activation: Any) -> Callable[..., Any]:
     Raises ValueError naming the nearest name that exists, TypeError for anything else.
     """
     if activation is None:
-        return linear
+        return REGISTRY.find("linear")
     if isinstance(activation, type):
         raise TypeError(
             f"an activation is a name or a function, and {activation.__name__} is a class. Write "
@@ -56,5 +46,9 @@ def get(activation: Any) -> Callable[..., Any]:
 
 
 __getattr__, __dir__ = missing(
-    globals(), "ranvier.activations", __all__, REGISTRY.lazy("ranvier.activations")
+    globals(),
+    "ranvier.activations",
+    __all__,
+    {name: f"ranvier.activations:{function.__name__}" for name, function in REGISTRY.aliases.items()},
+    made=lambda name: _FUNCTIONS[name],
 )

@@ -517,7 +517,7 @@ def test_arrays_that_operations_are_given_stand_in_the_description():
 def test_what_operations_do_is_said_of_each():
     assert (
         rv.ops.outer.__doc__
-        == "The products of all pairs of elements, of ``x1`` in rows and of ``x2`` in columns."
+        == "The products of all pairs of elements, of the first in rows and of the second in columns."
     )
     assert not [name for name in rv.ops.__all__ if f"``{name}``, as" in getattr(rv.ops, name).__doc__]
 

@@ -10,8 +10,9 @@ import ranvier as rv
 import ranvier.torch as torch
 from ranvier import load_model
 from ranvier.ops import arrays
+from ranvier.ops.torch import missing_names
 from ranvier.tensor import trace
-from ranvier.torch import missing_names, nn, optim
+from ranvier.torch import nn, optim
 from ranvier.torch.utils import data
 
 RNG = np.random.default_rng(2)

@@ -18,6 +18,7 @@ from ranvier.layers.shape_errors import largest_divisor
 from ranvier.layers.weight_dtype import convolve, convolve_transposed
 from ranvier.module.parameter import Parameter
 from ranvier.module.serialization import register_module
+from ranvier.ops.functional.convolution import enlarged
 
 __all__ = ["Conv1D", "Conv1DTranspose", "Conv2D", "Conv2DTranspose", "Conv3D", "Conv3DTranspose"]
 
@@ -175,18 +176,6 @@ class _ConvTranspose(Convolution):
 
     def extra_repr(self) -> str:
         return f"{self.filters}, {super().extra_repr()}"
-
-
-def enlarged(n: int, reach: int, stride: int, padding: str, extra: int | None) -> tuple[int, tuple[int, int]]:
-    """How many positions n become, and the padding of the convolution that goes back (Keras's conventions)."""
-    if padding == "valid":
-        before = reach - 1
-        total = before + reach - 1 + (max(reach, stride) - reach if extra is None else extra)
-    else:
-        total = stride + reach - 2 if extra is None else reach + reach % 2 - 2 + extra
-        before = min(total // 2 + total % 2, reach - 1)
-    size = (n - 1) * stride + 2 + total - reach
-    return size, (reach - 1 - before, max(0, reach - 1 - (total - before)))
 
 
 @register_module

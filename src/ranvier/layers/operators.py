@@ -8,25 +8,20 @@ from typing import Any, cast
 from ranvier.layers.base import Layer
 from ranvier.module.core import automatic_name
 from ranvier.module.serialization import register_module
-from ranvier.ops import arrays
+from ranvier.ops import vocabulary
 
 __all__ = ["GetItem", "Operation"]
 
-OPERATORS = {
-    name: getattr(arrays, name)
-    for name in (
-        "add", "subtract", "multiply", "divide", "floor_divide", "remainder", "power", "matmul", "negative", "abs",
-    )
-}  # fmt: skip
+# Python's operators by the names that saved models have for them: the one that Keras calls otherwise.
+NAMES = {"remainder": "mod"}
 
 
 def compute_of(operation: str) -> Callable[..., Any] | None:
     """What the operation of this name does; None where there is none."""
-    if operation in OPERATORS:
-        return cast("Callable[..., Any]", OPERATORS[operation])
-    from ranvier.ops.keras.elementwise import OPERATIONS  # which makes such layers
-
-    return OPERATIONS.get(operation)
+    try:
+        return cast("Callable[..., Any]", vocabulary.find("keras", NAMES.get(operation, operation)))
+    except KeyError:
+        return None
 
 
 @register_module
@@ -41,8 +36,8 @@ class Operation(Layer):
         super().__init__(**options)
         if compute_of(operation) is None:
             raise ValueError(
-                f"operation {operation!r} is not one that a layer does. Write one of {', '.join(OPERATORS)}, or what "
-                "rv.ops has, instead."
+                f"operation {operation!r} is not one that a layer does. Write the name of an operator, such as "
+                "'divide', or of one of rv.ops instead."
             )
         self.operation = operation
         if options.get("name") is None:

@@ -7,15 +7,18 @@ that a `Functional` model can replay it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import numpy as np
 
 from ranvier.graph.node import Symbol, Type
 from ranvier.module.calls import mode
 from ranvier.module.members import ModuleBase
+from ranvier.ops import vocabulary
+from ranvier.support import rows
 from ranvier.support.tree import flatten, map_structure
 from ranvier.tensor.call_state import call_state, isolated_tape
+from ranvier.tensor.function import same_function
 from ranvier.tensor.rng import traced_draws
 from ranvier.tensor.tensor import Tensor
 
@@ -153,18 +156,13 @@ def ordered(ends: Sequence[Call]) -> list[Call]:
 
 # --- operators ----------------------------------------------------------------------------------------------------
 
-BINARY = {  # Python's operator: the function of tensors
-    "add": "add", "sub": "subtract", "mul": "multiply", "truediv": "divide", "floordiv": "floor_divide",
-    "mod": "remainder", "pow": "power", "matmul": "matmul", "and": "logical_and", "or": "logical_or",
-    "xor": "logical_xor",
-}  # fmt: skip
-# == asks whether two are one, as in Keras: values are kept in dicts and sets by it.
-COMPARE = {"lt": "less", "le": "less_equal", "gt": "greater", "ge": "greater_equal", "ne": "not_equal"}
-UNARY = {"neg": "negative", "abs": "abs", "invert": "logical_not"}
-UFUNCS = {"absolute": "abs", **{name: name for name in (*BINARY.values(), *COMPARE.values(), "negative")}}
-NUMBERS = {  # what needs them
-    "float": "float()", "int": "int()", "complex": "complex()", "index": "an index", "len": "len()", "iter": "a loop",
-    "contains": "'in'", "array": "np.asarray()",
+MERGING = {"add": "Add", "subtract": "Subtract", "multiply": "Multiply"}  # by layers of that class
+UFUNCS = {  # what NumPy's functions of a symbolic value become
+    "absolute": "abs",
+    **{name: name for name in (
+        "add", "subtract", "multiply", "divide", "floor_divide", "remainder", "power", "matmul", "logical_and",
+        "logical_or", "logical_xor", "less", "less_equal", "greater", "greater_equal", "not_equal", "negative",
+    )},
 }  # fmt: skip
 WRITE = (
     "Write a layer for it, rv.layers.Lambda(lambda x: ...)(x) or (to be saved) a registered class with a forward, "
@@ -178,9 +176,53 @@ LAYERS = {  # the layers that do what some tensor functions do
 }  # fmt: skip
 
 
+def _is_activation(function: Any) -> bool:
+    return any(
+        same_function(function, vocabulary.find("activation", n)) for n in vocabulary.names("activation")
+    )
+
+
 def instead(name: str) -> str:
     """What to write in place of a tensor function of this name."""
     return f"Write rv.layers.{LAYERS[name]} instead." if name in LAYERS else WRITE
+
+
+def operate(name: str, *operands: Any) -> Symbolic:
+    """The layer that computes an operator, called on symbolic values and numbers."""
+    numbers = (np.generic, np.ndarray)  # NumPy's comparisons give its numbers as arrays
+    plain = [v.item() if isinstance(v, numbers) and v.ndim == 0 else v for v in operands]
+    for operand in plain:
+        if not isinstance(operand, (Operators, int, float)):
+            raise TypeError(
+                f"{name} of a symbolic value takes another or a number, not {type(operand).__name__}. Write an "
+                "rv.Input for what is data, or a class with a parameter for what is learned, instead."
+            )
+    if name in MERGING and all(isinstance(operand, Operators) for operand in plain):
+        return cast("Symbolic", rows.look_up("layer", MERGING[name])()(plain))
+    return cast("Symbolic", rows.look_up("layer", "Operation")(name)(*plain))
+
+
+def _binary(name: str) -> tuple[Any, Any]:
+    """An operator, and the one that Python calls where the other operand is no symbolic value."""
+
+    def forward(self: Operators, other: Any) -> Symbolic:
+        return operate(name, self, other)
+
+    def backward(self: Operators, other: Any) -> Symbolic:
+        return operate(name, other, self)
+
+    return forward, backward
+
+
+def _unary(name: str) -> Any:
+    return lambda self: operate(name, self)
+
+
+def _refused(what: str) -> Any:
+    def refuse(self: Operators, *_: Any, **__: Any) -> Any:
+        raise TypeError(f"{what} needs numbers, and {self!r} has none yet: it describes a network. {WRITE}")
+
+    return refuse
 
 
 class Operators:
@@ -188,29 +230,24 @@ class Operators:
 
     __slots__ = ()
 
-    if TYPE_CHECKING:  # made from the tables below
-        __add__: Any
-        __radd__: Any
-        __sub__: Any
-        __rsub__: Any
-        __mul__: Any
-        __rmul__: Any
-        __truediv__: Any
-        __rtruediv__: Any
-        __floordiv__: Any
-        __mod__: Any
-        __pow__: Any
-        __matmul__: Any
-        __and__: Any
-        __or__: Any
-        __xor__: Any
-        __lt__: Any
-        __le__: Any
-        __gt__: Any
-        __ge__: Any
-        __neg__: Any
-        __abs__: Any
-        __invert__: Any
+    __add__, __radd__ = _binary("add")
+    __sub__, __rsub__ = _binary("subtract")
+    __mul__, __rmul__ = _binary("multiply")
+    __truediv__, __rtruediv__ = _binary("divide")
+    __floordiv__, __rfloordiv__ = _binary("floor_divide")
+    __mod__, __rmod__ = _binary("remainder")
+    __pow__, __rpow__ = _binary("power")
+    __matmul__, __rmatmul__ = _binary("matmul")
+    __and__, __rand__ = _binary("logical_and")
+    __or__, __ror__ = _binary("logical_or")
+    __xor__, __rxor__ = _binary("logical_xor")
+    # == asks whether two are one, as in Keras: values are kept in dicts and sets by it.
+    __lt__, __gt__ = _binary("less")[0], _binary("greater")[0]
+    __le__, __ge__ = _binary("less_equal")[0], _binary("greater_equal")[0]
+    __neg__, __abs__, __invert__ = _unary("negative"), _unary("abs"), _unary("logical_not")
+    __float__, __int__, __complex__ = _refused("float()"), _refused("int()"), _refused("complex()")
+    __index__, __len__, __iter__ = _refused("an index"), _refused("len()"), _refused("a loop")
+    __contains__, __array__ = _refused("'in'"), _refused("np.asarray()")
 
     def symbol(self) -> Symbolic:
         raise NotImplementedError
@@ -233,21 +270,16 @@ class Operators:
         return len(self.spec.shape)
 
     def __getitem__(self, index: Any) -> Symbolic:
-        from ranvier.layers.operators import GetItem
-
-        return cast("Symbolic", GetItem(index)(self))
+        return cast("Symbolic", rows.look_up("layer", "GetItem")(index)(self))
 
     def __tensor_function__(
         self, function: Any, arguments: tuple[Any, ...], options: dict[str, Any]
     ) -> Symbolic:
-        """What a tensor function of ours that is given a symbolic value returns."""
-        from ranvier import activations
-        from ranvier.layers import Activation
-        from ranvier.tensor.function import same_function
-
-        known = any(same_function(function, activation) for activation in activations.REGISTRY.names.values())
-        if arguments == (self,) and not options and known:
-            return cast("Symbolic", Activation(function)(self))
+        """What a tensor function of ours that is given a symbolic value returns: the recorded call of it."""
+        if (operation := getattr(function, "operation", None)) is not None:
+            return cast("Symbolic", rows.look_up("layer", "Operation")(operation)(*arguments, **options))
+        if arguments == (self,) and not options and _is_activation(function):
+            return cast("Symbolic", rows.look_up("layer", "Activation")(function)(self))
         name = function.__name__
         raise TypeError(f"{name} computes with tensors, and {self!r} is none yet. {instead(name)}")
 
@@ -275,55 +307,6 @@ class Operators:
         if not name.startswith("_") and hasattr(Tensor, name):
             raise AttributeError(f"{self!r} is no tensor yet, and has no .{name}. {instead(name)}")
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-
-
-def operate(name: str, *operands: Any) -> Symbolic:
-    """The layer that computes an operator, called on symbolic values and numbers."""
-    from ranvier.layers import Add, Multiply, Subtract
-    from ranvier.layers.operators import Operation
-
-    numbers = (np.generic, np.ndarray)  # NumPy's comparisons give its numbers as arrays
-    plain = [v.item() if isinstance(v, numbers) and v.ndim == 0 else v for v in operands]
-    for operand in plain:
-        if not isinstance(operand, (Operators, int, float)):
-            raise TypeError(
-                f"{name} of a symbolic value takes another or a number, not {type(operand).__name__}. Write an "
-                "rv.Input for what is data, or a class with a parameter for what is learned, instead."
-            )
-    merging = {"add": Add, "subtract": Subtract, "multiply": Multiply}.get(name)
-    if merging is not None and all(isinstance(operand, Operators) for operand in plain):
-        return cast("Symbolic", merging()(plain))
-    return cast("Symbolic", Operation(name)(*plain))
-
-
-def _operator(name: str, backward: bool = False) -> Any:
-    def binary(self: Operators, other: Any) -> Symbolic:
-        return operate(name, other, self) if backward else operate(name, self, other)
-
-    return binary
-
-
-def _unary(name: str) -> Any:
-    return lambda self: operate(name, self)
-
-
-def _refused(what: str) -> Any:
-    def refuse(self: Operators, *_: Any, **__: Any) -> Any:
-        raise TypeError(f"{what} needs numbers, and {self!r} has none yet: it describes a network. {WRITE}")
-
-    return refuse
-
-
-for _python, _name in BINARY.items():
-    setattr(Operators, f"__{_python}__", _operator(_name))
-    setattr(Operators, f"__r{_python}__", _operator(_name, backward=True))
-for _python, _name in COMPARE.items():
-    if _python != "ne":
-        setattr(Operators, f"__{_python}__", _operator(_name))
-for _python, _name in UNARY.items():
-    setattr(Operators, f"__{_python}__", _unary(_name))
-for _python, _name in NUMBERS.items():
-    setattr(Operators, f"__{_python}__", _refused(_name))
 
 
 class Symbolic(Operators):

@@ -1,20 +1,15 @@
 """Keras's ``ops``: array operations under its names, with its arguments' names, over `ranvier.ops.arrays`.
 
-They take tensors and arrays, in layers, losses, metrics and loops; called on symbolic values they are layers of the
-functional model. Sorting, quantiles and `linalg` need values: they are not for what is compiled.
+They take tensors and arrays, in layers, losses, metrics and loops; a functional model records a call with symbolic
+values. Sorting, quantiles and `linalg` need values: they are not for what is compiled.
 """
 
-from importlib import import_module
-from typing import Any
+from ranvier.ops import vocabulary
+from ranvier.support.errors import missing
 
+__all__ = sorted([*vocabulary.names("keras"), "linalg", "nn"])  # noqa: PLE0605 - what the table holds
 
-def __getattr__(name: str) -> Any:
-    if name.startswith("__") and name != "__all__":
-        raise AttributeError(f"module 'ranvier.ops' has no attribute {name!r}")
-    vocabulary = import_module("ranvier.ops.vocabulary")
-    globals().update(vocabulary.KNOWN, __all__=sorted(vocabulary.KNOWN))
-    return globals()[name] if name in globals() else vocabulary.look_up(name)
-
-
-def __dir__() -> list[str]:
-    return list(import_module("ranvier.ops.vocabulary").names())
+__getattr__, __dir__ = missing(
+    globals(), "ranvier.ops", __all__, {"linalg": "ranvier.ops.linalg", "nn": "ranvier.ops.nn"},
+    made=vocabulary.maker("keras"),
+)  # fmt: skip

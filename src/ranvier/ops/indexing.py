@@ -52,6 +52,11 @@ def put(self: Tensor, result: Tensor) -> Tensor:
     return self
 
 
+def written(input: Any, result: Any, inplace: bool) -> Any:
+    """``result``; with ``inplace`` it is what ``input`` holds from here on, and ``input`` is returned."""
+    return put(input, result) if inplace and isinstance(input, Tensor) else result
+
+
 def writable(self: Tensor) -> None:
     """Raise RuntimeError for a leaf whose gradient is asked for, while gradients are recorded."""
     if self.trace_node is None and self.requires_grad and trace.state.grad_enabled:

@@ -1,4 +1,4 @@
-"""Methods of tensors that move elements: other shapes, orders and parts, with sizes given as programs give them."""
+"""Methods that move elements: other shapes, orders and parts, with sizes one by one or in a sequence."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def sized(name: str, operation: Callable[[Any, tuple[Any, ...]], Any]) -> Callab
     return method
 
 
-def transposed(self: Tensor, *axes: Any, dim0: int | None = None, dim1: int | None = None) -> Any:
+def transpose(self: Tensor, *axes: Any, dim0: int | None = None, dim1: int | None = None) -> Any:
     """Two axes exchanged, as PyTorch has it; without arguments the axes reversed."""
     axes += tuple(axis for axis in (dim0, dim1) if axis is not None)
     return (
@@ -43,21 +43,17 @@ def expanded(self: Tensor, sizes: tuple[Any, ...]) -> Any:
     return arrays.broadcast_to(self, tuple(d if e == -1 else e for e, d in zip(sizes, known, strict=True)))
 
 
-def flipped(self: Tensor, *dims_: Any, dims: Any = None, axis: Any = None) -> Any:
+def flip(self: Tensor, *dims_: Any, dims: Any = None, axis: Any = None) -> Any:
     """The order along the given dimensions reversed, or along all."""
     given = dims_[0] if len(dims_) == 1 else dims_ or (axis if dims is None else dims)
     return arrays.flip(self, tuple(given) if isinstance(given, list) else given)
 
 
-def squeezed(self: Tensor, dim: Any = None, *, axis: Any = None) -> Any:
+def squeeze(input: Tensor, dim: Any = None, *, axis: Any = None) -> Any:
     """Without dimensions of extent 1, all or those of ``dim`` that are, as PyTorch has it; ``axis`` must be such."""
     if dim is None:
-        return arrays.squeeze(self, axis)
-    return arrays.squeeze(self, tuple(d for d in axes_of(dim, self.ndim) if self.shape[d] == 1))
-
-
-def unsqueezed(self: Tensor, dim: int) -> Any:
-    return arrays.expand_dims(self, dim)
+        return arrays.squeeze(input, axis)
+    return arrays.squeeze(input, tuple(d for d in axes_of(dim, input.ndim) if input.shape[d] == 1))
 
 
 def repeated(self: Tensor, times: tuple[Any, ...]) -> Any:
@@ -69,17 +65,22 @@ def repeated(self: Tensor, times: tuple[Any, ...]) -> Any:
     return arrays.reshape(arrays.broadcast_to(apart, tuple(paired)), shape)
 
 
-def unbound(self: Tensor, dim: int = 0) -> tuple[Any, ...]:
+def tiled(self: Tensor, times: tuple[Any, ...]) -> Any:
+    """The tensor that many times along each dimension, the last ones where fewer are given."""
+    return repeated(self, (*(1,) * (self.ndim - len(times)), *times))
+
+
+def unbind(input: Tensor, dim: int = 0) -> tuple[Any, ...]:
     """The slices along a dimension."""
-    parts = arrays.split(self, self.shape[axis_of(dim, self.ndim)], dim)
+    parts = arrays.split(input, input.shape[axis_of(dim, input.ndim)], dim)
     return tuple(arrays.squeeze(part, dim) for part in parts)
 
 
-def chunked(self: Tensor, chunks: int, dim: int = 0) -> tuple[Any, ...]:
+def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Any, ...]:
     """That many parts along a dimension, the last of them smaller where it does not divide."""
     if chunks < 1:
         raise ValueError(f"{chunks} parts along dimension {dim}. Write 1 or more instead.")
-    return split(self, max(1, -(-self.shape[axis_of(dim, self.ndim)] // chunks)), dim)
+    return split(input, max(1, -(-input.shape[axis_of(dim, input.ndim)] // chunks)), dim)
 
 
 def split(self: Tensor, split_size: Any, dim: int = 0) -> tuple[Any, ...]:
@@ -93,3 +94,23 @@ def split(self: Tensor, split_size: Any, dim: int = 0) -> tuple[Any, ...]:
             )
         given = [min(given, extent - at) for at in range(0, extent, given)]
     return arrays.split(self, tuple(given), dim)
+
+
+def expand_as(self: Tensor, other: Any) -> Any:
+    """Repeated to the shape of another tensor."""
+    return arrays.broadcast_to(self, other.shape)
+
+
+def view_as(self: Tensor, other: Any) -> Any:
+    """The same elements in the shape of another tensor."""
+    return arrays.reshape(self, other.shape)
+
+
+reshape_as = view_as
+reshape, view = sized("shape", arrays.reshape), sized("size", arrays.reshape)
+permute, expand = sized("dims", arrays.transpose), sized("size", expanded)
+repeat, tile = sized("repeats", repeated), sized("dims", tiled)
+T = property(arrays.transpose)
+mT = property(  # noqa: N816 - PyTorch's name
+    lambda self: arrays.swapaxes(self, -1, -2)
+)

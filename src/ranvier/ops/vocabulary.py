@@ -1,19 +1,98 @@
-"""All of Keras's operations, by name."""
+"""Each vocabulary's functions, by name: what the table shows in a column, made when it is first asked for."""
 
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from ranvier.ops.keras.elementwise import OPERATIONS
-from ranvier.support.errors import missing
+from ranvier.ops import dispatch
+from ranvier.ops.table import ROWS
+from ranvier.ops.table.row import IN_PLACE, SAME, Row
 
-_PARTS = [
-    import_module(f"ranvier.ops.{name}")
-    for name in ("keras.arrays", "keras.bins", "linalg", "keras.looping", "keras.placing", "keras.reducing")
-]
-KNOWN: dict[str, Any] = {
-    **OPERATIONS,
-    **{new.__name__: new for part in _PARTS for new in part.NEW},
-    **{name: import_module(f"ranvier.ops.{name}") for name in ("linalg", "nn")},
-}
-globals().update(KNOWN)
-look_up, names = missing(globals(), "ranvier.ops", sorted(KNOWN))
+__all__ = ["find", "load", "maker", "names"]
+
+
+def load(place: str) -> Any:
+    """What ``"module:attribute"`` in `ranvier.ops` is."""
+    module, _, attribute = place.partition(":")
+    return getattr(import_module(f"ranvier.ops.{module}"), attribute)
+
+
+def _split(column: str) -> list[tuple[list[str], str]]:
+    """The entries of a column: their names, and what follows."""
+    entries = []
+    for entry in filter(None, (part.strip() for part in column.split(";"))):
+        head = entry.partition("(")[0].partition("->")[0]
+        entries.append((head.split(), entry[len(head) :]))
+    return entries
+
+
+@functools.cache
+def _index(column: str) -> dict[str, tuple[Row, str]]:
+    """For each name of a column its row and what the entry says; of an in-place method "_", of one of PyTorch's "="."""
+    found: dict[str, tuple[Row, str]] = {}
+    for row in ROWS:
+        if column == "activation":
+            found |= dict.fromkeys(row.activation.split(), (row, ""))
+            continue
+        text = getattr(row, column)
+        if column != "method":
+            found |= {name: (row, rest) for names, rest in _split(text) for name in names}
+            continue
+        if text == SAME:
+            entries = [
+                ([n for n in names if "." not in n and n[-1] != "_"], "=") for names, _ in _split(row.torch)
+            ]
+        else:
+            entries = _split(text)
+        own = {name: (row, rest) for names, rest in entries for name in names}
+        if row.in_place:
+            own |= {f"{name}_": (row, "_") for name in own}
+        found |= own
+    return found
+
+
+def names(column: str, prefix: str = "") -> list[str]:
+    """The names of a column: those of a module by its prefix, such as "linalg.", or those without one."""
+    known = _index(column)
+    if prefix:
+        return sorted(name.removeprefix(prefix) for name in known if name.startswith(prefix))
+    return sorted(name for name in known if "." not in name)
+
+
+@functools.cache
+def find(column: str, name: str) -> Any:
+    """What has this name in a column. Raises KeyError for another name."""
+    row, rest = _index(column)[name]
+    short = name.rpartition(".")[2]
+    if column == "activation":
+        return _activation(row, name)
+    if rest == "=":
+        return find("torch", name)
+    if rest == "_":
+        change = dispatch.changing if row.in_place == IN_PLACE else dispatch.reshaping
+        return change(find(column, name[:-1]), name)
+    if rest.startswith("->"):
+        own = load(rest[2:].strip())
+        return dispatch.composed(own, short) if column == "keras" else own
+    keras = column == "keras"
+    if short.endswith("_"):
+        return dispatch.changing(dispatch.show(load(row.body), short[:-1], rest, True, None), short)
+    return dispatch.show(load(row.body), short, rest, not keras, short if keras else None)
+
+
+def _activation(row: Row, name: str) -> Any:
+    """The body, which both vocabularies' functions are views of, under the name of the row."""
+    body = load(row.body)
+    return (
+        body
+        if body.__name__ == row.name or name != row.name
+        else dispatch.show(body, name, "(x)", False, None)
+    )
+
+
+def maker(column: str, prefix: str = "") -> Callable[[str], Any]:
+    """What makes the functions of a module that shows a column, or the names with a prefix."""
+    return lambda name: find(column, prefix + name)

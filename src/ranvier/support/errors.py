@@ -190,28 +190,27 @@ def missing(
     names: Iterable[str],
     lazy: Mapping[str, str] | None = None,
     hints: Mapping[str, str] | None = None,
+    made: Callable[[str], Any] | None = None,
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
     """The ``__getattr__`` and ``__dir__`` of a module of the public face.
 
     ``inside`` are the module's own globals, which hold all of its names by now: a function that another one made gets
     the name that users know it by. ``module`` is what users call the module. ``lazy`` maps names to the modules that
     they are imported from when first used (``"package.module:attribute"``, or the module itself); ``hints`` maps starts
-    of names that the peers have to what comes nearest here.
+    of names that the peers have to what comes nearest here. ``made`` makes the other names when they are first used.
     """
     lazy = lazy or {}
     known = sorted({*names, *lazy})
+    rest = frozenset(known) - inside.keys() - lazy.keys() if made is not None else frozenset()
     package = module if module.partition(".")[0] == "ranvier" else f"ranvier.{module}"
     for name in known:
         _show_public_name(inside.get(name), name, known)
     _public[module] = frozenset(known)
 
     def look_up(name: str) -> Any:
-        if name in lazy:
-            path, _, attribute = lazy[name].partition(":")
-            value = import_module(path)
-            if attribute:
-                value = getattr(value, attribute)
-                _show_public_name(value, name, known)
+        if name in lazy or (made is not None and name in rest):
+            value = _load(lazy[name]) if made is None or name in lazy else made(name)
+            _show_public_name(value, name, known)
             setattr(sys.modules[package], name, value)  # so that the next look-up is a plain one
             return value
         if name.startswith("__"):
@@ -219,6 +218,13 @@ def missing(
         raise AttributeError(f"{module}.{name} does not exist{_instead(module, name, known, hints or {})}")
 
     return look_up, known.copy
+
+
+def _load(place: str) -> Any:
+    """What ``"module:attribute"`` is, or a module alone."""
+    path, _, attribute = place.partition(":")
+    module = import_module(path)
+    return getattr(module, attribute) if attribute else module
 
 
 def lazy_names(

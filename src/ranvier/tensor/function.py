@@ -263,13 +263,3 @@ def snapshot(x: Node) -> Node:
 def add(a: Node, b: Node) -> Node:
     """The sum of two tensors of one shape and dtype: gradients that accumulate in a leaf."""
     return a + b
-
-
-def renamed(operation: Any, *names: str) -> Any:
-    """The same tensor function, whose first parameters have a peer's names; ours are taken too."""
-    body = inspect.unwrap(operation)
-    own = list(inspect.signature(body).parameters.values())
-    shown = [p.replace(name=names[i]) if i < len(names) else p for i, p in enumerate(own)]
-    return viewed(
-        operation, View(body, body.__name__, shown, [p.name for p in own], {p.name: p.name for p in own})
-    )

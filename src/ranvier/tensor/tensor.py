@@ -225,8 +225,8 @@ class Tensor:
             )
         return self._value
 
-    def numpy(self) -> NDArray[Any]:
-        """A copy of the value as a NumPy array."""
+    def numpy(self, *, force: bool = False) -> NDArray[Any]:
+        """A copy of the value as a NumPy array; ``force`` changes nothing."""
         return np.array(self.compute())
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:

@@ -1,6 +1,9 @@
-"""PyTorch's ``torch.linalg``."""
+"""``torch.linalg``: norms, and NumPy's solvers and decompositions, of values at hand and without gradients."""
 
-from ranvier.ops.torch.linalg import *  # noqa: F403 - its __all__ is the vocabulary
-from ranvier.ops.torch.linalg import __all__ as __all__  # noqa: PLC0414 - shown
-from ranvier.ops.torch.linalg import __dir__ as __dir__  # noqa: PLC0414 - shown
-from ranvier.ops.torch.linalg import __getattr__ as __getattr__  # noqa: PLC0414 - shown
+from ranvier.ops import vocabulary
+from ranvier.ops.arrays.decompositions import LinAlgError
+from ranvier.support.errors import missing
+
+__all__ = ["LinAlgError", *vocabulary.names("torch", "linalg.")]  # noqa: PLE0604 - names of the table
+
+__getattr__, __dir__ = missing(globals(), "torch.linalg", __all__, made=vocabulary.maker("torch", "linalg."))

@@ -1,6 +1,13 @@
-"""PyTorch's ``torch.random``."""
+"""``torch.random``: the seed of the process and where its random numbers stand, and generators apart from it."""
 
-from ranvier.ops.torch.random import *  # noqa: F403 - its __all__ is the vocabulary
-from ranvier.ops.torch.random import __all__ as __all__  # noqa: PLC0414 - shown
-from ranvier.ops.torch.random import __dir__ as __dir__  # noqa: PLC0414 - shown
-from ranvier.ops.torch.random import __getattr__ as __getattr__  # noqa: PLC0414 - shown
+from ranvier.ops import vocabulary
+from ranvier.ops.torch.random import Generator, default_generator
+from ranvier.support.errors import missing
+
+__all__ = [  # noqa: PLE0604 - names of the table
+    "Generator",
+    "default_generator",
+    *vocabulary.names("torch", "random."),
+]
+
+__getattr__, __dir__ = missing(globals(), "torch.random", __all__, made=vocabulary.maker("torch", "random."))

@@ -12,8 +12,8 @@ from ranvier.ops.arrays.promotion import floating
 from ranvier.tensor.function import function
 
 __all__ = [
-    "acosh", "asinh", "atanh", "cbrt", "cosh", "erfc", "exp2", "fmax", "fmin", "heaviside", "isclose", "logaddexp",
-    "logaddexp2", "nan_to_num", "round", "signbit", "sinh", "trunc",
+    "acosh", "asinh", "atanh", "cbrt", "cosh", "erfc", "exp2", "fmax", "fmin", "heaviside", "isclose", "isinf",
+    "logaddexp", "logaddexp2", "nan_to_num", "round", "signbit", "sinh", "trunc",
 ]  # fmt: skip
 
 
@@ -45,6 +45,12 @@ def signbit(input: Node) -> Node:
         return n.less(input, 0)
     zero = n.equal(input, 0)
     return n.less(n.where(zero, n.divide(1.0, n.where(zero, input, 1.0)), input), 0)
+
+
+@function
+def isinf(input: Node) -> Node:
+    """Elementwise: plus or minus infinity."""
+    return n.equal(n.abs(input), math.inf)
 
 
 @function

@@ -116,6 +116,12 @@ def clip(x: Node, low: Node | None = None, high: Node | None = None) -> Node:
 
 
 @function
+def identity(x: Node) -> Node:
+    """``x`` itself."""
+    return x
+
+
+@function
 def negative(x: Node) -> Node:
     """Elementwise ``-x``."""
     return apply("neg", signed(x))

@@ -6,13 +6,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ranvier.graph.node import GraphError, Node, apply, full
+from ranvier.ops import arrays
 from ranvier.ops import arrays as n
 from ranvier.ops.arrays.promotion import axis_of, floating, signed
 from ranvier.tensor.function import function
 
 __all__ = [
-    "cdist", "corrcoef", "cov", "cross", "diag", "kron", "product", "roll", "rot90", "running_product", "running_sum",
-    "tensordot", "trapezoid", "tril", "triu",
+    "bmm", "cdist", "corrcoef", "cov", "cross", "diag", "diff", "inner", "kron", "outer", "product", "roll", "rot90",
+    "running_product", "running_sum", "tensordot", "trace", "trapezoid", "tril", "triu", "vdot",
 ]  # fmt: skip
 
 
@@ -31,11 +32,13 @@ def _scan(x: Node, dim: int, combine: Callable[[Node, Node], Node], neutral: flo
 
 @function
 def running_sum(x: Node, dim: int) -> Node:
+    """The sum of each element with all before it along ``dim``."""
     return _scan(signed(x), dim, n.add, 0)
 
 
 @function
 def running_product(x: Node, dim: int) -> Node:
+    """The product of each element with all before it along ``dim``."""
     return _scan(signed(x), dim, n.multiply, 1)
 
 
@@ -73,6 +76,36 @@ def tensordot(a: Node, b: Node, dims: Any = 2) -> Node:
         two[j] = one[i]
     kept = [c for i, c in enumerate(one) if i not in left] + [c for j, c in enumerate(two) if j not in right]
     return n.einsum(f"{''.join(one)},{''.join(two)}->{''.join(kept)}", a, b)
+
+
+@function
+def inner(input: Node, other: Node) -> Node:
+    """The sums of products along the last axes of both; of numbers the product."""
+    if not all(getattr(x, "ndim", 0) for x in (input, other)):
+        return n.multiply(input, other)
+    return tensordot(input, other, [[-1], [-1]])
+
+
+@function
+def outer(input: Node, other: Node) -> Node:
+    """The products of all pairs of elements, of the first in rows and of the second in columns."""
+    return n.multiply(n.reshape(input, (-1, 1)), n.reshape(other, (1, -1)))
+
+
+@function
+def vdot(input: Node, other: Node) -> Node:
+    """The sum of the products of the elements of both, each in one axis."""
+    return n.sum(n.multiply(n.reshape(input, (-1,)), n.reshape(other, (-1,))))
+
+
+@function
+def bmm(input: Node, mat2: Node) -> Node:
+    """The products of the matrices of two batches: (b, n, m), (b, m, p) -> (b, n, p)."""
+    if not input.ndim == mat2.ndim == 3:
+        raise GraphError(
+            f"bmm takes batches of matrices, and here are shapes {input.shape} and {mat2.shape}. Write matmul instead"
+        )
+    return n.matmul(input, mat2)
 
 
 @function
@@ -125,6 +158,25 @@ def diag(input: Node, diagonal: int = 0) -> Node:
     square = n.reshape(n.index_basic(rows, (("slice", 0, size * size, 1),)), (size, size))
     right, down = max(diagonal, 0), max(-diagonal, 0)
     return n.pad(square, ((down, right), (right, down)))
+
+
+@function
+def trace(input: Node, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Node:
+    """The sums of the diagonals of the matrices in two axes."""
+    return n.sum(n.diagonal(input, offset, dim1, dim2), -1)
+
+
+@function
+def diff(
+    input: Node, n: int = 1, dim: int = -1, prepend: Node | None = None, append: Node | None = None
+) -> Node:
+    """The differences of neighbours along ``dim``, ``n`` times, of ``input`` between ``prepend`` and ``append``."""
+    parts = [part for part in (prepend, input, append) if part is not None]
+    input = input if len(parts) == 1 else arrays.concatenate(parts, axis_of(dim, input.ndim))
+    for _ in range(n):
+        before, after = _neighbours(input, axis_of(dim, input.ndim))
+        input = arrays.subtract(after, before)
+    return input
 
 
 @function

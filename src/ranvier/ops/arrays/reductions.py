@@ -101,6 +101,18 @@ def min(x: Node, axis: Axes = None, keepdims: bool = False) -> Node:
     return as_node(_mirrored(max(_mirrored(number), axis, keepdims)), x.dtype)
 
 
+@function
+def ptp(x: Node, axis: Axes = None, keepdims: bool = False) -> Node:
+    """The largest value less the smallest."""
+    return subtract(max(x, axis, keepdims), min(x, axis, keepdims))
+
+
+@function
+def count_nonzero(x: Node, axis: Axes = None) -> Node:
+    """How many elements are not zero, int32."""
+    return sum(as_node(not_equal(x, 0), "int32"), axis)
+
+
 def _some(x: Node, axes: Sequence[int]) -> bool:
     """Whether there are elements along these axes."""
     return 0 not in [x.shape[a] for a in axes]

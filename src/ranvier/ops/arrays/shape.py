@@ -44,6 +44,12 @@ def flatten(x: Node, start_dim: int = 0, end_dim: int = -1) -> Node:
 
 
 @function
+def ravel(x: Node) -> Node:
+    """All elements in one axis."""
+    return reshape(x, (-1,))
+
+
+@function
 def transpose(x: Node, axes: tuple[int, ...] | None = None) -> Node:
     """The axes in another order; reversed when left out."""
     order = tuple(reversed(range(x.ndim))) if axes is None else tuple(axis_of(a, x.ndim) for a in axes)
@@ -144,6 +150,18 @@ def pad(x: Node, widths: tuple[tuple[int, int], ...], value: float = 0.0) -> Nod
 def flip(x: Node, axis: Axes = None) -> Node:
     """The order of elements along the axes reversed."""
     return apply("reverse", x, axes=axes_of(axis, x.ndim))
+
+
+@function
+def fliplr(x: Node) -> Node:
+    """The order along the second axis reversed."""
+    return flip(x, 1)
+
+
+@function
+def flipud(x: Node) -> Node:
+    """The order along the first axis reversed."""
+    return flip(x, 0)
 
 
 @function

@@ -14,12 +14,6 @@ from ranvier.ops import arrays as n
 from ranvier.ops.arrays.promotion import axis_of, floating
 from ranvier.tensor.function import function
 
-__all__ = [
-    "celu", "elu", "exponential", "gelu", "hard_shrink", "hard_sigmoid", "hard_silu", "hard_tanh",
-    "leaky_relu", "log_sigmoid", "log_softmax", "mish", "relu", "relu6", "selu", "sigmoid", "silu",
-    "soft_shrink", "softmax", "softplus", "softsign", "squareplus", "tanh", "tanh_shrink",
-]  # fmt: skip
-
 sigmoid, tanh = n.sigmoid, n.tanh
 
 
@@ -192,6 +186,12 @@ def log_softmax(x: Node, axis: int = -1) -> Node:
     x = floating(x)
     shifted = n.subtract(x, n.stop_gradient(n.max(x, axis, True)))
     return n.subtract(shifted, n.log(n.sum(falling_exp(shifted), axis, True)))
+
+
+@function
+def threshold(x: Node, threshold: Node | float, value: Node | float) -> Node:
+    """``x`` where it is above a threshold, else ``value``."""
+    return n.where(n.greater(x, threshold), x, value)
 
 
 # --- parts of networks --------------------------------------------------------------------------------------------

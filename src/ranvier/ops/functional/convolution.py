@@ -13,7 +13,7 @@ from ranvier.tensor.function import function
 
 __all__ = [
     "channels_first", "channels_last", "convolution", "convolution_transpose", "convolve", "convolve_separably",
-    "convolve_transposed", "padded", "padding_of", "same_padding",
+    "convolve_transposed", "enlarged", "padded", "padding_of", "same_padding",
 ]  # fmt: skip
 
 Pairs = tuple[tuple[int, int], ...]
@@ -46,6 +46,18 @@ def padding_of(
         return same_padding(shape, size, stride, dilation)
     assert not isinstance(padding, str)
     return padding
+
+
+def enlarged(n: int, reach: int, stride: int, padding: str, extra: int | None) -> tuple[int, tuple[int, int]]:
+    """How many positions n become, and the padding of the convolution that goes back (Keras's conventions)."""
+    if padding == "valid":
+        before = reach - 1
+        total = before + reach - 1 + (max(reach, stride) - reach if extra is None else extra)
+    else:
+        total = stride + reach - 2 if extra is None else reach + reach % 2 - 2 + extra
+        before = min(total // 2 + total % 2, reach - 1)
+    size = (n - 1) * stride + 2 + total - reach
+    return size, (reach - 1 - before, max(0, reach - 1 - (total - before)))
 
 
 def channels_last(x: Node) -> Node:

@@ -15,39 +15,18 @@ import numpy as np
 from ranvier.graph.node import FLOATS, Symbol
 from ranvier.ops import arrays, indexing, tensor_methods
 from ranvier.ops.arrays import linalg
-from ranvier.ops.arrays import shape as movement
 from ranvier.ops.arrays.promotion import axes_of, axis_of
-from ranvier.ops.keras.elementwise import Axes, Operand, dtype_name, listed, operation
+from ranvier.ops.keras.elementwise import Axes, Operand, dtype_name
 from ranvier.tensor.tensor import Tensor
 
 # --- movement -----------------------------------------------------------------------------------------------------
 
 
-@operation
 def reshape(x: Operand, newshape: Sequence[Any]) -> Any:
     """The same elements in another shape; one extent may be -1."""
     return arrays.reshape(x, tuple(newshape) if np.ndim(newshape) else (newshape,))
 
 
-@operation
-def transpose(x: Operand, axes: Sequence[int] | None = None) -> Any:
-    """The axes in this order, or reversed."""
-    return arrays.transpose(x, None if axes is None else tuple(axes))
-
-
-@operation
-def moveaxis(x: Operand, source: Axes, destination: Axes) -> Any:
-    """Axes at other places, one or several."""
-    return movement.moveaxis(x, source, destination)
-
-
-@operation
-def swapaxes(x: Operand, axis1: int, axis2: int) -> Any:
-    """Two axes exchanged."""
-    return arrays.swapaxes(x, axis1, axis2)
-
-
-@operation
 def expand_dims(x: Operand, axis: Axes) -> Any:
     """A new axis of extent 1, or several."""
     ndim = x.ndim + (len(axis) if isinstance(axis, (list, tuple)) else 1)
@@ -56,25 +35,6 @@ def expand_dims(x: Operand, axis: Axes) -> Any:
     return x
 
 
-@operation
-def squeeze(x: Operand, axis: Axes = None) -> Any:
-    """Without these axes of extent 1, or without all of them."""
-    return arrays.squeeze(x, listed(axis))
-
-
-@operation
-def concatenate(xs: Sequence[Operand], axis: int = 0) -> Any:
-    """Joined along an axis."""
-    return arrays.concatenate(list(xs), axis)
-
-
-@operation
-def stack(x: Sequence[Operand], axis: int = 0) -> Any:
-    """Joined along a new axis."""
-    return arrays.stack(list(x), axis)
-
-
-@operation
 def split(x: Operand, indices_or_sections: int | Sequence[int], axis: int = 0) -> Any:
     """So many equal parts along an axis, or those that begin at these indices, as NumPy's."""
     if hasattr(indices_or_sections, "__index__") and not np.ndim(indices_or_sections):
@@ -84,26 +44,12 @@ def split(x: Operand, indices_or_sections: int | Sequence[int], axis: int = 0) -
     return list(arrays.split(x, tuple(max(b - a, 0) for a, b in pairwise(stops)), axis))
 
 
-@operation
 def unstack(x: Operand, num: int | None = None, axis: int = 0) -> Any:
     """The slices along an axis."""
     parts = arrays.split(x, x.shape[axis_of(axis, x.ndim)] if num is None else num, axis)
     return [arrays.squeeze(part, axis) for part in parts]
 
 
-@operation
-def flip(x: Operand, axis: Axes = None) -> Any:
-    """The elements in reverse order along these axes, or along all."""
-    return arrays.flip(x, listed(axis))
-
-
-@operation
-def broadcast_to(x: Operand, shape: Sequence[Any]) -> Any:
-    """Repeated to a shape."""
-    return arrays.broadcast_to(x, tuple(shape))
-
-
-@operation
 def tile(x: Operand, repeats: int | Sequence[int]) -> Any:
     """The whole that many times along each axis."""
     times = (repeats,) if isinstance(repeats, int) else tuple(repeats)
@@ -114,7 +60,6 @@ def tile(x: Operand, repeats: int | Sequence[int]) -> Any:
     return x
 
 
-@operation
 def repeat(x: Operand, repeats: int, axis: int | None = None) -> Any:
     """Each element that many times, one after the other; ``repeats`` is one number, or one for each along the axis."""
     if axis is None:
@@ -130,7 +75,6 @@ def repeat(x: Operand, repeats: int, axis: int | None = None) -> Any:
     return arrays.reshape(wide, merged)
 
 
-@operation
 def pad(x: Operand, pad_width: Any, mode: str = "constant", constant_values: float | None = None) -> Any:
     """A number, by default 0, before and after each axis: ``pad_width`` holds (before, after) for each."""
     if mode != "constant":
@@ -142,7 +86,6 @@ def pad(x: Operand, pad_width: Any, mode: str = "constant", constant_values: flo
 # --- choosing -----------------------------------------------------------------------------------------------------
 
 
-@operation
 def take(x: Operand, indices: Operand, axis: int | None = None) -> Any:
     """The slices along an axis at whole numbers; without an axis, elements."""
     if axis is None:
@@ -150,19 +93,16 @@ def take(x: Operand, indices: Operand, axis: int | None = None) -> Any:
     return arrays.take(x, indices, axis)
 
 
-@operation
 def one_hot(x: Operand, num_classes: int, axis: int = -1, dtype: Any = None) -> Any:
     """1 at each class number along a new axis, 0 elsewhere."""
     return arrays.one_hot(x, num_classes, dtype_name(dtype), axis)
 
 
-@operation
 def einsum(subscripts: str, *operands: Operand) -> Any:
     """Einstein's summation over any number of operands."""
     return arrays.einsum(subscripts, *operands)
 
 
-@operation
 def dot(x1: Operand, x2: Operand) -> Any:
     """NumPy's dot product, over the last axis of x1 and the last but one of x2 (the only one of a vector); of numbers,
     the product.
@@ -199,7 +139,6 @@ def top_k(x: Any, k: int, sorted: bool = True) -> Any:
 # --- kinds and new values -----------------------------------------------------------------------------------------
 
 
-@operation
 def cast(x: Operand, dtype: Any) -> Any:
     """In another dtype."""
     return arrays.cast(x, dtype_name(dtype))
@@ -212,7 +151,6 @@ def _limits(dtype: str) -> tuple[Any, Any]:
     return (float(info.min), float(info.max)) if dtype in FLOATS else (info.min, info.max)
 
 
-@operation
 def saturate_cast(x: Operand, dtype: Any) -> Any:
     """In another dtype, what it does not hold as the nearest that it holds."""
     name = dtype_name(dtype)
@@ -222,25 +160,21 @@ def saturate_cast(x: Operand, dtype: Any) -> Any:
     return arrays.cast(x, name)
 
 
-@operation
 def zeros_like(x: Operand, dtype: Any = None) -> Any:
     """Zeros in the shape of ``x``."""
     return arrays.zeros_like(x, None if dtype is None else dtype_name(dtype))
 
 
-@operation
 def ones_like(x: Operand, dtype: Any = None) -> Any:
     """Ones in the shape of ``x``."""
     return arrays.ones_like(x, None if dtype is None else dtype_name(dtype))
 
 
-@operation
 def empty_like(x: Operand, dtype: Any = None) -> Any:
     """Zeros in the shape of ``x``: what is not written yet is 0."""
     return zeros_like(x, dtype)
 
 
-@operation
 def full_like(x: Operand, fill_value: float, dtype: Any = None) -> Any:
     """A number in the shape of ``x``."""
     return arrays.full_like(x, fill_value, None if dtype is None else dtype_name(dtype))
@@ -316,7 +250,7 @@ def convert_to_tensor(x: Any, dtype: Any = None) -> Tensor:
 
 def array(x: Any, dtype: Any = None) -> Tensor:
     """A tensor of its own of any array; floats take the default dtype."""
-    copied: Tensor = tensor_methods.clone(convert_to_tensor(x, dtype))
+    copied: Tensor = tensor_methods.copied(convert_to_tensor(x, dtype))
     return copied
 
 
@@ -354,9 +288,3 @@ def size(x: Any) -> int:
     """The number of elements. Raises ValueError where it is known only when the program runs."""
     known(shape(x), "ops.sum(ops.ones_like(x)), or ops.mean(x),")
     return math.prod(shape(x))
-
-
-NEW: tuple[Any, ...] = (
-    arange, argsort, array, convert_to_numpy, convert_to_tensor, dtype, empty, eye, full, geomspace, get_item,
-    is_tensor, linspace, logspace, ndim, ones, shape, size, sort, top_k, zeros,
-)  # fmt: skip

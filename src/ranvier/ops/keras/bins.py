@@ -15,7 +15,7 @@ from ranvier.ops import arrays, indexing
 from ranvier.ops.arrays import linalg
 from ranvier.ops.arrays.promotion import signed
 from ranvier.ops.keras.arrays import convert_to_tensor, known
-from ranvier.ops.keras.elementwise import Operand, operation
+from ranvier.ops.keras.elementwise import Operand
 from ranvier.tensor.function import function
 from ranvier.tensor.tensor import Tensor
 
@@ -30,13 +30,11 @@ def _place(bins: Node, x: Node, after: bool) -> Node:
     return arrays.sum(arrays.cast(arrays.logical_not(beyond), "int32"), -1)
 
 
-@operation
 def digitize(x: Operand, bins: Operand) -> Any:
     """The number of the bin of each element, int32: 0 below the first of the edges, which are in order."""
     return _place(bins, x, True)
 
 
-@operation
 def searchsorted(sorted_sequence: Operand, values: Operand, side: str = "left") -> Any:
     """Where each value belongs in a vector that is in order, int32: before equal ones, or after them ("right")."""
     if side not in ("left", "right"):
@@ -49,7 +47,6 @@ def searchsorted(sorted_sequence: Operand, values: Operand, side: str = "left") 
     return _place(sorted_sequence, values, side == "right")
 
 
-@operation
 def isin(x1: Operand, x2: Operand, assume_unique: bool = False, invert: bool = False) -> Any:
     """Which elements of ``x1`` are among those of ``x2``, or with ``invert`` are not."""
     flat, each = (
@@ -59,7 +56,6 @@ def isin(x1: Operand, x2: Operand, assume_unique: bool = False, invert: bool = F
     return arrays.logical_not(found) if invert else found
 
 
-@operation
 def in_top_k(targets: Operand, predictions: Operand, k: int) -> Any:
     """Whether each row's class number is among its ``k`` largest predictions, with all that are as large."""
     own = arrays.take_along(predictions, targets)
@@ -128,27 +124,36 @@ def _product(data: Any, ids: Any, segments: int) -> Any:
     return linalg.product(_spread(data, ids, segments, 1), 1)
 
 
-SEGMENTS: dict[str, tuple[Callable[..., Any], str]] = {
-    "segment_sum": (lambda data, ids, n: _added(ids, data, n), "The sum of the rows of each segment, 0 of none."),
-    "segment_max": (_largest, "The largest of the rows of each segment, minus infinity of none."),
-    "segment_min": (_smallest, "The smallest of the rows of each segment, infinity of none."),
-    "segment_prod": (_product, "The product of the rows of each segment, 1 of none."),
-}  # fmt: skip
+def _count(segment_ids: Any, num_segments: int | None) -> int:
+    return int(np.max(np.asarray(segment_ids), initial=-1)) + 1 if num_segments is None else num_segments
 
 
-def _segmented(name: str, compute: Callable[..., Any], text: str) -> None:
-    def call(
-        data: Operand, segment_ids: Operand, num_segments: int | None = None, sorted: bool = False
-    ) -> Any:
-        count = int(np.max(np.asarray(segment_ids), initial=-1)) + 1 if num_segments is None else num_segments
-        return compute(data, segment_ids, count)
-
-    call.__doc__ = f"{text}\n\n    Rows of other numbers than 0 to ``num_segments - 1`` are left out."
-    operation(call, name)
+def segment_sum(
+    data: Operand, segment_ids: Operand, num_segments: int | None = None, sorted: bool = False
+) -> Any:
+    """The sum of the rows of each segment, 0 of none. Rows of numbers from ``num_segments`` on are left out."""
+    return _added(segment_ids, data, _count(segment_ids, num_segments))
 
 
-for _name, (_compute, _text) in SEGMENTS.items():
-    _segmented(_name, _compute, _text)
+def segment_max(
+    data: Operand, segment_ids: Operand, num_segments: int | None = None, sorted: bool = False
+) -> Any:
+    """The largest of the rows of each segment, minus infinity of none; see `segment_sum`."""
+    return _largest(data, segment_ids, _count(segment_ids, num_segments))
+
+
+def segment_min(
+    data: Operand, segment_ids: Operand, num_segments: int | None = None, sorted: bool = False
+) -> Any:
+    """The smallest of the rows of each segment, infinity of none; see `segment_sum`."""
+    return _smallest(data, segment_ids, _count(segment_ids, num_segments))
+
+
+def segment_prod(
+    data: Operand, segment_ids: Operand, num_segments: int | None = None, sorted: bool = False
+) -> Any:
+    """The product of the rows of each segment, 1 of none; see `segment_sum`."""
+    return _product(data, segment_ids, _count(segment_ids, num_segments))
 
 
 # --- at indices ---------------------------------------------------------------------------------------------------
@@ -177,7 +182,6 @@ def _last_ones(places: Node) -> Node:
     return arrays.where(followed, -1, places)
 
 
-@operation
 def scatter(indices: Operand, values: Operand, shape: Sequence[int]) -> Any:
     """Zeros of a shape with values added at the indices (..., axes); those out of range are left out."""
     axes = indices.shape[-1]
@@ -195,7 +199,6 @@ REDUCTIONS: dict[str, Callable[..., Any]] = {  # of updates, with what is there
 }
 
 
-@operation
 def scatter_update(inputs: Operand, indices: Operand, updates: Operand, reduction: str | None = None) -> Any:
     """``inputs`` with updates at the indices (updates, axes), of several at one place the last; with ``reduction``
     "add", "max", "min" or "mul" with all of them and with what is there. Indices out of range are left out.
@@ -221,7 +224,6 @@ def scatter_update(inputs: Operand, indices: Operand, updates: Operand, reductio
     return arrays.reshape(rows, inputs.shape)
 
 
-@operation
 def slice_update(inputs: Operand, start_indices: Sequence[int], updates: Operand) -> Any:
     """``inputs`` with a block that begins at these indices written over, moved back where it would not end within."""
     widths = []
@@ -241,7 +243,6 @@ def slice_update(inputs: Operand, start_indices: Sequence[int], updates: Operand
     return arrays.where(arrays.equal(inside, 1), block, inputs)
 
 
-@operation
 def unravel_index(indices: Operand, shape: Sequence[int]) -> Any:
     """The index along each axis of what stands at these places among all elements of a shape."""
     rest = arrays.where(arrays.less(indices, 0), arrays.add(indices, math.prod(shape)), indices)
@@ -250,6 +251,3 @@ def unravel_index(indices: Operand, shape: Sequence[int]) -> Any:
         found.insert(0, arrays.remainder(rest, extent))
         rest = arrays.floor_divide(rest, extent)
     return tuple(found)
-
-
-NEW: tuple[Any, ...] = (bincount, histogram, nonzero)

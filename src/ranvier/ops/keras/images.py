@@ -7,17 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.layers.convolution import enlarged
-from ranvier.layers.spatial import FORMATS
 from ranvier.ops import arrays, functional
 from ranvier.ops.arrays import linalg
 from ranvier.ops.arrays import shape as movement
 from ranvier.ops.arrays.promotion import axes_of, axis_of
-from ranvier.ops.functional.convolution import convolve, convolve_transposed
+from ranvier.ops.functional.convolution import convolve, convolve_transposed, enlarged
 from ranvier.ops.functional.normalization import layer_standardize, rms_standardize
 from ranvier.ops.functional.pooling import adaptive_pool, pool
-from ranvier.ops.keras.elementwise import OPERATIONS, Operand, dtype_name, operation
+from ranvier.ops.keras.elementwise import Operand, dtype_name
 
+FORMATS = ("channels_last", "channels_first")
 PADDINGS = ("valid", "same", "causal")  # the last of sequences alone
 
 
@@ -43,7 +42,6 @@ def _pooled(inputs: Any, size: Any, strides: Any, padding: str, data_format: Any
     return pool(inputs, sizes, stride, _word(padding, PADDINGS[:2], "padding"), largest, _first(data_format))
 
 
-@operation
 def max_pool(
     inputs: Operand, pool_size: Any, strides: Any = None, padding: str = "valid", data_format: Any = None
 ) -> Any:
@@ -51,7 +49,6 @@ def max_pool(
     return _pooled(inputs, pool_size, strides, padding, data_format, True)
 
 
-@operation
 def average_pool(
     inputs: Operand, pool_size: Any, strides: Any = None, padding: str = "valid", data_format: Any = None
 ) -> Any:
@@ -63,13 +60,11 @@ def _adaptive(inputs: Any, output_size: Any, data_format: Any, largest: bool) ->
     return adaptive_pool(inputs, _each(output_size, inputs.ndim - 2), largest, _first(data_format))
 
 
-@operation
 def adaptive_average_pool(inputs: Operand, output_size: Any, data_format: Any = None) -> Any:
     """The means of so many parts of the positions of (batch, positions..., channels)."""
     return _adaptive(inputs, output_size, data_format, False)
 
 
-@operation
 def adaptive_max_pool(inputs: Operand, output_size: Any, data_format: Any = None) -> Any:
     """The largest values of so many parts of the positions of (batch, positions..., channels)."""
     return _adaptive(inputs, output_size, data_format, True)
@@ -86,7 +81,6 @@ def _convolved(
     )  # fmt: skip
 
 
-@operation
 def conv(
     inputs: Operand,
     kernel: Operand,
@@ -106,7 +100,6 @@ def conv(
     return _convolved(inputs, kernel, strides, padding, data_format, dilation_rate, groups)
 
 
-@operation
 def depthwise_conv(
     inputs: Operand,
     kernel: Operand,
@@ -121,7 +114,6 @@ def depthwise_conv(
     return _convolved(inputs, wide, strides, padding, data_format, dilation_rate, channels)
 
 
-@operation
 def separable_conv(
     inputs: Operand,
     depthwise_kernel: Operand,
@@ -132,13 +124,10 @@ def separable_conv(
     dilation_rate: Any = 1,
 ) -> Any:
     """`depthwise_conv`, and then a `conv` of single positions that mixes the channels."""
-    each = OPERATIONS["depthwise_conv"](
-        inputs, depthwise_kernel, strides, padding, data_format, dilation_rate
-    )
-    return OPERATIONS["conv"](each, pointwise_kernel, data_format=data_format)
+    each = depthwise_conv(inputs, depthwise_kernel, strides, padding, data_format, dilation_rate)
+    return conv(each, pointwise_kernel, data_format=data_format)
 
 
-@operation
 def conv_transpose(
     inputs: Operand,
     kernel: Operand,
@@ -160,7 +149,6 @@ def conv_transpose(
     )
 
 
-@operation
 def batch_normalization(
     x: Operand,
     mean: Operand,
@@ -195,7 +183,6 @@ def _blocks(x: Any, data_format: Any, shape: Any) -> Any:
     return movement.moveaxis(y, -1, 1) if first else y
 
 
-@operation
 def depth_to_space(x: Operand, block_size: int, data_format: str = "channels_last") -> Any:
     """Blocks of pixels in place of channels: (batch, h, w, c * b * b) -> (batch, h * b, w * b, c)."""
     b = block_size
@@ -206,7 +193,6 @@ def depth_to_space(x: Operand, block_size: int, data_format: str = "channels_las
     return _blocks(x, data_format, shape)
 
 
-@operation
 def space_to_depth(x: Operand, block_size: int, data_format: str = "channels_last") -> Any:
     """Channels in place of blocks of pixels: (batch, h * b, w * b, c) -> (batch, h, w, c * b * b)."""
     b = block_size
@@ -217,14 +203,12 @@ def space_to_depth(x: Operand, block_size: int, data_format: str = "channels_las
     return _blocks(x, data_format, shape)
 
 
-@operation
 def psnr(x1: Operand, x2: Operand, max_val: float) -> Any:
     """The ratio of the largest value there could be to the mean squared difference, in decibels."""
     error = arrays.mean(arrays.square(arrays.subtract(x1, x2)))
     return arrays.multiply(arrays.subtract(2 * math.log(max_val), arrays.log(error)), 10 / math.log(10))
 
 
-@operation
 def dot_product_attention(
     query: Operand,
     key: Operand,
@@ -262,7 +246,6 @@ def _along(values: Any, x: Any, axis: Any) -> Any:
     return arrays.reshape(values, tuple(d if i in axes else 1 for i, d in enumerate(x.shape)))
 
 
-@operation
 def layer_normalization(
     x: Operand, gamma: Operand = None, beta: Operand = None, axis: Any = -1, epsilon: float | None = None
 ) -> Any:
@@ -272,14 +255,12 @@ def layer_normalization(
     return y if beta is None else arrays.add(y, _along(beta, x, axis))
 
 
-@operation
 def rms_normalization(x: Operand, scale: Operand = None, axis: Any = -1, epsilon: float | None = None) -> Any:
     """Each sample over its root mean square along these axes, times ``scale``."""
     y = rms_standardize(x, axes=axes_of(axis, x.ndim), epsilon=1e-7 if epsilon is None else epsilon)
     return y if scale is None else arrays.multiply(y, _along(scale, x, axis))
 
 
-@operation
 def multi_hot(inputs: Operand, num_classes: int, axis: int = -1, dtype: Any = None) -> Any:
     """1 at each class number of a sample, 0 elsewhere: (batch, numbers) -> (batch, num_classes)."""
     hot = arrays.one_hot(inputs, num_classes, dtype_name(dtype), axis)

@@ -109,6 +109,3 @@ def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -
     for i in reversed(builtins.range(len(before))):
         chosen = choose(numeric.less_equal(index, i), before[i], chosen)
     return chosen
-
-
-NEW: tuple[Any, ...] = (fori_loop, map, scan, switch, vectorized_map, while_loop)

@@ -11,68 +11,29 @@ from ranvier.graph.node import Node, apply
 from ranvier.ops import arrays
 from ranvier.ops.arrays import linalg
 from ranvier.ops.arrays.promotion import axis_of
-from ranvier.ops.keras.elementwise import OPERATIONS, Operand, dtype_name, listed, operation
+from ranvier.ops.keras.arrays import split
+from ranvier.ops.keras.elementwise import Operand, dtype_name
 from ranvier.tensor.function import function
 from ranvier.tensor.tensor import Tensor
 from ranvier.tensor.trace import state
 
 
-@operation
-def tril(x: Operand, k: int = 0) -> Any:
-    """The elements of matrices on and below a diagonal, 0 above."""
-    return linalg.tril(x, k)
-
-
-@operation
-def triu(x: Operand, k: int = 0) -> Any:
-    """The elements of matrices on and above a diagonal, 0 below."""
-    return linalg.triu(x, k)
-
-
-@operation
-def diag(x: Operand, k: int = 0) -> Any:
-    """A matrix with a vector on its diagonal and 0 elsewhere, or the diagonal of a matrix."""
-    return linalg.diag(x, k)
-
-
-@operation
-def diagonal(x: Operand, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
-    """The diagonals of the matrices in two axes, as the last axis."""
-    return arrays.diagonal(x, offset, axis1, axis2)
-
-
-@operation
-def trace(x: Operand, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
-    """The sums of the diagonals of the matrices in two axes."""
-    return arrays.sum(arrays.diagonal(x, offset, axis1, axis2), -1)
-
-
-@operation
-def roll(x: Operand, shift: Any, axis: Any = None) -> Any:
-    """Elements moved on along axes, those past the end back to the start; without axes those of the flat tensor."""
-    return linalg.roll(x, listed(shift), listed(axis))
-
-
-@operation
 def hstack(xs: Sequence[Operand]) -> Any:
     """Joined along the second axis; vectors along their only one."""
     return arrays.concatenate(list(xs), 0 if np.ndim(xs[0]) < 2 else 1)
 
 
-@operation
 def vstack(xs: Sequence[Operand]) -> Any:
     """Joined along the first axis; vectors are rows."""
     return arrays.concatenate([arrays.reshape(x, (1, -1)) if np.ndim(x) < 2 else x for x in xs], 0)
 
 
-@operation
 def dstack(xs: Sequence[Operand]) -> Any:
     """Joined along the third axis; vectors are rows, and matrices have one of extent 1."""
     wide = [arrays.reshape(x, (1, -1)) if np.ndim(x) < 2 else x for x in xs]
     return arrays.concatenate([arrays.expand_dims(x, 2) if x.ndim < 3 else x for x in wide], 2)
 
 
-@operation
 def append(x1: Operand, x2: Operand, axis: int | None = None) -> Any:
     """Joined along an axis, or all elements of both in one."""
     parts = [x if isinstance(x, Tensor) else Tensor(x) for x in (x1, x2)]
@@ -81,47 +42,35 @@ def append(x1: Operand, x2: Operand, axis: int | None = None) -> Any:
     return arrays.concatenate(parts, axis or 0)
 
 
-@operation
-def rot90(array: Operand, k: int = 1, axes: Sequence[int] = (0, 1)) -> Any:
-    """Turned by 90 degrees ``k`` times in the plane of two axes, from the first to the second."""
-    return linalg.rot90(array, k, tuple(axes))
-
-
-@operation
 def array_split(x: Operand, indices_or_sections: Any, axis: int = 0) -> Any:
     """So many parts along an axis, the first ones larger by 1 where it does not divide; or parts between indices."""
     extent, sections = x.shape[axis_of(axis, x.ndim)], indices_or_sections
     if not np.ndim(sections):
         size, more = divmod(extent, sections)
         sections = [size * i + min(i, more) for i in range(1, sections)]
-    return OPERATIONS["split"](x, sections, axis)
+    return split(x, sections, axis)
 
 
-@operation
 def hsplit(x: Operand, indices_or_sections: Any) -> Any:
     """`split` along the second axis, of vectors along their only one."""
-    return OPERATIONS["split"](x, indices_or_sections, 0 if x.ndim < 2 else 1)
+    return split(x, indices_or_sections, 0 if x.ndim < 2 else 1)
 
 
-@operation
 def vsplit(x: Operand, indices_or_sections: Any) -> Any:
     """`split` along the first axis."""
-    return OPERATIONS["split"](x, indices_or_sections, 0)
+    return split(x, indices_or_sections, 0)
 
 
-@operation
 def dsplit(x: Operand, indices_or_sections: Any) -> Any:
     """`split` along the third axis."""
-    return OPERATIONS["split"](x, indices_or_sections, 2)
+    return split(x, indices_or_sections, 2)
 
 
-@operation
 def diagflat(x: Operand, k: int = 0) -> Any:
     """A matrix with all elements on a diagonal and 0 elsewhere."""
     return linalg.diag(arrays.reshape(x, (-1,)), k)
 
 
-@operation
 def select(condlist: Sequence[Operand], choicelist: Sequence[Operand], default: Operand = 0) -> Any:
     """The choice of the first condition that holds, and ``default`` where none does."""
     if len(condlist) != len(choicelist):
@@ -146,7 +95,6 @@ def _along(x: Node, indices: Node, axis: int) -> Node:
     return arrays.transpose(found, tuple(order.index(i) for i in range(x.ndim)))
 
 
-@operation
 def take_along_axis(x: Operand, indices: Operand, axis: int | None = None) -> Any:
     """Of each row along an axis the elements at its own whole numbers; without an axis, of the flat tensor."""
     if axis is None:
@@ -154,7 +102,6 @@ def take_along_axis(x: Operand, indices: Operand, axis: int | None = None) -> An
     return _along(x, indices, axis_of(axis, x.ndim))
 
 
-@operation
 def slice(inputs: Operand, start_indices: Sequence[int], shape: Sequence[int]) -> Any:
     """A block of this shape that begins at these indices; a size of -1 is the rest of its axis.
 
@@ -222,6 +169,3 @@ def choose(pred: Tensor, yes: Any, no: Any) -> Any:
 def tri(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Tensor:  # Keras's names
     """Ones on and below a diagonal, 0 above."""
     return Tensor(np.tri(N, M, k, dtype_name(dtype)))
-
-
-NEW: tuple[Any, ...] = (cond, identity, meshgrid, tri)

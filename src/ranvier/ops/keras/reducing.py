@@ -9,17 +9,15 @@ import numpy as np
 from ranvier.ops import arrays, indexing
 from ranvier.ops.arrays import linalg, shape
 from ranvier.ops.arrays.promotion import axes_of, axis_of
-from ranvier.ops.keras.elementwise import Axes, Operand, dtype_name, last, operation
+from ranvier.ops.keras.elementwise import Axes, Operand, dtype_name, last
 from ranvier.tensor.tensor import Tensor
 
 
-@operation
 def prod(x: Operand, axis: Axes = None, keepdims: bool = False, dtype: Any = None) -> Any:
     """The product along these axes, or of all elements."""
     return _product(x if dtype is None else arrays.cast(x, dtype_name(dtype)), axis, keepdims)
 
 
-@operation
 def nanprod(x: Operand, axis: Axes = None, keepdims: bool = False) -> Any:
     """The product of what is not nan."""
     return _product(_or(x, 1), axis, keepdims)
@@ -48,41 +46,26 @@ def _running(x: Any, axis: int | None, dtype: Any, run: Any) -> Any:
     return run(arrays.reshape(x, (-1,)), 0) if axis is None else run(x, axis)
 
 
-@operation
 def cumsum(x: Operand, axis: int | None = None, dtype: Any = None) -> Any:
     """The sum of each element with all before it along an axis, or of all elements in order."""
     return _running(x, axis, dtype, linalg.running_sum)
 
 
-@operation
 def cumprod(x: Operand, axis: int | None = None, dtype: Any = None) -> Any:
     """The product of each element with all before it along an axis, or of all elements in order."""
     return _running(x, axis, dtype, linalg.running_product)
 
 
-@operation
 def nancumsum(x: Operand, axis: int | None = None, dtype: Any = None) -> Any:
     """`cumsum` with 0 in place of nan."""
     return _running(_or(x, 0), axis, dtype, linalg.running_sum)
 
 
-@operation
 def nancumprod(x: Operand, axis: int | None = None, dtype: Any = None) -> Any:
     """`cumprod` with 1 in place of nan."""
     return _running(_or(x, 1), axis, dtype, linalg.running_product)
 
 
-@operation
-def diff(a: Operand, n: int = 1, axis: int = -1) -> Any:
-    """The differences of neighbours along an axis, ``n`` times."""
-    for _ in range(n):
-        at = axis_of(axis, a.ndim)
-        first, last = (arrays.split(a, sizes, at) for sizes in ((1, a.shape[at] - 1), (a.shape[at] - 1, 1)))
-        a = arrays.subtract(first[1], last[0])
-    return a
-
-
-@operation
 def average(x: Operand, axis: int | None = None, weights: Operand = None) -> Any:
     """The mean, weighted by numbers in the shape of ``x`` or, along an axis, one for each of its slices."""
     if weights is None:
@@ -94,7 +77,6 @@ def average(x: Operand, axis: int | None = None, weights: Operand = None) -> Any
     return arrays.divide(arrays.sum(arrays.multiply(x, spread), axis), arrays.sum(spread, axis))
 
 
-@operation
 def tensordot(x1: Operand, x2: Operand, axes: Any = 2) -> Any:
     """The sum of products over the last ``axes`` axes of x1 and the first of x2, or over two lists of axes."""
     if not isinstance(axes, int):
@@ -102,7 +84,6 @@ def tensordot(x1: Operand, x2: Operand, axes: Any = 2) -> Any:
     return linalg.tensordot(x1, x2, axes)
 
 
-@operation
 def cross(
     x1: Operand, x2: Operand, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None
 ) -> Any:
@@ -111,19 +92,6 @@ def cross(
     return shape.moveaxis(linalg.cross(last(first, x1)[0], last(second, x2)[0]), -1, into)
 
 
-@operation
-def cdist(x: Operand, y: Operand) -> Any:
-    """The distances of all rows: (..., r, m) and (..., s, m) -> (..., r, s)."""
-    return linalg.cdist(x, y)
-
-
-@operation
-def trapezoid(y: Operand, x: Operand = None, dx: float = 1.0, axis: int = -1) -> Any:
-    """The integral along an axis by the trapezoidal rule, of values ``dx`` apart or at the places ``x``."""
-    return linalg.trapezoid(y, x, dx=dx, dim=axis)
-
-
-@operation
 def vander(x: Operand, N: int | None = None, increasing: bool = False) -> Any:  # Keras's names
     """The powers of a vector's elements as ``N`` columns, by default as many as elements, the highest first."""
     columns = [arrays.ones_like(x)]
@@ -150,6 +118,3 @@ def quantile(x: Any, q: Any, axis: Axes = None, method: str = "linear", keepdims
 def median(x: Any, axis: Axes = None, keepdims: bool = False) -> Any:
     """The middle element, of two the mean, along these axes or of all; needs values."""
     return quantile(x, 0.5, axis, keepdims=keepdims)
-
-
-NEW: tuple[Any, ...] = (median, percentile, quantile)

@@ -1,4 +1,4 @@
-"""Activations as ``torch.nn.functional`` names them."""
+"""Activations whose formula or arguments are those of ``torch.nn.functional``."""
 
 from __future__ import annotations
 
@@ -8,46 +8,7 @@ from typing import Any
 from ranvier.graph.node import GraphError, Node, like
 from ranvier.ops import arrays, functional
 from ranvier.ops.arrays.promotion import floating
-from ranvier.ops.torch import arguments
-from ranvier.ops.torch.inplace import changing, written
-from ranvier.tensor.function import function, renamed
-
-
-def _with_inplace(function: Any, name: str = "") -> Any:
-    """A function of one tensor that takes PyTorch's ``inplace``, under its name there."""
-
-    def activation(input: Any, inplace: bool = False) -> Any:
-        result = function(input)
-        return written(input, result, inplace) if inplace else result
-
-    activation.__name__, activation.__doc__ = name or function.__name__, function.__doc__
-    return activation
-
-
-relu, relu6, selu, silu, mish = (
-    _with_inplace(f)
-    for f in (functional.relu, functional.relu6, functional.selu, functional.silu, functional.mish)
-)
-
-
-hardsigmoid = _with_inplace(functional.hard_sigmoid, "hardsigmoid")
-hardswish = _with_inplace(functional.hard_silu, "hardswish")
-
-
-softsign = renamed(functional.softsign, "input")
-
-
-logsigmoid = renamed(functional.log_sigmoid, "input")
-
-
-def leaky_relu(input: Any, negative_slope: float = 0.01, inplace: bool = False) -> Any:
-    """``x`` where positive, else ``negative_slope * x``."""
-    return written(input, functional.leaky_relu(input, negative_slope), inplace)
-
-
-def elu(input: Any, alpha: float = 1.0, inplace: bool = False) -> Any:
-    """``x`` where positive, else ``alpha * (exp(x) - 1)``."""
-    return written(input, functional.elu(input, alpha), inplace)
+from ranvier.tensor.function import function
 
 
 def gelu(input: Any, approximate: str = "none") -> Any:
@@ -66,17 +27,12 @@ def softplus(input: Node, beta: float = 1.0, threshold: float = 20.0) -> Node:
     return arrays.where(linear, x, curved)
 
 
-def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Any:
-    """``x`` kept within [min_val, max_val]."""
-    return written(input, functional.hard_tanh(input, min_val, max_val), inplace)
-
-
 def usual_dim(input: Any) -> int:
     """PyTorch's rule for a ``dim`` that was left out: 0 for 0, 1 and 3 dimensions, else 1."""
     return 0 if input.ndim in (0, 1, 3) else 1
 
 
-def _along(operation: Any) -> Any:
+def _along(compute: Any, name: str) -> Any:
     """A function along a dimension, which is chosen, with PyTorch's warning, where it is left out."""
 
     def activation(
@@ -91,23 +47,24 @@ def _along(operation: Any) -> Any:
         if dim is None:
             dim = usual_dim(input)
             warnings.warn(
-                f"{operation.__name__} without a dimension: it is {dim} here. Write dim={dim} instead.",
+                f"{name} without a dimension: it is {dim} here. Write dim={dim} instead.",
                 UserWarning,
                 stacklevel=_stacklevel - 1,
             )
-        return operation(input, dim, dtype)
+        return compute(input if dtype is None else arrays.cast(input, dtype), dim)
 
-    activation.__name__, activation.__doc__ = operation.__name__, operation.__doc__
+    activation.__name__ = activation.__qualname__ = name
+    activation.__doc__ = compute.__doc__
     return activation
 
 
-def _softmin(input: Any, dim: int, dtype: Any = None) -> Any:
+def _softmin(x: Any, dim: int) -> Any:
     """`softmax` of ``-x``."""
-    return arguments.softmax(arrays.negative(input), dim, dtype)
+    return functional.softmax(arrays.negative(x), dim)
 
 
-_softmin.__name__ = "softmin"
-softmax, log_softmax, softmin = map(_along, (arguments.softmax, arguments.log_softmax, _softmin))
+softmax, log_softmax = _along(functional.softmax, "softmax"), _along(functional.log_softmax, "log_softmax")
+softmin = _along(_softmin, "softmin")
 
 
 @function
@@ -123,14 +80,10 @@ def prelu(input: Node, weight: Node) -> Node:
     return arrays.where(arrays.less(0, x), x, arrays.multiply(x, weight))
 
 
-def celu(input: Any, alpha: float = 1.0, inplace: bool = False) -> Any:
-    """``x`` where positive, else ``alpha * (exp(x / alpha) - 1)`` (Barron, 2017)."""
-    return written(input, _celu(input, alpha), inplace)
-
-
 @function
-def _celu(x: Node, alpha: float) -> Node:
-    x = floating(x)
+def celu(input: Node, alpha: float = 1.0) -> Node:
+    """``x`` where positive, else ``alpha * (exp(x / alpha) - 1)`` (Barron, 2017)."""
+    x = floating(input)
     below = arrays.expm1(arrays.divide(arrays.where(arrays.less(0, x), 0, x), alpha))
     return arrays.where(arrays.less(0, x), x, below * like(x, alpha))
 
@@ -148,21 +101,3 @@ def hardshrink(input: Node, lambd: float = 0.5) -> Node:
     """``x``, and 0 where it is not farther from 0 than ``lambd``."""
     x = floating(input)
     return arrays.where(arrays.less(lambd, arrays.abs(x)), x, 0.0)
-
-
-@function
-def tanhshrink(input: Node) -> Node:
-    """``x - tanh(x)``."""
-    x = floating(input)
-    return x - arrays.tanh(x)
-
-
-def threshold(input: Any, threshold: float, value: float, inplace: bool = False) -> Any:
-    """``x`` where it is above the threshold, else ``value``."""
-    above = arrays.where(arrays.greater(input, threshold), input, value)
-    return written(input, above, inplace)
-
-
-relu_, selu_, elu_, celu_, leaky_relu_, hardtanh_, threshold_ = (
-    changing(f) for f in (relu, selu, elu, celu, leaky_relu, hardtanh, threshold)
-)

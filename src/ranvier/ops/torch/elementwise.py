@@ -1,56 +1,72 @@
-"""Elementwise functions of PyTorch that are made of those of `numeric`, and the scaled sums that optimizers write."""
-
-# ruff: noqa: A004  # the field's names, builtins or not
+"""Elementwise functions of PyTorch whose meaning is PyTorch's own, and the scaled sums that optimizers write."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
-from ranvier.graph.node import FLOATS, Node
+import numpy as np
+
+from ranvier.graph.node import FLOATS, GraphError, Node
 from ranvier.ops import arrays as n
-from ranvier.ops.arrays.elementary import (
-    acosh,
-    asinh,
-    atanh,
-    cosh,
-    erfc,
-    exp2,
-    fmax,
-    fmin,
-    heaviside,
-    isclose,
-    logaddexp,
-    logaddexp2,
-    nan_to_num,
-    round,
-    signbit,
-    sinh,
-    trunc,
-)
-from ranvier.ops.arrays.promotion import floating
-from ranvier.ops.arrays.trigonometry import acos, asin, atan, atan2, deg2rad, hypot, rad2deg, sinc, tan
-from ranvier.ops.tensor_methods import scaled
-from ranvier.tensor.function import function, renamed
+from ranvier.ops.arrays import elementary
+from ranvier.ops.arrays.promotion import as_node, floating, result_dtype
+from ranvier.tensor.arguments import no_out
+from ranvier.tensor.function import arithmetic, function
 from ranvier.tensor.tensor import Tensor
 
 __all__ = [
-    "acos", "acosh", "add", "addcdiv", "addcmul", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2",
-    "arctanh", "asin", "asinh", "atan", "atan2", "atanh", "clamp_max", "clamp_min", "cosh", "deg2rad", "erfc",
-    "exp2", "fix", "fmax", "fmin", "fmod", "frac", "heaviside", "hypot", "is_complex", "is_floating_point",
-    "isclose", "lerp", "logaddexp", "logaddexp2", "logit", "nan_to_num", "positive", "rad2deg", "round",
-    "signbit", "sinc", "sinh", "sub", "subtract", "tan", "trunc", "xlogy",
+    "add",
+    "addcdiv",
+    "addcmul",
+    "allclose",
+    "div",
+    "equal",
+    "frac",
+    "is_complex",
+    "is_floating_point",
+    "lerp",
+    "log2",
+    "log10",
+    "logit",
+    "positive",
+    "sub",
+    "xlogy",
 ]  # fmt: skip
 
-fix = trunc
-arccos, arcsin, arctan, arctan2 = acos, asin, atan, atan2
-arccosh, arcsinh, arctanh = acosh, asinh, atanh
-fmod = renamed(n.fmod, "input", "other")
+
+@arithmetic
+def div(input: Node, other: Node, *, rounding_mode: str | None = None) -> Node:
+    """``input / other``; with ``rounding_mode`` "floor" or "trunc" rounded down or toward 0, in the dtype of both."""
+    if rounding_mode is None:
+        return n.divide(input, other)
+    if rounding_mode == "floor":
+        return n.floor_divide(input, other)
+    if rounding_mode != "trunc":
+        raise GraphError(
+            f"rounding_mode={rounding_mode!r}. Write 'floor' or 'trunc', or leave it out, instead"
+        )
+    dtype = result_dtype(input, other)
+    x, y = n.together(input, other, dtype=dtype if dtype in FLOATS else "float64")
+    return as_node(elementary.trunc(n.divide(x, y)), dtype)
+
+
+@function
+def log2(input: Node) -> Node:
+    """The logarithm to base 2."""
+    return n.divide(n.log(input), math.log(2))
+
+
+@function
+def log10(input: Node) -> Node:
+    """The logarithm to base 10."""
+    return n.divide(n.log(input), math.log(10))
 
 
 @function
 def frac(input: Node) -> Node:
     """What `trunc` leaves out, with the sign of the element."""
-    return n.subtract(input, n.stop_gradient(trunc(input)))
+    return n.subtract(input, n.stop_gradient(elementary.trunc(input)))
 
 
 @function
@@ -68,16 +84,6 @@ def xlogy(input: Node, other: Node) -> Node:
     return n.where(zero, 0.0, n.multiply(input, n.log(n.where(zero, 1, other))))
 
 
-def clamp_min(input: Any, min: Any) -> Any:
-    """``input``, at least ``min``."""
-    return n.clip(input, min)
-
-
-def clamp_max(input: Any, max: Any) -> Any:
-    """``input``, at most ``max``."""
-    return n.clip(input, None, max)
-
-
 def is_floating_point(input: Any) -> bool:
     """Whether the elements are floats."""
     return input.dtype in FLOATS
@@ -93,11 +99,31 @@ def positive(input: Any) -> Any:
     return input
 
 
+def allclose(input: Any, other: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> bool:
+    """Whether all elements differ by at most ``atol + rtol * abs(other)``."""
+    return bool(np.allclose(input.numpy(), other.numpy(), rtol, atol, equal_nan))
+
+
+def equal(input: Any, other: Any) -> bool:
+    """Whether two tensors have one shape and the same elements."""
+    return input.shape == other.shape and bool(np.array_equal(input.numpy(), other.numpy()))
+
+
 # --- scaled sums --------------------------------------------------------------------------------------------------
 
 
-add, sub = scaled(1), scaled(-1)
-subtract = sub
+def add(input: Any, other: Any, *, alpha: float = 1, out: Any = None) -> Any:
+    """``input + alpha * other``."""
+    if out is not None:
+        raise no_out("add")
+    return n.add(input, other if alpha == 1 else n.multiply(other, alpha))
+
+
+def sub(input: Any, other: Any, *, alpha: float = 1, out: Any = None) -> Any:
+    """``input - alpha * other``."""
+    if out is not None:
+        raise no_out("sub")
+    return n.subtract(input, other if alpha == 1 else n.multiply(other, alpha))
 
 
 def lerp(input: Any, end: Any, weight: Any) -> Any:

@@ -13,11 +13,9 @@ from ranvier.tensor.function import function
 from ranvier.tensor.tensor import Tensor
 
 __all__ = [
-    "argwhere", "bincount", "bucketize", "histc", "index_add", "index_copy", "index_fill", "isin", "scatter",
+    "bincount", "bucketize", "histc", "index_add", "index_copy", "index_fill", "isin", "scatter",
     "scatter_add", "searchsorted", "take", "take_along_dim", "unique", "unique_consecutive", "where",
 ]  # fmt: skip
-
-argwhere = indexing.nonzero
 
 
 def _array(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""``torch.linalg``: norms, and NumPy's solvers and decompositions, of values at hand and without gradients."""
+"""Norms and solvers of ``torch.linalg`` whose arguments are PyTorch's own."""
 
 from __future__ import annotations
 
@@ -6,30 +6,10 @@ from typing import Any, NamedTuple
 
 from ranvier.ops import arrays
 from ranvier.ops.arrays import norms
-from ranvier.ops.arrays.decompositions import (
-    LinAlgError,
-    cholesky,
-    det,
-    eigh,
-    eigvalsh,
-    inv,
-    matrix_power,
-    matrix_rank,
-    pinv,
-    qr,
-    slogdet,
-    solve,
-    svd,
-)
-from ranvier.support.errors import missing
+from ranvier.ops.arrays.decompositions import pinv, svd
 from ranvier.tensor.tensor import Tensor
 
-__all__ = [
-    "LinAlgError", "cholesky", "det", "eigh", "eigvalsh", "inv", "lstsq", "matmul", "matrix_norm", "matrix_power",
-    "matrix_rank", "norm", "pinv", "qr", "slogdet", "solve", "svd", "svdvals", "vector_norm",
-]  # fmt: skip
-
-matmul = arrays.matmul
+__all__ = ["lstsq", "matrix_norm", "norm", "svdvals", "vector_norm"]
 
 
 def vector_norm(x: Any, ord: float = 2, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
@@ -61,7 +41,4 @@ class LeastSquares(NamedTuple):
 
 def lstsq(A: Any, B: Any) -> LeastSquares:
     """The x of least ``norm(A @ x - B)``. Of values at hand, without a gradient."""
-    return LeastSquares(matmul(pinv(A), B.detach()))
-
-
-__getattr__, __dir__ = missing(globals(), "torch.linalg", __all__)
+    return LeastSquares(arrays.matmul(pinv(A), B.detach()))

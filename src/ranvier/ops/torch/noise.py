@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ranvier.ops import functional
-from ranvier.ops.torch.inplace import changing, written
+from ranvier.ops.dispatch import written_into
+from ranvier.ops.indexing import written
 from ranvier.ops.torch.sizes import batched
 from ranvier.tensor.rng import draw
 
@@ -65,7 +66,7 @@ dropout1d, dropout2d, dropout3d = (_channel_dropout(n) for n in (1, 2, 3))
 
 
 dropout_, alpha_dropout_, feature_alpha_dropout_ = map(
-    changing, (dropout, alpha_dropout, feature_alpha_dropout)
+    written_into, (dropout, alpha_dropout, feature_alpha_dropout)
 )
 
 

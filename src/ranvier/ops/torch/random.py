@@ -9,7 +9,6 @@ import numpy as np
 
 from ranvier.ops.torch.device import check_device
 from ranvier.support.constructors import CheckedConstructor
-from ranvier.support.errors import missing
 from ranvier.tensor.rng import (
     get_seed,
     get_streams,
@@ -178,6 +177,3 @@ def numpy_of(generator: Any, purpose: str) -> np.random.Generator:
     given: Generator | None = checked_generator(generator)
     own = None if given is None else given.numpy
     return numpy_generator(purpose) if own is None else own
-
-
-__getattr__, __dir__ = missing(globals(), "torch.random", __all__)

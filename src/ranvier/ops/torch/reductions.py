@@ -1,4 +1,4 @@
-"""Products, running sums, order statistics and distances: PyTorch's names, made of `numeric`."""
+"""Reductions, order statistics and scaled products whose meaning is PyTorch's own."""
 
 from __future__ import annotations
 
@@ -8,48 +8,20 @@ import numpy as np
 
 from ranvier.ops import arrays as n
 from ranvier.ops import indexing
-from ranvier.ops.arrays import nan_reductions
-from ranvier.ops.arrays.linalg import (
-    cdist,
-    corrcoef,
-    cov,
-    cross,
-    kron,
-    product,
-    running_product,
-    running_sum,
-    tensordot,
-    trapezoid,
-)
+from ranvier.ops.arrays import norms
+from ranvier.ops.arrays.linalg import product
 from ranvier.ops.arrays.promotion import axis_of
 from ranvier.ops.indexing import Ordered
-from ranvier.tensor.function import renamed
 from ranvier.tensor.tensor import Tensor
 
 __all__ = [
-    "addmm", "addmv", "aminmax", "baddbmm", "cdist", "corrcoef", "count_nonzero", "cov", "cross", "cumprod", "cumsum",
-    "dist", "inner", "kron", "median", "nanmean", "nansum", "prod", "quantile", "std_mean", "tensordot", "trapezoid",
-    "trapz", "var_mean",
+    "addmm", "addmv", "aminmax", "baddbmm", "dist", "einsum", "max", "median", "min", "norm", "prod", "quantile", "std",
+    "std_mean", "var", "var_mean",
 ]  # fmt: skip
-
-
-nansum, nanmean = (
-    renamed(f, "input", "dim", "keepdim") for f in (nan_reductions.nansum, nan_reductions.nanmean)
-)
 
 
 def _converted(x: Any, dtype: Any) -> Any:
     return x if dtype is None else n.cast(x, dtype)
-
-
-def cumsum(input: Any, dim: int, *, dtype: Any = None) -> Any:
-    """The running sum along ``dim``."""
-    return running_sum(_converted(input, dtype), dim)
-
-
-def cumprod(input: Any, dim: int, *, dtype: Any = None) -> Any:
-    """The running product along ``dim``."""
-    return running_product(_converted(input, dtype), dim)
 
 
 def prod(input: Any, dim: int | None = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
@@ -59,11 +31,6 @@ def prod(input: Any, dim: int | None = None, keepdim: bool = False, *, dtype: An
         return product(n.reshape(x, (-1,)), 0)
     result = product(x, dim)
     return n.expand_dims(result, axis_of(dim, x.ndim)) if keepdim else result
-
-
-def count_nonzero(input: Any, dim: Any = None) -> Any:
-    """How many elements are not 0, of all or along ``dim``."""
-    return n.sum(n.cast(n.not_equal(input, 0), "int32"), tuple(dim) if isinstance(dim, list) else dim)
 
 
 def _with_mean(spread: Any) -> Any:
@@ -127,11 +94,6 @@ def baddbmm(input: Any, batch1: Any, batch2: Any, *, beta: float = 1, alpha: flo
     return addmm(input, batch1, batch2, beta=beta, alpha=alpha)
 
 
-def inner(input: Any, other: Any) -> Any:
-    """The sums of products along the last dimensions of both."""
-    return tensordot(input, other, ([-1], [-1]))
-
-
 def dist(input: Any, other: Any, p: float = 2) -> Any:
     """The p-norm of the difference."""
     return n.norm(n.subtract(input, other), None, False, float(p))
@@ -149,4 +111,62 @@ def aminmax(input: Any, *, dim: int | None = None, keepdim: bool = False) -> Ext
     return Extremes(n.min(input, dim, keepdim), n.max(input, dim, keepdim))
 
 
-trapz = trapezoid
+def _extremum(largest: Any, position: Any, pairwise: Any) -> Any:
+    def function(
+        input: Any,
+        dim: Any = None,
+        keepdim: bool = False,
+        *,
+        other: Any = None,
+        axis: Any = None,
+        keepdims: bool = False,
+    ) -> Any:
+        other = dim if isinstance(dim, Tensor) else other
+        dim, keepdim = dim if axis is None else axis, keepdim or keepdims
+        if other is not None:
+            return pairwise(input, other)
+        if dim is None:
+            return largest(input)
+        return Ordered(largest(input, dim, keepdim), position(input, dim, keepdim))
+
+    return function
+
+
+max = _extremum(n.max, n.argmax, n.maximum)
+max.__doc__ = "The largest element; along ``dim``, (values, indices); of two tensors, the elementwise larger."
+min = _extremum(n.min, n.argmin, n.minimum)
+min.__doc__ = (
+    "The smallest element; along ``dim``, (values, indices); of two tensors, the elementwise smaller."
+)
+
+
+def _spread(operation: Any) -> Any:
+    def function(
+        input: Any,
+        dim: Any = None,
+        unbiased: bool = True,
+        keepdim: bool = False,
+        *,
+        correction: int | None = None,
+    ) -> Any:
+        return operation(input, dim, keepdim, int(unbiased) if correction is None else correction)
+
+    return function
+
+
+var, std = _spread(n.var), _spread(n.std)
+var.__doc__ = "The variance, dividing by n - 1 unless ``unbiased=False``."
+std.__doc__ = "The standard deviation, dividing by n - 1 unless ``unbiased=False``."
+
+
+def norm(input: Any, p: Any = 2, dim: Any = None, keepdim: bool = False) -> Any:
+    """The p-norm over the given dimensions, or of all elements; "fro" is 2, "nuc" the sum of singular values."""
+    if p == "nuc":
+        return norms.matrix_norm(input, p, range(input.ndim) if dim is None else dim, keepdim)
+    return n.norm(input, dim, keepdim, 2 if p in ("fro", None) else p)
+
+
+def einsum(equation: str, *operands: Any) -> Any:
+    """Einstein's summation over any number of operands, or over those of one list."""
+    several = operands[0] if len(operands) == 1 and isinstance(operands[0], (list, tuple)) else operands
+    return n.einsum(equation, *several)

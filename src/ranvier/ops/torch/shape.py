@@ -1,4 +1,4 @@
-"""Elements in another place or shape, taken from a diagonal, repeated, rolled: PyTorch's names, made of `numeric`."""
+"""Elements in another place or shape, taken from a diagonal or repeated, where the meaning is PyTorch's own."""
 
 from __future__ import annotations
 
@@ -10,25 +10,18 @@ from typing import Any
 import numpy as np
 
 from ranvier.graph.node import Node, apply
-from ranvier.ops import arrays, shape_methods, tensor_methods
 from ranvier.ops import arrays as n
+from ranvier.ops import indexing, shape_methods
 from ranvier.ops.arrays import shape as movement
-from ranvier.ops.arrays.linalg import diag, roll, rot90, tril, triu
 from ranvier.ops.arrays.promotion import axis_of
 from ranvier.tensor.function import function
 from ranvier.tensor.tensor import Tensor
 
 __all__ = [
     "block_diag", "broadcast_shapes", "broadcast_tensors", "broadcast_to", "cartesian_prod", "column_stack",
-    "combinations", "diag", "diag_embed", "diff", "fliplr", "flipud", "meshgrid", "moveaxis", "movedim",
-    "narrow", "ravel", "repeat_interleave", "roll", "rot90", "select", "tensor_split", "tile", "trace",
-    "tril", "tril_indices", "triu", "triu_indices", "unflatten",
+    "combinations", "diag_embed", "hstack", "meshgrid", "narrow", "repeat_interleave", "select", "tensor_split", "tile",
+    "tril_indices", "triu_indices", "unflatten", "vstack",
 ]  # fmt: skip
-
-
-def ravel(input: Any) -> Any:
-    """All elements in one dimension."""
-    return n.reshape(input, (-1,))
 
 
 def broadcast_to(input: Any, size: Sequence[int]) -> Any:
@@ -40,24 +33,6 @@ def broadcast_tensors(*tensors: Any) -> tuple[Any, ...]:
     """All repeated to the one shape that they have together."""
     shape = n.broadcast_shape(*(t.shape for t in tensors))
     return tuple(n.broadcast_to(t, shape) for t in tensors)
-
-
-def fliplr(input: Any) -> Any:
-    """The order along dimension 1 reversed."""
-    return n.flip(input, 1)
-
-
-def flipud(input: Any) -> Any:
-    """The order along dimension 0 reversed."""
-    return n.flip(input, 0)
-
-
-def movedim(input: Any, source: Any, destination: Any) -> Any:
-    """Dimensions moved to other places; the rest stays in order."""
-    return movement.moveaxis(input, source, destination)
-
-
-moveaxis = movedim
 
 
 def narrow(input: Any, dim: int, start: int, length: int) -> Any:
@@ -85,8 +60,7 @@ def unflatten(input: Any, dim: int, sizes: Sequence[int]) -> Any:
 
 def tile(input: Any, dims: Sequence[int]) -> Any:
     """``input`` that many times along each dimension, the last ones where fewer are given."""
-    times = (*(1,) * (input.ndim - len(dims)), *dims)
-    return shape_methods.repeated(input, times)
+    return shape_methods.tiled(input, tuple(dims))
 
 
 def repeat_interleave(
@@ -98,35 +72,11 @@ def repeat_interleave(
     if not isinstance(repeats, int):
         counts = repeats.compute() if isinstance(repeats, Tensor) else np.asarray(repeats)
         rows = np.repeat(np.arange(x.shape[axis], dtype=np.int32), counts)
-        return tensor_methods.METHODS["index_select"](x, axis, Tensor.wrap(rows))
+        return indexing.index_select(x, axis, Tensor.wrap(rows))
     shape = x.shape
     apart = n.expand_dims(x, axis + 1)
     wide = n.broadcast_to(apart, (*shape[: axis + 1], repeats, *shape[axis + 1 :]))
     return n.reshape(wide, (*shape[:axis], shape[axis] * repeats, *shape[axis + 1 :]))
-
-
-@function
-def trace(input: Node) -> Node:
-    """The sum of the diagonal of a matrix."""
-    return n.sum(n.diagonal(input))
-
-
-@function
-def diff(
-    input: Node, n: int = 1, dim: int = -1, prepend: Node | None = None, append: Node | None = None
-) -> Node:
-    """The differences of neighbours along ``dim``, ``n`` times, of ``input`` between ``prepend`` and ``append``."""
-    parts = [part for part in (prepend, input, append) if part is not None]
-    input = input if len(parts) == 1 else arrays.concatenate(parts, axis_of(dim, input.ndim))
-    for _ in range(n):
-        axis = axis_of(dim, input.ndim)
-        extent: Any = input.shape[axis]
-        parts = [
-            arrays.index_basic(input, (*(("slice", None, None, None),) * axis, ("slice", a, b, None)))
-            for a, b in ((1, extent), (0, extent - 1))
-        ]
-        input = arrays.subtract(*parts)
-    return input
 
 
 def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Any, ...]:
@@ -199,7 +149,7 @@ def block_diag(*tensors: Any) -> Any:
 
 def diag_embed(input: Any, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Any:
     """Matrices along ``dim1`` and ``dim2`` with the last dimension of ``input`` on a diagonal, and 0 elsewhere."""
-    return movedim(_on_diagonal(input, offset), (-2, -1), (dim1, dim2))
+    return movement.moveaxis(_on_diagonal(input, offset), (-2, -1), (dim1, dim2))
 
 
 def combinations(input: Any, r: int = 2, with_replacement: bool = False) -> Any:
@@ -215,3 +165,13 @@ def cartesian_prod(*tensors: Any) -> Any:
         return tensors[0]
     grids = meshgrid(*tensors, indexing="ij")
     return n.stack([n.reshape(grid, (-1,)) for grid in grids], 1)
+
+
+def vstack(tensors: Sequence[Any]) -> Any:
+    """Rows below each other; vectors are rows."""
+    return n.concatenate([n.reshape(t, (1, -1)) if t.ndim < 2 else t for t in tensors], 0)
+
+
+def hstack(tensors: Sequence[Any]) -> Any:
+    """Tensors beside each other, along the second dimension; vectors one after the other."""
+    return n.concatenate(tensors, 0 if tensors[0].ndim < 2 else 1)

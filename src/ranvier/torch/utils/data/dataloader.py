@@ -8,7 +8,7 @@ from typing import Any, Generic
 import numpy as np
 
 from ranvier.graph.node import Type
-from ranvier.ops.torch.arguments import stack
+from ranvier.ops.arrays import stack
 from ranvier.ops.torch.random import checked_generator
 from ranvier.support.constructors import CheckedConstructor
 from ranvier.support.validation import whole

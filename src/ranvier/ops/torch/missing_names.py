@@ -5,21 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from ranvier.module.properties import OverridableProperty
-from ranvier.support.errors import lacking
 from ranvier.tensor.tensor import Tensor
 
-__all__ = ["NAMES", "attach"]
+__all__ = ["HALF", "NAMES", "NO_DEVICE_MEMORY", "explain"]
 
 _LIST = "docs/pytorch.md lists what is not there"
-_HALF = "there is no half precision. Write float32 instead"
+HALF = "there is no half precision. Write float32 instead"
 _LAZY = (
     "layers that find their sizes are those of the Keras vocabulary, such as rv.layers.Dense. Write the sizes"
 )
 _PROCESSES = "there is one process, with threads of its own: torch.set_num_threads"
 
 _SAID: dict[str, Iterable[str]] = {
-    _HALF: ("bfloat16", "float16", "half", "BFloat16Tensor", "HalfTensor", "quantization"),
+    HALF: ("bfloat16", "float16", "half", "BFloat16Tensor", "HalfTensor", "quantization"),
     "there is one integer dtype. Write int32, or uint8 for bytes, instead": ("CharTensor", "ShortTensor",
         "int8", "int16", "short", "uint16", "uint64"),
     "bits of numbers are not computed with. Write &, |, ^ and ~ of bool tensors": ("bitwise_and", "bitwise_left_shift",
@@ -52,25 +50,18 @@ _SAID: dict[str, Iterable[str]] = {
     ),
 }  # fmt: skip
 NAMES = {name: words for words, names in _SAID.items() for name in names}
-lacking["torch"] = NAMES
 
-_TENSOR = {
-    **{name: words for name, words in NAMES.items() if name.islower() and not hasattr(Tensor, name)},
+NO_DEVICE_MEMORY = "there is one kind of memory, and one process. Leave it out"
+_OF_TENSORS = {
+    **{name: words for name, words in NAMES.items() if name.islower()},
     "register_hook": "there are no hooks. Write torch.autograd.grad(loss, x), which gives the gradient of a result",
-    "share_memory_": "there is one kind of memory, and one process. Leave it out",
+    "share_memory_": NO_DEVICE_MEMORY,
 }
 
 
-def _refusal(name: str, words: str) -> OverridableProperty:
-    """An attribute that is not there, for ``hasattr`` too."""
-
-    def refuse(tensor: Any) -> None:
-        raise AttributeError(f"{type(tensor).__name__}.{name} does not exist: {words}.")
-
-    return OverridableProperty(refuse)
-
-
-def attach() -> None:
-    """Give all tensors the attributes that explain why they are not there."""
-    for name, words in _TENSOR.items():
-        setattr(Tensor, name, _refusal(name, words))
+def explain(self: Tensor, name: str) -> Any:
+    """``Tensor.__getattr__``: say of an attribute that PyTorch's tensors have, and these do not, what to write."""
+    kind = type(self).__name__
+    if name in _OF_TENSORS:
+        raise AttributeError(f"{kind}.{name} does not exist: {_OF_TENSORS[name]}.")
+    raise AttributeError(f"{kind!r} object has no attribute {name!r}")

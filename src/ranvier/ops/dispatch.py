@@ -1,0 +1,232 @@
+"""The functions of a vocabulary, made from what the table says of their arguments."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import inspect
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ranvier.ops.arrays.elementwise import cast
+from ranvier.ops.indexing import put
+from ranvier.tensor.arguments import View, answering, no_out
+from ranvier.tensor.function import viewed
+from ranvier.tensor.tensor import Tensor
+
+__all__ = ["changing", "composed", "is_tensor_function", "reshaping", "show", "written_into"]
+
+ALIASES = {
+    "dim": "axis",
+    "axis": "dim",
+    "keepdim": "keepdims",
+    "keepdims": "keepdim",
+}  # PyTorch takes NumPy's names too
+WORDS = {
+    "dtype": "str | None",
+    "inplace": "bool",
+    "out": "None",
+}  # arguments that `_with_words` handles, and types
+NUMBERS = (bool, int, float)
+
+
+class Argument(NamedTuple):
+    """An argument as the table writes it; ``target`` is the body's argument, ``by_name`` whether it needs its name."""
+
+    name: str
+    target: str
+    default: Any
+    by_name: bool
+
+    def parameter(self, annotation: Any) -> inspect.Parameter:
+        kind = inspect.Parameter.KEYWORD_ONLY if self.by_name else inspect.Parameter.POSITIONAL_OR_KEYWORD
+        return inspect.Parameter(self.name, kind, default=self.default, annotation=annotation)
+
+
+def _written(text: str) -> list[Argument]:
+    """The arguments in a text such as ``"(input, dim: axis = -1, *, dtype=None)"``."""
+    given = ast.parse(f"def f{text}: ...").body[0].args  # type: ignore[attr-defined]  # it is a function
+    defaults = [None] * (len(given.args) - len(given.defaults)) + given.defaults
+    pairs = [(a, d, False) for a, d in zip(given.args, defaults, strict=True)]
+    pairs += [(a, d, True) for a, d in zip(given.kwonlyargs, given.kw_defaults, strict=True)]
+    return [
+        Argument(
+            a.arg,
+            "" if a.annotation is None else a.annotation.id,
+            inspect.Parameter.empty if d is None else ast.literal_eval(d),
+            by_name,
+        )
+        for a, d, by_name in pairs
+    ]
+
+
+def is_tensor_function(value: Any) -> bool:
+    """Whether this is a tensor function, of which there may be views."""
+    return hasattr(value, "viewed")
+
+
+def show(body: Any, name: str, text: str, aliases: bool, operation: str | None) -> Any:
+    """The function of this name that computes the body, with the arguments in the text.
+
+    With ``aliases`` NumPy's names of the arguments are taken too. A call with symbolic values is recorded as
+    ``operation``; without it they answer as they answer the body.
+    """
+    own = inspect.signature(body).parameters
+    written = _written(text)
+    words = [a for a in written if a.name in WORDS and a.name not in own]
+    shown, targets = [], []
+    for place, argument in enumerate(a for a in written if a not in words):
+        target = argument.target or (argument.name if argument.name in own else list(own)[place])
+        annotation = own[target].annotation
+        shown.append(argument.parameter(Any if operation and "Node" in str(annotation) else annotation))
+        targets.append(target)
+    if not is_tensor_function(body):
+        return _renamed(body, name, shown, targets)
+    also = dict(zip(targets, targets, strict=True)) if aliases else {}
+    also |= {ALIASES[p.name]: t for p, t in zip(shown, targets, strict=True) if aliases and p.name in ALIASES}
+    view = View(inspect.unwrap(body), name, shown, targets, also, operation)
+    if (
+        operation
+    ):  # of Keras's functions the operands may be arrays, numbers, or symbolic values, as the result then is
+        view.signature = view.signature.replace(return_annotation=Any)
+    core = viewed(body, view)
+    return _with_words(core, written, words) if words else core
+
+
+def _renamed(body: Callable[..., Any], name: str, shown: list[inspect.Parameter], targets: list[str]) -> Any:
+    """A function that is no tensor function, by other names of its arguments."""
+    known = {p.name: t for p, t in zip(shown, targets, strict=True)}
+
+    @functools.wraps(body)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return body(*args, **{known.get(key, key): value for key, value in kwargs.items()})
+
+    return _signed(call, name, shown)
+
+
+def _signed(call: Any, name: str, shown: Iterable[inspect.Parameter], returned: Any = Any) -> Any:
+    call.__name__ = call.__qualname__ = name
+    call.__signature__ = inspect.Signature(list(shown), return_annotation=returned)
+    return call
+
+
+def _with_words(core: Any, written: list[Argument], words: list[Argument]) -> Any:
+    """A tensor function with arguments that are not its body's: see `ranvier.ops.table.row`."""
+    placed = [a.name for a in written if not a.by_name]
+    named = {a.name for a in words}
+    result_dtype = any(a.name == "dtype" and a.target == "result" for a in words)
+    first = placed[0]
+    most = len([name for name in placed if name not in named])  # they come after all others
+
+    @functools.wraps(core)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if len(args) <= most and named.isdisjoint(kwargs):
+            return core(*args, **kwargs)
+        given = dict(zip(placed[most:], args[most:], strict=False))
+        given |= {name: kwargs.pop(name) for name in named & kwargs.keys()}
+        args = args[:most] + args[len(placed) :]
+        if given.get("out") is not None:
+            raise no_out(core.__name__)
+        dtype = given.get("dtype")
+        if dtype is not None and not result_dtype:
+            if args:
+                args = (cast(args[0], dtype), *args[1:])
+            else:
+                kwargs[first] = cast(kwargs[first], dtype)
+        result = core(*args, **kwargs)
+        if dtype is not None and result_dtype:
+            result = cast(result, dtype)
+        target = args[0] if args else kwargs[first]
+        return put(target, result) if given.get("inplace") and isinstance(target, Tensor) else result
+
+    own = inspect.signature(core).parameters
+    shown = [a.parameter(own[a.name].annotation if a.name in own else WORDS[a.name]) for a in written]
+    return _signed(call, core.__name__, shown, inspect.signature(core).return_annotation)
+
+
+# --- functions that change their tensor ---------------------------------------------------------------------------
+
+
+def changing(function: Any, name: str) -> Any:
+    """The function that writes the result of another into its first argument, and returns it."""
+
+    def change(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        return put(self, function(self, *args, **kwargs))
+
+    return _like(change, function, name, "Written into the tensor, which is returned.")
+
+
+def written_into(function: Any) -> Any:
+    """The function with an underscore after its name, of one that writes into its argument with ``inplace=True``."""
+
+    def change(input: Any, *args: Any, **kwargs: Any) -> Any:
+        return function(input, *args, inplace=True, **kwargs)
+
+    return _like(change, function, f"{function.__name__}_", "Written into the tensor, which is returned.")
+
+
+def reshaping(function: Any, name: str) -> Any:
+    """The same for a result of another shape: for a tensor with memory of its own, and no weight."""
+
+    def change(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        if self.base is not None or (self.is_leaf and self.requires_grad):
+            raise RuntimeError(
+                "the shape of a view, or of a tensor that requires a gradient, cannot be changed in place. Write "
+                "x = x.unsqueeze(...), or its like, instead."
+            )
+        self.rebind(function(self, *args, **kwargs))
+        return self
+
+    return _like(change, function, name, "The tensor itself is changed, and returned.")
+
+
+def _like(change: Any, function: Any, name: str, words: str) -> Any:
+    text = (function.__doc__ or function.__name__).partition("\n")[0]
+    change.__doc__ = f"{text} {words}"
+    shown = [p for p in inspect.signature(function).parameters.values() if p.name not in ("inplace", "out")]
+    return _signed(change, name, shown, "Tensor")
+
+
+# --- functions that are composed of others ------------------------------------------------------------------------
+
+
+def composed(function: Any, name: str) -> Any:
+    """A function of Keras's that computes with values, as an operation that a functional model records by this name.
+
+    What it is given for parameters annotated ``Operand``, or in a ``Sequence[Operand]``, it gets as tensors. A Python
+    number takes the dtype of what it meets, and is a tensor where it meets nothing. A function without such parameters
+    stays as it is. Raises TypeError for a tensor function: the table shows it with its arguments.
+    """
+    if is_tensor_function(function):
+        raise TypeError(f"{name} is a tensor function. Write its arguments in the table instead.")
+    parameters = inspect.signature(function).parameters.values()
+    kinds = {p.name: str(p.annotation) for p in parameters}
+    if not any("Operand" in kind for kind in kinds.values()):
+        return function
+    names = list(kinds)
+    rest = next((p.name for p in parameters if p.kind is p.VAR_POSITIONAL), "")
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if (answerer := answering((*args, *kwargs.values()))) is not None:
+            return answerer.__tensor_function__(call, args, kwargs)
+        places = [*names[: len(args)], *[rest] * (len(args) - len(names)), *kwargs]
+        values = [_held(v, kinds.get(n, "")) for n, v in zip(places, (*args, *kwargs.values()), strict=True)]
+        operands = [i for i, n in enumerate(places) if kinds.get(n) == "Operand" and values[i] is not None]
+        if operands and all(isinstance(values[i], NUMBERS) for i in operands):
+            values[operands[0]] = Tensor(values[operands[0]])
+        return function(*values[: len(args)], **dict(zip(kwargs, values[len(args) :], strict=True)))
+
+    call.operation = name  # type: ignore[attr-defined]  # what a functional model records
+    return call
+
+
+def _held(value: Any, kind: str) -> Any:
+    """Arrays and lists as tensors, where they are computed with."""
+    if kind == "Operand" and isinstance(value, (list, tuple, np.ndarray, np.generic)):
+        return Tensor(value)
+    if kind == "Sequence[Operand]" and isinstance(value, (list, tuple)):
+        return [Tensor(v) if isinstance(v, NUMBERS) else _held(v, "Operand") for v in value]
+    return value

@@ -1,0 +1,47 @@
+"""Rows of products of matrices and vectors, and of linear algebra."""
+
+from __future__ import annotations
+
+from ranvier.ops.table.row import SAME, Row, each
+
+L = "arrays.linalg"
+D = "arrays.decompositions"
+
+
+def solver(name: str, keras: str = "", torch: str = "", method: str = "") -> Row:
+    """A row of one of NumPy's solvers and decompositions."""
+    return Row(
+        name, keras=f"{name} linalg.{name} -> {D}:{name}" if keras == "" else keras, torch=f"linalg.{name}{torch} -> {D}:{name}",
+        method=method,
+    )  # fmt: skip
+
+
+ROWS = (
+    Row("matmul", "arrays.matmul:matmul", "matmul(x1, x2)", "matmul linalg.matmul(input, other)", SAME, samples="X, Y.T", value="X @ Y.T"),
+    Row("mm", "arrays.matmul:matmul", torch="mm(input, mat2)", method=SAME, samples="X, Y.T", value="X @ Y.T"),
+    Row("mv", "arrays.matmul:matmul", torch="mv(input, vec)", method=SAME, samples="X, Y[0]", value="X @ Y[0]"),
+    Row("dot", "arrays.matmul:matmul", "dot -> keras.arrays:dot", "dot(input, tensor)", SAME, samples="X[0], Y[0]", value="X[0] @ Y[0]"),
+    Row("bmm", f"{L}:bmm", torch="bmm(input, mat2)", method=SAME, samples="C, C.transpose(0, 2, 1)", value="C @ C.transpose(0, 2, 1)"),
+    Row("outer", f"{L}:outer", "outer(x1, x2)", "outer ger(input, vec2)", SAME, samples="X[0], Y[1]", value="np.outer(X[0], Y[1])"),
+    Row("inner", f"{L}:inner", "inner(x1, x2)", "inner(input, other)", SAME, samples="X, Y", value="np.inner(X, Y)"),
+    Row("vdot", f"{L}:vdot", "vdot(x1, x2)", samples="X, Y", value="np.vdot(X, Y)"),
+    Row("kron", f"{L}:kron", "kron(x1, x2)", "kron(input, other)", samples="X, Y", value="np.kron(X, Y)"),
+    Row("tensordot", f"{L}:tensordot", "tensordot -> keras.reducing:tensordot", "tensordot(a, b, dims=2)"),
+    Row("cross", f"{L}:cross", "cross -> keras.reducing:cross", "cross(input, other, dim=-1)", SAME, samples="X[:, :3], Y[:, :3]", value="np.cross(X[:, :3], Y[:, :3])"),
+    Row("cdist", f"{L}:cdist", "cdist(x, y)", "cdist(x1, x2, p=2.0)", samples="X, Y", value="np.linalg.norm(X[:, None] - Y, axis=-1)"),
+    Row("corrcoef", f"{L}:corrcoef", "corrcoef(x)", "corrcoef(input)", SAME, samples="X", value="np.corrcoef(X)"),
+    Row("cov", f"{L}:cov", torch="cov(input, *, correction=1)", method=SAME, samples="X", value="np.cov(X)"),
+    Row("einsum", "", "einsum -> keras.arrays:einsum", "einsum -> torch.reductions:einsum"),
+    *each("torch", "torch.reductions", "addmm addmv baddbmm", SAME),
+    *each("keras", "keras.reducing", "vander"),
+    # --- decompositions and solvers: of values, without a gradient ------------------------------------------------
+    solver("cholesky"), solver("eigh"), solver("matrix_rank"), solver("slogdet"), solver("solve"),
+    solver("det", torch=" det", method=SAME),
+    solver("inv", torch=" inverse", method=f"inverse -> {D}:inv"),
+    solver("pinv", torch=" pinverse"),
+    solver("qr", keras="qr linalg.qr -> keras.solvers:qr"),
+    solver("svd", keras="svd linalg.svd -> keras.solvers:svd"),
+    solver("eigvalsh", keras=" "), solver("matrix_power", keras=" ", torch=" matrix_power"),
+    Row("logdet", keras="logdet -> keras.solvers:logdet"),
+    *each("torch", "torch.linalg", "linalg.lstsq linalg.matrix_norm linalg.norm linalg.svdvals linalg.vector_norm"),
+)  # fmt: skip

@@ -1,0 +1,63 @@
+"""Rows of operations over axes: sums, extremes, running sums, order statistics."""
+
+from __future__ import annotations
+
+from ranvier.ops.table.row import IN_PLACE, SAME, Row, each
+
+R = "arrays.reductions"
+N = "arrays.nan_reductions"
+L = "arrays.linalg"
+
+KERAS = "(x, axis=None, keepdims=False)"
+TORCH = "(input, dim=None, keepdim=False, *, dtype: result = None, out=None)"
+METHOD = "(input, dim=None, keepdim=False)"
+
+
+def reduction(name: str, value: str, samples: str = "X") -> Row:
+    """A row of a reduction that both vocabularies have; ``value`` is NumPy's function."""
+    return Row(
+        name, f"{R}:{name}", f"{name}{KERAS}", f"{name}{TORCH}", f"{name}{METHOD}",
+        samples=f"{samples}, 1, True; {samples}", value=f"{value}({samples}, axis=1, keepdims=True); {value}({samples})",
+    )  # fmt: skip
+
+
+def of_known(name: str, both: bool = False) -> Row:
+    """A row of a reduction of what is not nan."""
+    torch = f"{name}{METHOD}" if both else ""
+    return Row(
+        name, f"{N}:{name}", f"{name}{KERAS}", torch, SAME if both else "",
+        samples="NANS, 1, True", value=f"np.{name}(NANS, axis=1, keepdims=True)",
+    )  # fmt: skip
+
+
+ROWS = (
+    reduction("sum", "np.sum"),
+    reduction("mean", "np.mean"),
+    reduction("any", "np.any", "X > 0"),
+    reduction("all", "np.all", "X > 0"),
+    reduction("argmax", "np.argmax"),
+    reduction("argmin", "np.argmin"),
+    reduction("logsumexp", "logsumexp"),
+    Row("max", f"{R}:max", f"max{KERAS}", "max -> torch.reductions:max", "max -> tensor_methods:max"),
+    Row("min", f"{R}:min", f"min{KERAS}", "min -> torch.reductions:min", "min -> tensor_methods:min"),
+    Row("amax", f"{R}:max", f"amax{KERAS}", f"amax{TORCH}", f"amax{METHOD}", samples="X, 1", value="X.max(1)"),
+    Row("amin", f"{R}:min", f"amin{KERAS}", f"amin{TORCH}", f"amin{METHOD}", samples="X, 1", value="X.min(1)"),
+    Row("ptp", f"{R}:ptp", f"ptp{KERAS}", samples="X, 1", value="np.ptp(X, 1)"),
+    Row("var", f"{R}:var", f"var{KERAS}", "var -> torch.reductions:var", "var -> tensor_methods:var"),
+    Row("std", f"{R}:std", f"std{KERAS}", "std -> torch.reductions:std", "std -> tensor_methods:std"),
+    Row("count_nonzero", f"{R}:count_nonzero", "count_nonzero(x, axis=None)", "count_nonzero(input, dim=None)", SAME,
+        samples="X.round(), 1", value="np.count_nonzero(X.round(), 1)"),
+    Row("norm", "", "norm linalg.norm -> keras.elementwise:norm", "norm -> torch.reductions:norm", "norm -> tensor_methods:norm"),
+    of_known("nansum", True), of_known("nanmean", True), of_known("nanmax"), of_known("nanmin"), of_known("nanvar"),
+    of_known("nanstd"), of_known("nanargmax"), of_known("nanargmin"),
+    *each("keras", "keras.elementwise", "moments nn.moments"),
+    *each("keras", "keras.reducing", "prod nanprod cumsum cumprod nancumsum nancumprod average median quantile percentile"),
+    Row("cumsum", f"{L}:running_sum", torch="cumsum(input, dim, *, dtype=None)", method=SAME, in_place=IN_PLACE, samples="X, 1", value="np.cumsum(X, 1)"),
+    Row("cumprod", f"{L}:running_product", torch="cumprod(input, dim, *, dtype=None)", method=SAME, in_place=IN_PLACE, samples="X, 1", value="np.cumprod(X, 1)"),
+    *each("torch", "torch.reductions", "prod median quantile aminmax dist", SAME),
+    *each("torch", "torch.reductions", "var_mean std_mean"),
+    Row("trapezoid", f"{L}:trapezoid", "trapezoid(y, x=None, dx=1.0, axis=-1)", "trapezoid trapz(y, x=None, *, dx=1, dim=-1)",
+        samples="X", value="np.trapezoid(X)"),
+    Row("diff", f"{L}:diff", "diff(a, n=1, axis=-1)", "diff(input, n=1, dim=-1, prepend=None, append=None)", SAME,
+        samples="X; X, 2, 0", value="np.diff(X); np.diff(X, 2, 0)"),
+)  # fmt: skip
