@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
+from numpy.typing import DTypeLike
 
 from ranvier.graph.node import FLOATS, Node, apply
 from ranvier.metrics.base import SampleMean, classes_of, is_labels
@@ -43,7 +42,9 @@ class Accuracy(SampleMean):
     must equal the targets.
     """
 
-    def __init__(self, name: str | None = None, dtype: Any = None, threshold: float | None = None) -> None:
+    def __init__(
+        self, name: str | None = None, dtype: DTypeLike | None = None, threshold: float | None = None
+    ) -> None:
         super().__init__(name, dtype)
         self.threshold = threshold
 
@@ -80,7 +81,7 @@ class SparseCategoricalAccuracy(CategoricalAccuracy):
 class TopKCategoricalAccuracy(SampleMean):
     """The fraction of samples whose class is among the ``k`` largest outputs; ties count as correct."""
 
-    def __init__(self, k: int = 5, name: str | None = None, dtype: Any = None) -> None:
+    def __init__(self, k: int = 5, name: str | None = None, dtype: DTypeLike | None = None) -> None:
         super().__init__(name, dtype)
         self.k = k
 

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
+from numpy.typing import DTypeLike
 
 from ranvier.data.targets import aligned, as_labels, as_weights
 from ranvier.engines import reference
@@ -51,7 +52,7 @@ class Metric(Configured):
     )  # attributes that are no constructor arguments of a subclass
     _level = 0.5  # the threshold of a single output
 
-    def __init__(self, name: str | None = None, dtype: Any = None) -> None:
+    def __init__(self, name: str | None = None, dtype: DTypeLike | None = None) -> None:
         self.name = name or self.default_name or snake_case(type(self).__name__)
         self._dtype = None if dtype is None else dtype_of(dtype)
         self._arrays: list[Array] | None = None
@@ -216,7 +217,7 @@ class Metric(Configured):
         return self.result()
 
 
-def dtype_of(dtype: Any) -> str:
+def dtype_of(dtype: DTypeLike | None) -> str:
     """The name of a dtype. Raises TypeError for anything else."""
     try:
         return np.dtype(dtype).name

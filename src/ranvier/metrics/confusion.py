@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from ranvier.graph.node import Node, apply, constant, full
 from ranvier.metrics.base import (
@@ -91,7 +92,9 @@ class CohenKappa(ConfusionMatrix):
     for ordered classes (Cohen, 1968). The result is 0 if only one class occurs in targets and predictions.
     """
 
-    def __init__(self, weights: str | None = None, name: str | None = None, dtype: Any = None) -> None:
+    def __init__(
+        self, weights: str | None = None, name: str | None = None, dtype: DTypeLike | None = None
+    ) -> None:
         super().__init__(name, dtype)
         if weights not in (None, "linear", "quadratic"):
             raise ValueError(f"weights={weights!r} does not exist. Write None, 'linear' or 'quadratic'.")
@@ -162,7 +165,7 @@ class BalancedAccuracy(_Margins):
         adjusted: bool = False,
         name: str | None = None,
         multi_label: bool = False,
-        dtype: Any = None,
+        dtype: DTypeLike | None = None,
     ) -> None:
         super().__init__(name, dtype)
         self.adjusted, self.multi_label = adjusted, multi_label
@@ -195,7 +198,9 @@ class MatthewsCorrelation(_Margins):
     and the result is the mean over the outputs.
     """
 
-    def __init__(self, name: str | None = None, multi_label: bool = False, dtype: Any = None) -> None:
+    def __init__(
+        self, name: str | None = None, multi_label: bool = False, dtype: DTypeLike | None = None
+    ) -> None:
         super().__init__(name, dtype)
         self.multi_label = multi_label
 

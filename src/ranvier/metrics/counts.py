@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from ranvier.graph.node import Node, constant
 from ranvier.metrics.base import (
@@ -48,7 +49,7 @@ class _Counts(Checked):
         class_id: int | None = None,
         name: str | None = None,
         top_k: int | None = None,
-        dtype: Any = None,
+        dtype: DTypeLike | None = None,
     ) -> None:
         super().__init__(name, dtype)
         if average not in AVERAGES:
@@ -141,7 +142,7 @@ class _Rate(_Counts):
         top_k: int | None = None,
         class_id: int | None = None,
         name: str | None = None,
-        dtype: Any = None,
+        dtype: DTypeLike | None = None,
         average: str | None = "auto",
     ) -> None:
         super().__init__(thresholds, average, class_id, name, top_k, dtype)
@@ -189,7 +190,7 @@ class FBetaScore(_Counts):
         beta: float = 1.0,
         threshold: float | None = None,
         name: str | None = None,
-        dtype: Any = None,
+        dtype: DTypeLike | None = None,
     ) -> None:
         super().__init__(threshold, average, name=name, dtype=dtype)
         if not beta > 0:
@@ -215,7 +216,7 @@ class F1Score(FBetaScore):
         average: str | None = None,
         threshold: float | None = None,
         name: str | None = None,
-        dtype: Any = None,
+        dtype: DTypeLike | None = None,
     ) -> None:
         super().__init__(average, 1.0, threshold, name, dtype)
 
@@ -227,7 +228,10 @@ class _Number(_Counts):
     fixed = frozenset(("average", "class_id", "top_k"))
 
     def __init__(
-        self, thresholds: float | Sequence[float] | None = None, name: str | None = None, dtype: Any = None
+        self,
+        thresholds: float | Sequence[float] | None = None,
+        name: str | None = None,
+        dtype: DTypeLike | None = None,
     ) -> None:
         super().__init__(thresholds, name=name, dtype=dtype)
 

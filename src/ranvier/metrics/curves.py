@@ -6,9 +6,10 @@ Thresholds are fixed before training, so that the states have a fixed size. `exa
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from ranvier.graph.node import Node, apply, constant, full
 from ranvier.metrics.base import (
@@ -136,7 +137,7 @@ class AUC(_Curve):
         curve: str = "ROC",
         summation_method: str = "interpolation",
         name: str | None = None,
-        dtype: Any = None,
+        dtype: DTypeLike | None = None,
         thresholds: Sequence[float] | None = None,
         multi_label: bool = False,
         num_labels: int | None = None,
@@ -211,7 +212,12 @@ class _BestAt(_Curve):
     bounded: ClassVar[str]
 
     def __init__(
-        self, bound: float, num_thresholds: int, class_id: int | None, name: str | None, dtype: Any
+        self,
+        bound: float,
+        num_thresholds: int,
+        class_id: int | None,
+        name: str | None,
+        dtype: DTypeLike | None,
     ) -> None:
         super().__init__(name, dtype)
         if not 0 <= bound <= 1 or num_thresholds < 2:
@@ -240,7 +246,7 @@ class SensitivityAtSpecificity(_BestAt):
         num_thresholds: int = 200,
         class_id: int | None = None,
         name: str | None = None,
-        dtype: Any = None,
+        dtype: DTypeLike | None = None,
     ) -> None:
         super().__init__(specificity, num_thresholds, class_id, name, dtype)
 
@@ -256,7 +262,7 @@ class SpecificityAtSensitivity(_BestAt):
         num_thresholds: int = 200,
         class_id: int | None = None,
         name: str | None = None,
-        dtype: Any = None,
+        dtype: DTypeLike | None = None,
     ) -> None:
         super().__init__(sensitivity, num_thresholds, class_id, name, dtype)
 
@@ -272,7 +278,7 @@ class PrecisionAtRecall(_BestAt):
         num_thresholds: int = 200,
         class_id: int | None = None,
         name: str | None = None,
-        dtype: Any = None,
+        dtype: DTypeLike | None = None,
     ) -> None:
         super().__init__(recall, num_thresholds, class_id, name, dtype)
 
@@ -288,7 +294,7 @@ class RecallAtPrecision(_BestAt):
         num_thresholds: int = 200,
         class_id: int | None = None,
         name: str | None = None,
-        dtype: Any = None,
+        dtype: DTypeLike | None = None,
     ) -> None:
         super().__init__(precision, num_thresholds, class_id, name, dtype)
 
@@ -315,7 +321,7 @@ class ExpectedCalibrationError(Metric):
         norm: str = "l1",
         from_logits: bool = False,
         name: str | None = None,
-        dtype: Any = None,
+        dtype: DTypeLike | None = None,
     ) -> None:
         super().__init__(name, dtype)
         if norm not in NORMS or bins < 1:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, cast
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from ranvier.graph.node import Node, full
 from ranvier.metrics.base import (
@@ -39,7 +40,7 @@ class _LossMean(SampleMean):
     options: ClassVar[tuple[str, ...]]
     sign: ClassVar[int]
 
-    def __init__(self, *, name: str | None = None, dtype: Any = None, **options: Any) -> None:
+    def __init__(self, *, name: str | None = None, dtype: DTypeLike | None = None, **options: Any) -> None:
         super().__init__(name, dtype)
         for key, value in options.items():
             setattr(self, key, value)
@@ -165,7 +166,9 @@ class Crossentropy(SampleMean):
     outputs are logits.
     """
 
-    def __init__(self, name: str | None = None, dtype: Any = None, from_logits: bool = False) -> None:
+    def __init__(
+        self, name: str | None = None, dtype: DTypeLike | None = None, from_logits: bool = False
+    ) -> None:
         super().__init__(name, dtype)
         self.from_logits = from_logits
 
@@ -199,7 +202,7 @@ class R2Score(SampleMean):
         class_aggregation: str | None = "uniform_average",
         num_regressors: int = 0,
         name: str | None = None,
-        dtype: Any = None,
+        dtype: DTypeLike | None = None,
     ) -> None:
         super().__init__(name, dtype)
         if class_aggregation not in AGGREGATIONS:

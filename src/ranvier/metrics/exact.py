@@ -12,6 +12,7 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ranvier.metrics.base import Array
 
@@ -37,7 +38,7 @@ def _array(x: Any) -> Array:
 
 
 def ranked(
-    y_true: Any, y_score: Any, sample_weight: Any = None, pos_label: Any = None
+    y_true: ArrayLike, y_score: ArrayLike, sample_weight: ArrayLike | None = None, pos_label: Any = None
 ) -> tuple[Array, Array, Array]:
     """``(true positives, false positives, thresholds)`` for each distinct score as a threshold, highest first.
 
@@ -78,11 +79,11 @@ def ranked(
 
 
 def roc_curve(
-    y_true: Any,
-    y_score: Any,
+    y_true: ArrayLike,
+    y_score: ArrayLike,
     *,
     pos_label: Any = None,
-    sample_weight: Any = None,
+    sample_weight: ArrayLike | None = None,
     drop_intermediate: bool = True,
 ) -> tuple[Array, Array, Array]:
     """``(false positive rates, true positive rates, thresholds)`` of binary targets, from (0, 0) to (1, 1).
@@ -115,11 +116,11 @@ def _with_ends(inner: Array, *arrays: Array) -> tuple[Array, ...]:
 
 
 def precision_recall_curve(
-    y_true: Any,
-    y_score: Any,
+    y_true: ArrayLike,
+    y_score: ArrayLike,
     *,
     pos_label: Any = None,
-    sample_weight: Any = None,
+    sample_weight: ArrayLike | None = None,
     drop_intermediate: bool = False,
 ) -> tuple[Array, Array, Array]:
     """``(precisions, recalls, thresholds)`` of binary targets, by rising threshold, then the point (1, 0).
@@ -143,14 +144,14 @@ def precision_recall_curve(
 
 
 def roc_auc_score(
-    y_true: Any,
-    y_score: Any,
+    y_true: ArrayLike,
+    y_score: ArrayLike,
     *,
     average: str | None = "macro",
-    sample_weight: Any = None,
+    sample_weight: ArrayLike | None = None,
     max_fpr: float | None = None,
     multi_class: str = "ovr",
-    labels: Any = None,
+    labels: ArrayLike | None = None,
 ) -> Any:
     """The area under the ROC curve: the probability that a positive ranks above a negative; ties count half.
 
@@ -219,7 +220,11 @@ def _of_pairs(
 
 
 def average_precision_score(
-    y_true: Any, y_score: Any, *, average: str | None = "macro", sample_weight: Any = None
+    y_true: ArrayLike,
+    y_score: ArrayLike,
+    *,
+    average: str | None = "macro",
+    sample_weight: ArrayLike | None = None,
 ) -> Any:
     """The area under the precision-recall curve as a sum of steps: precision times the recall gained at each score.
 
@@ -233,7 +238,7 @@ def average_precision_score(
     return _averaged(area, *columns(y_true, y_score), average, sample_weight)
 
 
-def columns(y_true: Any, y_score: Any) -> tuple[Array, Array]:
+def columns(y_true: ArrayLike, y_score: ArrayLike) -> tuple[Array, Array]:
     """Truth and scores, both (n, labels); class numbers become one-hot rows."""
     return _columns_of(y_true, y_score, None)[:2]
 
@@ -254,7 +259,7 @@ def _numbers_by(labels: Any, truth: Array, classes: int) -> Array:
     return np.array([index[label] for label in truth.tolist()])
 
 
-def _columns_of(y_true: Any, y_score: Any, labels: Any) -> tuple[Array, Array, bool]:
+def _columns_of(y_true: ArrayLike, y_score: ArrayLike, labels: Any) -> tuple[Array, Array, bool]:
     """Truth and scores as `columns` returns them, and whether the truth was class numbers, for several columns."""
     scores, truth = _array(y_score), _array(y_true)
     numbered = False

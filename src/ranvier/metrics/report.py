@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ranvier.data.targets import as_weights
 from ranvier.metrics.base import Array, fraction
@@ -85,12 +86,12 @@ class Report(Tabular):
 
 
 def report(
-    y_true: Any,
-    y_pred: Any,
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
     names: Sequence[str] | None = None,
     *,
     threshold: float | None = None,
-    sample_weight: Any = None,
+    sample_weight: ArrayLike | None = None,
 ) -> Report:
     """Precision, recall and F1 of a classifier for each class.
 

@@ -7,7 +7,7 @@ from typing import Any
 from ranvier.ops.tensor_methods import no_device
 from ranvier.support.constructors import CheckedConstructor
 
-__all__ = ["check_device", "device"]
+__all__ = ["Device", "check_device", "device"]
 
 
 class device(CheckedConstructor):  # noqa: N801  # PyTorch's name
@@ -32,6 +32,9 @@ class device(CheckedConstructor):  # noqa: N801  # PyTorch's name
         return hash(self.type)
 
 
-def check_device(name: Any) -> None:
+def check_device(name: object) -> None:
     if name is not None:
         device(name)
+
+
+Device = str | device | None  # what arguments named device may be

@@ -8,6 +8,8 @@ from typing import Any
 from ranvier.graph.node import GraphError
 from ranvier.ops import arrays
 
+Sizes = int | Sequence[int]  # one number for all dimensions, or one for each
+
 
 def each(value: Any, n: int, what: str, least: int = 0) -> tuple[int, ...]:
     """One whole number for each of n dimensions; raises ValueError."""

@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 from typing import Any, ClassVar
 
+from numpy.typing import DTypeLike
+
 from ranvier.data.memory import check_memory
 from ranvier.graph.node import Type
 from ranvier.initializers import uniform
 from ranvier.layers.base import whole
 from ranvier.layers.shape_errors import Form, ShapeFault, largest_divisor
 from ranvier.module import Module, Parameter, register_module
-from ranvier.ops.torch.device import check_device
+from ranvier.ops.torch.device import Device, check_device
 from ranvier.ops.torch.dtypes import dtype_name
-from ranvier.ops.torch.sizes import each, one_of
+from ranvier.ops.torch.sizes import Sizes, each, one_of
 from ranvier.ops.torch.spatial import MODES
 from ranvier.tensor.context import get_dtype
 from ranvier.torch.nn import functional as F
@@ -30,7 +32,8 @@ class _ConvNd(Module):
     bias: Parameter | None
 
     def _make(
-        self, in_channels: int, out_channels: int, kernel_size: Any, groups: int, bias: bool, device: Any, dtype: Any
+        self, in_channels: int, out_channels: int, kernel_size: Sizes, groups: int, bias: bool, device: Device,
+        dtype: DTypeLike | None,
     ) -> None:  # fmt: skip
         check_device(device)
         n = self.dimensions
@@ -90,15 +93,15 @@ class _Conv(_ConvNd):
         self,
         in_channels: int,
         out_channels: int,
-        kernel_size: Any,
-        stride: Any = 1,
-        padding: Any = 0,
-        dilation: Any = 1,
+        kernel_size: Sizes,
+        stride: Sizes = 1,
+        padding: Sizes | str = 0,
+        dilation: Sizes = 1,
         groups: int = 1,
         bias: bool = True,
         padding_mode: str = "zeros",
-        device: Any = None,
-        dtype: Any = None,
+        device: Device = None,
+        dtype: DTypeLike | None = None,
     ) -> None:
         super().__init__()
         self._make(in_channels, out_channels, kernel_size, groups, bias, device, dtype)
@@ -152,16 +155,16 @@ class _ConvTranspose(_ConvNd):
         self,
         in_channels: int,
         out_channels: int,
-        kernel_size: Any,
-        stride: Any = 1,
-        padding: Any = 0,
-        output_padding: Any = 0,
+        kernel_size: Sizes,
+        stride: Sizes = 1,
+        padding: Sizes = 0,
+        output_padding: Sizes = 0,
         groups: int = 1,
         bias: bool = True,
-        dilation: Any = 1,
+        dilation: Sizes = 1,
         padding_mode: str = "zeros",
-        device: Any = None,
-        dtype: Any = None,
+        device: Device = None,
+        dtype: DTypeLike | None = None,
     ) -> None:
         super().__init__()
         self._make(in_channels, out_channels, kernel_size, groups, bias, device, dtype)
@@ -171,7 +174,7 @@ class _ConvTranspose(_ConvNd):
         self.output_padding = each(output_padding, n, "output_padding")
         self.padding_mode = one_of(padding_mode, "padding_mode", ("zeros",))
 
-    def _extra(self, input: Any, output_size: Any) -> tuple[int, ...]:
+    def _extra(self, input: Any, output_size: Sizes) -> tuple[int, ...]:
         """The output padding that gives an output of ``output_size``, which is its spatial or its whole shape."""
         n = self.dimensions
         sizes = (output_size,) * n if isinstance(output_size, int) else tuple(output_size)[-n:]
@@ -189,7 +192,7 @@ class _ConvTranspose(_ConvNd):
             )
         return tuple(d - low for d, low in zip(sizes, least, strict=True))
 
-    def forward(self, input: Any, output_size: Any = None) -> Any:
+    def forward(self, input: Any, output_size: Sizes | None = None) -> Any:
         convolve = getattr(F, f"conv_transpose{self.dimensions}d")
         extra = self.output_padding if output_size is None else self._extra(input, output_size)
         return convolve(

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+from numpy.typing import DTypeLike
+
 from ranvier.graph.node import GraphError, Type
 from ranvier.layers.base import whole
 from ranvier.layers.shape_errors import Form, ShapeFault, largest_divisor
 from ranvier.module import register_module
 from ranvier.ops.functional.normalization import instance_moments, moved, standardize
+from ranvier.ops.torch.device import Device
 from ranvier.ops.torch.sizes import batched
 from ranvier.tensor.context import get_dtype, no_grad
 from ranvier.torch.nn import functional as F
@@ -31,8 +34,8 @@ class GroupNorm(Affine):
         num_channels: int,
         eps: float = 1e-5,
         affine: bool = True,
-        device: Any = None,
-        dtype: Any = None,
+        device: Device = None,
+        dtype: DTypeLike | None = None,
     ) -> None:
         super().__init__()
         self.num_groups = whole(num_groups, "num_groups", self.name)
@@ -76,8 +79,8 @@ class _InstanceNorm(Tracking):
         momentum: float = 0.1,
         affine: bool = False,
         track_running_stats: bool = False,
-        device: Any = None,
-        dtype: Any = None,
+        device: Device = None,
+        dtype: DTypeLike | None = None,
     ) -> None:
         super().__init__()
         self.num_features = whole(num_features, "num_features", self.name)
@@ -160,8 +163,8 @@ class RMSNorm(Affine):
         normalized_shape: int | Sequence[int],
         eps: float | None = None,
         elementwise_affine: bool = True,
-        device: Any = None,
-        dtype: Any = None,
+        device: Device = None,
+        dtype: DTypeLike | None = None,
     ) -> None:
         super().__init__()
         sizes = normalized_shape if isinstance(normalized_shape, Sequence) else (normalized_shape,)

@@ -6,13 +6,15 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from numpy.typing import DTypeLike
+
 from ranvier.data.memory import check_memory
 from ranvier.graph.node import Type
 from ranvier.initializers import uniform
 from ranvier.layers.base import whole
 from ranvier.module import Module, Parameter, register_module
 from ranvier.ops import arrays, functional
-from ranvier.ops.torch.device import check_device
+from ranvier.ops.torch.device import Device, check_device
 from ranvier.ops.torch.dtypes import dtype_name
 from ranvier.ops.torch.noise import share
 from ranvier.ops.torch.shape import unflatten
@@ -34,7 +36,12 @@ class Linear(Module):
     bias: Parameter | None
 
     def __init__(
-        self, in_features: int, out_features: int, bias: bool = True, device: Any = None, dtype: Any = None
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        device: Device = None,
+        dtype: DTypeLike | None = None,
     ) -> None:
         super().__init__()
         check_device(device)

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from ranvier.graph.node import GraphError, Symbol, Type
 from ranvier.layers.base import whole
 from ranvier.layers.normalization import RunningStatistics
 from ranvier.module import Module, Parameter, register_module
 from ranvier.ops.functional.normalization import moved, normalize_batch, standardize
-from ranvier.ops.torch.device import check_device
+from ranvier.ops.torch.device import Device, check_device
 from ranvier.ops.torch.dtypes import dtype_name
 from ranvier.tensor.context import get_dtype, no_grad
 from ranvier.tensor.tensor import Tensor
@@ -29,7 +30,7 @@ class Affine(Module):
     bias: Parameter | None
 
     def _make_affine(
-        self, shape: Sequence[int], wanted: bool, device: Any, dtype: Any, bias: bool = True
+        self, shape: Sequence[int], wanted: bool, device: Device, dtype: DTypeLike | None, bias: bool = True
     ) -> None:
         check_device(device)
         name = dtype_name(dtype) or get_dtype()
@@ -52,7 +53,7 @@ class Tracking(Affine):
     num_batches_tracked: Any
     track_running_stats: bool
 
-    def _make_running(self, features: int, track: bool, dtype: Any) -> None:
+    def _make_running(self, features: int, track: bool, dtype: DTypeLike | None) -> None:
         self.track_running_stats = track
         name = dtype_name(dtype) or get_dtype()
         first = {
@@ -92,8 +93,8 @@ class BatchNorm(Tracking):
         momentum: float | None = 0.1,
         affine: bool = True,
         track_running_stats: bool = True,
-        device: Any = None,
-        dtype: Any = None,
+        device: Device = None,
+        dtype: DTypeLike | None = None,
     ) -> None:
         super().__init__()
         self.num_features = whole(num_features, "num_features", self.name)
@@ -191,8 +192,8 @@ class LayerNorm(Affine):
         eps: float = 1e-5,
         elementwise_affine: bool = True,
         bias: bool = True,
-        device: Any = None,
-        dtype: Any = None,
+        device: Device = None,
+        dtype: DTypeLike | None = None,
     ) -> None:
         super().__init__()
         sizes = normalized_shape if isinstance(normalized_shape, Sequence) else (normalized_shape,)

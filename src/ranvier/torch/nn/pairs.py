@@ -6,12 +6,13 @@ import math
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from ranvier.data.memory import check_memory
 from ranvier.initializers import RandomNormal, uniform
 from ranvier.layers.base import whole
 from ranvier.module import Module, Parameter, register_module
-from ranvier.ops.torch.device import check_device
+from ranvier.ops.torch.device import Device, check_device
 from ranvier.ops.torch.dtypes import dtype_name
 from ranvier.tensor.context import get_dtype
 from ranvier.torch.nn import functional as F
@@ -52,8 +53,8 @@ class Embedding(_WithRepr):
         sparse: bool = False,
         _weight: Any = None,
         _freeze: bool = False,
-        device: Any = None,
-        dtype: Any = None,
+        device: Device = None,
+        dtype: DTypeLike | None = None,
     ) -> None:
         super().__init__()
         check_device(device)
@@ -111,8 +112,8 @@ class Bilinear(_WithRepr):
         in2_features: int,
         out_features: int,
         bias: bool = True,
-        device: Any = None,
-        dtype: Any = None,
+        device: Device = None,
+        dtype: DTypeLike | None = None,
     ) -> None:
         super().__init__()
         check_device(device)
@@ -173,7 +174,11 @@ class PReLU(_WithRepr):
     shown = ("num_parameters",)
 
     def __init__(
-        self, num_parameters: int = 1, init: float = 0.25, device: Any = None, dtype: Any = None
+        self,
+        num_parameters: int = 1,
+        init: float = 0.25,
+        device: Device = None,
+        dtype: DTypeLike | None = None,
     ) -> None:
         super().__init__()
         check_device(device)

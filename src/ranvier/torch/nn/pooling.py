@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from ranvier.graph.node import Type
 from ranvier.layers.shape_errors import Form, ShapeFault
 from ranvier.module import Module, register_module
 from ranvier.ops.torch.pooling import no_indices
-from ranvier.ops.torch.sizes import each
+from ranvier.ops.torch.sizes import Sizes, each
 from ranvier.torch.nn import functional as F
 
 __all__ = [
@@ -21,9 +22,9 @@ class _Pool(Module):
     """Windows of ``kernel_size`` every ``stride`` positions; with None they are adjacent."""
 
     dimensions: ClassVar[int]
-    dilation: Any = 1
+    dilation: Sizes = 1
 
-    def _windows(self, kernel_size: Any, stride: Any, padding: Any, ceil_mode: bool) -> None:
+    def _windows(self, kernel_size: Sizes, stride: Sizes | None, padding: Sizes, ceil_mode: bool) -> None:
         n = self.dimensions
         self.kernel_size, self.stride = (
             kernel_size,
@@ -52,10 +53,10 @@ class _MaxPool(_Pool):
 
     def __init__(
         self,
-        kernel_size: Any,
-        stride: Any = None,
-        padding: Any = 0,
-        dilation: Any = 1,
+        kernel_size: Sizes,
+        stride: Sizes | None = None,
+        padding: Sizes = 0,
+        dilation: Sizes = 1,
         return_indices: bool = False,
         ceil_mode: bool = False,
     ) -> None:
@@ -77,9 +78,9 @@ class _AvgPool(_Pool):
 
     def __init__(
         self,
-        kernel_size: Any,
-        stride: Any = None,
-        padding: Any = 0,
+        kernel_size: Sizes,
+        stride: Sizes | None = None,
+        padding: Sizes = 0,
         ceil_mode: bool = False,
         count_include_pad: bool = True,
         divisor_override: int | None = None,
@@ -115,7 +116,7 @@ class _AdaptiveAvgPool(_Adaptive):
 
     kind = "avg"
 
-    def __init__(self, output_size: Any) -> None:
+    def __init__(self, output_size: int | Sequence[int | None] | None) -> None:
         super().__init__()
         self.output_size = output_size
 
@@ -125,7 +126,7 @@ class _AdaptiveMaxPool(_Adaptive):
 
     kind = "max"
 
-    def __init__(self, output_size: Any, return_indices: bool = False) -> None:
+    def __init__(self, output_size: int | Sequence[int | None] | None, return_indices: bool = False) -> None:
         super().__init__()
         no_indices(return_indices)
         self.output_size = output_size
@@ -163,9 +164,9 @@ class AvgPool1d(_AvgPool):
 
     def __init__(
         self,
-        kernel_size: Any,
-        stride: Any = None,
-        padding: Any = 0,
+        kernel_size: Sizes,
+        stride: Sizes | None = None,
+        padding: Sizes = 0,
         ceil_mode: bool = False,
         count_include_pad: bool = True,
     ) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from ranvier.module import Module, register_module
-from ranvier.ops.torch.sizes import each
+from ranvier.ops.torch.sizes import Sizes, each
 from ranvier.torch.nn import functional as F
 from ranvier.torch.nn.layers import Dropout
 
@@ -24,9 +25,11 @@ class _Pad(Module):
     mode: ClassVar[str] = "constant"
     value: float = 0.0
 
-    def __init__(self, padding: Any) -> None:
+    def __init__(self, padding: Sizes) -> None:
         super().__init__()
-        given = tuple(padding) if isinstance(padding, (list, tuple)) else (padding,) * (2 * self.dimensions)
+        given: tuple[Any, ...] = (
+            tuple(padding) if isinstance(padding, (list, tuple)) else (padding,) * (2 * self.dimensions)
+        )
         if len(given) != 2 * self.dimensions or any(
             isinstance(p, bool) or not isinstance(p, int) for p in given
         ):
@@ -46,7 +49,7 @@ class _Pad(Module):
 class _ConstantPad(_Pad):
     """A value around the last dimensions."""
 
-    def __init__(self, padding: Any, value: float) -> None:
+    def __init__(self, padding: Sizes, value: float) -> None:
         super().__init__(padding)
         self.value = float(value)
 
@@ -93,8 +96,8 @@ class Upsample(Module):
 
     def __init__(
         self,
-        size: Any = None,
-        scale_factor: Any = None,
+        size: Sizes | None = None,
+        scale_factor: float | Sequence[float] | None = None,
         mode: str = "nearest",
         align_corners: bool | None = None,
         recompute_scale_factor: bool | None = None,
@@ -119,7 +122,9 @@ class Upsample(Module):
 class UpsamplingNearest2d(Upsample):
     """`Upsample` of images with ``mode="nearest"``."""
 
-    def __init__(self, size: Any = None, scale_factor: Any = None) -> None:
+    def __init__(
+        self, size: Sizes | None = None, scale_factor: float | Sequence[float] | None = None
+    ) -> None:
         super().__init__(size, scale_factor, "nearest")
 
 
@@ -127,7 +132,9 @@ class UpsamplingNearest2d(Upsample):
 class UpsamplingBilinear2d(Upsample):
     """`Upsample` of images with ``mode="bilinear"`` and ``align_corners=True``."""
 
-    def __init__(self, size: Any = None, scale_factor: Any = None) -> None:
+    def __init__(
+        self, size: Sizes | None = None, scale_factor: float | Sequence[float] | None = None
+    ) -> None:
         super().__init__(size, scale_factor, "bilinear", True)
 
 

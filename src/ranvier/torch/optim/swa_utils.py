@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 
 from ranvier.module import Module, mode
-from ranvier.ops.torch.device import check_device
+from ranvier.ops.torch.device import Device, check_device
 from ranvier.support.errors import missing
 from ranvier.support.validation import whole
 from ranvier.tensor.context import no_grad
 from ranvier.tensor.tensor import Tensor
 from ranvier.torch.nn.normalization import BatchNorm
 from ranvier.torch.optim.lr_scheduler.base import LRScheduler, Rates, by_group, checked
+from ranvier.torch.optim.optimizer import Optimizer
 
 __all__ = [
     "SWALR", "AveragedModel", "get_ema_avg_fn", "get_ema_multi_avg_fn", "get_swa_avg_fn", "get_swa_multi_avg_fn",
@@ -74,7 +75,7 @@ class AveragedModel(Module):
     def __init__(
         self,
         model: Module,
-        device: Any = None,
+        device: Device = None,
         avg_fn: Callable[[Any, Any, Any], Any] | None = None,
         multi_avg_fn: Callable[[Any, Any, Any], None] | None = None,
         use_buffers: bool = False,
@@ -108,7 +109,7 @@ class AveragedModel(Module):
         self.n_averaged.add_(1)
 
 
-def update_bn(loader: Iterable[Any], model: Module, device: Any = None) -> None:
+def update_bn(loader: Iterable[Any], model: Module, device: Device = None) -> None:
     """Recompute the statistics of a network's batch normalizations from data, for example of an average of networks.
 
     ``loader`` yields batches of inputs, or tuples that begin with them.
@@ -145,7 +146,7 @@ class SWALR(LRScheduler):
 
     def __init__(
         self,
-        optimizer: Any,
+        optimizer: Optimizer,
         swa_lr: Any,
         anneal_epochs: int = 10,
         anneal_strategy: str = "cos",

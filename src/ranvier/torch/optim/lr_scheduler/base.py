@@ -52,7 +52,7 @@ class LRScheduler(CheckedConstructor):
 
     _initial = False  # True while the constructor makes the first step
 
-    def __init__(self, optimizer: Any, last_epoch: int = -1) -> None:
+    def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
         self.optimizer = checked(optimizer, type(self).__name__)
         for i, group in enumerate(self.optimizer.param_groups):
             if last_epoch == -1:
@@ -158,7 +158,7 @@ class LambdaLR(LRScheduler):
 
     def __init__(
         self,
-        optimizer: Any,
+        optimizer: Optimizer,
         lr_lambda: Callable[[int], float] | list[Callable[[int], float]],
         last_epoch: int = -1,
     ) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from ranvier.torch.optim.lr_scheduler.base import LRScheduler, checked
 from ranvier.torch.optim.lr_scheduler.plateau import ReduceLROnPlateau
+from ranvier.torch.optim.optimizer import Optimizer
 
 
 def members(kind: str, schedulers: Sequence[Any], optimizer: Any) -> list[LRScheduler]:
@@ -37,7 +38,7 @@ class SequentialLR(LRScheduler):
 
     def __init__(
         self,
-        optimizer: Any,
+        optimizer: Optimizer,
         schedulers: Sequence[LRScheduler],
         milestones: Sequence[int],
         last_epoch: int = -1,
@@ -90,7 +91,7 @@ class SequentialLR(LRScheduler):
 class ChainedScheduler(LRScheduler):
     """Several schedulers that step together, each from the rate that the one before it sets."""
 
-    def __init__(self, schedulers: Sequence[LRScheduler], optimizer: Any = None) -> None:
+    def __init__(self, schedulers: Sequence[LRScheduler], optimizer: Optimizer | None = None) -> None:
         first = (
             optimizer
             if optimizer is not None or not schedulers

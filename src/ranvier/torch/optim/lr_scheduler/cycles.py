@@ -9,6 +9,7 @@ from typing import Any
 from ranvier.optimizers.schedules.cycles import anneal, phase_ends
 from ranvier.support.validation import whole
 from ranvier.torch.optim.lr_scheduler.base import LRScheduler, Rates, by_group, checked
+from ranvier.torch.optim.optimizer import Optimizer
 
 
 class CyclicLR(LRScheduler):
@@ -22,7 +23,7 @@ class CyclicLR(LRScheduler):
 
     def __init__(
         self,
-        optimizer: Any,
+        optimizer: Optimizer,
         base_lr: float | list[float],
         max_lr: float | list[float],
         step_size_up: int = 2000,
@@ -91,7 +92,7 @@ class CosineAnnealingWarmRestarts(LRScheduler):
     """
 
     def __init__(
-        self, optimizer: Any, T_0: int, T_mult: int = 1, eta_min: float = 0.0, last_epoch: int = -1
+        self, optimizer: Optimizer, T_0: int, T_mult: int = 1, eta_min: float = 0.0, last_epoch: int = -1
     ) -> None:
         self.T_0 = self.T_i = whole("T_0", T_0, of=type(self).__name__)
         self.T_mult, self.eta_min = whole("T_mult", T_mult, of=type(self).__name__), eta_min
@@ -136,7 +137,7 @@ class OneCycleLR(LRScheduler):
 
     def __init__(
         self,
-        optimizer: Any,
+        optimizer: Optimizer,
         max_lr: float | list[float],
         total_steps: int | None = None,
         epochs: int | None = None,

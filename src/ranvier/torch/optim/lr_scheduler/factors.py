@@ -13,6 +13,7 @@ from typing import Any
 
 from ranvier.optimizers import schedules
 from ranvier.torch.optim.lr_scheduler.base import LRScheduler, Rates, functions
+from ranvier.torch.optim.optimizer import Optimizer
 
 
 class FactorLR(LRScheduler):
@@ -37,7 +38,9 @@ class FactorLR(LRScheduler):
 class StepLR(FactorLR):
     """The rate times ``gamma`` every ``step_size`` epochs."""
 
-    def __init__(self, optimizer: Any, step_size: int, gamma: float = 0.1, last_epoch: int = -1) -> None:
+    def __init__(
+        self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, last_epoch: int = -1
+    ) -> None:
         self.step_size, self.gamma = at_least("StepLR", "step_size", step_size, 1), gamma
         super().__init__(optimizer, last_epoch)
 
@@ -52,7 +55,7 @@ class MultiStepLR(FactorLR):
     """The rate times ``gamma`` at each of the ``milestones``."""
 
     def __init__(
-        self, optimizer: Any, milestones: Iterable[int], gamma: float = 0.1, last_epoch: int = -1
+        self, optimizer: Optimizer, milestones: Iterable[int], gamma: float = 0.1, last_epoch: int = -1
     ) -> None:
         self.milestones: Counter[int] = Counter(milestones)
         self.gamma = gamma
@@ -70,7 +73,7 @@ class ConstantLR(FactorLR):
     """The rate times ``factor`` until ``total_iters`` epochs are over."""
 
     def __init__(
-        self, optimizer: Any, factor: float = 1.0 / 3, total_iters: int = 5, last_epoch: int = -1
+        self, optimizer: Optimizer, factor: float = 1.0 / 3, total_iters: int = 5, last_epoch: int = -1
     ) -> None:
         self.factor = within("ConstantLR", "factor", factor)
         self.total_iters = total_iters
@@ -90,7 +93,7 @@ class LinearLR(FactorLR):
 
     def __init__(
         self,
-        optimizer: Any,
+        optimizer: Optimizer,
         start_factor: float = 1.0 / 3,
         end_factor: float = 1.0,
         total_iters: int = 5,
@@ -117,7 +120,7 @@ class LinearLR(FactorLR):
 class ExponentialLR(FactorLR):
     """The rate times ``gamma`` every epoch."""
 
-    def __init__(self, optimizer: Any, gamma: float, last_epoch: int = -1) -> None:
+    def __init__(self, optimizer: Optimizer, gamma: float, last_epoch: int = -1) -> None:
         self.gamma = gamma
         super().__init__(optimizer, last_epoch)
 
@@ -132,7 +135,7 @@ class PolynomialLR(FactorLR):
     """``(1 - epoch / total_iters) ** power`` times the rate, 0 from ``total_iters`` on."""
 
     def __init__(
-        self, optimizer: Any, total_iters: int = 5, power: float = 1.0, last_epoch: int = -1
+        self, optimizer: Optimizer, total_iters: int = 5, power: float = 1.0, last_epoch: int = -1
     ) -> None:
         self.total_iters, self.power = at_least("PolynomialLR", "total_iters", total_iters, 1), power
         super().__init__(optimizer, last_epoch)
@@ -152,7 +155,7 @@ class MultiplicativeLR(FactorLR):
 
     def __init__(
         self,
-        optimizer: Any,
+        optimizer: Optimizer,
         lr_lambda: Callable[[int], float] | list[Callable[[int], float]],
         last_epoch: int = -1,
     ) -> None:
@@ -174,7 +177,7 @@ class CosineAnnealingLR(LRScheduler):
     It continues from the current rate, so it can be chained.
     """
 
-    def __init__(self, optimizer: Any, T_max: int, eta_min: float = 0.0, last_epoch: int = -1) -> None:
+    def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0, last_epoch: int = -1) -> None:
         self.T_max, self.eta_min = at_least("CosineAnnealingLR", "T_max", T_max, 1), eta_min
         super().__init__(optimizer, last_epoch)
 

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from ranvier.torch.optim.lr_scheduler.base import LRScheduler, by_group, checked
+from ranvier.torch.optim.optimizer import Optimizer
 
 
 class ReduceLROnPlateau(LRScheduler):
@@ -18,7 +19,7 @@ class ReduceLROnPlateau(LRScheduler):
 
     def __init__(
         self,
-        optimizer: Any,
+        optimizer: Optimizer,
         mode: str = "min",
         factor: float = 0.1,
         patience: int = 10,

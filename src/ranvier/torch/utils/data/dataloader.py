@@ -9,7 +9,7 @@ import numpy as np
 
 from ranvier.graph.node import Type
 from ranvier.ops.arrays import stack
-from ranvier.ops.torch.random import checked_generator
+from ranvier.ops.torch.random import Generator, checked_generator
 from ranvier.support.constructors import CheckedConstructor
 from ranvier.support.validation import whole
 from ranvier.tensor.tensor import Tensor
@@ -161,7 +161,7 @@ class DataLoader(CheckedConstructor, Generic[T_co]):
         pin_memory: bool = False,
         drop_last: bool = False,
         *,
-        generator: Any = None,
+        generator: Generator | None = None,
         **ignored: Any,
     ) -> None:
         unknown = ignored.keys() - _IGNORED

@@ -10,6 +10,7 @@ from typing import Any, Generic
 
 import numpy as np
 
+from ranvier.ops.torch.random import Generator
 from ranvier.support.constructors import CheckedConstructor
 from ranvier.tensor.tensor import Tensor
 from ranvier.torch.utils.data.sampler import T_co, permutation
@@ -142,7 +143,7 @@ class ChainDataset(IterableDataset[Any]):
         return sum(len(dataset) for dataset in self.datasets)
 
 
-def random_split(dataset: Any, lengths: Sequence[float], generator: Any = None) -> list[Subset]:
+def random_split(dataset: Any, lengths: Sequence[float], generator: Generator | None = None) -> list[Subset]:
     """Split at random into parts of the given lengths, or of the given fractions if they sum to 1.
 
     Raises ValueError for lengths that do not sum to the number of samples, and for fractions that do not sum to 1.

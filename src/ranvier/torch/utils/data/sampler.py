@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from ranvier.data.samplers import weighted_rows
-from ranvier.ops.torch.random import checked_generator, numpy_of
+from ranvier.ops.torch.random import Generator, checked_generator, numpy_of
 from ranvier.support.constructors import CheckedConstructor
 from ranvier.support.validation import whole
 from ranvier.tensor.rng import shuffled
@@ -98,7 +98,7 @@ class RandomSampler(ArraySampler):
         data_source: Any,
         replacement: bool = False,
         num_samples: int | None = None,
-        generator: Any = None,
+        generator: Generator | None = None,
     ) -> None:
         super().__init__(data_source)
         self.replacement, self.generator = replacement, checked_generator(generator)
@@ -124,7 +124,7 @@ class RandomSampler(ArraySampler):
 class SubsetRandomSampler(ArraySampler):
     """The samples of the given indices (or keys), in a new random order each time."""
 
-    def __init__(self, indices: Sequence[Any], generator: Any = None) -> None:
+    def __init__(self, indices: Sequence[Any], generator: Generator | None = None) -> None:
         super().__init__()
         self.indices, self.generator = indices, checked_generator(generator)
 
@@ -172,7 +172,7 @@ class WeightedRandomSampler(ArraySampler):
     """
 
     def __init__(
-        self, weights: Any, num_samples: int, replacement: bool = True, generator: Any = None
+        self, weights: Any, num_samples: int, replacement: bool = True, generator: Generator | None = None
     ) -> None:
         super().__init__()
         given = weights.numpy() if isinstance(weights, Tensor) else weights
