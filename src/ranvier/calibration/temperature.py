@@ -15,7 +15,7 @@ import numpy as np
 from ranvier.calibration.scaling import KINDS, excludes, fit_scaling, fit_temperature
 from ranvier.graph.node import Node
 from ranvier.module import Module, register_module
-from ranvier.module.calls import check_network, in_its_floats
+from ranvier.module.calls import check_network, in_model_dtype
 from ranvier.ops import arrays as n
 from ranvier.ops.functional import sigmoid, softmax
 from ranvier.ops.functional.losses_keras import logits_of
@@ -87,7 +87,7 @@ class Calibrated(_Logits):
         return f"temperature={self.temperature.item():.4g}, kind={self.kind!r}"
 
 
-@in_its_floats
+@in_model_dtype
 def calibrate(
     model: Module,
     x: Any,
@@ -108,9 +108,9 @@ def calibrate(
     data must not be training data, which give too low a temperature. `fit_temperature` and `fit_scaling` do the same
     for logits alone.
     """
-    from ranvier.module.arguments import takes
+    from ranvier.module.arguments import input_parameters
 
-    if takes(model)[1] > 1:
+    if input_parameters(model)[1] > 1:
         raise ValueError(
             f"{model.name!r} takes several inputs, and calibrate needs a model of one. Write fit_temperature(y, "
             "logits) for its logits, and divide them by the temperature in another model, instead."

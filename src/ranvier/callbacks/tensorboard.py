@@ -188,7 +188,7 @@ def histograms(model: Any) -> Iterator[dict[str, Any]]:
     for _, module in model.named_modules():
         kept = {
             **module._parameters,
-            **{n: b for n, b in module._buffers.items() if n not in module._transient},
+            **{n: b for n, b in module._buffers.items() if n not in module._non_persistent},
         }
         place = names[id(module)] if module is model else f"{model.name}/{names[id(module)]}"
         for name, tensor in kept.items():

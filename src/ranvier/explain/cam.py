@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from ranvier.explain.scores import Scorer, chosen
 from ranvier.graph.node import Node
-from ranvier.module.calls import in_its_floats, mode
+from ranvier.module.calls import in_model_dtype, mode
 from ranvier.module.core import Module
 from ranvier.module.data_format import channels_come_first
 from ranvier.ops import arrays
@@ -67,7 +67,7 @@ def _layer(model: Module, layer: str | Module | None, x: npt.NDArray[Any]) -> Mo
     return last[-1]
 
 
-@in_its_floats
+@in_model_dtype
 def grad_cam(
     model: Module,
     x: Any,

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ranvier.explain.scores import Scorer
-from ranvier.module.calls import in_its_floats
+from ranvier.module.calls import in_model_dtype
 from ranvier.module.core import Module
 from ranvier.support.validation import whole
 from ranvier.tensor.rng import numpy_generator
@@ -18,7 +18,7 @@ __all__ = ["integrated_gradients", "saliency", "smooth_grad"]
 Array = npt.NDArray[Any]
 
 
-@in_its_floats
+@in_model_dtype
 def saliency(
     model: Module, x: Any, target: Any = None, *, logits: bool = True, batch_size: int = 32
 ) -> Array:
@@ -34,7 +34,7 @@ def saliency(
     return scorer.gradient(array, scorer.masks(array, target))
 
 
-@in_its_floats
+@in_model_dtype
 def smooth_grad(
     model: Module,
     x: Any,
@@ -66,7 +66,7 @@ def smooth_grad(
     return (total / samples).astype(array.dtype)
 
 
-@in_its_floats
+@in_model_dtype
 def integrated_gradients(
     model: Module,
     x: Any,

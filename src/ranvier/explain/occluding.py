@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ranvier.explain.scores import Scorer
-from ranvier.module.calls import in_its_floats
+from ranvier.module.calls import in_model_dtype
 from ranvier.module.core import Module
 from ranvier.module.data_format import images_come_first
 from ranvier.support.validation import is_whole
@@ -24,7 +24,7 @@ def _pair(value: Any, name: str, most: tuple[int, int]) -> tuple[int, int]:
     return pair[0], pair[1]
 
 
-@in_its_floats
+@in_model_dtype
 def occlusion(
     model: Module,
     x: Any,

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from ranvier.data.arrays import check_column_names
 from ranvier.data.convert import to_numeric
 from ranvier.graph.node import FLOATS, Node
-from ranvier.module.calls import in_its_floats, mode
+from ranvier.module.calls import in_model_dtype, mode
 from ranvier.module.core import Module
 from ranvier.ops.functional.losses_keras import logits_of
 from ranvier.support.validation import whole
@@ -150,7 +150,7 @@ class Scorer:
         return self.over(x, masks, run=run)[0]
 
 
-@in_its_floats
+@in_model_dtype
 def scores(
     model: Module, x: Any, target: Any = None, *, logits: bool = True, batch_size: int = 32
 ) -> npt.NDArray[Any]:

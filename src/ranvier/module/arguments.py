@@ -15,10 +15,12 @@ from ranvier.module.members import ModuleBase
 from ranvier.support.tree import flatten, map_structure
 from ranvier.tensor.tensor import Tensor
 
-__all__ = ["Form", "as_tensors", "form_of", "packed", "takes", "takes_container", "types_of"]
+__all__ = [
+    "Container", "as_tensors", "container_type", "input_parameters", "pack_inputs", "takes_container", "types_of",
+]  # fmt: skip
 
-NOT_INPUTS = ("training", "mask")  # of Keras's call
-Form = (
+NOT_INPUTS = ("training", "mask")  # arguments of Keras's call
+Container = (
     str | tuple[str, ...] | None
 )  # several inputs as "list" or "tuple", or by the keys of a dict; None: each alone
 
@@ -55,8 +57,8 @@ def no_tensor(argument: Any, what: str = "a layer") -> TypeError:
     )
 
 
-def form_of(argument: Any) -> Form:
-    """The container that an argument is."""
+def container_type(argument: Any) -> Container:
+    """The container that an argument is: see `Container`."""
     if isinstance(argument, Mapping):
         return tuple(map(str, argument))
     if isinstance(argument, (list, tuple)):
@@ -64,15 +66,15 @@ def form_of(argument: Any) -> Form:
     return None
 
 
-def types_of(arguments: Sequence[Any]) -> tuple[tuple[Type, ...], Form]:
-    """The types of what a model was called on, and the one container that held it; none where a part is no tensor."""
-    form = form_of(arguments[0]) if len(arguments) == 1 else None
+def types_of(arguments: Sequence[Any]) -> tuple[tuple[Type, ...], Container]:
+    """The types of the inputs in a call, and the one container that held them; no types where a part is no tensor."""
+    form = container_type(arguments[0]) if len(arguments) == 1 else None
     parts = list(flatten(arguments[0]) if form is not None else arguments)
     types = [type_ for type_ in map(input_type, parts) if type_ is not None]
     return (tuple(types), form) if len(types) == len(parts) else ((), None)
 
 
-def packed(inputs: Sequence[Any], form: Form) -> tuple[Any, ...]:
+def pack_inputs(inputs: Sequence[Any], form: Container) -> tuple[Any, ...]:
     """The arguments of a call on these inputs."""
     if form is None:
         return tuple(inputs)
@@ -81,10 +83,10 @@ def packed(inputs: Sequence[Any], form: Form) -> tuple[Any, ...]:
     return (dict(zip(form, inputs, strict=True)),)
 
 
-def takes(model: ModuleBase) -> tuple[list[str], int, bool]:
-    """The names of the inputs that the model's forward takes, how many of them it needs, and whether any number.
+def input_parameters(model: ModuleBase) -> tuple[list[str], int, bool]:
+    """The names of the inputs of the model's forward, how many have no default, and whether it takes any number.
 
-    A model's ``input_names``, if it has any, say so instead.
+    A model's ``input_names``, if it has any, take their place.
     """
     declared = getattr(model, "input_names", None)
     if declared is not None:
@@ -93,7 +95,7 @@ def takes(model: ModuleBase) -> tuple[list[str], int, bool]:
     if model._by_call():
         function = getattr(model, "call", function)
     own = getattr(function, "__func__", None)
-    # Kept for functions of classes; one that was put on an instance may hold the model.
+    # Cached for functions of classes only: one that is an attribute of an instance may hold the model.
     names, needed, any_number = parameters.__wrapped__(function) if own is None else parameters(own)
     skip = own is not None  # self
     return list(names[skip:]), needed - skip, any_number
@@ -116,4 +118,8 @@ def parameters(function: Any) -> tuple[tuple[str, ...], int, bool]:
 
 def takes_container(model: ModuleBase) -> bool:
     """Whether the model has one parameter for its inputs and may be given several in it, in a list, tuple or dict."""
-    return model._takes_lists() and getattr(model, "input_names", None) is None and takes(model)[1] <= 1
+    return (
+        model._takes_lists()
+        and getattr(model, "input_names", None) is None
+        and input_parameters(model)[1] <= 1
+    )

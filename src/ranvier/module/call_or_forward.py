@@ -11,29 +11,29 @@ from ranvier.module.calls import mode
 from ranvier.module.members import ModuleBase
 from ranvier.module.properties import OverridableProperty
 
-__all__ = ["by_call", "by_either_name", "says_call"]
+__all__ = ["by_call", "by_either_name", "defines_call"]
 
 NAMES = ("forward", "call")
 
 
 def by_either_name(cls: type[Any], calling: Callable[..., Any]) -> None:
-    """Let a class of Keras's vocabulary compute what it says by either name. ``calling`` is a forward that calls.
+    """Give a class of Keras's vocabulary both names. ``calling`` is a ``forward`` that calls ``call``.
 
-    The class nearest in the order of inheritance decides, and where it says both its ``forward`` does: so a ``call``
-    in a subclass of a built-in layer takes the place of that layer's ``forward``. What says ``forward`` alone has it as
-    ``call`` too, for ``super().call(x, training=True)``.
+    The first class in the method resolution order that defines one decides, and ``forward`` where it defines both: a
+    ``call`` in a subclass of a built-in layer replaces that layer's ``forward``. A class that defines ``forward`` alone
+    gets a ``call`` too, for ``super().call(x, training=True)``.
     """
-    said = next(name for base in cls.__mro__ for name in NAMES if inspect.isfunction(vars(base).get(name)))
+    defined = next(name for base in cls.__mro__ for name in NAMES if inspect.isfunction(vars(base).get(name)))
     forward = inspect.getattr_static(cls, "forward")
-    if said == "call":
+    if defined == "call":
         if forward is not calling:
             cls.forward = calling
-    elif "forward" in vars(cls) and not says_call(cls):
+    elif "forward" in vars(cls) and not defines_call(cls):
         cls.call = by_call(forward)
 
 
-def says_call(cls: type) -> bool:
-    """Whether the class has a ``call`` of the user's, and none that was made of a forward."""
+def defines_call(cls: type) -> bool:
+    """Whether the class has a ``call`` that was written, and not made of a ``forward``."""
     call = inspect.getattr_static(cls, "call", None)
     return not isinstance(call, OverridableProperty) and not hasattr(call, "forward")
 
@@ -45,7 +45,7 @@ def by_call(forward: Any) -> Any:
     most = None if code.co_flags & inspect.CO_VARARGS else code.co_argcount - 1
 
     def call(self: ModuleBase, *inputs: Any, training: bool | None = None, **options: Any) -> Any:
-        """What the layer computes (Keras's name for ``forward``), in its own mode unless ``training`` says another."""
+        """Keras's name for ``forward``; ``training`` sets the mode of this call."""
         if takes_training:
             return forward(self, *inputs, **({} if training is None else {"training": training}), **options)
         if most is not None and len(inputs) == most + 1:

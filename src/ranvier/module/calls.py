@@ -16,8 +16,8 @@ from ranvier.tensor.context import dtype_scope, get_dtype
 from ranvier.tensor.tensor import Tensor
 
 __all__ = [
-    "calls_of", "check_network", "computing_as", "floats_of", "in_its_floats", "input_type", "known_shape", "mode",
-    "shape_of",
+    "check_network", "float_dtype_of", "in_model_dtype", "input_type", "known_shape", "mode", "model_dtype_scope",
+    "shape_of", "trace_calls",
 ]  # fmt: skip
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -35,7 +35,7 @@ def mode(module: ModuleBase, training: bool) -> Iterator[None]:
             m.training = was
 
 
-def first_floats(module: ModuleBase, registry: str) -> str | None:
+def first_float_dtype(module: ModuleBase, registry: str) -> str | None:
     """The dtype of the first floating tensor of a module or of those below it."""
     for below in module.modules():
         for tensor in below.__dict__[registry].values():
@@ -53,7 +53,7 @@ def check_network(model: Any) -> None:
         raise TypeError(f"here is a {type(model).__name__}, and a network is needed. {fix} instead.")
 
 
-def floats_of(module: ModuleBase) -> str:
+def float_dtype_of(module: ModuleBase) -> str:
     """The floating dtype that a module computes in: its parameters', else its buffers', else the process's.
 
     Raises TypeError for what is no module, as the functions do that a network is given to.
@@ -65,28 +65,28 @@ def floats_of(module: ModuleBase) -> str:
         raise
     if known is not None and known.dtype == usual:  # as nearly always, and quickly known
         return usual
-    return first_floats(module, "_parameters") or first_floats(module, "_buffers") or usual
+    return first_float_dtype(module, "_parameters") or first_float_dtype(module, "_buffers") or usual
 
 
 @contextlib.contextmanager
-def computing_as(module: ModuleBase) -> Iterator[None]:
+def model_dtype_scope(module: ModuleBase) -> Iterator[None]:
     """Compute in the floating dtype of a module, which may have been made under another `set_dtype`."""
-    with dtype_scope(floats_of(module)):
+    with dtype_scope(float_dtype_of(module)):
         yield
 
 
-def in_its_floats(function: F) -> F:
+def in_model_dtype(function: F) -> F:
     """A function of a model that computes in the model's floating dtype, whatever the process's is."""
 
     @functools.wraps(function)
     def inner(model: ModuleBase, *args: Any, **kwargs: Any) -> Any:
-        with computing_as(model):
+        with model_dtype_scope(model):
             return function(model, *args, **kwargs)
 
     return cast("F", inner)
 
 
-def calls_of(
+def trace_calls(
     module: ModuleBase, type_: Type | None, before: Sequence[tuple[Any, Any]] = ()
 ) -> list[tuple[ModuleBase | None, Type | None]]:
     """What ``module`` and all it calls return, in order of completion and after ``before``, for an input of a type."""

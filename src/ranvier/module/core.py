@@ -1,4 +1,4 @@
-"""Module: parameters, submodules and buffers by attribute, with the faces of both vocabularies.
+"""Module: parameters, submodules and buffers by attribute, with the methods of both vocabularies.
 
 From PyTorch: ``parameters()``, ``state_dict()``, ``train()``, ``forward``. From Keras: ``weights``, ``get_weights()``,
 ``summary()``, ``compile``/``fit``/``evaluate``/``predict``. One class, so every network has all of it.
@@ -14,9 +14,17 @@ from typing import TYPE_CHECKING, Any, Self
 
 from ranvier.data.arrays import check_column_names
 from ranvier.graph.node import BATCH, GraphError, Type
-from ranvier.module.arguments import Form, as_tensors, form_of, no_tensor, packed, takes_container, types_of
-from ranvier.module.call_or_forward import by_call, by_either_name, says_call
-from ranvier.module.calls import floats_of, input_type, known_shape, mode, shape_of
+from ranvier.module.arguments import (
+    Container,
+    as_tensors,
+    container_type,
+    no_tensor,
+    pack_inputs,
+    takes_container,
+    types_of,
+)
+from ranvier.module.call_or_forward import by_call, by_either_name, defines_call
+from ranvier.module.calls import float_dtype_of, input_type, known_shape, mode, shape_of
 from ranvier.module.functional import FunctionalAPI
 from ranvier.module.properties import overridable_property
 from ranvier.module.serialization import register_module
@@ -33,14 +41,19 @@ from ranvier.tensor.tensor import Tensor
 
 __all__ = ["Module"]
 
-UNCOPIED = (*DESCRIBED, "_within", "_predictors", "_plans")  # what copies do without: the last are programs
+UNCOPIED = (
+    *DESCRIBED,
+    "_within",
+    "_predictors",
+    "_plans",
+)  # attributes that copies lack; the last hold programs
 
 
 _counters: dict[str, int] = {}
 
 
 def restart_names() -> None:
-    """Count from the beginning again."""
+    """Count automatic names from the beginning again."""
     _counters.clear()
 
 
@@ -51,14 +64,14 @@ def automatic_name(kind: str) -> str:
     return f"{base}_{count}" if count else base
 
 
-def noting(build: Callable[..., Any]) -> Callable[..., Any]:
-    """A ``build`` of a subclass that takes note of what it was called with, whoever calls it.
+def recording_build(build: Callable[..., Any]) -> Callable[..., Any]:
+    """A ``build`` of a subclass that records the shapes of its call, whoever calls it.
 
-    Keras's gives nothing; in networks of PyTorch's it is a method of the user's own that may give layers.
+    Keras's ``build`` returns nothing. In PyTorch's networks it is a method of the user's, which may return layers.
     """
 
     @functools.wraps(build)
-    def noted(self: Module, *args: Any, **kwargs: Any) -> Any:
+    def recorded(self: Module, *args: Any, **kwargs: Any) -> Any:
         with dtype_scope(self._floats or get_dtype()):
             result = build(self, *args, **kwargs)
         given = [*args, *kwargs.values()]
@@ -68,11 +81,11 @@ def noting(build: Callable[..., Any]) -> Callable[..., Any]:
         )
         return result
 
-    return noted
+    return recorded
 
 
 def shapes_taken(build: Any) -> int:
-    """The number of shapes that a ``build`` must be given."""
+    """How many shapes a ``build`` takes: its arguments without a default."""
     return sum(
         parameter.default is parameter.empty and parameter.kind is parameter.POSITIONAL_OR_KEYWORD
         for parameter in list(inspect.signature(build).parameters.values())[1:]
@@ -92,10 +105,10 @@ class Module(FunctionalAPI):
     input that is not listed and for two layers of one name.
     """
 
-    _input_form: Form = None  # the container that it takes them in
-    _starts_training = True  # layers in the style of Keras are in evaluation mode until told or fitted
-    _shapes = 1  # that `build` takes
-    _has_call = False  # whether what it computes goes by Keras's name too
+    _input_container: Container = None  # that holds several inputs
+    _starts_training = True  # Keras's layers are in evaluation mode until train() or fit()
+    _shapes = 1  # how many of them `build` takes
+    _has_call = False  # whether ``call`` and ``forward`` name the same computation
 
     if TYPE_CHECKING:  # the files below this one know a module by its base
 
@@ -118,19 +131,19 @@ class Module(FunctionalAPI):
                 f"{cls.__name__}.name is a method, and the name of a layer is a text in both vocabularies. Write "
                 "another name for the method, such as get_name, instead."
             )
-        # A property or a static method of that name is the user's own, and no method that makes weights.
+        # A property or static method of that name is the user's and makes no weights.
         build = inspect.getattr_static(cls, "build")
         cls._builds = inspect.isfunction(build) and build is not Module.build
         if cls._builds and "build" in cls.__dict__:
             cls._shapes = shapes_taken(build)
-            cls.build = noting(build)  # type: ignore[method-assign]  # every subclass
+            cls.build = recording_build(build)  # type: ignore[method-assign]  # every subclass
         if cls._has_call:
             by_either_name(cls, Module.forward)
-        cls._tracks = cls._tracks or says_call(cls)
+        cls._tracks = cls._tracks or defines_call(cls)
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        # Here and not in __init__, so that no subclass has to call super().__init__() for it, and so that the
-        # constructor's arguments (its configuration) and the line that wrote them are those of the outermost class.
+        # In __new__, so that a subclass need not call super().__init__() first, and so that the recorded arguments
+        # (the configuration) and source line are those of the outermost class.
         functional = cls is Module and bool(args or "inputs" in kwargs or "outputs" in kwargs)
         kind: Any = Functional if functional else cls
         self: Self = super().__new__(kind, *args, **kwargs)
@@ -144,14 +157,14 @@ class Module(FunctionalAPI):
         return self
 
     def _begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Set what every module has before its constructor, which is given these arguments, runs."""
+        """Set the attributes that every module has before its constructor runs with these arguments."""
         cls = type(self)
         frame = outside(sys._getframe(1))
         self.__dict__.update(
-            _parameters={}, _buffers={}, _modules={}, _transient=set(), training=cls._starts_training,
+            _parameters={}, _buffers={}, _modules={}, _non_persistent=set(), training=cls._starts_training,
             name=automatic_name(cls.__name__), _trainable=True, _arguments=(args, kwargs),
             _made=(frame.f_code.co_filename, frame.f_lineno), _input_type=None, _input_types=(), _built_shape=(),
-            _compiled=None, _changes=0, _frame_columns={}, _containers={}, _held={},
+            _compiled=None, _changes=0, _frame_columns={}, _containers={}, _contained={},
         )  # fmt: skip
         if cls._builds:
             self.__dict__["built"] = False
@@ -162,7 +175,7 @@ class Module(FunctionalAPI):
         if name is not None:
             self.name = name
         if inputs is not None or outputs is not None or type(self) is Functional:
-            if type(self).forward is not Module.forward or says_call(type(self)):
+            if type(self).forward is not Module.forward or defines_call(type(self)):
                 said = "call" if self._by_call() else "forward"
                 raise TypeError(
                     f"{type(self).__name__} says in its {said} what it computes, and takes no inputs and outputs. "
@@ -198,7 +211,7 @@ class Module(FunctionalAPI):
 
     @overridable_property
     def call(self) -> Any:
-        """What Keras names ``forward``; layers that are written with a ``forward`` have one made of it."""
+        """Keras's name for ``forward``. A layer that defines ``forward`` alone has a ``call`` made of it."""
         self._refuse_unrecorded("call")
         return functools.partial(by_call(Module.forward), self)
 
@@ -219,7 +232,7 @@ class Module(FunctionalAPI):
         outermost = trace is None
         if trace is None:
             if args and not isinstance(args[0], Tensor):
-                floats = floats_of(self)
+                floats = float_dtype_of(self)
                 if floats != get_dtype():
                     with dtype_scope(floats):
                         return self(*args, **kwargs)
@@ -238,7 +251,7 @@ class Module(FunctionalAPI):
             if args:
                 trace.append((None, getattr(args[0], "spec", None)))
                 if self._input_type is None or (len(args) > 1 and not self._input_types):
-                    self._note(args)
+                    self._record_inputs(args)
         try:
             if self._builds and not self.__dict__["built"]:
                 self._build_for(args, kwargs)
@@ -253,7 +266,7 @@ class Module(FunctionalAPI):
             if not outermost:
                 raise
             raise RecursionError(
-                f"what {self.name!r} is made of lies deeper within each other than Python's limit of "
+                f"the layers of {self.name!r} are nested deeper than Python's limit of "
                 f"{sys.getrecursionlimit():,} calls. Write one Sequential of all layers, or "
                 "sys.setrecursionlimit(10_000) before, instead."
             ) from error
@@ -262,23 +275,23 @@ class Module(FunctionalAPI):
                 call_state.results = None
 
     def _by_call(self) -> bool:
-        """Whether it says what it computes in a ``call``."""
+        """Whether ``call`` defines its computation."""
         return type(self).forward is Module.forward and self._recorded is None
 
     def _takes_lists(self) -> bool:
-        """Whether a list of arrays that it is called on holds inputs, and not samples."""
+        """Whether a list of arrays in a call holds inputs, and not samples."""
         return self._by_call()
 
-    def _note(self, args: tuple[Any, ...]) -> None:
-        """Take note of what the model is first called on, by which it can be traced from then on."""
+    def _record_inputs(self, args: tuple[Any, ...]) -> None:
+        """Record the types of the first inputs, with which the model is traced from then on."""
         types, form = types_of(args)
         several = len(args) > 1 or form is not None
         if self._input_type is None:
             self._input_type = types[0] if types else input_type(args[0])
-        self._input_types, self._input_form = (types, form) if several else ((), None)
+        self._input_types, self._input_container = (types, form) if several else ((), None)
 
     def _build_for(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Make the weights for the arguments of a call: a ``build`` of several shapes is given one for each."""
+        """Make the weights for the arguments of a call. A ``build`` of several shapes is given one for each."""
         given = [
             a
             for a in (*args, *kwargs.values())
@@ -291,11 +304,11 @@ class Module(FunctionalAPI):
         )
 
     def _build_of(self, shape: Any) -> None:
-        """`build` for the shape, or the shapes, that it takes."""
+        """Call `build` with the shape, or with each of the shapes."""
         self.build(*(shape if self._shapes > 1 else [shape]))
 
     def add_loss(self, loss: Any) -> None:
-        """Add a tensor (or several) to the loss that this call is trained toward: see ``losses``.
+        """Add a tensor (or several) to the loss of this call: see ``losses``.
 
         Call it in ``forward``. Tensors that are no scalars are summed up, as Keras does.
         """
@@ -327,8 +340,8 @@ class Module(FunctionalAPI):
         several = by_name or (bool(input_shape) and isinstance(input_shape[0], Sequence))
         shapes = list(input_shape.values() if by_name else input_shape if several else [input_shape])
         types = tuple(Type((BATCH, *(int(n) for n in tuple(s)[1:])), get_dtype()) for s in shapes)
-        form = form_of(input_shape) if several and takes_container(self) else None
-        self._input_type, self._input_types, self._input_form = types[0], types if several else (), form
+        form = container_type(input_shape) if several and takes_container(self) else None
+        self._input_type, self._input_types, self._input_container = types[0], types if several else (), form
         self._trace()
 
     def trace(self, type_: Type | None = None) -> Any:
@@ -336,7 +349,7 @@ class Module(FunctionalAPI):
         return self._trace(type_)
 
     def _trace(self, type_: Type | None = None) -> Any:
-        """`trace` by the name that the library calls it by: networks have attributes of that name of their own."""
+        """`trace` under a name that networks do not use for attributes of their own."""
         if type_ is not None:
             with mode(self, False), isolated_tape(self):
                 return self(Tensor.placeholder(type_))
@@ -347,14 +360,16 @@ class Module(FunctionalAPI):
                 "give the first layer input_shape=(features,), or call the model once."
             )
         with mode(self, False), isolated_tape(self):
-            return self(*packed([Tensor.placeholder(t) for t in wanted if t is not None], self._input_form))
+            return self(
+                *pack_inputs([Tensor.placeholder(t) for t in wanted if t is not None], self._input_container)
+            )
 
     def shape_error(self, given: Type) -> tuple[str, str] | None:
-        """Why a call on this type fails and what to write instead, where the layer knows; for errors of shape."""
+        """Why a call on this type fails, and what to write instead. None where the layer cannot tell."""
         return None
 
     def extra_repr(self) -> str:
-        """What the printed form says between the brackets."""
+        """The text between the brackets of ``repr``."""
         return ""
 
     def __repr__(self) -> str:

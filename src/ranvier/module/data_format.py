@@ -1,4 +1,4 @@
-"""Along which axis the channels of images lie: last in the vocabulary of Keras, first in that of PyTorch."""
+"""The axis of the channels of images: last in Keras's vocabulary, first in PyTorch's."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ __all__ = ["channels_come_first", "images_come_first", "looks_channels_first"]
 COLOURS = (1, 3)  # channels of a grey image and of a coloured one
 
 
-def _says(layer: ModuleBase) -> bool | None:
-    """Whether a layer takes channels first; None for one that does not say."""
+def _channels_first(layer: ModuleBase) -> bool | None:
+    """Whether a layer takes channels first; None where it has no data format."""
     named = getattr(layer, "data_format", None)
     if named is not None:
         return bool(named == "channels_first")
@@ -20,13 +20,13 @@ def _says(layer: ModuleBase) -> bool | None:
 
 
 def channels_come_first(layer: ModuleBase) -> bool:
-    """Whether a layer's channels come first: in the vocabulary of PyTorch, and where it was told so."""
-    return bool(_says(layer))
+    """Whether a layer's channels come first: in PyTorch's vocabulary, and with data_format="channels_first"."""
+    return bool(_channels_first(layer))
 
 
 def images_come_first(model: ModuleBase) -> bool:
-    """Whether a model takes images with their channels first, as the first of its layers that says so has it."""
-    return next((said for said in map(_says, model.modules()) if said is not None), False)
+    """Whether a model takes images with their channels first: the data format of its first layer that has one."""
+    return next((first for first in map(_channels_first, model.modules()) if first is not None), False)
 
 
 def looks_channels_first(shape: Sequence[int], *maps: Sequence[int]) -> bool:

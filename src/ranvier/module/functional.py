@@ -10,7 +10,7 @@ import numpy as np
 from ranvier.module.members import ModuleBase
 from ranvier.module.properties import overridable_property, part_of_module
 from ranvier.module.recorded_calls import RecordedCalls, Ref, from_config, record
-from ranvier.module.serialization import architecture_of, arguments_of, from_architecture, plain, remade
+from ranvier.module.serialization import architecture_of, arguments_of, from_architecture, from_plain, plain
 from ranvier.module.symbolic import Call, Operators, given, only_call
 from ranvier.module.training_api import TrainingAPI
 from ranvier.support.tree import flatten, map_structure
@@ -195,7 +195,7 @@ class FunctionalAPI(TrainingAPI):
             return cls._from_recorded(config)
         if {"class", "config"} <= set(config):
             return from_architecture(config, custom_objects)
-        options = remade(dict(config), custom_objects)
+        options = from_plain(dict(config), custom_objects)
         return cls(*options.pop("*", ()), **options)
 
     @classmethod

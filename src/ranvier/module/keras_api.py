@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ranvier.graph.node import BATCH, Type
-from ranvier.module.calls import floats_of, mode
+from ranvier.module.calls import float_dtype_of, mode
 from ranvier.module.properties import overridable_property, part_of_module
 from ranvier.module.state import ModuleState
 from ranvier.module.summary import summary
@@ -43,10 +43,10 @@ class KerasAPI(ModuleState):
 
     @overridable_property
     def dtype(self) -> str:
-        """The floats of the weights, which it computes in."""
-        return self._floats or floats_of(self)
+        """The floating dtype of the weights and of the computation."""
+        return self._floats or float_dtype_of(self)
 
-    compute_dtype = variable_dtype = dtype  # Keras's: there is one for both
+    compute_dtype = variable_dtype = dtype  # Keras distinguishes them
 
     @overridable_property
     def layers(self) -> Any:
@@ -74,12 +74,14 @@ class KerasAPI(ModuleState):
         )
 
     def _tensors(self) -> list[Tensor]:
-        """Keras's order: of each layer what was made to be trained, then the rest, then its layers."""
+        """All weights in Keras's order: a layer's own, those made to be trained first, then its layers'."""
         seen: dict[int, Tensor] = {}
         for module in self.modules():
             own = [p for p in module._parameters.values() if p is not None]
             own.sort(key=lambda p: not p.for_training)
-            kept = (b for n, b in module._buffers.items() if b is not None and n not in module._transient)
+            kept = (
+                b for n, b in module._buffers.items() if b is not None and n not in module._non_persistent
+            )
             for tensor in (*own, *kept):
                 seen.setdefault(id(tensor), tensor)
         return list(seen.values())
@@ -113,7 +115,7 @@ class KerasAPI(ModuleState):
         return [w for w in self._tensors() if not w.requires_grad]
 
     def compute_output_shape(self, input_shape: Any) -> Any:
-        """The shape that comes of inputs of this shape, whose first dimension is the batch's (None); of several inputs,
+        """The output's shape for inputs of this shape, whose first dimension is the batch's (None); of several inputs,
         a list of shapes. Weights are not made. Raises ValueError where the inputs do not fit.
         """
         module: Any = self if self.built else copy.deepcopy(self)

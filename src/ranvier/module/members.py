@@ -21,11 +21,11 @@ from ranvier.tensor.tensor import Tensor, clear_gradients
 
 __all__ = ["ModuleBase"]
 
-LONG = 1000  # items from which on a list is looked through only if its first one is a part, or holds some
+LONG = 1000  # a longer list is searched only if its first item is a module, a parameter or a container
 
 
-def _parts_of(name: str, value: Any, within: set[int]) -> Iterator[tuple[str, Any]]:
-    """The modules and parameters in a list or a dictionary, and in those within, under dotted places."""
+def _members_in(name: str, value: Any, within: set[int]) -> Iterator[tuple[str, Any]]:
+    """The modules and parameters in nested lists and dicts, by dotted path."""
     if isinstance(value, (ModuleBase, Parameter)):
         yield name, value
     elif isinstance(value, (list, tuple, dict)) and value and id(value) not in within:
@@ -33,7 +33,7 @@ def _parts_of(name: str, value: Any, within: set[int]) -> Iterator[tuple[str, An
         first = next(iter(value.values() if isinstance(value, dict) else value))
         if len(value) <= LONG or isinstance(first, (ModuleBase, Parameter, list, tuple, dict)):
             for key, item in list(items):
-                yield from _parts_of(f"{name}.{key}", item, {*within, id(value)})
+                yield from _members_in(f"{name}.{key}", item, {*within, id(value)})
 
 
 @part_of_module
@@ -46,7 +46,7 @@ class ModuleBase(CheckedConstructor):
     training: bool
     name: str
     _trainable: bool
-    _transient: set[str]
+    _non_persistent: set[str]
     _parameters: dict[str, Parameter | None]
     _buffers: dict[str, Tensor | None]
     _modules: dict[str, ModuleBase | None]
@@ -54,9 +54,9 @@ class ModuleBase(CheckedConstructor):
     _registered: str | None = None  # the name that files know the class by
     _builds = False  # whether the class has a `build` that makes weights
     _floats: str | None = None  # the floats that it computes in, where the user gave them
-    _tracks = False  # whether lists and dictionaries that are attributes are looked at for parts, as in Keras
-    _containers: dict[str, None]  # the names of such attributes
-    _held: dict[str, Any]  # the parts found in them, by their places
+    _tracks = False  # whether attributes that are lists or dicts are searched for members, as in Keras
+    _containers: dict[str, None]  # the names of such attributes, in order
+    _contained: dict[str, Any]  # the members found in them, by dotted path
 
     _arguments: tuple[tuple[Any, ...], dict[str, Any]]  # of the constructor
     _made: tuple[str, int]  # the file and line that called the constructor
@@ -78,11 +78,11 @@ class ModuleBase(CheckedConstructor):
         elif isinstance(value, ModuleBase):
             self.add_module(name, value)
         elif name in self._buffers and (value is None or isinstance(value, Tensor)):
-            self.register_buffer(name, value, persistent=name not in self._transient)
+            self.register_buffer(name, value, persistent=name not in self._non_persistent)
         elif value is None and name in self._parameters:
             self.register_parameter(name, None)
         elif name in self._parameters or name in self._buffers:
-            raise self._unlike(name, value)
+            raise self._replacement_error(name, value)
         else:
             if name in self._modules:
                 self._forget(name)
@@ -96,10 +96,8 @@ class ModuleBase(CheckedConstructor):
                 self._containers[name] = None
             object.__setattr__(self, name, value)
 
-    def _unlike(self, name: str, value: Any) -> TypeError:
-        """The error for what would take the place of a parameter or a buffer, and is none: it would not be trained, nor
-        saved.
-        """
+    def _replacement_error(self, name: str, value: Any) -> TypeError:
+        """The error for a value that would replace a parameter or a buffer: it would be neither trained nor saved."""
         what = type(value).__name__
         if name in self._buffers:
             return TypeError(
@@ -125,9 +123,9 @@ class ModuleBase(CheckedConstructor):
 
     def _register(self, registry: dict[str, Any], name: str, value: Any) -> None:
         if "." in name or not name:
-            raise KeyError(f"{name!r} cannot name a part of a module. Write a name without dots.")
+            raise KeyError(f"{name!r} cannot name a member of a module. Write a name without dots.")
         if name not in registry:
-            if inspect.isdatadescriptor(getattr(type(self), name, None)):  # which would be read in its place
+            if inspect.isdatadescriptor(getattr(type(self), name, None)):  # it would be read instead
                 raise AttributeError(
                     f"{name!r} is a property of every {type(self).__name__} and cannot name a part of it. Write "
                     f"another name, such as self.{name}_layer, instead."
@@ -147,14 +145,14 @@ class ModuleBase(CheckedConstructor):
                 parameter.requires_grad = False
 
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
-        """Add a tensor that is part of the module's state (unless not ``persistent``) and is not trained."""
+        """Add a tensor that is saved (unless ``persistent`` is False) and not trained."""
         self._register(self._buffers, name, tensor)
         if isinstance(tensor, Buffer):
             self._give_names(tensor, name)
-        (self._transient.discard if persistent else self._transient.add)(name)
+        (self._non_persistent.discard if persistent else self._non_persistent.add)(name)
 
     def _give_names(self, tensor: Parameter | Buffer, name: str) -> None:
-        """Give a tensor the names that it has here, unless it has others already."""
+        """Give a tensor its names in this module, unless it has some."""
         tensor.name = tensor.name or name
         if "/" not in tensor.path:
             tensor.path = f"{self.name}/{tensor.name}"
@@ -194,17 +192,17 @@ class ModuleBase(CheckedConstructor):
         self.register_parameter(name, parameter)
         return parameter
 
-    def _find_held(self) -> None:
-        """Register what lists and dictionaries hold now, in the order in which attributes were assigned."""
+    def _find_contained(self) -> None:
+        """Register what lists and dicts hold now, in the order in which attributes were assigned."""
         if not self._containers:
             return
-        held = {
+        contained = {
             place: part
             for name in self._containers
-            for place, part in _parts_of(name, self.__dict__.get(name), set())
+            for place, part in _members_in(name, self.__dict__.get(name), set())
         }
-        if held.keys() == self._held.keys() and all(
-            part is self._held[place] for place, part in held.items()
+        if contained.keys() == self._contained.keys() and all(
+            part is self._contained[place] for place, part in contained.items()
         ):
             return
         changed(self)
@@ -213,23 +211,23 @@ class ModuleBase(CheckedConstructor):
             (self._parameters, Parameter),
         ]
         for registry, kind in registries:
-            own = {name: part for name, part in registry.items() if name not in self._held}
-            found = {place: part for place, part in held.items() if isinstance(part, kind)}
+            own = {name: part for name, part in registry.items() if name not in self._contained}
+            found = {place: part for place, part in contained.items() if isinstance(part, kind)}
             registry.clear()
             for name in self.__dict__:
                 if name in own:
                     registry[name] = own[name]
                 registry.update({p: part for p, part in found.items() if p.partition(".")[0] == name})
             registry.update({name: part for name, part in own.items() if name not in registry})
-        self.__dict__["_held"] = held
-        for place, part in held.items():
+        self.__dict__["_contained"] = contained
+        for place, part in contained.items():
             if isinstance(part, Parameter):
                 self._give_names(part, place.replace(".", "_"))
 
     # --- walking --------------------------------------------------------------------------------------------------
 
     def named_children(self) -> Iterator[tuple[str, ModuleBase]]:
-        self._find_held()
+        self._find_contained()
         return ((name, m) for name, m in self._modules.items() if m is not None)
 
     def children(self) -> Iterator[ModuleBase]:
@@ -244,7 +242,7 @@ class ModuleBase(CheckedConstructor):
             if id(module) in seen:
                 continue
             seen.add(id(module))
-            module._find_held()
+            module._find_contained()
             yield path, module
             found = ((name, m) for name, m in module._modules.items() if m is not None)
             below = [(f"{path}.{name}" if path else name, m) for name, m in found]
@@ -278,7 +276,7 @@ class ModuleBase(CheckedConstructor):
     def _named(self, registry: str, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, Any]]:
         seen: set[int] = set()
         if not recurse:
-            self._find_held()
+            self._find_contained()
         walked: Iterable[tuple[str, ModuleBase]] = self.named_modules(prefix) if recurse else [(prefix, self)]
         for path, module in walked:
             for name, tensor in getattr(module, registry).items():

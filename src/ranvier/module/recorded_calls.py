@@ -33,7 +33,7 @@ class Ref:
 
 @dataclass(frozen=True)
 class Step:
-    """A call to run again: the number of its layer, and arguments in which a `Ref` stands for each tensor."""
+    """A recorded call: the number of its layer, and arguments that hold a `Ref` for each tensor."""
 
     layer: int
     arguments: tuple[Any, ...] = ()
@@ -60,7 +60,7 @@ class RecordedCalls:
         return isinstance(self.outputs, (list, tuple)) and len(self.outputs) == 1
 
     def run(self, layers: Sequence[Any], inputs: Sequence[Any]) -> Any:
-        """What the layers make of the inputs."""
+        """Run the calls on tensors."""
         values: list[list[Any]] = []
 
         def value(ref: Ref) -> Any:
@@ -159,7 +159,7 @@ def from_config(config: Mapping[str, Any]) -> tuple[Any, Any]:
 
 
 def parts(values: Any, what: str) -> dict[Any, Any]:
-    """The inputs or outputs by what they are called: their positions, None for one alone, or their keys.
+    """The inputs or outputs by key: their positions, None for a single one, or their names.
 
     Keys are in Keras's order, which is sorted unless it is an OrderedDict.
     """
@@ -176,7 +176,7 @@ def parts(values: Any, what: str) -> dict[Any, Any]:
 
 
 def input_call(key: Any, value: Any) -> Call:
-    """The call that stands for an input."""
+    """The call that an input is the result of."""
     label = "inputs" if key is None else f"inputs[{key!r}]"
     if isinstance(value, Operators):
         call = value.symbol().call
@@ -212,7 +212,7 @@ def refuse_unlisted(call: Call, first: Sequence[Call]) -> NoReturn:
 
 
 def layers_in_order(steps: Sequence[Call], ends: Sequence[Call]) -> list[ModuleBase]:
-    """The layers in Keras's order: the farthest from the outputs first, then as they are met from the outputs on."""
+    """The layers in Keras's order: by distance from the outputs, farthest first, then in order of discovery."""
     depth: dict[Call, int] = {}
     level: dict[ModuleBase, int] = {}
     for call in reversed(steps):
@@ -242,7 +242,7 @@ def check_names(layers: Sequence[ModuleBase]) -> None:
 
 
 def unique_names(names: Sequence[str]) -> list[str]:
-    """The names, each but once: a second ``head`` is ``head_1``."""
+    """The names made unique: a second ``head`` is ``head_1``."""
     result: list[str] = []
     for name in names:
         free = (f"{name}_{i}" if i else name for i in range(len(names) + 1))
@@ -278,7 +278,7 @@ def effort(module: ModuleBase) -> int:
 
 
 def encode(tree: Any) -> Any:
-    """Arguments as plain values, each under its kind."""
+    """Arguments as plain values, each with its kind as the key."""
     if isinstance(tree, Ref):
         return {"ref": [tree.step, tree.place]}
     if isinstance(tree, Mapping):
@@ -298,7 +298,7 @@ def encode(tree: Any) -> Any:
 
 
 KINDS = ("float32", "float64", "int32", "int64", "uint8", "uint32", "bool")
-MOST_NUMBERS = 10_000  # of an array that stands in a description
+MOST_NUMBERS = 10_000  # of an array in a description
 CONTAINERS: dict[str, Any] = {"list": list, "tuple": tuple, "dict": dict, "ordered": OrderedDict}
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self, cast
 
 from ranvier.graph.node import Type
-from ranvier.module.calls import calls_of
+from ranvier.module.calls import trace_calls
 from ranvier.module.core import Module
 from ranvier.module.members import ModuleBase
 from ranvier.module.properties import overridable_property
@@ -40,7 +40,7 @@ class Sequential(Module):
             given = layers if layers is not None else modules[0]
         if isinstance(given, Mapping):
             for key, module in given.items():
-                self._put(str(key), module)
+                self._add_layer(str(key), module)
         else:
             self.extend(given or ())
         if not trainable:
@@ -58,7 +58,7 @@ class Sequential(Module):
         """The whole architecture, which ``from_config`` makes anew."""
         return self.architecture()
 
-    def _put(self, key: str, module: Any) -> None:
+    def _add_layer(self, key: str, module: Any) -> None:
         if not isinstance(module, Module):
             raise TypeError(f"{module!r} is no layer. Write a Module, such as rv.layers.Dense(64), instead.")
         first = not self._modules
@@ -77,30 +77,30 @@ class Sequential(Module):
                 f"{self.name!r} has a layer {module.name!r} already. Write another name=, or none, instead."
             )
         self.add_module(key, module)
-        self._undescribe()
+        self._forget_graph()
         if self._end is not None:
             try:
-                self._types = calls_of(module, self._end, self._types)
+                self._types = trace_calls(module, self._end, self._types)
             except ValueError:
                 self._forget(key)
                 del self.__dict__[key]
                 raise
             self._end = self._types[-1][1]
-        self._hold(module)
+        self._point_to_self(module)
 
-    def _hold(self, module: Module) -> None:
-        """Let a layer know where it is, so that it knows its input and output as soon as they are asked for."""
+    def _point_to_self(self, module: Module) -> None:
+        """Point a layer to this Sequential, which records its ``input`` and ``output`` when they are first read."""
         if module.__dict__.get("_within", lambda: None)() is None:
             module.__dict__["_within"] = weakref.ref(self)
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         self.__dict__.update(state)
         for module in self:
-            self._hold(module)
+            self._point_to_self(module)
 
     def append(self, module: Module) -> Self:
         """Add a layer at the end."""
-        self._put(str(len(self._modules)), module)
+        self._add_layer(str(len(self._modules)), module)
         return self
 
     def add(self, layer: Module) -> None:
@@ -115,30 +115,30 @@ class Sequential(Module):
     def insert(self, index: int, module: Module) -> Self:
         rest = list(self)
         rest.insert(index, module)
-        return self._renew(rest)
+        return self._replace_layers(rest)
 
     def pop(self, index: int = -1) -> Module:
-        """Remove a layer, the last if not told otherwise, and return it."""
+        """Remove a layer, by default the last, and return it."""
         rest = list(self)
         removed = rest.pop(index)
-        self._renew(rest)
+        self._replace_layers(rest)
         return removed
 
-    def _renew(self, modules: list[Module] | dict[str, Any]) -> Self:
+    def _replace_layers(self, modules: list[Module] | dict[str, Any]) -> Self:
         for key in list(self._modules):
             vars(self._modules[key]).pop("_within", None)
             delattr(self, key)
-        self._undescribe()
+        self._forget_graph()
         start = self._input_type
         self._types, self._end = [] if start is None else [(None, start)], start
         if isinstance(modules, list):
             return self.extend(modules)
         for key, module in modules.items():
-            self._put(key, module)
+            self._add_layer(key, module)
         return self
 
     def _described(self) -> list[Any]:
-        """An `Input` and what each layer makes of it, recorded when they are first asked for."""
+        """The symbolic values of an `Input` and of each layer's output, recorded when they are first read."""
         if "_graph" not in self.__dict__:
             if self._input_type is None:
                 raise ValueError(
@@ -152,8 +152,8 @@ class Sequential(Module):
             self.__dict__["_graph"] = values
         return cast("list[Any]", self.__dict__["_graph"])
 
-    def _undescribe(self) -> None:
-        """Forget what was described, and that the layers were called for it."""
+    def _forget_graph(self) -> None:
+        """Drop the symbolic values, and the layers' records of the calls that made them."""
         for value in self.__dict__.pop("_graph", ())[1:]:
             for part in flatten(value):
                 record = record_of(part.call.module)
@@ -161,12 +161,12 @@ class Sequential(Module):
 
     @overridable_property
     def input(self) -> Any:
-        """A symbolic value for the inputs, from which models of what lies within begin."""
+        """The symbolic input, from which models of inner layers begin."""
         return self._described()[0]
 
     @overridable_property
     def output(self) -> Any:
-        """What the layers make of ``input``."""
+        """The symbolic output of the last layer."""
         return self._described()[-1]
 
     @overridable_property
@@ -179,7 +179,7 @@ class Sequential(Module):
 
     def forward(self, x: Any) -> Any:
         for module in self._modules.values():
-            x = cast("Module", module)(x)  # _put keeps None out
+            x = cast("Module", module)(x)  # _add_layer keeps None out
         return x
 
     def _takes_lists(self) -> bool:
@@ -198,7 +198,7 @@ class Sequential(Module):
 
     def __setitem__(self, index: int, module: Module) -> None:
         named = dict(self._modules)
-        self._renew({**named, list(named)[index]: module})
+        self._replace_layers({**named, list(named)[index]: module})
 
     def __delitem__(self, index: int) -> None:
         self.pop(index)

@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast, overload
 import numpy as np
 
 from ranvier.graph.node import BATCH, DTYPES, FLOATS, Type
-from ranvier.module.arguments import Form
+from ranvier.module.arguments import Container
 from ranvier.module.members import ModuleBase
 from ranvier.module.recorded_calls import MOST_CALLS
 from ranvier.support import rows
@@ -20,14 +20,21 @@ from ranvier.tensor.context import get_dtype
 from ranvier.tensor.function import same_function
 
 __all__ = [
-    "REGISTRY", "architecture_of", "arguments_of", "class_of", "classes_of", "from_architecture", "plain",
-    "register_module", "remade",
+    "REGISTRY",
+    "architecture_of",
+    "arguments_of",
+    "class_of",
+    "classes_of",
+    "from_architecture",
+    "from_plain",
+    "plain",
+    "register_module",
 ]  # fmt: skip
 
 M = TypeVar("M", bound=ModuleBase)
 REGISTRY: dict[str, type[ModuleBase]] = {}  # the only classes that a file can name
-POSITIONAL = "*"  # the key of the arguments that only have a position
-DEEPEST = 64  # modules within modules; a hostile file must not reach Python's recursion limit
+POSITIONAL = "*"  # the key of positional-only arguments
+DEEPEST = 64  # nested modules; a hostile file must not reach Python's recursion limit
 
 
 @overload
@@ -39,7 +46,7 @@ def register_module(cls: None = None, *, name: str | None = None) -> Callable[[t
 
 
 def register_module(cls: type[M] | None = None, *, name: str | None = None) -> Any:
-    """Let models of this class be saved with their architecture (a decorator), under its name or the one given.
+    """Register a class, so that models of it are saved with their architecture (a decorator), by its name or ``name``.
 
     Its constructor's arguments must be plain values, sequences or mappings of them, or modules. Raises ValueError when
     another class has the name.
@@ -62,7 +69,7 @@ def arguments_of(module: ModuleBase) -> dict[str, Any]:
 
 
 def architecture_of(module: ModuleBase, known: dict[int, int] | None = None) -> dict[str, Any]:
-    """See `Module.architecture`. ``known`` are the numbers of modules described already: each is described once."""
+    """See `Module.architecture`. ``known`` numbers the modules that are described already: each is described once."""
     known = {} if known is None else known
     registered = vars(type(module)).get("_registered")
     functional = module._recorded is not None and not module._own_arguments
@@ -79,7 +86,7 @@ def architecture_of(module: ModuleBase, known: dict[int, int] | None = None) -> 
         key: encode(value, f"{where}, argument {key!r}", known) for key, value in module.config().items()
     }
     if name != "Functional" and functional:
-        result["described"] = True  # a subclass by its inputs and outputs
+        result["described"] = True  # a subclass with recorded calls
     if not module._trainable:
         result["trainable"] = False
     frozen = [n for n, p in module._parameters.items() if p is not None and not p.requires_grad]
@@ -88,7 +95,7 @@ def architecture_of(module: ModuleBase, known: dict[int, int] | None = None) -> 
     own = {
         n: words
         for n, p in module._parameters.items()
-        if p is not None and (words := treated(p, f"{where}, {n}"))
+        if p is not None and (words := weight_penalties(p, f"{where}, {n}"))
     }
     if own:
         result["treated"] = own
@@ -96,32 +103,32 @@ def architecture_of(module: ModuleBase, known: dict[int, int] | None = None) -> 
         result["input"] = [list(module._input_type.shape[1:]), module._input_type.dtype]
     if module._input_types:
         result["inputs"] = [[list(t.shape[1:]), t.dtype] for t in module._input_types]
-    if module._input_form is not None:
-        form = module._input_form
+    if module._input_container is not None:
+        form = module._input_container
         result["inputs_in"] = form if isinstance(form, str) else list(form)
     if type(module)._builds and module.built:
-        result["built"] = samples(module._built_shape)
+        result["built"] = without_batch(module._built_shape)
     return result
 
 
-def samples(shape: Any) -> Any:
-    """Shapes without the batch's dimension: of one argument, or of a list or a dict of them."""
+def without_batch(shape: Any) -> Any:
+    """Shapes of one argument, or of a list or a dict of them, without the batch's dimension."""
     if isinstance(shape, Mapping):
-        return {key: samples(part) for key, part in shape.items()}
-    return list(shape[1:]) if isinstance(shape, tuple) else [samples(part) for part in shape]
+        return {key: without_batch(part) for key, part in shape.items()}
+    return list(shape[1:]) if isinstance(shape, tuple) else [without_batch(part) for part in shape]
 
 
-def batches(shape: Any) -> Any:
-    """What `samples` was given."""
+def with_batch(shape: Any) -> Any:
+    """The inverse of `without_batch`."""
     if isinstance(shape, Mapping):
-        return {key: batches(part) for key, part in shape.items()}
+        return {key: with_batch(part) for key, part in shape.items()}
     if any(isinstance(part, (list, Mapping)) for part in shape):
-        return [batches(part) for part in shape]
+        return [with_batch(part) for part in shape]
     return (None, *(int(n) for n in shape))
 
 
-def treated(parameter: Any, where: str) -> dict[str, Any]:
-    """The regularizer and constraint of a parameter, where it has them: they may have been set after it was made."""
+def weight_penalties(parameter: Any, where: str) -> dict[str, Any]:
+    """The regularizer and constraint of a parameter, which may have been set after it was made."""
     given = {kind: getattr(parameter, kind) for kind in ("regularizer", "constraint")}
     return {kind: encode(value, f"{where}, {kind}") for kind, value in given.items() if value is not None}
 
@@ -142,7 +149,7 @@ def encode(value: Any, where: str, known: dict[int, int] | None = None) -> Any:
         return [encode(v, where, known) for v in value]
     if isinstance(value, Mapping):
         return {"mapping": [[str(k), encode(v, where, known)] for k, v in value.items()]}
-    for kind, written in _finders().items():
+    for kind, written in _encoders().items():
         found = written(value)
         if found is not None:
             return {kind: found}
@@ -159,14 +166,14 @@ def encode(value: Any, where: str, known: dict[int, int] | None = None) -> Any:
     raise TypeError(f"{where} is {value!r}, which a file cannot hold. {fix}")
 
 
-def _described() -> dict[str, dict[str, Any]]:
-    """The classes whose objects are written as their own words, a name and a ``config()``, by kind."""
+def _classes() -> dict[str, dict[str, Any]]:
+    """By kind, the classes whose objects are written as a name and a ``config()``."""
     kinds = ("initializer", "regularizer", "constraint")
     return {kind: rows.look_up("registry", kind).classes for kind in kinds}
 
 
-def _finders() -> dict[str, Callable[[Any], Any]]:
-    """How the other things that arguments name are written: a function by its name, the others by their own words."""
+def _encoders() -> dict[str, Callable[[Any], Any]]:
+    """By kind, how arguments that are no plain values are written: an activation as a name, others with a config."""
     activations = rows.look_up("registry", "activation").names
 
     def activation(value: Any) -> Any:
@@ -180,11 +187,11 @@ def _finders() -> dict[str, Callable[[Any], Any]]:
 
         return words
 
-    return {"activation": activation, **{kind: find(classes) for kind, classes in _described().items()}}
+    return {"activation": activation, **{kind: find(classes) for kind, classes in _classes().items()}}
 
 
 def plain(value: Any) -> Any:
-    """An argument as Keras's ``get_config`` has it: what has a name by that, an object by its class and settings."""
+    """An argument as in Keras's ``get_config``: a name, or an object's class and settings."""
     if isinstance(value, ModuleBase):
         return value.architecture()
     if isinstance(value, Mapping):
@@ -193,7 +200,7 @@ def plain(value: Any) -> Any:
         return type(value)(map(plain, value)) if type(value) in (list, tuple) else value
     if isinstance(value, (np.ndarray, np.generic)):
         return value.tolist()
-    for words_of in _finders().values() if callable(value) else ():
+    for words_of in _encoders().values() if callable(value) else ():
         words = words_of(value)
         if words is not None:
             return (
@@ -202,13 +209,13 @@ def plain(value: Any) -> Any:
     return value
 
 
-def remade(value: Any, classes: Mapping[str, Any] | None) -> Any:
-    """An argument from what `plain` made of it; layers take names and the words of objects as they are."""
+def from_plain(value: Any, classes: Mapping[str, Any] | None) -> Any:
+    """The inverse of `plain`; layers take names and configurations of objects as they are."""
     if isinstance(value, dict):
         if {"class", "config"} <= set(value):
             return from_architecture(value, classes)
-        return {key: remade(part, classes) for key, part in value.items()}
-    return type(value)(remade(part, classes) for part in value) if type(value) in (list, tuple) else value
+        return {key: from_plain(part, classes) for key, part in value.items()}
+    return type(value)(from_plain(part, classes) for part in value) if type(value) in (list, tuple) else value
 
 
 def _refuse(what: str) -> ValueError:
@@ -217,14 +224,14 @@ def _refuse(what: str) -> ValueError:
 
 @dataclass
 class _Made:
-    """The modules made so far, in the order in which they were whole, and how many calls a call of each makes."""
+    """The modules made so far, in the order of completion, and how many calls of layers a call of each makes."""
 
     modules: list[ModuleBase] = field(default_factory=list)
     calls: list[int] = field(default_factory=list)
     pending: int = 0  # calls by a call of the module that is being made
 
     def add(self, number: int) -> ModuleBase:
-        """Count in that the module being made holds module ``number``."""
+        """Module ``number``, which the module that is being made holds: its calls are added."""
         self.pending += self.calls[number]
         if self.pending > MOST_CALLS:
             raise _refuse(f"more than {MOST_CALLS:,} calls of layers")
@@ -253,7 +260,7 @@ def _decode(value: Any, depth: int, made: _Made) -> Any:
     activations = rows.look_up("registry", "activation").names
     if kind == "activation" and content in activations:
         return activations[content]
-    classes = _described().get(kind, {})
+    classes = _classes().get(kind, {})
     if classes and content[0] in classes:
         return classes[content[0]](**{k: _decode(v, depth, made) for k, v in content[1].items()})
     if kind in ("registered", "object"):
@@ -270,7 +277,7 @@ def _decode(value: Any, depth: int, made: _Made) -> Any:
 
 
 def _unknown(name: Any, which: str, decorator: str) -> str:
-    """What to say of a name in a file that is neither registered nor given."""
+    """The message for a name in a file that is neither registered nor in ``custom_objects``."""
     return (
         f"the model holds a {name!r}, which is {which}. If it is of yours, define it, and put {decorator} above it or "
         f"write custom_objects={{{name!r}: ...}} with it."
@@ -293,7 +300,7 @@ def from_architecture(description: Mapping[str, Any], classes: Mapping[str, Any]
         with custom_object_scope(classes or {}):
             module = _make(description, 0, _Made())
         if module._input_type is not None and not all(m.built for m in module.modules()):
-            module._trace()  # the layers that the constructor of a class of the user's has made
+            module._trace()  # builds the layers that a user's constructor made
         return module
     except (TypeError, KeyError, IndexError, AttributeError) as error:
         raise _refuse(f"{type(error).__name__}: {error}") from error
@@ -306,15 +313,15 @@ def _make(description: Mapping[str, Any], depth: int, made: _Made) -> ModuleBase
     config = {key: _decode(value, depth, made) for key, value in description["config"].items()}
     module: ModuleBase = cls.from_config(config)
     module.name = str(description["name"])
-    # Where the constructor has said them, they have the dtype that it says, or else the one that floats have now.
+    # Types that the constructor has set stay: they have its dtype, or the current dtype of floats.
     if "input" in description and module._input_type is None:
         module._input_type = _input(*description["input"])
     if "inputs" in description and not module._input_types:
         module._input_types = tuple(_input(*one) for one in description["inputs"])
-        module._input_form = _form(description.get("inputs_in"), len(module._input_types))
+        module._input_container = _form(description.get("inputs_in"), len(module._input_types))
     if "built" in description and not module.built:
-        module._build_of(batches(description["built"]))
-    module._find_held()  # what is in lists has entries among the parameters then
+        module._build_of(with_batch(description["built"]))
+    module._find_contained()  # registers the parameters in lists
     for name, words in description.get("treated", {}).items():
         known = module._parameters[name]
         for kind, value in words.items():
@@ -335,9 +342,9 @@ def _input(shape: Any, dtype: Any) -> Type:
     return Type((BATCH, *(int(n) for n in shape)), get_dtype() if dtype in FLOATS else dtype)
 
 
-def _form(form: Any, count: int) -> Form:
+def _form(form: Any, count: int) -> Container:
     if form is None or form in ("list", "tuple"):
-        return cast("Form", form)
+        return cast("Container", form)
     if not isinstance(form, list) or len(form) != count or not all(isinstance(key, str) for key in form):
         raise _refuse(f"inputs in {form!r}")
     return tuple(form)

@@ -1,4 +1,4 @@
-"""Errors of shape in the words of the network: the layers so far, the line that made the failing one, the fix."""
+"""Errors of shape: the layers before the failing one, the line that made it, and what to write instead."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ranvier.graph.node import FLOATS, Type
 from ranvier.module.members import ModuleBase
 from ranvier.support.source_lines import shown, within
 
-__all__ = ["ShapeError", "called", "explain"]
+__all__ = ["ShapeError", "explain", "user_name"]
 
 SIZES = "Change its size, or that of the layer before it."
 
@@ -25,22 +25,22 @@ class ShapeError(ValueError):
     made: tuple[str, int] | None = None
 
 
-def called(module: ModuleBase, root: ModuleBase | None) -> str:
-    """What the user calls a module of ``root``: its attribute (``fc1``, ``encoder.fc1``) or, in a list, its name."""
+def user_name(module: ModuleBase, root: ModuleBase | None) -> str:
+    """The name of a module of ``root`` in messages: its path (``fc1``, ``encoder.fc1``) or, in a list, its name."""
     paths = {} if root is None else {id(m): path for path, m in root.named_modules()}
     path = paths.get(id(module), "")
     return module.name if not path or path.rsplit(".", 1)[-1].isdecimal() else path
 
 
 def dtypes(error: str, given: Sequence[Type]) -> str | None:
-    """What to write where the operands of a primitive, as an error names them, are floats of two dtypes."""
+    """What to write where an error names operands of two floating dtypes; None otherwise."""
     met = set(re.findall(rf"\b({'|'.join(FLOATS)})\[", error))
     if len(met) < 2:
         return None
     data = given[0].dtype if given and given[0].dtype in met else min(met)
-    own = next(iter(met - {data}))
+    other = next(iter(met - {data}))
     return (
-        f"{data} meets {own}. Write .astype({own!r}) on what is given to it, or rv.set_dtype({data!r}) before the "
+        f"{data} meets {other}. Write .astype({other!r}) on what is given to it, or rv.set_dtype({data!r}) before the "
         "network is made, instead."
     )
 
@@ -55,12 +55,12 @@ def explain(
     """The error to raise when ``module`` cannot take ``args`` after the calls in ``trace``, all within ``root``."""
 
     def label(m: ModuleBase) -> str:
-        return f"{type(m).__name__} {called(m, root)!r}"
+        return f"{type(m).__name__} {user_name(m, root)!r}"
 
     given = [t for a in args if isinstance(t := getattr(a, "spec", None), Type)]
     line = within(error)
     at = f"made at {shown(module._made)}" + ("" if line is None else f", in forward at {shown(line)}")
-    name = called(module, root)
+    name = user_name(module, root)
     what = f"layer {name!r} ({type(module).__name__}({module.extra_repr()}), {at})"
     known = module.shape_error(given[0]) if given else None
     reason, fix = known or (str(error), dtypes(str(error), given) or SIZES)

@@ -17,11 +17,11 @@ from ranvier.tensor.tensor import Tensor
 
 __all__ = ["DESCRIBED", "ModuleState"]
 
-DESCRIBED = ("_record", "_graph")  # the calls of a module in networks that were described, and within it
+DESCRIBED = ("_record", "_graph")  # symbolic calls of a module, and those within it
 
 
 class IncompatibleKeys(NamedTuple):
-    """What ``load_state_dict`` left out with ``strict=False``: names without values, and values without names."""
+    """What ``load_state_dict(strict=False)`` skipped: names without values, and values without names."""
 
     missing_keys: list[str]
     unexpected_keys: list[str]
@@ -44,12 +44,12 @@ class ModuleState(ModuleBase):
         for path, module in self.named_modules():
             start = f"{path}." if path else ""
             yield from ((start + n, p) for n, p in module._parameters.items() if p is not None)
-            kept = ((n, b) for n, b in module._buffers.items() if n not in module._transient)
+            kept = ((n, b) for n, b in module._buffers.items() if n not in module._non_persistent)
             yield from ((start + n, b) for n, b in kept if b is not None)
 
     def state_dict(self) -> OrderedDict[str, Tensor]:
-        """Parameters and persistent buffers under dotted names, as their ``.data``: outside of the gradient, and not
-        copies: what is written into one is written into the network.
+        """Parameters and persistent buffers under dotted names, as their ``.data``: without gradients, and not
+        copied, so that writing into one writes into the network.
         """
         return OrderedDict((name, get_data(tensor)) for name, tensor in self._state())
 

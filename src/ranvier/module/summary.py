@@ -7,7 +7,7 @@ from typing import Any
 
 from ranvier.data.memory import size_in_words
 from ranvier.graph.node import Symbol, Type
-from ranvier.module.calls import calls_of
+from ranvier.module.calls import trace_calls
 from ranvier.module.members import ModuleBase
 
 __all__ = ["summary"]
@@ -25,7 +25,7 @@ def _types(module: ModuleBase) -> dict[int, Type]:
         return {}
     return {
         id(m): t
-        for m, t in calls_of(module, None if module._input_types else module._input_type)
+        for m, t in trace_calls(module, None if module._input_types else module._input_type)
         if t is not None
     }
 
@@ -41,7 +41,7 @@ NUMBERS = (2, 3)  # the columns that hold some
 def rows_of(
     module: ModuleBase, *, expand_nested: bool = True, show_trainable: bool = False
 ) -> list[tuple[str, ...]]:
-    """A row of `COLUMNS` for each module, those within another indented, or left out; and whether it is trained."""
+    """A row of `COLUMNS` for each module, nested ones indented or left out; and whether it is trained."""
     types = _types(module)
     rows = []
     depths: dict[str, int] = {}
@@ -49,7 +49,7 @@ def rows_of(
         depths[path] = _depth(path, depths)
         if layer is module and layer._modules:
             continue
-        whole = not expand_nested and bool(layer._modules)  # with all that lies within
+        whole = not expand_nested and bool(layer._modules)  # with all modules in it
         if not expand_nested and depths[path]:
             continue
         own: list[Any] = layer._tensors() if whole else _own(layer)
@@ -71,7 +71,7 @@ def rows_of(
 
 
 def _depth(path: str, depths: dict[str, int]) -> int:
-    """How many modules a module lies in, below the outermost; a list has a place in the path, and is none."""
+    """The nesting depth of a module below the outermost; a list is a part of the path, and no module."""
     while path := path.rpartition(".")[0]:
         if path in depths:
             return depths[path] + 1
@@ -81,7 +81,9 @@ def _depth(path: str, depths: dict[str, int]) -> int:
 def _own(layer: ModuleBase) -> list[Any]:
     """The parameters and saved buffers of a module itself."""
     own: list[Any] = [p for p in layer._parameters.values() if p is not None]
-    return own + [b for name, b in layer._buffers.items() if b is not None and name not in layer._transient]
+    return own + [
+        b for name, b in layer._buffers.items() if b is not None and name not in layer._non_persistent
+    ]
 
 
 def totals_of(module: ModuleBase) -> list[str]:

@@ -1,8 +1,7 @@
-"""Changes of a module that compiled programs must notice: parts put in, taken out or replaced, attributes assigned.
+"""Changes of modules that invalidate compiled programs: members added, removed or replaced, attributes assigned.
 
-Every module counts its own changes, and the process counts them all, so that code which runs often asks one number
-whether anything at all changed. What ``forward`` assigns while it runs is no change, nor is what is not looked at
-when a model is traced (`QUIET`).
+Every module counts its own changes, and the process counts all of them, so that code which runs often compares one
+number. Assignments within ``forward`` are not counted, nor those to attributes that tracing does not read (`QUIET`).
 """
 
 from __future__ import annotations
@@ -13,14 +12,14 @@ from typing import Any, Protocol
 __all__ = ["QUIET", "changed", "changes", "structure"]
 
 QUIET = frozenset({
-    "training", "built", "name", "history", "stop_training", "_input_type", "_input_types", "_input_form",
+    "training", "built", "name", "history", "stop_training", "_input_type", "_input_types", "_input_container",
     "_built_shape", "_compiled", "_frame_columns", "_types", "_end", "optimizer",
 })  # fmt: skip
 _all = [0]
 
 
 class Changing(Protocol):
-    """A module, as far as its changes go."""
+    """A module that counts its changes."""
 
     _changes: int
 
@@ -28,16 +27,16 @@ class Changing(Protocol):
 
 
 def changed(module: Any) -> None:
-    """Note that a module is not what it was."""
+    """Count a change of a module."""
     module.__dict__["_changes"] += 1
     _all[0] += 1
 
 
 def changes() -> int:
-    """How many changes there have been of any module of the process."""
+    """The number of changes of all modules of the process."""
     return _all[0]
 
 
 def structure(module: Changing) -> tuple[Any, ...]:
-    """What a program that was compiled for a module depends on: the modules in it, each as it was last changed."""
+    """The key of a program compiled for a module: the identity of each module in it and its number of changes."""
     return tuple((id(m), m._changes) for m in module.modules())

@@ -9,7 +9,7 @@ import numpy as np
 
 from ranvier.data.arrays import check_column_names
 from ranvier.data.convert import Array
-from ranvier.module.calls import computing_as, mode
+from ranvier.module.calls import mode, model_dtype_scope
 from ranvier.pictures.diagram import scopes, tensors_in
 from ranvier.pictures.style import BLUE, ORANGE, PALE, Target, finish, grid, tidy
 from ranvier.tensor.call_state import forward_hook
@@ -63,7 +63,7 @@ def layer_outputs(model: Module, x: Any, rows: int = ROWS) -> dict[str, Array]:
     given = x if isinstance(x, (tuple, list)) else (x,)
     for i, part in enumerate(given):
         check_column_names(part, model._frame_columns.get(str(i)))
-    with computing_as(model), mode(model, False), no_grad(), forward_hook(note):
+    with model_dtype_scope(model), mode(model, False), no_grad(), forward_hook(note):
         model(*(Tensor(np.asarray(part)[:rows]) for part in given))
     result: dict[str, Array] = {}
     for name, tensor in noted:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ranvier.data.convert import Array
-from ranvier.module.calls import check_network, computing_as, mode
+from ranvier.module.calls import check_network, mode, model_dtype_scope
 from ranvier.module.data_format import channels_come_first, looks_channels_first
 from ranvier.pictures.style import INK, Target, finish, grid
 from ranvier.tensor.call_state import forward_hook
@@ -128,7 +128,7 @@ def _maps(model: Module, image: Any, layer: str | Module | None) -> tuple[str, A
         values = result.numpy()[0]
         noted.append((module.name, values.transpose(1, 2, 0) if channels_come_first(module) else values))
 
-    with computing_as(model), mode(model, False), no_grad(), forward_hook(note):
+    with model_dtype_scope(model), mode(model, False), no_grad(), forward_hook(note):
         model(Tensor(array))
     if not noted:
         what = f"layer {layer!r}" if layer is not None else f"{model.name!r}"

@@ -12,19 +12,9 @@ from importlib import import_module
 from typing import Any
 
 __all__ = [
-    "argument_error",
-    "arguments",
-    "lacking",
-    "lazy_names",
-    "likely",
-    "missing",
-    "named_parameters",
-    "nearest",
-    "no_such",
-    "refuse_unknown",
-    "snake_case",
-    "unknown_keyword",
-]
+    "argument_error", "arguments", "lacking", "lazy_names", "likely", "missing", "named_parameters", "nearest",
+    "no_such", "refuse_unknown", "snake_case", "unknown_keyword",
+]  # fmt: skip
 
 ALIKE = (
     0.7  # of 1, from which two names are told as nearest: LSTM and Softmax reach 0.55, linalg and long 0.6

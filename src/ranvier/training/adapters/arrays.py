@@ -20,7 +20,7 @@ from ranvier.data.convert import refuse_sparse
 from ranvier.data.sampled import fraction_of_zeros
 from ranvier.graph.node import Type
 from ranvier.module import Module, mode, versions
-from ranvier.module.arguments import packed, takes
+from ranvier.module.arguments import input_parameters, pack_inputs
 from ranvier.tensor.call_state import isolated_tape
 from ranvier.tensor.context import get_dtype
 from ranvier.tensor.rng import traced_draws
@@ -127,7 +127,12 @@ def rows_of(y: Any) -> int | None:
 
 def likely_several(model: Module, x: Any) -> bool:
     """Whether a list that a model with one input was given looks like several inputs."""
-    if model._input_form or takes(model)[1] != 1 or not isinstance(x, (list, tuple)) or not 1 < len(x) < 9:
+    if (
+        model._input_container
+        or input_parameters(model)[1] != 1
+        or not isinstance(x, (list, tuple))
+        or not 1 < len(x) < 9
+    ):
         return False
     shapes: list[Any] = [getattr(part, "shape", ()) for part in x]
     return all(shapes) and len({shape[0] for shape in shapes}) == 1
@@ -151,7 +156,7 @@ def traced_outputs(
 def adds_losses(model: Module, arrays: Sequence[Array]) -> bool:
     """Whether layers add to the loss in training (`Module.add_loss`, regularizers)."""
     with mode(model, True), isolated_tape(model), traced_draws():
-        model(*packed(placeholders(model, arrays), model._input_form))
+        model(*pack_inputs(placeholders(model, arrays), model._input_container))
         return bool(model._losses())
 
 

@@ -14,7 +14,7 @@ from ranvier.data.arrays import Array, batches_from
 from ranvier.data.batches import RanOut, name_of, notify
 from ranvier.data.convert import to_numeric
 from ranvier.module import Module
-from ranvier.module.arguments import takes
+from ranvier.module.arguments import input_parameters
 from ranvier.support.source_lines import warned_once
 from ranvier.tensor.tensor import Tensor
 from ranvier.training.adapters.arrays import input_arrays, to_data, traced_outputs
@@ -56,7 +56,7 @@ def batch_splitter(
     It returns None for a batch that is split as for any other model. Besides ``((a, b), (y, z))``, as in Keras, a batch
     may be flat, ``(a, b, y, z)``, as a TensorDataset gives it. ``outputs`` gives the number of outputs for such inputs.
     """
-    names, needed, any_number = takes(model)
+    names, needed, any_number = input_parameters(model)
     many = needed > 1 and not any_number
 
     def part(item: Any) -> tuple[Any, ...] | None:

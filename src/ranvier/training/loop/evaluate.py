@@ -12,7 +12,7 @@ import numpy as np
 from ranvier.data.batches import check_source, name_of
 from ranvier.data.convert import Array
 from ranvier.module import Module
-from ranvier.module.calls import in_its_floats
+from ranvier.module.calls import in_model_dtype
 from ranvier.support.validation import whole
 from ranvier.tensor import rng
 from ranvier.training.adapters.arrays import split_rows, to_data
@@ -150,7 +150,7 @@ def _run(
     return results(), samples
 
 
-@in_its_floats
+@in_model_dtype
 def evaluate(
     model: Module,
     x: Any = None,

@@ -11,7 +11,7 @@ import numpy as np
 from ranvier.data.batches import RanOut, by_number, name_of
 from ranvier.data.samplers import Sampler, checked_sampler
 from ranvier.module import Module
-from ranvier.module.calls import in_its_floats
+from ranvier.module.calls import in_model_dtype
 from ranvier.support.validation import whole
 from ranvier.tensor import rng
 from ranvier.training.adapters.arrays import to_data
@@ -35,7 +35,7 @@ from ranvier.training.step.runner import Interrupt
 __all__ = ["fit", "train_on_batch"]
 
 
-@in_its_floats
+@in_model_dtype
 def fit(
     model: Module,
     x: Any = None,
@@ -257,7 +257,7 @@ def interrupted(training: Training) -> None:
         raise KeyboardInterrupt
 
 
-@in_its_floats
+@in_model_dtype
 def train_on_batch(
     model: Module,
     x: Any,

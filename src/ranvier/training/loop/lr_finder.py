@@ -12,7 +12,7 @@ import numpy as np
 
 from ranvier.data.convert import Array
 from ranvier.module import Module
-from ranvier.module.calls import in_its_floats
+from ranvier.module.calls import in_model_dtype
 from ranvier.optimizers.schedules import ExponentialDecay
 from ranvier.support.validation import whole
 from ranvier.tensor import rng
@@ -127,7 +127,7 @@ def average(values: Array) -> Array:
     return result
 
 
-@in_its_floats
+@in_model_dtype
 def find_learning_rate(
     model: Module,
     x: Any = None,

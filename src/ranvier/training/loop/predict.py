@@ -14,8 +14,8 @@ from ranvier.data.convert import Array
 from ranvier.graph.graph import Graph, input_node
 from ranvier.graph.node import BATCH, FLOATS, like
 from ranvier.module import Module, mode
-from ranvier.module.arguments import packed
-from ranvier.module.calls import computing_as
+from ranvier.module.arguments import pack_inputs
+from ranvier.module.calls import model_dtype_scope
 from ranvier.module.versions import changes, structure
 from ranvier.support.source_lines import warned_once
 from ranvier.support.validation import whole
@@ -43,7 +43,7 @@ class Predictor:
     def __init__(self, model: Module, x: Sequence[Array], batch: int, engine: str | None) -> None:
         with mode(model, False), isolated_tape(model), rng.traced_draws() as draws:
             given = placeholders(model, x)
-            output = model(*packed(given, model._input_form))
+            output = model(*pack_inputs(given, model._input_container))
             self.outputs = outputs_of(model, output)
             returned = self.outputs.flat(output)
             segment = tape.segment_of(returned)
@@ -155,7 +155,7 @@ def predict(
             out = np.empty(plan.shape, plan.type)
             plan.run([x, *plan.drawn(), *plan.arrays], [out], 0, plan.steps, plan.rows)
             return out
-    with computing_as(model):
+    with model_dtype_scope(model):
         if callbacks is None:
             return all_at_once(model, x, batch_size, steps)
         return watched(model, x, batch_size, steps, Callbacks(callbacks, model, {"steps": steps}))

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ranvier.module import Module
-from ranvier.module.shape_errors import called
+from ranvier.module.shape_errors import user_name
 from ranvier.training.preflight.probe import Activation, Probe
 from ranvier.training.preflight.report import Fault
 
@@ -21,7 +21,7 @@ NOTHING = 1e-9  # of a schedule's highest rate
 
 
 def fault(probe: Probe, text: str, fix: str, module: Module, severity: float = 0.0) -> Fault:
-    return Fault(text, fix, called(module, probe.model), module._made, severity)
+    return Fault(text, fix, user_name(module, probe.model), module._made, severity)
 
 
 def vanishing(probe: Probe) -> Iterator[Fault]:
@@ -35,7 +35,7 @@ def vanishing(probe: Probe) -> Iterator[Fault]:
     yield fault(
         probe,
         f"a change of its weights changes the loss {large.pull / small.pull:.0e} times less than the same share of "
-        f"those of layer {called(large.module, probe.model)!r}, so it will hardly learn",
+        f"those of layer {user_name(large.module, probe.model)!r}, so it will hardly learn",
         "Write activation='relu' with kernel_initializer='he_normal', fewer layers, or a BatchNormalization between "
         "them, instead.",
         small.module,

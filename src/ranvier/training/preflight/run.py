@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from ranvier import optimizers
 from ranvier.data.sampled import sample
 from ranvier.module import Module
-from ranvier.module.calls import in_its_floats
+from ranvier.module.calls import in_model_dtype
 from ranvier.module.shape_errors import ShapeError
 from ranvier.support.source_lines import shown
 from ranvier.tensor import rng
@@ -121,7 +121,7 @@ def likely_cause(model: Module, state: Compiled, data: Data) -> str | None:
     return None
 
 
-@in_its_floats
+@in_model_dtype
 def check(
     model: Module,
     x: Any = None,

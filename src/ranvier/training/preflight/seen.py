@@ -12,8 +12,8 @@ import numpy as np
 from ranvier.data.convert import Array
 from ranvier.data.sampled import sample
 from ranvier.module import Module, mode
-from ranvier.module.arguments import packed
-from ranvier.module.shape_errors import called
+from ranvier.module.arguments import pack_inputs
+from ranvier.module.shape_errors import user_name
 from ranvier.tensor import rng
 from ranvier.tensor.call_state import forward_hook, isolated_tape
 from ranvier.tensor.tensor import Tensor, leaves_of
@@ -219,7 +219,7 @@ class Seen:
         self.inputs = list(map(Input, names, data.x, placeholders(model, data.x)))
         specs = state.outputs
         with mode(model, False), isolated_tape(model), forward_hook(self._claim):
-            given = packed([i.leaf for i in self.inputs], model._input_form)
+            given = pack_inputs([i.leaf for i in self.inputs], model._input_container)
             outputs = specs.structure.flat(model(*given))
         self.ends = [
             End(spec.loss, output, y, weight, specs.structure.label(i, "y"), i)
@@ -242,7 +242,7 @@ class Seen:
         placed = [Tensor.placeholder(given.leaf.spec) for given in self.inputs]
         tell = forward_hook(lambda module, args, result: ran.append(module))
         with mode(self.model, True), isolated_tape(self.model), rng.seed_scope(rng.get_seed()), tell:
-            result = self.model(*packed(placed, self.model._input_form))
+            result = self.model(*pack_inputs(placed, self.model._input_container))
         return read_by(self.state.outputs.structure.flat(result)), ran
 
     def _claim(self, module: Module, args: tuple[Any, ...], result: Any) -> None:
@@ -296,7 +296,7 @@ class Seen:
         return self.model
 
     def name(self, module: Module) -> str:
-        return called(module, self.model)
+        return user_name(module, self.model)
 
     def reader(self, given: Input) -> Module | None:
         """The layer that multiplies this input by weights; None where something scales it or looks it up first."""

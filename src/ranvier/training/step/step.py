@@ -14,7 +14,7 @@ from ranvier.graph.graph import Graph, input_node
 from ranvier.graph.node import BATCH, Node, Symbol, apply, like
 from ranvier.metrics.base import WIDE
 from ranvier.module import Module, mode
-from ranvier.module.arguments import packed
+from ranvier.module.arguments import pack_inputs
 from ranvier.module.versions import structure
 from ranvier.ops import arrays as numeric
 from ranvier.ops.arrays.promotion import count, result_dtype, together, total_of
@@ -162,7 +162,7 @@ class _Builder:
             )
             if training and compiled.augment is not None:
                 given, targets, weights = augmented(compiled.augment, given, targets, weights)
-            output = model(*packed(given, model._input_form))
+            output = model(*pack_inputs(given, model._input_container))
             self.outputs = compiled.outputs.structure.flat(output)
             self.traced = [
                 TracedOutput.of(*of)

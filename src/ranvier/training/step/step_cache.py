@@ -16,7 +16,7 @@ import numpy as np
 from ranvier.metrics import Metric
 from ranvier.metrics.variables import Variable
 from ranvier.module import Module, mode
-from ranvier.module.arguments import packed
+from ranvier.module.arguments import pack_inputs
 from ranvier.tensor import layout, rng, tape
 from ranvier.tensor.call_state import isolated_tape
 from ranvier.tensor.tensor import Tensor
@@ -72,7 +72,7 @@ def recorded(
 ) -> tuple[Any, ...]:
     """What calling the model records: trace nodes, which are interned by structure, and their leaves."""
     with mode(model, training), isolated_tape(model), rng.traced_draws():
-        output = model(*packed(placeholders(model, data.x), model._input_form))
+        output = model(*pack_inputs(placeholders(model, data.x), model._input_container))
         flat = [*compiled.outputs.structure.flat(output), *model._losses()]
         segment = tape.segment_of(flat)
         trace_nodes = tuple(segment.node_of(t) for t in flat)

@@ -11,7 +11,7 @@ import numpy as np
 
 from ranvier.graph.node import BATCH
 from ranvier.module import Module
-from ranvier.module.arguments import Form, form_of, takes, takes_container
+from ranvier.module.arguments import Container, container_type, input_parameters, takes_container
 from ranvier.tensor.tensor import Tensor
 
 __all__ = [
@@ -107,7 +107,7 @@ def is_alone(y: Any, rows: int) -> bool:
     return listed and rows > 1 and hasattr(y[0], "shape") and np.ndim(y[0]) > 0 and len(y[0]) == rows
 
 
-def container_of(model: Module, x: Any, rows: int | None = None) -> Form:
+def container_of(model: Module, x: Any, rows: int | None = None) -> Container:
     """The container in which a model of one parameter is given several inputs; None where ``x`` is data of one.
 
     A model that has been called knows it. Of any other, a dict is one unless the parameter is its key, and a list or a
@@ -115,19 +115,19 @@ def container_of(model: Module, x: Any, rows: int | None = None) -> Form:
     known. Arrays of one dimension are samples where it is not, or where there are as many of them.
     """
     if model._input_types or model._input_type is not None:
-        return model._input_form
+        return model._input_container
     if not is_container(x) or not len(x) or not takes_container(model):
         return None
     if isinstance(x, Mapping):
-        return None if list(x) == takes(model)[0] else form_of(x)
+        return None if list(x) == input_parameters(model)[0] else container_type(x)
     if not all(hasattr(part, "shape") and np.ndim(part) for part in x) or len({len(part) for part in x}) > 1:
         return None
     many = len(x[0]) == rows if rows is not None else None  # whether they have a row for each sample
     samples = many is False or (min(np.ndim(part) for part in x) < 2 and (many is None or len(x) == rows))
-    return None if samples else form_of(x)
+    return None if samples else container_type(x)
 
 
-def inputs_of(model: Module, x: Any, name: str = "x", form: Form = None) -> dict[str, Any]:
+def inputs_of(model: Module, x: Any, name: str = "x", form: Container = None) -> dict[str, Any]:
     """The parts of ``x`` by what they are called in messages, in the order in which the model takes them.
 
     A model that needs several inputs takes a list, a tuple or a dict by the names of its forward's parameters; one that
@@ -137,7 +137,7 @@ def inputs_of(model: Module, x: Any, name: str = "x", form: Form = None) -> dict
     if form is not None:
         return contained(model, x, name, form)
     container = is_container(x)
-    names, needed, any_number = takes(model)
+    names, needed, any_number = input_parameters(model)
     several = needed > 1 or (any_number and not names)
     if container and isinstance(x, Mapping):
         return by_name(model, x, names, needed, name)
@@ -162,7 +162,7 @@ def inputs_of(model: Module, x: Any, name: str = "x", form: Form = None) -> dict
     return {f"{name}[{i}]": part for i, part in enumerate(x)}
 
 
-def contained(model: Module, x: Any, name: str, form: Form) -> dict[str, Any]:
+def contained(model: Module, x: Any, name: str, form: Container) -> dict[str, Any]:
     """The inputs in the one container that the model's ``call`` takes."""
     keys = range(len(model._input_types) or len(x)) if isinstance(form, str) else form or ()
     by_key = isinstance(x, Mapping) and not isinstance(form, str)
