@@ -8,11 +8,6 @@ from typing import Any
 from ranvier.graph.extents import extent
 from ranvier.graph.node import Node, apply, constant, like
 
-__all__ = [
-    "concatenate_gradient", "extremum_gradient", "gather_gradient", "pad_gradient", "power_gradient",
-    "reduce_max_gradient", "restore", "scatter_add_gradient", "slice_gradient", "where", "zeros",
-]  # fmt: skip
-
 
 def where(condition: Node, yes: Node, no: Node) -> Node:
     return apply("select", condition, yes, no)

@@ -12,20 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from ranvier.graph import derivatives, type_rules, values
 from ranvier.graph.contraction import contract_gradient, contract_type, contract_value
-from ranvier.graph.derivatives import (
-    concatenate_gradient,
-    extremum_gradient,
-    gather_gradient,
-    pad_gradient,
-    power_gradient,
-    reduce_max_gradient,
-    restore,
-    scatter_add_gradient,
-    slice_gradient,
-    where,
-    zeros,
-)
+from ranvier.graph.derivatives import restore, where, zeros
 from ranvier.graph.node import (
     DIVISION,
     DTYPES,
@@ -42,46 +31,8 @@ from ranvier.graph.node import (
     like,
 )
 from ranvier.graph.tiny import falling_exp, snapped
-from ranvier.graph.type_rules import (
-    NUMBERS,
-    SIGNED,
-    Attrs,
-    Types,
-    argmax_type,
-    broadcast_type,
-    cast_type,
-    concatenate_type,
-    constant_type,
-    extent_type,
-    gather_type,
-    given_type,
-    pad_type,
-    random_type,
-    reduce_max_type,
-    reduce_type,
-    reshape_type,
-    reverse_type,
-    same,
-    scatter_add_type,
-    select_type,
-    slice_type,
-    transpose_type,
-)
-from ranvier.graph.values import (
-    broadcast_value,
-    cast_value,
-    concrete,
-    erf_double,
-    gather_value,
-    input_value,
-    iota_value,
-    numpy_value,
-    pad_value,
-    random_value,
-    scatter_add_value,
-    sigmoid_value,
-    slice_value,
-)
+from ranvier.graph.type_rules import NUMBERS, SIGNED, Attrs, Types, same
+from ranvier.graph.values import concrete, numpy_value
 from ranvier.graph.windows import windows_gradient, windows_type, windows_value
 
 
@@ -111,13 +62,15 @@ def elementwise(
 
 # --- sources ------------------------------------------------------------------------------------------------------
 
-primitive("input", "source", given_type, input_value)
-primitive("constant", "source", constant_type, lambda arrays, attrs, extents: attrs["value"], cost=FREE)
-primitive("iota", "source", given_type, iota_value, cost=FREE)
+primitive("input", "source", type_rules.given_type, values.input_value)
+primitive(
+    "constant", "source", type_rules.constant_type, lambda arrays, attrs, extents: attrs["value"], cost=FREE
+)
+primitive("iota", "source", type_rules.given_type, values.iota_value, cost=FREE)
 primitive(  # the product of the named symbols' extents: what a mean over a batch divides by
     "extent",
     "source",
-    extent_type,
+    type_rules.extent_type,
     lambda arrays, attrs, extents: np.asarray(
         math.prod(extents[s] for s in attrs["symbols"]), attrs["dtype"]
     ),
@@ -138,11 +91,13 @@ elementwise("log", same(FLOATS), np.log, lambda n, g: (g / n.inputs[0],))
 elementwise("log1p", same(FLOATS), np.log1p, lambda n, g: (g / (n.inputs[0] + like(g, 1.0)),))
 elementwise("sqrt", same(FLOATS), np.sqrt, lambda n, g: (g * like(n, 0.5) / n,), DIVISION, keeps_zeros=True)
 elementwise("tanh", same(FLOATS), np.tanh, lambda n, g: (g * (like(n, 1.0) - n * n),))
-elementwise("sigmoid", same(FLOATS), sigmoid_value, lambda n, g: (snapped(g * (n * (like(n, 1.0) - n))),))
+elementwise(
+    "sigmoid", same(FLOATS), values.sigmoid_value, lambda n, g: (snapped(g * (n * (like(n, 1.0) - n))),)
+)
 elementwise(
     "erf",
     same(FLOATS),
-    lambda x: erf_double(x).astype(x.dtype) if x.size else x,
+    lambda x: values.erf_double(x).astype(x.dtype) if x.size else x,
     lambda n, g: (
         snapped(g * (like(n, 2 / math.sqrt(math.pi)) * falling_exp(-(n.inputs[0] * n.inputs[0])))),
     ),
@@ -163,8 +118,8 @@ elementwise("stop_gradient", same(DTYPES), lambda x: x, lambda n, g: (None,), IN
 primitive(
     "cast",
     "elementwise",
-    cast_type,
-    cast_value,
+    type_rules.cast_type,
+    values.cast_value,
     lambda n, g: (apply("cast", g, dtype=n.inputs[0].dtype) if n.inputs[0].dtype in FLOATS else None,),
     cost=INSTRUCTION,
     keeps_zeros=True,
@@ -181,13 +136,13 @@ elementwise(
     DIVISION,
     keeps_zeros=True,
 )
-elementwise("power", same(FLOATS), np.power, power_gradient)
+elementwise("power", same(FLOATS), np.power, derivatives.power_gradient)
 # each operand gets half of the gradient of a tie, as in jax and torch
 elementwise(
     "maximum",
     same(SIGNED),
     np.maximum,
-    lambda n, g: (extremum_gradient(n, g, 0), extremum_gradient(n, g, 1)),
+    lambda n, g: (derivatives.extremum_gradient(n, g, 0), derivatives.extremum_gradient(n, g, 1)),
     INSTRUCTION,
     selects=True,
 )
@@ -195,7 +150,7 @@ elementwise(
     "minimum",
     same(SIGNED),
     np.minimum,
-    lambda n, g: (extremum_gradient(n, g, 0), extremum_gradient(n, g, 1)),
+    lambda n, g: (derivatives.extremum_gradient(n, g, 0), derivatives.extremum_gradient(n, g, 1)),
     INSTRUCTION,
     selects=True,
 )
@@ -207,7 +162,7 @@ elementwise("logical_or", same(("bool",)), np.logical_or, lambda n, g: (None, No
 elementwise("logical_not", same(("bool",)), np.logical_not, lambda n, g: (None,), INSTRUCTION)
 elementwise(
     "select",
-    select_type,
+    type_rules.select_type,
     np.where,
     lambda n, g: (None, where(n.inputs[0], g, zeros(g)), where(n.inputs[0], zeros(g), g)),
     INSTRUCTION,
@@ -219,7 +174,7 @@ elementwise(
 primitive(
     "reduce_sum",
     "reduce",
-    reduce_type,
+    type_rules.reduce_type,
     lambda arrays, attrs, extents: np.sum(arrays[0], axis=attrs["axes"], dtype=arrays[0].dtype),
     lambda n, g: (restore(g, n.inputs[0].shape, n.attrs["axes"]),),
     combine="add",
@@ -228,16 +183,16 @@ primitive(
 primitive(
     "reduce_max",
     "reduce",
-    reduce_max_type,
+    type_rules.reduce_max_type,
     lambda arrays, attrs, extents: np.max(arrays[0], axis=attrs["axes"]),
-    reduce_max_gradient,
+    derivatives.reduce_max_gradient,
     combine="maximum",
     keeps_rows=lambda n: [0 not in n.attrs["axes"]],
 )
 primitive(
     "argmax",
     "reduce",
-    argmax_type,
+    type_rules.argmax_type,
     lambda arrays, attrs, extents: np.argmax(arrays[0], axis=attrs["axis"]).astype(np.int32),
     lambda n, g: (None,),
     keeps_rows=lambda n: [n.attrs["axis"] != 0],
@@ -248,7 +203,7 @@ primitive(
 primitive(
     "reshape",
     "movement",
-    reshape_type,
+    type_rules.reshape_type,
     lambda arrays, attrs, extents: arrays[0].reshape(concrete(attrs["shape"], extents)),
     lambda n, g: (apply("reshape", g, shape=n.inputs[0].shape),),
     cost=FREE,
@@ -261,7 +216,7 @@ primitive(
 primitive(
     "transpose",
     "movement",
-    transpose_type,
+    type_rules.transpose_type,
     lambda arrays, attrs, extents: arrays[0].transpose(attrs["axes"]),
     lambda n, g: (apply("transpose", g, axes=tuple(int(i) for i in np.argsort(n.attrs["axes"]))),),
     cost=FREE,
@@ -273,8 +228,8 @@ primitive(
 primitive(
     "broadcast",
     "movement",
-    broadcast_type,
-    broadcast_value,
+    type_rules.broadcast_type,
+    values.broadcast_value,
     lambda n, g: (apply("reduce_sum", g, axes=tuple(i for i in range(n.ndim) if i not in n.attrs["axes"])),),
     cost=FREE,
     is_view=True,
@@ -283,9 +238,9 @@ primitive(
 primitive(
     "slice",
     "movement",
-    slice_type,
-    slice_value,
-    slice_gradient,
+    type_rules.slice_type,
+    values.slice_value,
+    derivatives.slice_gradient,
     cost=FREE,
     is_view=True,
     keeps_rows=lambda n: [n.attrs["ranges"][0] is None],
@@ -293,7 +248,7 @@ primitive(
 primitive(
     "reverse",
     "movement",
-    reverse_type,
+    type_rules.reverse_type,
     lambda arrays, attrs, extents: np.flip(arrays[0], attrs["axes"]),
     lambda n, g: (apply("reverse", g, axes=n.attrs["axes"]),),
     cost=FREE,
@@ -315,9 +270,9 @@ primitive(
 primitive(
     "pad",
     "movement",
-    pad_type,
-    pad_value,
-    pad_gradient,
+    type_rules.pad_type,
+    values.pad_value,
+    derivatives.pad_gradient,
     preserves=True,
     in_memory=(0,),
     keeps_rows=lambda n: [n.attrs["widths"][0] == (0, 0, 0), False],
@@ -325,9 +280,9 @@ primitive(
 primitive(
     "concatenate",
     "movement",
-    concatenate_type,
+    type_rules.concatenate_type,
     lambda arrays, attrs, extents: np.concatenate(arrays, attrs["axis"]),
-    concatenate_gradient,
+    derivatives.concatenate_gradient,
     keeps_rows=lambda n: [n.attrs["axis"] != 0] * len(n.inputs),
 )
 
@@ -336,9 +291,9 @@ primitive(
 primitive(
     "gather",
     "index",
-    gather_type,
-    gather_value,
-    gather_gradient,
+    type_rules.gather_type,
+    values.gather_value,
+    derivatives.gather_gradient,
     cost=FREE,
     keeps_zeros=True,
     in_memory=(0,),
@@ -347,9 +302,9 @@ primitive(
 primitive(
     "scatter_add",
     "index",
-    scatter_add_type,
-    scatter_add_value,
-    scatter_add_gradient,
+    type_rules.scatter_add_type,
+    values.scatter_add_value,
+    derivatives.scatter_add_gradient,
     in_memory=(0, 1),
     keeps_rows=lambda n: [n.attrs.get("batch", 0) > 0] * 2,
 )
@@ -357,8 +312,8 @@ primitive("contract", "contract", contract_type, contract_value, contract_gradie
 primitive(
     "random",
     "random",
-    random_type,
-    random_value,
+    type_rules.random_type,
+    values.random_value,
     lambda n, g: (None, None),
     keeps_rows=lambda n: [False, False],
 )

@@ -11,13 +11,6 @@ from typing import Any
 
 from ranvier.graph.node import DTYPES, FLOATS, GraphError, Symbol, Type
 
-__all__ = [
-    "NUMBERS", "SIGNED", "Attrs", "Types", "argmax_type", "broadcast_type", "cast_type", "concatenate_type",
-    "constant_type", "extent_type", "gather_type", "given_type", "pad_type", "random_type", "reduce_max_type",
-    "reduce_type", "require", "reshape_type", "reverse_type", "same", "scatter_add_type", "select_type", "slice_type",
-    "transpose_type",
-]  # fmt: skip
-
 Attrs = dict[str, Any]
 Types = Sequence[Type]
 

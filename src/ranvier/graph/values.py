@@ -12,11 +12,6 @@ from ranvier.graph.node import GraphError, Symbol
 from ranvier.graph.random import threefry
 from ranvier.graph.type_rules import Attrs
 
-__all__ = [
-    "broadcast_value", "cast_value", "concrete", "erf_double", "gather_value", "input_value", "iota_value",
-    "numpy_value", "pad_value", "random_value", "scatter_add_value", "sigmoid_value", "slice_value",
-]  # fmt: skip
-
 
 def concrete(shape: Sequence[Any], extents: dict[str, int]) -> tuple[int, ...]:
     return tuple(extents[d.name] if isinstance(d, Symbol) else d for d in shape)

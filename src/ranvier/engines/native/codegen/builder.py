@@ -52,10 +52,7 @@ class Function:
         self.block = "body"
         self.count = 0
         self._target = self.lines
-        self._known: list[dict[str, str]] = [
-            {},
-            {},
-        ]  # of the prologue, the body and each enclosing block
+        self._known: list[dict[str, str]] = [{}, {}]  # of the prologue, the body and each enclosing block
 
     def text(self, attributes: str = "") -> str:
         body = ["entry:", *self.prologue, "  br label %body", "body:", *self.lines, "  ret void"]

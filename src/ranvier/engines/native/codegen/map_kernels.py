@@ -168,12 +168,7 @@ def emit_scatter(k: Kernel, task: Task) -> None:
         k.store(other, index, k.load(view, index))
 
     for _, other in task.stores[1:]:
-        nest(
-            k,
-            everywhere,
-            partial(copy, other),
-            wide=True,
-        )
+        nest(k, everywhere, partial(copy, other), wide=True)
 
 
 def emit_place(k: Kernel, task: Task) -> None:
@@ -183,12 +178,7 @@ def emit_place(k: Kernel, task: Task) -> None:
     for _, view in task.stores:
         if node.op.name == "pad":
             value = k.value(node.inputs[1], ())
-            nest(
-                k,
-                _placed(k, task, node.shape),
-                partial(k.store, view, value=value),
-                wide=True,
-            )
+            nest(k, _placed(k, task, node.shape), partial(k.store, view, value=value), wide=True)
             widths = node.attrs["widths"]
             offset = view.offset + sum(low * s for (low, _, _), s in zip(widths, view.strides, strict=True))
             strides = tuple((mid + 1) * s for (_, _, mid), s in zip(widths, view.strides, strict=True))
