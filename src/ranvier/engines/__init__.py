@@ -1,7 +1,7 @@
 """Engines run graphs. Each is a module with a row in `NAMES`.
 
 An engine must have ``compile(graph, batch) -> Program``. It may have ``target()``, a hashable description of what its
-programs are compiled for, and ``shuffled(rows, seed, *, beside, into)``, a faster `ranvier.graph.random.shuffle`.
+programs are compiled for, and ``shuffled(rows, seed, *, background, into)``, a faster `ranvier.graph.random.shuffle`.
 """
 
 from __future__ import annotations
@@ -88,16 +88,16 @@ def shared(graph: Graph, batch: int | None = None, engine: str | None = None) ->
 
 
 def shuffled(
-    rows: Any, seed: int, engine: str | None = None, *, beside: bool = False, into: Any = None
+    rows: Any, seed: int, engine: str | None = None, *, background: bool = False, into: Any = None
 ) -> Callable[[], Any]:
     """Shuffle int32 numbers by ``seed`` (64 bits) alone: every engine gives the same order.
 
-    The result is a function that returns the order: the array ``into``, or a new one. With ``beside`` another thread
-    may compute it, and the function waits for it.
+    The result is a function that returns the order: the array ``into``, or a new one. With ``background``, another
+    thread may compute it, and the function waits for it.
     """
     own = getattr(_module(engine), "shuffled", None)
     if own is not None:
-        order: Callable[[], Any] = own(rows, seed, beside=beside, into=into)
+        order: Callable[[], Any] = own(rows, seed, background=background, into=into)
         return order
     numbers = shuffle(rows, seed, into)
     return lambda: numbers

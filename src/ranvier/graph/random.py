@@ -1,4 +1,4 @@
-"""The random numbers of programs, and the shuffles of their rows; every engine makes the same.
+"""Random numbers of programs, and shuffles of rows: the same in every engine.
 
 Random bits are counter-based: element i of a stream is a pure function of (seed, stream, i).
 

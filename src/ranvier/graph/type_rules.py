@@ -182,9 +182,9 @@ def concatenate_type(types: Types, attrs: Attrs) -> Type:
 def gather_type(types: Types, attrs: Attrs) -> Type:
     """Rows of the first operand (along axis 0) chosen by int32 indices of any shape.
 
-    With ``batch`` the first so many axes of both are the same, and each index there reads rows of its own part alone.
-    An index below 0 reads the first row and one beyond the end the last: native code must stay in bounds, so the
-    definition does. The gradient goes to the row that was read.
+    With ``batch``, both operands have their first ``batch`` axes in common, and an index reads rows at its own position
+    along them. An index below 0 reads the first row, and one beyond the end the last row: native code must stay in
+    bounds, so the definition does. The gradient goes to the row that was read.
     """
     source, index = types
     batch = attrs.get("batch", 0)
@@ -201,8 +201,8 @@ def gather_type(types: Types, attrs: Attrs) -> Type:
 def scatter_add_type(types: Types, attrs: Attrs) -> Type:
     """Zeros of ``rows`` rows, with each row of the updates added at its index.
 
-    With ``batch`` each part of the first so many axes has rows of its own. Updates whose index is out of range are
-    dropped, and their gradient is zero.
+    With ``batch``, each position along the first ``batch`` axes has its own rows. Updates whose index is out of range
+    are dropped, and their gradient is zero.
     """
     index, updates = types
     batch = attrs.get("batch", 0)

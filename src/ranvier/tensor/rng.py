@@ -237,7 +237,7 @@ def start_shuffle(rows: Any, generator: np.random.Generator) -> Callable[[], Any
 
     Calling the result waits for the shuffled copy and returns it.
     """
-    return engines.shuffled(rows, _draw_seed(generator), beside=True)
+    return engines.shuffled(rows, _draw_seed(generator), background=True)
 
 
 def shuffled(rows: Any, generator: np.random.Generator, into: Any = None) -> Any:

@@ -153,7 +153,7 @@ def test_an_errand_for_a_thread_that_lingers(patience, lingers, library, monkeyp
     for seed in range(10):
         expected = shuffle(rows, seed)
         assert Sums(library, 2, 1).run()
-        order = shuffled(rows, seed, beside=True)
+        order = shuffled(rows, seed, background=True)
         assert Sums(library, 2, 3).run()
         assert np.array_equal(order(), expected)
     assert all(taken) if lingers else not all(taken)

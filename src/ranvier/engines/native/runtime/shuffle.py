@@ -204,16 +204,16 @@ def _native() -> _Native:
     return _Native()
 
 
-def shuffled(rows: Any, seed: int, *, beside: bool = False, into: Any = None) -> Callable[[], Any]:
+def shuffled(rows: Any, seed: int, *, background: bool = False, into: Any = None) -> Callable[[], Any]:
     """Shuffle the int32 numbers of a C-contiguous array by ``seed`` (64 bits) alone.
 
-    The result is a function that returns the order: the C-contiguous array ``into``, or a new one. With ``beside`` a
-    lingering thread computes it, if there is one, and the function waits for it.
+    The result is a function that returns the order: the C-contiguous array ``into``, or a new one. With ``background``,
+    a lingering thread computes it, if there is one, and the function waits for it.
     """
     native, order = _native(), np.empty_like(rows) if into is None else into
     words = _Words(order.ctypes.data, rows.ctypes.data, len(rows), seed, 0)
     ctx = ctypes.addressof(words)
-    if not beside or not thread_pool.run_in_background(native.errand, ctx, (order, rows, words)):
+    if not background or not thread_pool.run_in_background(native.errand, ctx, (order, rows, words)):
         native.errand(0, 1, ctx)
     return functools.partial(_finished, order, words, ctx)
 

@@ -69,7 +69,7 @@ def pays(zeros: float, extents: tuple[int, int, int], dtype: str) -> bool:
 
 
 def _even_piece(count: int, most: int) -> int:
-    """The size of equal pieces of at most ``most``, as few as there can be."""
+    """The size of equal pieces, each of at most ``most``, when there are as few as possible."""
     return -(-count // -(-count // most))
 
 

@@ -47,7 +47,7 @@ def suffix_of(type_: str) -> str:
 
 
 def memory_type(dtype: str) -> str:
-    """How a dtype lies in arrays: bool takes a byte there."""
+    """The type of a dtype in memory, where bool takes a byte."""
     return "i8" if dtype == "bool" else ELEMENT[dtype]
 
 

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Format:
-    """What the functions need to know of a floating-point format, and their polynomials in it."""
+    """The constants of a floating-point format that the functions need, and their polynomials in it."""
 
     mantissa: int
     """Bits of the significand that are stored."""
     bias: int
     exp_low: float
-    """exp of anything below is taken here, where the factor 2**n has become zero: to underflow takes longer."""
+    """exp of a smaller number is computed at this one, where the factor 2**n is zero: underflow would be slower."""
     exp_high: float
     """exp is infinite above this."""
     tanh_high: float
@@ -123,7 +123,7 @@ EXP_SHORT = (
 )  # fmt: skip
 
 TWO_THIRDS = (0.6666666666666666, 3.700743415417188e-17)
-"""The float64 nearest to 2/3, and what is missing."""
+"""The float64 nearest to 2/3, and the rest of 2/3."""
 
 # log(erfc(x)) for 1 <= x <= 4, to 2**-29 of erf
 ERFC_LOG = (

@@ -28,11 +28,11 @@ from ranvier.engines.native.codegen.math.ssa import Code, Value
 INF, NAN = math.inf, math.nan
 
 
-# --- exp and what is made of it -----------------------------------------------------------------------------------
+# --- exp and functions of it --------------------------------------------------------------------------------------
 
 
 def exp_reduce(c: Code, x: Value, offset: int) -> tuple[Value, Value]:
-    """Writes x as n log 2 + r with |r| <= log(2) / 2: an integer with n + offset in its low bits, and r."""
+    """Reduce x to n log 2 + r with |r| <= log(2) / 2: an integer with n + offset in its low bits, and r."""
     format = FORMATS[x.kind]
     shifted = c.fma(x, LOG2_E[x.kind], format.magic + offset)
     n = shifted - (format.magic + offset)
@@ -45,7 +45,7 @@ def expm1_reduced(c: Code, r: Value) -> Value:
 
 
 def exp_clamped(c: Code, x: Value, correction: Value | None = None) -> Value:
-    """exp(x + correction) for x within the format's limits, of which the lower gives 0 and the upper infinity."""
+    """exp(x + correction) for x within the format's limits; the lower one gives 0 and the upper one infinity."""
     format = FORMATS[x.kind]
     # 2**n is applied in two halves, each a normal number: the second product alone rounds, or overflows.
     i, r = exp_reduce(c, x, 2 * format.bias)
@@ -70,7 +70,7 @@ def expm1(c: Code, x: Value) -> Value:
 
 
 def tanh(c: Code, x: Value) -> Value:
-    """Computes h / (h + 1) with h = (exp(2 |x|) - 1) / 2."""
+    """Compute h / (h + 1) with h = (exp(2 |x|) - 1) / 2."""
     format = FORMATS[x.kind]
     y = x.magnitude().at_most(format.tanh_high)
     i, r = exp_reduce(c, y + y, format.bias - 1)
@@ -93,7 +93,7 @@ def sigmoid(c: Code, x: Value) -> Value:
 
 
 def exponent(x: Value) -> Value:
-    """The integer e for which x / 2**e lies between the roots of 1/2 and 2; x is positive and normal."""
+    """The integer e for which x / 2**e is between the roots of 1/2 and 2; x is positive and normal."""
     return (x.bits() - SQRT_HALF_BITS[x.kind]).shift_signed(FORMATS[x.kind].mantissa)
 
 
@@ -130,7 +130,7 @@ def log_sum(c: Code, f: Value, e: Value) -> Value:
 
 
 def log_limits(c: Code, x: Value, pole: float, result: Value) -> Value:
-    """The result where x is above the pole and finite; else -inf at the pole, NaN below, and x itself."""
+    """The result where x is above the pole and finite; otherwise -inf at the pole, NaN below, and x itself."""
     result = (x < INF).choose(result, x)
     outside = c.constant(-INF, x.kind).where(x.equals(pole), NAN)
     return x.compare("ole", pole).choose(outside, result)
@@ -166,7 +166,7 @@ def erf(c: Code, x: Value) -> Value:
 
 
 def quarter_turns(c: Code, x: Value) -> tuple[Value, Value, Value]:
-    """Writes x as n pi/2 + r + tail, all in float64: an integer with n in its low bits, r and the tail."""
+    """Reduce x to n pi/2 + r + tail, in float64: an integer with n in its low bits, r and the tail."""
     # Without fused multiply-add, which would be slow to emulate in float64: n is below 2**20, the products exact.
     magic = FORMATS["f64"].magic
     shifted = x * (2 / math.pi) + magic
@@ -224,7 +224,7 @@ def fast_two_sum(a: Value, b: Value) -> tuple[Value, Value]:
 
 
 def log_double(c: Code, x: Value) -> tuple[Value, Value]:
-    """Gives log x as an unevaluated sum of two float64, to about 2**-64."""
+    """Compute log x as an unevaluated sum of two float64, to about 2**-64."""
     f, e = log_split(c, x)
     d = f + 2.0
     s = f / d
@@ -247,7 +247,7 @@ def log_double(c: Code, x: Value) -> tuple[Value, Value]:
 
 
 def log_short(c: Code, x: Value) -> Value:
-    """Gives log x in float64 to about 2**-44, as a float32 power needs, without fused operations (slow to emulate)."""
+    """Compute log x in float64 to about 2**-44, as a float32 power needs, without fused operations (slow to emulate)."""
     f, e = log_split(c, x)
     s = f / (f + 2.0)
     z = s * s

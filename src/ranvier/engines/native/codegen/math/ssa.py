@@ -45,7 +45,7 @@ def intrinsic(name: str, suffix: str, arity: int) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Value:
-    """An SSA value. Python numbers stand for constants of the other operand's type."""
+    """An SSA value. A Python number is a constant of the other operand's type."""
 
     code: Code
     ref: str
