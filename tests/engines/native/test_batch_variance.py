@@ -1,4 +1,4 @@
-"""Sums of squared deviations made sample by sample: close to the exact ones, and one walk over the data."""
+"""Sums of squared deviations, computed sample by sample: close to the exact ones, with one pass over the data."""
 
 import numpy as np
 import pytest
@@ -25,13 +25,13 @@ def network(axes=ALL, around=None):
 
 
 def long_sums(graph):
-    """The sums over the samples and their places."""
+    """The sums over the samples and their pixels."""
     return [n for n in graph.nodes() if n.op.name == "reduce_sum" and n.attrs["axes"] == ALL]
 
 
 @pytest.mark.parametrize("offset", [0.0, 1e3, -1e4])
 @pytest.mark.parametrize("batch", [1, 2, 37])
-def test_as_close_as_two_walks(batch, offset):
+def test_as_close_as_two_passes(batch, offset):
     """Sums of squares less the squared mean would have no correct digit at these offsets."""
     rng = np.random.default_rng(0)
     x = (rng.normal(size=(batch, 6, 5, 3)) + offset).astype(np.float32)
@@ -43,8 +43,8 @@ def test_as_close_as_two_walks(batch, offset):
     np.testing.assert_allclose(outputs[1], exact.var(ALL), rtol=1e-5 + 1e-7 * abs(offset))
 
 
-def test_one_walk():
-    """What needs the mean of all is as small as the samples' means."""
+def test_one_pass():
+    """Only values as small as the samples' means depend on the mean of all."""
     graph = compiler.lower(network())
     changed = batch_variance(graph, 4)
     verify(changed)

@@ -1,4 +1,4 @@
-"""Writing functions: what is computed twice is written once, where its first result is at hand."""
+"""The builder of functions: equal instructions are emitted once, where the first result is in scope."""
 
 import ctypes
 

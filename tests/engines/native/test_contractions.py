@@ -52,7 +52,7 @@ def test_exact_on_whole_numbers(text, columns, dtype):
 @pytest.mark.parametrize("columns", [10, 16, 50, 52, 64, 100, 128])
 @pytest.mark.parametrize("text", FORMS)
 def test_a_long_epilogue(text, columns):
-    """One vector after another between the terms of the next tile: few terms, none left over, rows left over."""
+    """The epilogue interleaved with the terms of the next tile: few terms, no leftover rows, leftover rows."""
 
     def then(y):
         for _ in range(8):

@@ -1,4 +1,4 @@
-"""Values that live at the same time never share memory, and those that do not may."""
+"""Values that are live at the same time never share memory; others may."""
 
 from hypothesis import given
 from hypothesis import strategies as st

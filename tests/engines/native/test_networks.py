@@ -20,7 +20,7 @@ NORMALIZATIONS = [layers.BatchNormalization, layers.LayerNormalization]
 
 @st.composite
 def networks(draw):
-    """The shape of a sample, and functions that make the layers."""
+    """The shape of a sample, and functions that build the layers."""
     positions = draw(st.integers(0, 2))
     shape = (*(draw(EXTENTS) for _ in range(positions)), draw(CHANNELS if positions else UNITS))
     makers = [draw(_layer(positions)) for _ in range(draw(st.integers(1, 3)))]
@@ -101,7 +101,7 @@ TURNED = {
 
 @pytest.mark.parametrize("name", TURNED)
 def test_rows_of_a_batch_in_reverse(name):
-    """Where the last row stands is known only when the program runs."""
+    """The index of the last row is known only when the program runs."""
     makers = [lambda: layers.Dense(5), lambda: layers.Lambda(TURNED[name])]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -1,4 +1,4 @@
-"""Rows of the next step, fetched while this one multiplies: what is chosen, and that nothing else changes."""
+"""Prefetching of the next step's rows: when it is done, and that it changes no result."""
 
 import numpy as np
 import pytest
@@ -47,7 +47,7 @@ def test_every_target_has_such_a_call(name):
 @pytest.mark.parametrize("threads", [1, 2, 3, 9])
 @pytest.mark.parametrize("sizes", [(784, 64, 10), (300, 256, 5)])  # by features, by rows
 def test_steps_of_all_sizes(sizes, threads):
-    """The rows of the last step are fewer, and after it there are none; numbers out of range are none of a row."""
+    """The last step has fewer rows, and there are none after it; indices out of range prefetch no row."""
     graph, arrays = training_step(sizes)
     given = arrays(77)
     given[2][[3, 40, 76]] = -5, 2**31 - 1, 77

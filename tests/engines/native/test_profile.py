@@ -1,4 +1,4 @@
-"""Where a program's time goes: shares that add up, by a program that computes what the one without clocks does."""
+"""Profiles: fractions that add up, and the same results as without clocks."""
 
 import numpy as np
 import pytest

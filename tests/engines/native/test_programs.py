@@ -1,4 +1,4 @@
-"""Whole programs: what is fused and where threads meet, updates that read each other, large batches, other processors."""
+"""Whole programs: fusion, barriers, updates that read each other, large batches, other processors."""
 
 import itertools
 import math
@@ -125,7 +125,7 @@ def test_threads_meet_once_within_a_step():
 
 
 def test_small_networks_share_out_their_samples():
-    """Where weights are few beside the samples' values, these stay with the thread that made them."""
+    """If weights are few beside the samples' values, these stay with the thread that computed them."""
     graph, _ = training_step((10, 46, 46, 10))
     parts = [t for t in schedule_of(compiler.lower(graph), 128).tasks if t.kind == "partial"]
     assert {t.space[0] for t in parts} == {4}
@@ -167,7 +167,7 @@ def test_how_many_parts_features_are_divided_into(sizes, batch, parts):
 
 
 def test_threads_take_hidden_units():
-    """What is read of the data, and what follows the sums over the units, every thread makes for itself."""
+    """Every thread computes for itself what it reads of the data and what follows the sums over the units."""
     graph, _ = training_step((30, 64, 3))
     made = schedule_of(compiler.lower(graph), 128)
     shares = {t.number: (t.space, t.division, t.axis if t.parts else None) for t in made.order}
@@ -348,7 +348,7 @@ def test_updates_that_read_each_other():
 
 
 def test_updates_of_tasks_that_read_each_others_inputs():
-    """Neither may write before the other has read: one of them writes aside."""
+    """Neither may write before the other has read: one of them writes to scratch memory first."""
     a, b = input_node("a", (5, 40), "float32"), input_node("b", (40, 5), "float32")
     swapped = [apply("transpose", n, axes=(1, 0)) for n in (a, b)]
     graph = Graph((a, b), (a,), ((a, apply("tanh", a) + swapped[1]), (b, apply("exp", b) * swapped[0])))
@@ -414,7 +414,7 @@ def test_compiles_for_every_target(name):
 
 
 def printed(stages, cache):
-    """What a small program prints of its stages, in a process of its own."""
+    """The stages that a small program prints, in a process of its own."""
     program = "import ranvier as rv; print((rv.Tensor([1.0, 2.0]) * 3.0 + 1.0).numpy())"
     result = subprocess.run(
         [sys.executable, "-c", program],
@@ -466,8 +466,8 @@ def test_a_stage_that_does_not_exist_is_refused(monkeypatch):
         native.compile(Graph((), ()))
 
 
-def test_a_scalar_that_a_contraction_reads_lies_in_memory():
-    """Other scalars made of inputs alone are computed wherever they are needed."""
+def test_a_scalar_that_a_contraction_reads_is_in_memory():
+    """Other scalars that depend on inputs alone are recomputed by each reader."""
     x, y = input_node("x", (2,), "float32"), input_node("y", (), "float32")
     total = apply("reduce_sum", einsum("k,->k", x, apply("neg", y)), axes=(0,))
     program = native.compile(Graph((x, y), tuple(gradient(total, [x, y])), ()))
@@ -480,7 +480,7 @@ def test_a_scalar_that_a_contraction_reads_lies_in_memory():
 @pytest.mark.parametrize("flat", [False, True])
 @pytest.mark.parametrize("also", ["nothing else", "the inner one", "its reshape"])
 def test_concatenations_of_concatenations(flat, also):
-    """They are made in place, but for those that somebody asks for."""
+    """They are written in place, except those that have other readers."""
     x = input_node("x", (BATCH, 4, 6), "float32")
     inner = apply("concatenate", x + x, x, axis=2)
     part, last = inner, x * x
@@ -497,8 +497,8 @@ def test_concatenations_of_concatenations(flat, also):
         np.testing.assert_array_equal(got, expected)
 
 
-def test_a_deep_program_is_put_together_in_another_way_and_has_the_same_bits(monkeypatch):
-    """LLVM compiles an entry of thousands of addresses in time that grows with their square; this one it can."""
+def test_a_deep_program_has_another_entry_and_the_same_bits(monkeypatch):
+    """LLVM takes quadratic time for an entry with thousands of live addresses; this form avoids them."""
     graph = network(ACTIVATIONS["relu"])
     usual, scratch = trained(graph)
     monkeypatch.setattr(entry, "MAX_LIVE_BUFFERS", 0)

@@ -53,7 +53,7 @@ def recomputed(graph):
 
 
 def trained(graph):
-    """What two steps make of the kernels, and the scratch memory that they take."""
+    """The kernels after two steps, and the scratch memory that the steps take."""
     target, rng = resolve_target(), np.random.default_rng(0)
     text = compiler.text_of(compiler.lower(graph), BATCH_SIZE, target)
     library = load_object(compile_object(text.text, target), target)
@@ -91,7 +91,7 @@ def test_nothing_is_recomputed_where_that_saves_nothing(options, always):
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_the_gradient_reads_nothing_that_the_loss_kept(name, always):
-    """What it reads in an activation's place is made of the convolution's result."""
+    """Instead of an activation it reads values that are recomputed from the convolution's result."""
     graph = module.rematerialize(network(ACTIVATIONS[name]), BATCH_SIZE)
     loss = set(topological([root for root in graph.roots() if not root.shape]))
     read = {i.op.name for n in graph.nodes() if n not in loss for i in n.inputs if i in loss}

@@ -1,4 +1,4 @@
-"""Terms of a product that are zero are left out: where that is done, and that nothing changes but the time."""
+"""Products that skip zeros: when they do, and that only the time changes."""
 
 import ctypes
 import mmap
@@ -29,7 +29,7 @@ guarded = pytest.mark.skipif(not hasattr(mmap, "MAP_ANONYMOUS"), reason="pages a
 
 
 def product(text, sizes, dtype, zeros, then):
-    """A product as a graph whose first operand is announced to have so many zeros."""
+    """A product whose first operand has this expected fraction of zeros."""
     data, weights = text.split("->")[0].split(",")
     inputs = tuple(
         input_node(
@@ -58,7 +58,7 @@ def ran(graph, arrays):
 @pytest.mark.parametrize("columns", [33, 48, 64, 100, 112, 128, 136, 200, 260])
 @pytest.mark.parametrize("text", ["mk,kn->mn", "km,kn->mn"])
 def test_the_same_bits(text, columns, dtype):
-    """Rows and terms of any number, also where sums go on from block to block and from group to group."""
+    """Any number of rows and terms, also where sums continue from block to block and from group to group."""
     rng = np.random.default_rng(columns)
     first = {"mk": (BATCH, 131), "km": (19, BATCH)}[text[:2]]  # of the data, the batch comes first
     for rows, terms in ((24, 64), (19, 131), (301, 65), first):
@@ -203,7 +203,7 @@ def trained(x, y, units, batch, threads, optimizer="adam"):
     ("share", "units", "batch"), [(0.5, 100, 100), (0.8, 64, 32), (0.95, 136, 48), (0.7, 256, 77)]
 )
 def test_trained_networks_are_the_same(share, units, batch, floats, threads, monkeypatch):
-    """Threads take parts of the features in turn, of a last batch of any size; other weights would tell."""
+    """Threads take parts of the features round-robin, also of a smaller last batch: the weights are the same."""
     x, y = data(share)
     x = x / np.float32(255) if floats else x
     found = trained(x, y, units, batch, threads)
@@ -237,8 +237,8 @@ def test_parts_are_taken_in_turn():
     assert parts == {(8, BATCH, 100): 8, (288, 100): 8}
 
 
-def laid_out(graph, batch):
-    """Whether a step's rows are laid out one after the other before they are multiplied."""
+def copies_rows(graph, batch):
+    """Whether a step's rows are copied before they are multiplied."""
     return any(
         node.op.name == "gather" and node.ndim == 2 and extent(node, 1) > 64
         for task in schedule_of(compiler.lower(graph), batch).tasks for node in task.members
@@ -258,18 +258,18 @@ def laid_out(graph, batch):
 )
 def test_rows_are_read_where_they_lie(sizes, zeros, batch, expected):
     graph, _ = training_step(sizes, zeros=zeros)
-    assert laid_out(graph, batch) == expected
+    assert copies_rows(graph, batch) == expected
 
 
-def test_rows_that_others_read_too_are_laid_out():
+def test_rows_with_other_readers_are_copied():
     samples = Symbol("samples")
     x = input_node("x", (samples, 288), "float32", zeros=0.9)
     w = input_node("w", (288, 100), "float32")
     rows = apply("gather", x, input_node("order", (BATCH,), "int32", windowed=True))
     product, inputs = einsum("mk,kn->mn", rows, w), (x, w, rows.inputs[1])
-    assert not laid_out(Graph(inputs, (product,)), 64)
-    assert laid_out(Graph(inputs, (product, rows)), 64)
-    assert laid_out(Graph(inputs, (product, apply("reduce_sum", apply("exp", rows), axes=(1,)))), 64)
+    assert not copies_rows(Graph(inputs, (product,)), 64)
+    assert copies_rows(Graph(inputs, (product, rows)), 64)
+    assert copies_rows(Graph(inputs, (product, apply("reduce_sum", apply("exp", rows), axes=(1,)))), 64)
 
 
 @pytest.mark.parametrize(
@@ -282,8 +282,8 @@ def test_rows_that_others_read_too_are_laid_out():
         ((288, 100), lambda w: apply("reverse", w, axes=(1,)), True),
     ],
 )
-def test_weights_that_lie_otherwise(shape, moved, laid):
-    """They are multiplied in another way, by rows that are laid out."""
+def test_weights_of_another_layout(shape, moved, laid):
+    """Such a product is dense, and its rows are copied."""
     x = input_node("x", (Symbol("samples"), 288), "float32", zeros=0.6)
     w, order = input_node("w", shape, "float32"), input_node("order", (BATCH,), "int32", windowed=True)
     loss = apply("relu", einsum("mk,kn->mn", apply("gather", x, order), moved(w)))
@@ -291,7 +291,7 @@ def test_weights_that_lie_otherwise(shape, moved, laid):
         loss = apply("reduce_sum", loss, axes=(axis,))
     (slope,) = gradient(loss, [w])
     graph = Graph((x, w, order), (loss,), ((w, w - slope * like(w, 1e-3)),))
-    assert laid_out(graph, 33) == laid
+    assert copies_rows(graph, 33) == laid
     rng, results = np.random.default_rng(0), []
     data, weights = rng.standard_normal((77, 288)), rng.standard_normal(shape) / 20
     data[rng.random(data.shape) < 0.6] = 0
@@ -322,7 +322,7 @@ def test_steps_of_rows_in_any_order(sizes, dtype, threads):
 
 
 def test_explicit_loops_too(monkeypatch):
-    """The first batch tells what later ones are like; they may be otherwise, and have another size."""
+    """The first batch gives the expected fraction of zeros; later ones may differ, and have another size."""
     import ranvier.torch as torch
     from ranvier.tensor import executor
     from ranvier.tensor.trace import programs

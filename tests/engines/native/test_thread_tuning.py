@@ -1,4 +1,4 @@
-"""The number of threads: every step is run once, and the number that proves fastest is the one that goes on."""
+"""The number of threads: every step runs once, and the fastest number is kept."""
 
 import pytest
 

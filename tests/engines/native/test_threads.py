@@ -138,7 +138,7 @@ def test_40_concurrent_callers_never_share_a_thread(library):
 @pytest.mark.skipif(runtime.processors() < 2, reason="threads linger where each has a processor")
 @pytest.mark.parametrize(("patience", "lingers"), [(10**6, True), (0, False)])
 def test_an_errand_for_a_thread_that_lingers(patience, lingers, library, monkeypatch):
-    """It runs beside the caller, also where the next program needs its thread; asleep, no thread takes one."""
+    """It runs in the background, also if the next program needs its thread; a sleeping thread takes no errand."""
     taken = []
 
     def spy(*args):

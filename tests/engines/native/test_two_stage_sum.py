@@ -57,7 +57,7 @@ def test_in_two_stages(shape, tasks, op):
     ],
 )
 def test_what_reads_weights_otherwise_waits_for_them(regularizer):
-    """By columns, or turned around: the bits are those of one thread."""
+    """By columns, or transposed: the bits are those of one thread."""
     rng = np.random.default_rng(1)
     x, y = rng.standard_normal((400, 128)).astype(np.float32), rng.integers(0, 5, 400)
     x[rng.random(x.shape) < 0.8] = 0

@@ -247,7 +247,7 @@ def log_double(c: Code, x: Value) -> tuple[Value, Value]:
 
 
 def log_short(c: Code, x: Value) -> Value:
-    """Compute log x in float64 to about 2**-44, as a float32 power needs, without fused operations (slow to emulate)."""
+    """Compute log x in float64 to about 2**-44, for a float32 power, without fused operations (slow to emulate)."""
     f, e = log_split(c, x)
     s = f / (f + 2.0)
     z = s * s
