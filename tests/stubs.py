@@ -24,16 +24,23 @@ HEAD = "# Written by `python -m tests.stubs --write`; a test holds it against th
 KNOWN = {  # names in annotations, and where a stub imports them from
     "Any": "typing", "Literal": "typing", "Callable": "collections.abc", "Iterable": "collections.abc",
     "Iterator": "collections.abc", "Mapping": "collections.abc", "Sequence": "collections.abc",
-    "Tensor": "ranvier.tensor.tensor", "Module": "ranvier.module.core",
+    "Tensor": "ranvier.tensor.tensor", "Module": "ranvier.module.core", "DTypeLike": "numpy.typing",
+    "LearningRateSchedule": "ranvier.optimizers.schedules.base",
 }  # fmt: skip
 BUILTINS = {"None", "bool", "bytes", "dict", "float", "int", "list", "object", "set", "str", "tuple", "type"}
+MAKERS = (
+    "ranvier.losses",
+    "ranvier.metrics",
+    "ranvier.torch.optim",
+)  # packages whose classes `class_of` makes
 
 
 def faces() -> dict[str, Path]:
-    """The packages that show names which are not in their ``__init__``: each with its stub."""
+    """The packages that show names which no text declares in their ``__init__``: each with its stub."""
     found = {}
     for name, path in files().items():
-        if path.name == "__init__.py" and "lazy_names(" in path.read_text(encoding="utf-8"):
+        lazy = path.name == "__init__.py" and "lazy_names(" in path.read_text(encoding="utf-8")
+        if lazy or name in MAKERS:
             found[name] = path.with_suffix(".pyi")
     return found
 
@@ -142,14 +149,19 @@ class Stub:
         if isinstance(value, ModuleType):
             parent, _, last = value.__name__.rpartition(".")
             self.body.append(f"from {parent} import {last} as {name}")
-        elif declared(module, attribute):
+        elif module != self.module and declared(module, attribute):
             self.body.append(f"from {module} import {attribute} as {name}")
         elif inspect.isclass(value):
             self.body.append(self.made_class(name, value))
         elif callable(value):
             self.body.append(self.function(name, value))
         else:
-            self.body.append(f"{name}: {self.annotation(type(value).__name__)}")
+            kind = type(value)
+            if kind.__module__ in files():
+                self.imports.add((kind.__module__, kind.__name__))
+                self.body.append(f"{name}: {kind.__name__}")
+            else:
+                self.body.append(f"{name}: {self.annotation(kind.__name__)}")
 
     def text(self, public: list[str]) -> str:
         named = {line.rpartition(" ")[2] for line in self.body if line.startswith("from ")}
@@ -179,7 +191,7 @@ def imports_of(name: str) -> dict[str, str]:
 
 
 def names_of(module: ModuleType) -> Iterator[str]:
-    for name in dir(module):
+    for name in sorted({*dir(module), *({"REGISTRY"} & vars(module).keys())}):
         if not keyword.iskeyword(name):
             yield name
 

@@ -25,7 +25,7 @@ REGISTRY = Registry(
 __all__ = sorted(["get", *(name for name in _FUNCTIONS if name not in REGISTRY.aliases)])  # noqa: PLE0605 - the table's
 
 
-def get(activation: Any) -> Callable[..., Any]:
+def get(activation: str | Callable[..., Any] | None) -> Callable[..., Any]:
     """The activation of this name; a function is returned as it is, None is `linear`.
 
     Raises ValueError naming the nearest name that exists, TypeError for anything else.

@@ -325,7 +325,7 @@ def test_a_loss_of_ones_own_takes_targets_of_any_shape(loss, y, expected):
 def test_what_a_loss_of_ones_own_makes_of_a_call_is_trained():
     """An overridden ``__call__`` is a part of `fit`, also one that reduces by itself."""
 
-    class Twice(losses.MeanSquaredError):  # type: ignore[misc, valid-type]  # made by `loss_of`
+    class Twice(losses.MeanSquaredError):  # made by `loss_of`
         def __call__(self, y_true, y_pred, sample_weight=None):
             return 2 * super().__call__(y_true, y_pred, sample_weight)
 

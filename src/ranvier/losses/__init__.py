@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ranvier.losses.base import Formula, Loss, LossFunction, loss_of
@@ -69,14 +70,14 @@ REGISTRY = Registry(
 )  # fmt: skip
 
 
-def get(loss: Any) -> Loss:
+def get(loss: str | Loss | type[Loss] | Callable[..., Any] | Mapping[str, Any]) -> Loss:
     """The loss of this name or class, or of ``{"class_name": ..., "config": {...}}``; a `Loss` is returned as it is.
 
     Any other function is wrapped. Raises ValueError naming the nearest name that exists, TypeError for anything else.
     """
     own = isinstance(loss, Loss) or (isinstance(loss, type) and issubclass(loss, Loss))
     if callable(loss) and not own:
-        by_function = {known.formula: known for known in REGISTRY.classes.values()}
+        by_function: dict[Any, Any] = {known.formula: known for known in REGISTRY.classes.values()}
         loss = by_function[loss]() if loss in by_function else LossFunction(loss)
     found: Loss = REGISTRY.get(loss)
     return found

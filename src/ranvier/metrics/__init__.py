@@ -6,6 +6,7 @@ Names and defaults are those of Keras 3.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -58,7 +59,7 @@ REGISTRY = Registry(
 )  # fmt: skip
 
 
-def get(metric: Any) -> Metric:
+def get(metric: str | Metric | type[Metric] | Mapping[str, Any]) -> Metric:
     """A metric from its name, its class, an instance, or ``{"class_name": ..., "config": {...}}``.
 
     It keeps the name it was asked for by. Raises ValueError naming the nearest name that exists.

@@ -34,7 +34,7 @@ REGISTRY = Registry(
 )
 
 
-def get(optimizer: Any) -> Optimizer:
+def get(optimizer: str | Optimizer | type[Optimizer] | Mapping[str, Any]) -> Optimizer:
     """An optimizer from its name, its class, an instance, or ``{"class_name": ..., "config": {...}}``.
 
     Raises ValueError naming the nearest name that exists.
