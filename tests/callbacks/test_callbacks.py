@@ -472,7 +472,7 @@ def test_a_list_of_callbacks_in_a_loop_of_ones_own():
     counts.batches.clear()
     fit(together, model)
     assert [number for number, _ in counts.batches] == [0, 1, 2, 3]
-    with pytest.raises(TypeError, match="is no callback"):
+    with pytest.raises(TypeError, match="is not a callback"):
         c.CallbackList([3])
     with pytest.raises(ValueError, match="the bar"):
         c.CallbackList(add_progbar=True)

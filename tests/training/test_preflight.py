@@ -483,9 +483,9 @@ def test_check_needs_compile():
 def test_a_report_says_what_was_not_tried():
     wide = [D(4000, activation="relu"), D(4000, activation="relu"), D(1)]
     (note,) = Program(wide).check().notes
-    assert note.startswith("No steps were tried: the network is too large")
+    assert note.startswith("No trial steps were run: the network is too large")
     (note,) = ROWS["RV105"][0]().check().notes
-    assert note == "No steps were tried: mend the errors first."
+    assert note == "No trial steps were run: correct the errors first."
 
 
 def zeros(units, activation=None):
@@ -779,7 +779,7 @@ def test_a_generator_is_judged_by_its_first_batch():
     model.compile("adam", SCE)
     report = model.check(batches())
     assert report.codes == ["RV106"]
-    assert report.notes[0].startswith("Looked at the first batch, 50 rows;")
+    assert report.notes[0].startswith("Checked the first batch, 50 rows, ")
     with pytest.warns(PreflightWarning, match="RV106"):
         model.fit(batches(), verbose=0)
 

@@ -261,7 +261,7 @@ def test_networks_that_take_turns():
     both.compile("sgd", "binary_crossentropy")
     x, y = np.ones((6, 4), np.float32), np.ones((6, 1), np.float32)
     with pytest.raises(
-        ValueError, match="trainable = True before each train_on_batch of its own, and False before"
+        ValueError, match="trainable = True before each train_on_batch of the network, and False before"
     ):
         judge.train_on_batch(x, y)
     for trained, model, rows in ((True, judge, x), (False, both, x[:, :2])) * 2:
@@ -733,9 +733,9 @@ WARNINGS = [  # layers, loss, x, y, what is said
     (lambda: [D(K, activation="softmax")], logits(SCE), X, Y, "expects logits.*from_logits=False"),
     (lambda: [D(1, activation="sigmoid")], logits(BCE), X, BINARY, "expects logits.*sigmoid"),
     (lambda: [D(K)], SCE(), X, Y, "expects probabilities.*activation='softmax'"),
-    (lambda: [D(K, activation="softplus")], SCE(), X, Y, "expects probabilities.*'softplus'"),
+    (lambda: [D(K, activation="softplus")], SCE(), X, Y, "expects probabilities.*softplus"),
     (lambda: [D(1)], BCE(), X, BINARY, "expects probabilities.*activation='sigmoid'"),
-    (lambda: [D(K, activation="sigmoid")], SCE(), X, Y, "add up to 1.*sigmoid"),
+    (lambda: [D(K, activation="sigmoid")], SCE(), X, Y, "a sum of 1.*sigmoid"),
     (lambda: [D(4, name="a"), D(2, name="b")], "mse", X, VALUES, "no nonlinearity between 'a' and 'b'"),
     (lambda: [D(4, name="a"), rv.layers.Dropout(0.5), D(2, name="b")], "mse", X, VALUES, "no nonlinearity"),
     (lambda: [rv.layers.Flatten(), D(2)], "mse", PIXELS, VALUES, r"Rescaling\(1 / 255\)"),
@@ -779,7 +779,7 @@ def test_nothing_is_said_of_what_is_right(layers, loss, x, y):
 )
 def test_steps_of_ones_own_are_refused(name):
     own = type("Own", (rv.Model,), {name: lambda self, *args: None})
-    with pytest.raises(TypeError, match=f"Own has a {name} of its own.*Write .* instead"):
+    with pytest.raises(TypeError, match=f"Own defines {name}, which .*Write .* instead"):
         own().compile("adam", "mse")
 
 

@@ -87,7 +87,7 @@ ROWS = {  # layers, data and options; what the one warning says
             ),
             ignore="RV5",
         ),
-        r"RV108 dropout of nearly all, 3 layers\. The worst: dropout of 0\.95 on 2 units sets all units to zero in 90%",
+        r"RV108 dropout of a whole layer, 3 layers\. The worst: dropout of 0\.95 on 2 units sets all units to zero in 90%",
     ),
     "equal units in many layers": (
         fitted(*(layers.Dense(n, "relu", kernel_initializer="zeros") for n in (3, 9, 5)), ignore="RV5"),

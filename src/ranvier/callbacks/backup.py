@@ -67,7 +67,7 @@ class BackupAndRestore(Callback):
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
         make_folder(self.backup_dir, "the backup")
-        self._began, self._told = {id(c): plain(c) for c in self.others()}, set[str]()
+        self._began, self._methods = {id(c): plain(c) for c in self.others()}, set[str]()
         try:
             if self.path.exists() or not self.previous.exists():
                 self._run.resume(self.path, missing_ok=True)
@@ -83,7 +83,7 @@ class BackupAndRestore(Callback):
     def others(self) -> list[Any]:
         """The run's other callbacks that keep nothing for a backup."""
         own = Callback.state
-        known = [c for c in self._run.training.hooks.callbacks if c is not self]
+        known = [c for c in self._run.training.callbacks.callbacks if c is not self]
         return [c for c in known if getattr(type(c), "state", own) is own]
 
     def on_step(self, epoch: int, step: int, logs: Mapping[str, Any] | None = None) -> None:
@@ -108,8 +108,8 @@ class BackupAndRestore(Callback):
         for callback in self.others():
             before, kind = self._began[id(callback)], type(callback).__name__
             changed = [n for n, v in plain(callback).items() if n not in before or before[n] != v]
-            if changed and kind not in self._told:
-                self._told.add(kind)
+            if changed and kind not in self._methods:
+                self._methods.add(kind)
                 warn(
                     f"{kind} changes {', '.join(changed)} while training and has no state(): a run that goes on after "
                     f"a stop would not know. Write {kind}.state() and set_state(state), and try rv.verify_resume(...)."

@@ -29,7 +29,7 @@ from ranvier.training.loop.callback import Callback
 from ranvier.training.loop.evaluate import evaluate
 from ranvier.training.loop.fit import fit
 from ranvier.training.loop.nonfinite import NonFiniteLoss
-from ranvier.training.loop.progress import Progress, progress
+from ranvier.training.loop.progress import Progress, progress_of
 from ranvier.training.step.runner import Interrupt
 
 __all__ = ["check_options", "fit_many"]
@@ -111,7 +111,7 @@ def fit_many(
     check_settings(build, chosen)
     plan = Plan(build, x, y, sample_weight, splits, callbacks, validate, verbose, monitor, options)
     results = Results(plan.refit, monitor=monitor, mode=mode, metrics=plan.metrics)
-    show = progress(verbose)
+    show = progress_of(verbose)
     try:
         Workers(plan, chosen, results, show, keep_models, _count(threads, len(chosen))).run()
     finally:

@@ -23,7 +23,7 @@ from ranvier.training.loop.fit import fit
 from ranvier.training.preflight.run import preflight
 from ranvier.training.step.arrays import Data
 from ranvier.training.step.compiled import Compiled, compiled
-from ranvier.training.step.step_cache import Patterns, Wanted
+from ranvier.training.step.step_cache import StepCache, Wanted
 
 __all__ = ["Job", "Plan"]
 
@@ -79,7 +79,7 @@ class Plan:
     options: dict[str, Any]
     arrays: Shared = field(default_factory=Shared)
     validation: Shared = field(default_factory=Shared)
-    patterns: Patterns = field(default_factory=Patterns)
+    steps: StepCache = field(default_factory=StepCache)
     reported: set[str] = field(default_factory=set)  # the codes of the checks that warned
     # The paths that callbacks write, each with its model.
     paths: dict[str, tuple[int, Variant]] = field(default_factory=dict)
@@ -132,9 +132,9 @@ class Plan:
                 wanted.append((held_out, min(batch, len(held_out)), "evaluate"))
             state.reported = self.reported
             with state.exclusive(options.get("augment")), rng.restored_streams():
-                if not (wanted and self.patterns.serve(model, state, wanted)):
+                if not (wanted and self.steps.provide(model, state, wanted)):
                     self.check(model, state, train, held_out, options, number == 0)
-                    self.patterns.add(model, state, wanted)
+                    self.steps.add(model, state, wanted)
             if number > 0:
                 options["ignore"] = "RV"  # all checks ran already
         return Job(number, variant, model, source, train, held_out, options)

@@ -1,4 +1,4 @@
-"""Batches that a source gives, some of them together: checked and run as one, copied once."""
+"""Several batches of a source that are checked and run as one, and copied once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ranvier.data.arrays import Array
 __all__ = ["Group", "Parts", "Raw"]
 
 Parts = tuple[Any, ...]  # (x, y, sample_weight)
-GROUP_BYTES = 1 << 23  # of the batches that are taken together
+GROUP_BYTES = 1 << 23  # the most bytes of batches that are taken together
 
 
 class Raw:
@@ -30,7 +30,7 @@ class Raw:
 
 
 class Group:
-    """Batches that are checked and run together, copied as they come, since a source may use its arrays again."""
+    """Batches that are checked and run together, copied as they come, since a source may reuse its arrays."""
 
     def __init__(self, first: Raw, most: int) -> None:
         self.first = first
@@ -42,7 +42,7 @@ class Group:
         self.add(first)
 
     def takes(self, raw: Raw) -> bool:
-        """Whether this batch may come after those before it."""
+        """Whether this batch may be added to the group."""
         return raw.kind == self.first.kind and raw.n <= self.first.n
 
     def add(self, raw: Raw) -> None:
@@ -57,7 +57,7 @@ class Group:
         return tuple(filled(part, arrays) for part in self.first.parts())
 
     def each(self) -> Iterator[Parts]:
-        """The parts of one batch after the other."""
+        """The parts of each batch."""
         for start, stop in zip([0, *self.stops], self.stops, strict=False):
             yield self.parts(start, stop)
 
@@ -69,7 +69,7 @@ def leaves(part: Any) -> list[Any]:
 
 
 def kind(part: Any) -> Any:
-    """What two batches that go together have in common."""
+    """The containers, dtypes and shapes that all batches of a group share."""
     if isinstance(part, dict):
         return tuple((name, kind(p)) for name, p in part.items())
     if isinstance(part, tuple):

@@ -1,4 +1,4 @@
-"""Passes over what gives batches: what each epoch takes of a source, and how a backup comes back to that place."""
+"""Passes over a source of batches: the batches of each epoch, and how a backup returns to its position."""
 
 from __future__ import annotations
 
@@ -18,21 +18,22 @@ END = object()
 
 
 def hooked(source: Any) -> bool:
-    """Whether a data set does something of its own between epochs: the empty methods of a base class do not count."""
+    """Whether a data set overrides a method that is called between epochs; empty ones of a base class do not count."""
     packages = ("ranvier", "keras", "tensorflow")
-    own = (getattr(type(source), event, None) for event in ("on_epoch_begin", "on_epoch_end"))
+    methods = (getattr(type(source), event, None) for event in ("on_epoch_begin", "on_epoch_end"))
     return by_number(source) and any(
         method is not None and str(getattr(method, "__module__", "")).split(".")[0] not in packages
-        for method in own
+        for method in methods
     )
 
 
 class Passes:
     """The batches of a source, epoch after epoch, as one iterator that ends where a pass does.
 
-    An iterator goes on from epoch to epoch. What can be read again is read once in each epoch; with ``steps`` an epoch
-    goes on where the last one stopped, and begins anew where the batches run out. ``shuffler`` draws the order of
-    batches that are asked for by number. ``taken`` tells how many batches are trained on.
+    An iterator continues from epoch to epoch. A source that can be read again is read once in each epoch; with
+    ``steps`` an epoch continues where the last one stopped, and starts a new pass when the batches run out.
+    ``shuffler`` draws the order of batches that are read by number. ``taken`` returns how many batches have been
+    trained on.
     """
 
     def __init__(
@@ -44,21 +45,21 @@ class Passes:
     ) -> None:
         check_source(source, name_of(source))
         self.source, self.steps, self.shuffler = source, steps, shuffler
-        self.__name__ = name_of(source)  # what errors call it
+        self.__name__ = name_of(source)  # its name in errors
         self.once = hasattr(source, "__next__")
-        self.own = [*rng.generators_of(source), *([] if shuffler is None else [shuffler])]
-        # Where nothing tells the state that a source is in, it is read again from its beginning.
+        self.generators = [*rng.generators_of(source), *([] if shuffler is None else [shuffler])]
+        # A source whose state is unknown is read again from its beginning.
         self.replayed = self.once or hooked(source)
-        self.begun = rng.get_state(*self.own) if self.replayed else None
+        self.begun = rng.get_state(*self.generators) if self.replayed else None
         self.count = 0  # batches that were read
-        self.settled = 0  # and those whose results are known
+        self.settled = 0  # batches whose results are known
         self.taken = taken or (lambda: self.settled)
-        # The passes of batches that are read and not all trained on: how many came before, and the random numbers then.
+        # Passes of which not all batches are trained on: the number of batches before, and the random state then.
         self.starts: deque[tuple[int, Mapping[str, Any]]] = deque()
         self.current: Iterator[Any] | None = None
-        self.epochs = 0  # that were begun
-        self.ended = False  # whether the source was told that this epoch has ended
-        self.pending: Mapping[str, Any] | None = None  # the place that is to be found again
+        self.epochs = 0  # that have begun
+        self.ended = False  # whether on_epoch_end of the source has been called for this epoch
+        self.pending: Mapping[str, Any] | None = None  # the position to return to
 
     # --- reading --------------------------------------------------------------------------------------------------
 
@@ -80,7 +81,7 @@ class Passes:
     def begin_pass(self) -> Iterator[Any]:
         if not self.replayed:
             self.forget()
-            self.starts.append((self.count, rng.get_state(*self.own)))
+            self.starts.append((self.count, rng.get_state(*self.generators)))
         order, number = None, number_of(self.source)
         if self.shuffler is not None and number is not None:
             order = rng.shuffled(np.arange(number, dtype=np.int32), self.shuffler).tolist()
@@ -88,7 +89,7 @@ class Passes:
         return self.current
 
     def forget(self) -> None:
-        """Drop the beginnings of passes that are over."""
+        """Drop the starts of passes that are over."""
         while len(self.starts) > 1 and self.starts[1][0] <= self.taken():
             self.starts.popleft()
 
@@ -108,13 +109,13 @@ class Passes:
     # --- what a backup keeps --------------------------------------------------------------------------------------
 
     def state(self, done: int) -> Any:
-        """How to come to the next batch: where random numbers stood at some beginning, and what to read from there.
+        """How to reach the next batch: the random state at the start of a pass, and the batches to read from there.
 
-        ``done`` batches of this epoch are trained on.
+        ``done`` batches of this epoch have been trained on.
         """
         if self.pending is not None:
             return self.pending
-        now, taken = rng.get_state(*self.own), self.taken()
+        now, taken = rng.get_state(*self.generators), self.taken()
         place = {"random": now, "now": now, "skip": 0, "epochs": 0, "ended": False}
         self.forget()
         if self.once:
@@ -128,27 +129,27 @@ class Passes:
         return place
 
     def set_state(self, state: Mapping[str, Any], epoch: int) -> None:
-        """Take back what `state` gave in epoch ``epoch``. Raises ValueError for what is no place before it."""
+        """Restore what `state` returned in epoch ``epoch``. Raises ValueError for a position that is not before it."""
         place = {**state, **{name: int(state[name]) for name in ("skip", "epochs")}}
         if min(place["skip"], place["epochs"]) < 0 or place["epochs"] > epoch:
             raise ValueError(
-                f"{place['epochs']} epochs and {place['skip']} batches are no place in epoch {epoch}"
+                f"{place['epochs']} epochs and {place['skip']} batches are not a position in epoch {epoch}"
             )
         for random in (
             state["random"],
             state["now"],
-        ):  # what is none is refused here, before anything is read
-            rng.set_state(random, *self.own)
+        ):  # a state that is not valid raises before anything is read
+            rng.set_state(random, *self.generators)
         self.settled = place["skip"]
         self.pending = place
 
-    def find(self) -> None:
-        """Read on to the place that a backup named."""
+    def seek(self) -> None:
+        """Read up to the position of a backup."""
         if self.pending is None:
             return
         place, self.pending = self.pending, None
-        here = rng.get_state(*self.own)
-        rng.set_state(place["random"], *self.own)
+        here = rng.get_state(*self.generators)
+        rng.set_state(place["random"], *self.generators)
         self.begun = place["random"] if self.replayed else None
         skip, self.current = place["skip"], None
         for _ in range(place["epochs"]):
@@ -161,7 +162,7 @@ class Passes:
         self.read(skip)
         if place["ended"]:
             self.end()
-        rng.set_state(here, *self.own)
+        rng.set_state(here, *self.generators)
 
     def read(self, batches: int | None) -> None:
         for _ in islice(self, batches):

@@ -13,14 +13,14 @@ from ranvier.data.memory import weights_within
 from ranvier.module import Module, from_architecture
 from ranvier.support.custom_objects import UnknownNameError, custom_object_scope
 from ranvier.support.source_lines import warn
-from ranvier.training.step import custom_objects as own
+from ranvier.training.step import custom_objects
 from ranvier.training.step.compiled import Compiled
 from ranvier.training.step.compiled import compile as compile_model
 from ranvier.training.step.outputs import described
 
 __all__ = ["load_model", "load_weights", "save", "save_weights"]
 
-# What a description may raise that someone has changed, besides what is said on purpose.
+# What a description that was changed by hand may raise.
 MALFORMED = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, MemoryError, RecursionError)
 SLACK = 1 << 20  # bytes that a network may have in fresh weights beyond what its file holds
 
@@ -30,8 +30,8 @@ SLACK = 1 << 20  # bytes that a network may have in fresh weights beyond what it
 def save(model: Module, filepath: Any, *, include_optimizer: bool = True, overwrite: bool = True) -> None:
     """Write ``model`` to ``filepath``: architecture, weights, how it was compiled, and the optimizer's state.
 
-    The file is the old one or the new one, whole, whatever happens meanwhile. Raises TypeError naming a layer whose
-    arguments no file can hold, OSError where the file cannot be written, and warns where a loss or metric is a function
+    The file is the whole old one or the whole new one, whatever happens meanwhile. Raises TypeError naming a layer
+    whose arguments no file can hold, OSError if the file cannot be written, and warns if a loss or metric is a function
     of yours, which no file can hold.
     """
     check_target(filepath, overwrite)
@@ -42,7 +42,7 @@ def save(model: Module, filepath: Any, *, include_optimizer: bool = True, overwr
 
 
 def save_weights(model: Module, filepath: Any, *, overwrite: bool = True) -> None:
-    """Write the weights of ``model`` alone, which may be of any class. Raises OSError where that fails."""
+    """Write the weights of ``model`` alone, which may be of any class. Raises OSError if that fails."""
     check_target(filepath, overwrite)
     files.store(filepath, tensors_of(model, False), {"architecture": None, "compiled": None})
 
@@ -62,7 +62,7 @@ def describe(model: Module) -> dict[str, Any]:
 
 
 def tensors_of(model: Module, include_optimizer: bool = True) -> dict[str, Array]:
-    """Weights and buffers, and the optimizer's state where there is one, under the names they have in a file."""
+    """Weights and buffers, and the optimizer's state if there is one, by their names in a file."""
     tensors = {f"weights/{name}": tensor.numpy() for name, tensor in model.state_dict().items()}
     state = model.__dict__.get("_compiled")
     if include_optimizer and isinstance(state, Compiled) and state.optimizer.parameters:
@@ -71,7 +71,7 @@ def tensors_of(model: Module, include_optimizer: bool = True) -> dict[str, Array
 
 
 def settings_of(state: Compiled) -> dict[str, Any] | None:
-    """How a model was compiled, as plain values; None, with a warning, where a function of the user's is part of it."""
+    """The arguments of `compile` as plain values; None, with a warning, if a function that you wrote is among them."""
     try:
         return state.settings()
     except ValueError as error:
@@ -92,11 +92,11 @@ def load_model(
 ) -> Any:
     """The model that ``save`` wrote, compiled as it was (unless ``compile=False``) and with its optimizer's state.
 
-    ``custom_objects`` are classes and functions by the names that the file has for them (their own), where they are not
-    registered (`ranvier.saving.register_keras_serializable`); ``safe_mode`` is Keras's, and of no effect. Where a loss,
-    metric or schedule is neither, the model is not compiled, with a warning. Nothing in the file is run. Raises
-    CheckpointError for a file that is truncated, altered, no model, or of a newer version, naming the tensor where
-    there is one.
+    ``custom_objects`` are your classes and functions by their names, unless they are registered
+    (`ranvier.saving.register_keras_serializable`); ``safe_mode`` is accepted as in Keras, and has no effect. If a loss,
+    metric or schedule is neither, a warning says so and the model is not compiled. No code in the file is run. Raises
+    CheckpointError for a file that is truncated, altered, no model, or of a newer version, naming the tensor if there
+    is one.
     """
     source = Path(filepath)
     described, tensors = files.read(source)
@@ -128,8 +128,8 @@ def load_model(
 def load_weights(model: Module, filepath: Any) -> None:
     """Overwrite the weights of ``model`` with those in a file that `save`, `save_weights` or a backup wrote.
 
-    Nothing is written unless all of it fits. Raises CheckpointError naming every tensor that is missing, unexpected or
-    of another shape.
+    The weights are unchanged unless all tensors fit. Raises CheckpointError naming every tensor that is missing,
+    unexpected or of another shape.
     """
     source = Path(filepath)
     take_weights(model, files.read(source)[1], source)
@@ -143,14 +143,14 @@ def take_weights(model: Module, tensors: Mapping[str, Array], source: Path) -> N
 
 
 def part(tensors: Mapping[str, Array], start: str) -> dict[str, Array]:
-    """The tensors whose names begin so, without that beginning."""
+    """The tensors whose names have this prefix, without it."""
     return {name.removeprefix(start): array for name, array in tensors.items() if name.startswith(start)}
 
 
 def restore(model: Module, settings: dict[str, Any], tensors: dict[str, Array], source: Path) -> None:
     try:
         for name in ("loss", "metrics", "weighted_metrics"):
-            settings[name] = described(settings.get(name), own.found)
+            settings[name] = described(settings.get(name), custom_objects.found)
         compile_model(model, **settings)
         state = model.__dict__["_compiled"]
         kept = part(tensors, "optimizer/")

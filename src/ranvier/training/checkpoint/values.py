@@ -1,4 +1,4 @@
-"""Nested plain values with arrays among them as JSON and tensors, and back: what histories and callbacks hold."""
+"""Nested plain values with arrays, such as histories and the state of callbacks, as JSON and tensors, and back."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ __all__ = ["pack", "unpack"]
 def pack(value: Any, name: str, tensors: dict[str, Array]) -> Any:
     """``value`` as JSON; its arrays go into ``tensors`` under names that begin with ``name``.
 
-    Values come back as they were: tuples as tuples, NumPy's numbers as such, floats to the last bit. Raises TypeError
-    naming what a file cannot hold.
+    `unpack` returns equal values: tuples as tuples, numbers of NumPy as such, floats to the last bit. Raises TypeError
+    naming a value that a file cannot hold.
     """
     if value is None or type(value) in (bool, int, float, str):
         return value
@@ -40,7 +40,7 @@ def pack(value: Any, name: str, tensors: dict[str, Array]) -> Any:
 
 
 def unpack(value: Any, tensors: Mapping[str, Array]) -> Any:
-    """What `pack` was given. Raises ValueError for anything it did not write."""
+    """The value that `pack` was given. Raises ValueError for anything that `pack` does not write."""
     if isinstance(value, list):
         return [unpack(v, tensors) for v in value]
     if not isinstance(value, dict):

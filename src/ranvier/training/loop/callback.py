@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from ranvier.module import Module
@@ -15,24 +16,26 @@ Logs = Mapping[str, Any] | None
 
 
 class Callback(CheckedConstructor):
-    """What is called while a model trains. Override the methods you need; ``self.model`` is the model.
+    """The base of objects whose methods `fit` calls. Override the ones you need; ``self.model`` is the model.
 
     ``logs`` are results by name, as in the history. Set ``self.model.stop_training = True`` to stop: at the end of the
-    epoch, from an ``on_train_batch_*`` hook or ``on_step`` after that batch.
+    epoch, or after the batch in an ``on_train_batch_*`` method or ``on_step``.
 
-    Epoch hooks cost some microseconds an epoch. A batch hook (``on_train_batch_begin`` and ``_end``,
-    ``on_test_batch_*``, ``on_predict_batch_*``) is called at every step, so that each step is a native call of its
-    own; one that is not overridden costs nothing. ``on_step`` is called after every ``step_interval``-th step of this
-    fit, counted across epochs, and the steps between run together: the cheap way to do something now and then.
+    The methods of an epoch cost some microseconds an epoch. The methods of a batch (``on_train_batch_begin`` and
+    ``_end``, ``on_test_batch_*``, ``on_predict_batch_*``) are called at every step, so that each step is a separate
+    native call; one that is not overridden costs nothing. ``on_step`` is called after every ``step_interval``-th step
+    of this fit, counted across epochs, and the steps between run together: use it for work every n steps.
 
-    ``state`` and ``set_state`` make a callback survive a stop: what they give and take is part of a backup.
+    A backup holds the ``state`` of each callback, and gives it to ``set_state`` when the run is resumed.
     """
 
     model: Any = None
     params: Mapping[str, Any] = {}
     step_interval: int | None = None
-    _last = False  # whether it hears of things after all others, when they have changed what they change
-    _changes = True  # whether it may change weights or settings between epochs; if none may, nothing is looked at again
+    _last = False  # whether it is called after all others, with everything that they have changed
+    _changes = (
+        True  # whether it may change weights or settings between epochs; if none may, they are not read again
+    )
     _say: Callable[[str], None] | None = None
 
     def set_model(self, model: Module) -> None:
@@ -42,14 +45,14 @@ class Callback(CheckedConstructor):
         self.params = params
 
     def state(self) -> dict[str, Any]:
-        """What the callback must remember to go on after a stop: plain values, lists, dicts, NumPy arrays."""
+        """What the callback needs to continue after a stop: plain values, lists, dicts, NumPy arrays."""
         return {}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Take back what `state` gave; called after ``on_train_begin``."""
+        """Restore what `state` returned; called after ``on_train_begin``."""
 
-    def writes_to(self) -> Any:
-        """The file or folder that the callback writes, None for none: no two models that train at a time share one."""
+    def writes_to(self) -> str | Path | None:
+        """The file or folder that the callback writes; two models that train at the same time must not share one."""
         return None
 
     def say(self, text: str) -> None:
@@ -78,13 +81,13 @@ class Callback(CheckedConstructor):
     def on_predict_batch_end(self, batch: int, logs: Logs = None) -> None: ...
 
     def on_interrupt(self) -> None:
-        """Ctrl-C was pressed, or the process was sent SIGTERM; training stands at the end of a step.
+        """Called after Ctrl-C or SIGTERM, at the end of a step.
 
-        `fit` is about to raise KeyboardInterrupt, or to let the process end. Without this hook SIGTERM ends it at once.
+        `fit` then raises KeyboardInterrupt, or the process ends. Without this method SIGTERM ends the process at once.
         """
 
     def on_nonfinite(self, error: FloatingPointError) -> bool:
-        """The loss is not finite any more. Return True to end training quietly instead of raising ``error``."""
+        """Called when the loss is no longer finite. Return True to end training without raising ``error``."""
         return False
 
 

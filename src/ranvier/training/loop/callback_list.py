@@ -14,11 +14,11 @@ __all__ = ["CallbackList", "Callbacks", "flat"]
 ALIASES = {
     "on_batch_begin": "on_train_batch_begin",
     "on_batch_end": "on_train_batch_end",
-}  # Keras's older names
+}  # older names of Keras
 
 
 def overridden(callback: Any, event: str) -> Callable[..., Any] | None:
-    """The method of this event, if it does anything: the empty ones of Keras's and of our base class do not count."""
+    """The method of this event, unless it is the empty one of Keras's or our base class."""
     method = getattr(callback, event, None)
     function = getattr(method, "__func__", method)
     package = str(getattr(function, "__module__", "")).split(".")[0]
@@ -27,13 +27,13 @@ def overridden(callback: Any, event: str) -> Callable[..., Any] | None:
 
 
 class Callbacks:
-    """Several callbacks, called in their order. An object is one if it has one of the methods."""
+    """Several callbacks, called in their order. Any object with one of the methods is a callback."""
 
     def __init__(
         self,
         callbacks: Any,
         model: Module | None,
-        params: Mapping[str, Any] | None,
+        params: dict[str, Any] | None,
         say: Callable[[str], None] | None = None,
     ) -> None:
         given = flat(callbacks)
@@ -44,18 +44,19 @@ class Callbacks:
                     if isinstance(callback, type)
                     else "a subclass of rv.callbacks.Callback"
                 )
-                raise TypeError(f"{callback!r} is no callback. Write {fix} instead.")
+                raise TypeError(f"{callback!r} is not a callback. Write {fix} instead.")
         self.callbacks: Sequence[Any] = given
+        self.params = params or {}
         self.changing = any(getattr(c, "_changes", True) for c in given)
         ordered = sorted(given, key=lambda c: bool(getattr(c, "_last", False)))
-        self._told: dict[str, list[Callable[..., Any]]] = {event: [] for event in EVENTS}
-        self._late: dict[str, list[Callable[..., Any]]] = {event: [] for event in EVENTS}
+        self._methods: dict[str, list[Callable[..., Any]]] = {event: [] for event in EVENTS}
+        self._late_methods: dict[str, list[Callable[..., Any]]] = {event: [] for event in EVENTS}
         for callback in ordered:
             late = bool(getattr(callback, "_last", False))
             for event in EVENTS:
                 method = overridden(callback, event)
                 if method is not None:
-                    (self._late if late else self._told)[ALIASES.get(event, event)].append(method)
+                    (self._late_methods if late else self._methods)[ALIASES.get(event, event)].append(method)
         self.intervals = [(interval(c), c) for c in ordered if getattr(c, "step_interval", None) is not None]
         for callback in given:
             if isinstance(callback, Callback):
@@ -68,29 +69,29 @@ class Callbacks:
         return bool(self.callbacks)
 
     def listens(self, *events: str) -> bool:
-        """Whether any callback does something at any of these events."""
-        return any(self._told[event] or self._late[event] for event in events)
+        """Whether any callback has a method for any of these events."""
+        return any(self._methods[event] or self._late_methods[event] for event in events)
 
-    def tell(self, event: str, *args: Any) -> None:
-        """Call ``event`` on every callback that does something at it."""
-        self.tell_first(event, *args)
-        self.tell_last(event, *args)
+    def call(self, event: str, *args: Any) -> None:
+        """Call the method of ``event`` on every callback that has one."""
+        self.call_first(event, *args)
+        self.call_last(event, *args)
 
-    def tell_first(self, event: str, *args: Any) -> None:
-        for method in self._told[event]:
+    def call_first(self, event: str, *args: Any) -> None:
+        for method in self._methods[event]:
             method(*args)
 
-    def tell_last(self, event: str, *args: Any) -> None:
-        """Call those that keep what all others have done."""
-        for method in self._late[event]:
+    def call_last(self, event: str, *args: Any) -> None:
+        """Call the callbacks that save the results of all others."""
+        for method in self._late_methods[event]:
             method(*args)
 
-    def next_moment(self, taken: int) -> int | None:
-        """How many steps there are from step ``taken`` of this fit to the next ``on_step``; None for never."""
+    def steps_to_next(self, taken: int) -> int | None:
+        """The number of steps from step ``taken`` of this fit to the next ``on_step``; None if there is none."""
         return min((n - taken % n for n, _ in self.intervals), default=None)
 
     def step(self, taken: int, epoch: int, step: int, logs: Callable[[], Mapping[str, Any]]) -> bool:
-        """Call ``on_step`` on those whose turn it is after ``taken`` steps; returns whether there was any."""
+        """Call ``on_step`` on the callbacks that are due after ``taken`` steps; returns whether there was any."""
         due = [c for n, c in self.intervals if taken % n == 0]
         if due:
             results = logs()
@@ -98,21 +99,23 @@ class Callbacks:
                 callback.on_step(epoch, step, results)
         return bool(due)
 
-    def swallow(self, error: FloatingPointError) -> bool:
-        """Whether a callback ends training quietly at this error."""
-        answers = [method(error) for method in (*self._told["on_nonfinite"], *self._late["on_nonfinite"])]
-        return any(answers)  # all are asked
+    def handle_nonfinite(self, error: FloatingPointError) -> bool:
+        """Whether a callback ends training without raising this error."""
+        answers = [
+            method(error) for method in (*self._methods["on_nonfinite"], *self._late_methods["on_nonfinite"])
+        ]
+        return any(answers)  # after all have been called
 
     # --- what a backup keeps --------------------------------------------------------------------------------------
 
     def set_run(self, run: Any) -> None:
-        """Give the run to those that save and resume it."""
+        """Give the run to the callbacks that save and resume it."""
         for callback in self.callbacks:
             if hasattr(callback, "_run"):
                 callback._run = run
 
     def states(self) -> list[tuple[str, dict[str, Any]]]:
-        """The class and the state of each callback that has a part in the run; one that keeps it has none."""
+        """The class and the state of each callback of the run, without the callbacks that save the run."""
         return [
             (type(c).__name__, dict(c.state()) if hasattr(c, "state") else {}) for c in self._taking_part()
         ]
@@ -127,11 +130,11 @@ class Callbacks:
 
 
 class CallbackList(Callback):
-    """Several callbacks as one, for a training loop of your own: what it is told, each of them is told.
+    """Several callbacks as one, for a training loop that you write: each of its methods calls that of all callbacks.
 
-    ``add_history`` adds a `History` where there is none, which is ``model.history`` then; ``params`` are what the
-    callbacks find in theirs. `fit` takes a list of them as well. ``step_interval`` is `fit`'s alone. Raises TypeError
-    for what is no callback, ValueError for ``add_progbar=True``: `fit` draws the bar.
+    ``add_history`` adds a `History` if there is none, as ``model.history``; ``params`` are the ``params`` of the
+    callbacks. `fit` takes such a list too. Only `fit` uses ``step_interval``. Raises TypeError for an object that is
+    not a callback, ValueError for ``add_progbar=True``: `fit` draws the progress bar.
     """
 
     def __init__(
@@ -150,7 +153,7 @@ class CallbackList(Callback):
             histories = [History()]
             self.callbacks += histories
         self._history = histories[-1] if histories else None
-        self._all = Callbacks(self.callbacks, None, None)  # what is none is told now
+        self._all = Callbacks(self.callbacks, None, None)  # raises now for an object that is not a callback
         self.set_model(model)
         self.set_params(params)
 
@@ -171,27 +174,27 @@ class CallbackList(Callback):
                 callback.set_params(params)
 
 
-def _told_to_all(event: str) -> Callable[..., None]:
+def _call_all(event: str) -> Callable[..., None]:
     if "_batch_" in event or "_epoch_" in event:
 
         def numbered(self: CallbackList, number: int, logs: Logs = None) -> None:
-            self._all.tell(ALIASES.get(event, event), number, {} if logs is None else logs)
+            self._all.call(ALIASES.get(event, event), number, {} if logs is None else logs)
 
         return numbered
 
     def plain(self: CallbackList, logs: Logs = None) -> None:
-        self._all.tell(event, {} if logs is None else logs)
+        self._all.call(event, {} if logs is None else logs)
 
     return plain
 
 
 for _event in EVENTS:
     if _event.endswith(("_begin", "_end")):
-        setattr(CallbackList, _event, _told_to_all(_event))
+        setattr(CallbackList, _event, _call_all(_event))
 
 
 def flat(callbacks: Any) -> list[Any]:
-    """The callbacks of one, of none (None), or of lists of them, also one within the other."""
+    """One callback, none (None), or nested lists of them, as one list."""
     if isinstance(callbacks, CallbackList):
         callbacks = callbacks.callbacks
     if isinstance(callbacks, (list, tuple)):

@@ -1,4 +1,4 @@
-"""Epochs: over arrays, in an order drawn for each, and over batches as they come. What a backup keeps of either."""
+"""Epochs over arrays, in an order drawn for each epoch, and over batches as they come; and their state in a backup."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from ranvier.training.preflight.run import preflight
 from ranvier.training.step.arrays import Data
 from ranvier.training.step.step import Step
 
-__all__ = ["Arrays", "Stream", "ran_out"]
+__all__ = ["ArrayEpochs", "StreamEpochs", "stop_without_batches"]
 
 
-class Arrays:
+class ArrayEpochs:
     """Epochs over arrays."""
 
     def __init__(
@@ -43,35 +43,35 @@ class Arrays:
         self.size = len(self.rows)
         self.batch = min(batch, self.size)
         if sampler is not None:
-            # It is asked once with a copy of the generator, so that what is wrong is said before any step.
+            # It is called once with a copy of the generator, so that its errors are raised before any step.
             labels = tuple(None if a is None else a[self.rows] for a in data.y)
             self.labels = labels[0] if len(labels) == 1 else labels
             self.size = len(self.sampled(copy.deepcopy(shuffler), None))
             self.batch = min(batch, self.size)
         elif self.batch >= self.size:
-            self.shuffler = None  # within one batch order means nothing
+            self.shuffler = None  # the order within one batch has no effect
         whole = limit is None or limit == math.ceil(self.size / self.batch)
         self.taken = self.size if whole or limit is None else limit * self.batch
         self.steps = math.ceil(self.taken / self.batch)
-        # Of the rows in order: those that no epoch had yet, and an epoch's.
+        # Rows in order: those that no epoch has used yet, and those of an epoch.
         self.left = self.order = self.rows[:0]
-        self.next: Callable[[], Array] | None = None  # the next order, where it is drawn already
+        self.next: Callable[[], Array] | None = None  # the next order, if it is being drawn already
         self.generator: Any = None if self.shuffler is None else self.shuffler.bit_generator.state
-        # Where this epoch and the next begin: the generator before it gave the order, and how many rows are passed.
+        # Where this epoch and the next begin: the generator's state before the order, and the rows used of the order.
         self.now: Mapping[str, Any] = {"generator": self.generator, "passed": 0}
         self.then = self.now
         self.step: Step | None = None
         self.prefetch: EpochPrefetch | None = None  # where nothing happens between epochs
 
     def sampled(self, generator: Any, size: int | None) -> Array:
-        """The rows that the sampler takes this epoch, chosen among those that count."""
+        """The rows that the sampler chooses for this epoch, among those with a weight."""
         assert self.sampler is not None
         order = self.sampler.order(self.labels, generator)
         chosen: Array = self.rows[checked_order(order, len(self.rows), self.sampler, size)]
         return chosen
 
-    def draw(self, into: Array | None = None) -> Array:
-        """All rows, in the order that is next; ``into`` is room for it."""
+    def shuffled_rows(self, into: Array | None = None) -> Array:
+        """All rows, in the next order; ``into`` is memory for it."""
         if self.shuffler is None:
             return self.rows
         if self.sampler is not None:
@@ -81,58 +81,58 @@ class Arrays:
         self.next, self.generator = None, self.shuffler.bit_generator.state
         return order
 
-    def turn(self, into: Array | None = None) -> Array:
-        """The rows of the next epoch, in order; ``into`` is room for them.
+    def next_order(self, into: Array | None = None) -> Array:
+        """The rows of the next epoch, in order; ``into`` is memory for them.
 
-        An epoch of some steps goes on where the last one stopped, so that every row comes once before any comes again;
-        one of more steps than there are batches takes several orders.
+        An epoch of fewer steps continues where the last one stopped, so that every row is used once before any is used
+        again; an epoch of more steps than there are batches takes several orders.
         """
         self.now, begun = self.then, self.then["generator"]
         orders, size = ([self.left], len(self.left)) if len(self.left) else ([], 0)
         while size < self.taken:
             begun = self.generator
-            orders.append(self.draw(into if self.taken == len(self.rows) and not size else None))
+            orders.append(self.shuffled_rows(into if self.taken == len(self.rows) and not size else None))
             size += len(orders[-1])
         order = orders[0] if len(orders) == 1 else np.concatenate(orders)
-        # All rows as they are: the same array in every epoch, so that nobody takes it for another order.
+        # An order of all rows is the same array in every epoch, which shows that it is the same order.
         whole = len(order) == self.taken
         self.order, self.left = (order, order[:0]) if whole else (order[: self.taken], order[self.taken :])
         passed = self.size - len(self.left) if len(self.left) else 0
         self.then = {"generator": begun if passed else self.generator, "passed": passed}
         return self.order
 
-    def turns(self, count: int) -> Array | list[Array]:
-        """The rows of so many epochs, in order: in one array, or the same for all in a list."""
+    def next_orders(self, count: int) -> Array | list[Array]:
+        """The rows of several epochs, in order: as one array, or as a list of one array that all share."""
         if self.shuffler is None and self.taken == self.size:
-            return [self.turn() for _ in range(count)]
+            return [self.next_order() for _ in range(count)]
         orders: Array = np.empty((count, self.taken), self.rows.dtype)
         for room in orders:
-            order = self.turn(room)
+            order = self.next_order(room)
             if order is not room:
                 room[...] = order
         return orders
 
     def epoch(self, title: str) -> tuple[Logs, int]:
-        """One epoch, or what is left of it: its results, and the number of samples."""
+        """One epoch, or the rest of it: its results, and the number of samples."""
         training = self.training
         if self.prefetch is not None and self.prefetch.take(self):
             return training.logs(), self.taken
-        self.turn()
-        if self.step is None or (training.hooks.changing and not training.same()):
+        self.next_order()
+        if self.step is None or (training.callbacks.changing and not training.unchanged()):
             self.step = training.step(self.data, self.batch)
         elif training.runner is not None:
-            self.step = training.runner.step  # which a hook may have changed while the epoch before ran
-        training.show.begin(title, self.steps)
+            self.step = training.runner.step  # a callback may have changed it during the last epoch
+        training.progress.begin(title, self.steps)
         samples = training.run(self.step, self.data, self.order)
         if self.shuffler is not None and self.sampler is None and len(self.left) < self.taken:
-            # Beside all that is told now.
+            # Drawn in a thread while callbacks and validation run.
             self.next = rng.start_shuffle(self.rows, self.shuffler)
         return training.logs(), samples
 
     # --- what a backup keeps --------------------------------------------------------------------------------------
 
     def state(self) -> Any:
-        """Where the epoch that training stands in begins."""
+        """Where the current epoch begins."""
         return self.now if self.training.done else self.then
 
     def set_state(self, state: Any, random: Mapping[str, Any]) -> None:
@@ -140,30 +140,30 @@ class Arrays:
         if self.shuffler is not None:
             rng.set_generator_state(self.shuffler, self.generator)
         passed = int(state["passed"])
-        self.left = self.draw()[passed:] if passed else self.rows[:0]
+        self.left = self.shuffled_rows()[passed:] if passed else self.rows[:0]
         rng.set_state(random)
 
 
-def ran_out(error: RanOut, training: Training) -> None:
-    """End training as it stands, where a source has no batches for the epochs that are left."""
+def stop_without_batches(error: RanOut, training: Training) -> None:
+    """End training early: a source has no batches for the remaining epochs."""
     training.model.stop_training = True
     warn(f"Training stops in epoch {training.epoch + 1}: {error}")
 
 
-class Stream:
-    """Epochs over batches as they come; a batch no larger than those before it in the epoch needs no other program."""
+class StreamEpochs:
+    """Epochs over batches as they come; a batch no larger than those before it in the epoch uses the same program."""
 
     def __init__(
         self, training: Training, passes: Passes, steps: int | None, options: Mapping[str, Any]
     ) -> None:
         self.training, self.passes, self.steps, self.options = training, passes, steps, options
         self.data: Data | None = None  # the first batch of the epoch
-        self.largest = 0  # the size of the largest batch before a stop: the program's
+        self.largest = 0  # the size of the largest batch before a stop, which is that of the program
 
     def batches(self) -> Batches:
         """The batches of this epoch that are still to be trained on."""
         training, largest = self.training, self.largest
-        self.passes.find()
+        self.passes.seek()
         if not training.done:
             self.passes.begin()
         self.largest = 0
@@ -173,20 +173,20 @@ class Stream:
         )  # fmt: skip
 
     def epoch(self, title: str) -> tuple[Logs, int]:
-        """One epoch, or what is left of it: its results, and the number of samples."""
+        """One epoch, or the rest of it: its results, and the number of samples."""
         training = self.training
-        training.show.begin(title, self.steps)
+        training.progress.begin(title, self.steps)
         samples = 0
         step: Step | None = None
         batches = self.batches()
-        # As many are taken together as are run together, so that none has been taken where hooks or a stop come.
+        # As many batches are taken as run in one call, so that none is taken before a callback or a stop.
         while True:
             try:
-                data = batches.take(1 if step is None else training.length())
+                data = batches.take(1 if step is None else training.steps_to_run())
             except RanOut as error:
                 if not training.done or training.taken == training.done:
                     raise
-                ran_out(error, training)  # some of a later epoch's came: they are an epoch
+                stop_without_batches(error, training)  # the batches that came are the last epoch
                 break
             if data is None:
                 self.passes.end()
@@ -202,13 +202,13 @@ class Stream:
             if training.stopping():
                 break
             if training.runner is not None:
-                step = training.runner.step  # which a hook may have changed
+                step = training.runner.step  # a callback may have changed it
         return training.logs(), samples
 
     # --- what a backup keeps --------------------------------------------------------------------------------------
 
     def state(self) -> Any:
-        """How to come to the next batch, and the size of the program's."""
+        """How to reach the next batch, and the batch size of the program."""
         training = self.training
         largest = training.runner.step.batch if training.runner is not None and training.done else 0
         return {**self.passes.state(training.done), "batch": largest}

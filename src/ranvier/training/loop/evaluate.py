@@ -4,33 +4,32 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 
-from ranvier.data.batches import check_source, name_of
 from ranvier.data.convert import Array
 from ranvier.module import Module
 from ranvier.module.calls import in_model_dtype
 from ranvier.support.validation import whole
 from ranvier.tensor import rng
 from ranvier.training.adapters.arrays import split_rows, to_data
-from ranvier.training.adapters.generators import batch_size_of, evaluation_batches, is_source, memory_loader
+from ranvier.training.adapters.generators import batch_size_of, evaluation_batches, is_source
 from ranvier.training.loop.callback_list import Callbacks
-from ranvier.training.loop.progress import Progress, progress
+from ranvier.training.loop.progress import Progress, progress_of
 from ranvier.training.step.arrays import Data
 from ranvier.training.step.compiled import Compiled, compiled
 from ranvier.training.step.runner import Pace, Runner
 from ranvier.training.step.step import Step, step_for
 
-__all__ = ["check_counting", "evaluate", "kept_rows", "run_evaluation", "split", "validation_set"]
+__all__ = ["check_counting", "evaluate", "kept_rows", "run_evaluation", "split"]
 
 Logs = dict[str, Any]
 
 
 def kept_rows(data: Data) -> Array:
-    """The numbers of the rows that count: a weight of zero is the same as leaving the sample out."""
+    """The numbers of the rows with a weight: a sample of weight zero is left out."""
     rows = np.arange(len(data.x[0]), dtype=np.int32) if data.among is None else data.among
     weights = [w for w in data.weight if w is not None]
     if not weights or len(weights) < len(data.weight) or any(w.all() for w in weights):
@@ -40,7 +39,7 @@ def kept_rows(data: Data) -> Array:
 
 
 def check_counting(data: Data, where: str) -> None:
-    """Raise ValueError where no row of these counts: there is no mean over nothing."""
+    """Raise ValueError if no row has a weight, since there is no mean of nothing."""
     if not len(kept_rows(data)):
         raise ValueError(
             f"sample_weight is zero for all {len(data):,} samples of {where}. Write a positive weight for at least one "
@@ -49,26 +48,11 @@ def check_counting(data: Data, where: str) -> None:
 
 
 def split(data: Data, share: float) -> tuple[Data, Data]:
-    """`inputs.split`, of which both sides count."""
+    """`split_rows`, which raises ValueError unless both parts have rows with a weight."""
     train, validation = split_rows(data, share)
     check_counting(train, f"those that validation_split={share} trains on")
     check_counting(validation, f"those that validation_split={share} holds out")
     return train, validation
-
-
-def validation_set(model: Module, state: Compiled, given: Any, check_finite: bool) -> Any:
-    """Validation data as checked arrays; what gives batches is left to be read anew each epoch."""
-    if isinstance(given, Data):
-        return given
-    if is_source(given):
-        check_source(given, name_of(given))
-        return memory_loader(given) or given  # a loader in memory is checked once
-    if isinstance(given, Mapping) or not isinstance(given, (tuple, list)) or len(given) not in (2, 3):
-        raise TypeError(
-            "validation_data must be (x, y) or (x, y, sample_weight). Write validation_data=(x_val, y_val)."
-        )
-    x, y, weight = (*given, None)[:3]
-    return to_data(model, state, x, y, weight, check_finite=check_finite, prefix="validation ")
 
 
 def run_evaluation(
@@ -79,24 +63,26 @@ def run_evaluation(
     *,
     pace: Pace,
     show: Progress,
-    hooks: Callbacks,
+    callbacks: Callbacks,
     between: Callable[[], None] | None = None,
 ) -> tuple[Logs, int]:
-    """Loss and metrics over arrays or batches, and the number of samples. ``between`` is called now and then."""
-    running = _running.__dict__.setdefault("models", [])  # of this thread: the lock would wait for itself
+    """Loss and metrics over arrays or batches, and the number of samples. ``between`` is called after some steps."""
+    running = _running.__dict__.setdefault(
+        "models", []
+    )  # of this thread, in which the lock would wait for itself
     if any(known is state for known in running):
         raise RuntimeError(
-            "evaluate is already running on this model, and a batch hook of it calls evaluate again. Write that into "
+            "evaluate is already running on this model, and a callback of it calls evaluate again. Write that into "
             "on_test_end instead."
         )
-    hooks.tell("on_test_begin", {})
+    callbacks.call("on_test_begin", {})
     with state.evaluating:
         running.append(state)
         try:
-            logs, samples = _run(model, state, data, batch, pace, show, hooks, between)
+            logs, samples = _run(model, state, data, batch, pace, show, callbacks, between)
         finally:
             running.pop()
-    hooks.tell("on_test_end", logs)
+    callbacks.call("on_test_end", logs)
     return logs, samples
 
 
@@ -110,13 +96,13 @@ def _run(
     batch: int | None,
     pace: Pace,
     show: Progress,
-    hooks: Callbacks,
+    callbacks: Callbacks,
     between: Callable[[], None] | None,
 ) -> tuple[Logs, int]:
     step: Step | None = None
     samples = steps = 0
     drawn: tuple[Array, ...] = ()
-    each = hooks.listens("on_test_batch_begin", "on_test_batch_end")
+    each = callbacks.listens("on_test_batch_begin", "on_test_batch_end")
 
     def results() -> Logs:
         assert step is not None
@@ -134,14 +120,14 @@ def _run(
         done = 0
         while done < total:
             if each:
-                hooks.tell("on_test_batch_begin", steps + done, {})
-                runner.settle()  # the hook may have changed weights
+                callbacks.call("on_test_batch_begin", steps + done, {})
+                runner.capture()  # the callback may have changed weights
             stop = done + 1 if each else min(total, done + pace.steps())
             runner.advance(done, stop, pace)
             done = stop
             show.update(steps + done, samples + min(done * size, len(order)), {})
             if each:
-                hooks.tell("on_test_batch_end", steps + done - 1, results())
+                callbacks.call("on_test_batch_end", steps + done - 1, results())
             if between is not None:
                 between()
         samples, steps = samples + len(order), steps + math.ceil(len(order) / size)
@@ -177,12 +163,12 @@ def evaluate(
         parts, size = [to_data(model, state, x, y, sample_weight, check_finite=check_finite)], batch
         if steps is not None:
             parts = [parts[0].rows(slice(0, whole("steps", steps) * batch))]
-    show = progress(verbose)
+    show = progress_of(verbose)
     total = math.ceil(len(parts[0]) / (size or batch)) if isinstance(parts, list) else steps
-    hooks = Callbacks(callbacks, model, {"verbose": verbose, "steps": total}, show.speaker())
+    callbacks = Callbacks(callbacks, model, {"verbose": verbose, "steps": total}, show.speaker())
     try:
         show.begin("Evaluation", total)
-        logs, samples = run_evaluation(model, state, parts, size, pace=Pace(), show=show, hooks=hooks)
+        logs, samples = run_evaluation(model, state, parts, size, pace=Pace(), show=show, callbacks=callbacks)
         show.end(samples, logs)
     finally:
         show.close()

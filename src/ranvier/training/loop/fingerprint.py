@@ -1,4 +1,4 @@
-"""What makes a run of `fit` this run: all that must be the same for the rest of it to come out the same."""
+"""The identity of a run of `fit`: everything that must be the same for the rest of it to give the same bits."""
 
 from __future__ import annotations
 
@@ -20,35 +20,35 @@ from ranvier.training.step.compiled import Compiled
 
 __all__ = ["differences", "identity", "numbers", "printed"]
 
-ROWS = 512  # of each array that the fingerprint of the data looks at
+ROWS = 512  # of each array that are part of the fingerprint of the data
 
 
 def identity(
-    model: Module, state: Compiled, hooks: Callbacks, optimizer: str, settings: Mapping[str, Any]
+    model: Module, state: Compiled, callbacks: Callbacks, optimizer: str, settings: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Plain values by the words that an error uses for them. ``optimizer`` is what it was before any callback."""
+    """Plain values by their names in errors. ``optimizer`` is its text before any callback changed it."""
     values = {
         **{name: spelled(value) for name, value in settings.items()},
         "optimizer": optimizer,
         **objective(state),
-        "callbacks": [name for name, _ in hooks.states()],
+        "callbacks": [name for name, _ in callbacks.states()],
         "dtype": get_dtype(),
         "engine": state.engine or engines.get_engine(),
         "model": list(layers(model)),
     }
-    return dict(json.loads(json.dumps(values, default=text)))  # as a file gives it back: tuples as lists
+    return dict(json.loads(json.dumps(values, default=text)))  # as read from a file: tuples are lists
 
 
-def differences(kept: Mapping[str, Any], own: Mapping[str, Any]) -> Iterator[str]:
-    """What differs, in words; of lists, the first entry that does. A program that sets no seed takes the backup's."""
-    for name, value in own.items():
+def differences(kept: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    """The differences as text; of lists, the first entry that differs. A program without a seed takes the backup's."""
+    for name, value in now.items():
         before = kept.get(name)
         if name == "seed" and value is None:
             continue
         if name == "model" and isinstance(before, list) and before != value:
             pairs = zip([*before, "no more"], [*value, "no more"], strict=False)
-            first, now = next((a, b) for a, b in pairs if a != b)
-            yield f"in the model, {first} was where {now} is"
+            first, second = next((a, b) for a, b in pairs if a != b)
+            yield f"in the model, {first} was where {second} is"
         elif before != value:
             yield f"{name} was {before!r} and is {value!r}"
 
@@ -61,7 +61,7 @@ def spelled(value: Any) -> Any:
 
 
 def objective(state: Compiled) -> dict[str, Any]:
-    """Loss and metrics with all their settings; functions of the user's by their names."""
+    """Loss and metrics with all their settings; functions that you wrote by their names."""
     try:
         known = state.settings()
     except ValueError:
@@ -70,7 +70,7 @@ def objective(state: Compiled) -> dict[str, Any]:
 
 
 def layers(model: Module) -> Iterator[str]:
-    """Every module with its settings, but without its name: automatic ones count on in a process."""
+    """Every module with its settings, but without its name, since automatic names are numbered in each process."""
     for path, module in model.named_modules():
         settings = [
             f"{name}={text(value)}"
@@ -87,10 +87,10 @@ def holds_module(value: Any) -> bool:
 
 
 def text(value: Any) -> str:
-    """A value in words that another process has, too."""
-    own = getattr(value, "__name__", None)
-    if callable(value) and own is not None:
-        return str(own)
+    """A value as text that is the same in another process."""
+    name = getattr(value, "__name__", None)
+    if callable(value) and name is not None:
+        return str(name)
     config = getattr(value, "config", None)
     if callable(config) and not isinstance(value, type):
         return f"{type(value).__name__}({', '.join(f'{k}={text(v)}' for k, v in config().items())})"
@@ -98,17 +98,17 @@ def text(value: Any) -> str:
 
 
 def printed(value: Any) -> str:
-    """What an object prints as, without the places in memory that are another process's own."""
+    """The repr of an object, without memory addresses, which differ in another process."""
     return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value))
 
 
 def numbers(optimizer: Any) -> dict[str, Any]:
-    """The optimizer's settings that are plain values: all that callbacks may have changed."""
+    """The optimizer's settings that are plain values, which callbacks may have changed."""
     return {n: v for n, v in optimizer.config().items() if v is None or type(v) in (bool, int, float, str)}
 
 
 def fingerprint(data: Data) -> str:
-    """A number that tells other data from these: shapes, dtypes, and rows spread over all of them."""
+    """A number for these data: of shapes, dtypes, and rows spread over all of them."""
     code = 0
     for array in data.arrays():
         rows: Array = np.ascontiguousarray(array[:: max(1, len(array) // ROWS)])

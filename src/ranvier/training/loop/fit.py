@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from types import NoneType
 from typing import Any
-
-import numpy as np
 
 from ranvier.data.batches import RanOut, by_number, name_of
 from ranvier.data.samplers import Sampler, checked_sampler
@@ -15,18 +13,19 @@ from ranvier.module.calls import in_model_dtype
 from ranvier.support.validation import whole
 from ranvier.tensor import rng
 from ranvier.training.adapters.arrays import to_data
-from ranvier.training.adapters.generators import batch_size_of, evaluation_batches, is_source, memory_loader
+from ranvier.training.adapters.generators import MemoryLoader, is_source, memory_loader
 from ranvier.training.adapters.passes import Passes
 from ranvier.training.loop.callback_list import Callbacks
-from ranvier.training.loop.epochs import Arrays, Stream, ran_out
-from ranvier.training.loop.evaluate import run_evaluation, split, validation_set
+from ranvier.training.loop.epochs import ArrayEpochs, StreamEpochs, stop_without_batches
+from ranvier.training.loop.evaluate import split
 from ranvier.training.loop.history import History
 from ranvier.training.loop.nonfinite import NonFiniteLoss
 from ranvier.training.loop.prefetched_epochs import EpochPrefetch
-from ranvier.training.loop.progress import Progress, progress
-from ranvier.training.loop.resident_loader import Loaded
-from ranvier.training.loop.resume import Run
+from ranvier.training.loop.progress import progress_of
+from ranvier.training.loop.resident_loader import LoaderEpochs
+from ranvier.training.loop.resume import Run, Source
 from ranvier.training.loop.trainer import Logs, Training
+from ranvier.training.loop.validation import Validation
 from ranvier.training.preflight.run import after_epoch, preflight
 from ranvier.training.step.arrays import Data
 from ranvier.training.step.compiled import Compiled, compiled
@@ -66,195 +65,211 @@ def fit(
     For a model of several inputs or outputs ``x``, ``y`` and ``sample_weight`` are lists in their order, or dicts by
     name. ``class_weight`` is a dict by class, or "balanced"; for several outputs a list or dict of them.
 
-    All of Keras's meaning: ``batch_size`` is 32 where not given, ``validation_split`` takes the last rows before any
-    shuffling, the loss of an epoch is the mean over its samples, and with ``steps_per_epoch`` an epoch goes on where
-    the last one stopped: each row comes once before any comes again. ``validation_steps`` validates on so many
+    The arguments are those of Keras: ``batch_size`` is 32 by default, ``validation_split`` takes the last rows before
+    any shuffling, and the loss of an epoch is the mean over its samples. With ``steps_per_epoch`` an epoch continues
+    where the last one stopped: each row is used once before any is used again. Validation uses ``validation_steps``
     batches of ``validation_batch_size`` rows, every ``validation_freq`` epochs, or after the epochs that it lists
     (counted from 1). With ``epochs=0`` nothing is trained, and the history is empty. A sample of weight zero is left
-    out. ``sampler`` says which rows an epoch takes and in which order, whatever ``shuffle`` is
+    out. ``sampler`` chooses the rows of an epoch and their order, whatever ``shuffle`` is
     (`ranvier.data.BalancedSampler`). ``augment`` is called on (inputs, targets) tensors within the compiled step and
-    returns what is trained on (`ranvier.layers.MixUp`); validation data stay as they are. ``ignore`` silences checks of
-    the model and its data by their codes ("RV203", "RV2" for a group, "RV" for all). With ``resume``, the path of a
-    backup that `callbacks.BackupAndRestore` wrote, this very run goes on from there and ends as if it had never
-    stopped.
+    returns the tensors to train on (`ranvier.layers.MixUp`); validation data are not augmented. ``ignore`` silences
+    checks of the model and its data by their codes ("RV203", "RV2" for a group, "RV" for all). With ``resume``, the
+    path of a backup that `callbacks.BackupAndRestore` wrote, the run continues from there and ends in the same bits as
+    a run that never stopped.
 
     Raises ValueError or TypeError naming the place and the fix for anything wrong with the data, before any step;
-    `PreflightError` where training can only give nonsense; `NonFiniteLoss` when the loss becomes NaN, with the last
-    good weights kept; RuntimeError when another fit runs on this model; `CheckpointError` for a backup that is damaged
-    or of another run. Ctrl-C stops at the end of a step, keeps the history so far in ``model.history`` and raises
-    KeyboardInterrupt.
+    `PreflightError` for a mistake that makes training useless; `NonFiniteLoss` when the loss becomes NaN, with the last
+    finite weights kept; RuntimeError when another fit runs on this model; `CheckpointError` for a backup that is
+    damaged or of another run. Ctrl-C stops at the end of a step, keeps the history so far in ``model.history`` and
+    raises KeyboardInterrupt.
     """
     state = compiled(model, "fit")
     epochs, initial_epoch = whole("epochs", epochs, 0), whole("initial_epoch", initial_epoch, 0)
     batch = whole("batch_size", 32 if batch_size is None else batch_size)
-    if steps_per_epoch is not None:
-        steps_per_epoch = whole("steps_per_epoch", steps_per_epoch)
-    validated = validating(validation_freq)
+    steps = None if steps_per_epoch is None else whole("steps_per_epoch", steps_per_epoch)
     with state.exclusive(augment):
-        options: Any = {"class_weight": class_weight, "check_finite": check_finite}
+        options = {"class_weight": class_weight, "check_finite": check_finite}
         sampler = None if sampler is None else checked_sampler(sampler)
-        data: Data | None = None
-        validation: Data | Any = None
-        if is_source(x):
-            if y is not None or sample_weight is not None or validation_split:
-                raise ValueError(
-                    "x gives batches, so y, sample_weight and validation_split cannot be given. Write a generator of "
-                    "(x, y, sample_weight) and validation_data=(x, y) instead."
-                )
-            if sampler is not None:
-                raise ValueError(
-                    "x gives batches, so there are no rows for a sampler to draw. Write arrays as x and y, or let x "
-                    "give balanced batches, instead."
-                )
-            loader = memory_loader(x)
-            data = None if loader is None else loader.data(model, state, **options)
-        else:
-            loader = None
-            if validation_split and validation_data is None:  # classes are weighted in training alone
-                data = to_data(model, state, x, y, sample_weight, check_finite=check_finite)
-                data, validation = split(data, validation_split)
-                data = to_data(model, state, data, None, **options)
-            else:
-                data = to_data(model, state, x, y, sample_weight, **options)
-        if validation_data is not None:
-            validation = validation_set(model, state, validation_data, check_finite)
-            if hasattr(validation, "__next__"):
-                validation = Passes(validation)
-        validation_size = (
-            batch if validation_batch_size is None else whole("validation_batch_size", validation_batch_size)
-        )
-        if validation_steps is not None:
-            validation_steps = whole("validation_steps", validation_steps)
-            if isinstance(validation, Data):
-                validation = validation.rows(slice(0, validation_steps * validation_size))
-        show, interrupt = progress(verbose), Interrupt.current()
-        names = [*state.names, *(f"val_{n}" for n in state.names if validation is not None)]
-        params = {"epochs": epochs, "verbose": verbose, "steps": steps_per_epoch, "metrics": names}
-        hooks = Callbacks(callbacks, model, params, show.speaker())
-        training = Training(model, state, hooks, show, interrupt)
-        training.ignore = ignore
-        source: Arrays | Stream | Loaded
-        if loader is not None and data is not None:
-            preflight(
-                model, state, data, validation, batch=loader.batch, ignore=ignore, steps=steps_per_epoch
-            )
-            source = Loaded(training, data, loader, steps_per_epoch)
-        elif data is None:
-            shuffler = rng.numpy_generator("shuffle") if shuffle and by_number(x) else None
-            passes = Passes(x, steps_per_epoch, shuffler, lambda: training.taken)
-            source = Stream(training, passes, steps_per_epoch, options)
-        else:
-            shuffler = rng.numpy_generator("shuffle") if shuffle or sampler is not None else None
-            source = Arrays(training, data, batch, steps_per_epoch, shuffler, sampler)
-            params["steps"] = source.steps
-            preflight(
-                model, state, data, validation, batch=batch, ignore=ignore, steps=source.steps,
-                sampled=sampler is not None,
-            )  # fmt: skip
-        history = model.history = History(params)
+        fraction = validation_split if validation_data is None else 0.0
+        data, loader, held_out = rows_of(model, state, x, y, sample_weight, fraction, sampler, options)
+        given = held_out if validation_data is None else validation_data
+        size = batch if validation_batch_size is None else validation_batch_size
+        frequency = validation_freq
+        validation = Validation.of(model, state, given, size, validation_steps, frequency, check_finite)
+        training = started(model, state, callbacks, verbose, epochs, steps, validation is not None)
+        training.ignore, training.epoch = ignore, initial_epoch
+        source = epochs_of(training, x, data, loader, batch, steps, shuffle, sampler, options, validation)
         settings = {
-            "batch_size": batch, "shuffle": shuffle, "sampler": sampler, "augment": augment, "data": data,
-            "validation data": validation if isinstance(validation, (Data, NoneType)) else name_of(validation),
-        }  # fmt: skip
-        run = Run(training, source, history, settings, validation)
-        training.epoch = initial_epoch
-        if isinstance(source, Arrays) and not hooks and validation is None and not training.shows:
-            source.prefetch = EpochPrefetch(training, epochs)
-        model.stop_training = False
-        logs: Logs = {}
-        try:
-            with interrupt.watching(termination=hooks.listens("on_interrupt")):
-                hooks.set_run(run)
-                hooks.tell("on_train_begin", {})
-                if resume is not None:
-                    run.resume(resume)
-                try:
-                    while training.epoch < epochs and (training.done or not model.stop_training):
-                        logs, samples = epoch(training, source, f"Epoch {training.epoch + 1}/{epochs}")
-                        if validation is not None or hooks:
-                            training.check()  # before anybody looks at it, or keeps it
-                        if validation is not None and validated(training.epoch + 1):
-                            results = validate(training, validation, validation_size, validation_steps)
-                            logs |= {f"val_{name}": value for name, value in results.items()}
-                        show.end(samples, logs)
-                        after_epoch(model, state, source.data, training.runner, ignore=ignore)
-                        finish(training, source, history, logs)
-                except NonFiniteLoss as error:
-                    if not hooks.swallow(error):
-                        raise
-                except RanOut as error:
-                    if not history.epoch:
-                        raise
-                    ran_out(error, training)
-                training.check()
-                state.optimizer.finalize_variable_values()
-                hooks.tell("on_train_end", logs)
-        except KeyboardInterrupt:
-            done = len(history.epoch)
-            show.say(
-                f"Stopped by Ctrl-C after {done} whole epoch{'s' * (done != 1)}; model.history has their results."
+            "batch_size": batch,
+            "shuffle": shuffle,
+            "sampler": sampler,
+            "augment": augment,
+            "data": data,
+        }
+        return train(training, source, validation, settings, epochs, resume)
+
+
+def rows_of(
+    model: Module,
+    state: Compiled,
+    x: Any,
+    y: Any,
+    sample_weight: Any,
+    fraction: float,
+    sampler: Any,
+    options: Any,
+) -> tuple[Data | None, MemoryLoader | None, Data | None]:
+    """The training data as arrays (None if x gives batches), the loader that gave them, and a fraction held out."""
+    if is_source(x):
+        if y is not None or sample_weight is not None or fraction:
+            raise ValueError(
+                "x gives batches, so y, sample_weight and validation_split cannot be given. Write a generator of "
+                "(x, y, sample_weight) and validation_data=(x, y) instead."
             )
-            raise
-        finally:
-            training.close()
-            show.close()
-            interrupt.end()  # told so when there was no step any more to stop after
+        if sampler is not None:
+            raise ValueError(
+                "x gives batches, so there are no rows for a sampler to draw. Write arrays as x and y, or let x "
+                "give balanced batches, instead."
+            )
+        loader = memory_loader(x)
+        return None if loader is None else loader.data(model, state, **options), loader, None
+    if not fraction:
+        return to_data(model, state, x, y, sample_weight, **options), None, None
+    data = to_data(model, state, x, y, sample_weight, check_finite=options["check_finite"])
+    data, held_out = split(data, fraction)
+    return (
+        to_data(model, state, data, None, **options),
+        None,
+        held_out,
+    )  # weights of classes are for training only
+
+
+def started(
+    model: Module,
+    state: Compiled,
+    callbacks: Any,
+    verbose: Any,
+    epochs: int,
+    steps: int | None,
+    validated: bool,
+) -> Training:
+    """A training that has not run yet, with its callbacks and its progress bar."""
+    progress = progress_of(verbose)
+    names = [*state.names, *(f"val_{n}" for n in state.names if validated)]
+    params = {"epochs": epochs, "verbose": verbose, "steps": steps, "metrics": names}
+    return Training(
+        model, state, Callbacks(callbacks, model, params, progress.speaker()), progress, Interrupt.current()
+    )
+
+
+def epochs_of(
+    training: Training,
+    x: Any,
+    data: Data | None,
+    loader: MemoryLoader | None,
+    batch: int,
+    steps: int | None,
+    shuffle: bool,
+    sampler: Any,
+    options: Any,
+    validation: Validation | None,
+) -> Source:
+    """The epochs over arrays, over a loader in memory, or over batches as they come; checks the data before them."""
+
+    def check(data: Data, **details: Any) -> None:
+        held_out = None if validation is None else validation.data
+        preflight(training.model, training.compiled, data, held_out, ignore=training.ignore, **details)
+
+    if data is None:
+        shuffler = rng.numpy_generator("shuffle") if shuffle and by_number(x) else None
+        passes = Passes(x, steps, shuffler, lambda: training.taken)
+        return StreamEpochs(training, passes, steps, options)
+    if loader is not None:
+        check(data, batch=loader.batch, steps=steps)
+        return LoaderEpochs(training, data, loader, steps)
+    shuffler = rng.numpy_generator("shuffle") if shuffle or sampler is not None else None
+    source = ArrayEpochs(training, data, batch, steps, shuffler, sampler)
+    training.callbacks.params["steps"] = source.steps
+    check(data, batch=batch, steps=source.steps, sampled=sampler is not None)
+    if not training.callbacks and validation is None and not training.shows_progress:
+        source.prefetch = EpochPrefetch(training, training.callbacks.params["epochs"])
+    return source
+
+
+def train(
+    training: Training, source: Source, validation: Validation | None, settings: Any, epochs: int, resume: Any
+) -> History:
+    """All epochs of a run, with its callbacks, errors and interrupts."""
+    callbacks, interrupt, model = training.callbacks, training.interrupt, training.model
+    history = model.history = History(callbacks.params)
+    held_out = None if validation is None else validation.data
+    settings["validation data"] = held_out if isinstance(held_out, (Data, NoneType)) else name_of(held_out)
+    run = Run(training, source, history, settings, None if validation is None else validation.passes)
+    model.stop_training = False
+    logs: Logs = {}
+    try:
+        with interrupt.watching(termination=callbacks.listens("on_interrupt")):
+            callbacks.set_run(run)
+            callbacks.call("on_train_begin", {})
+            if resume is not None:
+                run.resume(resume)
+            try:
+                while training.epoch < epochs and (training.done or not model.stop_training):
+                    logs, samples = epoch(training, source, f"Epoch {training.epoch + 1}/{epochs}")
+                    if validation is not None or callbacks:
+                        training.check_finite()  # before validation and callbacks use the weights
+                    if validation is not None and validation.is_due(training.epoch + 1):
+                        logs |= validation.run(training)
+                    training.progress.end(samples, logs)
+                    after_epoch(
+                        model, training.compiled, source.data, training.runner, ignore=training.ignore
+                    )
+                    finish(training, source, history, logs)
+            except NonFiniteLoss as error:
+                if not callbacks.handle_nonfinite(error):
+                    raise
+            except RanOut as error:
+                if not history.epoch:
+                    raise
+                stop_without_batches(error, training)
+            training.check_finite()
+            training.compiled.optimizer.finalize_variable_values()
+            callbacks.call("on_train_end", logs)
+    except KeyboardInterrupt:
+        done = len(history.epoch)
+        training.progress.say(
+            f"Stopped by Ctrl-C after {done} whole epoch{'s' * (done != 1)}; model.history has their results."
+        )
+        raise
+    finally:
+        training.close()
+        training.progress.close()
+        interrupt.end()  # SIGTERM may have come after the last step
     return history
 
 
-def validating(frequency: Any) -> Callable[[int], bool]:
-    """Whether an epoch, counted from 1, is validated: every so many, or those named."""
-    if isinstance(frequency, (Collection, np.ndarray)) and not isinstance(frequency, str):
-        return frozenset(whole("validation_freq", n) for n in frequency).__contains__
-    every = whole("validation_freq", frequency)
-    return lambda number: number % every == 0
-
-
-def epoch(training: Training, source: Arrays | Loaded | Stream, title: str) -> tuple[Logs, int]:
-    """The steps of one epoch, or of what is left of it: results, and the number of samples."""
-    if training.hooks and not training.done:
-        training.hooks.tell("on_epoch_begin", training.epoch, {})
-        if training.hooks.changing:
-            training.touched()
+def epoch(training: Training, source: Source, title: str) -> tuple[Logs, int]:
+    """The steps of one epoch, or the rest of it: its results, and the number of samples."""
+    if training.callbacks and not training.done:
+        training.callbacks.call("on_epoch_begin", training.epoch, {})
+        if training.callbacks.changing:
+            training.reload()
     logs, samples = source.epoch(title)
-    interrupted(training)
+    training.stop_if_interrupted()
     return logs, samples
 
 
-def validate(training: Training, validation: Any, batch: int | None, steps: int | None) -> Logs:
-    model, state = training.model, training.compiled
-    parts: Any = [validation]
-    if isinstance(validation, Passes):
-        validation.find()
-    if not isinstance(validation, Data):
-        parts, batch = evaluation_batches(model, state, validation, steps), batch_size_of(validation)
-    logs, _ = run_evaluation(
-        model, state, parts, batch, pace=training.validation_pace, show=Progress(), hooks=training.hooks,
-        between=lambda: interrupted(training),
-    )  # fmt: skip
-    if isinstance(validation, Passes):
-        validation.settled = validation.count
-    return logs
-
-
-def finish(training: Training, source: Arrays | Loaded | Stream, history: History, logs: Logs) -> None:
-    """An epoch is over: tell everyone, and last of all those who keep what the others have done."""
+def finish(training: Training, source: Source, history: History, logs: Logs) -> None:
+    """Report an epoch that is over: to callbacks, to the history, and then to callbacks that save the run."""
     optimizer, number = training.compiled.optimizer, training.epoch
     if optimizer.schedule is not None:
         later = max(0, training.pending - 1) * (source.steps or 0)  # steps that already ran after this epoch
         logs["learning_rate"] = optimizer.current_rate(later)
-    training.hooks.tell_first("on_epoch_end", number, logs)
+    training.callbacks.call_first("on_epoch_end", number, logs)
     history.add(number, logs)
     training.end_epoch()
-    training.hooks.tell_last("on_epoch_end", number, logs)
-    interrupted(training)
-
-
-def interrupted(training: Training) -> None:
-    if training.interrupt.pressed and not training.pending:
-        training.hooks.tell("on_interrupt")
-        training.interrupt.end()
-        raise KeyboardInterrupt
+    training.callbacks.call_last("on_epoch_end", number, logs)
+    training.stop_if_interrupted()
 
 
 @in_model_dtype
@@ -273,8 +288,8 @@ def train_on_batch(
         data = to_data(model, state, x, y, sample_weight, class_weight=class_weight)
         training = Training(model, state, Callbacks(None, model, {}))
         try:
-            logs, _ = Arrays(training, data, len(data), None, None).epoch("")
-            training.check()
+            logs, _ = ArrayEpochs(training, data, len(data), None, None).epoch("")
+            training.check_finite()
         finally:
             training.close()
     values = list(logs.values())

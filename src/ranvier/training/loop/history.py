@@ -11,13 +11,13 @@ __all__ = ["History"]
 
 
 class History(Callback):
-    """``history``: a list for each of "loss", the metrics, and "val_..." of them; ``epoch``: the epochs' numbers.
+    """``history`` has a list for "loss", each metric, and each "val_..." result; ``epoch`` has the epochs' numbers.
 
-    `fit` returns one, and it is ``model.history``.
+    `fit` returns one, which is also ``model.history``.
     """
 
     def __init__(self, params: Mapping[str, Any] | None = None) -> None:
-        self.history: dict[str, list[Any]] = {}
+        self.history: dict[str, list[float]] = {}
         self.epoch: list[int] = []
         self.params = dict(params or {})
 

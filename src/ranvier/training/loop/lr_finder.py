@@ -21,7 +21,7 @@ from ranvier.tensor.tensor import Tensor
 from ranvier.training.adapters.arrays import to_data
 from ranvier.training.adapters.generators import Batches, is_source
 from ranvier.training.loop.evaluate import kept_rows
-from ranvier.training.loop.progress import progress
+from ranvier.training.loop.progress import progress_of
 from ranvier.training.step.arrays import Data
 from ranvier.training.step.compiled import Compiled, compiled
 from ranvier.training.step.runner import Runner
@@ -29,18 +29,18 @@ from ranvier.training.step.step import Step, step_for
 
 __all__ = ["RangeTest", "find_learning_rate"]
 
-MEMORY = 0.9  # of the smoothed loss: it looks back some ten steps
-FALL = 0.1  # of the whole fall: less than this share of the first loss is noise
-BEGUN = 0.1  # of the whole fall, after which it has begun: what was above that is the noise of rates that do nothing
-EARLY = 20  # steps that say how high the loss is where nothing is learned yet, a quarter of the steps at most
-LASTING = 3  # losses in a row that are too high: one of a small batch may be by chance
+MEMORY = 0.9  # decay of the smoothed loss: an average over about ten steps
+FALL = 0.1  # a total fall of less than this fraction of the first loss is noise
+BEGUN = 0.1  # the fraction of the total fall after which the loss is taken to fall, and not to vary by chance
+EARLY = 20  # steps that give the loss before anything is learned, a quarter of all steps at most
+LASTING = 3  # losses in a row that must be too high: one loss of a small batch may be high by chance
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class RangeTest:
-    """What `find_learning_rate` saw: ``rates`` and, for each, the loss of its one step; ``diverged`` ended it early.
+    """The result of `find_learning_rate`: ``rates``, the loss of one step at each, and whether it ``diverged``.
 
-    ``smoothed`` is the loss as a curve, ``suggestion`` the rate to train with, ``plot()`` draws both.
+    ``smoothed`` is the loss as a curve, ``suggestion`` the rate to train with; ``plot()`` draws both.
     """
 
     rates: Array
@@ -50,9 +50,9 @@ class RangeTest:
 
     @property
     def smoothed(self) -> Array:
-        """The losses, averaged over their neighbours on both sides, so that the curve is not late.
+        """The losses, averaged over their neighbours on both sides, so that the curve has no delay.
 
-        They are cut off as far above the first as the lowest is below it: a last one of a million says no more.
+        They are clipped as far above the first loss as the lowest is below it: greater values add no information.
         """
         finite = self.losses[np.isfinite(self.losses)]
         if not len(finite):
@@ -63,29 +63,27 @@ class RangeTest:
 
     @property
     def steepest(self) -> int | None:
-        """The step at which the smoothed loss falls fastest on its last way to its lowest; None where it never falls.
+        """The step at which the smoothed loss falls fastest on its last way to the minimum; None if it never falls.
 
-        The ends of the curve are averaged over one side: the noise of the first steps may be steeper than any fall.
+        The ends of the curve are averaged over one side only, so noise in the first steps may be steeper than a fall.
         """
         curve = self.smoothed
         lowest = int(np.argmin(curve)) if len(curve) else 0
         if lowest < 2:
             return None
-        level = float(
-            np.median(curve[: max(10, lowest // 2)])
-        )  # while the rates are too small to learn anything
+        level = float(np.median(curve[: max(10, lowest // 2)]))  # at rates too small to learn anything
         fall = level - curve[lowest]
         if fall < FALL * abs(level):
             return None
         begin = int(np.flatnonzero(curve[: lowest + 1] >= level - BEGUN * fall)[-1])
-        slopes = np.gradient(curve[: lowest + 1])  # by steps, which are even in the logarithm of the rate
+        slopes = np.gradient(curve[: lowest + 1])  # by steps, which are equal in the logarithm of the rate
         return begin + int(np.argmin(slopes[begin:]))
 
     @property
     def suggestion(self) -> float:
-        """The rate at which the loss falls fastest: a constant rate to start with, or the top of a schedule.
+        """The rate at which the loss falls fastest: a constant rate to begin with, or the maximum of a schedule.
 
-        Raises ValueError where the loss fell at no rate.
+        Raises ValueError if the loss fell at no rate.
         """
         at = self.steepest
         if at is None:
@@ -97,8 +95,8 @@ class RangeTest:
                     "again, or fewer steps, instead."
                 )
             raise ValueError(
-                f"the loss fell at no rate from {low:.2g} to {high:.2g}, so there is none to suggest. Look at "
-                "plot(); then write a smaller start, a larger batch_size, or scaled inputs, instead."
+                f"the loss fell at no rate from {low:.2g} to {high:.2g}, so there is no suggestion. See plot(); then "
+                "write a smaller start, a larger batch_size, or scaled inputs, instead."
             )
         return float(self.rates[at])
 
@@ -119,7 +117,7 @@ class RangeTest:
 
 
 def average(values: Array) -> Array:
-    """The exponential moving average, without the bias that starting from 0 has."""
+    """The exponential moving average, without the bias of starting from 0."""
     result, total = np.empty(len(values)), 0.0
     for i, value in enumerate(values):
         total = MEMORY * total + (1.0 - MEMORY) * value
@@ -143,12 +141,12 @@ def find_learning_rate(
     check_finite: bool = True,
     verbose: str | int = 0,
 ) -> RangeTest:
-    """Train for some steps while the learning rate grows from ``start`` to ``stop``, and see where the loss falls.
+    """Train for some steps while the learning rate grows from ``start`` to ``stop``, to find where the loss falls.
 
-    ``model`` is compiled; ``x`` and ``y`` are what `fit` takes. Each step has its own rate, the next one higher by the
-    same factor. It ends early when the loss stays above ``divergence`` times the lowest of its curve and above that of
-    the first steps, or is no longer finite. Weights, optimizer state and random numbers are afterwards as they were, to
-    the last bit: the test trains with a fresh optimizer of the same settings. ``verbose=1`` shows how far it is.
+    ``model`` is compiled; ``x`` and ``y`` are those of `fit`. Each step has its own rate, higher than the one before by
+    the same factor. The test ends early when the loss stays above ``divergence`` times the minimum of its curve and
+    above that of the first steps, or is not finite. It restores weights, optimizer state and random numbers to the last
+    bit, and trains with a new optimizer of the same settings. ``verbose=1`` shows the progress.
 
     Raises as `fit` does for wrong data, and ValueError for rates that do not rise.
     """
@@ -163,9 +161,7 @@ def find_learning_rate(
     steps = whole("steps", steps, 10)
     batch = whole("batch_size", 32 if batch_size is None else batch_size)
     schedule = ExponentialDecay(start, steps - 1, stop / start)
-    early = min(EARLY, steps // 4)
-    losses: list[float] = []
-    diverged, show = False, progress(verbose)
+    curve, show = LossCurve(steps, divergence), progress_of(verbose)
     saved: dict[int, tuple[Tensor, Array]] = {}
     with state.exclusive():
         options: Any = {"class_weight": class_weight, "check_finite": check_finite}
@@ -181,7 +177,6 @@ def find_learning_rate(
             else:
                 moments = drawn(model, trial, data, min(batch, len(data)), steps)
             runner, salt = None, np.asarray(rng.numpy_generator("fit").integers(2**32, dtype=np.uint32))
-            total, lowest, first = 0.0, math.inf, math.inf
             for step, data, order, index in moments:
                 if runner is None or runner.step is not step:
                     runner = Runner(step, (salt, np.zeros((), get_dtype())))
@@ -191,19 +186,11 @@ def find_learning_rate(
                     runner.begin(data, order)
                 step.reset()
                 runner.run(index, index + 1)
-                losses.append(float(step.totals[0] / step.totals[1]))
-                total = MEMORY * total + (1.0 - MEMORY) * losses[-1]
-                curve = total / (1.0 - MEMORY ** len(losses))
-                diverged = not math.isfinite(curve)
-                if len(losses) == early:
-                    first = max(curve, float(np.median(losses)))
-                elif len(losses) > early:
-                    lowest = min(lowest, curve)
-                    limit = max(first, lowest + (divergence - 1.0) * abs(lowest))
-                    diverged = not min(curve, *losses[-LASTING:]) <= limit
-                show.update(len(losses), len(losses) * step.batch, {"loss": curve})
-                if diverged or len(losses) == steps:
+                value, done = curve.add(float(step.totals[0] / step.totals[1])), len(curve.losses)
+                show.update(done, done * step.batch, {"loss": value})
+                if curve.diverged or done == steps:
                     break
+            losses = curve.losses
             show.end(len(losses) * (step.batch if losses else 0), {"loss": losses[-1]} if losses else {})
         finally:
             show.close()
@@ -212,11 +199,35 @@ def find_learning_rate(
             rng.set_state(random)
     if not losses:
         raise ValueError("there was no batch to train on. Write at least one instead.")
-    return RangeTest(schedule(np.arange(len(losses))), np.asarray(losses), diverged, steps)
+    return RangeTest(schedule(np.arange(len(losses))), np.asarray(losses), curve.diverged, steps)
+
+
+class LossCurve:
+    """The losses of a range test, their moving average, and whether it has diverged."""
+
+    def __init__(self, steps: int, divergence: float) -> None:
+        self.early, self.divergence = min(EARLY, steps // 4), divergence
+        self.losses: list[float] = []
+        self.diverged = False
+        self.total, self.lowest, self.first = 0.0, math.inf, math.inf
+
+    def add(self, loss: float) -> float:
+        """Add the loss of a step; returns the moving average."""
+        self.losses.append(loss)
+        self.total = MEMORY * self.total + (1.0 - MEMORY) * loss
+        value = self.total / (1.0 - MEMORY ** len(self.losses))
+        self.diverged = not math.isfinite(value)
+        if len(self.losses) == self.early:
+            self.first = max(value, float(np.median(self.losses)))
+        elif len(self.losses) > self.early:
+            self.lowest = min(self.lowest, value)
+            limit = max(self.first, self.lowest + (self.divergence - 1.0) * abs(self.lowest))
+            self.diverged = not min(value, *self.losses[-LASTING:]) <= limit
+        return value
 
 
 def fresh(state: Compiled, schedule: ExponentialDecay) -> Compiled:
-    """The same settings with an optimizer of its own, which has trained nothing yet."""
+    """The same settings with a new optimizer."""
     trial = copy.copy(state)
     trial.optimizer = state.optimizer.fresh()
     trial.optimizer.learning_rate = schedule
@@ -224,13 +235,11 @@ def fresh(state: Compiled, schedule: ExponentialDecay) -> Compiled:
     return trial
 
 
-Moment = tuple[
-    Step, Data, Array, int
-]  # a step, its data, the order of their rows, and which batch of it is next
+Moment = tuple[Step, Data, Array, int]  # a step, its data, the order of the rows, and the number of the batch
 
 
 def drawn(model: Module, state: Compiled, data: Data, batch: int, steps: int) -> Iterator[Moment]:
-    """Batches of shuffled rows, over and over again until there are enough."""
+    """Batches of shuffled rows, for as many passes as are needed."""
     step = step_for(model, state, data, batch, "train")
     rows, shuffler = kept_rows(data), rng.numpy_generator("shuffle")
     rounds = -(-steps * batch // len(rows))
@@ -240,7 +249,7 @@ def drawn(model: Module, state: Compiled, data: Data, batch: int, steps: int) ->
 
 
 def streamed(model: Module, state: Compiled, source: Any, options: Any) -> Iterator[Moment]:
-    """Batches as they come; what can be read again is."""
+    """Batches as they come; a source that can be read again is read again."""
     step: Step | None = None
     while True:
         for data in Batches(model, state, source, None, **options):

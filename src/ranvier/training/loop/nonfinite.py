@@ -1,4 +1,4 @@
-"""When the loss stops being a number: the step, the operation and the layer where it began."""
+"""Where a loss became NaN or infinite: the step, the operation and the layer."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ __all__ = ["NonFiniteLoss", "find"]
 
 
 class NonFiniteLoss(FloatingPointError):  # noqa: N818  # it reads as what happened
-    """Training met a NaN or an infinity; the model has the last good weights.
+    """The loss became NaN or infinite; the model has the last finite weights.
 
-    ``step`` (from 0, in its epoch), ``op`` (the first primitive whose result is not finite; "input" for data or weights
-    that were so from the start), ``layer`` (the parameter nearest before it) and ``phase`` ("forward", "backward" or
-    "update") say where.
+    The place is ``step`` (from 0, in its epoch), ``op`` (the first primitive whose result is not finite; "input" for
+    data or weights that were not finite before the step), ``layer`` (the last parameter before it) and ``phase``
+    ("forward", "backward" or "update").
     """
 
     def __init__(
@@ -37,20 +37,20 @@ class NonFiniteLoss(FloatingPointError):  # noqa: N818  # it reads as what happe
 def find(
     runner: Runner, rate: Callable[[], float], cause: Callable[[], str | None] = lambda: None
 ) -> NonFiniteLoss:
-    """Replay what was run since the state was last kept, up to the first bad step, and say what happened there.
+    """Run the steps since the last copy of the state again, up to the first that is not finite, and find its cause.
 
-    The arrays are left as they were before that step; ``rate`` is asked then for the learning rate of that step,
-    ``cause`` for what in the network makes such losses.
+    The arrays are left as they were before that step. ``rate`` then gives the learning rate of that step, ``cause`` the
+    likely cause in the network.
     """
     step = 0
-    for stretch in runner.stretches():
+    for span in runner.replays():
         copies = [(array, array.copy()) for array, _ in runner.kept]
         found = False
-        for step in range(stretch.start, stretch.stop):
+        for step in range(span.start, span.stop):
             for array, copy in copies:
                 np.copyto(copy, array)
             runner.run(step, step + 1)
-            if not runner.sound():
+            if not runner.is_finite():
                 for array, copy in copies:
                     np.copyto(array, copy)
                 found = True
@@ -65,11 +65,11 @@ def find(
         where = "Its values are finite on the reference engine"
     elif op == "input":
         where = f"Parameter {layer!r} was" if layer else "The data of that step are"
-        where += " not finite to begin with"
+        where += " not finite before the step"
         fix = "Write np.nan_to_num of it instead."
     else:
         place = f"the {phase} pass" if phase in ("forward", "backward") else "the update"
-        where = f"The first value that is not finite comes up in {place}, in {op!r}{near}"
+        where = f"The first value that is not finite is in {place}, in {op!r}{near}"
         known = None if phase == "update" else cause()
         fix = fix if known is None else f"The likely cause: {known}"
     return NonFiniteLoss(
@@ -80,7 +80,7 @@ def find(
 
 
 def culprit(runner: Runner, step: int) -> tuple[str | None, str | None, str | None]:
-    """The first node that is not finite though all its operands are, the last parameter before it, and its phase."""
+    """The first node that is not finite although its operands are, the last parameter before it, and its phase."""
     graph, batch = runner.step.graph, runner.step.batch
     low, high = step * batch, min((step + 1) * batch, runner.total)
     extents = {BATCH.name: high - low}
@@ -90,11 +90,11 @@ def culprit(runner: Runner, step: int) -> tuple[str | None, str | None, str | No
         extents |= {
             d.name: n for d, n in zip(node.shape, values[node].shape, strict=True) if isinstance(d, Symbol)
         }
-    ahead = topological([runner.step.loss]) if runner.step.loss is not None else []
-    forward = set(ahead)
+    before_loss = topological([runner.step.loss]) if runner.step.loss is not None else []
+    forward = set(before_loss)
     updated = {value for target, value in graph.updates if target in runner.step.named}
     with np.errstate(all="ignore"):
-        for node in [*ahead, *graph.nodes()]:
+        for node in [*before_loss, *graph.nodes()]:
             if node in values:
                 if node in runner.step.named and bad(values[node]):
                     return "input", runner.step.named[node], "forward"
@@ -113,7 +113,7 @@ def bad(value: Array) -> bool:
 
 
 def feeds(node: Node, targets: set[Node]) -> bool:
-    """Whether the node is a few elementwise operations before a new weight."""
+    """Whether only elementwise operations are between the node and a new weight."""
     return any(node in near(target) for target in targets)
 
 
@@ -128,7 +128,7 @@ def near(target: Node) -> set[Node]:
 
 
 def nearest(node: Node, named: dict[Node, str]) -> str | None:
-    """The parameter that comes last among what the node depends on."""
+    """The last parameter among the nodes that a node depends on."""
     order: Sequence[Node] = topological([node])
     names = [named[n] for n in order if n in named]
     return names[-1] if names else None

@@ -1,4 +1,4 @@
-"""Prediction: many rows in chunks, and one small batch with as little Python as can be."""
+"""Prediction: many rows in chunks, and one small batch with as little Python as possible."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ from ranvier.training.step.structure import OutputStructure, outputs_of
 
 __all__ = ["predict"]
 
-USUAL = 32  # rows of a batch
-PLANS = 64  # kept for exact shapes of inputs
+DEFAULT_BATCH = 32  # rows
+PLANS = 64  # the most that are kept for exact input shapes
 
 
 class Predictor:
@@ -80,7 +80,7 @@ class Predictor:
         return [layout.storage(t.compute()) for t in self.tensors]
 
     def drawn(self) -> tuple[Array, ...]:
-        """Where this run's random numbers begin."""
+        """The random state of this run."""
         return rng.run_stream("prediction") if self.draws else ()
 
     def __call__(self, x: Sequence[Array]) -> list[Array]:
@@ -102,7 +102,7 @@ class Predictor:
 
 
 class Plan:
-    """A predictor of one output for an input of exactly one shape: everything that a call needs is at hand."""
+    """A predictor of one output for an input of exactly one shape, with everything that a call needs."""
 
     __slots__ = (
         "arrays", "changes", "default", "drawn", "floats", "pairs", "rows", "run", "shape", "steps", "type",
@@ -116,11 +116,13 @@ class Plan:
         (shape, self.type) = predictor.kinds[0]
         self.shape = (n, *shape)
         self.default, self.changes = engines._default, now
-        own = any(t.dtype in FLOATS for t in predictor.tensors)  # with weights it is theirs, and no other's
-        self.floats = None if own else get_dtype()
+        weights = any(
+            t.dtype in FLOATS for t in predictor.tensors
+        )  # the dtype is that of the weights, if any
+        self.floats = None if weights else get_dtype()
 
     def fits(self) -> bool:
-        """Whether nothing that the plan was made from has been replaced."""
+        """Whether nothing that the plan depends on has been replaced."""
         for tensor, value in self.pairs:
             if tensor._value is not value or tensor.segment is not None:
                 return False
@@ -143,9 +145,9 @@ def predict(
     """The model's outputs for ``x``, in evaluation mode, as one array with a row for each sample.
 
     A model of several outputs gives a tuple, list or dict of arrays, as its forward does. ``x`` is an array (for a
-    model of several inputs a list of them, or a dict by name) or gives batches. NaN in x gives NaN. ``verbose`` is
-    accepted and shows nothing. Safe to call from several threads. Raises ValueError or TypeError naming the layer for
-    inputs of a wrong shape.
+    model of several inputs a list of arrays, or a dict by name), or a source of batches. NaN in x gives NaN.
+    ``verbose`` is accepted and shows nothing. Several threads may call it at once. Raises ValueError or TypeError
+    naming the layer for inputs of a wrong shape.
     """
     plans = model.__dict__.get("_plans")
     plain = type(x) is np.ndarray and (batch_size is None or type(batch_size) is int)
@@ -158,27 +160,31 @@ def predict(
     with model_dtype_scope(model):
         if callbacks is None:
             return all_at_once(model, x, batch_size, steps)
-        return watched(model, x, batch_size, steps, Callbacks(callbacks, model, {"steps": steps}))
+        return with_callbacks(model, x, batch_size, steps, Callbacks(callbacks, model, {"steps": steps}))
 
 
 def all_at_once(model: Module, x: Any, batch_size: int | None, steps: int | None) -> Any:
     if not is_source(x):
-        outputs, values = slowly(model, x, batch_size, steps)
+        outputs, values = predict_batches(model, x, batch_size, steps)
         return outputs.pack(values)
     loader = memory_loader(x)
     if loader is None:
         with warned_once(set()):  # not for each batch
-            return joined(slowly(model, part, batch_size, None) for part in parts_of(model, x, steps))
+            return joined(
+                predict_batches(model, part, batch_size, None) for part in parts_of(model, x, steps)
+            )
     rows = loader.draw()
     given = loader.x(model, rows if steps is None else rows[: steps * loader.batch])
     return all_at_once(model, given, batch_size or loader.batch, None)
 
 
-def watched(model: Module, x: Any, batch_size: int | None, steps: int | None, hooks: Callbacks) -> Any:
-    """The same with callbacks, which see the outputs of each batch where they have hooks for it."""
-    hooks.tell("on_predict_begin", {})
-    if hooks.listens("on_predict_batch_begin", "on_predict_batch_end"):
-        size = batch_size or USUAL
+def with_callbacks(
+    model: Module, x: Any, batch_size: int | None, steps: int | None, callbacks: Callbacks
+) -> Any:
+    """The same with callbacks, which get the outputs of each batch if they have a method for it."""
+    callbacks.call("on_predict_begin", {})
+    if callbacks.listens("on_predict_batch_begin", "on_predict_batch_end"):
+        size = batch_size or DEFAULT_BATCH
         if is_source(x):
             batches: Any = parts_of(model, x, steps)
         else:
@@ -188,15 +194,15 @@ def watched(model: Module, x: Any, batch_size: int | None, steps: int | None, ho
 
         def each() -> Iterator[tuple[OutputStructure, list[Array]]]:
             for number, batch in enumerate(batches):
-                hooks.tell("on_predict_batch_begin", number, {})
-                outputs, values = slowly(model, batch, batch_size, None)
-                hooks.tell("on_predict_batch_end", number, {"outputs": outputs.pack(values)})
+                callbacks.call("on_predict_batch_begin", number, {})
+                outputs, values = predict_batches(model, batch, batch_size, None)
+                callbacks.call("on_predict_batch_end", number, {"outputs": outputs.pack(values)})
                 yield outputs, values
 
         result = joined(each())
     else:
         result = all_at_once(model, x, batch_size, steps)
-    hooks.tell("on_predict_end", {"outputs": result})
+    callbacks.call("on_predict_end", {"outputs": result})
     return result
 
 
@@ -215,25 +221,25 @@ def parts_of(model: Module, source: Any, steps: int | None) -> Iterator[Any]:
 def joined(found: Iterable[tuple[OutputStructure, list[Array]]]) -> Any:
     """The outputs for all batches, one after the other."""
     outputs, collected = None, []
-    for outputs, values in found:  # noqa: B007  # the last one's are those of all
+    for outputs, values in found:  # noqa: B007  # the structure of the last batch is that of all
         collected.append(values)
     if outputs is None:
         raise ValueError("there was no batch to predict. Write at least one instead.")
     return outputs.pack([np.concatenate(parts) for parts in zip(*collected, strict=True)])
 
 
-def slowly(
+def predict_batches(
     model: Module, x: Any, batch_size: int | None, steps: int | None
 ) -> tuple[OutputStructure, list[Array]]:
     now = changes()
     state = model.__dict__.get("_compiled")
     arrays = input_arrays(model, x, check_finite=False)
-    size = USUAL if batch_size is None else whole("batch_size", batch_size)
+    size = DEFAULT_BATCH if batch_size is None else whole("batch_size", batch_size)
     size = 1 if len(arrays[0]) == 1 else size
     if steps is not None:
         arrays = tuple(a[: steps * size] for a in arrays)
-    # One smaller batch where there are fewer rows, rounded up so that some numbers of rows share a program.
-    size = min(size, max(USUAL, 1 << (len(arrays[0]) - 1).bit_length()))
+    # Fewer rows are one smaller batch, rounded up to a power of two so that fewer programs are compiled.
+    size = min(size, max(DEFAULT_BATCH, 1 << (len(arrays[0]) - 1).bit_length()))
     engine = state.engine if isinstance(state, Compiled) else None
     kinds = tuple((a.shape[1:], a.dtype.name) for a in arrays)
     parameters = tuple(map(id, model.parameters()))
@@ -241,7 +247,7 @@ def slowly(
     predictors = model.__dict__.setdefault("_predictors", {})
     predictor = predictors.get(key)
     if predictor is None:
-        if len(predictors) >= PLANS:  # of what the model was before it was changed
+        if len(predictors) >= PLANS:  # most of them are of earlier states of the model
             predictors.clear()
         predictor = predictors[key] = Predictor(model, arrays, size, engine)
     result = predictor(arrays)

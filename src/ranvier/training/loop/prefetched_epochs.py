@@ -24,14 +24,14 @@ BYTES = 1 << 26  # the most that the orders and the results of all epochs of one
 
 
 class Epochs(Protocol):
-    """The part of `epochs.Arrays` that is read here: the data, the compiled step, and the order of the rows."""
+    """The part of `epochs.ArrayEpochs` that is read here: the data, the compiled step, and the order of the rows."""
 
     data: Data
     step: Step | None
     steps: int
     order: Array
 
-    def turns(self, count: int) -> Array | list[Array]: ...
+    def next_orders(self, count: int) -> Array | list[Array]: ...
 
 
 class EpochPrefetch:
@@ -78,7 +78,7 @@ class EpochPrefetch:
             return
         began = time.perf_counter()
         training.set_rate()
-        orders = source.turns(count)
+        orders = source.next_orders(count)
         self.results.extend(runner.advance_each(source.data, orders, training.epoch, training.failed))
         training.pending = len(self.results)
         training.pace.took(count * source.steps, time.perf_counter() - began)

@@ -1,4 +1,4 @@
-"""What `fit` and `evaluate` show: a live bar on a terminal, one line an epoch elsewhere, nothing for verbose=0."""
+"""The progress of `fit` and `evaluate`: a bar on a terminal, one line an epoch elsewhere, nothing for verbose=0."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Progress", "progress"]
+__all__ = ["Progress", "progress_of"]
 
 REDRAW_SECONDS = 0.2
 BAR_WIDTHS = (24, 12)  # columns, the widest that fits
 GAP = "  "
-SMALL = 1e-3  # below which four digits behind the point say too little
+SMALL = 1e-3  # smaller results are shown with an exponent
 
 
 class Progress:
-    """Shows nothing: the base of the other two."""
+    """Shows nothing; the base class of the other two."""
 
     def begin(self, title: str, steps: int | None) -> None:
         """A pass over the data begins."""
@@ -32,11 +32,11 @@ class Progress:
         """A line of its own."""
 
     def speaker(self) -> Callable[[str], None] | None:
-        """How callbacks print a line; None where they may write as they like."""
+        """The function with which callbacks print a line; None if they may print as usual."""
         return None if type(self) is Progress else self.say
 
     def close(self) -> None:
-        """Nothing more comes."""
+        """The end of all passes."""
 
 
 class Lines(Progress):
@@ -58,9 +58,9 @@ class Lines(Progress):
 
 
 class Bar(Progress):
-    """A live line for each pass: title, bar, results, samples a second, time left; and the line of each that is over.
+    """A live line for each pass, which stays when the pass is over: title, bar, results, samples a second, time left.
 
-    What does not fit the terminal's width goes, the bar first, then the rate, then the time; results are never cut.
+    On a narrow terminal first the bar is left out, then the rate, then the time; results are never cut.
     """
 
     def __init__(self, console: Any) -> None:
@@ -98,7 +98,7 @@ class Bar(Progress):
         self._leave()
 
     def fitted(self, done: int, total: int | None, logs: Mapping[str, Any], speed: str, clock: str) -> Any:
-        """The line as rich text, of as much as the terminal is wide; wrapped between results where they are wider."""
+        """The line as rich text that fits the terminal; wrapped between results if the results are wider."""
         from rich.progress_bar import ProgressBar
         from rich.text import Text
 
@@ -124,11 +124,11 @@ class Bar(Progress):
         self.console.print(text, highlight=False, soft_wrap=True, markup=False)
 
     def close(self) -> None:
-        if self.live is not None:  # stopped within a pass: what was reached stays
+        if self.live is not None:  # stopped within a pass, whose line stays
             self._leave()
 
     def _leave(self) -> None:
-        """Print the line for good, below which the next pass begins."""
+        """Print the line permanently; the next pass begins below it."""
         if self.live is not None:
             self.live.stop()
             self.live = None
@@ -136,7 +136,7 @@ class Bar(Progress):
 
 
 def results(logs: Mapping[str, Any]) -> list[str]:
-    """The results that are single numbers, in words: four digits behind the point, or four that count."""
+    """The results that are single numbers, as text with four digits after the point or an exponent."""
     return [
         f"{name} {value:.4e}" if 0 < abs(value) < SMALL else f"{name} {value:.4f}"
         for name, value in logs.items()
@@ -145,7 +145,7 @@ def results(logs: Mapping[str, Any]) -> list[str]:
 
 
 def wrapped(parts: Sequence[str], width: int) -> list[str]:
-    """The parts on lines of at most ``width``, none of them cut; those after the first line stand in by a gap."""
+    """The parts on lines of at most ``width``, none of them cut; lines after the first are indented."""
     lines = [parts[0]]
     for part in parts[1:]:
         if len(lines[-1]) + len(GAP) + len(part) <= width:
@@ -159,8 +159,8 @@ def rate(samples: int, seconds: float) -> str:
     return f"{samples / max(seconds, 1e-9):,.0f} samples/s"
 
 
-def progress(verbose: Any) -> Progress:
-    """What ``verbose`` asks for: 0 nothing, 1 (or "auto") a bar where there is a terminal, 2 one line an epoch."""
+def progress_of(verbose: Any) -> Progress:
+    """The progress for ``verbose``: 0 shows nothing, 1 (or "auto") a bar on a terminal, 2 one line an epoch."""
     if verbose not in (0, 1, 2, "auto", True, False):
         raise ValueError(
             f"verbose={verbose!r}: write 0 (nothing), 1 (a bar) or 2 (one line an epoch) instead."

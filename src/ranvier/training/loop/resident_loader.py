@@ -1,4 +1,4 @@
-"""Epochs over a DataLoader whose data lie in memory: as arrays, at their speed, in the order that the loader draws."""
+"""Epochs over a DataLoader whose data are in memory: as fast as over arrays, in the order that the loader draws."""
 
 from __future__ import annotations
 
@@ -16,42 +16,41 @@ from ranvier.training.loop.trainer import Logs, Training
 from ranvier.training.step.arrays import Data
 from ranvier.training.step.step import Step
 
-__all__ = ["Loaded"]
+__all__ = ["LoaderEpochs"]
 
 
-class Loaded:
-    """The same results as asking the loader for its batches, with its batch size, shuffling, sampler and drop_last.
+class LoaderEpochs:
+    """The same results as with the loader's batches, with its batch size, shuffling, sampler and drop_last.
 
-    An epoch of some steps goes on where the last one stopped, and begins anew where the batches run out, as over any
-    other source that can be read again: what it takes of each pass over the loader is an order of its own, whose last
-    batch may be smaller.
+    An epoch of fewer steps continues where the last one stopped, and starts a new pass when the batches run out, as
+    over any other source that can be read again. Each pass has its own order, whose last batch may be smaller.
     """
 
     def __init__(self, training: Training, data: Data, loader: MemoryLoader, limit: int | None) -> None:
         self.training, self.data, self.loader, self.limit = training, data, loader, limit
         self.batch = min(loader.batch, len(data))
         self.steps: int | None = limit
-        self.orders: list[Array] = []  # of the epoch that training stands in
-        self.left: Array = np.zeros(0, np.int32)  # of the last pass: what no epoch had yet
-        self.own = rng.generators_of(loader.loader)
-        # Where this epoch and the next begin: random numbers before the pass was drawn, and how much of it is passed.
+        self.orders: list[Array] = []  # of the current epoch
+        self.left: Array = np.zeros(0, np.int32)  # rows of the last pass that no epoch has used yet
+        self.generators = rng.generators_of(loader.loader)
+        # Where this epoch and the next begin: the random state before the pass was drawn, and how many rows are used.
         self.now: Mapping[str, Any] = {"random": None, "passed": 0}
         self.then = self.now
         self.step: Step | None = None
 
-    def draw(self, passed: int = 0) -> None:
-        """Begin a pass over the loader, after some of its rows."""
-        self.then = {"random": rng.get_state(*self.own), "passed": passed}
+    def shuffled_rows(self, passed: int = 0) -> None:
+        """Start a pass over the loader, after some of its rows."""
+        self.then = {"random": rng.get_state(*self.generators), "passed": passed}
         self.left = self.loader.draw()[passed:]
 
-    def turn(self) -> list[Array]:
-        """The rows of the next epoch, an order for each pass that they are of."""
+    def next_order(self) -> list[Array]:
+        """The rows of the next epoch: an order for each pass that it uses."""
         self.now = self.then
         orders: list[Array] = []
         steps = self.limit
         while steps is None or steps > 0:
             if not len(self.left):
-                self.draw()
+                self.shuffled_rows()
                 if self.now["random"] is None:
                     self.now = self.then
                 if not len(self.left):
@@ -68,17 +67,17 @@ class Loaded:
         return orders
 
     def count(self, order: Array) -> int:
-        """How many batches these rows are."""
+        """The number of batches of these rows."""
         return math.ceil(len(order) / self.batch)
 
     def epoch(self, title: str) -> tuple[Logs, int]:
-        """One epoch, or what is left of it: its results, and the number of samples."""
+        """One epoch, or the rest of it: its results, and the number of samples."""
         training = self.training
         if not self.orders or not training.done:
-            self.orders = self.turn()
-        if self.step is None or training.hooks.changing:
+            self.orders = self.next_order()
+        if self.step is None or training.callbacks.changing:
             self.step = training.step(self.data, self.batch)
-        training.show.begin(title, sum(map(self.count, self.orders)))
+        training.progress.begin(title, sum(map(self.count, self.orders)))
         samples = begun = 0
         for order in self.orders:
             end = begun + self.count(order)
@@ -89,7 +88,7 @@ class Loaded:
                 if training.stopping():
                     return training.logs(), samples
                 if training.runner is not None:
-                    self.step = training.runner.step  # which a hook may have changed
+                    self.step = training.runner.step  # a callback may have changed it
             else:
                 samples += len(order)  # trained on before a stop
             begun = end
@@ -98,13 +97,13 @@ class Loaded:
     # --- what a backup keeps --------------------------------------------------------------------------------------
 
     def state(self) -> Any:
-        """Where the epoch that training stands in begins, and where random numbers stand."""
-        return {**(self.now if self.training.done else self.then), "now": rng.get_state(*self.own)}
+        """Where the current epoch begins, and the random state now."""
+        return {**(self.now if self.training.done else self.then), "now": rng.get_state(*self.generators)}
 
     def set_state(self, state: Any, random: Mapping[str, Any]) -> None:
         if state["random"] is not None:
-            rng.set_state(state["random"], *self.own)
-            self.draw(int(state["passed"]))
+            rng.set_state(state["random"], *self.generators)
+            self.shuffled_rows(int(state["passed"]))
             if self.training.done:
-                self.orders = self.turn()
-        rng.set_state(state["now"], *self.own)
+                self.orders = self.next_order()
+        rng.set_state(state["now"], *self.generators)

@@ -1,8 +1,8 @@
-"""A run of `fit` as one file, and the same run again from it: nothing that a later step depends on is left out.
+"""A run of `fit` saved in one file and resumed from it, with everything that a later step depends on.
 
-Weights and buffers, the optimizer's state and settings, which layers are trainable, the learning rate; where training
-stands (epoch, step), the sums of the epoch's results so far; the generator that shuffles, the salt of dropout and
-augmentation, the seed and all counters of streams, NumPy's and Python's global generators; history; callbacks.
+Weights and buffers, the optimizer's state and settings, which layers are trainable, the learning rate; the position
+(epoch, step), the sums of the epoch's results so far; the generator that shuffles, the salt of dropout and
+augmentation, the seed and all counters of streams, the global generators of NumPy and Python; history; callbacks.
 """
 
 from __future__ import annotations
@@ -21,35 +21,36 @@ from ranvier.tensor.tensor import Tensor
 from ranvier.training.adapters.passes import Passes
 from ranvier.training.checkpoint import model_file
 from ranvier.training.checkpoint.values import pack, unpack
-from ranvier.training.loop.epochs import Arrays, Stream
+from ranvier.training.loop.epochs import ArrayEpochs, StreamEpochs
 from ranvier.training.loop.fingerprint import differences, identity, numbers, printed
 from ranvier.training.loop.history import History
-from ranvier.training.loop.resident_loader import Loaded
+from ranvier.training.loop.resident_loader import LoaderEpochs
 from ranvier.training.loop.trainer import Training
 
-__all__ = ["NAME", "AnotherRun", "Run", "remove"]
+__all__ = ["NAME", "AnotherRun", "Run", "Source", "remove"]
 
-NAME = "backup.ranvier"  # of the file in a folder of backups
+Source = ArrayEpochs | LoaderEpochs | StreamEpochs  # the epochs of a run
+
+NAME = "backup.ranvier"  # the name of the file in a folder of backups
 
 
 class AnotherRun(CheckpointError):  # noqa: N818  # it reads as what happened
-    """A backup that is whole, and of another run than the one that was to go on."""
+    """A backup that is undamaged, but of another run than the one to resume."""
 
 
 class Run:
-    """One call of `fit` as something that can be saved and resumed; ``settings`` are its arguments that matter."""
+    """One call of `fit`, to be saved and resumed; ``settings`` are the arguments that its results depend on."""
 
     def __init__(
         self,
         training: Training,
-        source: Arrays | Loaded | Stream,
+        source: Source,
         history: History,
         settings: Mapping[str, Any],
-        validation: Any = None,
+        validation: Passes | None = None,
     ) -> None:
         self.training, self.source, self.history = training, source, history
-        # An iterator goes on from epoch to epoch, so that its place is a part of the run.
-        self.validation = validation if isinstance(validation, Passes) else None
+        self.validation = validation
         self.settings = dict(settings)
         self.optimizer = printed(training.compiled.optimizer)  # as it was before callbacks changed anything
         self.seed = rng.chosen_seed()  # likewise
@@ -57,12 +58,12 @@ class Run:
         self.resumed: Path | None = None
 
     def identity(self) -> dict[str, Any]:
-        """What makes this run this run."""
+        """Everything by which this run differs from other runs: see `fingerprint`."""
         if self._identity is None:
             training = self.training
             settings = {**self.settings, "steps": self.source.steps, "seed": self.seed}
             self._identity = identity(
-                training.model, training.compiled, training.hooks, self.optimizer, settings
+                training.model, training.compiled, training.callbacks, self.optimizer, settings
             )
         return self._identity
 
@@ -71,14 +72,14 @@ class Run:
     def save(self, path: Any) -> None:
         """Write everything into one file, whole or not at all. Raises OSError where it cannot be written."""
         training, model = self.training, self.training.model
-        training.check()  # what is not finite is not worth keeping, and must not replace what is
+        training.check_finite()  # a backup with NaN must not replace a good one
         tensors: dict[str, Array] = {}
         description: dict[str, Any] = {
             "architecture": None,
             "compiled": None,
             "columns": model._frame_columns,
         }
-        # What no file can hold (a class or a function of the user's) makes it no model, and still a run.
+        # A class or function that no file can hold: the file is then a run that cannot be loaded as a model.
         with contextlib.suppress(TypeError, ValueError):
             description["architecture"] = model.architecture()
             description["compiled"] = training.compiled.settings()
@@ -97,7 +98,7 @@ class Run:
             "random": rng.get_state(),
             "results": training.logs() if training.done else {},
             "history": self.history.state(),
-            "callbacks": training.hooks.states(),
+            "callbacks": training.callbacks.states(),
         }
         description["training"] = {
             **position,
@@ -110,7 +111,7 @@ class Run:
         files.store(path, tensors, description)
 
     def others(self) -> list[Tensor]:
-        """Tensors that steps write and no state dict holds: buffers that are not persistent, tensors of the user's."""
+        """Tensors that steps write and no state dict holds: buffers that are not persistent, and tensors of yours."""
         if self.training.runner is None:
             return []
         optimizer = self.training.compiled.optimizer
@@ -122,15 +123,15 @@ class Run:
     # --- resuming -------------------------------------------------------------------------------------------------
 
     def resume(self, path: Any, missing_ok: bool = False) -> None:
-        """Go on from a file that `save` wrote. The weights are left alone unless all of it fits.
+        """Continue from a file that `save` wrote. The weights are unchanged unless the whole file fits.
 
-        Raises CheckpointError for a file that is damaged, holds no run, or another one, saying what differs, or one
-        that has passed the last epoch of this run.
+        Raises CheckpointError for a file that is damaged, that holds no run or another one (naming the differences),
+        or that has passed the last epoch of this run.
         """
         if isinstance(path, bool):
             raise TypeError(
                 f"resume={path} is no path. Write resume='backup', the folder that BackupAndRestore wrote, or leave "
-                "resume= out: BackupAndRestore goes on by itself."
+                "resume= out: BackupAndRestore resumes by itself."
             )
         source = Path(path)
         if source.is_dir():
@@ -139,7 +140,7 @@ class Run:
             if self.resumed.resolve() == source.resolve():
                 return  # by BackupAndRestore
             raise ValueError(
-                f"this run goes on from {self.resumed} already, and resume= names {source}. Write one of them instead."
+                f"this run was resumed from {self.resumed}, and resume= names {source}. Write one of them instead."
             )
         if not source.exists():
             if missing_ok:
@@ -152,13 +153,13 @@ class Run:
         if not isinstance(kept, dict):
             raise CheckpointError(
                 f"{source} is a saved model and no backup of a run. Write rv.load_model(...) and fit without resume=, "
-                "or give the file that BackupAndRestore wrote, instead."
+                "or the file that BackupAndRestore wrote, instead."
             )
         model = self.training.model
         before = model.get_weights()
         try:
             self.compare(kept["identity"], source)
-            self.ahead(kept, source)
+            self.check_position(kept, source)
             self.restore(kept, tensors, source)
         except model_file.MALFORMED as error:
             model.set_weights(before)
@@ -172,19 +173,19 @@ class Run:
         if wrong:
             raise AnotherRun(
                 f"{source} is the backup of another run: " + "; ".join(wrong)
-                + ". Write the same again to go on with it, or remove the file to begin anew."
+                + ". Write the same arguments to resume it, or remove the file to start from the beginning."
             )  # fmt: skip
-        self._identity = dict(kept)  # with the seed that began it, where this program sets none
+        self._identity = dict(kept)  # with the seed of its beginning if this program sets none
 
-    def ahead(self, kept: Mapping[str, Any], source: Path) -> None:
-        """Raise AnotherRun where the backup has passed the end of this run, which would not train and not be it."""
+    def check_position(self, kept: Mapping[str, Any], source: Path) -> None:
+        """Raise AnotherRun if the backup has passed the end of this run, which would then train nothing."""
         epoch, done, _ = self.position(kept)
         needed, epochs = epoch + (done > 0), self.history.params.get("epochs")
         if epochs is not None and needed > epochs:
             at = f"epoch {epoch + 1}, step {done}" if done else f"the end of epoch {epoch}"
             raise AnotherRun(
-                f"{source} stands at {at}, and epochs={epochs} ends before it. Write epochs={needed} or more to go on, "
-                "or remove the file to begin anew."
+                f"{source} is at {at}, and epochs={epochs} ends before it. Write epochs={needed} or more to resume it, "
+                "or remove the file to start from the beginning."
             )
 
     def restore(self, kept: Mapping[str, Any], tensors: dict[str, Array], source: Path) -> None:
@@ -217,34 +218,32 @@ class Run:
         if self.validation is not None:
             self.validation.set_state(values["validation"], training.epoch)
         self.source.set_state(values["source"], values["random"])
-        training.hooks.set_states(values["callbacks"])
+        training.callbacks.set_states(values["callbacks"])
         self.others_from(kept, tensors, source)
 
     def totals(self, kept: Mapping[str, Any], tensors: Mapping[str, Array]) -> list[Array]:
-        """The sums of the epoch so far. Raises ValueError where they are not those of this run's loss and metrics."""
+        """The sums of the epoch so far. Raises ValueError if they are not those of this run's loss and metrics."""
         totals = [tensors[f"training/totals/{i}"] for i in range(int(kept["totals"]))]
-        if not isinstance(self.source, Stream):
-            own = self.training.step(self.source.data, self.source.batch).totals
-            if [(a.shape, a.dtype) for a in own] != [(a.shape, a.dtype) for a in totals]:
+        if not isinstance(self.source, StreamEpochs):
+            expected = self.training.step(self.source.data, self.source.batch).totals
+            if [(a.shape, a.dtype) for a in expected] != [(a.shape, a.dtype) for a in totals]:
                 raise ValueError("its sums are not those of the loss and the metrics")
         return totals
 
     def position(self, kept: Mapping[str, Any]) -> list[int]:
-        """Where training stands. Raises ValueError for no place in this run: native code relies on it."""
-        place = [int(kept[n]) for n in ("epoch", "done", "taken")]
-        if min(place) < 0 or (self.source.steps is not None and place[1] > self.source.steps):
-            raise ValueError(
-                f"epoch {place[0]}, step {place[1]} is no place in a run of {self.source.steps} steps"
-            )
-        return place
+        """The position in training. Raises ValueError if this run has no such position, which native code relies on."""
+        found = [int(kept[n]) for n in ("epoch", "done", "taken")]
+        if min(found) < 0 or (self.source.steps is not None and found[1] > self.source.steps):
+            raise ValueError(f"a run of {self.source.steps} steps has no epoch {found[0]}, step {found[1]}")
+        return found
 
     def others_from(self, kept: Mapping[str, Any], tensors: Mapping[str, Array], source: Path) -> None:
         if not int(kept["others"]):
             return
-        if isinstance(self.source, Stream):
+        if isinstance(self.source, StreamEpochs):
             raise CheckpointError(
-                f"{source} holds {kept['others']} tensors that steps change and that are no part of the model's state. "
-                "Register them with register_buffer(name, tensor) to resume a run on batches."
+                f"{source} holds {kept['others']} tensors that steps change and that are not in the model's state. "
+                "Write register_buffer(name, tensor) for each of them to resume a run on batches."
             )
         self.training.bind(self.training.step(self.source.data, self.source.batch))
         for i, tensor in enumerate(self.others()):

@@ -1,4 +1,4 @@
-"""The loop over steps: chunks of them as native calls, and between those everything that watches."""
+"""The loop over steps: several steps in a native call, and callbacks, progress and interrupts between the calls."""
 
 from __future__ import annotations
 
@@ -27,41 +27,39 @@ Logs = dict[str, Any]
 
 
 class Training:
-    """One call of `fit`: the model, how it was compiled, where training stands, and what every epoch needs.
-
-    It stands after ``done`` steps of epoch ``epoch``, and after ``taken`` steps since `fit` began.
-    """
+    """The state of one call of `fit`: ``done`` steps of epoch ``epoch``, and ``taken`` steps since `fit` began."""
 
     def __init__(
         self,
         model: Module,
         compiled: Compiled,
-        hooks: Callbacks,
-        show: Progress | None = None,
+        callbacks: Callbacks,
+        progress: Progress | None = None,
         interrupt: Interrupt | None = None,
     ) -> None:
-        self.model, self.compiled, self.hooks = model, compiled, hooks
-        self.show, self.interrupt = show or Progress(), interrupt or Interrupt()
-        self.shows = type(self.show) is not Progress
-        self.each = hooks.listens("on_train_batch_begin", "on_train_batch_end")  # every batch is watched
+        self.model, self.compiled, self.callbacks = model, compiled, callbacks
+        self.progress, self.interrupt = progress or Progress(), interrupt or Interrupt()
+        self.shows_progress = type(self.progress) is not Progress
+        # Whether a callback is called at each batch.
+        self.every_batch = callbacks.listens("on_train_batch_begin", "on_train_batch_end")
         salt = rng.numpy_generator("fit").integers(2**32, dtype=np.uint32)
         self.salt = np.asarray(salt)
         self.rate = np.zeros((), get_dtype())
         self.pace, self.validation_pace = Pace(), Pace()
         self.runner: Runner | None = None
-        # The modules and parameters, as of so many changes of any module.
+        # The modules and parameters, and the number of changes of any module at which they were listed.
         self.parts: tuple[int, list[Any], list[Any]] = (-1, [], [])
         self.marks: Any = None
         self.epoch = self.done = self.taken = 0
-        # Of an epoch that goes on after a stop: its totals and results, and whether a callback had ended it.
+        # Of an epoch that is resumed: its totals and results, and whether a callback had ended it.
         self.totals: list[Array] | None = None
         self.results: Logs = {}
         self.halted = False
         self.ignore: Any = ()  # the codes of checks that are silenced
         self.pending = 0  # epochs that have run and are not in the history yet
 
-    def same(self) -> bool:
-        """Whether nothing that the step depends on has changed since this was asked before: it is the same step."""
+    def unchanged(self) -> bool:
+        """Whether nothing that the step depends on has changed since the last call, so that it is the same step."""
         now, optimizer = changes(), self.compiled.optimizer
         if self.parts[0] != now:
             self.parts = now, list(self.model.modules()), list(self.model.parameters())
@@ -81,9 +79,9 @@ class Training:
     def run(
         self, step: Step, data: Data, order: Array, *, batch: int = 0, samples: int = 0, fresh: bool = True
     ) -> int:
-        """The steps over ``order`` that are not done yet, up to where training is to stop.
+        """Run the steps over ``order`` that are not done yet, or as many as run before training is stopped.
 
-        ``batch`` and ``samples`` are what the epoch had before this order. Returns how many samples it now had.
+        ``batch`` and ``samples`` are those of the epoch before this order. Returns the samples of the epoch so far.
         """
         first = self.done - batch
         self.bind(step)
@@ -96,58 +94,64 @@ class Training:
         steps = self.runner.begin(data, order, epoch=self.epoch, fresh=fresh and first == 0)
         done = first
         while done < steps and not self.halted:
-            if self.each:
-                self.hooks.tell("on_train_batch_begin", batch + done, {})
+            if self.every_batch:
+                self.callbacks.call("on_train_batch_begin", batch + done, {})
                 self.refresh(data)
-            stop = min(steps, done + self.length())
+            stop = min(steps, done + self.steps_to_run())
             self.runner.advance(done, stop, self.pace, self.failed)
             self.taken += stop - done
             done, self.done = stop, batch + stop
-            if self.shows:
-                seen = samples + min(done * step.batch, len(order))
-                self.show.update(self.done, seen, self.logs())
-            self.watched(data)
+            if self.shows_progress:
+                self.progress.update(self.done, samples + min(done * step.batch, len(order)), self.logs())
+            self.after_steps(data)
             if self.stopping():
                 break
         return samples + min(done * step.batch, len(order))
 
-    def length(self) -> int:
-        """How many steps the next native call has."""
-        if self.each:
+    def steps_to_run(self) -> int:
+        """How many steps the next native call runs."""
+        if self.every_batch:
             return 1
-        moment = self.hooks.next_moment(self.taken)
+        moment = self.callbacks.steps_to_next(self.taken)
         return self.pace.steps() if moment is None else min(moment, self.pace.steps())
 
-    def watched(self, data: Data) -> None:
-        """Tell the hooks that some steps are done."""
-        if self.each:
-            self.hooks.tell("on_train_batch_end", self.done - 1, self.logs())
-        if self.hooks.intervals:
-            told = self.hooks.step(self.taken, self.epoch, self.done - 1, self.logs)
-            if told and not self.each:
+    def after_steps(self, data: Data) -> None:
+        """Call the callbacks that are due after some steps."""
+        if self.every_batch:
+            self.callbacks.call("on_train_batch_end", self.done - 1, self.logs())
+        if self.callbacks.intervals:
+            called = self.callbacks.step(self.taken, self.epoch, self.done - 1, self.logs)
+            if called and not self.every_batch:
                 self.refresh(data)
 
     def stopping(self) -> bool:
         return self.interrupt.pressed or bool(getattr(self.model, "stop_training", False))
 
+    def stop_if_interrupted(self) -> None:
+        """Raise KeyboardInterrupt after Ctrl-C or SIGTERM, once no epoch that has run is missing in the history."""
+        if self.interrupt.pressed and not self.pending:
+            self.callbacks.call("on_interrupt")
+            self.interrupt.end()
+            raise KeyboardInterrupt
+
     def bind(self, step: Step) -> None:
-        """Make this step the one that runs."""
+        """Make a runner for this step, unless the runner has it already."""
         if self.runner is None or self.runner.step is not step:
-            self.check()
+            self.check_finite()
             self.runner = Runner(step, (self.salt, self.rate))
 
     def set_rate(self) -> None:
         optimizer = self.compiled.optimizer
-        if optimizer.schedule is None:  # else the program makes it, and does not read this one
+        if optimizer.schedule is None:  # otherwise the program computes the rate and does not read this one
             self.rate[...] = optimizer.current_rate()
 
     def refresh(self, data: Data) -> None:
-        """In the middle of an epoch: see what hooks have changed (weights, settings, which layers are trainable)."""
+        """In the middle of an epoch: apply what callbacks changed (weights, settings, which layers are trainable)."""
         runner = self.runner
         assert runner is not None
-        step = runner.step if self.same() else self.step(data, runner.step.batch)
+        step = runner.step if self.unchanged() else self.step(data, runner.step.batch)
         if step is runner.step:
-            self.touched()
+            self.reload()
             return
         given = runner.given
         assert given is not None
@@ -155,23 +159,21 @@ class Training:
         self.set_rate()
         self.runner.begin(*given, epoch=self.epoch, fresh=False)  # type: ignore[union-attr]  # steps run
 
-    def touched(self) -> None:
-        """Callbacks may have changed weights or settings: look at them again."""
+    def reload(self) -> None:
+        """Read weights and settings again if a callback has changed them."""
         if self.runner is None:
             return
         before = self.rate.copy()
         self.set_rate()
-        if self.runner.touched():
+        if self.runner.changed():
             now = self.rate.copy()
-            self.rate[...] = (
-                before  # what was run until now is looked at, and if need be run again, as it was run
-            )
-            self.check()
+            self.rate[...] = before  # a check that fails runs the earlier steps again, with their own rate
+            self.check_finite()
             self.rate[...] = now
-            self.runner.settle()
+            self.runner.capture()
 
-    def check(self) -> None:
-        """See that all that was trained is finite."""
+    def check_finite(self) -> None:
+        """Raise NonFiniteLoss unless everything that was trained is finite."""
         if self.runner is not None:
             self.runner.check(self.failed)
 
@@ -180,7 +182,7 @@ class Training:
         raise find(self.runner, self.compiled.optimizer.current_rate, self.cause)
 
     def cause(self) -> str | None:
-        """What in the network makes losses that are not finite, where the rows at hand show it."""
+        """The likely cause of losses that are not finite, if the network and the current rows show one."""
         given = None if self.runner is None else self.runner.given
         return None if given is None else likely_cause(self.model, self.compiled, given[0])
 
@@ -189,7 +191,7 @@ class Training:
         self.pending = max(0, self.pending - 1)
 
     def close(self) -> None:
-        """Weights were written: what was recorded on their old values must not be computed with the new ones."""
+        """Mark the weights as changed: nothing recorded on their old values may be computed with the new ones."""
         if self.runner is not None:
             for tensor in self.runner.step.written:
                 tensor.version += 1

@@ -1,4 +1,4 @@
-"""Proof that a run of a user's own, stopped anywhere and resumed, ends in the same bits."""
+"""A test that your run, stopped anywhere and resumed, ends in the same bits."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ class ResumeMismatch(AssertionError):  # noqa: N818  # it reads as what happened
 
 @dataclass
 class ResumeReport:
-    """What `verify_resume` found: where runs were stopped (steps since the beginning), and what then differed.
+    """The result of `verify_resume`: the steps at which runs were stopped (since the beginning), and the differences.
 
-    ``differences`` maps each such step to lines that say what differs, the first in the model's order first.
+    ``differences`` maps each such step to a line for each difference, in the order of the model.
     """
 
     steps: int
@@ -51,7 +51,7 @@ class ResumeReport:
 
     @property
     def first(self) -> str | None:
-        """What differs first after the earliest stop; None where nothing does."""
+        """The first difference after the earliest stop; None if there is none."""
         return next(iter(self.differences.values()))[0] if self.differences else None
 
     def __str__(self) -> str:
@@ -73,11 +73,11 @@ class ResumeReport:
 
 
 class _Stop(BaseException):
-    """The end of a process, as far as training can tell."""
+    """Stands for the end of a process."""
 
 
 class _StopAt(Callback):
-    """Backs the run up after so many steps and ends it there; after none it only watches."""
+    """Saves the run after so many steps and ends it there; with 0 it does nothing."""
 
     _run: Any = None
     _last = True
@@ -101,18 +101,17 @@ def verify_resume(
     strict: bool = True,
     **options: Any,
 ) -> ResumeReport:
-    """Train a model once without a stop, then again with one at each of several steps, and compare every bit.
+    """Train a model once without a stop, then again with a stop at each of several steps, and compare every bit.
 
-    ``build`` makes the model and compiles it, as a new process would; ``callbacks`` makes the callbacks likewise, and
-    ``x`` may be a function that makes the generator or loader to train on. ``stops`` is how many stops to try, spread
-    over the run and at least one at the end of an epoch, or the steps after which to stop (counted from 1 over all
-    epochs). All other arguments are those of `fit`. Each run begins with the seed ``seed``; a resumed one finds the
-    global generators of NumPy, Python and PyTorch somewhere else, as a new process does: what needs them must seed them
-    in ``build``.
+    ``build`` makes and compiles the model, as a new process would; ``callbacks`` makes the callbacks likewise, and
+    ``x`` may be a function that makes the generator or loader to train on. ``stops`` is the number of stops to try,
+    spread over the run and at least one at the end of an epoch, or the steps after which to stop (counted from 1 over
+    all epochs). All other arguments are those of `fit`. Each run begins with the seed ``seed``. A resumed run has other
+    global generators of NumPy, Python and PyTorch, as a new process has: seed them in ``build`` if you need them.
 
-    Compared are weights, buffers, the optimizer's state and settings, the history, what callbacks know, and where all
-    random numbers stand. Returns a report; with ``strict`` a difference raises `ResumeMismatch` instead, which names
-    the first tensor that differs, by how much, and after which stop.
+    It compares weights, buffers, the optimizer's state and settings, the history, the state of callbacks, and the
+    random state. Returns a report; with ``strict`` a difference raises `ResumeMismatch` instead, which names the first
+    tensor that differs, by how much, and after which stop.
     """
     check_makers(build, callbacks)
     options = {"epochs": 2, "verbose": 0, **options}
@@ -126,18 +125,18 @@ def verify_resume(
         def run(watch: _StopAt, resume: bool = False) -> dict[str, Any]:
             seeds.set_state(begin)
             if resume:
-                seeds.reseed_globals()  # as a new process would find them
+                seeds.reseed_globals()  # as in a new process
             model = fresh(build, models)
             made = [] if callbacks is None else callbacks()
-            own = list(made) if isinstance(made, (list, tuple)) else [made]
-            if any(hasattr(callback, "_run") for callback in own):
+            listed = list(made) if isinstance(made, (list, tuple)) else [made]
+            if any(hasattr(callback, "_run") for callback in listed):
                 raise TypeError(
                     "verify_resume makes backups itself. Write callbacks without BackupAndRestore instead."
                 )
             given = x() if callable(x) and not hasattr(x, "__array__") else x
             path = folder / NAME if resume else None
-            fit(model, given, y, callbacks=[*own, watch], resume=path, **options)
-            return outcome(model, own)
+            fit(model, given, y, callbacks=[*listed, watch], resume=path, **options)
+            return outcome(model, listed)
 
         state = seeds.get_state()
         seeds.set_seed(seed)
@@ -162,7 +161,7 @@ def verify_resume(
 
 
 def check_makers(build: Any, callbacks: Any) -> None:
-    """Raise TypeError where things are given that functions should make, anew for each run."""
+    """Raise TypeError for objects in place of functions that make them for each run."""
     if not callable(build) or isinstance(build, Module):
         what = f"the model {build.name!r}" if isinstance(build, Module) else f"a {type(build).__name__}"
         raise TypeError(
@@ -176,7 +175,7 @@ def check_makers(build: Any, callbacks: Any) -> None:
 
 
 def fresh(build: Any, seen: weakref.WeakSet[Module]) -> Module:
-    """A model that no run has had. Raises TypeError where ``build`` returns anything else."""
+    """A new model. Raises TypeError if ``build`` returns anything else."""
     model = build()
     if not isinstance(model, Module) or model in seen:
         got = "the same model twice" if isinstance(model, Module) else type(model).__name__
@@ -197,11 +196,11 @@ def places(stops: int | Iterable[int], steps: int, epochs: int) -> list[int]:
     if stops < 1:
         raise ValueError(f"stops={stops}: write 1 or more instead.")
     spread = {max(1, round(steps * (i + 1) / (stops + 1))) for i in range(stops - 1)}
-    return sorted({*spread, max(1, steps // epochs)})  # the last is that of an epoch, where it can be
+    return sorted({*spread, max(1, steps // epochs)})  # the last is the end of an epoch if possible
 
 
 def outcome(model: Module, callbacks: Sequence[Any]) -> dict[str, Any]:
-    """Everything that a run leaves, by name."""
+    """The results of a run, by name."""
     tensors: dict[str, Any] = model_file.tensors_of(model)
     optimizer = model.__dict__["_compiled"].optimizer
     values: dict[str, Any] = {
@@ -226,7 +225,7 @@ def flatten(name: str, value: Any, into: dict[str, Any]) -> None:
         for number, part in enumerate(value):
             flatten(f"{name}/{number}", part, into)
     else:
-        pack(value, name, {})  # what a file cannot hold is said here, too
+        pack(value, name, {})  # raises for values that a file cannot hold
         into[name] = value
 
 

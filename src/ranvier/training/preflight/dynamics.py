@@ -1,4 +1,4 @@
-"""Checks of how the model trains: measured on a few rows before the first step, and again after the first epoch."""
+"""Checks of the training: measured on a few rows before the first step, and again after the first epoch."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from ranvier.training.preflight.report import Fault
 
 __all__ = ["dead", "exploding", "fast", "not_finite", "over", "saturated", "vanishing"]
 
-APART = 1e5  # the pull of one layer by that of another
-EXPLODED = 1e4  # the loss at the start by that of outputs of zero
-GROWTH = 10.0  # of the loss in a few steps
-NOTHING = 1e-9  # of a schedule's highest rate
+APART = 1e5  # ratio of the sensitivities of two layers
+EXPLODED = 1e4  # ratio of the first loss to that of outputs of zero
+GROWTH = 10.0  # growth of the loss in a few steps
+NOTHING = 1e-9  # ratio of a learning rate to the highest of its schedule
 
 
 def fault(probe: Probe, text: str, fix: str, module: Module, severity: float = 0.0) -> Fault:
@@ -26,16 +26,16 @@ def fault(probe: Probe, text: str, fix: str, module: Module, severity: float = 0
 
 def vanishing(probe: Probe) -> Iterator[Fault]:
     gradients = probe.first[1]
-    pulls = [g.pull for g in gradients]
-    # A layer whose output meets only zeros, such as those of a new last layer, gets no gradient yet.
-    moving = [p for p in pulls if p]
-    if not moving or not all(map(math.isfinite, pulls)) or max(moving) < APART * min(moving):
+    sensitivities = [g.sensitivity for g in gradients]
+    # A layer before weights of zero, such as those of a new last layer, has no gradient yet.
+    moving = [p for p in sensitivities if p]
+    if not moving or not all(map(math.isfinite, sensitivities)) or max(moving) < APART * min(moving):
         return
-    small, large = (gradients[pulls.index(p)] for p in (min(moving), max(moving)))
+    small, large = (gradients[sensitivities.index(p)] for p in (min(moving), max(moving)))
     yield fault(
         probe,
-        f"a change of its weights changes the loss {large.pull / small.pull:.0e} times less than the same share of "
-        f"those of layer {user_name(large.module, probe.model)!r}, so it will hardly learn",
+        f"a relative change of its weights changes the loss {large.sensitivity / small.sensitivity:.0e} times less "
+        f"than the same change in layer {user_name(large.module, probe.model)!r}, so the layer will hardly learn",
         "Write activation='relu' with kernel_initializer='he_normal', fewer layers, or a BatchNormalization between "
         "them, instead.",
         small.module,
@@ -46,13 +46,13 @@ def exploding(probe: Probe) -> Iterator[Fault]:
     now, gradients = probe.first
     if not gradients or not math.isfinite(now) or now < EXPLODED:
         return
-    silent = probe.silent()
+    silent = probe.loss_without_kernels()
     if now >= EXPLODED * silent:
         largest = max(gradients, key=lambda g: g.size)
         yield fault(
             probe,
-            f"the outputs are so large that the loss starts at {now:.1e}, where outputs of zero would give "
-            f"{silent:.1e}; the largest gradient, of norm {largest.size:.1e}, is that of this layer",
+            f"the outputs are so large that the loss starts at {now:.1e}, and with outputs of zero it would be "
+            f"{silent:.1e}; this layer has the largest gradient, of norm {largest.size:.1e}",
             "Write kernel_initializer='glorot_uniform' (he_normal with relu), or a BatchNormalization between the "
             "layers, instead.",
             largest.module,
@@ -63,8 +63,8 @@ def fast(probe: Probe) -> Iterator[Fault]:
     losses, change = probe.trial
     if not losses or not all(map(math.isfinite, losses)) or max(losses) < GROWTH * max(losses[0], 0.0):
         return
-    # A trained model's loss is near 0, from which any step takes it far: then the loss on wrong targets is the measure.
-    start = max(losses[0], probe.mixed())
+    # The loss of a trained model is near 0 and may grow by any factor, so it is compared with that of wrong targets.
+    start = max(losses[0], probe.loss_of_mixed_targets())
     if start > 0 and max(losses) >= GROWTH * start and losses[-1] >= 2 * start:
         yield Fault(
             f"with a learning rate of {probe.rate:g} the loss goes from {losses[0]:.3g} to {max(losses):.3g} in "
@@ -74,7 +74,7 @@ def fast(probe: Probe) -> Iterator[Fault]:
 
 
 def over(probe: Probe) -> Iterator[Fault]:
-    """A schedule whose rate is 0 in the last quarter of the first epoch, and stays so."""
+    """A schedule whose rate is 0 in the last quarter of the first epoch, and afterwards."""
     optimizer = probe.state.optimizer
     schedule, every = optimizer.schedule, optimizer.gradient_accumulation_steps or 1
     steps = probe.steps // every
@@ -87,13 +87,13 @@ def over(probe: Probe) -> Iterator[Fault]:
     if rates[at >= 0.75 * (steps - 1)].max() <= nothing and later.max() <= nothing:
         first = at[np.argmax(rates <= nothing)]
         yield Fault(
-            f"the learning rate is 0 from step {first} on, and one epoch has {steps} steps: it is {schedule}",
+            f"the learning rate is 0 from step {first} on, and one epoch has {steps} steps; the schedule is {schedule}",
             f"Write its length in steps, {steps} times the number of epochs, instead.",
         )
 
 
 def lower(rate: float) -> float:
-    """A rate to try after one that was too high."""
+    """A rate to try after a rate that was too high."""
     return min(rate / 10, 0.01)
 
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from ranvier.data.convert import Array
+from ranvier.training.preflight.inspection import MIN_ROWS, InspectedInput, Inspection
 from ranvier.training.preflight.report import LISTED, Fault, listed
-from ranvier.training.preflight.seen import FEW, Input, Seen
 
 __all__ = ["constant_features", "different_scales", "identical_rows", "large_features", "unscaled_pixels"]
 
@@ -25,7 +25,7 @@ STANDARDIZE = (
 )
 
 
-def apart(given: Input) -> tuple[int, int, float, float] | None:
+def apart(given: InspectedInput) -> tuple[int, int, float, float] | None:
     """The features of the largest and the smallest deviation, where these are far apart."""
     found = given.spread
     if found is None or given.array.ndim != 2:
@@ -42,11 +42,11 @@ def apart(given: Input) -> tuple[int, int, float, float] | None:
     return int(large), int(small), float(deviation[large]), float(deviation[small])
 
 
-def unscaled_pixels(seen: Seen) -> Iterator[Fault]:
-    for given in seen.inputs:
-        layer = seen.reader(given)
+def unscaled_pixels(view: Inspection) -> Iterator[Fault]:
+    for given in view.inputs:
+        layer = view.first_layer(given)
         if layer is not None and given.pixels:
-            yield seen.fault(
+            yield view.fault(
                 f"the inputs {given.name} range from {given.low.min():g} to {given.high.max():g}, and no layer "
                 "rescales them, so training will be slow or fail",
                 f"Write rv.layers.Rescaling(1 / 255) as the first layer, or {given.name} / 255, instead.",
@@ -54,13 +54,13 @@ def unscaled_pixels(seen: Seen) -> Iterator[Fault]:
             )
 
 
-def different_scales(seen: Seen) -> Iterator[Fault]:
-    for given in seen.inputs:
-        layer, found = seen.reader(given), apart(given)
+def different_scales(view: Inspection) -> Iterator[Fault]:
+    for given in view.inputs:
+        layer, found = view.first_layer(given), apart(given)
         if layer is None or found is None:
             continue
         large, small, most, least = found
-        yield seen.fault(
+        yield view.fault(
             f"the features of {given.name} have very different scales: feature {large} has a standard deviation of "
             f"{most:.4g}, feature {small} one of {least:.4g}; the model learns almost only from the large ones",
             STANDARDIZE,
@@ -69,9 +69,9 @@ def different_scales(seen: Seen) -> Iterator[Fault]:
         )
 
 
-def large_features(seen: Seen) -> Iterator[Fault]:
-    for given in seen.inputs:
-        layer, found = seen.reader(given), given.spread
+def large_features(view: Inspection) -> Iterator[Fault]:
+    for given in view.inputs:
+        layer, found = view.first_layer(given), given.spread
         if layer is None or found is None or apart(given) is not None:
             continue
         size = found[1]
@@ -86,13 +86,13 @@ def large_features(seen: Seen) -> Iterator[Fault]:
                     f"{count} features of {given.name} are large (the largest, feature {at}: {values}), and no layer "
                     "rescales them"
                 )
-            yield seen.fault(f"{text}, so training will be slow or fail", STANDARDIZE, layer, float(size[at]))
+            yield view.fault(f"{text}, so training will be slow or fail", STANDARDIZE, layer, float(size[at]))
 
 
-def constant_features(seen: Seen) -> Iterator[Fault]:
-    for given in seen.inputs:
+def constant_features(view: Inspection) -> Iterator[Fault]:
+    for given in view.inputs:
         array = given.array
-        if array.ndim != 2 or len(array) < FEW or not given.finite:
+        if array.ndim != 2 or len(array) < MIN_ROWS or not given.finite:
             continue
         still = np.flatnonzero(given.low == given.high)
         if len(still) == array.shape[1]:
@@ -118,10 +118,10 @@ def constant_features(seen: Seen) -> Iterator[Fault]:
                 f"{look}; where they did vary, {array.dtype} is too coarse for numbers like {most:g}: write "
                 f"{given.name} - {given.name}.mean(0)"
             )
-        yield seen.fault(
+        yield view.fault(
             f"{len(odd)} of {array.shape[1]} features of {given.name} never vary: number {some}",
             f"Leave them out, {dropped(given.name, odd)}, {look}.",
-            seen.reader(given),
+            view.first_layer(given),
             len(odd),
         )
 
@@ -133,17 +133,17 @@ def dropped(name: str, columns: Array) -> str:
     return f"np.delete({name}, {columns.tolist()}, axis=1)"
 
 
-def identical_rows(seen: Seen) -> Iterator[Fault]:
-    if len(seen.data) < FEW:
+def identical_rows(view: Inspection) -> Iterator[Fault]:
+    if len(view.data) < MIN_ROWS:
         return
-    for given in seen.inputs:
+    for given in view.inputs:
         if not given.finite or (given.low != given.high).any():
             return
         if given.array.nbytes <= BYTES and not (given.array == given.array[:1]).all():
             return
-    if any((end.y != end.y[:1]).any() for end in seen.ends):
-        yield seen.fault(
-            f"all {len(seen.data):,} rows of {' and '.join(i.name for i in seen.inputs)} are the same, and their "
+    if any((output.y != output.y[:1]).any() for output in view.outputs):
+        yield view.fault(
+            f"all {len(view.data):,} rows of {' and '.join(i.name for i in view.inputs)} are the same, and their "
             "targets differ, so no model can distinguish them",
             "Check how the inputs were read, and write inputs that vary instead.",
         )

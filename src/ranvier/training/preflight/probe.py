@@ -1,7 +1,7 @@
-"""A training step on a few rows and on copies of the weights: measured before it is done.
+"""Measurements of training steps on a few rows and on copies of the weights, before the model is trained.
 
-Whole steps are run by the program that trains; what it does not give, by the reference engine, on rows so few that
-neither takes long or much memory.
+The compiled program runs whole steps; the reference engine computes the other values, on so few rows that it takes
+little time and memory.
 """
 
 from __future__ import annotations
@@ -21,17 +21,16 @@ from ranvier.graph.node import BATCH, Node, Symbol, topological
 from ranvier.module import Module
 from ranvier.tensor.context import get_dtype
 from ranvier.tensor.tensor import Tensor
-from ranvier.training.preflight.seen import plain
+from ranvier.training.preflight.inspection import selected_rows
 from ranvier.training.step.arrays import Data
 from ranvier.training.step.compiled import Compiled
 from ranvier.training.step.step import Step
 
 __all__ = ["WORK", "Activation", "Gradient", "Probe"]
 
-# Rows of a trial step; of one whose gradients are looked at, and of the first whose activations are; and the most in
-# which an idle unit is looked for that does something after all.
+# Rows of a trial step; rows for gradients and the first activations; the most rows on which units may prove active.
 ROWS, FEW_ROWS, MORE_ROWS = 32, 8, 256
-IDLE, UNITS = 0.5, 8  # the share of units doing nothing from which a layer is told of, and the fewest units
+IDLE, UNITS = 0.5, 8  # the least fraction of idle units of a layer that is reported, and the fewest units
 STEPS = 4
 WORK = 2e8  # products, the most that a probe computes: some 20 ms
 
@@ -45,10 +44,10 @@ class Gradient:
     weight: float
 
     @property
-    def pull(self) -> float:
-        """The most that a relative change of the kernel changes the loss.
+    def sensitivity(self) -> float:
+        """The largest change of the loss for a relative change of the kernel.
 
-        It is the same for all layers of a network of relus, however their kernels are scaled.
+        In a network of relus it does not depend on the scale of the kernels.
         """
         return self.size * self.weight
 
@@ -80,7 +79,7 @@ def products(nodes: Sequence[Node], rows: int) -> float:
 
 
 def units(node: Node) -> int:
-    """How many units an activation of samples has; 0 where they are none, or too few to tell of."""
+    """The number of units of an activation; 0 if the node is none, or has too few."""
     if node.op.name not in ENDS or len(node.shape) < 2 or node.shape[0] != BATCH:
         return 0
     last = node.shape[-1]
@@ -88,16 +87,16 @@ def units(node: Node) -> int:
 
 
 def softplus(node: Node, users: dict[Node, list[Node]]) -> bool:
-    """Whether a relu is the kink of a softplus, which never is zero."""
+    """Whether a relu is part of a softplus, which is never zero."""
     return any(
         u.op.name == "add" and any(i.op.name == "log1p" for i in u.inputs) for u in users.get(node, ())
     )
 
 
 class Probe:
-    """What can be measured of ``step`` on rows of ``data``, without changing the model.
+    """Measures ``step`` on rows of ``data``, without changing the model.
 
-    ``steps`` is how many of them an epoch has: as many as there are batches where it is None.
+    ``steps`` is the number of steps of an epoch; None for as many as there are batches.
     """
 
     def __init__(
@@ -127,11 +126,11 @@ class Probe:
         kept: Array | range = range(len(self.data))
         if weights and len(weights) == len(self.data.weight):
             kept = np.flatnonzero(sum(w.reshape(len(w), -1).any(1) for w in weights))
-        return plain(self.data.rows(np.asarray(kept[:: max(1, len(kept) // rows)][:rows])))
+        return selected_rows(self.data.rows(np.asarray(kept[:: max(1, len(kept) // rows)][:rows])))
 
     @cached_property
     def work(self) -> float:
-        """Of a step on a few rows, in products."""
+        """The work of a step on a few rows, in products."""
         sizes = sum(t.compute().size for t in self.model.parameters())
         return products(self.step.graph.nodes(), ROWS) + 20 * sizes
 
@@ -140,7 +139,7 @@ class Probe:
 
     @property
     def tried(self) -> bool:
-        """Whether trial steps are not too much work."""
+        """Whether the trial steps are affordable."""
         return self.affordable(STEPS + 1)
 
     def run(self, outputs: Sequence[Node], data: Data, state: Sequence[Array]) -> list[Array]:
@@ -170,7 +169,7 @@ class Probe:
     def first(self) -> tuple[float, list[Gradient]]:
         """The loss of some rows, and the gradient of each trained kernel in the model's order.
 
-        There are no gradients where they cost too much.
+        There are no gradients if they cost too much.
         """
         if not self.kernels or not self.affordable():
             return 0.0, []
@@ -182,23 +181,23 @@ class Probe:
         ]
         return float(loss), found
 
-    def silent(self) -> float:
-        """The loss of the same rows with kernels of zero: of outputs that say nothing."""
+    def loss_without_kernels(self) -> float:
+        """The loss of the same rows with kernels of zero."""
         state = self.copies()
         for kernel in self.kernels:
             state[self.places[kernel]][...] = 0
         return float(self.run([self.loss], self.picked(FEW_ROWS), state)[0])
 
-    def mixed(self) -> float:
-        """The loss of the same rows with targets of other rows: of outputs that are wrong."""
+    def loss_of_mixed_targets(self) -> float:
+        """The loss of the same rows with the targets of other rows."""
         data = self.picked(ROWS)
         y = tuple(None if part is None else np.roll(part, len(part) // 2, 0) for part in data.y)
         return float(self.run([self.loss], replace(data, y=y), self.copies())[0])
 
     @cached_property
     def trial(self) -> tuple[list[float], float]:
-        """The losses before and after each of a few steps on the same rows, and the largest change of a kernel in
-        the first step, relative to it. Empty where that costs too much.
+        """The losses before and after each of a few steps on the same rows, and the largest relative change of a
+        kernel in the first step. Empty if the steps cost too much.
         """
         from ranvier.engines.native.runtime.threads import threads_here
 
@@ -214,7 +213,7 @@ class Probe:
         for number in range(STEPS + 1):
             for total in totals:
                 total[...] = 0
-            with threads_here(1):  # how long so few rows take says nothing of how many threads are best
+            with threads_here(1):  # the time for so few rows must not influence the choice of threads
                 program.run(arrays, (), 0, 1, len(data))
             losses.append(float(totals[0] / totals[1]))
             if not number:
@@ -236,7 +235,7 @@ class Probe:
             for i in node.inputs:
                 users.setdefault(i, []).append(node)
         named = set(self.step.named)
-        idle: dict[Node, Array] = {  # which units are, as far as it is known
+        idle: dict[Node, Array] = {  # the units that have not been active on any row so far
             n: np.ones(units(n), bool) for n in nodes if units(n) and not softplus(n, users)
         }
         rows = MORE_ROWS
@@ -270,11 +269,11 @@ ENDS = {"relu": (0.0, math.inf), "tanh": (-0.99, 0.99), "sigmoid": (0.01, 0.99)}
 
 def owned(model: Module) -> list[tuple[Module, Tensor]]:
     """The parameters in the order of ``named_parameters``, each with the module that holds it."""
-    seen: set[int] = set()
+    view: set[int] = set()
     found: list[tuple[Module, Tensor]] = []
     for module in model.modules():
         for parameter in module._parameters.values():
-            if parameter is not None and id(parameter) not in seen:
-                seen.add(id(parameter))
+            if parameter is not None and id(parameter) not in view:
+                view.add(id(parameter))
                 found.append((module, parameter))
     return found

@@ -17,6 +17,7 @@ from ranvier.tensor import rng
 from ranvier.training.adapters.arrays import to_data
 from ranvier.training.adapters.generators import Batches, is_source, memory_loader
 from ranvier.training.preflight import table
+from ranvier.training.preflight.inspection import Inspection
 from ranvier.training.preflight.probe import WORK, Probe
 from ranvier.training.preflight.report import (
     ERROR,
@@ -27,7 +28,6 @@ from ranvier.training.preflight.report import (
     raise_or_warn,
     silencer,
 )
-from ranvier.training.preflight.seen import Seen
 from ranvier.training.step.arrays import Data
 from ranvier.training.step.compiled import Compiled, compiled
 from ranvier.training.step.runner import Runner
@@ -69,25 +69,25 @@ def preflight(
     partial: bool = False,
     sampled: bool = False,
 ) -> None:
-    """Warn, once for each code and compile, of what looks like a mistake before the first step.
+    """Warn of likely mistakes before the first step, once for each code after `compile`.
 
-    ``validation`` is looked at where it is arrays; ``partial`` says that ``data`` are one batch of many, ``sampled``
-    that rows are drawn by a sampler, ``steps`` how many an epoch has where that is not all rows once. Without
-    ``batch`` no step is tried.
+    ``validation`` is checked if it is arrays. ``partial`` means that ``data`` are one batch of many, ``sampled`` that a
+    sampler draws the rows; ``steps`` is the number of an epoch unless it uses all rows once. Without ``batch`` no trial
+    steps are run.
 
-    Raises PreflightError, at every call until they are mended, for mistakes with which training can only give
-    nonsense, and ValueError for a code in ``ignore`` that does not exist.
+    Raises PreflightError for mistakes that make training useless, at every call until they are corrected, and
+    ValueError for a code in ``ignore`` that does not exist.
     """
     silenced = (*silencer(ignore, table.CODES), *(("RV306",) if sampled else ()))
     first = not (state.checked or (partial and state.checked_batch))
     if not chosen(table.CHECKS, silenced):
         return
     checks = [c for c in (*table.NETWORK, *table.DATA) if first or c.always]
-    seen = Seen(model, state, data, validation if isinstance(validation, Data) else None)
-    findings = found([c for c in checks if not (partial and c.whole)], seen)
-    if first and not partial and seen.validation is not None:
-        findings = found(chosen(table.VALIDATION, silenced), seen, findings)
-    del seen  # with its sampled rows, before the program is compiled
+    view = Inspection(model, state, data, validation if isinstance(validation, Data) else None)
+    findings = found([c for c in checks if not (partial and c.whole)], view)
+    if first and not partial and view.validation is not None:
+        findings = found(chosen(table.VALIDATION, silenced), view, findings)
+    del view  # with its sampled rows, before the program is compiled
     trials = chosen((*table.GRADIENTS, *table.FIRST_BATCH), silenced)
     if first and batch is not None and trials and not errors(findings, silenced):
         step = step_for(model, state, data, min(batch, len(data)), "train")
@@ -100,9 +100,9 @@ def preflight(
 def after_epoch(
     model: Module, state: Compiled, data: Data | None, runner: Runner | None, *, ignore: Any = ()
 ) -> None:
-    """After the first epoch since ``compile``, warn of units and layers that stopped learning. ``data``: training rows.
+    """After the first epoch since `compile`, warn of units and layers that no longer learn.
 
-    ``runner`` has the step that was run.
+    ``data`` are the training rows; ``runner`` has the step that ran.
     """
     if state.checked_epoch or data is None or runner is None:
         return
@@ -114,11 +114,9 @@ def after_epoch(
 
 
 def likely_cause(model: Module, state: Compiled, data: Data) -> str | None:
-    """What in the network makes a loss that is not finite, whatever the learning rate; and what to write instead."""
-    for finding in found(table.CAUSES, Seen(model, state, data)):
-        place = f" ({finding.where})" if finding.where else ""
-        return f"{finding.text}{place}. {finding.fix}"
-    return None
+    """What in the network makes the loss infinite or NaN at any learning rate, and what to write instead."""
+    findings = found(table.CAUSES, Inspection(model, state, data))
+    return findings[0].sentence if findings else None
 
 
 @in_model_dtype
@@ -134,11 +132,11 @@ def check(
     optimizer: Any = None,
     ignore: Any = (),
 ) -> Report:
-    """All checks of a model on data, as a `Report`; nothing is trained, and nothing raised for what they find.
+    """All checks of a model on data, as a `Report`; nothing is trained, and findings raise no error.
 
-    The model is compiled, or trained by a loop of your own whose ``loss`` is given here (and whose ``optimizer``, for
-    its learning rate). ``ignore`` silences codes ("RV203"), groups of them ("RV2"), or all ("RV"). For what gives
-    batches, the first one is looked at, unless it is a loader of arrays. Raises RuntimeError when there is no loss.
+    The model is compiled, or you give the ``loss`` of your own training loop (and its ``optimizer``, for the learning
+    rate). ``ignore`` silences codes ("RV203"), groups of them ("RV2"), or all ("RV"). Of a source of batches the first
+    batch is checked, unless it is a loader of arrays. Raises RuntimeError without a loss.
     """
     silenced = silencer(ignore, table.CODES)
     state = compiled(model, "check") if loss is None else looped(loss, optimizer)
@@ -155,7 +153,7 @@ def check(
         validation = None
         if validation_data is not None and not is_source(validation_data):
             validation = to_data(model, state, *validation_data, prefix="validation ")
-        seen = Seen(model, state, data, validation)
+        view = Inspection(model, state, data, validation)
     except ShapeError as error:
         code, title = table.GIVEN["shapes"]
         line = None if error.made is None else shown(error.made)
@@ -164,23 +162,23 @@ def check(
         code, title = table.GIVEN["data"]
         return Report([Finding(code, title, ERROR, str(error), "")])
     checks = (*table.NETWORK, *table.DATA, *(table.VALIDATION if validation is not None else ()))
-    findings = found([c for c in checks if not (partial and c.whole)], seen)
-    told = notes(data, partial)
+    findings = found([c for c in checks if not (partial and c.whole)], view)
+    remarks = notes(data, partial)
     if errors(findings, silenced):
-        told.append("No steps were tried: mend the errors first.")
+        remarks.append("No trial steps were run: correct the errors first.")
     else:
         probe = Probe(model, state, data, trial_step(model, state, data))
         trials = (*table.GRADIENTS, *table.FIRST_BATCH, table.NOT_FINITE, *table.ACTIVATIONS)
         findings = found(chosen(trials, silenced), probe, findings)
         if not probe.tried:
-            told.append(
-                f"No steps were tried: the network is too large, more than {WORK:.0e} products for a few rows."
+            remarks.append(
+                f"No trial steps were run: the network is too large, more than {WORK:.0e} products for a few rows."
             )
-    return Report(chosen(findings, silenced), told)
+    return Report(chosen(findings, silenced), remarks)
 
 
 def looped(loss: Any, optimizer: Any) -> Compiled:
-    """How a loop of the user's trains; a learning rate that is not known is not judged."""
+    """The settings of your own training loop; without an optimizer the learning rate is not checked."""
     return Compiled(optimizers.SGD(0.0) if optimizer is None else optimizer, loss, None, None, None)
 
 
@@ -188,18 +186,18 @@ def trial_step(model: Module, state: Compiled, data: Data) -> Any:
     """A training step that is not compiled, as only the reference engine runs it."""
     other = copy.copy(state)
     other.engine, rule = "reference", state.optimizer
-    own = list(model.parameters())
-    if not (len(rule.parameters) == len(own) and all(map(operator.is_, rule.parameters, own))):
+    parameters = list(model.parameters())
+    if not (len(rule.parameters) == len(parameters) and all(map(operator.is_, rule.parameters, parameters))):
         other.optimizer = type(rule)(**rule.config())  # not bound to parameters yet, or to some of these
-    with rng.seed_scope(rng.get_seed()):  # what tracing draws is not missed elsewhere
+    with rng.seed_scope(rng.get_seed()):  # tracing must not change the random state
         return build(model, other, data, min(32, len(data)), True)
 
 
 def notes(data: Data, partial: bool) -> list[str]:
-    """What was looked at in part only."""
+    """Remarks on data that were checked in part only."""
     looked = min(len(sample(x)) for x in data.x)
     if partial:
-        return [f"Looked at the first batch, {len(data):,} rows; what needs all of the data was not judged."]
+        return [f"Checked the first batch, {len(data):,} rows, without the checks that need all of the data."]
     if looked < len(data):
-        return [f"Scales of inputs were judged by {looked:,} of {len(data):,} rows, evenly spread."]
+        return [f"Scales of inputs were checked on {looked:,} of {len(data):,} rows, evenly spread."]
     return []

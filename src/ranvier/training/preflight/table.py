@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ranvier.training.preflight import dynamics, features, network, targets, validation
+from ranvier.training.preflight import dynamics, features, last_layer, network, targets, validation
 from ranvier.training.preflight.report import ERROR, WARNING, Check
 
 __all__ = [
@@ -18,23 +18,23 @@ __all__ = [
 ]
 
 NETWORK = (
-    Check("RV101", "logits expected", WARNING, network.logits_expected),
-    Check("RV102", "probabilities expected", WARNING, network.probabilities_expected),
-    Check("RV103", "log probabilities expected", ERROR, network.log_probabilities_expected, always=True),
-    Check("RV104", "sigmoid for one class of several", WARNING, network.sigmoid_for_classes),
-    Check("RV105", "one output for several classes", ERROR, network.one_unit, always=True),
+    Check("RV101", "logits expected", WARNING, last_layer.logits_expected),
+    Check("RV102", "probabilities expected", WARNING, last_layer.probabilities_expected),
+    Check("RV103", "log probabilities expected", ERROR, last_layer.log_probabilities_expected, always=True),
+    Check("RV104", "sigmoid for one class of several", WARNING, last_layer.sigmoid_for_classes),
+    Check("RV105", "one output for several classes", ERROR, last_layer.one_unit, always=True),
     Check("RV106", "no nonlinearity", WARNING, network.no_nonlinearity),
     Check("RV107", "dropout at the end", WARNING, network.dropout_at_the_end),
-    Check("RV108", "dropout of nearly all", WARNING, network.dropout_of_few),
+    Check("RV108", "dropout of a whole layer", WARNING, network.dropout_of_few),
     Check("RV109", "softmax across samples", WARNING, network.softmax_across_samples),
-    Check("RV110", "clipped logits", WARNING, network.clipped_logits),
+    Check("RV110", "clipped logits", WARNING, last_layer.clipped_logits),
     Check("RV111", "equal units", WARNING, network.symmetric),
     Check("RV112", "unused layer", WARNING, network.unused),
     Check("RV113", "normalization not adapted", WARNING, network.not_adapted),
     Check("RV114", "colours out of range", WARNING, network.colours_out_of_range),
-    Check("RV115", "channels elsewhere", WARNING, network.channels_elsewhere),
-    Check("RV116", "softmax for several yes or no", WARNING, network.softmax_for_several),
-    Check("RV117", "logarithm of negative outputs", WARNING, network.logarithm_of_negative),
+    Check("RV115", "channels on another axis", WARNING, network.channels_elsewhere),
+    Check("RV116", "softmax for binary labels", WARNING, last_layer.softmax_for_several),
+    Check("RV117", "logarithm of negative outputs", WARNING, last_layer.logarithm_of_negative),
     Check("RV118", "layer outside the model", WARNING, network.outside),
 )
 DATA = (
@@ -51,7 +51,7 @@ DATA = (
     Check("RV306", "imbalanced classes", WARNING, targets.imbalance, whole=True),
     Check("RV307", "classes that never occur", WARNING, targets.absent_classes, whole=True),
     Check("RV308", "large targets", WARNING, targets.large_targets),
-    Check("RV309", "classes counted in a regression", WARNING, targets.classes_of_sizes),
+    Check("RV309", "classification metric in a regression", WARNING, targets.classes_of_sizes),
 )
 VALIDATION = (
     Check("RV401", "rows in training and validation", WARNING, validation.shared_with_validation, whole=True),
@@ -63,7 +63,7 @@ SCALES = ("RV201", "RV202", "RV203", "RV308")
 FIRST_BATCH = (
     Check("RV502", "exploding outputs", WARNING, dynamics.exploding, unless=SCALES),
     Check("RV503", "learning rate too high", WARNING, dynamics.fast, unless=(*SCALES, "RV502")),
-    Check("RV507", "learning rate of nothing", WARNING, dynamics.over),
+    Check("RV507", "learning rate of zero", WARNING, dynamics.over),
 )
 # What may make a loss that is not finite, whatever the learning rate.
 CAUSES = tuple(c for c in NETWORK if c.code in ("RV102", "RV103", "RV107", "RV117"))
@@ -75,8 +75,8 @@ ACTIVATIONS = (
 # What `fit` raises by itself with errors of its own, and `check` reports.
 NOT_FINITE = Check("RV504", "loss not finite", ERROR, dynamics.not_finite)
 GIVEN = {
-    "data": ("RV001", "data that cannot be taken"),
-    "shapes": ("RV002", "layers that do not fit"),
+    "data": ("RV001", "invalid data"),
+    "shapes": ("RV002", "layers of shapes that do not fit"),
 }
 
 CHECKS = (*NETWORK, *DATA, *VALIDATION, *GRADIENTS, *FIRST_BATCH, NOT_FINITE, *ACTIVATIONS)

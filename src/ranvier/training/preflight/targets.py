@@ -1,4 +1,4 @@
-"""Checks of the targets: whether the outputs can meet them, and whether they say enough."""
+"""Checks of the targets: whether the outputs can reach them, and whether a model can learn from them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from ranvier.data.sampled import sample
+from ranvier.training.preflight.inspection import MIN_ROWS, Inspection
 from ranvier.training.preflight.report import Fault, listed
-from ranvier.training.preflight.seen import FEW, Seen
 
 __all__ = [
     "absent_classes", "classes_of_sizes", "constant_targets", "imbalance", "large_targets", "no_distribution",
@@ -16,7 +16,7 @@ __all__ = [
 ]  # fmt: skip
 
 INFINITY = float("inf")
-RANGES = {  # what an activation puts out
+RANGES = {  # the range of an activation
     "sigmoid": (0.0, 1.0), "softmax": (0.0, 1.0), "hard_sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0),
     "softsign": (-1.0, 1.0), "hard_tanh": (-1.0, 1.0), "relu": (0.0, INFINITY), "relu6": (0.0, 6.0),
     "softplus": (0.0, INFINITY), "exponential": (0.0, INFINITY),
@@ -25,112 +25,117 @@ OF_CLASSES = (
     "Accuracy", "BinaryAccuracy", "CategoricalAccuracy", "SparseCategoricalAccuracy", "BalancedAccuracy", "Precision",
     "Recall", "F1Score", "AUC",
 )  # fmt: skip
-RARE = 20  # the most frequent class by the rarest
-MANY = 1000  # classes, from which some may well be missing
+RARE = 20  # ratio of the most frequent class to the rarest
+MANY = 1000  # with more classes some may be missing by chance
 LARGE = 1000.0
 
 
-def unreachable(seen: Seen) -> Iterator[Fault]:
-    for end in seen.ends:
-        if not end.regression or end.last not in RANGES:
+def unreachable(view: Inspection) -> Iterator[Fault]:
+    for output in view.outputs:
+        if not output.regression or output.last not in RANGES:
             continue
-        low, high = RANGES[end.last]
-        least, most = float(end.y.min()), float(end.y.max())
+        low, high = RANGES[output.last]
+        least, most = float(output.y.min()), float(output.y.max())
         if least < low - 1e-6 or most > high + 1e-6:
-            share = np.mean((end.y < low - 1e-6) | (end.y > high + 1e-6))
+            missed = np.mean((output.y < low - 1e-6) | (output.y > high + 1e-6))
             room = f"{low:g} or more" if high == INFINITY else f"{low:g} to {high:g}"
-            yield seen.fault(
-                f"the targets {end.name} reach from {least:.4g} to {most:.4g}, and {end.last} at the end of the model "
-                f"puts out {room}: it cannot meet {share:.2%} of them",
+            yield view.fault(
+                f"the targets {output.name} range from {least:.4g} to {most:.4g}, and {output.last} at the end of the "
+                f"model gives {room}, so the model cannot reach {missed:.2%} of them",
                 "Write a last layer without activation, or scale the targets, instead.",
-                seen.blame(end.trace_node),
+                view.layer_of(output.trace_node),
             )
 
 
-def classes_of_sizes(seen: Seen) -> Iterator[Fault]:
-    """Metrics that count which classes are right, where the targets are sizes."""
-    for end in seen.ends:
-        counting = [m.name for m in seen.metrics(end) if type(m).__name__ in OF_CLASSES]
-        if not counting or not end.regression:
+def classes_of_sizes(view: Inspection) -> Iterator[Fault]:
+    """Metrics that count correct classes, for targets that are numbers."""
+    for output in view.outputs:
+        counting = [m.name for m in view.metrics(output) if type(m).__name__ in OF_CLASSES]
+        if not counting or not output.regression:
             continue
-        some = sample(end.y)
+        some = sample(output.y)
         whole = (
-            (some == 0) | (some == 1) if end.output.shape[-1:] in ((), (1,)) else (some >= 0) & (some <= 1)
+            (some == 0) | (some == 1) if output.tensor.shape[-1:] in ((), (1,)) else (some >= 0) & (some <= 1)
         )
-        if whole.all():  # classes after all, or shares of them
+        if whole.all():  # classes, or probabilities of them
             continue
-        yield seen.fault(
-            f"the metric {counting[0]!r} counts classes that are right, and the targets {end.name} of the loss "
-            f"{end.loss.name!r} are sizes ({some.min():.4g} to {some.max():.4g}): it says nothing of them",
+        yield view.fault(
+            f"the metric {counting[0]!r} counts correct classes, and the targets {output.name} of the loss "
+            f"{output.loss.name!r} are numbers from {some.min():.4g} to {some.max():.4g}, so the metric has no meaning",
             "Write metrics=['mae'], 'rmse' or 'r2' instead.",
         )
 
 
-def no_shares(seen: Seen) -> Iterator[Fault]:
-    for end in seen.ends:
-        if not (end.binary or end.categorical) or end.y.dtype.kind != "f":
+def no_shares(view: Inspection) -> Iterator[Fault]:
+    for output in view.outputs:
+        if not (output.binary or output.categorical) or output.y.dtype.kind != "f":
             continue
-        wrong = (end.y < -1e-6) | (end.y > 1 + 1e-6)
+        wrong = (output.y < -1e-6) | (output.y > 1 + 1e-6)
         if wrong.any():
             row = int(np.flatnonzero(wrong.reshape(len(wrong), -1).any(1))[0])
-            value = end.y[row].ravel()[wrong[row].ravel()][0]
-            signs = set(np.unique(sample(end.y)).tolist()) == {-1.0, 1.0}
+            value = output.y[row].ravel()[wrong[row].ravel()][0]
+            signs = set(np.unique(sample(output.y)).tolist()) == {-1.0, 1.0}
             fix = (
-                f"Write ({end.name} + 1) / 2, or loss='hinge' with activation='tanh', instead."
+                f"Write ({output.name} + 1) / 2, or loss='hinge' with activation='tanh', instead."
                 if signs
                 else "Write targets from 0 to 1, or loss='mse' for a regression, instead."
             )
-            yield seen.fault(
-                f"the loss {end.loss.name!r} takes targets from 0 to 1, and {end.name} has {value:g} at row {row}: "
-                "there is no smallest loss",
+            yield view.fault(
+                f"the loss {output.loss.name!r} takes targets from 0 to 1, and {output.name} has {value:g} at row "
+                f"{row}, so the loss has no minimum",
                 fix,
-                seen.blame(end.trace_node),
+                view.layer_of(output.trace_node),
             )
 
 
-def no_distribution(seen: Seen) -> Iterator[Fault]:
-    for end in seen.ends:
-        if not end.categorical or end.y.dtype.kind != "f" or end.y.shape[1:] != tuple(end.output.shape[1:]):
+def no_distribution(view: Inspection) -> Iterator[Fault]:
+    for output in view.outputs:
+        if (
+            not output.categorical
+            or output.y.dtype.kind != "f"
+            or output.y.shape[1:] != tuple(output.tensor.shape[1:])
+        ):
             continue
-        sums = sample(end.y).sum(-1)
+        sums = sample(output.y).sum(-1)
         wrong = np.abs(sums - 1) > 1e-3
-        if end.y.shape[-1] > 1 and wrong.any():
-            yield seen.fault(
-                f"the loss {end.loss.name!r} takes targets that add up to 1 in each row, and {wrong.mean():.2%} of the "
-                f"rows of {end.name} do not (one adds up to {sums[wrong].flat[0]:g})",
+        if output.y.shape[-1] > 1 and wrong.any():
+            yield view.fault(
+                f"the loss {output.loss.name!r} takes targets with a sum of 1 in each row, and {wrong.mean():.2%} of "
+                f"the rows of {output.name} have another (one has {sums[wrong].flat[0]:g})",
                 "Write activation='sigmoid' with loss='binary_crossentropy' where a sample may have several classes or "
                 "none, or y / y.sum(-1, keepdims=True), instead.",
-                seen.blame(end.trace_node),
+                view.layer_of(output.trace_node),
             )
 
 
-def one_class(seen: Seen) -> Iterator[Fault]:
-    for end in seen.ends:
-        counts = end.counts(end.y)
-        if counts is None or counts.sum() < FEW or np.count_nonzero(counts) != 1 or end.classes < 2:
+def one_class(view: Inspection) -> Iterator[Fault]:
+    for output in view.outputs:
+        counts = output.counts(output.y)
+        if counts is None or counts.sum() < MIN_ROWS or np.count_nonzero(counts) != 1 or output.classes < 2:
             continue
-        yield seen.fault(
-            f"all {counts.sum():,} targets {end.name} are of class {counts.argmax()}: the model can only learn to say "
-            "so",
+        yield view.fault(
+            f"all {counts.sum():,} targets {output.name} are of class {counts.argmax()}, so the model can only learn "
+            "to predict this class",
             "Check how the labels were read and the rows chosen; write rows of two classes or more instead.",
-            seen.blame(end.trace_node),
+            view.layer_of(output.trace_node),
         )
 
 
-def constant_targets(seen: Seen) -> Iterator[Fault]:
-    for end in seen.ends:
-        if end.regression and len(end.y) >= FEW and (end.y == end.y.flat[0]).all():
-            yield seen.fault(
-                f"all {len(end.y):,} targets {end.name} are {end.y.flat[0]:g}: the model can only learn to say so",
-                "Check how the targets were read, and write ones that vary instead.",
-                seen.blame(end.trace_node),
+def constant_targets(view: Inspection) -> Iterator[Fault]:
+    for output in view.outputs:
+        if output.regression and len(output.y) >= MIN_ROWS and (output.y == output.y.flat[0]).all():
+            yield view.fault(
+                f"all {len(output.y):,} targets {output.name} are {output.y.flat[0]:g}, so the model can only learn to "
+                "predict this number",
+                "Check how the targets were read, and write targets that vary instead.",
+                view.layer_of(output.trace_node),
             )
 
 
-def imbalance(seen: Seen) -> Iterator[Fault]:
-    for end in seen.ends:
-        weighed = end.weight is not None or end.loss.weighs_classes
-        counts = None if weighed else end.counts(end.y)
+def imbalance(view: Inspection) -> Iterator[Fault]:
+    for output in view.outputs:
+        weighed = output.weight is not None or output.loss.weighs_classes
+        counts = None if weighed else output.counts(output.y)
         if counts is None or len(counts) > MANY:
             continue
         present = np.flatnonzero(counts)
@@ -138,45 +143,47 @@ def imbalance(seen: Seen) -> Iterator[Fault]:
             continue
         often, rare = int(counts.argmax()), int(present[counts[present].argmin()])
         if counts[often] >= RARE * counts[rare]:
-            yield seen.fault(
-                f"class {often} is {counts[often] / counts[rare]:.0f} times as frequent in {end.name} as class {rare} "
-                f"({counts[often]:,} and {counts[rare]:,} of {counts.sum():,} samples): always saying {often} is "
-                f"{counts[often] / counts.sum():.1%} accurate",
-                "Write fit(..., class_weight='balanced'), and look at the balanced accuracy, instead.",
-                seen.blame(end.trace_node),
+            yield view.fault(
+                f"class {often} is {counts[often] / counts[rare]:.0f} times as frequent in {output.name} as class "
+                f"{rare} ({counts[often]:,} and {counts[rare]:,} of {counts.sum():,} samples), so a model that always "
+                f"predicts {often} is {counts[often] / counts.sum():.1%} accurate",
+                "Write fit(..., class_weight='balanced'), and use the metric 'balanced_accuracy', instead.",
+                view.layer_of(output.trace_node),
             )
 
 
-def absent_classes(seen: Seen) -> Iterator[Fault]:
-    for end in seen.ends:
-        counts = end.counts(end.y)
-        if counts is None or end.classes > MANY or counts.sum() < FEW * end.classes:
+def absent_classes(view: Inspection) -> Iterator[Fault]:
+    for output in view.outputs:
+        counts = output.counts(output.y)
+        if counts is None or output.classes > MANY or counts.sum() < MIN_ROWS * output.classes:
             continue
         absent = np.flatnonzero(counts == 0)
-        if not len(absent) or len(absent) == end.classes - 1:
+        if not len(absent) or len(absent) == output.classes - 1:
             continue
 
-        fix = f"Write {end.classes - len(absent)} outputs with labels numbered from 0"
+        fix = f"Write {output.classes - len(absent)} outputs with labels numbered from 0"
         if absent.tolist() == [0]:
-            fix = f"Write {end.name} - 1 and {end.classes - 1} outputs if the labels are numbered from 1"
-        yield seen.fault(
-            f"the model has {end.classes} outputs, and class {listed(absent)} never occurs in the {counts.sum():,} "
-            f"targets {end.name}",
+            fix = (
+                f"Write {output.name} - 1 and {output.classes - 1} outputs if the labels are numbered from 1"
+            )
+        yield view.fault(
+            f"the model has {output.classes} outputs, and class {listed(absent)} never occurs in the {counts.sum():,} "
+            f"targets {output.name}",
             f"{fix}, or rows of every class, instead.",
-            seen.blame(end.trace_node),
+            view.layer_of(output.trace_node),
         )
 
 
-def large_targets(seen: Seen) -> Iterator[Fault]:
-    for end in seen.ends:
-        if not end.regression or end.last in RANGES or len(end.y) < FEW:
+def large_targets(view: Inspection) -> Iterator[Fault]:
+    for output in view.outputs:
+        if not output.regression or output.last in RANGES or len(output.y) < MIN_ROWS:
             continue
-        some = sample(end.y).astype(np.float64)
+        some = sample(output.y).astype(np.float64)
         size = float(np.sqrt(np.square(some).mean()))
         if size >= LARGE:
-            yield seen.fault(
-                f"the targets {end.name} are large ({some.min():.4g} to {some.max():.4g}), so the loss starts near "
+            yield view.fault(
+                f"the targets {output.name} are large ({some.min():.4g} to {some.max():.4g}), so the loss starts near "
                 f"{size**2:.1g} and training will be slow or fail",
-                f"Write ({end.name} - mean) / deviation, of the training data's, and scale predictions back, instead.",
-                seen.blame(end.trace_node),
+                f"Write ({output.name} - mean) / deviation of the training data, and scale predictions back, instead.",
+                view.layer_of(output.trace_node),
             )

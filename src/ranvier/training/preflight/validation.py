@@ -1,4 +1,4 @@
-"""Checks of the validation data against the training data: rows in both, classes in one of them, another scale."""
+"""Checks of the validation data against the training data: rows in both, classes in only one, another scale."""
 
 from __future__ import annotations
 
@@ -8,26 +8,24 @@ import numpy as np
 
 from ranvier.data.convert import Array
 from ranvier.data.sampled import sample
+from ranvier.training.preflight.inspection import MIN_ROWS, InspectedInput, Inspection
 from ranvier.training.preflight.report import Fault, listed
-from ranvier.training.preflight.seen import FEW, Input, Seen
 from ranvier.training.preflight.targets import MANY
 
 __all__ = ["classes_not_validated", "classes_unseen", "other_scale", "shared_rows", "shared_with_validation"]
 
-SLICE = 128  # bytes of a row that tell most rows apart
-TWINS = 3  # validation rows that are in both, of which fewer may be by chance in any table
-SHARE = 0.01  # of the validation rows, from which rows that are in both are told
-COARSE, OFTEN = (
-    32,
-    0.25,
-)  # columns of so few values each, so few of them, repeat rows by chance: told from this share
-MORE = 1.5  # the twins of validation rows by those of training rows, above which they are no chance
-EXPECTED = 10  # validation rows of a class, from which it is no chance that there is none
-OTHER = 20.0  # the scale of validation inputs by that of training inputs
+SLICE = 128  # bytes of a row by which most rows differ
+LEAST = 3  # rows in both; fewer may be equal by chance in any table
+FRACTION = 0.01  # of the validation rows that are in both, at least
+COARSE = 32  # at most so many values in a column, in at most so many columns, make equal rows by chance
+OFTEN = 0.25  # the fraction of validation rows that may be equal to training rows in such a table
+MORE = 1.5  # ratio of equal rows between the data to those within the training data that is above chance
+EXPECTED = 10  # expected validation rows of a class, whose absence is then not by chance
+OTHER = 20.0  # ratio of the scale of validation inputs to that of training inputs
 
 
 def sums(array: Array, rows: Array | None = None) -> Array:
-    """A number for each row that equal rows share: the sum of its bytes as words. Of a slice only if rows is None."""
+    """A hash of each row: the sum of its bytes as words, or of a slice of them if ``rows`` is None."""
     raw = np.ascontiguousarray(array).reshape(len(array), -1).view(np.uint8)
     width = raw.shape[1]
     if rows is None:
@@ -39,7 +37,7 @@ def sums(array: Array, rows: Array | None = None) -> Array:
     found = np.zeros(len(raw), np.uint64)
     if whole:
         words = np.ascontiguousarray(raw[:, :whole]).view(np.uint64)
-        # Numbers of few digits differ in their upper bits alone, which products push out: folded down in between.
+        # Numbers of few digits differ only in their upper bits, which overflow in a product; so they are folded first.
         factors = np.random.default_rng(0).integers(2**63, size=words.shape[1], dtype=np.uint64) * 2 + 1
         words = words * np.uint64(0x9E3779B97F4A7C15)
         words ^= words >> np.uint64(32)
@@ -50,9 +48,9 @@ def sums(array: Array, rows: Array | None = None) -> Array:
 
 
 def shared_rows(training: Sequence[Array], validation: Sequence[Array]) -> tuple[Array, Array]:
-    """The validation rows that are training rows too, bit for bit in every array, and one such training row for each.
+    """The validation rows that are equal to training rows in every bit of every array, and one training row for each.
 
-    Most rows are told apart by a slice of their bytes; those that are not, by a sum over all; what is left is compared.
+    Most rows differ in the hash of a slice of their bytes, others in that of all bytes; the rest are compared.
     """
     inside = np.arange(len(validation[0]))
     outside = np.arange(len(training[0]))
@@ -80,77 +78,83 @@ def same_memory(a: Array, b: Array) -> bool:
     return a is b or (a.ctypes.data == b.ctypes.data and a.shape == b.shape)
 
 
-def coarse(given: Input) -> bool:
+def coarse(given: InspectedInput) -> bool:
     """Whether every column has so few values that rows may be equal by chance."""
     return all(len(np.unique(given.rows[:, i])) <= COARSE for i in range(given.rows.shape[1]))
 
 
-def by_chance(seen: Seen) -> float:
-    """The share of validation rows up to which equal training rows are to be expected.
+def by_chance(view: Inspection) -> float:
+    """The fraction of validation rows that may be equal to training rows by chance.
 
-    Where columns have few values (categories, one-hot rows), rows drawn from the same source have as many twins in the
-    training data as those have among themselves.
+    If columns have few values (categories, one-hot rows), validation rows have as many equal training rows as training
+    rows have among themselves.
     """
-    if not all(map(coarse, seen.inputs)):
-        return SHARE
-    words = np.sum([sums(x, np.arange(len(x))) * np.uint64(2 * i + 1) for i, x in enumerate(seen.data.x)], 0)
+    if not all(map(coarse, view.inputs)):
+        return FRACTION
+    words = np.sum([sums(x, np.arange(len(x))) * np.uint64(2 * i + 1) for i, x in enumerate(view.data.x)], 0)
     _, counts = np.unique(words, return_counts=True)
     repeated = 1 - np.count_nonzero(counts == 1) / len(words)
-    few = all(i.rows.shape[1] <= COARSE for i in seen.inputs)
-    return max(OFTEN if few else SHARE, MORE * repeated)
+    few = all(i.rows.shape[1] <= COARSE for i in view.inputs)
+    return max(OFTEN if few else FRACTION, MORE * repeated)
 
 
-def shared_with_validation(seen: Seen) -> Iterator[Fault]:
-    assert seen.validation is not None
-    pairs = list(zip(seen.data.x, seen.validation.x, strict=True))
-    number = len(seen.validation)
+def shared_with_validation(view: Inspection) -> Iterator[Fault]:
+    assert view.validation is not None
+    pairs = list(zip(view.data.x, view.validation.x, strict=True))
+    number = len(view.validation)
     if any(a.dtype != b.dtype or a.shape[1:] != b.shape[1:] or not a[:1].size for a, b in pairs):
         return
     if all(same_memory(a, b) for a, b in pairs):
-        text = "the validation data are the training data, so they cannot show overfitting"
+        text = "the validation data are the training data, so validation cannot show overfitting"
     else:
-        rows, twins = shared_rows(seen.data.x, seen.validation.x)
-        least = min(TWINS, number)
-        if len(rows) < max(least, SHARE * number) or len(rows) < by_chance(seen) * number:
+        rows, copies = shared_rows(view.data.x, view.validation.x)
+        least = min(LEAST, number)
+        if len(rows) < max(least, FRACTION * number) or len(rows) < by_chance(view) * number:
             return
         text = (
             f"{len(rows):,} of {number:,} validation rows are training rows too (row {rows[0]} is training row "
-            f"{twins[0]}), so validation results are too good"
+            f"{copies[0]}), so validation results are too good"
         )
-    yield seen.fault(
+    yield view.fault(
         text,
         "Write rows that are in one of them only instead: split before rows are repeated or augmented. Where equal "
         'rows are to be expected (few features of few values), write ignore=("RV401",).',
     )
 
 
-def counted(seen: Seen) -> Iterator[tuple[str, Array, Array]]:
+def counted(view: Inspection) -> Iterator[tuple[str, Array, Array]]:
     """The name, and how often each class occurs in training and validation targets."""
-    assert seen.validation is not None
-    for end in seen.ends:
-        y = seen.validation.y[end.place]
-        before, after = end.counts(end.y), None if y is None else end.counts(y)
-        if before is not None and after is not None and end.classes <= MANY and before.sum() and after.sum():
-            yield end.name, before, after
+    assert view.validation is not None
+    for output in view.outputs:
+        y = view.validation.y[output.place]
+        before, after = output.counts(output.y), None if y is None else output.counts(y)
+        if (
+            before is not None
+            and after is not None
+            and output.classes <= MANY
+            and before.sum()
+            and after.sum()
+        ):
+            yield output.name, before, after
 
 
-def classes_unseen(seen: Seen) -> Iterator[Fault]:
-    for name, before, after in counted(seen):
+def classes_unseen(view: Inspection) -> Iterator[Fault]:
+    for name, before, after in counted(view):
         new = np.flatnonzero((after > 0) & (before == 0))
         if len(new):
-            yield seen.fault(
+            yield view.fault(
                 f"class {listed(new)} occurs in the validation targets ({after[new].sum():,} rows) and never in the "
                 f"training targets {name}, so the model cannot learn it",
                 "Write rows drawn from all classes for both instead: shuffle x and y together before they are split.",
             )
 
 
-def classes_not_validated(seen: Seen) -> Iterator[Fault]:
-    for name, before, after in counted(seen):
+def classes_not_validated(view: Inspection) -> Iterator[Fault]:
+    for name, before, after in counted(view):
         expected = before / before.sum() * after.sum()
         gone = np.flatnonzero((after == 0) & (expected >= EXPECTED))
         if len(gone):
-            yield seen.fault(
+            yield view.fault(
                 f"class {listed(gone)} of the training targets {name} never occurs in the {after.sum():,} validation "
                 f"targets, where about {expected[gone[0]]:.0f} rows of class {gone[0]} were to be expected",
                 "Write rows drawn from all classes for both instead: shuffle x and y together before they are split "
@@ -158,15 +162,15 @@ def classes_not_validated(seen: Seen) -> Iterator[Fault]:
             )
 
 
-def other_scale(seen: Seen) -> Iterator[Fault]:
-    assert seen.validation is not None
-    for given, array in zip(seen.inputs, seen.validation.x, strict=False):
-        if len(array) < FEW or len(given.array) < FEW or not given.finite:
+def other_scale(view: Inspection) -> Iterator[Fault]:
+    assert view.validation is not None
+    for given, array in zip(view.inputs, view.validation.x, strict=False):
+        if len(array) < MIN_ROWS or len(given.array) < MIN_ROWS or not given.finite:
             continue
         rows = sample(array).astype(np.float64)
         here, there = (float(np.sqrt(np.square(r).mean())) for r in (given.rows, rows))
         if here and there and not 1 / OTHER < there / here < OTHER:
-            yield seen.fault(
+            yield view.fault(
                 f"the validation inputs have another scale than the training inputs {given.name}: {there:.3g} against "
                 f"{here:.3g} (the root of the mean square)",
                 "Scale both in the same way, or with a layer of the model, instead.",

@@ -1,4 +1,4 @@
-"""What a model is trained toward: any loss as a `Loss`, and which targets it takes."""
+"""The objective of training: any loss as a `Loss`, and the targets that it takes."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ OF_LOGITS = ("cross_entropy", "binary_cross_entropy_with_logits")
 
 
 class Criterion(losses.Loss):
-    """A loss module in PyTorch's style, called as (input, target), which reduces by itself.
+    """A loss module in PyTorch's style, called as (input, target), which reduces its losses.
 
-    Of a criterion of the vocabulary the reduction is taken off, so that each of its losses can be weighted, and made up
-    for in `objective`. Any other module is called as it is.
+    A criterion of the vocabulary is called without its reduction, so that each loss can be weighted; `objective` then
+    reduces them. Any other module is called as it is.
     """
 
     def __init__(self, module: Any) -> None:
@@ -73,7 +73,7 @@ class Criterion(losses.Loss):
         return {**self.options, **buffers}
 
     def counted(self, y_true: Any) -> Any:
-        """PyTorch's mean over class numbers divides by the classes' weights, without the ignored ones."""
+        """As in PyTorch, the mean over class numbers divides by the weights of the classes that are not ignored."""
         if not self.opened or self.function not in OF_LABELS or y_true.dtype in FLOATS:
             return None
         return class_shares(y_true, self.module._buffers.get("weight"), self.options["ignore_index"])
@@ -90,7 +90,7 @@ def class_shares(labels: Node, weight: Node | None, ignored: int) -> Node:
 
 
 def criteria() -> dict[str, Any]:
-    """The criteria of the PyTorch vocabulary, by name: the only ones that a file can hold."""
+    """The criteria of the PyTorch vocabulary by name, which are the only ones that a file can hold."""
     module = rows.look_up("criteria", TORCH)
     return {name: getattr(module, name) for name in module.__all__}
 
@@ -105,19 +105,19 @@ def as_loss(loss: Any) -> losses.Loss | None:
 
 
 def exclusive(loss: losses.Loss) -> bool:
-    """Whether a loss is of classes of which one is right."""
+    """Whether a loss is for one class of several."""
     return loss.maker == "softmax" or getattr(loss, "function", "") in OF_LABELS
 
 
 def is_own(loss: losses.Loss | None) -> bool:
-    """Whether a loss is the user's, so that which targets it takes is not known here."""
+    """Whether you wrote the loss, so that its targets are unknown here."""
     if loss is None or (isinstance(loss, Criterion) and loss.opened):
         return False
     return not losses.REGISTRY.known(loss)
 
 
 def of_labels(loss: losses.Loss | None, y: Array, output_shape: Sequence[Any]) -> bool:
-    """Whether these targets are class numbers; where the loss takes both, their dtype and shape say."""
+    """Whether these targets are class numbers; for a loss that takes both, their dtype and shape decide."""
     if loss is not None and loss.kind == "labels":
         return True
     measured = loss is None and aligned(y.shape[1:], output_shape) is None
@@ -126,12 +126,12 @@ def of_labels(loss: losses.Loss | None, y: Array, output_shape: Sequence[Any]) -
 
 
 def classes_of(loss: losses.Loss | None, output_shape: Sequence[Any]) -> int:
-    """How many classes an output has: Keras has them in the last axis, PyTorch in the one after the samples."""
+    """The number of classes of an output: the last axis in Keras, the axis after the samples in PyTorch."""
     return int(output_shape[0 if isinstance(loss, Criterion) else -1])
 
 
 def ignored_by(loss: losses.Loss | None) -> int | None:
-    """The label that a loss lets through and does not count."""
+    """The label that a loss accepts and ignores."""
     if isinstance(loss, Criterion):
         ignored: int | None = loss.options.get("ignore_index")
         return ignored
@@ -147,9 +147,9 @@ def target_array(
     owner: str,
     check_finite: bool,
 ) -> Array:
-    """Targets as programs take them; ``output_shape`` is without the batch's dimension.
+    """Targets as the arrays that programs take; ``output_shape`` is without the dimension of the batch.
 
-    Raises ValueError or TypeError naming the first bad row, and the fix.
+    Raises ValueError or TypeError naming the first wrong row, and the fix.
     """
     if hasattr(y, "compute") and hasattr(y, "entry"):
         y = y.compute()
@@ -170,7 +170,7 @@ def target_array(
 
 
 def per_sample(values: Node) -> Node:
-    """One value for each sample, (samples, ...), of what a loss or metric function returned."""
+    """One value for each sample, (samples, ...), from the result of a loss or metric function."""
     if values.dtype not in FLOATS:
         values = apply("cast", values, dtype=get_dtype())
     if values.shape and values.shape[0] == BATCH:
@@ -183,7 +183,7 @@ def per_sample(values: Node) -> Node:
 
 
 def one_number(loss: losses.Loss) -> ValueError:
-    """The error for weights where there is nothing to weigh."""
+    """The error for sample weights and a loss that is one number."""
     return ValueError(
         f"the loss {loss.name!r} returns one number, so samples cannot be weighted. Write a loss that returns "
         "one number for each sample (a tensor with a row for each), or leave the weights out."
@@ -191,10 +191,10 @@ def one_number(loss: losses.Loss) -> ValueError:
 
 
 def objective(loss: losses.Loss, values: Node, weight: Node | None, counted: Node | None) -> Node:
-    """What is minimized, from the losses of the samples (or of their parts): one number, as the loss reduces them.
+    """The number that is minimized: the losses of the samples (or of their parts), reduced.
 
-    ``weight`` are the samples' weights, of the shape of the losses or of its first dimensions; for ``counted`` see
-    `Loss.counted`. A loss that is one number has reduced by itself.
+    ``weight`` are the samples' weights, with the shape of the losses or its first dimensions; for ``counted`` see
+    `Loss.counted`. A loss that is one number is reduced already.
     """
     if not values.shape:
         if weight is not None:

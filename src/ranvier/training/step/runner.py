@@ -1,6 +1,6 @@
-"""Runs a compiled step many times in one call, in chunks, so that everything else gets its turn a few times a second.
+"""Runs a compiled step many times in a native call, in chunks of about a tenth of a second.
 
-Between two chunks the state is whole: it is looked at, kept now and then, and given back when a chunk fails.
+Between two chunks the state is consistent: it is checked, copied from time to time, and restored when a chunk fails.
 """
 
 from __future__ import annotations
@@ -24,38 +24,38 @@ from ranvier.training.step.step import Step
 __all__ = ["Interrupt", "Runner"]
 
 CHUNK_SECONDS = 0.1
-KEPT = 50  # looking at the state and keeping a copy of it takes at most this part of the time
-FEW = 1 << 12  # numbers
+KEPT = 50  # checking and copying the state takes at most a fiftieth of the time
+FEW = 1 << 12  # numbers of a small array
 GROWTH = 8  # a chunk is at most so many times longer than the one before
 
 
 class Interrupt:
-    """Ctrl-C as something to ask about between chunks, so that it never strikes in the middle of a step."""
+    """Ctrl-C as a flag that is read between chunks, so that it never interrupts a step."""
 
     def __init__(self) -> None:
         self.pressed = self.terminated = False
 
     @staticmethod
     def current() -> Interrupt:
-        """What a fit on this thread asks: one of its own, or that of the `here` it runs in."""
-        return _own.interrupt or Interrupt()
+        """The interrupt of a fit on this thread: that of the surrounding `here`, or a new one."""
+        return _thread.interrupt or Interrupt()
 
     @contextlib.contextmanager
     def here(self) -> Iterator[None]:
         """Within this context every fit on this thread stops when this is pressed."""
-        before = _own.interrupt
-        _own.interrupt = self
+        before = _thread.interrupt
+        _thread.interrupt = self
         try:
             yield
         finally:
-            _own.interrupt = before
+            _thread.interrupt = before
 
     @contextlib.contextmanager
     def watching(self, termination: bool = False) -> Iterator[Interrupt]:
-        """Within this context the first Ctrl-C is noted; the second one raises at once.
+        """Within this context the first Ctrl-C sets ``pressed``; the second one raises at once.
 
-        With ``termination`` so is SIGTERM, by which clusters and containers announce that they end a process: whoever
-        asks has then something to save, and calls `end` after it. The second one ends the process at once.
+        With ``termination`` so does SIGTERM, by which clusters and containers announce the end of a process: the caller
+        saves its work and then calls `end`. The second one ends the process at once.
         """
         usual = threading.current_thread() is threading.main_thread()
         with contextlib.ExitStack() as stack:
@@ -80,22 +80,22 @@ class Interrupt:
             yield self
 
     def end(self) -> None:
-        """If the process was told to end: end it, as it would have ended then."""
+        """End the process if SIGTERM was sent, as it would have ended then."""
         if self.terminated:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             signal.raise_signal(signal.SIGTERM)
 
 
-class _Own(threading.local):
+class _Thread(threading.local):
     interrupt: Interrupt | None = None
 
 
-_own = _Own()
+_thread = _Thread()
 
 
 @dataclass
-class Stretch:
-    """Steps that were run since the state was last kept: enough to run them again."""
+class Span:
+    """Steps that ran since the last copy of the state: what is needed to run them again."""
 
     arrays: list[Array]
     total: int
@@ -106,27 +106,27 @@ class Stretch:
 
 
 class Runner:
-    """A step over data sets one after the other: training, with a copy of the state to fall back on, or evaluation."""
+    """Runs a step over data sets: in training, with a copy of the state to return to, or in evaluation."""
 
     def __init__(self, step: Step, settings: Sequence[Array] = ()) -> None:
         self.step, self.settings = step, settings
         self.total = self.epoch = 0
         self.arrays: list[Array] = []
         self.state: list[Array] = []
-        self.kept: list[tuple[Array, Array]] = []
-        self.floats: list[Array] = []  # what training changes of these, seen flat
-        self.due = -math.inf  # the time from which on a new copy is to be made
-        self.since: list[Stretch] = []
+        self.kept: list[tuple[Array, Array]] = []  # arrays that training changes, and their copies
+        self.floats: list[Array] = []  # flat views of the floats among them
+        self.due = -math.inf  # the time of the next copy
+        self.since: list[Span] = []
         self.marks: list[Any] = []
         self.given: tuple[Data, Array] | None = None
 
-    def settle(self) -> None:
-        """Take the state as it is now: after anything but a step may have touched it."""
+    def capture(self) -> None:
+        """Read the state again, after anything but a step may have changed it."""
         for tensor in self.step.state:
-            tensor.compute()  # what was assigned to it and still waits
+            tensor.compute()  # assignments that are still lazy
             tape.flush_readers(tensor)
         self.state = self.step.state_arrays()
-        self.marks = self.seen()
+        self.marks = self.versions()
         if self.step.written:
             changing = [*(layout.storage(t._value) for t in self.step.written), *self.step.totals]
             if len(changing) != len(self.kept) or any(
@@ -138,14 +138,14 @@ class Runner:
         if self.given is not None:
             self.arrays = self.step.arrays(*self.given, self.settings, self.state)
 
-    def seen(self) -> list[Any]:
-        """What tells whether anything but a step has touched the state, or a setting."""
+    def versions(self) -> list[Any]:
+        """Values that change when anything but a step changes the state, or a setting."""
         tensors = [(t._value, t.version, t.segment) for t in self.step.state]
         return [*tensors, *(s.tobytes() for s in self.settings)]
 
-    def touched(self) -> bool:
-        """Whether anything has, since it was settled."""
-        now = self.seen()
+    def changed(self) -> bool:
+        """Whether anything but a step has changed the state since `capture`."""
+        now = self.versions()
         return len(now) != len(self.marks) or any(
             a != b if isinstance(a, bytes) else a[0] is not b[0] or a[1] != b[1] or a[2] is not b[2]
             for a, b in zip(now, self.marks, strict=True)
@@ -157,7 +157,7 @@ class Runner:
         With ``fresh`` the totals start as zeros.
         """
         if not self.state:
-            self.settle()
+            self.capture()
         if fresh:
             self.step.reset()
         self.given = data, order
@@ -168,30 +168,30 @@ class Runner:
     def run(self, start: int, stop: int) -> None:
         self.step.program.run(self.arrays, (), start, stop, self.total)
 
-    def give_back(self) -> None:
+    def roll_back(self) -> None:
         for array, copy in self.kept:
             np.copyto(array, copy)
 
-    def sound(self) -> bool:
+    def is_finite(self) -> bool:
         """Whether the loss so far and all that training changed are finite."""
         if not math.isfinite(self.step.totals[0]):
             return False
         with np.errstate(all="ignore"):
-            # Of few numbers, most arrays' case, a product with themselves tells soonest.
+            # For a small array, as most are, the product with itself is the fastest check.
             total = sum([a.dot(a) if a.size <= FEW else np.add.reduce(a) for a in self.floats])
             return math.isfinite(total) or all(np.isfinite(a).all() for a in self.floats)
 
-    def stretches(self) -> Iterator[Stretch]:
-        """Go back to what was kept and take up each stretch since, ready to be run again."""
-        self.give_back()
-        for stretch in self.since:
-            self.arrays, self.total, self.epoch = stretch.arrays, stretch.total, stretch.epoch
-            if stretch.fresh:
+    def replays(self) -> Iterator[Span]:
+        """Restore the copy and prepare each span since then to be run again."""
+        self.roll_back()
+        for span in self.since:
+            self.arrays, self.total, self.epoch = span.arrays, span.total, span.epoch
+            if span.fresh:
                 self.step.reset()
-            yield stretch
+            yield span
 
     def advance(self, start: int, stop: int, pace: Pace, failed: Callable[[], None] | None = None) -> None:
-        """Run these steps in one call. If it raises, the state is as it was before.
+        """Run these steps in one call. If it raises, the state is unchanged.
 
         ``failed`` is called when a result is not finite.
         """
@@ -200,7 +200,7 @@ class Runner:
             if started > self.due:
                 self.check(failed)
             fresh = self.fresh and start == 0
-            self.since.append(Stretch(self.arrays, self.total, start, stop, fresh, self.epoch))
+            self.since.append(Span(self.arrays, self.total, start, stop, fresh, self.epoch))
         try:
             self.run(start, stop)
         except BaseException:
@@ -214,28 +214,28 @@ class Runner:
     def advance_each(
         self, data: Data, orders: Array | list[Array], epoch: int, failed: Callable[[], None]
     ) -> Iterator[tuple[Array, ...]]:
-        """Several epochs in one native call, each over an order of its own: the totals of each.
+        """Run several epochs in one native call, each over its own order; returns the totals of each.
 
-        Orders that differ are the rows of one array; a list has one and the same for all.
-        Those that are not finite are left to the caller, at the epoch they belong to.
+        Orders that differ are the rows of one array; a list has the same order for all. The caller checks at each epoch
+        whether its totals are finite.
         """
         if time.perf_counter() > self.due:
             self.check(failed)
         totals = [np.zeros((len(orders), *a.shape), a.dtype) for a in self.step.totals]
         arrays = self.step.arrays(data, orders[0], self.settings, self.state)
-        own = dict(enumerate(totals, len(arrays) - len(totals)))
+        per_epoch = dict(enumerate(totals, len(arrays) - len(totals)))
         if isinstance(orders, np.ndarray):
-            own[0] = orders
+            per_epoch[0] = orders
         self.total = len(orders[0])
         steps = math.ceil(self.total / self.step.batch)
-        for i, order in enumerate(orders):  # to be run again one by one, should a result not be finite
-            again = [order, *arrays[1:]] if 0 in own else arrays
-            self.since.append(Stretch(again, self.total, 0, steps, True, epoch + i))
-        self.step.program.run_each(arrays, own, steps, self.total)
+        for i, order in enumerate(orders):  # each is run again if a result is not finite
+            again = [order, *arrays[1:]] if 0 in per_epoch else arrays
+            self.since.append(Span(again, self.total, 0, steps, True, epoch + i))
+        self.step.program.run_each(arrays, per_epoch, steps, self.total)
         return zip(*totals, strict=True)
 
     def chunks(self, steps: int, pace: Pace) -> Iterator[int]:
-        """Run the steps of an evaluation; yields after each chunk how many are done."""
+        """Run the steps of an evaluation; yields the number of steps done after each chunk."""
         done = 0
         while done < steps:
             stop = min(steps, done + pace.steps())
@@ -244,9 +244,9 @@ class Runner:
             yield stop
 
     def check(self, failed: Callable[[], None]) -> None:
-        """Look at everything that changed since it was kept, and keep it where that is due."""
+        """Check everything that changed since the last copy, and copy it if a copy is due."""
         began = time.perf_counter()
-        if self.since and not self.sound():
+        if self.since and not self.is_finite():
             failed()
         if began > self.due:
             for array, copy in self.kept:
@@ -256,16 +256,16 @@ class Runner:
             self.due = now + KEPT * (now - began)
 
     def undo(self) -> None:
-        """The state before the last stretch."""
+        """Restore the state before the last span."""
         last = self.since.pop()
-        for stretch in self.stretches():
-            self.run(stretch.start, stretch.stop)
+        for span in self.replays():
+            self.run(span.start, span.stop)
         if last.fresh:
             self.step.reset()
 
 
 class Pace:
-    """How many steps the next chunk has: few at first, then as many as take a tenth of a second."""
+    """The number of steps of the next chunk: few at first, then as many as take a tenth of a second."""
 
     def __init__(self, fixed: int | None = None) -> None:
         self.next, self.fixed = 4, fixed

@@ -1,7 +1,7 @@
-"""Models of one structure: the step of one, over the tensors of another, without building its graph again.
+"""Steps that models of the same structure share: the graph is built once, and used with the tensors of each model.
 
-A model that records the same trace nodes on the tape, with its parameters, buffers and optimizer in the same places,
-has the same graph. What cannot be told for certain is no twin, and its step is built as ever.
+Two models have the same graph if they record the same trace nodes on the tape, with parameters, buffers and optimizer
+state at the same positions. If that is uncertain, the step is built as usual.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from ranvier.training.step.compiled import Compiled
 from ranvier.training.step.placeholders import placeholders
 from ranvier.training.step.step import Step, key_of, labels, settings_of, step_for
 
-__all__ = ["Patterns", "Wanted"]
+__all__ = ["StepCache", "Wanted"]
 
 Place = tuple[Any, ...]
-Wanted = tuple[Data, int, str]  # what a step is asked for with: data, rows of a batch, kind
+Wanted = tuple[Data, int, str]  # the arguments of a step: data, rows of a batch, kind
 SEVERAL = 8  # structures that are remembered
 
 
 def places(model: Module, compiled: Compiled) -> dict[Place, Tensor]:
-    """The tensors of a model and its optimizer by where they are."""
+    """The tensors of a model and its optimizer by their positions."""
     found: dict[Place, Tensor] = {
         ("steps", i): count for i, count in enumerate(compiled.optimizer.counts.tensors)
     }
@@ -45,14 +45,14 @@ def places(model: Module, compiled: Compiled) -> dict[Place, Tensor]:
 
 
 def alike(one: Any, other: Any) -> bool:
-    """Whether two losses, metrics or regularizers are of one class and hold the same; False where it cannot be told."""
+    """Whether two losses, metrics or regularizers have the same class and values; False if that is uncertain."""
     if one is other:
         return True
     if type(one) is not type(other):
         return False
     if isinstance(one, Metric):
         return alike(one.settings(), other.settings())
-    if isinstance(one, Variable):  # what a metric collects in
+    if isinstance(one, Variable):  # the state of a metric
         return one.spec == other.spec
     if isinstance(one, np.ndarray):
         return bool(np.array_equal(one, other))
@@ -81,24 +81,24 @@ def recorded(
 
 
 def described(model: Module, compiled: Compiled) -> list[Any]:
-    """What a step depends on and the tape does not record, apart from `settings_of`."""
+    """Everything that a step depends on besides the tape and `settings_of`."""
     specs = compiled.outputs
     parameters = [(p.spec, p.requires_grad, layout.is_transposed(p._value)) for p in model.parameters()]
     return [list(specs), specs.structure, [p.regularizer for p in model.parameters()], repr(parameters)]
 
 
-class Pattern:
-    """One structure: the steps that were made for the models that have it, to be taken over by others."""
+class SharedSteps:
+    """One structure, and the steps that models of this structure share."""
 
     def __init__(self, model: Module, compiled: Compiled) -> None:
         self.described = described(model, compiled)
         self.steps: dict[Any, tuple[Step, dict[int, Place], Any]] = {}
 
-    def serve(self, model: Module, compiled: Compiled, wanted: Sequence[Wanted]) -> bool:
-        """Give a model its steps; False, and nothing done, where its structure may be another."""
+    def provide(self, model: Module, compiled: Compiled, wanted: Sequence[Wanted]) -> bool:
+        """Give a model its steps; False if its structure may be another, and nothing is done."""
         optimizer = compiled.optimizer
         if self.steps and type(optimizer).__module__.partition(".")[0] != "ranvier":
-            return False  # a rule of the user's may depend on what is no setting of it
+            return False  # an optimizer that you wrote may depend on more than its settings
         if not alike(described(model, compiled), self.described):
             return False
         if any(kind == "train" for _, _, kind in wanted):
@@ -126,20 +126,20 @@ class Pattern:
         return True
 
 
-class Patterns:
-    """The structures met so far."""
+class StepCache:
+    """The structures of the last models."""
 
     def __init__(self) -> None:
-        self.known: deque[Pattern] = deque(maxlen=SEVERAL)
+        self.known: deque[SharedSteps] = deque(maxlen=SEVERAL)
 
-    def serve(self, model: Module, compiled: Compiled, wanted: Sequence[Wanted]) -> bool:
-        """Give a model the steps of one that was met before; False where there is none."""
-        return any(pattern.serve(model, compiled, wanted) for pattern in self.known)
+    def provide(self, model: Module, compiled: Compiled, wanted: Sequence[Wanted]) -> bool:
+        """Give a model the shared steps of its structure; False if there are none."""
+        return any(pattern.provide(model, compiled, wanted) for pattern in self.known)
 
     def add(self, model: Module, compiled: Compiled, wanted: Sequence[Wanted]) -> None:
-        """Make the steps of a model, for others to take over. Before it is trained."""
-        pattern = Pattern(model, compiled)
-        if pattern.serve(model, compiled, wanted):
+        """Build the steps of a model, which later models share. Called before the model is trained."""
+        pattern = SharedSteps(model, compiled)
+        if pattern.provide(model, compiled, wanted):
             self.known.appendleft(pattern)
         for data, batch, kind in wanted:
-            step_for(model, compiled, data, batch, kind)  # those of a model that can be nobody's twin
+            step_for(model, compiled, data, batch, kind)  # for a model that shares its steps with no other

@@ -28,10 +28,10 @@ __all__ = [
 
 @dataclass(frozen=True)
 class OutputStructure:
-    """How a model hands out its outputs: as "one" tensor, or as a "tuple", "list" or "dict" of tensors.
+    """The container of a model's outputs: "one" tensor, or a "tuple", "list" or "dict" of tensors.
 
-    ``names`` has one name for each output, None where they have none: the keys of a dict in Keras's order (sorted,
-    unless it is an OrderedDict), or the model's ``output_names``. ``keys`` are a dict's own, in its own order.
+    ``names`` has a name for each output, or None: the keys of a dict in Keras's order (sorted, unless it is an
+    OrderedDict), or the model's ``output_names``. ``keys`` are those of a dict in its order.
     """
 
     kind: str = "one"
@@ -42,7 +42,7 @@ class OutputStructure:
         return len(self.names)
 
     def flat(self, output: Any) -> list[Any]:
-        """The outputs in the order of the names, from what the model returned."""
+        """The outputs in the order of the names, from the value that the model returned."""
         if self.kind == "one":
             return [output]
         return [output[name] for name in self.names] if self.kind == "dict" else list(output)
@@ -57,7 +57,7 @@ class OutputStructure:
         return tuple(values) if self.kind == "tuple" else list(values)
 
     def label(self, i: int, what: str) -> str:
-        """What output ``i``'s part is called in messages: ``y``, ``y['age']``, ``y[1]``."""
+        """The name of output ``i``'s part in messages: ``y``, ``y['age']``, ``y[1]``."""
         if self.kind == "one":
             return what
         return f"{what}[{i if self.names[i] is None else self.names[i]!r}]"
@@ -67,7 +67,7 @@ ONE = OutputStructure()
 
 
 def outputs_of(model: Module, output: Any) -> OutputStructure:
-    """The form of what ``model`` returned. Raises ValueError unless all are tensors with a row for each sample."""
+    """The structure of the outputs. Raises ValueError unless all are tensors with a row for each sample."""
     declared = getattr(model, "output_names", None)
     if isinstance(output, Mapping):
         keys = tuple(map(str, output))
@@ -78,8 +78,8 @@ def outputs_of(model: Module, output: Any) -> OutputStructure:
     elif isinstance(output, (tuple, list)):
         count = len(output)
         known = declared is not None and len(declared) == count
-        own: tuple[str | None, ...] = tuple(declared) if known else (None,) * count  # type: ignore[arg-type]  # not None
-        found = OutputStructure("tuple" if isinstance(output, tuple) else "list", own)
+        listed: tuple[str | None, ...] = tuple(declared) if known else (None,) * count  # type: ignore[arg-type]  # not None
+        found = OutputStructure("tuple" if isinstance(output, tuple) else "list", listed)
         parts = list(enumerate(output))
     else:
         found, parts = ONE, [(None, output)]
@@ -97,22 +97,22 @@ def outputs_of(model: Module, output: Any) -> OutputStructure:
 
 
 def is_container(x: Any) -> bool:
-    """Whether this is a list, tuple or dict, and no frame."""
+    """Whether this is a list, tuple or dict, but not a frame."""
     return isinstance(x, (list, tuple, Mapping)) and not hasattr(x, "columns")
 
 
 def is_alone(y: Any, rows: int) -> bool:
-    """Whether this is a list of nothing but one output's array, which has so many rows. One row is data itself."""
+    """Whether this is a list of one array of an output, which has so many rows. A list with one row is data."""
     listed = is_container(y) and not isinstance(y, Mapping) and len(y) == 1
     return listed and rows > 1 and hasattr(y[0], "shape") and np.ndim(y[0]) > 0 and len(y[0]) == rows
 
 
 def container_of(model: Module, x: Any, rows: int | None = None) -> Container:
-    """The container in which a model of one parameter is given several inputs; None where ``x`` is data of one.
+    """The container in which a model of one parameter takes several inputs; None if ``x`` is data of one input.
 
-    A model that has been called knows it. Of any other, a dict is one unless the parameter is its key, and a list or a
-    tuple is one of inputs where the arrays in it have as many rows as there are samples (``rows``), as far as that is
-    known. Arrays of one dimension are samples where it is not, or where there are as many of them.
+    A model that has been called has a known container. For any other, a dict is a container unless its key is the
+    parameter; a list or tuple is a container of inputs if its arrays have as many rows as there are samples (``rows``).
+    If that number is unknown, or if there are as many arrays, arrays of one dimension are samples.
     """
     if model._input_types or model._input_type is not None:
         return model._input_container
@@ -128,11 +128,11 @@ def container_of(model: Module, x: Any, rows: int | None = None) -> Container:
 
 
 def inputs_of(model: Module, x: Any, name: str = "x", form: Container = None) -> dict[str, Any]:
-    """The parts of ``x`` by what they are called in messages, in the order in which the model takes them.
+    """The parts of ``x`` by their names in messages, in the order of the model's inputs.
 
-    A model that needs several inputs takes a list, a tuple or a dict by the names of its forward's parameters; one that
-    takes them in a container (``form``) such a one. For any other a list is plain data, and a dict gives inputs by
-    name. Raises TypeError or ValueError where they do not match.
+    A model that needs several inputs takes a list, a tuple or a dict by the names of its forward's parameters, or the
+    container ``form``. For any other model a list is plain data, and a dict gives inputs by name. Raises TypeError or
+    ValueError if they do not match.
     """
     if form is not None:
         return contained(model, x, name, form)

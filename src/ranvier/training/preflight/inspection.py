@@ -1,4 +1,4 @@
-"""What the checks look at: the calls that a model records, its losses, and samples of its data."""
+"""The subject of the checks: the calls that a model records, its losses, and samples of its data."""
 
 from __future__ import annotations
 
@@ -24,16 +24,26 @@ from ranvier.training.step.compiled import Compiled
 from ranvier.training.step.objective import exclusive
 from ranvier.training.step.placeholders import placeholders
 
-__all__ = ["AFFINE", "FEW", "LINEAR", "End", "Input", "Seen", "name_of", "plain", "through"]
+__all__ = [
+    "AFFINE",
+    "LINEAR",
+    "MIN_ROWS",
+    "InspectedInput",
+    "InspectedOutput",
+    "Inspection",
+    "name_of",
+    "selected_rows",
+    "skip_transparent",
+]
 
 AFFINE = ("affine", "linear")
 LINEAR = (*AFFINE, "convolve", "convolve_transposed")
-# What stands between two layers and changes nothing that matters here.
+# Calls between two layers that these checks may skip.
 TRANSPARENT = (
     "flatten", "_rows", "reshape", "drop", "dropout", "alpha_dropout", "gaussian_dropout", "linear_activation", "cast",
     "detach", "squeeze", "expand_dims", "transpose",
 )  # fmt: skip
-FEW = 10  # rows, below which nothing can be said
+MIN_ROWS = 10  # fewer rows prove nothing
 
 
 def name_of(node: TraceNode) -> str:
@@ -42,15 +52,15 @@ def name_of(node: TraceNode) -> str:
     return "linear_activation" if name == "linear" and len(node.inputs) == 1 else name
 
 
-def through(node: TraceNode) -> TraceNode:
-    """What made this, past calls that change nothing that matters."""
+def skip_transparent(node: TraceNode) -> TraceNode:
+    """The call that made this, before calls that the checks may skip."""
     while node.inputs and name_of(node) in TRANSPARENT:
         node = node.inputs[0]
     return node
 
 
-def plain(data: Data) -> Data:
-    """The data as arrays of just their rows."""
+def selected_rows(data: Data) -> Data:
+    """The data as arrays of the selected rows alone."""
     rows = data.among
     if rows is None:
         return data
@@ -61,13 +71,13 @@ def plain(data: Data) -> Data:
     return Data(cut(data.x), cut(data.y), cut(data.weight))
 
 
-def read_by(outputs: list[Tensor]) -> list[Tensor]:
+def read_leaves(outputs: list[Tensor]) -> list[Tensor]:
     """The leaves of the segment in which these were recorded, by their ordinals."""
     return next((leaves_of(o.segment) for o in outputs if o.segment is not None), [])
 
 
 @dataclass
-class Input:
+class InspectedInput:
     """One input of the model: its name in messages, its array, and the placeholder that the model was called on."""
 
     name: str
@@ -96,7 +106,7 @@ class Input:
 
     @cached_property
     def pixels(self) -> bool:
-        """Whether these look like the numbers 0 to 255 that images are stored as."""
+        """Whether these look like images: integers from 0 to 255."""
         if self.array.ndim < 2 or not self.rows.size or not self.finite:
             return False
         if self.low.min() < 0 or not 100 <= self.high.max() <= 255:
@@ -104,8 +114,8 @@ class Input:
         return self.array.dtype.kind in "ui" or np.array_equal(self.rows, np.trunc(self.rows))
 
     @cached_property
-    def shades(self) -> bool:
-        """Whether these look like such numbers divided by 255: of one scale, though edges of pictures hardly vary."""
+    def scaled_pixels(self) -> bool:
+        """Whether these look like images divided by 255, which have one scale although their edges hardly vary."""
         if not self.rows.size or not self.finite or self.low.min() < 0 or self.high.max() > 1:
             return False
         bytes_ = 255 * self.rows
@@ -113,8 +123,14 @@ class Input:
 
     @cached_property
     def spread(self) -> tuple[Array, Array] | None:
-        """Each feature's deviation, and the root of its mean square; None where that says nothing."""
-        if self.array.ndim < 2 or len(self.array) < FEW or not self.finite or self.pixels or self.shades:
+        """The standard deviation and root mean square of each feature; None if checks of scales do not apply."""
+        if (
+            self.array.ndim < 2
+            or len(self.array) < MIN_ROWS
+            or not self.finite
+            or self.pixels
+            or self.scaled_pixels
+        ):
             return None
         square = np.einsum("ij,ij->j", self.rows, self.rows) / len(self.rows)
         centred = self.rows - self.rows.mean(0)
@@ -122,11 +138,11 @@ class Input:
 
 
 @dataclass
-class End:
+class InspectedOutput:
     """One output of the model with its loss, its targets and their weights."""
 
     loss: Any
-    output: Tensor
+    tensor: Tensor
     y: Array
     weight: Array | None
     name: str = "y"
@@ -138,13 +154,13 @@ class End:
 
     @cached_property
     def function(self) -> str:
-        """The function of a loss module in PyTorch's style."""
+        """The name of the function of a loss module in PyTorch's style."""
         return getattr(getattr(getattr(self.loss, "module", None), "function", None), "__name__", "")
 
     @property
     def trace_node(self) -> TraceNode | None:
-        """The call that made the output, past those that change nothing that matters."""
-        return None if self.output.trace_node is None else through(self.output.trace_node)
+        """The call that made the output, before calls that the checks may skip."""
+        return None if self.tensor.trace_node is None else skip_transparent(self.tensor.trace_node)
 
     @property
     def last(self) -> str:
@@ -152,17 +168,17 @@ class End:
 
     @property
     def categorical(self) -> bool:
-        """Whether the loss compares one class of several with the others."""
+        """Whether the loss is for one class of several."""
         return exclusive(self.loss)
 
     @property
     def binary(self) -> bool:
-        """Whether the loss compares each output with a yes or no of its own."""
+        """Whether the loss is for independent binary labels."""
         return self.loss.maker == "sigmoid" or self.function.startswith("binary_cross_entropy")
 
     @property
     def regression(self) -> bool:
-        """Whether the loss compares sizes, so that the scale of targets matters."""
+        """Whether the loss is for numbers, so that the scale of targets matters."""
         return self.kind in ("MeanSquaredError", "MeanAbsoluteError", "Huber", "LogCosh") or self.function in (
             "mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss",
         )  # fmt: skip
@@ -176,14 +192,14 @@ class End:
 
     @property
     def classes(self) -> int:
-        """How many classes the output tells apart; 0 where it is no classifier's."""
-        last = self.output.shape[-1] if len(self.output.shape) > 1 else 1
+        """The number of classes of the output; 0 if it is not that of a classifier."""
+        last = self.tensor.shape[-1] if len(self.tensor.shape) > 1 else 1
         if self.binary and last == 1:
             return 2
         return last if self.categorical and isinstance(last, int) else 0
 
     def labels(self, y: Array) -> Array | None:
-        """The class of each row, where the targets are classes of one kind or another."""
+        """The class of each row, if the targets are class numbers, binary labels or one-hot rows."""
         if not self.classes:
             return None
         if y.ndim == 1 and y.dtype.kind in "iu":
@@ -206,47 +222,49 @@ class End:
         return np.bincount(labels[(labels >= 0) & (labels < self.classes)], minlength=self.classes)
 
 
-class Seen:
-    """What one call of the model recorded, with the data it was called for."""
+class Inspection:
+    """One recorded call of the model, and the data that it was called for."""
 
     def __init__(self, model: Module, state: Compiled, data: Data, validation: Data | None = None) -> None:
-        data = plain(data)
+        data = selected_rows(data)
         self.model, self.state, self.data = model, state, data
-        self.validation = None if validation is None else plain(validation)
+        self.validation = None if validation is None else selected_rows(validation)
         self.owners: dict[TraceNode, Module] = {}
-        self.calls: list[tuple[Module, TraceNode | None]] = []  # each call, and what made its first argument
+        self.calls: list[
+            tuple[Module, TraceNode | None]
+        ] = []  # each call, and the call that made its first argument
         names = ["x"] if len(data.x) == 1 else [f"x[{i}]" for i in range(len(data.x))]
-        self.inputs = list(map(Input, names, data.x, placeholders(model, data.x)))
+        self.inputs = list(map(InspectedInput, names, data.x, placeholders(model, data.x)))
         specs = state.outputs
-        with mode(model, False), isolated_tape(model), forward_hook(self._claim):
+        with mode(model, False), isolated_tape(model), forward_hook(self._assign_owner):
             given = pack_inputs([i.leaf for i in self.inputs], model._input_container)
             outputs = specs.structure.flat(model(*given))
-        self.ends = [
-            End(spec.loss, output, y, weight, specs.structure.label(i, "y"), i)
+        self.outputs = [
+            InspectedOutput(spec.loss, output, y, weight, specs.structure.label(i, "y"), i)
             for i, (spec, output, y, weight) in enumerate(
                 zip(specs, outputs, data.y, data.weight, strict=True)
             )
             if spec.loss is not None and y is not None
         ]
-        self.leaves = read_by(outputs)
+        self.leaves = read_leaves(outputs)
         self.holders = {id(p): m for m in model.modules() for p in m._parameters.values() if p is not None}
         self.trace_nodes = list(self._walk([o.trace_node for o in outputs]))
 
-    def metrics(self, end: End) -> list[Any]:
+    def metrics(self, output: InspectedOutput) -> list[Any]:
         """The metrics of an output."""
-        return [metric for metric, _ in self.state.outputs.specs[end.place].metrics]
+        return [metric for metric, _ in self.state.outputs.specs[output.place].metrics]
 
     def training_calls(self) -> tuple[list[Tensor], list[Module]]:
-        """What a call in training mode reads, and the modules that it calls; nothing random is used up."""
+        """The leaves that a call in training mode reads, and the modules that it calls; no random state changes."""
         ran: list[Module] = []
         placed = [Tensor.placeholder(given.leaf.spec) for given in self.inputs]
         tell = forward_hook(lambda module, args, result: ran.append(module))
         with mode(self.model, True), isolated_tape(self.model), rng.seed_scope(rng.get_seed()), tell:
             result = self.model(*pack_inputs(placed, self.model._input_container))
-        return read_by(self.state.outputs.structure.flat(result)), ran
+        return read_leaves(self.state.outputs.structure.flat(result)), ran
 
-    def _claim(self, module: Module, args: tuple[Any, ...], result: Any) -> None:
-        """What a call recorded belongs to its module, unless it belongs to one within."""
+    def _assign_owner(self, module: Module, args: tuple[Any, ...], result: Any) -> None:
+        """Assign the recorded calls of a module to it, unless they belong to a module inside it."""
         before = {a.trace_node for a in args if isinstance(a, Tensor)}
         results = result if isinstance(result, (tuple, list)) else [result]
         self.calls.append((module, args[0].trace_node if args and isinstance(args[0], Tensor) else None))
@@ -259,17 +277,17 @@ class Seen:
             pending.extend(node.inputs)
 
     def _walk(self, pending: list[TraceNode | None]) -> Iterator[TraceNode]:
-        seen: set[TraceNode] = set()
+        known: set[TraceNode] = set()
         while pending:
             node = pending.pop()
-            if node is None or node in seen:
+            if node is None or node in known:
                 continue
-            seen.add(node)
+            known.add(node)
             yield node
             pending.extend(node.inputs)
 
     def leaf(self, node: TraceNode) -> Tensor | None:
-        """The tensor that a trace node stands for, if it is no call."""
+        """The tensor of a trace node that is a leaf; None for a call."""
         return self.leaves[node.ordinal] if node.function is None else None
 
     def weights(self, node: TraceNode) -> list[Tensor]:
@@ -283,8 +301,8 @@ class Seen:
                 found.append(leaf)
         return found
 
-    def blame(self, node: TraceNode | None) -> Module:
-        """The layer that made this call; for one in a ``forward`` of the user's, the last layer with weights before."""
+    def layer_of(self, node: TraceNode | None) -> Module:
+        """The layer that made this call; for a call in your ``forward``, the last layer with weights before it."""
         while node is not None and node.function is not None:
             owner = self.owners.get(node)
             if owner is not None and not owner._modules:
@@ -298,14 +316,14 @@ class Seen:
     def name(self, module: Module) -> str:
         return user_name(module, self.model)
 
-    def reader(self, given: Input) -> Module | None:
-        """The layer that multiplies this input by weights; None where something scales it or looks it up first."""
+    def first_layer(self, given: InspectedInput) -> Module | None:
+        """The layer that multiplies this input by weights; None if the input is rescaled or looked up before."""
         for node in self.trace_nodes:
-            first = through(node.inputs[0]) if node.inputs else None
+            first = skip_transparent(node.inputs[0]) if node.inputs else None
             if first is None or self.leaf(first) is not given.leaf or name_of(node) == "embedding":
                 continue
             if any(len(w.shape) > 1 for w in self.weights(node)):
-                return self.blame(node)
+                return self.layer_of(node)
         return None
 
     def fault(self, text: str, fix: str, module: Module | None = None, severity: float = 0.0) -> Fault:

@@ -1,0 +1,107 @@
+"""Validation within `fit`: its data, its batches, and the epochs after which it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+import numpy as np
+
+from ranvier.data.batches import check_source, name_of
+from ranvier.module import Module
+from ranvier.support.validation import whole
+from ranvier.training.adapters.arrays import to_data
+from ranvier.training.adapters.generators import (
+    MemoryLoader,
+    batch_size_of,
+    evaluation_batches,
+    is_source,
+    memory_loader,
+)
+from ranvier.training.adapters.passes import Passes
+from ranvier.training.loop.evaluate import run_evaluation
+from ranvier.training.loop.progress import Progress
+from ranvier.training.loop.trainer import Logs, Training
+from ranvier.training.step.arrays import Data
+from ranvier.training.step.compiled import Compiled
+
+__all__ = ["Validation"]
+
+
+def validation_data_of(model: Module, state: Compiled, given: Any, check_finite: bool) -> Any:
+    """Validation data as checked arrays; a source of batches stays one, and is read in each epoch."""
+    if isinstance(given, Data):
+        return given
+    if is_source(given):
+        check_source(given, name_of(given))
+        return memory_loader(given) or given  # a loader in memory is checked once
+    if isinstance(given, Mapping) or not isinstance(given, (tuple, list)) or len(given) not in (2, 3):
+        raise TypeError(
+            "validation_data must be (x, y) or (x, y, sample_weight). Write validation_data=(x_val, y_val)."
+        )
+    x, y, weight = (*given, None)[:3]
+    return to_data(model, state, x, y, weight, check_finite=check_finite, prefix="validation ")
+
+
+class Validation:
+    """Data to validate on: arrays, a loader in memory, or a source of batches.
+
+    It runs on ``steps`` batches of ``batch`` rows, after the epochs of ``frequency``: every so many, or those listed
+    (counted from 1).
+    """
+
+    def __init__(self, data: Any, batch: int, steps: int | None, frequency: Any) -> None:
+        self.is_due = due(frequency)
+        self.batch, self.steps = batch, None if steps is None else whole("validation_steps", steps)
+        if isinstance(data, Data) and self.steps is not None:
+            data = data.rows(slice(0, self.steps * batch))
+        if hasattr(data, "__next__"):
+            data = Passes(data)
+        self.data: Data | MemoryLoader | Passes | Any = data
+
+    @classmethod
+    def of(
+        cls,
+        model: Module,
+        state: Compiled,
+        given: Any,
+        batch: Any,
+        steps: Any,
+        frequency: Any,
+        check_finite: bool,
+    ) -> Validation | None:
+        """The validation on the data that `fit` was given; None without data. Raises for wrong arguments either way."""
+        data = None if given is None else validation_data_of(model, state, given, check_finite)
+        validation = cls(data, whole("validation_batch_size", batch), steps, frequency)
+        return None if data is None else validation
+
+    @property
+    def passes(self) -> Passes | None:
+        """An iterator, which continues from epoch to epoch, so that its position is part of the run."""
+        return self.data if isinstance(self.data, Passes) else None
+
+    def run(self, training: Training) -> Logs:
+        """The results after an epoch, by their names in the history."""
+        model, state, batch = training.model, training.compiled, self.batch
+        parts: Any = [self.data]
+        if self.passes is not None:
+            self.passes.seek()
+        if not isinstance(self.data, Data):
+            parts, size = evaluation_batches(model, state, self.data, self.steps), batch_size_of(self.data)
+        else:
+            size = batch
+        logs, _ = run_evaluation(
+            model, state, parts, size, pace=training.validation_pace, show=Progress(),
+            callbacks=training.callbacks, between=training.stop_if_interrupted,
+        )  # fmt: skip
+        if self.passes is not None:
+            self.passes.settled = self.passes.count
+        return {f"val_{name}": value for name, value in logs.items()}
+
+
+def due(frequency: Any) -> Callable[[int], bool]:
+    """Whether validation runs after an epoch, counted from 1: every so many, or those listed."""
+    if isinstance(frequency, (Collection, np.ndarray)) and not isinstance(frequency, str):
+        return frozenset(whole("validation_freq", n) for n in frequency).__contains__
+    every = whole("validation_freq", frequency)
+    return lambda number: number % every == 0
