@@ -463,7 +463,7 @@ FAILS = [  # settings, fit's arguments, what is said: before the network is made
         {"y": np.where(np.arange(300) == 0, "rare", "usual")},
         "least populated|member|split",
     ),
-    ({}, {"X": X[:, :4], "y": np.zeros(300)}, "one class only, 0.0: there"),
+    ({}, {"X": X[:, :4], "y": np.zeros(300)}, "one class only, 0.0, and at least two"),
     ({"activation": "none such"}, {"y": Y > 0}, "does not exist"),
 ]
 
@@ -715,7 +715,7 @@ def with_statistics():
 
 
 MISTAKES = [  # settings, fit's arguments, part of the message
-    ({"dropout": 1.0}, {}, "dropout=1.0.*write a share"),
+    ({"dropout": 1.0}, {}, "dropout=1.0.*write a number from 0"),
     ({"dropout": [0.1, 0.2]}, {}, "dropout has 2 entries for 1 hidden layer"),
     ({"activation": ["relu", "tanh"]}, {}, "activation has 2 entries"),
     ({"activation": "rellu"}, {}, "rellu"),
@@ -791,7 +791,7 @@ def test_where_a_network_is_needed_an_estimator_is_told(use):
 
 
 def test_what_partial_fit_refuses():
-    with pytest.raises(ValueError, match="classes must be given at the first"):
+    with pytest.raises(ValueError, match="first call of partial_fit needs classes"):
         NeuralClassifier().partial_fit(X, Y)
     with pytest.raises(ValueError, match="early_stopping"):
         NeuralClassifier(early_stopping=True).partial_fit(X, Y, classes=[0, 1, 2])

@@ -1,6 +1,6 @@
 """Networks as scikit-learn estimators: `NeuralClassifier` and `NeuralRegressor`.
 
-scikit-learn is an extra (``pip install "ranvier[sklearn]"``), so the classes are imported when first used.
+scikit-learn is an optional dependency (``pip install "ranvier[sklearn]"``), so the classes are imported lazily.
 """
 
 from typing import TYPE_CHECKING, Any

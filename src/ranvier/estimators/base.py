@@ -1,4 +1,4 @@
-"""What the classifier and the regressor share: fit, partial_fit, outputs, and the state that is pickled."""
+"""The base class of the classifier and the regressor: fit, partial_fit, outputs, and pickled state."""
 
 from __future__ import annotations
 
@@ -36,31 +36,27 @@ from ranvier.tensor.rng import SeedState, seed_scope
 
 __all__ = ["NeuralEstimator"]
 
-WORDS = "could not convert string"  # what NumPy says of words
+NOT_NUMERIC = "could not convert string"  # part of NumPy's error for text
 
-OUT = {
-    "sigmoid": "logistic",
-    "exponential": "exp",
-    "logits": "identity",
-    None: "identity",
-}  # scikit-learn's names
+# The names of activations in scikit-learn.
+OUT = {"sigmoid": "logistic", "exponential": "exp", "logits": "identity", None: "identity"}
 
-FEW = 200  # samples: where the exactness of float64 is asked for, and costs next to nothing
+FEW = 200  # the most samples for which dtype="auto" keeps float64, whose cost is then small
 
-# Checks of the data as a whole, which a part for `partial_fit` need not pass: one class, or few, constant columns.
+# Checks of complete data, which do not apply to a part in `partial_fit`: one class, few classes, constant columns.
 PARTIAL = ("RV204", "RV205", "RV304", "RV305", "RV306", "RV307")
 
 
 def release(callbacks: Sequence[Any]) -> None:
-    """Let callbacks, which are parameters, hold no network and no run any more: they are cloned and pickled."""
+    """Remove references to the network and the run from callbacks, which are cloned and pickled as parameters."""
     for callback in callbacks:
         for name in ("model", "_run", "_say"):
             if name in getattr(callback, "__dict__", ()):
                 setattr(callback, name, None)
 
 
-def counting(X: Array, y: Array, weight: Array | None) -> tuple[Array, Array, Array | None]:
-    """The samples that count: a weight of zero is the same as leaving the sample out."""
+def with_weight(X: Array, y: Array, weight: Array | None) -> tuple[Array, Array, Array | None]:
+    """The samples with positive weight. A sample with weight 0 is ignored."""
     if weight is None or weight.all():
         return X, y, weight
     kept = np.flatnonzero(weight)
@@ -68,7 +64,7 @@ def counting(X: Array, y: Array, weight: Array | None) -> tuple[Array, Array, Ar
 
 
 class NeuralEstimator(CheckedConstructor, BaseEstimator):  # type: ignore[misc]  # scikit-learn is optional and has no types
-    """The base of `NeuralClassifier` and `NeuralRegressor`: see there for the parameters."""
+    """The base of `NeuralClassifier` and `NeuralRegressor`, which describe the parameters."""
 
     model_: Module
     loss_curve_: list[float]
@@ -77,26 +73,26 @@ class NeuralEstimator(CheckedConstructor, BaseEstimator):  # type: ignore[misc] 
     _hints = HINTS
     _classifies = False
 
-    # --- what the two differ in -----------------------------------------------------------------------------------
+    # --- methods of the subclasses --------------------------------------------------------------------------------
 
     def _encode(self, y: Array, classes: Any, fresh: bool) -> Array:
-        """The targets as arrays of numbers; with ``fresh``, learn what there is to know about them."""
+        """Encode targets as arrays of numbers. With ``fresh``, learn the encoding first."""
         raise NotImplementedError
 
-    def _head(self) -> tuple[Sequence[int], str | None]:
-        """The numbers of outputs that a network may have, and the activation at its end."""
+    def _output_spec(self) -> tuple[Sequence[int], str | None]:
+        """The numbers of outputs that a network may have, and its last activation."""
         raise NotImplementedError
 
     def _loss(self, width: int) -> tuple[losses.Loss, int]:
-        """The loss of a network with ``width`` outputs, and what its mean over outputs is multiplied by."""
+        """The loss of a network with ``width`` outputs, and the factor of its mean over outputs."""
         raise NotImplementedError
 
     def _targets(self, coded: Array) -> Array:
-        """What the loss compares the network's outputs with."""
+        """The targets of the loss."""
         raise NotImplementedError
 
     def _scored(self, coded: Array, outputs: Array, weight: Array | None) -> float:
-        """The validation score of these outputs."""
+        """The validation score of the outputs."""
         raise NotImplementedError
 
     def _class_weights(self, y: Array, incremental: bool) -> Array | None:
@@ -105,12 +101,12 @@ class NeuralEstimator(CheckedConstructor, BaseEstimator):  # type: ignore[misc] 
     # --- fit ------------------------------------------------------------------------------------------------------
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None, *, validation_data: Any = None) -> Any:
-        """Train a fresh network, or with ``warm_start`` the one there is.
+        """Train a new network, or with ``warm_start`` the existing one.
 
-        ``X``: (samples, features), an array or a frame; with ``model`` also of more dimensions. ``sample_weight``: one
-        weight a sample; zero leaves it out. ``validation_data``: (X, y) or (X, y, sample_weight), scored after every
-        epoch in ``validation_scores_``, and what ``early_stopping`` looks at in place of a part of X. Callbacks find
-        their score as "val_score" and their loss as "val_loss".
+        ``X`` is an array or a frame (samples, features); with ``model`` it may have more dimensions. ``sample_weight``
+        has one weight for each sample; samples with weight 0 are ignored. ``validation_data`` is (X, y) or (X, y,
+        sample_weight). It is scored after every epoch (``validation_scores_``), and ``early_stopping`` uses it instead
+        of a part of X. Callbacks receive its score as "val_score" and its loss as "val_loss".
         """
         fresh = not self.warm_start or not hasattr(self, "model_")
         return self._train(X, y, sample_weight, validation_data, fresh=fresh)
@@ -128,9 +124,9 @@ class NeuralEstimator(CheckedConstructor, BaseEstimator):  # type: ignore[misc] 
         except BaseException:
             if fresh and "loss_curve_" not in self.__dict__:
                 begun = self.__dict__.get("model_") is not before.get("model_")
-                self.__dict__.clear()  # labels of this fit must not name what a network of before gives
+                self.__dict__.clear()  # the former network needs the labels of its fit
                 self.__dict__.update(before)
-                if begun:  # training that failed leaves nothing that passes for its result
+                if begun:  # failed training leaves no network that looks trained
                     self.__dict__.pop("model_", None)
             raise
         self._calls += 1
@@ -141,10 +137,10 @@ class NeuralEstimator(CheckedConstructor, BaseEstimator):  # type: ignore[misc] 
     ) -> None:  # fmt: skip
         X, y = self._checked(X, y, reset=fresh)
         weight = None if sample_weight is None else as_weights(sample_weight, len(y), dtype=np.float64)
-        X, y, weight = counting(X, y, weight)
+        X, y, weight = with_weight(X, y, weight)
         by_class = self._class_weights(y, incremental)
         if by_class is not None:
-            X, y, weight = counting(X, y, by_class if weight is None else weight * by_class)
+            X, y, weight = with_weight(X, y, by_class if weight is None else weight * by_class)
         if fresh:
             self._calls = 0
             few = len(X) <= FEW and X.dtype == np.float64
@@ -164,7 +160,7 @@ class NeuralEstimator(CheckedConstructor, BaseEstimator):  # type: ignore[misc] 
 
     @contextlib.contextmanager
     def _running(self, source: SeedState) -> Iterator[None]:
-        """Random numbers and floats of this estimator, for this thread and no other."""
+        """Use the random numbers and the dtype of this estimator, in this thread only."""
         with seed_scope(source), dtype_scope(self._floats):
             yield
 
@@ -175,7 +171,7 @@ class NeuralEstimator(CheckedConstructor, BaseEstimator):  # type: ignore[misc] 
                 "instead."
             )
         nd = self.model is not None
-        with _words_told(X, None if self._classifies else y):
+        with _name_text(X, None if self._classifies else y):
             checked, y = validate_data(
                 self, X, y, dtype="numeric", allow_nd=nd, multi_output=True, y_numeric=not self._classifies,
                 reset=reset,
@@ -194,7 +190,7 @@ class NeuralEstimator(CheckedConstructor, BaseEstimator):  # type: ignore[misc] 
         return X, self._encode(y, None, False), weight
 
     def _split(self, data: tuple[Any, ...], seed: int) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-        """A share of the samples for validation, each class in its proportion."""
+        """Divide the samples into training and validation samples, stratified by class."""
         X, coded, weight = data
         stratify = coded if self._classifies and coded.ndim == 1 else None
         rows = np.arange(len(X))
@@ -210,8 +206,8 @@ class NeuralEstimator(CheckedConstructor, BaseEstimator):  # type: ignore[misc] 
         return parts[0], parts[1]
 
     def _network(self, shape: Sequence[int]) -> tuple[Module, int]:
-        """A fresh network for samples of this shape, and the number of its outputs."""
-        widths, end = self._head()
+        """A new network for samples of this shape, and the number of its outputs."""
+        widths, end = self._output_spec()
         if self.model is not None:
             return custom_network(self.model, self.model_options, shape, widths, end)
         sizes = hidden_sizes(self.hidden_layer_sizes)
@@ -222,10 +218,10 @@ class NeuralEstimator(CheckedConstructor, BaseEstimator):  # type: ignore[misc] 
         return network, widths[0]
 
     def _compile(self, incremental: bool, mean_weight: float) -> None:
-        """Give the network its loss and optimizer, unless those of before go on; the penalty is by weight."""
+        """Compile the network, unless its loss and optimizer continue, and set the penalty for the mean weight."""
         objective = getattr(self, "_objective", None)
         if incremental and objective is not None and bool(self.alpha) != objective.penalizes:
-            self._resumed = optimizer_state(self.model_)  # a penalty that comes or goes is another program
+            self._resumed = optimizer_state(self.model_)  # with or without a penalty the program differs
             objective = None
         if not incremental or objective is None:
             loss, times = self._loss(self.n_outputs_)
@@ -251,7 +247,7 @@ class NeuralEstimator(CheckedConstructor, BaseEstimator):  # type: ignore[misc] 
             scoring = Scoring(lambda: self._scored(coded_val, self.model_.predict(x_val), weight_val))
             if any(
                 str(getattr(c, "monitor", "val_")).startswith("val_") for c in own
-            ):  # who may look at the loss
+            ):  # they may use val_loss
                 watched = x_val, self._targets(coded_val), weight_val
         if tried_before(self, X.shape[1:], self.n_outputs_):
             ignore.append("RV5")
@@ -263,10 +259,10 @@ class NeuralEstimator(CheckedConstructor, BaseEstimator):  # type: ignore[misc] 
                 X, self._targets(coded), batch_size=min(batch, len(X)), epochs=1 if incremental else self.max_iter,
                 verbose=int(self.verbose), shuffle=self.shuffle, sample_weight=weight,
                 callbacks=callbacks, ignore=ignore, validation_data=watched,
-                check_finite=False,  # validate_data has looked, unless scikit-learn was told not to
+                check_finite=False,  # validate_data checks this, unless scikit-learn is configured otherwise
             )  # fmt: skip
         except KeyboardInterrupt:
-            if stop.losses:  # what was trained so far can be used
+            if stop.losses:  # the network is usable
                 stop.on_train_end()
                 self._note(stop, len(X), incremental=incremental, fresh=fresh, interrupted=True)
             raise
@@ -277,13 +273,13 @@ class NeuralEstimator(CheckedConstructor, BaseEstimator):  # type: ignore[misc] 
     def _note(
         self, stop: Stopping, samples: int, *, incremental: bool, fresh: bool, interrupted: bool = False
     ) -> None:
-        """The fitted attributes; a network that was trained on keeps its curves."""
-        going_on = not fresh and hasattr(self, "loss_curve_")
-        before = self.loss_curve_ if going_on else []
-        scored = (self.validation_scores_ or []) if going_on else []
+        """Set the fitted attributes. A network that continues training keeps its curves."""
+        continues = not fresh and hasattr(self, "loss_curve_")
+        before = self.loss_curve_ if continues else []
+        scored = (self.validation_scores_ or []) if continues else []
         self.loss_curve_ = [*before, *stop.losses]
         self.validation_scores_ = None if stop.scoring is None else [*scored, *stop.scores]
-        self.t_ = (getattr(self, "t_", 0) if going_on else 0) + samples * len(stop.losses)
+        self.t_ = (getattr(self, "t_", 0) if continues else 0) + samples * len(stop.losses)
         self.loss_ = stop.losses[-1]
         self.best_loss_ = min(self.loss_curve_)
         self.best_validation_score_ = max(self.validation_scores_ or [], default=None)
@@ -293,16 +289,16 @@ class NeuralEstimator(CheckedConstructor, BaseEstimator):  # type: ignore[misc] 
             what = "validation score" if self.early_stopping else "training loss"
             warn(
                 f"max_iter={self.max_iter} epochs were run and the {what} may still improve. Write a larger "
-                "max_iter, or tol=None to run that many without this rule.",
+                "max_iter, or tol=None to always run max_iter epochs.",
                 ConvergenceWarning,
             )
 
     def _first_or_next(self, X: Any, y: Any, sample_weight: Any, classes: Any = None) -> Any:
-        """One epoch on X, for ``partial_fit``."""
+        """Train one epoch on X, for ``partial_fit``."""
         if self.early_stopping:
             raise ValueError(
-                "partial_fit does not support early_stopping=True: there is one epoch. Write early_stopping=False, "
-                "or fit, instead."
+                "partial_fit does not support early_stopping=True, because it runs one epoch. Write "
+                "early_stopping=False, or fit, instead."
             )
         fresh = not hasattr(self, "model_")
         return self._train(X, y, sample_weight, None, fresh=fresh, incremental=True, classes=classes)
@@ -310,9 +306,9 @@ class NeuralEstimator(CheckedConstructor, BaseEstimator):  # type: ignore[misc] 
     # --- outputs --------------------------------------------------------------------------------------------------
 
     def _outputs(self, X: Any) -> Array:
-        """What the network gives for X: (samples, outputs)."""
+        """The outputs of the network for X: (samples, outputs)."""
         check_is_fitted(self, "model_")
-        with _words_told(X):
+        with _name_text(X):
             checked = validate_data(self, X, dtype="numeric", allow_nd=self.model is not None, reset=False)
             _all_numbers(checked)
         with dtype_scope(self._floats):
@@ -324,7 +320,7 @@ class NeuralEstimator(CheckedConstructor, BaseEstimator):  # type: ignore[misc] 
         network = getattr(self, "model_", None)
         if network is None or self.model is not None:
             raise AttributeError(
-                "coefs_, intercepts_, n_layers_ and out_activation_ are there after fit, and for hidden_layer_sizes. "
+                "coefs_, intercepts_, n_layers_ and out_activation_ exist after fit, and for hidden_layer_sizes. "
                 "Write model_.get_weights() for the weights of any network."
             )
         return [m for m in network.modules() if isinstance(m, Dense)]
@@ -336,7 +332,7 @@ class NeuralEstimator(CheckedConstructor, BaseEstimator):  # type: ignore[misc] 
 
     @property
     def intercepts_(self) -> list[Array]:
-        """Copies of the biases; zeros where batch normalization has the bias."""
+        """Copies of the biases. They are zeros with batch normalization, which has the bias."""
         return [
             np.zeros(layer.units, layer.kernel.dtype) if layer.bias is None else layer.bias.numpy()
             for layer in self._dense
@@ -344,13 +340,13 @@ class NeuralEstimator(CheckedConstructor, BaseEstimator):  # type: ignore[misc] 
 
     @property
     def n_layers_(self) -> int:
-        """The number of layers of a network of ``hidden_layer_sizes``, with its input."""
+        """The number of layers of a network of ``hidden_layer_sizes``, including its input."""
         return len(self._dense) + 1
 
     @property
     def out_activation_(self) -> str:
-        """The activation at the end of a network of ``hidden_layer_sizes``, as scikit-learn calls it."""
-        end = self._head()[1] if self._dense else None
+        """The last activation of a network of ``hidden_layer_sizes``, with its name in scikit-learn."""
+        end = self._output_spec()[1] if self._dense else None
         return OUT.get(end) or str(end)
 
     # --- state ----------------------------------------------------------------------------------------------------
@@ -361,7 +357,7 @@ class NeuralEstimator(CheckedConstructor, BaseEstimator):  # type: ignore[misc] 
         return tags
 
     def __getstate__(self) -> dict[str, Any]:
-        """Parameters, fitted attributes, and the network as plain values and arrays."""
+        """Parameters, fitted attributes, and the network as Python values and arrays."""
         state = dict(super().__getstate__())
         if "model_" in state:
             state.pop("_objective", None)
@@ -378,14 +374,14 @@ class NeuralEstimator(CheckedConstructor, BaseEstimator):  # type: ignore[misc] 
 
 
 @contextlib.contextmanager
-def _words_told(X: Any, y: Any = None) -> Iterator[None]:
-    """Where words or dates are found among numbers, say in which column of what was given, and what to write."""
+def _name_text(X: Any, y: Any = None) -> Iterator[None]:
+    """Replace scikit-learn's errors for text and dates in X or y by messages with the column and the correction."""
     refuse_dates(X, "X")
     refuse_dates(y, "y")
     try:
         yield
     except ValueError as error:
-        if WORDS not in str(error):
+        if NOT_NUMERIC not in str(error):
             raise
         try:
             to_numeric(X, "X")
@@ -396,6 +392,6 @@ def _words_told(X: Any, y: Any = None) -> Iterator[None]:
 
 
 def _all_numbers(array: Array) -> None:
-    """Raise NumPy's ValueError for words; of frames that scikit-learn does not know it leaves them."""
+    """Raise NumPy's ValueError for text, which scikit-learn does not check in all frames."""
     if array.dtype.kind == "O":
         array.astype(np.float64)

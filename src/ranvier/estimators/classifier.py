@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,11 @@ from ranvier.data.convert import Array
 from ranvier.estimators.base import NeuralEstimator
 from ranvier.estimators.labels import Labels
 from ranvier.estimators.objective import SeveralCrossentropies, named_loss
+from ranvier.layers.annotations import ActivationLike
+from ranvier.module import Module
+from ranvier.optimizers import Optimizer
+from ranvier.optimizers.schedules import LearningRateSchedule
+from ranvier.training.loop.callback import Callback
 
 __all__ = ["NeuralClassifier"]
 
@@ -24,61 +29,67 @@ ENDS = {"binary": "sigmoid", "multilabel": "sigmoid", "multiclass": "softmax", "
 class NeuralClassifier(ClassifierMixin, NeuralEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """A neural network as a scikit-learn classifier: two or more classes, several labels, several outputs.
 
-    It minimizes what scikit-learn's MLPClassifier minimizes, cross entropy plus ``alpha / 2 * ||W||**2`` over
-    the samples of a batch, and stops by the same rule, in one compiled program.
+    It minimizes the same objective as MLPClassifier of scikit-learn, cross entropy plus ``alpha / 2 * ||W||**2``
+    divided by the samples of a batch, and stops by the same rule. Training is one compiled program.
 
     Args:
-        hidden_layer_sizes: The number of units of each hidden layer; ``()`` for none.
-        activation: Of the hidden layers: a name or function of `ranvier.activations` (scikit-learn's "identity" and
-            "logistic" are names too), or a list with one for each layer.
-        model: A network of your own instead: a function (n_features, n_outputs, **model_options) that returns a
-            Module, or a Sequential that says what is to be made. n_features is the shape of a sample where X has more
-            than two dimensions; n_outputs is 1 for two classes, else the number of classes or labels. Without an
-            activation at its end it gets the one that is needed.
+        hidden_layer_sizes: The number of units of each hidden layer. ``()`` means no hidden layer.
+        activation: The activation of the hidden layers: a name or function of `ranvier.activations` (also "identity"
+            and "logistic" of scikit-learn), or a list with one for each layer.
+        model: A network to use instead: a function (n_features, n_outputs, **model_options) that returns a Module, or
+            a Sequential, which is copied without its weights. n_features is the shape of a sample where X has more
+            than two dimensions. n_outputs is 1 for two classes, else the number of classes or labels. A missing last
+            activation is added.
         model_options: A dict of further arguments of ``model``.
-        dropout: The share of units dropped after each hidden layer, or a list with one for each.
-        batch_norm: Batch normalization before each activation.
-        loss: A loss of `ranvier.losses` in place of cross entropy, by name or as an instance; None, or scikit-learn's
-            "log_loss", for cross entropy.
+        dropout: The fraction of units dropped after each hidden layer, or a list with one for each layer.
+        batch_norm: Whether batch normalization precedes each activation.
+        loss: A loss of `ranvier.losses` in place of cross entropy, by name or as an instance. None and "log_loss" of
+            scikit-learn mean cross entropy.
         alpha: The strength of the penalty on squared weights (not biases).
-        optimizer: A name or an instance of `ranvier.optimizers`; an instance gives its settings, and is not changed.
-        learning_rate: A number or a schedule; None for the optimizer's own.
-        batch_size: Samples a step; "auto" for min(200, samples).
+        optimizer: A name or an instance of `ranvier.optimizers`. The settings of an instance are copied.
+        learning_rate: A number or a schedule. None means the default of the optimizer.
+        batch_size: The samples of a step. "auto" means min(200, samples).
         max_iter: The most epochs.
-        shuffle: A new order of the samples each epoch.
-        class_weight: None, "balanced", or a dict from class to weight; for several outputs a list of them.
-        tol: What the training loss must fall by, or the validation score rise by; None always runs max_iter epochs.
-        n_iter_no_change: Training stops after more than so many epochs in a row without that.
-        early_stopping: Look at the score of validation data instead of the loss, and keep the best weights.
-        validation_fraction: The share of X held out for that, unless fit is given ``validation_data``.
-        warm_start: fit goes on with the network of the last one.
-        random_state: A whole number for the same result each time, to the last bit; a RandomState; or None.
-        verbose: Show a progress bar.
-        callbacks: Callbacks of `ranvier.callbacks`, as fit of a network takes them.
-        dtype: What to compute in. "auto" is float32, except for float64 data of at most 200 samples; "float64" is exact
-            to more digits, and up to two times slower.
+        shuffle: Whether the order of the samples changes in each epoch.
+        class_weight: None, "balanced", or a dict from class to weight. For several outputs, a list of them.
+        tol: The least decrease of the training loss, or increase of the validation score, that counts as an
+            improvement. None always runs max_iter epochs.
+        n_iter_no_change: Training stops after more than this number of epochs in a row without improvement.
+        early_stopping: Whether to use the validation score instead of the loss, and to restore the best weights.
+        validation_fraction: The fraction of X for early stopping, unless fit gets ``validation_data``.
+        warm_start: Whether fit continues with the network of the previous call.
+        random_state: An integer for bitwise reproducible results, a RandomState, or None.
+        verbose: Whether to show a progress bar.
+        callbacks: Callbacks of `ranvier.callbacks`, as in fit of a network.
+        dtype: The dtype of the computation. "auto" is float32, except for float64 data of at most 200 samples.
+            "float64" is more precise, and up to two times slower.
 
     Attributes:
         classes_: The labels (for several outputs a list of arrays).
         model_: The trained network, a `ranvier.Module`.
-        loss_curve_, loss_, best_loss_: The training loss of each epoch, of the last, and the least.
-        validation_scores_, best_validation_score_: Accuracy on the validation data; None without them.
+        loss_curve_, loss_, best_loss_: The training loss of each epoch, of the last one, and the lowest.
+        validation_scores_, best_validation_score_: The accuracy on the validation data; None without them.
         n_iter_: The number of epochs.
-        n_features_in_, feature_names_in_, n_outputs_: Columns of X, their names if it was a frame, and the outputs.
-        t_: The number of samples that the optimizer has seen.
+        n_features_in_, feature_names_in_, n_outputs_: The columns of X, their names if X is a frame, and the outputs.
+        t_: The number of samples that the optimizer processed.
         coefs_, intercepts_: Copies of kernels and biases of a network of ``hidden_layer_sizes``.
-        n_layers_, out_activation_: Of the same: the number of layers, input and output included, and the activation at
-            its end: "softmax", "logistic", "identity" or "exp".
+        n_layers_, out_activation_: The number of its layers, including input and output, and its last activation:
+            "softmax", "logistic", "identity" or "exp".
     """
 
     def __init__(
-        self, hidden_layer_sizes: Any = (100,), activation: Any = "relu", *, model: Any = None,
-        model_options: Any = None, dropout: Any = 0.0, batch_norm: bool = False, loss: Any = None,
-        alpha: float = 1e-4, optimizer: Any = "adam", learning_rate: Any = None, batch_size: Any = "auto",
-        max_iter: int = 200, shuffle: bool = True, class_weight: Any = None, tol: float | None = 1e-4,
-        n_iter_no_change: float = 10, early_stopping: bool = False, validation_fraction: float = 0.1,
-        warm_start: bool = False, random_state: Any = None, verbose: Any = False, callbacks: Any = None,
-        dtype: str = "auto",
+        self, hidden_layer_sizes: int | Sequence[int] = (100,),
+        activation: ActivationLike | Sequence[ActivationLike] = "relu", *,
+        model: Module | Callable[..., Module] | None = None, model_options: dict[str, Any] | None = None,
+        dropout: float | Sequence[float] = 0.0, batch_norm: bool = False, loss: str | losses.Loss | None = None,
+        alpha: float = 1e-4, optimizer: str | Optimizer = "adam",
+        learning_rate: float | LearningRateSchedule | None = None, batch_size: int | str = "auto",
+        max_iter: int = 200, shuffle: bool = True,
+        class_weight: str | dict[Any, float] | list[Any] | None = None,
+        tol: float | None = 1e-4, n_iter_no_change: float = 10, early_stopping: bool = False,
+        validation_fraction: float = 0.1, warm_start: bool = False,
+        random_state: int | np.random.RandomState | None = None, verbose: bool | int = False,
+        callbacks: Callback | Sequence[Callback] | None = None, dtype: str = "auto",
     ) -> None:  # fmt: skip
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
@@ -105,26 +116,27 @@ class NeuralClassifier(ClassifierMixin, NeuralEstimator):  # type: ignore[misc] 
         self.dtype = dtype
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> NeuralClassifier:
-        """One epoch on X, going on with the network and the optimizer of before.
+        """Train one epoch on X, with the existing network and optimizer.
 
-        ``classes``: all classes that are to come, needed at the first call.
+        ``classes`` are all classes of later calls too. The first call needs them.
         """
         if not hasattr(self, "model_") and classes is None:
             raise ValueError(
-                "classes must be given at the first call of partial_fit, since later ones may hold others. Write "
+                "the first call of partial_fit needs classes, because later calls may contain others. Write "
                 "partial_fit(X, y, classes=np.unique(all_y)) instead."
             )
         self._first_or_next(X, y, sample_weight, classes)
         return self
 
     def predict(self, X: Any) -> Array:
-        """The most probable class of each sample, of the shape of y."""
+        """The most probable class of each sample, in the shape of y."""
         outputs = self._outputs(X)
         return self._labels.names(self._labels.decided(outputs))
 
     def predict_proba(self, X: Any) -> Any:
-        """The probability of each class, (samples, classes); of several labels that of each, (samples, labels); of
-        several outputs a list with an array for each.
+        """The probability of each class (samples, classes), or of each label (samples, labels).
+
+        Several outputs give a list with an array for each.
         """
         outputs = self._outputs(X)
         if self._labels.kind == "multioutput":
@@ -140,14 +152,14 @@ class NeuralClassifier(ClassifierMixin, NeuralEstimator):  # type: ignore[misc] 
             return [np.log(p) for p in found] if isinstance(found, list) else np.log(found)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """The share of samples all of whose labels are right."""
+        """The accuracy: the fraction of samples with all labels correct."""
         found, y = self.predict(X), np.asarray(y)
         right = np.asarray(found == y.reshape(found.shape))
         return float(np.average(right if right.ndim == 1 else right.all(axis=1), weights=sample_weight))
 
     _classifies = True
 
-    # --- what the base asks for -----------------------------------------------------------------------------------
+    # --- methods of the base class --------------------------------------------------------------------------------
 
     def _encode(self, y: Array, classes: Any, fresh: bool) -> Array:
         if y.ndim == 2 and y.shape[1] == 1:
@@ -163,7 +175,7 @@ class NeuralClassifier(ClassifierMixin, NeuralEstimator):  # type: ignore[misc] 
             )
         return self._labels.codes(y)
 
-    def _head(self) -> tuple[Sequence[int], str | None]:
+    def _output_spec(self) -> tuple[Sequence[int], str | None]:
         width = self._labels.width
         return ([1, 2] if self._labels.kind == "binary" else [width]), ENDS[self._labels.kind]
 

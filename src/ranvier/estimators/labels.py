@@ -1,4 +1,4 @@
-"""Class labels of any kind as the targets of a network, and a network's outputs as probabilities and labels."""
+"""Conversion of class labels to the targets of a network, and of its outputs to probabilities and labels."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ __all__ = ["Labels"]
 
 @dataclass(frozen=True)
 class Labels:
-    """What ``y`` holds, learned from one ``y``.
+    """The classes of ``y``.
 
-    ``kind``: "binary" (one output, the probability of the second class), "multiclass" (one output a class),
-    "multilabel" (columns of 0 and 1, one output each) or "multioutput" (columns of classes, each with outputs of its
-    own, side by side). ``classes``: the classes of each column, sorted.
+    ``kind`` is "binary" (one output, the probability of the second class), "multiclass" (one output for each class),
+    "multilabel" (columns of 0 and 1, with one output each) or "multioutput" (columns of classes, with a block of
+    outputs each). ``classes`` are the sorted classes of each column.
     """
 
     kind: str
@@ -27,17 +27,17 @@ class Labels:
 
     @classmethod
     def of(cls, y: Array, classes: Any = None) -> Labels:
-        """Learn the kind and the classes; ``classes`` are those of ``partial_fit``, of which y may lack some.
+        """Determine the kind and the classes. ``classes`` are those of ``partial_fit``, which y need not contain.
 
-        Raises ValueError for targets that are no classes, and where there is one class only.
+        Raises ValueError for targets that are not classes, and for a single class.
         """
         check_classification_targets(y)
         if y.ndim == 1:
             known = np.unique(y if classes is None else classes)
             if len(known) < 2:
                 raise ValueError(
-                    f"y holds one class only, {known.tolist()[0]!r}: there is nothing to tell it from. Write a y of at "
-                    "least two classes, or partial_fit(X, y, classes=[...]) with all that are to come, instead."
+                    f"y contains one class only, {known.tolist()[0]!r}, and at least two are needed. Write a y of at "
+                    "least two classes, or partial_fit(X, y, classes=[...]) with all classes of later calls, instead."
                 )
             return cls("binary" if len(known) == 2 else "multiclass", (known,))
         if classes is None:
@@ -55,20 +55,20 @@ class Labels:
 
     @property
     def width(self) -> int:
-        """The number of outputs that a network needs."""
+        """The number of outputs of the network."""
         if self.kind in ("multilabel", "binary"):
             return len(self.classes)
         return sum(self.sizes)
 
     @property
     def shown(self) -> Any:
-        """``classes_`` as scikit-learn has it: an array, the columns' numbers for labels, else a list of arrays."""
+        """``classes_`` of scikit-learn: an array, column numbers of labels, or a list of arrays for several outputs."""
         if self.kind == "multioutput":
             return list(self.classes)
         return np.arange(len(self.classes)) if self.kind == "multilabel" else self.classes[0]
 
     def codes(self, y: Array) -> Array:
-        """The number of each label's class, of the shape of y. Raises ValueError naming labels that are no class."""
+        """The class number of each label, in the shape of y. Raises ValueError for unknown labels."""
         columns = [_codes(y, self.classes[0])] if y.ndim == 1 else []
         if y.ndim == 2:
             if y.shape[1] != len(self.classes):
@@ -77,7 +77,7 @@ class Labels:
         return np.stack(columns, axis=1).reshape(y.shape)
 
     def targets(self, codes: Array, width: int, one_hot: bool) -> Array:
-        """What a loss compares ``width`` outputs with: class numbers, or with ``one_hot`` a column for each class."""
+        """The targets of a loss of ``width`` outputs: class numbers, or with ``one_hot`` a column for each class."""
         if self.kind == "multioutput" or (self.kind == "multiclass" and one_hot):
             columns = [codes] if codes.ndim == 1 else list(codes.T)
             return np.concatenate(
@@ -88,12 +88,12 @@ class Labels:
         return codes if codes.ndim == 2 or width > 1 else codes.reshape(-1, 1)
 
     def blocks(self, outputs: Array) -> list[Array]:
-        """The probabilities of each column's classes, from a network's outputs (logits where there are several)."""
+        """The probabilities of the classes of each column, computed from logits."""
         ends = np.cumsum(self.sizes)[:-1]
         return [_softmax(block) for block in np.split(outputs, ends, axis=1)]
 
     def decided(self, outputs: Array) -> Array:
-        """The numbers of the most probable classes, of the shape of y."""
+        """The numbers of the most probable classes, in the shape of y."""
         if self.kind == "multioutput":
             starts = np.cumsum([0, *self.sizes[:-1]])
             parts = np.split(outputs, starts[1:], axis=1)
@@ -105,7 +105,7 @@ class Labels:
         return np.asarray(outputs.argmax(1))
 
     def names(self, codes: Array) -> Array:
-        """Labels from the numbers of their classes."""
+        """The labels of class numbers."""
         if codes.ndim == 1:
             return np.asarray(self.classes[0][codes])
         if self.kind == "multilabel":
@@ -114,7 +114,7 @@ class Labels:
 
 
 def _columns(classes: Any, count: int) -> tuple[Array, ...]:
-    """The classes that ``partial_fit`` was given for a y of several columns."""
+    """The classes of each column, from the argument of ``partial_fit``."""
     if len(classes) == count and all(np.ndim(c) == 1 for c in classes):
         return tuple(np.unique(c) for c in classes)
     if np.ndim(classes) == 1 and np.array_equal(classes, np.arange(count)):
@@ -132,8 +132,8 @@ def _codes(y: Array, classes: Array) -> Array:
     if np.any(unknown):
         found = np.unique(np.asarray(y)[unknown])[:10].tolist()
         raise ValueError(
-            f"y holds {found}, which is not among the classes {classes.tolist()[:20]}. Write all classes at the first "
-            "partial_fit(X, y, classes=[...]), or fit anew, instead."
+            f"y contains {found}, which is not among the classes {classes.tolist()[:20]}. Write all classes at the "
+            "first partial_fit(X, y, classes=[...]), or call fit again, instead."
         )
     return places
 

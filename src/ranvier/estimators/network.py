@@ -1,4 +1,4 @@
-"""The network of an estimator: made from ``hidden_layer_sizes``, or the user's, ended as the targets need it."""
+"""The network of an estimator: made from ``hidden_layer_sizes`` or by the user, with the last layer for the targets."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from ranvier.module.serialization import classes_of
 
 __all__ = ["custom_network", "hidden_network", "per_layer"]
 
-ENDS = ("softmax", "sigmoid")  # the activations that make probabilities
-MOMENTUM = 0.9  # of running statistics: a fit of few samples has few steps to learn them in
+ENDS = ("softmax", "sigmoid")  # activations whose outputs are probabilities
+MOMENTUM = 0.9  # of running statistics, for a fit with few steps
 SKLEARN_NAMES = {"identity": "linear", "logistic": "sigmoid"}
 
 
 def per_layer(value: Any, count: int, name: str) -> list[Any]:
-    """One value for all hidden layers, or a list with one for each, as a list."""
+    """A list with a value for each hidden layer, from one value or a list."""
     if not isinstance(value, (list, tuple)):
         return [value] * count
     if len(value) != count:
@@ -32,7 +32,7 @@ def hidden_network(
     shape: Sequence[int], sizes: Sequence[int], width: int, end: str | None, *, activation: Any, dropout: Any,
     batch_norm: bool,
 ) -> Sequential:  # fmt: skip
-    """Dense layers of these sizes, each with its activation, batch normalization before it and dropout after it."""
+    """Dense layers with these sizes, each followed by batch normalization, activation and dropout."""
     activations = per_layer(activation, len(sizes), "activation")
     rates = per_layer(dropout, len(sizes), "dropout")
     network = Sequential([layers.Input(tuple(shape), name="input")])
@@ -53,7 +53,7 @@ def hidden_network(
 
 
 def _unbuilt(described: Any) -> Any:
-    """A description of a network without the shapes and floating dtypes that it was built for."""
+    """The configuration of a network without its input shapes and floating dtypes."""
     if isinstance(described, list):
         return [_unbuilt(value) for value in described]
     if not isinstance(described, dict):
@@ -65,21 +65,20 @@ def _unbuilt(described: Any) -> Any:
 
 
 def check_description(model: Module, shape: Sequence[int]) -> None:
-    """Raise ValueError where a network says other inputs than there are, or knows what a fresh one would not."""
-    declared = (
-        model._input_type if getattr(model, "_end", None) is not None else None
-    )  # by a Sequential's first layer
+    """Raise ValueError where a network has another input shape, or adapted layers, which a copy would not have."""
+    # The input type that the first layer of a Sequential declares.
+    declared = model._input_type if getattr(model, "_end", None) is not None else None
     if declared is not None and declared.shape[1:] != tuple(shape):
         raise ValueError(
             f"model= takes inputs of shape {declared.shape[1:]}, and X has samples of {tuple(shape)}. Write "
-            f"rv.Input({tuple(shape)}) in it, leave the shape out, or write a function (n_features, n_outputs) -> "
+            f"rv.Input({tuple(shape)}) in it, omit the shape, or write a function (n_features, n_outputs) -> "
             "network, instead."
         )
     for layer in model.modules():
         if isinstance(layer, layers.Normalization) and layer.adapted:
             raise ValueError(
-                f"model= holds {layer.name!r}, which was adapted to data: each fit makes a fresh network, without what "
-                "it learned. Write model= as a function (n_features, n_outputs) -> network that makes the layer and "
+                f"model= contains {layer.name!r}, which was adapted to data: each fit makes a new network without its "
+                "statistics. Write model= as a function (n_features, n_outputs) -> network that makes the layer and "
                 "calls its adapt(x), or a StandardScaler before the estimator in a pipeline, instead."
             )
 
@@ -87,17 +86,15 @@ def check_description(model: Module, shape: Sequence[int]) -> None:
 def custom_network(
     model: Any, options: dict[str, Any] | None, shape: Sequence[int], widths: Sequence[int], end: str | None
 ) -> tuple[Module, int]:
-    """A fresh network from the user's ``model`` for inputs of this shape, and the number of its outputs.
+    """A new network from the user's ``model`` for inputs of this shape, and the number of its outputs.
 
-    ``end`` is the activation at its end ("logits": none that makes probabilities; None: as it is), ``widths`` are the
-    numbers of outputs that it may have.
-
-    ``model`` is a function (inputs, outputs, **options), or a network that only says what is to be made. Raises
-    TypeError for anything else, ValueError for a network whose outputs do not fit.
+    ``model`` is a function (inputs, outputs, **options), or a network, which is copied without its weights. ``end`` is
+    its last activation ("logits" for none, None for any), and ``widths`` are the numbers of outputs that it may have.
+    Raises TypeError for other objects, and ValueError for a network with other outputs.
     """
     if isinstance(model, Module):
         if options:
-            raise ValueError("model_options are given to a function. Write model=that function instead.")
+            raise ValueError("model_options are arguments of a function. Write model=that function instead.")
         check_description(model, shape)
         network: Any = from_architecture(_unbuilt(model.architecture()), classes_of(model))
     elif callable(model):
@@ -117,7 +114,7 @@ def custom_network(
     if len(output.shape) != 2 or output.shape[1] not in widths:
         wanted = " or ".join(map(str, widths))
         raise ValueError(
-            f"the network gives outputs of shape {tuple(output.shape[1:])}, and y needs ({wanted},). Write a last "
+            f"the network has outputs of shape {tuple(output.shape[1:])}, and y needs ({wanted},). Write a last "
             f"layer of {widths[0]} units instead."
         )
     made_by = (
@@ -126,7 +123,7 @@ def custom_network(
         else ""
     )
     if output.shape[1] > 1 and end == "sigmoid" and len(widths) > 1:
-        end = "softmax"  # two classes with an output each
+        end = "softmax"  # two classes with one output each
     if end is None or (end == "logits" and made_by not in ENDS) or made_by == end:
         return network, output.shape[1]
     if made_by in ENDS:

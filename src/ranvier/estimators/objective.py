@@ -1,4 +1,4 @@
-"""What an estimator minimizes: a loss, its weighted mean over a batch, and scikit-learn's penalty on the weights."""
+"""The objective of an estimator: the weighted mean of a loss over a batch, and scikit-learn's penalty on weights."""
 
 from __future__ import annotations
 
@@ -18,13 +18,12 @@ from ranvier.training.step.placeholders import losses_of
 
 __all__ = ["HalfSquaredError", "Objective", "SeveralCrossentropies", "named_loss", "penalized"]
 
-
-# What scikit-learn calls losses; "squared_error" of a regression and "log_loss" are an estimator's own.
+# The names of losses in scikit-learn. The estimators define "squared_error" of a regression and "log_loss".
 SKLEARN_NAMES = {"absolute_error": "mean_absolute_error", "squared_error": "mean_squared_error"}
 
 
 def named_loss(loss: Any) -> losses.Loss:
-    """The loss by any name that it has here or in scikit-learn, or the instance itself."""
+    """The loss with this name, here or in scikit-learn, or the instance itself."""
     return losses.get(SKLEARN_NAMES.get(loss, loss) if isinstance(loss, str) else loss)
 
 
@@ -37,7 +36,7 @@ class HalfSquaredError(losses.Loss):
 
 
 class SeveralCrossentropies(losses.Loss):
-    """The cross entropies of blocks of logits, side by side, added; the targets are blocks of one-hot rows."""
+    """The sum of the cross entropies of blocks of logits. The targets are blocks of one-hot rows."""
 
     from_logits = True
 
@@ -56,18 +55,18 @@ class SeveralCrossentropies(losses.Loss):
 
 
 @function
-def _shared_out(values: Node, penalty: Node) -> Node:
-    """Each value plus an equal share, so that their mean is the mean of the values plus penalty / number of values."""
-    share = penalty / count(values.shape, values.dtype)
-    return values + apply("broadcast", share, shape=values.shape, axes=())
+def _add_to_mean(values: Node, penalty: Node) -> Node:
+    """Add an equal part of the penalty to each value, so that the penalty / number of values is added to their mean."""
+    part = penalty / count(values.shape, values.dtype)
+    return values + apply("broadcast", part, shape=values.shape, axes=())
 
 
 class Objective(losses.Loss):
-    """The mean of ``loss`` over a batch, weighted by the samples, plus ``alpha / 2`` of the squared weights a sample.
+    """The mean of ``loss`` over a batch, weighted by the sample weights, plus a penalty on the squared weights.
 
-    That is scikit-learn's objective: the penalty ``alpha / 2 * ||W||**2`` is divided by the sum of the batch's weights
-    (its size, where there are none). ``alpha`` is an input of the program, so that models that differ in it share one.
-    ``times`` turns a mean over outputs into a sum.
+    As in scikit-learn, the penalty ``alpha / 2 * ||W||**2`` is divided by the sum of the sample weights of the batch
+    (or its size). ``alpha`` is an input of the program, so that models with different values share it. ``times`` turns
+    a mean over outputs into a sum.
     """
 
     def __init__(self, loss: losses.Loss, alpha: float, parameters: Sequence[Any], times: int = 1) -> None:
@@ -80,7 +79,7 @@ class Objective(losses.Loss):
         self.set_alpha(alpha)
 
     def set_alpha(self, alpha: float) -> None:
-        """Give the penalty another size, before the next ``fit``."""
+        """Change the penalty, before the next ``fit``."""
         self.alpha.assign(np.asarray(alpha / 2, self.alpha.dtype))
 
     def per_sample(self, y_true: Any, y_pred: Any) -> Any:
@@ -90,9 +89,9 @@ class Objective(losses.Loss):
         if not self.parameters:
             return values
         squares = [arrays.sum(p * p) for p in self.parameters]
-        return _shared_out(values, self.alpha * sum(squares[1:], start=squares[0]))
+        return _add_to_mean(values, self.alpha * sum(squares[1:], start=squares[0]))
 
 
 def penalized(parameters: Sequence[Any]) -> list[Any]:
-    """The weights that the penalty is on: kernels, not biases, scales or shifts."""
+    """The weights with a penalty: kernels, not biases, scales or shifts."""
     return [p for p in parameters if p.requires_grad and len(p.shape) > 1]

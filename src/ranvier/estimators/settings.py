@@ -1,4 +1,4 @@
-"""The parameters that both estimators have: what may be written, looked at when fit begins."""
+"""Validation of the parameters of both estimators, when fit begins."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _flag(value: Any) -> bool:
 RULES: dict[str, tuple[Test, str]] = {
     "dropout": (
         _each(lambda v: _real(v, 0, 1)),
-        "a share from 0 up to (not including) 1, or one for each hidden layer",
+        "a number from 0 up to (not including) 1, or one for each hidden layer",
     ),
     "batch_norm": (_flag, "True or False"),
     "alpha": (lambda v: _real(v, 0), "a number of 0 or more"),
@@ -49,14 +49,14 @@ RULES: dict[str, tuple[Test, str]] = {
     "tol": (lambda v: v is None or _real(v, 0), "a number of 0 or more, or None to run all of max_iter"),
     "n_iter_no_change": (lambda v: is_whole(v, 1) or v == np.inf, "a whole number of 1 or more, or np.inf"),
     "early_stopping": (_flag, "True or False"),
-    "validation_fraction": (lambda v: _real(v, 0, 1) and v > 0, "a share between 0 and 1"),
+    "validation_fraction": (lambda v: _real(v, 0, 1) and v > 0, "a number between 0 and 1"),
     "warm_start": (_flag, "True or False"),
     "dtype": (lambda v: v in ("auto", "float32", "float64"), "'auto', 'float32' or 'float64'"),
 }
 
 
-# Parameters of scikit-learn's networks that are written in another way here, and how.
-ELSEWHERE = {
+# Parameters of scikit-learn's networks that have another form here.
+OTHER_FORMS = {
     "solver": "optimizer='adam'",
     "learning_rate_init": "learning_rate=0.001",
     "power_t": "learning_rate= a schedule of rv.optimizers.schedules",
@@ -66,19 +66,19 @@ ELSEWHERE = {
     "epsilon": "optimizer=rv.optimizers.Adam(epsilon=1e-8)",
     "max_fun": "max_iter=200",
 }
-HINTS = {name: f"Write {words} instead." for name, words in ELSEWHERE.items()}
+HINTS = {name: f"Write {words} instead." for name, words in OTHER_FORMS.items()}
 
 
 def check_settings(estimator: Any) -> None:
-    """Raise ValueError for the first parameter that is not what it must be."""
+    """Raise ValueError for the first invalid parameter."""
     for name, (allowed, wanted) in RULES.items():
         value = getattr(estimator, name)
         if not allowed(value):
             raise ValueError(f"{type(estimator).__name__}({name}={value!r}): write {wanted} instead.")
 
 
-# What the course of training depends on, apart from the data.
-COURSE = (
+# The parameters that determine the training, apart from the data.
+TRAINING = (
     "hidden_layer_sizes", "activation", "model", "model_options", "dropout", "batch_norm", "loss", "alpha", "optimizer",
     "learning_rate", "batch_size", "dtype",
 )  # fmt: skip
@@ -87,11 +87,12 @@ _tried: dict[str, None] = {}
 
 
 def tried_before(estimator: Any, shape: tuple[int, ...], outputs: int) -> bool:
-    """Whether this process has trained with these settings on samples of this shape before; from now on it has.
+    """Whether this process trained before with these parameters on samples of this shape. The call is recorded.
 
-    The checks that try a step (codes RV5..) cost milliseconds: once is enough for all folds of a cross-validation.
+    The checks that run a step (codes RV5..) cost milliseconds, and one run is enough for all folds of a
+    cross-validation.
     """
-    settings = [getattr(estimator, name) for name in COURSE]
+    settings = [getattr(estimator, name) for name in TRAINING]
     key = repr((type(estimator).__name__, shape, outputs, settings))
     known = key in _tried
     _tried[key] = None
@@ -101,7 +102,7 @@ def tried_before(estimator: Any, shape: tuple[int, ...], outputs: int) -> bool:
 
 
 def hidden_sizes(value: Any) -> list[int]:
-    """``hidden_layer_sizes`` as a list. Raises ValueError for anything but whole numbers above zero."""
+    """``hidden_layer_sizes`` as a list. Raises ValueError for values other than positive integers."""
     sizes = np.atleast_1d(np.asarray(value, object)).tolist()
     if not all(is_whole(size, 1) for size in sizes):
         raise ValueError(
@@ -112,7 +113,7 @@ def hidden_sizes(value: Any) -> list[int]:
 
 
 def fresh_optimizer(optimizer: Any, learning_rate: Any) -> optimizers.Optimizer:
-    """An optimizer without state: that of this name, or with the settings of the one given, which stays as it is."""
+    """A new optimizer, by name or with the settings of an instance, which does not change."""
     wanted = optimizers.get(optimizer)
     settings = wanted.config()
     if learning_rate is not None:
@@ -121,13 +122,13 @@ def fresh_optimizer(optimizer: Any, learning_rate: Any) -> optimizers.Optimizer:
 
 
 def seed_from(random_state: Any, calls: int) -> tuple[int, int | str | None]:
-    """The seed of a call of fit or partial_fit, and what was written to choose it, by which a backup knows the run.
+    """The seed of a call of fit or partial_fit, and its description, by which a backup identifies the run.
 
-    ``calls`` is how many calls there were before it on the same network.
+    ``calls`` is the number of earlier calls on the same network.
     """
     from sklearn.utils import check_random_state
 
-    generator = check_random_state(random_state)  # refuses what is no seed
+    generator = check_random_state(random_state)  # raises for an invalid seed
     start = int(random_state) if isinstance(random_state, Integral) else int(generator.randint(2**31))
     words = np.random.SeedSequence([start, calls]).generate_state(2, np.uint32)
     seed = (int(words[0]) << 31) | (int(words[1]) >> 1)

@@ -1,4 +1,4 @@
-"""A trained network as plain values and arrays, for the pickles of estimators."""
+"""A trained network as Python values and arrays, for the pickles of estimators."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["from_state", "optimizer_state", "resume", "to_state"]
 
 
 def optimizer_state(network: Module) -> dict[str, Any] | None:
-    """The class of the network's optimizer and its arrays; None where it has none."""
+    """The class and the arrays of the network's optimizer; None without an optimizer."""
     compiled = network._compiled
     if compiled is None or not compiled.optimizer.parameters:
         return None
@@ -20,7 +20,7 @@ def optimizer_state(network: Module) -> dict[str, Any] | None:
 
 
 def resume(network: Module, state: dict[str, Any] | None) -> None:
-    """Let the network's new optimizer go on with what `optimizer_state` gave, if it is of the same class."""
+    """Restore the result of `optimizer_state` in the network's new optimizer, if it has the same class."""
     optimizer = network._compiled.optimizer
     if state is not None and state["kind"] == type(optimizer).__name__:
         optimizer.attach(network.parameters())
@@ -30,7 +30,7 @@ def resume(network: Module, state: dict[str, Any] | None) -> None:
 def to_state(network: Module, resumed: dict[str, Any] | None) -> dict[str, Any]:
     """Architecture (None where a class is not registered), weights and the optimizer's state.
 
-    ``resumed`` is the optimizer's state of an earlier pickle that nothing has used yet.
+    ``resumed`` is the optimizer's state of an earlier pickle that was not used.
     """
     try:
         architecture = None if classes_of(network) else network.architecture()
@@ -45,7 +45,7 @@ def to_state(network: Module, resumed: dict[str, Any] | None) -> dict[str, Any]:
 
 
 def from_state(state: dict[str, Any], make: Callable[[], Module]) -> Module:
-    """The network that `to_state` described; ``make`` makes one whose class no description can name."""
+    """The network of `to_state`. ``make`` makes one whose class is not registered."""
     described = state["architecture"]
     network = make() if described is None else from_architecture(described)
     network.load_state_dict(state["weights"])

@@ -1,4 +1,4 @@
-"""When training stops: scikit-learn's rule, on the training loss or on a score of validation data."""
+"""The stopping rule of scikit-learn, for the training loss or a validation score."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from ranvier.training import Callback
 
 __all__ = ["Scoring", "Stopping"]
 
-KEPT = ("losses", "scores", "best_loss", "best_score", "best", "since", "stopped")  # by a backup
+KEPT = ("losses", "scores", "best_loss", "best_score", "best", "since", "stopped")  # the state for backups
 
 
 class Scoring(Callback):
-    """Puts the validation score into the logs, "val_score", before anybody else looks at them."""
+    """Add the validation score to the logs as "val_score", before other callbacks run."""
 
     _changes = False
 
@@ -36,13 +36,13 @@ class Scoring(Callback):
 
 
 class Stopping(Callback):
-    """Stop after more than ``patience`` epochs in a row that did not improve by ``tol``; keep the curves.
+    """Stop after more than ``patience`` epochs in a row without an improvement by ``tol``, and record the curves.
 
-    Without ``scoring`` the training loss must fall, with it the score must rise, and if ``restore`` the weights of
-    the best score are put back at the end. ``tol=None`` never stops.
+    The training loss must decrease, or with ``restore`` the score of ``scoring`` must increase; then the weights of the
+    best score are restored at the end. ``tol=None`` never stops.
     """
 
-    _changes = False  # before training ends
+    _changes = False  # weights change only at the end of training
 
     def __init__(
         self,
