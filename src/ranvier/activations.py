@@ -46,7 +46,6 @@ def get(activation: str | Callable[..., Any] | None) -> Callable[..., Any]:
 
 
 __getattr__, __dir__ = missing(
-    globals(),
     "ranvier.activations",
     __all__,
     {name: f"ranvier.activations:{function.__name__}" for name, function in REGISTRY.aliases.items()},

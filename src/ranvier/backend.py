@@ -19,4 +19,4 @@ __all__ = [
     "set_image_data_format",
 ]  # fmt: skip
 
-__getattr__, __dir__ = missing(globals(), "ranvier.backend", __all__)
+__getattr__, __dir__ = missing("ranvier.backend", __all__)

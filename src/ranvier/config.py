@@ -55,4 +55,4 @@ def set_image_data_format(data_format: str) -> None:
         )
 
 
-__getattr__, __dir__ = missing(globals(), "ranvier.config", __all__)
+__getattr__, __dir__ = missing("ranvier.config", __all__)

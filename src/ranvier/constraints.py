@@ -140,6 +140,4 @@ def get(constraint: Any) -> Any:
     return None if constraint is None else REGISTRY.get(constraint)
 
 
-__getattr__, __dir__ = missing(
-    globals(), "ranvier.constraints", __all__, REGISTRY.lazy("ranvier.constraints")
-)
+__getattr__, __dir__ = missing("ranvier.constraints", __all__, REGISTRY.lazy("ranvier.constraints"))

@@ -289,4 +289,4 @@ def get(initializer: Any) -> Any:
 _LAZY = {
     name: path for name, path in REGISTRY.lazy("ranvier.initializers").items() if name not in REGISTRY.aliases
 }
-__getattr__, __dir__ = missing(globals(), "ranvier.initializers", __all__, _LAZY)
+__getattr__, __dir__ = missing("ranvier.initializers", __all__, _LAZY)

@@ -72,4 +72,4 @@ def dropout(inputs: Any, rate: float, noise_shape: Any = None, seed: Any = None)
     return functional.dropout(inputs, *_pair(seed), rate=float(rate), noise_shape=noise)
 
 
-__getattr__, __dir__ = missing(globals(), "ranvier.random", __all__)
+__getattr__, __dir__ = missing("ranvier.random", __all__)

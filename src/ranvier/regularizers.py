@@ -155,6 +155,4 @@ def get(regularizer: Any) -> Any:
     return None if regularizer is None else REGISTRY.get(regularizer)
 
 
-__getattr__, __dir__ = missing(
-    globals(), "ranvier.regularizers", __all__, REGISTRY.lazy("ranvier.regularizers")
-)
+__getattr__, __dir__ = missing("ranvier.regularizers", __all__, REGISTRY.lazy("ranvier.regularizers"))

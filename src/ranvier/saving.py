@@ -85,4 +85,4 @@ def clone_model(model: Any, clone_function: Callable[[Any], Any] | None = None) 
     )
 
 
-__getattr__, __dir__ = missing(globals(), "ranvier.saving", __all__)
+__getattr__, __dir__ = missing("ranvier.saving", __all__)

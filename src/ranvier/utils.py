@@ -183,4 +183,4 @@ def to_categorical(x: Any, num_classes: int | None = None) -> Array:
     return (labels[..., None] == np.arange(classes)).astype(get_dtype())
 
 
-__getattr__, __dir__ = missing(globals(), "ranvier.utils", __all__, hints={"plot_model": "model.plot(path)"})
+__getattr__, __dir__ = missing("ranvier.utils", __all__, hints={"plot_model": "model.plot(path)"})

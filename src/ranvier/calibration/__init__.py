@@ -11,4 +11,4 @@ __all__ = [
     "tune_threshold",
 ]  # fmt: skip
 
-__getattr__, __dir__ = missing(globals(), "ranvier.calibration", __all__)
+__getattr__, __dir__ = missing("ranvier.calibration", __all__)

@@ -29,4 +29,4 @@ __all__ = [
     "shuttle",
 ]
 
-__getattr__, __dir__ = missing(globals(), "ranvier.data.datasets", __all__)
+__getattr__, __dir__ = missing("ranvier.data.datasets", __all__)

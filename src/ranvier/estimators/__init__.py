@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 __all__ = ["NeuralClassifier", "NeuralRegressor"]
 
 _look_up, __dir__ = missing(
-    globals(),
     "ranvier.estimators",
     __all__,
     {

@@ -13,4 +13,4 @@ from ranvier.support.errors import missing
 
 __all__ = ["grad_cam", "integrated_gradients", "occlusion", "saliency", "scores", "smooth_grad"]
 
-__getattr__, __dir__ = missing(globals(), "ranvier.explain", __all__)
+__getattr__, __dir__ = missing("ranvier.explain", __all__)

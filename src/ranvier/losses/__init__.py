@@ -83,4 +83,4 @@ def get(loss: str | Loss | type[Loss] | Callable[..., Any] | Mapping[str, Any]) 
     return found
 
 
-__getattr__, __dir__ = missing(globals(), "ranvier.losses", __all__)
+__getattr__, __dir__ = missing("ranvier.losses", __all__)

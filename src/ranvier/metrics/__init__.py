@@ -68,4 +68,4 @@ def get(metric: str | Metric | type[Metric] | Mapping[str, Any]) -> Metric:
     return CustomMetric(found) if is_custom(found) else found
 
 
-__getattr__, __dir__ = missing(globals(), "ranvier.metrics", __all__)
+__getattr__, __dir__ = missing("ranvier.metrics", __all__)

@@ -9,7 +9,6 @@ from ranvier.support.errors import missing
 
 __all__ = sorted([*vocabulary.names("keras"), "linalg", "nn"])  # noqa: PLE0605 - what the table holds
 
-__getattr__, __dir__ = missing(
-    globals(), "ranvier.ops", __all__, {"linalg": "ranvier.ops.linalg", "nn": "ranvier.ops.nn"},
+__getattr__, __dir__ = missing("ranvier.ops", __all__, {"linalg": "ranvier.ops.linalg", "nn": "ranvier.ops.nn"},
     made=vocabulary.maker("keras"),
 )  # fmt: skip

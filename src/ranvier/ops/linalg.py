@@ -5,6 +5,4 @@ from ranvier.support.errors import missing
 
 __all__ = vocabulary.names("keras", "linalg.")  # noqa: PLE0605 - what the table holds
 
-__getattr__, __dir__ = missing(
-    globals(), "ranvier.ops.linalg", __all__, made=vocabulary.maker("keras", "linalg.")
-)
+__getattr__, __dir__ = missing("ranvier.ops.linalg", __all__, made=vocabulary.maker("keras", "linalg."))

@@ -5,4 +5,4 @@ from ranvier.support.errors import missing
 
 __all__ = vocabulary.names("keras", "nn.")  # noqa: PLE0605 - what the table holds
 
-__getattr__, __dir__ = missing(globals(), "ranvier.ops.nn", __all__, made=vocabulary.maker("keras", "nn."))
+__getattr__, __dir__ = missing("ranvier.ops.nn", __all__, made=vocabulary.maker("keras", "nn."))

@@ -62,4 +62,4 @@ def describe(optimizer: Optimizer) -> dict[str, Any]:
     return described
 
 
-__getattr__, __dir__ = missing(globals(), "ranvier.optimizers", __all__)
+__getattr__, __dir__ = missing("ranvier.optimizers", __all__)

@@ -19,4 +19,4 @@ __all__ = [
     "mistakes", "network", "reliability", "weights",
 ]  # fmt: skip
 
-__getattr__, __dir__ = missing(globals(), "ranvier.pictures", __all__)
+__getattr__, __dir__ = missing("ranvier.pictures", __all__)

@@ -175,32 +175,26 @@ def named_parameters(parameters: Iterable[inspect.Parameter]) -> list[str]:
 
 
 def missing(
-    inside: Mapping[str, Any],
     module: str,
     names: Iterable[str],
     lazy: Mapping[str, str] | None = None,
     hints: Mapping[str, str] | None = None,
     made: Callable[[str], Any] | None = None,
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """The ``__getattr__`` and ``__dir__`` of a module of the public face.
+    """The ``__getattr__`` and ``__dir__`` of a public module: its lazy names, and the error for names it does not have.
 
-    ``inside`` are the module's own globals, which hold all of its names by now: a function that another one made gets
-    the name that users know it by. ``module`` is what users call the module. ``lazy`` maps names to the modules that
-    they are imported from when first used (``"package.module:attribute"``, or the module itself); ``hints`` maps starts
-    of names that the peers have to what comes nearest here. ``made`` makes the other names when they are first used.
+    ``module`` is the module's name for users. ``lazy`` maps names to places, ``"package.module:attribute"`` or a
+    module, which are imported at the first use. ``hints`` maps starts of names that Keras and PyTorch have to the
+    nearest name here. ``made`` makes other ``names`` at their first use.
     """
     lazy = lazy or {}
     known = sorted({*names, *lazy})
-    rest = frozenset(known) - inside.keys() - lazy.keys() if made is not None else frozenset()
     package = module if module.partition(".")[0] == "ranvier" else f"ranvier.{module}"
-    for name in known:
-        _show_public_name(inside.get(name), name, known)
     _public[module] = frozenset(known)
 
     def look_up(name: str) -> Any:
-        if name in lazy or (made is not None and name in rest):
+        if name in lazy or (made is not None and name in _public[module]):
             value = _load(lazy[name]) if made is None or name in lazy else made(name)
-            _show_public_name(value, name, known)
             setattr(sys.modules[package], name, value)  # so that the next look-up is a plain one
             return value
         if name.startswith("__"):
@@ -233,15 +227,7 @@ def lazy_names(
                 public.append(name)
             name = name.removeprefix("-")
             lazy[name] = f"{path}{name}" if path.endswith(".") else f"{path}:{attribute or name}"
-    return (*missing({}, module, public, lazy, hints), sorted(public))
-
-
-def _show_public_name(value: Any, name: str, known: Collection[str]) -> None:
-    """Let Python's errors name a function that another one made, and those that it wraps, as users know it."""
-    while inspect.isfunction(value):
-        if "<locals>" in value.__qualname__:
-            value.__qualname__ = value.__name__ if value.__name__ in known else name
-        value = getattr(value, "__wrapped__", None)
+    return (*missing(module, public, lazy, hints), sorted(public))
 
 
 def _instead(module: str, name: str, known: list[str], hints: Mapping[str, str]) -> str:

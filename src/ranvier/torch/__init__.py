@@ -51,4 +51,4 @@ Size, dtype = tuple, str  # the types of x.shape and x.dtype
 
 
 lacking["torch"] = missing_names.NAMES
-__getattr__, __dir__ = missing(globals(), "torch", __all__, made=vocabulary.maker("torch"))
+__getattr__, __dir__ = missing("torch", __all__, made=vocabulary.maker("torch"))

@@ -25,4 +25,4 @@ def synchronize(device: object = None) -> None:
     del device
 
 
-__getattr__, __dir__ = missing(globals(), "torch.accelerator", __all__)
+__getattr__, __dir__ = missing("torch.accelerator", __all__)

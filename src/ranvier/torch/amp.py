@@ -86,4 +86,4 @@ class GradScaler(CheckedConstructor):
         """No effect."""
 
 
-__getattr__, __dir__ = missing(globals(), "torch.amp", __all__)
+__getattr__, __dir__ = missing("torch.amp", __all__)

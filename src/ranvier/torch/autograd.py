@@ -139,4 +139,4 @@ def is_grad_enabled() -> bool:
     return trace.state.grad_enabled
 
 
-__getattr__, __dir__ = missing(globals(), "torch.autograd", __all__)
+__getattr__, __dir__ = missing("torch.autograd", __all__)

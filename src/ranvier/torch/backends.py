@@ -34,4 +34,4 @@ class Backend:
 cuda, cudnn, mkl, mkldnn, mps, openmp = (Backend() for _ in range(6))
 cuda.matmul = Backend()
 
-__getattr__, __dir__ = missing(globals(), "torch.backends", __all__)
+__getattr__, __dir__ = missing("torch.backends", __all__)

@@ -6,4 +6,4 @@ from ranvier.support.errors import missing
 
 __all__ = ["LinAlgError", *vocabulary.names("torch", "linalg.")]  # noqa: PLE0604 - names of the table
 
-__getattr__, __dir__ = missing(globals(), "torch.linalg", __all__, made=vocabulary.maker("torch", "linalg."))
+__getattr__, __dir__ = missing("torch.linalg", __all__, made=vocabulary.maker("torch", "linalg."))

@@ -10,4 +10,4 @@ __all__ = [  # noqa: PLE0604 - names of the table
     *vocabulary.names("torch", "random."),
 ]
 
-__getattr__, __dir__ = missing(globals(), "torch.random", __all__, made=vocabulary.maker("torch", "random."))
+__getattr__, __dir__ = missing("torch.random", __all__, made=vocabulary.maker("torch", "random."))

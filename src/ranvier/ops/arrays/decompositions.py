@@ -40,7 +40,8 @@ def made(name: str, doc: str, *fields: str) -> Any:
             return several(*(_held(r) for r in result))
         return _held(result)
 
-    function.__name__, function.__doc__ = name, f"{doc} Of values at hand, without a gradient."
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = f"{doc} Of values at hand, without a gradient."
     return function
 
 

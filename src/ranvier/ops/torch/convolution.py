@@ -76,7 +76,7 @@ def _conv(n: int) -> Any:
         rates = each(dilation, n, "dilation", 1)
         return batched(lambda x: convolve(x, weight, bias, strides, pairs, rates, groups), input, n)
 
-    conv.__name__ = f"conv{n}d"
+    conv.__name__ = conv.__qualname__ = f"conv{n}d"
     conv.__doc__ = f"Convolution by a weight (out, in / groups, sizes...); see `Conv{n}d`."
     return conv
 
@@ -125,7 +125,7 @@ def _conv_transpose(n: int) -> Any:
 
         return batched(compute, input, n)
 
-    conv_transpose.__name__ = f"conv_transpose{n}d"
+    conv_transpose.__name__ = conv_transpose.__qualname__ = f"conv_transpose{n}d"
     conv_transpose.__doc__ = (
         f"`conv{n}d` backwards by a weight (in, out / groups, sizes...); see `ConvTranspose{n}d`."
     )

@@ -146,15 +146,15 @@ def full(
     return _filled((size,), fill_value, dtype, device, requires_grad, default)
 
 
-def _like(value: Any) -> Any:
-    @_made
+def _like(name: str, value: Any) -> Any:
     def make(input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
         return _filled((input.shape,), value, dtype or input.dtype, device, requires_grad)
 
-    return make
+    make.__name__ = make.__qualname__ = name
+    return _made(make)
 
 
-zeros_like, ones_like = _like(0), _like(1)
+zeros_like, ones_like = _like("zeros_like", 0), _like("ones_like", 1)
 zeros_like.__doc__ = "Zeros in the shape and dtype of another tensor."
 ones_like.__doc__ = "Ones in the shape and dtype of another tensor."
 empty_like = zeros_like

@@ -55,7 +55,7 @@ def _channel_dropout(n: int) -> Any:
         )
         return written(input, result, inplace)
 
-    dropout.__name__ = f"dropout{n}d"
+    dropout.__name__ = dropout.__qualname__ = f"dropout{n}d"
     dropout.__doc__ = (
         f"While training, whole channels set to zero, the rest divided by ``1 - p``; see `Dropout{n}d`."
     )

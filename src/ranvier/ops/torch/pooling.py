@@ -74,7 +74,7 @@ def _max_pool(n: int) -> Any:
         )
         return batched(lambda x: largest(x, sizes, strides, pairs, rates), input, n)
 
-    max_pool.__name__ = f"max_pool{n}d"
+    max_pool.__name__ = max_pool.__qualname__ = f"max_pool{n}d"
     max_pool.__doc__ = f"The largest value of each window; see `MaxPool{n}d`."
     return max_pool
 
@@ -110,7 +110,7 @@ def _avg_pool(n: int) -> Any:
             lambda x: mean(x, sizes, strides, pairs, count_include_pad, beyond, divisor_override), input, n
         )
 
-    avg_pool.__name__ = f"avg_pool{n}d"
+    avg_pool.__name__ = avg_pool.__qualname__ = f"avg_pool{n}d"
     avg_pool.__doc__ = f"The mean of each window; see `AvgPool{n}d`."
     return avg_pool
 
@@ -137,7 +137,7 @@ def _adaptive(kind: str, n: int) -> Any:
         return parts(input, output_size)
 
     pool: Any = adaptive_max_pool if most else adaptive_avg_pool
-    pool.__name__ = f"adaptive_{kind}_pool{n}d"
+    pool.__name__ = pool.__qualname__ = f"adaptive_{kind}_pool{n}d"
     what = "largest value" if most else "mean"
     pool.__doc__ = (
         f"The {what} of each of ``output_size`` parts, as equal as they can be; None keeps an extent."

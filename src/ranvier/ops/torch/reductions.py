@@ -33,14 +33,15 @@ def prod(input: Any, dim: int | None = None, keepdim: bool = False, *, dtype: An
     return n.expand_dims(result, axis_of(dim, x.ndim)) if keepdim else result
 
 
-def _with_mean(spread: Any) -> Any:
+def _with_mean(name: str, spread: Any) -> Any:
     def function(input: Any, dim: Any = None, *, correction: int = 1, keepdim: bool = False) -> Any:
         return spread(input, dim, keepdim, correction), n.mean(input, dim, keepdim)
 
+    function.__name__ = function.__qualname__ = name
     return function
 
 
-var_mean, std_mean = _with_mean(n.var), _with_mean(n.std)
+var_mean, std_mean = _with_mean("var_mean", n.var), _with_mean("std_mean", n.std)
 var_mean.__doc__ = "The variance, dividing by n - ``correction``, and the mean."
 std_mean.__doc__ = "The standard deviation, dividing by n - ``correction``, and the mean."
 
@@ -111,7 +112,7 @@ def aminmax(input: Any, *, dim: int | None = None, keepdim: bool = False) -> Ext
     return Extremes(n.min(input, dim, keepdim), n.max(input, dim, keepdim))
 
 
-def _extremum(largest: Any, position: Any, pairwise: Any) -> Any:
+def _extremum(name: str, largest: Any, position: Any, pairwise: Any) -> Any:
     def function(
         input: Any,
         dim: Any = None,
@@ -129,18 +130,19 @@ def _extremum(largest: Any, position: Any, pairwise: Any) -> Any:
             return largest(input)
         return Ordered(largest(input, dim, keepdim), position(input, dim, keepdim))
 
+    function.__name__ = function.__qualname__ = name
     return function
 
 
-max = _extremum(n.max, n.argmax, n.maximum)
+max = _extremum("max", n.max, n.argmax, n.maximum)
 max.__doc__ = "The largest element; along ``dim``, (values, indices); of two tensors, the elementwise larger."
-min = _extremum(n.min, n.argmin, n.minimum)
+min = _extremum("min", n.min, n.argmin, n.minimum)
 min.__doc__ = (
     "The smallest element; along ``dim``, (values, indices); of two tensors, the elementwise smaller."
 )
 
 
-def _spread(operation: Any) -> Any:
+def _spread(name: str, operation: Any) -> Any:
     def function(
         input: Any,
         dim: Any = None,
@@ -151,10 +153,11 @@ def _spread(operation: Any) -> Any:
     ) -> Any:
         return operation(input, dim, keepdim, int(unbiased) if correction is None else correction)
 
+    function.__name__ = function.__qualname__ = name
     return function
 
 
-var, std = _spread(n.var), _spread(n.std)
+var, std = _spread("var", n.var), _spread("std", n.std)
 var.__doc__ = "The variance, dividing by n - 1 unless ``unbiased=False``."
 std.__doc__ = "The standard deviation, dividing by n - 1 unless ``unbiased=False``."
 

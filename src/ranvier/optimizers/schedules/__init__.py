@@ -42,4 +42,4 @@ def deserialize(config: Any) -> LearningRateSchedule:
     return get(dict(config))
 
 
-__getattr__, __dir__ = missing(globals(), "ranvier.optimizers.schedules", __all__)
+__getattr__, __dir__ = missing("ranvier.optimizers.schedules", __all__)

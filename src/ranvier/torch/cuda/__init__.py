@@ -52,4 +52,4 @@ def max_memory_allocated(device: Any = None) -> int:
     return 0
 
 
-__getattr__, __dir__ = missing(globals(), "torch.cuda", __all__)
+__getattr__, __dir__ = missing("torch.cuda", __all__)

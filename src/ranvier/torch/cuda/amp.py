@@ -31,4 +31,4 @@ class GradScaler(amp.GradScaler):
         super().__init__("cuda", init_scale, growth_factor, backoff_factor, growth_interval, enabled)
 
 
-__getattr__, __dir__ = missing(globals(), "torch.cuda.amp", __all__)
+__getattr__, __dir__ = missing("torch.cuda.amp", __all__)

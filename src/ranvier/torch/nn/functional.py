@@ -6,7 +6,6 @@ from ranvier.support.errors import missing
 __all__ = vocabulary.names("torch", "F.")  # noqa: PLE0605 - what the table holds
 
 __getattr__, __dir__ = missing(
-    globals(),
     "torch.nn.functional",
     __all__,
     hints={"upsample": "interpolate"},

@@ -169,4 +169,4 @@ def orthogonal_(tensor: Tensor, gain: float = 1.0) -> Tensor:
     return _drawn(tensor, initializers.Orthogonal(gain))
 
 
-__getattr__, __dir__ = missing(globals(), "torch.nn.init", __all__)
+__getattr__, __dir__ = missing("torch.nn.init", __all__)

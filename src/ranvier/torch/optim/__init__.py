@@ -70,4 +70,4 @@ Adadelta = _optimizer(
     "Adadelta", optimizers.Adadelta, "Adadelta (Zeiler, 2012).", lr=1.0, rho=0.9, eps=1e-6, weight_decay=0.0
 )
 
-__getattr__, __dir__ = missing(globals(), "torch.optim", __all__)
+__getattr__, __dir__ = missing("torch.optim", __all__)

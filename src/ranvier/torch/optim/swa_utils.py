@@ -180,4 +180,4 @@ class SWALR(LRScheduler):
         return rates
 
 
-__getattr__, __dir__ = missing(globals(), "torch.optim.swa_utils", __all__)
+__getattr__, __dir__ = missing("torch.optim.swa_utils", __all__)

@@ -5,4 +5,4 @@ from ranvier.torch.utils import data
 
 __all__ = ["data"]
 
-__getattr__, __dir__ = missing(globals(), "torch.utils", __all__)
+__getattr__, __dir__ = missing("torch.utils", __all__)

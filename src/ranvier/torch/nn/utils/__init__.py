@@ -65,4 +65,4 @@ def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
         start = stop
 
 
-__getattr__, __dir__ = missing(globals(), "torch.nn.utils", __all__)
+__getattr__, __dir__ = missing("torch.nn.utils", __all__)

@@ -53,4 +53,4 @@ def unpad_sequence(padded_sequences: Any, lengths: Any, batch_first: bool = Fals
     return [row[: int(n)] for row, n in zip(rows, lengths, strict=True)]
 
 
-__getattr__, __dir__ = missing(globals(), "torch.nn.utils.rnn", __all__)
+__getattr__, __dir__ = missing("torch.nn.utils.rnn", __all__)
