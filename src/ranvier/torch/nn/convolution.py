@@ -12,13 +12,14 @@ from ranvier.graph.node import Type
 from ranvier.initializers import uniform
 from ranvier.layers.base import whole
 from ranvier.layers.shape_errors import Form, ShapeFault, largest_divisor
-from ranvier.module import Module, Parameter, register_module
+from ranvier.module import Module, Parameter
 from ranvier.ops.torch.device import Device, check_device
 from ranvier.ops.torch.dtypes import dtype_name
 from ranvier.ops.torch.sizes import Sizes, each, one_of
 from ranvier.ops.torch.spatial import MODES
 from ranvier.tensor.context import get_dtype
 from ranvier.torch.nn import functional as F
+from ranvier.torch.nn.dimensions import in_dimensions
 
 __all__ = ["Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d"]
 
@@ -200,57 +201,17 @@ class _ConvTranspose(_ConvNd):
         )
 
 
-@register_module(name="torch.Conv1d")
-class Conv1d(_Conv):
-    """Convolution along one dimension: (batch, in_channels, length) -> (batch, out_channels, new length).
-
-    See `Conv2d`, whose weight has one more dimension.
-    """
-
-    dimensions = 1
-
-
-@register_module(name="torch.Conv2d")
-class Conv2d(_Conv):
-    """Convolution of images: (batch, in_channels, height, width) -> (batch, out_channels, new height, new width).
+Conv1d, Conv2d, Conv3d = in_dimensions(_Conv, "Conv", """Convolution of {inputs} -> (batch, out_channels, ...).
 
     ``padding`` adds zeros on both sides of each dimension (or, by ``padding_mode``, "reflect", "replicate" or
     "circular" values); it may be "valid" or, for strides of 1, "same". The weight (out_channels, in_channels / groups,
-    height, width) and the bias (out_channels,) start uniform within ``1 / sqrt(fan_in)``, as PyTorch's do. Raises
-    ValueError for channels that groups do not divide, inputs of other channels, and images smaller than the kernel.
-    """
-
-    dimensions = 2
-
-
-@register_module(name="torch.Conv3d")
-class Conv3d(_Conv):
-    """Convolution of volumes, (batch, in_channels, depth, height, width); see `Conv2d`."""
-
-    dimensions = 3
-
-
-@register_module(name="torch.ConvTranspose1d")
-class ConvTranspose1d(_ConvTranspose):
-    """A transposed convolution along one dimension, (batch, in_channels, length); see `ConvTranspose2d`."""
-
-    dimensions = 1
-
-
-@register_module(name="torch.ConvTranspose2d")
-class ConvTranspose2d(_ConvTranspose):
-    """A transposed convolution: (batch, in_channels, height, width) -> (batch, out_channels, larger, larger).
+    sizes...) and the bias (out_channels,) start uniform within ``1 / sqrt(fan_in)``, as PyTorch's do. Raises ValueError
+    for channels that groups do not divide, inputs of other channels, and inputs smaller than the kernel.
+    """)  # fmt: skip
+ConvTranspose1d, ConvTranspose2d, ConvTranspose3d = in_dimensions(_ConvTranspose, "ConvTranspose",
+    """A transposed convolution of {inputs} -> (batch, out_channels, ...).
 
     A dimension of n becomes ``(n - 1) * stride - 2 * padding + dilation * (kernel_size - 1) + output_padding + 1``, or
     the size given by ``forward(input, output_size)``, up to ``stride - 1`` more than without output padding. The weight
-    is (in_channels, out_channels / groups, height, width), the bias (out_channels,).
-    """
-
-    dimensions = 2
-
-
-@register_module(name="torch.ConvTranspose3d")
-class ConvTranspose3d(_ConvTranspose):
-    """A transposed convolution of volumes; see `ConvTranspose2d`."""
-
-    dimensions = 3
+    is (in_channels, out_channels / groups, sizes...), the bias (out_channels,).
+    """)  # fmt: skip

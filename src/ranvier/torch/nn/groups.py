@@ -16,6 +16,7 @@ from ranvier.ops.torch.device import Device
 from ranvier.ops.torch.sizes import batched
 from ranvier.tensor.context import get_dtype, no_grad
 from ranvier.torch.nn import functional as F
+from ranvier.torch.nn.dimensions import in_dimensions
 from ranvier.torch.nn.normalization import Affine, Tracking
 
 __all__ = ["GroupNorm", "InstanceNorm1d", "InstanceNorm2d", "InstanceNorm3d", "RMSNorm"]
@@ -126,29 +127,12 @@ class _InstanceNorm(Tracking):
         )
 
 
-@register_module(name="torch.InstanceNorm1d")
-class InstanceNorm1d(_InstanceNorm):
-    """Each channel of each sample of (batch, channels, length) at mean 0, variance 1; see `InstanceNorm2d`."""
-
-    dimensions = 1
-
-
-@register_module(name="torch.InstanceNorm2d")
-class InstanceNorm2d(_InstanceNorm):
-    """Each channel of each sample of (batch, channels, height, width) at mean 0 and variance 1 over its positions.
+InstanceNorm1d, InstanceNorm2d, InstanceNorm3d = in_dimensions(
+    _InstanceNorm, "InstanceNorm", """Each channel of each sample of {inputs} at mean 0 and variance 1.
 
     With ``affine``, ``* weight + bias`` follows. With ``track_running_stats`` the mean of the samples' statistics is
     tracked in training, and used in evaluation (Ulyanov et al., 2016).
-    """
-
-    dimensions = 2
-
-
-@register_module(name="torch.InstanceNorm3d")
-class InstanceNorm3d(_InstanceNorm):
-    """Each channel of each sample of (batch, channels, depth, height, width) normalized; see `InstanceNorm2d`."""
-
-    dimensions = 3
+    """)  # fmt: skip
 
 
 @register_module(name="torch.RMSNorm")

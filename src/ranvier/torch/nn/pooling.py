@@ -11,6 +11,7 @@ from ranvier.module import Module, register_module
 from ranvier.ops.torch.pooling import no_indices
 from ranvier.ops.torch.sizes import Sizes, each
 from ranvier.torch.nn import functional as F
+from ranvier.torch.nn.dimensions import in_dimensions
 
 __all__ = [
     "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AdaptiveAvgPool3d", "AdaptiveMaxPool1d", "AdaptiveMaxPool2d",
@@ -132,28 +133,11 @@ class _AdaptiveMaxPool(_Adaptive):
         self.output_size = output_size
 
 
-@register_module(name="torch.MaxPool1d")
-class MaxPool1d(_MaxPool):
-    """The largest value of each window of (batch, channels, length), by channel; see `MaxPool2d`."""
-
-    dimensions = 1
-
-
-@register_module(name="torch.MaxPool2d")
-class MaxPool2d(_MaxPool):
-    """The largest value of each window of (batch, channels, height, width), by channel.
+MaxPool1d, MaxPool2d, MaxPool3d = in_dimensions(
+    _MaxPool, "MaxPool", """The largest value of each window of {inputs}, by channel.
 
     Padding is never the largest. With ``ceil_mode`` a last window that starts within the inputs may extend past them.
-    """
-
-    dimensions = 2
-
-
-@register_module(name="torch.MaxPool3d")
-class MaxPool3d(_MaxPool):
-    """The largest value of each window of (batch, channels, depth, height, width), by channel; see `MaxPool2d`."""
-
-    dimensions = 3
+    """)  # fmt: skip
 
 
 @register_module(name="torch.AvgPool1d")
@@ -173,61 +157,17 @@ class AvgPool1d(_AvgPool):
         super().__init__(kernel_size, stride, padding, ceil_mode, count_include_pad)
 
 
-@register_module(name="torch.AvgPool2d")
-class AvgPool2d(_AvgPool):
-    """The mean of each window of (batch, channels, height, width), by channel.
+AvgPool2d, AvgPool3d = in_dimensions(_AvgPool, "AvgPool", """The mean of each window of {inputs}, by channel.
 
     ``count_include_pad`` counts the zeros of the padding; ``divisor_override`` replaces the number of values as the
     divisor. With ``ceil_mode`` a last window that starts within the inputs may extend past them.
-    """
-
-    dimensions = 2
-
-
-@register_module(name="torch.AvgPool3d")
-class AvgPool3d(_AvgPool):
-    """The mean of each window of (batch, channels, depth, height, width), by channel; see `AvgPool2d`."""
-
-    dimensions = 3
-
-
-@register_module(name="torch.AdaptiveAvgPool1d")
-class AdaptiveAvgPool1d(_AdaptiveAvgPool):
-    """The means of ``output_size`` parts of the length, by channel."""
-
-    dimensions = 1
-
-
-@register_module(name="torch.AdaptiveAvgPool2d")
-class AdaptiveAvgPool2d(_AdaptiveAvgPool):
-    """The means of ``output_size`` parts of height and width, by channel; ``AdaptiveAvgPool2d(1)`` is global."""
-
-    dimensions = 2
-
-
-@register_module(name="torch.AdaptiveAvgPool3d")
-class AdaptiveAvgPool3d(_AdaptiveAvgPool):
-    """The means of ``output_size`` parts of the three dimensions, by channel."""
-
-    dimensions = 3
-
-
-@register_module(name="torch.AdaptiveMaxPool1d")
-class AdaptiveMaxPool1d(_AdaptiveMaxPool):
-    """The largest values of ``output_size`` parts of the length, by channel."""
-
-    dimensions = 1
-
-
-@register_module(name="torch.AdaptiveMaxPool2d")
-class AdaptiveMaxPool2d(_AdaptiveMaxPool):
-    """The largest values of ``output_size`` parts of height and width, by channel."""
-
-    dimensions = 2
-
-
-@register_module(name="torch.AdaptiveMaxPool3d")
-class AdaptiveMaxPool3d(_AdaptiveMaxPool):
-    """The largest values of ``output_size`` parts of the three dimensions, by channel."""
-
-    dimensions = 3
+    """, least=2)  # fmt: skip
+AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveAvgPool3d = in_dimensions(
+    _AdaptiveAvgPool, "AdaptiveAvgPool",
+    "The means of ``output_size`` parts of {inputs}, by channel; an ``output_size`` of 1 is global pooling.",
+)  # fmt: skip
+AdaptiveMaxPool1d, AdaptiveMaxPool2d, AdaptiveMaxPool3d = in_dimensions(
+    _AdaptiveMaxPool,
+    "AdaptiveMaxPool",
+    "The largest values of ``output_size`` parts of {inputs}, by channel.",
+)

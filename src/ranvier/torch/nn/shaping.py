@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from ranvier.module import Module, register_module
 from ranvier.ops.torch.sizes import Sizes, each
 from ranvier.torch.nn import functional as F
+from ranvier.torch.nn.dimensions import in_dimensions
 from ranvier.torch.nn.layers import Dropout
 
 __all__ = [
@@ -57,33 +58,30 @@ class _ConstantPad(_Pad):
         return f"padding={self.padding}, value={self.value:g}"
 
 
-_KINDS = {
-    "ZeroPad": (_Pad, "constant", "Zeros around the last {n} dimensions."),
-    "ConstantPad": (_ConstantPad, "constant", "``value`` around the last {n} dimensions."),
-    "ReflectionPad": (_Pad, "reflect", "The inputs mirrored at their edges, around the last {n} dimensions."),
-    "ReplicationPad": (_Pad, "replicate", "The edges repeated, around the last {n} dimensions."),
-    "CircularPad": (_Pad, "circular", "What lies at the other side, around the last {n} dimensions."),
-}
-
-
-def _kind(name: str, n: int) -> Any:
-    """The class of this name for n dimensions, registered."""
-    base, mode, words = _KINDS[name]
-    words += (
-        " ``padding`` is one number, or (before, after) for each dimension, the last one first, as one tuple."
-    )
-    body = {
-        "dimensions": n, "mode": mode, "__doc__": words.format(n=n), "__module__": __name__,
-        "__qualname__": f"{name}{n}d",
-    }  # fmt: skip
-    return register_module(name=f"torch.{name}{n}d")(type(f"{name}{n}d", (base,), body))
-
-
-ZeroPad1d, ZeroPad2d, ZeroPad3d = (_kind("ZeroPad", n) for n in (1, 2, 3))
-ConstantPad1d, ConstantPad2d, ConstantPad3d = (_kind("ConstantPad", n) for n in (1, 2, 3))
-ReflectionPad1d, ReflectionPad2d, ReflectionPad3d = (_kind("ReflectionPad", n) for n in (1, 2, 3))
-ReplicationPad1d, ReplicationPad2d, ReplicationPad3d = (_kind("ReplicationPad", n) for n in (1, 2, 3))
-CircularPad1d, CircularPad2d, CircularPad3d = (_kind("CircularPad", n) for n in (1, 2, 3))
+_SIDES = (
+    " ``padding`` is one number, or (before, after) for each dimension, the last one first, as one tuple."
+)
+ZeroPad1d, ZeroPad2d, ZeroPad3d = in_dimensions(
+    _Pad, "ZeroPad", f"Zeros around the last {{n}} dimensions.{_SIDES}"
+)
+ConstantPad1d, ConstantPad2d, ConstantPad3d = in_dimensions(
+    _ConstantPad, "ConstantPad", f"``value`` around the last {{n}} dimensions.{_SIDES}"
+)
+ReflectionPad1d, ReflectionPad2d, ReflectionPad3d = in_dimensions(
+    _Pad,
+    "ReflectionPad",
+    f"The inputs mirrored, around the last {{n}} dimensions.{_SIDES}",
+    mode="reflect",
+)
+ReplicationPad1d, ReplicationPad2d, ReplicationPad3d = in_dimensions(
+    _Pad, "ReplicationPad", f"The edges repeated, around the last {{n}} dimensions.{_SIDES}", mode="replicate"
+)
+CircularPad1d, CircularPad2d, CircularPad3d = in_dimensions(
+    _Pad,
+    "CircularPad",
+    f"The inputs repeated periodically, around the last {{n}} dimensions.{_SIDES}",
+    mode="circular",
+)
 
 
 @register_module(name="torch.Upsample")
@@ -168,28 +166,16 @@ class PixelUnshuffle(Module):
         return f"downscale_factor={self.downscale_factor}"
 
 
-@register_module(name="torch.Dropout1d")
-class Dropout1d(Dropout):
-    """In training, the fraction ``p`` of the channels of (batch, channels, length) set to zero.
+class _ChannelDropout(Dropout):
+    """Dropout of whole channels."""
 
-    (Tompson et al., 2015.)
-    """
+    dimensions: ClassVar[int]
 
     def forward(self, input: Any) -> Any:
-        return F.dropout1d(input, self.p, self.training, self.inplace)
+        return getattr(F, f"dropout{self.dimensions}d")(input, self.p, self.training, self.inplace)
 
 
-@register_module(name="torch.Dropout2d")
-class Dropout2d(Dropout):
-    """In training, the fraction ``p`` of the channels of (batch, channels, height, width) set to zero."""
-
-    def forward(self, input: Any) -> Any:
-        return F.dropout2d(input, self.p, self.training, self.inplace)
-
-
-@register_module(name="torch.Dropout3d")
-class Dropout3d(Dropout):
-    """In training, the fraction ``p`` of the channels of (batch, channels, depth, height, width) set to zero."""
-
-    def forward(self, input: Any) -> Any:
-        return F.dropout3d(input, self.p, self.training, self.inplace)
+Dropout1d, Dropout2d, Dropout3d = in_dimensions(
+    _ChannelDropout, "Dropout",
+    "In training, the fraction ``p`` of the channels of {inputs} set to zero (Tompson et al., 2015).",
+)  # fmt: skip
