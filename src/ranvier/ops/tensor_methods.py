@@ -17,14 +17,20 @@ from ranvier.ops import arrays
 from ranvier.ops.indexing import Ordered, put, writable
 from ranvier.tensor import trace
 from ranvier.tensor.autograd import backward as backward  # noqa: PLC0414 - a method too
-from ranvier.tensor.context import get_dtype, no_grad
+from ranvier.tensor.context import no_grad
 from ranvier.tensor.function import detach as constant
 from ranvier.tensor.function import function
 from ranvier.tensor.rng import numpy_generator
 from ranvier.tensor.tensor import Tensor
 
 
+def _named(method: Any, doc: str) -> Any:
+    method.__doc__ = doc
+    return method
+
+
 def reflected(operation: Callable[..., Any]) -> Callable[..., Any]:
+    """The operator that Python calls where the other operand, on the left, is no tensor."""
     return lambda self, other: operation(other, self)
 
 
@@ -62,18 +68,20 @@ def copy_(self: Tensor, other: Any, non_blocking: bool = False) -> Tensor:
 
 
 def assigned(operation: Callable[..., Any]) -> Callable[..., Any]:
-    """Keras's ``w.assign_add(x)`` and ``w.assign_sub(x)``, outside of the gradient."""
+    """Keras's ``w.assign_add(x)`` and ``w.assign_sub(x)``."""
 
     def change(self: Tensor, value: Any) -> Tensor:
         with no_grad():
             self.assign(operation(self, value))
         return self
 
-    return change
+    return _named(
+        change, f"Assign `{operation.__name__}` of the tensor and ``value``, outside of the gradient."
+    )
 
 
 def extremum(largest: Callable[..., Any], position: Callable[..., Any]) -> Callable[..., Any]:
-    """``max()`` and ``max(axis=1)`` give values; ``max(1)`` and ``max(dim=1)`` give (values, indices) as PyTorch."""
+    """NumPy's ``max`` by ``axis``, PyTorch's by ``dim``."""
 
     def method(
         self: Tensor,
@@ -89,7 +97,10 @@ def extremum(largest: Callable[..., Any], position: Callable[..., Any]) -> Calla
             return largest(self, axis, keepdims or keepdim)
         return Ordered(largest(self, dim, keepdim), position(self, dim, keepdim))
 
-    return method
+    return _named(
+        method,
+        f"{largest.__doc__} ``max(1)`` and ``max(dim=1)`` give (values, indices), ``max(axis=1)`` values.",
+    )
 
 
 DEVICES = ("cuda", "mps", "xpu", "hip", "xla", "mkldnn", "meta", "gpu")  # what programs call them
@@ -116,8 +127,9 @@ def to(self: Tensor, *targets: Any, dtype: str | None = None, device: Any = None
     return result
 
 
-def to_dtype(name: str | None) -> Callable[..., Any]:
-    return lambda self: to(self, name or get_dtype())
+def to_dtype(name: str) -> Callable[..., Any]:
+    """A method that converts to a dtype."""
+    return _named(lambda self: to(self, name), f"The tensor in {name}.")
 
 
 @function
@@ -172,14 +184,12 @@ def set_data(self: Tensor, value: Any) -> None:
 
 
 def size(self: Tensor, dim: int | None = None) -> Any:
+    """The shape, or the extent of one dimension."""
     return self.shape if dim is None else self.shape[dim]
 
 
 def spread(operation: Callable[..., Any]) -> Callable[..., Any]:
-    """Variance and deviation as PyTorch's methods, dividing by n - 1 unless ``unbiased=False`` or ``correction=0``.
-
-    Where ``axis``, ``keepdims`` or ``ddof`` are named it is NumPy's, which divides by n - ``ddof``, n by default.
-    """
+    """PyTorch's variance or deviation; with ``axis``, ``keepdims`` or ``ddof`` NumPy's."""
 
     def method(
         self: Tensor,
@@ -196,9 +206,10 @@ def spread(operation: Callable[..., Any]) -> Callable[..., Any]:
         if isinstance(dim, bool):  # x.std(False)
             dim, unbiased = None, dim
         given = int(unbiased) if correction is None else correction
-        return operation(self, tuple(dim) if isinstance(dim, list) else dim, keepdim, given)
+        return operation(self, dim, keepdim, given)
 
-    return method
+    words = "It divides by n - 1, or with ``unbiased=False`` by n. With ``axis`` or ``ddof`` it is NumPy's."
+    return _named(method, f"The {operation.__name__} along ``dim``, or of all elements. {words}")
 
 
 def norm(
@@ -213,11 +224,11 @@ def norm(
     """The p-norm over the given dimensions, or of all elements."""
     dim = axis if dim is None else dim
     order = {"fro": 2, "inf": np.inf}.get(p, p)
-    return arrays.norm(self, tuple(dim) if isinstance(dim, list) else dim, keepdim or keepdims, order)
+    return arrays.norm(self, dim, keepdim or keepdims, order)
 
 
 def logical(operation: Callable[..., Any], sign: str, word: str) -> Callable[..., Any]:
-    """``&``, ``|``, ``^`` and ``~``: of truth values."""
+    """The operator ``sign``, of bool tensors."""
 
     def method(*operands: Any) -> Any:
         for x in operands:
@@ -230,15 +241,17 @@ def logical(operation: Callable[..., Any], sign: str, word: str) -> Callable[...
 
 
 def eq(self: Tensor, other: Any) -> Any:
+    """``==``, element by element."""
     return False if other is None else arrays.equal(self, other)
 
 
 def ne(self: Tensor, other: Any) -> Any:
+    """``!=``, element by element."""
     return True if other is None else arrays.not_equal(self, other)
 
 
 def drawn(draw: Callable[..., Any]) -> Callable[..., Any]:
-    """A method that fills its tensor with random numbers, of the process's seed or of a generator that is given."""
+    """A method that writes random numbers into its tensor, drawn by the process's seed or by a given generator."""
 
     def change(self: Tensor, *arguments: float, generator: Any = None, **named: float) -> Tensor:
         writable(self)
@@ -247,14 +260,16 @@ def drawn(draw: Callable[..., Any]) -> Callable[..., Any]:
         self.assign(np.asarray(draw(source, self.shape, *arguments, **named), self.dtype))
         return self
 
-    return change
+    return _named(change, f"{draw.__doc__} Written into the tensor, which is returned.")
 
 
 def normal(source: Any, shape: Any, mean: float = 0.0, std: float = 1.0) -> Any:
+    """Normal numbers of a mean and a standard deviation."""
     return source.standard_normal(shape) * std + mean
 
 
 def uniform(source: Any, shape: Any, low: float = 0.0, high: float = 1.0, **named: float) -> Any:
+    """Uniform numbers from ``low`` (or ``from``) up to ``high`` (or ``to``)."""
     low, high = named.get("from", low), named.get("to", high)
     return source.random(shape) * (high - low) + low
 

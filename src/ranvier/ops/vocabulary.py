@@ -8,47 +8,48 @@ from importlib import import_module
 from typing import Any
 
 from ranvier.ops import dispatch
+from ranvier.ops.arrays.elementwise import of_primitive
 from ranvier.ops.table import ROWS
 from ranvier.ops.table.row import IN_PLACE, SAME, Row
 
-__all__ = ["find", "load", "maker", "names"]
+__all__ = ["entries", "find", "load", "maker", "names"]
 
 
-def load(place: str) -> Any:
-    """What ``"module:attribute"`` in `ranvier.ops` is."""
+@functools.cache
+def load(place: str, doc: str = "") -> Any:
+    """What ``"module:attribute"`` in `ranvier.ops` is, or the function of ``"primitive:name"``."""
     module, _, attribute = place.partition(":")
+    if module == "primitive":
+        return of_primitive(attribute, doc)
     return getattr(import_module(f"ranvier.ops.{module}"), attribute)
 
 
-def _split(column: str) -> list[tuple[list[str], str]]:
-    """The entries of a column: their names, and what follows."""
-    entries = []
-    for entry in filter(None, (part.strip() for part in column.split(";"))):
+def entries(row: Row, column: str) -> list[tuple[list[str], str]]:
+    """The entries of a row in a column: their names, and what follows. For a method that is PyTorch's function, "="."""
+    text = getattr(row, column)
+    if text == SAME:
+        several = [
+            [name for name in names if "." not in name and name[-1] != "_"]
+            for names, _ in entries(row, "torch")
+        ]
+        return [(names, "=") for names in several if names]
+    found = []
+    for entry in filter(None, (part.strip() for part in text.split(";"))):
         head = entry.partition("(")[0].partition("->")[0]
-        entries.append((head.split(), entry[len(head) :]))
-    return entries
+        found.append((head.split(), entry[len(head) :]))
+    return found
 
 
 @functools.cache
 def _index(column: str) -> dict[str, tuple[Row, str]]:
-    """For each name of a column its row and what the entry says; of an in-place method "_", of one of PyTorch's "="."""
+    """For each name of a column its row, and what the entry says; for a method that writes its result, "_"."""
     found: dict[str, tuple[Row, str]] = {}
     for row in ROWS:
         if column == "activation":
             found |= dict.fromkeys(row.activation.split(), (row, ""))
             continue
-        text = getattr(row, column)
-        if column != "method":
-            found |= {name: (row, rest) for names, rest in _split(text) for name in names}
-            continue
-        if text == SAME:
-            entries = [
-                ([n for n in names if "." not in n and n[-1] != "_"], "=") for names, _ in _split(row.torch)
-            ]
-        else:
-            entries = _split(text)
-        own = {name: (row, rest) for names, rest in entries for name in names}
-        if row.in_place:
+        own = {name: (row, rest) for names, rest in entries(row, column) for name in names}
+        if column == "method" and row.in_place:
             own |= {f"{name}_": (row, "_") for name in own}
         found |= own
     return found
@@ -79,13 +80,13 @@ def find(column: str, name: str) -> Any:
         return dispatch.composed(own, short) if column == "keras" else own
     keras = column == "keras"
     if short.endswith("_"):
-        return dispatch.changing(dispatch.show(load(row.body), short[:-1], rest, True, None), short)
-    return dispatch.show(load(row.body), short, rest, not keras, short if keras else None)
+        return dispatch.changing(dispatch.show(load(row.body, row.doc), short[:-1], rest, True, None), short)
+    return dispatch.show(load(row.body, row.doc), short, rest, not keras, short if keras else None)
 
 
 def _activation(row: Row, name: str) -> Any:
     """The body, which both vocabularies' functions are views of, under the name of the row."""
-    body = load(row.body)
+    body = load(row.body, row.doc)
     return (
         body
         if body.__name__ == row.name or name != row.name

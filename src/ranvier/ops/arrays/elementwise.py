@@ -151,7 +151,9 @@ def ceil(x: Node) -> Node:
     return -apply("floor", -x) if x.dtype in FLOATS else x
 
 
-def _elementwise(name: str, text: str) -> Any:
+def of_primitive(name: str, text: str) -> Any:
+    """The tensor function that applies an elementwise primitive of floats to one operand."""
+
     def body(x: Node) -> Node:
         return apply(name, floating(x))
 
@@ -160,16 +162,16 @@ def _elementwise(name: str, text: str) -> Any:
     return function(body)
 
 
-exp = _elementwise("exp", "Elementwise exponential.")
-expm1 = _elementwise("expm1", "Elementwise ``exp(x) - 1``, accurate near 0.")
-log = _elementwise("log", "Elementwise natural logarithm.")
-log1p = _elementwise("log1p", "Elementwise ``log(1 + x)``, accurate near 0.")
-sqrt = _elementwise("sqrt", "Elementwise square root.")
-tanh = _elementwise("tanh", "Elementwise hyperbolic tangent.")
-sigmoid = _elementwise("sigmoid", "Elementwise ``1 / (1 + exp(-x))``, stable for any x.")
-erf = _elementwise("erf", "Elementwise Gauss error function.")
-sin = _elementwise("sin", "Elementwise sine.")
-cos = _elementwise("cos", "Elementwise cosine.")
+exp = of_primitive("exp", "Elementwise exponential.")
+expm1 = of_primitive("expm1", "Elementwise ``exp(x) - 1``, accurate near 0.")
+log = of_primitive("log", "Elementwise natural logarithm.")
+log1p = of_primitive("log1p", "Elementwise ``log(1 + x)``, accurate near 0.")
+sqrt = of_primitive("sqrt", "Elementwise square root.")
+tanh = of_primitive("tanh", "Elementwise hyperbolic tangent.")
+sigmoid = of_primitive("sigmoid", "Elementwise ``1 / (1 + exp(-x))``, stable for any x.")
+erf = of_primitive("erf", "Elementwise Gauss error function.")
+sin = of_primitive("sin", "Elementwise sine.")
+cos = of_primitive("cos", "Elementwise cosine.")
 
 
 @function

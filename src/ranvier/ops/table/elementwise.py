@@ -97,9 +97,8 @@ ROWS = (
     Row("logical_xor", f"{E}:logical_xor", "logical_xor(x1, x2)", "logical_xor(input, other)", SAME, samples="X > 0, Y > 0", value="(X > 0) ^ (Y > 0)"),
     Row("isclose", f"{M}:isclose", "isclose(x1, x2, rtol=1e-5, atol=1e-8, equal_nan=False)",
         "isclose(input, other, rtol=1e-5, atol=1e-8, equal_nan=False)", SAME, samples="X, Y, 0.1, 1.0", value="np.isclose(X, Y, 0.1, 1)"),
-    Row("allclose", "keras.elementwise:allclose", "allclose(x1, x2, rtol=1e-5, atol=1e-8, equal_nan=False)", "allclose -> torch.elementwise:allclose", SAME),
     # --- of three -------------------------------------------------------------------------------------------------
-    Row("where", f"{E}:where", "where -> keras.elementwise:where", "where -> torch.indexing:where", "where -> tensor_methods:where"),
+    Row("where", "", "where -> keras.elementwise:where", "where -> torch.indexing:where", "where -> tensor_methods:where"),
     *each("torch", "torch.elementwise", "lerp addcmul addcdiv", SAME, IN_PLACE),
     *each("torch", "torch.elementwise", "equal", SAME),
     Row("stop_gradient", f"{E}:stop_gradient", "stop_gradient(variable)", samples="X", value="X"),

@@ -47,6 +47,7 @@ ROWS = (
     Row("std", f"{R}:std", f"std{KERAS}", "std -> torch.reductions:std", "std -> tensor_methods:std"),
     Row("count_nonzero", f"{R}:count_nonzero", "count_nonzero(x, axis=None)", "count_nonzero(input, dim=None)", SAME,
         samples="X.round(), 1", value="np.count_nonzero(X.round(), 1)"),
+    Row("allclose", "keras.elementwise:allclose", "allclose(x1, x2, rtol=1e-5, atol=1e-8, equal_nan=False)", "allclose -> torch.elementwise:allclose", SAME),
     Row("norm", "", "norm linalg.norm -> keras.elementwise:norm", "norm -> torch.reductions:norm", "norm -> tensor_methods:norm"),
     of_known("nansum", True), of_known("nanmean", True), of_known("nanmax"), of_known("nanmin"), of_known("nanvar"),
     of_known("nanstd"), of_known("nanargmax"), of_known("nanargmin"),

@@ -33,7 +33,8 @@ class Row(NamedTuple):
 
     ``body`` and the places of functions are ``"module:attribute"`` in `ranvier.ops`. ``samples`` are arguments of the
     operation, and ``value`` is the result by NumPy, both as text that the tests evaluate; several are separated by
-    semicolons. ``activation`` is the name in `ranvier.activations`; ``attribute`` is a property of tensors.
+    semicolons. ``activation`` is the name in `ranvier.activations`; ``attribute`` is a property of tensors. The body
+    ``"primitive:rint"`` is an elementwise primitive of the graph, of which ``doc`` is the docstring.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Row(NamedTuple):
     samples: str = ""
     value: str = ""
     activation: str = ""
+    doc: str = ""
     attribute: str = ""
 
 
