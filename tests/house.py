@@ -28,7 +28,7 @@ FLOORS = {
     "training": 7, "torch": 7,
     "callbacks": 8, "calibration": 8, "estimators": 8, "saving": 8, "interop": 8,
     "cli": 9, "search": 9, "models": 9, "utils": 9,
-    "backend": 10,
+    "backend": 10, "__main__": 10,
 }  # fmt: skip
 FACE = "ranvier"
 MODULE_NAME = re.compile(r"ranvier(?:\.\w+)+(?::\w+(?:\.\w+)*)?")

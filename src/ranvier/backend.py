@@ -1,4 +1,4 @@
-"""What programs written for Keras take from its ``backend``: `ranvier.config`, and `ranvier.utils.clear_session`."""
+"""The ``backend`` of Keras: the functions of `ranvier.config`, and `ranvier.utils.clear_session`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What programs written for Keras take from its ``utils``."""
+"""The ``utils`` of Keras."""
 
 from __future__ import annotations
 
@@ -28,52 +28,49 @@ __all__ = [
 
 
 class PyDataset(CheckedConstructor):
-    """Batches by number, the base class of Keras's: a subclass has ``__len__`` and ``__getitem__``.
+    """The base class of data sets of batches by index, as in Keras. A subclass has ``__len__`` and ``__getitem__``.
 
     ``on_epoch_begin`` and ``on_epoch_end`` are called before and after each epoch of ``fit``, and each validation,
-    ``evaluate`` and ``predict``; with ``fit(shuffle=True)``, as where it is not given, batches are asked for in another
-    order in each pass. ``workers`` and the others are Keras's, and of no effect: batches are made one after the other.
+    ``evaluate`` and ``predict``. With ``fit(shuffle=True)``, the default, the order of batches changes in each pass.
+    ``workers`` and the other arguments have no effect: batches are made one by one.
     """
 
     def __init__(
         self, workers: int = 1, use_multiprocessing: bool = False, max_queue_size: int = 10, **_: Any
     ) -> None:
-        self.workers, self.use_multiprocessing, self.max_queue_size = (
-            workers,
-            use_multiprocessing,
-            max_queue_size,
-        )
+        self.workers, self.max_queue_size = workers, max_queue_size
+        self.use_multiprocessing = use_multiprocessing
 
     def __len__(self) -> int:
         raise NotImplementedError(
-            f"{type(self).__name__} does not say how many batches there are: write __len__."
+            f"{type(self).__name__} does not define the number of batches: write __len__."
         )
 
     def __getitem__(self, index: int) -> Any:
-        raise NotImplementedError(f"{type(self).__name__} does not say what a batch is: write __getitem__.")
+        raise NotImplementedError(f"{type(self).__name__} does not define its batches: write __getitem__.")
 
     @property
     def num_batches(self) -> int | None:
-        """How many batches there are; None where there is no end."""
+        """The number of batches; None where it is unlimited."""
         return len(self)
 
     def on_epoch_begin(self) -> None:
-        """An epoch begins."""
+        """Called when an epoch begins."""
 
     def on_epoch_end(self) -> None:
-        """An epoch has ended: the place to put samples into another order."""
+        """Called when an epoch ends, for example to shuffle the samples."""
 
 
 Sequence = PyDataset  # its name in Keras 2
 
 
 def clear_session(free_memory: bool = True) -> None:
-    """Let automatic names begin anew (``dense``, ``dense_1``, ...). Models stay as they are."""
+    """Restart automatic names (``dense``, ``dense_1``, ...). Models do not change."""
     restart_names()
 
 
 def normalize(x: Any, axis: int = -1, order: float = 2) -> Array:
-    """``x`` divided by its lengths along an axis, as NumPy; what has no length stays 0."""
+    """Divide ``x`` by its norms along an axis, as a NumPy array. Vectors of zeros stay 0."""
     values = to_numeric(x, "x").astype(get_dtype())
     length = np.linalg.norm(values, order, axis, keepdims=True)
     return values / np.where(length == 0, 1, length)
@@ -87,16 +84,16 @@ def pad_sequences(
     truncating: str = "pre",
     value: float = 0.0,
 ) -> Array:
-    """Sequences of several lengths as one array (sequences, maxlen, ...), filled up with ``value`` and cut off.
+    """Pad or truncate sequences to one array (sequences, maxlen, ...). Missing elements are ``value``.
 
-    ``maxlen`` is by default that of the longest; ``padding`` and ``truncating`` say at which end, "pre" or "post".
-    Raises ValueError for any other, and for what is no list of sequences of one kind of elements.
+    ``maxlen`` is by default the length of the longest sequence. ``padding`` and ``truncating`` are the end that
+    changes, "pre" or "post". Raises ValueError for other values, and for sequences whose elements differ in shape.
     """
     for what, end in (("padding", padding), ("truncating", truncating)):
         if end not in ("pre", "post"):
             raise ValueError(f"{what}={end!r}. Write 'pre' or 'post' instead.")
     if not hasattr(sequences, "__len__") or not all(hasattr(row, "__len__") for row in sequences):
-        raise ValueError("sequences are no list of lists. Write [[1, 2], [3]], for example, instead.")
+        raise ValueError("sequences are not a list of lists. Write [[1, 2], [3]], for example, instead.")
     rows = [np.asarray(row) for row in sequences]
     size = max((len(row) for row in rows), default=0) if maxlen is None else maxlen
     inner = next((row.shape[1:] for row in rows if len(row)), ())
@@ -106,7 +103,7 @@ def pad_sequences(
             continue
         if row.shape[1:] != inner:
             raise ValueError(
-                f"the elements of the sequences have shapes {inner} and {row.shape[1:]}. Give them one shape instead."
+                f"the elements of the sequences have shapes {inner} and {row.shape[1:]}. Write one shape instead."
             )
         kept = row[-size:] if truncating == "pre" else row[:size]
         place[slice(len(kept)) if padding == "post" else slice(size - len(kept), None)] = kept
@@ -120,16 +117,18 @@ def split_dataset(
     shuffle: bool = False,
     seed: int | None = None,
 ) -> tuple[Any, Any]:
-    """The rows of an array, or of a tuple or list of arrays of as many rows, in two parts, in the form that they have.
+    """Split the rows of an array, or of a tuple or list of arrays with the same number of rows, in two parts.
 
-    Sizes are shares of 1 or numbers of rows; one of them will do. ``shuffle`` draws the rows, by ``seed``. Raises
-    ValueError for sizes that do not fit.
+    Sizes are fractions (floats) or numbers of rows. One of them is sufficient. ``shuffle`` permutes the rows first, by
+    ``seed``. Raises ValueError for invalid sizes.
     """
     several = isinstance(dataset, (tuple, list))
     arrays = [to_numeric(part, "dataset") for part in (dataset if several else [dataset])]
     total = len(arrays[0])
     if any(len(array) != total for array in arrays):
-        raise ValueError(f"the arrays have {', '.join(str(len(a)) for a in arrays)} rows. Give all the same.")
+        raise ValueError(
+            f"the arrays have {', '.join(str(len(a)) for a in arrays)} rows. Write the same number instead."
+        )
     given = _rows(left_size, total), _rows(right_size, total)
     left = total - (given[1] or 0) if given[0] is None else given[0]
     right = total - left if given[1] is None else given[1]
@@ -149,26 +148,26 @@ def split_dataset(
 
 
 def _rows(size: Any, total: int) -> int | None:
-    """A number of rows, from itself or from a share of all."""
+    """A number of rows, from a number or a fraction."""
     return None if size is None else round(size * total) if isinstance(size, float) else int(size)
 
 
 def set_random_seed(seed: int) -> None:
-    """Seed everything random: Ranvier (`ranvier.set_seed`), Python's ``random`` and NumPy's global generator.
+    """Seed all random generators: Ranvier (`ranvier.set_seed`), Python's ``random`` and NumPy's global generator.
 
     Raises ValueError unless it is an integer from 0 to 2**32 - 1.
     """
-    seed = seeds.check_seed(seed, "set_random_seed(0)", bits=32)  # as many as NumPy's takes
+    seed = seeds.check_seed(seed, "set_random_seed(0)", bits=32)  # the range of NumPy's seeds
     seeds.set_seed(seed)
     random.seed(seed)
-    np.random.seed(seed)  # noqa: NPY002  # what a user's own code may draw from
+    np.random.seed(seed)  # noqa: NPY002  # user code may draw from it
 
 
 def to_categorical(x: Any, num_classes: int | None = None) -> Array:
-    """One-hot vectors of class numbers: of shape (..., num_classes), in float32 (float64 in float64 mode).
+    """One-hot vectors of class numbers: (..., num_classes), in float32 (float64 in float64 mode).
 
-    A last dimension of 1 is taken away first, as Keras does. Without ``num_classes`` there are as many classes as the
-    largest number asks for. Raises ValueError for what is no class number.
+    A last dimension of 1 is removed first, as in Keras. ``num_classes`` is by default the largest class number plus 1.
+    Raises ValueError for values that are not class numbers.
     """
     given = to_numeric(x, "x")
     squeezed = given.ndim > 1 and given.shape[-1] == 1
@@ -177,7 +176,7 @@ def to_categorical(x: Any, num_classes: int | None = None) -> Array:
     classes = largest + 1 if num_classes is None else num_classes
     if largest >= classes:
         raise ValueError(
-            f"x holds the class number {largest}, and num_classes={classes} has 0 to {classes - 1}. Write "
+            f"x contains the class number {largest}, and num_classes={classes} has 0 to {classes - 1}. Write "
             f"num_classes={largest + 1}, or np.unique(x, return_inverse=True)[1] for numbers without gaps, instead."
         )
     return (labels[..., None] == np.arange(classes)).astype(get_dtype())

@@ -27,6 +27,17 @@ def test_version():
     assert (result.returncode, result.stdout, result.stderr) == (0, f"ranvier {ranvier.__version__}\n", "")
 
 
+def test_the_package_itself_is_the_command_line():
+    by_package = subprocess.run(
+        [sys.executable, "-m", "ranvier", "--version"],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=True,
+    )
+    assert by_package.stdout == f"ranvier {ranvier.__version__}\n"
+
+
 def test_info_names_what_a_report_needs():
     result = ranvier_("info")
     assert result.returncode == 0, result.stderr
@@ -73,7 +84,7 @@ def test_info_refuses_an_engine_that_does_not_exist():
         (
             ["demo", "--epochs", "1", "--out", "{file}"],
             1,
-            "file is a file, and the model and the picture go into a folder",
+            "file is a file, and the model and the picture need a folder",
         ),
     ],
 )

@@ -338,7 +338,7 @@ def test_partial_fit_of_classes_that_come_later():
     for part in np.array_split(order, 5):
         model.partial_fit(X[part], Y[part], classes=np.unique(Y))
     assert model.predict_proba(X).shape == (300, 3)
-    with pytest.raises(ValueError, match="holds \\[9\\]"):
+    with pytest.raises(ValueError, match="contains \\[9\\]"):
         model.partial_fit(X[:2], [0, 9])
     with pytest.raises(ValueError, match="are not those of the first"):
         model.partial_fit(X, Y, classes=[0, 1, 2, 3])

@@ -473,10 +473,10 @@ def test_variables_are_of_a_value_or_of_an_initializer():
         (lambda: rv.Variable("ones"), "Write shape="),
         (lambda: rv.Variable([1.0], shape=(2,)), r"of shape \(1,\), and shape=\(2,\)"),
         (lambda: rv.utils.pad_sequences([[1]], padding="left"), "Write 'pre' or 'post'"),
-        (lambda: rv.utils.pad_sequences([1, 2]), "no list of lists"),
-        (lambda: rv.utils.pad_sequences([[[1, 2]], [[1]]]), "Give them one shape"),
+        (lambda: rv.utils.pad_sequences([1, 2]), "not a list of lists"),
+        (lambda: rv.utils.pad_sequences([[[1, 2]], [[1]]]), "Write one shape"),
         (lambda: rv.utils.split_dataset(np.ones(3)), "do not split 3 rows"),
-        (lambda: rv.utils.split_dataset((np.ones(3), np.ones(2)), 0.5), "Give all the same"),
+        (lambda: rv.utils.split_dataset((np.ones(3), np.ones(2)), 0.5), "Write the same number"),
     ]:
         with pytest.raises(ValueError, match=words):
             make()

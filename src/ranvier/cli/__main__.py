@@ -1,5 +1,6 @@
-"""``python -m ranvier.cli``."""
+"""The command line, as ``python -m ranvier.cli``."""
 
 from ranvier.cli.main import main
 
-main()
+if __name__ == "__main__":
+    main()

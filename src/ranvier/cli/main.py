@@ -1,7 +1,7 @@
 """The command line: ``ranvier demo``, ``ranvier info``, ``ranvier --version``.
 
-Exit codes: 0 done, 1 an error (told in a line on standard error), 2 a wrong command line, 130 stopped by Ctrl-C; a
-reader that goes away ends the program by SIGPIPE, as it ends every other filter.
+Exit codes are 0 for success, 1 for an error (one line on standard error), 2 for an invalid command line, and 130 for
+Ctrl-C. When the reader of a pipe exits, SIGPIPE ends the program.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ app = typer.Typer(
     help="A compiler for neural networks: Keras or PyTorch in, one native program out.",
     no_args_is_help=True,
     add_completion=False,
-    pretty_exceptions_enable=False,  # a traceback is for a defect of ours, and then the plain one is pasted best
+    pretty_exceptions_enable=False,  # plain tracebacks of defects are easier to paste into a report
     rich_markup_mode=None,
 )
 
@@ -29,18 +29,18 @@ app = typer.Typer(
 def main() -> None:
     """Run the command line and exit the process with its code."""
     if hasattr(signal, "SIGPIPE"):
-        # Python turns SIGPIPE into an exception at whichever print comes next; a filter simply ends.
+        # By default Python raises an exception in a later print instead.
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     try:
         app(prog_name="ranvier")
-    except OSError as error:  # what typer prints by itself, such as the help, onto a full disk
+    except OSError as error:  # output of typer, such as the help, to a full disk
         _say(error)
         sys.exit(1)
 
 
 @contextlib.contextmanager
-def _told_in_a_line() -> Iterator[None]:
-    """Turn what a user can mend into one line and an exit code; let defects of ours through with their traceback."""
+def _errors_as_lines() -> Iterator[None]:
+    """Print errors that the user can correct as one line, and exit. Other errors keep their traceback."""
     try:
         yield
     except KeyboardInterrupt:
@@ -67,30 +67,30 @@ def options(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Hold the options that stand before a command."""
+    """The options before a command."""
 
 
 @app.command()
 def demo(
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the training images.")] = 5,
-    out: Annotated[Path, typer.Option(help="Folder for the model and the picture; made if missing.")] = Path(
-        "demo"
-    ),
+    out: Annotated[
+        Path, typer.Option(help="Folder for the model and the picture. It is created if missing.")
+    ] = Path("demo"),
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same bits.")] = 0,
 ) -> None:
-    """Train 784-64-64-10 on Fashion-MNIST; print its scores, save the model, draw a picture."""
+    """Train 784-64-64-10 on Fashion-MNIST, print its scores, save the model, and draw a picture."""
     from rich.console import Console
 
     from ranvier.cli.demo import run
 
-    with _told_in_a_line():
+    with _errors_as_lines():
         run(out, Console(), epochs=epochs, seed=seed)
 
 
 @app.command()
 def info() -> None:
-    """Print the processor, the compile target, the threads and the compile cache, for reports and curiosity."""
-    with _told_in_a_line():
+    """Print the versions, the processor, the compile target, the threads and the compile cache, for bug reports."""
+    with _errors_as_lines():
         for name, value in _facts():
             typer.echo(f"{name:<10} {value}")
 

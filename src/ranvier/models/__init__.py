@@ -1,10 +1,10 @@
-"""Ready networks to start from, for any input shape and number of classes: functions that return a model.
+"""Ready networks for any input shape and number of classes: functions that return a model.
 
     model = rv.models.cnn((28, 28, 1), 10)
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
 
-Images are (height, width, channels). All end in ``Dense(classes, activation)``: probabilities by default; with
-``activation=None`` the logits, for losses with ``from_logits=True``. All can be saved.
+Images are (height, width, channels). The last layer is ``Dense(classes, activation)``. Its outputs are probabilities,
+or logits with ``activation=None``, for losses with ``from_logits=True``. All networks can be saved.
 """
 
 from ranvier.support.errors import lazy_names

@@ -1,4 +1,4 @@
-"""A small MobileNet: depthwise convolutions between 1x1 ones, which cost a fraction of full ones."""
+"""A small MobileNet: depthwise and 1x1 convolutions, which are cheaper than full ones."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from ranvier import layers
+from ranvier.layers.annotations import ActivationLike
 from ranvier.models.plain import images
 from ranvier.module import Module, Sequential, register_module
 from ranvier.ops import arrays
 
 __all__ = ["InvertedResidual", "mobilenet_small"]
 
-# (expansion, filters, blocks, strides of the first of them): MobileNetV2's table cut to images of 28x28 or 32x32.
+# (expansion, filters, blocks, strides of the first block): the table of MobileNetV2, reduced for images of about 32x32.
 STAGES = ((1, 16, 1, 1), (4, 24, 2, 2), (4, 32, 2, 2), (4, 64, 2, 2))
 
 
@@ -26,9 +27,11 @@ def _pointwise(filters: int) -> Any:
 
 @register_module(name="models.InvertedResidual")
 class InvertedResidual(Module):
-    """1x1 to ``expansion`` times the channels, a depthwise 3x3, 1x1 to ``filters``; added to the inputs where it fits.
+    """An inverted residual block (Sandler et al., 2018).
 
-    (Sandler et al., 2018.) ``channels`` are those of the inputs. There is no activation at the narrow end.
+    It has a 1x1 convolution to ``expansion`` times the channels, a depthwise 3x3 convolution, and a 1x1 convolution to
+    ``filters`` without activation. Where the shapes are equal, the inputs are added. ``channels`` are those of the
+    inputs.
     """
 
     def __init__(
@@ -52,12 +55,12 @@ def mobilenet_small(
     classes: int,
     width: float = 1.0,
     dropout: float = 0.2,
-    activation: Any = "softmax",
+    activation: ActivationLike = "softmax",
 ) -> Sequential:
     """A small MobileNetV2 for images of about 32x32 (Howard et al., 2017; Sandler et al., 2018).
 
-    A 3x3 convolution, seven `InvertedResidual` blocks that halve the image three times, a 1x1 convolution, the mean of
-    each channel, dropout, a dense layer. ``width`` multiplies all numbers of filters.
+    The layers are a 3x3 convolution, seven `InvertedResidual` blocks that halve the image three times, a 1x1
+    convolution, global average pooling, dropout, and a dense layer. ``width`` multiplies all numbers of filters.
     """
     images(input_shape, "mobilenet_small")
     if not width > 0:

@@ -1,4 +1,4 @@
-"""Networks whose layers follow one another: dense ones, LeNet-5, a small convolutional one, a small VGG."""
+"""Sequential networks: dense networks, LeNet-5, a small convolutional network, a small VGG."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ranvier import layers
+from ranvier.layers.annotations import ActivationLike
 from ranvier.layers.base import whole
 from ranvier.module import Sequential
 
@@ -13,7 +14,7 @@ __all__ = ["cnn", "images", "lenet5", "mlp", "vgg_small"]
 
 
 def images(input_shape: Sequence[int], name: str) -> tuple[int, int, int]:
-    """The shape of one image; raises ValueError for what is none."""
+    """The shape of one image. Raises ValueError for other shapes."""
     shape = tuple(input_shape)
     if len(shape) != 3:
         known = f"({shape[0]}, {shape[1]}, 1)" if len(shape) == 2 else "(28, 28, 1)"
@@ -30,9 +31,9 @@ def mlp(
     classes: int,
     hidden: Sequence[int] = (128, 64),
     dropout: float = 0.0,
-    activation: Any = "softmax",
+    activation: ActivationLike = "softmax",
 ) -> Sequential:
-    """A dense network: ``hidden`` layers of ReLUs, each followed by ``dropout``. Inputs of any shape are flattened.
+    """A dense network: ``hidden`` layers with ReLU, each followed by ``dropout``. Inputs of any shape are flattened.
 
     (Rumelhart, Hinton and Williams, 1986; the ReLU of Glorot, Bordes and Bengio, 2011.)
     """
@@ -45,12 +46,15 @@ def mlp(
 
 
 def lenet5(
-    input_shape: Sequence[int], classes: int, units: Any = "relu", activation: Any = "softmax"
+    input_shape: Sequence[int],
+    classes: int,
+    units: ActivationLike = "relu",
+    activation: ActivationLike = "softmax",
 ) -> Sequential:
-    """LeNet-5: 6 and 16 filters of 5x5, each pooled by 2, then dense layers of 120 and 84 (LeCun et al., 1998).
+    """LeNet-5: 6 and 16 filters of 5x5, each pooled by 2, then dense layers of 120 and 84 units (LeCun et al., 1998).
 
-    With ReLUs and largest values where the paper has scaled tanh and means; ``units="tanh"`` has the former. Images
-    smaller than the paper's 32x32 are padded in the first convolution, as MNIST's 28x28 were.
+    It uses ReLU and max pooling, where the paper uses scaled tanh (see ``units="tanh"``) and average pooling. Images
+    smaller than 32x32 are padded in the first convolution, as in the paper.
     """
     height, width, _ = images(input_shape, "lenet5")
     small = min(height, width)
@@ -74,12 +78,12 @@ def lenet5(
 
 
 def cnn(
-    input_shape: Sequence[int], classes: int, dropout: float = 0.5, activation: Any = "softmax"
+    input_shape: Sequence[int], classes: int, dropout: float = 0.5, activation: ActivationLike = "softmax"
 ) -> Sequential:
     """A small convolutional network: 32 and 64 filters of 3x3, each pooled by 2, dropout, one dense layer.
 
-    The usual first network for MNIST (99.2 % and more): that of Keras's "Simple MNIST convnet" example (Chollet, 2015),
-    after LeCun et al. (1998). Images smaller than 10x10 are padded.
+    It is the network of the example "Simple MNIST convnet" of Keras (Chollet, 2015), after LeCun et al. (1998), and
+    reaches 99.2 % on MNIST. Images smaller than 10x10 are padded.
     """
     height, width, _ = images(input_shape, "cnn")
     padding = "valid" if min(height, width) >= 10 else "same"
@@ -104,12 +108,12 @@ def vgg_small(
     blocks: Sequence[Sequence[int]] = ((32, 32), (64, 64), (128, 128)),
     hidden: int = 128,
     dropout: float = 0.5,
-    activation: Any = "softmax",
+    activation: ActivationLike = "softmax",
 ) -> Sequential:
     """A small VGG: ``blocks`` of 3x3 convolutions with batch normalization, each pooled by 2, then a dense layer.
 
-    Every number in ``blocks`` is the filters of one convolution. (Simonyan and Zisserman, 2015; normalized as by Ioffe
-    and Szegedy, 2015, so the convolutions have no bias.)
+    Each number in ``blocks`` is the number of filters of one convolution (Simonyan and Zisserman, 2015). With batch
+    normalization (Ioffe and Szegedy, 2015) the convolutions have no bias.
     """
     images(input_shape, "vgg_small")
     parts: list[Any] = [layers.Input(input_shape)]

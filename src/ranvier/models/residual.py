@@ -1,4 +1,4 @@
-"""Residual networks for small images: blocks that add to their inputs what two convolutions make of them."""
+"""Residual networks for small images: blocks that add the output of two convolutions to their input."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ranvier import layers
+from ranvier.layers.annotations import ActivationLike
 from ranvier.layers.base import whole
 from ranvier.models.plain import images
 from ranvier.module import Module, Sequential, register_module
@@ -20,8 +21,8 @@ SHORTCUTS = ("identity", "projection")
 class ResidualBlock(Module):
     """``relu(x + f(x))``, f two 3x3 convolutions with batch normalization (He et al., 2016, figure 2).
 
-    With ``strides`` the image shrinks. Where sizes or channels change, ``shortcut`` says how x follows: "identity"
-    takes every other pixel and adds channels of zeros (their option A, without weights), "projection" is a 1x1
+    ``strides`` reduce the image size. Where the shape changes, ``shortcut`` transforms x: "identity" takes every
+    second pixel and adds channels of zeros (option A in the paper, without weights), and "projection" is a 1x1
     convolution with batch normalization (option B).
     """
 
@@ -41,10 +42,10 @@ class ResidualBlock(Module):
     def forward(self, x: Any) -> Any:
         y = functional.relu(self.first_norm(self.first(x)))
         y = self.second_norm(self.second(y))
-        return functional.relu(arrays.add(y, self.around(x)))
+        return functional.relu(arrays.add(y, self.shortcut_of(x)))
 
-    def around(self, x: Any) -> Any:
-        """What is added to what the convolutions make of x."""
+    def shortcut_of(self, x: Any) -> Any:
+        """The shortcut: x, transformed where the shape changes."""
         more = self.filters - x.shape[-1]
         if self.strides == 1 and more == 0:
             return x
@@ -52,8 +53,8 @@ class ResidualBlock(Module):
             return self.projection(x)
         if more < 0:
             raise ValueError(
-                f"block {self.name!r} has {self.filters} filters and is given {x.shape[-1]} channels, which an "
-                "identity cannot make fewer. Write shortcut='projection'."
+                f"block {self.name!r} has {self.filters} filters and an input of {x.shape[-1]} channels, which an "
+                "identity cannot reduce. Write shortcut='projection'."
             )
         if self.strides > 1:
             x = x[:, :: self.strides, :: self.strides]
@@ -73,13 +74,13 @@ def resnet(
     depth: int = 20,
     width: int = 16,
     shortcut: str = "identity",
-    activation: Any = "softmax",
+    activation: ActivationLike = "softmax",
 ) -> Sequential:
-    """The residual network that He et al. (2016, section 4.2) trained on CIFAR-10, of ``depth`` 6n + 2 layers.
+    """The residual network of He et al. (2016, section 4.2) for CIFAR-10, with ``depth`` 6n + 2 layers.
 
-    A 3x3 convolution, then three stages of n `ResidualBlock`s of ``width``, 2 and 4 times ``width`` filters, each stage
-    but the first halving the image; the mean of each channel; a dense layer. ResNet-20 has 0.27 million parameters.
-    Raises ValueError for a depth that is not 6n + 2.
+    The layers are a 3x3 convolution, three stages of n `ResidualBlock`s with ``width``, 2 and 4 times ``width``
+    filters, global average pooling, and a dense layer. The second and the third stage halve the image. ResNet-20 has
+    0.27 million parameters. Raises ValueError for a depth that is not 6n + 2.
     """
     images(input_shape, "resnet")
     depth, width = whole(depth, "depth", "resnet", 8), whole(width, "width", "resnet")
@@ -95,7 +96,7 @@ def resnet(
     for stage in range(3):
         for block in range(n):
             shrinks = 2 if stage and not block else 1
-            # An identity keeps what it can: only where a stage begins is there anything to project.
+            # Only the first block of a stage changes the shape.
             kind = shortcut if shrinks == 2 else "identity"
             parts.append(ResidualBlock(width * 2**stage, shrinks, kind))
     parts += [layers.GlobalAveragePooling2D(), layers.Dense(classes, activation=activation)]

@@ -1,4 +1,4 @@
-"""The demo: the article's network on Fashion-MNIST, from data to a trained, measured, saved and pictured model."""
+"""The demo: train a small network on Fashion-MNIST, evaluate and save it, and draw its results."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NO_PLOT = "No picture: matplotlib is not installed. Write: pip install 'ranvier
 
 @dataclass(frozen=True)
 class _Data:
-    """Images (n, height, width) uint8 from 0 to ``brightest``, labels (n,), and what each label is called."""
+    """Images (n, height, width) uint8 from 0 to ``brightest``, labels (n,), and the names of the classes."""
 
     name: str
     train: tuple[npt.NDArray[Any], npt.NDArray[Any]]
@@ -32,14 +32,14 @@ class _Data:
 def run(out: Path, console: Console, *, epochs: int = 5, seed: int = 0) -> float:
     """Train inputs-64-64-10 with Adam, print its scores, and write ``demo.ranvier`` and ``demo.png`` into ``out``.
 
-    Returns the test accuracy, from 0 to 1. Without Fashion-MNIST the bundled digits are used, without matplotlib no
-    picture is drawn; each is said in a line. Raises ``OSError`` where ``out`` cannot be written, before any training.
+    Returns the test accuracy, from 0 to 1. Without Fashion-MNIST the bundled digits are used, and without matplotlib
+    no picture is drawn; each prints a line. Raises ``OSError`` before training where ``out`` cannot be written.
     """
     import ranvier as rv
 
     if out.exists() and not out.is_dir():
         raise FileExistsError(
-            f"{out} is a file, and the model and the picture go into a folder. Write another --out."
+            f"{out} is a file, and the model and the picture need a folder. Write another --out."
         )
     out.mkdir(parents=True, exist_ok=True)
     picture = find_spec("matplotlib") is not None
@@ -68,7 +68,7 @@ def run(out: Path, console: Console, *, epochs: int = 5, seed: int = 0) -> float
     ).history
 
     report = rv.metrics.report(y_test, model.predict(x_test, verbose=0), data.classes)
-    assert report.accuracy is not None  # there is one class an image
+    assert report.accuracy is not None  # each image has one class
     assert report.confusion is not None
     accuracy = report.accuracy
     console.print(report)

@@ -1,4 +1,4 @@
-"""The demo's picture: how training went, and which classes are taken for which."""
+"""The picture of the demo: learning curves and the confusion matrix."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def draw(
 ) -> None:
     """Write one PNG: loss and accuracy by epoch on the left, the confusion matrix on the right.
 
-    ``history`` holds ``loss``, ``accuracy``, ``val_loss`` and ``val_accuracy``, a value an epoch; ``confusion[i, j]``
-    counts the samples of class i that were taken for class j. No window is opened and no display is needed.
+    ``history`` has ``loss``, ``accuracy``, ``val_loss`` and ``val_accuracy``, with a value for each epoch.
+    ``confusion[i, j]`` is the number of samples of class i that were predicted as class j. No display is needed.
 
     Raises ``ModuleNotFoundError`` without matplotlib and ``OSError`` where ``path`` cannot be written.
     """
