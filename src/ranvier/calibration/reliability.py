@@ -9,7 +9,7 @@ import numpy as np
 from ranvier.calibration.scaling import check_numbers
 from ranvier.data.convert import Array
 from ranvier.data.targets import as_weights
-from ranvier.metrics.base import fraction
+from ranvier.metrics.operands import fraction
 from ranvier.metrics.table import Row, Tabular
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ranvier.metrics.base import fraction
 from ranvier.metrics.exact import columns, ranked
+from ranvier.metrics.operands import fraction
 from ranvier.support.constructors import CheckedConstructor
 from ranvier.support.errors import nearest
 

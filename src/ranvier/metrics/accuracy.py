@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ranvier.graph.node import FLOATS, Node, apply
-from ranvier.metrics.base import SampleMean, classes_of, is_labels
+from ranvier.metrics.base import SampleMean
+from ranvier.metrics.operands import classes_of, is_labels
 from ranvier.ops import arrays as rn
 from ranvier.tensor.context import get_dtype
 

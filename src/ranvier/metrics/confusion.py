@@ -12,11 +12,10 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ranvier.graph.node import Node, apply, constant, full
-from ranvier.metrics.base import (
+from ranvier.metrics.base import Checked, StateType
+from ranvier.metrics.operands import (
     WIDE,
     Array,
-    Checked,
-    StateType,
     as_columns,
     as_float,
     broadcast_weight,

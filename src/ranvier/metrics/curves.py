@@ -6,18 +6,17 @@ Thresholds are fixed before training, so that the states have a fixed size. `exa
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from inspect import Parameter
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from ranvier.graph.node import Node, apply, constant, full
-from ranvier.metrics.base import (
+from ranvier.metrics.base import Checked, Metric, StateType
+from ranvier.metrics.operands import (
     WIDE,
     Array,
-    Checked,
-    Metric,
-    StateType,
     as_columns,
     as_float,
     broadcast_weight,
@@ -29,6 +28,7 @@ from ranvier.metrics.base import (
 )
 from ranvier.ops import arrays as rn
 from ranvier.ops.functional import softmax
+from ranvier.support.function_classes import class_of, option, options_of
 
 __all__ = [
     "AUC", "ExpectedCalibrationError", "PrecisionAtRecall", "RecallAtPrecision", "SensitivityAtSpecificity",
@@ -213,19 +213,21 @@ class _BestAt(_Curve):
 
     def __init__(
         self,
-        bound: float,
-        num_thresholds: int,
-        class_id: int | None,
-        name: str | None,
-        dtype: DTypeLike | None,
+        *,
+        num_thresholds: int = 200,
+        class_id: int | None = None,
+        name: str | None = None,
+        dtype: DTypeLike | None = None,
+        **bound: float,
     ) -> None:
         super().__init__(name, dtype)
-        if not 0 <= bound <= 1 or num_thresholds < 2:
+        least = bound[self.bounded]
+        if not 0 <= least <= 1 or num_thresholds < 2:
             raise ValueError(
-                f"{self.bounded}={bound!r}, num_thresholds={num_thresholds}: write a share from 0 to 1, and 2 or more."
+                f"{self.bounded}={least!r}, num_thresholds={num_thresholds}: write a number from 0 to 1, and 2 or more."
             )
         self.num_thresholds, self.class_id = num_thresholds, class_id
-        setattr(self, self.bounded, bound)
+        setattr(self, self.bounded, least)
 
     def _cutoffs(self) -> list[float]:
         return even_thresholds(self.num_thresholds)
@@ -235,69 +237,18 @@ class _BestAt(_Curve):
         return float(wanted[bounded >= getattr(self, self.bounded)].max(initial=0.0))
 
 
-class SensitivityAtSpecificity(_BestAt):
-    """The highest sensitivity at any threshold whose specificity is at least ``specificity``; 0 if there is none."""
-
-    wanted, bounded = "sensitivity", "specificity"
-
-    def __init__(
-        self,
-        specificity: float,
-        num_thresholds: int = 200,
-        class_id: int | None = None,
-        name: str | None = None,
-        dtype: DTypeLike | None = None,
-    ) -> None:
-        super().__init__(specificity, num_thresholds, class_id, name, dtype)
+def _best_at(name: str, wanted: str, bounded: str) -> type[_BestAt]:
+    """The class of this name, whose first argument is the least ``bounded`` rate."""
+    *shared, _ = options_of(_BestAt.__init__, 1).values()
+    doc = f"The highest {wanted} at any threshold whose {bounded} is at least ``{bounded}``; 0 if there is none."
+    options = [option(bounded, Parameter.empty, "float"), *shared]
+    return class_of(_BestAt, name, options, __doc__=doc, __module__=__name__, wanted=wanted, bounded=bounded)
 
 
-class SpecificityAtSensitivity(_BestAt):
-    """The highest specificity at any threshold whose sensitivity is at least ``sensitivity``; 0 if there is none."""
-
-    wanted, bounded = "specificity", "sensitivity"
-
-    def __init__(
-        self,
-        sensitivity: float,
-        num_thresholds: int = 200,
-        class_id: int | None = None,
-        name: str | None = None,
-        dtype: DTypeLike | None = None,
-    ) -> None:
-        super().__init__(sensitivity, num_thresholds, class_id, name, dtype)
-
-
-class PrecisionAtRecall(_BestAt):
-    """The highest precision at any threshold whose recall is at least ``recall``; 0 if there is none."""
-
-    wanted, bounded = "precision", "recall"
-
-    def __init__(
-        self,
-        recall: float,
-        num_thresholds: int = 200,
-        class_id: int | None = None,
-        name: str | None = None,
-        dtype: DTypeLike | None = None,
-    ) -> None:
-        super().__init__(recall, num_thresholds, class_id, name, dtype)
-
-
-class RecallAtPrecision(_BestAt):
-    """The highest recall at any threshold whose precision is at least ``precision``; 0 if there is none."""
-
-    wanted, bounded = "recall", "precision"
-
-    def __init__(
-        self,
-        precision: float,
-        num_thresholds: int = 200,
-        class_id: int | None = None,
-        name: str | None = None,
-        dtype: DTypeLike | None = None,
-    ) -> None:
-        super().__init__(precision, num_thresholds, class_id, name, dtype)
-
+SensitivityAtSpecificity = _best_at("SensitivityAtSpecificity", "sensitivity", "specificity")
+SpecificityAtSensitivity = _best_at("SpecificityAtSensitivity", "specificity", "sensitivity")
+PrecisionAtRecall = _best_at("PrecisionAtRecall", "precision", "recall")
+RecallAtPrecision = _best_at("RecallAtPrecision", "recall", "precision")
 
 NORMS = {  # of the gaps between confidence and accuracy, and the fractions of samples, by bin
     "l1": lambda gaps, shares: (gaps * shares).sum(),

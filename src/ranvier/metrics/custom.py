@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ranvier.graph.node import GraphError, Node, Type, apply, constant
-from ranvier.metrics.base import WIDE, Array, Metric, StateType, has_trailing_one, paired
+from ranvier.metrics.base import Metric, StateType
+from ranvier.metrics.operands import WIDE, Array, has_trailing_one, paired
 from ranvier.metrics.variables import Variable
 from ranvier.module.parameter import Parameter
 from ranvier.ops import arrays as numeric

@@ -9,11 +9,10 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ranvier.graph.node import Node, full
-from ranvier.metrics.base import (
+from ranvier.metrics.base import SampleMean, StateType
+from ranvier.metrics.operands import (
     WIDE,
     Array,
-    SampleMean,
-    StateType,
     as_columns,
     broadcast_weight,
     classes_of,

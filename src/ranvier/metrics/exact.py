@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ranvier.metrics.base import Array
+from ranvier.metrics.operands import Array
 
 __all__ = [
     "average_precision_score",

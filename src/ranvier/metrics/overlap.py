@@ -9,11 +9,10 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ranvier.graph.node import Node
-from ranvier.metrics.base import (
+from ranvier.metrics.base import Metric, StateType
+from ranvier.metrics.operands import (
     WIDE,
     Array,
-    Metric,
-    StateType,
     as_float,
     as_pair,
     broadcast_weight,

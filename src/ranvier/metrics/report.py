@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ranvier.data.targets import as_weights
-from ranvier.metrics.base import Array, fraction
+from ranvier.metrics.operands import Array, fraction
 from ranvier.metrics.table import Row, Tabular
 
 __all__ = ["Report", "report"]

@@ -12,7 +12,7 @@ from ranvier import engines
 from ranvier.graph.grad import gradient
 from ranvier.graph.graph import Graph, input_node
 from ranvier.graph.node import BATCH, Node, Symbol, apply, like
-from ranvier.metrics.base import WIDE
+from ranvier.metrics.operands import WIDE
 from ranvier.module import Module, mode
 from ranvier.module.arguments import pack_inputs
 from ranvier.module.versions import structure
