@@ -74,9 +74,7 @@ class Loss(Configured):
     def config(self) -> dict[str, Any]:
         """The constructor's arguments."""
         known = inspect.signature(type(self).__init__).parameters
-        passed = any(
-            p.kind is p.VAR_KEYWORD for p in known.values()
-        )  # the subclass's constructor passes options on to this one
+        passed = any(p.kind is p.VAR_KEYWORD for p in known.values())  # options for this constructor
         names = dict.fromkeys([*known, *(("reduction", "name") if passed else ())])
         return {name: getattr(self, name) for name in names if hasattr(self, name)}
 

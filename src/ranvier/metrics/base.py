@@ -21,9 +21,7 @@ from ranvier.tensor.results import ArrayResult, FloatResult
 
 __all__ = ["Metric", "SampleMean"]
 
-AT_ONCE = (
-    1 << 14
-)  # the most samples, or positions in them, that an update takes at once: this bounds the memory
+AT_ONCE = 1 << 14  # the most samples, or positions in them, of an update: this bounds the memory
 StateType = tuple[tuple[int, ...], str]
 
 
@@ -41,9 +39,7 @@ class Metric(Configured):
     """
 
     default_name: ClassVar[str | None] = None
-    fixed: ClassVar[frozenset[str]] = (
-        frozenset()
-    )  # attributes that are no constructor arguments of a subclass
+    fixed: ClassVar[frozenset[str]] = frozenset()  # attributes that a subclass's constructor does not take
     _level = 0.5  # the threshold of a single output
 
     def __init__(self, name: str | None = None, dtype: DTypeLike | None = None) -> None:

@@ -215,10 +215,8 @@ class R2Score(SampleMean):
         return [((classes_of(output_shape),), WIDE)] * 5
 
     def update(self, states: Sequence[Node], y_true: Node, y_pred: Node, weight: Node | None) -> list[Node]:
-        y, x = (
-            rn.cast(v, WIDE) for v in (y_true, y_pred)
-        )  # float64, so that the variance is accurate beside a large mean
-        y, x = as_columns(y), as_columns(x)
+        # float64, so that the variance is accurate beside a large mean
+        y, x = (as_columns(rn.cast(v, WIDE)) for v in (y_true, y_pred))
         ones = full(1, y.shape, WIDE)
         parts = [ones, y, rn.square(y), rn.square(rn.subtract(y, x))]
         spread = broadcast_weight(weight, y)

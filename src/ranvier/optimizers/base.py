@@ -37,9 +37,8 @@ _RULE = (
     "Write rule(self, p, g, slots, lr, t), which returns the new parameter and a dict of its slots, all of them nodes "
     "of the step's graph, and slot_starts, a dict of what each slot begins as (see optimizers.Adam),"
 )
-UNCALLED = dict.fromkeys(
-    ("update_step", "build", "apply", "apply_gradients", "step"), _RULE
-)  # methods that `fit` never calls
+# methods that `fit` never calls
+UNCALLED = dict.fromkeys(("update_step", "build", "apply", "apply_gradients", "step"), _RULE)
 
 
 @dataclass(eq=False, repr=False)

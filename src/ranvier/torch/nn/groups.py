@@ -108,9 +108,8 @@ class _InstanceNorm(Tracking):
 
     def shape_error(self, given: Type) -> ShapeFault:
         form = Form(self.dimensions, True, torch=True)
-        shape = (
-            given.shape if len(given.shape) != self.dimensions + 1 else (1, *given.shape)
-        )  # a single sample
+        single = len(given.shape) == self.dimensions + 1
+        shape = (1, *given.shape) if single else given.shape
         wrong = form.rank(shape) or form.filled(shape, self.num_features, "normalization")
         alone = all(d == 1 for d in shape[2:])
         if wrong is None and alone and (self.training or self.running_mean is None):

@@ -31,9 +31,8 @@ class _Loss(Module):
 
     function: Callable[..., Any]
     _defaults: Mapping[str, Any]  # of the options that are no tensors
-    _order: tuple[
-        str, ...
-    ]  # the order of the function's parameters: a call by position is recorded in half the time of one by name
+    # The function's parameters in order: a call by position is recorded in half the time of one by name.
+    _order: tuple[str, ...]
 
     def __init__(self, **options: Any) -> None:
         super().__init__()

@@ -27,10 +27,8 @@ class _Pool(Module):
 
     def _windows(self, kernel_size: Sizes, stride: Sizes | None, padding: Sizes, ceil_mode: bool) -> None:
         n = self.dimensions
-        self.kernel_size, self.stride = (
-            kernel_size,
-            kernel_size if stride is None else stride,
-        )  # as they were given, for the repr
+        # as they were given, for the repr
+        self.kernel_size, self.stride = kernel_size, kernel_size if stride is None else stride
         self.padding, self.ceil_mode = padding, bool(ceil_mode)
         self._reach, self._pad = each(kernel_size, n, "kernel_size", 1), each(padding, n, "padding")
         each(self.stride, n, "stride", 1)
