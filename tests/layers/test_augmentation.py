@@ -298,7 +298,7 @@ ERRORS = [
     (lambda: layers.RandomRotation(0.1, "mirror"), "'reflect' or 'wrap' or 'constant' or 'nearest'"),
     (lambda: layers.RandomRotation(0.1, interpolation="cubic"), "'bilinear' or 'nearest'"),
     (lambda: layers.RandomContrast(1.5), "from 0 to 1"),
-    (lambda: layers.RandomBrightness(0.1, (1, 0)), "the least and the most"),
+    (lambda: layers.RandomBrightness(0.1, (1, 0)), "the smallest and the largest value"),
     (lambda: layers.RandomErasing(fill_value="noise"), "or None for noise"),
     (lambda: layers.RandomErasing(fill_value=(1.0, 2.0))(X, training=True), "2 numbers for the 3 channels"),
     (lambda: layers.Resizing(0, 3), "whole number of 1 or more"),

@@ -20,11 +20,11 @@ __all__ = ["CutMix", "RandomBrightness", "RandomContrast", "RandomErasing"]
 
 
 def limits(value_range: Any, name: str) -> tuple[float, float]:
-    """The least and the most that pixels can be; raises ValueError."""
+    """The smallest and the largest value of pixels; raises ValueError."""
     pair = tuple(value_range) if isinstance(value_range, (tuple, list)) else ()
     if len(pair) != 2 or not all(map(is_number, pair)) or not pair[0] < pair[1]:
         raise ValueError(
-            f"value_range of layer {name!r} is {value_range!r}. Write the least and the most that pixels can be: "
+            f"value_range of layer {name!r} is {value_range!r}. Write the smallest and the largest value of pixels: "
             "(0, 255), or (0, 1) after Rescaling(1 / 255)."
         )
     return float(pair[0]), float(pair[1])
@@ -32,11 +32,11 @@ def limits(value_range: Any, name: str) -> tuple[float, float]:
 
 @register_module
 class RandomBrightness(RandomLayer):
-    """While training, a share of the whole range of values added to each image, which is kept within that range.
+    """While training, adds a fraction of the range of values to each image, and clips the result to that range.
 
-    ``factor`` is a share f, for one between -f and f, or two, the least and the most, from -1 to 1. ``value_range`` is
-    what pixels can be: (0, 255), or (0, 1) after ``Rescaling(1 / 255)``. With ``seed`` the layer draws from a generator
-    of its own.
+    ``factor`` is a fraction f, for one between -f and f, or two, the least and the most, from -1 to 1. ``value_range``
+    is the range of pixels: (0, 255), or (0, 1) after ``Rescaling(1 / 255)``. With ``seed`` the layer draws from a
+    generator of its own.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class RandomBrightness(RandomLayer):
 
     def change(self, x: Any) -> Any:
         low, high = self.value_range
-        return augmentation.brighten(x, self.uniform(x, self.factor), low=low, high=high)
+        return augmentation.brighten(x, self.draw_uniform(x, self.factor), low=low, high=high)
 
     def extra_repr(self) -> str:
         return f"factor={self.factor}, value_range={self.value_range}"
@@ -61,7 +61,7 @@ class RandomBrightness(RandomLayer):
 
 @register_module
 class RandomContrast(RandomLayer):
-    """While training, each channel's distances from its mean in the image times a random number.
+    """While training, multiplies each channel's distances from its mean in the image by a random number.
 
     ``factor`` is f for a number from 1 - f to 1 + f, or (a, b) for one from 1 - a to 1 + b, from 0 to 1. The other
     arguments are those of `RandomBrightness`.
@@ -85,7 +85,7 @@ class RandomContrast(RandomLayer):
 
     def change(self, x: Any) -> Any:
         low, high = self.value_range
-        return augmentation.contrast(x, self.uniform(x, self.factor), low=low, high=high)
+        return augmentation.contrast(x, self.draw_uniform(x, self.factor), low=low, high=high)
 
     def extra_repr(self) -> str:
         return f"factor={self.factor}, value_range={self.value_range}"
@@ -95,9 +95,9 @@ class RandomContrast(RandomLayer):
 class RandomErasing(RandomLayer):
     """While training, a box of each image filled (Zhong et al., 2017; with a fixed value, DeVries and Taylor's cutout).
 
-    ``factor`` is the chance that an image has one (two numbers: the least and the most). The box takes a share of the
-    height and one of the width; the square of each is drawn from ``scale``. ``fill_value`` is a number, one for each
-    channel, or None for normal noise. ``value_range`` and ``seed`` are as in `RandomBrightness`.
+    ``factor`` is the chance that an image has one (two numbers: the least and the most). The box takes a fraction of
+    the height and one of the width; the square of each is drawn from ``scale``. ``fill_value`` is a number, one for
+    each channel, or None for normal noise. ``value_range`` and ``seed`` are as in `RandomBrightness`.
     """
 
     def __init__(
@@ -139,9 +139,9 @@ class CutMix(Layer):
     """A box of each image replaced by another's of the batch, and its targets mixed accordingly (Yun et al., 2019).
 
     ``fit(..., augment=CutMix())`` calls it on inputs and targets within the compiled step; in an explicit loop write
-    ``x, y = cutmix(x, y)``. The share that stays is drawn from Beta(alpha, alpha), and the targets' shares are those
-    of the pixels. Everything else is as in `MixUp`. Raises ValueError for inputs that are no images, (batch, height,
-    width, channels).
+    ``x, y = cutmix(x, y)``. The fraction that stays is drawn from Beta(alpha, alpha), and targets are mixed by the
+    fractions of the pixels. Everything else is as in `MixUp`. Raises ValueError for inputs that are no images, (batch,
+    height, width, channels).
     """
 
     _starts_training = True
@@ -157,9 +157,9 @@ class CutMix(Layer):
         if not self.training:
             return (x, y) if weight is None else (x, y, weight)
         some = x[0] if isinstance(x, (tuple, list)) else x
-        share = from_quantiles(some, self.quantiles, *draw(self.seed))
+        fraction = from_quantiles(some, self.quantiles, *draw(self.seed))
         centre = [augmentation.uniform(some, *draw(self.seed)) for _ in range(2)]
-        *box, kept = augmentation.boxes(some, share, *centre)
+        *box, kept = augmentation.boxes(some, fraction, *centre)
         partner = partners(some, *draw(self.seed))
         return mixed(x, y, weight, kept, partner, lambda own, other: augmentation.paste(own, other, *box))
 

@@ -1,4 +1,4 @@
-"""Layer: what the layers of the Keras vocabulary share, which is the keywords that all of them take."""
+"""Layer: the base of the layers of Keras's vocabulary, with the keywords that all of them take."""
 
 from __future__ import annotations
 
@@ -72,7 +72,9 @@ class Layer(Module):
                 with dtype_scope(self._floats):
                     return self(*args, **kwargs)
         result = super().__call__(*args, **kwargs)
-        if self.activity_regularizer is not None and isinstance(result, Tensor):  # described, it adds nothing
+        if self.activity_regularizer is not None and isinstance(
+            result, Tensor
+        ):  # a symbolic value adds no loss
             from ranvier.regularizers import each_sample
 
             own = self.activity_regularizer
@@ -92,8 +94,8 @@ class Layer(Module):
             else tensor
         )
 
-    def _words(self) -> str:
-        """What errors call the layer."""
+    def _label(self) -> str:
+        """The layer in messages: its class and name."""
         return f"{type(self).__name__} {self.name!r}"
 
     def _refuse(self, keyword: str) -> None:

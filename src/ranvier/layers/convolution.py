@@ -1,26 +1,118 @@
-"""Convolutions in one, two and three dimensions, and the transposed ones, which go back."""
+"""Convolutions in one, two and three dimensions, and transposed convolutions."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Unpack
 
+from ranvier.graph.node import Type
 from ranvier.layers.annotations import (
     ActivationLike,
     ConstraintLike,
     InitializerLike,
+    LayerOptions,
     OptionsWithInputDim,
     RegularizerLike,
     Sizes,
 )
 from ranvier.layers.base import weight_settings, whole
-from ranvier.layers.convolution_base import Convolution
-from ranvier.layers.shape_errors import largest_divisor
+from ranvier.layers.shape_errors import ShapeFault, largest_divisor
+from ranvier.layers.spatial import Spatial
 from ranvier.layers.weight_dtype import convolve, convolve_transposed
 from ranvier.module.parameter import Parameter
 from ranvier.module.serialization import register_module
-from ranvier.ops.functional.convolution import enlarged
+from ranvier.ops.functional.convolution import enlarged, padding_of
 
-__all__ = ["Conv1D", "Conv1DTranspose", "Conv2D", "Conv2DTranspose", "Conv3D", "Conv3DTranspose"]
+__all__ = [
+    "Conv1D",
+    "Conv1DTranspose",
+    "Conv2D",
+    "Conv2DTranspose",
+    "Conv3D",
+    "Conv3DTranspose",
+    "Convolution",
+]
+
+
+class Convolution(Spatial):
+    """The base of all convolutions: sizes, padding, bias, activation, and the errors for inputs that do not fit.
+
+    ``kernel_size``, ``strides`` and ``dilation_rate`` are one number or one for each dimension.
+    """
+
+    groups = 1
+    slides = True  # whether the kernel slides over the inputs, which must be as large
+    filters: int
+    bias: Parameter | None
+    weight_settings: dict[str, dict[str, Any]]
+
+    def __init__(
+        self,
+        kernel_size: Sizes,
+        strides: Sizes,
+        padding: str,
+        data_format: str | None,
+        dilation_rate: Sizes,
+        activation: ActivationLike,
+        use_bias: bool,
+        **options: Unpack[LayerOptions],
+    ) -> None:
+        from ranvier import activations
+
+        super().__init__(data_format, **options)
+        self.kernel_size = self.sizes(kernel_size, "kernel_size")
+        self.strides, self.dilation_rate = (
+            self.sizes(strides, "strides"),
+            self.sizes(dilation_rate, "dilation_rate"),
+        )
+        self.padding = self.one_of(padding, "padding", self.paddings)
+        self.activation = None if activation is None else activations.get(activation)
+        self.use_bias = bool(use_bias)
+
+    @property
+    def paddings(self) -> tuple[str, ...]:
+        return ("valid", "same")
+
+    def activated(self, y: Any) -> Any:
+        return y if self.activation is None else self.activation(y)
+
+    def kernels(self, channels: int) -> dict[str, tuple[int, ...]]:
+        """The shape of each kernel for this number of input channels."""
+        raise NotImplementedError
+
+    def build(self, input_shape: Sequence[Any]) -> None:
+        self.require(tuple(input_shape))
+        for name, shape in self.kernels(self.layout.channels(tuple(input_shape))).items():
+            self.add_weight(shape, **self.weight_settings[name])
+        if self.use_bias:
+            self.add_weight((self.filters,), **self.weight_settings["bias"])
+        else:
+            self.register_parameter("bias", None)
+
+    def shape_error(self, given: Type) -> ShapeFault:
+        layout, shape = self.layout, given.shape
+        wrong = super().shape_error(given) or (
+            layout.filled(shape, layout.channels(self._built_shape))
+            if self.built
+            else layout.grouped(shape, self.groups)
+        )
+        if wrong or not self.slides:
+            return wrong
+        pairs = padding_of(
+            self.padding, layout.positions(shape), self.kernel_size, self.strides, self.dilation_rate
+        )
+        return layout.reached(shape, self.reaches, pairs, "kernel", "padding='same' or a smaller kernel_size")
+
+    @property
+    def reaches(self) -> tuple[int, ...]:
+        """How many positions the kernel covers in each dimension."""
+        return tuple((k - 1) * d + 1 for k, d in zip(self.kernel_size, self.dilation_rate, strict=True))
+
+    def extra_repr(self) -> str:
+        parts = [f"kernel_size={self.kernel_size}"]
+        parts += [f"strides={self.strides}"] if set(self.strides) != {1} else []
+        parts += [f"padding={self.padding!r}"] if self.padding != "valid" else []
+        return ", ".join(parts)
 
 
 class _Conv(Convolution):
@@ -114,7 +206,7 @@ class Conv3D(_Conv):
 
 
 class _ConvTranspose(Convolution):
-    """The gradient of a convolution as a layer, which makes images larger."""
+    """The gradient of a convolution as a layer, which enlarges images."""
 
     slides = False
     kernel: Parameter
@@ -163,7 +255,7 @@ class _ConvTranspose(Convolution):
     def forward(self, x: Any) -> Any:
         self.require(x.shape)
         shape, pairs = [], []
-        for i, n in enumerate(self.form.positions(x.shape)):
+        for i, n in enumerate(self.layout.positions(x.shape)):
             extra = None if self.output_padding is None else self.output_padding[i]
             size, pair = enlarged(n, self.reaches[i], self.strides[i], self.padding, extra)
             shape.append(size)

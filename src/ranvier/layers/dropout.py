@@ -26,11 +26,11 @@ __all__ = [
 
 @register_module
 class Dropout(Layer):
-    """While training, set a share of ``rate`` of the elements to zero and scale the rest by ``1 / (1 - rate)``.
+    """While training, set a fraction ``rate`` of the elements to zero and scale the rest by ``1 / (1 - rate)``.
 
-    ``noise_shape`` says which are dropped together: None for each dimension, and 1 for one along which all is dropped
-    or kept, so ``(None, 1, None)`` drops whole features of (batch, steps, features). With ``seed`` the layer draws from
-    a generator of its own. (Srivastava et al., 2014.)
+    ``noise_shape`` has None for a dimension whose elements are dropped separately, and 1 for one along which all are
+    dropped or kept together: ``(None, 1, None)`` drops whole features of (batch, steps, features). With ``seed`` the
+    layer draws from a generator of its own. (Srivastava et al., 2014.)
     """
 
     def __init__(
@@ -41,8 +41,8 @@ class Dropout(Layer):
         **options: Unpack[LayerOptions],
     ) -> None:
         super().__init__(**options)
-        self.rate, self.seed = share(rate, self.name), seed
-        self.noise_shape = mask(noise_shape, self.name)
+        self.rate, self.seed = check_rate(rate, self.name), seed
+        self.noise_shape = check_noise_shape(noise_shape, self.name)
 
     def forward(self, x: Any) -> Any:
         if not self.training or not self.rate:
@@ -54,7 +54,7 @@ class Dropout(Layer):
 
 
 class _SpatialDropout(Dropout):
-    """Dropout of whole channels (Tompson et al., 2015); ``dimensions`` lie between the batch and the channels."""
+    """Dropout of whole channels (Tompson et al., 2015); ``dimensions`` are between the batch and the channels."""
 
     dimensions: int
 
@@ -115,7 +115,7 @@ class GaussianDropout(Layer):
 
     def __init__(self, rate: float, seed: int | None = None, **options: Unpack[LayerOptions]) -> None:
         super().__init__(**options)
-        self.rate, self.seed = share(rate, self.name), seed
+        self.rate, self.seed = check_rate(rate, self.name), seed
 
     def forward(self, x: Any) -> Any:
         if not self.training or not self.rate:
@@ -135,7 +135,7 @@ class GaussianNoise(Layer):
 
     def __init__(self, stddev: float, seed: int | None = None, **options: Unpack[LayerOptions]) -> None:
         super().__init__(**options)
-        self.stddev, self.seed = amount(stddev, self._words(), "stddev"), seed
+        self.stddev, self.seed = amount(stddev, self._label(), "stddev"), seed
 
     def forward(self, x: Any) -> Any:
         if not self.training or not self.stddev:
@@ -148,7 +148,7 @@ class GaussianNoise(Layer):
 
 @register_module
 class ActivityRegularization(Layer):
-    """Its inputs unchanged; their penalty ``l1 * sum(abs(x)) + l2 * sum(x ** 2)``, a sample's mean, joins the loss."""
+    """Returns its inputs, and adds ``l1 * sum(abs(x)) + l2 * sum(x ** 2)``, divided by the samples, to the loss."""
 
     def __init__(self, l1: float = 0.0, l2: float = 0.0, **options: Unpack[OptionsWithInputDim]) -> None:
         from ranvier.regularizers import L1L2
@@ -163,16 +163,16 @@ class ActivityRegularization(Layer):
         return f"l1={self.l1:g}, l2={self.l2:g}"
 
 
-def share(rate: Any, name: str) -> float:
+def check_rate(rate: Any, name: str) -> float:
     """A dropout rate as a float in [0, 1); raises ValueError naming the layer."""
     if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 <= rate < 1:
         raise ValueError(
-            f"the rate of layer {name!r} is {rate!r}. Write a share from 0 up to (not including) 1."
+            f"the rate of layer {name!r} is {rate!r}. Write a fraction from 0 up to (not including) 1."
         )
     return float(rate)
 
 
-def mask(noise_shape: Any, name: str) -> tuple[int | None, ...] | None:
+def check_noise_shape(noise_shape: Any, name: str) -> tuple[int | None, ...] | None:
     """The shape of a dropout mask as a tuple; raises ValueError naming the layer."""
     if noise_shape is None:
         return None

@@ -1,4 +1,4 @@
-"""Layers of the Keras vocabulary that look up, pass on, or bend: a table of vectors, the identity, learned slopes."""
+"""Embeddings, encodings of categories, PReLU, and the identity."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MODES = ("one_hot", "multi_hot", "count")
 
 @register_module
 class Identity(Layer):
-    """What it is given."""
+    """Returns its inputs."""
 
     def __init__(self, **options: Unpack[LayerOptions]) -> None:
         super().__init__(**options)
@@ -138,7 +138,7 @@ class CategoryEncoding(Layer):
     By ``output_mode``: "multi_hot", (batch, ..., numbers) -> (batch, ..., num_tokens), has 1 at each number that is
     there; "count" how often it is there, or with ``count_weights`` in the call the sum of their weights; "one_hot" a
     vector for each number: (batch, ...) -> (batch, ..., num_tokens), where a last dimension of 1 goes away. A number
-    out of range leaves no trace.
+    out of range is ignored.
     """
 
     def __init__(

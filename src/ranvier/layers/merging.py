@@ -181,7 +181,7 @@ class Dot(_Merge):
 # --- as functions -------------------------------------------------------------------------------------------------
 
 
-def _called(kind: type[_Merge]) -> Callable[..., Any]:
+def _as_function(kind: type[_Merge]) -> Callable[..., Any]:
     def call(inputs: Sequence[Any], *settings: Any, **options: Any) -> Any:
         return kind(*settings, **options)(inputs)
 
@@ -191,7 +191,7 @@ def _called(kind: type[_Merge]) -> Callable[..., Any]:
 
 
 add, subtract, multiply, maximum, minimum, average, concatenate = map(
-    _called, (Add, Subtract, Multiply, Maximum, Minimum, Average, Concatenate)
+    _as_function, (Add, Subtract, Multiply, Maximum, Minimum, Average, Concatenate)
 )
 
 

@@ -23,7 +23,7 @@ __all__ = ["MixUp"]
 
 @function
 def partners(x: Node, seed: Node, stream: Node) -> Node:
-    """Another sample of the batch for each, (samples,) int32: the one a random number of places further on.
+    """Another sample of the batch for each, (samples,) int32: the one at a random distance in the batch.
 
     Every other sample is equally likely; a batch of one is its own partner.
     """
@@ -43,15 +43,15 @@ def rows_at(x: Node, index: Node) -> Node:
 
 
 @function
-def weighed(share: Node, first: Node, second: Node) -> tuple[Node, Node]:
-    """The weights of mixed samples, and the shares that give each of the two its own weight."""
-    part = n.expand(wide(n.cast(share, first.dtype), first.ndim), first.shape)
+def mix_weights(fraction: Node, first: Node, second: Node) -> tuple[Node, Node]:
+    """The weights of mixed samples, and the fractions that give each of the two its own weight."""
+    part = n.expand(wide(n.cast(fraction, first.dtype), first.ndim), first.shape)
     own = part * first
     total = own + (like(part, 1.0) - part) * second
     return total, own / total
 
 
-ALONE = object()  # in the place of targets that were not given
+ALONE = object()  # the default of targets: none were given
 
 
 def with_targets(layer: Layer, y: Any) -> None:
@@ -69,7 +69,7 @@ class MixUp(Layer):
     """Each sample mixed with another of the batch, and its targets with the other's (Zhang et al., 2017).
 
     ``fit(..., augment=MixUp(0.2))`` calls it on inputs and targets within the compiled step; in an explicit loop write
-    ``x, y = mixup(x, y)``. Each sample's share is drawn from Beta(alpha, alpha). Targets become a `losses.Mixture`,
+    ``x, y = mixup(x, y)``. Each sample's fraction is drawn from Beta(alpha, alpha). Targets become a `losses.Mixture`,
     which losses take. Sample weights (class weights among them) are mixed so that each of the two targets counts with
     its own.
 
@@ -89,16 +89,16 @@ class MixUp(Layer):
         if not self.training:
             return (x, y) if weight is None else (x, y, weight)
         some = x[0] if isinstance(x, (tuple, list)) else x
-        share = from_quantiles(some, self.quantiles, *draw(self.seed))
+        fraction = from_quantiles(some, self.quantiles, *draw(self.seed))
         partner = partners(some, *draw(self.seed))
-        return mixed(x, y, weight, share, partner, lambda own, other: blend(share, own, other))
+        return mixed(x, y, weight, fraction, partner, lambda own, other: blend(fraction, own, other))
 
     def extra_repr(self) -> str:
         return f"alpha={self.alpha:g}"
 
 
-def mixed(x: Any, y: Any, weight: Any, share: Any, partner: Any, inputs: Callable[[Any, Any], Any]) -> Any:
-    """Inputs, targets and (unless None) weights of samples mixed with their partners, in these shares.
+def mixed(x: Any, y: Any, weight: Any, fraction: Any, partner: Any, inputs: Callable[[Any, Any], Any]) -> Any:
+    """Inputs, targets and (unless None) weights of samples mixed with their partners, by these fractions.
 
     ``inputs`` mixes a tensor of inputs with that of the partners. Each of x, y and weight is a tensor or a tuple of
     them; None among them stays.
@@ -114,9 +114,9 @@ def mixed(x: Any, y: Any, weight: Any, share: Any, partner: Any, inputs: Callabl
     def mix_target(y: Any, weight: Any) -> Any:
         if y is None:
             return None, weight
-        own = share
+        own = fraction
         if weight is not None:
-            weight, own = weighed(share, weight, rows_at(weight, partner))
+            weight, own = mix_weights(fraction, weight, rows_at(weight, partner))
         other = rows_at(y, partner)
         return Mixture(y, other, own), weight
 

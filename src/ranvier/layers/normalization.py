@@ -20,14 +20,14 @@ from ranvier.tensor.tensor import Tensor
 
 __all__ = ["BatchNormalization", "LayerNormalization", "RunningStatistics"]
 
-WAITING = 16  # updates of statistics that wait to be computed before a loop that reads nothing is made to
+WAITING = 16  # pending updates of statistics after which a loop that reads nothing computes them
 
 
 class RunningStatistics:
-    """Assigns running statistics within a program, and computes them where nothing else ever does.
+    """Assigns running statistics within a program, and computes them where nothing else does.
 
-    An assignment waits for the next thing that is read. A loop of calls that reads nothing (to measure statistics anew,
-    say) would make one program without end, so now and then what waits is computed.
+    An assignment is pending until a result is read. A loop of calls that reads nothing (to measure statistics again,
+    for example) would make one endless program, so after every few calls the pending assignments are computed.
     """
 
     def __init__(self) -> None:
@@ -44,7 +44,7 @@ class RunningStatistics:
 
 
 def features_of(input_shape: Sequence[Any], axis: int) -> int:
-    """The extent of the inputs along an axis that must be there and known."""
+    """The size of the inputs along an axis, which must exist and be known."""
     ndim = len(input_shape)
     size = input_shape[axis] if -ndim <= axis < ndim else None
     if not isinstance(size, int) or axis_of(axis, ndim) == 0:
@@ -59,8 +59,8 @@ def features_of(input_shape: Sequence[Any], axis: int) -> int:
 class BatchNormalization(Layer):
     """Each feature at mean 0 and variance 1 over the batch, then ``* gamma + beta`` (Ioffe and Szegedy, 2015).
 
-    Features lie along ``axis``; statistics are over all other axes. While training they are the batch's, and the moving
-    averages go ``1 - momentum`` of the way toward them; otherwise the moving averages are used. A layer that is not
+    Features are along ``axis``; statistics are over all other axes. While training they are the batch's, and the moving
+    averages move toward them by ``1 - momentum``; otherwise the moving averages are used. A layer that is not
     ``trainable`` uses them always, and leaves them alone.
 
     A last batch that is smaller counts as what it is. In a batch of one value for each feature the variance is 0: the
@@ -100,8 +100,8 @@ class BatchNormalization(Layer):
         if isinstance(axis, bool) or not isinstance(axis, int):
             raise ValueError(f"the axis of layer {self.name!r} is {axis!r}. Write one whole number instead.")
         self.axis, self.center, self.scale = axis, bool(center), bool(scale)
-        self.momentum = amount(momentum, self._words(), "momentum", 1.0)
-        self.epsilon = amount(epsilon, self._words(), "epsilon")
+        self.momentum = amount(momentum, self._label(), "momentum", 1.0)
+        self.epsilon = amount(epsilon, self._label(), "epsilon")
         self.weight_settings = weight_settings(
             gamma=(gamma_initializer, gamma_regularizer, gamma_constraint),
             beta=(beta_initializer, beta_regularizer, beta_constraint),
@@ -175,7 +175,7 @@ class LayerNormalization(Layer):
             )
         self.axis: tuple[int, ...] = axes
         self.center, self.scale = bool(center), bool(scale)
-        self.epsilon = amount(epsilon, self._words(), "epsilon")
+        self.epsilon = amount(epsilon, self._label(), "epsilon")
         self.weight_settings = weight_settings(
             gamma=(gamma_initializer, gamma_regularizer, gamma_constraint),
             beta=(beta_initializer, beta_regularizer, beta_constraint),

@@ -23,7 +23,7 @@ __all__ = ["GroupNormalization", "InstanceNormalization", "RMSNormalization", "U
 class GroupNormalization(Layer):
     """Each of ``groups`` of channels of a sample at mean 0 and variance 1, then ``* gamma + beta`` by channel.
 
-    (Wu and He, 2018.) Channels lie along ``axis``. The same in training and evaluation. With ``groups=-1`` each channel
+    (Wu and He, 2018.) Channels are along ``axis``. The same in training and evaluation. With ``groups=-1`` each channel
     is one. Weights: gamma and beta, (channels,).
     """
 
@@ -50,7 +50,7 @@ class GroupNormalization(Layer):
         if isinstance(axis, bool) or not isinstance(axis, int):
             raise ValueError(f"the axis of layer {self.name!r} is {axis!r}. Write one whole number instead.")
         self.axis, self.center, self.scale = axis, bool(center), bool(scale)
-        self.epsilon = amount(epsilon, self._words(), "epsilon")
+        self.epsilon = amount(epsilon, self._label(), "epsilon")
         self.weight_settings = weight_settings(
             gamma=(gamma_initializer, gamma_regularizer, gamma_constraint),
             beta=(beta_initializer, beta_regularizer, beta_constraint),
@@ -104,7 +104,7 @@ class RMSNormalization(Layer):
     ) -> None:
         super().__init__(**options)
         self.axis = tuple(axis) if isinstance(axis, (list, tuple)) else (axis,)
-        self.epsilon = amount(epsilon, self._words(), "epsilon")
+        self.epsilon = amount(epsilon, self._label(), "epsilon")
 
     def build(self, input_shape: Sequence[Any]) -> None:
         axes = axes_of(self.axis, len(input_shape))

@@ -1,4 +1,4 @@
-"""Pooling: the largest value or the mean of windows, of all positions, or of so many parts of them."""
+"""Pooling: the largest value or the mean of windows, of all positions, or of equal parts of them."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class _Pooling(Spatial):
         super().__init__(data_format, **options)
         self.pool_size = self.sizes(pool_size, "pool_size")
         self.strides = self.pool_size if strides is None else self.sizes(strides, "strides")
-        self.padding = self.word(padding, "padding", ("valid", "same"))
+        self.padding = self.one_of(padding, "padding", ("valid", "same"))
 
     def forward(self, x: Any) -> Any:
         if x.ndim != self.dimensions + 2:
@@ -57,8 +57,8 @@ class _Pooling(Spatial):
         if wrong is not None:
             return wrong
         shape, ones = given.shape, (1,) * self.dimensions
-        pairs = padding_of(self.padding, self.form.positions(shape), self.pool_size, self.strides, ones)
-        return self.form.reached(
+        pairs = padding_of(self.padding, self.layout.positions(shape), self.pool_size, self.strides, ones)
+        return self.layout.reached(
             shape, self.pool_size, pairs, "window", "padding='same' or a smaller pool_size"
         )
 

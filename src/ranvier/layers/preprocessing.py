@@ -20,8 +20,8 @@ from ranvier.tensor.function import function
 
 __all__ = ["Normalization"]
 
-LEAST = 1e-7  # standard deviation that is divided by, so that constant features give 0
-PIECE = 1 << 22  # elements in double precision at a time
+LEAST = 1e-7  # the smallest standard deviation, so that constant features give 0
+PIECE = 1 << 22  # elements converted to double precision at a time
 
 
 @function
@@ -44,7 +44,7 @@ class Normalization(Layer):
 
     Write ``layer.adapt(x_train)`` before training, or give ``mean`` and ``variance``. Statistics are kept for each
     index along ``axis`` (one or several; None: one mean for all), and are saved with the model. With ``invert`` the
-    layer undoes another's normalization. Until it is adapted it changes nothing but integers into floats.
+    layer undoes another's normalization. Until it is adapted it only converts integers to floats.
     """
 
     mean: Any
@@ -83,7 +83,7 @@ class Normalization(Layer):
         }
 
     def kept(self, ndim: int) -> tuple[int, ...]:
-        """The axes with statistics of their own, rising; raises GraphError for those that are not there."""
+        """The axes with statistics of their own, ascending; raises GraphError for axes that do not exist."""
         if any(not -ndim <= a < ndim or axis_of(a, ndim) == 0 for a in self.axis):
             raise GraphError(
                 f"it normalizes along axis {self.axis}, which inputs of {ndim} dimensions do not have after the "
@@ -109,7 +109,7 @@ class Normalization(Layer):
 
     @property
     def adapted(self) -> bool:
-        """Whether it has statistics of data, and not those that it was given or began with."""
+        """Whether its statistics are of data, and neither arguments nor the initial ones."""
         if self.given is not None or not self.built:
             return False
         return bool(self.mean.compute().any() or (self.variance.compute() != 1).any())
@@ -128,7 +128,7 @@ class Normalization(Layer):
     def adapt(self, data: Any) -> None:
         """Take mean and variance from data: an array whose first dimension is of samples, or batches of such.
 
-        Computed in double precision, piece by piece. Raises ValueError for no data, for NaN and infinities, and for
+        Computes in double precision, piece by piece. Raises ValueError for no data, for NaN and infinities, and for
         data of another shape than the layer was built for.
         """
         count, total, spread = 0, np.zeros(()), np.zeros(())

@@ -1,4 +1,4 @@
-"""Layers that give images another size or read them at other places: resizing, crops, flips, moves, turns, zooms."""
+"""Layers that resample images: resizing, crops, flips, translations, rotations, zooms."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def is_number(value: Any) -> bool:
 class ImageLayer(Spatial):
     """A layer on images, (batch, height, width, channels), or with "channels_first" (batch, channels, height, width).
 
-    Whole numbers (uint8 pixels) become floats. ``change`` says what is done; layers of ``random`` change only while
+    Integers (uint8 pixels) become floats. Subclasses define ``change``; ``random`` layers change images only while
     training.
     """
 
@@ -60,14 +60,14 @@ class ImageLayer(Spatial):
     def forward(self, x: Any) -> Any:
         self.require(x.shape)
         if self.random and not self.training:
-            return self.rest(x)
+            return self.evaluated(x)
         if not self.first:
             return self.change(x)
         y = self.change(arrays.transpose(x, LAST))
         return arrays.transpose(y, FIRST)
 
-    def rest(self, x: Any) -> Any:
-        """What a random layer gives when it is not training."""
+    def evaluated(self, x: Any) -> Any:
+        """What a random layer returns in evaluation mode."""
         return x
 
     def change(self, x: Any) -> Any:
@@ -85,7 +85,7 @@ class RandomLayer(ImageLayer):
 
     seed: int | None
 
-    def uniform(self, x: Any, limits: tuple[float, float]) -> Any:
+    def draw_uniform(self, x: Any, limits: tuple[float, float]) -> Any:
         return augmentation.uniform(x, *draw(self.seed), low=limits[0], high=limits[1])
 
 
@@ -129,7 +129,7 @@ class _Sized(RandomLayer):
     def size(self) -> tuple[int, int]:
         return self.height, self.width
 
-    def fitted(self, x: Any) -> Any:
+    def center_fit(self, x: Any) -> Any:
         """The largest centred part of these proportions, resized."""
         return resize(cut(x, aspect_box(x.shape[1:3], self.size)), self.size)
 
@@ -142,8 +142,8 @@ class Resizing(_Sized):
     """Images resized to (height, width), in floats; the same in training and evaluation.
 
     ``interpolation`` is "bilinear", "nearest" or "bicubic". ``crop_to_aspect_ratio`` first cuts the largest centred
-    part of the new proportions; ``pad_to_aspect_ratio`` first adds ``fill_value`` at both sides. ``antialias`` lets
-    every old pixel count where images shrink.
+    part of the new proportions; ``pad_to_aspect_ratio`` first adds ``fill_value`` at both sides. ``antialias``
+    averages all old pixels where images shrink.
     """
 
     random = False
@@ -162,11 +162,11 @@ class Resizing(_Sized):
         **options: Unpack[LayerOptions],
     ) -> None:
         super().__init__(height, width, data_format, **options)
-        self.interpolation = self.word(interpolation, "interpolation", tuple(RESIZING))
-        self.word(fill_mode, "fill_mode", ("constant",))
+        self.interpolation = self.one_of(interpolation, "interpolation", tuple(RESIZING))
+        self.one_of(fill_mode, "fill_mode", ("constant",))
         if crop_to_aspect_ratio and pad_to_aspect_ratio:
             raise ValueError(
-                f"layer {self.name!r} was told both to crop and to pad to its aspect ratio. Write one of them instead."
+                f"layer {self.name!r} has crop_to_aspect_ratio and pad_to_aspect_ratio. Write one of them instead."
             )
         self.crop, self.pad = bool(crop_to_aspect_ratio), bool(pad_to_aspect_ratio)
         self.fill_value, self.antialias = float(fill_value), bool(antialias)
@@ -195,7 +195,7 @@ class CenterCrop(_Sized):
     def change(self, x: Any) -> Any:
         over = [old - new for old, new in zip(x.shape[1:3], self.size, strict=True)]
         if min(over) < 0:
-            return self.fitted(x)
+            return self.center_fit(x)
         part = cut(x, ((over[0] // 2, self.height), (over[1] // 2, self.width)))
         return resize(part, self.size)  # as floats
 
@@ -219,16 +219,16 @@ class RandomCrop(_Sized):
         super().__init__(height, width, data_format, **options)
         self.seed = seed
 
-    def rest(self, x: Any) -> Any:
+    def evaluated(self, x: Any) -> Any:
         if not self.first:
-            return self.fitted(x)
-        return arrays.transpose(self.fitted(arrays.transpose(x, LAST)), FIRST)
+            return self.center_fit(x)
+        return arrays.transpose(self.center_fit(arrays.transpose(x, LAST)), FIRST)
 
     def change(self, x: Any) -> Any:
         over = [old - new for old, new in zip(x.shape[1:3], self.size, strict=True)]
         if min(over) < 0:
-            return self.fitted(x)
-        top, left = (arrays.floor(self.uniform(x, (0.0, float(n + 1)))) for n in over)
+            return self.center_fit(x)
+        top, left = (arrays.floor(self.draw_uniform(x, (0.0, float(n + 1)))) for n in over)
         return resampling.crop_at(x, top, left, size=self.size)
 
 
@@ -253,7 +253,7 @@ class RandomFlip(RandomLayer):
         **options: Unpack[LayerOptions],
     ) -> None:
         super().__init__(data_format, **options)
-        self.mode, self.seed = self.word(mode, "mode", tuple(FLIPS)), seed
+        self.mode, self.seed = self.one_of(mode, "mode", tuple(FLIPS)), seed
 
     def change(self, x: Any) -> Any:
         for axis in FLIPS[self.mode]:
@@ -264,8 +264,8 @@ class RandomFlip(RandomLayer):
         return self.mode
 
 
-class _Moved(RandomLayer):
-    """What layers that read images elsewhere share: what lies beyond the edge, and between pixels.
+class _Resampling(RandomLayer):
+    """The base of layers that read images at other positions: the values beyond the edge, and between pixels.
 
     ``fill_mode``: "reflect" (the image mirrored at its edges), "wrap" (its other side), "nearest" (the edge), or
     "constant", ``fill_value``. ``interpolation`` is "bilinear" or "nearest".
@@ -282,19 +282,19 @@ class _Moved(RandomLayer):
     ) -> None:
         super().__init__(data_format, **options)
         self.seed = seed
-        self.reading = {
-            "fill_mode": self.word(fill_mode, "fill_mode", FILL_MODES),
-            "interpolation": self.word(interpolation, "interpolation", INTERPOLATIONS),
+        self.sampling = {
+            "fill_mode": self.one_of(fill_mode, "fill_mode", FILL_MODES),
+            "interpolation": self.one_of(interpolation, "interpolation", INTERPOLATIONS),
             "fill_value": float(fill_value),
         }
 
 
 @register_module
-class RandomTranslation(_Moved):
-    """While training, images moved by a share of their height (down where positive) and of their width (to the right).
+class RandomTranslation(_Resampling):
+    """While training, images moved by a fraction of their height (positive: down) and of their width (positive: right).
 
-    Each factor is a share f, for one between -f and f, or two, the least and the most, from -1 to 1. ``fill_mode``,
-    ``interpolation`` and ``fill_value`` say what lies beyond edges ("reflect", "wrap", "nearest", "constant") and
+    Each factor is a fraction f, for one between -f and f, or two, the least and the most, from -1 to 1. ``fill_mode``,
+    ``interpolation`` and ``fill_value`` choose the values beyond edges ("reflect", "wrap", "nearest", "constant") and
     between pixels ("bilinear", "nearest"). With ``seed`` the layer draws from a generator of its own.
     """
 
@@ -315,20 +315,20 @@ class RandomTranslation(_Moved):
 
     def change(self, x: Any) -> Any:
         down, right = (
-            self.uniform(x, (low * size, high * size))
+            self.draw_uniform(x, (low * size, high * size))
             for (low, high), size in zip((self.vertical, self.horizontal), x.shape[1:3], strict=True)
         )
-        return resampling.translate(x, down, right, **self.reading)
+        return resampling.translate(x, down, right, **self.sampling)
 
     def extra_repr(self) -> str:
         return f"height_factor={self.vertical}, width_factor={self.horizontal}"
 
 
 @register_module
-class RandomRotation(_Moved):
-    """While training, images turned about their centre by a share of a whole turn, counterclockwise where positive.
+class RandomRotation(_Resampling):
+    """While training, images rotated about their centre by a fraction of a whole turn, counterclockwise where positive.
 
-    ``factor`` is a share f, for one between -f and f, or two, the least and the most, from -1 to 1: 0.1 is up to 36
+    ``factor`` is a fraction f, for one between -f and f, or two, the least and the most, from -1 to 1: 0.1 is up to 36
     degrees. The other arguments are those of `RandomTranslation`.
     """
 
@@ -347,14 +347,14 @@ class RandomRotation(_Moved):
 
     def change(self, x: Any) -> Any:
         low, high = (2 * math.pi * f for f in self.factor)
-        return resampling.rotate(x, self.uniform(x, (low, high)), **self.reading)
+        return resampling.rotate(x, self.draw_uniform(x, (low, high)), **self.sampling)
 
     def extra_repr(self) -> str:
         return f"factor={self.factor}"
 
 
 @register_module
-class RandomZoom(_Moved):
+class RandomZoom(_Resampling):
     """While training, images zoomed about their centre: 0.2 shows 20 % more, smaller; -0.2 shows 20 % less, larger.
 
     Each factor is a number f, for one between -f and f, or two, the least and the most, above -1 and up to 1. Without
@@ -379,11 +379,11 @@ class RandomZoom(_Moved):
             self.horizontal = bounds(width_factor, "width_factor", self.name, -0.999, 1)
 
     def change(self, x: Any) -> Any:
-        vertical = self.uniform(x, (1 + self.vertical[0], 1 + self.vertical[1]))
+        vertical = self.draw_uniform(x, (1 + self.vertical[0], 1 + self.vertical[1]))
         horizontal = vertical
         if self.horizontal is not None:
-            horizontal = self.uniform(x, (1 + self.horizontal[0], 1 + self.horizontal[1]))
-        return resampling.zoom(x, vertical, horizontal, **self.reading)
+            horizontal = self.draw_uniform(x, (1 + self.horizontal[0], 1 + self.horizontal[1]))
+        return resampling.zoom(x, vertical, horizontal, **self.sampling)
 
     def extra_repr(self) -> str:
         return f"height_factor={self.vertical}, width_factor={self.horizontal or self.vertical}"

@@ -13,7 +13,7 @@ from ranvier.layers.annotations import (
     Sizes,
 )
 from ranvier.layers.base import weight_settings, whole
-from ranvier.layers.convolution_base import Convolution
+from ranvier.layers.convolution import Convolution
 from ranvier.layers.weight_dtype import convolve_separably
 from ranvier.module.parameter import Parameter
 from ranvier.module.serialization import register_module

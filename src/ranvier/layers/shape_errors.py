@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Form", "ShapeFault", "largest_divisor"]
+__all__ = ["ImageLayout", "ShapeFault", "largest_divisor"]
 
 POSITIONS = {1: "steps", 2: "height, width", 3: "depth, height, width"}
 ShapeFault = tuple[str, str] | None
@@ -14,15 +14,18 @@ Shape = tuple[Any, ...]  # symbols among the numbers
 
 
 def largest_divisor(channels: int, most: int) -> int:
-    """The largest number of groups up to ``most`` that divides."""
+    """The largest number of groups, up to ``most``, that divides the channels."""
     return next(g for g in range(min(most, channels), 0, -1) if channels % g == 0)
 
 
 @dataclass(frozen=True)
-class Form:
-    """How inputs lie: (batch, positions..., channels), or with channels ``first``; ``torch``: in whose words."""
+class ImageLayout:
+    """The dimensions of inputs: (batch, positions..., channels), or with channels ``first``.
 
-    dimensions: int  # of positions
+    With ``torch`` messages are in PyTorch's vocabulary.
+    """
+
+    dimensions: int  # the number of position dimensions
     first: bool
     torch: bool = False
 
@@ -37,7 +40,7 @@ class Form:
         return shape[1] if self.first else shape[-1]
 
     def turned(self, shape: Shape) -> Shape:
-        """A shape of the other form in this one."""
+        """A shape of the other layout in this one."""
         return tuple(shape[a] for a in self._axes(len(shape)))
 
     def _axes(self, ndim: int) -> tuple[int, ...]:
@@ -49,7 +52,7 @@ class Form:
         return f"x.permute{axes}" if self.torch else f"x.transpose{axes}, or data_format={other!r}"
 
     def rank(self, shape: Shape) -> ShapeFault:
-        """Inputs of another number of dimensions."""
+        """The fault of inputs with another number of dimensions."""
         wanted = self.dimensions + 2
         if len(shape) == wanted:
             return None
@@ -64,14 +67,14 @@ class Form:
         return reason, f"Reshape its inputs to {self}."
 
     def filled(self, shape: Shape, wanted: int, what: str = "kernel") -> ShapeFault:
-        """Another number of channels than the layer was made for."""
+        """The fault of inputs with another number of channels than the layer was made for."""
         channels = self.channels(shape)
         if channels == wanted:
             return None
         reason = f"its {what} takes {wanted} channels, and there are {channels}: it takes {self}."
         at = 1 if self.first else -1
         if self.channels(self.turned(shape)) == wanted:
-            fix = f"Write {self._turn(shape)}, so that the channels lie where it takes them."
+            fix = f"Write {self._turn(shape)}, so that the channels are where it takes them."
         elif (channels, wanted) == (1, 3):
             fix = f"Write np.repeat(x, 3, axis={at}) to give it grey images, or make it for one channel."
         elif (channels, wanted) == (3, 1):
@@ -81,7 +84,7 @@ class Form:
         return reason, fix
 
     def grouped(self, shape: Shape, groups: int) -> ShapeFault:
-        """Channels that the groups do not divide."""
+        """The fault of channels that the groups do not divide."""
         channels = self.channels(shape)
         if not isinstance(channels, int):
             return f"the number of channels, of {self}, must be known.", "Write it in the input's shape."
@@ -95,7 +98,7 @@ class Form:
     def reached(
         self, shape: Shape, reaches: Sequence[int], pairs: Sequence[tuple[int, int]], what: str, smaller: str
     ) -> ShapeFault:
-        """Inputs smaller, with their padding, than what a window ``reaches`` over."""
+        """The fault of inputs that are smaller, with their padding, than a window."""
         positions = self.positions(shape)
         for n, reach, pair in zip(positions, reaches, pairs, strict=True):
             if isinstance(n, int) and n + sum(pair) < reach:

@@ -1,4 +1,4 @@
-"""Layers that change shapes alone: dimensions in other orders and sizes, borders added and cut off, images enlarged."""
+"""Layers that change shapes: reshaping, transposition, padding, cropping, upsampling; and functions as layers."""
 
 from __future__ import annotations
 
@@ -240,7 +240,7 @@ class _UpSampling(Spatial):
             self.require(x.shape)
         if self.interpolation == "nearest":
             return repeat(x, times=self.size, first=self.first)
-        shape = tuple(n * k for n, k in zip(self.form.positions(x.shape), self.size, strict=True))
+        shape = tuple(n * k for n, k in zip(self.layout.positions(x.shape), self.size, strict=True))
         return resize(x, shape=shape, first=self.first)
 
     def extra_repr(self) -> str:
@@ -268,7 +268,7 @@ class UpSampling2D(_UpSampling):
         **options: Unpack[LayerOptions],
     ) -> None:
         super().__init__(size, data_format, **options)
-        self.interpolation = self.word(interpolation, "interpolation", ("nearest", "bilinear"))
+        self.interpolation = self.one_of(interpolation, "interpolation", ("nearest", "bilinear"))
 
 
 @register_module
@@ -282,9 +282,8 @@ class UpSampling3D(_UpSampling):
 class Lambda(Layer):
     """A function of tensors as a layer, called with ``arguments`` too and, where it takes it, ``training``.
 
-    ``output_shape`` says what it makes of a sample, where it is to be checked: a shape without the batch's dimension,
-    or a function from the input's shape (of several, in the list or dict that they come in) to the output's, both with
-    it. Raises ValueError where something else comes,
+    ``output_shape`` is checked where it is given: a shape without the batch's dimension, or a function from the input's
+    shape (of several inputs, their list or dict) to the output's, both with it. Raises ValueError for another output,
     and for a ``mask``: there are no masks.
 
     It can be saved only where the function is registered (`ranvier.saving.register_keras_serializable`), since files

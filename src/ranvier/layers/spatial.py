@@ -1,4 +1,4 @@
-"""What layers of images, sequences and volumes share: where channels lie, sizes by dimension, words for errors."""
+"""The base of layers of images, sequences and volumes: the data format, sizes by dimension, errors of shape."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Unpack
 from ranvier.graph.node import GraphError, Type
 from ranvier.layers.annotations import LayerOptions
 from ranvier.layers.base import Layer, whole
-from ranvier.layers.shape_errors import Form, ShapeFault
+from ranvier.layers.shape_errors import ImageLayout, ShapeFault
 
 __all__ = ["Spatial", "data_format_of"]
 
@@ -26,16 +26,16 @@ def data_format_of(value: Any, name: str) -> str:
 class Spatial(Layer):
     """A layer on (batch, positions..., channels), or (batch, channels, positions...) with "channels_first".
 
-    Inside, channels are last always: the compiler turns data once where it enters a chain of such layers.
+    Computations have channels last: the compiler transposes data once where they enter a chain of such layers.
     """
 
-    dimensions: ClassVar[int]  # of positions: steps, pixels or voxels
+    dimensions: ClassVar[int]  # of positions: 1 for steps, 2 for pixels, 3 for voxels
 
     def __init__(self, data_format: str | None = None, **options: Unpack[LayerOptions]) -> None:
         super().__init__(**options)
         self.data_format = data_format_of(data_format, self.name)
         self.first = self.data_format == "channels_first"
-        self.form = Form(self.dimensions, self.first)
+        self.layout = ImageLayout(self.dimensions, self.first)
 
     def sizes(self, value: Any, what: str, least: int = 1) -> tuple[int, ...]:
         """One whole number for each dimension, from one for all or one for each; raises ValueError."""
@@ -48,8 +48,8 @@ class Spatial(Layer):
             )
         return tuple(whole(n, what, self.name, least) for n in given)
 
-    def word(self, value: Any, what: str, known: tuple[str, ...]) -> str:
-        """One of the words that an argument may be; raises ValueError."""
+    def one_of(self, value: Any, what: str, known: tuple[str, ...]) -> str:
+        """An argument that is one of some words; raises ValueError for others."""
         low = value.lower() if isinstance(value, str) else value
         if low not in known:
             raise ValueError(
@@ -58,10 +58,10 @@ class Spatial(Layer):
         return str(low)
 
     def require(self, shape: tuple[Any, ...]) -> None:
-        """Raise GraphError unless inputs of this shape are ones."""
+        """Raise GraphError where inputs of this shape do not fit."""
         wrong = self.shape_error(Type(tuple(shape), "float32"))
         if wrong is not None:
             raise GraphError(" ".join(wrong))
 
     def shape_error(self, given: Type) -> ShapeFault:
-        return self.form.rank(given.shape)
+        return self.layout.rank(given.shape)

@@ -1,4 +1,4 @@
-"""What layers compute with their weights: in the floats of these, whatever floats they are given."""
+"""Tensor functions of layers with weights: computed in the dtype of the weights, whatever floats they are given."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ __all__ = [
 def weighted(body: Callable[..., Any]) -> Any:
     """A tensor function of ``x`` and of weights, which casts x to the floats of the first weight there is.
 
-    So Keras's layers do, unless they are told a dtype. It happens where the function is traced, so that calls cost
-    nothing; PyTorch's layers refuse other floats, and use ``body`` itself.
+    Keras's layers do so, unless they have a dtype. The cast is made when the function is traced, so that calls cost
+    nothing. PyTorch's layers refuse other floats, and use ``body`` itself.
     """
 
     @functools.wraps(body)
@@ -36,7 +36,7 @@ def weighted(body: Callable[..., Any]) -> Any:
 
 @weighted
 def prelu(x: Node, alpha: Node) -> Node:
-    """X where it is positive, ``alpha * x`` elsewhere."""
+    """``x`` where it is positive, ``alpha * x`` elsewhere."""
     return arrays.add(relu(x), arrays.multiply(arrays.minimum(x, 0.0), alpha))
 
 

@@ -11,7 +11,7 @@ from ranvier.data.memory import check_memory
 from ranvier.graph.node import Type
 from ranvier.initializers import uniform
 from ranvier.layers.base import whole
-from ranvier.layers.shape_errors import Form, ShapeFault, largest_divisor
+from ranvier.layers.shape_errors import ImageLayout, ShapeFault, largest_divisor
 from ranvier.module import Module, Parameter
 from ranvier.ops.torch.device import Device, check_device
 from ranvier.ops.torch.dtypes import dtype_name
@@ -68,8 +68,8 @@ class _ConvNd(Module):
             parameter.assign(uniform(self._bound, parameter.shape, parameter.dtype))
 
     @property
-    def _form(self) -> Form:
-        return Form(self.dimensions, True, torch=True)
+    def _form(self) -> ImageLayout:
+        return ImageLayout(self.dimensions, True, torch=True)
 
     def shape_error(self, given: Type) -> ShapeFault:
         form, shape = self._form, given.shape

@@ -9,7 +9,7 @@ from numpy.typing import DTypeLike
 
 from ranvier.graph.node import GraphError, Type
 from ranvier.layers.base import whole
-from ranvier.layers.shape_errors import Form, ShapeFault, largest_divisor
+from ranvier.layers.shape_errors import ImageLayout, ShapeFault, largest_divisor
 from ranvier.module import register_module
 from ranvier.ops.functional.normalization import instance_moments, moved, standardize
 from ranvier.ops.torch.device import Device
@@ -107,7 +107,7 @@ class _InstanceNorm(Tracking):
         return F.instance_norm(input, None, None, self.weight, self.bias, True, self.momentum, self.eps)
 
     def shape_error(self, given: Type) -> ShapeFault:
-        form = Form(self.dimensions, True, torch=True)
+        form = ImageLayout(self.dimensions, True, torch=True)
         single = len(given.shape) == self.dimensions + 1
         shape = (1, *given.shape) if single else given.shape
         wrong = form.rank(shape) or form.filled(shape, self.num_features, "normalization")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from ranvier.graph.node import Type
-from ranvier.layers.shape_errors import Form, ShapeFault
+from ranvier.layers.shape_errors import ImageLayout, ShapeFault
 from ranvier.module import Module, register_module
 from ranvier.ops.torch.pooling import no_indices
 from ranvier.ops.torch.sizes import Sizes, each
@@ -36,7 +36,7 @@ class _Pool(Module):
     def shape_error(self, given: Type) -> ShapeFault:
         n = self.dimensions
         shape = (1, *given.shape) if len(given.shape) == n + 1 else given.shape
-        form = Form(n, True, torch=True)
+        form = ImageLayout(n, True, torch=True)
         rates = each(self.dilation, n, "dilation", 1)
         reaches = [(k - 1) * d + 1 for k, d in zip(self._reach, rates, strict=True)]
         pairs = [(p, p) for p in self._pad]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from ranvier.data.convert import Array
 from ranvier.graph.node import BATCH
-from ranvier.layers.convolution_base import Convolution
+from ranvier.layers.convolution import Convolution
 from ranvier.layers.core import Rescaling
 from ranvier.layers.preprocessing import Normalization
 from ranvier.module import Module, Parameter
@@ -255,7 +255,7 @@ def channels_elsewhere(view: Inspection) -> Iterator[Fault]:
     first = next((m for m, _ in view.calls if isinstance(m, Convolution)), None)
     if first is None or first.dimensions != 2 or len(first._built_shape) != 4:
         return
-    given, form = first._built_shape, first.form
+    given, form = first._built_shape, first.layout
     turned = form.turned(given)
     height, width = form.positions(turned)
     if form.channels(turned) in COLOURS and height == width >= SIDE and form.channels(given) == width:
