@@ -74,7 +74,12 @@ def test_every_name_gives_the_value(row, sample, value, float64):
         np.testing.assert_allclose(getattr(first, name)(*rest, **options).numpy(), result, rtol=1e-12)
 
 
-@pytest.mark.parametrize(("row", "sample", "value"), [c for c in CASES if c.values[0].body])
+FINITE = [c for c in CASES if c.values[0].body and not {"ODD", "NANS"} & {c.values[1][:3], c.values[1][:4]}]
+
+
+@pytest.mark.parametrize(
+    ("row", "sample", "value"), [c for c in FINITE if c.values[0].name != "stop_gradient"]
+)
 def test_gradients_are_those_of_finite_differences(row, sample, value, float64):
     args, options = arguments(sample)
     body = (functions(row) or [vocabulary.load(row.body, row.doc)])[0]
@@ -82,10 +87,13 @@ def test_gradients_are_those_of_finite_differences(row, sample, value, float64):
     def result(x):
         return body(rv.Tensor(x), *tensors(args[1:]), **options)
 
-    if result(args[0]).dtype != "float64" or args[0].dtype != float or not np.isfinite(args[0]).all():
-        pytest.skip("not differentiable")
-    if row.name == "stop_gradient":
-        pytest.skip("its gradient is 0 by design")
+    if args[0].dtype != float:
+        with pytest.raises(RuntimeError, match="has no gradient"):
+            rv.Tensor(args[0], requires_grad=True)
+        return
+    if result(args[0]).dtype != "float64":
+        assert not body(rv.Tensor(args[0], requires_grad=True), *tensors(args[1:]), **options).requires_grad
+        return
     x = rv.Tensor(args[0], requires_grad=True)
     weights = np.cos(np.arange(result(args[0]).numel())).reshape(result(args[0]).shape)
     (body(x, *tensors(args[1:]), **options) * rv.Tensor(weights)).sum().backward()

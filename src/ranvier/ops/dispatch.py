@@ -122,7 +122,7 @@ def _with_words(core: Any, written: list[Argument], words: list[Argument]) -> An
 
     @functools.wraps(core)
     def call(*args: Any, **kwargs: Any) -> Any:
-        if len(args) <= most and named.isdisjoint(kwargs):
+        if len(args) <= most and (not kwargs or named.isdisjoint(kwargs)):
             return core(*args, **kwargs)
         given = dict(zip(placed[most:], args[most:], strict=False))
         given |= {name: kwargs.pop(name) for name in named & kwargs.keys()}

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from importlib import import_module
 from typing import Any
 
 from ranvier.ops import dispatch
 from ranvier.ops.arrays.elementwise import of_primitive
 from ranvier.ops.table import ROWS
 from ranvier.ops.table.row import IN_PLACE, SAME, Row
+from ranvier.support import rows
 
 __all__ = ["entries", "find", "load", "maker", "names"]
 
@@ -21,7 +21,7 @@ def load(place: str, doc: str = "") -> Any:
     module, _, attribute = place.partition(":")
     if module == "primitive":
         return of_primitive(attribute, doc)
-    return getattr(import_module(f"ranvier.ops.{module}"), attribute)
+    return rows.load(f"ranvier.ops.{place}")
 
 
 def entries(row: Row, column: str) -> list[tuple[list[str], str]]:

@@ -8,8 +8,9 @@ import inspect
 import re
 import sys
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from importlib import import_module
 from typing import Any
+
+from ranvier.support.rows import load
 
 __all__ = [
     "argument_error", "arguments", "lacking", "lazy_names", "likely", "missing", "named_parameters", "nearest",
@@ -194,7 +195,7 @@ def missing(
 
     def look_up(name: str) -> Any:
         if name in lazy or (made is not None and name in _public[module]):
-            value = _load(lazy[name]) if made is None or name in lazy else made(name)
+            value = load(lazy[name]) if made is None or name in lazy else made(name)
             setattr(sys.modules[package], name, value)  # so that the next look-up is a plain one
             return value
         if name.startswith("__"):
@@ -202,13 +203,6 @@ def missing(
         raise AttributeError(f"{module}.{name} does not exist{_instead(module, name, known, hints or {})}")
 
     return look_up, known.copy
-
-
-def _load(place: str) -> Any:
-    """What ``"module:attribute"`` is, or a module alone."""
-    path, _, attribute = place.partition(":")
-    module = import_module(path)
-    return getattr(module, attribute) if attribute else module
 
 
 def lazy_names(

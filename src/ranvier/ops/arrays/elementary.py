@@ -7,8 +7,8 @@ import math
 import numpy as np
 
 from ranvier.graph.node import FLOATS, Node, like
-from ranvier.ops import arrays as n
-from ranvier.ops.arrays.promotion import floating
+from ranvier.ops.arrays import elementwise as n
+from ranvier.ops.arrays.promotion import floating, together
 from ranvier.tensor.function import function
 
 __all__ = [
@@ -63,14 +63,14 @@ def heaviside(input: Node, values: Node) -> Node:
 @function
 def fmax(input: Node, other: Node) -> Node:
     """Elementwise larger value; of a number and nan the number."""
-    x, y = n.together(input, other)
+    x, y = together(input, other)
     return n.where(n.isnan(x), y, n.where(n.isnan(y), x, n.maximum(x, y)))
 
 
 @function
 def fmin(input: Node, other: Node) -> Node:
     """Elementwise smaller value; of a number and nan the number."""
-    x, y = n.together(input, other)
+    x, y = together(input, other)
     return n.where(n.isnan(x), y, n.where(n.isnan(y), x, n.minimum(x, y)))
 
 
@@ -184,7 +184,7 @@ def erfc(input: Node) -> Node:
 @function
 def logaddexp(input: Node, other: Node) -> Node:
     """``log(exp(x) + exp(y))``, stable."""
-    x, y = n.together(floating(input), floating(other))
+    x, y = together(floating(input), floating(other))
     top = n.stop_gradient(n.maximum(x, y))
     top = n.where(n.isfinite(top), top, 0)
     return n.add(n.log(n.add(n.exp(n.subtract(x, top)), n.exp(n.subtract(y, top)))), top)
@@ -202,7 +202,7 @@ def isclose(
     input: Node, other: Node, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
 ) -> Node:
     """Elementwise ``abs(x - y) <= atol + rtol * abs(y)``."""
-    x, y = n.together(input, other)
+    x, y = together(input, other)
     near = n.less_equal(n.abs(n.subtract(x, y)), n.add(n.multiply(n.abs(y), rtol), atol))
     near = n.logical_or(n.equal(x, y), n.logical_and(near, n.isfinite(y)))
     return n.logical_or(near, n.logical_and(n.isnan(x), n.isnan(y))) if equal_nan else near

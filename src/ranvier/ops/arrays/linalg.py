@@ -6,9 +6,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ranvier.graph.node import GraphError, Node, apply, full
-from ranvier.ops import arrays
-from ranvier.ops import arrays as n
-from ranvier.ops.arrays.promotion import axis_of, floating, signed
+from ranvier.ops.arrays import elementwise as n
+from ranvier.ops.arrays import reductions
+from ranvier.ops.arrays import shape as shapes
+from ranvier.ops.arrays.elementwise import subtract
+from ranvier.ops.arrays.matmul import einsum, matmul
+from ranvier.ops.arrays.promotion import axis_of, count, floating, signed, together
 from ranvier.tensor.function import function
 
 __all__ = [
@@ -24,8 +27,8 @@ def _scan(x: Node, dim: int, combine: Callable[[Node, Node], Node], neutral: flo
     if not isinstance(extent, int):
         raise GraphError(f"dimension {dim} of {x.shape} is known only at run time and can't be run through")
     while reach < extent:
-        kept, _ = n.split(x, (extent - reach, reach), axis)
-        moved = n.pad(kept, tuple((reach, 0) if i == axis else (0, 0) for i in range(x.ndim)), neutral)
+        kept, _ = shapes.split(x, (extent - reach, reach), axis)
+        moved = shapes.pad(kept, tuple((reach, 0) if i == axis else (0, 0) for i in range(x.ndim)), neutral)
         x, reach = combine(moved, x), reach * 2
     return x
 
@@ -55,12 +58,12 @@ def product(x: Node, dim: int) -> Node:
         return full(1, (*x.shape[:axis], *x.shape[axis + 1 :]), x.dtype)
     while extent > 1:
         half = extent // 2
-        first, second, rest = n.split(x, (half, half, extent - 2 * half), axis)
+        first, second, rest = shapes.split(x, (half, half, extent - 2 * half), axis)
         x = n.multiply(first, second)
         if extent % 2:
-            x = n.concatenate([x, rest], axis)
+            x = shapes.concatenate([x, rest], axis)
         extent = half + extent % 2
-    return n.squeeze(x, axis)
+    return shapes.squeeze(x, axis)
 
 
 @function
@@ -75,7 +78,7 @@ def tensordot(a: Node, b: Node, dims: Any = 2) -> Node:
     for i, j in zip(left, right, strict=True):
         two[j] = one[i]
     kept = [c for i, c in enumerate(one) if i not in left] + [c for j, c in enumerate(two) if j not in right]
-    return n.einsum(f"{''.join(one)},{''.join(two)}->{''.join(kept)}", a, b)
+    return einsum(f"{''.join(one)},{''.join(two)}->{''.join(kept)}", a, b)
 
 
 @function
@@ -89,13 +92,13 @@ def inner(input: Node, other: Node) -> Node:
 @function
 def outer(input: Node, other: Node) -> Node:
     """The products of all pairs of elements, of the first in rows and of the second in columns."""
-    return n.multiply(n.reshape(input, (-1, 1)), n.reshape(other, (1, -1)))
+    return n.multiply(shapes.reshape(input, (-1, 1)), shapes.reshape(other, (1, -1)))
 
 
 @function
 def vdot(input: Node, other: Node) -> Node:
     """The sum of the products of the elements of both, each in one axis."""
-    return n.sum(n.multiply(n.reshape(input, (-1,)), n.reshape(other, (-1,))))
+    return reductions.sum(n.multiply(shapes.reshape(input, (-1,)), shapes.reshape(other, (-1,))))
 
 
 @function
@@ -105,14 +108,14 @@ def bmm(input: Node, mat2: Node) -> Node:
         raise GraphError(
             f"bmm takes batches of matrices, and here are shapes {input.shape} and {mat2.shape}. Write matmul instead"
         )
-    return n.matmul(input, mat2)
+    return matmul(input, mat2)
 
 
 @function
 def roll(input: Node, shifts: Any, dims: Any = None) -> Node:
     """Elements moved on by ``shifts``, those past the end back to the start; without ``dims`` of the flat tensor."""
     if dims is None:
-        return n.reshape(roll(n.reshape(input, (-1,)), shifts, 0), input.shape)
+        return shapes.reshape(roll(shapes.reshape(input, (-1,)), shifts, 0), input.shape)
     by, along = (tuple(v) if isinstance(v, (tuple, list)) else (v,) for v in (shifts, dims))
     if len(by) != len(along):
         raise GraphError(f"rolled by {shifts} along {dims}: write one shift for each dimension")
@@ -125,8 +128,8 @@ def roll(input: Node, shifts: Any, dims: Any = None) -> Node:
             )
         at = extent - shift % extent if extent else 0
         if at != extent:
-            first, last = n.split(input, (at, extent - at), axis)
-            input = n.concatenate([last, first], axis)
+            first, last = shapes.split(input, (at, extent - at), axis)
+            input = shapes.concatenate([last, first], axis)
     return input
 
 
@@ -152,18 +155,18 @@ def triu(input: Node, diagonal: int = 0) -> Node:
 def diag(input: Node, diagonal: int = 0) -> Node:
     """A matrix with a vector on its diagonal and 0 elsewhere, or the diagonal of a matrix."""
     if input.ndim == 2:
-        return n.diagonal(input, diagonal)
+        return shapes.diagonal(input, diagonal)
     size: Any = input.shape[0]
-    rows = n.reshape(n.pad(n.expand_dims(input, 1), ((0, 0), (0, size))), (-1,))
-    square = n.reshape(n.index_basic(rows, (("slice", 0, size * size, 1),)), (size, size))
+    rows = shapes.reshape(shapes.pad(shapes.expand_dims(input, 1), ((0, 0), (0, size))), (-1,))
+    square = shapes.reshape(shapes.index_basic(rows, (("slice", 0, size * size, 1),)), (size, size))
     right, down = max(diagonal, 0), max(-diagonal, 0)
-    return n.pad(square, ((down, right), (right, down)))
+    return shapes.pad(square, ((down, right), (right, down)))
 
 
 @function
 def trace(input: Node, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Node:
     """The sums of the diagonals of the matrices in two axes."""
-    return n.sum(n.diagonal(input, offset, dim1, dim2), -1)
+    return reductions.sum(shapes.diagonal(input, offset, dim1, dim2), -1)
 
 
 @function
@@ -172,10 +175,10 @@ def diff(
 ) -> Node:
     """The differences of neighbours along ``dim``, ``n`` times, of ``input`` between ``prepend`` and ``append``."""
     parts = [part for part in (prepend, input, append) if part is not None]
-    input = input if len(parts) == 1 else arrays.concatenate(parts, axis_of(dim, input.ndim))
+    input = input if len(parts) == 1 else shapes.concatenate(parts, axis_of(dim, input.ndim))
     for _ in range(n):
         before, after = _neighbours(input, axis_of(dim, input.ndim))
-        input = arrays.subtract(after, before)
+        input = subtract(after, before)
     return input
 
 
@@ -188,18 +191,20 @@ def kron(input: Node, other: Node) -> Node:
     narrow: list[Any] = [two[i // 2] if i % 2 else 1 for i in range(2 * ndim)]
     # The batch's extent, which is no number yet, has no product: it meets 1.
     merged = tuple(b if a == 1 else a if b == 1 else a * b for a, b in zip(one, two, strict=True))  # type: ignore[operator]
-    return n.reshape(n.multiply(n.reshape(input, tuple(wide)), n.reshape(other, tuple(narrow))), merged)
+    return shapes.reshape(
+        n.multiply(shapes.reshape(input, tuple(wide)), shapes.reshape(other, tuple(narrow))), merged
+    )
 
 
 @function
 def cross(input: Node, other: Node, dim: int = -1) -> Node:
     """The cross product of vectors of three elements along ``dim``."""
-    x, y = n.together(input, other)
+    x, y = together(input, other)
     axis = axis_of(dim, x.ndim)
     if x.shape[axis] != 3:
         raise GraphError(f"cross of vectors along dimension {axis} of {x.shape}: write three elements there")
-    a, b = ([n.squeeze(part, axis) for part in n.split(v, 3, axis)] for v in (x, y))
-    return n.stack([a[i - 2] * b[i - 1] - a[i - 1] * b[i - 2] for i in range(3)], axis)
+    a, b = ([shapes.squeeze(part, axis) for part in shapes.split(v, 3, axis)] for v in (x, y))
+    return shapes.stack([a[i - 2] * b[i - 1] - a[i - 1] * b[i - 2] for i in range(3)], axis)
 
 
 @function
@@ -207,11 +212,11 @@ def cov(input: Node, *, correction: int = 1) -> Node:
     """The covariances of variables, the rows of (variables, observations), over n - ``correction``; of a vector its
     variance.
     """
-    apart = n.subtract(input, n.mean(input, -1, True))
-    rows = apart if input.ndim == 2 else n.reshape(apart, (1, -1))
-    size = n.subtract(n.count(input.shape[-1:], rows.dtype), correction)
-    result = n.divide(n.matmul(rows, n.transpose(rows)), size)
-    return result if input.ndim == 2 else n.reshape(result, ())
+    apart = n.subtract(input, reductions.mean(input, -1, True))
+    rows = apart if input.ndim == 2 else shapes.reshape(apart, (1, -1))
+    size = n.subtract(count(input.shape[-1:], rows.dtype), correction)
+    result = n.divide(matmul(rows, shapes.transpose(rows)), size)
+    return result if input.ndim == 2 else shapes.reshape(result, ())
 
 
 @function
@@ -220,8 +225,8 @@ def corrcoef(input: Node) -> Node:
     together = cov(input)
     if input.ndim < 2:
         return n.divide(together, together)
-    deviations = n.sqrt(n.diagonal(together))
-    return n.clip(n.divide(n.divide(together, n.expand_dims(deviations, 1)), deviations), -1.0, 1.0)
+    deviations = n.sqrt(shapes.diagonal(together))
+    return n.clip(n.divide(n.divide(together, shapes.expand_dims(deviations, 1)), deviations), -1.0, 1.0)
 
 
 def _neighbours(x: Node, axis: int) -> tuple[Node, Node]:
@@ -229,7 +234,7 @@ def _neighbours(x: Node, axis: int) -> tuple[Node, Node]:
     extent = x.shape[axis]
     if not isinstance(extent, int):
         raise GraphError(f"dimension {axis} of {x.shape} is known only at run time: it has no neighbours")
-    return n.split(x, (extent - 1, 1), axis)[0], n.split(x, (1, extent - 1), axis)[1]
+    return shapes.split(x, (extent - 1, 1), axis)[0], shapes.split(x, (1, extent - 1), axis)[1]
 
 
 @function
@@ -238,11 +243,11 @@ def trapezoid(y: Node, x: Node | None = None, *, dx: float = 1, dim: int = -1) -
     axis = axis_of(dim, y.ndim)
     means = n.multiply(n.add(*_neighbours(y, axis)), 0.5)
     if x is None:
-        return n.multiply(n.sum(means, axis), dx)
+        return n.multiply(reductions.sum(means, axis), dx)
     if x.ndim == 1 and y.ndim > 1:
-        x = n.reshape(x, tuple(-1 if i == axis else 1 for i in range(y.ndim)))
+        x = shapes.reshape(x, tuple(-1 if i == axis else 1 for i in range(y.ndim)))
     before, after = _neighbours(x, axis_of(axis - y.ndim, x.ndim))
-    return n.sum(n.multiply(means, n.subtract(after, before)), axis)
+    return reductions.sum(n.multiply(means, n.subtract(after, before)), axis)
 
 
 @function
@@ -251,9 +256,9 @@ def rot90(input: Node, k: int = 1, dims: Sequence[int] = (0, 1)) -> Node:
     first, second = dims
     turns = {
         0: lambda x: x,
-        1: lambda x: n.swapaxes(n.flip(x, second), first, second),
-        2: lambda x: n.flip(x, (first, second)),
-        3: lambda x: n.flip(n.swapaxes(x, first, second), second),
+        1: lambda x: shapes.swapaxes(shapes.flip(x, second), first, second),
+        2: lambda x: shapes.flip(x, (first, second)),
+        3: lambda x: shapes.flip(shapes.swapaxes(x, first, second), second),
     }
     return turns[k % 4](input)
 
@@ -261,5 +266,5 @@ def rot90(input: Node, k: int = 1, dims: Sequence[int] = (0, 1)) -> Node:
 @function
 def cdist(x1: Node, x2: Node, p: float = 2.0) -> Node:
     """The p-norms of the differences of all rows: (..., r, m) and (..., s, m) -> (..., r, s)."""
-    x, y = n.together(floating(n.expand_dims(x1, -2)), floating(n.expand_dims(x2, -3)))
-    return n.norm(n.subtract(x, y), -1, False, p)
+    x, y = together(floating(shapes.expand_dims(x1, -2)), floating(shapes.expand_dims(x2, -3)))
+    return reductions.norm(n.subtract(x, y), -1, False, p)

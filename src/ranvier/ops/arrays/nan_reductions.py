@@ -6,7 +6,8 @@ import math
 from collections.abc import Callable
 
 from ranvier.graph.node import FLOATS, Node
-from ranvier.ops import arrays as n
+from ranvier.ops.arrays import elementwise as n
+from ranvier.ops.arrays import reductions
 from ranvier.ops.arrays.promotion import Axes
 from ranvier.ops.arrays.reductions import root
 from ranvier.tensor.function import function
@@ -18,13 +19,13 @@ __all__ = [
 
 def _counted(x: Node, axis: Axes, keepdims: bool) -> Node:
     """How many elements are not nan."""
-    return n.sum(n.cast(n.logical_not(n.isnan(x)), "int32"), axis, keepdims)
+    return reductions.sum(n.cast(n.logical_not(n.isnan(x)), "int32"), axis, keepdims)
 
 
 @function
 def nansum(x: Node, axis: Axes = None, keepdims: bool = False) -> Node:
     """The sum of what is not nan."""
-    return n.sum(n.where(n.isnan(x), 0, x), axis, keepdims)
+    return reductions.sum(n.where(n.isnan(x), 0, x), axis, keepdims)
 
 
 @function
@@ -38,7 +39,7 @@ def nanvar(x: Node, axis: Axes = None, keepdims: bool = False) -> Node:
     """The variance of what is not nan."""
     apart = n.subtract(x, nanmean(x, axis, True))
     apart = n.where(n.isnan(x), 0, apart)
-    return n.divide(n.sum(apart * apart, axis, keepdims), _counted(x, axis, keepdims))
+    return n.divide(reductions.sum(apart * apart, axis, keepdims), _counted(x, axis, keepdims))
 
 
 @function
@@ -57,13 +58,13 @@ def _extreme(x: Node, axis: Axes, keepdims: bool, worst: float, choose: Callable
 @function
 def nanmax(x: Node, axis: Axes = None, keepdims: bool = False) -> Node:
     """The largest value that is not nan; equal ones share the gradient."""
-    return _extreme(x, axis, keepdims, -math.inf, n.max)
+    return _extreme(x, axis, keepdims, -math.inf, reductions.max)
 
 
 @function
 def nanmin(x: Node, axis: Axes = None, keepdims: bool = False) -> Node:
     """The smallest value that is not nan; equal ones share the gradient."""
-    return _extreme(x, axis, keepdims, math.inf, n.min)
+    return _extreme(x, axis, keepdims, math.inf, reductions.min)
 
 
 def _place(x: Node, axis: int | None, keepdims: bool, worst: float, choose: Callable[..., Node]) -> Node:
@@ -76,10 +77,10 @@ def _place(x: Node, axis: int | None, keepdims: bool, worst: float, choose: Call
 @function
 def nanargmax(x: Node, axis: int | None = None, keepdims: bool = False) -> Node:
     """The index of the first largest value, nan as minus infinity, int32; -1 where all are nan."""
-    return _place(x, axis, keepdims, -math.inf, n.argmax)
+    return _place(x, axis, keepdims, -math.inf, reductions.argmax)
 
 
 @function
 def nanargmin(x: Node, axis: int | None = None, keepdims: bool = False) -> Node:
     """The index of the first smallest value, nan as infinity, int32; -1 where all are nan."""
-    return _place(x, axis, keepdims, math.inf, n.argmin)
+    return _place(x, axis, keepdims, math.inf, reductions.argmin)

@@ -5,14 +5,19 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ranvier.ops import arrays as n
+from ranvier.ops.arrays import reductions
+from ranvier.ops.arrays import shape as shapes
 from ranvier.ops.arrays.decompositions import svd
 from ranvier.ops.arrays.promotion import axis_of
 
 __all__ = ["matrix_norm", "norm_of"]
 
 SUMS = (1, -1, math.inf, -math.inf)  # the largest or smallest sum of sizes of a column, or of a row
-SINGULAR = {2: n.max, -2: n.min, "nuc": n.sum}  # what is made of the singular values
+SINGULAR = {
+    2: reductions.max,
+    -2: reductions.min,
+    "nuc": reductions.sum,
+}  # what is made of the singular values
 
 
 def matrix_norm(x: Any, ord: Any = "fro", axes: Any = (-2, -1), keepdims: bool = False) -> Any:
@@ -26,18 +31,20 @@ def matrix_norm(x: Any, ord: Any = "fro", axes: Any = (-2, -1), keepdims: bool =
     if rows == columns:
         raise ValueError(f"a matrix has two axes, and here are {tuple(axes)}. Write two that differ instead.")
     if ord in ("fro", None):
-        return n.norm(x, (rows, columns), keepdims)
+        return reductions.norm(x, (rows, columns), keepdims)
     if ord in SUMS:
         inner, outer = (rows, columns) if abs(ord) == 1 else (columns, rows)
-        result = (n.max if ord > 0 else n.min)(n.norm(x, inner, True, 1), outer, True)
+        result = (reductions.max if ord > 0 else reductions.min)(
+            reductions.norm(x, inner, True, 1), outer, True
+        )
     elif ord in SINGULAR:
         others = [i for i in range(x.ndim) if i not in (rows, columns)]
-        values = svd(n.transpose(x, (*others, rows, columns)), full_matrices=False)[1]
+        values = svd(shapes.transpose(x, (*others, rows, columns)), full_matrices=False)[1]
         shape = tuple(1 if i in (rows, columns) else d for i, d in enumerate(x.shape))
-        result = n.reshape(SINGULAR[ord](values, -1), shape)
+        result = shapes.reshape(SINGULAR[ord](values, -1), shape)
     else:
         raise ValueError(f"ord={ord!r} of a matrix. Write 'fro', 'nuc', 1, -1, 2, -2, inf or -inf instead.")
-    return result if keepdims else n.squeeze(result, (rows, columns))
+    return result if keepdims else shapes.squeeze(result, (rows, columns))
 
 
 def norm_of(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
@@ -47,7 +54,7 @@ def norm_of(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -
     Raises ValueError for another number of axes, and for an ``ord`` that vectors do not have.
     """
     if axis is None and ord is None:
-        return n.norm(x, None, keepdims)
+        return reductions.norm(x, None, keepdims)
     axes = tuple(range(x.ndim)) if axis is None else axis if isinstance(axis, (tuple, list)) else (axis,)
     if len(axes) == 2:
         return matrix_norm(x, ord, axes, keepdims)
@@ -56,4 +63,4 @@ def norm_of(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -
             f"ord={ord!r} of {len(axes)} axes of a tensor of shape {tuple(x.shape)}. Write a number for ord and one "
             "axis (axis=, dim=), or two axes for the norm of matrices, instead."
         )
-    return n.norm(x, tuple(axes), keepdims, 2 if ord is None else ord)
+    return reductions.norm(x, tuple(axes), keepdims, 2 if ord is None else ord)

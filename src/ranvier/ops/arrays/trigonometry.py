@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 
 from ranvier.graph.node import Node, like
-from ranvier.ops import arrays as n
+from ranvier.ops.arrays import elementwise as n
 from ranvier.ops.arrays.elementary import signbit
-from ranvier.ops.arrays.promotion import floating
+from ranvier.ops.arrays.promotion import floating, together
 from ranvier.ops.arrays.reductions import root
 from ranvier.tensor.function import function
 
@@ -45,7 +45,7 @@ def sinc(input: Node) -> Node:
 @function
 def hypot(input: Node, other: Node) -> Node:
     """``sqrt(x ** 2 + y ** 2)``, of what is far from 1 too; the gradient at (0, 0) is 0."""
-    x, y = n.together(floating(input), floating(other))
+    x, y = together(floating(input), floating(other))
     most = n.stop_gradient(n.maximum(n.abs(x), n.abs(y)))
     most = n.where(n.logical_and(n.isfinite(most), n.less(0, most)), most, 1.0)
     return root(n.add(n.square(n.divide(x, most)), n.square(n.divide(y, most))), n.sqrt) * most
@@ -101,7 +101,7 @@ def atan(input: Node) -> Node:
 @function
 def atan2(input: Node, other: Node) -> Node:
     """The angle of the point (``other``, ``input``), in [-pi, pi]; at (0, 0) the gradient is 0."""
-    y, x = n.together(floating(input), floating(other))
+    y, x = together(floating(input), floating(other))
     (below, high), (left, wide) = _turned(y), _turned(x)
     steep = n.less(wide, high)
     short, long = n.where(steep, wide, high), n.where(steep, high, wide)
