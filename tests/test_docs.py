@@ -135,6 +135,15 @@ def test_links_lead_somewhere(path):
             assert not anchor or anchor in anchors(file), f"{path.name} links to {target}#{anchor}"
 
 
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_files_in_the_text_exist(path):
+    text = re.sub(r"^```.*?^```$", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    names = re.findall(r"`((?:[\w-]+/)*[\w-]+\.pyi?|(?:src|tests|benchmarks|docs)/[\w/-]*)`", text)
+    for name in names:
+        places = [ROOT / name, ROOT / "src/ranvier" / name, *(ROOT / "src").rglob(name)]
+        assert any(place.exists() for place in places), f"{path.name} names {name}, which does not exist"
+
+
 def test_the_index_lists_every_page():
     index = (ROOT / "docs/index.md").read_text(encoding="utf-8")
     listed = re.findall(r"\]\(([\w.-]+\.md)\)", index)
