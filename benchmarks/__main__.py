@@ -30,7 +30,7 @@ def main(
         bool, typer.Option("--readme", help="Write the summary into both READMEs; measure nothing.")
     ] = False,
 ) -> None:
-    """Time every library on every workload and compare ranvier with each. Keep all cores free meanwhile."""
+    """Time every library on every workload and compare ranvier with each. Keep all cores idle meanwhile."""
     console = Console(width=None if Console().is_terminal else 160)
     if readme:
         try:
@@ -53,7 +53,7 @@ def main(
         for workload in workloads:
             measured[workload.name] = harness.measure(workload)
             report.show(measured[workload.name], console)
-            if write:  # after each workload, the others as they stand: runs of parts make one table
+            if write:  # after each workload: runs of some workloads update one table
                 report.save({workload.name: measured[workload.name]})
     report.show_verdicts(measured, console)
     report.show_costs(measured, max(rounds, 3), console)

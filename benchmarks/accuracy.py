@@ -1,6 +1,6 @@
-"""A whole training and the test after it: python -m benchmarks.accuracy contestant workload x.npy y.npy images epochs.
+"""A complete training and its test: python -m benchmarks.accuracy contestant workload x.npy y.npy images epochs.
 
-The files hold the images to train on, of which the first so many are used, then those to test on (`datasets.py`).
+The files contain the training images, of which the first ``images`` are used, then the test images (`datasets.py`).
 """
 
 from __future__ import annotations

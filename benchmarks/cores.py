@@ -1,4 +1,4 @@
-"""How far apart the processor's cores lie: the time that two threads take to meet at the engine's barrier.
+"""The communication time of the cores: how long two threads take to meet at the barrier of the engine.
 
 Small steps on several threads depend on it, and a virtual machine may move to other cores at any moment.
 """
@@ -30,7 +30,7 @@ done:
 
 
 class Cores:
-    """`measure` gives the nanoseconds of one meeting."""
+    """`measure` returns the nanoseconds of one meeting."""
 
     def __init__(self) -> None:
         target = llvm.resolve_target("host")
@@ -38,7 +38,7 @@ class Cores:
         self.meet = thread_pool.function(library.address("meet"), library)
 
     def measure(self, tries: int = 3) -> float:
-        """The best of a few tries. What is in the way now and then is no distance."""
+        """The best of a few tries, without random delays."""
         sync = threads.new_sync_block()
         found = []
         for _ in range(tries):

@@ -16,7 +16,7 @@ TESTED = 10_000  # images of MNIST and of Fashion-MNIST
 
 
 def _fashion_mnist() -> tuple[NDArray[np.uint8], NDArray[np.uint8]] | None:
-    """Fashion-MNIST's training part by ranvier's own loader; None where it can't be had."""
+    """The training set of Fashion-MNIST from ranvier's loader; None where it is unavailable."""
     from ranvier.datasets import DatasetUnavailable, load_fashion_mnist
 
     try:
@@ -26,7 +26,7 @@ def _fashion_mnist() -> tuple[NDArray[np.uint8], NDArray[np.uint8]] | None:
 
 
 def _random_images(rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Ten prototypes with noise, half the pixels zero as in Fashion-MNIST, so that a loss has somewhere to go."""
+    """Ten prototypes with noise, with half of the pixels zero as in Fashion-MNIST, so that a network can learn them."""
     labels = rng.integers(0, 10, 60_000, dtype=np.uint8)
     prototypes = rng.normal(0, 60, (10, 784)).astype(np.float32)
     noise = rng.normal(0, 100, (60_000, 784)).astype(np.float32)
@@ -35,7 +35,7 @@ def _random_images(rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray
 
 
 def _images(folder: Path) -> tuple[Path, Path, str]:
-    """The files of the 60,000 images as float32 (60000, 784) in 0..1 and int32 labels, and where they came from."""
+    """The files of the 60,000 images as float32 (60000, 784) in 0..1 and int32 labels, and their source."""
     x, y, note = folder / "images-x.npy", folder / "images-y.npy", folder / "images.txt"
     if not note.exists():
         source, loaded = "Fashion-MNIST", _fashion_mnist()
@@ -51,7 +51,7 @@ def _images(folder: Path) -> tuple[Path, Path, str]:
 
 
 def _teacher(workload: Workload, folder: Path) -> tuple[Path, Path, str]:
-    """Normal inputs and the answers of a random two-layer network, so that there is something to learn."""
+    """Normal inputs and the outputs of a random two-layer network, which can be learned."""
     x_path, y_path = folder / f"{workload.name}-x.npy", folder / f"{workload.name}-y.npy"
     if not y_path.exists():
         rng = np.random.default_rng(5)
@@ -110,7 +110,7 @@ def _pictures(shape: tuple[int, ...], samples: int, folder: Path) -> tuple[Path,
         rng = np.random.default_rng(9)
         height, width, channels = shape
         coarse = rng.normal(0, 0.1, (10, height // 4, width // 4, channels))
-        coarse += rng.normal(0, 0.15, (10, 1, 1, channels))  # a class has its patches and its colour
+        coarse += rng.normal(0, 0.15, (10, 1, 1, channels))  # each class has its patches and its colour
         y = rng.integers(0, 10, samples, dtype=np.int32)
         x = rng.standard_normal((samples, *shape), np.float32)
         x *= np.float32(0.2)
@@ -122,9 +122,9 @@ def _pictures(shape: tuple[int, ...], samples: int, folder: Path) -> tuple[Path,
 
 
 def _real(workload: Workload, folder: Path) -> tuple[Path, Path, str]:
-    """All bytes of a data set (70000, 28, 28, 1) and int32 labels: the images to train on, then those to test on.
+    """All bytes of a data set (70000, 28, 28, 1) and int32 labels: the training images, then the test images.
 
-    Nothing takes their place: DatasetUnavailable where they can't be had.
+    They have no substitute: DatasetUnavailable where they are unavailable.
     """
     import ranvier as rv
 
@@ -137,7 +137,7 @@ def _real(workload: Workload, folder: Path) -> tuple[Path, Path, str]:
 
 
 def prepare(workload: Workload, folder: Path) -> tuple[Path, Path, str]:
-    """Write the workload's x and y as .npy files in `folder`; returns both paths and a line that says what they are.
+    """Write the workload's x and y as .npy files in `folder`; return both paths and a description of the source.
 
     x is float32 (samples, features), of an image network (samples, height, width, channels); of a real data set uint8,
     with `TESTED` more images to test on at the end. y is int32 (samples,) for a sparse loss, float32 (samples, outputs)
@@ -168,7 +168,7 @@ def initial_weights(workload: Workload) -> list[Floats]:
 
 
 def reference_predict(workload: Workload, x: Floats) -> Floats:
-    """The softmax network's answer in float64 NumPy, (n, outputs): what every one-sample prediction must agree with."""
+    """The softmax network's answer in float64 NumPy, (n, outputs): the reference of every one-sample prediction."""
     h = x.astype(np.float64)
     weights = initial_weights(workload)
     for i in range(0, len(weights), 2):

@@ -1,4 +1,4 @@
-"""Numbers of records: ratios, who is fastest, verdicts on requirements; how they are written."""
+"""Statistics of records: ratios, the fastest contestant, verdicts on requirements, and their text."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _OURS = {c.name for c in CONTESTANTS if c.ours}
 
 @dataclass(frozen=True)
 class Verdict:
-    """A requirement and what was measured: `value` is None where it was not."""
+    """A requirement and its measured value, None where it was not measured."""
 
     requirement: Requirement
     value: float | None
@@ -40,7 +40,7 @@ class Verdict:
 
 
 def ratios(record: Record, name: str, ours: str = OURS) -> list[float]:
-    """Ours / theirs in each round; empty where either did not run."""
+    """Ours / theirs in each round; empty where one of them did not run."""
     times = {row["name"]: row["times"] for row in record["rows"]}
     return [a / b for a, b in zip(times.get(ours, ()), times.get(name, ()), strict=False)]
 
@@ -75,7 +75,7 @@ def verdict(requirement: Requirement, records: Mapping[str, Record]) -> Verdict:
 
 
 def duration(seconds: float) -> str:
-    """Seconds with three digits and the unit that fits."""
+    """Seconds with three digits and a suitable unit."""
     for unit, scale in (("s", 1.0), ("ms", 1e3), ("µs", 1e6)):
         if seconds * scale >= 0.9995 or unit == "µs":
             return f"{seconds * scale:#.3g}".rstrip(".") + f" {unit}"

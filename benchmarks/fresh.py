@@ -1,4 +1,4 @@
-"""The workloads that need a fresh process each time, and the one that needs none: process, compile, import, size."""
+"""The workloads that run in a new process each time (process, compile, import), and the size, which needs none."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SCRIPTS = Path(__file__).parent / "scripts"
 
 @dataclass(frozen=True)
 class Sample:
-    """One measurement: seconds (megabytes for a size), the loss or accuracy where there is one, a remark."""
+    """One measurement: seconds (megabytes for a size), the loss or accuracy if any, and a remark."""
 
     value: float
     loss: float | None = None
@@ -34,8 +34,10 @@ class Sample:
 
 
 def _python(arguments: list[str], environment: Mapping[str, str]) -> str:
-    """The last line that a fresh interpreter prints; RuntimeError with its last words where it fails."""
-    inherited = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}  # users have bytecode
+    """The last line that a new interpreter prints. Raises RuntimeError with its last error line where it fails."""
+    inherited = {
+        k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"
+    }  # the bytecode exists, as for users
     done = subprocess.run(
         [sys.executable, *arguments],
         cwd=ROOT,
@@ -51,13 +53,13 @@ def _python(arguments: list[str], environment: Mapping[str, str]) -> str:
 
 
 class Fresh:
-    """Measures a contestant on a workload; `warm_cache` is the cache folder that outlives a process."""
+    """Measures a contestant on a workload; `warm_cache` is the cache folder that processes share."""
 
     def __init__(self, workload: Workload, paths: tuple[Path, Path] | None, warm_cache: Path) -> None:
         self.workload, self.paths, self.warm_cache = workload, paths, warm_cache
 
     def sample(self, contestant: Contestant) -> Sample:
-        """One run of the workload. Every process of ours but the disk-cache one starts with an empty cache folder."""
+        """One run of the workload. The cache folder is empty at its start, except for the disk-cache workload."""
         measure = getattr(self, f"_{self.workload.kind}")
         with tempfile.TemporaryDirectory(prefix="ranvier-bench-") as empty:
             cache = str(self.warm_cache) if contestant.name == "ranvier-cache" else empty
@@ -107,7 +109,7 @@ class Fresh:
 
 
 def _requires(name: str) -> list[str]:
-    if name == "ranvier":  # from the source tree, so that it need not be installed
+    if name == "ranvier":  # from the source tree, without installation
         project: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
         return [str(d) for d in project["dependencies"]]
     return distribution(name).requires or []
@@ -127,8 +129,8 @@ def _bytes(name: str) -> int:
 def installed_sizes(packages: tuple[str, ...]) -> dict[str, int]:
     """Bytes on disk of the packages and of everything they require without extras, by name.
 
-    PackageNotFoundError where one of `packages` is not installed; a requirement that is missing is left out, as pip
-    would have installed it under a marker that we evaluate the same way.
+    PackageNotFoundError where one of `packages` is not installed; a missing requirement is ignored, because
+    pip would have installed it if its marker applied.
     """
     sizes: dict[str, int] = {}
     todo = list(packages)

@@ -28,23 +28,21 @@ from benchmarks.peak import Peak
 from benchmarks.workloads import Workload
 
 ROOT = Path(__file__).parent.parent
-PATIENCE = 900.0  # seconds after which an answer is no longer waited for
-REST = (
-    0.4  # seconds between two turns: the threads of some libraries go on spinning for 0.2 s after their work
-)
-FEW = 2  # epochs of a whole training in a quick run
+PATIENCE = 900.0  # seconds after which a missing answer is an error
+REST = 0.4  # seconds between two turns: the threads of some libraries spin for 0.2 s after their work
+FEW = 2  # epochs of a complete training in a quick run
 PACKAGES = (
     *("numpy", "llvmlite", "torch", "jax", "jaxlib", "keras", "tensorflow-cpu", "tensorflow", "scikit-learn"),
     "onnxruntime",
 )
-# glibc's allocator keeps what is freed. Left alone it may give tens of megabytes back to the system and have them
-# cleared again at every operation of PyTorch, or not, as the heap happens to lie.
+# Make glibc's allocator keep freed memory. By default it may return tens of megabytes to the system and have them
+# cleared again at every operation of PyTorch, depending on the layout of the heap.
 KEEPING = {"MALLOC_MMAP_THRESHOLD_": str(1 << 32), "MALLOC_TRIM_THRESHOLD_": str(1 << 33)}
 Record = dict[str, Any]
 
 
 class Process:
-    """A contestant's worker, started at its first turn and kept for the whole run; its words go to `log`."""
+    """The worker of a contestant. It starts at its first turn and runs until the end. Its standard error is `log`."""
 
     def __init__(self, contestant: Contestant, log: Path, cache: Path) -> None:
         self.log = log
@@ -60,7 +58,7 @@ class Process:
             )
 
     def ask(self, do: str, **request: Any) -> Record:
-        """The worker's answer; RuntimeError where it failed, died or took too long."""
+        """The answer of the worker. Raises RuntimeError where it failed, exited or took too long."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         timer = threading.Timer(PATIENCE, self.process.kill)
@@ -84,7 +82,7 @@ class Process:
         return answer
 
     def close(self) -> None:
-        """End the worker by the end of its input."""
+        """Close the input of the worker, which ends it."""
         assert self.process.stdin is not None
         self.process.stdin.close()
         try:
@@ -127,7 +125,7 @@ class Harness:
         self.stack.close()
 
     def measure(self, workload: Workload) -> Record:
-        """Run every contestant of the workload, interleaved; a record of plain values (see `report.py`)."""
+        """Run every contestant of the workload, interleaved. Return a record of JSON values (see `report.py`)."""
         if self.cut > 1 and workload.samples:
             workload = dataclasses.replace(workload, samples=max(workload.samples // self.cut, 256))
             workload = dataclasses.replace(workload, batch=min(workload.batch, workload.samples))
@@ -148,7 +146,7 @@ class Harness:
         failed = {c.title: reasons[c.name] for c in able if c.name in reasons}
         turns = self._warm(workload, paths) if workload.kind in WARM else self._fresh(workload, paths)
         begun_turns = time.perf_counter()
-        # The first turn builds, compiles and warms up; it is not timed where that is all it does.
+        # The first turn builds, compiles and warms up. It is timed only where it also does the work.
         for contestant in chosen:
             self._say(f"{workload.name}: {contestant.title} warms up")
             try:
@@ -161,9 +159,9 @@ class Harness:
                 continue
             rows.append({"name": contestant.name, "times": [], **first})
         peaks, apart, ready = [self._peak()], [self._apart()], time.perf_counter()
-        rounds = 1 if workload.unit == "MB" else self.rounds  # a size needs no second look
+        rounds = 1 if workload.unit == "MB" else self.rounds  # a size does not vary
         for i in range(0 if workload.warmed else 1, rounds):
-            # Who comes after whom changes from round to round, so that no one always follows the same neighbour.
+            # The order rotates from round to round, so that no contestant always follows the same one.
             for row in rows[i % len(rows) :] + rows[: i % len(rows)] if rows else ():
                 contestant = next(c for c in chosen if c.name == row["name"])
                 self._say(f"{workload.name}: round {i + 1} of {self.rounds}, {contestant.title}")
@@ -187,7 +185,7 @@ class Harness:
             "apart": [round(ns) for ns in apart if ns],
             "rows": rows,
             "failed": failed,
-            # Seconds until the first round, and of a round.
+            # The seconds until the first round, and of one round.
             "cost": [round(start - begun, 2), round((time.perf_counter() - start) / rounds, 2)],
             "date": dt.date.today().isoformat(),
             "machine": machine(),

@@ -1,4 +1,4 @@
-"""The workloads on images: training, prediction, memory, compilation, whole trainings on real data; their limits."""
+"""The workloads on images: training, prediction, memory, compilation, complete trainings on real data; their limits."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ IMAGES = 10_240  # of one epoch
 _SLOW = (
     ("keras-jax", "too slow for the rounds: 11 ms an image, 115 s an epoch, in a trial on a busy machine"),
 )
-# Network, batch, images of the two epochs whose loss is compared, contestants left out.
+# Network, batch, images of the two epochs whose loss is compared, excluded contestants.
 _TRAINED: tuple[tuple[str, int, int, tuple[tuple[str, str], ...]], ...] = (
     ("cnn", 128, 2560, ()),
     ("cnn", 32, 2560, ()),
@@ -22,7 +22,7 @@ _TRAINED: tuple[tuple[str, int, int, tuple[tuple[str, str], ...]], ...] = (
 _PREDICTED = (1, 64)  # batches
 _LONG = (("keras-jax", "it would take some 8 minutes, by its time on the network `bn` of the rows above"),)
 DATASETS = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST"}
-# Data set, network, epochs, contestants left out: the recipes of examples/images.py.
+# Data set, network, epochs, excluded contestants: the recipes of examples/images.py.
 _RECIPES: tuple[tuple[str, str, int, tuple[tuple[str, str], ...]], ...] = (
     ("mnist", "digits", 8, ()),
     ("fashion_mnist", "clothes", 12, _LONG),

@@ -16,7 +16,7 @@ from benchmarks.workloads import by_name as workload_by_name
 
 
 def peak_megabytes() -> float:
-    """Of this process; where the kernel tells it, of this program alone: getrusage counts what ran before exec too."""
+    """The peak of this process, if possible of this program only: getrusage includes the time before exec."""
     status = Path("/proc/self/status")
     if status.exists():
         facts = dict(line.split(":", 1) for line in status.read_text().splitlines())

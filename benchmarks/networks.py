@@ -1,4 +1,4 @@
-"""The image networks, each a table of parts that every contestant builds in its own vocabulary; their arithmetic."""
+"""The image networks, each a table of parts that every contestant builds in its vocabulary, and their arithmetic."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats: TypeAlias = NDArray[np.float32]
-Shape: TypeAlias = tuple[int, ...]  # of one sample: height, width, channels; or features
-EPSILON, MOMENTUM = 1e-3, 0.99  # of batch normalization: Keras's defaults, given to all
+Shape: TypeAlias = tuple[int, ...]  # the shape of one sample: height, width, channels; or features
+EPSILON, MOMENTUM = 1e-3, 0.99  # of batch normalization, for all: the defaults of Keras
 
 
 @dataclass(frozen=True)
 class Conv:
-    """A convolution, normalized where `normalized`, then relu where `relu`; `he` is said at `Network.weights`."""
+    """A convolution, normalized where `normalized`, then relu where `relu`; for `he` see `Network.weights`."""
 
     filters: int
     size: int
@@ -35,14 +35,14 @@ class Conv:
 
 @dataclass(frozen=True)
 class Depthwise:
-    """Each channel convolved by itself, with a bias, then relu."""
+    """A depthwise convolution with a bias, then relu."""
 
     size: int
 
 
 @dataclass(frozen=True)
 class Pool:
-    """The largest of every 2x2 pixels; with `same` also of what is left over at an odd edge."""
+    """The maximum of every 2x2 pixels, with `same` also of the remaining pixels at an odd edge."""
 
     same: bool = False
 
@@ -64,7 +64,7 @@ class Dropout:
 
 @dataclass(frozen=True)
 class Dense:
-    """The last one of a network gives logits or their softmax, as its library's users write it."""
+    """A dense layer. The last one of a network returns logits or their softmax, as is usual in its library."""
 
     units: int
     relu: bool = False
@@ -88,7 +88,7 @@ class Rescale:
 
 @dataclass(frozen=True)
 class Flip:
-    """In training, every other image at random as its mirror image."""
+    """In training, mirror each image with probability 1/2."""
 
 
 Before: TypeAlias = Rescale | Flip
@@ -97,7 +97,7 @@ Part: TypeAlias = Conv | Depthwise | Pool | GlobalPool | Flatten | Dropout | Den
 
 @dataclass(frozen=True)
 class Step:
-    """A part that is no `Residual`, with the shapes of one sample before and after it."""
+    """A part other than `Residual`, with the shapes of one sample before and after it."""
 
     part: Part
     given: Shape
@@ -159,7 +159,7 @@ def _cut_normal(rng: np.random.Generator, shape: Shape) -> NDArray[np.float64]:
 class Network:
     """An image classifier: the shape of a sample, channels last, and its parts from the input to the logits.
 
-    One with something `before` takes bytes, one without takes floats.
+    A network with parts `before` takes bytes, otherwise floats.
     """
 
     title: str
@@ -168,25 +168,25 @@ class Network:
     before: tuple[Before, ...] = ()
 
     def steps(self) -> list[Step]:
-        """The parts in the order of their weights: of a residual block its body, then its shortcut."""
+        """The parts in the order of their weights: the body of a residual block, then its shortcut."""
         return list(_steps(self.parts, self.shape))
 
     @property
     def forward_flops(self) -> float:
-        """Of one sample; a multiply-add is two."""
+        """The operations of one sample. A multiply-add counts as two."""
         return 2.0 * sum(step.products for step in self.steps())
 
     @property
     def training_flops(self) -> float:
-        """Forward, gradient by the weights and gradient by the inputs, which the first layer does not need."""
+        """The operations of the forward pass and the gradients, without that of the inputs of the first layer."""
         return 3 * self.forward_flops - 2.0 * self.steps()[0].products
 
     def weights(self, *, trained: bool = False) -> list[Floats]:
         """Glorot-uniform kernels, zero biases and neutral normalizations in Keras's order and shapes, always the same.
 
-        Kernels of parts with `he` are He's, of a normal distribution cut off at two standard deviations.
-        `trained` makes statistics, scales and biases such as training leaves, so that whoever forgets one gives other
-        answers.
+        Kernels of parts with `he` have He initialization, from a normal distribution truncated at two standard
+        deviations. With `trained`, statistics, scales and biases are those of a trained network, so that a contestant
+        that ignores one has other results.
         """
         rng = np.random.default_rng(11)
         out: list[Floats] = []

@@ -1,4 +1,4 @@
-"""The compact tables of RESULTS.md: image networks, whole trainings, and where the time of a step goes."""
+"""The compact tables of RESULTS.md: image networks, complete trainings, and the time of a step by part."""
 
 from __future__ import annotations
 
@@ -67,13 +67,13 @@ def rows(records: Mapping[str, Record]) -> list[tuple[str, ...]]:
 
 
 def table(records: Mapping[str, Record]) -> list[str]:
-    """The lines of the table in Markdown; none where no image network was trained."""
+    """The lines of the table in Markdown; empty without image networks."""
     found = rows(records)
     return markdown_table(_HEADINGS, found) if found else []
 
 
 def trainings(records: Mapping[str, Record]) -> list[str]:
-    """The lines of the table of whole trainings, test accuracy and time of each library; none where none was run."""
+    """The lines of the table of complete trainings, with test accuracies and times; empty without results."""
     found = []
     for workload in WORKLOADS:
         record = records.get(workload.name)
@@ -89,7 +89,7 @@ def trainings(records: Mapping[str, Record]) -> list[str]:
 
 
 def times(records: Mapping[str, Record]) -> list[str]:
-    """The lines of the table of where the time of training steps goes; none where that was not looked at."""
+    """The lines of the table of the time of training steps by part; empty without results."""
     found = [(w.title, records[w.name]["parts"]) for w in WORKLOADS if "parts" in records.get(w.name, {})]
     if not found:
         return []

@@ -1,7 +1,7 @@
-"""Where the time of a training step goes: python -m benchmarks.parts [--write].
+"""The time of a training step by part: python -m benchmarks.parts [--write].
 
-The share of the cycles that all threads spend within native code, by the parts of `ranvier.engines.native.profile`; on
-random images, since the time does not depend on what they show.
+This is the fraction of the cycles of all threads in native code, by the parts of `ranvier.engines.native.profile`. The
+images are random, because the time does not depend on their content.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ STEPS = 20
 
 
 def parts(workload: Workload, threads: int) -> dict[str, float]:
-    """The share of each part in the steps of a workload that trains."""
+    """The fraction of each part in the steps of a training workload."""
     network = NETWORKS[workload.network] if workload.kind == "images" else None
     model = images.build(network) if network is not None else ours.build(workload)
     model.compile(rv.optimizers.get(workload.optimizer), workload.loss, metrics=list(workload.metrics))
@@ -53,7 +53,7 @@ def parts(workload: Workload, threads: int) -> dict[str, float]:
         assert runner is not None
         steps = runner.begin(data, rng.permutation(samples).astype(np.int32))
         timed = TimedProgram(step.graph, workload.batch)
-        for _ in range(3):  # the first ones find caches and threads cold
+        for _ in range(3):  # to warm up caches and threads
             found = timed.shares(lambda p: p.run(runner.arrays, (), 0, steps, runner.total), threads)
     return found
 
@@ -62,7 +62,7 @@ def main(
     only: Annotated[str, typer.Option(help="Workloads that train, as for python -m benchmarks.")] = "",
     write: Annotated[bool, typer.Option("--write", help="Write results.json and RESULTS.md here.")] = False,
 ) -> None:
-    """Show where the time of training steps goes, part by part. Keep all cores free meanwhile."""
+    """Show the time of training steps by part. Keep all cores idle meanwhile."""
     records = report.of(machine()["cpu"])
     for workload in select(only):
         if workload.kind in ("images", "train") and workload.name in records:

@@ -1,4 +1,4 @@
-"""The machine's peak: independent fused multiply-adds on registers, in vectors of every width the host has."""
+"""The machine's peak: independent fused multiply-adds on registers, in vectors of every width of the host."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _ROUNDS = 4
 
 
 def _kernel(name: str, lanes: int, accumulators: int, fma: bool) -> str:
-    """LLVM IR of `void name(i64 turns, ptr data)`; the data holds the two operands and receives the sum."""
+    """LLVM IR of `void name(i64 turns, ptr data)`; the data contains the two operands and receives the sum."""
     v = f"<{lanes} x float>"
     body = [
         f"define void @{name}(i64 %turns, ptr %data) #0 {{",
@@ -96,7 +96,7 @@ class Peak:
             data = (ctypes.c_float * 64)(*[0.5] * 64)
             kernel(100, data)
             start.wait()
-            # Each thread reads the clock itself: one that waited for the interpreter would read it too late.
+            # Each thread reads the clock itself, because waiting for the interpreter would delay it.
             begins[i] = time.perf_counter()
             kernel(turns, data)
             ends[i] = time.perf_counter()

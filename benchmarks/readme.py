@@ -19,7 +19,7 @@ _BLOCK = re.compile(r"(<!-- results:[^\n]*-->\n).*?(<!-- /results -->)", re.DOTA
 
 @dataclass(frozen=True)
 class Language:
-    """What one README says: the headings, a title for each workload that it shows, and the text around the table."""
+    """The text of one README: the headings, a title for each workload, and the text around the table."""
 
     file: str
     headings: tuple[str, ...]
@@ -89,9 +89,9 @@ def summary(records: Mapping[str, dict[str, Any]], language: Language) -> str:
 
 
 def update(records: Mapping[str, dict[str, Any]]) -> list[str]:
-    """Write the summary into both READMEs; returns the names of the files that changed.
+    """Write the summary into both READMEs; return the names of the changed files.
 
-    ValueError where there are no results yet, or a README has lost its two comments.
+    Raises ValueError without results, or where a README does not have the two comments.
     """
     if not records:
         raise ValueError("There are no results yet. Write `python -m benchmarks --write` first.")

@@ -1,6 +1,6 @@
 """From records to tables, on the terminal and in RESULTS.md.
 
-A record is what `Harness.measure` returns: the workload's name, where its data came from, the machine, its peak in
+A record is what `Harness.measure` returns: the workload's name, the source of its data, the machine, its peak in
 GFLOP/s, and for each contestant the seconds of every round. Ratios are taken within a round, ours / theirs.
 """
 
@@ -80,7 +80,7 @@ def _headings(workload: Workload) -> tuple[str, ...]:
 
 
 def _conditions(record: Record) -> str:
-    """What the data are and how fast the machine was, where the workload has any."""
+    """The source of the data and the speed of the machine, where they matter to the workload."""
     peak = f"peak {record['peak']:.0f} GFLOP/s" if record["flops"] else ""
     apart = record.get("apart") or ()
     edges = sorted({min(apart), max(apart)}) if apart and record["flops"] else ()
@@ -96,7 +96,7 @@ def show(record: Record, console: Console) -> None:
     workload = workload_by_name(record["workload"])
     rows, headings = cells(record), _headings(workload)
     if not rows:
-        return  # why was told as each contestant failed
+        return  # the reasons are printed when contestants fail
     keep = [i for i in range(len(headings)) if i == 0 or any(row[i] for row in rows)]
     table = Table(title="\n".join(filter(None, [workload.title, _conditions(record)])), title_justify="left")
     for i in keep:
@@ -122,7 +122,7 @@ def _verdict_cells(v: Verdict) -> tuple[str, ...]:
     if r.against:
         against = v.against if r.against != FASTEST else f"{FASTEST} ({v.against or '?'})"
         against = against or contestant_by_name(r.against).title
-    # A limit is shown as the plan states it, without the zeros that a measurement would have.
+    # A limit is shown as it is written, without trailing zeros.
     plain = {"ratio": f"{r.limit:.3g} x", "accuracy": f"{100 * r.limit:.3g}%"}
     limit = plain.get(r.measure) or _limit(r.limit, r)
     bound = f"{'at least' if r.at_least else 'at most'} {limit}"
@@ -159,7 +159,7 @@ def show_costs(measured: Mapping[str, Record], rounds: int, console: Console) ->
 
 
 def load() -> list[Records]:
-    """The records of the last runs, by workload; for each processor one, where most was measured first."""
+    """The records of the last runs, by workload; one for each processor, the one with most measurements first."""
     found: list[Records] = json.loads(RAW.read_text()) if RAW.exists() else []
     return sorted(found, key=lambda records: -len(records))
 
@@ -170,7 +170,7 @@ def of(cpu: str) -> Records:
 
 
 def save(records: Records) -> None:
-    """Put these records in the place of those of the same processor, and write results.json and RESULTS.md."""
+    """Replace the records of the same processor by these, and write results.json and RESULTS.md."""
     known = {_processor(old): old for old in load()}
     for name, record in records.items():
         known.setdefault(record["machine"]["cpu"], {})[name] = record

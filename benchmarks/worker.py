@@ -1,6 +1,6 @@
-"""The process of one contestant: a request a line on standard input, an answer a line on standard output.
+"""The process of one contestant. Each line of standard input is a request, each line of standard output an answer.
 
-Between two turns it blocks on standard input, so that the contestant whose turn it is has the machine to itself.
+Between two turns it blocks on standard input, so that only one contestant uses the machine.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ LOG = logging.getLogger("benchmarks")
 
 
 class Worker:
-    """Holds the job of the workload at hand; each public method answers one request with a dictionary."""
+    """Runs the job of the current workload. Each public method answers one request with a dictionary."""
 
     def __init__(self, contestant: str) -> None:
         self.contestant = by_name(contestant)
@@ -34,7 +34,7 @@ class Worker:
         self.count = 1
 
     def prepare(self, workload: str, samples: int, x: str, y: str, seconds: float) -> dict[str, Any]:
-        """Build the job, train to the epoch whose loss is compared, choose how much one timed unit does, warm up."""
+        """Build the job, train to the epoch whose loss is compared, choose the work of one timed unit, and warm up."""
         job_of: Workload = dataclasses.replace(workload_by_name(workload), samples=samples)
         if job_of.batch > samples:
             job_of = dataclasses.replace(job_of, batch=samples)
@@ -47,14 +47,14 @@ class Worker:
             few = max(1, min(100, int(seconds / 4 / once)))
             once = min(once, self.job.run(few) / few)
         self.count = min(max(1, math.ceil(seconds / once)), MAX_COUNT)
-        if job_of.epochs > 1:  # the workload names its number; those for which it would take long do fewer
+        if job_of.epochs > 1:  # the workload gives their number; slow contestants run fewer
             self.count = min(job_of.epochs, max(1, math.ceil(4 * seconds / once)))
         if self.count > 1:
             self.job.run(self.count)
         return {"loss": loss, "note": self.job.note, "count": self.count}
 
     def unit(self) -> dict[str, Any]:
-        """One timed unit: seconds per epoch or per call."""
+        """Run one timed unit. Return the seconds of an epoch or a call."""
         assert self.job is not None
         return {"seconds": self.job.run(self.count) / self.count}
 
@@ -65,14 +65,14 @@ class Worker:
         return {}
 
     def _threads(self) -> None:
-        # Ours has its thread count from the environment already; saying it again in code makes sure of it.
+        # The environment sets the thread count already; this makes sure of it.
         threads = os.environ.get("RANVIER_THREADS")
         if self.contestant.ours and threads:
             importlib.import_module("ranvier").set_threads(int(threads))
 
 
 def main(contestant: str) -> None:
-    # The answers keep the real standard output to themselves; whatever a library prints goes to standard error.
+    # Only answers use standard output; prints of libraries go to standard error.
     channel = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
     worker = Worker(contestant)

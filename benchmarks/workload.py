@@ -15,10 +15,10 @@ FASTEST = "fastest peer"
 class Workload:
     """One row group of the table: the same job for every contestant.
 
-    `layers` are the unit counts from the input to the output. `epochs` is the number of epochs in one timed unit of a
-    whole process or a whole training, and the number timed together elsewhere (1 lets the harness choose; slow ones do
-    fewer). In a whole training `learning_rate` is the highest of one cycle.
-    `loss_at` is the epoch whose mean training loss every contestant must report, so that a run that skips work shows.
+    `layers` are the unit counts from the input to the output. `epochs` is the number of epochs in one timed unit. With
+    1 the harness chooses it, except for a process or a complete training; slow contestants run fewer. In a complete
+    training `learning_rate` is the highest one of a cycle. `loss_at` is the epoch whose mean training loss every
+    contestant must report, which detects runs that skip work.
     """
 
     name: str
@@ -35,16 +35,14 @@ class Workload:
     epochs: int = 1
     loss_at: int = 3
     network: str = ""  # of `networks.NETWORKS`, instead of `layers`
-    checked: int = 0  # images of the epochs up to `loss_at`, where all would take long
-    without: tuple[tuple[str, str], ...] = ()  # contestants left out, and why
-    dataset: str = (
-        ""  # of `ranvier.datasets`: its bytes, the last of which are there to test, and never others
-    )
-    images: bool = False  # Fashion-MNIST where it can be had, else random images of that shape
-    digits: bool = False  # the 8x8 digits that ranvier brings along
+    checked: int = 0  # images of the epochs up to `loss_at`, where all images would take too long
+    without: tuple[tuple[str, str], ...] = ()  # excluded contestants, with the reasons
+    dataset: str = ""  # a data set of `ranvier.datasets`, as bytes, the test set last
+    images: bool = False  # Fashion-MNIST where it is available, else random images in its shape
+    digits: bool = False  # the 8x8 digits in ranvier
     letters: bool = False  # LetterRecognition
     early_stopping: bool = False
-    float64: bool = False  # the data, as most of scikit-learn's users have them; elsewhere float32
+    float64: bool = False  # the dtype of the data, which is common with scikit-learn; elsewhere float32
     unit: str = "epoch"
 
     @property
@@ -58,7 +56,7 @@ class Workload:
 
     @property
     def warmed(self) -> bool:
-        """Whether the first turn only warms up; where not, it is the first round."""
+        """Whether the first turn only warms up. Otherwise it is the first round."""
         return self.unit not in ("MB", "training")
 
     @property
@@ -73,10 +71,11 @@ class Workload:
 
     @property
     def flops(self) -> float:
-        """Floating-point operations of one timed unit: the matrix products and nothing else.
+        """Floating-point operations of one timed unit: the matrix products only.
 
-        A training pass does the forward product, the gradient by the weights, and the gradient by the inputs of every
-        layer but the first. Activations, losses and updates are not counted, so shares of peak are on the low side.
+        A training pass computes the forward product, the gradient of the weights, and the gradient of the inputs of
+        every layer but the first. Activations, losses and updates are not counted, so fractions of the peak are
+        slightly low.
         """
         if self.kind in ("images", "accuracy"):
             return NETWORKS[self.network].training_flops * self.samples * self.epochs
@@ -92,7 +91,7 @@ class Workload:
 
 @dataclass(frozen=True)
 class Requirement:
-    """A limit from the plan: `measure` of `contestant` on `workload`, against `against` where it is a ratio.
+    """A limit on the `measure` of `contestant` on `workload`, relative to `against` for a ratio.
 
     Measures are "ratio", "seconds" and "MB" (at most), "share" of peak and "accuracy" on the test images (at least).
     """
@@ -105,5 +104,5 @@ class Requirement:
 
     @property
     def at_least(self) -> bool:
-        """Whether more is better."""
+        """Whether larger values are better."""
         return self.measure in ("share", "accuracy")

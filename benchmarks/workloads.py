@@ -1,4 +1,4 @@
-"""What is measured: the shapes and the settings of every row, and the limits the project sets itself."""
+"""The workloads: the shapes and the settings of every row, and the limits of the project."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = [
 
 
 def _fit(name: str, what: str, layers: tuple[int, ...], samples: int, epochs: int, **data: bool) -> Workload:
-    """A whole fit of an estimator; `loss_at` is its max_iter, and a rule may stop it before that."""
+    """A complete fit of an estimator. `loss_at` is its max_iter, and its rule may stop it earlier."""
     title = (
         f"scikit-learn: {what}, {'-'.join(map(str, layers))}, batch 200, Adam, alpha 1e-4, max_iter {epochs}"
     )
@@ -144,7 +144,7 @@ WORKLOADS: tuple[Workload, ...] = (
 )
 
 
-# Of the search: every combination is cross-validated.
+# The search cross-validates every combination.
 UNITS, RATES, FOLDS = (16, 32), (1e-3, 1e-2), 5
 
 
@@ -184,7 +184,7 @@ REQUIREMENTS: tuple[Requirement, ...] = (
 
 
 def select(pattern: str | None) -> tuple[Workload, ...]:
-    """The workloads whose name matches `pattern` (comma-separated shell patterns; a bare word matches as a part)."""
+    """The workloads whose name matches `pattern` (comma-separated shell patterns, or parts of names)."""
     if not pattern:
         return WORKLOADS
     patterns = [p if any(c in p for c in "*?[") else f"*{p}*" for p in pattern.split(",")]
@@ -196,5 +196,5 @@ def select(pattern: str | None) -> tuple[Workload, ...]:
 
 
 def by_name(name: str) -> Workload:
-    """The workload called `name`; KeyError where there is none."""
+    """The workload with this name. Raises KeyError for an unknown one."""
     return {w.name: w for w in WORKLOADS}[name]

@@ -1,4 +1,4 @@
-"""Who takes part: a table of contestants, each a process of its own with its module, environment and jobs."""
+"""The contestants: a table with the module, the environment and the jobs of each. Each runs in a separate process."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ WARM = ("train", "loop", "search", "fit", "predict", "images", "infer")
 class Job:
     """One contestant's program for one workload, built from the given initial weights.
 
-    `begin(n)` does the first n epochs, compilation included, and returns the mean training loss of the last of them
-    (for a prediction: the largest error of a probability; for a search, whose models are trained anew each time: their
-    mean held-out accuracy, and so for whole fits of estimators). `run(n)` does n more epochs, calls, searches or fits
-    and returns their seconds. `note` says how it is run; `begin` may add to it.
+    `begin(n)` runs the first n epochs, including compilation, and returns the mean training loss of the last one. For a
+    prediction it returns the largest error of a probability, and for searches and fits of estimators, which train new
+    models each time, the mean held-out accuracy. `run(n)` runs n more epochs, calls, searches or fits and returns their
+    seconds. `note` describes the settings; `begin` may add to it.
     """
 
     begin: Callable[[int], float]
@@ -26,11 +26,11 @@ class Job:
 
 @dataclass(frozen=True)
 class Contestant:
-    """A row of the table. `module` holds a builder `train`, `loop` or `predict` for each warm kind it takes part in;
-    for image networks it is the one of that name in `images`, where `memory` gives the bare program and `accuracy` a
-    whole training.
+    """A row of the table. `module` has a builder `train`, `loop` or `predict` for each warm kind of job. For image
+    networks it is the module of that name in `images`, where `memory` builds the plain program and `accuracy` a
+    complete training.
 
-    `script` is the whole program of the process workload, `packages` what must be installed for it, and `statement`
+    `script` is the whole program of the process workload, `packages` are its requirements, and `statement`
     its import. `environment` is added to that of each of its processes.
     """
 
@@ -44,16 +44,16 @@ class Contestant:
     environment: Mapping[str, str] = field(default_factory=dict)
 
     def path(self, *, images: bool) -> str:
-        """The module below `benchmarks` that holds its programs."""
+        """The module below `benchmarks` with its programs."""
         return f".contestants.{'images.' * images}{self.module}"
 
     @property
     def ours(self) -> bool:
-        """Whether this is the library that the others are compared with."""
+        """Whether this is Ranvier, which the others are compared with."""
         return self.module == "ours"
 
 
-# TensorFlow's greeting on standard error is not wanted; its arithmetic is left as it comes.
+# This silences TensorFlow's messages on standard error and does not change its arithmetic.
 _TENSORFLOW = {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
 _IMAGES = ("images", "memory", "accuracy")
 _ALL = ("train", "predict", "process", "import", "size")
@@ -144,7 +144,7 @@ CONTESTANTS: tuple[Contestant, ...] = (
 
 
 def by_name(name: str) -> Contestant:
-    """The contestant called `name`; ValueError with the names there are."""
+    """The contestant with this name. Raises ValueError with all names."""
     for contestant in CONTESTANTS:
         if contestant.name == name:
             return contestant
@@ -153,5 +153,5 @@ def by_name(name: str) -> Contestant:
 
 
 def select(names: str | None) -> tuple[Contestant, ...]:
-    """The contestants named in a comma-separated list, all of them where there is none."""
+    """The contestants named in a comma-separated list, or all of them."""
     return tuple(by_name(n.strip()) for n in names.split(",")) if names else CONTESTANTS

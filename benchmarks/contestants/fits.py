@@ -1,4 +1,4 @@
-"""Whole fits of scikit-learn estimators, one like the other: the time of a fit, and the accuracy on rows held out."""
+"""Complete fits of scikit-learn estimators: the time of a fit, and the held-out accuracy."""
 
 from __future__ import annotations
 

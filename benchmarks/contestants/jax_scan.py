@@ -1,4 +1,4 @@
-"""JAX: the epoch jitted whole, `lax.scan` over batches gathered inside by the shuffled index, the state donated."""
+"""JAX: one jitted function for the epoch, with `lax.scan` over batches gathered by a shuffled index, donated state."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ LOSSES: dict[str, Callable[[Array, Array], Array]] = {
 
 
 def start(workload: Workload) -> State:
-    """The initial weights and an optimizer that has taken no step, in fresh buffers."""
+    """The initial weights and an optimizer before its first step, in new buffers."""
     weights = [jnp.array(w) for w in initial_weights(workload)]
     params = [(weights[i], weights[i + 1]) for i in range(0, len(weights), 2)]
     return params, (jnp.int32(0), jax.tree.map(jnp.zeros_like, params), jax.tree.map(jnp.zeros_like, params))
@@ -70,8 +70,8 @@ def _sgd(params: Params, grads: Params, state: Any, rate: float) -> State:
 
 
 def epoch_function(workload: Workload, unroll: int) -> Any:
-    """The jitted epoch: (state, x, y, order) -> (state, mean loss, correct answers). A full batch needs no order; then
-    `order` only says by its length how many epochs to scan over."""
+    """The jitted epoch: (state, x, y, order) -> (state, mean loss, correct answers). A full batch needs no order:
+    then the length of `order` is the number of epochs."""
     activation, loss = ACTIVATIONS[workload.hidden], LOSSES[workload.loss]
     update = {"adam": _adam, "sgd": _sgd}[workload.optimizer]
     full, batch = workload.batch >= workload.samples, workload.batch
@@ -104,7 +104,7 @@ def epoch_function(workload: Workload, unroll: int) -> Any:
 
 
 class Training:
-    """The compiled epoch with its state and its data, as one thing that runs epochs."""
+    """The compiled epoch with its state and its data."""
 
     def __init__(self, workload: Workload, x: NDArray[Any], y: NDArray[Any], unroll: int = 1) -> None:
         self.full = workload.batch >= workload.samples
@@ -128,14 +128,14 @@ class Training:
 
 
 def train(workload: Workload, x: NDArray[Any], y: NDArray[Any]) -> Job:
-    # Unrolling the scan helps where a step is short; a trial decides, on programs that are thrown away or begun anew.
+    # Unrolling the scan helps where a step is short. A trial on separate programs decides.
     trials = {unroll: Training(workload, x, y, unroll) for unroll in (1, 4)}
     least = 20 if trials[1].full else 1
     for training in trials.values():
         training.epochs(least)  # which compiles it
     few = least * max(1, round(TRIAL / trials[1].epochs(least)[0]))
     times = dict.fromkeys(trials, math.inf)
-    for _ in range(3):  # in turn, for the machine's pace changes
+    for _ in range(3):  # in turn, because the speed of the machine varies
         for unroll, training in trials.items():
             times[unroll] = min(times[unroll], training.epochs(few)[0])
     unroll = min(times, key=times.__getitem__)

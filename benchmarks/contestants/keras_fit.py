@@ -1,4 +1,4 @@
-"""Keras's own `fit` and `predict`, on the backend that KERAS_BACKEND names."""
+"""`fit` and `predict` of Keras, on the backend of KERAS_BACKEND."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def predict(workload: Workload, x: Array, y: Array) -> Job:
     expected = reference_predict(workload, x)
 
     def begin(count: int) -> float:
-        few = min(count, 16)  # it is slow, and one agreeing answer is as good as another
+        few = min(count, 16)  # it is slow, and one comparison is enough
         answers = np.concatenate([model.predict(s, verbose=0) for s in samples[:few]])
         return float(np.abs(answers - expected[:few]).max())
 

@@ -52,7 +52,7 @@ def predict(workload: Workload, x: NDArray[Any], y: NDArray[Any]) -> Job:
         return time.perf_counter() - start
 
     times = {}
-    for threads in (1, 0):  # 0 is the default: a thread a core
+    for threads in (1, 0):  # 0 is the default: one thread for each core
         trial = session(threads)
         calls_of(trial, 200)
         times[threads] = min(calls_of(trial, 500) for _ in range(3))

@@ -1,4 +1,4 @@
-"""Ranvier, written as its users write it: `compile` and `fit`, and the explicit loop of the PyTorch vocabulary."""
+"""Ranvier, in the style of user code: `compile` and `fit`, and the explicit loop of the PyTorch vocabulary."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from ranvier.search import StratifiedKFold
 
 Array = NDArray[Any]
 
-MANY = 30  # epochs of a call: what comes before them hardly counts, and a callback after each would
+MANY = 30  # epochs of a call, so that its fixed cost and callbacks are negligible
 
 
 class _Clock:
-    """The time at the end of every epoch; to `fit` any object with one of a callback's methods is a callback."""
+    """The time at the end of every epoch. `fit` accepts any object with a method of callbacks."""
 
     def __init__(self) -> None:
         self.ends: list[float] = []

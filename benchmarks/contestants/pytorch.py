@@ -1,4 +1,4 @@
-"""PyTorch, eager: data in memory, batches by index, fused optimizers, as many threads as a trial finds best."""
+"""PyTorch, eager: data in memory, batches by index, fused optimizers. A trial selects the number of threads."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LOSSES: dict[str, Callable[[], nn.Module]] = {
 
 
 def build(workload: Workload) -> nn.Sequential:
-    """The workload's network with its initial weights; its outputs are logits where the loss wants them."""
+    """The workload's network with its initial weights; its outputs are logits where the loss takes them."""
     parts: list[nn.Module] = []
     weights = initial_weights(workload)
     for i in range(0, len(weights), 2):
@@ -105,7 +105,7 @@ def train(workload: Workload, x: Array, y: Array) -> Job:
     optimizer = optimizer_of(workload, model)
 
     def epochs(count: int) -> tuple[float, float]:
-        torch.set_num_threads(threads)  # another workload may have chosen differently since
+        torch.set_num_threads(threads)  # another workload may have changed it
         begin, loss = time.perf_counter(), 0.0
         for _ in range(count):
             loss = epoch(model, criterion, optimizer, batches, metrics)

@@ -1,4 +1,4 @@
-"""PyTorch's explicit loop as tutorials write it: a TensorDataset in a DataLoader, the loss read at every step."""
+"""The explicit loop of PyTorch tutorials: a TensorDataset in a DataLoader, the loss read at every step."""
 
 from __future__ import annotations
 

@@ -19,11 +19,11 @@ from benchmarks.datasets import initial_weights, reference_predict
 from benchmarks.workloads import FOLDS, RATES, UNITS, Workload
 
 Array = NDArray[Any]
-warnings.filterwarnings("ignore", category=ConvergenceWarning)  # it stops where we say, not where it would
+warnings.filterwarnings("ignore", category=ConvergenceWarning)  # disables its stopping rule
 
 
 def build(workload: Workload, x: Array, y: Array) -> Any:
-    """The network with its initial weights and an optimizer that has taken no step."""
+    """The network with its initial weights and an optimizer before its first step."""
     kind = MLPRegressor if workload.loss == "mean_squared_error" else MLPClassifier
     model = kind(
         hidden_layer_sizes=workload.layers[1:-1],
@@ -84,7 +84,7 @@ def train(workload: Workload, x: Array, y: Array) -> Job:
 
 
 def search(workload: Workload, x: Array, y: Array) -> Job:
-    """`GridSearchCV` on two processes, which it keeps from one search to the next, each on one BLAS thread."""
+    """`GridSearchCV` on two processes, which it reuses, each with one BLAS thread."""
     model = MLPClassifier(
         activation=workload.hidden,
         alpha=0.0,
@@ -112,7 +112,7 @@ def search(workload: Workload, x: Array, y: Array) -> Job:
 
 
 def fit(workload: Workload, x: Array, y: Array) -> Job:
-    """`MLPClassifier` as it comes, on as many BLAS threads as make it faster; it computes in the data's dtype."""
+    """`MLPClassifier` with its defaults and the fastest number of BLAS threads, in the dtype of the data."""
     x = x.astype(np.float64) if workload.float64 else x
 
     def make(seed: int, epochs: int = workload.loss_at) -> Any:

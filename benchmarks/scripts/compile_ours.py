@@ -1,6 +1,6 @@
-"""Seconds from just before the first `fit` of one step to its end, in a fresh process: compile_ours.py x.npy y.npy.
+"""Seconds of the first `fit` of one step, in a new process: compile_ours.py x.npy y.npy.
 
-The shared library of LLVM is loaded before, as an import; what that takes is printed too, as is a second `fit`.
+The shared library of LLVM is loaded before, as an import. Its time is printed too, and that of a second `fit`.
 """
 
 import json

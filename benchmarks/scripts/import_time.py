@@ -1,4 +1,4 @@
-"""Seconds of one import statement and the optional packages it brought in: import_time.py 'import ranvier'."""
+"""Seconds of one import statement and the optional packages that it imports: import_time.py 'import ranvier'."""
 
 import json
 import sys

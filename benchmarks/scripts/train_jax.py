@@ -1,4 +1,4 @@
-"""The whole program in JAX, the epoch jitted whole: python train_jax.py x.npy y.npy epochs."""
+"""The complete program in JAX, with a jitted epoch: python train_jax.py x.npy y.npy epochs."""
 
 import sys
 from typing import Any

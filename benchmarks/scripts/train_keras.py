@@ -1,4 +1,4 @@
-"""The whole program in Keras, on the backend that KERAS_BACKEND names: python train_keras.py x.npy y.npy epochs."""
+"""The complete program in Keras, on the backend of KERAS_BACKEND: python train_keras.py x.npy y.npy epochs."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""The whole program in ranvier: python train_ours.py x.npy y.npy epochs."""
+"""The complete program in ranvier: python train_ours.py x.npy y.npy epochs."""
 
 import sys
 

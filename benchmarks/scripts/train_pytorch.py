@@ -1,4 +1,4 @@
-"""The whole program in PyTorch, data in memory: python train_pytorch.py x.npy y.npy epochs.
+"""The complete program in PyTorch, data in memory: python train_pytorch.py x.npy y.npy epochs.
 
 One thread: two are no faster on matrices this small, as the trial of the warm workloads shows.
 """
@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 torch.set_num_threads(1)
-# Copy on write: PyTorch takes writable arrays only, and nothing is written.
+# Copy on write, because PyTorch requires writable arrays.
 x, y = (np.load(path, mmap_mode="c") for path in sys.argv[1:3])
 inputs, labels = torch.from_numpy(x), torch.from_numpy(y.astype(np.int64))
 model = nn.Sequential(nn.Linear(784, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10))

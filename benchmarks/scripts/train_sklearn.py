@@ -1,4 +1,4 @@
-"""The whole program in scikit-learn: python train_sklearn.py x.npy y.npy epochs."""
+"""The complete program in scikit-learn: python train_sklearn.py x.npy y.npy epochs."""
 
 import sys
 import warnings

@@ -1,4 +1,4 @@
-"""The image networks in every library; what their programs share: how much one turn does, and what is compared."""
+"""The image networks in every library. Their programs have in common the work of one turn, and the comparison."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ FEWEST = 2  # batches of such an epoch
 
 @dataclass(frozen=True)
 class WholeTraining:
-    """A program that trains on its images from the initial weights for all its epochs, and predicts afterwards.
+    """A program that trains on its images from the initial weights for all epochs, and then predicts.
 
-    `predict` takes images (n, height, width, channels) and gives logits or probabilities (n, classes).
+    `predict` takes images (n, height, width, channels) and returns logits or probabilities (n, classes).
     """
 
     train: Callable[[], object]
@@ -40,9 +40,9 @@ class WholeTraining:
 
 
 def training(workload: Workload, epochs: Epochs, note: str, untimed: int = 1) -> Job:
-    """The job of a training program: `epochs` goes on training, on the first so many images, when called again.
+    """The job of a training program. Each call of `epochs` continues the training, on the first images.
 
-    The first `untimed` epochs of a call do not count, as a `fit` has more to do than a loop that goes on.
+    The first `untimed` epochs of a call are not timed, because a `fit` has a fixed cost that a continuing loop has not.
     """
     batch, checked = workload.batch, min(workload.checked or workload.samples, workload.samples)
     images = workload.samples
@@ -71,7 +71,7 @@ def training(workload: Workload, epochs: Epochs, note: str, untimed: int = 1) ->
 def prediction(
     workload: Workload, x: Array, y: Array, predict: Callable[[Array], Array], note: str = ""
 ) -> Job:
-    """The job of calls of `predict` on batches in its own layout; compared is the cross entropy of its answers."""
+    """The job of calls of `predict` on batches in its layout. The cross entropy of its results is compared."""
     batches = [np.ascontiguousarray(x[i : i + workload.batch]) for i in range(0, len(x), workload.batch)]
 
     def begin(_: int) -> float:
@@ -88,7 +88,7 @@ def prediction(
 
 
 def fastest(trials: Mapping[Key, Callable[[], float]]) -> Key:
-    """The key of the program that takes the fewest seconds, each warmed up once; who is close gets a second try."""
+    """The key of the fastest program, each warmed up once. Programs with similar times run again."""
     times = {}
     for key, trial in trials.items():
         trial()

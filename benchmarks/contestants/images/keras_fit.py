@@ -1,4 +1,4 @@
-"""Keras's `fit` on images, on the backend that KERAS_BACKEND names; on TensorFlow the way to call by a trial."""
+"""Keras's `fit` on images, on the backend of KERAS_BACKEND. On TensorFlow a trial selects the settings."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ from benchmarks.networks import (
 )  # fmt: skip
 from benchmarks.workload import Workload
 
-# (jit_compile, steps_per_execution). XLA saves calls but convolves several times more slowly, as Keras on JAX shows, so
-# it is tried where calls weigh; on a CPU Keras itself would not choose it (jit_compile="auto").
+# (jit_compile, steps_per_execution). XLA saves calls but its convolutions are several times slower, as Keras on JAX
+# shows, so it is tried where calls dominate. On a CPU jit_compile="auto" of Keras does not select it.
 WAYS = ((False, 1), (False, 8), (True, 8))
-LARGE = 5e7  # operations a sample above which XLA is not tried
+LARGE = 5e7  # operations of a sample above which XLA is not tried
 STEPS = 8  # of an epoch of a trial
 
 
 class _Network:
-    """Keeps the layers in the order they are made, which is that of the weights."""
+    """Keeps the layers in the order of their creation, which is that of the weights."""
 
     def __init__(self) -> None:
         self.layers: list[Any] = []
@@ -85,7 +85,7 @@ def _before(part: Before) -> Any:
 
 
 def build(network: Network) -> Any:
-    """The network with its initial weights; its outputs are logits, which its loss is told."""
+    """The network with its initial weights; its outputs are logits, as its loss expects."""
     inputs, made = keras.Input(network.shape, dtype="uint8" if network.before else "float32"), _Network()
     x = inputs
     for part in network.before:
@@ -99,7 +99,7 @@ def build(network: Network) -> Any:
 
 
 class OneCycle(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]  # Keras has no types
-    """A rise to `highest` in the first 30 % of the steps and a fall, by the formula and the defaults of PyTorch."""
+    """A rise to `highest` in the first 30 % of the steps, then a fall, with the formula and the defaults of PyTorch."""
 
     def __init__(self, highest: float, steps: int) -> None:
         self.highest, self.first, self.last = highest, highest / 25, highest / 25e4
@@ -117,7 +117,7 @@ class OneCycle(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore
         return ops.where(step <= self.top, rise, fall)
 
     def get_config(self) -> dict[str, Any]:
-        raise NotImplementedError  # Keras demands the method, and calls it where a model is saved, as none is here
+        raise NotImplementedError  # Keras requires the method, and calls it only to save a model
 
 
 class _Clock(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
@@ -162,7 +162,7 @@ def _seconds(trial: _Training, count: int) -> float:
 
 
 def _choice(workload: Workload, x: Array, y: Array) -> tuple[tuple[bool, int], str]:
-    """The way that is fastest on a few batches, and how it is called."""
+    """The fastest settings on a few batches, and their description."""
     way, note = WAYS[0], ""
     network = NETWORKS[workload.network]
     if keras.backend.backend() == "tensorflow":

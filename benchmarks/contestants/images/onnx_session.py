@@ -29,7 +29,7 @@ from benchmarks.workload import Workload
 
 
 class _Graph:
-    """Nodes and constants of an ONNX graph; each method adds a part behind the value `x` and returns its output."""
+    """Nodes and constants of an ONNX graph. Each method adds a part after the value `x` and returns its output."""
 
     def __init__(self, network: Network) -> None:
         self.weights = iter(network.weights_channels_first(trained=True))
@@ -73,7 +73,7 @@ class _Graph:
             case Flatten():
                 return self.node("Flatten", x)
             case Dropout():
-                return x  # nothing is dropped in prediction, and exporters leave it out
+                return x  # dropout has no effect in prediction, and exporters omit it
             case Dense(relu=relu):
                 x = self.node("Gemm", x, *self.take(2), transB=1)
                 return self.node("Relu", x) if relu else x
@@ -113,6 +113,6 @@ def infer(workload: Workload, x: Array, y: Array) -> Job:
 
         return prediction(workload, first, y, predict, "1 thread" if threads else "default threads")
 
-    jobs = {threads: job_of(threads) for threads in (1, 0)}  # 0 is the default: a thread a core
+    jobs = {threads: job_of(threads) for threads in (1, 0)}  # 0 is the default: one thread for each core
     calls = max(2, 512 // workload.batch)
     return jobs[fastest({threads: partial(job.run, calls) for threads, job in jobs.items()})]

@@ -1,4 +1,4 @@
-"""Ranvier on images, as its users write it: layers, `compile`, `fit`, `predict`."""
+"""Ranvier on images, in the style of user code: layers, `compile`, `fit`, `predict`."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def _chain(parts: tuple[Part, ...]) -> Any:
 
 
 def build(network: Network) -> Any:
-    """The network without weights; its last layer is a softmax."""
+    """The network without weights. Its last layer is a softmax."""
     *parts, last = network.parts
     assert isinstance(last, Dense)
     layers = [_before(part) for part in network.before]

@@ -1,4 +1,4 @@
-"""PyTorch, eager: images in memory, batches by index, fused Adam; the memory format and the threads by a trial."""
+"""PyTorch, eager: images in memory, batches by index, fused Adam. A trial selects the memory format and the threads."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ from benchmarks.networks import (
 from benchmarks.workload import Workload
 
 SMALL = 4e6  # operations a sample below which one thread may be faster
-LARGE = 1e8  # and above which two steps are trial enough
+LARGE = 1e8  # operations of a sample above which a trial has two steps
 FORMATS = {"channels first": torch.contiguous_format, "channels last": torch.channels_last}
 
 
@@ -77,7 +77,7 @@ class Rescaling(nn.Module):  # type: ignore[misc]  # mypy skips torch
 
 
 class RandomFlip(nn.Module):  # type: ignore[misc]  # mypy skips torch
-    """Every other image of a batch, at random, as its mirror image."""
+    """Mirror each image of a batch with probability 1/2."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return torch.where(torch.rand(len(x), 1, 1, 1) < 0.5, x.flip(3), x) if self.training else x
@@ -88,7 +88,7 @@ def _before(part: Before) -> nn.Module:
 
 
 def _layers(part: Part, channels: int) -> tuple[list[nn.Module], int]:
-    """The modules of a part, and the channels (or features) it gives; where they are not known, 0."""
+    """The modules of a part, and its output channels (or features); 0 where they are unknown."""
     match part:
         case Conv(filters, size, stride, same, normalized, relu):
             out: list[nn.Module] = []
@@ -136,7 +136,7 @@ def build(network: Network, *, trained: bool = False) -> nn.Sequential:
 
 
 def _arranged(x: Array, layout: str) -> Callable[[torch.Tensor | slice], torch.Tensor]:
-    """Takes a batch of images by index, in the memory format `layout`, from images that lie in memory that way."""
+    """Takes a batch of images by index, in the memory format `layout`, from images in the same format."""
     if layout == "channels last":
         images = torch.from_numpy(x)
         return lambda index: images[index].permute(0, 3, 1, 2)
@@ -207,7 +207,7 @@ def images(workload: Workload, x: Array, y: Array) -> Job:
     chosen = _Training(workload, x, y, layout)
 
     def epochs(count: int, number: int) -> tuple[list[float], float]:
-        torch.set_num_threads(threads)  # another workload may have chosen differently since
+        torch.set_num_threads(threads)  # another workload may have changed it
         return chosen.epochs(count, number)
 
     return training(workload, epochs, _said(layout, threads), untimed=0)
@@ -233,7 +233,7 @@ def accuracy(workload: Workload, x: Array, y: Array) -> WholeTraining:
 
 
 def memory(workload: Workload, x: Array, y: Array) -> Epochs:
-    """The program without trials, in the memory format of the array, so that nothing is held twice."""
+    """The program without trials, in the memory format of the array, so that memory has no second copy."""
     return _Training(workload, x, y, "channels last").epochs
 
 

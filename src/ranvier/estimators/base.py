@@ -26,7 +26,7 @@ from ranvier.estimators.settings import (
     tried_before,
 )
 from ranvier.estimators.state import from_state, optimizer_state, resume, to_state
-from ranvier.estimators.stopping import Scoring, Stopping
+from ranvier.estimators.stopping import Scoring, Stopping, release
 from ranvier.layers import Dense
 from ranvier.module import Module
 from ranvier.support.constructors import CheckedConstructor
@@ -47,14 +47,6 @@ FEW = 200  # the most samples for which dtype="auto" keeps float64, whose cost i
 PARTIAL = ("RV204", "RV205", "RV304", "RV305", "RV306", "RV307")
 
 
-def release(callbacks: Sequence[Any]) -> None:
-    """Remove references to the network and the run from callbacks, which are cloned and pickled as parameters."""
-    for callback in callbacks:
-        for name in ("model", "_run", "_say"):
-            if name in getattr(callback, "__dict__", ()):
-                setattr(callback, name, None)
-
-
 def with_weight(X: Array, y: Array, weight: Array | None) -> tuple[Array, Array, Array | None]:
     """The samples with positive weight. A sample with weight 0 is ignored."""
     if weight is None or weight.all():
@@ -72,6 +64,12 @@ class NeuralEstimator(CheckedConstructor, BaseEstimator):  # type: ignore[misc] 
 
     _hints = HINTS
     _classifies = False
+
+    def _store(self, arguments: dict[str, Any]) -> None:
+        """Store the arguments of a constructor as attributes, which scikit-learn requires."""
+        for name, value in arguments.items():
+            if name not in ("self", "__class__"):
+                setattr(self, name, value)
 
     # --- methods of the subclasses --------------------------------------------------------------------------------
 

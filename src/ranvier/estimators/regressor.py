@@ -51,28 +51,7 @@ class NeuralRegressor(RegressorMixin, NeuralEstimator):  # type: ignore[misc]  #
         random_state: int | np.random.RandomState | None = None, verbose: bool | int = False,
         callbacks: Callback | Sequence[Callback] | None = None, dtype: str = "auto",
     ) -> None:  # fmt: skip
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.activation = activation
-        self.model = model
-        self.model_options = model_options
-        self.dropout = dropout
-        self.batch_norm = batch_norm
-        self.loss = loss
-        self.alpha = alpha
-        self.optimizer = optimizer
-        self.learning_rate = learning_rate
-        self.batch_size = batch_size
-        self.max_iter = max_iter
-        self.shuffle = shuffle
-        self.tol = tol
-        self.n_iter_no_change = n_iter_no_change
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.warm_start = warm_start
-        self.random_state = random_state
-        self.verbose = verbose
-        self.callbacks = callbacks
-        self.dtype = dtype
+        self._store(locals())
 
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> NeuralRegressor:
         """Train one epoch on X, with the existing network and optimizer."""

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from ranvier.training import Callback
 
-__all__ = ["Scoring", "Stopping"]
+__all__ = ["Scoring", "Stopping", "release"]
 
 KEPT = ("losses", "scores", "best_loss", "best_score", "best", "since", "stopped")  # the state for backups
+
+
+def release(callbacks: Sequence[Any]) -> None:
+    """Remove references to the network and the run from callbacks, which are cloned and pickled as parameters."""
+    for callback in callbacks:
+        for name in ("model", "_run", "_say"):
+            if name in getattr(callback, "__dict__", ()):
+                setattr(callback, name, None)
 
 
 class Scoring(Callback):

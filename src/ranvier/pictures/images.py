@@ -204,16 +204,16 @@ def mistakes(
     taken = p.argmax(1)
     missed = np.flatnonzero(taken != labels)
     if not missed.size:
-        raise ValueError(f"none of the {len(labels):,} images was mistaken: there is nothing to draw.")
+        raise ValueError(f"none of the {len(labels):,} images is misclassified: there is nothing to draw.")
     order = missed[np.argsort(p[missed, labels[missed]] - p[missed, taken[missed]], kind="stable")][:count]
-    title = f"{len(missed):,} of {len(labels):,} mistaken"
+    title = f"{len(missed):,} of {len(labels):,} misclassified"
     made, panels = _grid(
         len(order), 6, 1.6, 2.0, title if len(order) == len(missed) else f"{title}, the worst {count}"
     )
     images = as_pixels(np.stack([np.asarray(x[row]) for row in order]), channels_first)
     for axes, row, image in zip(panels, order, images, strict=False):
-        said, true = (f"{names[c]}, {100 * p[row, c]:.0f} %" for c in (taken[row], labels[row]))
-        _show(axes, image, f"said {said}\nis {true}\nrow {row}")
+        predicted, true = (f"{names[c]}, {100 * p[row, c]:.0f} %" for c in (taken[row], labels[row]))
+        _show(axes, image, f"predicted {predicted}\ntrue {true}\nrow {row}")
     return finish(made, path)
 
 

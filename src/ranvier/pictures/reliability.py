@@ -43,12 +43,12 @@ def reliability(table: Bins, path: Target = None, *, title: str = "Reliability")
     tidy(above, f"{title}: expected error {100 * table.ece:.1f} %")
     for height, bottom, colour, alpha, label in (
         (np.minimum(accuracy, confidence), 0.0, BLUE, 1.0, "accuracy"),
-        (np.maximum(confidence - accuracy, 0), accuracy, ORANGE, 0.35, "too sure by"),
-        (np.maximum(accuracy - confidence, 0), confidence, BLUE, 0.45, "not sure enough by"),
+        (np.maximum(confidence - accuracy, 0), accuracy, ORANGE, 0.35, "overconfident by"),
+        (np.maximum(accuracy - confidence, 0), confidence, BLUE, 0.45, "underconfident by"),
     ):
         if np.any(height):
             above.bar(left, height, width, bottom, align="edge", color=colour, alpha=alpha, label=label)
-    above.plot([0, 1], [0, 1], color=PALE, linewidth=1, linestyle="--", label="as sure as right")
+    above.plot([0, 1], [0, 1], color=PALE, linewidth=1, linestyle="--", label="perfectly calibrated")
     above.set_ylim(0, 1)
     above.set_xlim(0, 1)
     above.set_ylabel("accuracy", color=INK)
