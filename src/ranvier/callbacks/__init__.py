@@ -1,6 +1,6 @@
-"""Callbacks: what `fit` tells while a model trains, and what is done about it. Names and meaning are those of Keras 3.
+"""Callbacks: objects that `fit` calls while a model trains, with the names and meaning of Keras 3.
 
-Every callback here can be stopped with the process and go on in another: see `BackupAndRestore`.
+Every callback here continues after a stop of the process: see `BackupAndRestore`.
 """
 
 from ranvier.support.errors import lazy_names

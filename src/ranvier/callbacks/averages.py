@@ -1,4 +1,4 @@
-"""Moving averages of the weights in the place of the weights, where results are looked at."""
+"""Evaluation with moving averages of the weights in place of the weights."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ __all__ = ["SwapEMAWeights"]
 class SwapEMAWeights(Callback):
     """Evaluate, validate and predict with the moving averages that an optimizer with ``use_ema=True`` keeps.
 
-    Training goes on with the weights themselves. With ``swap_on_epoch`` the averages also stand in the model from each
-    ``on_epoch_end`` to the next ``on_epoch_begin``, so that a `ModelCheckpoint` named after this callback saves them.
-    Raises ValueError without ``use_ema=True``.
+    Training continues with the weights themselves. With ``swap_on_epoch`` the model also has the averages from each
+    ``on_epoch_end`` to the next ``on_epoch_begin``, so that a `ModelCheckpoint` after this callback in the list saves
+    them. Raises ValueError without ``use_ema=True``.
     """
 
     def __init__(self, swap_on_epoch: bool = False) -> None:
         self.swap_on_epoch = swap_on_epoch
-        self._kept: list[Any] | None = None  # the weights, while the averages have their place
+        self._kept: list[Any] | None = None  # the weights, while the model has the averages
 
     def _optimizer(self) -> Any:
         optimizer = getattr(self.model, "optimizer", None)
@@ -45,7 +45,7 @@ class SwapEMAWeights(Callback):
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
         self._kept = None
-        self._optimizer()  # what is wrong is said before any step
+        self._optimizer()  # raises before any step
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         self._swap_back()
@@ -55,7 +55,7 @@ class SwapEMAWeights(Callback):
             self._swap()
 
     def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
-        self._kept = None  # the averages have taken the place of the weights for good
+        self._kept = None  # the model keeps the averages
 
     def on_test_begin(self, logs: Mapping[str, Any] | None = None) -> None:
         self._swap()

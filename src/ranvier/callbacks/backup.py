@@ -1,4 +1,4 @@
-"""A run that survives the end of its process."""
+"""A backup of a run, from which another process resumes it."""
 
 from __future__ import annotations
 
@@ -17,24 +17,23 @@ __all__ = ["BackupAndRestore"]
 
 
 def plain(callback: Any) -> dict[str, Any]:
-    """What a callback may count with."""
+    """The plain attributes of a callback, such as its counters."""
     return {n: v for n, v in getattr(callback, "__dict__", {}).items() if type(v) in (bool, int, float, str)}
 
 
 class BackupAndRestore(Callback):
-    """Keep the whole run in a file of ``backup_dir``, and go on from it when the same `fit` is called again.
+    """Keep the whole run in a file of ``backup_dir``, and resume from it when the same `fit` is called again.
 
-    A run that was killed at any moment and called again ends in the same bits as one that never was: weights, optimizer
-    and its rate, order of the samples, dropout, history, and what the other callbacks know. The backup is written at
-    the end of every epoch or every ``save_freq`` steps, counted exactly, also in the middle of an epoch, and when
-    Ctrl-C is pressed or the process is sent SIGTERM, as clusters do before they take a machine away; always after all
-    other callbacks, whole or not at all, and never with a NaN in it. After a run
-    that came to its end it is removed (unless ``delete_checkpoint=False``), so that the next call begins anew.
-    ``double_checkpoint`` keeps the backup before the last one too, in case a disk loses what it has acknowledged.
+    A run that was killed at any moment and called again ends in the same bits as a run without a stop: weights,
+    optimizer and its rate, order of the samples, dropout, history, and the state of the other callbacks. The backup is
+    written at the end of every epoch or every ``save_freq`` steps, counted exactly, also in the middle of an epoch, and
+    after Ctrl-C or SIGTERM, which clusters send before they stop a machine. It is written after all other callbacks,
+    whole or not at all, and never with a NaN in it. At the end of a run it is removed (unless
+    ``delete_checkpoint=False``), so that the next call starts from the beginning. ``double_checkpoint`` keeps the
+    backup before the last one too, in case a disk loses data.
 
-    ``epochs`` may be raised before going on. Anything else that differs (data, batch size, optimizer, callbacks, the
-    seed that was set) is refused with CheckpointError: it would be another run. Callbacks of your own need ``state``
-    and ``set_state``.
+    You may raise ``epochs`` before you resume. Any other difference (data, batch size, optimizer, callbacks, seed)
+    raises CheckpointError, since it would be another run. Your own callbacks need ``state`` and ``set_state``.
     """
 
     _run: Any = None
@@ -67,7 +66,7 @@ class BackupAndRestore(Callback):
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
         make_folder(self.backup_dir, "the backup")
-        self._began, self._methods = {id(c): plain(c) for c in self.others()}, set[str]()
+        self._began, self._warned = {id(c): plain(c) for c in self.others()}, set[str]()
         try:
             if self.path.exists() or not self.previous.exists():
                 self._run.resume(self.path, missing_ok=True)
@@ -78,13 +77,13 @@ class BackupAndRestore(Callback):
             if not self.previous.exists():
                 raise
         self._run.resume(self.previous)
-        remove(self.path)  # damaged; it must not take the place of the one before
+        remove(self.path)  # it is damaged, and must not replace the one before
 
     def others(self) -> list[Any]:
-        """The run's other callbacks that keep nothing for a backup."""
-        own = Callback.state
+        """The run's other callbacks without a state for the backup."""
+        empty = Callback.state
         known = [c for c in self._run.training.callbacks.callbacks if c is not self]
-        return [c for c in known if getattr(type(c), "state", own) is own]
+        return [c for c in known if getattr(type(c), "state", empty) is empty]
 
     def on_step(self, epoch: int, step: int, logs: Mapping[str, Any] | None = None) -> None:
         self.save()
@@ -97,22 +96,22 @@ class BackupAndRestore(Callback):
         self.save()
 
     def save(self) -> None:
-        """Write the run as it stands now."""
+        """Write the run in its present state."""
         self.warn_of_forgetful()
         if self.double_checkpoint and self.path.exists():
             os.replace(self.path, self.previous)  # noqa: PTH105  # one system call, whose failure is tested
         self._run.save(self.path)
 
     def warn_of_forgetful(self) -> None:
-        """A callback that counts and does not say so would begin to count anew after a stop."""
+        """Warn of callbacks that count and have no state: they would start from zero after a stop."""
         for callback in self.others():
             before, kind = self._began[id(callback)], type(callback).__name__
             changed = [n for n, v in plain(callback).items() if n not in before or before[n] != v]
-            if changed and kind not in self._methods:
-                self._methods.add(kind)
+            if changed and kind not in self._warned:
+                self._warned.add(kind)
                 warn(
-                    f"{kind} changes {', '.join(changed)} while training and has no state(): a run that goes on after "
-                    f"a stop would not know. Write {kind}.state() and set_state(state), and try rv.verify_resume(...)."
+                    f"{kind} changes {', '.join(changed)} in training and has no state(), so a resumed run would lose "
+                    f"it. Write {kind}.state() and set_state(state), and try rv.verify_resume(...)."
                 )
 
     def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:

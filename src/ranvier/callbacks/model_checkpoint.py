@@ -1,4 +1,4 @@
-"""The model saved while it trains: every so often, or whenever it became better."""
+"""The model saved in training: at intervals, or when it has improved."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class ModelCheckpoint(Monitor):
     """Save the model at the end of every epoch, or every ``save_freq`` steps, counted exactly and across epochs.
 
     ``filepath`` may hold ``{epoch:02d}`` (from 1), ``{batch}`` (from 1) and any result, such as ``{val_loss:.2f}``;
-    folders are made. With ``save_best_only`` only what is better than all before in ``monitor`` (and than
-    ``initial_value_threshold``) is saved. ``save_weights_only`` writes what ``model.load_weights`` reads instead of
-    what `load_model` does. Files are written whole or not at all, and saving by steps does not slow the steps between.
+    folders are made. With ``save_best_only`` the model is saved only if ``monitor`` is better than in all epochs before
+    (and than ``initial_value_threshold``). ``save_weights_only`` writes a file for ``model.load_weights`` in place of
+    one for `load_model`. Files are written whole or not at all, and saving by steps does not slow the steps between.
 
-    To go on with a run after a stop, bit for bit, use `BackupAndRestore`.
+    To resume a run after a stop, bit for bit, use `BackupAndRestore`.
     """
 
     def __init__(
@@ -44,8 +44,8 @@ class ModelCheckpoint(Monitor):
         return self.filepath
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
-        """Refuse what would fail after training: a network that no file can hold, and a name that asks for a result of
-        validation where there will be none.
+        """Raise for errors that would come after training: a network that no file can hold, and a file name with a
+        result of validation without validation.
         """
         if not self.save_weights_only:
             self.model.architecture()
@@ -106,7 +106,7 @@ class ModelCheckpoint(Monitor):
 
 
 def fields(text: str) -> list[str]:
-    """The names between braces; none where the braces do not match, which is told when they are filled in."""
+    """The names between braces; none if the braces do not match, which raises when they are filled in."""
     try:
         return [field for _, field, _, _ in Formatter().parse(text) if field]
     except ValueError:

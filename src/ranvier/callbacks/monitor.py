@@ -1,4 +1,4 @@
-"""What callbacks share that watch one result: which way is better, and whether it became better."""
+"""The base of callbacks that watch one result: whether lower or higher is better, and whether it improved."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ranvier.training.loop.callback import Callback
 
 __all__ = ["Monitor", "check_numbers"]
 
-# Words in the names of metrics and of their classes that tell which way is better.
+# Words in the names of metrics and of their classes for which lower or higher is better.
 BETTER = {
     "min": ("loss", "error", "entropy", "mse", "mae", "hinge", "poisson", "divergence", "false", "brier"),
     "max": (
@@ -24,16 +24,17 @@ BETTER = {
 
 
 def check_numbers(who: str, **settings: Any) -> None:
-    """Raise TypeError for the first setting that is no number (nor None, where nothing is asked for)."""
+    """Raise TypeError for the first setting that is neither a number nor None."""
     for name, value in settings.items():
         if value is not None and not isinstance(value, (int, float, np.integer, np.floating)):
             raise TypeError(f"{who}({name}={value!r}): this is a number. Write it without quotes instead.")
 
 
 class Monitor(Callback):
-    """Watches the result ``monitor`` of each epoch; ``mode`` says whether "min" or "max" is better, "auto" infers it.
+    """Watches the result ``monitor`` of each epoch; with ``mode`` "min" lower is better, with "max" higher.
 
-    A change of less than ``min_delta`` is no improvement; ``best`` is the best value so far, None before there is one.
+    "auto" infers the mode. A change of less than ``min_delta`` is no improvement; ``best`` is the best value so far,
+    None before there is one.
     """
 
     def __init__(
@@ -51,14 +52,14 @@ class Monitor(Callback):
         self._warned = False
 
     def better(self) -> str:
-        """Which way is better: "min" or "max". Raises ValueError where the name does not tell."""
+        """The mode, "min" or "max". Raises ValueError if it cannot be inferred from the name."""
         if self._better is None:
             metrics = getattr(getattr(self.model, "_compiled", None), "metrics", ())
             self._better = infer(self.monitor, metric_of(self.monitor, metrics))
         if self._better is None:
             raise ValueError(
-                f"{type(self).__name__} cannot tell from the name {self.monitor!r} which way is better. Write "
-                "mode='min' or mode='max'."
+                f"{type(self).__name__} cannot infer from the name {self.monitor!r} whether lower or higher is better. "
+                "Write mode='min' or mode='max'."
             )
         return self._better
 
@@ -69,15 +70,15 @@ class Monitor(Callback):
         return bool(gain > self.min_delta)
 
     def _hint(self, results: Sequence[str]) -> str:
-        """What to do about a result that is not there: watch the nearest that is, or let there be validation."""
+        """What to write for a result that does not exist: the nearest name, or validation data."""
         held_out = self.monitor.startswith("val_")
         near = nearest(self.monitor, [name for name in results if name.startswith("val_") or not held_out])
         return f"watch {near!r}" if near else "give validation_data"
 
     def value(self, logs: Mapping[str, Any] | None) -> float | None:
-        """The result that is watched; None, with a warning the first time, where the logs lack it.
+        """The result that is watched; None, with a warning the first time, if it is not in the logs.
 
-        Raises ValueError where it is no single number.
+        Raises ValueError unless it is a single number.
         """
         found = (logs or {}).get(self.monitor)
         if found is None:
@@ -99,19 +100,19 @@ class Monitor(Callback):
 
 
 def metric_of(result: str, metrics: Iterable[Any]) -> Any:
-    """The metric that gives a result: its own name, or that behind the name of an output; None where it is a loss."""
+    """The metric of a result, by its name or its name after that of an output; None for a loss."""
     name = result.removeprefix("val_")
     return next((m for m in metrics if name == m.name or name.endswith(f"_{m.name}")), None)
 
 
 def is_loss(result: str) -> bool:
-    """Whether a result is the loss, or that of one output of several."""
+    """Whether a result is the loss, or the loss of one output."""
     return result.removeprefix("val_") == "loss" or result.endswith("_loss")
 
 
 def infer(name: str, metric: Any) -> str | None:
-    """The way that is better, from the metric's own word for it, or from words in the names."""
-    metric = getattr(metric, "given", metric)  # as the user has made it
+    """The mode, "min" or "max", from the metric's ``direction``, or from words in the names."""
+    metric = getattr(metric, "given", metric)  # the object that `compile` was given
     own = {"up": "max", "down": "min", "max": "max", "min": "min"}.get(str(getattr(metric, "direction", "")))
     if own is not None:
         return own

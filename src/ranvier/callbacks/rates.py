@@ -1,4 +1,4 @@
-"""Learning rates that are set between epochs. Rates that change from step to step are schedules, which cost nothing."""
+"""Learning rates that are set between epochs. A schedule sets the rate of each step, and costs nothing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["LearningRateScheduler", "ReduceLROnPlateau"]
 class LearningRateScheduler(Callback):
     """At the start of every epoch, set the learning rate to ``schedule(epoch, current rate)``.
 
-    Raises TypeError where the optimizer's rate is a schedule already, or where ``schedule`` returns no number.
+    Raises TypeError if the optimizer's rate is a schedule, or if ``schedule`` does not return a number.
     """
 
     def __init__(self, schedule: Callable[..., float], verbose: int = 0) -> None:
@@ -45,14 +45,14 @@ class LearningRateScheduler(Callback):
 
 
 def takes_rate(schedule: Callable[..., float]) -> bool:
-    """Whether it takes (epoch, rate), as Keras's do, or the epoch alone, as its older ones did."""
+    """Whether a schedule takes (epoch, rate), as in Keras, or the epoch alone, as in its older versions."""
     import inspect
 
     try:
         inspect.signature(schedule).bind(0, 0.0)
     except TypeError:
         return False
-    except ValueError:  # a built-in that does not say
+    except ValueError:  # a built-in without a signature
         return True
     return True
 
@@ -61,7 +61,7 @@ class ReduceLROnPlateau(Monitor):
     """Multiply the learning rate by ``factor`` when ``monitor`` has not improved by more than ``min_delta`` for
     ``patience`` epochs, down to ``min_lr``; then wait ``cooldown`` epochs before counting again.
 
-    Raises TypeError where the optimizer's rate is a schedule.
+    Raises TypeError if the optimizer's rate is a schedule.
     """
 
     def __init__(
@@ -90,9 +90,7 @@ class ReduceLROnPlateau(Monitor):
         self.wait = self.cooldown_counter = 0
         if self.model is not None:
             optimizer = self.model.optimizer
-            optimizer.set_rate(
-                optimizer.current_rate(), "ReduceLROnPlateau"
-            )  # refused now, not after some epochs
+            optimizer.set_rate(optimizer.current_rate(), "ReduceLROnPlateau")  # raises now, for a schedule
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         if isinstance(logs, dict):

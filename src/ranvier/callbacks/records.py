@@ -1,4 +1,4 @@
-"""Results written to a file, one line an epoch."""
+"""Results written to a file, one line for each epoch."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class CSVLogger(Callback):
     """Write the results of each epoch as a line of a CSV file: the epoch's number from 0, then the results by name.
 
     ``append`` adds to a file that exists instead of replacing it. A result that is missing in an epoch is "NA", an
-    array is written as a list. A run that goes on from a backup goes on in its file: lines of epochs that are trained
-    once more are taken out first. Raises OSError before training where the file cannot be written.
+    array is written as a list. A resumed run continues its file, without the lines of epochs that it trains again.
+    Raises OSError before training if the file cannot be written.
     """
 
     def __init__(self, filename: Any, separator: str = ",", append: bool = False) -> None:

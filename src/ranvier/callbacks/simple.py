@@ -12,9 +12,9 @@ __all__ = ["LambdaCallback", "TerminateOnNaN"]
 
 
 class LambdaCallback(Callback):
-    """A callback made of functions, each given by the name of its event: ``on_epoch_end=lambda epoch, logs: ...``.
+    """A callback made of functions, each by the name of its event: ``on_epoch_end=lambda epoch, logs: ...``.
 
-    All events of `Callback` may be given; ``on_epoch_*`` take (epoch, logs), ``on_*_batch_*`` (batch, logs), the rest
+    The events are those of `Callback`; ``on_epoch_*`` take (epoch, logs), ``on_*_batch_*`` (batch, logs), the others
     (logs). Raises TypeError with the nearest name for an event that does not exist.
     """
 
@@ -31,12 +31,11 @@ class LambdaCallback(Callback):
 
 
 class TerminateOnNaN(Callback):
-    """End training quietly when the loss is not finite any more.
+    """End training without an error when the loss is no longer finite.
 
-    Without it `fit` does more: it raises `NonFiniteLoss`, which names the step, the layer and the first operation whose
-    result is not finite. With it `fit` stops, says that in one line, and returns the history of the whole epochs;
-    ``error`` has the details. Either way the model keeps the last good weights. With ``raise_error=True`` it is as
-    without it.
+    Without it `fit` raises `NonFiniteLoss`, which names the step, the layer and the first operation whose result is not
+    finite. With it `fit` prints one line, stops, and returns the history of the whole epochs; ``error`` has the
+    details. In both cases the model keeps the last finite weights. ``raise_error=True`` raises as without it.
     """
 
     def __init__(self, raise_error: bool = False) -> None:

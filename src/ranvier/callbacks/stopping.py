@@ -1,4 +1,4 @@
-"""Stopping when nothing improves any more."""
+"""Stopping when a result no longer improves."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ __all__ = ["EarlyStopping"]
 class EarlyStopping(Monitor):
     """Stop training when ``monitor`` has not improved for ``patience`` epochs (Prechelt, 1998).
 
-    ``min_delta``: a smaller change is no improvement. ``mode``: "min", "max", or "auto" by the name. ``baseline``: what
-    must be beaten for the wait to begin anew. ``restore_best_weights``: end with the weights of the best epoch
-    instead of the last. ``start_from_epoch``: epochs before it are not looked at.
+    ``min_delta``: a smaller change is no improvement. ``mode``: "min", "max", or "auto" by the name. ``baseline``: an
+    improvement counts only if it is better than this value. ``restore_best_weights``: end with the weights of the best
+    epoch instead of the last. ``start_from_epoch``: earlier epochs are ignored.
 
-    Afterwards ``stopped_epoch`` (0 if it did not stop), ``best_epoch`` (from 0) and ``best`` tell what happened.
+    Afterwards read ``stopped_epoch`` (0 if it did not stop), ``best_epoch`` (from 0) and ``best``.
     """
 
     def __init__(

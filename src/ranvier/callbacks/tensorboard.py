@@ -1,4 +1,4 @@
-"""What TensorBoard shows of a run."""
+"""Logs of a run for TensorBoard."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["TensorBoard"]
 
 TRAIN, VALIDATION = "train", "validation"
 
-# Arguments of Keras's for what is not written here: the value that asks for nothing, and what to write instead.
+# Arguments of Keras that are not supported: the value that is allowed, and what to write instead of others.
 REFUSED: Mapping[str, tuple[Any, str]] = {
     "write_images": (False, "histogram_freq=1, or rv.pictures.weights(model),"),
     "profile_batch": (0, "write_steps_per_second=True"),
@@ -29,7 +29,7 @@ REFUSED: Mapping[str, tuple[Any, str]] = {
 
 
 class TensorBoard(Callback):
-    """Write a run for TensorBoard, which ``tensorboard --logdir logs`` shows while it goes on.
+    """Write logs of a run for TensorBoard, which ``tensorboard --logdir logs`` shows while the model trains.
 
     Into ``log_dir/train`` and ``log_dir/validation``, with Keras's tags:
 
@@ -41,13 +41,12 @@ class TensorBoard(Callback):
 
     A result that is an array has a tag for each element, such as ``epoch_recall/3``.
 
-    Writing every n steps leaves the steps between in one native call; "batch" is every step. A run that goes on from a
-    backup goes on in its log, and no step is there twice. Give each run that begins anew a ``log_dir`` of its own, or
-    its curves are drawn into those of another.
+    With a number of steps, the steps between run in one native call; "batch" is every step. A run that is resumed from
+    a backup continues its log, with each step once. Give each new run its own ``log_dir``, since TensorBoard joins the
+    curves of one folder.
 
-    Needs ``pip install 'ranvier[tensorboard]'``: without it, ModuleNotFoundError. Raises ValueError for an argument of
-    Keras's that asks for what is not written here (images, profiles, embeddings), OSError before training where the
-    folder cannot be written.
+    Needs ``pip install 'ranvier[tensorboard]'``, and raises ModuleNotFoundError without it. Raises ValueError for
+    images, profiles and embeddings, which are not supported, OSError before training if the folder cannot be written.
     """
 
     _changes = False
@@ -92,7 +91,7 @@ class TensorBoard(Callback):
     def writes_to(self) -> Any:
         return self.log_dir
 
-    # --- what happens ---------------------------------------------------------------------------------------------
+    # --- events ---------------------------------------------------------------------------------------------------
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
         make_folder(self.log_dir, "the log")
@@ -123,7 +122,7 @@ class TensorBoard(Callback):
     def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
         self._files = None
 
-    # --- how it is written ----------------------------------------------------------------------------------------
+    # --- writing --------------------------------------------------------------------------------------------------
 
     def steps(self) -> int:
         """The steps that the optimizer has taken."""
@@ -131,7 +130,7 @@ class TensorBoard(Callback):
 
     def write(self, side: str, step: int, *contents: Mapping[str, Any]) -> None:
         if contents:
-            files = self._files or EventFiles(self.log_dir)  # evaluate(callbacks=...) has a file of its own
+            files = self._files or EventFiles(self.log_dir)  # evaluate(callbacks=...) writes a separate file
             files.write(side, step, *contents)
 
     def draw(self) -> None:
@@ -151,7 +150,7 @@ class TensorBoard(Callback):
     # --- what a backup keeps --------------------------------------------------------------------------------------
 
     def state(self) -> dict[str, Any]:
-        """How far the log of a run that goes on has come; nothing when it is over."""
+        """The length of the log of a run; nothing when the run is over."""
         return {} if self._files is None else {"drawn": self._drawn, **self._files.state()}
 
     def set_state(self, state: Mapping[str, Any]) -> None:

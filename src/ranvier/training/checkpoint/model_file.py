@@ -14,6 +14,7 @@ from ranvier.module import Module, from_architecture
 from ranvier.support.custom_objects import UnknownNameError, custom_object_scope
 from ranvier.support.source_lines import warn
 from ranvier.training.step import custom_objects
+from ranvier.training.step.argument_types import FilePath
 from ranvier.training.step.compiled import Compiled
 from ranvier.training.step.compiled import compile as compile_model
 from ranvier.training.step.outputs import described
@@ -27,7 +28,9 @@ SLACK = 1 << 20  # bytes that a network may have in fresh weights beyond what it
 # --- writing ------------------------------------------------------------------------------------------------------
 
 
-def save(model: Module, filepath: Any, *, include_optimizer: bool = True, overwrite: bool = True) -> None:
+def save(
+    model: Module, filepath: FilePath, *, include_optimizer: bool = True, overwrite: bool = True
+) -> None:
     """Write ``model`` to ``filepath``: architecture, weights, how it was compiled, and the optimizer's state.
 
     The file is the whole old one or the whole new one, whatever happens meanwhile. Raises TypeError naming a layer
@@ -41,13 +44,13 @@ def save(model: Module, filepath: Any, *, include_optimizer: bool = True, overwr
     )
 
 
-def save_weights(model: Module, filepath: Any, *, overwrite: bool = True) -> None:
+def save_weights(model: Module, filepath: FilePath, *, overwrite: bool = True) -> None:
     """Write the weights of ``model`` alone, which may be of any class. Raises OSError if that fails."""
     check_target(filepath, overwrite)
     files.store(filepath, tensors_of(model, False), {"architecture": None, "compiled": None})
 
 
-def check_target(path: Any, overwrite: bool) -> None:
+def check_target(path: FilePath, overwrite: bool) -> None:
     files.check_target(path, "model.ranvier")
     target = Path(path)
     if target.exists() and not overwrite:
@@ -85,7 +88,7 @@ def settings_of(state: Compiled) -> dict[str, Any] | None:
 
 
 def load_model(
-    filepath: Any,
+    filepath: FilePath,
     custom_objects: Mapping[str, Any] | None = None,
     compile: bool = True,
     safe_mode: bool = True,
@@ -125,7 +128,7 @@ def load_model(
     return model
 
 
-def load_weights(model: Module, filepath: Any) -> None:
+def load_weights(model: Module, filepath: FilePath) -> None:
     """Overwrite the weights of ``model`` with those in a file that `save`, `save_weights` or a backup wrote.
 
     The weights are unchanged unless all tensors fit. Raises CheckpointError naming every tensor that is missing,

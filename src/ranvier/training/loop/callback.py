@@ -29,7 +29,7 @@ class Callback(CheckedConstructor):
     A backup holds the ``state`` of each callback, and gives it to ``set_state`` when the run is resumed.
     """
 
-    model: Any = None
+    model: Module = None  # type: ignore[assignment]  # until `set_model`
     params: Mapping[str, Any] = {}
     step_interval: int | None = None
     _last = False  # whether it is called after all others, with everything that they have changed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,8 +16,10 @@ from ranvier.support.validation import whole
 from ranvier.tensor import rng
 from ranvier.training.adapters.arrays import split_rows, to_data
 from ranvier.training.adapters.generators import batch_size_of, evaluation_batches, is_source
+from ranvier.training.loop.callback import Callback
 from ranvier.training.loop.callback_list import Callbacks
 from ranvier.training.loop.progress import Progress, progress_of
+from ranvier.training.step.argument_types import Verbosity
 from ranvier.training.step.arrays import Data
 from ranvier.training.step.compiled import Compiled, compiled
 from ranvier.training.step.runner import Pace, Runner
@@ -142,11 +144,11 @@ def evaluate(
     x: Any = None,
     y: Any = None,
     batch_size: int | None = None,
-    verbose: str | int = "auto",
+    verbose: Verbosity = "auto",
     sample_weight: Any = None,
     *,
     steps: int | None = None,
-    callbacks: Any = None,
+    callbacks: Callback | Sequence[Any] | None = None,
     return_dict: bool = False,
     check_finite: bool = True,
 ) -> Any:
@@ -165,10 +167,10 @@ def evaluate(
             parts = [parts[0].rows(slice(0, whole("steps", steps) * batch))]
     show = progress_of(verbose)
     total = math.ceil(len(parts[0]) / (size or batch)) if isinstance(parts, list) else steps
-    callbacks = Callbacks(callbacks, model, {"verbose": verbose, "steps": total}, show.speaker())
+    listeners = Callbacks(callbacks, model, {"verbose": verbose, "steps": total}, show.speaker())
     try:
         show.begin("Evaluation", total)
-        logs, samples = run_evaluation(model, state, parts, size, pace=Pace(), show=show, callbacks=callbacks)
+        logs, samples = run_evaluation(model, state, parts, size, pace=Pace(), show=show, callbacks=listeners)
         show.end(samples, logs)
     finally:
         show.close()

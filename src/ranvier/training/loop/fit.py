@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from types import NoneType
 from typing import Any
 
@@ -15,6 +15,7 @@ from ranvier.tensor import rng
 from ranvier.training.adapters.arrays import to_data
 from ranvier.training.adapters.generators import MemoryLoader, is_source, memory_loader
 from ranvier.training.adapters.passes import Passes
+from ranvier.training.loop.callback import Callback
 from ranvier.training.loop.callback_list import Callbacks
 from ranvier.training.loop.epochs import ArrayEpochs, StreamEpochs, stop_without_batches
 from ranvier.training.loop.evaluate import split
@@ -27,6 +28,7 @@ from ranvier.training.loop.resume import Run, Source
 from ranvier.training.loop.trainer import Logs, Training
 from ranvier.training.loop.validation import Validation
 from ranvier.training.preflight.run import after_epoch, preflight
+from ranvier.training.step.argument_types import Augmentation, ClassWeight, Codes, FilePath, Verbosity
 from ranvier.training.step.arrays import Data
 from ranvier.training.step.compiled import Compiled, compiled
 from ranvier.training.step.runner import Interrupt
@@ -41,12 +43,12 @@ def fit(
     y: Any = None,
     batch_size: int | None = None,
     epochs: int = 1,
-    verbose: str | int = "auto",
-    callbacks: Any = None,
+    verbose: Verbosity = "auto",
+    callbacks: Callback | Sequence[Any] | None = None,
     validation_split: float = 0.0,
     validation_data: Any = None,
     shuffle: bool = True,
-    class_weight: Any = None,
+    class_weight: ClassWeight = None,
     sample_weight: Any = None,
     initial_epoch: int = 0,
     steps_per_epoch: int | None = None,
@@ -55,10 +57,10 @@ def fit(
     validation_steps: int | None = None,
     validation_freq: int | Collection[int] = 1,
     check_finite: bool = True,
-    ignore: Any = (),
+    ignore: Codes = (),
     sampler: Sampler | None = None,
-    augment: Any = None,
-    resume: Any = None,
+    augment: Augmentation = None,
+    resume: FilePath | None = None,
 ) -> History:
     """Train ``model`` on arrays, or on batches from a generator or DataLoader, and return the history.
 
@@ -279,7 +281,7 @@ def train_on_batch(
     y: Any = None,
     sample_weight: Any = None,
     *,
-    class_weight: Any = None,
+    class_weight: ClassWeight = None,
     return_dict: bool = False,
 ) -> Any:
     """One step on one batch; returns its loss and metrics like `evaluate`, from before the step."""

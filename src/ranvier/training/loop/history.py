@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from ranvier.pictures.style import Target
 from ranvier.training.loop.callback import Callback
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["History"]
 
@@ -30,7 +34,7 @@ class History(Callback):
 
         return history_html(self)
 
-    def plot(self, path: Any = None, *, title: str | None = None) -> Any:
+    def plot(self, path: Target = None, *, title: str | None = None) -> Figure:
         """Draw every result by epoch, and write the picture to ``path`` if given: see `ranvier.pictures.curves`.
 
         Returns the figure, which a notebook shows.

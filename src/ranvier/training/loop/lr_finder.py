@@ -6,7 +6,7 @@ import copy
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from ranvier.data.convert import Array
 from ranvier.module import Module
 from ranvier.module.calls import in_model_dtype
 from ranvier.optimizers.schedules import ExponentialDecay
+from ranvier.pictures.style import Target
 from ranvier.support.validation import whole
 from ranvier.tensor import rng
 from ranvier.tensor.context import get_dtype
@@ -22,10 +23,14 @@ from ranvier.training.adapters.arrays import to_data
 from ranvier.training.adapters.generators import Batches, is_source
 from ranvier.training.loop.evaluate import kept_rows
 from ranvier.training.loop.progress import progress_of
+from ranvier.training.step.argument_types import ClassWeight, Verbosity
 from ranvier.training.step.arrays import Data
 from ranvier.training.step.compiled import Compiled, compiled
 from ranvier.training.step.runner import Runner
 from ranvier.training.step.step import Step, step_for
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["RangeTest", "find_learning_rate"]
 
@@ -106,7 +111,7 @@ class RangeTest:
         end = "diverged" if self.diverged else "ended"
         return f"RangeTest({len(self.rates)} steps, {end} at {self.rates[-1]:.3g}, {found})"
 
-    def plot(self, path: Any = None) -> Any:
+    def plot(self, path: Target = None) -> Figure:
         """Draw loss over rate, mark the suggestion, and write the picture to ``path`` if given.
 
         Returns the figure: see `ranvier.pictures.learning_rates`.
@@ -136,10 +141,10 @@ def find_learning_rate(
     steps: int = 200,
     batch_size: int | None = None,
     sample_weight: Any = None,
-    class_weight: Any = None,
+    class_weight: ClassWeight = None,
     divergence: float = 4.0,
     check_finite: bool = True,
-    verbose: str | int = 0,
+    verbose: Verbosity = 0,
 ) -> RangeTest:
     """Train for some steps while the learning rate grows from ``start`` to ``stop``, to find where the loss falls.
 

@@ -25,7 +25,9 @@ from ranvier.tensor.context import get_dtype
 from ranvier.tensor.trace import lower
 from ranvier.training.adapters.arrays import input_arrays
 from ranvier.training.adapters.generators import batch_splitter, is_source, memory_loader, with_epoch_events
+from ranvier.training.loop.callback import Callback
 from ranvier.training.loop.callback_list import Callbacks
+from ranvier.training.step.argument_types import Verbosity
 from ranvier.training.step.compiled import Compiled
 from ranvier.training.step.placeholders import cast_rows, placeholders, random_streams
 from ranvier.training.step.runner import Pace
@@ -137,10 +139,10 @@ def predict(
     model: Module,
     x: Any = None,
     batch_size: int | None = None,
-    verbose: str | int = "auto",
+    verbose: Verbosity = "auto",
     *,
     steps: int | None = None,
-    callbacks: Any = None,
+    callbacks: Callback | Sequence[Any] | None = None,
 ) -> Any:
     """The model's outputs for ``x``, in evaluation mode, as one array with a row for each sample.
 

@@ -28,6 +28,7 @@ from ranvier.training.preflight.report import (
     raise_or_warn,
     silencer,
 )
+from ranvier.training.step.argument_types import ClassWeight, Codes, Losses, OptimizerLike
 from ranvier.training.step.arrays import Data
 from ranvier.training.step.compiled import Compiled, compiled
 from ranvier.training.step.runner import Runner
@@ -127,10 +128,10 @@ def check(
     *,
     sample_weight: Any = None,
     validation_data: Any = None,
-    class_weight: Any = None,
-    loss: Any = None,
-    optimizer: Any = None,
-    ignore: Any = (),
+    class_weight: ClassWeight = None,
+    loss: Losses = None,
+    optimizer: OptimizerLike | None = None,
+    ignore: Codes = (),
 ) -> Report:
     """All checks of a model on data, as a `Report`; nothing is trained, and findings raise no error.
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 from ranvier import engines, losses, optimizers
 from ranvier.metrics import Metric
 from ranvier.module import Module
+from ranvier.training.step.argument_types import Losses, LossWeights, Metrics, OptimizerLike
 from ranvier.training.step.objective import as_loss
 from ranvier.training.step.outputs import (
     FunctionMetric,
@@ -183,15 +184,15 @@ def _rule(optimizer: Any) -> Any:
 
 def compile(
     model: Module,
-    optimizer: Any = "rmsprop",
-    loss: Any = None,
-    metrics: Any = None,
+    optimizer: OptimizerLike = "rmsprop",
+    loss: Losses = None,
+    metrics: Metrics = None,
     *,
-    loss_weights: Any = None,
-    weighted_metrics: Any = None,
+    loss_weights: LossWeights = None,
+    weighted_metrics: Metrics = None,
     engine: str | None = None,
     run_eagerly: bool = False,
-    jit_compile: Any = "auto",
+    jit_compile: bool | Literal["auto"] = "auto",
     steps_per_execution: int = 1,
 ) -> None:
     """Choose how ``model`` trains.
