@@ -1,4 +1,4 @@
-"""TensorBoard's event files, whole after every write, and cut back where a run goes on from its backup."""
+"""TensorBoard's event files, complete after every write, and truncated when a run is resumed from its backup."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 
 __all__ = ["EventFiles", "graph", "histogram", "scalar", "text"]
 
-# The parts of the package tensorboard below need neither TensorFlow nor a running server.
+# The parts of the package tensorboard that are used here need neither TensorFlow nor a running server.
 
 
 class EventFiles:
     """The event files of one run: a folder for each side ("train", "validation"), in it a file for each process.
 
     Every call writes whole records and closes the file, so that a killed process loses nothing that was written.
-    `state` says how long each file is; `set_state` cuts them back to that and removes files that this run has begun
-    since. Nothing else in the folders is touched.
+    `state` has the length of each file; `set_state` truncates the files to it and removes later files of this run.
+    Other files in the folders are unchanged.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -57,7 +57,7 @@ class EventFiles:
             self.files.setdefault(side, {})[path.name] = file.tell()
 
     def begin(self, side: str, now: float) -> Path:
-        """A new name: those who watch a folder read its files in the order of their names."""
+        """A new name that sorts after the others, since TensorBoard reads the files in the order of their names."""
         folder = self.folder / side
         folder.mkdir(parents=True, exist_ok=True)
         place = f"{int(now):010d}.{socket.gethostname()}.{os.getpid()}"
@@ -118,7 +118,7 @@ def graph(boxes: list[Box]) -> dict[str, Any]:
 
 
 def shape(type_: Type) -> Any:
-    """The shape as TensorBoard draws it, the number of samples unknown."""
+    """The shape for TensorBoard, with an unknown number of samples."""
     from tensorboard.compat.proto.tensor_shape_pb2 import TensorShapeProto
 
     sizes = [-1 if isinstance(d, Symbol) else int(d) for d in type_.shape]

@@ -84,7 +84,7 @@ class TensorBoard(Callback):
         self.log_dir, self.histogram_freq, self.write_graph = Path(log_dir), histogram_freq, write_graph
         self.write_steps_per_second, self.update_freq = write_steps_per_second, update_freq
         self.step_interval = steps_between(update_freq)
-        self._files: EventFiles | None = None  # of the run that goes on
+        self._files: EventFiles | None = None  # of the current run
         self._drawn = False
         self._since = (0, 0.0)  # steps and seconds when the epoch began
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ranvier.data.arrays import Array
+from ranvier.support.tree import flatten, map_structure
 
 __all__ = ["Group", "Parts", "Raw"]
 
@@ -20,7 +21,7 @@ class Raw:
 
     def __init__(self, *parts: Any) -> None:
         self.whole = parts
-        self.arrays = [leaf for part in parts for leaf in leaves(part)]
+        self.arrays = [leaf for leaf in flatten(parts) if leaf is not None]
         self.n = len(self.arrays[0])
         self.plain = all(type(a) is np.ndarray for a in self.arrays)
         self.kind = tuple(map(kind, parts)) if self.plain else None
@@ -54,18 +55,13 @@ class Group:
 
     def parts(self, start: int = 0, stop: int | None = None) -> Parts:
         arrays = iter([b[start : self.stops[-1] if stop is None else stop] for b in self.buffers])
-        return tuple(filled(part, arrays) for part in self.first.parts())
+        found: Parts = map_structure(self.first.parts(), np.ndarray, lambda _: next(arrays))
+        return found
 
     def each(self) -> Iterator[Parts]:
         """The parts of each batch."""
         for start, stop in zip([0, *self.stops], self.stops, strict=False):
             yield self.parts(start, stop)
-
-
-def leaves(part: Any) -> list[Any]:
-    if isinstance(part, (tuple, dict)):
-        return [leaf for p in (part.values() if isinstance(part, dict) else part) for leaf in leaves(p)]
-    return [] if part is None else [part]
 
 
 def kind(part: Any) -> Any:
@@ -75,12 +71,3 @@ def kind(part: Any) -> Any:
     if isinstance(part, tuple):
         return tuple(map(kind, part))
     return None if part is None else (part.dtype, part.shape[1:])
-
-
-def filled(part: Any, arrays: Iterator[Array]) -> Any:
-    """The same containers with these arrays in them."""
-    if isinstance(part, dict):
-        return {name: filled(p, arrays) for name, p in part.items()}
-    if isinstance(part, tuple):
-        return tuple(filled(p, arrays) for p in part)
-    return None if part is None else next(arrays)

@@ -16,23 +16,18 @@ from ranvier.data.convert import to_numeric
 from ranvier.module import Module
 from ranvier.module.arguments import input_parameters
 from ranvier.support.source_lines import warned_once
+from ranvier.support.tree import flatten
 from ranvier.tensor.tensor import Tensor
 from ranvier.training.adapters.arrays import input_arrays, to_data, traced_outputs
-from ranvier.training.adapters.batching import Group, Parts, Raw, leaves
+from ranvier.training.adapters.batching import Group, Parts, Raw
 from ranvier.training.step.arrays import Data
 from ranvier.training.step.compiled import Compiled
 from ranvier.training.step.structure import container_of, inputs_of, is_alone, is_container
 
 __all__ = [
-    "Batches",
-    "MemoryLoader",
-    "batch_size_of",
-    "batch_splitter",
-    "evaluation_batches",
-    "is_source",
-    "memory_loader",
+    "Batches", "MemoryLoader", "batch_size_of", "batch_splitter", "evaluation_batches", "is_source", "memory_loader",
     "with_epoch_events",
-]
+]  # fmt: skip
 
 TOGETHER = 256  # the most batches that are checked together
 GROUP_SECONDS = 0.02  # batches of a source that takes longer are checked one by one
@@ -143,7 +138,7 @@ def batch_size_of(source: Any) -> int | None:
 
 
 class Batches:
-    """The batches of a source, each checked like a data set of its own. An iterator of `Data`.
+    """The batches of a source, each checked like a whole data set. An iterator of `Data`.
 
     `take` checks several batches together, which costs as much as checking one. ``largest`` is the size of the largest
     batch so far, and the batch size of the program that runs them all. That program would cut batches of another size
@@ -269,7 +264,7 @@ class Batches:
         """Targets or weights; of each output if there are several."""
         if isinstance(part, Mapping) and is_container(part):
             return {name: simple(p, f"{role}[{name!r}]") for name, p in part.items()}
-        if is_alone(part, len(next(iter(leaves(self.x))))):
+        if is_alone(part, len(next(flatten(self.x)))):
             part = part[0]
         elif is_container(part) and count_outputs(self.model, self.compiled, self.x) > 1:
             return tuple(simple(p, f"{role}[{i}]") for i, p in enumerate(part))

@@ -29,7 +29,7 @@ class Progress:
         """The pass is over."""
 
     def say(self, text: str) -> None:
-        """A line of its own."""
+        """Print a line."""
 
     def speaker(self) -> Callable[[str], None] | None:
         """The function with which callbacks print a line; None if they may print as usual."""
@@ -57,19 +57,18 @@ class Lines(Progress):
         self.console.print(text, highlight=False, soft_wrap=True, markup=False)
 
 
-class Bar(Progress):
+class Bar(Lines):
     """A live line for each pass, which stays when the pass is over: title, bar, results, samples a second, time left.
 
     On a narrow terminal first the bar is left out, then the rate, then the time; results are never cut.
     """
 
     def __init__(self, console: Any) -> None:
-        self.console = console
+        super().__init__(console)
         self.live: Any = None  # while a pass is drawn
         self.line: Any = ""
-        self.title = ""
         self.total: int | None = None
-        self.started = self.drawn = 0.0
+        self.drawn = 0.0
 
     def begin(self, title: str, steps: int | None) -> None:
         self.title, self.total = title, steps
@@ -119,9 +118,6 @@ class Bar(Progress):
         segments = Text.assemble(*((s.text, s.style or "") for s in self.console.render(drawn)))
         segments.align("left", bar)
         return line[:at] + segments + line[at + bar :]
-
-    def say(self, text: str) -> None:
-        self.console.print(text, highlight=False, soft_wrap=True, markup=False)
 
     def close(self) -> None:
         if self.live is not None:  # stopped within a pass, whose line stays

@@ -1,4 +1,4 @@
-"""Checks of the inputs: their scale, and columns that say nothing. Scales are judged on a sample of the rows."""
+"""Checks of the inputs: their scale, and columns without information. Scales are checked on a sample of the rows."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from ranvier.training.preflight.report import LISTED, Fault, listed
 
 __all__ = ["constant_features", "different_scales", "identical_rows", "large_features", "unscaled_pixels"]
 
-LARGE = 100.0  # the root of a feature's mean square
-APART = 1000.0  # the largest spread of a feature divided by the smallest
-RARE = 10.0  # the reach of a feature by its deviation, above which its large values are rare
-ROUNDING = 1e-5  # of a feature's size: what varies less is computed from what does not
-BORDER = 8  # columns of one value, from which it is a background
-PICTURE = 32  # columns that may be the pixels of an image
-COARSE = 1e6  # numbers from which float32 tells apart no more than tenths
-BYTES = 1 << 30  # of an array that is read whole
+LARGE = 100.0  # a root mean square
+APART = 1000.0  # ratio of the largest standard deviation to the smallest
+RARE = 10.0  # ratio of a feature's range to its standard deviation above which its large values are rare
+ROUNDING = 1e-5  # of a feature's size: a smaller variation is a rounding error
+BORDER = 8  # so many columns with the same constant value are a background
+PICTURE = 32  # so many columns may be the pixels of an image
+COARSE = 1e6  # above this value float32 has steps of about a tenth
+BYTES = 1 << 30  # the largest array that is read whole
 STANDARDIZE = (
     "Write (x - x.mean(0)) / x.std(0) instead, with the mean and deviation of the training data for all data."
 )
 
 
 def apart(given: InspectedInput) -> tuple[int, int, float, float] | None:
-    """The features of the largest and the smallest deviation, where these are far apart."""
+    """The features with the largest and the smallest standard deviation, if these are far apart."""
     found = given.spread
     if found is None or given.array.ndim != 2:
         return None
@@ -34,7 +34,7 @@ def apart(given: InspectedInput) -> tuple[int, int, float, float] | None:
     varied = np.flatnonzero(reach > ROUNDING * np.maximum(np.abs(given.high), np.abs(given.low)))
     if len(varied) < 2:
         return None
-    # What is rare, such as a yes or the pixels of a corner, varies little in a sample, but is no smaller for that.
+    # A feature that is rarely not zero has a small deviation in a sample, so its range counts too.
     size = np.maximum(deviation, np.where(reach < 1, reach / RARE, 1.0))
     large, small = varied[deviation[varied].argmax()], varied[size[varied].argmin()]
     if deviation[large] < APART * size[small]:
@@ -97,8 +97,8 @@ def constant_features(view: Inspection) -> Iterator[Fault]:
         still = np.flatnonzero(given.low == given.high)
         if len(still) == array.shape[1]:
             continue  # the check of identical rows reports it
-        # Pixels at the border of images never leave the background: the smallest value of all, that of many columns, or
-        # the 0 that it is once standardized.
+        # Pixels at the border of images are constant: the smallest value of all, that of many columns, or 0 if the
+        # images are standardized.
         values, alike = np.unique(given.low[still], return_inverse=True)
         background = (values == given.low.min()) | (np.bincount(alike, minlength=len(values)) >= BORDER)
         if array.shape[1] >= PICTURE:

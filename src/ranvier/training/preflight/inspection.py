@@ -25,16 +25,9 @@ from ranvier.training.step.objective import exclusive
 from ranvier.training.step.placeholders import placeholders
 
 __all__ = [
-    "AFFINE",
-    "LINEAR",
-    "MIN_ROWS",
-    "InspectedInput",
-    "InspectedOutput",
-    "Inspection",
-    "name_of",
-    "selected_rows",
+    "AFFINE", "LINEAR", "MIN_ROWS", "InspectedInput", "InspectedOutput", "Inspection", "name_of",
     "skip_transparent",
-]
+]  # fmt: skip
 
 AFFINE = ("affine", "linear")
 LINEAR = (*AFFINE, "convolve", "convolve_transposed")
@@ -57,18 +50,6 @@ def skip_transparent(node: TraceNode) -> TraceNode:
     while node.inputs and name_of(node) in TRANSPARENT:
         node = node.inputs[0]
     return node
-
-
-def selected_rows(data: Data) -> Data:
-    """The data as arrays of the selected rows alone."""
-    rows = data.among
-    if rows is None:
-        return data
-
-    def cut(arrays: tuple[Any, ...]) -> tuple[Any, ...]:
-        return tuple(None if a is None else a[rows] for a in arrays)
-
-    return Data(cut(data.x), cut(data.y), cut(data.weight))
 
 
 def read_leaves(outputs: list[Tensor]) -> list[Tensor]:
@@ -226,9 +207,9 @@ class Inspection:
     """One recorded call of the model, and the data that it was called for."""
 
     def __init__(self, model: Module, state: Compiled, data: Data, validation: Data | None = None) -> None:
-        data = selected_rows(data)
+        data = data.selected()
         self.model, self.state, self.data = model, state, data
-        self.validation = None if validation is None else selected_rows(validation)
+        self.validation = None if validation is None else validation.selected()
         self.owners: dict[TraceNode, Module] = {}
         self.calls: list[
             tuple[Module, TraceNode | None]
@@ -258,8 +239,8 @@ class Inspection:
         """The leaves that a call in training mode reads, and the modules that it calls; no random state changes."""
         ran: list[Module] = []
         placed = [Tensor.placeholder(given.leaf.spec) for given in self.inputs]
-        tell = forward_hook(lambda module, args, result: ran.append(module))
-        with mode(self.model, True), isolated_tape(self.model), rng.seed_scope(rng.get_seed()), tell:
+        record = forward_hook(lambda module, args, result: ran.append(module))
+        with mode(self.model, True), isolated_tape(self.model), rng.seed_scope(rng.get_seed()), record:
             result = self.model(*pack_inputs(placed, self.model._input_container))
         return read_leaves(self.state.outputs.structure.flat(result)), ran
 

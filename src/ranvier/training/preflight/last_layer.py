@@ -8,15 +8,9 @@ from ranvier.training.preflight.inspection import LINEAR, InspectedOutput, Inspe
 from ranvier.training.preflight.report import Fault
 
 __all__ = [
-    "clipped_logits",
-    "log_probabilities_expected",
-    "logarithm_of_negative",
-    "logits_expected",
-    "one_unit",
-    "probabilities_expected",
-    "sigmoid_for_classes",
-    "softmax_for_several",
-]
+    "clipped_logits", "log_probabilities_expected", "logarithm_of_negative", "logits_expected", "one_unit",
+    "probabilities_expected", "sigmoid_for_classes", "softmax_for_several",
+]  # fmt: skip
 
 UNBOUNDED = (
     *LINEAR, "relu", "leaky_relu", "elu", "selu", "gelu", "silu", "mish", "softplus", "tanh", "relu6",

@@ -115,7 +115,7 @@ def dropout_at_the_end(view: Inspection) -> Iterator[Fault]:
         for module, node, rate in dropouts(view):
             if node in last and rate:
                 yield view.fault(
-                    f"dropout comes after the last layer, so {rate:.0%} of the outputs are zero whatever it learns",
+                    f"dropout comes after the last layer, so {rate:.0%} of the outputs are always zero",
                     "Write it before the last layer instead.",
                     module,
                     rate,

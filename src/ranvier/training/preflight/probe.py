@@ -21,7 +21,6 @@ from ranvier.graph.node import BATCH, Node, Symbol, topological
 from ranvier.module import Module
 from ranvier.tensor.context import get_dtype
 from ranvier.tensor.tensor import Tensor
-from ranvier.training.preflight.inspection import selected_rows
 from ranvier.training.step.arrays import Data
 from ranvier.training.step.compiled import Compiled
 from ranvier.training.step.step import Step
@@ -126,7 +125,7 @@ class Probe:
         kept: Array | range = range(len(self.data))
         if weights and len(weights) == len(self.data.weight):
             kept = np.flatnonzero(sum(w.reshape(len(w), -1).any(1) for w in weights))
-        return selected_rows(self.data.rows(np.asarray(kept[:: max(1, len(kept) // rows)][:rows])))
+        return self.data.rows(np.asarray(kept[:: max(1, len(kept) // rows)][:rows])).selected()
 
     @cached_property
     def work(self) -> float:

@@ -6,16 +6,8 @@ from ranvier.training.preflight import dynamics, features, last_layer, network, 
 from ranvier.training.preflight.report import ERROR, WARNING, Check
 
 __all__ = [
-    "ACTIVATIONS",
-    "CAUSES",
-    "CHECKS",
-    "DATA",
-    "FIRST_BATCH",
-    "GIVEN",
-    "GRADIENTS",
-    "NETWORK",
-    "VALIDATION",
-]
+    "ACTIVATIONS", "CAUSES", "CHECKS", "DATA", "FIRST_BATCH", "GIVEN", "GRADIENTS", "NETWORK", "VALIDATION",
+]  # fmt: skip
 
 NETWORK = (
     Check("RV101", "logits expected", WARNING, last_layer.logits_expected),
@@ -65,14 +57,14 @@ FIRST_BATCH = (
     Check("RV503", "learning rate too high", WARNING, dynamics.fast, unless=(*SCALES, "RV502")),
     Check("RV507", "learning rate of zero", WARNING, dynamics.over),
 )
-# What may make a loss that is not finite, whatever the learning rate.
+# Checks of what makes the loss infinite or NaN at any learning rate.
 CAUSES = tuple(c for c in NETWORK if c.code in ("RV102", "RV103", "RV107", "RV117"))
 GRADIENTS = (Check("RV501", "vanishing gradients", WARNING, dynamics.vanishing, unless=SCALES),)
 ACTIVATIONS = (
     Check("RV505", "dead units", WARNING, dynamics.dead),
     Check("RV506", "saturated units", WARNING, dynamics.saturated),
 )
-# What `fit` raises by itself with errors of its own, and `check` reports.
+# Mistakes for which `fit` raises other errors, and which `check` reports.
 NOT_FINITE = Check("RV504", "loss not finite", ERROR, dynamics.not_finite)
 GIVEN = {
     "data": ("RV001", "invalid data"),

@@ -50,6 +50,10 @@ class Data:
 
         return Data(cut(self.x), cut(self.y), cut(self.weight), zeros=self.zeros)
 
+    def selected(self) -> Data:
+        """The data as arrays of the selected rows alone."""
+        return self if self.among is None else replace(self, among=None).rows(self.among)
+
     def arrays(self) -> list[Array]:
         """All arrays, in the order of a step's inputs."""
         return [a for part in (self.x, self.y, self.weight) for a in part if a is not None]

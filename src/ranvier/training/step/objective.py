@@ -21,16 +21,9 @@ from ranvier.tensor.context import get_dtype
 from ranvier.tensor.function import function
 
 __all__ = [
-    "Criterion",
-    "as_loss",
-    "classes_of",
-    "exclusive",
-    "ignored_by",
-    "objective",
-    "one_number",
-    "per_sample",
+    "Criterion", "as_loss", "classes_of", "exclusive", "ignored_by", "objective", "one_number", "per_sample",
     "target_array",
-]
+]  # fmt: skip
 
 TORCH = "torch."  # before the name of a criterion in a description
 OF_LABELS = ("cross_entropy", "nll_loss")  # functions whose integer targets are class numbers

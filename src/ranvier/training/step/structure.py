@@ -15,15 +15,8 @@ from ranvier.module.arguments import Container, container_type, input_parameters
 from ranvier.tensor.tensor import Tensor
 
 __all__ = [
-    "ONE",
-    "OutputStructure",
-    "container_of",
-    "inputs_of",
-    "is_alone",
-    "is_container",
-    "outputs_of",
-    "pick",
-]
+    "ONE", "OutputStructure", "container_of", "inputs_of", "is_alone", "is_container", "outputs_of", "pick",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
