@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.data.arrays import Array
 from ranvier.support.tree import flatten, map_structure
 
 __all__ = ["Group", "Parts", "Raw"]
