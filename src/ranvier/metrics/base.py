@@ -219,7 +219,7 @@ class Checked(Metric):
     def refusal(self, number: str) -> str:
         """What is wrong with so many targets, and what to write instead."""
         return (
-            f"takes targets of 0 and 1, or shares between, and {number} were others. Write y_true > 0 for targets of "
+            f"takes targets from 0 to 1, and {number} were others. Write y_true > 0 for targets of "
             "-1 and 1, with outputs from 0 to 1 (a sigmoid and a binary cross entropy), instead."
         )
 

@@ -251,9 +251,9 @@ PrecisionAtRecall = _best_at("PrecisionAtRecall", "precision", "recall")
 RecallAtPrecision = _best_at("RecallAtPrecision", "recall", "precision")
 
 NORMS = {  # of the gaps between confidence and accuracy, and the fractions of samples, by bin
-    "l1": lambda gaps, shares: (gaps * shares).sum(),
-    "l2": lambda gaps, shares: np.sqrt((gaps**2 * shares).sum()),
-    "max": lambda gaps, shares: gaps.max(initial=0.0, where=shares > 0),
+    "l1": lambda gaps, weights: (gaps * weights).sum(),
+    "l2": lambda gaps, weights: np.sqrt((gaps**2 * weights).sum()),
+    "max": lambda gaps, weights: gaps.max(initial=0.0, where=weights > 0),
 }
 
 

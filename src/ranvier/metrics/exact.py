@@ -207,7 +207,7 @@ def _of_pairs(
             f"average={average!r}{'' if sample_weight is None else ' and sample_weight'} with multi_class='ovo': write "
             "average='macro' or 'weighted' without weights of samples, or multi_class='ovr', instead."
         )
-    each, shares = [], []
+    each, weights = [], []
     for a, b in combinations(range(truth.shape[1]), 2):
         rows = truth[:, a] | truth[:, b]
         try:
@@ -215,8 +215,8 @@ def _of_pairs(
         except ValueError as error:
             raise ValueError(f"classes {a} and {b}: {error}") from None
         each.append(sum(pair) / 2)
-        shares.append(rows.mean())
-    return float(np.average(each, weights=shares if average == "weighted" else None))
+        weights.append(rows.mean())
+    return float(np.average(each, weights=weights if average == "weighted" else None))
 
 
 def average_precision_score(

@@ -24,18 +24,18 @@ def shifted(x: Node, term: float | Node) -> Node:
     return x + (broadcast(term, x.shape) if isinstance(term, Node) else like(x, term))
 
 
-def lerp(old: Node, new: Node, share: Setting) -> Node:
+def lerp(old: Node, new: Node, weight: Setting) -> Node:
     """Linear interpolation: ``old + weight * (new - old)``, the update of a moving average."""
-    return old + scaled(new - old, share)
+    return old + scaled(new - old, weight)
 
 
 def sqrt(x: Node) -> Node:
     return apply("sqrt", x)
 
 
-def one_minus(share: Setting) -> Setting:
-    """``1 - share``."""
-    return like(share, 1.0) - share if isinstance(share, Node) else 1.0 - share
+def one_minus(x: Setting) -> Setting:
+    """``1 - x``."""
+    return like(x, 1.0) - x if isinstance(x, Node) else 1.0 - x
 
 
 def one_minus_power(base: Setting, t: Node) -> Node:

@@ -121,11 +121,11 @@ class Optimizer(ExplicitLoop, Configured):
                 )
 
     def __copy__(self) -> Self:
-        twin = object.__new__(type(self))
-        twin.__dict__.update(self.__dict__)
+        copied = object.__new__(type(self))
+        copied.__dict__.update(self.__dict__)
         if isinstance(self.learning_rate, float):
-            twin.learning_rate = float(self.learning_rate)  # a `Rate` holds its optimizer
-        return twin
+            copied.learning_rate = float(self.learning_rate)  # a `Rate` holds its optimizer
+        return copied
 
     def __repr__(self) -> str:
         kept = type(self).__name__.lower(), self.name
@@ -147,9 +147,9 @@ class Optimizer(ExplicitLoop, Configured):
 
     def fresh(self) -> Optimizer:
         """An untrained optimizer with the same settings."""
-        twin = copy.copy(self)
-        twin.reset()
-        return twin
+        copied = copy.copy(self)
+        copied.reset()
+        return copied
 
     @property
     def torch(self) -> bool:
@@ -298,9 +298,9 @@ class Optimizer(ExplicitLoop, Configured):
                 parameter.assign(slots[AVERAGE].numpy())
 
     def _with(self, settings: Mapping[str, Any]) -> Optimizer:
-        twin = copy.copy(self)
-        twin.__dict__.update(settings)
-        return twin
+        copied = copy.copy(self)
+        copied.__dict__.update(settings)
+        return copied
 
     def exclude_from_weight_decay(
         self, var_list: Iterable[Tensor] | None = None, var_names: Iterable[str] | None = None

@@ -146,9 +146,9 @@ class ExplicitLoop(ParameterState):
         if known is None:
             while len(_FUNCTIONS) >= FUNCTIONS:
                 del _FUNCTIONS[next(iter(_FUNCTIONS))]  # the oldest
-            twin: Any = copy.copy(self)
+            copied: Any = copy.copy(self)
             known = _FUNCTIONS[key] = Function(
-                type(self).__name__, RecordedStep(twin, n, options, count_indices)
+                type(self).__name__, RecordedStep(copied, n, options, count_indices)
             )
         return known
 

@@ -54,8 +54,7 @@ def _is_open(f: Any, method: str) -> bool:
         raise TypeError(f"{f!r} is open for text. Write open(path, '{method[0]}b'), or the path, instead.")
     if not hasattr(f, method):
         raise TypeError(
-            f"a {type(f).__name__} stands in the place of the file to {method}. Write a path, or a file that is open, "
-            "instead."
+            f"a {type(f).__name__} is no file to {method}. Write a path, or a file that is open, instead."
         )
     return True
 
@@ -103,9 +102,7 @@ def load(f: Any, map_location: Any = None, *, weights_only: bool = True) -> Any:
     if _is_open(f, "read"):
         data = f.read()
         if not data:
-            raise ValueError(
-                f"{f!r} holds nothing from where it stands. Write f.seek(0) before torch.load(f)."
-            )
+            raise ValueError(f"{f!r} holds nothing after its position. Write f.seek(0) before torch.load(f).")
     else:
         check_source(f)
         data = Path(f).read_bytes()

@@ -78,8 +78,8 @@ def binary_focal_crossentropy(
         p, losses = x, binary_crossentropy_of_probabilities(y, x)
     losses = focused(losses, y * n.subtract(1, p) + no * p, gamma)
     if apply_class_balancing:
-        share = per_class(alpha, x)
-        losses = losses * (n.multiply(y, share) + n.multiply(no, n.subtract(1, share)))
+        factor = per_class(alpha, x)
+        losses = losses * (n.multiply(y, factor) + n.multiply(no, n.subtract(1, factor)))
     return n.mean(losses, -1)
 
 

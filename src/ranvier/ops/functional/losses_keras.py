@@ -99,8 +99,8 @@ def log_probabilities(scores: Node, from_logits: bool) -> Node:
     """Log probabilities over the last axis, from logits or from weights that need not sum to 1."""
     if from_logits:
         return log_softmax(scores)
-    shares = n.divide(scores, n.sum(scores, -1, True))
-    return n.log(n.clip(shares, EPSILON, 1 - EPSILON))
+    probabilities = n.divide(scores, n.sum(scores, -1, True))
+    return n.log(n.clip(probabilities, EPSILON, 1 - EPSILON))
 
 
 def ignoring(losses: Node, labels: Node, ignore_class: int | None) -> Node:

@@ -157,7 +157,7 @@ def get(schedule: Any, depth: int = 0) -> LearningRateSchedule:
     if isinstance(schedule, dict) and "class_name" in schedule:
         kind, config = class_of(str(schedule["class_name"])), schedule.get("config", {})
         if depth > DEEPEST:
-            raise ValueError(f"schedules stand within schedules, more than {DEEPEST} deep.")
+            raise ValueError(f"schedules are nested more than {DEEPEST} deep.")
         known = kind in REGISTRY.classes.values()
         return hashable(made(kind, config, depth) if known else kind.from_config(config))
     if isinstance(schedule, type) and issubclass(schedule, LearningRateSchedule):

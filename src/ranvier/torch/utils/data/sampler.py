@@ -164,7 +164,7 @@ class BatchSampler(Sampler[list[Any]]):
 
 
 class WeightedRandomSampler(ArraySampler):
-    """``num_samples`` indices, each drawn anew with a probability proportional to its weight.
+    """``num_samples`` indices, each drawn with a probability proportional to its weight.
 
     ``weights`` are numbers of 0 or more, one for each sample, that need not sum to 1. Without ``replacement`` no sample
     is drawn twice. For a `DataLoader`: ``DataLoader(dataset, 32, sampler=WeightedRandomSampler(weights,
