@@ -30,7 +30,7 @@ class Constraint(Configured):
 
     def __call__(self, w: Any) -> Any:
         raise NotImplementedError(
-            f"{type(self).__name__} does not say what it makes of weights. Write: def __call__(self, w): return ..."
+            f"{type(self).__name__} has no __call__. Write: def __call__(self, w): return ..."
         )
 
 

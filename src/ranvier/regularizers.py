@@ -30,7 +30,7 @@ class Regularizer(Configured):
 
     def __call__(self, x: Any) -> Any:
         raise NotImplementedError(
-            f"{type(self).__name__} does not say its penalty. Write: def __call__(self, x): return ..."
+            f"{type(self).__name__} has no __call__. Write: def __call__(self, x): return ..."
         )
 
 

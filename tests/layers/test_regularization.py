@@ -361,7 +361,7 @@ def test_by_name(module, given, expected):
         (lambda: Dense(3, kernel_regulariser="l2"), TypeError, "Write kernel_regularizer="),
         (lambda: fit_once(kernel_regularizer=Unhashable()), TypeError, "frozen=True"),
         (
-            lambda: fit_once(kernel_constraint=lambda w: w.sum()), ValueError, "makes float32",
+            lambda: fit_once(kernel_constraint=lambda w: w.sum()), ValueError, "returns float32",
         ),
     ],
 )  # fmt: skip

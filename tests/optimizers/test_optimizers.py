@@ -279,7 +279,7 @@ ERRORS = [
     (lambda: optimizers.SGD().attach([Tensor([1.0])]).apply([[1.0]], [Tensor([1.0])]), ValueError, "does not train"),
     (lambda: optimizers.SGD().apply([[1.0, 2.0]], [Tensor([1.0])]), ValueError, r"gradient of shape \(2,\) for a parameter of shape \(1,\)"),
     (lambda: Own().attach([Tensor([1.0])]), TypeError, r"Own has an update_step of its own.* Write rule\("),
-    (lambda: run(optimizers.Optimizer(), [0.0], [[1.0]]), NotImplementedError, r"Optimizer does not say what its step is. Write rule\("),
+    (lambda: run(optimizers.Optimizer(), [0.0], [[1.0]]), NotImplementedError, r"Optimizer has no rule. Write rule\("),
     (lambda: line(Stepping()), TypeError, "Stepping has a step of its own, which the compiled step would not call"),
     (lambda: line(optimizers.Adam(optimizers.schedules.WarmUp(0.01, 5))).optimizer.set_rate(1, "X"), TypeError, r"Write Adam\(0.01\), or leave X out"),
     (lambda: optimizers.SGD().attach([]), ValueError, "no parameters"),

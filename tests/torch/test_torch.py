@@ -416,14 +416,18 @@ def test_checkpoints_in_file_objects(held, tmp_path):
     with (tmp_path / "a.pt").open("rb") as file:
         assert flat(torch.load(file)) == flat(held)
     wrong = [
-        (lambda: torch.load(buffer), ValueError, r"holds nothing from .*Write f.seek\(0\)"),
+        (lambda: torch.load(buffer), ValueError, r"holds nothing after .*Write f.seek\(0\)"),
         (lambda: torch.load(io.BytesIO(b"\x80\x04")), ValueError, "no safetensors file"),
         (lambda: torch.load(io.BytesIO(b"PK\x03\x04" + bytes(40))), ValueError, "is a pickle.*save_file"),
         (lambda: torch.from_numpy([1.0, 2.0]), TypeError, r"not a list. Write torch.tensor\(...\)"),
         (lambda: torch.load(io.StringIO("a")), TypeError, "open for text.*'rb'"),
         (lambda: torch.save(held, io.StringIO()), TypeError, "open for text.*'wb'"),
-        (lambda: torch.save(tmp_path / "b.pt", held), TypeError, "a dict stands .*Write a path, or a file"),
-        (lambda: torch.load(held), TypeError, "a dict stands .*Write a path, or a file"),
+        (
+            lambda: torch.save(tmp_path / "b.pt", held),
+            TypeError,
+            "a dict is no file .*Write a path, or a file",
+        ),
+        (lambda: torch.load(held), TypeError, "a dict is no file .*Write a path, or a file"),
     ]
     for call, error, said in wrong:
         with pytest.raises(error, match=said):

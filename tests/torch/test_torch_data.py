@@ -351,7 +351,7 @@ WRONG: list[tuple[Any, type[Exception], str]] = [
     *[(lambda make=make: make(3), TypeError, r"generator=3 is no ranvier.torch.Generator. Write generator=torch.Gen")
       for make in (lambda g: data.DataLoader(ROWS, generator=g), lambda g: data.RandomSampler(ROWS, generator=g),
                    lambda g: data.random_split(ROWS, [6], g), lambda g: torch.rand(2, generator=g))],
-    (lambda: data.random_split(range(10), [1.5, -0.5]), ValueError, r"lengths \[1.5, -0.5\] hold one below 0"),
+    (lambda: data.random_split(range(10), [1.5, -0.5]), ValueError, r"lengths \[1.5, -0.5\] contain a negative one"),
     (lambda: data.random_split(range(10), [0.5, 0.3]), ValueError, r"fractions \[0.5, 0.3\] sum to 0.8. Write fractions"),
 ]  # fmt: skip
 

@@ -154,7 +154,7 @@ def test_samplers_and_streams():
     assert len(list(data.RandomSampler(rows, True, 30))) == 30
     assert [b.tolist() for b in data.DataLoader(Stream(), 2)] == [[0, 1], [2, 3], [4]]
     assert [b.tolist() for b in data.DataLoader(Stream(), 2, drop_last=True)] == [[0, 1], [2, 3]]
-    with pytest.raises(ValueError, match="says its order itself"):
+    with pytest.raises(ValueError, match="has its own order"):
         data.DataLoader(Stream(), 2, shuffle=True)
     assert data.get_worker_info() is None
 

@@ -51,7 +51,7 @@ class Loss(Configured):
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         raise NotImplementedError(
-            f"{type(self).__name__} must say what its loss is: write 'def call(self, y_true, y_pred)'."
+            f"{type(self).__name__} has no method call. Write 'def call(self, y_true, y_pred)'."
         )
 
     def per_sample(self, y_true: Any, y_pred: Any) -> Any:

@@ -26,7 +26,7 @@ def constrained(constraint: Any, w: Node) -> Node:
         segment = tape.segment_of([result])
     if result.spec != w.type:
         raise GraphError(
-            f"the constraint {constraint!r} makes {result.spec} of a weight of {w.type}: write one that "
+            f"the constraint {constraint!r} returns {result.spec} for a weight of {w.type}: write one that "
             "keeps its shape and dtype"
         )
     nodes = {o: w if known is leaf else value_of(known) for o, known in enumerate(leaves_of(segment))}

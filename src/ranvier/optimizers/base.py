@@ -178,7 +178,7 @@ class Optimizer(ExplicitLoop, Configured):
         """
         if self.schedule is not None:
             raise TypeError(
-                f"{who} sets the learning rate, and here the schedule {self.schedule} makes it. Write "
+                f"{who} sets the learning rate, which the schedule {self.schedule} computes. Write "
                 f"{type(self).__name__}({self.schedule.peak():.3g}), or leave {who} out, instead."
             )
         self.learning_rate = rate
@@ -219,7 +219,7 @@ class Optimizer(ExplicitLoop, Configured):
 
     def rule(self, p: Node, g: Node, slots: Slots, lr: Node, t: Node) -> Updated:
         """The new parameter and slots, from the gradient ``g``; ``lr`` and ``t`` (1 at the first step) are scalars."""
-        raise NotImplementedError(f"{type(self).__name__} does not say what its step is. {_RULE} instead.")
+        raise NotImplementedError(f"{type(self).__name__} has no rule. {_RULE} instead.")
 
     def update(
         self,

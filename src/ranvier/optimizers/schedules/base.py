@@ -116,7 +116,7 @@ class LearningRateSchedule(Configured):
     def __float__(self) -> float:
         """Raises TypeError: the rate depends on the step, which the optimizer counts."""
         raise TypeError(
-            f"{type(self).__name__} gives another rate at each step. Write optimizer.current_rate() for that of the "
+            f"{type(self).__name__} has a different rate at each step. Write optimizer.current_rate() for that of the "
             "next step, or schedule(step), instead."
         )
 

@@ -66,14 +66,14 @@ class Embedding(_WithRepr):
         self.num_embeddings = whole(num_embeddings, "num_embeddings", self.name)
         self.embedding_dim = whole(embedding_dim, "embedding_dim", self.name)
         if padding_idx is not None and not -num_embeddings <= padding_idx < num_embeddings:
-            raise ValueError(f"padding_idx={padding_idx} is none of the {num_embeddings} rows.")
+            raise ValueError(f"padding_idx={padding_idx} is out of range for {num_embeddings} rows.")
         self.padding_idx = None if padding_idx is None else padding_idx % num_embeddings
         self.max_norm, self.norm_type, self.scale_grad_by_freq, self.sparse = None, norm_type, False, sparse
         shape, name = (self.num_embeddings, self.embedding_dim), dtype_name(dtype) or get_dtype()
         check_memory(shape, name, f"the weight of layer {self.name!r}")
         given = None if _weight is None else np.array(_weight, name)
         if given is not None and given.shape != shape:
-            raise ValueError(f"a weight of shape {given.shape} is none of {shape}.")
+            raise ValueError(f"the weight has shape {given.shape} instead of {shape}.")
         self.weight = Parameter.over(self._drawn(name) if given is None else given, requires_grad=not _freeze)
 
     def _drawn(self, dtype: str) -> Any:

@@ -93,7 +93,7 @@ class Optimizer(CheckedConstructor):
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update every parameter that has a gradient; ``closure``, which computes the loss again, is called first."""
         raise NotImplementedError(
-            f"{type(self).__name__} does not say what a step is. Write: def step(self, closure=None)"
+            f"{type(self).__name__} has no method step. Write: def step(self, closure=None)"
         )
 
     @property

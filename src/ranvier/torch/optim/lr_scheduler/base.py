@@ -25,8 +25,8 @@ def checked(optimizer: Any, kind: str) -> Optimizer:
     for i, group in enumerate(optimizer.param_groups):
         if isinstance(group["lr"], LearningRateSchedule):
             raise TypeError(
-                f"{kind} would overwrite the rate of group {i}, which the schedule {group['lr']} makes. Write a number "
-                "for lr, or no scheduler, instead."
+                f"{kind} would overwrite the rate of group {i}, which the schedule {group['lr']} computes. Write a "
+                "number for lr, or no scheduler, instead."
             )
     return optimizer
 

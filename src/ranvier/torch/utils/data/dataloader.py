@@ -174,22 +174,22 @@ class DataLoader(CheckedConstructor, Generic[T_co]):
             )
         if batch_size is None and drop_last:
             raise ValueError(
-                "batch_size=None makes no batches to drop the last of. Leave out drop_last=True."
+                "batch_size=None makes no batches, so there is no last one to drop. Leave out drop_last=True."
             )
         if shuffle and sampler is not None:
-            raise ValueError("shuffle=True and a sampler exclude each other: the sampler says the order.")
+            raise ValueError(
+                "shuffle=True and a sampler exclude each other: the sampler determines the order."
+            )
         stream = isinstance(dataset, IterableDataset)
         if stream and (shuffle or sampler is not None or batch_sampler is not None):
-            raise ValueError(
-                "an IterableDataset says its order itself. Write no shuffle and no sampler instead."
-            )
+            raise ValueError("an IterableDataset has its own order. Leave out shuffle and sampler instead.")
         decided = {
             "batch_size": batch_size != 1, "shuffle": shuffle, "sampler": sampler is not None, "drop_last": drop_last,
         }  # fmt: skip
         if batch_sampler is not None and any(decided.values()):
             given = ", ".join(name for name, is_given in decided.items() if is_given)
             raise ValueError(
-                f"batch_sampler is mutually exclusive with {given}: it says what the batches are. Leave out {given} "
+                f"batch_sampler is mutually exclusive with {given}: it determines the batches. Leave out {given} "
                 "instead."
             )
         if shuffle and len(dataset) == 0:

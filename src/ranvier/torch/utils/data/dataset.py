@@ -26,13 +26,11 @@ class Dataset(CheckedConstructor, Generic[T_co]):
 
     def __getitem__(self, index: Any) -> T_co:
         raise NotImplementedError(
-            f"{type(self).__name__} does not say what a sample is. Write: def __getitem__(self, index)"
+            f"{type(self).__name__} has no method __getitem__. Write: def __getitem__(self, index)"
         )
 
     def __len__(self) -> int:
-        raise TypeError(
-            f"{type(self).__name__} does not say how many samples it has. Write: def __len__(self)"
-        )
+        raise TypeError(f"{type(self).__name__} has no length. Write: def __len__(self)")
 
     def __add__(self, other: Dataset[Any]) -> ConcatDataset:
         return ConcatDataset([self, other])
@@ -42,9 +40,7 @@ class IterableDataset(Dataset[T_co]):
     """A stream of samples. Subclasses define ``__iter__()``; a loader keeps their order."""
 
     def __iter__(self) -> Iterator[T_co]:
-        raise NotImplementedError(
-            f"{type(self).__name__} does not say what its samples are. Write: def __iter__(self)"
-        )
+        raise NotImplementedError(f"{type(self).__name__} has no method __iter__. Write: def __iter__(self)")
 
     def __add__(self, other: Any) -> ChainDataset:  # type: ignore[override]  # a stream has no indices
         return ChainDataset([self, other])
@@ -152,8 +148,8 @@ def random_split(dataset: Any, lengths: Sequence[float], generator: Generator | 
     fractions = math.isclose(total, 1) and total <= 1 + 1e-9
     if any(size < 0 for size in lengths):
         raise ValueError(
-            f"the lengths {list(lengths)} hold one below 0. Write lengths that sum to {n}, or fractions that sum to "
-            "1, instead."
+            f"the lengths {list(lengths)} contain a negative one. Write lengths that sum to {n}, or fractions that sum "
+            "to 1, instead."
         )
     if fractions:
         sizes = [math.floor(n * fraction) for fraction in lengths]

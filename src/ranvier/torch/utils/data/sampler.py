@@ -60,9 +60,7 @@ class Sampler(CheckedConstructor, Generic[T_co]):
         self.data_source = data_source
 
     def __iter__(self) -> Iterator[T_co]:
-        raise NotImplementedError(
-            f"{type(self).__name__} does not say in which order. Write: def __iter__(self)"
-        )
+        raise NotImplementedError(f"{type(self).__name__} has no method __iter__. Write: def __iter__(self)")
 
 
 class ArraySampler(Sampler[Any]):
