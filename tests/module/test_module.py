@@ -403,7 +403,7 @@ def test_without_one_the_first_call_builds():
 
 def test_only_modules_are_layers():
     with pytest.raises(TypeError, match="is no layer"):
-        rv.Sequential([rv.layers.Dense(3), "relu"])
+        rv.Sequential([rv.layers.Dense(3), "relu"])  # type: ignore[list-item]
     with pytest.raises(ValueError, match="first"):
         rv.Sequential([rv.layers.Dense(3), rv.Input((4,))])
 

@@ -32,7 +32,7 @@ from ranvier.module.shape_errors import explain
 from ranvier.module.state import DESCRIBED
 from ranvier.module.symbolic import Operators, describe, given
 from ranvier.support.errors import snake_case
-from ranvier.support.source_lines import outside
+from ranvier.support.source_lines import user_frame
 from ranvier.support.tree import flatten
 from ranvier.tensor.call_state import call_state, isolated_tape
 from ranvier.tensor.check_returned import callable_name, check_tensor
@@ -159,7 +159,7 @@ class Module(FunctionalAPI):
     def _begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Set the attributes that every module has before its constructor runs with these arguments."""
         cls = type(self)
-        frame = outside(sys._getframe(1))
+        frame = user_frame(sys._getframe(1))
         self.__dict__.update(
             _parameters={}, _buffers={}, _modules={}, _non_persistent=set(), training=cls._starts_training,
             name=automatic_name(cls.__name__), _trainable=True, _arguments=(args, kwargs),

@@ -11,7 +11,7 @@ import numpy as np
 
 from ranvier.module.members import ModuleBase
 from ranvier.module.symbolic import Call, Operators, Symbolic, describe, ordered
-from ranvier.support.source_lines import shown
+from ranvier.support.source_lines import location
 from ranvier.support.tree import flatten, map_structure
 from ranvier.support.validation import is_whole
 from ranvier.tensor.tensor import Tensor
@@ -205,7 +205,7 @@ def output_value(key: Any, value: Any) -> Symbolic:
 def refuse_unlisted(call: Call, first: Sequence[Call]) -> NoReturn:
     names = [c.module.name for c in first]
     raise ValueError(
-        f"the outputs depend on the Input {call.module.name!r} (made at {shown(call.module._made)}), which is not "
+        f"the outputs depend on the Input {call.module.name!r} (made at {location(call.module._made)}), which is not "
         f"among the inputs ({', '.join(names)}). Write inputs=[{', '.join([*names, call.module.name])}], or outputs "
         "that do not need it, instead."
     )
@@ -234,7 +234,7 @@ def layers_in_order(steps: Sequence[Call], ends: Sequence[Call]) -> list[ModuleB
 def check_names(layers: Sequence[ModuleBase]) -> None:
     for name, count in Counter(layer.name for layer in layers).items():
         if count > 1:
-            lines = [shown(layer._made) for layer in layers if layer.name == name]
+            lines = [location(layer._made) for layer in layers if layer.name == name]
             raise ValueError(
                 f"{count} layers are named {name!r} (made at {' and '.join(lines)}). Write another name= for "
                 f"{'one' if count == 2 else 'all but one'} of them."

@@ -30,7 +30,11 @@ class Sequential(Module):
     _has_call = True
 
     def __init__(
-        self, *modules: Any, layers: Any = None, name: str | None = None, trainable: bool = True
+        self,
+        *modules: Module | Iterable[Module] | Mapping[str, Module],
+        layers: Iterable[Module] | None = None,
+        name: str | None = None,
+        trainable: bool = True,
     ) -> None:
         super().__init__(name=name)
         self._types: list[tuple[ModuleBase | None, Type | None]] = []
@@ -193,7 +197,7 @@ class Sequential(Module):
 
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
-            return type(self)(dict(list(self._modules.items())[index]))
+            return type(self)(dict(list(self.named_children())[index]))
         return list(self)[index]
 
     def __setitem__(self, index: int, module: Module) -> None:

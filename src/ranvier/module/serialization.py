@@ -14,8 +14,7 @@ from ranvier.module.arguments import Container
 from ranvier.module.members import ModuleBase
 from ranvier.module.recorded_calls import MOST_CALLS
 from ranvier.support import rows
-from ranvier.support.custom_objects import custom_object_scope, find, given, name_of, register
-from ranvier.support.custom_objects import made as made_of
+from ranvier.support.custom_objects import construct, custom_object_scope, find, in_scope, name_of, register
 from ranvier.tensor.context import get_dtype
 from ranvier.tensor.function import same_function
 
@@ -271,7 +270,7 @@ def _decode(value: Any, depth: int, made: _Made) -> Any:
         return (
             thing
             if config is None
-            else made_of(thing, {k: _decode(v, depth, made) for k, v in config.items()})
+            else construct(thing, {k: _decode(v, depth, made) for k, v in config.items()})
         )
     raise _refuse(f"an argument of kind {kind!r}: {content!r}")
 
@@ -351,7 +350,7 @@ def _form(form: Any, count: int) -> Container:
 
 
 def class_of(name: Any) -> type[ModuleBase]:
-    known = given(name) if isinstance(name, str) else None
+    known = in_scope(name) if isinstance(name, str) else None
     if isinstance(known, type) and issubclass(known, ModuleBase):
         return known
     if name not in REGISTRY:

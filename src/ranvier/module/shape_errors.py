@@ -8,7 +8,7 @@ from typing import Any
 
 from ranvier.graph.node import FLOATS, Type
 from ranvier.module.members import ModuleBase
-from ranvier.support.source_lines import shown, within
+from ranvier.support.source_lines import forward_line, location
 
 __all__ = ["ShapeError", "explain", "user_name"]
 
@@ -58,8 +58,8 @@ def explain(
         return f"{type(m).__name__} {user_name(m, root)!r}"
 
     given = [t for a in args if isinstance(t := getattr(a, "spec", None), Type)]
-    line = within(error)
-    at = f"made at {shown(module._made)}" + ("" if line is None else f", in forward at {shown(line)}")
+    line = forward_line(error)
+    at = f"made at {location(module._made)}" + ("" if line is None else f", in forward at {location(line)}")
     name = user_name(module, root)
     what = f"layer {name!r} ({type(module).__name__}({module.extra_repr()}), {at})"
     known = module.shape_error(given[0]) if given else None

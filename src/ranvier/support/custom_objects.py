@@ -1,4 +1,4 @@
-"""What files may name besides layers: objects and functions of the user's, registered or given by name. No code."""
+"""Classes and functions of the user's in files: by name, registered or in a scope. Files hold no code."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 __all__ = [
-    "OBJECTS", "UnknownNameError", "configuration", "custom_object_scope", "find", "given", "made", "name_of",
+    "OBJECTS", "UnknownNameError", "configuration", "construct", "custom_object_scope", "find", "in_scope", "name_of",
     "register",
 ]  # fmt: skip
 
-OBJECTS: dict[str, Any] = {}  # classes and functions, by the names that files have for them
+OBJECTS: dict[str, Any] = {}  # registered classes and functions, by their names in files
 
 
 class UnknownNameError(Exception):
-    """A name in a file that is neither known nor given."""
+    """A name in a file that is neither registered nor in a scope."""
 
 
 class _Scope(threading.local):
@@ -30,9 +30,7 @@ _scope = _Scope()
 
 @contextlib.contextmanager
 def custom_object_scope(*custom_objects: Mapping[str, Any]) -> Iterator[None]:
-    """Within this context files may hold these classes and functions, by their names here, though they are not
-    registered.
-    """
+    """Within this context files may name these classes and functions, though they are not registered."""
     before, _scope.known = _scope.known, [*_scope.known, *custom_objects]
     try:
         yield
@@ -41,9 +39,9 @@ def custom_object_scope(*custom_objects: Mapping[str, Any]) -> Iterator[None]:
 
 
 def register(registry: dict[str, Any], thing: Any, name: str) -> Any:
-    """Give a class or function a name in a registry. Raises ValueError where it is another one's."""
+    """Give a class or function a name in a registry. Raises ValueError where the name is taken."""
     holder = registry.get(name)
-    if holder is not None and not _same(holder, thing):
+    if holder is not None and not _same_definition(holder, thing):
         raise ValueError(
             f"the name {name!r} belongs to {holder!r}. Write register_module(name='...'), or "
             "register_keras_serializable(package='...'), with another."
@@ -52,8 +50,8 @@ def register(registry: dict[str, Any], thing: Any, name: str) -> Any:
     return thing
 
 
-def _same(one: Any, other: Any) -> bool:
-    """Whether two classes or functions are one: by where they stand, as a notebook makes its own anew."""
+def _same_definition(one: Any, other: Any) -> bool:
+    """Whether two classes or functions have one definition. A notebook cell that runs again defines a new object."""
     return one is other or (
         (one.__module__, one.__qualname__) == (other.__module__, other.__qualname__)
         and "<lambda>" not in one.__qualname__
@@ -64,23 +62,23 @@ def name_of(thing: Any) -> str | None:
     """The name by which a class or function is registered."""
     if not callable(thing) or not hasattr(thing, "__qualname__"):
         return None
-    return next((name for name, known in OBJECTS.items() if _same(known, thing)), None)
+    return next((name for name, known in OBJECTS.items() if _same_definition(known, thing)), None)
 
 
-def given(name: str) -> Any:
-    """What a `custom_object_scope` has by this name, with or without its package; None where nothing is."""
+def in_scope(name: str) -> Any:
+    """The object of this name in a `custom_object_scope`, with or without its package; None where there is none."""
     spelled = (name, name.rpartition(">")[2])
     return next((known[n] for known in reversed(_scope.known) for n in spelled if n in known), None)
 
 
 def find(name: str) -> Any:
-    """The class or function that a file names, given or registered; None where nothing is."""
-    found = given(name)
+    """The class or function of a name in a file, in a scope or registered; None where there is none."""
+    found = in_scope(name)
     return OBJECTS.get(name) if found is None else found
 
 
-def made(kind: Any, config: Mapping[str, Any]) -> Any:
-    """An object from what its ``get_config()`` returned. Raises TypeError for what is no class."""
+def construct(kind: Any, config: Mapping[str, Any]) -> Any:
+    """An object from its class and its ``get_config()``. Raises TypeError for anything but a class."""
     if not isinstance(kind, type):
         raise TypeError(f"{kind!r} is no class")
     make: Any = getattr(kind, "from_config", None)
@@ -88,9 +86,9 @@ def made(kind: Any, config: Mapping[str, Any]) -> Any:
 
 
 def configuration(thing: Any, what: str) -> dict[str, Any]:
-    """The ``get_config()`` of an object, cut to the arguments of its constructor.
+    """The part of an object's ``get_config()`` that its constructor takes.
 
-    Raises ValueError, which names ``what``, where it lacks some of them, so that it would not make the same again.
+    Raises ValueError with the message ``what`` where an argument is missing, so that the object could not be restored.
     """
     config = dict(thing.get_config())
     parameters = inspect.signature(type(thing)).parameters.values()

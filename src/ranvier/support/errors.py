@@ -1,4 +1,4 @@
-"""Names that do not exist: the error says so, and names the nearest that does, or where to look."""
+"""Errors for names and arguments that do not exist: they give the nearest that does, or where to look."""
 
 from __future__ import annotations
 
@@ -17,28 +17,26 @@ __all__ = [
     "no_such", "refuse_unknown", "snake_case", "unknown_keyword",
 ]  # fmt: skip
 
-ALIKE = (
-    0.7  # of 1, from which two names are told as nearest: LSTM and Softmax reach 0.55, linalg and long 0.6
-)
-LISTED = 8  # arguments that are named of what takes more
-BEGUN = 0.5  # the same for names that begin alike: CosineLR and CosineAnnealingLR reach 0.64
+# difflib's ratio from which a name is suggested: LSTM and Softmax reach 0.55, linalg and long 0.6.
+ALIKE = 0.7
+ALIKE_AT_START = 0.5  # the same where the first letters are equal: CosineLR and CosineAnnealingLR reach 0.64
+LISTED = 8  # arguments that a message lists at most
 RECURRENT = "recurrent layers are not there yet"
 ATTENTION = "attention layers are not there yet"
-ABSENT = {  # starts of names that the peers have, in small letters: what there is to say of them
+ABSENT = {  # by lower-case starts of names that Keras and PyTorch have: why they do not exist here
     "lstm": RECURRENT, "gru": RECURRENT, "rnn": RECURRENT, "simplernn": RECURRENT, "bidirectional": RECURRENT,
     "timedistributed": RECURRENT, "convlstm": RECURRENT, "stackedrnn": RECURRENT, "multihead": ATTENTION,
     "attention": ATTENTION, "additiveattention": ATTENTION, "groupedquery": ATTENTION, "transformer": ATTENTION,
     "scaled_dot_product": ATTENTION,
 }  # fmt: skip
 
-# What users of the peers, and of older versions of them, call arguments.
+# Arguments by their names in other libraries and in older versions of them.
 KEYWORDS = {
     "lr": "learning_rate", "learning_rate": "lr", "nb_epoch": "epochs", "decay": "weight_decay", "epochs": "max_iter",
     "n_iter": "n", "cv": "folds", "n_jobs": "threads", "param_grid": "grid", "scoring": "monitor",
 }  # fmt: skip
 
-# Of each vocabulary: names that the peer has and it lacks, alone or after a module's ("autograd.functional"), with what
-# there is to say of them.
+# By vocabulary: names that it lacks, alone or after a module's ("autograd.functional"), and what to write instead.
 lacking: dict[str, Mapping[str, str]] = {
     "ranvier": {
         "GradientTape": "gradients need no tape: write loss.backward(), and read them from the grad of each weight "
@@ -47,7 +45,7 @@ lacking: dict[str, Mapping[str, str]] = {
         "deserialize": "write get(name), or from_config(config) of the class",
     }
 }
-_public: dict[str, frozenset[str]] = {}  # of each module of the public face that is imported: its names
+_public: dict[str, frozenset[str]] = {}  # the names of each public module that is imported
 
 
 def snake_case(name: str) -> str:
@@ -56,16 +54,16 @@ def snake_case(name: str) -> str:
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name most like ``name``, whatever its capitals."""
+    """The known name most like ``name``, ignoring case."""
     spelled = {k.lower(): k for k in known}
     found = difflib.get_close_matches(name.lower(), spelled, 1, 0.0)
     return spelled[found[0]] if found else None
 
 
 def no_such(kind: str, name: Any, known: Collection[str]) -> ValueError:
-    """The error for the name of an object that is none of those known: it names the one likely meant.
+    """The error for an unknown name of an object: it gives the one likely meant.
 
-    Of a class's name and of that in snake_case it names the one that is spelled alike.
+    Of a class's name and its snake_case form it gives the one in the user's style.
     """
     text = str(name)
     alike = [k for k in known if k.islower() == text.islower()] or known
@@ -74,7 +72,7 @@ def no_such(kind: str, name: Any, known: Collection[str]) -> ValueError:
 
 
 def likely(name: str, known: Iterable[str]) -> str | None:
-    """The known name that was likely meant: the nearest, where it is near; None where none is."""
+    """The known name that was likely meant; None where none is near."""
     low = name.lower()
     spelled: dict[str, list[str]] = {}
     for k in known:
@@ -82,10 +80,10 @@ def likely(name: str, known: Iterable[str]) -> str | None:
     longer = [k for k in spelled if len(low) > 2 and k.startswith(low)]  # MaxPooling for MaxPooling2D
     shorter = [k for k in spelled if len(k) > 3 and low.startswith(k)]  # AdamOptimizer for Adam
     close = difflib.get_close_matches(low, spelled, 1, ALIKE) or [
-        k for k in difflib.get_close_matches(low, spelled, 3, BEGUN) if k[:4] == low[:4]
+        k for k in difflib.get_close_matches(low, spelled, 3, ALIKE_AT_START) if k[:4] == low[:4]
     ]
-    slips = [k for k in spelled if len(k) == len(low) < 4 and sum(map(str.__ne__, k, low)) == 1]  # L3 for L2
-    for found in (close, sorted(longer, key=len), sorted(shorter, key=len, reverse=True), slips):
+    typos = [k for k in spelled if len(k) == len(low) < 4 and sum(map(str.__ne__, k, low)) == 1]  # L3 for L2
+    for found in (close, sorted(longer, key=len), sorted(shorter, key=len, reverse=True), typos):
         if found:
             return max(spelled[found[0]], key=lambda k: difflib.SequenceMatcher(None, name, k).ratio())
     return None
@@ -93,22 +91,25 @@ def likely(name: str, known: Iterable[str]) -> str | None:
 
 @functools.cache
 def arguments(function: Callable[..., Any]) -> tuple[tuple[str, ...], bool]:
-    """The arguments that a function names, and whether it takes others by keyword."""
+    """The names of a function's arguments, and whether it takes other keywords."""
     given = list(inspect.signature(function).parameters.values())
     named = [p.name for p in given if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
-    own = named[:1] in (["self"], ["model"])  # whose method it is: of a model `fit` and others are
+    own = named[:1] in (
+        ["self"],
+        ["model"],
+    )  # methods, and the functions that are methods of a model, such as `fit`
     return tuple(named[own:]), any(p.kind is p.VAR_KEYWORD for p in given)
 
 
 def _takes(known: Sequence[str]) -> str:
-    """The sentence that names arguments, of many the first."""
+    """The sentence that lists the arguments, or the first of many."""
     if not known:
         return "It takes no arguments."
     return f"It takes {', '.join(known[:LISTED])}{', ...' if len(known) > LISTED else '.'}"
 
 
 def unknown_keyword(keyword: str, known: Sequence[str], who: str) -> TypeError:
-    """The error for an argument that is none of those known: it names the one likely meant, or all."""
+    """The error for an unknown argument: it gives the one likely meant, or lists all."""
     other = KEYWORDS.get(keyword)
     near = other if other in known else likely(keyword, known)
     fix = f"Write {near}= instead." if near else _takes(known)
@@ -118,9 +119,9 @@ def unknown_keyword(keyword: str, known: Sequence[str], who: str) -> TypeError:
 def refuse_unknown(
     function: Callable[..., Any], given: Iterable[str], who: str, hints: Mapping[str, str] | None = None
 ) -> None:
-    """Raise TypeError for the first name given that is none of the function's arguments.
+    """Raise TypeError for the first name that is none of the function's arguments.
 
-    ``hints`` say what to write instead of some names.
+    ``hints`` maps some names to what to write instead.
     """
     known, any_other = arguments(function)
     for keyword in () if any_other else given:
@@ -138,9 +139,9 @@ def argument_error(
     known: Sequence[str] | None = None,
     hints: Mapping[str, str] | None = None,
 ) -> TypeError | None:
-    """What is wrong with a call of what has this signature; None where the arguments fit.
+    """The error of a call with arguments that do not fit this signature; None where they fit.
 
-    ``known`` are all arguments that it takes, where it passes some on; for ``hints`` see `refuse_unknown`.
+    ``known`` lists all arguments, where some are passed on to another function. For ``hints`` see `refuse_unknown`.
     """
     try:
         signature.bind(*args, **kwargs)
@@ -170,7 +171,7 @@ def argument_error(
 
 
 def named_parameters(parameters: Iterable[inspect.Parameter]) -> list[str]:
-    """The names that users may write."""
+    """The names of the arguments that users may give."""
     known = [(f"*{p.name}" if p.kind is p.VAR_POSITIONAL else p.name, p) for p in parameters]
     return [name for name, p in known if p.kind is not p.VAR_KEYWORD and not name.startswith("_")]
 
@@ -225,7 +226,7 @@ def lazy_names(
 
 
 def _instead(module: str, name: str, known: list[str], hints: Mapping[str, str]) -> str:
-    """What follows "does not exist": what was likely meant, or where to look."""
+    """The text after "does not exist": what was likely meant, or where to look."""
     vocabulary, _, path = module.partition(".")
     lacks = lacking.get(vocabulary, {})
     words = lacks.get(f"{path}.{name}" if path else name) or lacks.get(name)

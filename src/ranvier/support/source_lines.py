@@ -1,4 +1,4 @@
-"""The user's lines: which line outside this library made a module, or is being run. Warnings point at it."""
+"""The user's lines: the line that made a module, or that is being run. Warnings point at it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
-__all__ = ["caller", "outside", "shown", "warn", "warned_once", "within"]
+__all__ = ["caller", "forward_line", "location", "user_frame", "warn", "warned_once"]
 
 PACKAGE = str(Path(__file__).parents[1]) + os.sep
 # Packages that call the library for the user: a cross-validation, a pool of workers, a thread.
@@ -41,7 +41,7 @@ def nearest(frame: FrameType | None) -> FrameType | None:
     return frame
 
 
-def outside(frame: FrameType) -> FrameType:
+def user_frame(frame: FrameType) -> FrameType:
     """The nearest frame of the user's code, from this one up.
 
     A thread of a pool has none: then it is the line at which the main thread waits. If that has none either, it is the
@@ -57,7 +57,7 @@ def outside(frame: FrameType) -> FrameType:
 
 def caller() -> FrameType:
     """The frame of the user's code that is being run."""
-    return outside(sys._getframe(1))
+    return user_frame(sys._getframe(1))
 
 
 @contextlib.contextmanager
@@ -90,8 +90,8 @@ def warn(message: str | Warning, category: type[Warning] = UserWarning, key: str
     )
 
 
-def within(error: BaseException) -> tuple[str, int] | None:
-    """The line of a ``forward`` (or ``call``) outside the library that ran into ``error``, or that called what did."""
+def forward_line(error: BaseException) -> tuple[str, int] | None:
+    """The line of the user's ``forward`` (or ``call``) in which ``error`` was raised; None where it was elsewhere."""
     places, trace = [], error.__traceback__
     while trace is not None:
         code = trace.tb_frame.f_code
@@ -104,6 +104,6 @@ def within(error: BaseException) -> tuple[str, int] | None:
     return (file, line) if name in ("forward", "call") else None
 
 
-def shown(place: tuple[str, int]) -> str:
+def location(place: tuple[str, int]) -> str:
     """``file:line``."""
     return f"{place[0]}:{place[1]}"

@@ -1,4 +1,4 @@
-"""Numbers that users give as settings: how many, and how much. Errors name the setting, its value and what to write."""
+"""Checks of numbers in settings: counts and amounts. Errors give the setting, its value and what to write instead."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ __all__ = ["amount", "is_whole", "whole"]
 
 
 def is_whole(value: Any, least: int = 1) -> bool:
-    """Whether a value is a whole number, of Python's or of another library's kind, of at least so much."""
+    """Whether a value is an integer, Python's or another library's, of at least ``least``."""
     return not isinstance(value, bool) and hasattr(value, "__index__") and bool(value.__index__() >= least)
 
 
 def whole(name: str, value: Any, least: int = 1, of: str = "") -> int:
-    """``value`` as an int; raises ValueError naming the argument, and what it is ``of``, for what is no such number."""
+    """``value`` as an int of at least ``least``. Raises ValueError naming the argument, and what it is ``of``."""
     if not is_whole(value, least):
         given = f"{of}({name}={value!r})" if of else f"{name}={value!r}"
         raise ValueError(f"{given}: write a whole number of {least} or more instead.")

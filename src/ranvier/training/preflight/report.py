@@ -8,7 +8,7 @@ from typing import Any, overload
 
 from ranvier.data.convert import Array
 from ranvier.support.errors import nearest
-from ranvier.support.source_lines import shown, warn
+from ranvier.support.source_lines import location, warn
 
 __all__ = [
     "ERROR", "LISTED", "WARNING", "Check", "Fault", "Finding", "PreflightError", "PreflightWarning", "Report",
@@ -87,7 +87,7 @@ class Finding:
 
     @classmethod
     def of(cls, check: Check, fault: Fault) -> Finding:
-        line = None if fault.made is None else shown(fault.made)
+        line = None if fault.made is None else location(fault.made)
         return cls(
             check.code, check.title, check.level, fault.text, fault.fix, fault.layer, line, fault.severity
         )

@@ -12,7 +12,7 @@ from ranvier.data.sampled import sample
 from ranvier.module import Module
 from ranvier.module.calls import in_model_dtype
 from ranvier.module.shape_errors import ShapeError
-from ranvier.support.source_lines import shown
+from ranvier.support.source_lines import location
 from ranvier.tensor import rng
 from ranvier.training.adapters.arrays import to_data
 from ranvier.training.adapters.generators import Batches, is_source, memory_loader
@@ -157,7 +157,7 @@ def check(
         view = Inspection(model, state, data, validation)
     except ShapeError as error:
         code, title = table.GIVEN["shapes"]
-        line = None if error.made is None else shown(error.made)
+        line = None if error.made is None else location(error.made)
         return Report([Finding(code, title, ERROR, str(error), "", error.layer, line)])
     except (ValueError, TypeError) as error:
         code, title = table.GIVEN["data"]

@@ -7,7 +7,7 @@ from typing import Any
 
 from ranvier import losses, metrics
 from ranvier.module.serialization import encode
-from ranvier.support.custom_objects import UnknownNameError, configuration, find, made, name_of
+from ranvier.support.custom_objects import UnknownNameError, configuration, construct, find, name_of
 
 __all__ = ["described", "found"]
 
@@ -43,4 +43,4 @@ def found(value: Any) -> Any:
     thing = find(str(value["class_name"]))
     if thing is None:
         raise UnknownNameError(value["class_name"])
-    return thing if value["config"] is None else made(thing, value["config"])
+    return thing if value["config"] is None else construct(thing, value["config"])
