@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -166,6 +166,18 @@ def full(value: float, shape: Shape, dtype: str) -> Node:
 def like(node: Node, value: float) -> Node:
     """``full`` in another node's shape and dtype."""
     return full(value, node.shape, node.dtype)
+
+
+def walk(roots: Iterable[Node], through: Callable[[Node], object]) -> Iterator[Node]:
+    """Every node reached from ``roots``, once: it goes on to the operands of nodes for which ``through`` holds."""
+    stack, seen = list(roots), set[Node]()
+    while stack:
+        node = stack.pop()
+        if node not in seen:
+            seen.add(node)
+            yield node
+            if through(node):
+                stack.extend(node.inputs)
 
 
 def topological(roots: Iterable[Node]) -> list[Node]:

@@ -20,7 +20,7 @@ from ranvier.engines.native.schedule.schedule import Schedule
 from ranvier.engines.native.schedule.task import Task
 from ranvier.engines.native.schedule.view import Buffer
 from ranvier.engines.native.target.target import Target
-from ranvier.graph.node import BATCH, Node, Symbol
+from ranvier.graph.node import BATCH, Symbol, walk
 
 EXTREMA = {f"declare i64 @llvm.{name}.i64(i64, i64)" for name in ("smin", "smax")}
 
@@ -110,16 +110,9 @@ class Assembler:
         """The kernel that updates the private scalars, and its buffers: all are computed before any is stored."""
         views = self.schedule.views
         reads: dict[Buffer, None] = {views[node].buffer: None for node in self.layout.scalars}
-        stack, seen = list(self.schedule.private.values()), set[Node]()
-        while stack:
-            node = stack.pop()
-            if node in seen:
-                continue
-            seen.add(node)
+        for node in walk(self.schedule.private.values(), lambda node: node not in views):
             if node in views:
                 reads[views[node].buffer] = None
-            else:
-                stack.extend(node.inputs)
         k = KernelWriter(self.module, "advance", list(reads), self.symbols)
         values = [k.value(value, ()) for value in self.schedule.private.values()]
         for node, value in zip(self.schedule.private, values, strict=True):

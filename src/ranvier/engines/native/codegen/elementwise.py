@@ -83,9 +83,7 @@ def extremum(k: Kernel, dtype: str, type_: str, a: str, b: str, largest: bool) -
 
 def combine(k: Kernel, node: Node, type_: str, a: str, b: str) -> str:
     """Combine two partial results of a reduction."""
-    if node.op.name == "reduce_max":
-        return extremum(k, node.dtype, type_, a, b, True)
-    return k.function.op(f"{'fadd' if node.dtype in FLOATS else 'add'} {type_} {a}, {b}")
+    return ELEMENTWISE[node.op.combine](k, node, (type_, type_), (a, b), type_.startswith("<"))
 
 
 def _maximum(k: Kernel, node: Node, types: Sequence[str], names: Sequence[str], wide: bool) -> str:

@@ -18,7 +18,7 @@ from ranvier.engines.native.schedule.schedule import Schedule
 from ranvier.engines.native.schedule.task import Task
 from ranvier.engines.native.target.lanes import SIZE, Scalar
 from ranvier.graph.extents import extent, extents
-from ranvier.graph.node import Node
+from ranvier.graph.node import Node, walk
 
 # A thread's state, in words of 64 bits: the addresses of the indices and of the rows; the next row and the end; the
 # position in the row; the first and last byte of a row; the bytes of a row, the last row of all; lines for each tile.
@@ -63,18 +63,15 @@ def choose(schedule: Schedule) -> Prefetch | None:
 
 def _gathers(task: Task) -> list[Node]:
     """The gathers of input rows in a task, by indices that are given for each step."""
-    stack, seen, found = list(task.nodes), set[Node](), []
-    while stack:
-        node = stack.pop()
-        if node in seen or (node in task.reads and node not in task.members):
-            continue
-        seen.add(node)
-        if node.op.name == "gather":
-            found += [node] if is_given_rows(node) else []
-            continue
-        if node.op.kind == "elementwise" or node.op.is_view or node is task.anchor:
-            stack.extend(node.inputs)
-    return found
+
+    def read(node: Node) -> bool:
+        return node in task.reads and node not in task.members
+
+    def inner(node: Node) -> bool:
+        computed = node.op.kind == "elementwise" or node.op.is_view or node is task.anchor
+        return computed and not read(node) and node.op.name != "gather"
+
+    return [node for node in walk(task.nodes, inner) if is_given_rows(node) and not read(node)]
 
 
 def prepare(

@@ -98,7 +98,7 @@ def smallest(dtype: str, type_: str) -> str:
 
 def identity(node: Node, type_: str) -> str:
     """The neutral element: 0 for a sum, the smallest value for a maximum."""
-    if node.op.name == "reduce_max":
+    if node.op.combine == "maximum":
         return smallest(node.dtype, type_)
     return "zeroinitializer" if type_.startswith("<") else literal(0, ELEMENT[node.dtype])
 

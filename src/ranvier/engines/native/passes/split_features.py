@@ -13,7 +13,7 @@ from ranvier.engines.native.target.extents import size
 from ranvier.engines.native.target.lanes import SIZE
 from ranvier.graph.extents import extent
 from ranvier.graph.graph import Graph
-from ranvier.graph.node import BATCH, Node, apply
+from ranvier.graph.node import BATCH, Node, apply, walk
 
 PARTS = (8, 4)  # the first number that fits
 LARGE_WEIGHTS = 1 << 16  # bytes from which on splitting pays
@@ -61,17 +61,11 @@ def _parts(node: Node, batch: int) -> int:
 
 def _is_data(node: Node) -> bool:
     """Whether a node is computed element by element from the program's inputs, so that features stay apart."""
-    stack, seen = [node], set[Node]()
-    while stack:
-        node = stack.pop()
-        if node in seen:
-            continue
-        seen.add(node)
-        by_element = node.op.kind in ("elementwise", "source", "random")
-        if not by_element and node.op.name not in ("gather", "broadcast"):
-            return False
-        stack.extend(node.inputs)
-    return True
+
+    def by_element(node: Node) -> bool:
+        return node.op.kind in ("elementwise", "source", "random") or node.op.name in ("gather", "broadcast")
+
+    return all(map(by_element, walk([node], by_element)))
 
 
 def _split(node: Node, parts: int) -> Node:

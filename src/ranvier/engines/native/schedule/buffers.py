@@ -8,7 +8,7 @@ from ranvier.engines.native.schedule.fusion import Fusion
 from ranvier.engines.native.schedule.task import Task, bits
 from ranvier.engines.native.schedule.view import Buffer, View, c_strides, move
 from ranvier.engines.native.target.extents import size
-from ranvier.graph.node import BATCH, Node
+from ranvier.graph.node import BATCH, Node, walk
 
 
 class Buffers:
@@ -233,23 +233,18 @@ class Buffers:
                     if node.op.kind != "elementwise" or node.shape != task.space:
                         return False
                 elif operand.op.name != "input" and operand not in self.task_of:
-                    if node.op.kind != "elementwise" and self._reaches(operand, target):
+                    if node.op.kind != "elementwise" and target in self._sources(operand):
                         return False
                     stack.append(operand)
         return True
 
-    def _reaches(self, node: Node, target: Node) -> bool:
-        return target in self._sources(node)
-
     def _sources(self, node: Node) -> set[Node]:
         """The node and the nodes that it depends on, up to those that a task computes."""
-        stack, seen = [node], {node}
-        while stack:
-            for operand in stack.pop().inputs:
-                if operand not in seen and operand not in self.task_of:
-                    seen.add(operand)
-                    stack.append(operand)
-        return seen
+
+        def here(found: Node) -> bool:
+            return found is node or found not in self.task_of
+
+        return set(filter(here, walk([node], here)))
 
 
 def _indexed_by_row(node: Node, side: int) -> bool:

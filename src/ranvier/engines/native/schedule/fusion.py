@@ -17,7 +17,7 @@ from ranvier.engines.native.passes.rematerialize import RECOMPUTED
 from ranvier.engines.native.schedule.task import Task, Waits, bits, numbers
 from ranvier.engines.native.schedule.view import joined, only_ones, regroups, reverses_symbolic
 from ranvier.graph.graph import Graph
-from ranvier.graph.node import BATCH, FREE, INSTRUCTION, Node, Shape
+from ranvier.graph.node import BATCH, FREE, INSTRUCTION, Node, Shape, walk
 
 MAX_ROW = 128  # elements of a last axis that is reduced in registers, in the task of its row
 MAX_WINDOW = 9  # elements that are reduced where the result is needed, one by one
@@ -311,19 +311,12 @@ def concatenation_in(node: Node) -> Node | None:
 
 def data_sources(node: Node) -> set[Node]:
     """The values that a node is computed from by movements and elementwise operations."""
-    found, seen, stack = set(), {node}, [node]
-    while stack:
-        for operand in stack.pop().inputs:
-            if operand in seen:
-                continue
-            seen.add(operand)
-            if operand.op.kind == "elementwise" or (
-                operand.op.kind == "movement" and operand.op.name != "pad"
-            ):
-                stack.append(operand)
-            elif operand.ndim:
-                found.add(operand)
-    return found
+
+    def inner(found: Node) -> bool:
+        moves = found.op.kind == "movement" and found.op.name != "pad"
+        return found is node or found.op.kind == "elementwise" or moves
+
+    return {found for found in walk([node], inner) if not inner(found) and found.ndim}
 
 
 def in_window(node: Node) -> bool:

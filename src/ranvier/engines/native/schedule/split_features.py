@@ -5,23 +5,21 @@ from __future__ import annotations
 from ranvier.engines.native.schedule.sparsity import pays, zeros_of
 from ranvier.engines.native.schedule.task import Task
 from ranvier.graph.graph import Graph
-from ranvier.graph.node import Node
+from ranvier.graph.node import Node, walk
 
 
 def _sums_up_rows(task: Task, weights: Node) -> bool:
     """Whether a task reduces each row of the weights to one number."""
     if len(task.nodes) != 1 or not task.nodes[0].op.combine:
         return False
+
+    def inner(node: Node) -> bool:
+        return node.op.kind == "elementwise"
+
     (total,) = task.nodes
-    stack = [total.inputs[0]]
-    while stack:
-        node = stack.pop()
-        alike = node.op.name == "broadcast" and node.inputs[0].shape == ()
-        if node.op.kind == "elementwise":
-            stack.extend(node.inputs)
-        elif node is not weights and not alike:
-            return False
-    return 0 not in total.attrs["axes"]
+    leaves = [node for node in walk(total.inputs, inner) if not inner(node) and node is not weights]
+    scalars = all(node.op.name == "broadcast" and node.inputs[0].shape == () for node in leaves)
+    return scalars and 0 not in total.attrs["axes"]
 
 
 def assign(graph: Graph, tasks: list[Task], batch: int) -> bool:
