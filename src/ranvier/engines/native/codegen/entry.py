@@ -272,7 +272,7 @@ class EntryWriter:
         return self.pointers[buffer] if buffer in self.pointers else self._address(buffer)
 
     def _address(self, buffer: Buffer) -> str:
-        f, graph, copies = self.f, self.schedule.graph, self.layout.copies.places
+        f, graph, copies = self.f, self.schedule.graph, self.layout.copies.offsets
         if buffer.kind == "scratch" and buffer in copies:
             return f.pointer(self.private, copies[buffer], "i8")
         if buffer.kind == "scratch" and buffer not in self.schedule.local:

@@ -29,9 +29,9 @@ class Layout:
             for b in schedule.buffers
             if b.kind == "scratch" and b not in schedule.local and b not in schedule.replicated
         }
-        offsets, self.scratch = pack(self.sizes, schedule.phases)
+        offsets, self.scratch = pack(self.sizes, schedule.phase_lives)
         own = {b: n * schedule.block * SIZE[b.dtype] + LINE for b, n in schedule.local.items()}
-        local, self.local = pack(own, schedule.places)
+        local, self.local = pack(own, schedule.order_lives)
         self.offsets: dict[Buffer, int] = offsets | local
         self.scalars: dict[Node, int] = {node: LINE * i for i, node in enumerate(schedule.private)}
         self.given: dict[Node, Buffer] = {}  # the caller's copy of each such scalar

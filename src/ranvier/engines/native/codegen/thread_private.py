@@ -21,10 +21,10 @@ class Copies:
 
     def __init__(self, schedule: Schedule, partition: Partition, start: int) -> None:
         self.schedule, self.partition = schedule, partition
-        self.places: dict[Buffer, int] = {}
+        self.offsets: dict[Buffer, int] = {}
         self.end = round_up(start)
         for buffer in schedule.replicated:
-            self.places[buffer] = self.end
+            self.offsets[buffer] = self.end
             self.end += round_up(self._bytes(buffer))
 
     def _bytes(self, buffer: Buffer) -> int:
@@ -34,9 +34,9 @@ class Copies:
 
     def take(self, f: Function, arrays: Arrays, private: str) -> dict[Buffer, str]:
         """Copy the caller's arrays and replace their addresses by the copies'. Returns the caller's addresses."""
-        given = {b: arrays[b.kind, b.number] for b in self.places if b.kind == "input"}
+        given = {b: arrays[b.kind, b.number] for b in self.offsets if b.kind == "input"}
         for buffer, pointer in given.items():
-            copy = arrays[buffer.kind, buffer.number] = f.pointer(private, self.places[buffer], "i8")
+            copy = arrays[buffer.kind, buffer.number] = f.pointer(private, self.offsets[buffer], "i8")
             _copy(f, copy, pointer, self._bytes(buffer))
         return given
 

@@ -14,9 +14,9 @@ from ranvier.graph.node import BATCH, Node, walk
 class Buffers:
     """Memory for the values of a graph's tasks. ``batch`` is the most rows that a step sees."""
 
-    def __init__(self, groups: Fusion, batch: int, samples_adjacent: bool) -> None:
-        self.groups, self.graph = groups, groups.graph
-        self.tasks, self.task_of = groups.tasks, groups.task_of
+    def __init__(self, fusion: Fusion, batch: int, samples_adjacent: bool) -> None:
+        self.fusion, self.graph = fusion, fusion.graph
+        self.tasks, self.task_of = fusion.tasks, fusion.task_of
         self.batch = batch
         self.samples_adjacent = samples_adjacent
         self.views: dict[Node, View] = {}
@@ -38,7 +38,7 @@ class Buffers:
     def _place_given(self) -> None:
         for number, node in enumerate(self.graph.inputs):
             self.views[node] = View(self._buffer("input", number, node), node.shape, c_strides(node.shape))
-        for node in self.groups.in_place_gathers:
+        for node in self.fusion.in_place_gathers:
             given = self.views[node.inputs[0]]
             self.views[node] = View(given.buffer, node.shape, given.strides, rows=node)
         for node in self.graph.nodes():
@@ -55,7 +55,7 @@ class Buffers:
         threads' features.
         """
         strides: tuple[int, ...]
-        readers = self.groups.readers.get(node, ())
+        readers = self.fusion.readers.get(node, ())
         features = any(reader.attrs.get("of") == "features" for reader in readers)
         by_feature = self.samples_adjacent or (
             features and all(reader.op.name == "contract" for reader in readers)
@@ -63,7 +63,7 @@ class Buffers:
         if by_feature and node.ndim == 2 and node.shape[0] == BATCH:
             pitch = -(-self.batch // 16) * 16 + 16
             strides, elements = (1, pitch), size(node.shape[1:], self.batch) * pitch
-        elif node.ndim == 2 and isinstance(node.shape[1], int) and node not in self.groups.contiguous:
+        elif node.ndim == 2 and isinstance(node.shape[1], int) and node not in self.fusion.contiguous:
             columns = node.shape[1]
             pitch = columns + 16 if columns >= 256 and columns % 256 == 0 else columns
             strides = (pitch, 1)
@@ -164,7 +164,7 @@ class Buffers:
             targets.setdefault(value, []).append(self.views[target])
             others = [reader for reader in readers.get(target, []) if reader is not task_of]
             self.after.setdefault(task_of.number, set()).update((r.number, r.reads[target]) for r in others)
-            self.groups.waits.wait(task_of.number, bits(r.number for r in others))
+            self.fusion.waits.wait(task_of.number, bits(r.number for r in others))
         for _, value in late:
             if all(view.buffer.kind != "scratch" for view in targets.get(value, ())):
                 targets.setdefault(value, []).insert(0, self.scratch(value))
@@ -186,7 +186,7 @@ class Buffers:
 
         They are stored last, so they may not read what a task overwrites.
         """
-        facts = self.groups.facts
+        facts = self.fusion.facts
         own = {
             target: value
             for target, value in self.graph.updates
@@ -204,7 +204,7 @@ class Buffers:
         return own
 
     def _add_task(self, task: Task) -> None:
-        self.groups.add(task)
+        self.fusion.add(task)
         self._reads(task)
 
     def _in_place(self, target: Node, task_of: Task, readers: list[Task]) -> bool:
@@ -213,7 +213,7 @@ class Buffers:
             if reader is task_of:
                 if not self._only_here(target, task_of):
                     return False
-            elif self.groups.waits.before(reader.number, task_of.number):
+            elif self.fusion.waits.before(reader.number, task_of.number):
                 return False
         return True
 

@@ -36,24 +36,24 @@ class Schedule:
         operands = (operand for node in graph.nodes() for operand in node.inputs)
         self.uses = Counter((*operands, *graph.roots()))
         candidates = in_place_gathers(graph, batch)
-        groups, places = self._make_tasks(candidates)
+        fusion, buffers = self._make_tasks(candidates)
         if copied := not_in_place(candidates, self.tasks, self.view, batch):
-            groups, places = self._make_tasks(candidates - copied)
+            fusion, buffers = self._make_tasks(candidates - copied)
         # The number of virtual workers; 0 if sums over the samples are not split.
         self.workers = next((extent(t.anchor, 0) for t in self.tasks if t.anchor and t.kind == "partial"), 0)
         large = is_spatial(graph)
         for task in self.tasks:
             task.whole = large and _is_dense(task, batch)
-        self.order = in_order(self.tasks, groups.task_of, places.after, batch)
+        self.order = in_order(self.tasks, fusion.task_of, buffers.after, batch)
         # Samples of a block: all tasks by rows run on one block after another, while its values are in the cache. 0 if
         # samples are small: then a task takes all its rows, and weights are read once.
         self.block = 0
         # Values that are live only within a block, in each thread's own memory, with the elements of one sample.
         self.local: dict[Buffer, int] = {}
         # When each buffer is in use: by phases, and by positions in the order.
-        self.phases: dict[Buffer, Life] = {}
-        self.places: dict[Buffer, Life] = {}
-        self._live()
+        self.phase_lives: dict[Buffer, Life] = {}
+        self.order_lives: dict[Buffer, Life] = {}
+        self._note_lives()
         if large:
             self._use_blocks()
         # Values that are double-buffered from step to step; None if a barrier follows every step.
@@ -65,18 +65,18 @@ class Schedule:
 
     def _make_tasks(self, in_place: set[Node]) -> tuple[Fusion, Buffers]:
         """Fuse nodes into tasks, allocate their values and divide them among threads."""
-        groups = Fusion(self.graph, in_place)
-        places = Buffers(groups, self.batch, self.samples_adjacent)
-        self.tasks, self.buffers, self.private = groups.tasks, places.buffers, places.private
-        self.views, self.view = places.views, places.view
+        fusion = Fusion(self.graph, in_place)
+        buffers = Buffers(fusion, self.batch, self.samples_adjacent)
+        self.tasks, self.buffers, self.private = fusion.tasks, buffers.buffers, buffers.private
+        self.views, self.view = buffers.views, buffers.view
         divide_tasks(self.tasks, self.batch, alone=self.batch == 1 and not self.graph.updates)
         # Whether parts of the features may take different times.
         self.uneven = split_features.assign(self.graph, self.tasks, self.batch)
         # Values that each thread has its own copy of, and the tasks that compute them.
         self.replicated = split_units.assign(self.graph, self.tasks, self.view, self.batch)
-        return groups, places
+        return fusion, buffers
 
-    def _live(self) -> None:
+    def _note_lives(self) -> None:
         def use(lives: dict[Buffer, Life], buffer: Buffer, at: int) -> None:
             first, last = lives.get(buffer, (at, at))
             lives[buffer] = min(first, at), max(last, at)
@@ -84,15 +84,15 @@ class Schedule:
         for place, task in enumerate(self.order):
             views = [view for node in task.reads if (view := self.view(node)) is not None]
             for view in (*views, *(view for _, view in task.stores), *(task.copy or ())):
-                use(self.phases, view.buffer, task.phase)
-                use(self.places, view.buffer, place)
+                use(self.phase_lives, view.buffer, task.phase)
+                use(self.order_lives, view.buffer, place)
 
     def _overlap(self) -> None:
         """What the first tasks of a step write must not overlap what other threads may still read of the last one."""
         last = self.order[-1].phase
         for task in self.order:
             for _, view in task.stores if task.phase == 0 else ():
-                self.phases[view.buffer] = 0, last
+                self.phase_lives[view.buffer] = 0, last
 
     def _use_blocks(self) -> None:
         makers = {
@@ -112,7 +112,7 @@ class Schedule:
         for task in self.tasks:
             task.accumulates = task.kind == "partial"
         self.local = {b: view.strides[0] for b, (_, view) in makers.items() if b not in lasting}
-        a_sample = pack({b: n * SIZE[b.dtype] for b, n in self.local.items()}, self.places)[1]
+        a_sample = pack({b: n * SIZE[b.dtype] for b, n in self.local.items()}, self.order_lives)[1]
         a_sample += sum(makers[b][1].strides[0] * SIZE[b.dtype] for b in lasting)
         rows = max(1, BLOCK_BYTES // max(1, a_sample))
         self.block = rows - rows % TILE_ROWS if rows > TILE_ROWS else rows

@@ -45,7 +45,7 @@ class SparseProducts(Tiled):
     """Writes such a kernel."""
 
     def write(self) -> None:
-        self.places = self._look_up() if self.plan.a.rows is not None else None
+        self.row_offsets = self._look_up() if self.plan.a.rows is not None else None
         self.around(list(self.plan.outer), self._panels)
 
     def _look_up(self) -> str:
@@ -66,9 +66,9 @@ class SparseProducts(Tiled):
     def _offset(self, loop: Loop, at: Scalar) -> Scalar:
         """The offset of a row, or of a term, in the data."""
         f = self.k.function
-        if self.places is None or not is_symbolic(loop):
+        if self.row_offsets is None or not is_symbolic(loop):
             return f.mul(at, loop.a)
-        return f.op(f"load i64, ptr {f.pointer(self.places, at, 'i64')}, align 8")
+        return f.op(f"load i64, ptr {f.pointer(self.row_offsets, at, 'i64')}, align 8")
 
     def _panels(self, a: Scalar, b: Scalar) -> None:
         p, f = self.plan, self.k.function
@@ -93,7 +93,7 @@ class SparseProducts(Tiled):
         rows, (terms,) = p.rows, p.reduce
         assert rows is not None
         pitch, some = vectors * LANES, block_terms(terms, vectors, self.node.dtype)
-        before = _bytes(k.module.batch) if self.places is not None else 0
+        before = _bytes(k.module.batch) if self.row_offsets is not None else 0
         laid = f.pointer(k.workspace(before + (some + ROWS) * pitch * SIZE[self.node.dtype]), before, "i8")
         self.area = f.pointer(laid, some * pitch, self.element)
         self.pitch, self.left = pitch, left
