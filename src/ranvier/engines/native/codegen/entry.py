@@ -131,27 +131,27 @@ class EntryWriter:
             if number:
                 self._barrier()
             # Tasks of one phase that are divided in different ways do not wait for each other.
-            for (_, share, whole), tasks in groupby(sorted(group, key=_division), key=_division):
-                self._run_divided(list(tasks), share, whole)
+            for (_, division, whole), tasks in groupby(sorted(group, key=_division), key=_division):
+                self._run_divided(list(tasks), division, whole)
 
-    def _run_divided(self, tasks: list[Task], share: str, whole: bool) -> None:
+    def _run_divided(self, tasks: list[Task], division: str, whole: bool) -> None:
         """Tasks of one phase that are divided in the same way."""
         f, depth = self.f, self.schedule.block
-        if whole or share == "each":
+        if whole or division == "each":
             self._run(tasks, self.own_rows)
-        elif share == "serial":
+        elif division == "serial":
             for turn, own in groupby(sorted(tasks, key=lambda t: t.turn), key=lambda t: t.turn):
                 with f.when(f.op(f"icmp eq i64 %tid, {f.op(f'urem i64 {turn}, %nthreads')}")):
                     self._run(own, self.own_rows)
-        elif share == "rows" and self.workers is not None and depth:
+        elif division == "rows" and self.workers is not None and depth:
             self._run_workers_in_blocks(tasks, self.workers)
         elif (
-            share == "rows" and self.workers is not None
-        ):  # all tasks on one worker's rows, then the next worker's
+            division == "rows" and self.workers is not None
+        ):  # all tasks on one worker's rows, then the next's
             with f.loop(*self.workers) as turn:
                 rows = self.first_row_of(turn.index), self.first_row_of(f.add(turn.index, 1))
                 self._run(tasks, rows, turn.index)
-        elif share == "rows" and depth:
+        elif division == "rows" and depth:
             self._run_in_blocks(tasks, *self.own_rows, (0, 0))
         else:
             self._run(tasks, self.own_rows)

@@ -39,9 +39,8 @@ class Module:
     samples_adjacent: bool
     batch: int  # the most rows that a step sees
     near: Collection[Buffer]  # values of a block of samples, which stay in the cache
-    functions: set[tuple[str, str]] = field(
-        default_factory=set
-    )  # (name, suffix) of the elementary functions needed
+    # (name, suffix) of the elementary functions needed.
+    functions: set[tuple[str, str]] = field(default_factory=set)
     declarations: set[str] = field(default_factory=set)
 
 

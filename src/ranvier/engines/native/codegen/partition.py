@@ -37,9 +37,8 @@ class Partition:
         elif count:
             few = 1 if self.schedule.block else TILE_ROWS
         else:
-            few = (
-                TILE_ROWS // 2
-            )  # half a tile: otherwise one thread would have a whole tile more than another
+            # Half a tile: otherwise one thread would have a whole tile more than another.
+            few = TILE_ROWS // 2
         blocks = f.floor_divide(f.add(rows, few - 1), few)
 
         def edge(worker: Scalar) -> Scalar:

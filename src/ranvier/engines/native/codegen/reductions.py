@@ -183,10 +183,7 @@ class Reduction:
                 return total
             rest = f.sub(high, full)
             mask = tail_mask(rest) if isinstance(rest, int) else dynamic_mask(k, rest)
-            with (
-                masked(k, mask),
-                scope(k),
-            ):  # an empty mask, if the extent is a multiple of 16, changes nothing
+            with masked(k, mask), scope(k):  # an empty mask changes nothing
                 return part((*inner, At(full, 1)), total)
 
         total = across(k, node, level((), identity(node, type_)))

@@ -41,9 +41,7 @@ class KernelWriter(Kernel):
         view = None
         if not self._is_computed_here(node):
             view = self.module.view(node)
-        elif node.op.is_view and not self._is_computed_here(
-            node.inputs[0]
-        ):  # a movement of a value in memory
+        elif node.op.is_view and not self._is_computed_here(node.inputs[0]):  # of a value in memory
             source = self.module.view(node.inputs[0])
             view = move(node, source) if source is not None else None
         if view is not None:

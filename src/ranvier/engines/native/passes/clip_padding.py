@@ -51,9 +51,8 @@ def _without_padding(node: Node, side: int) -> Node:
     for dim, (low, high, between) in enumerate(padded.attrs["widths"]):
         terms, offset = index[dim]
         outer, inner = sorted(terms)[:2] if len(terms) == 2 else ((0, 0), (0, 0))
-        crossing = (
-            outer[0] < node.attrs["rank"] <= inner[0]
-        )  # a loop of the result, and one that is summed over
+        # A loop of the result, and one that is summed over.
+        crossing = outer[0] < node.attrs["rank"] <= inner[0]
         if between or (low, high) == (0, 0) or not crossing or abs(inner[1]) != 1:
             kept.append((low, high, between))
             continue

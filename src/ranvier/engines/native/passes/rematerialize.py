@@ -29,9 +29,8 @@ def rematerialize(graph: Graph, batch: int) -> Graph:
     if not is_spatial(graph):
         return graph
     nodes = graph.nodes()
-    forward = set(
-        topological([root for root in graph.roots() if not root.shape])
-    )  # the loss, and all it depends on
+    # The loss, and all it depends on.
+    forward = set(topological([root for root in graph.roots() if not root.shape]))
     users: dict[Node, list[Node]] = {node: [] for node in nodes}
     for node in nodes:
         for operand in set(node.inputs):

@@ -14,9 +14,8 @@ from ranvier.graph.node import BATCH, Node, Symbol, Type, apply
 
 WORKERS = 16
 LARGE_BATCH = 1024  # rows from which on every network's samples are split
-FEW_WORKERS = (
-    4  # of a network whose weights are small beside its samples' values, since partial sums change cores
-)
+# Of a network whose weights are small beside its samples' values, since partial sums change cores.
+FEW_WORKERS = 4
 MEDIUM_BATCH = 128  # rows from which on such a network's samples are split
 SMALL_SUM = 1 << 16  # elements that one thread sums before others would have reached the barrier
 MAX_FEATURES = 64  # up to which a batch is stored feature by feature

@@ -77,9 +77,8 @@ def cache_folder() -> Path | None:
             base = Path.home() / "Library" / "Caches"
         else:
             base = Path(os.environ.get("XDG_CACHE_HOME") or "")
-            base = (
-                base if base.is_absolute() else Path.home() / ".cache"
-            )  # the XDG standard ignores relative ones
+            # The XDG standard ignores relative ones.
+            base = base if base.is_absolute() else Path.home() / ".cache"
     except RuntimeError:
         return None
     return base / "ranvier"

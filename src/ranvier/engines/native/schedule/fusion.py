@@ -21,9 +21,8 @@ from ranvier.graph.node import BATCH, FREE, INSTRUCTION, Node, Shape, walk
 
 MAX_ROW = 128  # elements of a last axis that is reduced in registers, in the task of its row
 MAX_WINDOW = 9  # elements that are reduced where the result is needed, one by one
-MAX_LOADS = (
-    1  # large values that are read to recompute one; what needs more, and has several readers, is stored
-)
+# Large values that are read to recompute one; what needs more, and has several readers, is stored.
+MAX_LOADS = 1
 MAX_DEPTH = 40  # of a chain of recomputed nodes
 KERNELS = {
     "contract": "contract", "partial": "partial", "scatter_add": "scatter", "pad": "place", "concatenate": "place",
@@ -92,9 +91,8 @@ class Fusion:
         if len(self.readers[operand]) > 1:
             return False
         source = concatenation_in(operand)
-        asked_for = (
-            operand in self.in_memory_nodes or source in self.in_memory_nodes
-        )  # for example a root of the graph
+        # For example a root of the graph.
+        asked_for = operand in self.in_memory_nodes or source in self.in_memory_nodes
         if (
             source is not None
             and not asked_for
@@ -188,9 +186,8 @@ class Fusion:
                     aligned.add(number)
                 else:
                     crossed |= 1 << number
-        moves = (
-            node.op.cost == FREE and name != "broadcast"
-        )  # it reads one element of an operand, at another index
+        # It reads one element of an operand, at another index.
+        moves = node.op.cost == FREE and name != "broadcast"
         own = (i for i in node.inputs if moves or i.shape == node.shape)
         loads = ({i} if i in self.task_of or i.op.name == "input" else self.facts[i].loads for i in own)
         return Fact(frozenset(aligned), crossed, depth, frozenset[Node]().union(*loads))

@@ -19,9 +19,8 @@ MAX_UNROLLED = 8  # iterations of a loop that is unrolled
 TILE_ROWS = 8  # of the batch, in a tile at most; samples are divided by whole tiles
 PACK_ROWS = 4  # fewer rows do not repay packing an operand
 LONG_EPILOGUE = 6  # nodes above which an epilogue is a loop over a tile's vectors, not unrolled
-PIPELINED_SUMS = (
-    20  # vectors of a tile at most, if the epilogue of the tile before is interleaved with its sums
-)
+# Vectors of a tile at most, if the epilogue of the tile before is interleaved with its sums.
+PIPELINED_SUMS = 20
 
 
 @dataclass(frozen=True)
@@ -57,12 +56,10 @@ class Nest:
     reduce: tuple[Loop, ...]
     form: str  # columns, pack, dot
     clips: tuple[Clip, ...] = ()
-    second_rows: Loop | None = (
-        None  # all iterations of this loop, each with all of ``rows``, are rows of one tile
-    )
-    taps: Loop | None = (
-        None  # summed innermost and unrolled: its iterations read elements that nearby rows read too
-    )
+    # All iterations of this loop, each with all of ``rows``, are rows of one tile.
+    second_rows: Loop | None = None
+    # Summed innermost and unrolled: its iterations read elements that nearby rows read too.
+    taps: Loop | None = None
 
     @property
     def terms(self) -> int:
@@ -121,9 +118,9 @@ def plan(node: Node, views: Sequence[View], output: Sequence[int], most: Callabl
             raise AssertionError("a padded operand is read along columns")
         return Nest(a, b, tuple(out), None, None, tuple(reduce), "dot")
     rest = [loop for loop in out if loop is not columns and loop != columns]
-    # A loop that is summed over is unrolled where its clip depends on the rows.
-    not_in_place = {clip[0] for clip in clips if loops[clip[2]].count > MAX_UNROLLED}
-    candidates = [loop for loop in rest if loop.b == 0 and loop.number not in not_in_place]
+    # Rows whose clip depends on a loop that is too long to unroll.
+    too_long = {clip[0] for clip in clips if loops[clip[2]].count > MAX_UNROLLED}
+    candidates = [loop for loop in rest if loop.b == 0 and loop.number not in too_long]
     rows = max(candidates, key=_as_rows, default=None) if columns.a == 0 or columns.b == 1 else None
     form = "columns"
     if columns.b != 1:

@@ -44,9 +44,8 @@ def _in_order(
         size, (first, last) = round_up(sizes[key]), lives[key]
         near = np.flatnonzero((firsts[:count] <= last) & (lasts[:count] >= first))
         near = near[starts[near].argsort(kind="stable")]
-        tops = np.maximum.accumulate(
-            np.concatenate([[0], ends[near]])
-        )  # the end of everything before each value
+        # The end of everything before each value.
+        tops = np.maximum.accumulate(np.concatenate([[0], ends[near]]))
         gaps = np.flatnonzero(tops[:-1] + size <= starts[near])
         at = int(tops[gaps[0] if len(gaps) else -1])
         offsets[key] = at

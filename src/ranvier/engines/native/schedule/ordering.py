@@ -10,9 +10,8 @@ from ranvier.engines.native.target.extents import size
 from ranvier.graph.node import BATCH, Node
 
 SERIAL = 4096  # elements below which a task is not worth dividing
-SERIAL_UPDATE = (
-    512  # the same for new weights, whose cache lines move from the threads that read the old ones
-)
+# The same for new weights, whose cache lines move from the threads that read the old ones.
+SERIAL_UPDATE = 512
 Edge = tuple[int, bool]  # a task to run before, and whether it may share a phase
 
 

@@ -23,9 +23,8 @@ class Task:
     anchor: Node | None = None
     members: list[Node] = field(default_factory=list)
     stores: list[tuple[Node, View]] = field(default_factory=list)
-    reads: dict[Node, bool] = field(
-        default_factory=dict
-    )  # node in memory -> whether it is read at the task's own row alone
+    # Node in memory -> whether it is read at the task's own row alone.
+    reads: dict[Node, bool] = field(default_factory=dict)
     copy: tuple[View, View] | None = None
     # rows: by rows of the batch; split: along ``axis``; serial: one thread does it; each: every thread does all of it
     # and has its own copy of the result
