@@ -10,7 +10,6 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
-import keyword
 import re
 import sys
 from collections.abc import Iterator
@@ -27,21 +26,22 @@ KNOWN = {  # names in annotations, and where a stub imports them from
     "Tensor": "ranvier.tensor.tensor", "Module": "ranvier.module.core", "DTypeLike": "numpy.typing",
     "LearningRateSchedule": "ranvier.optimizers.schedules.base",
 }  # fmt: skip
+MADE = {"ranvier.losses", "ranvier.metrics", "ranvier.torch.optim"}  # their classes are made by a maker
 BUILTINS = {"None", "bool", "bytes", "dict", "float", "int", "list", "object", "set", "str", "tuple", "type"}
-MAKERS = (
-    "ranvier.losses",
-    "ranvier.metrics",
-    "ranvier.torch.optim",
-)  # packages whose classes `class_of` makes
 
 
 def faces() -> dict[str, Path]:
-    """The packages that show names which no text declares in their ``__init__``: each with its stub."""
+    """The modules that show names which are written nowhere in them: each with its stub."""
     found = {}
     for name, path in files().items():
-        lazy = path.name == "__init__.py" and "lazy_names(" in path.read_text(encoding="utf-8")
-        if lazy or name in MAKERS:
+        text = path.read_text(encoding="utf-8")
+        if (
+            (path.name == "__init__.py" and "lazy_names(" in text)
+            or "vocabulary.maker(" in text
+            or name in MADE
+        ):
             found[name] = path.with_suffix(".pyi")
+    found.pop("ranvier.ops.vocabulary", None)
     return found
 
 
@@ -81,13 +81,15 @@ class Stub:
         self.imports: set[tuple[str, str]] = set()
         self.body: list[str] = []
 
-    def annotation(self, given: Any, home: str = "") -> str:
+    def annotation(self, given: Any, home: str = "", *, result: bool = False) -> str:
         """An annotation whose names the stub imports, from where the module ``home`` has them.
 
-        It is ``Any`` where it names something that is in no import.
+        It is ``Any`` where it names something that is in no import. Operands may be arrays and numbers too; results are
+        tensors.
         """
         text = given if isinstance(given, str) else inspect.formatannotation(given)
-        text = re.sub(r"\b(?:typing|collections\.abc)\.", "", text).replace("Node", "Tensor").strip("'\"")
+        text = re.sub(r"\b(?:typing|collections\.abc)\.", "", text).strip("'\"")
+        text = re.sub(r"\bNode\b", "Tensor" if result else "Any", text)
         known = KNOWN | (imports_of(home) if home in files() else {})
         for word in set(re.findall(r"(?<![\w.])[A-Za-z_]\w*", re.sub(r"'[^']*'|\"[^\"]*\"", "", text))):
             if word in known:
@@ -129,9 +131,11 @@ class Stub:
         signature, home = inspect.signature(value), value.__module__
         listed = list(signature.parameters.values())
         if method:
-            signature = signature.replace(parameters=[listed[0].replace(name="self"), *listed[1:]])
+            first = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+            rest = listed if listed[0].kind is listed[0].VAR_POSITIONAL else listed[1:]
+            signature = signature.replace(parameters=[first, *rest])
         returned = signature.return_annotation
-        result = self.annotation("Any" if returned is signature.empty else returned, home)
+        result = self.annotation("Any" if returned is signature.empty else returned, home, result=True)
         return f"def {name}({self.parameters(signature, home)}) -> {result}: ..."
 
     def made_class(self, name: str, value: type) -> str:
@@ -164,6 +168,12 @@ class Stub:
                 self.body.append(f"{name}: {self.annotation(kind.__name__)}")
 
     def text(self, public: list[str]) -> str:
+        own = {found[1] for line in self.body if (found := re.match(r"\s*(?:def |class )?(\w+)", line))}
+        for place, line in enumerate(self.body):  # a name such as `int` hides the type
+            for word in BUILTINS & own:
+                self.imports.add(("builtins", "builtins"))
+                pattern = rf"(?<=[:\[|>,] ){word}\b(?!\()|(?<=\[){word}\b"
+                self.body[place] = line = re.sub(pattern, f"builtins.{word}", line)
         named = {line.rpartition(" ")[2] for line in self.body if line.startswith("from ")}
         imports = [
             f"import {n} as {n}" if m == n else f"from {m} import {n} as {n}"
@@ -190,10 +200,15 @@ def imports_of(name: str) -> dict[str, str]:
     return found
 
 
-def names_of(module: ModuleType) -> Iterator[str]:
-    for name in sorted({*dir(module), *({"REGISTRY"} & vars(module).keys())}):
-        if not keyword.iskeyword(name):
-            yield name
+def names_of(module: ModuleType) -> list[str]:
+    """What a module shows, and what it defines for other modules of the library."""
+    names = set(dir(module))
+    for node in tree(module.__name__).body:
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            names.add(node.name)
+        elif isinstance(node, ast.Assign):
+            names |= {target.id for target in node.targets if isinstance(target, ast.Name)}
+    return sorted(name for name in names if name in dir(module) or name[0] != "_")
 
 
 def stub_of(name: str) -> str:
@@ -204,6 +219,31 @@ def stub_of(name: str) -> str:
         value = getattr(module, shown)
         path, attribute = known.get(shown, (getattr(value, "__module__", name), shown))
         stub.add(shown, path, attribute, value)
+    return stub.text(module.__all__)
+
+
+TENSOR_METHODS = "ranvier.tensor.methods"
+
+
+def stub_of_tensor_methods() -> str:
+    """The stub of `TensorMethods`: every method and attribute that the table of operations gives to tensors."""
+    module = importlib.import_module(TENSOR_METHODS)
+    vocabulary = importlib.import_module("ranvier.ops.vocabulary")
+    stub, own = Stub(TENSOR_METHODS), set(vocabulary.names("method"))
+    stub.imports.add(("ranvier.tensor.tensor", "Tensor"))
+    stub.body.append("class TensorMethods:")
+    for name in sorted(own - {"__getattr__"}):  # what is not there is a mistake
+        written = stub.function(name, vocabulary.find("method", name), method=True)
+        if name in ("__eq__", "__ne__"):
+            written = (
+                f"def {name}(self, other: object) -> Tensor: ...  # type: ignore[override]  # elementwise"
+            )
+        stub.body.append(f"    {written}")
+    for name in vocabulary.names("attribute"):
+        value = vocabulary.find("attribute", name)
+        stub.body.append(f"    @property\n    {stub.function(name, value.fget, method=True)}")
+        if value.fset is not None:
+            stub.body.append(f"    @{name}.setter\n    {stub.function(name, value.fset, method=True)}")
     return stub.text(module.__all__)
 
 
@@ -230,7 +270,10 @@ def stubs() -> dict[Path, str]:
     """Every stub, and what it must hold."""
     importlib.import_module("ranvier")
     written = {path: stub_of(name) for name, path in faces().items()}
-    return written | {files()[METHODS].with_suffix(".pyi"): stub_of_methods()}
+    return written | {
+        files()[METHODS].with_suffix(".pyi"): stub_of_methods(),
+        files()[TENSOR_METHODS].with_suffix(".pyi"): stub_of_tensor_methods(),
+    }
 
 
 def differing() -> Iterator[tuple[Path, str]]:

@@ -182,7 +182,7 @@ CONVOLUTION = (
     "It takes filters, kernel_size, strides, padding, data_format, dilation_rate, groups, activation, ..."
 )
 TWICE: dict[str, Any] = {"units": 8}
-MISFITS = {  # calls that do not fit what they construct: what is said
+MISFITS: dict[str, Any] = {  # calls that do not fit what they construct: what is said
     "one is lacking": (lambda: rv.layers.Conv2D(8), f"Conv2D needs kernel_size. {CONVOLUTION}"),
     "all are": (rv.layers.Conv2D, f"Conv2D needs filters and kernel_size. {CONVOLUTION}"),
     "one is misspelt": (lambda: rv.layers.Dense(unit=8), "Dense has no argument 'unit'. Write units= instead."),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ranvier.ops.vocabulary import find, names
+from ranvier.tensor.methods import TensorMethods
 from ranvier.tensor.tensor import Tensor
 
 __all__ = ["attach"]
@@ -25,7 +26,7 @@ class _Method:
             function, "__qualname__", ""
         ):  # made by another function: Python's errors name it
             function.__qualname__ = function.__name__ = self.name
-        setattr(Tensor, self.name, function)
+        setattr(TensorMethods, self.name, function)
         return function
 
     def __get__(self, tensor: Tensor | None, kind: type[Tensor]) -> Any:
@@ -46,4 +47,4 @@ def attach() -> None:
     """Give tensors their methods and attributes."""
     for kind in (_Method, _Attribute):
         for name in names(kind.column):
-            setattr(Tensor, name, kind(name))
+            setattr(TensorMethods, name, kind(name))

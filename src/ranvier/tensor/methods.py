@@ -1,0 +1,11 @@
+"""The base of `Tensor` that holds the methods of the table of operations."""
+
+from __future__ import annotations
+
+__all__ = ["TensorMethods"]
+
+
+class TensorMethods:
+    """What the table of operations gives to tensors; `ranvier.ops.methods` attaches it when ``ranvier`` is imported."""
+
+    __slots__ = ()
