@@ -148,7 +148,7 @@ def test_an_errand_for_a_thread_that_lingers(patience, lingers, library, monkeyp
     pool = thread_pool._Pool()
     pool.patience = patience
     monkeypatch.setattr(thread_pool, "_pool", pool)
-    monkeypatch.setattr(thread_pool, "run_beside", spy)
+    monkeypatch.setattr(thread_pool, "run_in_background", spy)
     rows = np.arange(1 << 18, dtype=np.int32)
     for seed in range(10):
         expected = shuffle(rows, seed)
