@@ -8,7 +8,7 @@ from typing import Any, Self
 from ranvier.graph.node import Type
 from ranvier.support import rows
 from ranvier.support.constructors import CheckedConstructor
-from ranvier.support.registry import held
+from ranvier.support.registry import object_key
 from ranvier.tensor.function import snapshot
 from ranvier.tensor.tape import flush_readers
 from ranvier.tensor.tensor import Tensor
@@ -60,7 +60,7 @@ class Parameter(CheckedConstructor, Tensor):
     def regularizer(self, value: Any) -> None:
         if value is not None:
             value = rows.look_up("get", "regularizer")(value)
-            held(value)
+            object_key(value)
         self._regularizer = value
 
     @property
@@ -71,7 +71,7 @@ class Parameter(CheckedConstructor, Tensor):
     def constraint(self, value: Any) -> None:
         if value is not None:
             value = rows.look_up("get", "constraint")(value)
-            held(value)
+            object_key(value)
         self._constraint = value
 
     @classmethod

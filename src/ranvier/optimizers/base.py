@@ -28,7 +28,7 @@ from ranvier.optimizers.schedules import LearningRateSchedule
 from ranvier.optimizers.settings import Rate, as_rate, setting, types_of
 from ranvier.optimizers.slots import settings_of
 from ranvier.support.errors import KEYWORDS
-from ranvier.support.registry import Configured, held
+from ranvier.support.registry import Configured, object_key
 from ranvier.tensor.tensor import Tensor
 
 SUM, AVERAGE = "gradient_sum", "moving_average"  # slots that any rule may have besides its own
@@ -318,7 +318,7 @@ class Optimizer(ExplicitLoop, Configured):
             return ()
         return tuple(
             ParameterOptions(
-                p not in self._excluded, constraint, held=() if constraint is None else held(constraint)
+                p not in self._excluded, constraint, key=() if constraint is None else object_key(constraint)
             )
             for p, constraint in zip(parameters, constraints, strict=True)
         )

@@ -22,7 +22,7 @@ class ParameterOptions:
     decays: bool = True
     constraint: Callable[[Any], Any] | None = None
     reversed: bool = False
-    held: tuple[Any, ...] = ()  # the constraint's attributes: other values need another program
+    key: tuple[Any, ...] = ()  # the constraint's attributes: other values need another program
 
     def finish(self, p: Node) -> Node:
         """The parameter's new value after its constraint."""

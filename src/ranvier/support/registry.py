@@ -11,7 +11,7 @@ from typing import Any, Self, TypeVar
 from ranvier.support.constructors import CheckedConstructor
 from ranvier.support.errors import no_such, snake_case
 
-__all__ = ["Configured", "Registry", "held"]
+__all__ = ["Configured", "Registry", "object_key"]
 
 AnyClass = TypeVar("AnyClass", bound=type)
 
@@ -66,6 +66,7 @@ class Registry:
     def register(self, cls: AnyClass) -> AnyClass:
         """Add a class: a decorator."""
         self.classes[cls.__name__] = cls
+        self.__dict__.pop("names", None)  # computed again with the class
         return cls
 
     @functools.cached_property
@@ -137,7 +138,7 @@ def missing_arguments(cls: Any) -> list[str]:
     ]
 
 
-def held(function: Any) -> tuple[Any, ...]:
+def object_key(function: Any) -> tuple[Any, ...]:
     """The part of a program's key that a function or an object is: itself, and the values of its attributes.
 
     Raises TypeError for an object without a hash.

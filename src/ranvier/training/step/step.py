@@ -18,7 +18,7 @@ from ranvier.module.arguments import pack_inputs
 from ranvier.module.versions import structure
 from ranvier.ops import arrays as numeric
 from ranvier.ops.arrays.promotion import count, result_dtype, together, total_of
-from ranvier.support.registry import held
+from ranvier.support.registry import object_key
 from ranvier.tensor import layout, rng, tape
 from ranvier.tensor.call_state import isolated_tape
 from ranvier.tensor.context import get_dtype
@@ -248,8 +248,10 @@ class _Builder:
 
 def key_of(model: Module, compiled: Compiled, data: Data, batch: int, kind: str) -> tuple[Any, ...]:
     """All that a step depends on: two calls with equal keys have the same step."""
-    parameters = tuple((id(p), p.requires_grad, p.dtype, held(p.regularizer)) for p in model.parameters())
-    penalties = tuple(held(getattr(m, "activity_regularizer", None)) for m in model.modules())
+    parameters = tuple(
+        (id(p), p.requires_grad, p.dtype, object_key(p.regularizer)) for p in model.parameters()
+    )
+    penalties = tuple(object_key(getattr(m, "activity_regularizer", None)) for m in model.modules())
     settings = settings_of(model, compiled, kind)
     return (kind, structure(model), data.kind(), batch, parameters, penalties, settings)
 
