@@ -12,7 +12,7 @@ import pytest
 import ranvier as rv
 from ranvier.ops import vocabulary
 from ranvier.ops.table import ROWS, activations, elementwise
-from ranvier.tensor.tensor import Tensor
+from ranvier.tensor.methods import TensorMethods
 
 COLUMNS = ("keras", "torch", "method", "attribute")
 RNG = np.random.default_rng(3)
@@ -177,7 +177,7 @@ def test_wrong_arguments_are_told_in_the_words_of_the_vocabulary():
         (lambda: rv.ops.softmax(x, axes=1), "softmax has no argument 'axes'. Write axis= instead"),
         (lambda: rv.torch.sin(x, x), "sin takes at most 1 argument without a name, and was given 2"),
         (lambda: rv.torch.sum(x, out=x), r"sum has no argument 'out'. Write y = sum\(...\)"),
-        (lambda: x.sum(0, dim=0), "sum was given .*twice"),
+        (lambda: x.sum(*[0], dim=0), "sum was given .*twice"),
     ]:
         with pytest.raises(TypeError, match=words):
             call()
@@ -194,8 +194,8 @@ def test_pytorch_takes_the_names_of_numpy():
 
 def test_importing_the_other_vocabulary_gives_tensors_nothing():
     code = (
-        "from ranvier import Tensor; before = set(vars(Tensor)); import ranvier.torch.nn.functional as F; x = F.relu(Tensor([1.0]));"
-        "x.softmax(0); x += 1; print(set(vars(Tensor)) == before, len(before) > 300)"
+        "from ranvier import Tensor; before = set(dir(Tensor)); import ranvier.torch.nn.functional as F; x = F.relu(Tensor([1.0]));"
+        "x.softmax(0); x += 1; print(set(dir(Tensor)) == before, len(before) > 300)"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.split() == ["True", "True"]
@@ -203,7 +203,7 @@ def test_importing_the_other_vocabulary_gives_tensors_nothing():
 
 def test_a_method_is_the_function_itself_after_its_first_call():
     rv.Tensor(X).sinc()
-    assert vars(Tensor)["sinc"] is rv.torch.sinc
+    assert vars(TensorMethods)["sinc"] is rv.torch.sinc
 
 
 def test_what_pytorch_has_and_tensors_lack_is_explained():
