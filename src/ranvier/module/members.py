@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from ranvier.data.memory import check_memory
 from ranvier.graph.node import Type
-from ranvier.module.missing_methods import MISSING
+from ranvier.module.missing_methods import MissingMethods
 from ranvier.module.parameter import Buffer, Parameter
 from ranvier.module.properties import part_of_module
 from ranvier.module.versions import QUIET, changed
@@ -37,7 +37,7 @@ def _members_in(name: str, value: Any, within: set[int]) -> Iterator[tuple[str, 
 
 
 @part_of_module
-class ModuleBase(CheckedConstructor):
+class ModuleBase(CheckedConstructor, MissingMethods):
     """The base of `ranvier.Module`: its members, PyTorch's ways to register them and to walk over them.
 
     The files below ``core.py`` know a module by this class.
@@ -65,12 +65,11 @@ class ModuleBase(CheckedConstructor):
     _input_types: tuple[Type, ...]  # of a model that takes several inputs
     _built_shape: tuple[Any, ...]
 
-    # --- attributes -----------------------------------------------------------------------------------------------
+    if TYPE_CHECKING:  # parameters, buffers and modules are attributes that no class names
 
-    def __getattr__(self, name: str) -> Any:
-        if name in MISSING and not hasattr(type(self), name):
-            raise AttributeError(f"{type(self).__name__}.{name} does not exist: {MISSING[name]}.")
-        return object.__getattribute__(self, name)  # once more, for Python's own error
+        def __getattr__(self, name: str) -> Any: ...
+
+    # --- attributes -----------------------------------------------------------------------------------------------
 
     def __setattr__(self, name: str, value: Any) -> None:
         if isinstance(value, Parameter):

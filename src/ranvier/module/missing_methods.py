@@ -1,27 +1,54 @@
-"""Methods that networks of Keras and PyTorch have and `ranvier.Module` does not, with what to write instead."""
+"""Methods that networks of Keras and PyTorch have and `ranvier.Module` does not, with what to write instead.
 
-__all__ = ["MISSING"]
+They are attributes of the class, because a ``__getattr__`` would make every other attribute slower to read.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["MissingMethods"]
 
 _GENERATORS = "it takes generators too, with steps_per_epoch= or steps= where they do not end"
 _HOOKS = "there are no hooks. Write what the hook does in forward, which may return what lies within too"
 _BACKWARD_HOOKS = f"{_HOOKS}; a gradient is read from p.grad after backward()"
 _HALF = "there is no half precision. Write float32 instead"
 
-MISSING = {
+
+class Missing:
+    """An attribute that does not exist, for ``hasattr`` too; an attribute of yours overrides it."""
+
+    def __init__(self, words: str) -> None:
+        self.words = words
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, module: Any, owner: type) -> Any:
+        raise AttributeError(f"{owner.__name__}.{self.name} does not exist: {self.words}.")
+
+
+class MissingMethods:
+    """The base of `ranvier.Module` that explains what it does not have."""
+
     # Keras, also its older versions
-    "predict_classes": "write model.predict(x).argmax(-1), or model.predict(x) > 0.5 of a single sigmoid",
-    "predict_proba": "write model.predict(x), which gives the probabilities that a softmax or sigmoid at the end makes",
-    "fit_generator": f"write model.fit(generator): {_GENERATORS}",
-    "evaluate_generator": f"write model.evaluate(generator): {_GENERATORS}",
-    "predict_generator": f"write model.predict(generator): {_GENERATORS}",
-    "export": "write model.save(path), and rv.load_model(path) where it is used",
+    predict_classes = Missing(
+        "write model.predict(x).argmax(-1), or model.predict(x) > 0.5 of a single sigmoid"
+    )
+    predict_proba = Missing(
+        "write model.predict(x), which gives the probabilities that a softmax or sigmoid at the end makes"
+    )
+    fit_generator = Missing(f"write model.fit(generator): {_GENERATORS}")
+    evaluate_generator = Missing(f"write model.evaluate(generator): {_GENERATORS}")
+    predict_generator = Missing(f"write model.predict(generator): {_GENERATORS}")
+    export = Missing("write model.save(path), and rv.load_model(path) where it is used")
+
     # PyTorch
-    "bfloat16": _HALF,
-    "half": _HALF,
-    "share_memory": "there is one kind of memory, and one process. Leave it out",
-    "register_forward_hook": _HOOKS,
-    "register_forward_pre_hook": _HOOKS,
-    "register_backward_hook": _BACKWARD_HOOKS,
-    "register_full_backward_hook": _BACKWARD_HOOKS,
-    "register_full_backward_pre_hook": _BACKWARD_HOOKS,
-}
+    bfloat16 = Missing(_HALF)
+    half = Missing(_HALF)
+    share_memory = Missing("there is one kind of memory, and one process. Leave it out")
+    register_forward_hook = Missing(_HOOKS)
+    register_forward_pre_hook = Missing(_HOOKS)
+    register_backward_hook = Missing(_BACKWARD_HOOKS)
+    register_full_backward_hook = Missing(_BACKWARD_HOOKS)
+    register_full_backward_pre_hook = Missing(_BACKWARD_HOOKS)
