@@ -45,8 +45,9 @@ lint: $(VENV)/.dev
 	$(BIN)/mypy
 
 format: $(VENV)/.dev
-	$(BIN)/ruff format $(SOURCES)
+	$(BIN)/python -m tests.stubs --write
 	$(BIN)/ruff check --fix $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
 
 # Run it with both cores free: it times every library against every other.
 bench: $(VENV)/.peers
