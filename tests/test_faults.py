@@ -547,7 +547,7 @@ def test_faults(number, action, error, text):
 
 def scikit_learn_metric():
     def accuracy_score(y_true, y_pred):
-        raise AssertionError("told by where it comes from, before it is called")
+        raise AssertionError("recognized by its module, before it is called")
 
     accuracy_score.__module__ = "sklearn.metrics._classification"
     classifier().compile("adam", SCE, metrics=[accuracy_score])

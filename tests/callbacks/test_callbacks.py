@@ -1,4 +1,4 @@
-"""Callbacks: who is told what and when, what each does, and that they go on after a stop."""
+"""Callbacks: when each method is called, what each callback does, and that they continue after a stop."""
 
 import csv
 import signal
@@ -59,7 +59,7 @@ class Watch(c.Callback):
         return hook
 
 
-# --- who is told what ---------------------------------------------------------------------------------------------
+# --- when methods are called ---------------------------------------------------------------------------------------
 
 
 def test_the_order_of_events():
@@ -419,7 +419,7 @@ def test_averages_in_the_place_of_weights(engine):
 
     swap = c.SwapEMAWeights()
     (model, history), (other, plain) = run(swap), run()
-    assert history["loss"] == plain["loss"], "training goes on with the weights themselves"
+    assert history["loss"] == plain["loss"], "training continues with the weights themselves"
     assert history["val_loss"] != plain["val_loss"]
     assert all(np.array_equal(a, b) for a, b in zip(model.get_weights(), other.get_weights(), strict=True))
     averages = model.get_weights()  # since the end of fit
@@ -445,7 +445,7 @@ class Counts(c.Callback):
         self.batches.append((batch, logs))
 
 
-def test_a_list_of_callbacks_in_a_loop_of_ones_own():
+def test_a_list_of_callbacks_in_your_own_loop():
     watch, counts, model = (
         Watch("on_train_begin", "on_epoch_end", "on_test_batch_begin"),
         Counts(),
@@ -601,7 +601,7 @@ def test_a_rate_that_a_hook_makes_far_too_high(event):
         np.testing.assert_allclose(one, other, rtol=1e-4)
 
 
-def test_interrupt_is_told():
+def test_interrupt_calls_callbacks():
     class Press(Watch):
         def on_train_batch_end(self, batch, logs=None):
             if batch == 2:

@@ -153,7 +153,7 @@ def test_evaluation_alone(tmp_path):
     assert [step for step, _ in series(tmp_path / "validation", "evaluation_loss_vs_iterations")] == [8]
 
 
-# --- a run that goes on -------------------------------------------------------------------------------------------
+# --- a resumed run ------------------------------------------------------------------------------------------------
 
 
 class Killed(BaseException):

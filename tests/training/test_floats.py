@@ -81,7 +81,7 @@ def test_a_model_computes_in_its_own_floats(name, own, process):
 
 
 @pytest.mark.parametrize("form", ["float64", np.float64, "float32"])
-def test_a_layer_computes_in_the_floats_that_it_was_told(form, tmp_path):
+def test_a_layer_computes_in_its_dtype(form, tmp_path):
     name = np.dtype(form).name
     layer = layers.Dense(3, activation="tanh", dtype=form)
     model = rv.Sequential(
@@ -96,8 +96,8 @@ def test_a_layer_computes_in_the_floats_that_it_was_told(form, tmp_path):
     assert layer(flat).dtype == name
     assert model.predict(flat).dtype == np.float32
     model.save(tmp_path / "m.rv")
-    for twin in (rv.load_model(tmp_path / "m.rv"), rv.models.clone_model(model)):
-        assert [w.dtype for w in twin.weights] == [w.dtype for w in model.weights]
+    for copied in (rv.load_model(tmp_path / "m.rv"), rv.models.clone_model(model)):
+        assert [w.dtype for w in copied.weights] == [w.dtype for w in model.weights]
     np.testing.assert_array_equal(rv.load_model(tmp_path / "m.rv").predict(flat), model.predict(flat))
 
 

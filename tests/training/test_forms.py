@@ -190,14 +190,14 @@ def test_the_names_of_columns_are_remembered_also_in_a_file(tmp_path, kind):
         ("pandas", lambda d: d - d.min(), r"x\['d'\].dt.total_seconds\(\)"),
     ],
 )  # fmt: skip
-def test_dates_among_numbers_are_told(library, column, words):
+def test_dates_among_numbers_are_reported(library, column, words):
     library = pytest.importorskip(library)
     dates = library.Series([datetime(2020, 1, 1), datetime(2020, 3, 1)])
     with pytest.raises(TypeError, match=words):
         classifier(2).predict(library.DataFrame({"a": [1.0, 2.0], "d": column(dates)}))
 
 
-def test_a_row_of_a_frame_is_told():
+def test_an_error_names_the_row_of_a_frame():
     frame = frames()["pandas"][0]
     model = classifier()
     model.fit(frame, Y, **OPTIONS)
@@ -237,7 +237,7 @@ def test_the_names_of_columns_are_checked_wherever_the_model_is_used(use):
         USES[use](model, x[["b", "a", "c", "d"]])
 
 
-def test_columns_of_several_inputs_are_told_apart():
+def test_columns_of_several_inputs_are_distinguished():
     class Sum(rv.Module):
         def __init__(self):
             super().__init__()
@@ -254,7 +254,7 @@ def test_columns_of_several_inputs_are_told_apart():
         model.predict({"a": x[["a", "b"]], "b": x[["d", "c"]]})
 
 
-def test_a_lazy_frame_is_told_to_collect():
+def test_a_lazy_frame_must_be_collected():
     import polars as pl
 
     with pytest.raises(TypeError, match=r"x is a LazyFrame.* Write x\.collect\(\)"):
@@ -496,7 +496,7 @@ def test_how_fast_batches_come_changes_no_bit(sizes, monkeypatch):
         np.testing.assert_equal(other, found[0])
 
 
-def test_every_batch_of_an_evaluation_is_told():
+def test_callbacks_are_called_at_every_batch_of_an_evaluation():
     seen = []
     watch = rv.callbacks.LambdaCallback(on_test_batch_end=lambda batch, logs: seen.append(batch))
     classifier().evaluate(of_sizes([16, *[4] * 8]), verbose=0, callbacks=[watch])

@@ -194,12 +194,12 @@ def remedies_in_losses():
 
 
 @pytest.mark.parametrize(("name", "loss"), list(remedies_in_losses()))
-def test_who_has_weighed_the_classes_is_not_told_to(name, loss):
+def test_weighted_classes_are_not_reported(name, loss):
     rare = (np.arange(N) % 40 == 0).astype(np.int32)
-    with warnings.catch_warnings(record=True) as told:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         network(loss=loss).fit(X, rare, verbose=0)
-    assert any("RV306" in str(w.message) for w in told) is ("no" in name)
+    assert any("RV306" in str(w.message) for w in caught) is ("no" in name)
 
 
 # --- PyTorch's vocabulary -----------------------------------------------------------------------------------------

@@ -52,18 +52,18 @@ def test_a_rate_that_trains(engine):
 @pytest.mark.parametrize("epochs", [0, 2])
 def test_no_trace_is_left(epochs):
     """Weights, statistics, optimizer and random numbers: as if the test had not been, before training and within it."""
-    model, twin = network(), network()
-    for m in (model, twin):
+    model, copied = network(), network()
+    for m in (model, copied):
         rv.set_seed(4)
         if epochs:
             m.fit(X, Y, epochs=epochs, verbose=0)
     before = everything(model)
     rv.find_learning_rate(model, X, Y, steps=50)
     assert everything(model) == before
-    for m in (model, twin):
+    for m in (model, copied):
         rv.set_seed(5)
         m.fit(X, Y, epochs=2, verbose=0)
-    assert everything(model) == everything(twin)
+    assert everything(model) == everything(copied)
 
 
 def test_a_model_that_is_built_by_it_is_built_as_by_fit():

@@ -27,7 +27,7 @@ def engine():
 
 
 class Two(rv.Module):
-    """Two inputs, two outputs, in the container that it is told."""
+    """Two inputs, two outputs, in a given container."""
 
     def __init__(self, pack="dict"):
         super().__init__()

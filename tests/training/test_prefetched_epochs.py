@@ -108,7 +108,7 @@ def test_nothing_is_ahead_of_those_who_watch(name, calls):
 
 
 def test_what_is_not_finite_is_found_in_its_own_epoch(calls):
-    """Rows with huge values come into a batch of their own in one epoch only by chance; the step and epoch are told."""
+    """Rows with huge values are alone in a batch in one epoch only; the error names the step and the epoch."""
 
     def failing(callbacks):
         rv.set_seed(1)

@@ -500,7 +500,7 @@ ENDS = [  # layers, loss, targets, and the codes
         SCE,
         Y,
         [],
-    ),  # weights out of the units tell them apart
+    ),  # outgoing weights of the units differ
     (lambda: [zeros(8, "tanh"), zeros(K, "softmax")], SCE, Y, ["RV111"]),
     (lambda: [zeros(8, "relu"), D(K, activation="softmax")], SCE, Y, ["RV111"]),  # none passes a gradient
     (
@@ -575,7 +575,7 @@ def test_mistakes_in_one_of_several(x, y, starts, codes):
 
 
 def test_images_are_no_tables():
-    """The background never varies, and channels may be constant: nothing to tell."""
+    """The background never varies, and channels may be constant: no findings."""
     images = np.zeros((N, 4, 4, 2), np.float32)
     images[:, 1:3, 1:3, 0] = X[:, :4].reshape(N, 2, 2) > 0
     flat = images.reshape(N, -1)
@@ -625,15 +625,15 @@ QUIET: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("name", QUIET)
-def test_what_is_no_mistake_is_not_told(name):
+def test_what_is_no_mistake_is_not_reported(name):
     assert not QUIET[name]().check()
 
 
-def test_small_features_beside_ordinary_ones_are_told():
+def test_small_features_beside_ordinary_ones_are_reported():
     assert Program([D(1)], x=scaled([1], 1e-4)).check().codes == ["RV203"]
 
 
-def test_two_layers_with_nothing_between_are_told_where_the_first_is_no_bottleneck():
+def test_two_layers_without_nonlinearity_are_reported_unless_the_first_is_a_bottleneck():
     wide = lambda *sizes: Program([*(D(n) for n in sizes), layers.ReLU(), D(1)])  # noqa: E731
     assert [wide(*sizes).check().codes for sizes in ((8, 8), (8, 2), (F, 9), (2, 9))] == [["RV106"]] * 3 + [
         []
@@ -669,7 +669,7 @@ CAUSED = {  # a network whose loss is not finite whatever the learning rate, and
 
 
 @pytest.mark.parametrize("what", CAUSED)
-def test_a_loss_that_is_not_finite_is_told_its_cause_in_the_network(what):
+def test_the_error_of_a_loss_that_is_not_finite_names_its_cause(what):
     program, said = CAUSED[what]
     with pytest.raises(NonFiniteLoss, match=f"The likely cause: .*{said}") as error:
         program().fit(ignore="RV")
@@ -784,7 +784,7 @@ def test_a_generator_is_judged_by_its_first_batch():
         model.fit(batches(), verbose=0)
 
 
-def test_a_loop_of_ones_own_is_checked_by_its_loss_and_optimizer():
+def test_your_own_loop_is_checked_by_its_loss_and_optimizer():
     net = nn.Sequential(nn.Linear(F, 8), nn.ReLU(), nn.Linear(8, K), nn.Softmax(-1))
     assert net.check(X, Y, loss=nn.CrossEntropyLoss()).codes == ["RV101"]
     net = nn.Sequential(nn.Linear(F, 8), nn.ReLU(), nn.Linear(8, K))
@@ -820,17 +820,17 @@ def test_large_data_are_sampled_and_the_report_says_so():
 def test_shared_rows_are_exact(dtype, width):
     x = RNG.integers(0, 3 if width < 6 else 2, (300, width)).astype(dtype)
     a, b = x[:200], x[150:]
-    rows, twins = shared_rows([a], [b])
-    np.testing.assert_array_equal(a[twins], b[rows])
+    rows, copies = shared_rows([a], [b])
+    np.testing.assert_array_equal(a[copies], b[rows])
     known = {row.tobytes() for row in a}
     assert rows.tolist() == [i for i, row in enumerate(b) if row.tobytes() in known]
 
 
 def test_rows_of_two_inputs_are_shared_only_together():
     x = np.arange(40, dtype=np.float32).reshape(20, 2)
-    rows, twins = shared_rows([x, x], [x[[3, 4]], x[[3, 5]]])
+    rows, copies = shared_rows([x, x], [x[[3, 4]], x[[3, 5]]])
     assert rows.tolist() == [0]
-    assert twins.tolist() == [3]
+    assert copies.tolist() == [3]
 
 
 def test_an_epoch_of_some_steps_is_what_a_schedule_is_compared_with():

@@ -1,4 +1,4 @@
-"""A run that is stopped anywhere and goes on ends in the same bits as one that never was stopped."""
+"""A run that is stopped anywhere and resumed ends in the same bits as a run without a stop."""
 
 import os
 import platform
@@ -132,7 +132,7 @@ class Flat:
 
 
 def endless():
-    """Random augmentation of the user's own, from NumPy's global generator."""
+    """An augmentation that draws from NumPy's global generator."""
     while True:
         rows = np.random.randint(0, N, 20)  # noqa: NPY002
         yield X[rows] + np.float32(0.1) * np.random.standard_normal((20, F)).astype(np.float32), Y[rows]  # noqa: NPY002
@@ -163,7 +163,7 @@ def sampled():
 
 
 class Samples:
-    """A data set of the user's own, one sample at a time."""
+    """A data set that you wrote, one sample at a time."""
 
     def __len__(self):
         return N
@@ -173,7 +173,7 @@ class Samples:
 
 
 class Lists:
-    """Shuffled by Python's own generator, anew each epoch."""
+    """Shuffled by Python's global generator in each epoch."""
 
     def __iter__(self):
         import random
@@ -252,7 +252,7 @@ RUNS: dict[str, tuple[Any, dict[str, Any]]] = {  # name: the model, and argument
     "data loader": (network, {**EVERY, "x": loader}),
     "loader with a generator": (network, {**EVERY, "x": own_generator}),
     "loader with a sampler's generator": (network, {**EVERY, "x": sampled}),
-    "data set of one's own": (network, {**EVERY, "x": lambda: own_generator(Samples())}),
+    "your own data set": (network, {**EVERY, "x": lambda: own_generator(Samples())}),
     "batches of several sizes": (network, {**EVERY, "x": of_sizes, "steps_per_epoch": 4}),
     "part of a loader": (network, {**EVERY, "x": loader, "steps_per_epoch": 3, "stops": range(1, 10)}),
     "several passes of a loader": (network, {"epochs": 2, "x": own_generator, "steps_per_epoch": 9, "stops": range(1, 19)}),
@@ -350,7 +350,7 @@ def test_arguments_of_verify_resume():
 
 
 class Stop(c.Callback):
-    """The end of the process, as far as training can tell, after so many steps."""
+    """Stands for the end of the process after so many steps."""
 
     def __init__(self, at):
         self.step_interval = at
@@ -533,7 +533,7 @@ class Slower(optimizers.schedules.LearningRateSchedule):
         return self.first / self.shape(step)
 
 
-def test_a_schedule_of_ones_own_goes_on(tmp_path):
+def test_your_own_schedule_continues(tmp_path):
     def build(first=0.1):
         rv.set_seed(1)
         return network(optimizer=optimizers.Adam(Slower(first)))
@@ -682,7 +682,7 @@ def test_the_backup_before_the_last(tmp_path):
 
 def test_a_callback_that_counts_and_keeps_nothing_is_named(tmp_path):
     with pytest.warns(
-        UserWarning, match=r"Forgetful changes times while training and has no state\(\)"
+        UserWarning, match=r"Forgetful changes times in training and has no state\(\)"
     ) as caught:
         train(tmp_path, Forgetful())
     assert len(caught) == 1
@@ -803,6 +803,8 @@ def deadly(real):
 
 class Beat(c.Callback):
     step_interval = 1 if name == "step" else 10**9
+    def on_train_begin(self, logs=None):
+        print("ready", flush=True)
     def on_step(self, epoch, step, logs=None):
         pass
     def on_epoch_end(self, epoch, logs=None):
@@ -818,7 +820,6 @@ rv.set_seed(3)
 model = rv.Sequential([rv.layers.Dense(32, activation="relu", input_shape=(20,)), rv.layers.Dropout(0.2),
                        rv.layers.Dense(2, activation="softmax")])
 model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
-print("ready", flush=True)
 history = model.fit(x, y, epochs=12, verbose=0, validation_data=(x[:500] * 0.9, y[:500]), ignore="RV", callbacks=[
     c.EarlyStopping("val_loss", patience=50, restore_best_weights=True), c.CSVLogger(folder + "/log.csv"), Beat(),
     c.ModelCheckpoint(folder + "/best", "val_loss", save_best_only=True), c.BackupAndRestore(folder + "/b", save_freq=40)])
@@ -874,7 +875,7 @@ def test_killed_in_the_middle_of(name, at, when, uninterrupted, tmp_path):
     assert {p.name for p in tmp_path.iterdir()} == {"best", "log.csv"}, "nothing is left over"
 
 
-def test_told_to_end(uninterrupted, tmp_path):
+def test_sigterm(uninterrupted, tmp_path):
     """SIGTERM: a backup where training stood, and the end that SIGTERM is."""
     for moment in (0.1, 0.2):
         process = start(tmp_path, 0.1)
@@ -897,7 +898,7 @@ def test_signals_are_as_they_were_after_fit(tmp_path):
 
 
 def test_killed_again_and_again(uninterrupted, tmp_path):
-    """SIGKILL from outside at moments that nobody chose, each process on another number of threads and one without
+    """SIGKILL from outside at random moments, each process on another number of threads and one without
     AVX-512; then the same weights, results and files.
     """
     kills = 0

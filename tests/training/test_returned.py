@@ -1,4 +1,4 @@
-"""Functions of the user's that return something else than they should: the error names them and says what to write."""
+"""Functions that you wrote and that return a wrong value: the error names them and says what to write."""
 
 import numpy as np
 import pytest
@@ -60,7 +60,7 @@ ROWS = [
 
 
 @pytest.mark.parametrize(("call", "error", "text"), ROWS)
-def test_what_a_function_returned_is_told(call, error, text):
+def test_the_error_names_what_a_function_returned(call, error, text):
     with pytest.raises(error, match=text):
         call()
 

@@ -239,8 +239,8 @@ def test_an_epoch_of_some_steps_goes_on_where_the_last_one_stopped(shuffle, step
 
 
 @pytest.mark.parametrize(("size", "steps", "made"), [(30, 4, 4), (30, 2, 2), (64, 5, 5)])
-def test_as_many_steps_as_told_where_the_last_batch_is_smaller(size, steps, made):
-    """As many steps as there are batches are all rows once; more go on in full batches, and one batch is one batch."""
+def test_steps_of_an_epoch_with_a_smaller_last_batch(size, steps, made):
+    """As many steps as there are batches are all rows once; more continue in full batches, and one batch is one batch."""
     model = rv.Sequential([rv.layers.Dense(1, input_shape=(1,))])
     model.compile("sgd", "mae")
     seen = rv.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: batches.append(batch))
@@ -717,7 +717,7 @@ def test_concurrent_predict_is_serial_predict():
     assert not wrong
 
 
-# --- what is told before training ---------------------------------------------------------------------------------
+# --- warnings before training -------------------------------------------------------------------------------------
 
 D = rv.layers.Dense
 
@@ -761,7 +761,7 @@ def try_fit(layers, loss, x, y):
 
 
 @pytest.mark.parametrize(("layers", "loss", "x", "y", "text"), WARNINGS)
-def test_mistakes_are_told_before_training(layers, loss, x, y, text):
+def test_mistakes_are_reported_before_training(layers, loss, x, y, text):
     with pytest.warns(PreflightWarning, match=text):
         model = try_fit(layers, loss, x, y)
     with warnings.catch_warnings():  # once is enough
@@ -777,7 +777,7 @@ def test_nothing_is_said_of_what_is_right(layers, loss, x, y):
 @pytest.mark.parametrize(
     "name", ["train_step", "test_step", "predict_step", "compute_loss", "compute_metrics"]
 )
-def test_steps_of_ones_own_are_refused(name):
+def test_your_own_steps_are_refused(name):
     own = type("Own", (rv.Model,), {name: lambda self, *args: None})
     with pytest.raises(TypeError, match=f"Own defines {name}, which .*Write .* instead"):
         own().compile("adam", "mse")

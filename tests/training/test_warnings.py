@@ -1,4 +1,4 @@
-"""Warnings: one for each cause, however many layers, columns, rows or batches have it, and at the user's line."""
+"""Warnings: one for each cause, however many layers, columns, rows or batches have it, and at your line."""
 
 import inspect
 import re
@@ -189,7 +189,7 @@ def gridded():
 
 
 def pooled():
-    """In the threads of a pool no line is the user's: it is the line at which the main thread waits."""
+    """In the threads of a pool no line is yours: the warning is at the line at which the main thread waits."""
     joblib = pytest.importorskip("joblib")
     selection = pytest.importorskip("sklearn.model_selection")
     with joblib.parallel_config("threading"):
@@ -220,7 +220,7 @@ LINES = {  # a call, the categories of its warnings, and a word of each
     "cross_val_score": (crossed, "RV202|max_iter=2"),
     "GridSearchCV": (gridded, "RV202|max_iter=2"),
     "a pool of threads": (pooled, "RV202|max_iter=2"),
-    "a thread of the user's": (in_a_thread, "RV202|RV503"),
+    "your own thread": (in_a_thread, "RV202|RV503"),
     "a result that is not there": (watching, "watches 'no'"),
 }
 

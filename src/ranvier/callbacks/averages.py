@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ranvier.training.loop.callback import Callback
+from ranvier.training.loop.callback import Callback, Logs
 
 __all__ = ["SwapEMAWeights"]
 
@@ -43,30 +43,30 @@ class SwapEMAWeights(Callback):
                 parameter.assign(value)
             self._kept = None
 
-    def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
+    def on_train_begin(self, logs: Logs = None) -> None:
         self._kept = None
         self._optimizer()  # raises before any step
 
-    def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         self._swap_back()
 
-    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         if self.swap_on_epoch:
             self._swap()
 
-    def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
+    def on_train_end(self, logs: Logs = None) -> None:
         self._kept = None  # the model keeps the averages
 
-    def on_test_begin(self, logs: Mapping[str, Any] | None = None) -> None:
+    def on_test_begin(self, logs: Logs = None) -> None:
         self._swap()
 
-    def on_test_end(self, logs: Mapping[str, Any] | None = None) -> None:
+    def on_test_end(self, logs: Logs = None) -> None:
         self._swap_back()
 
-    def on_predict_begin(self, logs: Mapping[str, Any] | None = None) -> None:
+    def on_predict_begin(self, logs: Logs = None) -> None:
         self._swap()
 
-    def on_predict_end(self, logs: Mapping[str, Any] | None = None) -> None:
+    def on_predict_end(self, logs: Logs = None) -> None:
         self._swap_back()
 
     # --- what a backup keeps --------------------------------------------------------------------------------------

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ranvier.callbacks.model_checkpoint import frequency
 from ranvier.data.files import CheckpointError, make_folder
 from ranvier.support.source_lines import warn
-from ranvier.training.loop.callback import Callback
+from ranvier.training.loop.callback import Callback, Logs
 from ranvier.training.loop.resume import NAME, AnotherRun, remove
+from ranvier.training.step.argument_types import FilePath
 
 __all__ = ["BackupAndRestore"]
 
@@ -41,7 +41,7 @@ class BackupAndRestore(Callback):
 
     def __init__(
         self,
-        backup_dir: Any,
+        backup_dir: FilePath,
         save_freq: str | int = "epoch",
         double_checkpoint: bool = False,
         delete_checkpoint: bool = True,
@@ -61,10 +61,10 @@ class BackupAndRestore(Callback):
     def previous(self) -> Path:
         return self.backup_dir / f"previous-{NAME}"
 
-    def writes_to(self) -> Any:
+    def writes_to(self) -> Path:
         return self.backup_dir
 
-    def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
+    def on_train_begin(self, logs: Logs = None) -> None:
         make_folder(self.backup_dir, "the backup")
         self._began, self._warned = {id(c): plain(c) for c in self.others()}, set[str]()
         try:
@@ -85,10 +85,10 @@ class BackupAndRestore(Callback):
         known = [c for c in self._run.training.callbacks.callbacks if c is not self]
         return [c for c in known if getattr(type(c), "state", empty) is empty]
 
-    def on_step(self, epoch: int, step: int, logs: Mapping[str, Any] | None = None) -> None:
+    def on_step(self, epoch: int, step: int, logs: Logs = None) -> None:
         self.save()
 
-    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         if self.save_freq == "epoch":
             self.save()
 
@@ -114,7 +114,7 @@ class BackupAndRestore(Callback):
                     f"it. Write {kind}.state() and set_state(state), and try rv.verify_resume(...)."
                 )
 
-    def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
+    def on_train_end(self, logs: Logs = None) -> None:
         if self.delete_checkpoint:
             remove(self.path)
             remove(self.previous)

@@ -9,6 +9,8 @@ from typing import Any
 
 from ranvier.callbacks.monitor import Monitor
 from ranvier.data.files import make_folder
+from ranvier.training.loop.callback import Logs
+from ranvier.training.step.argument_types import FilePath
 
 __all__ = ["ModelCheckpoint"]
 
@@ -26,7 +28,7 @@ class ModelCheckpoint(Monitor):
 
     def __init__(
         self,
-        filepath: Any,
+        filepath: FilePath,
         monitor: str = "val_loss",
         verbose: int = 0,
         save_best_only: bool = False,
@@ -40,10 +42,10 @@ class ModelCheckpoint(Monitor):
         self.save_best_only, self.save_weights_only = save_best_only, save_weights_only
         self.save_freq, self.step_interval = save_freq, frequency("ModelCheckpoint", save_freq)
 
-    def writes_to(self) -> Any:
+    def writes_to(self) -> str:
         return self.filepath
 
-    def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
+    def on_train_begin(self, logs: Logs = None) -> None:
         """Raise for errors that would come after training: a network that no file can hold, and a file name with a
         result of validation without validation.
         """
@@ -58,10 +60,10 @@ class ModelCheckpoint(Monitor):
                     f"there is no {name} when it saves", ("epoch", *names), f"{fix}, or a name"
                 )
 
-    def on_step(self, epoch: int, step: int, logs: Mapping[str, Any] | None = None) -> None:
+    def on_step(self, epoch: int, step: int, logs: Logs = None) -> None:
         self.save(epoch, logs or {}, {"batch": step + 1})
 
-    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         if self.save_freq == "epoch":
             self.save(epoch, logs or {}, {})
 

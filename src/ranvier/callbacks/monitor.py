@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from ranvier.support.errors import nearest
 from ranvier.support.source_lines import warn
-from ranvier.training.loop.callback import Callback
+from ranvier.training.loop.callback import Callback, Logs
 
 __all__ = ["Monitor", "check_numbers"]
 
@@ -75,7 +75,7 @@ class Monitor(Callback):
         near = nearest(self.monitor, [name for name in results if name.startswith("val_") or not held_out])
         return f"watch {near!r}" if near else "give validation_data"
 
-    def value(self, logs: Mapping[str, Any] | None) -> float | None:
+    def value(self, logs: Logs) -> float | None:
         """The result that is watched; None, with a warning the first time, if it is not in the logs.
 
         Raises ValueError unless it is a single number.

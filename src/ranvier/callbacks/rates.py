@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ranvier.callbacks.monitor import Monitor, check_numbers
-from ranvier.training.loop.callback import Callback
+from ranvier.training.loop.callback import Callback, Logs
 
 __all__ = ["LearningRateScheduler", "ReduceLROnPlateau"]
 
@@ -23,7 +23,7 @@ class LearningRateScheduler(Callback):
         self.schedule, self.verbose = schedule, verbose
         self._takes_rate = takes_rate(schedule)
 
-    def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         optimizer = self.model.optimizer
         given = (epoch, optimizer.current_rate()) if self._takes_rate else (epoch,)
         rate = self.schedule(*given)
@@ -39,7 +39,7 @@ class LearningRateScheduler(Callback):
         if self.verbose > 0:
             self.say(f"Epoch {epoch + 1}: LearningRateScheduler sets the learning rate to {float(rate):g}")
 
-    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         if isinstance(logs, dict):
             logs["learning_rate"] = self.model.optimizer.current_rate()
 
@@ -85,14 +85,14 @@ class ReduceLROnPlateau(Monitor):
         self.cooldown, self.min_lr = cooldown, min_lr
         self.on_train_begin()
 
-    def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
+    def on_train_begin(self, logs: Logs = None) -> None:
         self.best: float | None = None
         self.wait = self.cooldown_counter = 0
         if self.model is not None:
             optimizer = self.model.optimizer
             optimizer.set_rate(optimizer.current_rate(), "ReduceLROnPlateau")  # raises now, for a schedule
 
-    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         if isinstance(logs, dict):
             logs["learning_rate"] = self.model.optimizer.current_rate()
         current = self.value(logs)

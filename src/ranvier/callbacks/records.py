@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from ranvier.data.files import check_target
-from ranvier.training.loop.callback import Callback
+from ranvier.training.loop.callback import Callback, Logs
+from ranvier.training.step.argument_types import FilePath
 
 __all__ = ["CSVLogger"]
 
@@ -24,20 +25,20 @@ class CSVLogger(Callback):
     Raises OSError before training if the file cannot be written.
     """
 
-    def __init__(self, filename: Any, separator: str = ",", append: bool = False) -> None:
+    def __init__(self, filename: FilePath, separator: str = ",", append: bool = False) -> None:
         self.filename, self.separator, self.append = Path(filename), separator, append
         self.keys: list[str] | None = None
         self._end = 0  # bytes of the file that stay
 
-    def writes_to(self) -> Any:
+    def writes_to(self) -> Path:
         return self.filename
 
-    def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
+    def on_train_begin(self, logs: Logs = None) -> None:
         check_target(self.filename, "log.csv")
         with self.filename.open("ab") as file:  # created, and known to be writable, before any work is done
             self.keys, self._end = None, file.seek(0, os.SEEK_END) if self.append else 0
 
-    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         logs = logs or {}
         if self.keys is None:
             self.keys = sorted(logs)

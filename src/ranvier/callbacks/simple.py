@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ranvier.support.errors import nearest
-from ranvier.training.loop.callback import EVENTS, Callback
+from ranvier.training.loop.callback import EVENTS, Callback, Logs
 
 __all__ = ["LambdaCallback", "TerminateOnNaN"]
 
@@ -42,7 +42,7 @@ class TerminateOnNaN(Callback):
         self.raise_error = raise_error
         self.error: FloatingPointError | None = None
 
-    def on_train_begin(self, logs: Any = None) -> None:
+    def on_train_begin(self, logs: Logs = None) -> None:
         self.error = None
 
     def on_nonfinite(self, error: FloatingPointError) -> bool:

@@ -13,7 +13,9 @@ import numpy as np
 from ranvier.callbacks import event_files
 from ranvier.callbacks.event_files import EventFiles
 from ranvier.data.files import make_folder
-from ranvier.training.loop.callback import Callback
+from ranvier.support.validation import is_whole
+from ranvier.training.loop.callback import Callback, Logs
+from ranvier.training.step.argument_types import FilePath
 
 __all__ = ["TensorBoard"]
 
@@ -53,13 +55,13 @@ class TensorBoard(Callback):
 
     def __init__(
         self,
-        log_dir: Any = "logs",
-        histogram_freq: Any = 0,
+        log_dir: FilePath = "logs",
+        histogram_freq: int = 0,
         write_graph: bool = True,
         write_images: bool = False,
         write_steps_per_second: bool = False,
         update_freq: str | int = "epoch",
-        profile_batch: Any = 0,
+        profile_batch: int | str | tuple[int, int] = 0,
         embeddings_freq: int = 0,
         embeddings_metadata: Any = None,
     ) -> None:
@@ -72,7 +74,7 @@ class TensorBoard(Callback):
                 raise ValueError(
                     f"TensorBoard({name}={given[name]!r}): that is not written. Write {instead} instead."
                 )
-        if isinstance(histogram_freq, bool) or not isinstance(histogram_freq, int) or histogram_freq < 0:
+        if not is_whole(histogram_freq, 0):
             raise ValueError(
                 f"TensorBoard(histogram_freq={histogram_freq!r}): write a number of epochs, or 0 for none, instead."
             )
@@ -88,22 +90,22 @@ class TensorBoard(Callback):
         self._drawn = False
         self._since = (0, 0.0)  # steps and seconds when the epoch began
 
-    def writes_to(self) -> Any:
+    def writes_to(self) -> Path:
         return self.log_dir
 
     # --- events ---------------------------------------------------------------------------------------------------
 
-    def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
+    def on_train_begin(self, logs: Logs = None) -> None:
         make_folder(self.log_dir, "the log")
         self._files, self._drawn = EventFiles(self.log_dir), not self.write_graph
 
-    def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         self._since = self.steps(), time.monotonic()
 
-    def on_step(self, epoch: int, step: int, logs: Mapping[str, Any] | None = None) -> None:
+    def on_step(self, epoch: int, step: int, logs: Logs = None) -> None:
         self.write(TRAIN, self.steps(), *results("batch_{}", logs or {}))
 
-    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         self.draw()
         logs = dict(logs or {})
         held_out = {name[4:]: logs.pop(name) for name in [*logs] if name.startswith("val_")}
@@ -116,10 +118,10 @@ class TensorBoard(Callback):
         if self.histogram_freq and epoch % self.histogram_freq == 0:
             self.write(TRAIN, epoch, *histograms(self.model))
 
-    def on_test_end(self, logs: Mapping[str, Any] | None = None) -> None:
+    def on_test_end(self, logs: Logs = None) -> None:
         self.write(VALIDATION, self.steps(), *results("evaluation_{}_vs_iterations", logs or {}))
 
-    def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
+    def on_train_end(self, logs: Logs = None) -> None:
         self._files = None
 
     # --- writing --------------------------------------------------------------------------------------------------

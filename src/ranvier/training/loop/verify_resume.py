@@ -233,12 +233,12 @@ def differences(expected: Mapping[str, Any], found: Mapping[str, Any]) -> list[s
     lines = [f"{name} is missing" for name in expected if name not in found]
     lines += [f"{name} is there only after the stop" for name in found if name not in expected]
     for name, value in expected.items():
-        if name in found and not same(value, found[name]):
+        if name in found and not equal_bits(value, found[name]):
             lines.append(f"{name} differs{by(value, found[name])}")
     return lines
 
 
-def same(a: Any, b: Any) -> bool:
+def equal_bits(a: Any, b: Any) -> bool:
     if isinstance(a, (np.ndarray, np.generic)):
         other = np.asarray(b)
         return bool(a.dtype == other.dtype and a.shape == other.shape and a.tobytes() == other.tobytes())

@@ -30,9 +30,9 @@ __all__ = [
     "dropout_of_few",
     "no_nonlinearity",
     "not_adapted",
-    "outside",
     "softmax_across_samples",
     "symmetric",
+    "unowned",
     "unused",
 ]  # fmt: skip
 
@@ -198,7 +198,7 @@ def unused(view: Inspection) -> Iterator[Fault]:
         )
 
 
-def outside(view: Inspection) -> Iterator[Fault]:
+def unowned(view: Inspection) -> Iterator[Fault]:
     ends = [output.tensor.trace_node for output in view.outputs if output.tensor.trace_node is not None]
     reached = [view.leaves[place] for place in sorted({place for node in ends for place in node.grad_leaves})]
     known = {*view.holders, *map(id, view.state.optimizer.parameters)}

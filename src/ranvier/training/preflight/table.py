@@ -27,7 +27,7 @@ NETWORK = (
     Check("RV115", "channels on another axis", WARNING, network.channels_elsewhere),
     Check("RV116", "softmax for binary labels", WARNING, last_layer.softmax_for_several),
     Check("RV117", "logarithm of negative outputs", WARNING, last_layer.logarithm_of_negative),
-    Check("RV118", "layer outside the model", WARNING, network.outside),
+    Check("RV118", "layer outside the model", WARNING, network.unowned),
 )
 DATA = (
     Check("RV201", "unscaled pixels", WARNING, features.unscaled_pixels),

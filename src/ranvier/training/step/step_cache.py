@@ -80,7 +80,7 @@ def recorded(
         return trace_nodes, tuple(segment.assigns.items()), leaves
 
 
-def described(model: Module, compiled: Compiled) -> list[Any]:
+def dependencies(model: Module, compiled: Compiled) -> list[Any]:
     """Everything that a step depends on besides the tape and `settings_of`."""
     specs = compiled.outputs
     parameters = [(p.spec, p.requires_grad, layout.is_transposed(p._value)) for p in model.parameters()]
@@ -91,7 +91,7 @@ class SharedSteps:
     """One structure, and the steps that models of this structure share."""
 
     def __init__(self, model: Module, compiled: Compiled) -> None:
-        self.described = described(model, compiled)
+        self.dependencies = dependencies(model, compiled)
         self.steps: dict[Any, tuple[Step, dict[int, Place], Any]] = {}
 
     def provide(self, model: Module, compiled: Compiled, wanted: Sequence[Wanted]) -> bool:
@@ -99,7 +99,7 @@ class SharedSteps:
         optimizer = compiled.optimizer
         if self.steps and type(optimizer).__module__.partition(".")[0] != "ranvier":
             return False  # an optimizer that you wrote may depend on more than its settings
-        if not alike(described(model, compiled), self.described):
+        if not alike(dependencies(model, compiled), self.dependencies):
             return False
         if any(kind == "train" for _, _, kind in wanted):
             optimizer.attach(model.parameters())
