@@ -19,26 +19,10 @@ from ranvier.tensor.context import get_dtype
 from ranvier.tensor.rng import numpy_generator
 
 __all__ = [
-    "Constant",
-    "GlorotNormal",
-    "GlorotUniform",
-    "HeNormal",
-    "HeUniform",
-    "Identity",
-    "Initializer",
-    "LecunNormal",
-    "LecunUniform",
-    "Ones",
-    "Orthogonal",
-    "RandomNormal",
-    "RandomUniform",
-    "TruncatedNormal",
-    "VarianceScaling",
-    "Zeros",
-    "fans",
-    "get",
-    "uniform",
-]
+    "Constant", "GlorotNormal", "GlorotUniform", "HeNormal", "HeUniform", "Identity", "Initializer", "LecunNormal",
+    "LecunUniform", "Ones", "Orthogonal", "RandomNormal", "RandomUniform", "TruncatedNormal", "VarianceScaling",
+    "Zeros", "fans", "get", "uniform",
+]  # fmt: skip
 
 _TRUNCATED_STD = 0.87962566103423978  # standard deviation of a normal distribution truncated at 2
 
