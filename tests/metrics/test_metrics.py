@@ -323,7 +323,7 @@ ERRORS = [
     (
         lambda: metrics.AUC()([-1, 1, 1], [0.2, 0.8, 0.1]),
         ValueError,
-        r"metric 'auc' takes targets of 0 and 1.*1 were others. Write y_true > 0",
+        r"metric 'auc' takes targets from 0 to 1.*1 were others. Write y_true > 0",
     ),
     (lambda: metrics.Precision()([[-1], [2]], [[-0.2], [0.8]]), ValueError, "2 were others"),
     (
