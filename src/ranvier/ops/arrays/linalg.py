@@ -10,7 +10,7 @@ from ranvier.ops.arrays import elementwise as n
 from ranvier.ops.arrays import reductions
 from ranvier.ops.arrays import shape as shapes
 from ranvier.ops.arrays.elementwise import subtract
-from ranvier.ops.arrays.matmul import einsum, matmul
+from ranvier.ops.arrays.products import einsum, matmul
 from ranvier.ops.arrays.promotion import axis_of, count, floating, signed, together
 from ranvier.tensor.function import function
 

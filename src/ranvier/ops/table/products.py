@@ -17,10 +17,10 @@ def solver(name: str, keras: str = "", torch: str = "", method: str = "") -> Row
 
 
 ROWS = (
-    Row("matmul", "arrays.matmul:matmul", "matmul(x1, x2)", "matmul linalg.matmul(input, other)", SAME, samples="X, Y.T", value="X @ Y.T"),
-    Row("mm", "arrays.matmul:matmul", torch="mm(input, mat2)", method=SAME, samples="X, Y.T", value="X @ Y.T"),
-    Row("mv", "arrays.matmul:matmul", torch="mv(input, vec)", method=SAME, samples="X, Y[0]", value="X @ Y[0]"),
-    Row("dot", "arrays.matmul:matmul", "dot -> keras.arrays:dot", "dot(input, tensor)", SAME, samples="X[0], Y[0]", value="X[0] @ Y[0]"),
+    Row("matmul", "arrays.products:matmul", "matmul(x1, x2)", "matmul linalg.matmul(input, other)", SAME, samples="X, Y.T", value="X @ Y.T"),
+    Row("mm", "arrays.products:matmul", torch="mm(input, mat2)", method=SAME, samples="X, Y.T", value="X @ Y.T"),
+    Row("mv", "arrays.products:matmul", torch="mv(input, vec)", method=SAME, samples="X, Y[0]", value="X @ Y[0]"),
+    Row("dot", "arrays.products:matmul", "dot -> keras.arrays:dot", "dot(input, tensor)", SAME, samples="X[0], Y[0]", value="X[0] @ Y[0]"),
     Row("bmm", f"{L}:bmm", torch="bmm(input, mat2)", method=SAME, samples="C, C.transpose(0, 2, 1)", value="C @ C.transpose(0, 2, 1)"),
     Row("outer", f"{L}:outer", "outer(x1, x2)", "outer ger(input, vec2)", SAME, samples="X[0], Y[1]", value="np.outer(X[0], Y[1])"),
     Row("inner", f"{L}:inner", "inner(x1, x2)", "inner(input, other)", SAME, samples="X, Y", value="np.inner(X, Y)"),
