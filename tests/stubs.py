@@ -73,6 +73,11 @@ def declared(module: str, attribute: str) -> bool:
     return False
 
 
+def held(module: str, attribute: str) -> Any:
+    """What a module has under a name. An operation of a vocabulary is another view of it, with arguments of its own."""
+    return getattr(importlib.import_module(module), attribute, None)
+
+
 class Stub:
     """One stub: its imports are gathered while its declarations are written."""
 
@@ -153,7 +158,7 @@ class Stub:
         if isinstance(value, ModuleType):
             parent, _, last = value.__name__.rpartition(".")
             self.body.append(f"from {parent} import {last} as {name}")
-        elif module != self.module and declared(module, attribute):
+        elif module != self.module and declared(module, attribute) and held(module, attribute) is value:
             self.body.append(f"from {module} import {attribute} as {name}")
         elif inspect.isclass(value):
             self.body.append(self.made_class(name, value))

@@ -15,8 +15,12 @@ from ranvier.ops.arrays.elementwise import add as add
 from ranvier.ops.arrays.elementwise import cast as cast
 from ranvier.ops.arrays.elementwise import ceil as ceil
 from ranvier.ops.arrays.elementwise import clip as clip
+from ranvier.ops.arrays.elementwise import cos as cos
 from ranvier.ops.arrays.elementwise import divide as divide
 from ranvier.ops.arrays.elementwise import equal as equal
+from ranvier.ops.arrays.elementwise import erf as erf
+from ranvier.ops.arrays.elementwise import exp as exp
+from ranvier.ops.arrays.elementwise import expm1 as expm1
 from ranvier.ops.arrays.elementwise import floor as floor
 from ranvier.ops.arrays.elementwise import greater as greater
 from ranvier.ops.arrays.elementwise import greater_equal as greater_equal
@@ -24,6 +28,8 @@ from ranvier.ops.arrays.elementwise import isfinite as isfinite
 from ranvier.ops.arrays.elementwise import isnan as isnan
 from ranvier.ops.arrays.elementwise import less as less
 from ranvier.ops.arrays.elementwise import less_equal as less_equal
+from ranvier.ops.arrays.elementwise import log as log
+from ranvier.ops.arrays.elementwise import log1p as log1p
 from ranvier.ops.arrays.elementwise import logical_and as logical_and
 from ranvier.ops.arrays.elementwise import logical_not as logical_not
 from ranvier.ops.arrays.elementwise import logical_or as logical_or
@@ -36,10 +42,14 @@ from ranvier.ops.arrays.elementwise import not_equal as not_equal
 from ranvier.ops.arrays.elementwise import power as power
 from ranvier.ops.arrays.elementwise import reciprocal as reciprocal
 from ranvier.ops.arrays.elementwise import rsqrt as rsqrt
+from ranvier.ops.arrays.elementwise import sigmoid as sigmoid
 from ranvier.ops.arrays.elementwise import sign as sign
+from ranvier.ops.arrays.elementwise import sin as sin
+from ranvier.ops.arrays.elementwise import sqrt as sqrt
 from ranvier.ops.arrays.elementwise import square as square
 from ranvier.ops.arrays.elementwise import stop_gradient as stop_gradient
 from ranvier.ops.arrays.elementwise import subtract as subtract
+from ranvier.ops.arrays.elementwise import tanh as tanh
 from ranvier.ops.arrays.elementwise import where as where
 from ranvier.ops.arrays.products import einsum as einsum
 from ranvier.ops.arrays.products import matmul as matmul
@@ -80,16 +90,5 @@ from ranvier.ops.arrays.shape import squeeze as squeeze
 from ranvier.ops.arrays.shape import stack as stack
 from ranvier.ops.arrays.shape import swapaxes as swapaxes
 from ranvier.ops.arrays.shape import transpose as transpose
-from ranvier.tensor.tensor import Tensor as Tensor
 
 __all__ = ['abs', 'add', 'all', 'any', 'arange', 'argmax', 'argmin', 'as_node', 'axes_of', 'axis_of', 'broadcast_shape', 'broadcast_to', 'cast', 'ceil', 'clip', 'concatenate', 'cos', 'count', 'diagonal', 'divide', 'einsum', 'equal', 'erf', 'exp', 'expand', 'expand_dims', 'expm1', 'flatten', 'flip', 'floating', 'floor', 'floor_divide', 'fmod', 'full_like', 'greater', 'greater_equal', 'index_basic', 'iota', 'isfinite', 'isnan', 'keep', 'less', 'less_equal', 'log', 'log1p', 'logical_and', 'logical_not', 'logical_or', 'logical_xor', 'logsumexp', 'matmul', 'max', 'maximum', 'mean', 'min', 'minimum', 'multiply', 'negative', 'norm', 'not_equal', 'one_hot', 'ones_like', 'pad', 'power', 'reciprocal', 'remainder', 'reshape', 'result_dtype', 'rsqrt', 'sigmoid', 'sign', 'signed', 'sin', 'split', 'sqrt', 'square', 'squeeze', 'stack', 'std', 'stop_gradient', 'subtract', 'sum', 'swapaxes', 'take', 'take_along', 'tanh', 'together', 'transpose', 'var', 'where', 'zeros_like']
-def cos(x: Tensor) -> Tensor: ...
-def erf(x: Tensor) -> Tensor: ...
-def exp(x: Tensor) -> Tensor: ...
-def expm1(x: Tensor) -> Tensor: ...
-def log(x: Tensor) -> Tensor: ...
-def log1p(x: Tensor) -> Tensor: ...
-def sigmoid(x: Tensor) -> Tensor: ...
-def sin(x: Tensor) -> Tensor: ...
-def sqrt(x: Tensor) -> Tensor: ...
-def tanh(x: Tensor) -> Tensor: ...

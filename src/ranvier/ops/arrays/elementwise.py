@@ -162,16 +162,16 @@ def of_primitive(name: str, text: str) -> Any:
     return function(body)
 
 
-exp = of_primitive("exp", "Elementwise exponential.")
-expm1 = of_primitive("expm1", "Elementwise ``exp(x) - 1``, accurate near 0.")
-log = of_primitive("log", "Elementwise natural logarithm.")
-log1p = of_primitive("log1p", "Elementwise ``log(1 + x)``, accurate near 0.")
-sqrt = of_primitive("sqrt", "Elementwise square root.")
-tanh = of_primitive("tanh", "Elementwise hyperbolic tangent.")
-sigmoid = of_primitive("sigmoid", "Elementwise ``1 / (1 + exp(-x))``, stable for any x.")
-erf = of_primitive("erf", "Elementwise Gauss error function.")
-sin = of_primitive("sin", "Elementwise sine.")
-cos = of_primitive("cos", "Elementwise cosine.")
+exp: Any = of_primitive("exp", "Elementwise exponential.")
+expm1: Any = of_primitive("expm1", "Elementwise ``exp(x) - 1``, accurate near 0.")
+log: Any = of_primitive("log", "Elementwise natural logarithm.")
+log1p: Any = of_primitive("log1p", "Elementwise ``log(1 + x)``, accurate near 0.")
+sqrt: Any = of_primitive("sqrt", "Elementwise square root.")
+tanh: Any = of_primitive("tanh", "Elementwise hyperbolic tangent.")
+sigmoid: Any = of_primitive("sigmoid", "Elementwise ``1 / (1 + exp(-x))``, stable for any x.")
+erf: Any = of_primitive("erf", "Elementwise Gauss error function.")
+sin: Any = of_primitive("sin", "Elementwise sine.")
+cos: Any = of_primitive("cos", "Elementwise cosine.")
 
 
 @function

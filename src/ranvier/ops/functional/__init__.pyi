@@ -19,12 +19,14 @@ from ranvier.ops.functional.activations import pairwise_distance as pairwise_dis
 from ranvier.ops.functional.activations import relu as relu
 from ranvier.ops.functional.activations import relu6 as relu6
 from ranvier.ops.functional.activations import selu as selu
+from ranvier.ops.functional.activations import sigmoid as sigmoid
 from ranvier.ops.functional.activations import silu as silu
 from ranvier.ops.functional.activations import soft_shrink as soft_shrink
 from ranvier.ops.functional.activations import softmax as softmax
 from ranvier.ops.functional.activations import softplus as softplus
 from ranvier.ops.functional.activations import softsign as softsign
 from ranvier.ops.functional.activations import squareplus as squareplus
+from ranvier.ops.functional.activations import tanh as tanh
 from ranvier.ops.functional.activations import tanh_shrink as tanh_shrink
 from ranvier.ops.functional.losses_torch import binary_cross_entropy as binary_cross_entropy
 from ranvier.ops.functional.losses_torch import binary_cross_entropy_with_logits as binary_cross_entropy_with_logits
@@ -42,8 +44,5 @@ from ranvier.ops.functional.noise import gaussian_dropout as gaussian_dropout
 from ranvier.ops.functional.noise import gaussian_noise as gaussian_noise
 from ranvier.ops.functional.noise import gumbel_softmax as gumbel_softmax
 from ranvier.ops.functional.noise import standard_normal as standard_normal
-from ranvier.tensor.tensor import Tensor as Tensor
 
 __all__ = ['alpha_dropout', 'binary_cross_entropy', 'binary_cross_entropy_with_logits', 'celu', 'cosine_similarity', 'cross_entropy', 'dropout', 'elu', 'embedding', 'exponential', 'gaussian_dropout', 'gaussian_noise', 'gelu', 'gumbel_softmax', 'hard_shrink', 'hard_sigmoid', 'hard_silu', 'hard_tanh', 'huber_loss', 'kl_div', 'l1_loss', 'leaky_relu', 'linear', 'log_sigmoid', 'log_softmax', 'mish', 'mse_loss', 'nll_loss', 'normalize', 'pairwise_distance', 'poisson_nll_loss', 'relu', 'relu6', 'selu', 'sigmoid', 'silu', 'smooth_l1_loss', 'soft_shrink', 'softmax', 'softplus', 'softsign', 'squareplus', 'standard_normal', 'tanh', 'tanh_shrink']
-def sigmoid(x: Tensor) -> Tensor: ...
-def tanh(x: Tensor) -> Tensor: ...

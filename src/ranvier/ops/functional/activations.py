@@ -14,7 +14,8 @@ from ranvier.ops import arrays as n
 from ranvier.ops.arrays.promotion import axis_of, floating
 from ranvier.tensor.function import function
 
-sigmoid, tanh = n.sigmoid, n.tanh
+sigmoid: Any = n.sigmoid
+tanh: Any = n.tanh
 
 
 # --- activations --------------------------------------------------------------------------------------------------
