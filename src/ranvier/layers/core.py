@@ -58,7 +58,7 @@ class Input(Operators, Layer):
         record = record_of(self)
         if not record:
             record.append(Call(self, (), {}))
-            record[0].returned(Tensor.placeholder(self.spec))
+            record[0].store_result(Tensor.placeholder(self.spec))
         return record[0].values[0]
 
     def forward(self, x: Any) -> Any:

@@ -30,7 +30,7 @@ from ranvier.module.properties import overridable_property
 from ranvier.module.serialization import register_module
 from ranvier.module.shape_errors import explain
 from ranvier.module.state import DESCRIBED
-from ranvier.module.symbolic import Operators, describe, given
+from ranvier.module.symbolic import Operators, any_symbolic, record_call
 from ranvier.support.errors import snake_case
 from ranvier.support.source_lines import user_frame
 from ranvier.support.tree import flatten
@@ -219,8 +219,8 @@ class Module(FunctionalAPI):
         recorded = self._recorded
         if recorded is not None and len(args) == 1 and isinstance(args[0], (list, tuple, Mapping)):
             args = self._inputs_in(args[0])
-        if given(args) or (kwargs and given(kwargs.values())):
-            result = describe(self, args, kwargs).result
+        if any_symbolic(args) or (kwargs and any_symbolic(kwargs.values())):
+            result = record_call(self, args, kwargs).result
             alone = recorded is not None and recorded.returns_one_of_a_list and isinstance(result, Operators)
             return type(recorded.outputs)([result]) if recorded is not None and alone else result
         if "training" in kwargs and "training" not in inspect.signature(self.forward).parameters:

@@ -11,7 +11,7 @@ from ranvier.module.members import ModuleBase
 from ranvier.module.properties import overridable_property, part_of_module
 from ranvier.module.recorded_calls import RecordedCalls, Ref, from_config, record
 from ranvier.module.serialization import architecture_of, arguments_of, from_architecture, from_plain, plain
-from ranvier.module.symbolic import Call, Operators, given, only_call
+from ranvier.module.symbolic import Call, Operators, any_symbolic, only_call
 from ranvier.module.training_api import TrainingAPI
 from ranvier.support.tree import flatten, map_structure
 from ranvier.tensor.tensor import Tensor
@@ -38,7 +38,7 @@ class FunctionalAPI(TrainingAPI):
         """Hold the calls that lead from inputs to outputs."""
         args, kwargs = self._arguments
         registered = vars(type(self)).get("_registered", "Functional") != "Functional"
-        self._own_arguments = registered and not given((*args, *kwargs.values()))
+        self._own_arguments = registered and not any_symbolic((*args, *kwargs.values()))
         if not self._own_arguments:
             self.__dict__["_arguments"] = ((), {})  # `config` has all of it
         self.training = False

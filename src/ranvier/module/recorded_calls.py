@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, NoReturn
 import numpy as np
 
 from ranvier.module.members import ModuleBase
-from ranvier.module.symbolic import Call, Operators, Symbolic, describe, ordered
+from ranvier.module.symbolic import Call, Operators, Symbolic, record_call, topological_order
 from ranvier.support.source_lines import location
 from ranvier.support.tree import flatten, map_structure
 from ranvier.support.validation import is_whole
@@ -110,7 +110,7 @@ def record(inputs: Any, outputs: Any) -> Network:
     last = [output_value(*one) for one in ends.items()]
     if len(set(first)) < len(first):
         raise ValueError("an Input is twice among inputs. Write each once.")
-    graph = first + [call for call in ordered([end.call for end in last]) if call not in first]
+    graph = first + [call for call in topological_order([end.call for end in last]) if call not in first]
     for call in graph[len(first) :]:
         if not call.parents:
             refuse_unlisted(call, first)
@@ -266,7 +266,7 @@ def replayed(layers: Sequence[Any], steps: Sequence[Step]) -> list[Call]:
         )
         if next(flatten((arguments, options), Symbolic), None) is None:
             refuse(f"{layer.name!r} is called on nothing")
-        graph.append(describe(layer, arguments, options))
+        graph.append(record_call(layer, arguments, options))
     return graph
 
 

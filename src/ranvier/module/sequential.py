@@ -141,7 +141,7 @@ class Sequential(Module):
             self._add_layer(key, module)
         return self
 
-    def _described(self) -> list[Any]:
+    def _symbolic_values(self) -> list[Any]:
         """The symbolic values of an `Input` and of each layer's output, recorded when they are first read."""
         if "_graph" not in self.__dict__:
             if self._input_type is None:
@@ -166,20 +166,20 @@ class Sequential(Module):
     @overridable_property
     def input(self) -> Any:
         """The symbolic input, from which models of inner layers begin."""
-        return self._described()[0]
+        return self._symbolic_values()[0]
 
     @overridable_property
     def output(self) -> Any:
         """The symbolic output of the last layer."""
-        return self._described()[-1]
+        return self._symbolic_values()[-1]
 
     @overridable_property
     def inputs(self) -> Any:
-        return [self._described()[0]]
+        return [self._symbolic_values()[0]]
 
     @overridable_property
     def outputs(self) -> Any:
-        return [self._described()[-1]]
+        return [self._symbolic_values()[-1]]
 
     def forward(self, x: Any) -> Any:
         for module in self._modules.values():

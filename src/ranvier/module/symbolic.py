@@ -1,7 +1,7 @@
-"""Symbolic values: what modules return that are called on an `Input`, before there are any data.
+"""Symbolic values: what a module returns when it is called on an `Input`, before there are any data.
 
-Each call is traced at once, so that layers are built and misfits are told where they are written, and is recorded, so
-that a `Functional` model can replay it.
+Each call is traced at once, so that layers are built and errors are raised at the user's line; and it is recorded, so
+that a functional model can run it again.
 """
 
 from __future__ import annotations
@@ -23,28 +23,22 @@ from ranvier.tensor.rng import traced_draws
 from ranvier.tensor.tensor import Tensor
 
 __all__ = [
-    "Call",
-    "Operators",
-    "Symbolic",
-    "describe",
-    "given",
-    "ordered",
-    "record_of",
-]
+    "Call", "Operators", "Symbolic", "any_symbolic", "only_call", "record_call", "record_of", "topological_order",
+]  # fmt: skip
 
 
-def given(values: Any) -> bool:
+def any_symbolic(values: Any) -> bool:
     """Whether any of these arguments is symbolic, or holds something that is. A list of numbers is data."""
     for value in values:
-        if type(value) is Tensor:  # the usual one: what follows takes ten times as long
+        if type(value) is Tensor:  # the usual case: the checks below take ten times as long
             continue
         if isinstance(value, Operators):
             return True
         if isinstance(value, list) and value and isinstance(value[0], (int, float)):
             continue
-        if isinstance(value, (list, tuple)) and given(value):
+        if isinstance(value, (list, tuple)) and any_symbolic(value):
             return True
-        if isinstance(value, Mapping) and given(value.values()):
+        if isinstance(value, Mapping) and any_symbolic(value.values()):
             return True
     return False
 
@@ -64,8 +58,8 @@ class Call:
         self.result: Any = None
         self.values: list[Symbolic] = []
 
-    def returned(self, result: Any) -> Any:
-        """Take note of what the call returned: the same with a symbolic value for each tensor."""
+    def store_result(self, result: Any) -> Any:
+        """Store the result of the call, with a symbolic value for each tensor, and return it."""
 
         def value(tensor: Tensor) -> Symbolic:
             self.values.append(Symbolic(self, len(self.values), tensor.spec))
@@ -80,16 +74,16 @@ def record_of(module: ModuleBase) -> list[Call]:
     return cast("list[Call]", module.__dict__.setdefault("_record", []))
 
 
-def _nowhere() -> None:
-    """What a module is in that is in no Sequential."""
+def _no_holder() -> None:
+    """The reference to a Sequential of a module that is in none."""
 
 
 def only_call(module: ModuleBase, what: str) -> Call:
-    """The call of a module, which a Sequential may make now. Raises ValueError unless there is exactly one."""
+    """The only recorded call of a module, which a Sequential may make now. Raises ValueError for none or several."""
     record = record_of(module)
-    holder = module.__dict__.get("_within", _nowhere)()
+    holder = module.__dict__.get("_within", _no_holder)()
     if not record and holder is not None and holder._input_type is not None:
-        holder._described()
+        holder._symbolic_values()
     if not record and getattr(module, "is_input", False):
         return cast("Operators", module).symbol().call
     if len(record) != 1:
@@ -101,7 +95,7 @@ def only_call(module: ModuleBase, what: str) -> Call:
     return record[0]
 
 
-def describe(module: ModuleBase, arguments: tuple[Any, ...], options: dict[str, Any]) -> Call:
+def record_call(module: ModuleBase, arguments: tuple[Any, ...], options: dict[str, Any]) -> Call:
     """Record a call of ``module``, and trace it: its layers are built. Raises ValueError where shapes do not fit."""
     if getattr(module, "is_input", False):
         raise TypeError(
@@ -110,28 +104,28 @@ def describe(module: ModuleBase, arguments: tuple[Any, ...], options: dict[str, 
     arguments, options = map_structure((arguments, options), Operators, lambda value: value.symbol())
     call = Call(module, arguments, options)
     try:
-        result = traced(call, [])
-    except ValueError:  # once more, to tell what led to it
-        result = traced(call, [(c.module, c.values[0].spec) for c in ordered(call.parents)])
+        result = trace_call(call, [])
+    except ValueError:  # again, for an error that lists the calls before it
+        result = trace_call(call, [(c.module, c.values[0].spec) for c in topological_order(call.parents)])
     returned = list(flatten(result))
     if not returned or not all(isinstance(part, Tensor) for part in returned):
         raise TypeError(
             f"{module.name!r} returned {result!r}. Write a forward that returns a tensor, or a tuple, list or dict of "
             "tensors, instead."
         )
-    call.returned(result)
+    call.store_result(result)
     record_of(module).append(call)
     return call
 
 
-def traced(call: Call, before: list[tuple[Any, Any]]) -> Any:
-    """What the module returns for stand-ins of the arguments, after the calls ``before`` that errors tell of."""
-    stand_ins: dict[Symbolic, Tensor] = {}
+def trace_call(call: Call, before: list[tuple[Any, Any]]) -> Any:
+    """What the module returns for placeholders of the arguments. Errors list the calls ``before``."""
+    placeholders: dict[Symbolic, Tensor] = {}
 
-    def stand_in(value: Symbolic) -> Tensor:
-        return stand_ins.setdefault(value, Tensor.placeholder(value.spec))
+    def placeholder_of(value: Symbolic) -> Tensor:
+        return placeholders.setdefault(value, Tensor.placeholder(value.spec))
 
-    arguments, options = map_structure((call.arguments, call.options), Symbolic, stand_in)
+    arguments, options = map_structure((call.arguments, call.options), Symbolic, placeholder_of)
     outer = call_state.results, call_state.root
     call_state.results, call_state.root = before, call.module
     try:
@@ -141,8 +135,8 @@ def traced(call: Call, before: list[tuple[Any, Any]]) -> Any:
         call_state.results, call_state.root = outer
 
 
-def ordered(ends: Sequence[Call]) -> list[Call]:
-    """These calls and all that they need, each after those that it needs: depth first, in the order of arguments."""
+def topological_order(ends: Sequence[Call]) -> list[Call]:
+    """These calls and all calls that they depend on, each after its parents: depth first, in the order of arguments."""
     done: dict[Call, None] = {}
     pending = list(reversed(ends))
     while pending:
@@ -226,7 +220,7 @@ def _refused(what: str) -> Any:
 
 
 class Operators:
-    """What can be done with a symbolic value; operators and activation functions become layers."""
+    """The operators of symbolic values: each becomes a layer, as do activation functions."""
 
     __slots__ = ()
 
@@ -241,7 +235,7 @@ class Operators:
     __and__, __rand__ = _binary("logical_and")
     __or__, __ror__ = _binary("logical_or")
     __xor__, __rxor__ = _binary("logical_xor")
-    # == asks whether two are one, as in Keras: values are kept in dicts and sets by it.
+    # == compares identity, as in Keras, so that values can be keys of dicts and members of sets.
     __lt__, __gt__ = _binary("less")[0], _binary("greater")[0]
     __le__, __ge__ = _binary("less_equal")[0], _binary("greater_equal")[0]
     __neg__, __abs__, __invert__ = _unary("negative"), _unary("abs"), _unary("logical_not")
@@ -275,7 +269,7 @@ class Operators:
     def __tensor_function__(
         self, function: Any, arguments: tuple[Any, ...], options: dict[str, Any]
     ) -> Symbolic:
-        """What a tensor function of ours that is given a symbolic value returns: the recorded call of it."""
+        """What a tensor function returns for a symbolic value: the result of a recorded call."""
         if (operation := getattr(function, "operation", None)) is not None:
             return cast("Symbolic", rows.look_up("layer", "Operation")(operation)(*arguments, **options))
         if arguments == (self,) and not options and _is_activation(function):
@@ -296,7 +290,7 @@ class Operators:
         )
 
     def __ne__(self, other: object) -> Any:
-        """Elementwise, of what holds numbers; of anything else whether it is another object, as ``==`` is not."""
+        """Elementwise for what holds numbers; for anything else the opposite of ``==``."""
         if isinstance(other, (Operators, int, float)) or hasattr(other, "shape"):
             return operate("not_equal", self, other)
         return self is not other
@@ -310,7 +304,7 @@ class Operators:
 
 
 class Symbolic(Operators):
-    """A value of a network that is described: output ``place`` of a call, known by its type alone."""
+    """A value of a functional model: output ``place`` of a call, of which only the type is known."""
 
     __slots__ = ("_type", "call", "place")
 
