@@ -205,8 +205,8 @@ MISFITS: dict[str, Any] = {  # calls that do not fit what they construct: what i
     "parameter": (rv.Parameter, "Parameter needs data. It takes data, requires_grad, name, dtype, regularizer, constraint."),
     "model": (lambda: rv.Model(1, 2, 3), "Model takes at most 2 arguments without a name, and was given 3. It takes inputs, outputs, name, trainable."),
     "function": (lambda: rv.losses.poisson(1, 2, 3), "poisson takes at most 2 arguments without a name, and was given 3. It takes y_true, y_pred."),
-    "function by another's name": (rv.ops.swish, "swish() missing 1 required positional argument: 'x'"),
-    "base of one's own": (OwnConvolution, f"Conv2D needs kernel_size. {CONVOLUTION}"),
+    "function by another's name": (rv.ops.swish, "swish needs x. It takes x."),
+    "base of one's own": (OwnConvolution, "_Conv.__init__() missing 1 required positional argument: 'kernel_size'"),
     "one's own": (OwnRates, "OwnRates needs schedule. It takes schedule, verbose."),
     "other errors": (OwnFault, "unsupported operand type(s) for +: 'int' and 'NoneType'"),
 }  # fmt: skip

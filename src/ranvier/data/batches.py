@@ -13,6 +13,7 @@ __all__ = [
     "number_of",
 ]  # fmt: skip
 
+# Data sets of PyTorch and Ranvier whose items are samples, not batches.
 SAMPLES = ("ConcatDataset", "StackDataset", "Subset", "TensorDataset")
 Batch = tuple[Any, Any, Any]
 Validator = Callable[[Any], Any]
@@ -88,7 +89,8 @@ def check_source(source: Any, name: str) -> None:
     ):
         what = "class" if isinstance(source, type) else "function"
         raise TypeError(f"{name} is a {what} ({source!r}). Write {source.__name__}() instead.")
-    if _gives_samples(source):
+    kind = type(source)
+    if kind.__name__ in SAMPLES and kind.__module__.split(".")[0] in ("ranvier", "torch"):
         raise TypeError(
             f"{name} yields single samples, and batches are needed. Write DataLoader(dataset, batch_size=32) instead."
         )
@@ -97,12 +99,6 @@ def check_source(source: Any, name: str) -> None:
             f"{name} is a {type(source).__name__}, which yields no batches. Write a generator, a DataLoader that "
             "yields (x, y), or iter(...) of a list of batches, instead."
         )
-
-
-def _gives_samples(source: Any) -> bool:
-    """Whether this is a data set of PyTorch or Ranvier, whose items are samples, not batches."""
-    kind = type(source)
-    return kind.__name__ in SAMPLES and kind.__module__.split(".")[0] in ("ranvier", "torch")
 
 
 def _readable(source: Any) -> bool:

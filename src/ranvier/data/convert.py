@@ -313,9 +313,10 @@ def _not_a_number(
     value: object, index: tuple[int, ...], name: str, columns: tuple[str, ...] | None
 ) -> Exception:
     if isinstance(value, list | tuple | np.ndarray):
+        shape = value.shape if isinstance(value, np.ndarray) else (len(value),)
         return ValueError(
             f"{name} is an object array of {type(value).__name__}s: {place(index, columns)} has shape "
-            f"{_shape_of(value)}. Write np.stack({name}) instead, with rows of one shape."
+            f"{shape}. Write np.stack({name}) instead, with rows of one shape."
         )
     shown = " ".join(itertools.islice(repr(value).split(), 12))[:80]
     fix = f"Write {name} without missing values" if value is None or "NA" in shown else "Write a number"
@@ -323,10 +324,6 @@ def _not_a_number(
         f"{name} has dtype object and {place(index, columns)} is {shown} ({type(value).__name__}), "
         f"which is not a real number. {fix} there instead."
     )
-
-
-def _shape_of(value: Any) -> tuple[int, ...]:
-    return tuple(value.shape) if isinstance(value, np.ndarray) else (len(value),)
 
 
 def _strings(array: Array, x: object, index: tuple[int, ...], name: str) -> TypeError:

@@ -106,7 +106,7 @@ def write(path: Any, tensors: Mapping[str, Array], metadata: dict[str, str]) -> 
     folder = target.parent
     data = to_bytes(tensors, metadata)
     clean(target)
-    temporary = folder / temporary_name(target.name)
+    temporary = folder / f"{stem(target.name)}{os.getpid()}-{secrets.token_hex(4)}.tmp"
     _writing.add(temporary.name)
     try:
         place(temporary, target, data)
@@ -179,10 +179,6 @@ def stem(name: str) -> str:
     return f".{short}~{hashlib.sha256(encoded).hexdigest()[:12]}."
 
 
-def temporary_name(name: str) -> str:
-    return f"{stem(name)}{os.getpid()}-{secrets.token_hex(4)}.tmp"
-
-
 def clean(target: Path) -> None:
     """Remove temporary files of this target from processes that were killed while they saved."""
     for orphan in target.parent.glob(f"{glob.escape(stem(target.name))}*.tmp"):
@@ -242,7 +238,9 @@ def read(path: Any) -> tuple[dict[str, Any], dict[str, Array]]:
         raise CheckpointError(f"{source} is damaged: it lacks {sorted(missing)}.")
     check_places(header, len(data) - start, source)
     for name, entry in header.items():
-        tensors[name] = tensor_of(data, start, name, entry, source)
+        dtype, shape, low, high = place_of(name, entry, source)
+        array = np.frombuffer(data, dtype, (high - low) // dtype.itemsize, start + low).reshape(shape)
+        tensors[name] = array.astype(dtype.newbyteorder("="))
         if checksums.get(name) != checksum(tensors[name]):
             raise CheckpointError(
                 f"{source} is damaged: tensor {name!r} does not have the checksum it was saved with."
@@ -333,9 +331,3 @@ def check_places(header: dict[str, Any], size: int, source: Path) -> None:
         end = high
     if end != size:
         raise CheckpointError(f"{source} is damaged: {size - end:,} bytes after its last tensor are unused.")
-
-
-def tensor_of(data: bytes, start: int, name: str, entry: Any, source: Path) -> Array:
-    dtype, shape, low, high = place_of(name, entry, source)
-    array = np.frombuffer(data, dtype, (high - low) // dtype.itemsize, start + low).reshape(shape)
-    return array.astype(dtype.newbyteorder("="))

@@ -136,11 +136,6 @@ def is_classes(y: Any) -> bool:
     return array.ndim == 2 and bool(np.isin(array, (0, 1)).all() and (array.sum(1) == 1).all())
 
 
-def _stratifies(y: Any, folds: Any) -> bool:
-    """Whether some class has a row for each fold. Integer years or prices may all be different."""
-    return is_classes(y) and bool(np.unique(_classes(y), return_counts=True)[1].max(initial=0) >= folds)
-
-
 def folds_of(folds: Any, n: int, y: Any = None, groups: Any = None) -> list[Fold]:
     """Return folds of ``n`` rows as row numbers.
 
@@ -153,7 +148,9 @@ def folds_of(folds: Any, n: int, y: Any = None, groups: Any = None) -> list[Fold
             f"folds={folds!r}: write a number, a splitter, or a list of (train, held out) rows, instead."
         )
     if isinstance(folds, (int, np.integer)):
-        kind = GroupKFold if groups is not None else StratifiedKFold if _stratifies(y, folds) else KFold
+        # Integer years or prices may all be different: then no class has a row for each fold.
+        rows = np.unique(_classes(y), return_counts=True)[1].max(initial=0) if is_classes(y) else 0
+        kind = GroupKFold if groups is not None else StratifiedKFold if rows >= folds else KFold
         folds = kind(int(folds))
     if hasattr(folds, "split"):
         stand_in = np.zeros((n, 1), np.uint8)  # splitters use only the number of rows

@@ -112,11 +112,12 @@ class Results(CheckedConstructor, Sequence[Trained]):
         text = f"Results({counted(len(self.rows), 'model')} of {counted(len(self._groups()), 'setting')}"
         best = self._leader() if self._better() is not None else None
         if best is not None:
-            text += f", best {self.monitor} {best.metrics[self.monitor]} with {_words(best.settings)}"
+            settings = best.settings.items()
+            words = ", ".join(f"{name}={value_text(value)}" for name, value in settings) or "no settings"
+            text += f", best {self.monitor} {best.metrics[self.monitor]} with {words}"
         return text + ")"
 
-    # --- the metric and its direction
-    # ---------------------------------------------------------------------------------------------
+    # --- the metric and its direction -------------------------------------------------------------------------------
 
     @property
     def names(self) -> list[str]:
@@ -323,7 +324,3 @@ def _estimates(
 
 def counted(n: int, what: str) -> str:
     return f"{n} {what}{'s' * (n != 1)}"
-
-
-def _words(settings: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name}={value_text(value)}" for name, value in settings.items()) or "no settings"
