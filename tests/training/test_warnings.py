@@ -247,3 +247,11 @@ def test_a_layer_that_an_estimator_makes_is_named_with_the_users_line():
     )
     assert made[1] == __file__
     assert first < int(made[2]) <= first + 2
+
+
+def test_a_process_of_a_pool_has_no_line_of_yours(monkeypatch):
+    """Its warnings are at no file, and so at none of the library, joblib or scikit-learn."""
+    monkeypatch.setattr("ranvier.support.source_lines.is_users", lambda frame: False)
+    with pytest.warns(PreflightWarning, match=r"made at <not in your code>:1\)") as found:
+        compiled().fit(X * 1e4, Y, verbose=0, ignore="RV5")
+    assert [w.filename for w in found] == ["<not in your code>"]

@@ -32,7 +32,7 @@ from ranvier.module.shape_errors import explain
 from ranvier.module.state import DESCRIBED
 from ranvier.module.symbolic import Operators, any_symbolic, record_call
 from ranvier.support.errors import snake_case
-from ranvier.support.source_lines import user_frame
+from ranvier.support.source_lines import line_of, user_frame
 from ranvier.support.tree import flatten
 from ranvier.tensor.call_state import call_state, isolated_tape
 from ranvier.tensor.check_returned import callable_name, check_tensor
@@ -159,11 +159,11 @@ class Module(FunctionalAPI):
     def _begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Set the attributes that every module has before its constructor runs with these arguments."""
         cls = type(self)
-        frame = user_frame(sys._getframe(1))
+        made = line_of(user_frame(sys._getframe(1)))
         self.__dict__.update(
             _parameters={}, _buffers={}, _modules={}, _non_persistent=set(), training=cls._starts_training,
             name=automatic_name(cls.__name__), _trainable=True, _arguments=(args, kwargs),
-            _made=(frame.f_code.co_filename, frame.f_lineno), _input_type=None, _input_types=(), _built_shape=(),
+            _made=made, _input_type=None, _input_types=(), _built_shape=(),
             _compiled=None, _changes=0, _frame_columns={}, _containers={}, _contained={},
         )  # fmt: skip
         if cls._builds:

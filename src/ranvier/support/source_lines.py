@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
-__all__ = ["caller", "forward_line", "location", "user_frame", "warn", "warned_once"]
+__all__ = ["caller", "forward_line", "line_of", "location", "user_frame", "warn", "warned_once"]
 
 PACKAGE = str(Path(__file__).parents[1]) + os.sep
 # Packages that call the library for the user: a cross-validation, a pool of workers, a thread.
 BETWEEN = frozenset((
-    "sklearn", "imblearn", "joblib", "concurrent", "multiprocessing", "threading", "contextlib",
+    "sklearn", "imblearn", "joblib", "concurrent", "multiprocessing", "threading", "contextlib", "runpy",
 ))  # fmt: skip
 
 
@@ -31,7 +31,10 @@ def is_users(frame: FrameType) -> bool:
     """Whether the code of a frame is the user's: neither the library's nor that of a package in between."""
     if frame.f_code.co_filename.startswith(PACKAGE):
         return False
-    return str(frame.f_globals.get("__name__", "")).partition(".")[0] not in BETWEEN
+    name = str(frame.f_globals.get("__name__", ""))
+    if name == "__main__":  # of `python -m`, by which pools start their processes
+        name = str(frame.f_globals.get("__package__") or name)
+    return name.partition(".")[0] not in BETWEEN
 
 
 def nearest(frame: FrameType | None) -> FrameType | None:
@@ -70,6 +73,11 @@ def warned_once(keys: set[str]) -> Iterator[None]:
         _reported.keys = before
 
 
+def line_of(frame: FrameType) -> tuple[str, int]:
+    """The file and line of the user's code in a frame. A process of a pool and the command line have none."""
+    return (frame.f_code.co_filename, frame.f_lineno) if is_users(frame) else ("<not in your code>", 1)
+
+
 def warn(message: str | Warning, category: type[Warning] = UserWarning, key: str | None = None) -> None:
     """Warn at the line of the user's code that is being run.
 
@@ -83,8 +91,7 @@ def warn(message: str | Warning, category: type[Warning] = UserWarning, key: str
     warnings.warn_explicit(
         message,
         category,
-        frame.f_code.co_filename,
-        frame.f_lineno,
+        *line_of(frame),
         frame.f_globals.get("__name__", "__main__"),
         frame.f_globals.setdefault("__warningregistry__", {}),
     )
