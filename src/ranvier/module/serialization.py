@@ -52,8 +52,20 @@ def register_module(cls: type[M] | None = None, *, name: str | None = None) -> A
     """
     if cls is None:
         return lambda cls: register_module(cls, name=name)
-    cls._registered = name or cls.__name__
-    return register(REGISTRY, cls, cls._registered)
+    known = name or cls.__name__
+    if not cls.__module__.startswith("ranvier."):
+        load_class(known)  # so that the names of the library's classes are taken
+    cls._registered = known
+    return register(REGISTRY, cls, known)
+
+
+def load_class(name: str) -> None:
+    """Import the library's class of this name in files, if there is one, which registers it."""
+    for start in rows.names("classes"):
+        if name.startswith(start) and name not in REGISTRY:
+            package = rows.look_up("classes", start)
+            for attribute in {name, name.removeprefix(start)} & set(dir(package)):
+                getattr(package, attribute)
 
 
 def arguments_of(module: ModuleBase) -> dict[str, Any]:
@@ -73,6 +85,8 @@ def architecture_of(module: ModuleBase, known: dict[int, int] | None = None) -> 
     registered = vars(type(module)).get("_registered")
     functional = module._recorded is not None and not module._own_arguments
     name = registered or (type(module).__name__ if module._recorded is None else "Functional")
+    if module._recorded is None and not registered:
+        load_class(name)
     if module._recorded is None and not registered and REGISTRY.get(name, type(module)) is not type(module):
         raise TypeError(
             f"the architecture of {module.name!r} cannot be saved: its class {type(module).__qualname__} is not "
@@ -353,12 +367,8 @@ def class_of(name: Any) -> type[ModuleBase]:
     known = in_scope(name) if isinstance(name, str) else None
     if isinstance(known, type) and issubclass(known, ModuleBase):
         return known
-    if name not in REGISTRY:
-        for start in rows.names("classes"):  # a file makes nothing else be imported
-            if str(name).startswith(start):
-                package = rows.look_up("classes", start)
-                for shown in dir(package):
-                    getattr(package, shown)
+    if isinstance(name, str):
+        load_class(name)  # a file makes nothing else be imported
     if not isinstance(name, str) or name not in REGISTRY:
         raise ValueError(_unknown(name, "no registered layer", "@rv.register_module"))
     return REGISTRY[name]
