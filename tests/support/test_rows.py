@@ -1,16 +1,22 @@
 """Rows: what the face declares for lower rooms."""
 
+import inspect
+
 import pytest
 
 from ranvier.support import rows
 
 
-def test_every_row_leads_to_what_it_names():
-    for kind in ("method", "criteria", "classes", "get"):
-        assert rows.names(kind)
-        for name in rows.names(kind):
-            found = rows.look_up(kind, name)
-            assert callable(found) or kind in ("criteria", "classes")
+@pytest.mark.parametrize("kind", ["method", "layer", "get", "criteria", "classes", "registry"])
+def test_every_row_leads_to_what_it_names(kind):
+    assert rows.names(kind)
+    for name in rows.names(kind):
+        found = rows.look_up(kind, name)
+        assert (
+            inspect.ismodule(found)
+            if kind in ("criteria", "classes")
+            else callable(getattr(found, "get", found))
+        )
 
 
 def test_a_row_has_one_place():
