@@ -77,5 +77,5 @@ def test_states_of_generators_are_refused_where_they_are_none():
 
 
 def test_pytorch_is_not_imported_for_it():
-    program = "import sys; from ranvier import seed; seed.set_state(seed.get_state()); assert 'torch' not in sys.modules"
+    program = "import sys; from ranvier.tensor import rng; rng.set_state(rng.get_state()); assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", program], check=True)
