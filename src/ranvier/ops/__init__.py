@@ -1,7 +1,7 @@
 """Keras's ``ops``: array operations under its names, with its arguments' names, over `ranvier.ops.arrays`.
 
 They take tensors and arrays, in layers, losses, metrics and loops; a functional model records a call with symbolic
-values. Sorting, quantiles and `linalg` need values: they are not for what is compiled.
+values. Sorting, quantiles and `linalg` are evaluated at once, so a compiled model cannot have them.
 """
 
 from ranvier.ops import vocabulary

@@ -1,4 +1,4 @@
-"""The functions of a vocabulary, made from what the table says of their arguments."""
+"""The functions of a vocabulary, made from the arguments in the table."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Choosing elements of a tensor, and writing into it: by NumPy's indices, and by PyTorch's functions.
+"""Indexing of tensors, to read and to write: by NumPy's indices and by PyTorch's functions.
 
-Where the elements of a result stand is worked out at once, with NumPy and a tensor of places; the program gathers them,
-so that gradients flow to what was chosen.
+NumPy works out the flat positions of the chosen elements at once; the program gathers them, so that gradients flow to
+the elements.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def indexed(self: Tensor, index: Any) -> Any:
             "tensor. Write where(mask, x, 0) in place of a mask, whose shape would depend on values."
         )
     if whole:
-        np.empty((self.shape[0], 0))[chosen.compute()]  # raises what NumPy says of an index out of range
+        np.empty((self.shape[0], 0))[chosen.compute()]  # raises NumPy's error for an index out of range
         return arrays.take(self, chosen)
     return _taken(self, _places(self, items))
 
@@ -147,7 +147,7 @@ def _picked(self: Tensor, numbers: tuple[int, ...]) -> Any:
     """The part at these indices along the first axes, which are an input of the program."""
     extents, rest = self.shape[: len(numbers)], self.shape[len(numbers) :]
     if len(numbers) > self.ndim or any(not -e <= n < e for n, e in zip(numbers, extents, strict=True)):
-        return arrays.index_basic(self, numbers)  # which says what is wrong
+        return arrays.index_basic(self, numbers)  # which raises the error
     flat = 0
     for number, extent in zip(numbers, extents, strict=True):
         flat = flat * extent + number % extent
@@ -155,7 +155,7 @@ def _picked(self: Tensor, numbers: tuple[int, ...]) -> Any:
 
 
 def _described(item: Any) -> Any:
-    """What `numeric.index_basic` takes for it."""
+    """The item as `arrays.index_basic` takes it."""
     if isinstance(item, slice):
         return ("slice", item.start, item.stop, item.step)
     return item if item is None or item is Ellipsis else item.__index__()
@@ -166,7 +166,7 @@ def _known(items: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def _places(self: Tensor, items: tuple[Any, ...]) -> Any:
-    """Where the chosen elements stand among all, as an array of their shape."""
+    """The flat positions of the chosen elements, in their shape."""
     return np.ascontiguousarray(np.arange(self.numel(), dtype=np.int32).reshape(self.shape)[_known(items)])
 
 
@@ -193,7 +193,7 @@ def set_item(self: Tensor, index: Any, value: Any) -> None:
 
 
 def _taken(self: Tensor, places: Any) -> Tensor:
-    """The elements that stand at these places among all."""
+    """The elements at these flat positions."""
     flat: Tensor = arrays.reshape(self, (-1,))
     return arrays.take(flat, Tensor.wrap(np.ascontiguousarray(places, np.int32)))
 
@@ -273,7 +273,7 @@ CHOICES: dict[str, Any] = {  # between two neighbours
 
 
 def quantile(x: Tensor, q: Any, axis: Any = None, keepdims: bool = False, method: str = "linear") -> Any:
-    """What shares ``q`` of the elements along these axes (or of all) lie below; several shares along a new first axis.
+    """The quantiles ``q`` along these axes, or of all elements; several quantiles along a new first axis.
 
     nan where an element is. Raises ValueError for shares outside of 0 to 1, for another method, and of no elements.
     """

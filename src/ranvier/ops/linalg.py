@@ -1,4 +1,4 @@
-"""Keras's ``ops.linalg``: NumPy's solvers and decompositions, of values at hand and without gradients; and norms."""
+"""Keras's ``ops.linalg``: norms, and NumPy's solvers and decompositions, evaluated at once and without gradients."""
 
 from ranvier.ops import vocabulary
 from ranvier.support.errors import missing

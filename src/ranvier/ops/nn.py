@@ -1,4 +1,4 @@
-"""Keras's ``ops.nn``: those operations of `ranvier.ops` that networks are made of."""
+"""Keras's ``ops.nn``: the operations of `ranvier.ops` for networks."""
 
 from ranvier.ops import vocabulary
 from ranvier.support.errors import missing

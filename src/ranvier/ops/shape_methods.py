@@ -57,7 +57,7 @@ def squeeze(input: Tensor, dim: Any = None, *, axis: Any = None) -> Any:
 
 
 def repeated(self: Tensor, times: tuple[Any, ...]) -> Any:
-    """The tensor that many times along each dimension; new ones come in front."""
+    """The tensor repeated along each dimension; new dimensions come first."""
     whole = arrays.reshape(self, (*(1,) * (len(times) - self.ndim), *self.shape))
     paired = [n for pair in zip(times, whole.shape, strict=True) for n in pair]
     apart = arrays.reshape(whole, tuple(n for d in whole.shape for n in (1, d)))
@@ -66,7 +66,7 @@ def repeated(self: Tensor, times: tuple[Any, ...]) -> Any:
 
 
 def tiled(self: Tensor, times: tuple[Any, ...]) -> Any:
-    """The tensor that many times along each dimension, the last ones where fewer are given."""
+    """The tensor repeated along its last dimensions."""
     return repeated(self, (*(1,) * (self.ndim - len(times)), *times))
 
 

@@ -163,7 +163,7 @@ _data: weakref.WeakValueDictionary[int, Tensor] = (
 
 
 def get_data(self: Tensor) -> Tensor:
-    """The same memory, outside of the gradient: what is written into either is seen in both."""
+    """A tensor of the same memory, without gradients: writes to one are seen in both."""
     owner = self if self.owner is None else self.owner
     data = _data.get(id(owner))
     if data is None or data.owner is not owner:
@@ -174,7 +174,7 @@ def get_data(self: Tensor) -> Tensor:
 
 
 def set_data(self: Tensor, value: Any) -> None:
-    """Take the values of another tensor. What `.data` gave before keeps the old ones, as after an exchange."""
+    """Take the values of another tensor. A tensor that `.data` returned before keeps the old ones."""
     data = _data.get(id(self))
     if data is not None and data.owner is self:
         if data is value:  # of ``x.data += 1``, which has been written already

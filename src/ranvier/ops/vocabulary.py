@@ -42,7 +42,7 @@ def entries(row: Row, column: str) -> list[tuple[list[str], str]]:
 
 @functools.cache
 def _index(column: str) -> dict[str, tuple[Row, str]]:
-    """For each name of a column its row, and what the entry says; for a method that writes its result, "_"."""
+    """For each name of a column its row and the rest of its entry; "_" for a method that writes its result."""
     found: dict[str, tuple[Row, str]] = {}
     for row in ROWS:
         if column == "activation":

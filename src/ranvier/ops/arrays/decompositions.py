@@ -1,4 +1,4 @@
-"""NumPy's solvers and decompositions, of values at hand and without gradients."""
+"""NumPy's solvers and decompositions: evaluated at once, without gradients."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class LinAlgError(RuntimeError):
 
 
 def made(name: str, doc: str, *fields: str) -> Any:
-    """NumPy's function of the name on values at hand; ``fields`` are the names of several results."""
+    """A function of ``numpy.linalg`` on values; ``fields`` name the results where there are several."""
     compute = getattr(np.linalg, name)
     several: Any = namedtuple(name, fields) if fields else None  # noqa: PYI024  # its fields are an argument
 
@@ -41,7 +41,7 @@ def made(name: str, doc: str, *fields: str) -> Any:
         return _held(result)
 
     function.__name__ = function.__qualname__ = name
-    function.__doc__ = f"{doc} Of values at hand, without a gradient."
+    function.__doc__ = f"{doc} NumPy evaluates it at once; it has no gradient."
     return function
 
 
@@ -69,5 +69,5 @@ _svd = made("svd", "", "U", "S", "Vh")
 
 
 def svd(A: Any, full_matrices: bool = True) -> Any:
-    """U, S and Vh of ``A = U @ diag(S) @ Vh``. Of values at hand, without a gradient."""
+    """U, S and Vh of ``A = U @ diag(S) @ Vh``. NumPy evaluates it at once; it has no gradient."""
     return _svd(A, full_matrices=full_matrices)

@@ -1,4 +1,4 @@
-"""Elementwise functions made of those of arithmetic; their arguments have PyTorch's names."""
+"""Elementwise functions composed of arithmetic; their arguments have PyTorch's names."""
 
 from __future__ import annotations
 

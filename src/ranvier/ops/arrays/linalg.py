@@ -1,4 +1,4 @@
-"""Running sums and products, and what is made of matrices; arguments have PyTorch's names."""
+"""Running sums and products, and functions of matrices; arguments have PyTorch's names."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def roll(input: Node, shifts: Any, dims: Any = None) -> Node:
 
 
 def _distance(shape: tuple[Any, ...]) -> Node:
-    """By how much each element of the last two dimensions lies right of the diagonal."""
+    """The distance of each element of the last two dimensions to the right of the diagonal."""
     columns, rows = (apply("iota", shape=shape, dtype="int32", axis=len(shape) - i) for i in (1, 2))
     return columns - rows
 

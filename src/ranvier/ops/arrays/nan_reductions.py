@@ -1,4 +1,4 @@
-"""Reductions of what is not nan: over one axis, several, or all. Of nothing but nan they are nan, sums 0."""
+"""Reductions that skip nan, over one axis, several, or all. If all elements are nan, sums are 0 and the rest nan."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ def _counted(x: Node, axis: Axes, keepdims: bool) -> Node:
 
 @function
 def nansum(x: Node, axis: Axes = None, keepdims: bool = False) -> Node:
-    """The sum of what is not nan."""
+    """The sum of the elements that are not nan."""
     return reductions.sum(n.where(n.isnan(x), 0, x), axis, keepdims)
 
 
 @function
 def nanmean(x: Node, axis: Axes = None, keepdims: bool = False) -> Node:
-    """The mean of what is not nan."""
+    """The mean of the elements that are not nan."""
     return n.divide(nansum(x, axis, keepdims), _counted(x, axis, keepdims))
 
 
 @function
 def nanvar(x: Node, axis: Axes = None, keepdims: bool = False) -> Node:
-    """The variance of what is not nan."""
+    """The variance of the elements that are not nan."""
     apart = n.subtract(x, nanmean(x, axis, True))
     apart = n.where(n.isnan(x), 0, apart)
     return n.divide(reductions.sum(apart * apart, axis, keepdims), _counted(x, axis, keepdims))
@@ -44,7 +44,7 @@ def nanvar(x: Node, axis: Axes = None, keepdims: bool = False) -> Node:
 
 @function
 def nanstd(x: Node, axis: Axes = None, keepdims: bool = False) -> Node:
-    """The standard deviation of what is not nan; the gradient at 0 is 0."""
+    """The standard deviation of the elements that are not nan; the gradient at 0 is 0."""
     return root(nanvar(x, axis, keepdims), n.sqrt)
 
 

@@ -17,13 +17,13 @@ SINGULAR = {
     2: reductions.max,
     -2: reductions.min,
     "nuc": reductions.sum,
-}  # what is made of the singular values
+}  # the reduction of the singular values
 
 
 def matrix_norm(x: Any, ord: Any = "fro", axes: Any = (-2, -1), keepdims: bool = False) -> Any:
     """The norm of matrices in two axes: "fro", the root of the sum of squares; 1 and -1, the largest and the smallest
     sum of sizes of a column, inf and -inf of a row; 2, -2 and "nuc", the largest singular value, the smallest and their
-    sum, of values at hand and without a gradient.
+    sum, which are evaluated at once and have no gradient.
 
     Raises ValueError for another ``ord``.
     """

@@ -1,4 +1,4 @@
-"""What stands between NumPy's loose operands and the strict primitives: shapes, axes, dtypes."""
+"""Broadcasting, axes and dtype promotion: from NumPy's rules to the strict types of primitives."""
 
 from __future__ import annotations
 

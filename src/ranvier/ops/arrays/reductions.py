@@ -1,4 +1,4 @@
-"""Sums, means, extrema and what is made of them."""
+"""Sums, means, extrema and reductions composed of them."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def var(x: Node, axis: Axes = None, keepdims: bool = False, ddof: int = 0) -> No
 
 
 def root(x: Node, function: Callable[[Node], Node]) -> Node:
-    """A root of what is not negative, with the gradient 0 at 0 that norms and deviations have there, as torch's."""
+    """A root of a non-negative value with gradient 0 at 0, as PyTorch has it for norms and deviations."""
     at_zero = equal(x, 0)
     return where(at_zero, 0, function(where(at_zero, 1, x)))
 

@@ -166,7 +166,7 @@ def flipud(x: Node) -> Node:
 
 @function
 def diagonal(x: Node, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Node:
-    """A diagonal of the matrices in two axes, as the last axis; ``offset`` is how far right of the main one it lies."""
+    """A diagonal of the matrices in two axes, as the last axis; ``offset`` counts to the right of the main one."""
     first, second = axis_of(dim1, x.ndim), axis_of(dim2, x.ndim)
     rest = tuple(i for i in range(x.ndim) if i not in (first, second))
     rows, columns = x.shape[first], x.shape[second]

@@ -44,7 +44,7 @@ def sinc(input: Node) -> Node:
 
 @function
 def hypot(input: Node, other: Node) -> Node:
-    """``sqrt(x ** 2 + y ** 2)``, of what is far from 1 too; the gradient at (0, 0) is 0."""
+    """``sqrt(x ** 2 + y ** 2)``, without overflow; the gradient at (0, 0) is 0."""
     x, y = together(floating(input), floating(other))
     most = n.stop_gradient(n.maximum(n.abs(x), n.abs(y)))
     most = n.where(n.logical_and(n.isfinite(most), n.less(0, most)), most, 1.0)
@@ -54,7 +54,7 @@ def hypot(input: Node, other: Node) -> Node:
 # --- inverses -----------------------------------------------------------------------------------------------------
 
 # atan(u) = u + u * w * p(w) with w = u * u: p from the highest power down, fitted at Chebyshev's points of u up to
-# tan(pi / 8), within 3e-18; and asin(u) so, of u up to 1/2. Derivatives are those of what is written.
+# tan(pi / 8), within 3e-18; and asin(u) so, of u up to 1/2. Derivatives are those of the polynomials.
 ATAN = (
     0.016284375050043393, -0.03456931506332609, 0.045515447340221615, -0.05230443640686948, 0.05878927554473807,
     -0.0666642476020052, 0.07692296368042296, -0.09090908753259112, 0.11111111105150588, -0.14285714285659779,
@@ -82,7 +82,7 @@ def _turned(x: Node) -> tuple[Node, Node]:
 
 
 def _arc(size: Node) -> Node:
-    """The arctangent of what is not negative, by atan(x) = pi / 2 - atan(1 / x) = pi / 4 + atan((x - 1) / (x + 1))."""
+    """The arctangent of a non-negative value, by atan(x) = pi / 2 - atan(1 / x) = pi / 4 + atan((x - 1) / (x + 1))."""
     far, some = n.less(1 / math.tan(math.pi / 8), size), n.less(math.tan(math.pi / 8), size)
     above = n.where(far, -1.0, n.where(some, n.subtract(size, 1), size))
     below = n.where(far, size, n.where(some, n.add(size, 1), 1.0))

@@ -1,4 +1,4 @@
-"""Activations, parts of networks, and losses with PyTorch's arguments: tensor functions composed from `numeric`."""
+"""Activations, parts of networks and PyTorch's losses, composed of `ranvier.ops.arrays`."""
 
 from ranvier.support.errors import lazy_names
 

@@ -1,4 +1,4 @@
-"""Noise for training: dropout and its kin. Pure functions of their seeds and streams (`ranvier.tensor.rng.draw`).
+"""Noise for training, such as dropout. Pure functions of their seeds and streams (`ranvier.tensor.rng.draw`).
 
 The same seed and stream always give the same noise, whatever the number of threads.
 """

@@ -51,7 +51,7 @@ def unstack(x: Operand, num: int | None = None, axis: int = 0) -> Any:
 
 
 def tile(x: Operand, repeats: int | Sequence[int]) -> Any:
-    """The whole that many times along each axis."""
+    """The tensor repeated along its last axes."""
     times = (repeats,) if isinstance(repeats, int) else tuple(repeats)
     times = (*(1,) * (x.ndim - len(times)), *times)
     x = arrays.reshape(x, (*(1,) * (len(times) - x.ndim), *x.shape))
@@ -61,7 +61,7 @@ def tile(x: Operand, repeats: int | Sequence[int]) -> Any:
 
 
 def repeat(x: Operand, repeats: int, axis: int | None = None) -> Any:
-    """Each element that many times, one after the other; ``repeats`` is one number, or one for each along the axis."""
+    """Each element repeated ``repeats`` times in a row; ``repeats`` is one number, or one for each along the axis."""
     if axis is None:
         x, axis = arrays.reshape(x, (-1,)), 0
     axis = axis_of(axis, x.ndim)
@@ -120,19 +120,19 @@ def _ordered(x: Any, axis: int | None) -> Any:
 
 
 def sort(x: Any, axis: int | None = -1) -> Tensor:
-    """The elements in order along an axis, with None those of the flat tensor; needs values."""
+    """The elements in order along an axis, with None those of the flat tensor. Evaluated at once."""
     values: Tensor = _ordered(x, axis).values
     return values
 
 
 def argsort(x: Any, axis: int | None = -1) -> Tensor:
-    """Where the elements in order along an axis came from, with None in the flat tensor; needs values."""
+    """Where the elements in order along an axis came from, with None in the flat tensor. Evaluated at once."""
     indices: Tensor = _ordered(x, axis).indices
     return indices
 
 
 def top_k(x: Any, k: int, sorted: bool = True) -> Any:
-    """The ``k`` largest along the last axis, and where they are; needs values."""
+    """The ``k`` largest along the last axis, and where they are. Evaluated at once."""
     return indexing.topk(convert_to_tensor(x), k)
 
 
@@ -171,7 +171,7 @@ def ones_like(x: Operand, dtype: Any = None) -> Any:
 
 
 def empty_like(x: Operand, dtype: Any = None) -> Any:
-    """Zeros in the shape of ``x``: what is not written yet is 0."""
+    """Zeros in the shape of ``x``: uninitialized memory would make results vary."""
     return zeros_like(x, dtype)
 
 
@@ -191,7 +191,7 @@ def ones(shape: Any, dtype: Any = None) -> Tensor:
 
 
 def empty(shape: Any, dtype: Any = None) -> Tensor:
-    """Zeros: what is not written yet is 0."""
+    """Zeros: uninitialized memory would make results vary."""
     return full(shape, 0, dtype)
 
 
@@ -225,19 +225,19 @@ def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> Te
 
 
 def linspace(start: float, stop: float, num: int = 50, endpoint: bool = True) -> Tensor:
-    """So many numbers from one to another."""
+    """``num`` evenly spaced numbers from ``start`` to ``stop``."""
     return Tensor(np.linspace(start, stop, num, endpoint))
 
 
 def logspace(
     start: float, stop: float, num: int = 50, endpoint: bool = True, base: float = 10, dtype: Any = None
 ) -> Tensor:
-    """``base`` to the powers of so many numbers from one to another."""
+    """``base`` to the power of ``num`` evenly spaced numbers."""
     return Tensor(np.logspace(start, stop, num, endpoint, base), dtype=dtype_name(dtype))
 
 
 def geomspace(start: float, stop: float, num: int = 50, endpoint: bool = True, dtype: Any = None) -> Tensor:
-    """So many numbers from one to another, each the same multiple of the one before."""
+    """``num`` numbers from ``start`` to ``stop`` with a constant ratio."""
     return Tensor(np.geomspace(start, stop, num, endpoint), dtype=dtype_name(dtype))
 
 
@@ -275,7 +275,7 @@ def is_tensor(x: Any) -> bool:
 
 
 def shape(x: Any) -> tuple[Any, ...]:
-    """The shape; of what is traced, with a symbol for the batch."""
+    """The shape; the batch of a traced tensor is a symbol."""
     return tuple(x.shape) if hasattr(x, "shape") else np.shape(x)
 
 

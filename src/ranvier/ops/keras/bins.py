@@ -1,4 +1,7 @@
-"""Operations that count, sort into bins and segments, and write at indices."""
+"""Operations that count, sort into bins and segments, and write at indices.
+
+What is evaluated at once cannot be part of a compiled model.
+"""
 
 # the field's names, builtins or not
 
@@ -24,7 +27,7 @@ from ranvier.tensor.tensor import Tensor
 
 @function
 def _place(bins: Node, x: Node, after: bool) -> Node:
-    """How many of the bins' edges lie before each element, or ``after`` with equal ones; of nan all."""
+    """The number of edges below each element, or ``after`` also of equal ones; for nan, of all edges."""
     each = arrays.expand_dims(x, x.ndim)
     beyond = arrays.less(each, bins) if after else arrays.less_equal(each, bins)
     return arrays.sum(arrays.cast(arrays.logical_not(beyond), "int32"), -1)
@@ -65,7 +68,7 @@ def in_top_k(targets: Operand, predictions: Operand, k: int) -> Any:
 
 
 def bincount(x: Any, weights: Any = None, minlength: int = 0, sparse: bool = False) -> Tensor:
-    """How often each number from 0 on comes in a vector, or in each row, or the sums of its weights; needs values."""
+    """The count of each whole number in a vector or in each row, or the sum of its weights. Evaluated at once."""
     if sparse:
         raise ValueError("there are no sparse tensors. Leave sparse=True out instead.")
     rows = np.atleast_2d(np.asarray(x))
@@ -77,13 +80,13 @@ def bincount(x: Any, weights: Any = None, minlength: int = 0, sparse: bool = Fal
 
 
 def histogram(x: Any, bins: int = 10, range: Any = None) -> tuple[Tensor, Tensor]:
-    """How many elements lie in each of so many equal bins, and the bins' edges; needs values."""
+    """The number of elements in each of ``bins`` equal bins, and the edges. Evaluated at once."""
     counts, edges = np.histogram(np.asarray(x), bins, range)
     return Tensor(counts.astype(np.int32)), Tensor(edges)
 
 
 def nonzero(x: Any) -> tuple[Tensor, ...]:
-    """The indices of the elements that are not zero, a vector for each axis, int32; needs values."""
+    """The indices of the elements that are not zero, a vector for each axis, int32. Evaluated at once."""
     places: tuple[Tensor, ...] = indexing.nonzero(convert_to_tensor(x), as_tuple=True)
     return places
 
@@ -93,13 +96,13 @@ def nonzero(x: Any) -> tuple[Tensor, ...]:
 
 @function
 def _added(places: Node, updates: Node, rows: int) -> Node:
-    """Rows of zeros with each update added at its place; what is at none of them is left out."""
+    """Zeros with each update added at its row; updates of other rows are dropped."""
     return apply("scatter_add", arrays.cast(places, "int32"), signed(updates), rows=rows)
 
 
 @function
 def _spread(data: Node, ids: Node, segments: int, other: float) -> Node:
-    """For each segment the data (rows, ...), with a number in place of what is not of it."""
+    """For each segment the data (rows, ...), with ``other`` in the rows of the other segments."""
     own = arrays.one_hot(ids, segments, "bool", 0)
     own = arrays.reshape(own, (*own.shape, *(1,) * (data.ndim - 1)))
     return arrays.where(own, arrays.expand_dims(data, 0), other)
@@ -161,7 +164,7 @@ def segment_prod(
 
 @function
 def _flat(indices: Node, extents: tuple[int, ...]) -> Node:
-    """Where each index (..., axes) stands among all, -1 where it is out of range; negative ones count from the end."""
+    """The flat position of each index (..., axes), -1 out of range; negative indices count from the end."""
     parts = arrays.split(arrays.cast(indices, "int32"), len(extents), -1)
     flat, inside = arrays.zeros_like(parts[0]), arrays.ones_like(parts[0], "bool")
     for part, extent in zip(parts, extents, strict=True):
@@ -244,7 +247,7 @@ def slice_update(inputs: Operand, start_indices: Sequence[int], updates: Operand
 
 
 def unravel_index(indices: Operand, shape: Sequence[int]) -> Any:
-    """The index along each axis of what stands at these places among all elements of a shape."""
+    """The index along each axis of flat positions in a tensor of this shape."""
     rest = arrays.where(arrays.less(indices, 0), arrays.add(indices, math.prod(shape)), indices)
     found: list[Any] = []
     for extent in reversed(shape):

@@ -18,7 +18,7 @@ from ranvier.tensor.context import get_dtype
 from ranvier.tensor.function import function
 
 Axes = int | Sequence[int] | None
-Operand = Any  # the annotation of what is computed with: tensors, arrays, lists and numbers
+Operand = Any  # the annotation of operands: tensors, arrays, lists and numbers
 
 
 def listed(axis: Axes) -> Any:
@@ -101,7 +101,7 @@ def norm(x: Operand, ord: Any = None, axis: Axes = None, keepdims: bool = False)
     """The norm of vectors along one axis, of matrices in two; without axes the length of all elements, or with ``ord``
     the norm of a vector or a matrix, as NumPy's.
 
-    Of matrices ``ord`` is "fro", 1, -1, inf or -inf; or 2, -2 or "nuc", of values at hand and without a gradient.
+    Of matrices ``ord`` is "fro", 1, -1, inf or -inf; or 2, -2 or "nuc", evaluated at once and without a gradient.
     """
     return norms.norm_of(x, None if ord == "euclidean" else ord, listed(axis), keepdims)
 

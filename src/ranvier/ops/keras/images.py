@@ -61,12 +61,12 @@ def _adaptive(inputs: Any, output_size: Any, data_format: Any, largest: bool) ->
 
 
 def adaptive_average_pool(inputs: Operand, output_size: Any, data_format: Any = None) -> Any:
-    """The means of so many parts of the positions of (batch, positions..., channels)."""
+    """The mean of each of ``output_size`` parts of the positions of (batch, positions..., channels)."""
     return _adaptive(inputs, output_size, data_format, False)
 
 
 def adaptive_max_pool(inputs: Operand, output_size: Any, data_format: Any = None) -> Any:
-    """The largest values of so many parts of the positions of (batch, positions..., channels)."""
+    """The maximum of each of ``output_size`` parts of the positions of (batch, positions..., channels)."""
     return _adaptive(inputs, output_size, data_format, True)
 
 
@@ -223,7 +223,7 @@ def dot_product_attention(
     """Means of values (batch, s, heads, size), weighted by softmax of the products of queries (batch, t, heads, size)
     and keys: (batch, t, heads, size). ``bias`` and ``mask``, true for what counts, are (batch, heads, t, s).
 
-    ``is_causal`` leaves out what comes later; ``flash_attention`` changes nothing. Attention of Vaswani et al., 2017.
+    ``is_causal`` masks later positions; ``flash_attention`` changes nothing. Attention of Vaswani et al., 2017.
     """
     factor = 1 / math.sqrt(key.shape[-1]) if scale is None else scale
     logits = arrays.multiply(arrays.einsum("btnh,bsnh->bnts", query, key), factor)

@@ -1,4 +1,4 @@
-"""Keras's loops and branches, as Python's: of values at hand, or of as many steps in what is compiled as are known."""
+"""Keras's loops and branches as Python's own. In a compiled model the number of steps is a constant."""
 
 # the field's names, builtins or not
 
@@ -22,7 +22,7 @@ from ranvier.tensor.tensor import Tensor
 def while_loop(
     cond: Callable[..., Any], body: Callable[..., Any], loop_vars: Any, maximum_iterations: int | None = None
 ) -> Any:
-    """What ``body`` makes of the variables, again and again while ``cond`` of them holds; needs values."""
+    """Apply ``body`` to the variables while ``cond`` of them holds. Evaluated at once."""
     several, rounds = isinstance(loop_vars, (list, tuple)), 0
     values = tuple(loop_vars) if several else (loop_vars,)
     while rounds != maximum_iterations and bool(np.asarray(cond(*values))):
@@ -99,9 +99,9 @@ def scan(
 
 
 def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -> Any:
-    """What the function of this number returns for the operands, the nearest of a number that is none.
+    """The result of branch ``index`` for the operands; an index out of range takes the nearest branch.
 
-    In what is compiled all are computed, and one is chosen: they return tensors of the same shapes.
+    A compiled model computes all branches and selects one, so their results need equal shapes.
     """
     if not (isinstance(index, Tensor) and trace.state.tracing):
         return branches[min(max(int(np.asarray(index)), 0), len(branches) - 1)](*operands)

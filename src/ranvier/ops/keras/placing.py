@@ -147,9 +147,9 @@ def identity(n: int, dtype: Any = None) -> Tensor:
 
 
 def cond(pred: Any, true_fn: Callable[[], Any], false_fn: Callable[[], Any]) -> Any:
-    """What the one function returns where ``pred`` holds, else what the other does.
+    """The result of ``true_fn`` where ``pred`` holds, else of ``false_fn``.
 
-    In what is compiled both are computed, and one is chosen: they return tensors of the same shapes.
+    A compiled model computes both and selects one, so their results need equal shapes.
     """
     if isinstance(pred, Tensor) and state.tracing:
         return choose(pred, true_fn(), false_fn())

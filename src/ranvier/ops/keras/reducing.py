@@ -19,7 +19,7 @@ def prod(x: Operand, axis: Axes = None, keepdims: bool = False, dtype: Any = Non
 
 
 def nanprod(x: Operand, axis: Axes = None, keepdims: bool = False) -> Any:
-    """The product of what is not nan."""
+    """The product of the elements that are not nan."""
     return _product(_or(x, 1), axis, keepdims)
 
 
@@ -102,12 +102,12 @@ def vander(x: Operand, N: int | None = None, increasing: bool = False) -> Any:  
 
 
 def percentile(x: Any, q: Any, axis: Axes = None, method: str = "linear", keepdims: bool = False) -> Any:
-    """`quantile` of shares in percent; needs values."""
+    """`quantile` of shares in percent. Evaluated at once."""
     return quantile(x, np.asarray(q) / 100, axis, method, keepdims)
 
 
 def quantile(x: Any, q: Any, axis: Axes = None, method: str = "linear", keepdims: bool = False) -> Any:
-    """What shares ``q`` of the elements lie below, a list of shares along a new first axis; needs values.
+    """The quantiles ``q`` of the elements, a list of them along a new first axis. Evaluated at once.
 
     Between neighbours "linear" interpolates; "lower", "higher", "nearest" and "midpoint" choose as NumPy does. Raises
     ValueError for shares outside of 0 to 1.
@@ -116,5 +116,5 @@ def quantile(x: Any, q: Any, axis: Axes = None, method: str = "linear", keepdims
 
 
 def median(x: Any, axis: Axes = None, keepdims: bool = False) -> Any:
-    """The middle element, of two the mean, along these axes or of all; needs values."""
+    """The middle element, of two the mean, along these axes or of all. Evaluated at once."""
     return quantile(x, 0.5, axis, keepdims=keepdims)

@@ -14,7 +14,7 @@ from ranvier.tensor.function import function
 
 
 def _kernel(weight: Node) -> Node:
-    """(out, in, sizes...) -> (sizes in reverse order..., in, out), as weights lie in memory."""
+    """(out, in, sizes...) -> (sizes in reverse order..., in, out): the order of weights in memory."""
     return apply("transpose", weight, axes=tuple(reversed(range(weight.ndim))))
 
 
@@ -103,7 +103,7 @@ def _conv_transpose(n: int) -> Any:
                 "one of the two instead."
             )
         sizes = weight.shape[2:]
-        # What lies farther behind than a stride meets no input: it is added as zeros.
+        # Output padding of a stride or more meets no input: it is added as zeros.
         beyond = tuple(max(0, m - p - s + 1) for m, p, s in zip(more, pads, strides, strict=True))
         more = tuple(m - b for m, b in zip(more, beyond, strict=True))
         shape = tuple(

@@ -154,7 +154,7 @@ def unique(
     return_counts: bool = False,
     dim: int | None = None,
 ) -> Any:
-    """The different elements (or slices along ``dim``) in order; where each is among them; how often each comes."""
+    """The distinct elements (or slices along ``dim``), sorted; the index of each element among them; their counts."""
     found = np.unique(_array(input), return_inverse=True, return_counts=True, axis=dim)
     values, inverse, counts = found
     inverse = inverse.reshape(input.shape if dim is None else (-1,))
@@ -167,7 +167,7 @@ def unique(
 
 
 def unique_consecutive(input: Any, return_inverse: bool = False, return_counts: bool = False) -> Any:
-    """The flat elements without those that equal the one before; where each is among them; how often each comes."""
+    """The flat elements without repeats in a row; the index of each element among them; their counts."""
     flat = _array(input).ravel()
     first = np.concatenate([[True][: flat.size], flat[1:] != flat[:-1]])
     inverse = np.cumsum(first) - 1
@@ -181,13 +181,13 @@ def unique_consecutive(input: Any, return_inverse: bool = False, return_counts: 
 
 
 def bincount(input: Any, weights: Any = None, minlength: int = 0) -> Tensor:
-    """How often each number from 0 on comes in a vector, or the sums of its weights."""
+    """The count of each whole number in a vector, or the sum of its weights."""
     counts = np.bincount(_array(input), None if weights is None else _array(weights), minlength)
     return _known(counts)
 
 
 def histc(input: Any, bins: int = 100, min: float = 0, max: float = 0) -> Tensor:
-    """How many elements lie in each of ``bins`` equal parts from ``min`` to ``max``, by default of all elements."""
+    """The number of elements in each of ``bins`` equal bins from ``min`` to ``max``, by default of all elements."""
     array = _array(input)
     low, high = (array.min(), array.max()) if min == max == 0 and array.size else (min, max)
     return _known(np.histogram(array, bins, (low, high))[0].astype(array.dtype))
@@ -208,7 +208,7 @@ def searchsorted(
     sorter: Any = None,
 ) -> Tensor:
     """Where each value belongs in a vector that is in order, or in each row of (..., n) for values (..., m): before
-    equal ones, or after them with ``right`` or ``side="right"``. ``sorter`` has the order of what is not in order.
+    equal ones, or after them with ``right`` or ``side="right"``. ``sorter`` is the order of an unsorted sequence.
 
     Raises ValueError for rows that do not match, and for another ``side``.
     """

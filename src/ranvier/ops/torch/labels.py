@@ -1,4 +1,4 @@
-"""Functions of labels and indices, which refuse those out of range where they are at hand, as in an explicit loop.
+"""Functions of labels and indices. They check the range of those that are not pending, as in an explicit loop.
 
 `fit` has checks of its own.
 """

@@ -29,7 +29,7 @@ def norm(A: Any, ord: Any = None, dim: Any = None, keepdim: bool = False, *, dty
 
 
 def svdvals(A: Any) -> Tensor:
-    """The singular values of matrices, the largest first. Of values at hand, without a gradient."""
+    """The singular values of matrices, the largest first. NumPy evaluates it at once; it has no gradient."""
     return svd(A, full_matrices=False).S
 
 
@@ -40,5 +40,5 @@ class LeastSquares(NamedTuple):
 
 
 def lstsq(A: Any, B: Any) -> LeastSquares:
-    """The x of least ``norm(A @ x - B)``. Of values at hand, without a gradient."""
+    """The x of least ``norm(A @ x - B)``. NumPy evaluates it at once; it has no gradient."""
     return LeastSquares(arrays.matmul(pinv(A), B.detach()))

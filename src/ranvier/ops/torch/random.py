@@ -1,4 +1,4 @@
-"""``torch.random``: the seed of the process and where its random numbers stand, and generators apart from it."""
+"""``torch.random``: the seed and the random state of the process, and generators with states of their own."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def manual_seed(seed: Any) -> Generator:
 
 
 def _seed_of(seed: Any, fix: str) -> int:
-    """A seed as PyTorch takes it, as one of 64 bits. Raises ValueError for what is none."""
+    """PyTorch's seed as one of 64 bits. Raises ValueError for anything else."""
     try:
         number = int(seed)
     except (TypeError, ValueError, OverflowError):
@@ -61,17 +61,17 @@ def _drawn() -> int:
 
 
 def get_rng_state() -> Tensor:
-    """Where the random numbers of the process stand, for a checkpoint: weights, shuffling, dropout; uint8, (n,).
+    """The random state of the process (weights, shuffling, dropout) for a checkpoint: uint8, (n,).
 
-    n grows with the number of purposes that have drawn. What a `Generator` draws stands in its ``get_state()``.
+    n grows with the number of purposes that have drawn. A `Generator` has its own ``get_state()``.
     """
     return _as_bytes("get_rng_state", get_streams())
 
 
 def set_rng_state(new_state: Any) -> None:
-    """Go on from where `get_rng_state` was called, in this process or in another.
+    """Restore the state that `get_rng_state` returned, in this process or another.
 
-    Raises ValueError for what is no such state.
+    Raises ValueError for anything else.
     """
     set_streams(_from_bytes("get_rng_state", new_state))
 
@@ -95,9 +95,9 @@ def _from_bytes(kind: str, given: Any) -> Any:
 
 
 class Generator(CheckedConstructor):
-    """A source of random numbers of its own, for ``DataLoader``, ``randn`` and their kin."""
+    """A random generator with its own state, for ``DataLoader``, ``randn`` and similar functions."""
 
-    numpy: Any  # what is drawn from, a generator of NumPy's; None for that of the process's seed
+    numpy: Any  # NumPy's generator; None for the process's
 
     def __init__(self, device: Any = "cpu") -> None:
         check_device(device)
@@ -105,9 +105,9 @@ class Generator(CheckedConstructor):
         self._seed = 0
 
     def manual_seed(self, seed: Any) -> Self:
-        """Begin anew, as a function of ``seed``: any number that `manual_seed` takes."""
+        """Restart from ``seed``: any number that `manual_seed` takes."""
         self._seed = _seed_of(seed, "torch.Generator().manual_seed(0)")
-        # The same object goes on: a run that keeps it for its backups draws from what is seeded now.
+        # The object stays the same: a run that holds it for its checkpoints draws from the new seed.
         self.numpy.bit_generator.state = np.random.Philox(self._seed).state
         return self
 
@@ -116,16 +116,16 @@ class Generator(CheckedConstructor):
         return self._seed
 
     def seed(self) -> int:
-        """Begin anew with a seed that the system draws, and return it."""
+        """Restart from a seed drawn by the system, and return it."""
         self.manual_seed(_drawn())
         return self._seed
 
     def get_state(self) -> Tensor:
-        """Where it stands, for a checkpoint: uint8, (n,)."""
+        """The state for a checkpoint: uint8, (n,)."""
         return _as_bytes("Generator.get_state", {"seed": self._seed, "numpy": self.numpy.bit_generator.state})
 
     def set_state(self, new_state: Any) -> None:
-        """Go on from where `get_state` was called. Raises ValueError for what is no such state."""
+        """Restore the state that `get_state` returned. Raises ValueError for anything else."""
         state = _from_bytes("Generator.get_state", new_state)
         place = state["numpy"]
         place["state"] = {name: np.array(words, np.uint64) for name, words in place["state"].items()}
@@ -135,7 +135,7 @@ class Generator(CheckedConstructor):
 
 
 class _Process(Generator):
-    """What everything draws from that was given no generator of its own: the seed of the process."""
+    """The process's generator, for all that is given no other."""
 
     def __init__(self) -> None:
         self.numpy = None
@@ -163,7 +163,7 @@ default_generator = _Process()
 
 
 def checked_generator(generator: Any) -> Any:
-    """What was given as a generator, None too. Raises TypeError for what is no `Generator`."""
+    """The given generator, or None. Raises TypeError for anything but a `Generator`."""
     if generator is None or isinstance(generator, Generator):
         return generator
     raise TypeError(

@@ -69,7 +69,7 @@ def median(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
 def quantile(
     input: Tensor, q: Any, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear"
 ) -> Any:
-    """What shares ``q`` of the elements lie below, of all or along ``dim``; several shares along a new first dimension.
+    """The quantiles ``q`` of all elements or along ``dim``; several quantiles along a new first dimension.
 
     Between neighbours "linear" interpolates; "lower", "higher", "nearest" and "midpoint" choose. Looks at values.
     Raises ValueError for shares outside of 0 to 1.

@@ -59,7 +59,7 @@ def unflatten(input: Any, dim: int, sizes: Sequence[int]) -> Any:
 
 
 def tile(input: Any, dims: Sequence[int]) -> Any:
-    """``input`` that many times along each dimension, the last ones where fewer are given."""
+    """``input`` repeated along its last dimensions."""
     return shape_methods.tiled(input, tuple(dims))
 
 
@@ -94,12 +94,12 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Any, ...]:
 
 
 def tril_indices(row: int, col: int, offset: int = 0) -> Tensor:
-    """Where elements on and below a diagonal stand: (2, elements), int32."""
+    """The indices of the elements on and below a diagonal: (2, elements), int32."""
     return Tensor(np.stack(np.tril_indices(row, offset, col)))
 
 
 def triu_indices(row: int, col: int, offset: int = 0) -> Tensor:
-    """Where elements on and above a diagonal stand: (2, elements), int32."""
+    """The indices of the elements on and above a diagonal: (2, elements), int32."""
     return Tensor(np.stack(np.triu_indices(row, offset, col)))
 
 
@@ -130,8 +130,8 @@ def _on_diagonal(x: Node, offset: int) -> Node:
     """(..., n) on a diagonal of matrices (..., n + abs(offset), n + abs(offset))."""
     extent, after = x.shape[-1], abs(offset)
     row, column = (apply("iota", shape=(extent, extent), axis=axis, dtype="int32") for axis in (0, 1))
-    lies = n.equal(row, column)
-    square = n.where(lies, n.expand_dims(x, -1), 0)
+    diagonal = n.equal(row, column)
+    square = n.where(diagonal, n.expand_dims(x, -1), 0)
     before = ((0, after), (after, 0)) if offset >= 0 else ((after, 0), (0, after))
     return n.pad(square, (*((0, 0),) * (x.ndim - 1), *before))
 

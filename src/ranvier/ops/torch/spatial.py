@@ -42,7 +42,7 @@ def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | N
 
 @function
 def extended(x: Node, widths: Pairs, mode: str, value: float) -> Node:
-    """`functional.spatial.extend` in the last dimensions, whatever they are."""
+    """`functional.spatial.extend` in the last dimensions."""
     lead = x.ndim - len(widths)
     if lead == 2:  # channels last between layers, as everywhere
         return shapes.extend(x, widths, mode, value, True)

@@ -34,7 +34,7 @@ def retain_grad(self: Tensor) -> None:
 
 
 def stride(self: Tensor, dim: int | None = None) -> Any:
-    """How far apart elements lie that are next to each other, along each dimension or one, in a row-major tensor."""
+    """The step in elements along each dimension, or one, of a row-major tensor."""
     steps = tuple(math.prod(self.shape[i + 1 :]) for i in range(self.ndim))
     return steps if dim is None else steps[dim]
 
