@@ -395,6 +395,7 @@ def test_warm_start_keeps_the_scores_of_before():
     model = NeuralClassifier(**settings, warm_start=True).fit(X, Y)
     first = model.validation_scores_
     model.fit(X, Y)
+    assert model.validation_scores_ is not None
     assert model.validation_scores_[:2] == first
     assert len(model.validation_scores_) == len(model.loss_curve_) == 4
     assert model.best_validation_score_ == max(model.validation_scores_)
@@ -422,6 +423,7 @@ def test_validation_data_alone_are_only_watched():
     with_data = NeuralClassifier(**SMALL).fit(X, Y, validation_data=(X, Y, np.ones(300)))
     without = NeuralClassifier(**SMALL).fit(X, Y)
     assert with_data.loss_curve_ == without.loss_curve_
+    assert with_data.validation_scores_ is not None
     np.testing.assert_allclose(with_data.validation_scores_[-1], with_data.score(X, Y))
     assert without.validation_scores_ is None
 

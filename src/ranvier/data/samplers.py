@@ -40,10 +40,11 @@ class Sampler(Protocol):
         ...
 
 
-def checked_sampler(sampler: Any) -> Any:
+def checked_sampler(sampler: Any) -> Sampler:
     """Return the sampler that was passed to ``fit``. Raises TypeError for other objects."""
     if hasattr(sampler, "order") and not isinstance(sampler, type):
-        return sampler
+        accepted: Sampler = sampler
+        return accepted
     name = sampler.__name__ if isinstance(sampler, type) else repr(sampler)
     fix = f"{name}()" if hasattr(sampler, "order") else "rv.data.BalancedSampler()"
     if "WeightedRandomSampler" in (name, type(sampler).__name__):  # for a DataLoader, which reads row by row

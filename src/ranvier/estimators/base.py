@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -98,7 +98,7 @@ class NeuralEstimator(CheckedConstructor, BaseEstimator):  # type: ignore[misc] 
 
     # --- fit ------------------------------------------------------------------------------------------------------
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, *, validation_data: Any = None) -> Any:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, *, validation_data: Any = None) -> Self:
         """Train a new network, or with ``warm_start`` the existing one.
 
         ``X`` is an array or a frame (samples, features); with ``model`` it may have more dimensions. ``sample_weight``
@@ -112,7 +112,7 @@ class NeuralEstimator(CheckedConstructor, BaseEstimator):  # type: ignore[misc] 
     def _train(
         self, X: Any, y: Any, sample_weight: Any, validation_data: Any, *, fresh: bool, incremental: bool = False,
         classes: Any = None,
-    ) -> Any:  # fmt: skip
+    ) -> Self:  # fmt: skip
         check_settings(self)
         before = dict(self.__dict__)
         if fresh:
@@ -291,7 +291,7 @@ class NeuralEstimator(CheckedConstructor, BaseEstimator):  # type: ignore[misc] 
                 ConvergenceWarning,
             )
 
-    def _first_or_next(self, X: Any, y: Any, sample_weight: Any, classes: Any = None) -> Any:
+    def _first_or_next(self, X: Any, y: Any, sample_weight: Any, classes: Any = None) -> Self:
         """Train one epoch on X, for ``partial_fit``."""
         if self.early_stopping:
             raise ValueError(

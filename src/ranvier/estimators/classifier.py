@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from sklearn.base import ClassifierMixin
@@ -93,7 +93,7 @@ class NeuralClassifier(ClassifierMixin, NeuralEstimator):  # type: ignore[misc] 
     ) -> None:  # fmt: skip
         self._store(locals())
 
-    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> NeuralClassifier:
+    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
         """Train one epoch on X, with the existing network and optimizer.
 
         ``classes`` are all classes of later calls too. The first call needs them.
@@ -103,8 +103,7 @@ class NeuralClassifier(ClassifierMixin, NeuralEstimator):  # type: ignore[misc] 
                 "the first call of partial_fit needs classes, because later calls may contain others. Write "
                 "partial_fit(X, y, classes=np.unique(all_y)) instead."
             )
-        self._first_or_next(X, y, sample_weight, classes)
-        return self
+        return self._first_or_next(X, y, sample_weight, classes)
 
     def predict(self, X: Any) -> Array:
         """The most probable class of each sample, in the shape of y."""

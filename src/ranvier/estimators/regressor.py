@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from sklearn.base import RegressorMixin
@@ -53,10 +53,9 @@ class NeuralRegressor(RegressorMixin, NeuralEstimator):  # type: ignore[misc]  #
     ) -> None:  # fmt: skip
         self._store(locals())
 
-    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> NeuralRegressor:
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train one epoch on X, with the existing network and optimizer."""
-        self._first_or_next(X, y, sample_weight)
-        return self
+        return self._first_or_next(X, y, sample_weight)
 
     def predict(self, X: Any) -> Array:
         """The predicted targets, in the shape of y."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -105,7 +105,11 @@ class Results(CheckedConstructor, Sequence[Trained]):
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, index: Any) -> Any:
+    @overload
+    def __getitem__(self, index: int) -> Trained: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Trained]: ...
+    def __getitem__(self, index: int | slice) -> Trained | list[Trained]:
         return self.rows[index]
 
     def __repr__(self) -> str:
