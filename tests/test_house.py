@@ -127,9 +127,6 @@ def test_importing_ranvier_is_light():
 
 # --- which way the arrows point -----------------------------------------------------------------------------------
 
-KNOWN = pytest.mark.xfail(
-    strict=False, reason="the house is being put in order: what is left is listed by tests.house"
-)
 ROOMS = sorted({house.room_of(name) for name in house.files()} - {house.FACE})
 
 
@@ -148,13 +145,11 @@ def test_rooms_form_no_circle():
     assert house.floors_used() <= 11
 
 
-@KNOWN
 def test_the_parts_of_a_folder_form_no_circle():
     assert not house.circles_in_folders()
     assert not [str(arrow) for arrow in house.own_faces()]
 
 
-@KNOWN
 def test_modules_are_imported_by_names_that_stand_in_the_code():
     """By a text, or by one of the two mechanisms that load by name: lazy names and rows (support), and engines."""
     assert not house.dynamic()
@@ -225,7 +220,6 @@ def test_no_file_names_a_machine_or_a_registry():
     assert not found
 
 
-@KNOWN
 def test_files_and_functions_are_read_in_one_sitting():
     assert not {name: n for name, n in house.long_files().items() if name not in TABLES}
     assert not {name: n for name, n in house.long_functions().items() if name not in EMITTED}
@@ -236,7 +230,6 @@ def test_classes_are_what_their_code_says():
     assert not house.class_swaps()
 
 
-@KNOWN
 def test_words_of_the_former_house_are_gone():
     assert not house.forbidden_names()
 
