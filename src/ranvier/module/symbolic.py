@@ -6,7 +6,7 @@ that a functional model can run it again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -17,6 +17,7 @@ from ranvier.module.members import ModuleBase
 from ranvier.ops import vocabulary
 from ranvier.support import rows
 from ranvier.support.tree import flatten, map_structure
+from ranvier.tensor.arguments import answering
 from ranvier.tensor.call_state import call_state, isolated_tape
 from ranvier.tensor.function import same_function
 from ranvier.tensor.rng import traced_draws
@@ -27,20 +28,9 @@ __all__ = [
 ]  # fmt: skip
 
 
-def any_symbolic(values: Any) -> bool:
+def any_symbolic(values: Iterable[Any]) -> bool:
     """Whether any of these arguments is symbolic, or holds something that is. A list of numbers is data."""
-    for value in values:
-        if type(value) is Tensor:  # the usual case: the checks below take ten times as long
-            continue
-        if isinstance(value, Operators):
-            return True
-        if isinstance(value, list) and value and isinstance(value[0], (int, float)):
-            continue
-        if isinstance(value, (list, tuple)) and any_symbolic(value):
-            return True
-        if isinstance(value, Mapping) and any_symbolic(value.values()):
-            return True
-    return False
+    return answering(values) is not None
 
 
 # --- calls --------------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ranvier.support.errors import argument_error
+from ranvier.tensor.tensor import Tensor
 
 __all__ = ["View", "answering", "bind_arguments", "freeze", "no_out"]
 
@@ -120,8 +121,10 @@ def answering(values: Iterable[Any]) -> Any:
     A list that begins with a number is data.
     """
     for value in values:
+        if type(value) is Tensor:  # the usual case: the checks below take ten times as long
+            continue
         if isinstance(value, (list, tuple)):
-            if value and isinstance(value[0], (int, float)):
+            if isinstance(value, list) and value and isinstance(value[0], (int, float)):
                 continue
             found = answering(value)
         elif isinstance(value, Mapping):
