@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from ranvier.pictures.style import Target
 
-__all__ = ["Reliability", "reliability"]
-
 STRATEGIES = ("uniform", "quantile")
 
 

@@ -10,8 +10,6 @@ import numpy.typing as npt
 from ranvier.data.targets import as_weights
 from ranvier.support.source_lines import warn
 
-__all__ = ["KINDS", "check_numbers", "excludes", "fit_scaling", "fit_temperature"]
-
 Array = npt.NDArray[Any]
 
 KINDS = ("softmax", "sigmoid")

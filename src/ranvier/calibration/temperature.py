@@ -22,8 +22,6 @@ from ranvier.ops.functional.losses_keras import logits_of
 from ranvier.tensor.function import function
 from ranvier.tensor.tensor import Tensor
 
-__all__ = ["Calibrated", "calibrate"]
-
 
 @function
 def logits_from(probabilities: Node, kind: str) -> Node:

@@ -14,8 +14,6 @@ from ranvier.metrics.operands import fraction
 from ranvier.support.constructors import CheckedConstructor
 from ranvier.support.errors import nearest
 
-__all__ = ["METRICS", "Threshold", "tune_threshold"]
-
 Array = npt.NDArray[Any]
 
 

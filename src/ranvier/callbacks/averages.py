@@ -7,8 +7,6 @@ from typing import Any
 
 from ranvier.training.loop.callback import Callback, Logs
 
-__all__ = ["SwapEMAWeights"]
-
 
 class SwapEMAWeights(Callback):
     """Evaluate, validate and predict with the moving averages that an optimizer with ``use_ema=True`` keeps.

@@ -13,8 +13,6 @@ from ranvier.training.loop.callback import Callback, Logs
 from ranvier.training.loop.resume import NAME, AnotherRun, remove
 from ranvier.training.step.argument_types import FilePath
 
-__all__ = ["BackupAndRestore"]
-
 
 def plain(callback: Any) -> dict[str, Any]:
     """The plain attributes of a callback, such as its counters."""

@@ -19,8 +19,6 @@ from ranvier.graph.node import Symbol, Type
 if TYPE_CHECKING:
     from ranvier.pictures.diagram import Box
 
-__all__ = ["EventFiles", "graph", "histogram", "scalar", "text"]
-
 # The parts of the package tensorboard that are used here need neither TensorFlow nor a running server.
 
 

@@ -12,8 +12,6 @@ from ranvier.data.files import make_folder
 from ranvier.training.loop.callback import Logs
 from ranvier.training.step.argument_types import FilePath
 
-__all__ = ["ModelCheckpoint"]
-
 
 class ModelCheckpoint(Monitor):
     """Save the model at the end of every epoch, or every ``save_freq`` steps, counted exactly and across epochs.

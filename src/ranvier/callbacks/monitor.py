@@ -11,8 +11,6 @@ from ranvier.support.errors import nearest
 from ranvier.support.source_lines import warn
 from ranvier.training.loop.callback import Callback, Logs
 
-__all__ = ["Monitor", "check_numbers"]
-
 # Words in the names of metrics and of their classes for which lower or higher is better.
 BETTER = {
     "min": ("loss", "error", "entropy", "mse", "mae", "hinge", "poisson", "divergence", "false", "brier"),

@@ -10,8 +10,6 @@ import numpy as np
 from ranvier.callbacks.monitor import Monitor, check_numbers
 from ranvier.training.loop.callback import Callback, Logs
 
-__all__ = ["LearningRateScheduler", "ReduceLROnPlateau"]
-
 
 class LearningRateScheduler(Callback):
     """At the start of every epoch, set the learning rate to ``schedule(epoch, current rate)``.

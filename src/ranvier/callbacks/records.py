@@ -14,8 +14,6 @@ from ranvier.data.files import check_target
 from ranvier.training.loop.callback import Callback, Logs
 from ranvier.training.step.argument_types import FilePath
 
-__all__ = ["CSVLogger"]
-
 
 class CSVLogger(Callback):
     """Write the results of each epoch as a line of a CSV file: the epoch's number from 0, then the results by name.

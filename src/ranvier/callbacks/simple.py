@@ -8,8 +8,6 @@ from typing import Any
 from ranvier.support.errors import nearest
 from ranvier.training.loop.callback import EVENTS, Callback, Logs
 
-__all__ = ["LambdaCallback", "TerminateOnNaN"]
-
 
 class LambdaCallback(Callback):
     """A callback made of functions, each by the name of its event: ``on_epoch_end=lambda epoch, logs: ...``.

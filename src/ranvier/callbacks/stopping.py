@@ -8,8 +8,6 @@ from typing import Any
 from ranvier.callbacks.monitor import Monitor, check_numbers
 from ranvier.training.loop.callback import Logs
 
-__all__ = ["EarlyStopping"]
-
 
 class EarlyStopping(Monitor):
     """Stop training when ``monitor`` has not improved for ``patience`` epochs (Prechelt, 1998).

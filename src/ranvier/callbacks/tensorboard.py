@@ -17,8 +17,6 @@ from ranvier.support.validation import is_whole
 from ranvier.training.loop.callback import Callback, Logs
 from ranvier.training.step.argument_types import FilePath
 
-__all__ = ["TensorBoard"]
-
 TRAIN, VALIDATION = "train", "validation"
 
 # Arguments of Keras that are not supported: the value that is allowed, and what to write instead of others.

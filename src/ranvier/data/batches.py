@@ -8,11 +8,6 @@ from typing import Any
 
 import numpy as np
 
-__all__ = [
-    "Batch", "RanOut", "batches_from", "by_number", "check_source", "ended", "in_order", "name_of", "notify",
-    "number_of",
-]  # fmt: skip
-
 # Data sets of PyTorch and Ranvier whose items are samples, not batches.
 SAMPLES = ("ConcatDataset", "StackDataset", "Subset", "TensorDataset")
 Batch = tuple[Any, Any, Any]

@@ -11,8 +11,6 @@ from ranvier.data.memory import check_memory
 from ranvier.support.columns import column_names
 from ranvier.support.source_lines import warn
 
-__all__ = ["contiguous", "not_finite", "to_float"]
-
 
 def contiguous(array: Array, name: str) -> Array:
     """Return ``array`` if it is aligned and C-contiguous, else such a copy."""

@@ -20,17 +20,6 @@ from ranvier.data.mapped import is_mapped, spooled
 from ranvier.data.memory import check_memory, size_in_words
 from ranvier.support.columns import column_names
 
-__all__ = [
-    "Array",
-    "all_finite",
-    "first_where",
-    "fits",
-    "place",
-    "refuse_dates",
-    "refuse_sparse",
-    "to_numeric",
-]
-
 Array = npt.NDArray[Any]
 _CHUNK = 1 << 16  # elements that are checked at a time, which fit in the second-level cache
 

@@ -22,17 +22,6 @@ import numpy as np
 
 from ranvier.data.convert import Array
 
-__all__ = [
-    "CheckpointError",
-    "check_source",
-    "check_target",
-    "make_folder",
-    "read",
-    "store",
-    "to_bytes",
-    "write",
-]
-
 VERSION = 1
 KEY = "ranvier"  # the key of the description in the metadata
 SEAL = len('{"checksum": "", ') + 32  # characters before the part of a description that its checksum covers

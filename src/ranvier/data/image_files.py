@@ -12,18 +12,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = [
-    "CHANNELS",
-    "COLOR_MODES",
-    "EXTENSIONS",
-    "RESIZING",
-    "Decoder",
-    "Found",
-    "found_in",
-    "one_size",
-    "pillow",
-]
-
 EXTENSIONS = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 COLOR_MODES = {"rgb": "RGB", "grayscale": "L", "rgba": "RGBA"}
 CHANNELS = {"rgb": 3, "grayscale": 1, "rgba": 4}

@@ -29,8 +29,6 @@ from ranvier.datasets.places import data_folder
 from ranvier.support.constructors import CheckedConstructor
 from ranvier.support.source_lines import warn
 
-__all__ = ["ImageFolder", "images_from_folder"]
-
 FORMAT = 1  # the version of the decoded files, which is part of their key
 AHEAD = 256  # images that are decoded at a time
 PARTIAL = ".images-"  # the prefix of incomplete files

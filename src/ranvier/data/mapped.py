@@ -9,8 +9,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["is_mapped", "spooled"]
-
 Array = npt.NDArray[Any]
 PIECE = 1 << 20  # bytes in memory at a time
 

@@ -14,8 +14,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import DTypeLike
 
-__all__ = ["check_memory", "check_weight", "memory_limit", "size_in_words", "weights_within"]
-
 _LARGEST = 2**63 - 1  # the largest size for a signed 64-bit index
 _CGROUP_FILES = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 

@@ -6,8 +6,6 @@ import numpy as np
 
 from ranvier.data.convert import Array
 
-__all__ = ["fraction_of_zeros", "sample"]
-
 ROWS, ELEMENTS = 1024, 1 << 17  # the most rows and elements of a sample
 WIDTH = 32  # the least elements of a row for which sparsity is used
 # The result is one of these levels, so that parts of the same data rarely differ.

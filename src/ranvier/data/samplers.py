@@ -15,16 +15,6 @@ import numpy.typing as npt
 from ranvier.support.constructors import CheckedConstructor
 from ranvier.support.validation import is_whole
 
-__all__ = [
-    "BalancedSampler",
-    "Sampler",
-    "WeightedSampler",
-    "checked_order",
-    "checked_sampler",
-    "class_numbers",
-    "weighted_rows",
-]
-
 Array = npt.NDArray[Any]
 Rows = npt.NDArray[np.int32]
 

@@ -12,8 +12,6 @@ from ranvier.data.cast import contiguous, not_finite, to_float
 from ranvier.data.convert import Array, all_finite, first_where, fits, place, to_numeric
 from ranvier.support.columns import column_names
 
-__all__ = ["aligned", "as_labels", "as_targets", "as_weights"]
-
 _INT32_MAX = 2**31 - 1
 
 

@@ -10,18 +10,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = [
-    "Dataset",
-    "DatasetUnavailable",
-    "Features",
-    "Images",
-    "Labels",
-    "Member",
-    "Source",
-    "image_members",
-    "table_members",
-]
-
 Labels = npt.NDArray[np.uint8]
 Images = tuple[tuple[npt.NDArray[np.uint8], Labels], tuple[npt.NDArray[np.uint8], Labels]]
 Features = tuple[tuple[npt.NDArray[np.float32], Labels], tuple[npt.NDArray[np.float32], Labels]]

@@ -16,8 +16,6 @@ from typing import IO, Protocol, cast
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Crc32", "Digest", "Values", "header", "read_idx", "values"]
-
 Values = npt.NDArray[np.uint8] | npt.NDArray[np.int16]
 
 _CHUNK = 1 << 20  # bytes that are read and digested at a time, while they are in the cache

@@ -17,8 +17,6 @@ from ranvier.datasets.places import PLACES, data_folders, own_folder
 from ranvier.support.errors import likely
 from ranvier.support.source_lines import warn
 
-__all__ = ["load", "load_table"]
-
 _STALE = 3600  # seconds after which no process still writes a temporary file
 _LOADERS = ("load_digits", "load_fashion_mnist", "load_letter_recognition", "load_mnist", "load_shuttle")
 

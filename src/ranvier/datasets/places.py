@@ -17,8 +17,6 @@ from ranvier.datasets.dataset import Dataset
 if TYPE_CHECKING:
     from subprocess import CompletedProcess
 
-__all__ = ["PLACES", "Place", "data_folder", "data_folders", "own_folder"]
-
 _CONNECT = 10  # seconds without a byte after which a server counts as unreachable
 _WHOLE = 300  # the most seconds for one file, for apt-get and for npm
 _SPARE = 1 << 16  # bytes by which gzip may lengthen data that it cannot compress

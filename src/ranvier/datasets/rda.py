@@ -14,8 +14,6 @@ import numpy.typing as npt
 
 from ranvier.datasets.dataset import Source
 
-__all__ = ["HOME", "Table"]
-
 # The files of CRAN's mlbench 2.1-6, which the Debian package contains unchanged.
 HOME = "https://raw.githubusercontent.com/cran/mlbench/39868838a9c87b568286fa1bbf557aaafc0d77fa/data/"
 _LIMIT = 1 << 23  # bytes; the tables have less than half a million

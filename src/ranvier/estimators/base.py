@@ -34,8 +34,6 @@ from ranvier.support.source_lines import warn
 from ranvier.tensor.context import dtype_scope
 from ranvier.tensor.rng import SeedState, seed_scope
 
-__all__ = ["NeuralEstimator"]
-
 NOT_NUMERIC = "could not convert string"  # part of NumPy's error for text
 
 # The names of activations in scikit-learn.

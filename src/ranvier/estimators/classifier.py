@@ -21,8 +21,6 @@ from ranvier.optimizers import Optimizer
 from ranvier.optimizers.schedules import LearningRateSchedule
 from ranvier.training.loop.callback import Callback
 
-__all__ = ["NeuralClassifier"]
-
 ENDS = {"binary": "sigmoid", "multilabel": "sigmoid", "multiclass": "softmax", "multioutput": "logits"}
 
 

@@ -10,8 +10,6 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 
 from ranvier.data.convert import Array
 
-__all__ = ["Labels"]
-
 
 @dataclass(frozen=True)
 class Labels:

@@ -9,8 +9,6 @@ from ranvier import layers
 from ranvier.module import Module, Sequential, from_architecture
 from ranvier.module.serialization import classes_of
 
-__all__ = ["custom_network", "hidden_network", "per_layer"]
-
 ENDS = ("softmax", "sigmoid")  # activations whose outputs are probabilities
 MOMENTUM = 0.9  # of running statistics, for a fit with few steps
 SKLEARN_NAMES = {"identity": "linear", "logistic": "sigmoid"}

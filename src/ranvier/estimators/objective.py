@@ -16,8 +16,6 @@ from ranvier.tensor.function import function
 from ranvier.tensor.tensor import Tensor
 from ranvier.training.step.placeholders import losses_of
 
-__all__ = ["HalfSquaredError", "Objective", "SeveralCrossentropies", "named_loss", "penalized"]
-
 # The names of losses in scikit-learn. The estimators define "squared_error" of a regression and "log_loss".
 SKLEARN_NAMES = {"absolute_error": "mean_absolute_error", "squared_error": "mean_squared_error"}
 

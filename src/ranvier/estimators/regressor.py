@@ -19,8 +19,6 @@ from ranvier.optimizers import Optimizer
 from ranvier.optimizers.schedules import LearningRateSchedule
 from ranvier.training.loop.callback import Callback
 
-__all__ = ["NeuralRegressor"]
-
 
 class NeuralRegressor(RegressorMixin, NeuralEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """A neural network as a scikit-learn regressor, for one target or several.

@@ -8,8 +8,6 @@ from typing import Any
 from ranvier.module import Module, from_architecture
 from ranvier.module.serialization import classes_of
 
-__all__ = ["from_state", "optimizer_state", "resume", "to_state"]
-
 
 def optimizer_state(network: Module) -> dict[str, Any] | None:
     """The class and the arrays of the network's optimizer; None without an optimizer."""

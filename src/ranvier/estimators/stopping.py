@@ -9,8 +9,6 @@ import numpy as np
 
 from ranvier.training import Callback
 
-__all__ = ["Scoring", "Stopping", "release"]
-
 KEPT = ("losses", "scores", "best_loss", "best_score", "best", "since", "stopped")  # the state for backups
 
 

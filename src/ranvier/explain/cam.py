@@ -20,8 +20,6 @@ from ranvier.tensor.context import no_grad
 from ranvier.tensor.function import function
 from ranvier.tensor.tensor import Tensor
 
-__all__ = ["grad_cam"]
-
 
 @function
 def weighted(maps: Node, gradient: Node, axis: int) -> Node:

@@ -13,8 +13,6 @@ from ranvier.module.core import Module
 from ranvier.support.validation import whole
 from ranvier.tensor.rng import numpy_generator
 
-__all__ = ["integrated_gradients", "saliency", "smooth_grad"]
-
 Array = npt.NDArray[Any]
 
 

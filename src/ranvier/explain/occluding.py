@@ -13,8 +13,6 @@ from ranvier.module.core import Module
 from ranvier.module.data_format import images_come_first
 from ranvier.support.validation import is_whole
 
-__all__ = ["occlusion"]
-
 
 def _pair(value: Any, name: str, most: tuple[int, int]) -> tuple[int, int]:
     pair = tuple(value) if isinstance(value, (tuple, list)) else (value, value)

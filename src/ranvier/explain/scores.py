@@ -20,8 +20,6 @@ from ranvier.tensor.context import get_dtype, no_grad
 from ranvier.tensor.function import function
 from ranvier.tensor.tensor import Tensor
 
-__all__ = ["Scorer", "scores"]
-
 Array = npt.NDArray[Any]
 PROBABILITIES = ("softmax", "sigmoid")  # functions from logits to probabilities
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from ranvier.graph.node import GraphError, Node
 
-__all__ = ["extent", "extents"]
-
 
 def extent(node: Node, axis: int) -> int:
     """The extent of one dimension. Raises GraphError if it is symbolic, like the batch."""

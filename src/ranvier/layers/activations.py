@@ -9,8 +9,6 @@ from ranvier.layers.base import Layer
 from ranvier.module.serialization import register_module
 from ranvier.ops import arrays, functional
 
-__all__ = ["ELU", "LeakyReLU", "ReLU", "Softmax"]
-
 
 @register_module
 class ReLU(Layer):

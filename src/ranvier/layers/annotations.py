@@ -5,11 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypedDict
 
-__all__ = [
-    "ActivationLike", "CommonOptions", "ConstraintLike", "EmbeddingOptions", "Factor", "InitializerLike",
-    "LayerOptions", "OptionsWithInputDim", "RegularizerLike", "Sizes",
-]  # fmt: skip
-
 # A name, an object or function, or {"class_name": ..., "config": {...}}.
 ActivationLike = str | Callable[..., Any] | None
 InitializerLike = str | Callable[..., Any] | Mapping[str, Any]

@@ -16,8 +16,6 @@ from ranvier.tensor.context import get_dtype
 from ranvier.tensor.rng import draw
 from ranvier.tensor.tensor import Tensor
 
-__all__ = ["CutMix", "RandomBrightness", "RandomContrast", "RandomErasing"]
-
 
 def limits(value_range: Any, name: str) -> tuple[float, float]:
     """The smallest and the largest value of pixels; raises ValueError."""

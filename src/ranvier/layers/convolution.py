@@ -23,16 +23,6 @@ from ranvier.module.parameter import Parameter
 from ranvier.module.serialization import register_module
 from ranvier.ops.functional.convolution import enlarged, padding_of
 
-__all__ = [
-    "Conv1D",
-    "Conv1DTranspose",
-    "Conv2D",
-    "Conv2DTranspose",
-    "Conv3D",
-    "Conv3DTranspose",
-    "Convolution",
-]
-
 
 class Convolution(Spatial):
     """The base of all convolutions: sizes, padding, bias, activation, and the errors for inputs that do not fit.

@@ -16,8 +16,6 @@ from ranvier.ops import arrays
 from ranvier.tensor.function import function
 from ranvier.tensor.tensor import Tensor
 
-__all__ = ["Activation", "Flatten", "Input", "Rescaling"]
-
 
 @register_module
 class Input(Operators, Layer):

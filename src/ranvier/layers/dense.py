@@ -19,8 +19,6 @@ from ranvier.layers.weight_dtype import weighted
 from ranvier.module.parameter import Parameter
 from ranvier.module.serialization import register_module
 
-__all__ = ["Dense", "affine"]
-
 
 @weighted
 def affine(x: Node, kernel: Node, bias: Node | None = None) -> Node:

@@ -12,17 +12,6 @@ from ranvier.ops import functional
 from ranvier.support.validation import amount
 from ranvier.tensor.rng import draw
 
-__all__ = [
-    "ActivityRegularization",
-    "AlphaDropout",
-    "Dropout",
-    "GaussianDropout",
-    "GaussianNoise",
-    "SpatialDropout1D",
-    "SpatialDropout2D",
-    "SpatialDropout3D",
-]
-
 
 @register_module
 class Dropout(Layer):

@@ -21,8 +21,6 @@ from ranvier.module.parameter import Parameter
 from ranvier.module.serialization import register_module
 from ranvier.ops import arrays, functional
 
-__all__ = ["CategoryEncoding", "Embedding", "Identity", "PReLU"]
-
 MODES = ("one_hot", "multi_hot", "count")
 
 

@@ -15,8 +15,6 @@ from ranvier.ops import arrays, functional
 from ranvier.ops.arrays.promotion import axis_of
 from ranvier.tensor.function import function
 
-__all__ = ["Add", "Average", "Concatenate", "Dot", "Maximum", "Minimum", "Multiply", "Subtract"]
-
 
 class _Merge(Layer):
     """A layer of several inputs, given as one list: ``layer([a, b])``."""

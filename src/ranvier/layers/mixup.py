@@ -18,8 +18,6 @@ from ranvier.tensor.function import function
 from ranvier.tensor.rng import draw
 from ranvier.tensor.tensor import Tensor
 
-__all__ = ["MixUp"]
-
 
 @function
 def partners(x: Node, seed: Node, stream: Node) -> Node:

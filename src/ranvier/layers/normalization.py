@@ -18,8 +18,6 @@ from ranvier.tensor import tape
 from ranvier.tensor.context import no_grad
 from ranvier.tensor.tensor import Tensor
 
-__all__ = ["BatchNormalization", "LayerNormalization", "RunningStatistics"]
-
 WAITING = 16  # pending updates of statistics after which a loop that reads nothing computes them
 
 

@@ -16,8 +16,6 @@ from ranvier.ops import functional
 from ranvier.ops.arrays.promotion import axes_of
 from ranvier.support.validation import amount
 
-__all__ = ["GroupNormalization", "InstanceNormalization", "RMSNormalization", "UnitNormalization"]
-
 
 @register_module
 class GroupNormalization(Layer):

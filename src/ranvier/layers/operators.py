@@ -10,8 +10,6 @@ from ranvier.module.core import automatic_name
 from ranvier.module.serialization import register_module
 from ranvier.ops import vocabulary
 
-__all__ = ["GetItem", "Operation"]
-
 # Python's operators by the names that saved models have for them: the one that Keras calls otherwise.
 NAMES = {"remainder": "mod"}
 

@@ -12,15 +12,6 @@ from ranvier.module.serialization import register_module
 from ranvier.ops.functional.convolution import padding_of
 from ranvier.ops.functional.pooling import adaptive_pool, global_pool, pool
 
-__all__ = [
-    "AdaptiveAveragePooling1D", "AdaptiveAveragePooling2D", "AdaptiveAveragePooling3D",
-    "AdaptiveMaxPooling1D", "AdaptiveMaxPooling2D", "AdaptiveMaxPooling3D",
-    "AveragePooling1D", "AveragePooling2D", "AveragePooling3D",
-    "GlobalAveragePooling1D", "GlobalAveragePooling2D", "GlobalAveragePooling3D",
-    "GlobalMaxPooling1D", "GlobalMaxPooling2D", "GlobalMaxPooling3D",
-    "MaxPooling1D", "MaxPooling2D", "MaxPooling3D",
-]  # fmt: skip
-
 
 class _Pooling(Spatial):
     """Windows of ``pool_size`` every ``strides`` positions (by default next to each other)."""

@@ -18,8 +18,6 @@ from ranvier.ops.arrays.promotion import axes_of, axis_of, floating
 from ranvier.tensor.context import get_dtype
 from ranvier.tensor.function import function
 
-__all__ = ["Normalization"]
-
 LEAST = 1e-7  # the smallest standard deviation, so that constant features give 0
 PIECE = 1 << 22  # elements converted to double precision at a time
 

@@ -16,11 +16,6 @@ from ranvier.ops.functional.resampling import FILL_MODES, INTERPOLATIONS
 from ranvier.ops.functional.resizing import resize
 from ranvier.tensor.rng import draw
 
-__all__ = [
-    "CenterCrop", "RandomCrop", "RandomFlip", "RandomRotation", "RandomTranslation", "RandomZoom", "Resizing",
-]  # fmt: skip
-
-
 LAST, FIRST = (0, 2, 3, 1), (0, 3, 1, 2)  # transpositions to channels last, and back
 
 

@@ -18,8 +18,6 @@ from ranvier.layers.weight_dtype import convolve_separably
 from ranvier.module.parameter import Parameter
 from ranvier.module.serialization import register_module
 
-__all__ = ["DepthwiseConv1D", "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D"]
-
 
 class _DepthwiseConv(Convolution):
     """Every channel by itself, with ``depth_multiplier`` kernels."""

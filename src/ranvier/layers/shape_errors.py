@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["ImageLayout", "ShapeFault", "largest_divisor"]
-
 POSITIONS = {1: "steps", 2: "height, width", 3: "depth, height, width"}
 ShapeFault = tuple[str, str] | None
 Shape = tuple[Any, ...]  # symbols among the numbers

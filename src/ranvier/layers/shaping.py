@@ -18,11 +18,6 @@ from ranvier.ops.functional.resizing import resize
 from ranvier.ops.functional.spatial import crop, extend, repeat
 from ranvier.tensor.function import function
 
-__all__ = [
-    "Cropping1D", "Cropping2D", "Cropping3D", "Lambda", "Permute", "RepeatVector", "Reshape", "UpSampling1D",
-    "UpSampling2D", "UpSampling3D", "ZeroPadding1D", "ZeroPadding2D", "ZeroPadding3D",
-]  # fmt: skip
-
 
 @register_module
 class Reshape(Layer):

@@ -9,8 +9,6 @@ from ranvier.layers.annotations import LayerOptions
 from ranvier.layers.base import Layer, whole
 from ranvier.layers.shape_errors import ImageLayout, ShapeFault
 
-__all__ = ["Spatial", "data_format_of"]
-
 FORMATS = ("channels_last", "channels_first")
 
 

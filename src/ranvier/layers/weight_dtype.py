@@ -12,11 +12,6 @@ from ranvier.ops.arrays.promotion import as_node
 from ranvier.ops.functional import convolution, normalization, relu
 from ranvier.tensor.function import function
 
-__all__ = [
-    "convolve", "convolve_separably", "convolve_transposed", "group_standardize", "layer_standardize",
-    "normalize_batch", "prelu", "rms_standardize", "standardize", "weighted",
-]  # fmt: skip
-
 
 def weighted(body: Callable[..., Any]) -> Any:
     """A tensor function of ``x`` and of weights, which casts x to the floats of the first weight there is.

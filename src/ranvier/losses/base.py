@@ -16,8 +16,6 @@ from ranvier.support.function_classes import class_of, options_of
 from ranvier.support.registry import Configured
 from ranvier.tensor.context import get_dtype
 
-__all__ = ["Formula", "Loss", "LossFunction", "loss_of"]
-
 
 class Loss(Configured):
     """The base of all losses. A subclass defines ``call(y_true, y_pred)``, which returns one value for each sample.

@@ -11,8 +11,6 @@ from ranvier.ops import arrays as n
 from ranvier.support.constructors import CheckedConstructor
 from ranvier.tensor.function import function
 
-__all__ = ["Mixture", "blend", "each", "wide"]
-
 
 def wide(share: Node, ndim: int) -> Node:
     """``share`` of the samples (N, ...) with dimensions of 1 added, up to ``ndim``."""

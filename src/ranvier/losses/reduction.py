@@ -7,8 +7,6 @@ from ranvier.ops import arrays as n
 from ranvier.ops.arrays.promotion import count
 from ranvier.tensor.function import function
 
-__all__ = ["REDUCTIONS", "reduced"]
-
 REDUCTIONS = ("sum_over_batch_size", "mean", "mean_with_sample_weight", "sum", "none", None)
 
 

@@ -19,8 +19,6 @@ from ranvier.support.registry import Configured
 from ranvier.tensor.context import get_dtype
 from ranvier.tensor.results import ArrayResult, FloatResult
 
-__all__ = ["Metric", "SampleMean"]
-
 AT_ONCE = 1 << 14  # the most samples, or positions in them, of an update: this bounds the memory
 StateType = tuple[tuple[int, ...], str]
 

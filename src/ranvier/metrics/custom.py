@@ -23,8 +23,6 @@ from ranvier.tensor.results import FloatResult
 from ranvier.tensor.tensor import Tensor, leaves_of
 from ranvier.tensor.trace import Function, TraceNode, lower
 
-__all__ = ["CustomMetric", "Mean", "Sum", "is_custom"]
-
 
 def is_custom(metric: Metric) -> bool:
     """Whether a metric overrides ``update_state`` or ``result``, perhaps those of one of Ranvier's metrics."""

@@ -16,10 +16,6 @@ from numpy.typing import ArrayLike
 
 from ranvier.metrics.operands import Array
 
-__all__ = [
-    "average_precision_score", "columns", "precision_recall_curve", "ranked", "roc_auc_score", "roc_curve",
-]  # fmt: skip
-
 
 def _array(x: Any) -> Array:
     """``x`` in NumPy. Raises TypeError for a placeholder of a traced model."""

@@ -12,8 +12,6 @@ from ranvier.data.targets import as_weights
 from ranvier.metrics.operands import Array, fraction
 from ranvier.metrics.table import Row, Tabular
 
-__all__ = ["Report", "report"]
-
 SCORES = ("precision", "recall", "f1")
 ROUNDED = 1e-5  # sums of float32 probabilities may exceed [0, 1] by so much
 

@@ -9,8 +9,6 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
 from ranvier.support.constructors import CheckedConstructor
 
-__all__ = ["Tabular"]
-
 Row = list[str] | None
 
 

@@ -11,8 +11,6 @@ from ranvier.tensor.context import no_grad
 from ranvier.tensor.function import snapshot
 from ranvier.tensor.tensor import Tensor
 
-__all__ = ["Variable"]
-
 
 class Variable(Tensor):
     """A tensor whose assignments are recorded: in a traced update they are part of the program."""

@@ -11,8 +11,6 @@ from ranvier.models.plain import images
 from ranvier.module import Module, Sequential, register_module
 from ranvier.ops import arrays
 
-__all__ = ["InvertedResidual", "mobilenet_small"]
-
 # (expansion, filters, blocks, strides of the first block): the table of MobileNetV2, reduced for images of about 32x32.
 STAGES = ((1, 16, 1, 1), (4, 24, 2, 2), (4, 32, 2, 2), (4, 64, 2, 2))
 

@@ -10,8 +10,6 @@ from ranvier.layers.annotations import ActivationLike
 from ranvier.layers.base import whole
 from ranvier.module import Sequential
 
-__all__ = ["cnn", "images", "lenet5", "mlp", "vgg_small"]
-
 
 def images(input_shape: Sequence[int], name: str) -> tuple[int, int, int]:
     """The shape of one image. Raises ValueError for other shapes."""

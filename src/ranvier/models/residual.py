@@ -12,8 +12,6 @@ from ranvier.models.plain import images
 from ranvier.module import Module, Sequential, register_module
 from ranvier.ops import arrays, functional
 
-__all__ = ["ResidualBlock", "resnet"]
-
 SHORTCUTS = ("identity", "projection")
 
 

@@ -15,10 +15,6 @@ from ranvier.module.members import ModuleBase
 from ranvier.support.tree import flatten, map_structure
 from ranvier.tensor.tensor import Tensor
 
-__all__ = [
-    "Container", "as_tensors", "container_type", "input_parameters", "pack_inputs", "takes_container", "types_of",
-]  # fmt: skip
-
 NOT_INPUTS = ("training", "mask")  # arguments of Keras's call
 Container = (
     str | tuple[str, ...] | None

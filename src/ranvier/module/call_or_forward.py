@@ -11,8 +11,6 @@ from ranvier.module.calls import mode
 from ranvier.module.members import ModuleBase
 from ranvier.module.properties import OverridableProperty
 
-__all__ = ["by_call", "by_either_name", "defines_call"]
-
 NAMES = ("forward", "call")
 
 

@@ -15,11 +15,6 @@ from ranvier.tensor.call_state import call_state
 from ranvier.tensor.context import dtype_scope, get_dtype
 from ranvier.tensor.tensor import Tensor
 
-__all__ = [
-    "check_network", "float_dtype_of", "in_model_dtype", "input_type", "known_shape", "mode", "model_dtype_scope",
-    "shape_of", "trace_calls",
-]  # fmt: skip
-
 F = TypeVar("F", bound=Callable[..., Any])
 
 

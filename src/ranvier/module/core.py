@@ -39,8 +39,6 @@ from ranvier.tensor.check_returned import callable_name, check_tensor
 from ranvier.tensor.context import dtype_scope, get_dtype
 from ranvier.tensor.tensor import Tensor
 
-__all__ = ["Module"]
-
 UNCOPIED = (
     *DESCRIBED,
     "_within",

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 
 from ranvier.module.members import ModuleBase
 
-__all__ = ["channels_come_first", "images_come_first", "looks_channels_first"]
-
 COLOURS = (1, 3)  # channels of a grey image and of a coloured one
 
 

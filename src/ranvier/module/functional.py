@@ -16,8 +16,6 @@ from ranvier.module.training_api import TrainingAPI
 from ranvier.support.tree import flatten, map_structure
 from ranvier.tensor.tensor import Tensor
 
-__all__ = ["FunctionalAPI"]
-
 
 @part_of_module
 class FunctionalAPI(TrainingAPI):

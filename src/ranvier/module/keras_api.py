@@ -19,8 +19,6 @@ from ranvier.tensor.call_state import isolated_tape
 from ranvier.tensor.context import get_dtype
 from ranvier.tensor.tensor import Tensor
 
-__all__ = ["KerasAPI"]
-
 
 @part_of_module
 class KerasAPI(ModuleState):

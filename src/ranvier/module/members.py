@@ -19,8 +19,6 @@ from ranvier.tensor.check_returned import check_initial
 from ranvier.tensor.context import get_dtype
 from ranvier.tensor.tensor import Tensor, clear_gradients
 
-__all__ = ["ModuleBase"]
-
 LONG = 1000  # a longer list is searched only if its first item is a module, a parameter or a container
 
 

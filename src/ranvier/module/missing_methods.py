@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["MissingMethods"]
-
 _GENERATORS = "it takes generators too, with steps_per_epoch= or steps= where they do not end"
 _HOOKS = "there are no hooks. Write what the hook does in forward, which may return what lies within too"
 _BACKWARD_HOOKS = f"{_HOOKS}; a gradient is read from p.grad after backward()"

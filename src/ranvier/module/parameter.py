@@ -13,8 +13,6 @@ from ranvier.tensor.function import snapshot
 from ranvier.tensor.tape import flush_readers
 from ranvier.tensor.tensor import Tensor
 
-__all__ = ["Buffer", "Parameter", "Variable"]
-
 
 class Parameter(CheckedConstructor, Tensor):
     """A tensor that a module owns and optimizers change. ``name`` is the attribute it was first assigned to, and

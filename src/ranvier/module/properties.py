@@ -6,8 +6,6 @@ import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
-__all__ = ["OverridableProperty", "overridable_property", "part_of_module"]
-
 T = TypeVar("T")
 Class = TypeVar("Class", bound=type)
 

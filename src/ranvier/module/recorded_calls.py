@@ -16,8 +16,6 @@ from ranvier.support.tree import flatten, map_structure
 from ranvier.support.validation import is_whole
 from ranvier.tensor.tensor import Tensor
 
-__all__ = ["MOST_CALLS", "RecordedCalls", "from_config", "record"]
-
 # A description of a model makes at most so many calls of layers. Layers that are called twice at each depth could make
 # a power of two.
 MOST_CALLS = 100_000

@@ -15,8 +15,6 @@ from ranvier.module.serialization import POSITIONAL, class_of, register_module
 from ranvier.module.symbolic import record_of
 from ranvier.support.tree import flatten
 
-__all__ = ["Sequential"]
-
 
 @register_module
 class Sequential(Module):

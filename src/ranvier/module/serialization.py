@@ -18,18 +18,6 @@ from ranvier.support.custom_objects import construct, custom_object_scope, find,
 from ranvier.tensor.context import get_dtype
 from ranvier.tensor.function import same_function
 
-__all__ = [
-    "REGISTRY",
-    "architecture_of",
-    "arguments_of",
-    "class_of",
-    "classes_of",
-    "from_architecture",
-    "from_plain",
-    "plain",
-    "register_module",
-]  # fmt: skip
-
 M = TypeVar("M", bound=ModuleBase)
 REGISTRY: dict[str, type[ModuleBase]] = {}  # the only classes that a file can name
 POSITIONAL = "*"  # the key of positional-only arguments

@@ -10,8 +10,6 @@ from ranvier.graph.node import FLOATS, Type
 from ranvier.module.members import ModuleBase
 from ranvier.support.source_lines import forward_line, location
 
-__all__ = ["ShapeError", "explain", "user_name"]
-
 SIZES = "Change its size, or that of the layer before it."
 
 

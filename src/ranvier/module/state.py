@@ -15,8 +15,6 @@ from ranvier.ops.tensor_methods import DEVICES, get_data, no_device
 from ranvier.tensor.tape import flush_readers
 from ranvier.tensor.tensor import Tensor
 
-__all__ = ["DESCRIBED", "ModuleState"]
-
 DESCRIBED = ("_record", "_graph")  # symbolic calls of a module, and those within it
 
 

@@ -10,8 +10,6 @@ from ranvier.graph.node import Symbol, Type
 from ranvier.module.calls import trace_calls
 from ranvier.module.members import ModuleBase
 
-__all__ = ["summary"]
-
 
 def _shape(type_: Type | None) -> str:
     if type_ is None:

@@ -23,10 +23,6 @@ from ranvier.tensor.function import same_function
 from ranvier.tensor.rng import traced_draws
 from ranvier.tensor.tensor import Tensor
 
-__all__ = [
-    "Call", "Operators", "Symbolic", "any_symbolic", "only_call", "record_call", "record_of", "topological_order",
-]  # fmt: skip
-
 
 def any_symbolic(values: Iterable[Any]) -> bool:
     """Whether any of these arguments is symbolic, or holds something that is. A list of numbers is data."""

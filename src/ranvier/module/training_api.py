@@ -13,8 +13,6 @@ from ranvier.module.properties import part_of_module
 from ranvier.support import rows
 from ranvier.support.errors import argument_error
 
-__all__ = ["RowMethod", "TrainingAPI"]
-
 
 class RowMethod:
     """A method whose function is in a higher room: a row of the face says where. It is loaded at the first use."""

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Protocol
 
-__all__ = ["QUIET", "changed", "changes", "structure"]
-
 QUIET = frozenset({
     "training", "built", "name", "history", "stop_training", "_input_type", "_input_types", "_input_container",
     "_built_shape", "_compiled", "_frame_columns", "_types", "_end", "optimizer",

@@ -16,8 +16,6 @@ from ranvier.tensor.arguments import View, answering, no_out
 from ranvier.tensor.function import viewed
 from ranvier.tensor.tensor import Tensor
 
-__all__ = ["changing", "composed", "is_tensor_function", "reshaping", "show", "written_into"]
-
 ALIASES = {
     "dim": "axis",
     "axis": "dim",

@@ -19,10 +19,6 @@ from ranvier.tensor import trace
 from ranvier.tensor.context import get_dtype
 from ranvier.tensor.tensor import Tensor
 
-__all__ = [
-    "argsort", "gather", "index_select", "masked_fill", "masked_select", "nonzero", "quantile", "sort", "topk",
-]  # fmt: skip
-
 
 class Ordered(NamedTuple):
     """What ``sort``, ``topk``, and ``max`` and ``min`` along a dimension return."""

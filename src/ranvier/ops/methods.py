@@ -8,8 +8,6 @@ from ranvier.ops.vocabulary import find, names
 from ranvier.tensor.methods import TensorMethods
 from ranvier.tensor.tensor import Tensor
 
-__all__ = ["attach"]
-
 
 class _Method:
     """A method that is not loaded yet. The first look at it puts the function in its place."""

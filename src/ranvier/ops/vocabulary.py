@@ -12,8 +12,6 @@ from ranvier.ops.table import ROWS
 from ranvier.ops.table.row import IN_PLACE, SAME, Row
 from ranvier.support import rows
 
-__all__ = ["entries", "find", "load", "maker", "names"]
-
 
 @functools.cache
 def load(place: str, doc: str = "") -> Any:

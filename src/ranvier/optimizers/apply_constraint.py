@@ -10,8 +10,6 @@ from ranvier.tensor.call_state import isolated_tape
 from ranvier.tensor.check_returned import callable_name, check_tensor
 from ranvier.tensor.tensor import Tensor, leaves_of
 
-__all__ = ["constrained"]
-
 
 def constrained(constraint: Any, w: Node) -> Node:
     """A weight's new value after its constraint, which is any function of one tensor.

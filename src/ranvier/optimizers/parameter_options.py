@@ -12,8 +12,6 @@ from ranvier.optimizers.apply_constraint import constrained
 from ranvier.tensor import layout
 from ranvier.tensor.tensor import Tensor
 
-__all__ = ["DecayExclusions", "ParameterOptions"]
-
 
 @dataclass(frozen=True)
 class ParameterOptions:

@@ -14,8 +14,6 @@ from ranvier.pictures.style import BLUE, INK, ORANGE, PALE, Target, finish, grid
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["compare"]
-
 ACROSS = 4  # panels side by side
 BAND = 40  # the most epochs at which the edges of the band are drawn
 

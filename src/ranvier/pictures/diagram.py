@@ -14,8 +14,6 @@ from ranvier.tensor.trace import TraceNode
 if TYPE_CHECKING:
     from ranvier.module.core import Module
 
-__all__ = ["Box", "Drawing", "scopes", "tensors_in"]
-
 
 @dataclass
 class Box:

@@ -8,8 +8,6 @@ from itertools import pairwise
 
 from ranvier.pictures.diagram import Box
 
-__all__ = ["Spot", "place"]
-
 SWEEPS = 40
 LANE = 0.3  # the width of a lane, in which an arrow passes a row
 FIRM = 100.0  # the weight of a box in the position of its row; a lane has the weight LANE

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from ranvier.module.core import Module
 
-__all__ = ["activations", "histograms", "layer_outputs", "weights"]
-
 ACROSS, BINS, ROWS = 3, 50, 1024
 
 

@@ -15,8 +15,6 @@ from ranvier.pictures.style import BLUE, ORANGE
 if TYPE_CHECKING:
     from ranvier.module.core import Module
 
-__all__ = ["history_html", "model_html"]
-
 WIDTH, HEIGHT = 160, 36  # of a sparkline, in pixels
 LARGER = ("accuracy", "precision", "recall", "f1", "auc", "kappa", "correlation", "r2")  # better when larger
 

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from ranvier.module.core import Module
 
-__all__ = ["attributions", "feature_maps", "filters", "mistakes"]
-
 # The largest value of images from 0 to 1 (some overshoot), and of images in another range than 0 to 255.
 OVERSHOOT, DIM = 1.5, 32
 SIDE, MOST = 1.25, 64  # inches of a panel; the most panels in one figure

@@ -12,8 +12,6 @@ from ranvier.pictures.style import BLUE, INK, ORANGE, PALE, Target, figure, fini
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["RateTest", "learning_rates"]
-
 
 class RateTest(Protocol):
     """The result of `find_learning_rate`: the loss at each rate, smoothed losses, and the index of the suggestion."""

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["confusion_matrix", "draw_matrix"]
-
 TEXT = 26  # the most classes for which counts are written into the cells
 
 

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from ranvier.module.core import Module
 
-__all__ = ["network"]
-
 WIDTH, HEIGHT, GAP = 2.9, 0.62, 0.34  # inches: least width and height of a box, and the gap between rows
 LETTER = 0.088  # inches: the width of a letter
 HEADING = 0.36  # inches above the first box

@@ -12,8 +12,6 @@ from ranvier.pictures.style import BLUE, INK, ORANGE, PALE, Target, figure, fini
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Bins", "reliability"]
-
 
 class Bins(Protocol):
     """The result of `ranvier.calibration.reliability`: an element for each bin, and the expected calibration error."""

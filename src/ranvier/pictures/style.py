@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
-__all__ = ["BLUE", "INK", "ORANGE", "PALE", "Target", "figure", "finish", "grid", "percent", "tidy"]
-
 Target = str | os.PathLike[str] | None  # the file to write, if any
 
 # Two hues that colour-blind readers can distinguish, also in greyscale print (Okabe and Ito, 2008).

@@ -13,8 +13,6 @@ from ranvier.search.variants import SettingSet
 from ranvier.support.constructors import CheckedConstructor
 from ranvier.support.source_lines import warn
 
-__all__ = ["Distribution", "choice", "draw_points", "integers", "log_uniform", "uniform"]
-
 # The search for new points ends after so many repeated draws in a row, for each point that is known.
 PATIENCE = 100
 

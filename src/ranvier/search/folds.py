@@ -15,8 +15,6 @@ import numpy.typing as npt
 from ranvier.support.constructors import CheckedConstructor
 from ranvier.support.validation import whole
 
-__all__ = ["Fold", "Folds", "GroupKFold", "KFold", "Splitter", "StratifiedKFold", "folds_of"]
-
 Rows = npt.NDArray[np.int32]
 Fold = tuple[Rows, Rows]
 

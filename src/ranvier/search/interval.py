@@ -8,8 +8,6 @@ from dataclasses import dataclass
 
 from ranvier.support.constructors import CheckedConstructor
 
-__all__ = ["Estimate", "estimate", "student_t"]
-
 
 def _between(t: float, df: int) -> float:
     """The probability that Student's t is between -t and t: the finite sums of Abramowitz and Stegun, 26.7.3 and 4."""

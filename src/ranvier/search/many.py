@@ -32,8 +32,6 @@ from ranvier.training.loop.nonfinite import NonFiniteLoss
 from ranvier.training.loop.progress import Progress, progress_of
 from ranvier.training.step.runner import Interrupt
 
-__all__ = ["check_options", "fit_many"]
-
 POLL_SECONDS = 0.1  # the interval in which the waiting thread checks for Ctrl-C and updates the progress
 
 

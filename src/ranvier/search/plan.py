@@ -25,8 +25,6 @@ from ranvier.training.step.arrays import Data
 from ranvier.training.step.compiled import Compiled, compiled
 from ranvier.training.step.step_cache import StepCache, Wanted
 
-__all__ = ["Job", "Plan"]
-
 FEW = 256  # the rows that checks of a network use
 
 

@@ -18,8 +18,6 @@ from ranvier.support.constructors import CheckedConstructor
 if TYPE_CHECKING:
     from rich.table import Table
 
-__all__ = ["Interrupted", "Results", "Setting", "Trained", "check_measured"]
-
 
 def check_measured(monitor: str, names: Sequence[str]) -> None:
     """Raise ValueError where no model has a result of this name."""

@@ -13,8 +13,6 @@ from ranvier.search.results import Results
 from ranvier.search.variants import Grid, grid_points
 from ranvier.support.validation import whole
 
-__all__ = ["cross_validate", "grid_search", "random_search"]
-
 
 def cross_validate(
     build: Callable[..., Module],

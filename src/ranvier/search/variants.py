@@ -14,8 +14,6 @@ import numpy as np
 from ranvier.support.constructors import CheckedConstructor
 from ranvier.training.loop.fingerprint import text
 
-__all__ = ["Grid", "Variant", "equal_settings", "grid_points", "seeds_of", "value_text", "variants_of"]
-
 Grid = Mapping[str, Sequence[Any]] | Iterable[Mapping[str, Sequence[Any]]]
 
 

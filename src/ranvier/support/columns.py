@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["column_names"]
-
 
 def column_names(x: object) -> tuple[str, ...] | None:
     """Return the column names of a frame (pandas, polars, or similar), None for objects without column names."""

@@ -13,8 +13,6 @@ from typing import Any, NamedTuple, Self, TypeVar
 
 from ranvier.support.errors import argument_error, named_parameters
 
-__all__ = ["CheckedConstructor"]
-
 T = TypeVar("T", bound="CheckedConstructor")
 LIBRARY = __name__.partition(".")[0] + "."
 BY_NAME = 1 << 30  # the position of an argument that is given by name alone: after all positions

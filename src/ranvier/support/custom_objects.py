@@ -8,11 +8,6 @@ import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-__all__ = [
-    "OBJECTS", "UnknownNameError", "configuration", "construct", "custom_object_scope", "find", "in_scope", "name_of",
-    "register",
-]  # fmt: skip
-
 OBJECTS: dict[str, Any] = {}  # registered classes and functions, by their names in files
 
 

@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterable
 from inspect import Parameter, Signature, signature
 from typing import Any, TypeVar
 
-__all__ = ["class_of", "option", "options_of"]
-
 Base = TypeVar("Base")
 
 

@@ -11,8 +11,6 @@ from typing import Any, Self, TypeVar
 from ranvier.support.constructors import CheckedConstructor
 from ranvier.support.errors import no_such, snake_case
 
-__all__ = ["Configured", "Registry", "object_key"]
-
 AnyClass = TypeVar("AnyClass", bound=type)
 
 

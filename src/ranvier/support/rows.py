@@ -11,8 +11,6 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
-__all__ = ["declare", "load", "look_up", "names"]
-
 _places: dict[tuple[str, str], str] = {}
 
 

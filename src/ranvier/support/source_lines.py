@@ -11,8 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
-__all__ = ["caller", "forward_line", "line_of", "location", "user_frame", "warn", "warned_once"]
-
 PACKAGE = str(Path(__file__).parents[1]) + os.sep
 # Packages that call the library for the user: a cross-validation, a pool of workers, a thread.
 BETWEEN = frozenset((

@@ -6,8 +6,6 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-__all__ = ["flatten", "map_structure"]
-
 
 def flatten(value: Any, kind: type = object) -> Iterator[Any]:
     """The leaves of type ``kind``, in order; dicts in order of insertion."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-__all__ = ["amount", "is_whole", "whole"]
-
 
 def is_whole(value: Any, least: int = 1) -> bool:
     """Whether a value is an integer, Python's or another library's, of at least ``least``."""

@@ -10,8 +10,6 @@ from typing import Any
 from ranvier.support.errors import argument_error
 from ranvier.tensor.tensor import Tensor
 
-__all__ = ["View", "answering", "bind_arguments", "freeze", "no_out"]
-
 
 class View:
     """The parameters of a tensor function in a vocabulary, mapped to those of its builder of nodes.

@@ -8,9 +8,6 @@ import numpy as np
 
 from ranvier.tensor.tensor import Tensor
 
-__all__ = ["callable_name", "check_initial", "check_tensor", "return_error"]
-
-
 USE_TENSOR_FUNCTIONS = ", made by tensor functions (x.mean(), rv.ops.abs(x)) and not by NumPy's or float()"
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["TensorMethods"]
-
 
 class TensorMethods:
     """What the table of operations gives to tensors; `ranvier.ops.methods` attaches it when ``ranvier`` is imported."""

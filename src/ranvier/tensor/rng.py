@@ -22,13 +22,6 @@ import numpy as np
 from ranvier import engines
 from ranvier.tensor.tensor import Tensor
 
-__all__ = [
-    "SeedState", "check_seed", "chosen_seed", "draw", "generators_of", "get_seed", "get_state", "get_streams",
-    "next_stream", "numpy_generator", "reseed_globals", "restored_streams", "run_stream", "seed_scope",
-    "set_generator_state", "set_seed", "set_state", "set_streams", "shuffled", "start_shuffle", "traced_draws",
-]  # fmt: skip
-
-
 BATCHES_PER_RUN = 1 << 16  # stream numbers reserved for the batches of one run
 
 

@@ -17,8 +17,6 @@ import numpy as np
 
 from ranvier.tensor.tensor import Tensor
 
-__all__ = ["load", "save"]
-
 KEY = "torch"  # the key in the metadata
 PICKLED = (b"PK\x03\x04", b"\x80\x02")  # the first bytes of PyTorch's own files, since 1.6 and before
 PLAIN = (str, int, float, bool, type(None))

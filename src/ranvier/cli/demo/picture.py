@@ -13,8 +13,6 @@ from ranvier.pictures.curves import draw_curve
 from ranvier.pictures.matrix import draw_matrix
 from ranvier.pictures.style import INK, figure, finish
 
-__all__ = ["draw"]
-
 
 def draw(
     path: Path,

@@ -27,8 +27,6 @@ from ranvier.support.rows import load
 if TYPE_CHECKING:
     from ranvier.engines.native.schedule.schedule import Schedule
 
-__all__ = ["PASSES", "compile", "lower", "optimize", "schedule_of", "text_of"]
-
 
 class Pass(NamedTuple):
     """A row of `PASSES`.

@@ -10,11 +10,6 @@ import numpy as np
 from ranvier.tensor import trace
 from ranvier.tensor.tensor import Tensor
 
-__all__ = [
-    "LinAlgError", "cholesky", "det", "eigh", "eigvalsh", "inv", "matrix_power", "matrix_rank", "pinv", "qr", "slogdet",
-    "solve", "svd",
-]  # fmt: skip
-
 
 class LinAlgError(RuntimeError):
     """A matrix has no inverse, factor or the like."""

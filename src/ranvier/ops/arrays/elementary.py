@@ -11,11 +11,6 @@ from ranvier.ops.arrays import elementwise as n
 from ranvier.ops.arrays.promotion import floating, together
 from ranvier.tensor.function import function
 
-__all__ = [
-    "acosh", "asinh", "atanh", "cbrt", "cosh", "erfc", "exp2", "fmax", "fmin", "heaviside", "isclose", "isinf",
-    "logaddexp", "logaddexp2", "nan_to_num", "round", "signbit", "sinh", "trunc",
-]  # fmt: skip
-
 
 @function
 def trunc(input: Node) -> Node:

@@ -14,11 +14,6 @@ from ranvier.ops.arrays.products import einsum, matmul
 from ranvier.ops.arrays.promotion import axis_of, count, floating, signed, together
 from ranvier.tensor.function import function
 
-__all__ = [
-    "bmm", "cdist", "corrcoef", "cov", "cross", "diag", "diff", "inner", "kron", "outer", "product", "roll", "rot90",
-    "running_product", "running_sum", "tensordot", "trace", "trapezoid", "tril", "triu", "vdot",
-]  # fmt: skip
-
 
 def _scan(x: Node, dim: int, combine: Callable[[Node, Node], Node], neutral: float) -> Node:
     """Each element with all before it along ``dim``, in log(extent) passes: each reaches twice as far back."""

@@ -12,10 +12,6 @@ from ranvier.ops.arrays.promotion import Axes
 from ranvier.ops.arrays.reductions import root
 from ranvier.tensor.function import function
 
-__all__ = [
-    "nanargmax", "nanargmin", "nanmax", "nanmean", "nanmin", "nanstd", "nansum", "nanvar",
-]  # fmt: skip
-
 
 def _counted(x: Node, axis: Axes, keepdims: bool) -> Node:
     """How many elements are not nan."""

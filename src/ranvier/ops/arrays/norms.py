@@ -10,8 +10,6 @@ from ranvier.ops.arrays import shape as shapes
 from ranvier.ops.arrays.decompositions import svd
 from ranvier.ops.arrays.promotion import axis_of
 
-__all__ = ["matrix_norm", "norm_of"]
-
 SUMS = (1, -1, math.inf, -math.inf)  # the largest or smallest sum of sizes of a column, or of a row
 SINGULAR = {
     2: reductions.max,

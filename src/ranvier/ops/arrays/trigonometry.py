@@ -12,8 +12,6 @@ from ranvier.ops.arrays.promotion import floating, together
 from ranvier.ops.arrays.reductions import root
 from ranvier.tensor.function import function
 
-__all__ = ["acos", "asin", "atan", "atan2", "deg2rad", "hypot", "rad2deg", "sinc", "tan"]
-
 
 @function
 def deg2rad(input: Node) -> Node:

@@ -15,8 +15,6 @@ from ranvier.ops.arrays.promotion import floating
 from ranvier.ops.functional.noise import standard_normal
 from ranvier.tensor.function import function
 
-__all__ = ["boxes", "brighten", "contrast", "erase", "flip_some", "paste", "uniform", "within"]
-
 
 @function
 def uniform(x: Node, seed: Node, stream: Node, low: float = 0.0, high: float = 1.0) -> Node:

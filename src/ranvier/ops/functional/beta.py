@@ -18,8 +18,6 @@ from ranvier.graph.node import Node, apply
 from ranvier.ops import arrays as n
 from ranvier.tensor.function import function
 
-__all__ = ["CELLS", "beta_quantiles", "from_quantiles"]
-
 CELLS = 4096  # a power of 2, so that positions between points are exact
 LARGEST = 100.0  # of alpha; beyond it the distribution is a spike at a half
 

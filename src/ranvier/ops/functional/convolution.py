@@ -11,11 +11,6 @@ from ranvier.graph.graph import input_node
 from ranvier.graph.node import FLOATS, GraphError, Node, apply, constant
 from ranvier.tensor.function import function
 
-__all__ = [
-    "channels_first", "channels_last", "convolution", "convolution_transpose", "convolve", "convolve_separably",
-    "convolve_transposed", "enlarged", "padded", "padding_of", "same_padding",
-]  # fmt: skip
-
 Pairs = tuple[tuple[int, int], ...]
 
 

@@ -11,8 +11,6 @@ import numpy as np
 
 from ranvier.tensor.tensor import Tensor
 
-__all__ = ["check_classes", "check_known_labels", "first_out_of_range"]
-
 
 def first_out_of_range(indices: Any, extent: int, ignored: int | None = None) -> int | None:
     """The first index outside 0 to ``extent - 1`` that is not ignored, None if there is none."""

@@ -15,11 +15,6 @@ from ranvier.ops.arrays.promotion import axis_of, floating
 from ranvier.ops.functional.activations import SELU_ALPHA, SELU_SCALE, softmax
 from ranvier.tensor.function import function
 
-__all__ = [
-    "alpha_dropout", "dropout", "gaussian_dropout", "gaussian_noise", "gumbel_softmax", "mask_shape",
-    "standard_normal",
-]  # fmt: skip
-
 
 def mask_shape(x: Node, noise_shape: Sequence[Any] | None) -> tuple[Any, ...]:
     """The shape of a mask over ``x``: that of x, with 1 along the dimensions that share a mask; None is x's extent."""

@@ -10,11 +10,6 @@ from ranvier.ops import arrays as n
 from ranvier.ops.arrays.promotion import axes_of, axis_of, count, floating
 from ranvier.tensor.function import function
 
-__all__ = [
-    "group_standardize", "instance_moments", "layer_standardize", "moved", "normalize_batch", "rms_standardize",
-    "standardize",
-]  # fmt: skip
-
 
 def moments(x: Node, axis: int) -> tuple[Node, Node]:
     """The mean and the variance (the mean squared distance from it) over all axes but one: (features,) each."""

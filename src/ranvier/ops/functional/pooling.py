@@ -14,8 +14,6 @@ from ranvier.ops.functional.convolution import Pairs, channels_first, channels_l
 from ranvier.ops.functional.resizing import weighed
 from ranvier.tensor.function import function
 
-__all__ = ["adaptive_pool", "average_pool", "global_pool", "max_pool", "pool"]
-
 
 def _windows(
     x: Node, size: Sequence[int], stride: Sequence[int], dilation: Sequence[int]

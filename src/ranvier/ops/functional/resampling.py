@@ -15,8 +15,6 @@ from ranvier.ops import arrays as n
 from ranvier.ops.arrays.promotion import floating
 from ranvier.tensor.function import function
 
-__all__ = ["FILL_MODES", "INTERPOLATIONS", "crop_at", "rotate", "translate", "zoom"]
-
 FILL_MODES = ("reflect", "wrap", "constant", "nearest")
 INTERPOLATIONS = ("bilinear", "nearest")
 

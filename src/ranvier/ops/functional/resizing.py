@@ -18,8 +18,6 @@ from ranvier.ops.arrays.promotion import floating
 from ranvier.ops.functional.convolution import channels_first, channels_last
 from ranvier.tensor.function import function
 
-__all__ = ["resize", "shares", "weighed"]
-
 
 def _triangle(t: Any) -> Any:
     return np.maximum(0, 1 - np.abs(t))

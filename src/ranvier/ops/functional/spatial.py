@@ -10,8 +10,6 @@ from ranvier.graph.node import GraphError, Node, apply, constant
 from ranvier.ops.functional.convolution import Pairs, channels_first, channels_last
 from ranvier.tensor.function import function
 
-__all__ = ["crop", "extend", "pixel_shuffle", "pixel_unshuffle", "repeat"]
-
 
 @function
 def extend(

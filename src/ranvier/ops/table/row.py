@@ -21,8 +21,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["IN_PLACE", "SAME", "SHAPE", "Row", "each"]
-
 SAME = "same"  # the methods are PyTorch's functions of the row
 IN_PLACE = "yes"  # each method has a second one, with an underscore, that writes the result into the tensor
 SHAPE = "shape"  # the same, where the result has another shape

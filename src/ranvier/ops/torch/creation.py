@@ -17,13 +17,6 @@ from ranvier.ops.torch.random import numpy_of
 from ranvier.tensor.context import get_dtype
 from ranvier.tensor.tensor import Tensor
 
-__all__ = [
-    "arange", "as_tensor", "asarray", "bernoulli", "empty", "empty_like", "eye", "from_numpy", "full",
-    "full_like", "is_tensor", "linspace", "logspace", "multinomial", "normal", "ones", "ones_like", "rand",
-    "rand_like", "randint", "randint_like", "randn", "randn_like", "randperm", "scalar_tensor", "strided",
-    "tensor", "zeros", "zeros_like",
-]  # fmt: skip
-
 
 def _made(make: Callable[..., Any]) -> Callable[..., Any]:
     """A function that makes tensors, with what PyTorch's have besides: ``size=`` where sizes may stand one by one, and

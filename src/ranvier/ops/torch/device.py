@@ -7,8 +7,6 @@ from typing import Any
 from ranvier.ops.tensor_methods import no_device
 from ranvier.support.constructors import CheckedConstructor
 
-__all__ = ["Device", "check_device", "device"]
-
 
 class device(CheckedConstructor):  # noqa: N801  # PyTorch's name
     """``torch.device("cpu")``. Raises RuntimeError for any other."""

@@ -15,25 +15,6 @@ from ranvier.tensor.arguments import no_out
 from ranvier.tensor.function import arithmetic, function
 from ranvier.tensor.tensor import Tensor
 
-__all__ = [
-    "add",
-    "addcdiv",
-    "addcmul",
-    "allclose",
-    "div",
-    "equal",
-    "frac",
-    "is_complex",
-    "is_floating_point",
-    "lerp",
-    "log2",
-    "log10",
-    "logit",
-    "positive",
-    "sub",
-    "xlogy",
-]  # fmt: skip
-
 
 @arithmetic
 def div(input: Node, other: Node, *, rounding_mode: str | None = None) -> Node:

@@ -12,11 +12,6 @@ from ranvier.ops.arrays.promotion import axis_of
 from ranvier.tensor.function import function
 from ranvier.tensor.tensor import Tensor
 
-__all__ = [
-    "bincount", "bucketize", "histc", "index_add", "index_copy", "index_fill", "isin", "scatter",
-    "scatter_add", "searchsorted", "take", "take_along_dim", "unique", "unique_consecutive", "where",
-]  # fmt: skip
-
 
 def _array(value: Any) -> Any:
     return value.compute() if isinstance(value, Tensor) else np.asarray(value)

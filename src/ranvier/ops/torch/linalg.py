@@ -9,8 +9,6 @@ from ranvier.ops.arrays import norms
 from ranvier.ops.arrays.decompositions import pinv, svd
 from ranvier.tensor.tensor import Tensor
 
-__all__ = ["lstsq", "matrix_norm", "norm", "svdvals", "vector_norm"]
-
 
 def vector_norm(x: Any, ord: float = 2, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
     """The ``ord``-norm of vectors along ``dim``, or of all elements."""

@@ -7,8 +7,6 @@ from typing import Any
 
 from ranvier.tensor.tensor import Tensor
 
-__all__ = ["HALF", "NAMES", "NO_DEVICE_MEMORY", "explain"]
-
 _LIST = "docs/pytorch.md lists what is not there"
 HALF = "there is no half precision. Write float32 instead"
 _LAZY = (

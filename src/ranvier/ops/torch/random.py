@@ -19,10 +19,6 @@ from ranvier.tensor.rng import (
 )
 from ranvier.tensor.tensor import Tensor
 
-__all__ = [
-    "Generator", "default_generator", "get_rng_state", "initial_seed", "manual_seed", "seed", "set_rng_state",
-]  # fmt: skip
-
 
 def manual_seed(seed: Any) -> Generator:
     """Make everything random from here on a function of ``seed``: the same as ``rv.set_seed(seed)``.

@@ -14,11 +14,6 @@ from ranvier.ops.arrays.promotion import axis_of
 from ranvier.ops.indexing import Ordered
 from ranvier.tensor.tensor import Tensor
 
-__all__ = [
-    "addmm", "addmv", "aminmax", "baddbmm", "dist", "einsum", "max", "median", "min", "norm", "prod", "quantile", "std",
-    "std_mean", "var", "var_mean",
-]  # fmt: skip
-
 
 def _converted(x: Any, dtype: Any) -> Any:
     return x if dtype is None else n.cast(x, dtype)

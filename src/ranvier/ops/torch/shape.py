@@ -17,12 +17,6 @@ from ranvier.ops.arrays.promotion import axis_of
 from ranvier.tensor.function import function
 from ranvier.tensor.tensor import Tensor
 
-__all__ = [
-    "block_diag", "broadcast_shapes", "broadcast_tensors", "broadcast_to", "cartesian_prod", "column_stack",
-    "combinations", "diag_embed", "hstack", "meshgrid", "narrow", "repeat_interleave", "select", "tensor_split", "tile",
-    "tril_indices", "triu_indices", "unflatten", "vstack",
-]  # fmt: skip
-
 
 def broadcast_to(input: Any, size: Sequence[int]) -> Any:
     """``input`` repeated to a shape, in which -1 keeps an extent."""

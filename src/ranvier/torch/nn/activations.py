@@ -11,12 +11,6 @@ from ranvier.ops.torch.activations import usual_dim
 from ranvier.support.function_classes import class_of, options_of
 from ranvier.torch.nn import functional as F
 
-__all__ = [
-    "CELU", "ELU", "GELU", "GLU", "SELU", "Hardshrink", "Hardsigmoid", "Hardswish", "Hardtanh", "Identity",
-    "LeakyReLU", "LogSigmoid", "LogSoftmax", "Mish", "ReLU", "ReLU6", "SiLU", "Sigmoid", "Softmax", "Softmin",
-    "Softplus", "Softshrink", "Softsign", "Tanh", "Tanhshrink", "Threshold",
-]  # fmt: skip
-
 
 class _Activation(Module):
     """A function of one tensor; the constructor's arguments are attributes, which you may change."""

@@ -8,8 +8,6 @@ from typing import Any, Self
 from ranvier.module import Module, Parameter, register_module
 from ranvier.tensor.tensor import Tensor
 
-__all__ = ["ModuleDict", "ModuleList", "ParameterDict", "ParameterList"]
-
 
 def _lines(parameters: Mapping[str, Any]) -> str:
     """One line for each parameter, formatted as in PyTorch."""

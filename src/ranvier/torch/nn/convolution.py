@@ -21,8 +21,6 @@ from ranvier.tensor.context import get_dtype
 from ranvier.torch.nn import functional as F
 from ranvier.torch.nn.dimensions import in_dimensions
 
-__all__ = ["Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d"]
-
 
 class _ConvNd(Module):
     """The base of convolutions and their transposes: the weight (filters, channels / groups, sizes...) and the bias."""

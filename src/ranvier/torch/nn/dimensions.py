@@ -6,8 +6,6 @@ from typing import Any, TypeVar
 
 from ranvier.module import Module, register_module
 
-__all__ = ["in_dimensions"]
-
 Base = TypeVar("Base", bound=Module)
 INPUTS = {
     1: "(batch, channels, length)",

@@ -19,8 +19,6 @@ from ranvier.torch.nn import functional as F
 from ranvier.torch.nn.dimensions import in_dimensions
 from ranvier.torch.nn.normalization import Affine, Tracking
 
-__all__ = ["GroupNorm", "InstanceNorm1d", "InstanceNorm2d", "InstanceNorm3d", "RMSNorm"]
-
 
 @register_module(name="torch.GroupNorm")
 class GroupNorm(Affine):

@@ -21,8 +21,6 @@ from ranvier.ops.torch.shape import unflatten
 from ranvier.tensor.context import get_dtype
 from ranvier.torch.nn import functional as F
 
-__all__ = ["AlphaDropout", "Dropout", "FeatureAlphaDropout", "Flatten", "Linear", "Unflatten"]
-
 
 @register_module(name="torch.Linear")
 class Linear(Module):

@@ -20,8 +20,6 @@ from ranvier.tensor.context import get_dtype, no_grad
 from ranvier.tensor.tensor import Tensor
 from ranvier.torch.nn import functional as F
 
-__all__ = ["BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "LayerNorm"]
-
 
 class Affine(Module):
     """A weight of ones and a bias of zeros, each of which may be None."""

@@ -17,11 +17,6 @@ from ranvier.ops.torch.dtypes import dtype_name
 from ranvier.tensor.context import get_dtype
 from ranvier.torch.nn import functional as F
 
-__all__ = [
-    "Bilinear", "ChannelShuffle", "CosineSimilarity", "Embedding", "LocalResponseNorm", "PReLU",
-    "PairwiseDistance", "Softmax2d",
-]  # fmt: skip
-
 
 class _WithRepr(Module):
     """A module whose repr shows some of the constructor's arguments."""

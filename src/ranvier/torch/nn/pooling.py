@@ -13,11 +13,6 @@ from ranvier.ops.torch.sizes import Sizes, each
 from ranvier.torch.nn import functional as F
 from ranvier.torch.nn.dimensions import in_dimensions
 
-__all__ = [
-    "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AdaptiveAvgPool3d", "AdaptiveMaxPool1d", "AdaptiveMaxPool2d",
-    "AdaptiveMaxPool3d", "AvgPool1d", "AvgPool2d", "AvgPool3d", "MaxPool1d", "MaxPool2d", "MaxPool3d",
-]  # fmt: skip
-
 
 class _Pool(Module):
     """Windows of ``kernel_size`` every ``stride`` positions; with None they are adjacent."""

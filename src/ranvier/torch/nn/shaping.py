@@ -11,13 +11,6 @@ from ranvier.torch.nn import functional as F
 from ranvier.torch.nn.dimensions import in_dimensions
 from ranvier.torch.nn.layers import Dropout
 
-__all__ = [
-    "CircularPad1d", "CircularPad2d", "CircularPad3d", "ConstantPad1d", "ConstantPad2d", "ConstantPad3d", "Dropout1d",
-    "Dropout2d", "Dropout3d", "PixelShuffle", "PixelUnshuffle", "ReflectionPad1d", "ReflectionPad2d", "ReflectionPad3d",
-    "ReplicationPad1d", "ReplicationPad2d", "ReplicationPad3d", "Upsample", "UpsamplingBilinear2d",
-    "UpsamplingNearest2d", "ZeroPad1d", "ZeroPad2d", "ZeroPad3d",
-]  # fmt: skip
-
 
 class _Pad(Module):
     """Padding of the last ``dimensions``: one number for all sides, or (left, right, top, bottom, ...)."""

@@ -20,8 +20,6 @@ from ranvier.torch.autograd import enable_grad
 from ranvier.torch.optim.optimizer import Optimizer, leaves
 from ranvier.torch.optim.state import STEP, State, States, copied
 
-__all__ = ["EXECUTION", "OptimizerAdapter", "change"]
-
 # PyTorch's choices of how a step is executed, which change nothing here: every step is one program.
 EXECUTION = ("foreach", "capturable", "differentiable", "fused")
 

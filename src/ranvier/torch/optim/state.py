@@ -10,8 +10,6 @@ import numpy as np
 from ranvier import optimizers
 from ranvier.tensor.tensor import Tensor
 
-__all__ = ["STEP", "State", "States", "copied"]
-
 STEP = "step"
 # PyTorch's names of a rule's slots. All rules but SGD also have a "step".
 NAMES: dict[type[optimizers.Optimizer], dict[str, str]] = {

@@ -48,8 +48,6 @@ from ranvier.training.step.structure import (
     pick,
 )
 
-__all__ = ["input_arrays", "split_rows", "to_data", "traced_outputs"]
-
 LARGEST = 2**31 - 1  # the most rows, since the shuffled order numbers them in int32
 
 

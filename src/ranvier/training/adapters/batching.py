@@ -9,8 +9,6 @@ import numpy as np
 
 from ranvier.support.tree import flatten, map_structure
 
-__all__ = ["Group", "Parts", "Raw"]
-
 Parts = tuple[Any, ...]  # (x, y, sample_weight)
 GROUP_BYTES = 1 << 23  # the most bytes of batches that are taken together
 

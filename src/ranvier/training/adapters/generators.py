@@ -24,11 +24,6 @@ from ranvier.training.step.arrays import Data
 from ranvier.training.step.compiled import Compiled
 from ranvier.training.step.structure import container_of, inputs_of, is_alone, is_container
 
-__all__ = [
-    "Batches", "MemoryLoader", "batch_size_of", "batch_splitter", "evaluation_batches", "is_source", "memory_loader",
-    "with_epoch_events",
-]  # fmt: skip
-
 TOGETHER = 256  # the most batches that are checked together
 GROUP_SECONDS = 0.02  # batches of a source that takes longer are checked one by one
 

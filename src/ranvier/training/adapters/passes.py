@@ -12,8 +12,6 @@ import numpy as np
 from ranvier.data.batches import by_number, check_source, in_order, name_of, notify, number_of
 from ranvier.tensor import rng
 
-__all__ = ["Passes"]
-
 END = object()
 
 

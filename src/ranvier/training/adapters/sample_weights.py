@@ -20,8 +20,6 @@ from ranvier.training.step.outputs import OutputSpec, OutputSpecs
 from ranvier.training.step.placeholders import losses_of
 from ranvier.training.step.structure import OutputStructure, pick
 
-__all__ = ["by_class", "by_class_among", "class_weights_of", "loss_shape", "weights_of"]
-
 
 def weights_of(weight: Any, structure: OutputStructure, name: str) -> list[Any]:
     """The weights of each output's samples; one array is used for all outputs."""

@@ -19,8 +19,6 @@ from ranvier.training.step.compiled import Compiled
 from ranvier.training.step.compiled import compile as compile_model
 from ranvier.training.step.outputs import described
 
-__all__ = ["load_model", "load_weights", "save", "save_weights"]
-
 # What a description that was changed by hand may raise.
 MALFORMED = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, MemoryError, RecursionError)
 SLACK = 1 << 20  # bytes that a network may have in fresh weights beyond what its file holds

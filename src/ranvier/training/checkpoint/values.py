@@ -11,8 +11,6 @@ from ranvier.data.convert import Array
 from ranvier.data.files import STORED
 from ranvier.tensor.results import FloatResult
 
-__all__ = ["pack", "unpack"]
-
 
 def pack(value: Any, name: str, tensors: dict[str, Array]) -> Any:
     """``value`` as JSON; its arrays go into ``tensors`` under names that begin with ``name``.

@@ -10,8 +10,6 @@ from typing import Any
 from ranvier.module import Module
 from ranvier.support.constructors import CheckedConstructor
 
-__all__ = ["EVENTS", "Callback", "Logs"]
-
 Logs = Mapping[str, Any] | None
 
 

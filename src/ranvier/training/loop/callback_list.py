@@ -9,8 +9,6 @@ from ranvier.module import Module
 from ranvier.training.loop.callback import EVENTS, Callback, Logs
 from ranvier.training.loop.history import History
 
-__all__ = ["CallbackList", "Callbacks", "flat"]
-
 ALIASES = {
     "on_batch_begin": "on_train_batch_begin",
     "on_batch_end": "on_train_batch_end",

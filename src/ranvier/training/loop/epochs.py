@@ -23,8 +23,6 @@ from ranvier.training.preflight.run import preflight
 from ranvier.training.step.arrays import Data
 from ranvier.training.step.step import Step
 
-__all__ = ["ArrayEpochs", "StreamEpochs", "stop_without_batches"]
-
 
 class ArrayEpochs:
     """Epochs over arrays."""

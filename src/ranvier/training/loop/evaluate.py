@@ -25,8 +25,6 @@ from ranvier.training.step.compiled import Compiled, compiled
 from ranvier.training.step.runner import Pace, Runner
 from ranvier.training.step.step import Step, step_for
 
-__all__ = ["check_counting", "evaluate", "kept_rows", "run_evaluation", "split"]
-
 Logs = dict[str, Any]
 
 

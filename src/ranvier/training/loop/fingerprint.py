@@ -18,8 +18,6 @@ from ranvier.training.loop.callback_list import Callbacks
 from ranvier.training.step.arrays import Data
 from ranvier.training.step.compiled import Compiled
 
-__all__ = ["differences", "identity", "numbers", "printed"]
-
 ROWS = 512  # of each array that are part of the fingerprint of the data
 
 

@@ -33,8 +33,6 @@ from ranvier.training.step.arrays import Data
 from ranvier.training.step.compiled import Compiled, compiled
 from ranvier.training.step.runner import Interrupt
 
-__all__ = ["fit", "train_on_batch"]
-
 
 @in_model_dtype
 def fit(

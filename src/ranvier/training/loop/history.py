@@ -11,8 +11,6 @@ from ranvier.training.loop.callback import Callback, Logs
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["History"]
-
 
 class History(Callback):
     """``history`` has a list for "loss", each metric, and each "val_..." result; ``epoch`` has the epochs' numbers.

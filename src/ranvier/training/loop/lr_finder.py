@@ -32,8 +32,6 @@ from ranvier.training.step.step import Step, step_for
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["RangeTest", "find_learning_rate"]
-
 MEMORY = 0.9  # decay of the smoothed loss: an average over about ten steps
 FALL = 0.1  # a total fall of less than this fraction of the first loss is noise
 BEGUN = 0.1  # the fraction of the total fall after which the loss is taken to fall, and not to vary by chance

@@ -12,8 +12,6 @@ from ranvier.data.convert import Array
 from ranvier.graph.node import BATCH, Node, Symbol, topological
 from ranvier.training.step.runner import Runner
 
-__all__ = ["NonFiniteLoss", "find"]
-
 
 class NonFiniteLoss(FloatingPointError):  # noqa: N818  # it reads as what happened
     """The loss became NaN or infinite; the model has the last finite weights.

@@ -33,8 +33,6 @@ from ranvier.training.step.placeholders import cast_rows, placeholders, random_s
 from ranvier.training.step.runner import Pace
 from ranvier.training.step.structure import OutputStructure, outputs_of
 
-__all__ = ["predict"]
-
 DEFAULT_BATCH = 32  # rows
 PLANS = 64  # the most that are kept for exact input shapes
 

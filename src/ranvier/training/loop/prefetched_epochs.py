@@ -18,8 +18,6 @@ from ranvier.training.loop.trainer import Training
 from ranvier.training.step.arrays import Data
 from ranvier.training.step.step import Step
 
-__all__ = ["EpochPrefetch"]
-
 BYTES = 1 << 26  # the most that the orders and the results of all epochs of one call may take
 
 

@@ -8,8 +8,6 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Progress", "progress_of"]
-
 REDRAW_SECONDS = 0.2
 BAR_WIDTHS = (24, 12)  # columns, the widest that fits
 GAP = "  "

@@ -16,8 +16,6 @@ from ranvier.training.loop.trainer import Logs, Training
 from ranvier.training.step.arrays import Data
 from ranvier.training.step.step import Step
 
-__all__ = ["LoaderEpochs"]
-
 
 class LoaderEpochs:
     """The same results as with the loader's batches, with its batch size, shuffling, sampler and drop_last.

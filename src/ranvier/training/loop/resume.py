@@ -27,8 +27,6 @@ from ranvier.training.loop.history import History
 from ranvier.training.loop.resident_loader import LoaderEpochs
 from ranvier.training.loop.trainer import Training
 
-__all__ = ["NAME", "AnotherRun", "Run", "Source", "remove"]
-
 Source = ArrayEpochs | LoaderEpochs | StreamEpochs  # the epochs of a run
 
 NAME = "backup.ranvier"  # the name of the file in a folder of backups

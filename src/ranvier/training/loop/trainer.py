@@ -21,8 +21,6 @@ from ranvier.training.step.compiled import Compiled
 from ranvier.training.step.runner import Interrupt, Pace, Runner
 from ranvier.training.step.step import Step, step_for
 
-__all__ = ["Logs", "Training"]
-
 Logs = dict[str, Any]
 
 

@@ -25,8 +25,6 @@ from ranvier.training.loop.trainer import Logs, Training
 from ranvier.training.step.arrays import Data
 from ranvier.training.step.compiled import Compiled
 
-__all__ = ["Validation"]
-
 
 def validation_data_of(model: Module, state: Compiled, given: Any, check_finite: bool) -> Any:
     """Validation data as checked arrays; a source of batches stays one, and is read in each epoch."""

@@ -20,8 +20,6 @@ from ranvier.training.loop.callback import Callback
 from ranvier.training.loop.fit import fit
 from ranvier.training.loop.resume import NAME
 
-__all__ = ["ResumeMismatch", "ResumeReport", "verify_resume"]
-
 BUILD = "a function that builds and compiles the model, and returns it"
 
 

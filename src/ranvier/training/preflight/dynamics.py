@@ -12,8 +12,6 @@ from ranvier.module.shape_errors import user_name
 from ranvier.training.preflight.probe import Activation, Probe
 from ranvier.training.preflight.report import Fault
 
-__all__ = ["dead", "exploding", "fast", "not_finite", "over", "saturated", "vanishing"]
-
 APART = 1e5  # ratio of the sensitivities of two layers
 EXPLODED = 1e4  # ratio of the first loss to that of outputs of zero
 GROWTH = 10.0  # growth of the loss in a few steps

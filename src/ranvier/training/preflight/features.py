@@ -10,8 +10,6 @@ from ranvier.data.convert import Array
 from ranvier.training.preflight.inspection import MIN_ROWS, InspectedInput, Inspection
 from ranvier.training.preflight.report import LISTED, Fault, listed
 
-__all__ = ["constant_features", "different_scales", "identical_rows", "large_features", "unscaled_pixels"]
-
 LARGE = 100.0  # a root mean square
 APART = 1000.0  # ratio of the largest standard deviation to the smallest
 RARE = 10.0  # ratio of a feature's range to its standard deviation above which its large values are rare

@@ -24,11 +24,6 @@ from ranvier.training.step.compiled import Compiled
 from ranvier.training.step.objective import exclusive
 from ranvier.training.step.placeholders import placeholders
 
-__all__ = [
-    "AFFINE", "LINEAR", "MIN_ROWS", "InspectedInput", "InspectedOutput", "Inspection", "name_of",
-    "skip_transparent",
-]  # fmt: skip
-
 AFFINE = ("affine", "linear")
 LINEAR = (*AFFINE, "convolve", "convolve_transposed")
 # Calls between two layers that these checks may skip.

@@ -7,11 +7,6 @@ from collections.abc import Iterator
 from ranvier.training.preflight.inspection import LINEAR, InspectedOutput, Inspection
 from ranvier.training.preflight.report import Fault
 
-__all__ = [
-    "clipped_logits", "log_probabilities_expected", "logarithm_of_negative", "logits_expected", "one_unit",
-    "probabilities_expected", "sigmoid_for_classes", "softmax_for_several",
-]  # fmt: skip
-
 UNBOUNDED = (
     *LINEAR, "relu", "leaky_relu", "elu", "selu", "gelu", "silu", "mish", "softplus", "tanh", "relu6",
 )  # fmt: skip

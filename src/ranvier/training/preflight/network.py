@@ -23,19 +23,6 @@ from ranvier.training.preflight.inspection import (
 )
 from ranvier.training.preflight.report import Fault
 
-__all__ = [
-    "channels_elsewhere",
-    "colours_out_of_range",
-    "dropout_at_the_end",
-    "dropout_of_few",
-    "no_nonlinearity",
-    "not_adapted",
-    "softmax_across_samples",
-    "symmetric",
-    "unowned",
-    "unused",
-]  # fmt: skip
-
 COLOURS = (1, 3)  # channels of images
 SIDE = 8  # pixels of the side of the smallest image
 SMALL = 1 / 32  # a layer that multiplies pixels by less rescales them

@@ -25,8 +25,6 @@ from ranvier.training.step.arrays import Data
 from ranvier.training.step.compiled import Compiled
 from ranvier.training.step.step import Step
 
-__all__ = ["WORK", "Activation", "Gradient", "Probe"]
-
 # Rows of a trial step; rows for gradients and the first activations; the most rows on which units may prove active.
 ROWS, FEW_ROWS, MORE_ROWS = 32, 8, 256
 IDLE, UNITS = 0.5, 8  # the least fraction of idle units of a layer that is reported, and the fewest units

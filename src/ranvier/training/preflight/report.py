@@ -10,11 +10,6 @@ from ranvier.data.convert import Array
 from ranvier.support.errors import nearest
 from ranvier.support.source_lines import location, warn
 
-__all__ = [
-    "ERROR", "LISTED", "WARNING", "Check", "Fault", "Finding", "PreflightError", "PreflightWarning", "Report",
-    "is_silenced", "listed", "raise_or_warn", "silencer",
-]  # fmt: skip
-
 ERROR, WARNING = "error", "warning"
 LISTED = 5  # numbers in a message
 

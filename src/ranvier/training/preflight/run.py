@@ -34,9 +34,6 @@ from ranvier.training.step.compiled import Compiled, compiled
 from ranvier.training.step.runner import Runner
 from ranvier.training.step.step import build, step_for
 
-__all__ = ["after_epoch", "check", "likely_cause", "preflight"]
-
-
 Coded = TypeVar("Coded", Check, Finding)
 
 

@@ -5,10 +5,6 @@ from __future__ import annotations
 from ranvier.training.preflight import dynamics, features, last_layer, network, targets, validation
 from ranvier.training.preflight.report import ERROR, WARNING, Check
 
-__all__ = [
-    "ACTIVATIONS", "CAUSES", "CHECKS", "DATA", "FIRST_BATCH", "GIVEN", "GRADIENTS", "NETWORK", "VALIDATION",
-]  # fmt: skip
-
 NETWORK = (
     Check("RV101", "logits expected", WARNING, last_layer.logits_expected),
     Check("RV102", "probabilities expected", WARNING, last_layer.probabilities_expected),

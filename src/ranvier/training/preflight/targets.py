@@ -10,11 +10,6 @@ from ranvier.data.sampled import sample
 from ranvier.training.preflight.inspection import MIN_ROWS, Inspection
 from ranvier.training.preflight.report import Fault, listed
 
-__all__ = [
-    "absent_classes", "classes_of_sizes", "constant_targets", "imbalance", "large_targets", "no_distribution",
-    "no_shares", "one_class", "unreachable",
-]  # fmt: skip
-
 INFINITY = float("inf")
 RANGES = {  # the range of an activation
     "sigmoid": (0.0, 1.0), "softmax": (0.0, 1.0), "hard_sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0),

@@ -12,8 +12,6 @@ from ranvier.training.preflight.inspection import MIN_ROWS, InspectedInput, Insp
 from ranvier.training.preflight.report import Fault, listed
 from ranvier.training.preflight.targets import MANY
 
-__all__ = ["classes_not_validated", "classes_unseen", "other_scale", "shared_rows", "shared_with_validation"]
-
 SLICE = 128  # bytes of a row by which most rows differ
 LEAST = 3  # rows in both; fewer may be equal by chance in any table
 FRACTION = 0.01  # of the validation rows that are in both, at least

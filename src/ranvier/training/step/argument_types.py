@@ -10,11 +10,6 @@ from ranvier.losses import Loss
 from ranvier.metrics import Metric
 from ranvier.optimizers import Optimizer
 
-__all__ = [
-    "Augmentation", "ClassWeight", "Codes", "FilePath", "LossWeights", "Losses", "Metrics", "OptimizerLike",
-    "Verbosity",
-]  # fmt: skip
-
 
 class TorchOptimizer(Protocol):
     """An optimizer of the PyTorch vocabulary, which has a Keras optimizer for each group of parameters."""

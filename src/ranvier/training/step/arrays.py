@@ -7,8 +7,6 @@ from typing import Any
 
 import numpy.typing as npt
 
-__all__ = ["Array", "Data"]
-
 Array = npt.NDArray[Any]
 
 

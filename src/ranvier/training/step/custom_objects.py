@@ -9,8 +9,6 @@ from ranvier import losses, metrics
 from ranvier.module.serialization import encode
 from ranvier.support.custom_objects import UnknownNameError, configuration, construct, find, name_of
 
-__all__ = ["described", "found"]
-
 
 def described(thing: Any, what: str) -> dict[str, Any]:
     """A function by its name, an object by the name of its class and its ``get_config()``: {"class_name", "config"}.

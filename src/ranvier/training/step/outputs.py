@@ -14,8 +14,6 @@ from ranvier.training.step import custom_objects
 from ranvier.training.step.objective import TORCH, Criterion, as_loss, criteria, exclusive
 from ranvier.training.step.structure import OutputStructure, pick
 
-__all__ = ["FunctionMetric", "OutputSpec", "OutputSpecs", "describe_loss", "describe_metric", "described"]
-
 
 class FunctionMetric(SampleMean):
     """A function of (y_true, y_pred) tensors as a metric: the mean of what it returns over samples."""

@@ -18,11 +18,6 @@ from ranvier.tensor.context import get_dtype
 from ranvier.tensor.tensor import Tensor
 from ranvier.training.step.outputs import FunctionMetric, OutputSpec
 
-__all__ = [
-    "TracedOutput", "augmented", "cast_rows", "losses_of", "placeholder_for", "placeholders", "random_streams",
-]  # fmt: skip
-
-
 EACH = "a tensor with a number for each sample"  # what losses and metrics return
 
 

@@ -21,8 +21,6 @@ from ranvier.tensor import layout, tape
 from ranvier.training.step.arrays import Data
 from ranvier.training.step.step import Step
 
-__all__ = ["Interrupt", "Runner"]
-
 CHUNK_SECONDS = 0.1
 KEPT = 50  # checking and copying the state takes at most a fiftieth of the time
 FEW = 1 << 12  # numbers of a small array

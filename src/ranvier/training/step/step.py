@@ -37,8 +37,6 @@ from ranvier.training.step.placeholders import (
     random_streams,
 )
 
-__all__ = ["Step", "step_for"]
-
 SAMPLES = Symbol("samples")
 KEPT = 64  # compiled steps of a model
 

@@ -25,8 +25,6 @@ from ranvier.training.step.compiled import Compiled
 from ranvier.training.step.placeholders import placeholders
 from ranvier.training.step.step import Step, key_of, labels, settings_of, step_for
 
-__all__ = ["StepCache", "Wanted"]
-
 Place = tuple[Any, ...]
 Wanted = tuple[Data, int, str]  # the arguments of a step: data, rows of a batch, kind
 SEVERAL = 8  # structures that are remembered

@@ -14,10 +14,6 @@ from ranvier.module import Module
 from ranvier.module.arguments import Container, container_type, input_parameters, takes_container
 from ranvier.tensor.tensor import Tensor
 
-__all__ = [
-    "ONE", "OutputStructure", "container_of", "inputs_of", "is_alone", "is_container", "outputs_of", "pick",
-]  # fmt: skip
-
 
 @dataclass(frozen=True)
 class OutputStructure:

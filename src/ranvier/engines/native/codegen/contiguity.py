@@ -11,8 +11,6 @@ from ranvier.engines.native.schedule.view import View, c_strides
 from ranvier.engines.native.target.lanes import LANES
 from ranvier.graph.node import Node, Shape
 
-__all__ = ["is_contiguous"]
-
 
 def is_contiguous(k: Kernel, task: Task) -> bool:
     """Whether all values that the task reads and stores are contiguous in its space, or scalars."""

@@ -10,8 +10,6 @@ from collections.abc import Iterable, Sequence
 from ranvier.engines.native.codegen.builder import Function
 from ranvier.engines.native.target.lanes import LANES, vector
 
-__all__ = ["join", "part", "repeat", "spread", "stretch", "transpose"]
-
 
 def transpose(f: Function, lines: Sequence[str], element: str) -> list[str]:
     """The transpose of a 16 by 16 block, by four rounds of pairwise interleaving."""

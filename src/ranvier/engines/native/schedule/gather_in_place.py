@@ -17,8 +17,6 @@ from ranvier.engines.native.schedule.view import View
 from ranvier.graph.graph import Graph
 from ranvier.graph.node import BATCH, FLOATS, Node
 
-__all__ = ["in_place_gathers", "is_given_rows", "not_in_place"]
-
 
 def in_place_gathers(graph: Graph, batch: int) -> set[Node]:
     """The gathers of rows that need not be copied, as far as the graph tells."""

@@ -13,8 +13,6 @@ from ranvier.engines.native.schedule.task import Task
 from ranvier.engines.native.schedule.view import Buffer, View
 from ranvier.graph.node import Node
 
-__all__ = ["double_buffered"]
-
 
 def double_buffered(
     order: Sequence[Task], view: Callable[[Node], View | None], replicated: Collection[Buffer]

@@ -23,8 +23,6 @@ from ranvier.torch.utils.data.sampler import (
     indices_of,
 )
 
-__all__ = ["DataLoader", "default_collate", "default_convert", "get_worker_info"]
-
 # PyTorch's options for loading in other processes; here a batch is gathered in microseconds.
 _IGNORED = {
     "timeout": 0, "worker_init_fn": None, "multiprocessing_context": None, "prefetch_factor": None,

@@ -15,11 +15,6 @@ from ranvier.support.constructors import CheckedConstructor
 from ranvier.tensor.tensor import Tensor
 from ranvier.torch.utils.data.sampler import T_co, permutation
 
-__all__ = [
-    "ChainDataset", "ConcatDataset", "Dataset", "IterableDataset", "StackDataset", "Subset", "TensorDataset",
-    "random_split",
-]  # fmt: skip
-
 
 class Dataset(CheckedConstructor, Generic[T_co]):
     """Samples by index. Subclasses define ``__getitem__(index)`` and ``__len__()``."""

@@ -15,11 +15,6 @@ from ranvier.support.validation import whole
 from ranvier.tensor.rng import shuffled
 from ranvier.tensor.tensor import Tensor
 
-__all__ = [
-    "BatchSampler", "RandomSampler", "Sampler", "SequentialSampler", "SubsetRandomSampler", "WeightedRandomSampler",
-    "in_lists", "indices_of", "permutation",
-]  # fmt: skip
-
 T_co = TypeVar("T_co", covariant=True)
 
 
