@@ -15,16 +15,10 @@ from benchmarks.workloads import select
 
 
 def main(
-    only: Annotated[
-        str, typer.Option(help="Workloads: names, parts of names or shell patterns, by commas.")
-    ] = "",
+    only: Annotated[str, typer.Option(help="Workloads: names, parts of names or shell patterns, by commas.")] = "",
     rounds: Annotated[int, typer.Option(min=1, help="Timed rounds; each runs every contestant once.")] = 5,
-    contestants: Annotated[
-        str, typer.Option(help="Contestants by name, by commas; all of them if empty.")
-    ] = "",
-    quick: Annotated[
-        bool, typer.Option("--quick", help="One round on a tenth of the data: does it run?")
-    ] = False,
+    contestants: Annotated[str, typer.Option(help="Contestants by name, by commas; all of them if empty.")] = "",
+    quick: Annotated[bool, typer.Option("--quick", help="One round on a tenth of the data: does it run?")] = False,
     write: Annotated[bool, typer.Option("--write", help="Write results.json and RESULTS.md here.")] = False,
     readme: Annotated[
         bool, typer.Option("--readme", help="Write the summary into both READMEs; measure nothing.")
@@ -40,9 +34,7 @@ def main(
         console.print(f"Changed: {', '.join(changed) or 'nothing'}")
         return
     if write and (quick or contestants):
-        raise typer.BadParameter(
-            "--write records whole runs. Write it without --quick and --contestants instead."
-        )
+        raise typer.BadParameter("--write records whole runs. Write it without --quick and --contestants instead.")
     try:
         chosen, workloads = select_contestants(contestants), select(only)
     except ValueError as error:

@@ -40,10 +40,7 @@ def _images(folder: Path) -> tuple[Path, Path, str]:
     if not note.exists():
         source, loaded = "Fashion-MNIST", _fashion_mnist()
         if loaded is None:
-            source, loaded = (
-                "random images of Fashion-MNIST's shape",
-                _random_images(np.random.default_rng(3)),
-            )
+            source, loaded = ("random images of Fashion-MNIST's shape", _random_images(np.random.default_rng(3)))
         np.save(x, loaded[0].reshape(-1, 784).astype(np.float32) / np.float32(255))
         np.save(y, loaded[1].astype(np.int32))
         note.write_text(source)
@@ -160,10 +157,7 @@ def initial_weights(workload: Workload) -> list[Floats]:
     out: list[Floats] = []
     for fan_in, fan_out in zip(workload.layers, workload.layers[1:], strict=False):
         limit = np.sqrt(6.0 / (fan_in + fan_out))
-        out += [
-            rng.uniform(-limit, limit, (fan_in, fan_out)).astype(np.float32),
-            np.zeros(fan_out, np.float32),
-        ]
+        out += [rng.uniform(-limit, limit, (fan_in, fan_out)).astype(np.float32), np.zeros(fan_out, np.float32)]
     return out
 
 

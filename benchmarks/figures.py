@@ -62,9 +62,7 @@ def verdict(requirement: Requirement, records: Mapping[str, Record]) -> Verdict:
         values = ratios(record, peer, requirement.contestant) if peer else []
         if not values:
             return Verdict(requirement, None)
-        return Verdict(
-            requirement, median(values), min(values), contestant_by_name(peer).title if peer else ""
-        )
+        return Verdict(requirement, median(values), min(values), contestant_by_name(peer).title if peer else "")
     times = row["times"]
     if requirement.measure == "share":
         shares = [record["flops"] / t / 1e9 / record["peak"] for t in times]

@@ -79,9 +79,7 @@ class Fresh:
     def _compile(self, _: Contestant, environment: dict[str, str]) -> Sample:
         script = "compile_images.py" if self.workload.network else "compile_ours.py"
         report = json.loads(_python([str(SCRIPTS / script), *self._files()], environment))
-        note = (
-            f"import of LLVM {report['llvm'] * 1e3:.0f} ms before, second fit {report['second'] * 1e3:.1f} ms"
-        )
+        note = f"import of LLVM {report['llvm'] * 1e3:.0f} ms before, second fit {report['second'] * 1e3:.1f} ms"
         return Sample(report["seconds"], report["loss"], note)
 
     def _memory(self, contestant: Contestant, environment: dict[str, str]) -> Sample:
@@ -117,9 +115,7 @@ def _requires(name: str) -> list[str]:
 
 def _bytes(name: str) -> int:
     if name == "ranvier":
-        files = (
-            p for p in (ROOT / "src" / "ranvier").rglob("*") if p.is_file() and "__pycache__" not in p.parts
-        )
+        files = (p for p in (ROOT / "src" / "ranvier").rglob("*") if p.is_file() and "__pycache__" not in p.parts)
         return sum(p.stat().st_size for p in files)
     found: Distribution = distribution(name)
     paths = (Path(str(found.locate_file(f))) for f in found.files or ())

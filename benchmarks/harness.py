@@ -73,9 +73,7 @@ class Process:
             timer.cancel()
         if not line:
             code, words = self.process.wait(), self.log.read_text(errors="replace").strip().splitlines()
-            raise RuntimeError(
-                f"its process ended with code {code}: {words[-1][:200] if words else 'no words'}"
-            )
+            raise RuntimeError(f"its process ended with code {code}: {words[-1][:200] if words else 'no words'}")
         answer: Record = json.loads(line)
         if "error" in answer:
             raise RuntimeError(answer["error"])
@@ -99,13 +97,7 @@ class Harness:
     """Measures workloads with a set of contestants: `with Harness(...) as h: record = h.measure(workload)`."""
 
     def __init__(
-        self,
-        contestants: Sequence[Contestant],
-        rounds: int,
-        console: Console,
-        *,
-        seconds: float = 0.4,
-        cut: int = 1,
+        self, contestants: Sequence[Contestant], rounds: int, console: Console, *, seconds: float = 0.4, cut: int = 1
     ) -> None:
         self.contestants, self.rounds, self.console = contestants, rounds, console
         self.seconds, self.cut = seconds, cut

@@ -6,9 +6,7 @@ from benchmarks.networks import NETWORKS
 from benchmarks.workload import FASTEST, Requirement, Workload
 
 IMAGES = 10_240  # of one epoch
-_SLOW = (
-    ("keras-jax", "too slow for the rounds: 11 ms an image, 115 s an epoch, in a trial on a busy machine"),
-)
+_SLOW = (("keras-jax", "too slow for the rounds: 11 ms an image, 115 s an epoch, in a trial on a busy machine"),)
 # Network, batch, images of the two epochs whose loss is compared, excluded contestants.
 _TRAINED: tuple[tuple[str, int, int, tuple[tuple[str, str], ...]], ...] = (
     ("cnn", 128, 2560, ()),

@@ -297,15 +297,7 @@ NETWORKS = {
     "clothes": Network(
         "mirrored at random, batch normalization, conv 32-pool-64-pool-128-pool 3x3 'same', dense 128-10",
         (28, 28, 1),
-        (
-            *_block(32),
-            *_block(64),
-            *_block(128),
-            Flatten(),
-            Dense(128, relu=True, he=True),
-            Dropout(0.3),
-            Dense(10),
-        ),
+        (*_block(32), *_block(64), *_block(128), Flatten(), Dense(128, relu=True, he=True), Dropout(0.3), Dense(10)),
         (Rescale(), Flip()),
     ),
 }

@@ -14,11 +14,7 @@ _ROUNDS = 4
 def _kernel(name: str, lanes: int, accumulators: int, fma: bool) -> str:
     """LLVM IR of `void name(i64 turns, ptr data)`; the data contains the two operands and receives the sum."""
     v = f"<{lanes} x float>"
-    body = [
-        f"define void @{name}(i64 %turns, ptr %data) #0 {{",
-        "entry:",
-        f"  %a = load {v}, ptr %data, align 4",
-    ]
+    body = [f"define void @{name}(i64 %turns, ptr %data) #0 {{", "entry:", f"  %a = load {v}, ptr %data, align 4"]
     body += [f"  %q = getelementptr float, ptr %data, i64 {lanes}", f"  %b = load {v}, ptr %q, align 4"]
     body += ["  br label %loop", "loop:", "  %i = phi i64 [ 0, %entry ], [ %n, %loop ]"]
     for j in range(accumulators):
@@ -30,12 +26,7 @@ def _kernel(name: str, lanes: int, accumulators: int, fma: bool) -> str:
                 body.append(f"  {new} = call {v} @llvm.fma.v{lanes}f32({v} {old}, {v} %a, {v} %b)")
             else:
                 body += [f"  %m{r}_{j} = fmul {v} {old}, %a", f"  {new} = fadd {v} %m{r}_{j}, %b"]
-    body += [
-        "  %n = add i64 %i, 1",
-        "  %c = icmp slt i64 %n, %turns",
-        "  br i1 %c, label %loop, label %end",
-        "end:",
-    ]
+    body += ["  %n = add i64 %i, 1", "  %c = icmp slt i64 %n, %turns", "  br i1 %c, label %loop, label %end", "end:"]
     total = f"%x{_ROUNDS}_0"
     for j in range(1, accumulators):
         body.append(f"  %s{j} = fadd {v} {total}, %x{_ROUNDS}_{j}")
@@ -58,9 +49,7 @@ class Peak:
         if not x86:
             shapes = [(4, 24), (4, 16)]
         else:
-            shapes = (
-                [(4, 12)] + [(8, 12)] * ("avx" in features) + [(16, 24), (16, 12)] * ("avx512f" in features)
-            )
+            shapes = [(4, 12)] + [(8, 12)] * ("avx" in features) + [(16, 24), (16, 12)] * ("avx512f" in features)
         wide = ' "prefer-vector-width"="512" "min-legal-vector-width"="512"' if "avx512f" in features else ""
         text = [f"attributes #0 = {{ nounwind{wide} }}"]
         for lanes, accumulators in shapes:
@@ -85,9 +74,7 @@ class Peak:
         """The best rate of `tries` runs of about `seconds` on `threads` threads, in GFLOP/s."""
         return max(self._rate(k, flops, threads, seconds) for flops, k in self._kernels for _ in range(tries))
 
-    def _rate(
-        self, kernel: Callable[[int, object], None], flops: float, threads: int, seconds: float
-    ) -> float:
+    def _rate(self, kernel: Callable[[int, object], None], flops: float, threads: int, seconds: float) -> float:
         turns = max(1000, int(seconds * 5e10 / flops))
         start = threading.Barrier(threads)
         begins, ends = [0.0] * threads, [0.0] * threads

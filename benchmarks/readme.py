@@ -30,14 +30,7 @@ class Language:
 
 ENGLISH = Language(
     "README.md",
-    (
-        "what is timed",
-        "Ranvier",
-        "fastest other library",
-        "Ranvier / other",
-        "PyTorch",
-        "Keras on TensorFlow",
-    ),
+    ("what is timed", "Ranvier", "fastest other library", "Ranvier / other", "PyTorch", "Keras on TensorFlow"),
     {
         "article-adam": "one epoch of 784-64-64-10, 60,000 samples, batch 32, `fit`",
         "loop-adam": "the same in an explicit loop (Ranvier and the PyTorch column: with a `DataLoader`)",

@@ -25,18 +25,7 @@ Record = dict[str, Any]
 Records = dict[str, Record]  # of one processor, by workload
 HERE = Path(__file__).parent
 RAW, MARKDOWN = HERE / "results.json", HERE / "RESULTS.md"
-COLUMNS = (
-    "contestant",
-    "time",
-    "best",
-    "ours / theirs",
-    "best",
-    "spread",
-    "GFLOP/s",
-    "of peak",
-    "loss",
-    "how",
-)
+COLUMNS = ("contestant", "time", "best", "ours / theirs", "best", "spread", "GFLOP/s", "of peak", "loss", "how")
 
 VERDICT_COLUMNS = ("workload", "contestant", "against", "required", "median", "best", "verdict")
 

@@ -16,9 +16,7 @@ __all__ = [
 
 def _fit(name: str, what: str, layers: tuple[int, ...], samples: int, epochs: int, **data: bool) -> Workload:
     """A complete fit of an estimator. `loss_at` is its max_iter, and its rule may stop it earlier."""
-    title = (
-        f"scikit-learn: {what}, {'-'.join(map(str, layers))}, batch 200, Adam, alpha 1e-4, max_iter {epochs}"
-    )
+    title = f"scikit-learn: {what}, {'-'.join(map(str, layers))}, batch 200, Adam, alpha 1e-4, max_iter {epochs}"
     return Workload(name, title, "fit", layers, 200, samples, loss_at=epochs, unit="fit", **data)  # type: ignore[arg-type]
 
 
@@ -32,9 +30,7 @@ def _small(name: str, layers: tuple[int, ...], batch: int, loss: str) -> Workloa
 
 
 WORKLOADS: tuple[Workload, ...] = (
-    Workload(
-        "article-adam", "784-64-64-10, batch 32, Adam, fit", "train", **_ARTICLE_SETUP, metrics=("accuracy",)
-    ),
+    Workload("article-adam", "784-64-64-10, batch 32, Adam, fit", "train", **_ARTICLE_SETUP, metrics=("accuracy",)),
     Workload(
         "article-sgd",
         "784-64-64-10, batch 32, SGD, fit",
@@ -62,9 +58,7 @@ WORKLOADS: tuple[Workload, ...] = (
         optimizer="sgd",
         learning_rate=0.01,
     ),
-    Workload(
-        "loop-adam", "784-64-64-10, batch 32, Adam, explicit loop with DataLoader", "loop", **_ARTICLE_SETUP
-    ),
+    Workload("loop-adam", "784-64-64-10, batch 32, Adam, explicit loop with DataLoader", "loop", **_ARTICLE_SETUP),
     Workload(
         "wide-adam",
         "784-512-512-10, batch 128, Adam, fit",
@@ -103,29 +97,12 @@ WORKLOADS: tuple[Workload, ...] = (
         unit="search",
     ),
     _fit("fit-digits", "digits", (64, 100, 10), 1437, 200, digits=True),
-    _fit(
-        "fit-digits-stop",
-        "digits, early stopping",
-        (64, 100, 10),
-        1437,
-        200,
-        digits=True,
-        early_stopping=True,
-    ),
+    _fit("fit-digits-stop", "digits, early stopping", (64, 100, 10), 1437, 200, digits=True, early_stopping=True),
     _fit("fit-letters", "LetterRecognition", (16, 100, 26), 20_000, 200, letters=True),
     _fit("fit-fashion", "Fashion-MNIST", (784, 100, 10), 60_000, 10, images=True),
-    _fit(
-        "fit-fashion-64", "Fashion-MNIST, float64 data", (784, 100, 10), 60_000, 10, images=True, float64=True
-    ),
+    _fit("fit-fashion-64", "Fashion-MNIST, float64 data", (784, 100, 10), 60_000, 10, images=True, float64=True),
     Workload(
-        "predict-one",
-        "784-64-64-10, predict on one sample",
-        "predict",
-        ARTICLE,
-        1,
-        256,
-        images=True,
-        unit="call",
+        "predict-one", "784-64-64-10, predict on one sample", "predict", ARTICLE, 1, 256, images=True, unit="call"
     ),
     Workload(
         "compile",
@@ -152,12 +129,7 @@ REQUIREMENTS: tuple[Requirement, ...] = (
     *(
         Requirement(workload, "ratio", limit, against)
         for workload in ("article-adam", "article-sgd")
-        for against, limit in (
-            ("jax", 0.55),
-            ("torch", 0.15),
-            ("keras-tf", 0.07),
-            ("sklearn", 0.2),
-        )
+        for against, limit in (("jax", 0.55), ("torch", 0.15), ("keras-tf", 0.07), ("sklearn", 0.2))
     ),
     Requirement("process-adam", "ratio", 0.25, "torch"),
     Requirement("process-adam", "ratio", 0.1, "keras-tf"),
@@ -169,10 +141,7 @@ REQUIREMENTS: tuple[Requirement, ...] = (
     Requirement("tanh-full", "share", 0.45),
     Requirement("search-digits", "ratio", 1 / 1.8, "ranvier-alone"),
     Requirement("search-digits", "ratio", 0.1, "sklearn"),
-    *(
-        Requirement(f"fit-{data}", "ratio", 0.25, "sklearn")
-        for data in ("digits", "letters", "fashion", "fashion-64")
-    ),
+    *(Requirement(f"fit-{data}", "ratio", 0.25, "sklearn") for data in ("digits", "letters", "fashion", "fashion-64")),
     Requirement("predict-one", "ratio", 1.0, "onnx"),
     Requirement("predict-one", "ratio", 0.002, "keras-tf"),
     Requirement("compile", "seconds", 0.5, contestant="ranvier"),

@@ -56,9 +56,7 @@ RECIPES = {
 
 def main(words: Sequence[str] | None = None) -> float:
     """Train, print the test accuracy and the seconds, and return the accuracy."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", choices=RECIPES)
     parser.add_argument("--epochs", type=int, help="passes over the training images")
     parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same bits")

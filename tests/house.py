@@ -300,9 +300,7 @@ def about(rooms: Iterable[str]) -> Iterator[str]:
         return not wanted or room_of(name) in wanted
 
     yield from (f"upward: {arrow}" for arrow in upward() if here(arrow.source))
-    yield from (
-        f"circle of rooms: {', '.join(c)}" for c in circles_of_rooms() if not wanted or wanted & set(c)
-    )
+    yield from (f"circle of rooms: {', '.join(c)}" for c in circles_of_rooms() if not wanted or wanted & set(c))
     for folder, found in circles_in_folders().items():
         if here(folder):
             yield from (f"circle in {folder}: {', '.join(c)}" for c in found)

@@ -92,9 +92,7 @@ def _movement(draw, x: Node) -> Node:
     kind = draw(st.sampled_from(["reshape", "transpose", "broadcast", "slice", "reverse", "pad"]))
     if kind == "reshape":
         flat = count(x)
-        return apply(
-            "reshape", x, shape=draw(st.sampled_from([(flat,), (1, *x.shape), (*x.shape, 1), x.shape[::-1]]))
-        )
+        return apply("reshape", x, shape=draw(st.sampled_from([(flat,), (1, *x.shape), (*x.shape, 1), x.shape[::-1]])))
     if kind == "transpose":
         return apply("transpose", x, axes=tuple(draw(st.permutations(range(x.ndim)))))
     if kind == "broadcast":
@@ -133,9 +131,7 @@ def _contract(draw, x: Node, y: Node) -> Node | None:
 def graphs(draw, dtype="float64", most=12):
     """A graph of elementwise, reducing, moving and contracting nodes over small shapes, and arrays for its inputs."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    shapes = draw(
-        st.lists(st.lists(st.integers(1, 5), min_size=1, max_size=3).map(tuple), min_size=1, max_size=3)
-    )
+    shapes = draw(st.lists(st.lists(st.integers(1, 5), min_size=1, max_size=3).map(tuple), min_size=1, max_size=3))
     arrays = [rng.uniform(-2, 2, s).astype(dtype) for s in shapes]
     inputs = inputs_for(arrays)
     pool: list[Node] = list(inputs)
@@ -158,9 +154,7 @@ def graphs(draw, dtype="float64", most=12):
             y = draw(st.sampled_from([n for n in pool if n.type == x.type]))
             made = apply(draw(st.sampled_from(BINARY)), x, y)
             if kind == "choice":
-                made = apply(
-                    "select", apply(draw(st.sampled_from(COMPARE)), x, y), made, full(0.5, x.shape, dtype)
-                )
+                made = apply("select", apply(draw(st.sampled_from(COMPARE)), x, y), made, full(0.5, x.shape, dtype))
         if made is not None and count(made) <= 600:
             pool.append(made)
     return Graph(tuple(inputs), tuple(pool[-2:])), arrays

@@ -35,11 +35,7 @@ def faces() -> dict[str, Path]:
     found = {}
     for name, path in files().items():
         text = path.read_text(encoding="utf-8")
-        if (
-            (path.name == "__init__.py" and "lazy_names(" in text)
-            or "vocabulary.maker(" in text
-            or name in MADE
-        ):
+        if (path.name == "__init__.py" and "lazy_names(" in text) or "vocabulary.maker(" in text or name in MADE:
             found[name] = path.with_suffix(".pyi")
     found.pop("ranvier.ops.vocabulary", None)
     return found
@@ -53,9 +49,7 @@ def places(name: str) -> dict[str, tuple[str, str]]:
             for path, names in ast.literal_eval(node.args[1]).items():
                 for entry in names.split():
                     shown, _, attribute = entry.removeprefix("-").partition("=")
-                    found[shown] = (
-                        (path.rstrip("."), "") if path.endswith(".") else (path, attribute or shown)
-                    )
+                    found[shown] = (path.rstrip("."), "") if path.endswith(".") else (path, attribute or shown)
     return found
 
 
@@ -239,9 +233,7 @@ def stub_of_tensor_methods() -> str:
     for name in sorted(own - {"__getattr__"}):  # what is not there is a mistake
         written = stub.function(name, vocabulary.find("method", name), method=True)
         if name in ("__eq__", "__ne__"):
-            written = (
-                f"def {name}(self, other: object) -> Tensor: ...  # type: ignore[override]  # elementwise"
-            )
+            written = f"def {name}(self, other: object) -> Tensor: ...  # type: ignore[override]  # elementwise"
         stub.body.append(f"    {written}")
     for name in vocabulary.names("attribute"):
         value = vocabulary.find("attribute", name)

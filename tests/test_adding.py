@@ -62,9 +62,7 @@ def test_an_addition_works_and_costs_what_the_table_says(name, tree):
     for kind, body, _ in blocks(SECTIONS[name]):
         if kind == "diff":
             files += apply(body, tree)
-            run(
-                tree, "-m", "ruff", "check", "--fix", *files
-            )  # as `make format`: lists and imports are sorted
+            run(tree, "-m", "ruff", "check", "--fix", *files)  # as `make format`: lists and imports are sorted
             run(tree, "-m", "ruff", "format", *files)
         elif kind == "python":
             (tree / "program.py").write_text(body, encoding="utf-8")

@@ -284,9 +284,7 @@ def test_a_single_image_is_divided_within():
         def forward(self, x):
             sides = ((1, 1), (1, 1))
             y = convolution(x, self.first, stride=(1, 1), padding=sides, dilation=(1, 1))
-            y = max_pool(
-                rv.activations.relu(y), size=(2, 2), stride=(2, 2), padding=((0, 0), (0, 0)), dilation=(1, 1)
-            )
+            y = max_pool(rv.activations.relu(y), size=(2, 2), stride=(2, 2), padding=((0, 0), (0, 0)), dilation=(1, 1))
             return convolution(y, self.second, stride=(2, 2), padding=sides, dilation=(1, 1)).mean((1, 2))
 
     model = Net()

@@ -18,9 +18,7 @@ from tests.house import FLOORS
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
-BLOCK = re.compile(
-    r"^```(?P<kind>\w*)\n(?P<code>.*?)^```$|^<!-- setup\n(?P<setup>.*?)^-->$", re.MULTILINE | re.DOTALL
-)
+BLOCK = re.compile(r"^```(?P<kind>\w*)\n(?P<code>.*?)^```$|^<!-- setup\n(?P<setup>.*?)^-->$", re.MULTILINE | re.DOTALL)
 MARK = "\x1e"  # printed after each python block, to tell the outputs apart
 
 
@@ -63,9 +61,7 @@ ELSEWHERE = {
     "adding.md",
 }  # run by tests/peers, which needs scikit-learn, and by tests/test_adding.py
 WITH_PROGRAMS = [
-    path
-    for path in DOCUMENTS
-    if "```python" in path.read_text(encoding="utf-8") and path.name not in ELSEWHERE
+    path for path in DOCUMENTS if "```python" in path.read_text(encoding="utf-8") and path.name not in ELSEWHERE
 ]
 
 

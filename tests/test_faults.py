@@ -41,10 +41,7 @@ def reference():
 
 def classifier(features=F):
     model = rv.Sequential(
-        [
-            D(4, activation="tanh", input_shape=(features,), name="first"),
-            D(K, activation="softmax", name="last"),
-        ]
+        [D(4, activation="tanh", input_shape=(features,), name="first"), D(K, activation="softmax", name="last")]
     )
     model.compile("adam", SCE, metrics=["accuracy"])
     return model
@@ -283,9 +280,7 @@ def no_denormals_where_samples_are_learned():
         return [values[n] for n in graph.outputs], [np.array(values[v]) for _, v in graph.updates]
 
     with pytest.MonkeyPatch.context() as patch:
-        for loss, rule, units in itertools.product(
-            by_scores, ("adam", "rmsprop", "adagrad", "sgd"), (4, 300)
-        ):
+        for loss, rule, units in itertools.product(by_scores, ("adam", "rmsprop", "adagrad", "sgd"), (4, 300)):
             last = D(K if loss == SCE else 1)
             model = rv.Sequential([D(units, "relu", input_shape=(F,)), last])
             scores = model.predict(X, verbose=0)
@@ -557,9 +552,7 @@ def scikit_learn_metric_within():
     def accuracy_score(y_true, y_pred):
         raise TypeError("Expected sequence or array-like")
 
-    theirs = types.FunctionType(
-        accuracy_score.__code__, {**globals(), "__name__": "sklearn.metrics._classification"}
-    )
+    theirs = types.FunctionType(accuracy_score.__code__, {**globals(), "__name__": "sklearn.metrics._classification"})
     model = classifier()
     model.compile("adam", SCE, metrics=[lambda y_true, y_pred: theirs(y_true, 1 - y_pred)])
     model.fit(X, Y, verbose=0)

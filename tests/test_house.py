@@ -13,7 +13,7 @@ from tests.house import FLOORS, PACKAGE, ROOT
 
 TABLES: dict[str, str] = {}  # files that are longer than others: tables, with the reason
 EMITTED: dict[str, str] = {  # functions that are longer than others: text that is emitted, with the reason
-    "ranvier.engines.native.runtime.pool_ir.pool_ir": "LLVM text of the thread pool",
+    "ranvier.engines.native.runtime.pool_ir.pool_ir": "LLVM text of the thread pool"
 }
 PUBLIC = [
     "ranvier", "ranvier.layers", "ranvier.losses", "ranvier.metrics", "ranvier.optimizers", "ranvier.initializers",
@@ -26,18 +26,7 @@ OPTIONAL = [
     "PIL", "pyreadr", "tensorboard",
 ]  # fmt: skip
 # Costly or needed late: a terminal is drawn to, a file is read, a command line is parsed, a program is compiled.
-LATE = [
-    "rich",
-    "typer",
-    "safetensors",
-    "asyncio",
-    "multiprocessing",
-    "unittest",
-    "email",
-    "http",
-    "ssl",
-    "pydoc",
-]
+LATE = ["rich", "typer", "safetensors", "asyncio", "multiprocessing", "unittest", "email", "http", "ssl", "pydoc"]
 
 
 # --- what is exported ---------------------------------------------------------------------------------------------
@@ -106,15 +95,11 @@ def test_typed():
 def imported(statement):
     """Top-level names of the modules that a fresh interpreter holds after ``statement`` and did not hold before."""
     code = f"import sys; before = set(sys.modules)\n{statement}\nprint(*sorted(set(sys.modules) - before))"
-    result = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True
-    )
+    result = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True)
     return set(result.stdout.split())
 
 
-@pytest.mark.parametrize(
-    "statement", ["import ranvier", "import ranvier.torch", "import ranvier.torch.nn.functional"]
-)
+@pytest.mark.parametrize("statement", ["import ranvier", "import ranvier.torch", "import ranvier.torch.nn.functional"])
 def test_an_import_takes_nothing_optional(statement):
     assert not imported(statement) & set(OPTIONAL)
 

@@ -12,20 +12,7 @@ from rich.console import Console
 import ranvier as rv
 
 pytest.importorskip("benchmarks", reason="the source distribution has no benchmarks")
-(
-    accuracy,
-    contestants,
-    figures,
-    fresh,
-    harness,
-    images,
-    networks,
-    ours,
-    overview,
-    readme,
-    report,
-    workloads,
-) = (
+(accuracy, contestants, figures, fresh, harness, images, networks, ours, overview, readme, report, workloads) = (
     importlib.import_module(f"benchmarks.{name}")
     for name in (
         *("accuracy", "contestants", "figures", "fresh", "harness", "contestants.images", "networks"),
@@ -63,11 +50,7 @@ def test_there_is_one_for_every_recipe():
 @pytest.mark.parametrize("workload", WHOLE, ids=lambda w: w.dataset)
 def test_the_program_is_that_of_the_example(workload):
     recipe = RECIPES[workload.dataset]
-    assert (workload.epochs, workload.learning_rate, workload.batch) == (
-        recipe.epochs,
-        recipe.rate,
-        recipe.batch_size,
-    )
+    assert (workload.epochs, workload.learning_rate, workload.batch) == (recipe.epochs, recipe.rate, recipe.batch_size)
     network = networks.NETWORKS[workload.network]
     weights = network.weights(trained=True)
     rng = np.random.default_rng(0)

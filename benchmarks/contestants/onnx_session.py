@@ -25,9 +25,7 @@ def model_bytes(workload: Workload) -> bytes:
         nodes.append(helper.make_node("Gemm", [last, *names], [f"z{i}"]))
         end = i + 2 == len(weights)
         last = "probabilities" if end else f"a{i}"
-        nodes.append(
-            helper.make_node("Softmax" if end else "Relu", [f"z{i}"], [last], **({"axis": 1} if end else {}))
-        )
+        nodes.append(helper.make_node("Softmax" if end else "Relu", [f"z{i}"], [last], **({"axis": 1} if end else {})))
     inputs = helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, workload.layers[0]])
     outputs = helper.make_tensor_value_info(last, TensorProto.FLOAT, [None, workload.layers[-1]])
     graph = helper.make_graph(nodes, "network", [inputs], [outputs], constants)

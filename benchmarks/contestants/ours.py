@@ -46,9 +46,7 @@ def build(workload: Workload) -> Any:
 def train(workload: Workload, x: Array, y: Array) -> Job:
     rv.set_seed(0)  # so that any number of threads must report the same loss
     model = build(workload)
-    optimizer = {"adam": rv.optimizers.Adam, "sgd": rv.optimizers.SGD}[workload.optimizer](
-        workload.learning_rate
-    )
+    optimizer = {"adam": rv.optimizers.Adam, "sgd": rv.optimizers.SGD}[workload.optimizer](workload.learning_rate)
     model.compile(optimizer=optimizer, loss=workload.loss, metrics=list(workload.metrics))
 
     clock = _Clock()
@@ -105,9 +103,7 @@ def loop(workload: Workload, x: Array, y: Array) -> Job:
     dataset = torch.utils.data.TensorDataset(torch.tensor(x), torch.tensor(y.astype(np.int64)))
     loader = torch.utils.data.DataLoader(dataset, batch_size=workload.batch, shuffle=True)
     criterion = nn.CrossEntropyLoss()
-    optimizer = {"adam": optim.Adam, "sgd": optim.SGD}[workload.optimizer](
-        net.parameters(), lr=workload.learning_rate
-    )
+    optimizer = {"adam": optim.Adam, "sgd": optim.SGD}[workload.optimizer](net.parameters(), lr=workload.learning_rate)
 
     def epochs(count: int) -> tuple[float, float]:
         begin, mean = time.perf_counter(), 0.0
@@ -184,9 +180,7 @@ def fit(workload: Workload, x: Array, y: Array) -> Job:
             random_state=seed,
         )
 
-    return fits(
-        make, x.astype(np.float64) if workload.float64 else x, y, note="NeuralClassifier, float32 inside"
-    )
+    return fits(make, x.astype(np.float64) if workload.float64 else x, y, note="NeuralClassifier, float32 inside")
 
 
 def predict(workload: Workload, x: Array, y: Array) -> Job:

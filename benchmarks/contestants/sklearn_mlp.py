@@ -41,12 +41,8 @@ def build(workload: Workload, x: Array, y: Array) -> Any:
         warm_start=True,
         epsilon=1e-7,
     )
-    few = (
-        np.unique(y, return_index=True)[1] if kind is MLPClassifier else np.arange(2)
-    )  # every class must be seen
-    model.set_params(batch_size=len(few)).fit(x[few], y[few]).set_params(
-        batch_size=min(workload.batch, len(x))
-    )
+    few = np.unique(y, return_index=True)[1] if kind is MLPClassifier else np.arange(2)  # every class must be seen
+    model.set_params(batch_size=len(few)).fit(x[few], y[few]).set_params(batch_size=min(workload.batch, len(x)))
     weights = initial_weights(workload)
     model.coefs_, model.intercepts_ = weights[0::2], weights[1::2]
     del model._optimizer

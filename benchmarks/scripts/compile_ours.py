@@ -30,11 +30,5 @@ times.append(time.perf_counter())
 model.fit(x, y, epochs=1, verbose=0)
 times.append(time.perf_counter())
 _, llvm, build, first, second = np.diff(times, prepend=times[0])
-report = {
-    "seconds": first,
-    "llvm": llvm,
-    "build": build,
-    "second": second,
-    "loss": history.history["loss"][-1],
-}
+report = {"seconds": first, "llvm": llvm, "build": build, "second": second, "loss": history.history["loss"][-1]}
 print(json.dumps(report))

@@ -5,18 +5,7 @@ import sys
 import time
 
 OPTIONAL = (
-    *(
-        "torch",
-        "tensorflow",
-        "keras",
-        "jax",
-        "sklearn",
-        "scipy",
-        "matplotlib",
-        "pandas",
-        "onnx",
-        "onnxruntime",
-    ),
+    *("torch", "tensorflow", "keras", "jax", "sklearn", "scipy", "matplotlib", "pandas", "onnx", "onnxruntime"),
     *("rich", "typer", "llvmlite", "safetensors"),
 )
 begin = time.perf_counter()

@@ -11,9 +11,7 @@ from threadpoolctl import threadpool_limits
 warnings.filterwarnings("ignore", category=ConvergenceWarning)
 x, y = (np.load(path, mmap_mode="r") for path in sys.argv[1:3])
 epochs = int(sys.argv[3])
-model = MLPClassifier(
-    (64, 64), alpha=0.0, batch_size=32, max_iter=epochs, tol=0.0, n_iter_no_change=epochs + 1
-)
+model = MLPClassifier((64, 64), alpha=0.0, batch_size=32, max_iter=epochs, tol=0.0, n_iter_no_change=epochs + 1)
 with threadpool_limits(1):  # two are slower on matrices this small
     model.fit(x, y)
 print(model.loss_)

@@ -2,15 +2,7 @@
 
 from __future__ import annotations
 
-from ranvier.config import (
-    backend,
-    epsilon,
-    floatx,
-    image_data_format,
-    set_epsilon,
-    set_floatx,
-    set_image_data_format,
-)
+from ranvier.config import backend, epsilon, floatx, image_data_format, set_epsilon, set_floatx, set_image_data_format
 from ranvier.support.errors import missing
 from ranvier.utils import clear_session
 

@@ -36,9 +36,7 @@ def epsilon() -> float:
 def set_epsilon(value: float) -> None:
     """Raises ValueError for any value but 1e-07, which is fixed."""
     if value != EPSILON:
-        raise ValueError(
-            f"epsilon {value!r} is fixed at {EPSILON}. Give epsilon= to the layer or optimizer instead."
-        )
+        raise ValueError(f"epsilon {value!r} is fixed at {EPSILON}. Give epsilon= to the layer or optimizer instead.")
 
 
 def image_data_format() -> str:

@@ -29,9 +29,7 @@ class Constraint(Configured):
     """
 
     def __call__(self, w: Any) -> Any:
-        raise NotImplementedError(
-            f"{type(self).__name__} has no __call__. Write: def __call__(self, w): return ..."
-        )
+        raise NotImplementedError(f"{type(self).__name__} has no __call__. Write: def __call__(self, w): return ...")
 
 
 @function

@@ -175,9 +175,7 @@ class VarianceScaling(Initializer):
 
     def __post_init__(self) -> None:
         if self.mode not in _MODES:
-            raise ValueError(
-                f"mode {self.mode!r} does not exist. Write one of {', '.join(map(repr, _MODES))}."
-            )
+            raise ValueError(f"mode {self.mode!r} does not exist. Write one of {', '.join(map(repr, _MODES))}.")
         if self.distribution not in _DISTRIBUTIONS:
             allowed = ", ".join(map(repr, _DISTRIBUTIONS))
             raise ValueError(f"distribution {self.distribution!r} does not exist. Write one of {allowed}.")
@@ -270,7 +268,5 @@ def get(initializer: Any) -> Any:
     return REGISTRY.get(initializer)
 
 
-_LAZY = {
-    name: path for name, path in REGISTRY.lazy("ranvier.initializers").items() if name not in REGISTRY.aliases
-}
+_LAZY = {name: path for name, path in REGISTRY.lazy("ranvier.initializers").items() if name not in REGISTRY.aliases}
 __getattr__, __dir__ = missing("ranvier.initializers", __all__, _LAZY)

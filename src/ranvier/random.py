@@ -39,9 +39,7 @@ def _drawn(seed: Node, stream: Node, shape: tuple[Any, ...], dtype: str) -> Node
     return apply("random", seed, stream, shape=shape, dtype=dtype)
 
 
-def uniform(
-    shape: Sequence[Any], minval: float = 0.0, maxval: float = 1.0, dtype: Any = None, seed: Any = None
-) -> Any:
+def uniform(shape: Sequence[Any], minval: float = 0.0, maxval: float = 1.0, dtype: Any = None, seed: Any = None) -> Any:
     """Uniform values in [minval, maxval).
 
     ``seed`` is an integer, which always gives the same values, a `SeedGenerator`, or None for the process's seed.
@@ -50,9 +48,7 @@ def uniform(
     return arrays.add(arrays.multiply(numbers, float(maxval) - float(minval)), float(minval))
 
 
-def normal(
-    shape: Sequence[Any], mean: float = 0.0, stddev: float = 1.0, dtype: Any = None, seed: Any = None
-) -> Any:
+def normal(shape: Sequence[Any], mean: float = 0.0, stddev: float = 1.0, dtype: Any = None, seed: Any = None) -> Any:
     """Normal values of the given mean and standard deviation; ``seed`` as for `uniform`."""
     pair = _pair(seed)
     like = _drawn(*pair, shape=tuple(shape), dtype=dtype_name(dtype))

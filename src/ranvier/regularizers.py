@@ -29,9 +29,7 @@ class Regularizer(Configured):
     """
 
     def __call__(self, x: Any) -> Any:
-        raise NotImplementedError(
-            f"{type(self).__name__} has no __call__. Write: def __call__(self, x): return ..."
-        )
+        raise NotImplementedError(f"{type(self).__name__} has no __call__. Write: def __call__(self, x): return ...")
 
 
 @function

@@ -33,9 +33,7 @@ def register_keras_serializable(package: str = "Custom", name: str | None = None
 
     def decorate(thing: Any) -> Any:
         if not callable(thing) or not hasattr(thing, "__qualname__"):
-            raise TypeError(
-                f"{thing!r} is neither a class nor a function, and only those have names in files."
-            )
+            raise TypeError(f"{thing!r} is neither a class nor a function, and only those have names in files.")
         known = f"{package}>{name or thing.__name__}"
         if isinstance(thing, type) and issubclass(thing, Module):
             return register_module(thing, name=known)

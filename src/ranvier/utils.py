@@ -10,12 +10,7 @@ import numpy as np
 from ranvier.data.convert import Array, to_numeric
 from ranvier.data.targets import as_labels
 from ranvier.module.core import restart_names
-from ranvier.saving import (
-    CustomObjectScope,
-    custom_object_scope,
-    get_registered_name,
-    register_keras_serializable,
-)
+from ranvier.saving import CustomObjectScope, custom_object_scope, get_registered_name, register_keras_serializable
 from ranvier.support.constructors import CheckedConstructor
 from ranvier.support.errors import missing
 from ranvier.tensor import rng as seeds
@@ -35,16 +30,12 @@ class PyDataset(CheckedConstructor):
     ``workers`` and the other arguments have no effect: batches are made one by one.
     """
 
-    def __init__(
-        self, workers: int = 1, use_multiprocessing: bool = False, max_queue_size: int = 10, **_: Any
-    ) -> None:
+    def __init__(self, workers: int = 1, use_multiprocessing: bool = False, max_queue_size: int = 10, **_: Any) -> None:
         self.workers, self.max_queue_size = workers, max_queue_size
         self.use_multiprocessing = use_multiprocessing
 
     def __len__(self) -> int:
-        raise NotImplementedError(
-            f"{type(self).__name__} does not define the number of batches: write __len__."
-        )
+        raise NotImplementedError(f"{type(self).__name__} does not define the number of batches: write __len__.")
 
     def __getitem__(self, index: int) -> Any:
         raise NotImplementedError(f"{type(self).__name__} does not define its batches: write __getitem__.")

@@ -9,14 +9,7 @@ import numpy as np
 import pytest
 
 import ranvier as rv
-from ranvier.calibration import (
-    Calibrated,
-    calibrate,
-    fit_scaling,
-    fit_temperature,
-    reliability,
-    tune_threshold,
-)
+from ranvier.calibration import Calibrated, calibrate, fit_scaling, fit_temperature, reliability, tune_threshold
 
 RNG = np.random.default_rng(5)
 N = 300
@@ -52,9 +45,7 @@ def by_hand(metric, truth, decided, weights=None):
 
 
 @pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["plain", "weighted"])
-@pytest.mark.parametrize(
-    "metric", ["f1", "f2", "f0.5", "accuracy", "balanced_accuracy", "matthews_correlation"]
-)
+@pytest.mark.parametrize("metric", ["f1", "f2", "f0.5", "accuracy", "balanced_accuracy", "matthews_correlation"])
 def test_no_threshold_is_better(metric, weights):
     found = tune_threshold(YES, CHANCE, metric, sample_weight=weights)
     best = max(by_hand(metric, YES, t < CHANCE, weights) for t in np.arange(-1, 101) / 100)
@@ -100,9 +91,7 @@ SCORES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "metric", ["f1", "accuracy", "balanced_accuracy", lambda y, d: float((y == d).mean())]
-)
+@pytest.mark.parametrize("metric", ["f1", "accuracy", "balanced_accuracy", lambda y, d: float((y == d).mean())])
 @pytest.mark.parametrize("scores", SCORES)
 def test_a_threshold_decides_as_its_score_says(scores, metric):
     scores = np.array(scores)
@@ -138,9 +127,7 @@ def test_decisions_on_two_columns():
     scores = model.predict(x, verbose=0)[:, 1]
     found = tune_threshold(y, scores, "balanced_accuracy")
     np.testing.assert_array_equal(found.predict(model, x), found(scores))
-    with pytest.raises(
-        ValueError, match=r"one threshold, and the scores have shape \(2, 2\). Write scores\[:, k\]"
-    ):
+    with pytest.raises(ValueError, match=r"one threshold, and the scores have shape \(2, 2\). Write scores\[:, k\]"):
         found([[0.2, 0.9], [0.1, 0.3]])
 
 
@@ -174,9 +161,7 @@ def test_every_form_of_target():
     for y in (LABELS[:, None], np.eye(5)[LABELS]):
         assert fit_temperature(y, LOGITS) == pytest.approx(found)
     assert fit_temperature(LABELS.reshape(400, 10), LOGITS.reshape(400, 10, 5)) == pytest.approx(found)
-    assert fit_temperature(DECISIONS[:, None], LOGITS[:, :1]) == pytest.approx(
-        fit_temperature(DECISIONS, LOGITS[:, 0])
-    )
+    assert fit_temperature(DECISIONS[:, None], LOGITS[:, :1]) == pytest.approx(fit_temperature(DECISIONS, LOGITS[:, 0]))
     some = np.arange(4000) % 3
     copies = np.repeat(np.arange(4000), some)
     assert fit_temperature(LABELS, LOGITS, sample_weight=some) == pytest.approx(
@@ -250,9 +235,7 @@ def test_bias_for_other_frequencies_than_those_of_training():
     model.fit(x[:1000], y[:1000], epochs=20, verbose=0, sampler=rv.data.BalancedSampler())
     only, both = (calibrate(model, x[1000:2000], y[1000:2000], bias=b) for b in (False, True))
     assert both.bias is not None
-    error = [
-        reliability(y[2000:], m.predict(x[2000:], verbose=0), class_id=1).ece for m in (model, only, both)
-    ]
+    error = [reliability(y[2000:], m.predict(x[2000:], verbose=0), class_id=1).ece for m in (model, only, both)]
     assert error[2] < 0.2 * error[1]
     assert error[2] < 0.04
     decided = [m.predict(x[2000:], verbose=0).argmax(1) for m in (model, both)]
@@ -340,11 +323,7 @@ def test_calibrated_probabilities_are_truer(outputs, logits):
     before = model.predict(x, verbose=0)
     after = calibrated.predict(x, verbose=0)
     if logits:
-        before = (
-            np.exp(before) / np.exp(before).sum(1, keepdims=True)
-            if outputs > 1
-            else 1 / (1 + np.exp(-before))
-        )
+        before = np.exp(before) / np.exp(before).sum(1, keepdims=True) if outputs > 1 else 1 / (1 + np.exp(-before))
     np.testing.assert_array_equal(after.argmax(1), before.argmax(1))
     assert reliability(y, after).ece < 0.8 * reliability(y, before).ece
     right = after[np.arange(len(y)), y] if outputs > 1 else np.where(y == 1, after[:, 0], 1 - after[:, 0])
@@ -394,9 +373,7 @@ def test_a_network_of_pytorch():
     assert calibrated.from_logits
     assert calibrated.temperature.item() == pytest.approx(4, rel=0.06)
     assert "temperature=" in repr(calibrated)
-    np.testing.assert_allclose(
-        calibrated(torch.tensor(LOGITS[:3].astype(np.float32))).numpy().sum(1), 1, rtol=1e-6
-    )
+    np.testing.assert_allclose(calibrated(torch.tensor(LOGITS[:3].astype(np.float32))).numpy().sum(1), 1, rtol=1e-6)
 
 
 def test_far_logits_are_not_lost():
@@ -404,9 +381,7 @@ def test_far_logits_are_not_lost():
     rv.set_seed(0)
     model = rv.Sequential([rv.layers.Dense(5, "softmax", input_shape=(5,))])
     model.set_weights([np.eye(5, dtype=np.float32) * 100, np.zeros(5, np.float32)])
-    assert calibrate(model, LOGITS.astype(np.float32), LABELS).temperature.item() == pytest.approx(
-        100, rel=0.06
-    )
+    assert calibrate(model, LOGITS.astype(np.float32), LABELS).temperature.item() == pytest.approx(100, rel=0.06)
 
 
 def test_thresholds_of_logits_become_those_of_probabilities():
@@ -451,9 +426,7 @@ def test_reliability_is_what_the_metric_of_training_has(bins):
     scores = scores.astype(np.float32)
     for norm, error in (("l1", "ece"), ("max", "mce")):
         metric = rv.metrics.ExpectedCalibrationError(bins, norm)
-        assert getattr(reliability(LABELS, scores, bins), error) == pytest.approx(
-            metric(LABELS, scores), rel=1e-3
-        )
+        assert getattr(reliability(LABELS, scores, bins), error) == pytest.approx(metric(LABELS, scores), rel=1e-3)
 
 
 def test_reliability_by_hand():
@@ -480,9 +453,7 @@ def test_bins_of_equally_many_samples():
 
 def test_reliability_in_every_form():
     scores = np.exp(LOGITS) / np.exp(LOGITS).sum(1, keepdims=True)
-    np.testing.assert_array_equal(
-        reliability(np.eye(5)[LABELS], scores).count, reliability(LABELS, scores).count
-    )
+    np.testing.assert_array_equal(reliability(np.eye(5)[LABELS], scores).count, reliability(LABELS, scores).count)
     one = reliability(LABELS, scores, class_id=2)
     np.testing.assert_array_equal(one.accuracy, reliability(LABELS == 2, scores[:, 2]).accuracy)
     many = np.stack([DECISIONS, 1 - DECISIONS], 1)

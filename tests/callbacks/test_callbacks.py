@@ -63,9 +63,7 @@ class Watch(c.Callback):
 
 
 def test_the_order_of_events():
-    events = [
-        e for e in vars(c.Callback) if e.startswith("on_") and not e.startswith(("on_batch", "on_nonf"))
-    ]
+    events = [e for e in vars(c.Callback) if e.startswith("on_") and not e.startswith(("on_batch", "on_nonf"))]
     watch = Watch(*events, interval=3)
     fit(watch, epochs=2, batch_size=50, validation_data=(X[:40], Y[:40]), validation_batch_size=20)
     training = ["train_batch_begin", "train_batch_end"]
@@ -92,9 +90,7 @@ def test_events_of_evaluate_and_predict():
     np.testing.assert_array_equal(model.predict(X, callbacks=watch), model.predict(X))
     assert watch.seen[1:-1] == [("predict_batch_end", i) for i in range(4)]
     outputs = []
-    model.predict(
-        X, callbacks=c.LambdaCallback(on_predict_batch_end=lambda b, logs: outputs.append(logs["outputs"]))
-    )
+    model.predict(X, callbacks=c.LambdaCallback(on_predict_batch_end=lambda b, logs: outputs.append(logs["outputs"])))
     np.testing.assert_array_equal(np.concatenate(outputs), model.predict(X))
 
 
@@ -119,12 +115,7 @@ def test_batch_logs_are_the_means_so_far(old):
 def test_hooks_change_nothing_by_themselves():
     """Every batch watched, some steps watched, nothing watched: the same bits."""
     results = []
-    for callback in (
-        None,
-        Watch("on_train_batch_begin"),
-        Watch("on_step", interval=3),
-        Watch("on_epoch_end"),
-    ):
+    for callback in (None, Watch("on_train_batch_begin"), Watch("on_step", interval=3), Watch("on_epoch_end")):
         rv.set_seed(1)
         model = classifier()
         history = fit(callback, model, epochs=3)
@@ -197,8 +188,7 @@ def test_steps_are_counted_exactly_and_across_epochs(interval):
 
 
 @pytest.mark.parametrize(
-    ("event", "batch"),
-    [("on_train_batch_end", 1), ("on_train_batch_begin", 1), ("on_step", 1), ("on_epoch_end", 3)],
+    ("event", "batch"), [("on_train_batch_end", 1), ("on_train_batch_begin", 1), ("on_step", 1), ("on_epoch_end", 3)]
 )
 def test_stop_training_stops_after_that_batch_or_epoch(event, batch):
     class Stop(c.Callback):
@@ -323,9 +313,7 @@ def test_which_way_is_better(name, way):
     assert infer(name, None) == way
 
 
-@pytest.mark.parametrize(
-    "name", sorted(set(filter(str.islower, rv.metrics.REGISTRY.names)) - {"confusion_matrix"})
-)
+@pytest.mark.parametrize("name", sorted(set(filter(str.islower, rv.metrics.REGISTRY.names)) - {"confusion_matrix"}))
 def test_which_way_is_better_is_known_of_every_metric(name):
     assert infer(f"val_{name}", rv.metrics.get(name)) is not None
 
@@ -446,11 +434,7 @@ class Counts(c.Callback):
 
 
 def test_a_list_of_callbacks_in_your_own_loop():
-    watch, counts, model = (
-        Watch("on_train_begin", "on_epoch_end", "on_test_batch_begin"),
-        Counts(),
-        classifier(),
-    )
+    watch, counts, model = (Watch("on_train_begin", "on_epoch_end", "on_test_batch_begin"), Counts(), classifier())
     together = c.CallbackList([watch, [counts, None]], add_history=True, model=model, epochs=2)
     together.on_train_begin()
     for epoch in range(2):
@@ -537,9 +521,7 @@ def test_csv_logger(tmp_path):
     rows = list(csv.DictReader(path.read_text().splitlines()))
     assert [float(r["loss"]) for r in rows] == first["loss"]
     assert [(r["epoch"], r["val_loss"]) for r in rows] == [("0", "NA"), ("1", "NA")]
-    second = fit(
-        c.CSVLogger(path, append=True), model, initial_epoch=2, epochs=3, validation_data=(X, Y)
-    ).history
+    second = fit(c.CSVLogger(path, append=True), model, initial_epoch=2, epochs=3, validation_data=(X, Y)).history
     rows = list(csv.DictReader(path.read_text().splitlines()))
     assert [float(r["loss"]) for r in rows] == first["loss"] + second["loss"]
     fit(c.CSVLogger(path, separator=";"), model)
@@ -634,8 +616,5 @@ def test_callbacks_may_add_to_the_logs():
 
 
 def test_lines_are_printed_above_the_bar(capsys):
-    fit(
-        c.ModelCheckpoint("unused", "loss", save_best_only=True, initial_value_threshold=0, verbose=1),
-        verbose=2,
-    )
+    fit(c.ModelCheckpoint("unused", "loss", save_best_only=True, initial_value_threshold=0, verbose=1), verbose=2)
     assert "Epoch 1: loss did not improve from 0.00000" in capsys.readouterr().out

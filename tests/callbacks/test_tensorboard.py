@@ -47,13 +47,7 @@ def network(*layers):
 def train(callbacks, epochs=2, model=None, **options):
     model = model or network()
     model.fit(
-        *TRAINED,
-        epochs=epochs,
-        batch_size=16,
-        validation_data=HELD_OUT,
-        verbose=0,
-        callbacks=callbacks,
-        **options,
+        *TRAINED, epochs=epochs, batch_size=16, validation_data=HELD_OUT, verbose=0, callbacks=callbacks, **options
     )
     return model
 
@@ -78,10 +72,7 @@ def test_every_result_by_epoch_on_its_side(tmp_path):
             shown = series(tmp_path / side, f"epoch_{name}")
             assert [step for step, _ in shown] == [0, 1]
             assert np.allclose([value for _, value in shown], history[f"{prefix}{name}"])
-    assert series(tmp_path / "train", "epoch_learning_rate") == [
-        (0, np.float32(0.001)),
-        (1, np.float32(0.001)),
-    ]
+    assert series(tmp_path / "train", "epoch_learning_rate") == [(0, np.float32(0.001)), (1, np.float32(0.001))]
 
 
 @pytest.mark.parametrize(

@@ -29,11 +29,7 @@ def test_version():
 
 def test_the_package_itself_is_the_command_line():
     by_package = subprocess.run(
-        [sys.executable, "-m", "ranvier", "--version"],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=True,
+        [sys.executable, "-m", "ranvier", "--version"], capture_output=True, text=True, timeout=300, check=True
     )
     assert by_package.stdout == f"ranvier {ranvier.__version__}\n"
 

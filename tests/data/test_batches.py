@@ -34,12 +34,7 @@ FAULTS = [  # the source, the steps asked for, the exception, what its message m
     (yields((X, Y), None), None, TypeError, ["Batch 1", "None", "yield x, y"]),
     (yields((X, Y), (None, Y)), None, TypeError, ["Batch 1", "None for x"]),
     (yields((X, None, Y)), None, TypeError, ["Batch 0", "None for y"]),
-    (
-        yields((X, Y), (np.zeros((4, 5)), Y)),
-        None,
-        ValueError,
-        ["Batch 1", "(5,)", "in batch 0 they had (3,)"],
-    ),
+    (yields((X, Y), (np.zeros((4, 5)), Y)), None, ValueError, ["Batch 1", "(5,)", "in batch 0 they had (3,)"]),
     (yields((X, Y), (X,)), None, ValueError, ["Batch 1", "y is missing"]),
     (yields((X,), (X, Y)), None, ValueError, ["Batch 1", "y is present"]),
     (yields((X, Y), (X, Y[:3])), None, ValueError, ["Batch 1", "x has 4, y has 3"]),

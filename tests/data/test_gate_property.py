@@ -74,12 +74,7 @@ def frozen(array):
 
 
 def fit_for_native_code(result):
-    return (
-        type(result) is np.ndarray
-        and result.flags.c_contiguous
-        and result.flags.aligned
-        and result.dtype.isnative
-    )
+    return type(result) is np.ndarray and result.flags.c_contiguous and result.flags.aligned and result.dtype.isnative
 
 
 @given(views(), st.sampled_from(["f4", "f8"]))
@@ -120,9 +115,7 @@ def test_nan_is_found_where_it_is(array, data):
     at = tuple(data.draw(st.integers(0, size - 1)) for size in plain.shape)
     plain[at] = np.nan
     strided = np.asfortranarray(plain)[:, ...]
-    place = f"row {at[0]}" + (
-        f", column {at[1]}" if len(at) == 2 else f", position {at[1:]}" if len(at) > 2 else ""
-    )
+    place = f"row {at[0]}" + (f", column {at[1]}" if len(at) == 2 else f", position {at[1:]}" if len(at) > 2 else "")
     for x in (plain, strided, plain.astype(">f8")):
         with pytest.raises(ValueError, match="nan") as error:
             as_features(x)

@@ -92,9 +92,7 @@ def test_colours(folder, tmp_path):
     assert images_from_folder(folder, color_mode="rgba").x.shape[-1] == 4
     deep = np.arange(48, dtype=np.uint16).reshape(6, 8) * 1365
     write(tmp_path / "deep" / "a" / "1.png", deep)
-    assert np.array_equal(
-        images_from_folder(tmp_path / "deep", color_mode="grayscale").x[0, ..., 0], deep >> 8
-    )
+    assert np.array_equal(images_from_folder(tmp_path / "deep", color_mode="grayscale").x[0, ..., 0], deep >> 8)
 
 
 def test_photographs_stand_upright(tmp_path):
@@ -220,7 +218,6 @@ def test_a_class_without_images(folder):
     (folder / "empty").mkdir()
     (folder / "empty" / "a.mp4").write_bytes(b"film")
     with pytest.raises(
-        ValueError,
-        match=r"the folder 'empty' has no images .* Its other files, \.mp4, are not images\. Remove it",
+        ValueError, match=r"the folder 'empty' has no images .* Its other files, \.mp4, are not images\. Remove it"
     ):
         images_from_folder(folder)

@@ -3,13 +3,7 @@
 import numpy as np
 import pytest
 
-from ranvier.data.samplers import (
-    BalancedSampler,
-    WeightedSampler,
-    checked_order,
-    class_numbers,
-    weighted_rows,
-)
+from ranvier.data.samplers import BalancedSampler, WeightedSampler, checked_order, class_numbers, weighted_rows
 
 COUNTS = (700, 250, 43, 6, 1)
 LABELS = np.repeat(np.arange(5), COUNTS)[np.random.default_rng(0).permutation(1000)]
@@ -38,9 +32,7 @@ def test_classes_are_equally_frequent_in_the_epoch_and_in_every_batch(samples):
     taken = LABELS[order]
     counts = np.bincount(taken, minlength=5)
     assert counts.max() - counts.min() <= 1
-    for start in range(
-        0, len(order) - 31, 7
-    ):  # any stretch of 32: 6.4 of each, one in each of its stretches of five
+    for start in range(0, len(order) - 31, 7):  # any stretch of 32: 6.4 of each, one in each of its stretches of five
         batch = np.bincount(taken[start : start + 32], minlength=5)
         assert batch.min() >= 4
         assert batch.max() <= 9
@@ -62,8 +54,7 @@ def test_on_average_every_row_of_a_frequent_class_comes():
 
 
 @pytest.mark.parametrize(
-    ("strength", "expected"),
-    [(0.0, COUNTS), (0.5, 1000 * np.sqrt(COUNTS) / np.sqrt(COUNTS).sum()), (1.0, [200] * 5)],
+    ("strength", "expected"), [(0.0, COUNTS), (0.5, 1000 * np.sqrt(COUNTS) / np.sqrt(COUNTS).sum()), (1.0, [200] * 5)]
 )
 def test_strength(strength, expected):
     counts = np.bincount(LABELS[BalancedSampler(strength=strength).order(LABELS, generator())], minlength=5)
@@ -79,11 +70,7 @@ def test_fewer_samples_than_classes():
 
 
 def test_nothing_but_the_generator_decides():
-    for sampler in (
-        BalancedSampler(),
-        WeightedSampler(np.arange(1000)),
-        WeightedSampler(np.ones(1000), 300, False),
-    ):
+    for sampler in (BalancedSampler(), WeightedSampler(np.arange(1000)), WeightedSampler(np.ones(1000), 300, False)):
         first = [sampler.order(LABELS, some) for some in [generator(4)] for _ in range(3)]
         again = [sampler.order(LABELS, some) for some in [generator(4)] for _ in range(3)]
         np.testing.assert_array_equal(first, again)

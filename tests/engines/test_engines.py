@@ -35,9 +35,7 @@ def counting(tmp_path, monkeypatch):
 
 def model(engine):
     rv.set_seed(0)
-    made = rv.Sequential(
-        [rv.layers.Dense(4, "relu", input_shape=(3,)), rv.layers.Dropout(0.2), rv.layers.Dense(1)]
-    )
+    made = rv.Sequential([rv.layers.Dense(4, "relu", input_shape=(3,)), rv.layers.Dropout(0.2), rv.layers.Dense(1)])
     made.compile("adam", "mse", engine=engine)
     return made
 

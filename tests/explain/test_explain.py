@@ -77,9 +77,7 @@ def test_integrated_gradients_are_complete(baseline, options, smooth, model, eng
         model = rv.Sequential([
             layers.Conv2D(5, 3, activation="tanh", input_shape=(9, 10, 2)), layers.AveragePooling2D(),
             layers.Flatten(), layers.Dense(3, activation="softmax")])  # fmt: skip
-    found = explain.integrated_gradients(
-        model, X, 1, baseline=baseline, steps=30 if smooth else 200, **options
-    )
+    found = explain.integrated_gradients(model, X, 1, baseline=baseline, steps=30 if smooth else 200, **options)
     start = np.broadcast_to(np.asarray(baseline, np.float32), X.shape)
     expected = explain.scores(model, X, 1, **options) - explain.scores(model, start, 1, **options)
     np.testing.assert_allclose(found.sum((1, 2, 3)), expected, rtol=1e-5, atol=1e-6 if smooth else 5e-4)
@@ -140,9 +138,7 @@ def test_one_output_and_lines():
     np.testing.assert_allclose(explain.scores(net, x, 1), logits, rtol=1e-4, atol=1e-6)
     assert explain.grad_cam(net, x).shape == (3, 12)
     pixels = (X * 255).astype(np.uint8)
-    scaled = rv.Sequential(
-        [layers.Rescaling(1 / 255, input_shape=(9, 10, 2)), layers.Flatten(), layers.Dense(2)]
-    )
+    scaled = rv.Sequential([layers.Rescaling(1 / 255, input_shape=(9, 10, 2)), layers.Flatten(), layers.Dense(2)])
     assert explain.saliency(scaled, pixels).dtype == np.float32
 
 
@@ -158,9 +154,7 @@ def test_one_sigmoid_has_two_classes(engine):
     np.testing.assert_allclose(explain.scores(net, x, [1, 0], logits=False), [p[0], 1 - p[1]], rtol=1e-5)
     np.testing.assert_allclose(explain.saliency(net, x), slopes, rtol=1e-5)
     np.testing.assert_allclose(explain.saliency(net, x, 1), slopes[[0, 0]], rtol=1e-5)
-    np.testing.assert_allclose(
-        explain.saliency(net, x, logits=False), slopes * (p * (1 - p))[:, None], rtol=1e-5
-    )
+    np.testing.assert_allclose(explain.saliency(net, x, logits=False), slopes * (p * (1 - p))[:, None], rtol=1e-5)
     with pytest.raises(ValueError, match="one of the 2 outputs, 0 to 1"):
         explain.saliency(net, x, 2)
     regression = rv.Sequential([layers.Dense(1, input_shape=(2,))])

@@ -56,9 +56,7 @@ def binary() -> Result:
 @program
 def float64() -> Result:
     rv.set_dtype("float64")
-    return fit(
-        classifier(layers.Dense(8, activation="gelu"), layers.BatchNormalization()), X.astype(np.float64), Y
-    )
+    return fit(classifier(layers.Dense(8, activation="gelu"), layers.BatchNormalization()), X.astype(np.float64), Y)
 
 
 @program

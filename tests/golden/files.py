@@ -30,11 +30,7 @@ CUSTOM = {"Scaled": Scaled}
 
 
 def dense() -> Any:
-    hidden = [
-        layers.Dense(8, "relu", kernel_regularizer="l2"),
-        layers.BatchNormalization(),
-        layers.Dropout(0.3),
-    ]
+    hidden = [layers.Dense(8, "relu", kernel_regularizer="l2"), layers.BatchNormalization(), layers.Dropout(0.3)]
     model = classifier(*hidden, Scaled(name="scaled"))
     fit(model, X, Y, optimizer=optimizers.AdamW(schedules.CosineDecay(0.01, 20)), metrics=["accuracy"])
     return model
@@ -98,9 +94,7 @@ def sequential() -> Any:
 
 
 def torch_module() -> Any:
-    return nn.Sequential(
-        nn.Linear(6, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.3), nn.Linear(8, 3), nn.Softmax(1)
-    )
+    return nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.3), nn.Linear(8, 3), nn.Softmax(1))
 
 
 def interrupt(build: Callable[[], Any], path: Path) -> None:
@@ -157,10 +151,7 @@ def load_weights(path: Path) -> Result:
     net, _, _ = loop_state()
     net.load_state_dict(torch.load(path))
     net.eval()
-    return [], [
-        *(value.numpy() for value in net.state_dict().values()),
-        net(torch.tensor(X)).detach().numpy(),
-    ]
+    return [], [*(value.numpy() for value in net.state_dict().values()), net(torch.tensor(X)).detach().numpy()]
 
 
 def file(name: str, write: Callable[[Path], None], read: Callable[[Path], Result]) -> None:

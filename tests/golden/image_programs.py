@@ -28,9 +28,7 @@ def convolution_strided_and_grouped() -> Result:
 @program
 def convolution_of_many_channels() -> Result:
     """Tile by tile, as Winograd's algorithm does it."""
-    return images(
-        layers.Conv2D(32, 3, padding="same", activation="relu"), layers.Conv2D(32, 3, padding="same")
-    )
+    return images(layers.Conv2D(32, 3, padding="same", activation="relu"), layers.Conv2D(32, 3, padding="same"))
 
 
 @program

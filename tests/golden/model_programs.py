@@ -28,13 +28,7 @@ def operators() -> Any:
 def functional_with_operators() -> Result:
     losses = {"value": "mse", "kind": SPARSE}
     targets = {"value": X[:, :1] * X[:, 1:2], "kind": Y}
-    return fit(
-        operators(),
-        {"a": X, "b": numbers(40, 6, seed=9)},
-        targets,
-        loss=losses,
-        metrics={"kind": ["accuracy"]},
-    )
+    return fit(operators(), {"a": X, "b": numbers(40, 6, seed=9)}, targets, loss=losses, metrics={"kind": ["accuracy"]})
 
 
 @program
@@ -43,9 +37,7 @@ def functional_residual() -> Result:
     y = layers.Conv2D(4, 3, padding="same", activation="relu")(x)
     z = layers.BatchNormalization()(layers.Conv2D(4, 3, padding="same", use_bias=False)(y))
     pooled = layers.GlobalAveragePooling2D()(rv.activations.relu(layers.Add()([y, z])))
-    return fit(
-        rv.Model(x, layers.Dense(3, activation="softmax")(pooled)), IMAGES.astype(np.float32) / 256, KINDS
-    )
+    return fit(rv.Model(x, layers.Dense(3, activation="softmax")(pooled)), IMAGES.astype(np.float32) / 256, KINDS)
 
 
 @program
@@ -133,9 +125,7 @@ def resumed() -> Result:
     def train(armed: bool) -> Result:
         rv.set_seed(11)
         backup = callbacks.BackupAndRestore(folder, save_freq=1)
-        model = classifier(
-            layers.Dense(8, activation="relu"), layers.BatchNormalization(), layers.Dropout(0.3)
-        )
+        model = classifier(layers.Dense(8, activation="relu"), layers.BatchNormalization(), layers.Dropout(0.3))
         rate = schedules.CosineDecay(0.01, 9)
         return fit(model, X, Y, optimizer=optimizers.AdamW(rate), epochs=3, callbacks=[backup, Stop(armed)])
 

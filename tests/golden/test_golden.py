@@ -17,9 +17,7 @@ from tests.golden.programs import PROGRAMS, recorded
 
 X86 = platform.machine() in ("x86_64", "AMD64")
 SETTINGS = (
-    [("x86-64-v4", 1), ("x86-64-v4", 3), ("x86-64-v3", 3), ("x86-64-v2", 1)]
-    if X86
-    else [("host", 1), ("host", 3)]
+    [("x86-64-v4", 1), ("x86-64-v4", 3), ("x86-64-v3", 3), ("x86-64-v2", 1)] if X86 else [("host", 1), ("host", 3)]
 )
 HASHES = recorded()
 

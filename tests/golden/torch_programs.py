@@ -103,9 +103,7 @@ class Net(nn.Module):
 def torch_module_and_loader() -> Result:
     net = Net()
     optimizer = optim.AdamW(net.parameters(), lr=0.01)
-    loader = DataLoader(
-        TensorDataset(torch.tensor(PICTURES), torch.tensor(KINDS[:12])), batch_size=5, shuffle=True
-    )
+    loader = DataLoader(TensorDataset(torch.tensor(PICTURES), torch.tensor(KINDS[:12])), batch_size=5, shuffle=True)
     criterion, losses = nn.CrossEntropyLoss(label_smoothing=0.1), []
     for _ in range(2):
         for inputs, targets in loader:
@@ -136,11 +134,7 @@ def torch_losses() -> Result:
     for _ in range(3):
         out = net(inputs)
         loss = nn.MSELoss()(out, targets) + nn.L1Loss()(out, targets) + nn.HuberLoss(delta=0.5)(out, targets)
-        loss = (
-            loss
-            + F.smooth_l1_loss(out, targets)
-            + F.binary_cross_entropy_with_logits(out, (targets > 0).float())
-        )
+        loss = loss + F.smooth_l1_loss(out, targets) + F.binary_cross_entropy_with_logits(out, (targets > 0).float())
         loss = loss + F.kl_div(F.log_softmax(out, 1), F.softmax(targets, 1), reduction="batchmean")
         optimizer.zero_grad()
         loss.backward()

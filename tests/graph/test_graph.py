@@ -58,9 +58,7 @@ def test_known_extents_are_numbers_and_others_an_error_that_names_the_dimension(
     assert extents(x, 1) == (3, 4)
     assert extents(x, -2, -1) == (3,)
     assert extent(x, -1) == 4
-    with pytest.raises(
-        GraphError, match=r"dimension 0 of the result of exp, float32\[batch,3,4\], .* \(batch\)"
-    ):
+    with pytest.raises(GraphError, match=r"dimension 0 of the result of exp, float32\[batch,3,4\], .* \(batch\)"):
         extents(x)
 
 
@@ -192,11 +190,7 @@ SIMPLER = [
     ("two transposes", apply("transpose", apply("transpose", X, axes=(1, 0)), axes=(1, 0)), X),
     ("two reshapes", apply("reshape", apply("reshape", X, shape=(6,)), shape=(2, 3)), X),
     ("no axes", apply("reduce_sum", X, axes=()), X),
-    (
-        "constants",
-        apply("exp", constant(0.0, "float64")) + constant(2.0, "float64"),
-        constant(3.0, "float64"),
-    ),
+    ("constants", apply("exp", constant(0.0, "float64")) + constant(2.0, "float64"), constant(3.0, "float64")),
     ("broadcast constants", like(X, 2.0) * like(X, 3.0), like(X, 6.0)),
     (
         "two broadcasts",
@@ -237,9 +231,7 @@ SUMS = [
 @pytest.mark.parametrize(("name", "node", "expected"), SUMS, ids=[row[0] for row in SUMS])
 def test_simplify_sums(name, node, expected):
     graph = Graph((X, Y, ROW), (node,))
-    assert str(common_subexpressions(simplify(graph))) == str(
-        common_subexpressions(Graph((X, Y, ROW), (expected,)))
-    )
+    assert str(common_subexpressions(simplify(graph))) == str(common_subexpressions(Graph((X, Y, ROW), (expected,))))
     rng = np.random.default_rng(0)
     arrays = [rng.normal(size=n.shape) for n in graph.inputs]
     for one, other in zip(run(simplify(graph), arrays), run(graph, arrays), strict=True):

@@ -9,18 +9,7 @@ import pytest
 from ranvier.graph.contraction import contract
 from ranvier.graph.grad import gradient
 from ranvier.graph.graph import Graph, input_node, verify
-from ranvier.graph.node import (
-    BATCH,
-    FLOATS,
-    PRIMITIVES,
-    GraphError,
-    Node,
-    Symbol,
-    Type,
-    apply,
-    constant,
-    topological,
-)
+from ranvier.graph.node import BATCH, FLOATS, PRIMITIVES, GraphError, Node, Symbol, Type, apply, constant, topological
 from ranvier.graph.random import threefry
 from tests.strategies import ENGINES, check_gradient, evaluate, inputs_for, run, same
 
@@ -50,10 +39,7 @@ def each(function):
 
 def saturated(x):
     return np.array(
-        [
-            0 if math.isnan(v) else max(-(2**31), min(2**31 - 1, math.trunc(v) if math.isfinite(v) else v))
-            for v in x
-        ],
+        [0 if math.isnan(v) else max(-(2**31), min(2**31 - 1, math.trunc(v) if math.isfinite(v) else v)) for v in x],
         np.int32,
     )
 
@@ -163,19 +149,7 @@ ROWS: list[tuple[str, list[Any], Any, Any]] = [
     ("stop_gradient", [X], op("stop_gradient"), lambda x: x),
 ]  # fmt: skip
 
-FLAT = {
-    "sign",
-    "floor",
-    "less",
-    "less_equal",
-    "equal",
-    "argmax",
-    "random",
-    "stop_gradient",
-    "iota",
-    "extent",
-    "input",
-}
+FLAT = {"sign", "floor", "less", "less_equal", "equal", "argmax", "random", "stop_gradient", "iota", "extent", "input"}
 
 
 def test_every_primitive_has_a_row():
@@ -251,8 +225,7 @@ def test_the_gradient_of_a_cast_is_cast_back():
 
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(
-    "name",
-    ["exp", "expm1", "log", "log1p", "sqrt", "tanh", "sigmoid", "erf", "relu", "abs", "neg", "sign", "floor"],
+    "name", ["exp", "expm1", "log", "log1p", "sqrt", "tanh", "sigmoid", "erf", "relu", "abs", "neg", "sign", "floor"]
 )
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_special_values(name, dtype, engine):
@@ -288,9 +261,7 @@ def test_ties_share_the_gradient():
     nodes = inputs_for([x, x])
     for name in ("maximum", "minimum"):
         total = apply("reduce_sum", apply(name, *nodes), axes=(0,))
-        assert [g.tolist() for g in run(Graph(tuple(nodes), tuple(gradient(total, nodes))), [x, x])] == [
-            [0.5] * 3
-        ] * 2
+        assert [g.tolist() for g in run(Graph(tuple(nodes), tuple(gradient(total, nodes))), [x, x])] == [[0.5] * 3] * 2
     (g,) = gradient(apply("reduce_max", nodes[0], axes=(0,)), nodes[:1])
     assert run(Graph((nodes[0],), (g,)), [x])[0].tolist() == [0.5, 0.5, 0.0]
     (g,) = gradient(apply("reduce_max", nodes[0], axes=(0,), first=True), nodes[:1])
@@ -343,9 +314,7 @@ def convolution(extent, taps, stride, dilation, low, high):
         x = apply("pad", x, constant(0, x.dtype), widths=((0, 0, 0), (low, high, 0), (0, 0, 0)))
         # loops: batch 0, output 1, filter 2; tap 3, channel 4
         window = (((1, stride), (3, dilation)), 0)
-        return contract(
-            x, w, [plain(0), window, plain(4)], [plain(3), plain(4), plain(2)], [2, outputs, 4, taps, 3], 3
-        )
+        return contract(x, w, [plain(0), window, plain(4)], [plain(3), plain(4), plain(2)], [2, outputs, 4, taps, 3], 3)
 
     def value(x, w):
         x = np.pad(x, ((0, 0), (low, high), (0, 0)))

@@ -110,11 +110,7 @@ def test_a_generator_shuffles_a_copy():
 def test_numbers_under_the_names_of_keras():
     draw = rv.random
     rv.set_seed(3)
-    u, z, k = (
-        draw.uniform((400, 50), -1.0, 3.0),
-        draw.normal((400, 50), 2.0, 0.5),
-        draw.randint((400, 50), -2, 3),
-    )
+    u, z, k = (draw.uniform((400, 50), -1.0, 3.0), draw.normal((400, 50), 2.0, 0.5), draw.randint((400, 50), -2, 3))
     assert (u.dtype, z.dtype, k.dtype) == ("float32", "float32", "int32")
     u, z, k = u.numpy(), z.numpy(), k.numpy()
     assert (u.min() >= -1, u.max() < 3, u.mean() == pytest.approx(1, abs=0.03)) == (True, True, True)

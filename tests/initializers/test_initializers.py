@@ -38,10 +38,7 @@ ROWS = [
 
 
 def test_every_class_has_a_row():
-    assert {r[0] for r in ROWS} == {c for c in initializers.__all__ if c[0].isupper()} - {
-        "Initializer",
-        "Identity",
-    }
+    assert {r[0] for r in ROWS} == {c for c in initializers.__all__ if c[0].isupper()} - {"Initializer", "Identity"}
 
 
 def test_identity():

@@ -14,9 +14,7 @@ def resized(height, width):
         y = np.zeros((len(x), height, width, x.shape[3]), x.dtype)
         for i in range(height):
             for j in range(width):
-                at = [
-                    (k + 0.5) * n / m - 0.5 for k, n, m in ((i, x.shape[1], height), (j, x.shape[2], width))
-                ]
+                at = [(k + 0.5) * n / m - 0.5 for k, n, m in ((i, x.shape[1], height), (j, x.shape[2], width))]
                 for r in range(x.shape[1]):
                     for c in range(x.shape[2]):
                         a, b = (np.clip(v, 0, n - 1) for v, n in zip(at, x.shape[1:3], strict=True))

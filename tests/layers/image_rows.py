@@ -39,18 +39,11 @@ def convolution(x, kernel, stride, dilation, groups):
     y: Any = np.zeros((len(x), *outs, filters), x.dtype)
     each = filters // groups
     for at in itertools.product(*map(range, outs)):
-        window = tuple(
-            slice(o * s, o * s + r, d) for o, s, r, d in zip(at, stride, reach, dilation, strict=True)
-        )
+        window = tuple(slice(o * s, o * s + r, d) for o, s, r, d in zip(at, stride, reach, dilation, strict=True))
         seen = x[(slice(None), *window)]
         for g in range(groups):
-            part, weights = (
-                seen[..., g * channels : (g + 1) * channels],
-                kernel[..., g * each : (g + 1) * each],
-            )
-            y[(slice(None), *at, slice(g * each, (g + 1) * each))] = np.tensordot(
-                part, weights, part.ndim - 1
-            )
+            part, weights = (seen[..., g * channels : (g + 1) * channels], kernel[..., g * each : (g + 1) * each])
+            y[(slice(None), *at, slice(g * each, (g + 1) * each))] = np.tensordot(part, weights, part.ndim - 1)
     return y
 
 
@@ -94,9 +87,7 @@ def transposed(layer, x):
     y: Any = np.zeros((len(x), *[(n - 1) * 2 + k for n, k in zip(x.shape[1:-1], size, strict=True)], filters), x.dtype)  # fmt: skip
     for at in itertools.product(*map(range, x.shape[1:-1])):
         window = tuple(slice(2 * o, 2 * o + k) for o, k in zip(at, size, strict=True))
-        y[(slice(None), *window)] += np.moveaxis(
-            np.tensordot(kernel, x[(slice(None), *at)], ([-1], [-1])), -1, 0
-        )
+        y[(slice(None), *window)] += np.moveaxis(np.tensordot(kernel, x[(slice(None), *at)], ([-1], [-1])), -1, 0)
     return y + bias
 
 
@@ -120,9 +111,7 @@ def parts(reduce, counts):
         shape = x.shape[1:-1]
         y: Any = np.zeros((len(x), *counts, x.shape[-1]), x.dtype)
         for at in itertools.product(*map(range, counts)):
-            window = tuple(
-                slice(i * n // m, -(-(i + 1) * n // m)) for i, n, m in zip(at, shape, counts, strict=True)
-            )
+            window = tuple(slice(i * n // m, -(-(i + 1) * n // m)) for i, n, m in zip(at, shape, counts, strict=True))
             y[(slice(None), *at)] = reduce(x[(slice(None), *window)], tuple(range(1, x.ndim - 1)))
         return y
 
@@ -203,10 +192,7 @@ def rows():
         )  # fmt: skip
         yield f"up sampling {n}", (lambda n=n: kind("UpSampling", n)(2), x, repeated((2,) * n))
         if n < 3:
-            yield (
-                f"depthwise {n}",
-                (lambda n=n: kind("DepthwiseConv", n)(2, depth_multiplier=2), x, depthwise),
-            )
+            yield (f"depthwise {n}", (lambda n=n: kind("DepthwiseConv", n)(2, depth_multiplier=2), x, depthwise))
             yield f"separable {n}", (lambda n=n: kind("SeparableConv", n)(3, 2), x, separable)
         yield f"group norm {n}", (
             lambda c=c: layers.GroupNormalization(c // 2), x, grouped(c // 2),

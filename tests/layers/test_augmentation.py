@@ -80,9 +80,7 @@ def test_each_sample_has_its_own_numbers(engine):
     y = resampling.translate(X, numbers(0, 1, 2, 3, 4, 5), numbers(0, 0, 0, 0, 0, 0), fill_mode="wrap")
     np.testing.assert_array_equal(y.numpy(), np.stack([np.roll(x, i, 0) for i, x in enumerate(X)]))
     y = resampling.crop_at(X, numbers(0, 1, 2, 3, 0, 1), numbers(1, 1, 1, 0, 0, 0), size=(4, 5))
-    expected = [
-        x[t : t + 4, s : s + 5] for x, t, s in zip(X, (0, 1, 2, 3, 0, 1), (1, 1, 1, 0, 0, 0), strict=True)
-    ]
+    expected = [x[t : t + 4, s : s + 5] for x, t, s in zip(X, (0, 1, 2, 3, 0, 1), (1, 1, 1, 0, 0, 0), strict=True)]
     np.testing.assert_array_equal(y.numpy(), np.stack(expected))
 
 
@@ -172,8 +170,7 @@ def test_numbers_are_uniform_in_the_range(engine):
 
 def test_brightness_and_contrast_stay_in_range(engine):
     low, high = (
-        augmentation.brighten(X, np.full(6, amount, np.float32), low=0, high=1).numpy()
-        for amount in (-1, 0.25)
+        augmentation.brighten(X, np.full(6, amount, np.float32), low=0, high=1).numpy() for amount in (-1, 0.25)
     )
     assert (low == 0).all()
     np.testing.assert_allclose(high, np.minimum(X + 0.25, 1))

@@ -46,10 +46,7 @@ def test_merging(name, engine):
     np.testing.assert_allclose(y.numpy(), value(a.numpy(), b.numpy()), rtol=2e-5, atol=1e-6)
     factor, step = random(*y.shape), random(*LINE.shape)
     (y * factor).sum().backward()
-    moved = [
-        (value(a.numpy().astype(float) + s * step, b.numpy().astype(float)) * factor).sum()
-        for s in (1e-4, -1e-4)
-    ]
+    moved = [(value(a.numpy().astype(float) + s * step, b.numpy().astype(float)) * factor).sum() for s in (1e-4, -1e-4)]
     assert (a.grad.numpy() * step).sum() == pytest.approx((moved[0] - moved[1]) / 2e-4, rel=1e-3, abs=1e-3)
 
 
@@ -76,10 +73,7 @@ def test_lambda_is_held_to_its_output_shape():
         layer = layers.Lambda(lambda x: x * 2, output_shape=said)
         assert layer(x).shape == (None, 6)
         assert layer(np.ones((2, 6))).shape == (2, 6)
-    wrong: list[Any] = [
-        ((3,), r"made shape \(2, 6\) .* Write output_shape=\(6,\)"),
-        (lambda s: s[:1], "made shape"),
-    ]
+    wrong: list[Any] = [((3,), r"made shape \(2, 6\) .* Write output_shape=\(6,\)"), (lambda s: s[:1], "made shape")]
     for said, words in wrong:
         with pytest.raises(ValueError, match=words):
             layers.Lambda(lambda x: x * 2, output_shape=said)(np.ones((2, 6)))
@@ -108,9 +102,7 @@ def computed(form, size, stride, dilation, pair, n):
         groups = 2 if extra == "groups" else 1
         if extra == "transposed":
             outs = convolution(x, kernel, strides, pairs, rates).shape
-            y = convolution_transpose(
-                Tensor(rng.standard_normal(outs)), kernel, strides, pairs, rates, x.shape[1:]
-            )
+            y = convolution_transpose(Tensor(rng.standard_normal(outs)), kernel, strides, pairs, rates, x.shape[1:])
             leaves = [kernel]
         else:
             y = convolution(x, kernel, strides, pairs, rates, groups, extra == "mirrored")
@@ -280,10 +272,7 @@ def test_both_vocabularies_compute_the_same():
     x = random(2, 7, 6, 3)
     ours(x)
     ours.set_weights(
-        [
-            p.numpy().transpose(*axes)
-            for p, axes in zip(theirs.parameters(), ((2, 3, 1, 0), (0,)), strict=True)
-        ]
+        [p.numpy().transpose(*axes) for p, axes in zip(theirs.parameters(), ((2, 3, 1, 0), (0,)), strict=True)]
     )
     first = theirs(torch.tensor(np.ascontiguousarray(x.transpose(0, 3, 1, 2)))).numpy()
     np.testing.assert_allclose(ours(x).numpy(), first.transpose(0, 2, 3, 1), rtol=1e-5, atol=1e-6)

@@ -62,9 +62,7 @@ def test_mean_and_variance_are_as_promised(name):
         low = scale * SELU_LOW - scale * SELU_LOW * 0.3
         dropped = np.isclose(y, low, atol=1e-5)
         assert dropped.mean() == pytest.approx(0.3, abs=0.01)
-        np.testing.assert_allclose(
-            y[~dropped], scale * x[~dropped] - scale * SELU_LOW * 0.3, rtol=1e-4, atol=1e-5
-        )
+        np.testing.assert_allclose(y[~dropped], scale * x[~dropped] - scale * SELU_LOW * 0.3, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", MAKERS)
@@ -122,9 +120,7 @@ def test_spatial_dropout_drops_whole_channels(kind, dimensions, first):
 
 
 def test_noise_shape_in_fit_takes_any_batch():
-    model = rv.Sequential(
-        [rv.Input((4, 6)), layers.Dropout(0.5, (None, 1, 6)), layers.Flatten(), layers.Dense(1)]
-    )
+    model = rv.Sequential([rv.Input((4, 6)), layers.Dropout(0.5, (None, 1, 6)), layers.Flatten(), layers.Dense(1)])
     model.compile("sgd", "mse")
     x = np.random.default_rng(0).random((10, 4, 6), dtype=np.float32)
     model.fit(x, x[:, 0, 0], batch_size=4, verbose=0)

@@ -35,9 +35,7 @@ def whitened(x, axis, epsilon):
 @pytest.mark.parametrize(("x", "axis"), [(X, -1), (IMAGES, -1), (IMAGES, 1), (IMAGES[..., 0], 2)])
 def test_training_uses_the_batch_and_moves_the_averages(x, axis, engine):
     layer = BatchNormalization(axis, momentum=0.9, gamma_initializer=2.0, beta_initializer=0.5)
-    np.testing.assert_allclose(
-        layer(x, training=True).numpy(), 2 * whitened(x, axis, 1e-3) + 0.5, rtol=1e-4, atol=1e-5
-    )
+    np.testing.assert_allclose(layer(x, training=True).numpy(), 2 * whitened(x, axis, 1e-3) + 0.5, rtol=1e-4, atol=1e-5)
     mean, variance, _ = statistics(x, axis)
     gamma, beta, moving_mean, moving_variance = layer.get_weights()
     assert set(gamma) == {2.0}
@@ -239,9 +237,7 @@ def test_features_far_from_zero_lose_no_more_than_their_own_digits(engine):
     y = BatchNormalization(epsilon=0.0)(x, training=True).numpy()
     exact = x.astype(np.float64)
     expected = (exact - exact.mean(0)) / exact.std(0)
-    np.testing.assert_allclose(
-        y, expected, atol=0.02
-    )  # 1e5 in float32 has steps of 0.008, and so has its mean
+    np.testing.assert_allclose(y, expected, atol=0.02)  # 1e5 in float32 has steps of 0.008, and so has its mean
     np.testing.assert_allclose(y.std(0), 1, rtol=1e-3)
 
 

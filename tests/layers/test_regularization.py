@@ -191,9 +191,7 @@ def test_a_regularizer_set_after_compile_counts():
     after = model.evaluate(X, Y, verbose=0)
     assert after - before == pytest.approx(0.5 * (model.get_weights()[0] ** 2).sum(), rel=1e-4)
     model.trainable = False
-    assert model.evaluate(X, Y, verbose=0) == pytest.approx(before), (
-        "frozen weights have no penalty, as in Keras"
-    )
+    assert model.evaluate(X, Y, verbose=0) == pytest.approx(before), "frozen weights have no penalty, as in Keras"
 
 
 class Sparse(rv.Module):
@@ -221,9 +219,7 @@ class Small(rv.Model):
         return y
 
 
-@pytest.mark.parametrize(
-    "network", [Small, lambda: rv.Sequential([rv.layers.Dense(3, activity_regularizer="l2")])]
-)
+@pytest.mark.parametrize("network", [Small, lambda: rv.Sequential([rv.layers.Dense(3, activity_regularizer="l2")])])
 def test_what_layers_add_is_loss_enough(network):
     """As in Keras: no loss, no targets."""
     rv.utils.set_random_seed(2)
@@ -382,10 +378,7 @@ def test_what_was_set_later_is_saved_and_so_is_what_does_not_decay(tmp_path):
     rv.set_seed(0)
     model = rv.Sequential([rv.Input((3,)), nn.Linear(3, 4), Dense(2)])
     linear = model.layers[0]
-    linear.weight.regularizer, linear.weight.constraint = (
-        regularizers.L2(0.1),
-        constraints.MaxNorm(0.5, axis=1),
-    )
+    linear.weight.regularizer, linear.weight.constraint = (regularizers.L2(0.1), constraints.MaxNorm(0.5, axis=1))
     optimizer = rv.optimizers.AdamW(0.01, weight_decay=0.5)
     optimizer.exclude_from_weight_decay([linear.weight], ["bias"])
     model.compile(optimizer, "mse")

@@ -89,9 +89,7 @@ def test_value_and_gradient(name, options, y, x, expected, engine):
     weights = np.arange(6.0)
     weighted = (expected * weights).sum()
     assert loss(held(y), held(x), held(weights)).item() == pytest.approx(weighted / counted.sum(), rel=1e-6)
-    assert loss(held(y), held(x), held(weights[:, None])).item() == pytest.approx(
-        weighted / counted.sum(), rel=1e-6
-    )
+    assert loss(held(y), held(x), held(weights[:, None])).item() == pytest.approx(weighted / counted.sum(), rel=1e-6)
     for reduction, value in (
         ("sum", weighted),
         ("mean_with_sample_weight", weighted / (counted * weights).sum()),
@@ -233,9 +231,7 @@ def test_get():
     with pytest.raises(ValueError, match="'Huber' instead"):
         losses.get({"class_name": "Hubr", "config": {}})
     assert losses.Dice(dtype="float32").config() == losses.Dice().config()
-    with pytest.raises(
-        ValueError, match=r"MeanSquaredError\(dtype='float16'\): losses are computed in the dtype"
-    ):
+    with pytest.raises(ValueError, match=r"MeanSquaredError\(dtype='float16'\): losses are computed in the dtype"):
         losses.MeanSquaredError(dtype="float16")
     with pytest.raises(ValueError, match="'binary_crossentropy' instead"):
         losses.get("binary_crosentropy")
@@ -277,9 +273,7 @@ def test_without_focus_a_focal_loss_is_the_cross_entropy(name):
     y = {"binary": YES, "categorical": T, "sparse_categorical": LABELS}[name]
     plain = losses.get(f"{name}_crossentropy").per_sample(held(y), held(P)).numpy()
     kind: Any = type(losses.get(f"{name}_focal_crossentropy"))
-    np.testing.assert_allclose(
-        kind(alpha=1.0, gamma=0).per_sample(held(y), held(P)).numpy(), plain, rtol=1e-12
-    )
+    np.testing.assert_allclose(kind(alpha=1.0, gamma=0).per_sample(held(y), held(P)).numpy(), plain, rtol=1e-12)
 
 
 def test_any_function_and_any_subclass():

@@ -36,9 +36,7 @@ def confusion(truth, decided, classes, weights=None):
 
 def per_class(which, table):
     hit = np.diag(table)
-    whole = {"precision": table.sum(0), "recall": table.sum(1), "f1": (table.sum(0) + table.sum(1)) / 2}[
-        which
-    ]
+    whole = {"precision": table.sum(0), "recall": table.sum(1), "f1": (table.sum(0) + table.sum(1)) / 2}[which]
     return hit / np.maximum(whole, 1e-12)
 
 
@@ -309,11 +307,7 @@ def test_reset_forgets():
 
 
 ERRORS = [
-    (
-        lambda: metrics.get({"class_name": "Precison"}),
-        ValueError,
-        "'Precison' does not exist. Write 'Precision'",
-    ),
+    (lambda: metrics.get({"class_name": "Precison"}), ValueError, "'Precison' does not exist. Write 'Precision'"),
     (lambda: metrics.BinaryAccuracy("a", 0.6), TypeError, "dtype=0.6 is no dtype. Write 'float32'"),
     (
         lambda: metrics.AUC(multi_label=True, num_labels=3)(HOT, SCORES),
@@ -331,11 +325,7 @@ ERRORS = [
         ValueError,
         r"\(2, 3, 2\) and y_pred \(2, 2, 3\)",
     ),
-    (
-        lambda: metrics.ConfusionMatrix()([0, 1, 7], np.eye(3)),
-        ValueError,
-        "y_true has label 7 at row 2; y_pred has 3",
-    ),
+    (lambda: metrics.ConfusionMatrix()([0, 1, 7], np.eye(3)), ValueError, "y_true has label 7 at row 2; y_pred has 3"),
     (lambda: metrics.Accuracy()([0, 0.5], np.eye(2)), ValueError, "fractional label 0.5 at row 1"),
     (lambda: metrics.Accuracy()([0, 1], np.eye(2), [1, -1]), ValueError, "-1 at row 1"),
     (lambda: metrics.get("acuracy"), ValueError, "Write 'accuracy' instead"),
@@ -344,11 +334,7 @@ ERRORS = [
     (lambda: metrics.Precision(top_k=0), ValueError, "top_k=0: write a whole number"),
     (lambda: metrics.Recall(top_k=9)(HOT, SCORES), ValueError, f"top_k=9 of {K} outputs"),
     (lambda: metrics.IoU(3, [3]), ValueError, "class numbers from 0 to 2"),
-    (
-        lambda: metrics.PearsonCorrelation(axis=0)(TARGETS, VALUES),
-        ValueError,
-        "axis=0 goes along the samples",
-    ),
+    (lambda: metrics.PearsonCorrelation(axis=0)(TARGETS, VALUES), ValueError, "axis=0 goes along the samples"),
     (lambda: metrics.AUC(curve="roc"), ValueError, "'ROC' or 'PR'"),
     (lambda: metrics.AUC(thresholds=[0.5, 2]), ValueError, "from 0 to 1"),
     (
@@ -356,11 +342,7 @@ ERRORS = [
         ValueError,
         r"shape \(1, 3\), and there are 3 samples",
     ),
-    (
-        lambda: metrics.RecallAtPrecision(0.5, class_id=4)(LABELS, SCORES),
-        ValueError,
-        "class_id=4 of 4 classes",
-    ),
+    (lambda: metrics.RecallAtPrecision(0.5, class_id=4)(LABELS, SCORES), ValueError, "class_id=4 of 4 classes"),
     (lambda: metrics.FBetaScore(beta=0), ValueError, "beta=0"),
     (lambda: metrics.R2Score("mean"), ValueError, "'uniform_average'"),
     (lambda: metrics.BinaryCrossentropy(label=1), TypeError, "has no argument 'label'"),
@@ -384,28 +366,12 @@ ERRORS = [
     (lambda: metrics.roc_auc_score([0, 4], [[0.1, 0.9]] * 2), ValueError, "classes 0 to 4.*from 0 to 1"),
     (lambda: metrics.roc_auc_score(LABELS, SCORES, multi_class="raise"), ValueError, "'ovr' .* or 'ovo'"),
     (lambda: metrics.roc_auc_score(YES, CHANCE, max_fpr=0), ValueError, "max_fpr=0: write a rate"),
-    (
-        lambda: metrics.roc_auc_score(LABELS, SCORES, max_fpr=0.1),
-        ValueError,
-        "max_fpr=0.1 of several classes",
-    ),
-    (
-        lambda: metrics.roc_auc_score(LABELS, SCORES, multi_class="ovo", average=None),
-        ValueError,
-        "average=None with",
-    ),
+    (lambda: metrics.roc_auc_score(LABELS, SCORES, max_fpr=0.1), ValueError, "max_fpr=0.1 of several classes"),
+    (lambda: metrics.roc_auc_score(LABELS, SCORES, multi_class="ovo", average=None), ValueError, "average=None with"),
     (lambda: metrics.roc_auc_score(LABELS, SCORES, labels="ab"), ValueError, f"the {K} classes"),
     (lambda: metrics.roc_auc_score(["a", "c"], [0.1, 0.2], labels=["a", "b"]), ValueError, "y_true has 'c'"),
-    (
-        lambda: metrics.roc_auc_score([0, 1, 0], np.ones((3, 3)), multi_class="ovo"),
-        ValueError,
-        "classes 0 and 2",
-    ),
-    (
-        lambda: metrics.roc_auc_score([[0, 1], [1, 1]], np.ones((2, 2)), average="samples"),
-        ValueError,
-        "row 1: ",
-    ),
+    (lambda: metrics.roc_auc_score([0, 1, 0], np.ones((3, 3)), multi_class="ovo"), ValueError, "classes 0 and 2"),
+    (lambda: metrics.roc_auc_score([[0, 1], [1, 1]], np.ones((2, 2)), average="samples"), ValueError, "row 1: "),
     (lambda: metrics.roc_auc_score([0, 1, 0], np.ones((3, 3))), ValueError, "class 2: .*average=None"),
     (lambda: metrics.average_precision_score([0, 1], [0.1, 0.2], average="mean"), ValueError, "'macro'"),
     (lambda: metrics.report([0, 1], [0]), ValueError, "2 samples and y_pred 1"),
@@ -421,31 +387,15 @@ ERRORS = [
     (lambda: metrics.report([0, -1], [0, 1]), ValueError, "y_true holds -1"),
     (lambda: metrics.report([0, 1], [0, 1], sample_weight=[np.nan, 1]), ValueError, "nan at row 0"),
     (lambda: metrics.report([0, 1], [0, 1], sample_weight=[1, -1]), ValueError, "-1 at row 1"),
-    (
-        lambda: metrics.report([[1, 1], [0, 1]], [[0.5, 0.5, 0.5]] * 2),
-        ValueError,
-        r"\(2, 2\) and y_pred \(2, 3\)",
-    ),
+    (lambda: metrics.report([[1, 1], [0, 1]], [[0.5, 0.5, 0.5]] * 2), ValueError, r"\(2, 2\) and y_pred \(2, 3\)"),
     (lambda: metrics.report([[1, 1, 0], [0, 1, 1]], [0, 1]), ValueError, r"several labels, shape \(2, 3\)"),
-    (
-        lambda: metrics.report([0, 1], [-2.5, 0.3]),
-        ValueError,
-        "-2.5, which is no probability. Write threshold=0",
-    ),
+    (lambda: metrics.report([0, 1], [-2.5, 0.3]), ValueError, "-2.5, which is no probability. Write threshold=0"),
     (lambda: metrics.report([[1, 1], [0, 1]], [[0.5, 1.5]] * 2), ValueError, "1.5, which is no probability"),
     (lambda: metrics.report([0, 1, 2], [0, 1, 2], ["a", "a", "b"]), ValueError, "two classes are called 'a'"),
     (lambda: metrics.report(["a", "b"], [[0.5, 0.5]] * 2), ValueError, "names and y_pred scores"),
     (lambda: metrics.report(["a", "b"], ["a", "c"], names=["a", "b"]), ValueError, "'c' is not among"),
-    (
-        lambda: metrics.get("MeanIoU"),
-        TypeError,
-        r"MeanIoU needs arguments. Write MeanIoU\(num_classes=...\) instead",
-    ),
-    (
-        lambda: metrics.get(metrics.IoU),
-        TypeError,
-        r"Write IoU\(num_classes=..., target_class_ids=...\) instead",
-    ),
+    (lambda: metrics.get("MeanIoU"), TypeError, r"MeanIoU needs arguments. Write MeanIoU\(num_classes=...\) instead"),
+    (lambda: metrics.get(metrics.IoU), TypeError, r"Write IoU\(num_classes=..., target_class_ids=...\) instead"),
     (lambda: metrics.Accuracy()([0, 1, 2], [[0.1, 0.9]]), ValueError, r"shape \(3,\) and y_pred \(1, 2\)"),
 ]
 
@@ -475,10 +425,7 @@ def test_describe_and_get_are_inverse():
 
 
 def test_settings_are_plain_and_results_can_be_read_as_tensors_are():
-    assert metrics.MeanSquaredError(dtype=np.float64).get_config() == {
-        "name": "mean_squared_error",
-        "dtype": "float64",
-    }
+    assert metrics.MeanSquaredError(dtype=np.float64).get_config() == {"name": "mean_squared_error", "dtype": "float64"}
     assert "dtype" not in metrics.MeanSquaredError().get_config()
     assert metrics.Precision(thresholds=np.array([0.5])).get_config()["thresholds"] == [0.5]
     f1 = metrics.F1Score()
@@ -505,11 +452,7 @@ TRAINED = [
 
 @pytest.mark.parametrize(
     ("loss", "outputs", "truth"),
-    [
-        ("BinaryCrossentropy", 1, YES),
-        ("SparseCategoricalCrossentropy", K, LABELS),
-        ("CategoricalCrossentropy", K, HOT),
-    ],
+    [("BinaryCrossentropy", 1, YES), ("SparseCategoricalCrossentropy", K, LABELS), ("CategoricalCrossentropy", K, HOT)],
 )
 @pytest.mark.parametrize("logits", [False, True])
 def test_in_a_step_as_alone(loss, outputs, truth, logits, engine):
@@ -535,9 +478,7 @@ def test_a_metric_keeps_the_name_it_was_asked_for_by():
     model = rv.Sequential([rv.Input((K,)), rv.layers.Dense(1, "sigmoid")])
     model.compile("sgd", "binary_crossentropy", metrics=["AUC", "RootMeanSquaredError", "mse"])
     stop = rv.callbacks.EarlyStopping("val_AUC", patience=2)
-    found = model.fit(
-        SCORES, YES, epochs=2, validation_split=0.2, callbacks=[stop], verbose=0, ignore="RV"
-    ).history
+    found = model.fit(SCORES, YES, epochs=2, validation_split=0.2, callbacks=[stop], verbose=0, ignore="RV").history
     names = ["loss", "AUC", "RootMeanSquaredError", "mse"]
     assert list(found) == [*names, *(f"val_{name}" for name in names)]
     assert stop.better() == "max"
@@ -578,9 +519,7 @@ def test_areas_are_those_of_ranks():
     each = metrics.roc_auc_score(LABELS, SCORES, average=None)
     np.testing.assert_allclose(each, [metrics.roc_auc_score(k == LABELS, SCORES[:, k]) for k in range(K)])
     assert metrics.roc_auc_score(LABELS, SCORES) == pytest.approx(each.mean())
-    assert metrics.roc_auc_score(HOT, SCORES, average="weighted") == pytest.approx(
-        np.average(each, weights=HOT.sum(0))
-    )
+    assert metrics.roc_auc_score(HOT, SCORES, average="weighted") == pytest.approx(np.average(each, weights=HOT.sum(0)))
     gone = metrics.roc_auc_score(np.minimum(LABELS, 2), SCORES, average=None)
     assert np.isnan(gone[3])
 
@@ -626,12 +565,8 @@ def test_report():
     heavy = metrics.report(LABELS, SCORES, sample_weight=WEIGHTS)
     np.testing.assert_allclose(heavy.recall, per_class("recall", HEAVY))
     assert metrics.report(YES, CHANCE[:, None]).accuracy == pytest.approx(np.diag(BINARY).sum() / N)
-    assert metrics.report(YES, 8 * CHANCE - 4, threshold=0).accuracy == pytest.approx(
-        np.diag(BINARY).sum() / N
-    )
-    assert metrics.report(YES, CHANCE, threshold=0.3).recall[1] == pytest.approx(
-        (CHANCE[YES == 1] > 0.3).mean()
-    )
+    assert metrics.report(YES, 8 * CHANCE - 4, threshold=0).accuracy == pytest.approx(np.diag(BINARY).sum() / N)
+    assert metrics.report(YES, CHANCE, threshold=0.3).recall[1] == pytest.approx((CHANCE[YES == 1] > 0.3).mean())
 
 
 def test_report_of_several_labels_at_once():
@@ -640,9 +575,7 @@ def test_report_of_several_labels_at_once():
     assert report.accuracy is None
     assert report.precision[0] == pytest.approx(BINARY[1, 1] / BINARY[:, 1].sum())
     decided = CHANCE > 0.5
-    assert report.averages["micro"][0] == pytest.approx(
-        (truth & decided[:, None]).sum() / (3 * decided.sum())
-    )
+    assert report.averages["micro"][0] == pytest.approx((truth & decided[:, None]).sum() / (3 * decided.sum()))
     assert "micro average" in str(report)
     assert "accuracy" not in str(report)
 
@@ -718,14 +651,9 @@ def test_a_metric_in_the_way_of_keras_is_part_of_the_step():
     model = rv.Sequential([rv.Input((K,)), rv.layers.Dense(K, "softmax")])
     hits = Hits(label=2)
     model.compile(
-        optimizers.SGD(0.0),
-        "sparse_categorical_crossentropy",
-        metrics=[hits],
-        weighted_metrics=[Hits(name="w")],
+        optimizers.SGD(0.0), "sparse_categorical_crossentropy", metrics=[hits], weighted_metrics=[Hits(name="w")]
     )
-    history = model.fit(
-        SCORES, LABELS, batch_size=25, epochs=2, sample_weight=WEIGHTS, verbose=0, ignore="RV"
-    ).history
+    history = model.fit(SCORES, LABELS, batch_size=25, epochs=2, sample_weight=WEIGHTS, verbose=0, ignore="RV").history
     scores = model.predict(SCORES, verbose=0)
     right = scores.argmax(1) == LABELS
     seen = WEIGHTS > 0
@@ -1002,9 +930,7 @@ def test_a_metric_may_be_made_of_metrics():
     targets = (LABELS > 1).astype(np.float32)[:, None]
     own = made_of_metrics(metrics)
     model.compile(optimizers.SGD(0.0), "bce", metrics=[own(), "f1_score"], weighted_metrics=[own(name="w")])
-    found = model.fit(
-        SCORES, targets, batch_size=32, epochs=2, sample_weight=WEIGHTS, verbose=0, ignore="RV"
-    ).history
+    found = model.fit(SCORES, targets, batch_size=32, epochs=2, sample_weight=WEIGHTS, verbose=0, ignore="RV").history
     scores = model.predict(SCORES, verbose=0)
     kept = WEIGHTS > 0
     for name, weights in (("own", None), ("w", WEIGHTS[kept])):

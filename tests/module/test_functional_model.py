@@ -50,10 +50,7 @@ def siamese():
 def two_heads(pack=list):
     a, b = rv.Input((6,), name="a"), rv.Input((6,), name="b")
     x = rv.layers.Concatenate()([rv.layers.Dense(8, activation="tanh")(a), b[:, 1:4]])
-    value, kind = (
-        rv.layers.Dense(1, name="value")(x),
-        rv.layers.Dense(3, activation="softmax", name="kind")(x),
-    )
+    value, kind = (rv.layers.Dense(1, name="value")(x), rv.layers.Dense(3, activation="softmax", name="kind")(x))
     if pack in (dict, OrderedDict):
         return rv.Model({"b": b, "a": a}, pack([("value", value), ("kind", kind)]))
     return rv.Model(inputs=pack([a, b]), outputs=pack([value, kind]))
@@ -244,9 +241,7 @@ def test_what_layers_were_called_on():
         dense.input  # noqa: B018
 
 
-@pytest.mark.parametrize(
-    "change", [lambda m: m, copy.deepcopy, lambda m: from_architecture(m.architecture())]
-)
+@pytest.mark.parametrize("change", [lambda m: m, copy.deepcopy, lambda m: from_architecture(m.architecture())])
 def test_a_model_of_what_lies_within_another(change):
     model = change(residual())
     features = rv.Model(model.inputs, model.get_layer(index=2).output)
@@ -323,11 +318,7 @@ def test_layers_of_a_sequence_know_their_outputs_before_anything_else_is_asked(c
     assert model[0].output.shape == (None, 4)
     model.add(rv.layers.Dense(3))  # the layers before it are called once all the same
     outputs = [layer.output for layer in model.layers]
-    assert [value.shape for value in rv.Model(model.input, outputs).outputs] == [
-        (None, 4),
-        (None, 2),
-        (None, 3),
-    ]
+    assert [value.shape for value in rv.Model(model.input, outputs).outputs] == [(None, 4), (None, 2), (None, 3)]
     model.pop()
     assert model.layers[0].output.shape == (None, 4)
 
@@ -342,15 +333,9 @@ def test_what_was_described_in_float64_is_loaded_in_float32(tmp_path, float64):
 
 
 def test_a_model_converted_to_float64_can_still_be_described(float64):
-    for model in (
-        residual().to("float32"),
-        rv.Sequential([rv.Input((6,)), rv.layers.Dense(2)]).to("float32"),
-    ):
+    for model in (residual().to("float32"), rv.Sequential([rv.Input((6,)), rv.layers.Dense(2)]).to("float32")):
         model.double()
-        assert (
-            rv.Model(model.inputs, model.get_layer(index=1 - len(model.layers)).output).output_shape[0]
-            is None
-        )
+        assert rv.Model(model.inputs, model.get_layer(index=1 - len(model.layers)).output).output_shape[0] is None
         assert {value.dtype for value in (model.input, model.output)} == {"float64"}
 
 
@@ -370,10 +355,7 @@ def test_a_picture_joins_the_model_within_to_what_is_around_it():
     inner = rv.Model(x := rv.Input((6,)), rv.layers.Dense(4, name="within")(x))
     before = rv.layers.Dense(6, name="before")(start)
     boxes = Drawing(rv.Model(start, rv.layers.Add(name="sum")([inner(before), inner(start)]))).boxes
-    joined = [
-        (box.scope.rpartition("/")[2], [boxes[i].scope.rpartition("/")[2] for i in box.sources])
-        for box in boxes
-    ]
+    joined = [(box.scope.rpartition("/")[2], [boxes[i].scope.rpartition("/")[2] for i in box.sources]) for box in boxes]
     ends = [
         ("start", []),
         ("before", ["start"]),
@@ -453,21 +435,14 @@ def test_an_operator_is_a_layer_that_a_file_holds(operator):
     x, y = rv.Input((6,)), rv.Input((6,))
     model = rv.Model([x, y], operator(x, y))
     read = from_architecture(json.loads(json.dumps(model.architecture())))
-    wanted = (
-        operator(rv.Tensor(A), rv.Tensor(B)).numpy()
-        if "np" not in operator.__code__.co_names
-        else operator(A, B)
-    )
+    wanted = operator(rv.Tensor(A), rv.Tensor(B)).numpy() if "np" not in operator.__code__.co_names else operator(A, B)
     np.testing.assert_allclose(model.predict([A, B]), wanted, rtol=1e-6)
     np.testing.assert_array_equal(read.predict([A, B]), model.predict([A, B]))
 
 
 def test_whether_two_symbolic_values_are_one():
     x, y = x6(), x6()
-    assert ([x == x, x == y, x == 0, x != "x"], len({x, y, x})) == (
-        [True, False, False, True],
-        2,
-    )
+    assert ([x == x, x == y, x == 0, x != "x"], len({x, y, x})) == ([True, False, False, True], 2)
 
 
 def test_activations_of_symbolic_values_are_layers():
@@ -556,14 +531,7 @@ def test_layers_that_do_not_fit_are_told_at_the_call_with_what_led_there():
     z = rv.layers.Dense(3, name="three")(x)
     with pytest.raises(ValueError, match=r"cannot take float32\[batch,4\], float32\[batch,3\]") as caught:
         rv.layers.Add(name="sum")([y, z])
-    for words in (
-        "Input 'pixels'",
-        "Dense 'four'",
-        "Dense 'three'",
-        "Add 'sum'",
-        "<- does not fit",
-        "made at",
-    ):
+    for words in ("Input 'pixels'", "Dense 'four'", "Dense 'three'", "Add 'sum'", "<- does not fit", "made at"):
         assert words in str(caught.value)
     with pytest.raises(ValueError, match="its kernel takes 6 features"):
         rv.Model(x, y).get_layer("four")(y)
@@ -581,10 +549,7 @@ HOSTILE = [
     (lambda c: c["calls"][1].__setitem__(1, {"eval": "1"}), "an argument of kind 'eval'"),
     (lambda c: c["calls"][1].__setitem__(2, {"dict": [["nonsense", {"value": 1}]]}), "not the architecture"),
     (lambda c: c["calls"].pop(), "not the architecture"),
-    (
-        lambda c: c["layers"].append({"module": rv.layers.Dense(1).architecture()}),
-        "layers that lead to no output",
-    ),
+    (lambda c: c["layers"].append({"module": rv.layers.Dense(1).architecture()}), "layers that lead to no output"),
     (lambda c: c["layers"].__setitem__(1, 3), "layers that are none"),
     (lambda c: c.update(outputs={"value": 3}), "not the architecture"),
     (lambda c: c.update(inputs={"list": []}), "a model needs inputs"),

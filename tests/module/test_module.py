@@ -175,12 +175,7 @@ def test_state_goes_from_net_to_net():
 def test_loading_lists_everything_that_does_not_fit_and_changes_nothing():
     net, before = Net(), Net()
     before.load_state_dict(net.state_dict())
-    state = {
-        "fc1.weight": np.zeros((5, 4)),
-        "fc1.bias": np.zeros(6),
-        "fc9.bias": np.zeros(1),
-        "fc2.bias": np.zeros(2),
-    }
+    state = {"fc1.weight": np.zeros((5, 4)), "fc1.bias": np.zeros(6), "fc9.bias": np.zeros(1), "fc2.bias": np.zeros(2)}
     with pytest.raises(ValueError, match="does not fit") as error:
         net.load_state_dict(state)
     assert isinstance(error.value, RuntimeError)  # as PyTorch's programs expect
@@ -487,9 +482,7 @@ def test_repr_is_nested():
 
 
 def test_summary_has_shapes_parameters_and_bytes(capsys):
-    model = rv.Sequential(
-        [rv.layers.Dense(3, input_shape=(4,), name="hidden"), rv.layers.Dense(2, name="out")]
-    )
+    model = rv.Sequential([rv.layers.Dense(3, input_shape=(4,), name="hidden"), rv.layers.Dense(2, name="out")])
     lines: list[str] = []
     model.summary(print_fn=lines.append, line_length=80)
     text = lines[0]
@@ -607,18 +600,14 @@ class Stacked(rv.Sequential):
         super().__init__([rv.Input((4,)), Written(width), rv.layers.Dense(2)])
 
 
-@pytest.mark.parametrize(
-    "make", [lambda: rv.Sequential([Written(3), rv.layers.Dense(2)]), lambda: Stacked(3)]
-)
+@pytest.mark.parametrize("make", [lambda: rv.Sequential([Written(3), rv.layers.Dense(2)]), lambda: Stacked(3)])
 def test_classes_that_are_not_registered_are_given_at_load(make, tmp_path):
     """They are saved by their own names: the file holds no code, and says so where the class is missing."""
     model, known = make(), {"Written": Written, "Stacked": Stacked, "loss": abs}
     x = np.ones((2, 4), np.float32)
     expected = model.predict(x, verbose=0)
     model.save(tmp_path / "model")
-    with pytest.raises(
-        rv.training.CheckpointError, match=r"register_module above it or write custom_objects=\{'"
-    ):
+    with pytest.raises(rv.training.CheckpointError, match=r"register_module above it or write custom_objects=\{'"):
         rv.load_model(tmp_path / "model")
     twins = [rv.load_model(tmp_path / "model", custom_objects=known)]
     with rv.saving.custom_object_scope(known):
@@ -686,10 +675,7 @@ def test_a_layer_may_assign_to_its_weights_in_its_call():
     counting = Counting()
     model = rv.Sequential([rv.Input((3,)), counting, rv.layers.Dense(1)])
     model.compile("sgd", "mse")
-    assert [w.tolist() for w in counting.get_weights()] == [
-        [0, 0, 0],
-        [0],
-    ]  # describing the model counts nothing
+    assert [w.tolist() for w in counting.get_weights()] == [[0, 0, 0], [0]]  # describing the model counts nothing
     model.fit(x, x[:, :1], batch_size=20, epochs=2, verbose=0)
     total, calls = counting.get_weights()
     np.testing.assert_allclose(total, 2 * x.sum(0), rtol=1e-4, atol=1e-5)
@@ -729,9 +715,7 @@ def test_weights_are_listed_as_keras_lists_them():
 
 
 def test_weights_have_names_and_paths_as_in_keras():
-    model = rv.Sequential(
-        [rv.Input((4,)), rv.layers.Dense(3, name="d"), rv.layers.BatchNormalization(name="b")]
-    )
+    model = rv.Sequential([rv.Input((4,)), rv.layers.Dense(3, name="d"), rv.layers.BatchNormalization(name="b")])
     names = ["d/kernel", "d/bias", "b/gamma", "b/beta", "b/moving_mean", "b/moving_variance"]
     for one in (model, copy.deepcopy(model)):
         assert [w.path for w in one.weights] == names
@@ -751,9 +735,7 @@ def test_modules_deeper_than_python_goes_are_told():
     module: Module = rv.layers.Activation("relu")
     for _ in range(sys.getrecursionlimit()):
         module = Around(module)
-    with pytest.raises(
-        RecursionError, match=r"Write one Sequential of all layers, or sys\.setrecursionlimit"
-    ):
+    with pytest.raises(RecursionError, match=r"Write one Sequential of all layers, or sys\.setrecursionlimit"):
         module(np.ones((2, 3)))
     assert module.inner is not None
 

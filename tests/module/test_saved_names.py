@@ -91,9 +91,7 @@ def test_objects_that_are_not_registered_where_they_are_loaded_are_given(tmp_pat
     own_layers(activation=bent, kernel_regularizer=Cubic(0.5)).save(tmp_path / "m")
     for name in list(OBJECTS):
         monkeypatch.delitem(OBJECTS, name)
-    with pytest.raises(
-        CheckpointError, match=r"'tests of saving>bent', which is not registered.*custom_objects="
-    ):
+    with pytest.raises(CheckpointError, match=r"'tests of saving>bent', which is not registered.*custom_objects="):
         rv.load_model(tmp_path / "m")
     known = {"bent": bent, "Cubic": Cubic}
     assert rv.load_model(tmp_path / "m", custom_objects=known).layers[0].kernel_regularizer.factor == 0.5
@@ -103,9 +101,7 @@ def test_what_no_file_can_hold_is_told_before_training(tmp_path):
     model = own_layers(activation=lambda x: x)
     model.compile("sgd", "mse")
     before = model.get_weights()[0]
-    with pytest.raises(
-        TypeError, match=r"which a file cannot hold. Write @rv.saving.register_keras_serializable"
-    ):
+    with pytest.raises(TypeError, match=r"which a file cannot hold. Write @rv.saving.register_keras_serializable"):
         model.fit(X, X[:, :3], verbose=0, callbacks=[rv.callbacks.ModelCheckpoint(tmp_path / "m")])
     np.testing.assert_array_equal(model.get_weights()[0], before)
 
@@ -150,8 +146,7 @@ def test_losses_and_metrics_of_ones_own_are_given_at_load(loss, metrics, tmp_pat
     model.fit(X, X[:, :3], verbose=0)
     model.save(tmp_path / "m")
     with pytest.warns(
-        UserWarning,
-        match=r"a loss, metric or schedule of yours, and the model is not compiled.*custom_objects=",
+        UserWarning, match=r"a loss, metric or schedule of yours, and the model is not compiled.*custom_objects="
     ):
         assert rv.load_model(tmp_path / "m")._compiled is None
     twin = rv.load_model(tmp_path / "m", custom_objects={"squared": squared, "Scaled": Scaled})

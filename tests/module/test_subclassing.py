@@ -130,10 +130,7 @@ def test_a_merging_layer_is_called_with_the_list():
 
 # --- one parameter that takes several inputs ----------------------------------------------------------------------
 
-A, B = (
-    np.linspace(-1, 1, 24, dtype=np.float32).reshape(6, 4),
-    np.linspace(0, 1, 12, dtype=np.float32).reshape(6, 2),
-)
+A, B = (np.linspace(-1, 1, 24, dtype=np.float32).reshape(6, 4), np.linspace(0, 1, 12, dtype=np.float32).reshape(6, 2))
 Y = np.linspace(1, 0, 6, dtype=np.float32)[:, None]
 
 
@@ -167,11 +164,7 @@ class Each(layers.Layer):
         return (a @ self.w) * b
 
 
-PACKED = {
-    "list": lambda a, b: [a, b],
-    "tuple": lambda a, b: (a, b),
-    "dict": lambda a, b: {"a": a, "b": b},
-}
+PACKED = {"list": lambda a, b: [a, b], "tuple": lambda a, b: (a, b), "dict": lambda a, b: {"a": a, "b": b}}
 
 
 @pytest.mark.parametrize("pack", PACKED)
@@ -188,9 +181,7 @@ def test_a_model_of_one_parameter_is_fitted_on_a_container(pack, tmp_path):
     loaded = rv.load_model(tmp_path / "pair.rv")
     np.testing.assert_array_equal(loaded.predict(x), model.predict(x))
     loaded.fit(((PACKED[pack](A[i : i + 2], B[i : i + 2]), Y[i : i + 2]) for i in (0, 2, 4)), verbose=0)
-    with pytest.raises(
-        TypeError, match=r"was called on 2 inputs in a (list|tuple|dict) before.*Write x=[\[{]"
-    ):
+    with pytest.raises(TypeError, match=r"was called on 2 inputs in a (list|tuple|dict) before.*Write x=[\[{]"):
         model.fit(A, Y, verbose=0)
 
 
@@ -198,9 +189,7 @@ def test_a_model_of_one_parameter_is_fitted_on_a_container(pack, tmp_path):
 def test_batches_may_be_the_first_that_it_sees(pack):
     model = Pair()
     model.compile("sgd", "mse")
-    history = model.fit(
-        ((PACKED[pack](A[i : i + 2], B[i : i + 2]), Y[i : i + 2]) for i in (0, 2, 4)), verbose=0
-    )
+    history = model.fit(((PACKED[pack](A[i : i + 2], B[i : i + 2]), Y[i : i + 2]) for i in (0, 2, 4)), verbose=0)
     assert np.isfinite(history.history["loss"][0])
 
 

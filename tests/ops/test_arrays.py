@@ -303,20 +303,12 @@ def test_integer_and_float_dtypes_meet():
     assert [(x + y).dtype for x, y, _ in pairs] == [t for *_, t in pairs]
     assert [(y * x).dtype for x, y, _ in pairs] == [t for *_, t in pairs]
     assert [(x + 1).dtype for x in (i, u, f, d, b)] == ["int32", "uint8", "float32", "float64", "int32"]
-    assert [(2.5 * x).dtype for x in (i, u, f, d, b)] == [
-        "float32",
-        "float32",
-        "float32",
-        "float64",
-        "float32",
-    ]
+    assert [(2.5 * x).dtype for x in (i, u, f, d, b)] == ["float32", "float32", "float32", "float64", "float32"]
 
 
 def test_logsumexp_of_extremes():
     x = Tensor([[1e4, 1e4], [-1e4, -1e4], [-np.inf, -np.inf], [-np.inf, 0.0]])
-    np.testing.assert_allclose(
-        n.logsumexp(x, 1).numpy(), [1e4 + np.log(2), -1e4 + np.log(2), -np.inf, 0], rtol=1e-6
-    )
+    np.testing.assert_allclose(n.logsumexp(x, 1).numpy(), [1e4 + np.log(2), -1e4 + np.log(2), -np.inf, 0], rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["norm", "norm_1.5", "norm_0.5", "std"])

@@ -42,10 +42,7 @@ ACTIVATIONS: dict[str, tuple[Any, Any]] = {
     "hard_shrink": (lambda x: np.where(abs(x) <= 0.5, 0, x), 0.0),
     "soft_shrink": (lambda x: np.sign(x) * np.maximum(abs(x) - 0.5, 0), 0.0),
     "tanh_shrink": (lambda x: x - np.tanh(x), 0.0),
-    "squareplus": (
-        lambda x: np.where(x < 0, 2 / (np.sqrt(x * x + 4) - x), (x + np.sqrt(x * x + 4)) / 2),
-        0.5,
-    ),
+    "squareplus": (lambda x: np.where(x < 0, 2 / (np.sqrt(x * x + 4) - x), (x + np.sqrt(x * x + 4)) / 2), 0.5),
     "selu": (
         lambda x: 1.0507009873554805 * np.where(x > 0, x, 1.6732632423543772 * np.expm1(np.minimum(x, 0))),
         1.7580993408473766,
@@ -111,9 +108,7 @@ def test_gelu_by_tanh(engine):
     def formula(x):
         return 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
 
-    np.testing.assert_allclose(
-        F.gelu(held(X), approximate="tanh").numpy(), formula(X), rtol=1e-12, atol=1e-13
-    )
+    np.testing.assert_allclose(F.gelu(held(X), approximate="tanh").numpy(), formula(X), rtol=1e-12, atol=1e-13)
     np.testing.assert_allclose(F.gelu(held(X), True).numpy(), formula(X), rtol=1e-12, atol=1e-13)
     check_gradient(lambda x: F.gelu(x, True), [X], engine)
 
@@ -225,14 +220,9 @@ def test_criterion(name, arrays, options, expected, engine):
     function = getattr(F, name)
     np.testing.assert_allclose(function(*map(held, arrays), **options).numpy(), expected, rtol=1e-11)
     fixed = arrays[1:]
-    if (
-        name == "cross_entropy" or "loss" in name or "binary" in name
-    ):  # by the predictions, as training has it
+    if name == "cross_entropy" or "loss" in name or "binary" in name:  # by the predictions, as training has it
         check_gradient(
-            lambda x: function(x, *[held_node(a) for a in fixed], **options),
-            [arrays[0]],
-            engine,
-            tolerance=1e-5,
+            lambda x: function(x, *[held_node(a) for a in fixed], **options), [arrays[0]], engine, tolerance=1e-5
         )
 
 
@@ -275,10 +265,7 @@ REFUSED = [
     (lambda: F.cross_entropy(X, np.zeros((len(X), 1))), r"write target.long\(\).squeeze\(1\)$"),
     (lambda: F.cross_entropy(X, np.zeros((len(X), 1), np.int32)), r"write target.squeeze\(1\)$"),
     (lambda: F.nll_loss(X, np.zeros(X.shape, np.int32)), r"write target.argmax\(1\)$"),
-    (
-        lambda: F.cross_entropy(np.zeros((4, 28, 10)), np.zeros(4, np.int32)),
-        r"put Flatten\(\) before the last layer$",
-    ),
+    (lambda: F.cross_entropy(np.zeros((4, 28, 10)), np.zeros(4, np.int32)), r"put Flatten\(\) before the last layer$"),
     (lambda: F.l1_loss(X, Y, "average"), "write 'mean', 'sum' or 'none'"),
 ]
 

@@ -310,14 +310,8 @@ LISTS: dict[str, Any] = {
         lambda o: o.sparsemax(np.array([[0.5, 0.25, -1], [3, 0, 0], [1, 1, 1]], np.float32)),
         [[0.625, 0.375, 0], [1, 0, 0], [1 / 3] * 3],
     ),
-    "sparsemax of an axis": (
-        lambda o: o.sparsemax(np.array([[0.5], [0.25]], np.float32), axis=0),
-        [[0.625], [0.375]],
-    ),
-    "scatter_update, the last of several": (
-        lambda o: o.scatter_update(A, AT, A[0]),
-        written(A, lambda a, b: b, 0),
-    ),
+    "sparsemax of an axis": (lambda o: o.sparsemax(np.array([[0.5], [0.25]], np.float32), axis=0), [[0.625], [0.375]]),
+    "scatter_update, the last of several": (lambda o: o.scatter_update(A, AT, A[0]), written(A, lambda a, b: b, 0)),
     "scatter, out of range": (lambda o: o.scatter([[3], [-1], [-4]], [1, 2, 4], (3,)), [0, 0, 2]),
     "segment_sum, as many as there are": (lambda o: o.segment_sum([1.0, 2, 3], [0, 2, 2]), [1, 0, 5]),
     "hypot": (lambda o: o.hypot(3, 4), 5),
@@ -333,10 +327,7 @@ LISTS: dict[str, Any] = {
     "where": (lambda o: o.where([True, False], 1.0, [3.0, 4]), [1, 4]),
     "concatenate": (lambda o: o.concatenate([[1.0], [2.0, 3]]), [1, 2, 3]),
     "einsum": (lambda o: o.einsum("ij,jk,kl->il", [[1.0, 2]], [[1.0], [2]], [[3.0]]), [[15]]),
-    "categorical_crossentropy": (
-        lambda o: o.categorical_crossentropy([[0, 1.0]], [[0.3, 0.7]]),
-        [-np.log(0.7)],
-    ),
+    "categorical_crossentropy": (lambda o: o.categorical_crossentropy([[0, 1.0]], [[0.3, 0.7]]), [-np.log(0.7)]),
     "split by a number of NumPy": (lambda o: o.split(A, np.int64(2))[1], A[2:]),
 }
 
@@ -392,30 +383,23 @@ LAYERS = {  # operations of symbolic values
     "saturate_cast": lambda o, x: o.saturate_cast(x * 300, "uint8"),
     "layer_normalization": lambda o, x: o.layer_normalization(x, o.nansum(x, axis=0), epsilon=0.1),
     "nanmax": lambda o, x: o.nanmax(o.log(x), axis=1) + o.nanstd(o.sqrt(x), axis=-1),
-    "nanprod": lambda o, x: (
-        o.nanprod(o.sqrt(x), axis=1, keepdims=True) - o.nanargmin(x, axis=1, keepdims=True)
-    ),
+    "nanprod": lambda o, x: o.nanprod(o.sqrt(x), axis=1, keepdims=True) - o.nanargmin(x, axis=1, keepdims=True),
     "splits": lambda o, x: o.append(o.hsplit(x, 2)[0], o.array_split(x, 4, axis=1)[1], axis=1),
     "cross": lambda o, x: o.cross(x[:, :3], x[:, 3:]) + o.trapezoid(x, dx=0.5)[:, None],
     "rot90": lambda o, x: o.fliplr(o.rot90(o.reshape(x, (-1, 2, 3)), k=3, axes=(1, 2))),
     "inner": lambda o, x: o.inner(x, B.ravel()[:6]),
     "kron": lambda o, x: o.kron(x, [1.0, 2.0]),
     "in_top_k": lambda o, x: x * o.cast(o.in_top_k(o.argmax(-x, axis=1), x, k=5), "float32")[:, None],
-    "digitize": lambda o, x: (
-        o.digitize(x, [-1.0, 0.0, 1.0]) - o.cast(o.isin(o.digitize(x, [0.5]), [1]), "int32")
-    ),
+    "digitize": lambda o, x: o.digitize(x, [-1.0, 0.0, 1.0]) - o.cast(o.isin(o.digitize(x, [0.5]), [1]), "int32"),
     "segments": lambda o, x: o.transpose(
-        o.segment_max(o.transpose(x), [0, 1, 0, 2, 1, 2], 3)
-        + o.segment_sum(o.transpose(x), [0, 1, 0, 2, 1, 2], 3)
+        o.segment_max(o.transpose(x), [0, 1, 0, 2, 1, 2], 3) + o.segment_sum(o.transpose(x), [0, 1, 0, 2, 1, 2], 3)
     ),
     "slice_update": lambda o, x: o.slice_update(x, (0, 2), o.relu(x[:, :3])),
     "sparsemax": lambda o, x: o.sparsemax(x * 0.3) + o.cdist(x, [[1.0] * 6]),
     "conv_transpose": lambda o, x: o.conv_transpose(
         o.reshape(x, (-1, 3, 2)), B[:2].reshape(2, 3, 1)[..., [0, 0]], padding="same", strides=2
     ),
-    "depth_to_space": lambda o, x: o.depth_to_space(
-        o.reshape(o.concatenate([x, x], axis=1), (-1, 1, 3, 4)), 2
-    ),
+    "depth_to_space": lambda o, x: o.depth_to_space(o.reshape(o.concatenate([x, x], axis=1), (-1, 1, 3, 4)), 2),
     "attention": lambda o, x: o.dot_product_attention(*[o.reshape(x, (-1, 3, 1, 2))] * 3, is_causal=True),
     "select": lambda o, x: o.select([x > 1, x > 0], [x, o.copy(x) * 2], default=0.5),
 }
@@ -441,9 +425,7 @@ def test_loops_and_branches_of_what_is_compiled():
         doubled = rv.ops.fori_loop(0, 2, lambda i, v: v + x * i, x)
         _, steps = rv.ops.scan(lambda c, row: (c + row, c + row), 0.0, rv.ops.transpose(x))
         total = rv.ops.cast(rv.ops.sum(rv.ops.sign(x)), "int32")
-        return rv.ops.switch(
-            total, [lambda v: v, lambda v: v * 0, lambda v: v + rv.ops.transpose(steps)], doubled
-        )
+        return rv.ops.switch(total, [lambda v: v, lambda v: v * 0, lambda v: v + rv.ops.transpose(steps)], doubled)
 
     np.testing.assert_allclose(
         described(chosen).predict(POSITIVE, verbose=0), 2 * POSITIVE + POSITIVE.cumsum(1), rtol=1e-6
@@ -465,17 +447,13 @@ def test_gradients_of_what_is_written_at_indices():
 
 def test_a_choice_between_named_tuples():
     Pair = collections.namedtuple("Pair", "a b")  # noqa: PYI024
-    model = described(
-        lambda x: rv.ops.cond(rv.ops.max(x) > 0, lambda: Pair(x, x * 2), lambda: Pair(x, x * 3)).b
-    )
+    model = described(lambda x: rv.ops.cond(rv.ops.max(x) > 0, lambda: Pair(x, x * 2), lambda: Pair(x, x * 3)).b)
     np.testing.assert_allclose(model.predict(POSITIVE, verbose=0), 2 * POSITIVE)
 
 
 def test_arrays_that_operations_are_given_stand_in_the_description():
     x = rv.Input((3,))
-    model = rv.Model(
-        x, rv.ops.take(rv.ops.add(x, B[0]), np.array([0, 2]), axis=1) * rv.ops.add([1.0, 2], x[:, :2])
-    )
+    model = rv.Model(x, rv.ops.take(rv.ops.add(x, B[0]), np.array([0, 2]), axis=1) * rv.ops.add([1.0, 2], x[:, :2]))
     twin = from_architecture(json.loads(json.dumps(model.architecture())))
     np.testing.assert_array_equal(twin.predict(A, verbose=0), model.predict(A, verbose=0))
     with pytest.raises(TypeError, match=r"array \(10001,\) of float32.*Write an array of at most 10,000"):
@@ -500,28 +478,12 @@ def test_mistakes_are_told_with_what_to_write_instead():
         (lambda: rv.ops.where(A > 0), ValueError, "takes a condition and two values"),
         (lambda: rv.ops.quantile(A, 0.5, method="other"), ValueError, "Write one of 'linear'"),
         (lambda: rv.ops.quantile(A, 1.5), ValueError, "q=1.5. Write shares from 0 to 1"),
-        (
-            lambda: rv.ops.slice(C, (0, 1, 0), (2, 5, 2)),
-            ValueError,
-            r"of \(2, 3, 4\) at \(0, 1, 0\) .* not within it",
-        ),
+        (lambda: rv.ops.slice(C, (0, 1, 0), (2, 5, 2)), ValueError, r"of \(2, 3, 4\) at \(0, 1, 0\) .* not within it"),
         (lambda: rv.ops.norm(C, ord=2), ValueError, "ord=2 of 3 axes .*Write a number for ord and one axis"),
         (lambda: rv.ops.norm(A, ord=3), ValueError, "ord=3 of a matrix. Write 'fro'"),
-        (
-            lambda: rv.ops.conv(PICTURES, KERNEL, padding="full"),
-            ValueError,
-            "padding='full'. Write 'valid' or 'same'",
-        ),
-        (
-            lambda: rv.ops.conv(PICTURES, KERNEL, data_format="channel_first"),
-            ValueError,
-            "Write 'channels_last' or",
-        ),
-        (
-            lambda: rv.ops.conv(PICTURES, KERNEL[:, :, :2]),
-            ValueError,
-            "reads 2 channels, and .* has 3. Write a kernel",
-        ),
+        (lambda: rv.ops.conv(PICTURES, KERNEL, padding="full"), ValueError, "padding='full'. Write 'valid' or 'same'"),
+        (lambda: rv.ops.conv(PICTURES, KERNEL, data_format="channel_first"), ValueError, "Write 'channels_last' or"),
+        (lambda: rv.ops.conv(PICTURES, KERNEL[:, :, :2]), ValueError, "reads 2 channels, and .* has 3. Write a kernel"),
         *(
             (call, ValueError, "axis [579] does not exist")
             for call in (

@@ -15,11 +15,7 @@ RULES: dict[str, tuple[Any, Any, Any]] = {
     "smaller, two seen": ((4, 2), {}, [[0.5, 0.5, 0, 0], [0, 0, 0.5, 0.5]]),
     "smaller, all seen": ((4, 2), {"antialias": True}, np.array([[3, 3, 1, 0], [0, 1, 3, 3]]) / 7),
     "nearest to the centre": ((4, 2), {"interpolation": "nearest"}, [[0, 1, 0, 0], [0, 0, 0, 1]]),
-    "nearest to the start": (
-        (4, 2),
-        {"interpolation": "nearest", "places": "starts"},
-        [[1, 0, 0, 0], [0, 0, 1, 0]],
-    ),
+    "nearest to the start": ((4, 2), {"interpolation": "nearest", "places": "starts"}, [[1, 0, 0, 0], [0, 0, 1, 0]]),
     "a ratio of its own": ((2, 3), {"ratio": 0.5}, [[1, 0], [0.75, 0.25], [0.25, 0.75]]),
     "cubic": ((3, 1), {"interpolation": "cubic"}, [[0, 1, 0]]),
 }

@@ -78,9 +78,7 @@ def test_every_name_gives_the_value(row, sample, value, float64):
 FINITE = [c for c in CASES if c.values[0].body and not {"ODD", "NANS"} & {c.values[1][:3], c.values[1][:4]}]
 
 
-@pytest.mark.parametrize(
-    ("row", "sample", "value"), [c for c in FINITE if c.values[0].name != "stop_gradient"]
-)
+@pytest.mark.parametrize(("row", "sample", "value"), [c for c in FINITE if c.values[0].name != "stop_gradient"])
 def test_gradients_are_those_of_finite_differences(row, sample, value, float64):
     args, options = arguments(sample)
     body = (functions(row) or [vocabulary.load(row.body, row.doc)])[0]
@@ -116,8 +114,7 @@ def test_in_place_is_the_function(row, sample, value, float64):
 
 
 @pytest.mark.parametrize(
-    ("row", "sample", "value"),
-    [c for c in CASES if c.values[0] in ELEMENTWISE and c.values[0].keras],
+    ("row", "sample", "value"), [c for c in CASES if c.values[0] in ELEMENTWISE and c.values[0].keras]
 )
 def test_symbolic_values_are_recorded(row, sample, value):
     args, options = arguments(sample)

@@ -172,9 +172,7 @@ def test_the_global_norm_is_of_all_gradients_together():
     np.testing.assert_allclose([a.item(), b.item()], [-0.6, -0.8], rtol=1e-6)
 
 
-@pytest.mark.parametrize(
-    ("coupled", "expected"), [(False, 2.0 - 0.1 * 0.5 * 2.0), (True, 2.0 - 0.1 * 0.5 * 2.0)]
-)
+@pytest.mark.parametrize(("coupled", "expected"), [(False, 2.0 - 0.1 * 0.5 * 2.0), (True, 2.0 - 0.1 * 0.5 * 2.0)])
 def test_weight_decay_without_a_gradient_is_the_same_either_way(coupled, expected):
     optimizer = optimizers.SGD(0.1, weight_decay=0.5, coupled=coupled)
     assert run(optimizer, [2.0], [[0.0]])[0] == pytest.approx(expected)
@@ -384,10 +382,7 @@ def test_a_learning_rate_can_be_assigned_to_and_read():
 
 def test_gradients_of_some_batches_make_one_step():
     schedule = optimizers.schedules.ExponentialDecay(0.5, 1, 0.5)
-    parts, whole = (
-        line(optimizers.Adam(schedule, gradient_accumulation_steps=4)),
-        line(optimizers.Adam(schedule)),
-    )
+    parts, whole = (line(optimizers.Adam(schedule, gradient_accumulation_steps=4)), line(optimizers.Adam(schedule)))
     history = parts.fit(LINE, LINE[:, :1], batch_size=2, epochs=3, **FIT).history
     expected = whole.fit(LINE, LINE[:, :1], batch_size=8, epochs=3, **FIT).history
     np.testing.assert_allclose(parts.get_weights()[0], whole.get_weights()[0], rtol=1e-5)
@@ -399,9 +394,7 @@ def test_gradients_of_some_batches_make_one_step():
 
 def test_the_average_of_weights_takes_their_place_at_the_end(tmp_path):
     seen = []
-    watch = rv.callbacks.LambdaCallback(
-        on_train_batch_end=lambda batch, logs: seen.append(model.get_weights()[0])
-    )
+    watch = rv.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: seen.append(model.get_weights()[0]))
     model = line(optimizers.SGD(0.1, use_ema=True, ema_momentum=0.5))
     model.fit(LINE, LINE[:, :1], batch_size=2, epochs=2, callbacks=[watch], **FIT)
     average = seen[0]

@@ -77,10 +77,7 @@ ROWS = [
     (s.OneCycle(0.1, 100), one_cycle),
     (s.OneCycle(0.1, 100, 0.25, "linear", 10.0, 10.0, three_phase=True), triangle),
 ]  # fmt: skip
-EXACT = [
-    s.Constant(0.1),
-    s.PiecewiseConstantDecay([10, 30], [1, 0.5, 0.1]),
-]  # nothing is rounded but the table
+EXACT = [s.Constant(0.1), s.PiecewiseConstantDecay([10, 30], [1, 0.5, 0.1])]  # nothing is rounded but the table
 
 
 def in_program(schedule, steps, engine, dtype="float32"):
@@ -102,9 +99,7 @@ def test_the_rate_is_the_formulas(schedule, formula):
     np.testing.assert_array_max_ulp(np.array([schedule(t) for t in STEPS]), schedule(np.array(STEPS)), 1)
     assert isinstance(schedule(3), float)
     for engine in ENGINES:
-        np.testing.assert_allclose(
-            in_program(schedule, STEPS, engine, "float64"), expected, rtol=1e-14, atol=1e-18
-        )
+        np.testing.assert_allclose(in_program(schedule, STEPS, engine, "float64"), expected, rtol=1e-14, atol=1e-18)
 
 
 MANY = [*range(250), *range(2**24 - 3, 2**24 + 4), 2**31, 2**32 - 1]
@@ -119,9 +114,7 @@ def test_tables_have_the_same_bits_on_both_engines(schedule):
 def test_engines_agree_to_the_last_places_of_doubles(schedule, formula):
     """The native one fuses multiplications with additions, the reference does not: 4 units, and then one rounding."""
     doubles = schedule(np.array(MANY))
-    np.testing.assert_allclose(
-        in_program(schedule, MANY, "native", "float64"), doubles, rtol=1e-15, atol=5e-17
-    )
+    np.testing.assert_allclose(in_program(schedule, MANY, "native", "float64"), doubles, rtol=1e-15, atol=5e-17)
     np.testing.assert_array_max_ulp(in_program(schedule, MANY, "native"), doubles.astype(np.float32), 1)
 
 
@@ -151,12 +144,8 @@ RANDOM = st.one_of(
     st.builds(s.StepDecay, RATE, SOME, SHARE),
     st.builds(s.InverseTimeDecay, RATE, SOME, SHARE, st.booleans()),
     st.builds(s.PolynomialDecay, RATE, SOME, RATE, st.floats(0.0, 4.0), st.booleans()),
-    st.builds(
-        s.CosineDecay, RATE, SOME, SHARE, warmup_target=st.none() | RATE, warmup_steps=st.just(0.0) | SOME
-    ),
-    st.builds(
-        s.CosineDecayRestarts, RATE, st.floats(10.0, 1e6), st.just(1.0) | st.floats(1.01, 10.0), SHARE, SHARE
-    ),
+    st.builds(s.CosineDecay, RATE, SOME, SHARE, warmup_target=st.none() | RATE, warmup_steps=st.just(0.0) | SOME),
+    st.builds(s.CosineDecayRestarts, RATE, st.floats(10.0, 1e6), st.just(1.0) | st.floats(1.01, 10.0), SHARE, SHARE),
     st.builds(s.OneCycle, RATE, st.integers(100, 10**6), st.floats(0.1, 0.45), three_phase=st.booleans()),
     st.lists(SOME.map(float), max_size=40, unique=True).flatmap(
         lambda marks: st.builds(
@@ -415,11 +404,7 @@ def test_a_saved_model_goes_on_with_its_schedule(tmp_path):
 def test_copies_and_pickles_are_equal(schedule, formula):
     """Estimators are cloned, and sent to other processes, with their settings."""
     optimizer = optimizers.Adam(schedule)
-    for twin in (
-        copy.deepcopy(schedule),
-        pickle.loads(pickle.dumps(schedule)),
-        copy.deepcopy(optimizer).learning_rate,
-    ):
+    for twin in (copy.deepcopy(schedule), pickle.loads(pickle.dumps(schedule)), copy.deepcopy(optimizer).learning_rate):
         assert (twin, hash(twin)) == (schedule, hash(schedule))
     with pytest.raises(AttributeError, match="cannot assign"):
         schedule.initial_learning_rate = 1.0

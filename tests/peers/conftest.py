@@ -6,9 +6,7 @@ import warnings
 import pytest
 
 os.environ.setdefault("KERAS_BACKEND", "jax")  # before anything imports keras
-os.environ.setdefault(
-    "SCIPY_ARRAY_API", "1"
-)  # without it scikit-learn skips some of its checks; before scipy
+os.environ.setdefault("SCIPY_ARRAY_API", "1")  # without it scikit-learn skips some of its checks; before scipy
 
 
 @pytest.fixture

@@ -16,12 +16,7 @@ X = np.random.default_rng(0).random((3, 9, 12, 3)).astype(np.float32) * 255
 @pytest.mark.parametrize("interpolation", ["bilinear", "nearest", "bicubic"])
 @pytest.mark.parametrize(
     "options",
-    [
-        {},
-        {"antialias": True},
-        {"crop_to_aspect_ratio": True},
-        {"pad_to_aspect_ratio": True, "fill_value": 7.0},
-    ],
+    [{}, {"antialias": True}, {"crop_to_aspect_ratio": True}, {"pad_to_aspect_ratio": True, "fill_value": 7.0}],
     ids=str,
 )
 def test_resizing(keras, size, interpolation, options: Any):
@@ -70,9 +65,7 @@ def test_where_nothing_is_left_to_chance(keras, name, mode, interpolation):
     expected = np.asarray(FIXED[name](keras.layers, **options)(X, training=True))
     found = FIXED[name](layers, **options)(X, training=True).numpy()
     wrong = ~np.isclose(found, expected, rtol=1e-4, atol=2e-2)
-    assert wrong.mean() <= (
-        0.01 if interpolation == "nearest" else 0
-    )  # nearest: two pixels may be equally near
+    assert wrong.mean() <= (0.01 if interpolation == "nearest" else 0)  # nearest: two pixels may be equally near
 
 
 def test_brightness(keras):

@@ -20,9 +20,7 @@ def test_scipy_minimum(kind):
     def loss(t):
         if kind == "softmax":
             return -special.log_softmax(LOGITS / t, 1)[np.arange(700), LABELS].mean()
-        return -(
-            YES * special.log_expit(LOGITS[:, 0] / t) + (1 - YES) * special.log_expit(-LOGITS[:, 0] / t)
-        ).mean()
+        return -(YES * special.log_expit(LOGITS[:, 0] / t) + (1 - YES) * special.log_expit(-LOGITS[:, 0] / t)).mean()
 
     theirs = optimize.minimize_scalar(loss, bounds=(0.05, 20), method="bounded", options={"xatol": 1e-9}).x
     mine = fit_temperature(LABELS, LOGITS) if kind == "softmax" else fit_temperature(YES, LOGITS[:, 0])

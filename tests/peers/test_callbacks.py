@@ -75,9 +75,7 @@ def play(callback, results, rate=False):
 NUMBERS = st.integers(0, 8).map(lambda n: n / 4)
 RESULTS = st.lists(st.tuples(NUMBERS, NUMBERS), min_size=1, max_size=15)
 MONITORED = st.sampled_from([("val_loss", "min"), ("val_score", "max"), ("val_loss", "auto")])
-common = settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+common = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @common
@@ -175,9 +173,7 @@ def test_callbacks_of_keras_work_in_our_fit(keras, tmp_path):
     assert len(history.epoch) < 50
     assert max(history.history["val_accuracy"]) == pytest.approx(stop.best)
     assert len((tmp_path / "log.csv").read_text().splitlines()) == len(history.epoch) + 1
-    np.testing.assert_array_equal(
-        rv.load_model(tmp_path / f"{len(history.epoch)}.keras").predict(X).shape, (N, K)
-    )
+    np.testing.assert_array_equal(rv.load_model(tmp_path / f"{len(history.epoch)}.keras").predict(X).shape, (N, K))
 
 
 def test_the_file_of_csv_logger_is_the_same(keras, tmp_path):
@@ -190,26 +186,16 @@ def test_the_file_of_csv_logger_is_the_same(keras, tmp_path):
     for one, two in zip(*rows, strict=True):
         assert list(one) == list(two)
         for name, value in one.items():
-            assert (
-                value == two[name]
-                if value == "NA"
-                else float(value) == pytest.approx(float(two[name]), rel=1e-4)
-            )
+            assert value == two[name] if value == "NA" else float(value) == pytest.approx(float(two[name]), rel=1e-4)
 
 
 @pytest.mark.parametrize("on_epoch", [False, True])
 def test_averages_in_the_place_of_weights(on_epoch, keras):
     def run(k, swap, saved):
         model = k.Sequential([k.layers.Input((F,)), k.layers.Dense(K, activation="softmax")])
-        model.compile(
-            k.optimizers.SGD(0.5, use_ema=True, ema_momentum=0.9), "sparse_categorical_crossentropy"
-        )
-        model.set_weights(
-            [0.1 * np.cos(np.arange(F * K, dtype=np.float32)).reshape(F, K), np.zeros(K, np.float32)]
-        )
-        keep = k.callbacks.LambdaCallback(
-            on_epoch_end=lambda epoch, logs: saved.append(model.get_weights()[0])
-        )
+        model.compile(k.optimizers.SGD(0.5, use_ema=True, ema_momentum=0.9), "sparse_categorical_crossentropy")
+        model.set_weights([0.1 * np.cos(np.arange(F * K, dtype=np.float32)).reshape(F, K), np.zeros(K, np.float32)])
+        keep = k.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: saved.append(model.get_weights()[0]))
         history = model.fit(
             X, Y, batch_size=25, epochs=3, shuffle=False, verbose=0, callbacks=[swap, keep],
             validation_data=(X[:50] + 0.3, Y[:50]),

@@ -21,9 +21,7 @@ SHAPES = {1: (2, 11, 4), 2: (2, 9, 8, 4), 3: (2, 6, 7, 5, 4)}
 def texts():
     """Layers as both write them, for each number of dimensions."""
     for n in (1, 2, 3):
-        for size, strides, padding, dilation in itertools.product(
-            (1, 2, 3), (1, 2), ("valid", "same"), (1, 2)
-        ):
+        for size, strides, padding, dilation in itertools.product((1, 2, 3), (1, 2), ("valid", "same"), (1, 2)):
             if (strides == 1 or dilation == 1) and (n < 3 or size == 3):
                 common = f"strides={strides}, padding={padding!r}, dilation_rate={dilation}"
                 yield n, f"Conv{n}D(6, {size}, {common}, groups=2)"
@@ -173,9 +171,7 @@ def test_torch_modules(n, text):
     x = rng.standard_normal(FIRST_SHAPES[n]).astype(np.float32)
     modules = [eval(f"nn.{text}", {"nn": library.nn}) for library in (theirs, ours)]
     state = {k: v.detach().numpy() for k, v in modules[0].state_dict().items()}
-    assert {k: tuple(v.shape) for k, v in modules[1].state_dict().items()} == {
-        k: v.shape for k, v in state.items()
-    }
+    assert {k: tuple(v.shape) for k, v in modules[1].state_dict().items()} == {k: v.shape for k, v in state.items()}
     modules[1].load_state_dict(state)
     results = []
     for library, module in zip((theirs, ours), modules, strict=True):
@@ -197,12 +193,7 @@ def test_torch_modules(n, text):
 
 # --- arguments ----------------------------------------------------------------------------------------------------
 
-OWN = {
-    "Conv3DTranspose",
-    "Lambda",
-    "Input",
-    "Layer",
-}  # Keras has output_padding elsewhere there, mask, batch_size
+OWN = {"Conv3DTranspose", "Lambda", "Input", "Layer"}  # Keras has output_padding elsewhere there, mask, batch_size
 
 
 def plain(value):
@@ -220,9 +211,7 @@ def test_arguments_and_defaults_are_those_of_keras():
             if not hasattr(keras.layers, name):
                 assert name == "InstanceNormalization"
                 continue
-            own, other = (
-                inspect.signature(getattr(library, name)).parameters for library in (layers, keras.layers)
-            )
+            own, other = (inspect.signature(getattr(library, name)).parameters for library in (layers, keras.layers))
             mine = [p for p in own.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
             wanted = [p for p in other.values() if p.kind is p.POSITIONAL_OR_KEYWORD and p.name != "name"]
             missing = [p.name for p in wanted][: len(mine)]

@@ -21,21 +21,11 @@ from sklearn.base import clone  # noqa: E402
 from sklearn.calibration import CalibratedClassifierCV  # noqa: E402
 from sklearn.compose import ColumnTransformer  # noqa: E402
 from sklearn.datasets import load_diabetes, load_digits, make_classification  # noqa: E402
-from sklearn.ensemble import (  # noqa: E402
-    AdaBoostClassifier,
-    BaggingClassifier,
-    StackingClassifier,
-    VotingClassifier,
-)
+from sklearn.ensemble import AdaBoostClassifier, BaggingClassifier, StackingClassifier, VotingClassifier  # noqa: E402
 from sklearn.exceptions import ConvergenceWarning, NotFittedError  # noqa: E402
 from sklearn.experimental import enable_halving_search_cv  # noqa: E402, F401
 from sklearn.linear_model import LogisticRegression  # noqa: E402
-from sklearn.model_selection import (  # noqa: E402
-    GridSearchCV,
-    HalvingGridSearchCV,
-    TunedThresholdClassifierCV,
-    cross_val_score,
-)
+from sklearn.model_selection import GridSearchCV, HalvingGridSearchCV, TunedThresholdClassifierCV, cross_val_score  # noqa: E402
 from sklearn.multiclass import OneVsRestClassifier  # noqa: E402
 from sklearn.neural_network import MLPClassifier, MLPRegressor  # noqa: E402
 from sklearn.pipeline import make_pipeline  # noqa: E402
@@ -124,14 +114,10 @@ def test_the_curve_of_scikit_learns_mlp(ours, theirs, y, settings, weight):
     mine.fit(X, y, sample_weight=weight)
     reference.fit(x, t, sample_weight=w)
     curve = np.array(reference.loss_curve_)
-    if (
-        y.ndim == 2 and theirs is MLPRegressor
-    ):  # it reports the mean over targets, and follows the gradient of the sum
+    if y.ndim == 2 and theirs is MLPRegressor:  # it reports the mean over targets, and follows the gradient of the sum
         curve = curve * y.shape[1]
     np.testing.assert_allclose(mine.loss_curve_[-15:], curve, rtol=1e-6)
-    for a, b in zip(
-        [*mine.coefs_, *mine.intercepts_], [*reference.coefs_, *reference.intercepts_], strict=True
-    ):
+    for a, b in zip([*mine.coefs_, *mine.intercepts_], [*reference.coefs_, *reference.intercepts_], strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
 
 
@@ -232,9 +218,7 @@ def softmax_at_the_end(features, outputs):
 
 DECAY = rv.optimizers.schedules.ExponentialDecay(0.02, 20, 0.9)
 UNBUILT = rv.Sequential([rv.layers.Dense(16, activation="relu"), rv.layers.Dropout(0.1), rv.layers.Dense(3)])
-BUILT = rv.Sequential(
-    [rv.layers.Dense(16, activation="relu", input_shape=(10,)), rv.layers.Dense(3, "softmax")]
-)
+BUILT = rv.Sequential([rv.layers.Dense(16, activation="relu", input_shape=(10,)), rv.layers.Dense(3, "softmax")])
 NETWORKS = [  # settings, y
     ({"model": wide_and_narrow}, Y),
     ({"model": wide_and_narrow, "model_options": {"units": 30}}, YES),
@@ -404,9 +388,7 @@ def test_warm_start_keeps_the_scores_of_before():
 # --- validation -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("kind", "y"), [(NeuralClassifier, Y), (NeuralRegressor, VALUES), (NeuralClassifier, TAGS)]
-)
+@pytest.mark.parametrize(("kind", "y"), [(NeuralClassifier, Y), (NeuralRegressor, VALUES), (NeuralClassifier, TAGS)])
 @pytest.mark.parametrize("given", [False, True])
 def test_early_stopping_keeps_the_best_weights(kind, y, given):
     settings = {"early_stopping": True, "n_iter_no_change": 5, "max_iter": 400, "learning_rate": 0.02}
@@ -432,9 +414,7 @@ def test_validation_data_alone_are_only_watched():
 def test_callbacks_find_the_results_of_validation(settings):
     watch = rv.callbacks.EarlyStopping("val_loss", patience=1)
     rate = rv.callbacks.ReduceLROnPlateau("val_score", patience=0)
-    model = NeuralClassifier(
-        **{**SMALL, "tol": None, "learning_rate": 0.1, "callbacks": [watch, rate]} | settings
-    )
+    model = NeuralClassifier(**{**SMALL, "tol": None, "learning_rate": 0.1, "callbacks": [watch, rate]} | settings)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         model.fit(X[:200], Y[:200], validation_data=(X[200:], Y[200:]))
@@ -460,11 +440,7 @@ class Crash(rv.callbacks.Callback):
 
 
 FAILS = [  # settings, fit's arguments, what is said: before the network is made, and while it is made
-    (
-        {"early_stopping": True},
-        {"y": np.where(np.arange(300) == 0, "rare", "usual")},
-        "least populated|member|split",
-    ),
+    ({"early_stopping": True}, {"y": np.where(np.arange(300) == 0, "rare", "usual")}, "least populated|member|split"),
     ({}, {"X": X[:, :4], "y": np.zeros(300)}, "one class only, 0.0, and at least two"),
     ({"activation": "none such"}, {"y": Y > 0}, "does not exist"),
 ]
@@ -493,9 +469,7 @@ def test_a_backup_resumes_an_estimator(settings, tmp_path):
     model = NeuralClassifier(callbacks=[Crash(), backup], **settings)
     with pytest.raises(SystemExit):
         model.fit(X, Y)
-    with pytest.raises(
-        rv.training.CheckpointError, match="seed was 'random_state=0' and is 'random_state=1'"
-    ):
+    with pytest.raises(rv.training.CheckpointError, match="seed was 'random_state=0' and is 'random_state=1'"):
         model.set_params(random_state=1).fit(X, Y)
     model.set_params(random_state=0).fit(X, Y)
     assert (model.n_iter_, model.loss_curve_) == (whole.n_iter_, whole.loss_curve_)
@@ -539,9 +513,7 @@ def test_frames(library):
         model.predict(frame[names[::-1]])
     with pytest.warns(UserWarning, match="valid feature names"):
         model.predict(X)
-    words = frames.DataFrame(
-        {**{n: X[:, i] for i, n in enumerate(names[1:])}, "e": np.array(["r", "s", "t"])[Y]}
-    )
+    words = frames.DataFrame({**{n: X[:, i] for i, n in enumerate(names[1:])}, "e": np.array(["r", "s", "t"])[Y]})
     dummies = r"pd.get_dummies\(X, columns=\['e'\]\)" if library == "pandas" else r"X.to_dummies\(\['e'\]\)"
     with pytest.raises(ValueError, match=dummies):
         NeuralClassifier(**SMALL).fit(words, Y)
@@ -568,9 +540,7 @@ def test_pipeline_grid_search_and_processes():
 @pytest.mark.parametrize("network", [UNBUILT, BUILT])
 def test_a_network_and_an_optimizer_as_parameters_go_to_other_processes(network):
     model = NeuralClassifier(model=network, optimizer=rv.optimizers.RMSprop(0.01), **SMALL)
-    np.testing.assert_array_equal(
-        cross_val_score(model, X, Y, cv=2, n_jobs=2), cross_val_score(model, X, Y, cv=2)
-    )
+    np.testing.assert_array_equal(cross_val_score(model, X, Y, cv=2, n_jobs=2), cross_val_score(model, X, Y, cv=2))
 
 
 BASE = NeuralClassifier(**SMALL | {"max_iter": 15, "learning_rate": 0.05})
@@ -825,9 +795,7 @@ SAME = {
 @pytest.mark.parametrize("name", SAME)
 def test_attributes_of_scikit_learns_networks(name):
     ours, theirs, y, settings = SAME[name]
-    mine, other = (
-        kind(max_iter=3, tol=0, n_iter_no_change=9, random_state=0, **settings) for kind in (ours, theirs)
-    )
+    mine, other = (kind(max_iter=3, tol=0, n_iter_no_change=9, random_state=0, **settings) for kind in (ours, theirs))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         mine.fit(X, y)
@@ -872,9 +840,7 @@ def test_no_sparse_matrix_is_made_dense_in_silence():
 
 
 def run(code):
-    return subprocess.run(
-        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False
-    )
+    return subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)
 
 
 def test_scikit_learn_is_imported_when_it_is_needed():

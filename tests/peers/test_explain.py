@@ -57,8 +57,6 @@ def test_grad_cam_by_hooks(pair, target, layer):
     found = explain.grad_cam(net, X, target, layer=str(layer), resize=False)
     np.testing.assert_allclose(found, cam.numpy(), rtol=1e-4, atol=1e-6)
     large = theirs.nn.functional.interpolate(cam[:, None], size=(10, 12), mode="bilinear")[:, 0]
-    np.testing.assert_allclose(
-        explain.grad_cam(net, X, target, layer=str(layer)), large.numpy(), rtol=1e-4, atol=1e-6
-    )
+    np.testing.assert_allclose(explain.grad_cam(net, X, target, layer=str(layer)), large.numpy(), rtol=1e-4, atol=1e-6)
     if layer == 4:
         np.testing.assert_array_equal(explain.grad_cam(net, X, target, resize=False), found)

@@ -53,9 +53,7 @@ ACTIVATIONS = [
 
 
 @pytest.mark.parametrize(
-    ("name", "options", "peer", "peer_options"),
-    ACTIVATIONS,
-    ids=[f"{i}-{r[0]}" for i, r in enumerate(ACTIVATIONS)],
+    ("name", "options", "peer", "peer_options"), ACTIVATIONS, ids=[f"{i}-{r[0]}" for i, r in enumerate(ACTIVATIONS)]
 )
 def test_activations_of_torch(name, options, peer, peer_options):
     x = np.where(abs(X) < 80, X, 0.25).astype(np.float32) if name == "softplus" and options else X
@@ -78,9 +76,7 @@ CRITERIA = [
 
 
 @pytest.mark.filterwarnings("ignore:reduction. .mean. divides:UserWarning")  # kl_div: ours divides likewise
-@pytest.mark.parametrize(
-    ("name", "arrays", "options"), CRITERIA, ids=[f"{i}-{r[0]}" for i, r in enumerate(CRITERIA)]
-)
+@pytest.mark.parametrize(("name", "arrays", "options"), CRITERIA, ids=[f"{i}-{r[0]}" for i, r in enumerate(CRITERIA)])
 def test_criteria_of_torch(name, arrays, options):
     agree(ours(getattr(F, name), arrays, options), theirs(getattr(T, name), arrays, options))
 

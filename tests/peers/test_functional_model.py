@@ -23,9 +23,7 @@ def two_heads(k: Any, outputs=list):
     x = k.layers.Concatenate()([k.layers.Dense(8, activation="tanh")(a), k.layers.Dense(4)(b)])
     x = k.layers.Dense(8, activation="relu")(x)
     value, kind = k.layers.Dense(1, name="value")(x), k.layers.Dense(3, activation="softmax", name="kind")(x)
-    return k.Model(
-        inputs=[a, b], outputs={"value": value, "kind": kind} if outputs is dict else [value, kind]
-    )
+    return k.Model(inputs=[a, b], outputs={"value": value, "kind": kind} if outputs is dict else [value, kind])
 
 
 def siamese(k: Any):
@@ -75,9 +73,7 @@ def of_both_floats(k: Any):
     y = k.layers.LayerNormalization()(k.layers.Conv2D(3, 3, dtype="float64")(x))
     y = k.layers.BatchNormalization()(k.layers.Dense(4, activation="tanh", dtype="float64")(y))
     y = k.layers.Flatten()(k.layers.PReLU()(y))
-    return k.Model(
-        x, [k.layers.Dense(1, dtype="float64", name="wide")(y), k.layers.Dense(1, name="usual")(y)]
-    )
+    return k.Model(x, [k.layers.Dense(1, dtype="float64", name="wide")(y), k.layers.Dense(1, name="usual")(y)])
 
 
 ROWS = [  # a network, its inputs, targets, loss

@@ -64,12 +64,7 @@ def generators_without_gradients(torch):
             modes.append((w * 4).requires_grad)
         return 7
 
-    for make in (
-        torch.no_grad,
-        torch.inference_mode,
-        lambda: torch.set_grad_enabled(False),
-        torch.enable_grad,
-    ):
+    for make in (torch.no_grad, torch.inference_mode, lambda: torch.set_grad_enabled(False), torch.enable_grad):
         decorated = make()(numbers)
         modes.append((w * 2).requires_grad)
         with torch.set_grad_enabled(make is not torch.enable_grad):

@@ -56,9 +56,7 @@ class Names:
             if isinstance(found, type):
                 setattr(self, name, lambda *args, kind=found, **options: wrap(kind, *args, **options))
             else:
-                setattr(
-                    self, name, lambda *args, f=found, **options: f(*map(tensor, args), **options).numpy()
-                )
+                setattr(self, name, lambda *args, f=found, **options: f(*map(tensor, args), **options).numpy())
 
 
 SUITES = {

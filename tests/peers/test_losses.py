@@ -102,6 +102,6 @@ def test_probabilities_of_a_softmax(keras):
     from ranvier.ops import functional as F
 
     expected = keras.losses.SparseCategoricalCrossentropy()(LABELS, keras.ops.softmax(X))
-    assert losses.get("sparse_categorical_crossentropy")(
-        Tensor(LABELS), F.softmax(Tensor(X))
-    ).item() == pytest.approx(float(expected), rel=1e-6)
+    assert losses.get("sparse_categorical_crossentropy")(Tensor(LABELS), F.softmax(Tensor(X))).item() == pytest.approx(
+        float(expected), rel=1e-6
+    )

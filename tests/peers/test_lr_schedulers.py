@@ -97,9 +97,7 @@ def watch(optimizer, scheduler, steps=STEPS):
     """Rates, momenta and what get_last_lr says, after each step."""
     path = []
     for _ in range(steps):
-        momenta = [
-            g.get("momentum", 0.0) if "betas" not in g else g["betas"][0] for g in optimizer.param_groups
-        ]
+        momenta = [g.get("momentum", 0.0) if "betas" not in g else g["betas"][0] for g in optimizer.param_groups]
         path.append([g["lr"] for g in optimizer.param_groups] + momenta)
         assert scheduler.get_last_lr() == [g["lr"] for g in optimizer.param_groups]
         scheduler.step()
@@ -110,9 +108,7 @@ def watch(optimizer, scheduler, steps=STEPS):
 def test_rates_and_momenta(optimizer, make):
     torch = pytest.importorskip("torch")
     theirs = watch(*setup(torch, torch.optim.lr_scheduler, optimizer, make))
-    np.testing.assert_allclose(
-        watch(*setup(ours, lr_scheduler, optimizer, make)), theirs, rtol=1e-12, atol=1e-16
-    )
+    np.testing.assert_allclose(watch(*setup(ours, lr_scheduler, optimizer, make)), theirs, rtol=1e-12, atol=1e-16)
 
 
 @pytest.mark.parametrize(("optimizer", "make"), ROWS)

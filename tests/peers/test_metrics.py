@@ -113,13 +113,7 @@ KERAS = [
     ("ConcordanceCorrelation", {}, TARGETS, VALUES),
     ("ConcordanceCorrelation", {"axis": 1}, TARGETS + 3, VALUES),
 ]
-OVERLAPS = (
-    "IoU",
-    "MeanIoU",
-    "BinaryIoU",
-    "OneHotIoU",
-    "OneHotMeanIoU",
-)  # Keras counts in whole numbers if not told
+OVERLAPS = ("IoU", "MeanIoU", "BinaryIoU", "OneHotIoU", "OneHotMeanIoU")  # Keras counts in whole numbers if not told
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -132,9 +126,7 @@ def test_keras(name, settings, true, pred, weighted):
     weights = WEIGHTS if weighted else None
     for part in (slice(0, 300), slice(300, N)):
         some = None if weights is None else weights[part]
-        each = (
-            np.repeat(some[:, None], 4, 1) if some is not None and true is PLACES else some
-        )  # Keras wants all
+        each = np.repeat(some[:, None], 4, 1) if some is not None and true is PLACES else some  # Keras wants all
         theirs.update_state(true[part], pred[part], sample_weight=each)
         mine.update_state(true[part], pred[part], some)
     np.testing.assert_allclose(mine.result(), np.asarray(theirs.result()), rtol=2e-5)
@@ -191,9 +183,7 @@ def test_sklearn(name, average, weights):
     sklearn = pytest.importorskip("sklearn.metrics")
     kind = {"precision": metrics.Precision, "recall": metrics.Recall, "f1": metrics.F1Score}[name]
     mine = kind(average=average)(LABELS, SCORES, weights)
-    theirs = getattr(sklearn, f"{name}_score")(
-        LABELS, SCORES.argmax(1), average=average, sample_weight=weights
-    )
+    theirs = getattr(sklearn, f"{name}_score")(LABELS, SCORES.argmax(1), average=average, sample_weight=weights)
     np.testing.assert_allclose(mine, theirs, rtol=1e-5)
 
 
@@ -241,9 +231,7 @@ def test_sklearn_areas(name, average, weights):
         mine = getattr(metrics, name)(truth, scores, average=average, sample_weight=weights)
         np.testing.assert_allclose(mine, theirs, rtol=1e-6)
     if name == "roc_auc_score" and average in ("macro", "weighted"):
-        theirs = sklearn.roc_auc_score(
-            LABELS, SCORES, average=average, multi_class="ovr", sample_weight=weights
-        )
+        theirs = sklearn.roc_auc_score(LABELS, SCORES, average=average, multi_class="ovr", sample_weight=weights)
         mine = metrics.roc_auc_score(LABELS, SCORES, average=average, sample_weight=weights)
         assert mine == pytest.approx(theirs, rel=1e-6)
 
@@ -290,9 +278,7 @@ def test_sklearn_report(several, weights):
     truth = np.concatenate([HOT[:, :2], YES[:, None]], 1).astype(int) if several else LABELS
     decided = (SCORES[:, :3] > 0.25).astype(int) if several else SCORES.argmax(1)
     mine = metrics.report(truth, decided, sample_weight=weights).to_dict()
-    theirs = sklearn.classification_report(
-        truth, decided, output_dict=True, zero_division=0, sample_weight=weights
-    )
+    theirs = sklearn.classification_report(truth, decided, output_dict=True, zero_division=0, sample_weight=weights)
     for name, row in theirs.items():
         if name == "accuracy":
             assert mine[name] == pytest.approx(row)
@@ -330,10 +316,7 @@ def test_a_metric_made_of_metrics_gives_what_it_gives_in_keras(keras):
         model = library.Sequential([library.Input((K,)), library.layers.Dense(1, activation="sigmoid")])
         model.set_weights([np.linspace(-1, 2, K, dtype=np.float32)[:, None], np.zeros(1, np.float32)])
         model.compile(
-            library.optimizers.SGD(0.0),
-            "binary_crossentropy",
-            metrics=[own()],
-            weighted_metrics=[own(name="w")],
+            library.optimizers.SGD(0.0), "binary_crossentropy", metrics=[own()], weighted_metrics=[own(name="w")]
         )
         targets = (LABELS > 1).astype(np.float32)[:, None]
         history = model.fit(SCORES, targets, sample_weight=WEIGHTS + 1, epochs=2, verbose=0).history

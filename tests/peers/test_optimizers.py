@@ -94,15 +94,7 @@ KERAS = [
     ("Adam", {"learning_rate": 0.01, "gradient_accumulation_steps": 3}),
     ("SGD", {"momentum": 0.9, "weight_decay": 0.1, "global_clipnorm": 1.0, "gradient_accumulation_steps": 4}),
     ("SGD", {"learning_rate": 0.1, "use_ema": True, "ema_momentum": 0.8, "ema_overwrite_frequency": 4}),
-    (
-        "RMSprop",
-        {
-            "use_ema": True,
-            "ema_momentum": 0.5,
-            "ema_overwrite_frequency": 2,
-            "gradient_accumulation_steps": 3,
-        },
-    ),
+    ("RMSprop", {"use_ema": True, "ema_momentum": 0.5, "ema_overwrite_frequency": 2, "gradient_accumulation_steps": 3}),
 ]
 
 TORCH = [  # PyTorch's name, its settings, ours
@@ -300,9 +292,7 @@ def test_the_state_moves_to_another_parameter(move, name, settings):
 
         steps(w, other, n=3)
         steps(other, n=2)
-        new = t.tensor(
-            np.float32([3, 1, 2] if move is not grow_and_shrink else [3, 1, 2, 4]), requires_grad=True
-        )
+        new = t.tensor(np.float32([3, 1, 2] if move is not grow_and_shrink else [3, 1, 2, 4]), requires_grad=True)
         move(t, optimizer, w, new)
         optimizer.param_groups[0]["params"][0] = new
         steps(new, other, n=2)

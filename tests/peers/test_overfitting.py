@@ -73,12 +73,7 @@ def test_keras_weight_decay_leaves_out_what_is_excluded():
     models: list[Any] = []
     for k in (keras, rv):
         model = k.Sequential(
-            [
-                k.Input((F,)),
-                k.layers.Dense(8, use_bias=False),
-                k.layers.BatchNormalization(),
-                k.layers.Dense(2),
-            ]
+            [k.Input((F,)), k.layers.Dense(8, use_bias=False), k.layers.BatchNormalization(), k.layers.Dense(2)]
         )
         optimizer = k.optimizers.AdamW(0.01, weight_decay=0.5)
         optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])

@@ -42,9 +42,7 @@ LOADERS = {  # all of 4 steps an epoch
     "global": lambda: data.DataLoader(DATASET, 16, shuffle=True),
     "generator": lambda: data.DataLoader(DATASET, 16, shuffle=True, generator=generator()),
     "sampler": lambda: data.DataLoader(DATASET, 16, sampler=weighted()),
-    "batch sampler": lambda: data.DataLoader(
-        DATASET, batch_sampler=data.BatchSampler(weighted(), 16, drop_last=False)
-    ),
+    "batch sampler": lambda: data.DataLoader(DATASET, batch_sampler=data.BatchSampler(weighted(), 16, drop_last=False)),
     "augmentation": lambda: data.DataLoader(Noisy(), 16, shuffle=True),
 }
 
@@ -67,15 +65,14 @@ def test_states_of_generators_are_refused_where_they_are_none():
     kept = rng.get_state(own)
     drawn = theirs.rand(2, generator=own), theirs.rand(2)
     rng.set_state(kept, own)
-    assert all(
-        theirs.equal(a, b)
-        for a, b in zip(drawn, (theirs.rand(2, generator=own), theirs.rand(2)), strict=True)
-    )
+    assert all(theirs.equal(a, b) for a, b in zip(drawn, (theirs.rand(2, generator=own), theirs.rand(2)), strict=True))
     for wrong in (kept["own"][0][:8], np.zeros_like(kept["own"][0]), {"state": 1}):
         with pytest.raises((ValueError, TypeError)):
             rng.set_state({**kept, "own": [wrong]}, own)
 
 
 def test_pytorch_is_not_imported_for_it():
-    program = "import sys; from ranvier.tensor import rng; rng.set_state(rng.get_state()); assert 'torch' not in sys.modules"
+    program = (
+        "import sys; from ranvier.tensor import rng; rng.set_state(rng.get_state()); assert 'torch' not in sys.modules"
+    )
     subprocess.run([sys.executable, "-c", program], check=True)

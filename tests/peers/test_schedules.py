@@ -56,9 +56,7 @@ def test_training_with_a_schedule(keras, name, args, options):
     x, y = rng.normal(size=(64, 4)).astype(np.float32), rng.normal(size=(64, 2)).astype(np.float32)
     results, start = [], None
     for library in (rv, keras):
-        optimizer = library.optimizers.SGD(
-            getattr(library.optimizers.schedules, name)(*args, **options), momentum=0.9
-        )
+        optimizer = library.optimizers.SGD(getattr(library.optimizers.schedules, name)(*args, **options), momentum=0.9)
         model = library.Sequential([library.layers.Input((4,)), library.layers.Dense(2)])
         start = [w.copy() for w in model.get_weights()] if start is None else start
         model.set_weights(start)

@@ -19,10 +19,7 @@ GROUPS = np.repeat(np.arange(12), 5)
 
 def build(units=4, learning_rate=0.01):
     model = rv.Sequential(
-        [
-            rv.layers.Dense(units, activation="tanh", input_shape=(4,)),
-            rv.layers.Dense(3, activation="softmax"),
-        ]
+        [rv.layers.Dense(units, activation="tanh", input_shape=(4,)), rv.layers.Dense(3, activation="softmax")]
     )
     model.compile(rv.optimizers.Adam(learning_rate), "sparse_categorical_crossentropy", metrics=["accuracy"])
     return model

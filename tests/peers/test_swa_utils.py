@@ -61,9 +61,7 @@ def test_averages(name):
         np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-5)
 
 
-@pytest.mark.parametrize(
-    "options", [{}, {"anneal_epochs": 0}, {"anneal_strategy": "linear"}, {"swa_lr": [0.3, 0.1]}]
-)
+@pytest.mark.parametrize("options", [{}, {"anneal_epochs": 0}, {"anneal_strategy": "linear"}, {"swa_lr": [0.3, 0.1]}])
 def test_rates(options):
     rates = []
     for t in (ours, theirs):

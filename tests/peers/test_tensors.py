@@ -219,14 +219,7 @@ def written_through_views(torch):
 def indices(torch):
     x = torch.arange(12.0).view(3, 4).requires_grad_()
     rows, labels = torch.arange(3), torch.tensor([0, 1, 3])
-    parts = [
-        x[rows, labels],
-        x[range(3), [2, 2, 1]],
-        x[:, torch.tensor([2])],
-        x[x > 4],
-        x[[-1, 0]],
-        x[1:, [0, 0]],
-    ]
+    parts = [x[rows, labels], x[range(3), [2, 2, 1]], x[:, torch.tensor([2])], x[x > 4], x[[-1, 0]], x[1:, [0, 0]]]
     sum(part.sum() * (i + 1) for i, part in enumerate(parts)).backward()
     return [*parts, x.grad]
 
@@ -249,11 +242,7 @@ def ordered(torch):
 def gathered(torch):
     x, index = torch.arange(6.0).view(2, 3).requires_grad_(), torch.tensor([[2, 2], [0, 1]])
     mask = x.detach() > 2
-    parts = [
-        torch.gather(x, 1, index),
-        (x * 2).gather(0, index[:, :1] % 2),
-        torch.index_select(x, 1, index[1]),
-    ]
+    parts = [torch.gather(x, 1, index), (x * 2).gather(0, index[:, :1] % 2), torch.index_select(x, 1, index[1])]
     parts += [x.masked_fill(mask, 0.0), torch.masked_select(x, mask)]
     sum(part.sum() for part in parts).backward()
     return [*parts, x.grad, torch.nonzero(mask)]
@@ -327,9 +316,7 @@ def activations_in_place(torch):
         results.append(y)
     y = x.clone()
     F.threshold(y, 0.5, -3.0, inplace=True)
-    net = nn.Sequential(
-        nn.Dropout(0.5, inplace=True), nn.ReLU(inplace=True), nn.Hardtanh(-0.3, 0.4, True)
-    ).eval()
+    net = nn.Sequential(nn.Dropout(0.5, inplace=True), nn.ReLU(inplace=True), nn.Hardtanh(-0.3, 0.4, True)).eval()
     results += [y, net(y), y]
     results.append(float((F.dropout2d(torch.ones(1, 64, 1, 1), 0.5, True, True) == 0).any()))
     z = torch.ones(99)
@@ -406,14 +393,7 @@ def norms_of_matrices(torch):
     whole = [torch.linalg.norm(x[0], k) for k in orders]
     parts = [torch.linalg.matrix_norm(x, k, (0, -1), True) for k in orders]
     vectors = [torch.linalg.vector_norm(torch.tensor([0.0, 3, 4]), k) for k in (-1, -2, 0.5, 0)]
-    return [
-        *whole,
-        *parts,
-        *vectors,
-        torch.norm(x[0], "nuc"),
-        torch.linalg.norm(x),
-        torch.linalg.norm(x, 1, 2),
-    ]
+    return [*whole, *parts, *vectors, torch.norm(x[0], "nuc"), torch.linalg.norm(x), torch.linalg.norm(x, 1, 2)]
 
 
 def shares_of_elements(torch):
@@ -433,14 +413,7 @@ def joined_and_summed(torch):
     y[y > 9] = 1.0
     for _ in range(2):
         grown = torch.cat([grown, x])
-    return [
-        several,
-        torch.einsum("ij,kj,k->i", x, x, x[:, 0]),
-        grown,
-        x.squeeze(0),
-        x[:, None].squeeze((0, 1)),
-        y,
-    ]
+    return [several, torch.einsum("ij,kj,k->i", x, x, x[:, 0]), grown, x.squeeze(0), x[:, None].squeeze((0, 1)), y]
 
 
 def of_nothing(torch):
@@ -478,9 +451,7 @@ WRONG = [
     lambda torch: torch.nn.CrossEntropyLoss()(torch.zeros(2, 3), torch.tensor([0, 3])),
     lambda torch: torch.nn.functional.nll_loss(torch.zeros(2, 3), torch.tensor([2, -1])),
     lambda torch: torch.nn.functional.one_hot(torch.tensor([0, 4]), 3),
-    lambda torch: torch.nn.CrossEntropyLoss()(
-        torch.zeros(2, 3), torch.tensor([[0.0], [3.0]]).long().view(-1)
-    ),
+    lambda torch: torch.nn.CrossEntropyLoss()(torch.zeros(2, 3), torch.tensor([[0.0], [3.0]]).long().view(-1)),
     lambda torch: torch.nn.functional.embedding(torch.tensor([[0, 4]]).flatten() + 0, torch.zeros(3, 2)),
     lambda torch: (torch.ones(3, requires_grad=True).argmax() == 0).float().backward(),
     lambda torch: torch.tensor([1, 2]).add_(0.5),

@@ -323,9 +323,7 @@ def test_what_is_chosen_by_the_kind_of_tensors(torch):
         return "another"
 
     kind.register(torch.Tensor, lambda value: "a tensor")
-    assert [kind(v) for v in (torch.ones(2), torch.nn.Parameter(torch.ones(2)), 3)] == ["a tensor"] * 2 + [
-        "another"
-    ]
+    assert [kind(v) for v in (torch.ones(2), torch.nn.Parameter(torch.ones(2)), 3)] == ["a tensor"] * 2 + ["another"]
     match torch.ones(2):
         case torch.Tensor():
             pass

@@ -109,9 +109,7 @@ def copied(t, layer, **values):
 def test_bilinear():
     weight, bias = RNG.standard_normal((4, 3, 3)).astype(np.float32), np.ones(4, np.float32)
     compare(lambda t, x, y: copied(t, t.nn.Bilinear(3, 3, 4), weight=weight, bias=bias)(x, y), A, B)
-    compare(
-        lambda t, x, y, w: t.nn.functional.bilinear(x.reshape(5, 1, 3), y.reshape(5, 1, 3), w), A, B, weight
-    )
+    compare(lambda t, x, y, w: t.nn.functional.bilinear(x.reshape(5, 1, 3), y.reshape(5, 1, 3), w), A, B, weight)
 
 
 def test_embedding():

@@ -128,23 +128,13 @@ LOSSES = {
     "huber": (lambda t, x, y: t.nn.HuberLoss(delta=0.7)(x, y), X, V),
     "cross entropy": (lambda t, x, y: t.nn.CrossEntropyLoss()(x, y), X, LABELS),
     "cross entropy, smoothed": (lambda t, x, y: t.nn.CrossEntropyLoss(label_smoothing=0.1)(x, y), X, LABELS),
-    "cross entropy, weighted": (
-        lambda t, x, y, w: t.nn.CrossEntropyLoss(w.detach())(x, y),
-        X,
-        LABELS,
-        WEIGHT,
-    ),
+    "cross entropy, weighted": (lambda t, x, y, w: t.nn.CrossEntropyLoss(w.detach())(x, y), X, LABELS, WEIGHT),
     "cross entropy, no reduction": (lambda t, x, y: t.nn.CrossEntropyLoss(reduction="none")(x, y), X, LABELS),
     "cross entropy, probabilities": (lambda t, x, y: t.nn.CrossEntropyLoss()(x, y.detach()), X, P),
     "nll": (lambda t, x, y: t.nn.NLLLoss(ignore_index=4)(t.log_softmax(x, 1), y % 5), X, LABELS),
     "bce": (lambda t, x, y: t.nn.BCELoss()(x, y.detach()), U, V),
     "bce, logits": (lambda t, x, y: t.nn.BCEWithLogitsLoss()(x, y.detach()), X, V),
-    "bce, positives": (
-        lambda t, x, y, w: t.nn.BCEWithLogitsLoss(pos_weight=w.detach())(x, y.detach()),
-        X,
-        V,
-        WEIGHT,
-    ),
+    "bce, positives": (lambda t, x, y, w: t.nn.BCEWithLogitsLoss(pos_weight=w.detach())(x, y.detach()), X, V, WEIGHT),
     "kl": (lambda t, x, y: t.nn.KLDivLoss(reduction="batchmean")(t.log_softmax(x, 1), y.detach()), X, P),
     "kl, logs": (lambda t, x, y: t.nn.KLDivLoss(reduction="sum", log_target=True)(x, y.detach()), X, V),
     "functional": (lambda t, x, y: t.nn.functional.cross_entropy(x, y, reduction="sum"), X, LABELS),
@@ -196,9 +186,7 @@ def test_older_arguments_of_losses(name, given):
 
 def test_functions_of_losses_have_arguments_in_the_same_order():
     for name, *_ in OLDER_LOSSES.values():
-        ours_, theirs_ = (
-            list(inspect.signature(getattr(t.nn.functional, name)).parameters) for t in (ours, theirs)
-        )
+        ours_, theirs_ = (list(inspect.signature(getattr(t.nn.functional, name)).parameters) for t in (ours, theirs))
         assert ours_ == [n for n in theirs_ if n in ours_]
         assert set(theirs_) - set(ours_) <= {"weight"}
 
@@ -307,9 +295,7 @@ def curve(t, state, make):
 
 OPTIMIZERS = {
     "SGD": lambda t, n: t.optim.SGD(n.parameters(), lr=0.1),
-    "SGD, momentum": lambda t, n: t.optim.SGD(
-        n.parameters(), lr=0.05, momentum=0.9, dampening=0.1, weight_decay=1e-3
-    ),
+    "SGD, momentum": lambda t, n: t.optim.SGD(n.parameters(), lr=0.05, momentum=0.9, dampening=0.1, weight_decay=1e-3),
     "SGD, Nesterov": lambda t, n: t.optim.SGD(n.parameters(), lr=0.05, momentum=0.9, nesterov=True),
     "Adam": lambda t, n: t.optim.Adam(n.parameters(), lr=0.01),
     "Adam, decay, amsgrad": lambda t, n: t.optim.Adam(
@@ -322,8 +308,7 @@ OPTIMIZERS = {
     "Adagrad": lambda t, n: t.optim.Adagrad(n.parameters(), lr_decay=0.01),
     "Adadelta": lambda t, n: t.optim.Adadelta(n.parameters()),
     "two groups": lambda t, n: t.optim.SGD(
-        [{"params": n.fc1.parameters()}, {"params": [*n.fc2.parameters(), *n.fc3.parameters()], "lr": 0.2}],
-        lr=0.05,
+        [{"params": n.fc1.parameters()}, {"params": [*n.fc2.parameters(), *n.fc3.parameters()], "lr": 0.2}], lr=0.05
     ),
 }
 

@@ -90,9 +90,7 @@ def net(nn):
 
 
 @pytest.mark.parametrize("how", ["loop", "fit"])
-@pytest.mark.parametrize(
-    ("name", "settings"), [("SGD", {"lr": 0.05, "momentum": 0.9}), ("Adam", {"lr": 0.01})]
-)
+@pytest.mark.parametrize(("name", "settings"), [("SGD", {"lr": 0.05, "momentum": 0.9}), ("Adam", {"lr": 0.01})])
 def test_torch(name, settings, how):
     torch = pytest.importorskip("torch")
     import ranvier.torch as ours

@@ -59,10 +59,7 @@ def test_every_picture_is_written_whole(name, tmp_path):
 def test_the_worst_mistakes_come_first():
     figure = pictures.mistakes(GREY, Y, P, ["cat", "dog", "emu"])
     titles = [axes.get_title() for axes in figure.axes]
-    assert titles == [
-        "predicted dog, 90 %\ntrue cat, 5 %\nrow 3",
-        "predicted dog, 80 %\ntrue emu, 10 %\nrow 1",
-    ]
+    assert titles == ["predicted dog, 90 %\ntrue cat, 5 %\nrow 3", "predicted dog, 80 %\ntrue emu, 10 %\nrow 1"]
     assert np.array_equal(figure.axes[0].get_images()[0].get_array(), GREY[3, ..., 0] / 255)
     assert figure.get_suptitle() == "2 of 6 misclassified"
 

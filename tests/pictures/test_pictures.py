@@ -53,22 +53,17 @@ def trained():
         pytest.param(lambda model, history, path: pictures.weights(model, path), id="weights"),
         pytest.param(lambda model, history, path: pictures.activations(model, X, path), id="activations"),
         pytest.param(
-            lambda model, history, path: pictures.confusion_matrix(np.eye(3, dtype=int), "abc", path),
-            id="matrix",
+            lambda model, history, path: pictures.confusion_matrix(np.eye(3, dtype=int), "abc", path), id="matrix"
         ),
         pytest.param(
             lambda model, history, path: pictures.compare({"a": history, "b": [history] * 2}, path=path),
             id="comparison",
         ),
         pytest.param(
-            lambda model, history, path: rv.calibration.reliability(Y, model.predict(X, verbose=0)).plot(
-                path
-            ),
+            lambda model, history, path: rv.calibration.reliability(Y, model.predict(X, verbose=0)).plot(path),
             id="reliability",
         ),
-        pytest.param(
-            lambda model, history, path: rv.find_learning_rate(model, X, Y, steps=20).plot(path), id="rates"
-        ),
+        pytest.param(lambda model, history, path: rv.find_learning_rate(model, X, Y, steps=20).plot(path), id="rates"),
     ],
 )
 def test_every_picture_is_written_whole(draw, kind, trained, tmp_path):
@@ -91,9 +86,7 @@ def test_results_are_paired_with_those_on_validation_data(trained):
 
 @pytest.mark.parametrize("library", ["pandas", "polars"])
 def test_a_history_may_be_a_frame(library):
-    frame = pytest.importorskip(library).DataFrame(
-        {"epoch": [0, 2], "loss": [0.5, 0.25], "val_loss": [0.7, 0.6]}
-    )
+    frame = pytest.importorskip(library).DataFrame({"epoch": [0, 2], "loss": [0.5, 0.25], "val_loss": [0.7, 0.6]})
     drawn = pictures.curves(frame).axes[0]
     assert [list(np.asarray(line.get_ydata())) for line in drawn.lines] == [[0.5, 0.25], [0.7, 0.6]]
     assert list(np.asarray(drawn.lines[0].get_xdata())) == [1, 3]
@@ -231,10 +224,7 @@ def test_weights_are_named_by_their_layers(trained):
         (lambda: pictures.curves({}), "no results yet"),
         (lambda: pictures.compare({}), "no runs to compare"),
         (lambda: pictures.compare({"a": {"loss": [1.0]}}, "accuracy"), "'a' has no 'accuracy'"),
-        (
-            lambda: pictures.network(rv.Sequential([rv.layers.Dense(2)])),
-            "does not know the shape of its inputs",
-        ),
+        (lambda: pictures.network(rv.Sequential([rv.layers.Dense(2)])), "does not know the shape of its inputs"),
         (lambda: pictures.weights(rv.Sequential([rv.layers.Dense(2)])), "no weights yet"),
         (lambda: pictures.confusion_matrix(np.zeros((2, 3))), "not a confusion matrix"),
         (lambda: pictures.confusion_matrix(np.eye(2), "abc"), "3 names for 2 classes"),

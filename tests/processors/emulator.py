@@ -130,12 +130,7 @@ class EmulatedProgram(NativeProgram):
     def _execute(self, folder, words, arrays):
         code, source, binary = (folder / name for name in ("program.o", "start.s", "program"))
         code.write_bytes(self.code)
-        data = [
-            ".data",
-            f".balign {LINE}",
-            f"sync: .zero {3 * LINE}",
-            "context: .quad " + ", ".join(map(str, words)),
-        ]
+        data = [".data", f".balign {LINE}", f"sync: .zero {3 * LINE}", "context: .quad " + ", ".join(map(str, words))]
         data += [f".balign {LINE}", "begin:"]
         for number, array in enumerate(arrays):
             (folder / f"{number}.bin").write_bytes(np.ascontiguousarray(array).tobytes())

@@ -9,14 +9,7 @@ import sys
 from pathlib import Path
 
 NAMES = ("qemu-aarch64", "aarch64-linux-gnu-as", "aarch64-linux-gnu-ld")
-PACKAGES = (
-    "qemu-user",
-    "binutils-aarch64-linux-gnu",
-    "binutils-common",
-    "libjansson4",
-    "libsframe1",
-    "libzstd1",
-)
+PACKAGES = ("qemu-user", "binutils-aarch64-linux-gnu", "binutils-common", "libjansson4", "libsframe1", "libzstd1")
 
 
 class Tools:
@@ -33,9 +26,7 @@ class Tools:
                 "`make test-processors` where apt-get is."
             )
         libraries = sorted({str(p.parent) for p in self.folder.glob("usr/lib/*/*.so*")})
-        self.environment = (
-            {**os.environ, "LD_LIBRARY_PATH": os.pathsep.join(libraries)} if libraries else None
-        )
+        self.environment = {**os.environ, "LD_LIBRARY_PATH": os.pathsep.join(libraries)} if libraries else None
 
     def run(self, name, *arguments, cwd=None):
         """The standard output of a tool; raises RuntimeError with what it said where it fails."""
@@ -52,9 +43,7 @@ class Tools:
 def fetch(folder):
     """Download the packages into ``folder`` and unpack them there."""
     folder.mkdir(parents=True, exist_ok=True)
-    subprocess.run(
-        ["apt-get", "download", "-qq", *PACKAGES], cwd=folder, check=True, stdout=subprocess.DEVNULL
-    )
+    subprocess.run(["apt-get", "download", "-qq", *PACKAGES], cwd=folder, check=True, stdout=subprocess.DEVNULL)
     for package in sorted(folder.glob("*.deb")):
         subprocess.run(["dpkg", "-x", package.name, "."], cwd=folder, check=True)
         package.unlink()

@@ -215,9 +215,7 @@ def test_several_threads_write_one_file(target):
 # --- names and kinds of files -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "name", ["x" * 255, "模" * 85, "a*b?[c]", "-rf", ".hidden", "with space", "new\nline"]
-)
+@pytest.mark.parametrize("name", ["x" * 255, "模" * 85, "a*b?[c]", "-rf", ".hidden", "with space", "new\nline"])
 def test_names(name, tmp_path):
     (tmp_path / f"{files.stem(name)}999999999-00.tmp").write_bytes(b"orphan")
     for tensors in (OLD, NEW):

@@ -214,9 +214,7 @@ def described(header):
 
 
 def describe(header, description):
-    header["__metadata__"]["ranvier"] = files.sealed(
-        {n: v for n, v in description.items() if n != "checksum"}
-    )
+    header["__metadata__"]["ranvier"] = files.sealed({n: v for n, v in description.items() if n != "checksum"})
 
 
 def flip(path):
@@ -344,10 +342,7 @@ def test_descriptions_that_someone_has_changed(data, saved):
     whole = saved.read_bytes()
     header, body = parts(saved)
     description = {n: v for n, v in described(header).items() if n != "checksum"}
-    holder, key = (
-        description,
-        data.draw(st.sampled_from(["architecture", "compiled", "checksums", "version"])),
-    )
+    holder, key = (description, data.draw(st.sampled_from(["architecture", "compiled", "checksums", "version"])))
     while isinstance(holder[key], (dict, list)) and holder[key] and data.draw(st.booleans()):
         holder = holder[key]
         key = data.draw(st.sampled_from(sorted(holder) if isinstance(holder, dict) else range(len(holder))))

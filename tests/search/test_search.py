@@ -52,9 +52,7 @@ WEIGHTS = RNG.integers(0, 3, N).astype(np.float32)
 def classifier(units=8, learning_rate=1e-2, hidden=(), optimizer=rv.optimizers.Adam, **settings):
     layers = [rv.layers.Dense(units, activation="tanh", input_shape=(F,)), *(make() for make in hidden)]
     model = rv.Sequential([*layers, rv.layers.Dense(K, activation="softmax")])
-    model.compile(
-        optimizer(learning_rate, **settings), "sparse_categorical_crossentropy", metrics=["accuracy"]
-    )
+    model.compile(optimizer(learning_rate, **settings), "sparse_categorical_crossentropy", metrics=["accuracy"])
     return model
 
 
@@ -77,12 +75,7 @@ class Share(rv.metrics.Metric):
 
 def measured(level=0.5):
     model = classifier()
-    found = [
-        rv.metrics.F1Score("macro"),
-        rv.metrics.Precision(),
-        rv.metrics.AUC(num_thresholds=20),
-        Share(level),
-    ]
+    found = [rv.metrics.F1Score("macro"), rv.metrics.Precision(), rv.metrics.AUC(num_thresholds=20), Share(level)]
     model.compile(rv.optimizers.Adam(0.01), "sparse_categorical_crossentropy", metrics=found)
     return model
 
@@ -95,9 +88,7 @@ def smoothed(smoothing):
 
 
 def regressor(units=8, learning_rate=0.1):
-    model = rv.Sequential(
-        [rv.layers.Dense(units, activation="relu"), rv.layers.Dense(2)]
-    )  # built by the data
+    model = rv.Sequential([rv.layers.Dense(units, activation="relu"), rv.layers.Dense(2)])  # built by the data
     model.compile(rv.optimizers.SGD(learning_rate), "mse", metrics=["mae"])
     return model
 
@@ -141,9 +132,7 @@ def two():
 
 def regularized():
     l2, norm = rv.regularizers.L2(0.01), rv.constraints.MaxNorm(1.0)
-    hidden = rv.layers.Dense(
-        8, activation="relu", kernel_regularizer=l2, kernel_constraint=norm, input_shape=(F,)
-    )
+    hidden = rv.layers.Dense(8, activation="relu", kernel_regularizer=l2, kernel_constraint=norm, input_shape=(F,))
     model = rv.Sequential([hidden, rv.layers.Dense(K)])
     loss = rv.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(
@@ -392,9 +381,7 @@ def test_every_row_is_held_out_once(name):
         assert train.dtype == held_out.dtype == np.int32
     again = splitter.split(X, Y, groups)
     assert all(
-        np.array_equal(a, b)
-        for one, two in zip(folds, again, strict=True)
-        for a, b in zip(one, two, strict=True)
+        np.array_equal(a, b) for one, two in zip(folds, again, strict=True) for a, b in zip(one, two, strict=True)
     )
 
 
@@ -457,11 +444,7 @@ def test_variants_are_settings_times_folds_times_seeds():
     assert found[:3] == [Variant({"a": 1}, 0, 0), Variant({"a": 1}, 1, 0), Variant({"a": 1}, 0, 1)]
     assert str(found[0]) == "a=1, seed=0, fold=0"
     explicit = [Variant({"a": 1}, 9), {"a": 5}]
-    assert variants_of(explicit, [3, 4], None) == [
-        Variant({"a": 1}, 9),
-        Variant({"a": 5}, 3),
-        Variant({"a": 5}, 4),
-    ]
+    assert variants_of(explicit, [3, 4], None) == [Variant({"a": 1}, 9), Variant({"a": 5}, 3), Variant({"a": 5}, 4)]
     assert grid_points([{"a": [1]}, {"b": np.array([0.5, 2.0])}]) == [{"a": 1}, {"b": 0.5}, {"b": 2.0}]
     assert type(grid_points({"b": np.array([1])})[0]["b"]) is int
     assert seeds_of(3) == [0, 1, 2]
@@ -602,9 +585,7 @@ def test_the_best_setting(case):
 @pytest.mark.parametrize("name", ["bce", "kld", "msle", "logcosh", "mape"])
 def test_the_best_has_the_least_error_whatever_it_is_called(name):
     def build(units):
-        model = rv.Sequential(
-            [rv.layers.Dense(units, input_shape=(F,)), rv.layers.Dense(2, activation="sigmoid")]
-        )
+        model = rv.Sequential([rv.layers.Dense(units, input_shape=(F,)), rv.layers.Dense(2, activation="sigmoid")])
         model.compile("adam", "mse", metrics=[name])
         return model
 
@@ -705,9 +686,7 @@ def test_searches():
     assert cross.best.metrics["val_accuracy"].n == 6
     assert cross[0].model is not None
     space = {"units": integers(3, 5), "learning_rate": log_uniform(1e-3, 1e-1)}
-    few, more = (
-        random_search(classifier, X, Y, space=space, n=n, folds=2, epochs=1, verbose=0) for n in (2, 3)
-    )
+    few, more = (random_search(classifier, X, Y, space=space, n=n, folds=2, epochs=1, verbose=0) for n in (2, 3))
     assert [row.metrics for row in more[:4]] == [row.metrics for row in few]
     assert len(more.settings()) == 3
 
@@ -724,9 +703,7 @@ def test_settings_of_fit_go_to_fit():
 
 
 def test_validation_data_are_what_validate_asks_for():
-    row = rv.fit_many(
-        classifier, X, Y, validate=True, validation_data=(X[:30] + 0.1, Y[:30]), epochs=2, verbose=0
-    )[0]
+    row = rv.fit_many(classifier, X, Y, validate=True, validation_data=(X[:30] + 0.1, Y[:30]), epochs=2, verbose=0)[0]
     assert len(row.history["val_loss"]) == 2
 
 
@@ -794,9 +771,7 @@ def test_each_model_writes_and_resumes_its_own(tmp_path):
 
 
 def test_names_of_variants_are_names_of_files():
-    assert (
-        Variant({"units": 8, "rate": 0.00012345678}, 1, 2).name == "units=8,rate=0.00012345678,seed=1,fold=2"
-    )
+    assert Variant({"units": 8, "rate": 0.00012345678}, 1, 2).name == "units=8,rate=0.00012345678,seed=1,fold=2"
     odd = [Variant({"a": value}).name for value in ("x/y", "x y", "x?y", "l" * 300, math.tanh, [1, "b"])]
     assert len(set(odd)) == len(odd)
     assert not [name for name in odd if set(name) & set("/ ?[]'") or len(name) > 150]
@@ -943,9 +918,7 @@ def test_searches_tell_arguments_that_they_lack(search, given, words):
 
 def test_a_mistake_is_told_once_for_all_models():
     def doubtful(units):
-        model = rv.Sequential(
-            [rv.layers.Dense(units, input_shape=(F,)), rv.layers.Dense(K, activation="softmax")]
-        )
+        model = rv.Sequential([rv.layers.Dense(units, input_shape=(F,)), rv.layers.Dense(K, activation="softmax")])
         model.compile("adam", "sparse_categorical_crossentropy")
         return model
 
@@ -978,11 +951,7 @@ SPACES: dict[str, Any] = {
     "broken whole numbers": (lambda: {"units": integers(1.5, 3)}, ValueError, "two whole numbers"),
     "no dict": ([1], TypeError, "a space is a dict"),
     "a bound in words": (lambda: {"rate": uniform("a", 1)}, ValueError, "write two numbers"),
-    "a choice of nothing but one": (
-        lambda: {"units": choice(3)},
-        TypeError,
-        r"choice\(3\): write a list of values",
-    ),
+    "a choice of nothing but one": (lambda: {"units": choice(3)}, TypeError, r"choice\(3\): write a list of values"),
 }
 
 
@@ -1035,9 +1004,7 @@ except KeyboardInterrupt as stop:
 
 
 def test_ctrl_c_ends_all_at_once_and_keeps_what_was_finished():
-    result = subprocess.run(
-        [sys.executable, "-c", INTERRUPT], check=False, capture_output=True, text=True, timeout=120
-    )
+    result = subprocess.run([sys.executable, "-c", INTERRUPT], check=False, capture_output=True, text=True, timeout=120)
     assert result.stdout == "good\n", result.stdout + result.stderr
 
 

@@ -74,10 +74,7 @@ def test_copies_and_pickles_need_no_arguments(thing):
 def test_every_public_class_has_a_checked_constructor_that_runs_as_written():
     modules = [importlib.import_module(name) for name in PUBLIC if not name.startswith("ranvier.ops")]
     classes = {
-        value
-        for module in modules
-        for name in module.__all__
-        if inspect.isclass(value := getattr(module, name))
+        value for module in modules for name in module.__all__ if inspect.isclass(value := getattr(module, name))
     }
     unchecked = [
         kind.__qualname__

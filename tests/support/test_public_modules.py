@@ -38,15 +38,11 @@ def public_modules():
 
 def test_every_public_module_can_be_imported_by_its_path():
     found = public_modules()
-    assert {"ranvier.torch.nn.functional", "ranvier.optimizers.schedules", "ranvier.datasets.mnist"} <= set(
-        found
-    )
+    assert {"ranvier.torch.nn.functional", "ranvier.optimizers.schedules", "ranvier.datasets.mnist"} <= set(found)
     for path, module in found.items():
         home, _, name = path.rpartition(".")
         assert not home or getattr(found[home], name) is module, path
-    result = subprocess.run(
-        [sys.executable, "-c", ALONE, *sorted(found)], capture_output=True, text=True, check=True
-    )
+    result = subprocess.run([sys.executable, "-c", ALONE, *sorted(found)], capture_output=True, text=True, check=True)
     assert not result.stdout
 
 

@@ -33,8 +33,7 @@ def registry(**options):
 
 def test_an_object_has_all_its_names():
     shapes = registry(
-        aliases={"disc": "UnitCircle", "two": lambda: Square(2)},
-        normalize=lambda name: name.replace("-", "_"),
+        aliases={"disc": "UnitCircle", "two": lambda: Square(2)}, normalize=lambda name: name.replace("-", "_")
     )
     for name in ("UnitCircle", "unit_circle", "unit-circle", "disc"):
         assert type(shapes.get(name)) is UnitCircle
@@ -64,11 +63,7 @@ def test_a_class_that_is_registered_later_is_found():
         ("unit_circel", ValueError, "shape 'unit_circel' does not exist. Write 'unit_circle' instead"),
         ({"class_name": "Sqare"}, ValueError, "Write 'Square' instead"),
         (Square, TypeError, r"the shape Square needs arguments. Write Square\(width=...\) instead"),
-        (
-            3,
-            TypeError,
-            r"3 is no shape. Write a name or an object, such as 'unit_circle' or Square\(2\), instead",
-        ),
+        (3, TypeError, r"3 is no shape. Write a name or an object, such as 'unit_circle' or Square\(2\), instead"),
         (abs, TypeError, "is no shape"),
     ],
 )

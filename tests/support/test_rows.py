@@ -12,11 +12,7 @@ def test_every_row_leads_to_what_it_names(kind):
     assert rows.names(kind)
     for name in rows.names(kind):
         found = rows.look_up(kind, name)
-        assert (
-            inspect.ismodule(found)
-            if kind in ("criteria", "classes")
-            else callable(getattr(found, "get", found))
-        )
+        assert inspect.ismodule(found) if kind in ("criteria", "classes") else callable(getattr(found, "get", found))
 
 
 def test_a_row_has_one_place():

@@ -181,9 +181,7 @@ def test_each_thread_has_its_own_tape():
     for t in threads:
         t.join()
     for i in range(4):
-        assert results[i] == pytest.approx(
-            sum(float(w.numpy().sum()) * (i + k) for k in range(20)), rel=1e-3, abs=1e-3
-        )
+        assert results[i] == pytest.approx(sum(float(w.numpy().sum()) * (i + k) for k in range(20)), rel=1e-3, abs=1e-3)
 
 
 def test_a_call_on_operands_of_two_segments_merges_them():

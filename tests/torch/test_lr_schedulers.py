@@ -102,9 +102,7 @@ def test_a_momentum_that_is_changed_by_hand_compiles_once():
 
 
 def test_a_schedule_of_the_other_vocabulary_as_lr():
-    net, optimizer, _ = setup(
-        lambda p: optim.SGD(p, lr=optimizers.schedules.StepDecay(0.5, 1, 0.5)), lambda o: None
-    )
+    net, optimizer, _ = setup(lambda p: optim.SGD(p, lr=optimizers.schedules.StepDecay(0.5, 1, 0.5)), lambda o: None)
     before = net[2].bias.numpy()
     steps = []
     for _ in range(3):

@@ -80,9 +80,7 @@ def test_a_step_is_one_program_and_is_compiled_once(monkeypatch):
     assert runs.count(True) == 3
 
 
-@pytest.mark.parametrize(
-    "first", [nn.ReLU(inplace=True), nn.Dropout(0.1, inplace=True)], ids=["relu", "dropout"]
-)
+@pytest.mark.parametrize("first", [nn.ReLU(inplace=True), nn.Dropout(0.1, inplace=True)], ids=["relu", "dropout"])
 def test_networks_that_change_activations_in_place(first, tmp_path):
     """One program for a step, the same bits as without, in a loop and in ``fit``, which leaves the data alone."""
     x, y = X.reshape(96, 20) - 0.5, np.arange(96) % 3
@@ -100,9 +98,7 @@ def test_networks_that_change_activations_in_place(first, tmp_path):
             net.fit(x, y, epochs=2, batch_size=32, shuffle=False, verbose=0)
         for start in range(0, 96, 32) if how == "loop" else ():
             optimizer.zero_grad()
-            loss = F.cross_entropy(
-                net(torch.tensor(x[start : start + 32])), torch.tensor(y[start : start + 32])
-            )
+            loss = F.cross_entropy(net(torch.tensor(x[start : start + 32])), torch.tensor(y[start : start + 32]))
             loss.backward()
             optimizer.step()
         known = len(trace.programs)
@@ -336,9 +332,7 @@ def test_a_layer_that_is_unfrozen_begins_with_a_first_step():
     kept = {"net": net.state_dict(), "optimizer": optimizer.state_dict()}
     kept = copy.deepcopy(kept)
     after = fit(net)
-    assert np.abs(after[0] - before[0]).max() == pytest.approx(
-        0.001, rel=1e-3
-    )  # Adam's first step is the rate
+    assert np.abs(after[0] - before[0]).max() == pytest.approx(0.001, rel=1e-3)  # Adam's first step is the rate
     after = fit(net)
 
     twin, other = start()
@@ -422,11 +416,7 @@ def test_checkpoints_in_file_objects(held, tmp_path):
         (lambda: torch.from_numpy([1.0, 2.0]), TypeError, r"not a list. Write torch.tensor\(...\)"),
         (lambda: torch.load(io.StringIO("a")), TypeError, "open for text.*'rb'"),
         (lambda: torch.save(held, io.StringIO()), TypeError, "open for text.*'wb'"),
-        (
-            lambda: torch.save(tmp_path / "b.pt", held),
-            TypeError,
-            "a dict is no file .*Write a path, or a file",
-        ),
+        (lambda: torch.save(tmp_path / "b.pt", held), TypeError, "a dict is no file .*Write a path, or a file"),
         (lambda: torch.load(held), TypeError, "a dict is no file .*Write a path, or a file"),
     ]
     for call, error, said in wrong:
@@ -469,9 +459,7 @@ def test_a_forgotten_sigmoid_is_told(known):
         with pytest.raises(RuntimeError, match=r"between 0 and 1, and one is .* Write a sigmoid"):
             nn.BCELoss()(out, y)
         return
-    assert np.isnan(
-        nn.BCELoss()(out, y).item()
-    )  # what is not computed yet cannot be refused, but the loss tells
+    assert np.isnan(nn.BCELoss()(out, y).item())  # what is not computed yet cannot be refused, but the loss tells
 
 
 @pytest.mark.parametrize("index", [1, -1, slice(0, 2), None, [0, 2], np.array([True, False, True])])
@@ -492,9 +480,7 @@ def test_a_buffer_that_is_indexed_is_read_when_the_program_runs(index):
 
 @pytest.mark.parametrize("index", [3, -1])
 def test_an_index_that_is_no_row_is_refused(index):
-    with pytest.raises(
-        IndexError, match=rf"index {index} is out of range for 3 rows. Write indices from 0 to 2"
-    ):
+    with pytest.raises(IndexError, match=rf"index {index} is out of range for 3 rows. Write indices from 0 to 2"):
         F.embedding(torch.tensor([0, index]), torch.zeros(3, 2))
     with pytest.raises(IndexError, match=f"index {index} is out of range"):
         F.embedding(torch.tensor([0.0, index]).long().view(2, 1), torch.zeros(3, 2))
@@ -536,11 +522,7 @@ def test_state_dicts_through_files(tmp_path):
 @pytest.mark.parametrize(
     ("make", "error", "said"),
     [
-        (
-            lambda: torch.cumsun,
-            AttributeError,
-            "torch.cumsun does not exist. The nearest that does is cumsum",
-        ),
+        (lambda: torch.cumsun, AttributeError, "torch.cumsun does not exist. The nearest that does is cumsum"),
         (
             lambda: nn.LazyLinear,
             AttributeError,
@@ -569,11 +551,7 @@ def test_state_dicts_through_files(tmp_path):
         (lambda: nn.Linear(2, 3)(None), TypeError, "linear takes a tensor as x, and here is None"),
         (lambda: nn.ReLU()(None), TypeError, "relu takes a tensor as input, and here is None"),
         (lambda: F.one_hot(torch.tensor([0, 5]), 3), IndexError, "index 5 .* or a larger num_classes"),
-        (
-            lambda: F.one_hot(torch.tensor([0.0, 4.0]).long(), 3),
-            IndexError,
-            "index 4 .* or a larger num_classes",
-        ),
+        (lambda: F.one_hot(torch.tensor([0.0, 4.0]).long(), 3), IndexError, "index 4 .* or a larger num_classes"),
         (
             lambda: nn.ReLU().register_forward_hook(print),
             AttributeError,
@@ -581,16 +559,8 @@ def test_state_dicts_through_files(tmp_path):
         ),
         (lambda: torch.ones(2).register_hook(print), AttributeError, r"Write torch.autograd.grad\(loss, x\)"),
         ((torch.ones(2, requires_grad=True) * 2).retain_grad, RuntimeError, "torch.autograd.grad"),
-        (
-            lambda: torch.autocast("cpu"),
-            RuntimeError,
-            r"no half precision.*Write autocast\('cpu', enabled=False\)",
-        ),
-        (
-            lambda: optim.swa_utils.AveragedModel(nn.ReLU(), avg_fn=max, multi_avg_fn=max),
-            ValueError,
-            "one of them",
-        ),
+        (lambda: torch.autocast("cpu"), RuntimeError, r"no half precision.*Write autocast\('cpu', enabled=False\)"),
+        (lambda: optim.swa_utils.AveragedModel(nn.ReLU(), avg_fn=max, multi_avg_fn=max), ValueError, "one of them"),
         (lambda: optim.swa_utils.get_ema_avg_fn(2), ValueError, "decay=2: write a number from 0 to 1"),
         (
             lambda: optim.swa_utils.SWALR(optim.SGD([torch.ones(2)]), 0.1, 3, "cosine"),
@@ -623,11 +593,7 @@ def test_state_dicts_through_files(tmp_path):
             RuntimeError,
             "no output depends on input 0 .* Write allow_unused=True",
         ),
-        (
-            lambda: torch.add(torch.ones(2), 1, out=torch.ones(2)),
-            TypeError,
-            "add has no argument 'out'. Write y = add",
-        ),
+        (lambda: torch.add(torch.ones(2), 1, out=torch.ones(2)), TypeError, "add has no argument 'out'. Write y = add"),
         (lambda: torch.sum(torch.ones(2), out=torch.ones(())), TypeError, "sum has no argument 'out'"),
         (
             lambda: torch.matmul(torch.ones(2), torch.ones(2), out=torch.ones(())),
@@ -650,11 +616,7 @@ def test_state_dicts_through_files(tmp_path):
         (lambda: nn.Dropout(2), ValueError, "p=2"),
         (lambda: nn.MSELoss(reduction="average"), ValueError, "'mean', 'sum', 'none'"),
         (lambda: nn.GELU("fast")(torch.ones(2)), ValueError, "'tanh'"),
-        (
-            lambda: nn.CrossEntropyLoss()(torch.ones(3, 2), torch.ones(4, dtype=torch.long)),
-            ValueError,
-            "labels",
-        ),
+        (lambda: nn.CrossEntropyLoss()(torch.ones(3, 2), torch.ones(4, dtype=torch.long)), ValueError, "labels"),
         (lambda: nn.MSELoss()(torch.ones(3, 1), torch.ones(3)), ValueError, "reshape"),
         (
             lambda: nn.TripletMarginLoss()(torch.ones(3), positive=torch.ones(3)),
@@ -663,34 +625,18 @@ def test_state_dicts_through_files(tmp_path):
         ),
         (lambda: optim.SGD([], lr=0.1), ValueError, "empty"),
         (lambda: optim.SGD(torch.ones(2), lr=0.1), TypeError, "list of parameters"),
-        (
-            lambda: optim.SGD(nn.Linear(2, 3), lr=0.1),
-            TypeError,
-            r"here is a Linear. Write net.parameters\(\)",
-        ),
+        (lambda: optim.SGD(nn.Linear(2, 3), lr=0.1), TypeError, r"here is a Linear. Write net.parameters\(\)"),
         (lambda: optim.SGD([torch.ones(2)] * 1 + [{}], lr=0.1), TypeError, "leaves"),
-        (
-            lambda: optim.Adam([torch.ones(2)], lr=-1),
-            ValueError,
-            r"Adam\(lr=-1.0\): write a number of 0 or more",
-        ),
+        (lambda: optim.Adam([torch.ones(2)], lr=-1), ValueError, r"Adam\(lr=-1.0\): write a number of 0 or more"),
         (
             lambda: optim.SGD([{"params": [torch.ones(2)], "learning_rate": 1}]),
             TypeError,
             "a group of SGD has no argument 'learning_rate'. Write lr= instead",
         ),
-        (
-            lambda: optim.Adam([{"params": [torch.ones(2)], "weightdecay": 1}]),
-            TypeError,
-            "Write weight_decay=",
-        ),
+        (lambda: optim.Adam([{"params": [torch.ones(2)], "weightdecay": 1}]), TypeError, "Write weight_decay="),
         (lambda: optim.Adam([torch.ones(2)], eps=-1), ValueError, r"Adam\(eps=-1.0\): write a number"),
         (lambda: optim.Adam([torch.ones(2)], betas=(2, 0.9)), ValueError, r"Adam\(betas\[0\]=2.0\): write"),
-        (
-            lambda: optim.RMSprop([torch.ones(2)], alpha=-1),
-            ValueError,
-            r"RMSprop\(alpha=-1.0\): write a number",
-        ),
+        (lambda: optim.RMSprop([torch.ones(2)], alpha=-1), ValueError, r"RMSprop\(alpha=-1.0\): write a number"),
         (
             lambda: optim.SGD([{"params": [torch.ones(2)], "lr": "a"}]),
             TypeError,
@@ -757,9 +703,7 @@ def test_what_is_printed():
         "ParameterList(", "  (0): Parameter containing: [torch.float32 of size 2x3]", ")",
     ]  # fmt: skip
     assert repr(nn.ParameterDict({"a": torch.ones(2)})).splitlines()[1].startswith("  (a): Parameter")
-    assert (
-        repr(nn.MaxPool2d(2, padding=1)) == "MaxPool2d(kernel_size=2, stride=2, padding=1, ceil_mode=False)"
-    )
+    assert repr(nn.MaxPool2d(2, padding=1)) == "MaxPool2d(kernel_size=2, stride=2, padding=1, ceil_mode=False)"
     assert (nn.AvgPool2d((2, 3)).stride, nn.MaxPool1d(3, 2).kernel_size) == ((2, 3), 3)
 
 

@@ -69,9 +69,7 @@ def test_states_of_generators():
     assert generator.initial_seed() == 2**63
     assert torch.random.get_rng_state().dtype == torch.uint8
     for wrong in (state, state.float(), torch.zeros(3, dtype=torch.uint8), torch.get_rng_state()[:9], 7):
-        with pytest.raises(
-            ValueError, match=r"a state that torch\.get_rng_state\(\) did not give .*uint8 tensor"
-        ):
+        with pytest.raises(ValueError, match=r"a state that torch\.get_rng_state\(\) did not give .*uint8 tensor"):
             torch.set_rng_state(wrong)
     with pytest.raises(ValueError, match=r"torch\.Generator\.get_state\(\) did not give"):
         generator.set_state(torch.get_rng_state())
@@ -85,9 +83,7 @@ def test_seeds_are_those_of_pytorch():
         assert (torch.initial_seed(), own.manual_seed(given).initial_seed()) == (seed, seed)
     for wrong in (2**64, -(2**63) - 1, "a", float("nan"), None):
         for manual_seed in (torch.manual_seed, torch.Generator().manual_seed):
-            with pytest.raises(
-                ValueError, match=r"is no number from -2\*\*63 .* Write torch\..*manual_seed\(0\)"
-            ):
+            with pytest.raises(ValueError, match=r"is no number from -2\*\*63 .* Write torch\..*manual_seed\(0\)"):
                 manual_seed(wrong)
     drawn = [torch.rand(3, generator=torch.manual_seed(4)), (torch.manual_seed(4), torch.rand(3))[1]]
     assert torch.equal(*drawn)
@@ -169,11 +165,7 @@ def test_a_loader_without_batches_shuffles_and_is_fitted():
 def test_batches_keep_the_kind_of_their_samples():
     (batch,) = data.DataLoader(Made(lambda i: Point(i, {"a": (i, b"k")}), 3), 3)
     assert type(batch) is Point
-    assert (batch.x.tolist(), batch.y["a"][0].tolist(), batch.y["a"][1]) == (
-        [0, 1, 2],
-        [0, 1, 2],
-        (b"k",) * 3,
-    )
+    assert (batch.x.tolist(), batch.y["a"][0].tolist(), batch.y["a"][1]) == ([0, 1, 2], [0, 1, 2], (b"k",) * 3)
     ordered = collections.OrderedDict(b=1, a=2)
     assert type(data.default_collate([ordered] * 2)) is collections.OrderedDict
     assert type(data.default_convert(Point(np.ones(1), "a"))) is Point
@@ -257,9 +249,7 @@ def rows(batches, most=3):
     return [batch[0].tolist() for batch in itertools.islice(batches, most)]
 
 
-@pytest.mark.parametrize(
-    "chosen", [(0, 1), {0, 1}, range(2), np.arange(2), [torch.tensor(0), torch.tensor(1)]]
-)
+@pytest.mark.parametrize("chosen", [(0, 1), {0, 1}, range(2), np.arange(2), [torch.tensor(0), torch.tensor(1)]])
 @pytest.mark.parametrize("of", [PAIRS, data.Subset(PAIRS, range(6))])
 def test_batches_of_a_sampler_are_any_iterables_of_numbers(chosen, of):
     given = (chosen, iter(chosen), (i for i in chosen))
@@ -277,9 +267,7 @@ def test_samplers_without_an_end():
     assert rows(data.DataLoader(PAIRS, 4, sampler=Endless()), 2) == wanted
     assert rows(data.DataLoader(PAIRS, batch_sampler=data.BatchSampler(Endless(), 4, False)), 2) == wanted
     loader = data.DataLoader(data.TensorDataset(X, Y), 8, sampler=Endless())
-    assert (
-        len(compiled().fit(loader, epochs=2, steps_per_epoch=3, verbose=0, ignore="RV").history["loss"]) == 2
-    )
+    assert len(compiled().fit(loader, epochs=2, steps_per_epoch=3, verbose=0, ignore="RV").history["loss"]) == 2
 
 
 class Keyed(data.Dataset[int]):
@@ -311,10 +299,7 @@ def test_a_subclass_that_iterates_in_its_own_way_is_asked():
 
 def test_rows_keep_the_graph_of_their_gradients():
     w = torch.ones(2, 3, requires_grad=True)
-    for batch in (
-        data.default_collate([w[0], w[1]]),
-        next(iter(data.DataLoader(data.TensorDataset(w), 2)))[0],
-    ):
+    for batch in (data.default_collate([w[0], w[1]]), next(iter(data.DataLoader(data.TensorDataset(w), 2)))[0]):
         w.grad = None
         (batch * 2).sum().backward()
         assert w.grad.tolist() == [[2.0] * 3] * 2

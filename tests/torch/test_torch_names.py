@@ -136,21 +136,12 @@ def test_samplers_and_streams():
     chosen = data.SubsetRandomSampler([7, 3, 5])
     assert sorted(chosen) == [3, 5, 7]
     assert sorted(int(i) for b in data.DataLoader(rows, 2, sampler=chosen) for i in b[0]) == [3, 5, 7]
-    assert list(data.BatchSampler(data.SequentialSampler(rows), 4, False)) == [
-        [0, 1, 2, 3],
-        [4, 5, 6, 7],
-        [8, 9],
-    ]
+    assert list(data.BatchSampler(data.SequentialSampler(rows), 4, False)) == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
     batches = data.BatchSampler(range(10), 4, True)
-    assert [b[0].tolist() for b in data.DataLoader(rows, batch_sampler=batches)] == [
-        [0, 1, 2, 3],
-        [4, 5, 6, 7],
-    ]
+    assert [b[0].tolist() for b in data.DataLoader(rows, batch_sampler=batches)] == [[0, 1, 2, 3], [4, 5, 6, 7]]
     assert len(batches) == len(list(batches)) == 2
     assert sorted(data.RandomSampler(rows)) == list(range(10))
-    assert (
-        len(set(data.RandomSampler(rows, num_samples=4))) == len(data.RandomSampler(rows, num_samples=4)) == 4
-    )
+    assert len(set(data.RandomSampler(rows, num_samples=4))) == len(data.RandomSampler(rows, num_samples=4)) == 4
     assert len(list(data.RandomSampler(rows, True, 30))) == 30
     assert [b.tolist() for b in data.DataLoader(Stream(), 2)] == [[0, 1], [2, 3], [4]]
     assert [b.tolist() for b in data.DataLoader(Stream(), 2, drop_last=True)] == [[0, 1], [2, 3]]

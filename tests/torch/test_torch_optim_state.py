@@ -60,9 +60,7 @@ def test_a_state_of_another_shape_waits_for_its_parameter():
     optimizer.state[w]["exp_avg"] = torch.zeros(2)
     assert optimizer.state[w]["exp_avg"].shape == (2,)
     for _ in range(2):
-        with pytest.raises(
-            ValueError, match=r"exp_avg of parameter 0 has shape \(2,\) in .* Adam instead of \(3,\)"
-        ):
+        with pytest.raises(ValueError, match=r"exp_avg of parameter 0 has shape \(2,\) in .* Adam instead of \(3,\)"):
             optimizer.step()
     optimizer.state[w]["exp_avg"] = before
     optimizer.step()

@@ -87,9 +87,7 @@ def test_a_layer_computes_in_its_dtype(form, tmp_path):
     model = rv.Sequential(
         [rv.Input((36,)), layer, layers.BatchNormalization(dtype=form), layers.Dense(1, dtype="float32")]
     )
-    assert (layer.dtype, layer.compute_dtype, layer.kernel.dtype, model.layers[1].moving_mean.dtype) == (
-        name,
-    ) * 4
+    assert (layer.dtype, layer.compute_dtype, layer.kernel.dtype, model.layers[1].moving_mean.dtype) == (name,) * 4
     model.compile("adam", "mse")
     flat = X.reshape(24, 36)
     model.fit(flat, Y[:, None], verbose=0, ignore="RV")

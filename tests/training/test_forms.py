@@ -37,9 +37,7 @@ def classifier(features=F, dropout=0.2):
     rv.set_seed(0)
     layers = [rv.layers.Dense(6, activation="tanh", input_shape=(features,)), rv.layers.Dropout(dropout)]
     model = rv.Sequential([*layers, rv.layers.Dense(K, activation="softmax")])
-    model.compile(
-        "adam", "sparse_categorical_crossentropy", metrics=["accuracy"], weighted_metrics=["accuracy"]
-    )
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"], weighted_metrics=["accuracy"])
     return model
 
 
@@ -57,16 +55,7 @@ def trained(x, y=None, weight=None, **options):
 
 # --- memory maps ---------------------------------------------------------------------------------------------------
 
-KINDS = [
-    ("<f4", "C"),
-    ("<f8", "C"),
-    ("<f2", "C"),
-    (">f4", "C"),
-    ("<i8", "C"),
-    ("<i2", "C"),
-    ("u1", "C"),
-    ("<f4", "F"),
-]
+KINDS = [("<f4", "C"), ("<f8", "C"), ("<f2", "C"), (">f4", "C"), ("<i8", "C"), ("<i2", "C"), ("u1", "C"), ("<f4", "F")]
 
 
 @pytest.mark.parametrize(("dtype", "order"), KINDS)
@@ -124,7 +113,9 @@ def test_a_disk_without_room_is_an_error(tmp_path, monkeypatch):
 
     x = np.memmap(tmp_path / "x", "<f8", "w+", shape=X.shape)
     monkeypatch.setattr("tempfile.TemporaryFile", Full)
-    said = r"No space left.*cast to float32 in a temporary file of 1 MB in .*Set TMPDIR .* or write the array as float32"
+    said = (
+        r"No space left.*cast to float32 in a temporary file of 1 MB in .*Set TMPDIR .* or write the array as float32"
+    )
     with pytest.raises(OSError, match=said) as error:
         trained(x, Y)
     assert error.value.errno == 28
@@ -527,10 +518,7 @@ def bad(index, faulty):
 @pytest.mark.parametrize("index", [0, 1, 7])
 @pytest.mark.parametrize(
     ("faulty", "said"),
-    [
-        (lambda x, y: (x, y + 9), r"y has label \d+ at row 0"),
-        (lambda x, y: (x * np.nan, y), "x has nan at row 0"),
-    ],
+    [(lambda x, y: (x, y + 9), r"y has label \d+ at row 0"), (lambda x, y: (x * np.nan, y), "x has nan at row 0")],
 )
 def test_the_batch_with_the_fault_is_named(index, faulty, said):
     with pytest.raises(ValueError, match=f"^Batch {index} of bad: {said}"):

@@ -18,9 +18,7 @@ X = (RNG.normal(size=(N, 3)) + 1.2 * Y[:, None]).astype(np.float32)
 
 def network(seed=0, loss="sparse_categorical_crossentropy", outputs=2, **options):
     rv.set_seed(seed)
-    model = rv.Sequential(
-        [rv.layers.Dense(outputs, "softmax" if outputs > 1 else "sigmoid", input_shape=(3,))]
-    )
+    model = rv.Sequential([rv.layers.Dense(outputs, "softmax" if outputs > 1 else "sigmoid", input_shape=(3,))])
     model.compile(rv.optimizers.SGD(0.1), loss, **options)
     return model
 
@@ -90,9 +88,7 @@ def test_a_run_is_not_resumed_with_other_weights(tmp_path):
 
     network().fit(X, Y, verbose=0, sampler=rv.data.WeightedSampler(1 + 9.0 * Y), callbacks=[backup()])
     with pytest.raises(CheckpointError, match="sampler was 'WeightedSampler"):
-        network().fit(
-            X, Y, epochs=2, verbose=0, sampler=rv.data.WeightedSampler(1 + 8.0 * Y), callbacks=[backup()]
-        )
+        network().fit(X, Y, epochs=2, verbose=0, sampler=rv.data.WeightedSampler(1 + 8.0 * Y), callbacks=[backup()])
 
 
 REFUSED = [
@@ -153,12 +149,7 @@ def test_remedies_raise_the_balanced_accuracy():
 def test_losses_and_metrics_are_kept_in_a_file(tmp_path):
     model = network(
         loss=rv.losses.SparseCategoricalFocalCrossentropy(alpha=[0.1, 0.9], gamma=1.5),
-        metrics=[
-            "balanced_accuracy",
-            rv.metrics.CohenKappa("linear"),
-            "pr_auc",
-            rv.metrics.RecallAtPrecision(0.5),
-        ],
+        metrics=["balanced_accuracy", rv.metrics.CohenKappa("linear"), "pr_auc", rv.metrics.RecallAtPrecision(0.5)],
     )
     model.fit(X, Y, verbose=0)
     model.save(tmp_path / "m.ranvier")
@@ -219,9 +210,7 @@ def test_weighted_random_sampler():
     drawn = np.concatenate([y.numpy() for _, y in loader])
     assert drawn.mean() == pytest.approx(0.5, abs=0.03)
     assert list(sampler) != list(sampler)
-    first = [
-        list(WeightedRandomSampler(weights, 10, generator=torch.Generator().manual_seed(5))) for _ in "ab"
-    ]
+    first = [list(WeightedRandomSampler(weights, 10, generator=torch.Generator().manual_seed(5))) for _ in "ab"]
     assert first[0] == first[1]
     once = list(WeightedRandomSampler(torch.tensor([1.0, 0.0, 2.0]), 2, replacement=False))
     assert sorted(once) == [0, 2]
@@ -289,8 +278,7 @@ def test_what_the_document_says_of_shuttle(monkeypatch, capsys):
     program = text.split("```py\n")[1].split("```")[0]
     exec(program.replace("range(5)", "range(1)"), {})
     found = {
-        line[:30].strip(): [float(v) for v in line[30:].split()[:2]]
-        for line in capsys.readouterr().out.splitlines()
+        line[:30].strip(): [float(v) for v in line[30:].split()[:2]] for line in capsys.readouterr().out.splitlines()
     }
     assert len(found) == 6
     plain = found["nothing"]

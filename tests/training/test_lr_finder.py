@@ -68,9 +68,7 @@ def test_no_trace_is_left(epochs):
 
 def test_a_model_that_is_built_by_it_is_built_as_by_fit():
     def unbuilt():
-        model = rv.Sequential(
-            [rv.layers.Dense(16, activation="relu"), rv.layers.Dense(4, activation="softmax")]
-        )
+        model = rv.Sequential([rv.layers.Dense(16, activation="relu"), rv.layers.Dense(4, activation="softmax")])
         model.compile("adam", "sparse_categorical_crossentropy")
         return model
 

@@ -124,14 +124,10 @@ def test_batches(source, pack):
     model.fit(source(), **{k: v for k, v in options.items() if k not in ("batch_size", "shuffle")})
     plain.fit([A, B], y, **options)
     assert same_weights(model, plain)
-    assert model.evaluate(source(), verbose=0) == pytest.approx(
-        plain.evaluate([A, B], y, verbose=0), rel=1e-5
-    )
+    assert model.evaluate(source(), verbose=0) == pytest.approx(plain.evaluate([A, B], y, verbose=0), rel=1e-5)
     found, wanted = model.predict(source()), plain.predict([A, B], batch_size=16)
     for one, other in zip(
-        found.values() if pack == "dict" else found,
-        wanted.values() if pack == "dict" else wanted,
-        strict=True,
+        found.values() if pack == "dict" else found, wanted.values() if pack == "dict" else wanted, strict=True
     ):
         np.testing.assert_array_equal(one, other)
 
@@ -255,9 +251,7 @@ def test_it_is_saved_before_it_is_trained(tmp_path):
     model = two(metrics={"kind": ["accuracy"]})
     model.save(tmp_path / "m")
     y = {"age": AGE, "kind": KIND}
-    assert rv.load_model(tmp_path / "m").evaluate([A, B], y, verbose=0) == model.evaluate(
-        [A, B], y, verbose=0
-    )
+    assert rv.load_model(tmp_path / "m").evaluate([A, B], y, verbose=0) == model.evaluate([A, B], y, verbose=0)
 
 
 def test_any_number_of_inputs():

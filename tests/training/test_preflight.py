@@ -309,14 +309,8 @@ ROWS = {
     ),
 }  # fmt: skip
 GIVEN = {  # what is refused without a check, and reported by `check`
-    "RV001": (
-        lambda: Program([D(1)], x=constant((3, 2), np.nan)),
-        lambda: Program([D(1)]),
-    ),
-    "RV002": (
-        lambda: Program([D(4), nn.Linear(7, 1)]),
-        lambda: Program([D(4), nn.ReLU(), nn.Linear(4, 1)]),
-    ),
+    "RV001": (lambda: Program([D(1)], x=constant((3, 2), np.nan)), lambda: Program([D(1)])),
+    "RV002": (lambda: Program([D(4), nn.Linear(7, 1)]), lambda: Program([D(4), nn.ReLU(), nn.Linear(4, 1)])),
 }
 CHECKS = {check.code: check for check in table.CHECKS}
 
@@ -495,20 +489,10 @@ def zeros(units, activation=None):
 ENDS = [  # layers, loss, targets, and the codes
     (lambda: [zeros(K, "softmax")], SCE, Y, []),  # each output has targets of its own
     (lambda: [zeros(K), layers.Softmax()], SCE, Y, []),
-    (
-        lambda: [zeros(8, "tanh"), D(K, activation="softmax")],
-        SCE,
-        Y,
-        [],
-    ),  # outgoing weights of the units differ
+    (lambda: [zeros(8, "tanh"), D(K, activation="softmax")], SCE, Y, []),  # outgoing weights of the units differ
     (lambda: [zeros(8, "tanh"), zeros(K, "softmax")], SCE, Y, ["RV111"]),
     (lambda: [zeros(8, "relu"), D(K, activation="softmax")], SCE, Y, ["RV111"]),  # none passes a gradient
-    (
-        lambda: [D(8, activation="tanh", kernel_initializer="ones", bias_initializer=WIDE), zeros(1)],
-        "mse",
-        VALUES,
-        [],
-    ),
+    (lambda: [D(8, activation="tanh", kernel_initializer="ones", bias_initializer=WIDE), zeros(1)], "mse", VALUES, []),
     (lambda: [D(1, activation="softmax")], BCE, BINARY, ["RV105"]),
     (lambda: [D(1), layers.Softmax()], "mse", BINARY, ["RV105"]),
 ]
@@ -556,12 +540,7 @@ BAD_BRANCHES = [  # inputs, targets, rows of each input that validate, and the l
     (lambda: [X, X * 1000], lambda: [Y, VALUES * 1e5], None, {"RV202": "right", "RV308": "value"}),
     (lambda: [X, X], lambda: [Y * 0, VALUES], None, {"RV304": "classes"}),
     (lambda: [X[HALF], X[HALF]], lambda: [Y[HALF], VALUES[HALF]], (50, 50), {"RV401": None}),
-    (
-        lambda: [X[HALF], X[HALF]],
-        lambda: [Y[HALF], VALUES[HALF]],
-        (50, 51),
-        {},
-    ),  # equal rows of one input only
+    (lambda: [X[HALF], X[HALF]], lambda: [Y[HALF], VALUES[HALF]], (50, 51), {}),  # equal rows of one input only
 ]
 
 
@@ -635,9 +614,7 @@ def test_small_features_beside_ordinary_ones_are_reported():
 
 def test_two_layers_without_nonlinearity_are_reported_unless_the_first_is_a_bottleneck():
     wide = lambda *sizes: Program([*(D(n) for n in sizes), layers.ReLU(), D(1)])  # noqa: E731
-    assert [wide(*sizes).check().codes for sizes in ((8, 8), (8, 2), (F, 9), (2, 9))] == [["RV106"]] * 3 + [
-        []
-    ]
+    assert [wide(*sizes).check().codes for sizes in ((8, 8), (8, 2), (F, 9), (2, 9))] == [["RV106"]] * 3 + [[]]
 
 
 def test_rows_of_few_values_repeat_by_chance():
@@ -654,9 +631,7 @@ def test_categories_repeat_as_often_in_validation_as_in_training():
     x, y = kinds[RNG.integers(0, 60, 1000)], RNG.normal(size=1000)
     halves: dict[str, Any] = {"x": x[:500], "y": y[:500]}
     assert not Program([D(1)], **halves, validation=(x[500:], y[500:])).check(ignore="RV204")
-    sparse = (RNG.random((400, 40)) < 0.5).astype(
-        np.float32
-    )  # no two alike but those that were put into both
+    sparse = (RNG.random((400, 40)) < 0.5).astype(np.float32)  # no two alike but those that were put into both
     leaked: dict[str, Any] = {"x": sparse[:200], "y": y[:200], "validation": (sparse[150:], y[150:400])}
     assert Program([D(1)], **leaked).check().codes == ["RV401"]
 
@@ -747,12 +722,7 @@ def test_a_unit_is_idle_only_if_no_row_wakes_it(awake):
     """Row ``awake`` is the only one on which the units are not zero."""
     model = rv.Sequential([D(8, activation="relu", input_shape=(1,)), D(1)])
     model.set_weights(
-        [
-            np.arange(1, 9, dtype=np.float32)[None],
-            np.zeros(8, np.float32),
-            np.ones((8, 1), np.float32),
-            np.zeros(1),
-        ]
+        [np.arange(1, 9, dtype=np.float32)[None], np.zeros(8, np.float32), np.ones((8, 1), np.float32), np.zeros(1)]
     )
     model.compile(optimizers.SGD(1e-6), "mse")
     x = np.full((N, 1), -1, np.float32)
@@ -814,8 +784,7 @@ def test_large_data_are_sampled_and_the_report_says_so():
 
 
 @pytest.mark.parametrize(
-    ("dtype", "width"),
-    [("float32", 5), ("float32", 784), ("uint8", 3), ("float64", 2), ("bool", 70), ("int32", 1)],
+    ("dtype", "width"), [("float32", 5), ("float32", 784), ("uint8", 3), ("float64", 2), ("bool", 70), ("int32", 1)]
 )
 def test_shared_rows_are_exact(dtype, width):
     x = RNG.integers(0, 3 if width < 6 else 2, (300, width)).astype(dtype)

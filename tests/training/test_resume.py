@@ -277,15 +277,7 @@ def test_runs_that_are_stopped_and_resumed(name):
 
 
 @pytest.mark.parametrize(
-    "name",
-    [
-        "every step",
-        "early stopping",
-        "batch normalization",
-        "data loader",
-        "torch",
-        "batches of several sizes",
-    ],
+    "name", ["every step", "early stopping", "batch normalization", "data loader", "torch", "batches of several sizes"]
 )
 def test_on_the_native_engine(name):
     rv.set_engine("native")
@@ -304,9 +296,7 @@ class Forgetful(c.Callback):
 
 
 def test_what_is_not_exact_is_named():
-    report = rv.verify_resume(
-        network, X, Y, callbacks=Forgetful, epochs=3, stops=[2, 6], strict=False, ignore="RV"
-    )
+    report = rv.verify_resume(network, X, Y, callbacks=Forgetful, epochs=3, stops=[2, 6], strict=False, ignore="RV")
     assert not report.exact
     assert list(report.differences) == [6]
     assert report.first is not None
@@ -363,9 +353,7 @@ def train(folder, *more, stop=None, model=None, seed=1, **options):
     """A run with a backup, from its beginning or from where it was stopped; the model and the history."""
     rv.set_seed(seed)
     model = model or network()
-    keep = options.pop("backup", None) or c.BackupAndRestore(
-        folder, save_freq=options.pop("save_freq", "epoch")
-    )
+    keep = options.pop("backup", None) or c.BackupAndRestore(folder, save_freq=options.pop("save_freq", "epoch"))
     callbacks = [Stop(stop or 10**9), *more, keep]
     settings = {"epochs": 3, "verbose": 0, "ignore": "RV", "callbacks": callbacks, **options}
     try:
@@ -414,13 +402,7 @@ def test_a_backup_resumes_with_and_without_the_callback_that_wrote_it(keeps, tmp
     with seed_scope(SeedState(9)):  # a program that sets no seed: it takes up that of the run
         model = network()
         resumed = model.fit(
-            X,
-            Y,
-            epochs=3,
-            verbose=0,
-            ignore="RV",
-            callbacks=[Stop(10**9), *[backup] * keeps],
-            resume=tmp_path / "b",
+            X, Y, epochs=3, verbose=0, ignore="RV", callbacks=[Stop(10**9), *[backup] * keeps], resume=tmp_path / "b"
         )
         assert chosen_seed() == 1
     assert resumed.history == history.history
@@ -445,9 +427,7 @@ def test_a_backup_beyond_the_last_epoch_is_refused_and_kept(stop, epochs, needed
     train(tmp_path / "b", stop=stop, save_freq=3 if stop == 11 else "epoch")
     model = network()
     before = model.get_weights()
-    with pytest.raises(
-        CheckpointError, match=f"epochs={epochs} ends before it. Write epochs={needed} or more"
-    ):
+    with pytest.raises(CheckpointError, match=f"epochs={epochs} ends before it. Write epochs={needed} or more"):
         train(tmp_path / "b", model=model, epochs=epochs)
     assert all(np.array_equal(a, b) for a, b in zip(model.get_weights(), before, strict=True))
     model, resumed = train(tmp_path / "b")
@@ -591,14 +571,8 @@ def test_weights_that_do_not_fit_are_all_listed(tmp_path):
 
 
 JSON = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers(-(2**70), 2**70)
-    | st.floats()
-    | st.sampled_from(["array", "tuple", "x"]),
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["array", "dict", "tuple"]), inner)
-    ),
+    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats() | st.sampled_from(["array", "tuple", "x"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["array", "dict", "tuple"]), inner),
     max_leaves=5,
 )
 
@@ -627,9 +601,7 @@ def test_a_backup_that_someone_has_changed(data, tmp_path):
         tensors[name] = np.zeros(data.draw(st.lists(st.integers(0, 3), max_size=2)), np.float32)
     folder.mkdir(exist_ok=True)
     files.store(
-        folder / "backup.ranvier",
-        tensors,
-        {n: v for n, v in described.items() if not n.startswith("checksum")},
+        folder / "backup.ranvier", tensors, {n: v for n, v in described.items() if not n.startswith("checksum")}
     )
     try:
         train(folder, save_freq=5, epochs=2)
@@ -670,9 +642,7 @@ def test_the_backup_before_the_last(tmp_path):
     train(tmp_path, stop=10, backup=double)
     assert double.previous.exists()
     double.path.write_bytes(b"lost by the disk")
-    train(
-        tmp_path, stop=11, backup=c.BackupAndRestore(tmp_path / "b", save_freq=10**6, double_checkpoint=True)
-    )
+    train(tmp_path, stop=11, backup=c.BackupAndRestore(tmp_path / "b", save_freq=10**6, double_checkpoint=True))
     assert not double.path.exists(), "what is damaged never takes the place of the one before"
     model, resumed = train(tmp_path, backup=double)
     assert resumed.history == history.history
@@ -681,9 +651,7 @@ def test_the_backup_before_the_last(tmp_path):
 
 
 def test_a_callback_that_counts_and_keeps_nothing_is_named(tmp_path):
-    with pytest.warns(
-        UserWarning, match=r"Forgetful changes times in training and has no state\(\)"
-    ) as caught:
+    with pytest.warns(UserWarning, match=r"Forgetful changes times in training and has no state\(\)") as caught:
         train(tmp_path, Forgetful())
     assert len(caught) == 1
 

@@ -21,9 +21,7 @@ def trained(loss="mse", metrics=None, augment=None, sample_weight=None, **option
     def run():
         model = rv.Sequential([rv.Input((4,)), rv.layers.Dense(2, name="only", **options)])
         model.compile("sgd", loss, metrics=metrics)
-        return model.fit(
-            X, Y, sample_weight=sample_weight, augment=augment, verbose=0, batch_size=8, ignore="RV"
-        )
+        return model.fit(X, Y, sample_weight=sample_weight, augment=augment, verbose=0, batch_size=8, ignore="RV")
 
     return run
 
@@ -72,7 +70,5 @@ def test_functions_that_return_what_they_should():
         "kernel_initializer": lambda shape, dtype: [[0.5] * shape[1]] * shape[0],
         "activity_regularizer": rv.ops.sum,
     }
-    loss = trained(
-        lambda y, p: (y - p).square().mean(), [lambda y, p: p.mean(-1)], lambda x, y: [x, y], **own
-    )()
+    loss = trained(lambda y, p: (y - p).square().mean(), [lambda y, p: p.mean(-1)], lambda x, y: [x, y], **own)()
     assert np.isfinite(loss.history["loss"][0])

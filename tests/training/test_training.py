@@ -79,9 +79,7 @@ def test_a_weight_of_zero_leaves_the_sample_out():
     np.testing.assert_allclose(a["loss"], b["loss"], rtol=1e-6)
     for one, other in zip(left_out.get_weights(), removed.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
-    assert left_out.evaluate(X, Y, sample_weight=weights, verbose=0) == removed.evaluate(
-        X[rows], Y[rows], verbose=0
-    )
+    assert left_out.evaluate(X, Y, sample_weight=weights, verbose=0) == removed.evaluate(X[rows], Y[rows], verbose=0)
 
 
 def test_class_weight_is_sample_weight():
@@ -219,9 +217,7 @@ def test_masks_are_aligned_to_one_channel():
 
 
 @pytest.mark.parametrize("shuffle", [False, True])
-@pytest.mark.parametrize(
-    "steps", [3, 7, 13]
-)  # of five batches: less than all rows, and all of them once and twice
+@pytest.mark.parametrize("steps", [3, 7, 13])  # of five batches: less than all rows, and all of them once and twice
 def test_an_epoch_of_some_steps_goes_on_where_the_last_one_stopped(shuffle, steps):
     model = rv.Sequential([rv.layers.Dense(1, input_shape=(1,), kernel_initializer="zeros")])
     model.compile(optimizers.SGD(0.0), "mae")  # so that an epoch's loss is the mean of its targets
@@ -232,9 +228,7 @@ def test_an_epoch_of_some_steps_goes_on_where_the_last_one_stopped(shuffle, step
     if not shuffle:
         rows = np.arange(7 * 10 * steps).reshape(7, 10 * steps) % 50
         np.testing.assert_allclose(loss, y[rows].mean(1), rtol=1e-6)
-    assert np.mean(loss[:5]) == pytest.approx(
-        y.mean()
-    )  # five epochs are all rows, as often as there are steps
+    assert np.mean(loss[:5]) == pytest.approx(y.mean())  # five epochs are all rows, as often as there are steps
     assert len(set(loss)) > 2
 
 
@@ -323,9 +317,7 @@ def test_a_list_of_batches_is_read_anew_each_epoch_and_an_endless_one_goes_on():
     assert len(classifier().fit(endless(), epochs=3, steps_per_epoch=2, verbose=0).epoch) == 3
     assert classifier().predict(X[i : i + 30] for i in range(0, N, 30)).shape == (N, K)
     model = classifier()
-    np.testing.assert_allclose(
-        model.evaluate(Loader(), verbose=0), model.evaluate(X, Y, verbose=0), rtol=1e-5
-    )
+    np.testing.assert_allclose(model.evaluate(Loader(), verbose=0), model.evaluate(X, Y, verbose=0), rtol=1e-5)
 
 
 ENDING = [  # epochs and steps asked of ten batches, epochs in the history, steps made, what is said
@@ -341,8 +333,7 @@ ENDING = [  # epochs and steps asked of ten batches, epochs in the history, step
 def test_a_generator_that_ends_keeps_the_history(epochs, steps, whole, made, said, watched):
     seen: list = []
     watch = rv.callbacks.LambdaCallback(
-        on_train_batch_end=lambda batch, logs: seen.append(batch),
-        on_epoch_end=lambda epoch, logs: seen.append("end"),
+        on_train_batch_end=lambda batch, logs: seen.append(batch), on_epoch_end=lambda epoch, logs: seen.append("end")
     )
     model = classifier()
     source = ((X[i : i + 10], Y[i : i + 10]) for i in range(0, N, 10))
@@ -599,9 +590,7 @@ def test_nan_names_the_step_and_keeps_the_last_good_weights():
 def test_nan_that_was_there_before_is_called_so():
     x = X.copy()
     x[40, 1] = np.nan
-    with pytest.raises(
-        NonFiniteLoss, match=r"step 2\. The data of that step are not finite.*nan_to_num"
-    ) as caught:
+    with pytest.raises(NonFiniteLoss, match=r"step 2\. The data of that step are not finite.*nan_to_num") as caught:
         classifier().fit(x, Y, shuffle=False, check_finite=False, verbose=0)
     assert caught.value.op == "input"
     model = classifier()
@@ -774,9 +763,7 @@ def test_nothing_is_said_of_what_is_right(layers, loss, x, y):
     try_fit(layers, loss, x, y)
 
 
-@pytest.mark.parametrize(
-    "name", ["train_step", "test_step", "predict_step", "compute_loss", "compute_metrics"]
-)
+@pytest.mark.parametrize("name", ["train_step", "test_step", "predict_step", "compute_loss", "compute_metrics"])
 def test_your_own_steps_are_refused(name):
     own = type("Own", (rv.Model,), {name: lambda self, *args: None})
     with pytest.raises(TypeError, match=f"Own defines {name}, which .*Write .* instead"):

@@ -54,9 +54,7 @@ def dead(number):
             16,
             activation="relu",
             name=f"relu_{i}",
-            bias_initializer=rv.initializers.Constant(-1e3)
-            if i % 3
-            else rv.initializers.RandomUniform(-2e3, 1e2),
+            bias_initializer=rv.initializers.Constant(-1e3) if i % 3 else rv.initializers.RandomUniform(-2e3, 1e2),
         )
         for i in range(number)
     ]
@@ -80,11 +78,7 @@ ROWS = {  # layers, data and options; what the one warning says
     ),
     "dropout of all in many layers": (
         fitted(
-            *(
-                part
-                for r in (0.8, 0.95, 0.9)
-                for part in (layers.Dense(2, activation="tanh"), layers.Dropout(r))
-            ),
+            *(part for r in (0.8, 0.95, 0.9) for part in (layers.Dense(2, activation="tanh"), layers.Dropout(r))),
             ignore="RV5",
         ),
         r"RV108 dropout of a whole layer, 3 layers\. The worst: dropout of 0\.95 on 2 units sets all units to zero in 90%",
@@ -131,9 +125,7 @@ def test_an_error_of_several_outputs_is_one_text():
 
     model = Two()
     model.compile("sgd", "categorical_crossentropy")
-    with pytest.raises(
-        PreflightError, match=r"RV105 one output for several classes, 2 times\. The first: "
-    ) as error:
+    with pytest.raises(PreflightError, match=r"RV105 one output for several classes, 2 times\. The first: ") as error:
         model.fit(X, {"a": X[:, :1] * 0 + 1, "b": X[:, :1] * 0 + 1}, verbose=0, ignore="RV102")
     assert error.value.report.codes == ["RV105"] * 2
 
@@ -166,9 +158,7 @@ OF_BATCHES = {
 def test_values_that_overflow_in_every_batch_are_one_warning(name):
     found = warned(OF_BATCHES[name])
     assert len(found) == 1
-    assert re.search(
-        "x has [0-9]+ finite float64 value.* that are infinite as float32", str(found[0].message)
-    )
+    assert re.search("x has [0-9]+ finite float64 value.* that are infinite as float32", str(found[0].message))
 
 
 # --- lines --------------------------------------------------------------------------------------------------------
@@ -242,9 +232,7 @@ def test_a_warning_of_saving_is_at_the_users_line(tmp_path):
 def test_a_layer_that_an_estimator_makes_is_named_with_the_users_line():
     found = warned(crossed)
     first = crossed.__code__.co_firstlineno
-    made = searched(
-        r"made at (.*?):(\d+)\)", next(str(w.message) for w in found if "RV202" in str(w.message))
-    )
+    made = searched(r"made at (.*?):(\d+)\)", next(str(w.message) for w in found if "RV202" in str(w.message)))
     assert made[1] == __file__
     assert first < int(made[2]) <= first + 2
 

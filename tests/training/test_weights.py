@@ -64,14 +64,9 @@ def test_the_mean_is_over_samples_whatever_they_weigh(loss, units, activation, y
 def test_the_mean_by_the_sum_of_weights_and_the_sum():
     p = network("mse", 2, None).predict(X)
     each = ((p - VALUES) ** 2).mean(1)
-    for reduction, wanted in (
-        ("mean_with_sample_weight", (each * W).sum() / W.sum()),
-        ("sum", (each * W).sum()),
-    ):
+    for reduction, wanted in (("mean_with_sample_weight", (each * W).sum() / W.sum()), ("sum", (each * W).sum())):
         model = network(rv.losses.MeanSquaredError(reduction=reduction), 2, None)
-        assert model.evaluate(X, VALUES, sample_weight=W, verbose=0, batch_size=N) == pytest.approx(
-            wanted, rel=1e-5
-        )
+        assert model.evaluate(X, VALUES, sample_weight=W, verbose=0, batch_size=N) == pytest.approx(wanted, rel=1e-5)
 
 
 def test_weights_for_each_place_of_a_series():
@@ -158,9 +153,7 @@ def test_criteria_over_class_numbers_divide_by_the_weights_of_the_classes(criter
     logs = scores - np.log(np.exp(scores).sum(1, keepdims=True))
     counted = np.array(shares)[y] * (y != ignored)
     each = -logs[np.arange(N), y] * counted
-    assert model.evaluate(X, y, verbose=0, batch_size=N) == pytest.approx(
-        each.sum() / counted.sum(), rel=1e-5
-    )
+    assert model.evaluate(X, y, verbose=0, batch_size=N) == pytest.approx(each.sum() / counted.sum(), rel=1e-5)
     weighted = model.evaluate(X, y, sample_weight=W, verbose=0, batch_size=N)
     assert weighted == pytest.approx((each * W).sum() / counted.sum(), rel=1e-5)
 
@@ -363,18 +356,9 @@ REFUSED = [
         r"hold \[1., 1.\] at row 0, which is not one",
     ),
     (fit(VALUES, "mse", 2, class_weight={0: 5.0}), "which is not one class"),
-    (
-        fit(validation_split=0.5, sample_weight=HALF),
-        "all 30 samples of those that validation_split=0.5 holds out",
-    ),
-    (
-        fit(validation_split=0.5, sample_weight=1 - HALF),
-        "all 30 samples of those that validation_split=0.5 trains on",
-    ),
-    (
-        fit(class_weight=np.ones(K)),
-        r"array\(\[1., 1., 1.\]\). Write dict\(enumerate\(class_weight\)\), or 'balanced'",
-    ),
+    (fit(validation_split=0.5, sample_weight=HALF), "all 30 samples of those that validation_split=0.5 holds out"),
+    (fit(validation_split=0.5, sample_weight=1 - HALF), "all 30 samples of those that validation_split=0.5 trains on"),
+    (fit(class_weight=np.ones(K)), r"array\(\[1., 1., 1.\]\). Write dict\(enumerate\(class_weight\)\), or 'balanced'"),
     (fit(class_weight=[1.0, 2.0]), r"Write dict\(enumerate\(class_weight\)\)"),
     (fit(class_weight="even"), "class_weight is 'even'. Write {0: 1.0"),
     (fit(class_weight={7: 1.0}), "class_weight has the class 7, and the classes are 0 to 2"),

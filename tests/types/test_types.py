@@ -46,9 +46,7 @@ def test_programs_have_no_faults(reports, name):
 def test_mistakes_are_found(reports):
     """Each on its line, by the rule that the line names."""
     lines = (HERE / "mistakes.py").read_text(encoding="utf-8").splitlines()
-    expected = {
-        number: rule[1] for number, line in enumerate(lines, 1) if (rule := re.search(r"# (report\w+)", line))
-    }
+    expected = {number: rule[1] for number, line in enumerate(lines, 1) if (rule := re.search(r"# (report\w+)", line))}
     found = {(line, rule) for line, rule, _ in reports["mistakes.py"]}
     assert expected
     assert set(expected.items()) <= found, reports["mistakes.py"]

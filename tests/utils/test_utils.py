@@ -38,20 +38,14 @@ FAULTS = [
     (lambda: to_categorical([0, np.nan]), "nan at row 1"),
     (lambda: to_categorical([0.5]), "fractional label 0.5"),
     (lambda: to_categorical([]), "0 samples"),
-    (
-        lambda: set_random_seed(-1),
-        r"seed -1 is not an integer from 0 to 2\*\*32 - 1. Write set_random_seed\(0\)",
-    ),
+    (lambda: set_random_seed(-1), r"seed -1 is not an integer from 0 to 2\*\*32 - 1. Write set_random_seed\(0\)"),
     (lambda: rv.set_seed(2**64), r"seed 18446744073709551616 is not .* to 2\*\*64 - 1. Write set_seed\(0\)"),
     (
         lambda: rv.utils.split_dataset(np.ones(4), 0.5, shuffle=True, seed="a"),
         "seed 'a' is not an integer .* Write seed=0",
     ),
     (lambda: rv.initializers.GlorotUniform(seed=1.5)((2, 2)), "seed 1.5 is not an integer .* Write seed=0"),
-    (
-        lambda: rv.layers.Dropout(0.5, seed=-1)(np.ones((2, 2), np.float32), training=True),
-        "seed -1 is not an integer",
-    ),
+    (lambda: rv.layers.Dropout(0.5, seed=-1)(np.ones((2, 2), np.float32), training=True), "seed -1 is not an integer"),
     (lambda: set_random_seed(2**32), "seed 4294967296"),
 ]
 
@@ -118,9 +112,7 @@ def test_a_name_that_nothing_is_near_to_says_where_to_look(module, name, said):
     found = import_module(f"ranvier.{module}")
     with pytest.raises(AttributeError) as error:
         getattr(found, name)
-    assert (
-        str(error.value) == f"{found.__name__.replace('ranvier.torch', 'torch')}.{name} does not exist{said}"
-    )
+    assert str(error.value) == f"{found.__name__.replace('ranvier.torch', 'torch')}.{name} does not exist{said}"
 
 
 WORDS = {  # an argument that does not exist: what was meant
@@ -178,9 +170,7 @@ def adam() -> torch.optim.Optimizer:
     return torch.optim.Adam([nn.Parameter([1.0])])
 
 
-CONVOLUTION = (
-    "It takes filters, kernel_size, strides, padding, data_format, dilation_rate, groups, activation, ..."
-)
+CONVOLUTION = "It takes filters, kernel_size, strides, padding, data_format, dilation_rate, groups, activation, ..."
 TWICE: dict[str, Any] = {"units": 8}
 MISFITS: dict[str, Any] = {  # calls that do not fit what they construct: what is said
     "one is lacking": (lambda: rv.layers.Conv2D(8), f"Conv2D needs kernel_size. {CONVOLUTION}"),
@@ -252,9 +242,7 @@ def test_what_has_fewer_dimensions_is_aligned_after_the_batch():
     out = rv.layers.Multiply()([rv.Tensor(images), rv.Tensor(weights)]).numpy()
     np.testing.assert_array_equal(out, np.broadcast_to(weights[:, None, None], images.shape))
     x, y = rv.Input((4, 5, 3)), rv.Input((3,))
-    np.testing.assert_array_equal(
-        rv.Model([x, y], rv.layers.multiply([y, x])).predict([images, weights]), out
-    )
+    np.testing.assert_array_equal(rv.Model([x, y], rv.layers.multiply([y, x])).predict([images, weights]), out)
 
 
 class Scaled(rv.Layer):
@@ -296,9 +284,7 @@ PLAIN = [
     rv.layers.Dense(
         3, kernel_initializer=rv.initializers.HeNormal(seed=1), bias_constraint=rv.constraints.MaxNorm(2.0)
     ),
-    rv.layers.Conv2D(
-        np.int64(3), (2, 2), activation=rv.activations.relu, kernel_initializer="zeros", name="maps"
-    ),
+    rv.layers.Conv2D(np.int64(3), (2, 2), activation=rv.activations.relu, kernel_initializer="zeros", name="maps"),
     rv.layers.Normalization(mean=np.ones(2), variance=np.ones(2)),
     rv.layers.Embedding(3, 2, embeddings_initializer=rv.initializers.Constant(2.0)),
     rv.layers.Activation(rv.activations.gelu),
@@ -319,9 +305,7 @@ def seven(layer):
     return type(layer).from_config({**config, "units": 7} if "units" in config else config)
 
 
-@pytest.mark.parametrize(
-    "kind", [rv.Sequential, lambda layers: rv.Model(layers[0], layers[2](layers[1](layers[0])))]
-)
+@pytest.mark.parametrize("kind", [rv.Sequential, lambda layers: rv.Model(layers[0], layers[2](layers[1](layers[0])))])
 def test_a_clone_of_what_a_function_makes_of_each_layer(kind):
     model = kind([rv.Input((4,)), rv.layers.Dense(3, name="first"), rv.layers.ReLU()])
     twin = rv.models.clone_model(model, clone_function=seven)
@@ -453,11 +437,7 @@ def test_classes_of_ones_own_are_configured():
     twin = Tilted.from_config(Tilted(0.9, name="own", reduction="sum").get_config())
     assert (twin.tilt, twin.name, twin.reduction) == (0.9, "own", "sum")
     assert Constant.from_config(Constant().get_config())((2,)).tolist() == [7, 7]
-    for kind, whole in [
-        (rv.Metric, rv.metrics),
-        (rv.Optimizer, rv.optimizers),
-        (rv.Regularizer, rv.regularizers),
-    ]:
+    for kind, whole in [(rv.Metric, rv.metrics), (rv.Optimizer, rv.optimizers), (rv.Regularizer, rv.regularizers)]:
         assert getattr(whole, kind.__name__) is kind
 
 
@@ -508,10 +488,7 @@ def test_settings_by_kerass_names():
     ("make", "words"),
     [
         (lambda: rv.config.set_epsilon(1e-3), "is fixed at 1e-07. Give epsilon="),
-        (
-            lambda: rv.config.set_image_data_format("channels_first"),
-            "Write data_format='channels_first' in each",
-        ),
+        (lambda: rv.config.set_image_data_format("channels_first"), "Write data_format='channels_first' in each"),
         (lambda: rv.layers.Embedding(3, 2, mask_zero=True), "there are no masks"),
         (lambda: rv.layers.BatchNormalization(synchronized=True), "Leave it out"),
     ],

@@ -19,9 +19,7 @@ Array = NDArray[Any]
 Key = TypeVar("Key")
 # (images, epochs) -> the times of the beginning and of the end of each epoch, and the mean training loss of the last.
 Epochs = Callable[[int, int], tuple[list[float], float]]
-TURN = (
-    0.6  # seconds of an epoch; where all would take 1.5 times as long, fewer are timed and the seconds scaled
-)
+TURN = 0.6  # seconds of an epoch; where all would take 1.5 times as long, fewer are timed and the seconds scaled
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 TEST_BATCH = 1000
 FEWEST = 2  # batches of such an epoch
@@ -68,9 +66,7 @@ def training(workload: Workload, epochs: Epochs, note: str, untimed: int = 1) ->
     return job
 
 
-def prediction(
-    workload: Workload, x: Array, y: Array, predict: Callable[[Array], Array], note: str = ""
-) -> Job:
+def prediction(workload: Workload, x: Array, y: Array, predict: Callable[[Array], Array], note: str = "") -> Job:
     """The job of calls of `predict` on batches in its layout. The cross entropy of its results is compared."""
     batches = [np.ascontiguousarray(x[i : i + workload.batch]) for i in range(0, len(x), workload.batch)]
 

@@ -56,9 +56,7 @@ class _Graph:
             case Conv(size=size, stride=stride, same=same, normalized=normalized, relu=relu):
                 pads = {"auto_pad": "SAME_UPPER" if same else "VALID"}
                 strides = [stride] * 2
-                x = self.node(
-                    "Conv", x, *self.take(1 + part.bias), kernel_shape=[size] * 2, strides=strides, **pads
-                )
+                x = self.node("Conv", x, *self.take(1 + part.bias), kernel_shape=[size] * 2, strides=strides, **pads)
                 if normalized:
                     x = self.node("BatchNormalization", x, *self.take(4), epsilon=EPSILON)
                 return self.node("Relu", x) if relu else x

@@ -80,9 +80,7 @@ def build(network: Network) -> Any:
     assert isinstance(last, Dense)
     layers = [_before(part) for part in network.before]
     layers += [layer for part in parts for layer in _layers(part)]
-    return rv.Sequential(
-        [rv.layers.Input(network.shape), *layers, rv.layers.Dense(last.units, activation="softmax")]
-    )
+    return rv.Sequential([rv.layers.Input(network.shape), *layers, rv.layers.Dense(last.units, activation="softmax")])
 
 
 class _Clock:
@@ -135,6 +133,4 @@ def infer(workload: Workload, x: Array, y: Array) -> Job:
     network = NETWORKS[workload.network]
     model = build(network)
     model.set_weights(network.weights(trained=True))
-    return prediction(
-        workload, x, y, lambda batch: model.predict(batch, batch_size=workload.batch, verbose=0)
-    )
+    return prediction(workload, x, y, lambda batch: model.predict(batch, batch_size=workload.batch, verbose=0))

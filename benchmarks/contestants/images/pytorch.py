@@ -13,16 +13,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from benchmarks.contestants import Job
-from benchmarks.contestants.images import (
-    CORES,
-    TEST_BATCH,
-    Array,
-    Epochs,
-    WholeTraining,
-    fastest,
-    prediction,
-    training,
-)
+from benchmarks.contestants.images import CORES, TEST_BATCH, Array, Epochs, WholeTraining, fastest, prediction, training
 from benchmarks.networks import (
     EPSILON,
     MOMENTUM,
@@ -151,9 +142,7 @@ class _Training:
         self.batch, self.layout = workload.batch, layout
         self.images, self.labels = _arranged(x, layout), torch.from_numpy(y.astype(np.int64))
         self.model = build(NETWORKS[workload.network]).to(memory_format=FORMATS[layout])
-        self.optimizer = torch.optim.Adam(
-            self.model.parameters(), lr=workload.learning_rate, eps=1e-7, fused=True
-        )
+        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=workload.learning_rate, eps=1e-7, fused=True)
         self.counts = "accuracy" in workload.metrics
         self.after_step: Callable[[], object] = lambda: None
 

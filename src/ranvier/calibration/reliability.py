@@ -63,9 +63,7 @@ class Reliability(Tabular):
             numbers = [f"{v[i]:.3f}" for v in (self.confidence, self.accuracy)]
             count = self.count[i]
             counted = f"{count:,.0f}" if count == int(count) else f"{count:,.1f}"
-            rows.append(
-                [f"{self.lower[i]:.3f} to {self.upper[i]:.3f}", *numbers, f"{self.gap[i]:+.3f}", counted]
-            )
+            rows.append([f"{self.lower[i]:.3f} to {self.upper[i]:.3f}", *numbers, f"{self.gap[i]:+.3f}", counted])
         rows += [
             None,
             ["expected error", "", "", f"{self.ece:.3f}", ""],
@@ -94,15 +92,11 @@ def reliability(
     Raises ValueError for scores that are not probabilities, and for shapes that do not match.
     """
     if strategy not in STRATEGIES or bins < 1:
-        raise ValueError(
-            f"bins={bins!r}, strategy={strategy!r}: write 1 or more, and 'uniform' or 'quantile'."
-        )
+        raise ValueError(f"bins={bins!r}, strategy={strategy!r}: write 1 or more, and 'uniform' or 'quantile'.")
     confidence, right, repeats = _confidence(np.asarray(y_true), np.asarray(y_score, np.float64), class_id)
     if not ((confidence >= 0) & (confidence <= 1)).all():
         bad = confidence[~((confidence >= 0) & (confidence <= 1))][0]
-        raise ValueError(
-            f"the scores contain {bad:g}, which is not a probability. Write a softmax or sigmoid of them."
-        )
+        raise ValueError(f"the scores contain {bad:g}, which is not a probability. Write a softmax or sigmoid of them.")
     weight = np.ones(len(confidence))
     if sample_weight is not None:
         given = as_weights(sample_weight, len(confidence) // repeats, dtype=np.float64)
@@ -124,13 +118,7 @@ def _confidence(y: Array, p: Array, class_id: int | None) -> tuple[Array, Array,
         p = p[:, 0]
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
-    if (
-        not len(y)
-        or len(y) != len(p)
-        or p.ndim > 2
-        or y.ndim > p.ndim
-        or (y.ndim == 2 and y.shape != p.shape)
-    ):
+    if not len(y) or len(y) != len(p) or p.ndim > 2 or y.ndim > p.ndim or (y.ndim == 2 and y.shape != p.shape):
         raise ValueError(
             f"y_true has shape {y.shape} and the probabilities {p.shape}. Write class numbers (n,) and (n, classes), "
             "or targets in the shape of the probabilities, instead."
@@ -138,9 +126,7 @@ def _confidence(y: Array, p: Array, class_id: int | None) -> tuple[Array, Array,
     if y.ndim == p.ndim:
         if not np.isin(y, (0, 1)).all():
             bad = y[~np.isin(y, (0, 1))][0]
-            raise ValueError(
-                f"y_true contains {bad}, where only 0 and 1 are allowed. Write y_true == k for class k."
-            )
+            raise ValueError(f"y_true contains {bad}, where only 0 and 1 are allowed. Write y_true == k for class k.")
     else:
         check_numbers(y, p.shape[1], "probabilities")
     if p.ndim == 1:

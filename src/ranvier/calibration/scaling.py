@@ -32,9 +32,7 @@ def fit_temperature(y_true: Any, logits: Any, kind: str | None = None, *, sample
     return 1 / _root(*_prepared(y_true, logits, kind, sample_weight))
 
 
-def fit_scaling(
-    y_true: Any, logits: Any, kind: str | None = None, *, sample_weight: Any = None
-) -> tuple[float, Array]:
+def fit_scaling(y_true: Any, logits: Any, kind: str | None = None, *, sample_weight: Any = None) -> tuple[float, Array]:
     """``(temperature, bias)`` with the largest likelihood of the targets: ``softmax(logits / temperature + bias)``.
 
     The bias, one number for each class, corrects the frequencies of classes, which training with weights or balanced
@@ -42,10 +40,7 @@ def fit_scaling(
     keeps the bias of a class without samples finite. Arguments and errors are those of `fit_temperature`.
     """
     z, y, weight, kind = _prepared(y_true, logits, kind, sample_weight)
-    beta, bias = (
-        min(max(_root(z, y, weight, kind, warn=False), 1 / HOTTEST), 1 / COLDEST),
-        np.zeros(z.shape[1]),
-    )
+    beta, bias = (min(max(_root(z, y, weight, kind, warn=False), 1 / HOTTEST), 1 / COLDEST), np.zeros(z.shape[1]))
     prior = 1 / np.count_nonzero(weight)
 
     def loss(beta: float, bias: Array) -> float:
@@ -96,9 +91,7 @@ def check_numbers(labels: Array, classes: int, what: str) -> None:
         )
 
 
-def _prepared(
-    y_true: Any, logits: Any, kind: str | None, sample_weight: Any
-) -> tuple[Array, Array, Array, str]:
+def _prepared(y_true: Any, logits: Any, kind: str | None, sample_weight: Any) -> tuple[Array, Array, Array, str]:
     """Logits and target probabilities (rows, outputs), weights (rows,) that add up to 1, and the kind."""
     z, y = np.asarray(logits, np.float64), np.asarray(y_true)
     if not np.isfinite(z).all():
@@ -166,9 +159,7 @@ def _slopes(z: Array, y: Array, weight: Array, kind: str, beta: float) -> tuple[
     return float(slope), float(whole @ (np.einsum("nk,nk->n", pz, z) - mean * mean))
 
 
-def _derivatives(
-    z: Array, y: Array, weight: Array, kind: str, beta: float, bias: Array
-) -> tuple[Array, Array]:
+def _derivatives(z: Array, y: Array, weight: Array, kind: str, beta: float, bias: Array) -> tuple[Array, Array]:
     """First and second derivatives with respect to ``beta`` and the biases."""
     p = _probabilities(beta * z + bias, kind)
     if kind == "softmax":

@@ -27,9 +27,7 @@ def _matthews(tp: Array, fp: Array, fn: Array, tn: Array) -> Array:
     return np.where(sides > 0, (tp * tn - fp * fn) / np.sqrt(np.where(sides > 0, sides, 1)), 0.0)
 
 
-METRICS: dict[
-    str, Callable[..., Array]
-] = {  # from true positives, false positives, false negatives, true negatives
+METRICS: dict[str, Callable[..., Array]] = {  # from true positives, false positives, false negatives, true negatives
     "f1": _f(1),
     "f2": _f(2),
     "f0.5": _f(0.5),
@@ -155,10 +153,7 @@ def _best(values: Array, tried: Array, cuts: Array) -> tuple[float, float]:
     with np.errstate(invalid="ignore", over="ignore"):
         # Below the lowest score there is no other: a step is subtracted.
         below = np.append(cuts[1:], min(cuts[-1] - step, np.nextafter(cuts[-1], -np.inf)))
-        low, high = (
-            np.where(np.isinf(below), cuts - step, below),
-            np.where(np.isinf(cuts), below + step, cuts),
-        )
+        low, high = (np.where(np.isinf(below), cuts - step, below), np.where(np.isinf(cuts), below + step, cuts))
         room = np.nan_to_num(high - low, posinf=np.inf)
         middle = low / 2 + high / 2
     winner = best[np.argmax(room[tried[best]])]

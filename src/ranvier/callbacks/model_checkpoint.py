@@ -54,9 +54,7 @@ class ModelCheckpoint(Monitor):
         for name in fields(self.filepath):
             if not validated and name.startswith("val_") and name.removeprefix("val_") in names:
                 fix = "save_freq='epoch'" if self.step_interval else "validation_data=... in fit"
-                raise self.unnamed(
-                    f"there is no {name} when it saves", ("epoch", *names), f"{fix}, or a name"
-                )
+                raise self.unnamed(f"there is no {name} when it saves", ("epoch", *names), f"{fix}, or a name")
 
     def on_step(self, epoch: int, step: int, logs: Logs = None) -> None:
         self.save(epoch, logs or {}, {"batch": step + 1})

@@ -36,11 +36,7 @@ class Monitor(Callback):
     """
 
     def __init__(
-        self,
-        monitor: str = "val_loss",
-        mode: str = "auto",
-        baseline: float | None = None,
-        min_delta: float = 0.0,
+        self, monitor: str = "val_loss", mode: str = "auto", baseline: float | None = None, min_delta: float = 0.0
     ) -> None:
         check_numbers(type(self).__name__, baseline=baseline, min_delta=min_delta)
         if mode not in ("auto", "min", "max"):

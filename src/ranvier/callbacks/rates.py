@@ -25,11 +25,7 @@ class LearningRateScheduler(Callback):
         optimizer = self.model.optimizer
         given = (epoch, optimizer.current_rate()) if self._takes_rate else (epoch,)
         rate = self.schedule(*given)
-        if (
-            isinstance(rate, bool)
-            or np.ndim(rate)
-            or not isinstance(rate, (int, float, np.number, np.ndarray))
-        ):
+        if isinstance(rate, bool) or np.ndim(rate) or not isinstance(rate, (int, float, np.number, np.ndarray)):
             raise TypeError(
                 f"the schedule of LearningRateScheduler returned {rate!r} for epoch {epoch}. Return a float instead."
             )
@@ -76,9 +72,7 @@ class ReduceLROnPlateau(Monitor):
         super().__init__(monitor, mode, min_delta=min_delta)
         check_numbers("ReduceLROnPlateau", factor=factor, patience=patience, cooldown=cooldown, min_lr=min_lr)
         if not 0 <= factor < 1:
-            raise ValueError(
-                f"ReduceLROnPlateau(factor={factor}): write a factor below 1, such as 0.1, instead."
-            )
+            raise ValueError(f"ReduceLROnPlateau(factor={factor}): write a factor below 1, such as 0.1, instead.")
         self.factor, self.patience, self.verbose = factor, patience, verbose
         self.cooldown, self.min_lr = cooldown, min_lr
         self.on_train_begin()

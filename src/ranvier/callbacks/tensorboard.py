@@ -69,9 +69,7 @@ class TensorBoard(Callback):
         }  # fmt: skip
         for name, (nothing, instead) in REFUSED.items():
             if given[name] != nothing:
-                raise ValueError(
-                    f"TensorBoard({name}={given[name]!r}): that is not written. Write {instead} instead."
-                )
+                raise ValueError(f"TensorBoard({name}={given[name]!r}): that is not written. Write {instead} instead.")
         if not is_whole(histogram_freq, 0):
             raise ValueError(
                 f"TensorBoard(histogram_freq={histogram_freq!r}): write a number of epochs, or 0 for none, instead."
@@ -185,10 +183,7 @@ def histograms(model: Any) -> Iterator[dict[str, Any]]:
 
     names = scopes(model)
     for _, module in model.named_modules():
-        kept = {
-            **module._parameters,
-            **{n: b for n, b in module._buffers.items() if n not in module._non_persistent},
-        }
+        kept = {**module._parameters, **{n: b for n, b in module._buffers.items() if n not in module._non_persistent}}
         place = names[id(module)] if module is model else f"{model.name}/{names[id(module)]}"
         for name, tensor in kept.items():
             if tensor is not None:

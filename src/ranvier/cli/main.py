@@ -73,9 +73,9 @@ def options(
 @app.command()
 def demo(
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the training images.")] = 5,
-    out: Annotated[
-        Path, typer.Option(help="Folder for the model and the picture. It is created if missing.")
-    ] = Path("demo"),
+    out: Annotated[Path, typer.Option(help="Folder for the model and the picture. It is created if missing.")] = Path(
+        "demo"
+    ),
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same bits.")] = 0,
 ) -> None:
     """Train 784-64-64-10 on Fashion-MNIST, print its scores, save the model, and draw a picture."""

@@ -62,9 +62,7 @@ def as_features(
     """
     array = to_numeric(x, name)
     if array.ndim == 0:
-        raise ValueError(
-            f"{name} is a single number. Write an array with one row a sample, [[{array}]], instead."
-        )
+        raise ValueError(f"{name} is a single number. Write an array with one row a sample, [[{array}]], instead.")
     if len(array) == 0:
         raise ValueError(f"{name} has 0 samples (shape {array.shape}). Write at least one row instead.")
     if array.ndim == 1 and expected is not None and tuple(expected) == (1,):
@@ -118,18 +116,12 @@ def check_column_names(x: object, seen: Sequence[str] | None, *, name: str = "x"
     missing = [column for column in seen if column not in now]
     unknown = [column for column in now if column not in seen]
     if missing or unknown:
-        parts = [
-            f"{what} {some[:10]}" for what, some in (("lacks", missing), ("has unknown", unknown)) if some
-        ]
+        parts = [f"{what} {some[:10]}" for what, some in (("lacks", missing), ("has unknown", unknown)) if some]
         found = f"{name} {' and '.join(parts)} among its columns"
     else:
         at = next(i for i, (a, b) in enumerate(zip(now, seen, strict=False)) if a != b)
-        found = (
-            f"{name} has the columns in another order: column {at} is {now[at]!r}, in fit it was {seen[at]!r}"
-        )
-    raise ValueError(
-        f"{found}. Write {name}[model_columns] with the columns seen in fit instead: {list(seen)[:10]}."
-    )
+        found = f"{name} has the columns in another order: column {at} is {now[at]!r}, in fit it was {seen[at]!r}"
+    raise ValueError(f"{found}. Write {name}[model_columns] with the columns seen in fit instead: {list(seen)[:10]}.")
 
 
 def _shape_error(
@@ -143,9 +135,7 @@ def _shape_error(
     inner = ", ".join("-1" if size is None else str(size) for size in expected)
     described = f"{owner} expects samples of shape {_shape_text(expected)}, got {name} of shape {shape}"
     if len(expected) == 1 and len(shape) == 2:
-        described = (
-            f"{owner} expects {expected[0]} features a sample, got {got[0]} ({name} has shape {shape})"
-        )
+        described = f"{owner} expects {expected[0]} features a sample, got {got[0]} ({name} has shape {shape})"
         fix = f"Write {name} with the {expected[0]} columns that {owner} was built for"
     elif fits(shape, expected):
         fix = f"Write {name}[None] for one sample"

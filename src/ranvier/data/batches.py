@@ -79,9 +79,7 @@ def name_of(source: Any) -> str:
 
 def check_source(source: Any, name: str) -> None:
     """Raise TypeError for an object that yields no batches."""
-    if isinstance(source, type) or (
-        callable(source) and hasattr(source, "__name__") and not _readable(source)
-    ):
+    if isinstance(source, type) or (callable(source) and hasattr(source, "__name__") and not _readable(source)):
         what = "class" if isinstance(source, type) else "function"
         raise TypeError(f"{name} is a {what} ({source!r}). Write {source.__name__}() instead.")
     kind = type(source)
@@ -138,9 +136,7 @@ def _parts(item: Any, index: int, name: str) -> Batch:
     if item is None:
         raise TypeError(f"Batch {index} of {name} is None. Write yield x, y (or return to end it) instead.")
     if isinstance(item, dict):
-        raise TypeError(
-            f"Batch {index} of {name} is a dict with keys {list(item)[:5]}. Write a tuple (x, y) instead."
-        )
+        raise TypeError(f"Batch {index} of {name} is a dict with keys {list(item)[:5]}. Write a tuple (x, y) instead.")
     # A list of arrays is a batch (PyTorch's DataLoader yields lists). A list of numbers is x.
     if not isinstance(item, tuple) and not (isinstance(item, list) and _holds_arrays(item)):
         return item, None, None
@@ -168,9 +164,7 @@ def _as_array(part: Any) -> Any:
 
 def _check(x: Any, y: Any, w: Any, index: int, name: str) -> tuple[Any, ...]:
     """Check the lengths within one batch. Return what all batches have in common: the parts and their sample shapes."""
-    named = [
-        leaf for role, part in (("x", x), ("y", y), ("sample_weight", w)) for leaf in _leaves(part, role)
-    ]
+    named = [leaf for role, part in (("x", x), ("y", y), ("sample_weight", w)) for leaf in _leaves(part, role)]
     for role, part in named:
         if len(part.shape) == 0:
             raise ValueError(
@@ -180,13 +174,9 @@ def _check(x: Any, y: Any, w: Any, index: int, name: str) -> tuple[Any, ...]:
     lengths = {role: int(part.shape[0]) for role, part in named}
     if len(set(lengths.values())) > 1:
         stated = ", ".join(f"{role} has {n}" for role, n in lengths.items())
-        raise ValueError(
-            f"Batch {index} of {name}: the numbers of samples differ: {stated}. Write equal ones instead."
-        )
+        raise ValueError(f"Batch {index} of {name}: the numbers of samples differ: {stated}. Write equal ones instead.")
     if 0 in lengths.values():
-        raise ValueError(
-            f"Batch {index} of {name} has 0 samples. Write at least one row, or omit the batch, instead."
-        )
+        raise ValueError(f"Batch {index} of {name} has 0 samples. Write at least one row, or omit the batch, instead.")
     return tuple((role, tuple(int(n) for n in part.shape[1:])) for role, part in named)
 
 

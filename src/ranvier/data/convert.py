@@ -45,9 +45,7 @@ def to_numeric(x: object, name: str = "x") -> Array:
 
 def fits(shape: tuple[int, ...], expected: Sequence[int | None]) -> bool:
     """Whether a shape is the expected one, in which None is any size."""
-    return len(shape) == len(expected) and all(
-        b is None or a == b for a, b in zip(shape, expected, strict=True)
-    )
+    return len(shape) == len(expected) and all(b is None or a == b for a, b in zip(shape, expected, strict=True))
 
 
 def place(index: tuple[int, ...], columns: tuple[str, ...] | None = None) -> str:
@@ -132,13 +130,8 @@ def _to_array(x: object, name: str) -> Array:
         return np.asarray(x.data)
     if isinstance(x, np.ndarray):
         return np.asarray(x)  # a memory map or another subclass: the same bytes as an ndarray
-    if isinstance(x, Mapping | AbstractSet | str | bytes) or (
-        isinstance(x, Iterator) and not hasattr(x, "__array__")
-    ):
-        hint = {
-            "dict": f"{name}['column'] or np.stack(list({name}.values()), axis=1)",
-            "set": f"sorted({name})",
-        }.get(
+    if isinstance(x, Mapping | AbstractSet | str | bytes) or (isinstance(x, Iterator) and not hasattr(x, "__array__")):
+        hint = {"dict": f"{name}['column'] or np.stack(list({name}.values()), axis=1)", "set": f"sorted({name})"}.get(
             type(x).__name__, f"np.array(list({name}))" if isinstance(x, Iterator) else "an array of numbers"
         )
         raise TypeError(f"{name} is a {type(x).__name__}, not an array. Write {hint} instead.")
@@ -196,9 +189,7 @@ def refuse_dates(x: Any, name: str) -> None:
     """Refuse dates and durations of frames and series, which polars would silently convert to numbers."""
     if not (hasattr(x, "columns") or hasattr(x, "dt")):  # neither a frame nor a series
         return
-    for column, dtype in zip(
-        column_names(x) or [None], _dtypes(x) or [getattr(x, "dtype", None)], strict=False
-    ):
+    for column, dtype in zip(column_names(x) or [None], _dtypes(x) or [getattr(x, "dtype", None)], strict=False):
         temporal = getattr(dtype, "is_temporal", None)  # a method of polars
         if not (temporal() if callable(temporal) else getattr(dtype, "kind", "") in ("M", "m")):
             continue
@@ -293,14 +284,10 @@ def _from_objects(array: Array, x: object, name: str) -> Array:
             float(value)
         except Exception:  # noqa: BLE001 - a foreign __float__ may raise anything
             raise _not_a_number(value, index, name, column_names(x)) from None
-    raise ValueError(
-        f"{name} is an object array that is not numeric. Write np.array({name}.tolist(), float) instead."
-    )
+    raise ValueError(f"{name} is an object array that is not numeric. Write np.array({name}.tolist(), float) instead.")
 
 
-def _not_a_number(
-    value: object, index: tuple[int, ...], name: str, columns: tuple[str, ...] | None
-) -> Exception:
+def _not_a_number(value: object, index: tuple[int, ...], name: str, columns: tuple[str, ...] | None) -> Exception:
     if isinstance(value, list | tuple | np.ndarray):
         shape = value.shape if isinstance(value, np.ndarray) else (len(value),)
         return ValueError(
@@ -327,9 +314,7 @@ def _strings(array: Array, x: object, index: tuple[int, ...], name: str) -> Type
         pass
     else:
         part = name if single else f"{name}[{columns[index[-1]]!r}]" if columns else f"{name}[:, {index[-1]}]"
-        return TypeError(
-            f"{name} contains numbers written as strings ({where}). Write {part}.astype(float) instead."
-        )
+        return TypeError(f"{name} contains numbers written as strings ({where}). Write {part}.astype(float) instead.")
     start = f"{name} contains strings ({where}), and a network takes numbers. Write"
     if columns is not None and not single:
         words = [column for j, column in enumerate(columns) if _holds_words(array[:, j])]

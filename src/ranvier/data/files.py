@@ -65,9 +65,7 @@ def check_target(path: Any, name: str) -> None:
     if target.is_dir():
         raise IsADirectoryError(f"{target} is a directory. Write {target / name} instead.")
     if target.exists() and not target.is_file():
-        raise OSError(
-            f"{target} is a device or a pipe, not a file. Write the name of a file, {name}, instead."
-        )
+        raise OSError(f"{target} is a device or a pipe, not a file. Write the name of a file, {name}, instead.")
     folder = (Path(os.path.realpath(target)) if target.is_symlink() else target).parent
     if not folder.is_dir():
         raise FileNotFoundError(
@@ -203,9 +201,7 @@ def check_source(path: Any) -> None:
     if source.is_dir():
         raise IsADirectoryError(f"{source} is a directory. Write the name of a saved file in it instead.")
     if source.exists() and not source.is_file():
-        raise CheckpointError(
-            f"{source} is a device or a pipe, not a file. Write the name of a saved model instead."
-        )
+        raise CheckpointError(f"{source} is a device or a pipe, not a file. Write the name of a saved model instead.")
 
 
 def read(path: Any) -> tuple[dict[str, Any], dict[str, Array]]:
@@ -231,9 +227,7 @@ def read(path: Any) -> tuple[dict[str, Any], dict[str, Array]]:
         array = np.frombuffer(data, dtype, (high - low) // dtype.itemsize, start + low).reshape(shape)
         tensors[name] = array.astype(dtype.newbyteorder("="))
         if checksums.get(name) != checksum(tensors[name]):
-            raise CheckpointError(
-                f"{source} is damaged: tensor {name!r} does not have the checksum it was saved with."
-            )
+            raise CheckpointError(f"{source} is damaged: tensor {name!r} does not have the checksum it was saved with.")
     return described, tensors
 
 
@@ -251,9 +245,7 @@ def description_of(metadata: Any, source: Path) -> dict[str, Any]:
             f"{source} has format version {version}, and this Ranvier reads up to {VERSION}. Install a newer Ranvier."
         )
     if described.get("checksum") != digest(metadata[KEY][SEAL:].encode("utf-8", "surrogatepass")):
-        raise CheckpointError(
-            f"{source} is damaged: its description does not have the checksum it was saved with."
-        )
+        raise CheckpointError(f"{source} is damaged: its description does not have the checksum it was saved with.")
     if not isinstance(described.get("checksums"), dict):
         raise CheckpointError(f"{source} is damaged: it has no checksums.")
     return dict(described)
@@ -270,9 +262,7 @@ def header_of(data: bytes, source: Path) -> dict[str, Any]:
     """The header of a safetensors file: its length in eight bytes, then JSON."""
     size = struct.unpack("<Q", data[:8])[0] if len(data) >= 8 else 0
     if not 2 <= size <= LARGEST_HEADER:
-        raise CheckpointError(
-            f"{source} is not a saved model ({len(data):,} bytes that do not begin like one)."
-        )
+        raise CheckpointError(f"{source} is not a saved model ({len(data):,} bytes that do not begin like one).")
     if 8 + size > len(data):
         raise CheckpointError(
             f"{source} is truncated: {len(data):,} bytes, of which the header alone needs {8 + size:,}."
@@ -298,9 +288,7 @@ def place_of(name: str, entry: Any, source: Path) -> tuple[np.dtype[Any], tuple[
         if min((low, high - low, *shape)) < 0 or count * dtype.itemsize != high - low:
             raise ValueError("its size and its offsets do not match")
     except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise CheckpointError(
-            f"{source} is damaged: tensor {name!r} has a wrong description ({error})."
-        ) from None
+        raise CheckpointError(f"{source} is damaged: tensor {name!r} has a wrong description ({error}).") from None
     return dtype, shape, low, high
 
 
@@ -314,9 +302,7 @@ def check_places(header: dict[str, Any], size: int, source: Path) -> None:
                 f"{source} is truncated: tensor {name!r} ends at byte {high:,} of {size:,} bytes of tensors."
             )
         if low != end:
-            raise CheckpointError(
-                f"{source} is damaged: tensor {name!r} begins at byte {low:,} instead of {end:,}."
-            )
+            raise CheckpointError(f"{source} is damaged: tensor {name!r} begins at byte {low:,} instead of {end:,}.")
         end = high
     if end != size:
         raise CheckpointError(f"{source} is damaged: {size - end:,} bytes after its last tensor are unused.")

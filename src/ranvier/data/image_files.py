@@ -59,9 +59,7 @@ def found_in(root: Path, class_names: list[str] | None, follow_links: bool) -> t
         )
     missing = [name for name in class_names or () if name not in entries]
     if missing or len(set(class_names or ())) < len(class_names or ()):
-        raise ValueError(
-            f"class_names={class_names}: {root} has the folders {entries}. Write some of these instead."
-        )
+        raise ValueError(f"class_names={class_names}: {root} has the folders {entries}. Write some of these instead.")
     names = entries if class_names is None else class_names
     images: list[Found] = []
     others: Counter[str] = Counter()

@@ -15,16 +15,7 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
-from ranvier.data.image_files import (
-    CHANNELS,
-    COLOR_MODES,
-    RESIZING,
-    Decoder,
-    Found,
-    found_in,
-    one_size,
-    pillow,
-)
+from ranvier.data.image_files import CHANNELS, COLOR_MODES, RESIZING, Decoder, Found, found_in, one_size, pillow
 from ranvier.datasets.places import data_folder
 from ranvier.support.constructors import CheckedConstructor
 from ranvier.support.source_lines import warn
@@ -56,9 +47,7 @@ class ImageFolder(CheckedConstructor):
     def summary(self) -> str:
         """The number of images, in total and in each class, their size, and the skipped files, as text."""
         height, width, channels = self.x.shape[1:]
-        held = (
-            None if self.validation is None else np.bincount(self.validation[1], minlength=len(self.classes))
-        )
+        held = None if self.validation is None else np.bincount(self.validation[1], minlength=len(self.classes))
         training = np.bincount(self.y, minlength=len(self.classes))
         total = len(self.x) + (0 if held is None else int(held.sum()))
         lines = [f"{total:,} images, {height} x {width} x {channels}, {len(self.classes)} classes"]
@@ -113,9 +102,7 @@ def images_from_folder(
     if crop_to_aspect_ratio and pad_to_aspect_ratio:
         raise ValueError("images cannot both be cropped and padded. Write one of the two instead.")
     if isinstance(validation_split, bool) or not 0 <= validation_split < 1:
-        raise ValueError(
-            f"validation_split={validation_split!r}: write a number from 0 up to (not including) 1."
-        )
+        raise ValueError(f"validation_split={validation_split!r}: write a number from 0 up to (not including) 1.")
     fit = "crop" if crop_to_aspect_ratio else "pad" if pad_to_aspect_ratio else "stretch"
     pillow()
     root = Path(path).expanduser().resolve()
@@ -180,9 +167,7 @@ def _divided(found: list[Found], fraction: float, seed: int) -> tuple[list[Found
     counts: dict[int, int] = {}
     for image in found:
         counts[image.label] = counts.get(image.label, 0) + 1
-    wanted = {
-        label: min(n - 1, max(1, round(fraction * n))) if fraction else 0 for label, n in counts.items()
-    }
+    wanted = {label: min(n - 1, max(1, round(fraction * n))) if fraction else 0 for label, n in counts.items()}
     kept, held = [], []
     for image in order:
         if wanted[image.label]:
@@ -224,9 +209,7 @@ def _decoded(images: list[Found], decoder: Decoder, folder: Path | None, key: st
         shape, skipped = _write(scratch, images, decoder, resize)
         scratch.flush()
         return (
-            np.asarray(np.memmap(scratch, np.uint8, "r", shape=shape))
-            if shape[0]
-            else np.zeros(shape, np.uint8)
+            np.asarray(np.memmap(scratch, np.uint8, "r", shape=shape)) if shape[0] else np.zeros(shape, np.uint8)
         ), skipped
 
 
@@ -270,9 +253,7 @@ def _write(
         if isinstance(pixels, str):
             skipped[image.name] = pixels
         elif pixels.shape != shape:
-            skipped[image.name] = (
-                f"it is {pixels.shape[0]} x {pixels.shape[1]}, and its header has another size"
-            )
+            skipped[image.name] = f"it is {pixels.shape[0]} x {pixels.shape[1]}, and its header has another size"
         else:
             file.write(pixels.data if pixels.flags.c_contiguous else np.ascontiguousarray(pixels).data)
             rows += 1

@@ -77,9 +77,7 @@ def check_memory(shape: Sequence[int], dtype: DTypeLike, what: str) -> int:
     n_bytes = math.prod(dimensions) * np.dtype(dtype).itemsize
     described = f"{what} of shape {dimensions}, {np.dtype(dtype).name}, would take {size_in_words(n_bytes)}"
     if n_bytes > _LARGEST:
-        raise ValueError(
-            f"{described}: more than 2**63 bytes, past any 64-bit machine. Write a smaller shape instead."
-        )
+        raise ValueError(f"{described}: more than 2**63 bytes, past any 64-bit machine. Write a smaller shape instead.")
     limit = memory_limit()
     if limit is not None and n_bytes > limit:
         raise MemoryError(

@@ -170,11 +170,7 @@ def weighted_rows(weights: Array, size: int, replacement: bool, generator: np.ra
     """
     bad = ~(np.isfinite(weights) & (weights >= 0))
     if weights.ndim != 1 or bad.any() or not weights.any():
-        what = (
-            f"weight {weights[bad][0]}"
-            if weights.ndim == 1 and bad.any()
-            else f"shape {weights.shape}, or all 0"
-        )
+        what = f"weight {weights[bad][0]}" if weights.ndim == 1 and bad.any() else f"shape {weights.shape}, or all 0"
         raise ValueError(f"the weights of a sampler have {what}. Write (n,) numbers of 0 or more, not all 0.")
     if not is_whole(size, 1):
         raise ValueError(f"{size!r} samples: write a whole number of 1 or more instead.")

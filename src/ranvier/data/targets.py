@@ -106,9 +106,7 @@ def as_weights(
         )
     weights = to_float(array, w, name, dtype, check_finite=True)
     if not all_finite(weights):
-        raise ValueError(
-            f"{not_finite(weights, w, name)} (It overflowed in the cast to {weights.dtype.name}.)"
-        )
+        raise ValueError(f"{not_finite(weights, w, name)} (It overflowed in the cast to {weights.dtype.name}.)")
     negative = first_where(array, lambda piece: piece < 0)
     if negative is not None:
         index, count = negative
@@ -117,17 +115,13 @@ def as_weights(
             "instead; 0 ignores a sample."
         )
     if some and n and not weights.any():
-        raise ValueError(
-            f"{name} is zero for all {n:,} samples. Write a positive weight for at least one instead."
-        )
+        raise ValueError(f"{name} is zero for all {n:,} samples. Write a positive weight for at least one instead.")
     return weights
 
 
 def _check_samples(array: Array, name: str) -> None:
     if array.ndim == 0:
-        raise ValueError(
-            f"{name} is a single number. Write an array with one row a sample, [{array}], instead."
-        )
+        raise ValueError(f"{name} is a single number. Write an array with one row a sample, [{array}], instead.")
     if len(array) == 0:
         raise ValueError(f"{name} has 0 samples (shape {array.shape}). Write at least one row instead.")
 
@@ -187,9 +181,7 @@ def _label_fix(array: Array, classes: int, name: str) -> str:
     if low == 1 and high == classes:
         return f"The labels count from 1: write {name} - 1 instead."
     if low == -1 and high == 1:
-        return (
-            f"Write ({name} + 1) // 2 instead if the two classes are -1 and 1, or drop the rows labelled -1."
-        )
+        return f"Write ({name} + 1) // 2 instead if the two classes are -1 and 1, or drop the rows labelled -1."
     if low >= 0 and high < 10_000:
         return (
             f"Write {int(high) + 1} outputs in the last layer instead, or number the classes without gaps: "
@@ -230,9 +222,7 @@ def _flatten(owner: str, parts: int) -> str:
 def _target_shape_error(array: Array, output: tuple[int | None, ...], name: str, owner: str) -> str:
     got = array.shape[1:]
     outputs = f"({', '.join(['samples', *('any' if n is None else str(n) for n in output)])})"
-    start = (
-        f"{name} has shape {array.shape}, but the output of {owner} is {outputs}; targets are never broadcast"
-    )
+    start = f"{name} has shape {array.shape}, but the output of {owner} is {outputs}; targets are never broadcast"
     sizes = [n for n in output if n is not None]
     whole = array.dtype.kind in "biu" or (array.dtype.kind == "f" and np.array_equal(array, np.trunc(array)))
     if aligned(got, output[:-1]) is not None and output and output[-1] != 1 and whole:

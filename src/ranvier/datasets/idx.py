@@ -54,13 +54,7 @@ def values(array: Values) -> memoryview:
     return np.ascontiguousarray(array, array.dtype.newbyteorder(">")).reshape(-1).view(np.uint8).data
 
 
-def read_idx(
-    path: Path,
-    *,
-    shape: tuple[int, ...],
-    digest: Digest,
-    dtype: str = "uint8",
-) -> Values:
+def read_idx(path: Path, *, shape: tuple[int, ...], digest: Digest, dtype: str = "uint8") -> Values:
     """Read an IDX file of ``dtype`` (uint8 or int16), gzipped if its name ends in ``.gz``, into a new writable array.
 
     ``digest`` receives the whole unpacked file. The header is checked before memory is allocated, and no more is
@@ -82,12 +76,7 @@ def read_idx(
 
 
 def _read(
-    file: IO[bytes],
-    path: Path,
-    shape: tuple[int, ...],
-    digest: Digest,
-    dtype: str,
-    n_bytes: int | None,
+    file: IO[bytes], path: Path, shape: tuple[int, ...], digest: Digest, dtype: str, n_bytes: int | None
 ) -> Values:
     start, magic = file.read(4), header((), dtype)[:3]
     if len(start) < 4 or start[:3] != magic:

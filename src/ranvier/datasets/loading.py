@@ -36,13 +36,9 @@ def load(dataset: Dataset | str) -> tuple[tuple[Any, Labels], tuple[Any, Labels]
     if isinstance(dataset, str):
         near = likely(f"load_{dataset}", _LOADERS)
         written = [near] if near else _LOADERS
-        raise TypeError(
-            f"load({dataset!r}): write datasets.{' or datasets.'.join(f'{n}()' for n in written)}."
-        )
+        raise TypeError(f"load({dataset!r}): write datasets.{' or datasets.'.join(f'{n}()' for n in written)}.")
     found: dict[Member, Any] = {}
-    new: dict[
-        Member, Values
-    ] = {}  # those to keep, because reading them again takes longer or needs a network
+    new: dict[Member, Values] = {}  # those to keep, because reading them again takes longer or needs a network
     reasons: dict[str, str] = {}
     known = tuple(data_folders(dataset))
     with contextlib.closing(_folders(dataset, reasons)) as folders:
@@ -103,9 +99,7 @@ def _files(dataset: Dataset, folder: Path) -> Iterator[tuple[tuple[Member, ...],
                 yield members, path
 
 
-def _checked(
-    dataset: Dataset, members: tuple[Member, ...], path: Path, *, quick: bool
-) -> dict[Member, Values]:
+def _checked(dataset: Dataset, members: tuple[Member, ...], path: Path, *, quick: bool) -> dict[Member, Values]:
     """Read members from a file. ``quick`` checks the CRC only. Raises ``ValueError`` for other content."""
     source = dataset.source
     if source is not None and path.name == source.name:

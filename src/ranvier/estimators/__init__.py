@@ -30,6 +30,5 @@ def __getattr__(name: str) -> Any:
         if (error.name or "").partition(".")[0] != "sklearn":
             raise
         raise ModuleNotFoundError(
-            f"{name} needs scikit-learn, which is not installed. Write: pip install 'ranvier[sklearn]'",
-            name="sklearn",
+            f"{name} needs scikit-learn, which is not installed. Write: pip install 'ranvier[sklearn]'", name="sklearn"
         ) from None

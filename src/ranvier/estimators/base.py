@@ -17,14 +17,7 @@ from ranvier.data.arrays import as_weights
 from ranvier.data.convert import Array, refuse_dates, to_numeric
 from ranvier.estimators.network import custom_network, hidden_network
 from ranvier.estimators.objective import Objective
-from ranvier.estimators.settings import (
-    HINTS,
-    check_settings,
-    fresh_optimizer,
-    hidden_sizes,
-    seed_from,
-    tried_before,
-)
+from ranvier.estimators.settings import HINTS, check_settings, fresh_optimizer, hidden_sizes, seed_from, tried_before
 from ranvier.estimators.state import from_state, optimizer_state, resume, to_state
 from ranvier.estimators.stopping import Scoring, Stopping, release
 from ranvier.layers import Dense
@@ -241,9 +234,7 @@ class NeuralEstimator(CheckedConstructor, BaseEstimator):  # type: ignore[misc] 
         if validation is not None:
             x_val, coded_val, weight_val = validation
             scoring = Scoring(lambda: self._scored(coded_val, self.model_.predict(x_val), weight_val))
-            if any(
-                str(getattr(c, "monitor", "val_")).startswith("val_") for c in own
-            ):  # they may use val_loss
+            if any(str(getattr(c, "monitor", "val_")).startswith("val_") for c in own):  # they may use val_loss
                 watched = x_val, self._targets(coded_val), weight_val
         if tried_before(self, X.shape[1:], self.n_outputs_):
             ignore.append("RV5")
@@ -266,9 +257,7 @@ class NeuralEstimator(CheckedConstructor, BaseEstimator):  # type: ignore[misc] 
             release(callbacks)
         self._note(stop, len(X), incremental=incremental, fresh=fresh)
 
-    def _note(
-        self, stop: Stopping, samples: int, *, incremental: bool, fresh: bool, interrupted: bool = False
-    ) -> None:
+    def _note(self, stop: Stopping, samples: int, *, incremental: bool, fresh: bool, interrupted: bool = False) -> None:
         """Set the fitted attributes. A network that continues training keeps its curves."""
         continues = not fresh and hasattr(self, "loss_curve_")
         before = self.loss_curve_ if continues else []

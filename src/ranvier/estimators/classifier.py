@@ -142,12 +142,8 @@ class NeuralClassifier(ClassifierMixin, NeuralEstimator):  # type: ignore[misc] 
         if fresh:
             self._labels = Labels.of(y, classes)
             self.classes_ = self._labels.shown
-        elif classes is not None and not all(
-            map(np.array_equal, Labels.of(y, classes).classes, self._labels.classes)
-        ):
-            raise ValueError(
-                f"classes={classes!r} are not those of the first partial_fit, {self.classes_!r}."
-            )
+        elif classes is not None and not all(map(np.array_equal, Labels.of(y, classes).classes, self._labels.classes)):
+            raise ValueError(f"classes={classes!r} are not those of the first partial_fit, {self.classes_!r}.")
         return self._labels.codes(y)
 
     def _output_spec(self) -> tuple[Sequence[int], str | None]:

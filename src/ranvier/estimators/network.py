@@ -115,11 +115,7 @@ def custom_network(
             f"the network has outputs of shape {tuple(output.shape[1:])}, and y needs ({wanted},). Write a last "
             f"layer of {widths[0]} units instead."
         )
-    made_by = (
-        output.trace_node.function.name
-        if output.trace_node is not None and output.trace_node.function
-        else ""
-    )
+    made_by = output.trace_node.function.name if output.trace_node is not None and output.trace_node.function else ""
     if output.shape[1] > 1 and end == "sigmoid" and len(widths) > 1:
         end = "softmax"  # two classes with one output each
     if end is None or (end == "logits" and made_by not in ENDS) or made_by == end:

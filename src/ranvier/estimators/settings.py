@@ -35,10 +35,7 @@ RULES: dict[str, tuple[Test, str]] = {
     ),
     "batch_norm": (_flag, "True or False"),
     "alpha": (lambda v: _real(v, 0), "a number of 0 or more"),
-    "optimizer": (
-        lambda v: v != "lbfgs",
-        "'adam' or 'sgd', which read the data in batches (there is no lbfgs),",
-    ),
+    "optimizer": (lambda v: v != "lbfgs", "'adam' or 'sgd', which read the data in batches (there is no lbfgs),"),
     "learning_rate": (
         lambda v: not isinstance(v, str),
         "a number, a schedule, or None (for one that adapts, callbacks=rv.callbacks.ReduceLROnPlateau('loss'))",

@@ -51,11 +51,7 @@ class Stopping(Callback):
     _changes = False  # weights change only at the end of training
 
     def __init__(
-        self,
-        tol: float | None,
-        patience: float,
-        scoring: Scoring | None = None,
-        restore: bool = False,
+        self, tol: float | None, patience: float, scoring: Scoring | None = None, restore: bool = False
     ) -> None:
         self.tol, self.patience, self.scoring, self.restore = tol, patience, scoring, restore
         self.losses: list[float] = []

@@ -30,9 +30,7 @@ def weighted(maps: Node, gradient: Node, axis: int) -> Node:
 
 
 def _is_convolution(layer: Module, result: Any) -> bool:
-    kernels = [
-        p for p in layer._parameters.values() if p is not None and p.ndim == getattr(result, "ndim", 0)
-    ]
+    kernels = [p for p in layer._parameters.values() if p is not None and p.ndim == getattr(result, "ndim", 0)]
     return result is not None and getattr(result, "ndim", 0) >= 3 and bool(kernels) and not layer._modules
 
 

@@ -17,9 +17,7 @@ Array = npt.NDArray[Any]
 
 
 @in_model_dtype
-def saliency(
-    model: Module, x: Any, target: Any = None, *, logits: bool = True, batch_size: int = 32
-) -> Array:
+def saliency(model: Module, x: Any, target: Any = None, *, logits: bool = True, batch_size: int = 32) -> Array:
     """The gradient of each sample's score with respect to its inputs, in the shape of ``x`` (Simonyan et al., 2013).
 
     ``target`` is the class whose score is explained: one for all samples, or one for each. By default it is the

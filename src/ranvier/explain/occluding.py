@@ -67,7 +67,5 @@ def occlusion(
             drop = uncovered - (scorer.values(covered) * masks).sum(1)
             total[:, place[0], place[1]] += drop[:, None, None]
             times[place] += 1
-    with np.errstate(
-        invalid="ignore"
-    ):  # pixels that no window covers, because the stride is larger than the window
+    with np.errstate(invalid="ignore"):  # pixels that no window covers, because the stride is larger than the window
         return np.where(times > 0, total / times, 0).astype(array.dtype)

@@ -60,9 +60,7 @@ class Scorer:
     def inputs(self, x: Any) -> Array:
         """The samples as an array of floats."""
         if isinstance(x, (tuple, list)) and x and hasattr(x[0], "shape"):
-            raise TypeError(
-                "only networks with one input can be explained. Write one array of samples instead."
-            )
+            raise TypeError("only networks with one input can be explained. Write one array of samples instead.")
         check_column_names(x, self.model._frame_columns.get("0"))
         array = to_numeric(x)
         if array.ndim < 2 or not len(array):
@@ -99,10 +97,7 @@ class Scorer:
             for start in range(0, len(arrays[0]), size):
                 parts = [a[start : start + size] for a in arrays]
                 rows = len(parts[0])
-                full = [
-                    np.concatenate([p, np.repeat(p[-1:], size - rows, 0)]) if rows < size else p
-                    for p in parts
-                ]
+                full = [np.concatenate([p, np.repeat(p[-1:], size - rows, 0)]) if rows < size else p for p in parts]
                 results = run(*(Tensor(p) for p in full))
                 found.append([np.asarray(r.numpy()[:rows]) for r in results])
         return [np.concatenate(parts) for parts in zip(*found, strict=True)]
@@ -119,12 +114,7 @@ class Scorer:
         index = values.argmax(1) if target is None else np.asarray(target)
         if index.shape in ((), (1,)):
             index = np.broadcast_to(index, len(x))
-        if (
-            index.shape != (len(x),)
-            or index.dtype.kind not in "iu"
-            or (index < 0).any()
-            or (index >= outputs).any()
-        ):
+        if index.shape != (len(x),) or index.dtype.kind not in "iu" or (index < 0).any() or (index >= outputs).any():
             raise ValueError(
                 f"target={target!r}: write one of the {outputs} outputs, 0 to {outputs - 1}, or one for each of the "
                 f"{len(x)} samples."
@@ -149,9 +139,7 @@ class Scorer:
 
 
 @in_model_dtype
-def scores(
-    model: Module, x: Any, target: Any = None, *, logits: bool = True, batch_size: int = 32
-) -> npt.NDArray[Any]:
+def scores(model: Module, x: Any, target: Any = None, *, logits: bool = True, batch_size: int = 32) -> npt.NDArray[Any]:
     """The scores to explain, (samples,): those of the class ``target``, or of the predicted class.
 
     With ``logits`` they are the inputs of a final softmax or sigmoid of the network, otherwise its outputs.

@@ -38,9 +38,7 @@ def _check_operand(
             if extent == dim:
                 continue
             if not isinstance(dim, int) or not isinstance(extent, int) or extent > dim:
-                raise GraphError(
-                    f"loop {terms[0][0]} runs over {extent} but the operand's dimension is {dim}"
-                )
+                raise GraphError(f"loop {terms[0][0]} runs over {extent} but the operand's dimension is {dim}")
         spans = [(loops[loop], coefficient) for loop, coefficient in terms]
         if not isinstance(dim, int) or any(isinstance(extent, Symbol) for extent, _ in spans):
             raise GraphError("only a plain loop may run over an extent known at run time")
@@ -135,9 +133,7 @@ def _operand_gradient(node: Node, g: Node, side: int) -> Node:
     new_loops: list[Any] = list(operand.shape)
     plain = {}
     for dim, (terms, offset) in enumerate(mine):
-        whole = (
-            len(terms) == 1 and terms[0][1] == 1 and offset == 0 and loops[terms[0][0]] == operand.shape[dim]
-        )
+        whole = len(terms) == 1 and terms[0][1] == 1 and offset == 0 and loops[terms[0][0]] == operand.shape[dim]
         if whole and terms[0][0] not in plain:
             plain[terms[0][0]] = dim
             position[terms[0][0]] = (((dim, 1),), 0)
@@ -145,9 +141,7 @@ def _operand_gradient(node: Node, g: Node, side: int) -> Node:
     for dim, (terms, _) in enumerate(mine):
         if dim in plain.values():
             continue
-        candidates = [
-            t for t in terms if t[0] < rank and t[0] not in plain and t[0] not in eliminated and t[1] > 0
-        ]
+        candidates = [t for t in terms if t[0] < rank and t[0] not in plain and t[0] not in eliminated and t[1] > 0]
         if not candidates:
             raise GraphError(
                 "this contraction's gradient needs an output loop with a positive coefficient in each dimension"

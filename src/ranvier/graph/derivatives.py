@@ -75,9 +75,7 @@ def concatenate_gradient(n: Node, g: Node) -> Sequence[Node]:
     parts, start, axis = [], 0, n.attrs["axis"]
     for operand in n.inputs:
         stop = start + operand.shape[axis]
-        parts.append(
-            apply("slice", g, ranges=tuple((start, stop, 1) if i == axis else None for i in range(g.ndim)))
-        )
+        parts.append(apply("slice", g, ranges=tuple((start, stop, 1) if i == axis else None for i in range(g.ndim))))
         start = stop
     return parts
 
@@ -104,9 +102,7 @@ def _batched(n: Node) -> dict[str, int]:
 def scatter_add_gradient(n: Node, g: Node) -> Sequence[Node | None]:
     index, updates = n.inputs
     last = last_row(index, n.attrs["rows"])
-    inside = apply(
-        "logical_and", apply("less_equal", like(index, 0), index), apply("less_equal", index, last)
-    )
+    inside = apply("logical_and", apply("less_equal", like(index, 0), index), apply("less_equal", index, last))
     if updates.ndim > index.ndim:
         inside = apply("broadcast", inside, shape=updates.shape, axes=tuple(range(index.ndim)))
     return None, where(inside, apply("gather", g, index, **_batched(n)), zeros(updates))

@@ -43,9 +43,7 @@ class Graph:
     def rebuild(self, mapping: Callable[[Node], Node]) -> Graph:
         """The same program with its outputs and new values replaced."""
         return Graph(
-            self.inputs,
-            tuple(mapping(n) for n in self.outputs),
-            tuple((i, mapping(v)) for i, v in self.updates),
+            self.inputs, tuple(mapping(n) for n in self.outputs), tuple((i, mapping(v)) for i, v in self.updates)
         )
 
     def changed(self, change: Callable[[Node, Node], Node]) -> Graph:
@@ -63,13 +61,7 @@ class Graph:
         nodes = self.nodes()
         number = {node: i for i, node in enumerate(nodes)}
         lines = tuple(
-            (
-                node.op.name,
-                *(number[i] for i in node.inputs),
-                node.type.shape,
-                node.type.dtype,
-                _key(node.attrs),
-            )
+            (node.op.name, *(number[i] for i in node.inputs), node.type.shape, node.type.dtype, _key(node.attrs))
             for node in nodes
         )
         updates = tuple((number[target], number[value]) for target, value in self.updates)
@@ -85,9 +77,7 @@ def _key(attrs: dict[str, Any]) -> tuple[Any, ...]:
             return value.shape, value.dtype.char, value.tobytes()
         return tuple(map(fixed, value)) if isinstance(value, (list, tuple)) else value
 
-    return tuple(
-        (name, fixed(value)) for name, value in attrs.items() if name not in ("name", "shape", "dtype")
-    )
+    return tuple((name, fixed(value)) for name, value in attrs.items() if name not in ("name", "shape", "dtype"))
 
 
 def input_node(
@@ -118,9 +108,7 @@ def verify(graph: Graph, extra: Mapping[str, Primitive] = MappingProxyType({})) 
         if target.op.name != "input" or target not in known:
             raise GraphError(f"only inputs can be updated, not {target!r}")
         if target.type != value.type:
-            raise GraphError(
-                f"input {target.attrs['name']!r} is {target.type} but its update is {value.type}"
-            )
+            raise GraphError(f"input {target.attrs['name']!r} is {target.type} but its update is {value.type}")
 
 
 def _attr(value: Any) -> str:

@@ -63,26 +63,20 @@ def elementwise(
 # --- sources ------------------------------------------------------------------------------------------------------
 
 primitive("input", "source", type_rules.given_type, values.input_value)
-primitive(
-    "constant", "source", type_rules.constant_type, lambda arrays, attrs, extents: attrs["value"], cost=FREE
-)
+primitive("constant", "source", type_rules.constant_type, lambda arrays, attrs, extents: attrs["value"], cost=FREE)
 primitive("iota", "source", type_rules.given_type, values.iota_value, cost=FREE)
 primitive(  # the product of the named symbols' extents: what a mean over a batch divides by
     "extent",
     "source",
     type_rules.extent_type,
-    lambda arrays, attrs, extents: np.asarray(
-        math.prod(extents[s] for s in attrs["symbols"]), attrs["dtype"]
-    ),
+    lambda arrays, attrs, extents: np.asarray(math.prod(extents[s] for s in attrs["symbols"]), attrs["dtype"]),
     cost=FREE,
 )
 
 # --- elementwise --------------------------------------------------------------------------------------------------
 
 elementwise("neg", same(SIGNED), np.negative, lambda n, g: (-g,), INSTRUCTION, keeps_zeros=True)
-elementwise(
-    "abs", same(SIGNED), np.abs, lambda n, g: (g * apply("sign", n.inputs[0]),), INSTRUCTION, keeps_zeros=True
-)
+elementwise("abs", same(SIGNED), np.abs, lambda n, g: (g * apply("sign", n.inputs[0]),), INSTRUCTION, keeps_zeros=True)
 elementwise("sign", same(SIGNED), np.sign, lambda n, g: (None,), INSTRUCTION)
 elementwise("floor", same(FLOATS), np.floor, lambda n, g: (None,), INSTRUCTION)
 elementwise("exp", same(FLOATS), np.exp, lambda n, g: (snapped(g * n),))
@@ -91,16 +85,12 @@ elementwise("log", same(FLOATS), np.log, lambda n, g: (g / n.inputs[0],))
 elementwise("log1p", same(FLOATS), np.log1p, lambda n, g: (g / (n.inputs[0] + like(g, 1.0)),))
 elementwise("sqrt", same(FLOATS), np.sqrt, lambda n, g: (g * like(n, 0.5) / n,), DIVISION, keeps_zeros=True)
 elementwise("tanh", same(FLOATS), np.tanh, lambda n, g: (g * (like(n, 1.0) - n * n),))
-elementwise(
-    "sigmoid", same(FLOATS), values.sigmoid_value, lambda n, g: (snapped(g * (n * (like(n, 1.0) - n))),)
-)
+elementwise("sigmoid", same(FLOATS), values.sigmoid_value, lambda n, g: (snapped(g * (n * (like(n, 1.0) - n))),))
 elementwise(
     "erf",
     same(FLOATS),
     lambda x: values.erf_double(x).astype(x.dtype) if x.size else x,
-    lambda n, g: (
-        snapped(g * (like(n, 2 / math.sqrt(math.pi)) * falling_exp(-(n.inputs[0] * n.inputs[0])))),
-    ),
+    lambda n, g: (snapped(g * (like(n, 2 / math.sqrt(math.pi)) * falling_exp(-(n.inputs[0] * n.inputs[0])))),),
 )
 elementwise("sin", same(FLOATS), np.sin, lambda n, g: (g * apply("cos", n.inputs[0]),))
 elementwise("cos", same(FLOATS), np.cos, lambda n, g: (-(g * apply("sin", n.inputs[0])),))
@@ -129,12 +119,7 @@ elementwise("add", same(NUMBERS), np.add, lambda n, g: (g, g), INSTRUCTION)
 elementwise("sub", same(NUMBERS), np.subtract, lambda n, g: (g, -g), INSTRUCTION)
 elementwise("mul", same(NUMBERS), np.multiply, lambda n, g: (g * n.inputs[1], g * n.inputs[0]), INSTRUCTION)
 elementwise(
-    "div",
-    same(FLOATS),
-    np.divide,
-    lambda n, g: (g / n.inputs[1], -(g * n / n.inputs[1])),
-    DIVISION,
-    keeps_zeros=True,
+    "div", same(FLOATS), np.divide, lambda n, g: (g / n.inputs[1], -(g * n / n.inputs[1])), DIVISION, keeps_zeros=True
 )
 elementwise("power", same(FLOATS), np.power, derivatives.power_gradient)
 # each operand gets half of the gradient of a tie, as in jax and torch

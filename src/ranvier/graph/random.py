@@ -31,9 +31,7 @@ def threefry(k0: int, k1: int, counters: NDArray[np.uint64]) -> NDArray[np.uint3
     return threefry_block(k0, k1, counters)[0]
 
 
-def threefry_block(
-    k0: int, k1: int, counters: NDArray[np.uint64]
-) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
+def threefry_block(k0: int, k1: int, counters: NDArray[np.uint64]) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
     """Both words of output of each element's block; see `threefry`."""
     # Arrays, also of 0 dimensions: NumPy warns of overflow in scalars only.
     counters = np.asarray(counters, dtype=np.uint64)

@@ -62,9 +62,7 @@ def _identity(node: Node) -> Node | None:
         if axes == tuple(range(node.ndim)):
             return inputs[0]
         if inputs[0].op.name == "transpose":
-            return apply(
-                "transpose", inputs[0].inputs[0], axes=tuple(inputs[0].attrs["axes"][a] for a in axes)
-            )
+            return apply("transpose", inputs[0].inputs[0], axes=tuple(inputs[0].attrs["axes"][a] for a in axes))
     if name == "broadcast" and inputs[0].op.name == "broadcast":
         return apply(
             "broadcast",

@@ -75,9 +75,7 @@ def _sum_of_deviations(node: Node, axes: tuple[int, ...]) -> Node | None:
         return _sum_of_deviations(inputs[0], axes)
     if name == "mul":
         pairs = (inputs, inputs[::-1])
-        return next(
-            (_sum_of_deviations(one, axes) for one, other in pairs if _without(other, axes) is not None), None
-        )
+        return next((_sum_of_deviations(one, axes) for one, other in pairs if _without(other, axes) is not None), None)
     if name not in ("add", "sub"):
         return None
     a, b = (_sum_of_deviations(i, axes) for i in inputs)

@@ -25,10 +25,7 @@ def same(dtypes: Sequence[str], result: str | None = None) -> Callable[[Types, A
 
     def infer(types: Types, attrs: Attrs) -> Type:
         first = types[0]
-        require(
-            all(t == first for t in types),
-            "operands must have equal shapes and dtypes; insert broadcast or cast",
-        )
+        require(all(t == first for t in types), "operands must have equal shapes and dtypes; insert broadcast or cast")
         require(first.dtype in dtypes, f"needs one of {', '.join(dtypes)}")
         return Type(first.shape, result or first.dtype)
 
@@ -42,9 +39,7 @@ SIGNED = (*FLOATS, "int32")
 def select_type(types: Types, attrs: Attrs) -> Type:
     condition, yes, no = types
     require(condition.dtype == "bool", "the condition must be bool")
-    require(
-        yes == no and condition.shape == yes.shape, "the condition and both branches must have equal shapes"
-    )
+    require(yes == no and condition.shape == yes.shape, "the condition and both branches must have equal shapes")
     return yes
 
 
@@ -65,8 +60,7 @@ def constant_type(types: Types, attrs: Attrs) -> Type:
 def reduce_type(types: Types, attrs: Attrs) -> Type:
     shape, axes = types[0].shape, attrs["axes"]
     require(
-        list(axes) == sorted(set(axes)) and all(0 <= a < len(shape) for a in axes),
-        f"axes {axes} do not fit {shape}",
+        list(axes) == sorted(set(axes)) and all(0 <= a < len(shape) for a in axes), f"axes {axes} do not fit {shape}"
     )
     return Type(tuple(d for i, d in enumerate(shape) if i not in axes), types[0].dtype)
 
@@ -94,34 +88,23 @@ def argmax_type(types: Types, attrs: Attrs) -> Type:
 
 def reshape_type(types: Types, attrs: Attrs) -> Type:
     def split(shape: Sequence[Any]) -> tuple[int, list[str]]:
-        return math.prod(d for d in shape if isinstance(d, int)), sorted(
-            d.name for d in shape if isinstance(d, Symbol)
-        )
+        return math.prod(d for d in shape if isinstance(d, int)), sorted(d.name for d in shape if isinstance(d, Symbol))
 
-    require(
-        split(types[0].shape) == split(attrs["shape"]), f"cannot reshape {types[0].shape} to {attrs['shape']}"
-    )
+    require(split(types[0].shape) == split(attrs["shape"]), f"cannot reshape {types[0].shape} to {attrs['shape']}")
     return Type(tuple(attrs["shape"]), types[0].dtype)
 
 
 def transpose_type(types: Types, attrs: Attrs) -> Type:
-    require(
-        sorted(attrs["axes"]) == list(range(len(types[0].shape))), f"axes {attrs['axes']} are no permutation"
-    )
+    require(sorted(attrs["axes"]) == list(range(len(types[0].shape))), f"axes {attrs['axes']} are no permutation")
     return Type(tuple(types[0].shape[a] for a in attrs["axes"]), types[0].dtype)
 
 
 def broadcast_type(types: Types, attrs: Attrs) -> Type:
     """``axes[i]`` is the axis of ``shape`` that dimension i of the operand becomes."""
     shape, axes = attrs["shape"], attrs["axes"]
-    require(
-        len(axes) == len(types[0].shape) and list(axes) == sorted(set(axes)),
-        "one rising axis for each dimension",
-    )
+    require(len(axes) == len(types[0].shape) and list(axes) == sorted(set(axes)), "one rising axis for each dimension")
     for dim, axis in zip(types[0].shape, axes, strict=True):
-        require(
-            axis < len(shape) and shape[axis] == dim, f"dimension {dim} does not fit axis {axis} of {shape}"
-        )
+        require(axis < len(shape) and shape[axis] == dim, f"dimension {dim} does not fit axis {axis} of {shape}")
     return Type(tuple(shape), types[0].dtype)
 
 
@@ -134,8 +117,7 @@ def slice_type(types: Types, attrs: Attrs) -> Type:
             continue
         start, stop, step = item
         require(
-            isinstance(dim, int) and 0 <= start <= stop <= dim and step >= 1,
-            f"{item} does not fit an axis of {dim}",
+            isinstance(dim, int) and 0 <= start <= stop <= dim and step >= 1, f"{item} does not fit an axis of {dim}"
         )
         dims.append(max(0, -(-(stop - start) // step)))
     return Type(tuple(dims), types[0].dtype)
@@ -154,8 +136,7 @@ def pad_type(types: Types, attrs: Attrs) -> Type:
             dims.append(dim)
             continue
         require(
-            isinstance(dim, int) and min(low, high, between) >= 0,
-            "only known extents can be padded, by counts >= 0",
+            isinstance(dim, int) and min(low, high, between) >= 0, "only known extents can be padded, by counts >= 0"
         )
         assert isinstance(dim, int)
         dims.append(low + dim + max(0, dim - 1) * between + high)
@@ -169,9 +150,7 @@ def concatenate_type(types: Types, attrs: Attrs) -> Type:
     total = 0
     for t in types:
         rest = [(a, b) for i, (a, b) in enumerate(zip(t.shape, first.shape, strict=True)) if i != axis]
-        require(
-            t.dtype == first.dtype and all(a == b for a, b in rest), "operands may differ along the axis only"
-        )
+        require(t.dtype == first.dtype and all(a == b for a, b in rest), "operands may differ along the axis only")
         dim = t.shape[axis]
         if not isinstance(dim, int):
             raise GraphError("the joined axis must have known extents")
@@ -188,9 +167,7 @@ def gather_type(types: Types, attrs: Attrs) -> Type:
     """
     source, index = types
     batch = attrs.get("batch", 0)
-    require(
-        index.dtype == "int32" and len(source.shape) > batch, "needs a source with rows and int32 indices"
-    )
+    require(index.dtype == "int32" and len(source.shape) > batch, "needs a source with rows and int32 indices")
     require(
         len(index.shape) >= batch and source.shape[:batch] == index.shape[:batch],
         f"the first {batch} axes of source and indices must be the same",
@@ -207,8 +184,7 @@ def scatter_add_type(types: Types, attrs: Attrs) -> Type:
     index, updates = types
     batch = attrs.get("batch", 0)
     require(
-        index.dtype == "int32" and updates.shape[: len(index.shape)] == index.shape,
-        "one update row for each index",
+        index.dtype == "int32" and updates.shape[: len(index.shape)] == index.shape, "one update row for each index"
     )
     require(len(index.shape) >= batch, f"the indices have no {batch} axes")
     rest = updates.shape[len(index.shape) :]

@@ -44,9 +44,7 @@ def random_value(arrays: Any, attrs: Attrs, extents: dict[str, int]) -> Any:
     shape = concrete(attrs["shape"], extents)
     counters = np.arange(math.prod(shape), dtype=np.uint64)
     bits = threefry(int(arrays[0]), int(arrays[1]), counters)
-    return ((bits >> np.uint32(8)).astype(attrs["dtype"]) * np.asarray(2.0**-24, attrs["dtype"])).reshape(
-        shape
-    )
+    return ((bits >> np.uint32(8)).astype(attrs["dtype"]) * np.asarray(2.0**-24, attrs["dtype"])).reshape(shape)
 
 
 def broadcast_value(arrays: Any, attrs: Attrs, extents: dict[str, int]) -> Any:

@@ -61,9 +61,7 @@ def windows_gradient(n: Node, g: Node) -> tuple[Node]:
             covered[axis] = x.shape[axis] // size * size
         whole = apply("reshape", g, shape=tuple(covered))
         return (_padded(whole, [(0, 0, 0)] * x.ndim, x),)
-    places = {
-        axis: axis + i for i, (axis, *_) in enumerate(axes)
-    }  # the axis of g for the windows of each axis
+    places = {axis: axis + i for i, (axis, *_) in enumerate(axes)}  # the axis of g for the windows of each axis
     total: Node | None = None
     for offsets in product(*(range(size) for _, size, _, _ in axes)):
         ranges: list[Any] = [None] * g.ndim

@@ -75,9 +75,7 @@ class RandomContrast(RandomLayer):
     ) -> None:
         super().__init__(data_format, **options)
         pair = factor if isinstance(factor, (tuple, list)) else (factor, factor)
-        low, high = (
-            bounds(f, "factor", self.name, 0, 1)[1] for f in (pair if len(pair) == 2 else (None,) * 2)
-        )
+        low, high = (bounds(f, "factor", self.name, 0, 1)[1] for f in (pair if len(pair) == 2 else (None,) * 2))
         self.factor, self.seed = (1 - low, 1 + high), seed
         self.value_range = limits(value_range, self.name)
 

@@ -70,9 +70,7 @@ class Layer(Module):
                 with dtype_scope(self._floats):
                     return self(*args, **kwargs)
         result = super().__call__(*args, **kwargs)
-        if self.activity_regularizer is not None and isinstance(
-            result, Tensor
-        ):  # a symbolic value adds no loss
+        if self.activity_regularizer is not None and isinstance(result, Tensor):  # a symbolic value adds no loss
             from ranvier.regularizers import each_sample
 
             own = self.activity_regularizer
@@ -86,11 +84,7 @@ class Layer(Module):
         return {**given, "dtype": known_dtype(given["dtype"], self.name)} if "dtype" in given else given
 
     def _cast_floats(self, tensor: Tensor) -> Any:
-        return (
-            arrays.cast(tensor, self._floats)
-            if tensor.dtype in FLOATS and tensor.dtype != self._floats
-            else tensor
-        )
+        return arrays.cast(tensor, self._floats) if tensor.dtype in FLOATS and tensor.dtype != self._floats else tensor
 
     def _label(self) -> str:
         """The layer in messages: its class and name."""
@@ -151,7 +145,5 @@ def known_dtype(dtype: Any, name: str) -> str | None:
 def whole(value: Any, what: str, name: str, least: int = 1) -> int:
     """``value`` as an int of at least ``least``; raises ValueError naming the layer."""
     if not is_whole(value, least):
-        raise ValueError(
-            f"{what} of layer {name!r} is {value!r}. Write a whole number of {least} or more instead."
-        )
+        raise ValueError(f"{what} of layer {name!r} is {value!r}. Write a whole number of {least} or more instead.")
     return int(value.__index__())

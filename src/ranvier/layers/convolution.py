@@ -51,10 +51,7 @@ class Convolution(Spatial):
 
         super().__init__(data_format, **options)
         self.kernel_size = self.sizes(kernel_size, "kernel_size")
-        self.strides, self.dilation_rate = (
-            self.sizes(strides, "strides"),
-            self.sizes(dilation_rate, "dilation_rate"),
-        )
+        self.strides, self.dilation_rate = (self.sizes(strides, "strides"), self.sizes(dilation_rate, "dilation_rate"))
         self.padding = self.one_of(padding, "padding", self.paddings)
         self.activation = None if activation is None else activations.get(activation)
         self.use_bias = bool(use_bias)
@@ -88,9 +85,7 @@ class Convolution(Spatial):
         )
         if wrong or not self.slides:
             return wrong
-        pairs = padding_of(
-            self.padding, layout.positions(shape), self.kernel_size, self.strides, self.dilation_rate
-        )
+        pairs = padding_of(self.padding, layout.positions(shape), self.kernel_size, self.strides, self.dilation_rate)
         return layout.reached(shape, self.reaches, pairs, "kernel", "padding='same' or a smaller kernel_size")
 
     @property
@@ -226,9 +221,7 @@ class _ConvTranspose(Convolution):
             activity_regularizer=activity_regularizer, **options,
         )  # fmt: skip
         self.filters = whole(filters, "filters", self.name)
-        self.output_padding = (
-            None if output_padding is None else self.sizes(output_padding, "output_padding", 0)
-        )
+        self.output_padding = None if output_padding is None else self.sizes(output_padding, "output_padding", 0)
         if any(p >= s for p, s in zip(self.output_padding or (), self.strides, strict=False)):
             raise ValueError(
                 f"output_padding of layer {self.name!r} is {output_padding!r}, and its strides are {self.strides}. "

@@ -116,10 +116,7 @@ class Rescaling(Layer):
     """
 
     def __init__(
-        self,
-        scale: float | Sequence[float],
-        offset: float | Sequence[float] = 0.0,
-        **options: Unpack[LayerOptions],
+        self, scale: float | Sequence[float], offset: float | Sequence[float] = 0.0, **options: Unpack[LayerOptions]
     ) -> None:
         super().__init__(**options)
         self.scale, self.offset = numbers(scale), numbers(offset)

@@ -65,12 +65,8 @@ class Dense(Layer):
         self.use_bias = use_bias
         self.kernel_initializer = initializers.get(kernel_initializer)
         self.bias_initializer = initializers.get(bias_initializer)
-        self.kernel_regularizer, self.bias_regularizer = map(
-            regularizers.get, (kernel_regularizer, bias_regularizer)
-        )
-        self.kernel_constraint, self.bias_constraint = map(
-            constraints.get, (kernel_constraint, bias_constraint)
-        )
+        self.kernel_regularizer, self.bias_regularizer = map(regularizers.get, (kernel_regularizer, bias_regularizer))
+        self.kernel_constraint, self.bias_constraint = map(constraints.get, (kernel_constraint, bias_constraint))
 
     def build(self, input_shape: Sequence[Any]) -> None:
         features = input_shape[-1] if len(input_shape) > 1 else None

@@ -48,16 +48,10 @@ class _SpatialDropout(Dropout):
     dimensions: int
 
     def __init__(
-        self,
-        rate: float,
-        data_format: str | None = None,
-        seed: int | None = None,
-        **options: Unpack[LayerOptions],
+        self, rate: float, data_format: str | None = None, seed: int | None = None, **options: Unpack[LayerOptions]
     ) -> None:
         if data_format not in (None, "channels_last", "channels_first"):
-            raise ValueError(
-                f"data_format={data_format!r}: write 'channels_last' or 'channels_first' instead."
-            )
+            raise ValueError(f"data_format={data_format!r}: write 'channels_last' or 'channels_first' instead.")
         self.data_format = data_format
         together = (1,) * self.dimensions
         shape = (None, None, *together) if data_format == "channels_first" else (None, *together, None)
@@ -155,9 +149,7 @@ class ActivityRegularization(Layer):
 def check_rate(rate: Any, name: str) -> float:
     """A dropout rate as a float in [0, 1); raises ValueError naming the layer."""
     if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 <= rate < 1:
-        raise ValueError(
-            f"the rate of layer {name!r} is {rate!r}. Write a fraction from 0 up to (not including) 1."
-        )
+        raise ValueError(f"the rate of layer {name!r} is {rate!r}. Write a fraction from 0 up to (not including) 1.")
     return float(rate)
 
 

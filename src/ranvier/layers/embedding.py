@@ -8,13 +8,7 @@ from typing import Any, Unpack
 import numpy as np
 
 from ranvier.graph.node import GraphError
-from ranvier.layers.annotations import (
-    ConstraintLike,
-    EmbeddingOptions,
-    InitializerLike,
-    LayerOptions,
-    RegularizerLike,
-)
+from ranvier.layers.annotations import ConstraintLike, EmbeddingOptions, InitializerLike, LayerOptions, RegularizerLike
 from ranvier.layers.base import Layer, whole
 from ranvier.layers.weight_dtype import prelu
 from ranvier.module.parameter import Parameter
@@ -140,11 +134,7 @@ class CategoryEncoding(Layer):
     """
 
     def __init__(
-        self,
-        num_tokens: int,
-        output_mode: str = "multi_hot",
-        sparse: bool = False,
-        **options: Unpack[LayerOptions],
+        self, num_tokens: int, output_mode: str = "multi_hot", sparse: bool = False, **options: Unpack[LayerOptions]
     ) -> None:
         super().__init__(**options)
         self.num_tokens = whole(num_tokens, "num_tokens", self.name)

@@ -53,9 +53,7 @@ class Concatenate(_Merge):
         shapes = {tuple(d for i, d in enumerate(x.shape) if i != axis) for x in inputs}
         if len(shapes) > 1 or len({x.ndim for x in inputs}) > 1:
             given = " and ".join(str(tuple(x.shape)) for x in inputs)
-            raise GraphError(
-                f"shapes {given} differ in more than axis {self.axis}, along which they would be joined"
-            )
+            raise GraphError(f"shapes {given} differ in more than axis {self.axis}, along which they would be joined")
         return arrays.concatenate(list(inputs), self.axis)
 
     def extra_repr(self) -> str:
@@ -157,9 +155,7 @@ class Dot(_Merge):
 
     least = most = 2
 
-    def __init__(
-        self, axes: int | Sequence[int], normalize: bool = False, **options: Unpack[LayerOptions]
-    ) -> None:
+    def __init__(self, axes: int | Sequence[int], normalize: bool = False, **options: Unpack[LayerOptions]) -> None:
         super().__init__(**options)
         pair = (axes, axes) if isinstance(axes, int) else tuple(axes)
         if len(pair) != 2 or any(isinstance(a, bool) or not isinstance(a, int) for a in pair):

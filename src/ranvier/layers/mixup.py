@@ -104,9 +104,7 @@ def mixed(x: Any, y: Any, weight: Any, fraction: Any, partner: Any, inputs: Call
 
     def mix_input(x: Any) -> Any:
         if x.dtype not in FLOATS:
-            raise GraphError(
-                f"inputs of {x.dtype} do not mix. Write fit without augment for a model of whole numbers"
-            )
+            raise GraphError(f"inputs of {x.dtype} do not mix. Write fit without augment for a model of whole numbers")
         return inputs(x, rows_at(x, partner))
 
     def mix_target(y: Any, weight: Any) -> Any:

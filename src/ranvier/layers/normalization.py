@@ -105,8 +105,7 @@ class BatchNormalization(Layer):
             beta=(beta_initializer, beta_regularizer, beta_constraint),
         )
         self.moving = weight_settings(
-            moving_mean=(moving_mean_initializer, None, None),
-            moving_variance=(moving_variance_initializer, None, None),
+            moving_mean=(moving_mean_initializer, None, None), moving_variance=(moving_variance_initializer, None, None)
         )
         self._running = RunningStatistics()
 

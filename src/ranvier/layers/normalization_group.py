@@ -59,9 +59,7 @@ class GroupNormalization(Layer):
 
     def forward(self, x: Any) -> Any:
         groups = self.groups if self.groups > 0 else x.shape[self.axis]
-        return group_standardize(
-            x, self.gamma, self.beta, groups=groups, axis=self.axis, epsilon=self.epsilon
-        )
+        return group_standardize(x, self.gamma, self.beta, groups=groups, axis=self.axis, epsilon=self.epsilon)
 
     def shape_error(self, given: Type) -> tuple[str, str] | None:
         channels = given.shape[self.axis] if -len(given.shape) <= self.axis < len(given.shape) else None
@@ -97,9 +95,7 @@ class RMSNormalization(Layer):
 
     scale: Factor
 
-    def __init__(
-        self, axis: int | Sequence[int] = -1, epsilon: float = 1e-6, **options: Unpack[LayerOptions]
-    ) -> None:
+    def __init__(self, axis: int | Sequence[int] = -1, epsilon: float = 1e-6, **options: Unpack[LayerOptions]) -> None:
         super().__init__(**options)
         self.axis = tuple(axis) if isinstance(axis, (list, tuple)) else (axis,)
         self.epsilon = amount(epsilon, self._label(), "epsilon")

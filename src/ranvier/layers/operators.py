@@ -81,9 +81,7 @@ class GetItem(Layer):
 
     @staticmethod
     def _words_of(item: Any) -> Any:
-        return (
-            [item.start, item.stop, item.step] if isinstance(item, slice) else "..." if item is ... else item
-        )
+        return [item.start, item.stop, item.step] if isinstance(item, slice) else "..." if item is ... else item
 
     def forward(self, x: Any) -> Any:
         return x[self.index]

@@ -35,12 +35,7 @@ class _Pooling(Spatial):
         if x.ndim != self.dimensions + 2:
             self.require(x.shape)
         return pool(
-            x,
-            size=self.pool_size,
-            stride=self.strides,
-            padding=self.padding,
-            largest=self.largest,
-            first=self.first,
+            x, size=self.pool_size, stride=self.strides, padding=self.padding, largest=self.largest, first=self.first
         )
 
     def shape_error(self, given: Type) -> ShapeFault:
@@ -49,15 +44,11 @@ class _Pooling(Spatial):
             return wrong
         shape, ones = given.shape, (1,) * self.dimensions
         pairs = padding_of(self.padding, self.layout.positions(shape), self.pool_size, self.strides, ones)
-        return self.layout.reached(
-            shape, self.pool_size, pairs, "window", "padding='same' or a smaller pool_size"
-        )
+        return self.layout.reached(shape, self.pool_size, pairs, "window", "padding='same' or a smaller pool_size")
 
     def extra_repr(self) -> str:
         strides = f", strides={self.strides}" if self.strides != self.pool_size else ""
-        return f"{self.pool_size}{strides}" + (
-            f", padding={self.padding!r}" if self.padding != "valid" else ""
-        )
+        return f"{self.pool_size}{strides}" + (f", padding={self.padding!r}" if self.padding != "valid" else "")
 
 
 class _GlobalPooling(Spatial):
@@ -65,9 +56,7 @@ class _GlobalPooling(Spatial):
 
     largest: ClassVar[bool]
 
-    def __init__(
-        self, data_format: str | None = None, keepdims: bool = False, **options: Unpack[LayerOptions]
-    ) -> None:
+    def __init__(self, data_format: str | None = None, keepdims: bool = False, **options: Unpack[LayerOptions]) -> None:
         super().__init__(data_format, **options)
         self.keepdims = bool(keepdims)
 
@@ -82,9 +71,7 @@ class _AdaptivePooling(Spatial):
 
     largest: ClassVar[bool]
 
-    def __init__(
-        self, output_size: Sizes, data_format: str | None = None, **options: Unpack[LayerOptions]
-    ) -> None:
+    def __init__(self, output_size: Sizes, data_format: str | None = None, **options: Unpack[LayerOptions]) -> None:
         super().__init__(data_format, **options)
         self.output_size = self.sizes(output_size, "output_size")
 

@@ -28,8 +28,7 @@ def normalized(x: Node, mean: Node, variance: Node, axes: tuple[int, ...], inver
     x = floating(x)
     shape = tuple(d if a in axes else 1 for a, d in enumerate(x.shape))
     centre, spread = (
-        n.reshape(v, shape)
-        for v in (n.cast(mean, x.dtype), n.cast(n.maximum(n.sqrt(variance), LEAST), x.dtype))
+        n.reshape(v, shape) for v in (n.cast(mean, x.dtype), n.cast(n.maximum(n.sqrt(variance), LEAST), x.dtype))
     )
     if invert:
         return n.add(n.multiply(x, spread), centre)

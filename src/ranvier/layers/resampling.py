@@ -21,13 +21,7 @@ LAST, FIRST = (0, 2, 3, 1), (0, 3, 1, 2)  # transpositions to channels last, and
 
 def bounds(value: Any, what: str, name: str, low: float, high: float) -> tuple[float, float]:
     """The range that a factor is drawn from: (-f, f) for a number, within [low, high]; raises ValueError."""
-    pair = (
-        tuple(value)
-        if isinstance(value, (tuple, list))
-        else (-abs(value), abs(value))
-        if is_number(value)
-        else ()
-    )
+    pair = tuple(value) if isinstance(value, (tuple, list)) else (-abs(value), abs(value)) if is_number(value) else ()
     given = value if isinstance(value, (tuple, list)) else (value,)
     if len(pair) != 2 or not all(is_number(v) and low <= v <= high for v in given):
         raise ValueError(
@@ -87,20 +81,13 @@ class RandomLayer(ImageLayer):
 # --- sizes ------------------------------------------------------------------------------------------------------------
 
 
-RESIZING = {
-    "bilinear": "linear",
-    "bicubic": "cubic",
-    "nearest": "nearest",
-}  # words of images, and of any dimension
+RESIZING = {"bilinear": "linear", "bicubic": "cubic", "nearest": "nearest"}  # words of images, and of any dimension
 
 
 def aspect_box(size: tuple[int, int], target: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int]]:
     """The largest centred part with the target's proportions: (start, extent) of rows and of columns."""
     (height, width), (rows, columns) = size, target
-    part = (
-        max(min(height, int(width * rows / columns)), 1),
-        max(min(width, int(height * columns / rows)), 1),
-    )
+    part = (max(min(height, int(width * rows / columns)), 1), max(min(width, int(height * columns / rows)), 1))
     return ((height - part[0]) // 2, part[0]), ((width - part[1]) // 2, part[1])
 
 

@@ -68,9 +68,7 @@ class Permute(Layer):
 
     def forward(self, x: Any) -> Any:
         if x.ndim != len(self.dims) + 1:
-            raise GraphError(
-                f"dims={self.dims} orders {len(self.dims)} dimensions of samples of {x.ndim - 1}"
-            )
+            raise GraphError(f"dims={self.dims} orders {len(self.dims)} dimensions of samples of {x.ndim - 1}")
         return arrays.transpose(x, (0, *self.dims))
 
     def extra_repr(self) -> str:
@@ -224,9 +222,7 @@ class _UpSampling(Spatial):
 
     interpolation = "nearest"
 
-    def __init__(
-        self, size: Sizes = 2, data_format: str | None = None, **options: Unpack[LayerOptions]
-    ) -> None:
+    def __init__(self, size: Sizes = 2, data_format: str | None = None, **options: Unpack[LayerOptions]) -> None:
         super().__init__(data_format, **options)
         self.size = self.sizes(size, "size")
 
@@ -302,9 +298,7 @@ class Lambda(Layer):
             sizes = output_shape if isinstance(output_shape, Sequence) else (output_shape,)
             self.output_sizes = tuple(whole(n, "output_shape", self.name) for n in sizes)
         if not callable(function):
-            raise TypeError(
-                f"layer {self.name!r} was given {function!r}. Write a function of one tensor instead."
-            )
+            raise TypeError(f"layer {self.name!r} was given {function!r}. Write a function of one tensor instead.")
         self.function, self.arguments = function, dict(arguments or {})
         try:
             self._takes_training = "training" in inspect.signature(function).parameters

@@ -35,10 +35,7 @@ SparseCategoricalCrossentropy = loss_of(
     "SparseCategoricalCrossentropy", keras.sparse_categorical_crossentropy, kind="labels", maker="softmax"
 )
 SparseCategoricalFocalCrossentropy = loss_of(
-    "SparseCategoricalFocalCrossentropy",
-    focal.sparse_categorical_focal_crossentropy,
-    kind="labels",
-    maker="softmax",
+    "SparseCategoricalFocalCrossentropy", focal.sparse_categorical_focal_crossentropy, kind="labels", maker="softmax"
 )
 MeanSquaredError = loss_of("MeanSquaredError", keras.mean_squared_error)
 MeanAbsoluteError = loss_of("MeanAbsoluteError", keras.mean_absolute_error)

@@ -30,10 +30,7 @@ class Loss(Configured):
     from_logits: bool = False
 
     def __init__(
-        self,
-        name: str | None = None,
-        reduction: str | None = "sum_over_batch_size",
-        dtype: str | None = None,
+        self, name: str | None = None, reduction: str | None = "sum_over_batch_size", dtype: str | None = None
     ) -> None:
         if reduction not in REDUCTIONS:
             raise ValueError(
@@ -48,9 +45,7 @@ class Loss(Configured):
         self.reduction = reduction
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        raise NotImplementedError(
-            f"{type(self).__name__} has no method call. Write 'def call(self, y_true, y_pred)'."
-        )
+        raise NotImplementedError(f"{type(self).__name__} has no method call. Write 'def call(self, y_true, y_pred)'.")
 
     def per_sample(self, y_true: Any, y_pred: Any) -> Any:
         """The loss of each sample, (N, ...); for mixed labels, the mixture of the losses."""
@@ -129,9 +124,7 @@ class Formula(Loss):
 
     @property
     def weighs_classes(self) -> bool:
-        return isinstance(getattr(self, "alpha", None), tuple) or getattr(
-            self, "apply_class_balancing", False
-        )
+        return isinstance(getattr(self, "alpha", None), tuple) or getattr(self, "apply_class_balancing", False)
 
     def counted(self, y_true: Any) -> Any:
         ignored = getattr(self, "ignore_class", None)

@@ -75,9 +75,7 @@ class Mixture(CheckedConstructor):
         if not self.labels:
             return self.mix(self.first, self.second)
         if classes is None:
-            raise ValueError(
-                "these targets are integer labels. Write soft(classes) with their number instead."
-            )
+            raise ValueError("these targets are integer labels. Write soft(classes) with their number instead.")
         return self.mix(n.one_hot(self.first, classes), n.one_hot(self.second, classes))
 
 

@@ -19,9 +19,7 @@ def together(losses: Node, sample_weight: Node) -> tuple[Node, Node]:
         else:
             weight = n.squeeze(weight, -1)
     if weight.ndim > losses.ndim or weight.shape[:1] != losses.shape[:1]:
-        raise GraphError(
-            f"sample weights of {sample_weight.shape} for losses of {losses.shape}: write one a sample"
-        )
+        raise GraphError(f"sample weights of {sample_weight.shape} for losses of {losses.shape}: write one a sample")
     if weight.ndim < losses.ndim and weight.shape == losses.shape[: weight.ndim]:
         weight = apply("broadcast", weight, shape=losses.shape, axes=tuple(range(weight.ndim)))
     return losses, weight

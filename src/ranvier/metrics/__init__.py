@@ -28,14 +28,7 @@ __all__ = [
     "Mean", "Metric", "Report", "SampleMean", "Sum", "average_precision_score", "get", "precision_recall_curve",
     "report", "roc_auc_score", "roc_curve",
 ]  # fmt: skip
-_NAMED = [
-    *accuracy.__all__,
-    *confusion.__all__,
-    *counts.__all__,
-    *curves.__all__,
-    *errors.__all__,
-    *overlap.__all__,
-]
+_NAMED = [*accuracy.__all__, *confusion.__all__, *counts.__all__, *curves.__all__, *errors.__all__, *overlap.__all__]
 __all__ += accuracy.__all__
 __all__ += confusion.__all__
 __all__ += counts.__all__

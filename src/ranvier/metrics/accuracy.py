@@ -43,9 +43,7 @@ class Accuracy(SampleMean):
     must equal the targets.
     """
 
-    def __init__(
-        self, name: str | None = None, dtype: DTypeLike | None = None, threshold: float | None = None
-    ) -> None:
+    def __init__(self, name: str | None = None, dtype: DTypeLike | None = None, threshold: float | None = None) -> None:
         super().__init__(name, dtype)
         self.threshold = threshold
 

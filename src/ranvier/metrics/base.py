@@ -105,9 +105,7 @@ class Metric(Configured):
         initializer = "zeros" if initializer is None else initializer
         shape = tuple(int(n) for n in shape)
         value = initializers.get(initializer)(shape, dtype=dtype or self.dtype)
-        variable = Variable(
-            np.asarray(value, dtype or self.dtype), name or f"variable_{len(self._variables)}"
-        )
+        variable = Variable(np.asarray(value, dtype or self.dtype), name or f"variable_{len(self._variables)}")
         self._variables.append(variable)
         return variable
 

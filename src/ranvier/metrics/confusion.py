@@ -42,12 +42,10 @@ class _ClassDecisions(Checked):
         apart = constant(0, WIDE)
         if outputs == 1:
             flat = [
-                apply("reshape", x, shape=x.shape[:-1]) if x.ndim == y_pred.ndim > 1 else x
-                for x in (y_true, y_pred)
+                apply("reshape", x, shape=x.shape[:-1]) if x.ndim == y_pred.ndim > 1 else x for x in (y_true, y_pred)
             ]
             truth, decided = (
-                rn.cast(rn.greater(x, level), "int32")
-                for x, level in zip(flat, (0.5, self._level), strict=True)
+                rn.cast(rn.greater(x, level), "int32") for x, level in zip(flat, (0.5, self._level), strict=True)
             )
         elif is_labels(y_true, y_pred):
             truth, decided = y_true, rn.argmax(y_pred, -1)
@@ -91,9 +89,7 @@ class CohenKappa(ConfusionMatrix):
     for ordered classes (Cohen, 1968). The result is 0 if only one class occurs in targets and predictions.
     """
 
-    def __init__(
-        self, weights: str | None = None, name: str | None = None, dtype: DTypeLike | None = None
-    ) -> None:
+    def __init__(self, weights: str | None = None, name: str | None = None, dtype: DTypeLike | None = None) -> None:
         super().__init__(name, dtype)
         if weights not in (None, "linear", "quadratic"):
             raise ValueError(f"weights={weights!r} does not exist. Write None, 'linear' or 'quadratic'.")
@@ -126,11 +122,7 @@ class _Margins(_ClassDecisions):
     def decide(self, y_true: Node, y_pred: Node, weight: Node | None) -> tuple[Node, Node, Node]:
         if not self.multi_label:
             return super().decide(y_true, y_pred, weight)
-        truth = (
-            rn.one_hot(y_true, classes_of(y_pred.shape[1:]), y_pred.dtype)
-            if is_labels(y_true, y_pred)
-            else y_true
-        )
+        truth = rn.one_hot(y_true, classes_of(y_pred.shape[1:]), y_pred.dtype) if is_labels(y_true, y_pred) else y_true
         y_pred, truth = as_float(y_pred), rn.cast(truth, as_float(y_pred).dtype)
         decided = rn.cast(rn.greater(y_pred, self._level), y_pred.dtype)
         rows, columns = as_columns(truth), as_columns(decided)
@@ -141,9 +133,7 @@ class _Margins(_ClassDecisions):
         rows, columns, apart = self.decide(y_true, y_pred, weight)
         spread = broadcast_weight(weight, columns)
         parts = [rows * columns, rows, columns if spread is None else columns * spread]
-        places = rn.sum(
-            full(1, columns.shape, columns.dtype) if spread is None else spread, tuple(range(columns.ndim))
-        )
+        places = rn.sum(full(1, columns.shape, columns.dtype) if spread is None else spread, tuple(range(columns.ndim)))
         total = rn.cast(places, WIDE) / constant(columns.shape[-1], WIDE)
         return [
             *(s + over_samples(p) for s, p in zip(states, parts, strict=False)),
@@ -160,11 +150,7 @@ class BalancedAccuracy(_Margins):
     """
 
     def __init__(
-        self,
-        adjusted: bool = False,
-        name: str | None = None,
-        multi_label: bool = False,
-        dtype: DTypeLike | None = None,
+        self, adjusted: bool = False, name: str | None = None, multi_label: bool = False, dtype: DTypeLike | None = None
     ) -> None:
         super().__init__(name, dtype)
         self.adjusted, self.multi_label = adjusted, multi_label
@@ -197,9 +183,7 @@ class MatthewsCorrelation(_Margins):
     and the result is the mean over the outputs.
     """
 
-    def __init__(
-        self, name: str | None = None, multi_label: bool = False, dtype: DTypeLike | None = None
-    ) -> None:
+    def __init__(self, name: str | None = None, multi_label: bool = False, dtype: DTypeLike | None = None) -> None:
         super().__init__(name, dtype)
         self.multi_label = multi_label
 

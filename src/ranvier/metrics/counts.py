@@ -52,9 +52,7 @@ class _Counts(Checked):
     ) -> None:
         super().__init__(name, dtype)
         if average not in AVERAGES:
-            raise ValueError(
-                f"average={average!r} does not exist. Write one of {', '.join(map(repr, AVERAGES[1:]))}."
-            )
+            raise ValueError(f"average={average!r} does not exist. Write one of {', '.join(map(repr, AVERAGES[1:]))}.")
         self.thresholds: float | list[float] | None = None
         if thresholds is not None:
             self.thresholds = [float(t) for t in thresholds] if np.ndim(thresholds) else float(thresholds)
@@ -227,10 +225,7 @@ class _Number(_Counts):
     fixed = frozenset(("average", "class_id", "top_k"))
 
     def __init__(
-        self,
-        thresholds: float | Sequence[float] | None = None,
-        name: str | None = None,
-        dtype: DTypeLike | None = None,
+        self, thresholds: float | Sequence[float] | None = None, name: str | None = None, dtype: DTypeLike | None = None
     ) -> None:
         super().__init__(thresholds, name=name, dtype=dtype)
 

@@ -85,9 +85,7 @@ class _Curve(Checked):
         """1 at the class ``class_id``, 0 at the others."""
         classes = classes_of(scores.shape[1:])
         if not isinstance(self.class_id, int) or not 0 <= self.class_id < classes:
-            raise ValueError(
-                f"class_id={self.class_id!r} of {classes} classes. Write 0 to {classes - 1} instead."
-            )
+            raise ValueError(f"class_id={self.class_id!r} of {classes} classes. Write 0 to {classes - 1} instead.")
         return constant(np.arange(classes) == self.class_id, scores.dtype)
 
     def update(self, states: Sequence[Node], y_true: Node, y_pred: Node, weight: Node | None) -> list[Node]:
@@ -165,11 +163,7 @@ class AUC(_Curve):
         return super().states(output_shape)
 
     def _cutoffs(self) -> list[float]:
-        return (
-            even_thresholds(self.num_thresholds)
-            if self.thresholds is None
-            else [BELOW, *self.thresholds, ABOVE]
-        )
+        return even_thresholds(self.num_thresholds) if self.thresholds is None else [BELOW, *self.thresholds, ABOVE]
 
     def read(self, arrays: Sequence[Array]) -> float:
         tp, fp, positives, negatives = arrays
@@ -177,9 +171,7 @@ class AUC(_Curve):
         if self.curve == "PR" and self.summation_method == "interpolation":
             areas = _interpolated(tp, decided, positives)
         else:
-            x, y = (
-                (fraction(fp, negatives), recall) if self.curve == "ROC" else (recall, fraction(tp, decided))
-            )
+            x, y = (fraction(fp, negatives), recall) if self.curve == "ROC" else (recall, fraction(tp, decided))
             areas = ((x[:-1] - x[1:]) * SUMMATIONS[self.summation_method](y[:-1], y[1:])).sum(0)
         return float(np.average(areas, weights=self.label_weights if self.multi_label else None))
 

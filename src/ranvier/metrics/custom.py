@@ -58,9 +58,7 @@ class _InnerMetric:
                 weight = apply("reshape", weight, shape=weight.shape[:-1])
             return self.metric.update(nodes[number:], true, pred, weight)
 
-        self.after = list(
-            record(Function(f"update of {self.metric.name}", update), [*tensors, *self.after], ())
-        )
+        self.after = list(record(Function(f"update of {self.metric.name}", update), [*tensors, *self.after], ()))
 
 
 class _Trace(NamedTuple):
@@ -285,9 +283,7 @@ def weighed(values: Any, sample_weight: Any) -> tuple[Any, Any]:
     values = numeric.cast(values if isinstance(values, Tensor) else Tensor(values), WIDE)
     if sample_weight is None:
         return values, None
-    weights = numeric.cast(
-        sample_weight if isinstance(sample_weight, Tensor) else Tensor(sample_weight), WIDE
-    )
+    weights = numeric.cast(sample_weight if isinstance(sample_weight, Tensor) else Tensor(sample_weight), WIDE)
     if weights.shape != values.shape[: weights.ndim]:
         raise ValueError(
             f"sample_weight has shape {weights.shape} for values of shape {values.shape}. Write one weight for each "

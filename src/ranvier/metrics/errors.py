@@ -10,15 +10,7 @@ from numpy.typing import DTypeLike
 
 from ranvier.graph.node import Node, full
 from ranvier.metrics.base import SampleMean, StateType
-from ranvier.metrics.operands import (
-    WIDE,
-    Array,
-    as_columns,
-    broadcast_weight,
-    classes_of,
-    is_labels,
-    over_samples,
-)
+from ranvier.metrics.operands import WIDE, Array, as_columns, broadcast_weight, classes_of, is_labels, over_samples
 from ranvier.ops import arrays as rn
 from ranvier.ops.arrays.promotion import axes_of
 from ranvier.ops.functional import losses_keras
@@ -85,9 +77,7 @@ class _RootLossMean(_LossMean):
         return float(np.sqrt(super().read(arrays)))
 
 
-BinaryCrossentropy = _mean_of(
-    "BinaryCrossentropy", losses_keras.binary_crossentropy, "from_logits", "label_smoothing"
-)
+BinaryCrossentropy = _mean_of("BinaryCrossentropy", losses_keras.binary_crossentropy, "from_logits", "label_smoothing")
 CategoricalCrossentropy = _mean_of(
     "CategoricalCrossentropy", losses_keras.categorical_crossentropy, "from_logits", "label_smoothing"
 )
@@ -98,18 +88,11 @@ KLDivergence = _mean_of("KLDivergence", losses_keras.kl_divergence)
 Poisson = _mean_of("Poisson", losses_keras.poisson)
 MeanSquaredError = _mean_of("MeanSquaredError", losses_keras.mean_squared_error)
 RootMeanSquaredError = _mean_of(
-    "RootMeanSquaredError",
-    losses_keras.mean_squared_error,
-    called="root_mean_squared_error",
-    base=_RootLossMean,
+    "RootMeanSquaredError", losses_keras.mean_squared_error, called="root_mean_squared_error", base=_RootLossMean
 )
 MeanAbsoluteError = _mean_of("MeanAbsoluteError", losses_keras.mean_absolute_error)
-MeanAbsolutePercentageError = _mean_of(
-    "MeanAbsolutePercentageError", losses_keras.mean_absolute_percentage_error
-)
-MeanSquaredLogarithmicError = _mean_of(
-    "MeanSquaredLogarithmicError", losses_keras.mean_squared_logarithmic_error
-)
+MeanAbsolutePercentageError = _mean_of("MeanAbsolutePercentageError", losses_keras.mean_absolute_percentage_error)
+MeanSquaredLogarithmicError = _mean_of("MeanSquaredLogarithmicError", losses_keras.mean_squared_logarithmic_error)
 LogCoshError = _mean_of("LogCoshError", losses_keras.log_cosh, called="logcosh")
 CosineSimilarity = _mean_of("CosineSimilarity", losses_keras.cosine_similarity, "axis", sign=-1)
 Hinge = _mean_of("Hinge", losses_keras.hinge)
@@ -165,9 +148,7 @@ class Crossentropy(SampleMean):
     outputs are logits.
     """
 
-    def __init__(
-        self, name: str | None = None, dtype: DTypeLike | None = None, from_logits: bool = False
-    ) -> None:
+    def __init__(self, name: str | None = None, dtype: DTypeLike | None = None, from_logits: bool = False) -> None:
         super().__init__(name, dtype)
         self.from_logits = from_logits
 

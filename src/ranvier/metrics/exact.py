@@ -55,13 +55,9 @@ def ranked(
     if scores.dtype.kind == "f" and np.isnan(scores).any():
         row = int(np.flatnonzero(np.isnan(scores))[0])
         raise ValueError(f"the score in row {row} is NaN. Write a number there, or leave the row out.")
-    weight = (
-        np.ones(len(truth)) if sample_weight is None else np.asarray(sample_weight, np.float64).reshape(-1)
-    )
+    weight = np.ones(len(truth)) if sample_weight is None else np.asarray(sample_weight, np.float64).reshape(-1)
     if len(weight) != len(truth) or not (weight >= 0).all():
-        raise ValueError(
-            f"sample_weight must be {len(truth)} numbers of 0 or more. Write one a sample instead."
-        )
+        raise ValueError(f"sample_weight must be {len(truth)} numbers of 0 or more. Write one a sample instead.")
     order = np.argsort(-scores.astype(np.float64), kind="stable")
     scores, truth, weight = scores[order], truth[order].astype(np.float64), weight[order]
     # The last sample of each score.
@@ -86,9 +82,7 @@ def roc_curve(
     tp, fp, thresholds = ranked(y_true, y_score, sample_weight, pos_label)
     for count, what in ((tp[-1], "positive"), (fp[-1], "negative")):
         if count <= 0:
-            raise ValueError(
-                f"y_true has no {what} sample, so there is no ROC curve. Write samples of both kinds."
-            )
+            raise ValueError(f"y_true has no {what} sample, so there is no ROC curve. Write samples of both kinds.")
     if drop_intermediate and len(tp) > 2:
         corners = (np.diff(fp, 2) != 0) | (np.diff(tp, 2) != 0)
         tp, fp, thresholds = _with_ends(corners, tp, fp, thresholds)
@@ -127,11 +121,7 @@ def precision_recall_curve(
         tp, fp, thresholds = _with_ends(steps[:-1] | steps[1:], tp, fp, thresholds)
     decided = tp + fp
     precision = np.where(decided > 0, tp / np.where(decided > 0, decided, 1), 0.0)
-    return (
-        np.append(precision[::-1], 1.0),
-        np.append((tp / tp[-1])[::-1], 0.0),
-        thresholds[::-1],
-    )
+    return (np.append(precision[::-1], 1.0), np.append((tp / tp[-1])[::-1], 0.0), thresholds[::-1])
 
 
 def roc_auc_score(
@@ -186,11 +176,7 @@ def _area_up_to(x: Array, y: Array, most: float | None) -> float:
 
 
 def _of_pairs(
-    area: Callable[[Array, Array, Any], float],
-    truth: Array,
-    scores: Array,
-    average: str | None,
-    sample_weight: Any,
+    area: Callable[[Array, Array, Any], float], truth: Array, scores: Array, average: str | None, sample_weight: Any
 ) -> float:
     """The mean over pairs of classes of the area of each class against the other."""
     if average not in ("macro", "weighted") or sample_weight is not None:
@@ -211,11 +197,7 @@ def _of_pairs(
 
 
 def average_precision_score(
-    y_true: ArrayLike,
-    y_score: ArrayLike,
-    *,
-    average: str | None = "macro",
-    sample_weight: ArrayLike | None = None,
+    y_true: ArrayLike, y_score: ArrayLike, *, average: str | None = "macro", sample_weight: ArrayLike | None = None
 ) -> Any:
     """The area under the precision-recall curve as a sum of steps: precision times the recall gained at each score.
 
@@ -238,15 +220,11 @@ def _numbers_by(labels: Any, truth: Array, classes: int) -> Array:
     """Class numbers from the classes of the scores' columns. Raises ValueError for a target of no column."""
     known = _array(labels).reshape(-1)
     if len(set(known.tolist())) != len(known) or len(known) != classes:
-        raise ValueError(
-            f"labels={labels!r}: write the {classes} classes of the scores' columns, each once, instead."
-        )
+        raise ValueError(f"labels={labels!r}: write the {classes} classes of the scores' columns, each once, instead.")
     index = {label: k for k, label in enumerate(known.tolist())}
     strange = [label for label in truth.tolist() if label not in index]
     if strange:
-        raise ValueError(
-            f"y_true has {strange[0]!r}, which is none of labels={labels!r}. Write all classes there."
-        )
+        raise ValueError(f"y_true has {strange[0]!r}, which is none of labels={labels!r}. Write all classes there.")
     return np.array([index[label] for label in truth.tolist()])
 
 
@@ -281,16 +259,10 @@ AVERAGES = ("macro", "weighted", "micro", "samples", None)
 
 
 def _averaged(
-    area: Callable[[Array, Array, Any], float],
-    truth: Array,
-    scores: Array,
-    average: str | None,
-    sample_weight: Any,
+    area: Callable[[Array, Array, Any], float], truth: Array, scores: Array, average: str | None, sample_weight: Any
 ) -> Any:
     if average not in AVERAGES:
-        raise ValueError(
-            f"average={average!r} does not exist. Write one of {', '.join(map(repr, AVERAGES))}."
-        )
+        raise ValueError(f"average={average!r} does not exist. Write one of {', '.join(map(repr, AVERAGES))}.")
     if truth.shape[1] == 1:
         return area(truth, scores, sample_weight)
     if average == "micro":
@@ -298,18 +270,14 @@ def _averaged(
         return area(truth.reshape(-1), scores.reshape(-1), weight)
     each = []
     rows = average == "samples"
-    for k, (true, score) in enumerate(
-        zip(truth if rows else truth.T, scores if rows else scores.T, strict=True)
-    ):
+    for k, (true, score) in enumerate(zip(truth if rows else truth.T, scores if rows else scores.T, strict=True)):
         try:
             each.append(area(true, score, None if rows else sample_weight))
         except ValueError as error:
             if rows:
                 raise ValueError(f"row {k}: {error} Or write another average.") from None
             if average is not None:
-                raise ValueError(
-                    f"class {k}: {error} Or write average=None for one number each, NaN there."
-                ) from None
+                raise ValueError(f"class {k}: {error} Or write average=None for one number each, NaN there.") from None
             each.append(np.nan)
     if average is None:
         return np.array(each)

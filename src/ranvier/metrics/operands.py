@@ -55,9 +55,7 @@ def as_pair(y_true: Any, y_pred: Any, weight: Array | None = None, check: bool =
     true, pred = np.asarray(y_true), np.asarray(y_pred)
     true = true.reshape(target_shape(true.shape, pred.shape))
     labels = true.ndim < pred.ndim
-    whole = pred.dtype.kind in "iub" and (
-        labels or true.dtype.kind != "f" or np.array_equal(true, np.trunc(true))
-    )
+    whole = pred.dtype.kind in "iub" and (labels or true.dtype.kind != "f" or np.array_equal(true, np.trunc(true)))
     pred = pred.astype(np.int32 if whole else get_dtype())
     if labels and check and true.size:
         shape = pred.shape[1:]

@@ -10,16 +10,7 @@ from numpy.typing import DTypeLike
 
 from ranvier.graph.node import Node
 from ranvier.metrics.base import Metric, StateType
-from ranvier.metrics.operands import (
-    WIDE,
-    Array,
-    as_float,
-    as_pair,
-    broadcast_weight,
-    contracted,
-    fraction,
-    is_labels,
-)
+from ranvier.metrics.operands import WIDE, Array, as_float, as_pair, broadcast_weight, contracted, fraction, is_labels
 from ranvier.ops import arrays as rn
 
 __all__ = ["BinaryIoU", "IoU", "MeanIoU", "OneHotIoU", "OneHotMeanIoU"]
@@ -107,9 +98,7 @@ class MeanIoU(IoU):
         sparse_y_pred: bool = True,
         axis: int = -1,
     ) -> None:
-        super().__init__(
-            num_classes, range(num_classes), name, dtype, ignore_class, sparse_y_true, sparse_y_pred, axis
-        )
+        super().__init__(num_classes, range(num_classes), name, dtype, ignore_class, sparse_y_true, sparse_y_pred, axis)
 
 
 class BinaryIoU(IoU):

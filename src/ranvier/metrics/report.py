@@ -26,12 +26,7 @@ class Report(Tabular):
     """
 
     def __init__(
-        self,
-        names: Sequence[str],
-        found: Array,
-        decided: Array,
-        support: Array,
-        confusion: Array | None = None,
+        self, names: Sequence[str], found: Array, decided: Array, support: Array, confusion: Array | None = None
     ) -> None:
         self.names, self.support, self.confusion = tuple(names), support, confusion
         self.precision, self.recall = fraction(found, decided), fraction(found, support)
@@ -42,11 +37,7 @@ class Report(Tabular):
         self.averages: dict[str, tuple[float, ...]] = {}
         if confusion is None:
             sums = np.array([found.sum(), decided.sum(), total])
-            micro = (
-                fraction(sums[0], sums[1]),
-                fraction(sums[0], sums[2]),
-                fraction(2 * sums[0], sums[1] + sums[2]),
-            )
+            micro = (fraction(sums[0], sums[1]), fraction(sums[0], sums[2]), fraction(2 * sums[0], sums[1] + sums[2]))
             self.averages["micro"] = tuple(float(v) for v in micro)
         self.averages["macro"] = tuple(each[:, seen].mean(1).tolist() if seen.any() else (0.0,) * 3)
         self.averages["weighted"] = tuple((each @ fraction(support, total)).tolist())
@@ -137,17 +128,13 @@ def _predictions(
         )
     if pred.dtype.kind == "f" and np.isnan(pred).any():
         row = int(np.argwhere(np.isnan(pred))[0][0])
-        raise ValueError(
-            f"y_pred has NaN in row {row}, which decides nothing. Write numbers, or leave the row out."
-        )
+        raise ValueError(f"y_pred has NaN in row {row}, which decides nothing. Write numbers, or leave the row out.")
     truth, pred = (v[:, 0] if v.ndim == 2 and v.shape[1] == 1 else v for v in (truth, pred))
     if truth.dtype.kind in "OUS":
         return _by_name(truth, pred, names)
     if truth.ndim == 2:
         if truth.shape != pred.shape and pred.ndim == 2:
-            raise ValueError(
-                f"y_true has shape {truth.shape} and y_pred {pred.shape}. Write equal ones instead."
-            )
+            raise ValueError(f"y_true has shape {truth.shape} and y_pred {pred.shape}. Write equal ones instead.")
         one = bool(np.isin(truth, (0, 1)).all() and (truth.sum(1) == 1).all())
         if not one and pred.ndim == 2:
             return truth > 0.5, _above(pred, threshold), names
@@ -167,9 +154,7 @@ def _predictions(
         )
     for v, what in ((truth, "y_true"), (pred, "y_pred")):
         if not (v >= 0).all() or not np.array_equal(v, np.trunc(v)):
-            raise ValueError(
-                f"{what} holds {v[~(v >= 0) | (v != np.trunc(v))][0]}. Write class numbers from 0."
-            )
+            raise ValueError(f"{what} holds {v[~(v >= 0) | (v != np.trunc(v))][0]}. Write class numbers from 0.")
     return truth.astype(np.int64), pred.astype(np.int64), names
 
 

@@ -21,9 +21,7 @@ class Variable(Tensor):
         super().__init__(value, dtype=np.asarray(value).dtype.name)
         self.name = name
 
-    value = property(
-        snapshot, doc="What it holds now, as a tensor (Keras): later assignments do not change that one."
-    )
+    value = property(snapshot, doc="What it holds now, as a tensor (Keras): later assignments do not change that one.")
 
     def assign(self, value: Any) -> None:
         """Overwrite the value; numbers and other dtypes are cast. Raises ValueError for another shape."""

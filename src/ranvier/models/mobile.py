@@ -38,9 +38,7 @@ class InvertedResidual(Module):
         super().__init__(name=name)
         self.adds = strides == 1 and channels == filters
         parts = _normalized(_pointwise(channels * expansion)) if expansion > 1 else []
-        depthwise = layers.DepthwiseConv2D(
-            3, strides, "same", use_bias=False, depthwise_initializer="he_normal"
-        )
+        depthwise = layers.DepthwiseConv2D(3, strides, "same", use_bias=False, depthwise_initializer="he_normal")
         self.body = Sequential([*parts, *_normalized(depthwise), *_normalized(_pointwise(filters), False)])
 
     def forward(self, x: Any) -> Any:

@@ -44,10 +44,7 @@ def mlp(
 
 
 def lenet5(
-    input_shape: Sequence[int],
-    classes: int,
-    units: ActivationLike = "relu",
-    activation: ActivationLike = "softmax",
+    input_shape: Sequence[int], classes: int, units: ActivationLike = "relu", activation: ActivationLike = "softmax"
 ) -> Sequential:
     """LeNet-5: 6 and 16 filters of 5x5, each pooled by 2, then dense layers of 120 and 84 units (LeCun et al., 1998).
 
@@ -124,6 +121,4 @@ def vgg_small(
             ]
         parts.append(layers.MaxPooling2D(padding="same"))
     parts += [layers.Flatten(), layers.Dense(hidden, activation="relu", kernel_initializer="he_normal")]
-    return Sequential(
-        [*parts, layers.Dropout(dropout), layers.Dense(classes, activation=activation)], name="vgg_small"
-    )
+    return Sequential([*parts, layers.Dropout(dropout), layers.Dense(classes, activation=activation)], name="vgg_small")

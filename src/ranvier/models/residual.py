@@ -24,9 +24,7 @@ class ResidualBlock(Module):
     convolution with batch normalization (option B).
     """
 
-    def __init__(
-        self, filters: int, strides: int = 1, shortcut: str = "identity", name: str | None = None
-    ) -> None:
+    def __init__(self, filters: int, strides: int = 1, shortcut: str = "identity", name: str | None = None) -> None:
         super().__init__(name=name)
         if shortcut not in SHORTCUTS:
             raise ValueError(f"shortcut={shortcut!r}. Write {' or '.join(map(repr, SHORTCUTS))} instead.")
@@ -85,12 +83,7 @@ def resnet(
     n, rest = divmod(depth - 2, 6)
     if rest:
         raise ValueError(f"resnet has no depth of {depth}. Write 6n + 2: {6 * n + 2} or {6 * n + 8} instead.")
-    parts: list[Any] = [
-        layers.Input(input_shape),
-        _conv(width, 3),
-        layers.BatchNormalization(),
-        layers.ReLU(),
-    ]
+    parts: list[Any] = [layers.Input(input_shape), _conv(width, 3), layers.BatchNormalization(), layers.ReLU()]
     for stage in range(3):
         for block in range(n):
             shrinks = 2 if stage and not block else 1

@@ -114,8 +114,4 @@ def parameters(function: Any) -> tuple[tuple[str, ...], int, bool]:
 
 def takes_container(model: ModuleBase) -> bool:
     """Whether the model has one parameter for its inputs and may be given several in it, in a list, tuple or dict."""
-    return (
-        model._takes_lists()
-        and getattr(model, "input_names", None) is None
-        and input_parameters(model)[1] <= 1
-    )
+    return model._takes_lists() and getattr(model, "input_names", None) is None and input_parameters(model)[1] <= 1

@@ -42,9 +42,7 @@ def first_float_dtype(module: ModuleBase, registry: str) -> str | None:
 def check_network(model: Any) -> None:
     """Raise TypeError for what is no network, such as an estimator in place of the network that it has trained."""
     if "_input_type" not in getattr(model, "__dict__", ()):
-        fix = (
-            "Write estimator.model_, once it is fitted," if hasattr(model, "get_params") else "Write a model"
-        )
+        fix = "Write estimator.model_, once it is fitted," if hasattr(model, "get_params") else "Write a model"
         raise TypeError(f"here is a {type(model).__name__}, and a network is needed. {fix} instead.")
 
 

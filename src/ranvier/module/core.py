@@ -39,12 +39,7 @@ from ranvier.tensor.check_returned import callable_name, check_tensor
 from ranvier.tensor.context import dtype_scope, get_dtype
 from ranvier.tensor.tensor import Tensor
 
-UNCOPIED = (
-    *DESCRIBED,
-    "_within",
-    "_predictors",
-    "_plans",
-)  # attributes that copies lack; the last hold programs
+UNCOPIED = (*DESCRIBED, "_within", "_predictors", "_plans")  # attributes that copies lack; the last hold programs
 
 
 _counters: dict[str, int] = {}
@@ -74,9 +69,7 @@ def recording_build(build: Callable[..., Any]) -> Callable[..., Any]:
             result = build(self, *args, **kwargs)
         given = [*args, *kwargs.values()]
         several = type(self)._shapes > 1
-        self.__dict__.update(
-            built=True, _built_shape=known_shape(given if several else next(iter(given), ()))
-        )
+        self.__dict__.update(built=True, _built_shape=known_shape(given if several else next(iter(given), ())))
         return result
 
     return recorded
@@ -290,16 +283,10 @@ class Module(FunctionalAPI):
 
     def _build_for(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Make the weights for the arguments of a call. A ``build`` of several shapes is given one for each."""
-        given = [
-            a
-            for a in (*args, *kwargs.values())
-            if hasattr(a, "shape") or isinstance(a, (list, tuple, Mapping))
-        ]
+        given = [a for a in (*args, *kwargs.values()) if hasattr(a, "shape") or isinstance(a, (list, tuple, Mapping))]
         if not given:
             raise no_tensor(next(iter(args), None), repr(self.name))
-        self._build_of(
-            [shape_of(a) for a in given[: self._shapes]] if self._shapes > 1 else shape_of(given[0])
-        )
+        self._build_of([shape_of(a) for a in given[: self._shapes]] if self._shapes > 1 else shape_of(given[0]))
 
     def _build_of(self, shape: Any) -> None:
         """Call `build` with the shape, or with each of the shapes."""
@@ -316,9 +303,7 @@ class Module(FunctionalAPI):
 
     def _losses(self) -> list[Tensor]:
         penalties = [
-            check_tensor(
-                p.regularizer(p), f"the regularizer {callable_name(p.regularizer)} of {p.name!r}", "a tensor"
-            )
+            check_tensor(p.regularizer(p), f"the regularizer {callable_name(p.regularizer)} of {p.name!r}", "a tensor")
             for p in self.parameters()
             if p.regularizer and p.requires_grad
         ]
@@ -358,9 +343,7 @@ class Module(FunctionalAPI):
                 "give the first layer input_shape=(features,), or call the model once."
             )
         with mode(self, False), isolated_tape(self):
-            return self(
-                *pack_inputs([Tensor.placeholder(t) for t in wanted if t is not None], self._input_container)
-            )
+            return self(*pack_inputs([Tensor.placeholder(t) for t in wanted if t is not None], self._input_container))
 
     def shape_error(self, given: Type) -> tuple[str, str] | None:
         """Why a call on this type fails, and what to write instead. None where the layer cannot tell."""

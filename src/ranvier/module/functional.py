@@ -26,9 +26,7 @@ class FunctionalAPI(TrainingAPI):
     """
 
     _recorded: RecordedCalls | None = None
-    _own_arguments = (
-        False  # of a model with recorded calls: whether its constructor makes the inputs and outputs
-    )
+    _own_arguments = False  # of a model with recorded calls: whether its constructor makes the inputs and outputs
     input_names: list[str]
     output_names: list[str]
 
@@ -86,11 +84,7 @@ class FunctionalAPI(TrainingAPI):
 
         Raises ValueError for a layer that was not called exactly once.
         """
-        return (
-            only_call(self, "output").result
-            if self._recorded is None
-            else self._symbols(self._recorded.outputs)
-        )
+        return only_call(self, "output").result if self._recorded is None else self._symbols(self._recorded.outputs)
 
     @overridable_property
     def inputs(self) -> Any:
@@ -108,9 +102,7 @@ class FunctionalAPI(TrainingAPI):
 
     def _refuse_unrecorded(self, name: str) -> None:
         if self._recorded is None:
-            raise AttributeError(
-                f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self
-            )
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> Any:
         if self._recorded is not None:
@@ -146,9 +138,7 @@ class FunctionalAPI(TrainingAPI):
     def _is_whole_input(self, part: Any) -> bool:
         """Whether what is alone in a list is the whole input, and not a sample."""
         return isinstance(part, (Tensor, Operators)) or (
-            isinstance(part, np.ndarray)
-            and self._input_type is not None
-            and part.ndim == len(self._input_type.shape)
+            isinstance(part, np.ndarray) and self._input_type is not None and part.ndim == len(self._input_type.shape)
         )
 
     def _run_recorded(self, *inputs: Any) -> Any:
@@ -201,9 +191,7 @@ class FunctionalAPI(TrainingAPI):
         """A functional model from its layers and their calls."""
         model = cls(*from_config(config))
         if len(model.layers) != len(config["layers"]):
-            raise ValueError(
-                "this is not the description of a functional model: layers that lead to no output."
-            )
+            raise ValueError("this is not the description of a functional model: layers that lead to no output.")
         return model
 
     def architecture(self) -> dict[str, Any]:

@@ -55,21 +55,15 @@ class KerasAPI(ModuleState):
         """The layer of this name, or at this place of ``layers``. Raises ValueError naming what there is."""
         layers = list(self.layers)
         if (name is None) == (index is None):
-            raise ValueError(
-                "get_layer takes a name or an index. Write get_layer('dense') or get_layer(index=0)."
-            )
+            raise ValueError("get_layer takes a name or an index. Write get_layer('dense') or get_layer(index=0).")
         if index is not None:
             if not -len(layers) <= index < len(layers):
-                raise ValueError(
-                    f"{self.name!r} has {len(layers)} layers, and none at {index}. Write a smaller index."
-                )
+                raise ValueError(f"{self.name!r} has {len(layers)} layers, and none at {index}. Write a smaller index.")
             return layers[index]
         for layer in layers:
             if layer.name == name:
                 return layer
-        raise ValueError(
-            f"{self.name!r} has no layer {name!r}. Write one of {', '.join(x.name for x in layers)}."
-        )
+        raise ValueError(f"{self.name!r} has no layer {name!r}. Write one of {', '.join(x.name for x in layers)}.")
 
     def _tensors(self) -> list[Tensor]:
         """All weights in Keras's order: a layer's own, those made to be trained first, then its layers'."""
@@ -77,9 +71,7 @@ class KerasAPI(ModuleState):
         for module in self.modules():
             own = [p for p in module._parameters.values() if p is not None]
             own.sort(key=lambda p: not p.for_training)
-            kept = (
-                b for n, b in module._buffers.items() if b is not None and n not in module._non_persistent
-            )
+            kept = (b for n, b in module._buffers.items() if b is not None and n not in module._non_persistent)
             for tensor in (*own, *kept):
                 seen.setdefault(id(tensor), tensor)
         return list(seen.values())

@@ -83,11 +83,7 @@ class ModuleBase(CheckedConstructor, MissingMethods):
         else:
             if name in self._modules:
                 self._forget(name)
-            if (
-                name not in QUIET
-                and call_state.results is None
-                and self.__dict__.get(name, QUIET) is not value
-            ):
+            if name not in QUIET and call_state.results is None and self.__dict__.get(name, QUIET) is not value:
                 changed(self)
             if self._tracks and isinstance(value, (list, tuple, dict)):
                 self._containers[name] = None
@@ -181,9 +177,7 @@ class ModuleBase(CheckedConstructor, MissingMethods):
         shape = tuple(int(n) for n in shape)
         check_memory(shape, dtype, f"the {name} of layer {self.name!r}")
         made = rows.look_up("get", "initializer")(initializer)
-        values = check_initial(
-            made(shape, dtype=dtype), made, shape, dtype, f"the {name} of layer {self.name!r}"
-        )
+        values = check_initial(made(shape, dtype=dtype), made, shape, dtype, f"the {name} of layer {self.name!r}")
         parameter = Parameter.over(values, name=name, requires_grad=trainable)
         parameter.regularizer, parameter.constraint = regularizer, constraint
         self.register_parameter(name, parameter)
@@ -203,10 +197,7 @@ class ModuleBase(CheckedConstructor, MissingMethods):
         ):
             return
         changed(self)
-        registries: list[tuple[dict[str, Any], type]] = [
-            (self._modules, ModuleBase),
-            (self._parameters, Parameter),
-        ]
+        registries: list[tuple[dict[str, Any], type]] = [(self._modules, ModuleBase), (self._parameters, Parameter)]
         for registry, kind in registries:
             own = {name: part for name, part in registry.items() if name not in self._contained}
             found = {place: part for place, part in contained.items() if isinstance(part, kind)}

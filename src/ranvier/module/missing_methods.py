@@ -30,9 +30,7 @@ class MissingMethods:
     """The base of `ranvier.Module` that explains what it does not have."""
 
     # Keras, also its older versions
-    predict_classes = Missing(
-        "write model.predict(x).argmax(-1), or model.predict(x) > 0.5 of a single sigmoid"
-    )
+    predict_classes = Missing("write model.predict(x).argmax(-1), or model.predict(x) > 0.5 of a single sigmoid")
     predict_proba = Missing(
         "write model.predict(x), which gives the probabilities that a softmax or sigmoid at the end makes"
     )

@@ -39,9 +39,7 @@ class Parameter(CheckedConstructor, Tensor):
         super().__init__(value, requires_grad=requires_grad, dtype=dtype)
         self.name = self.path = name
         self.regularizer, self.constraint = regularizer, constraint
-        self.for_training = (
-            requires_grad  # as it was made: freezing a layer does not change what its weights are
-        )
+        self.for_training = requires_grad  # as it was made: freezing a layer does not change what its weights are
 
     @property
     def value(self) -> Tensor:
@@ -134,6 +132,4 @@ class Variable(Parameter):
         super().__init__(value, False, name=name, dtype=dtype)
         self.requires_grad = self.for_training = trainable  # also of whole numbers, which nothing trains
         if shape is not None and tuple(shape) != self.shape:
-            raise ValueError(
-                f"variable {name!r} has a value of shape {self.shape}, and shape={tuple(shape)}."
-            )
+            raise ValueError(f"variable {name!r} has a value of shape {self.shape}, and shape={tuple(shape)}.")

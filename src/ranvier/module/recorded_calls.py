@@ -167,9 +167,7 @@ def parts(values: Any, what: str) -> dict[Any, Any]:
             raise TypeError(f"{what} is a dict with the keys {list(values)}. Write names as keys instead.")
         result = dict(values) if isinstance(values, OrderedDict) else dict(sorted(values.items()))
     if values is None or not result:
-        raise ValueError(
-            f"a model needs {what}. Write rv.Model(inputs=x, outputs=y) with x = rv.Input((784,))."
-        )
+        raise ValueError(f"a model needs {what}. Write rv.Model(inputs=x, outputs=y) with x = rv.Input((784,)).")
     return result
 
 
@@ -270,9 +268,7 @@ def replayed(layers: Sequence[Any], steps: Sequence[Step]) -> list[Call]:
 
 def effort(module: ModuleBase) -> int:
     """How many calls of layers a call of this one makes."""
-    return (
-        module._recorded.effort if module._recorded is not None else 1 + sum(map(effort, module.children()))
-    )
+    return module._recorded.effort if module._recorded is not None else 1 + sum(map(effort, module.children()))
 
 
 def encode(tree: Any) -> Any:

@@ -69,9 +69,7 @@ class Sequential(Module):
             self._types = [(None, self._end)]
         if getattr(module, "is_input", False):
             if not first:
-                raise ValueError(
-                    f"{module.name!r} is an Input; write it first in the Sequential, before all layers."
-                )
+                raise ValueError(f"{module.name!r} is an Input; write it first in the Sequential, before all layers.")
             return
         # Only a name that was chosen is unique: automatic ones are equal where a layer is a copy.
         if "name" in module._arguments[1] and any(m.name == module.name and m is not module for m in self):

@@ -204,9 +204,7 @@ def plain(value: Any) -> Any:
     for words_of in _encoders().values() if callable(value) else ():
         words = words_of(value)
         if words is not None:
-            return (
-                words if isinstance(words, str) else {"class_name": words[0], "config": plain(value.config())}
-            )
+            return words if isinstance(words, str) else {"class_name": words[0], "config": plain(value.config())}
     return value
 
 
@@ -269,11 +267,7 @@ def _decode(value: Any, depth: int, made: _Made) -> Any:
         thing = find(str(name))
         if thing is None:
             raise ValueError(_unknown(name, "not registered", "@rv.saving.register_keras_serializable()"))
-        return (
-            thing
-            if config is None
-            else construct(thing, {k: _decode(v, depth, made) for k, v in config.items()})
-        )
+        return thing if config is None else construct(thing, {k: _decode(v, depth, made) for k, v in config.items()})
     raise _refuse(f"an argument of kind {kind!r}: {content!r}")
 
 

@@ -44,11 +44,7 @@ def dtypes(error: str, given: Sequence[Type]) -> str | None:
 
 
 def explain(
-    module: ModuleBase,
-    args: Sequence[Any],
-    trace: Sequence[tuple[Any, Any]],
-    error: Exception,
-    root: ModuleBase | None,
+    module: ModuleBase, args: Sequence[Any], trace: Sequence[tuple[Any, Any]], error: Exception, root: ModuleBase | None
 ) -> ShapeError:
     """The error to raise when ``module`` cannot take ``args`` after the calls in ``trace``, all within ``root``."""
 

@@ -59,9 +59,7 @@ class ModuleState(ModuleBase):
         """
         own = dict(self._state())
         values = {name: np.asarray(value) for name, value in state_dict.items() if name in own}
-        left_out = IncompatibleKeys(
-            [n for n in own if n not in state_dict], [n for n in state_dict if n not in own]
-        )
+        left_out = IncompatibleKeys([n for n in own if n not in state_dict], [n for n in state_dict if n not in own])
         problems = []
         if strict:
             problems += [f"missing: {name} {tuple(own[name].shape)}" for name in left_out.missing_keys]

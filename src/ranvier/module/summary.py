@@ -22,9 +22,7 @@ def _types(module: ModuleBase) -> dict[int, Type]:
     if module._input_type is None:
         return {}
     return {
-        id(m): t
-        for m, t in trace_calls(module, None if module._input_types else module._input_type)
-        if t is not None
+        id(m): t for m, t in trace_calls(module, None if module._input_types else module._input_type) if t is not None
     }
 
 
@@ -36,9 +34,7 @@ COLUMNS = ("layer (type)", "output shape", "parameters", "bytes")
 NUMBERS = (2, 3)  # the columns that hold some
 
 
-def rows_of(
-    module: ModuleBase, *, expand_nested: bool = True, show_trainable: bool = False
-) -> list[tuple[str, ...]]:
+def rows_of(module: ModuleBase, *, expand_nested: bool = True, show_trainable: bool = False) -> list[tuple[str, ...]]:
     """A row of `COLUMNS` for each module, nested ones indented or left out; and whether it is trained."""
     types = _types(module)
     rows = []
@@ -79,9 +75,7 @@ def _depth(path: str, depths: dict[str, int]) -> int:
 def _own(layer: ModuleBase) -> list[Any]:
     """The parameters and saved buffers of a module itself."""
     own: list[Any] = [p for p in layer._parameters.values() if p is not None]
-    return own + [
-        b for name, b in layer._buffers.items() if b is not None and name not in layer._non_persistent
-    ]
+    return own + [b for name, b in layer._buffers.items() if b is not None and name not in layer._non_persistent]
 
 
 def totals_of(module: ModuleBase) -> list[str]:

@@ -157,9 +157,7 @@ LAYERS = {  # the layers that do what some tensor functions do
 
 
 def _is_activation(function: Any) -> bool:
-    return any(
-        same_function(function, vocabulary.find("activation", n)) for n in vocabulary.names("activation")
-    )
+    return any(same_function(function, vocabulary.find("activation", n)) for n in vocabulary.names("activation"))
 
 
 def instead(name: str) -> str:
@@ -252,9 +250,7 @@ class Operators:
     def __getitem__(self, index: Any) -> Symbolic:
         return cast("Symbolic", rows.look_up("layer", "GetItem")(index)(self))
 
-    def __tensor_function__(
-        self, function: Any, arguments: tuple[Any, ...], options: dict[str, Any]
-    ) -> Symbolic:
+    def __tensor_function__(self, function: Any, arguments: tuple[Any, ...], options: dict[str, Any]) -> Symbolic:
         """What a tensor function returns for a symbolic value: the result of a recorded call."""
         if (operation := getattr(function, "operation", None)) is not None:
             return cast("Symbolic", rows.look_up("layer", "Operation")(operation)(*arguments, **options))

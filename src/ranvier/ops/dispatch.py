@@ -22,11 +22,7 @@ ALIASES = {
     "keepdim": "keepdims",
     "keepdims": "keepdim",
 }  # PyTorch takes NumPy's names too
-WORDS = {
-    "dtype": "str | None",
-    "inplace": "bool",
-    "out": "None",
-}  # arguments that `_with_words` handles, and types
+WORDS = {"dtype": "str | None", "inplace": "bool", "out": "None"}  # arguments that `_with_words` handles, and types
 NUMBERS = (bool, int, float)
 
 
@@ -85,9 +81,7 @@ def show(body: Any, name: str, text: str, aliases: bool, operation: str | None) 
     also = dict(zip(targets, targets, strict=True)) if aliases else {}
     also |= {ALIASES[p.name]: t for p, t in zip(shown, targets, strict=True) if aliases and p.name in ALIASES}
     view = View(inspect.unwrap(body), name, shown, targets, also, operation)
-    if (
-        operation
-    ):  # of Keras's functions the operands may be arrays, numbers, or symbolic values, as the result then is
+    if operation:  # of Keras's functions the operands may be arrays, numbers, or symbolic values, as the result then is
         view.signature = view.signature.replace(return_annotation=Any)
     core = viewed(body, view)
     return _with_words(core, written, words) if words else core

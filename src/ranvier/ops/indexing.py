@@ -36,9 +36,7 @@ def put(self: Tensor, result: Tensor) -> Tensor:
         )
     if result.dtype != self.dtype:
         if result.dtype in FLOATS and self.dtype not in FLOATS:
-            raise TypeError(
-                f"a tensor of {self.dtype} cannot hold {result.dtype} results. Write x = x.float() first."
-            )
+            raise TypeError(f"a tensor of {self.dtype} cannot hold {result.dtype} results. Write x = x.float() first.")
         result = arrays.cast(result, self.dtype)
     writable(self)
     if self.trace_node is None and self._value is not None and not result.requires_grad:
@@ -73,11 +71,7 @@ def indexed(self: Tensor, index: Any) -> Any:
     Raises IndexError for an index out of range.
     """
     items = index if isinstance(index, tuple) else (index,)
-    at_once = (
-        self.trace_node is None
-        and self._value is not None
-        and not (self.requires_grad or trace.state.tracing)
-    )
+    at_once = self.trace_node is None and self._value is not None and not (self.requires_grad or trace.state.tracing)
     if all(map(_is_basic, items)):
         if at_once:
             part = Tensor.wrap(np.array(self.compute()[items], order="C"))
@@ -106,12 +100,7 @@ def indexed(self: Tensor, index: Any) -> Any:
 
 def _is_basic(item: Any) -> bool:
     array = isinstance(item, (np.ndarray, Tensor)) and (item.ndim > 0 or item.dtype == "bool")
-    return (
-        isinstance(item, slice)
-        or item is None
-        or item is Ellipsis
-        or (hasattr(item, "__index__") and not array)
-    )
+    return isinstance(item, slice) or item is None or item is Ellipsis or (hasattr(item, "__index__") and not array)
 
 
 def _varies(self: Tensor, items: tuple[Any, ...]) -> bool:
@@ -120,12 +109,7 @@ def _varies(self: Tensor, items: tuple[Any, ...]) -> bool:
     Usually they are, and a part of the program: ``x[0]``, or ``x[i]`` for every ``i``. An action that was drawn is not.
     """
     node, segment = self.trace_node, self.segment
-    if (
-        node is None
-        or segment is None
-        or trace.state.tracing
-        or not all(hasattr(i, "__index__") for i in items)
-    ):
+    if node is None or segment is None or trace.state.tracing or not all(hasattr(i, "__index__") for i in items):
         return False
     known: Any = node.seen_constants.get(indexed)
     if known is True or not all(isinstance(extent, int) for extent in self.shape):
@@ -225,9 +209,7 @@ def masked_fill(input: Tensor, mask: Any, value: Any) -> Any:
 def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
     """The index of every element that is not zero, (elements, dimensions), int32; or a vector for each dimension."""
     if as_tuple:
-        return tuple(
-            Tensor.wrap(np.asarray(part, np.int32)) for part in np.nonzero(np.atleast_1d(input.compute()))
-        )
+        return tuple(Tensor.wrap(np.asarray(part, np.int32)) for part in np.nonzero(np.atleast_1d(input.compute())))
     return Tensor.wrap(np.ascontiguousarray(np.argwhere(input.compute()), np.int32))
 
 
@@ -277,24 +259,18 @@ def quantile(x: Tensor, q: Any, axis: Any = None, keepdims: bool = False, method
     if not ((shares >= 0) & (shares <= 1)).all():
         raise ValueError(f"quantiles at q={q!r}. Write shares from 0 to 1 instead.")
     if method not in CHOICES:
-        raise ValueError(
-            f"{method!r} between neighbours. Write one of {', '.join(map(repr, CHOICES))} instead."
-        )
+        raise ValueError(f"{method!r} between neighbours. Write one of {', '.join(map(repr, CHOICES))} instead.")
     axes = axes_of(axis, x.ndim)
     rest = [a for a in range(x.ndim) if a not in axes]
     shape = tuple(x.shape[a] for a in rest)
     size = math.prod(x.shape[a] for a in axes)
     if not size:
-        raise ValueError(
-            f"a tensor of shape {x.shape} has no elements along axes {axes}, and so no quantiles."
-        )
+        raise ValueError(f"a tensor of shape {x.shape} has no elements along axes {axes}, and so no quantiles.")
     values = sort(arrays.reshape(arrays.transpose(x, (*axes, *rest)), (size, *shape)), 0).values
     values = values if values.dtype in FLOATS else arrays.cast(values, get_dtype())
     places = CHOICES[method](shares.ravel() * (size - 1))
     low = np.floor(places).astype(np.int32)
-    below, above = (
-        arrays.take(values, Tensor.wrap(rows)) for rows in (low, np.ceil(places).astype(np.int32))
-    )
+    below, above = (arrays.take(values, Tensor.wrap(rows)) for rows in (low, np.ceil(places).astype(np.int32)))
     part = (places - low).reshape(-1, *(1,) * len(shape)).astype(values.dtype)
     between = arrays.add(below, arrays.multiply(arrays.subtract(above, below), Tensor.wrap(part)))
     found = arrays.where(Tensor.wrap(part == 0), below, between)  # an infinity beside it is none of it

@@ -20,9 +20,7 @@ class _Method:
 
     def load(self) -> Any:
         function = find(self.column, self.name)
-        if "<locals>" in getattr(
-            function, "__qualname__", ""
-        ):  # made by another function: Python's errors name it
+        if "<locals>" in getattr(function, "__qualname__", ""):  # made by another function: Python's errors name it
             function.__qualname__ = function.__name__ = self.name
         setattr(TensorMethods, self.name, function)
         return function

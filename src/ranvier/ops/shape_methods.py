@@ -30,11 +30,7 @@ def sized(name: str, operation: Callable[[Any, tuple[Any, ...]], Any]) -> Callab
 def transpose(self: Tensor, *axes: Any, dim0: int | None = None, dim1: int | None = None) -> Any:
     """Two axes exchanged, as PyTorch has it; without arguments the axes reversed."""
     axes += tuple(axis for axis in (dim0, dim1) if axis is not None)
-    return (
-        arrays.swapaxes(self, *axes)
-        if len(axes) == 2
-        else arrays.transpose(self, dims(axes) if axes else None)
-    )
+    return arrays.swapaxes(self, *axes) if len(axes) == 2 else arrays.transpose(self, dims(axes) if axes else None)
 
 
 def expanded(self: Tensor, sizes: tuple[Any, ...]) -> Any:
@@ -89,9 +85,7 @@ def split(self: Tensor, split_size: Any, dim: int = 0) -> tuple[Any, ...]:
     if isinstance(given, int):
         extent = self.shape[axis_of(dim, self.ndim)]
         if given < 1:
-            raise ValueError(
-                f"parts of size {given} of {extent} elements. Write a size of 1 or more instead."
-            )
+            raise ValueError(f"parts of size {given} of {extent} elements. Write a size of 1 or more instead.")
         given = [min(given, extent - at) for at in range(0, extent, given)]
     return arrays.split(self, tuple(given), dim)
 

@@ -75,21 +75,14 @@ def assigned(operation: Callable[..., Any]) -> Callable[..., Any]:
             self.assign(operation(self, value))
         return self
 
-    return _named(
-        change, f"Assign `{operation.__name__}` of the tensor and ``value``, outside of the gradient."
-    )
+    return _named(change, f"Assign `{operation.__name__}` of the tensor and ``value``, outside of the gradient.")
 
 
 def extremum(largest: Callable[..., Any], position: Callable[..., Any]) -> Callable[..., Any]:
     """NumPy's ``max`` by ``axis``, PyTorch's by ``dim``."""
 
     def method(
-        self: Tensor,
-        dim: Any = None,
-        keepdim: bool = False,
-        *,
-        axis: Any = None,
-        keepdims: bool = False,
+        self: Tensor, dim: Any = None, keepdim: bool = False, *, axis: Any = None, keepdims: bool = False
     ) -> Any:
         if isinstance(dim, Tensor):
             return (arrays.maximum if largest is arrays.max else arrays.minimum)(self, dim)
@@ -98,8 +91,7 @@ def extremum(largest: Callable[..., Any], position: Callable[..., Any]) -> Calla
         return Ordered(largest(self, dim, keepdim), position(self, dim, keepdim))
 
     return _named(
-        method,
-        f"{largest.__doc__} ``max(1)`` and ``max(dim=1)`` give (values, indices), ``max(axis=1)`` values.",
+        method, f"{largest.__doc__} ``max(1)`` and ``max(dim=1)`` give (values, indices), ``max(axis=1)`` values."
     )
 
 
@@ -157,9 +149,7 @@ def detach(self: Tensor) -> Tensor:
         return constant(self)
 
 
-_data: weakref.WeakValueDictionary[int, Tensor] = (
-    weakref.WeakValueDictionary()
-)  # by the owner's id, while in use
+_data: weakref.WeakValueDictionary[int, Tensor] = weakref.WeakValueDictionary()  # by the owner's id, while in use
 
 
 def get_data(self: Tensor) -> Tensor:
@@ -213,13 +203,7 @@ def spread(operation: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def norm(
-    self: Tensor,
-    p: Any = 2,
-    dim: Any = None,
-    keepdim: bool = False,
-    *,
-    axis: Any = None,
-    keepdims: bool = False,
+    self: Tensor, p: Any = 2, dim: Any = None, keepdim: bool = False, *, axis: Any = None, keepdims: bool = False
 ) -> Any:
     """The p-norm over the given dimensions, or of all elements."""
     dim = axis if dim is None else dim

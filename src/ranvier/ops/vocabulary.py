@@ -27,8 +27,7 @@ def entries(row: Row, column: str) -> list[tuple[list[str], str]]:
     text = getattr(row, column)
     if text == SAME:
         several = [
-            [name for name in names if "." not in name and name[-1] != "_"]
-            for names, _ in entries(row, "torch")
+            [name for name in names if "." not in name and name[-1] != "_"] for names, _ in entries(row, "torch")
         ]
         return [(names, "=") for names in several if names]
     found = []
@@ -85,11 +84,7 @@ def find(column: str, name: str) -> Any:
 def _activation(row: Row, name: str) -> Any:
     """The body, which both vocabularies' functions are views of, under the name of the row."""
     body = load(row.body, row.doc)
-    return (
-        body
-        if body.__name__ == row.name or name != row.name
-        else dispatch.show(body, name, "(x)", False, None)
-    )
+    return body if body.__name__ == row.name or name != row.name else dispatch.show(body, name, "(x)", False, None)
 
 
 def maker(column: str, prefix: str = "") -> Callable[[str], Any]:

@@ -49,9 +49,7 @@ def describe(optimizer: Optimizer) -> dict[str, Any]:
     """What `get` makes this optimizer from again. Raises ValueError for your own classes: a file holds no code."""
     kind = next((c for c in type(optimizer).__mro__ if c in REGISTRY.classes.values()), None)
     if kind is None:
-        raise ValueError(
-            f"{type(optimizer).__name__} is not one of Ranvier's optimizers, and cannot be saved."
-        )
+        raise ValueError(f"{type(optimizer).__name__} is not one of Ranvier's optimizers, and cannot be saved.")
     names = {field.name for field in fields(kind)}
     config = {k: v for k, v in optimizer.config().items() if k in names}
     if optimizer.schedule is not None:

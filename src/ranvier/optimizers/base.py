@@ -12,16 +12,7 @@ from ranvier.graph.tiny import snapped
 from ranvier.ops.arrays import equal, floor_divide
 from ranvier.ops.arrays.promotion import as_node, together, total_of
 from ranvier.optimizers import schedules
-from ranvier.optimizers.arithmetic import (
-    Slots,
-    Updated,
-    clip_factor,
-    lerp,
-    scaled,
-    select,
-    sqrt,
-    sum_of_squares,
-)
+from ranvier.optimizers.arithmetic import Slots, Updated, clip_factor, lerp, scaled, select, sqrt, sum_of_squares
 from ranvier.optimizers.explicit_step import ExplicitLoop
 from ranvier.optimizers.parameter_options import DecayExclusions, ParameterOptions
 from ranvier.optimizers.schedules import LearningRateSchedule
@@ -99,9 +90,7 @@ class Optimizer(ExplicitLoop, Configured):
             value = setting(kind.__name__, name, types[name], value)
             clips = [n for n in CLIPS if (value if n == name else getattr(self, n)) is not None]
             if name in CLIPS and len(clips) > 1:
-                raise ValueError(
-                    f"{kind.__name__} was given {' and '.join(clips)}. Write only one of them instead."
-                )
+                raise ValueError(f"{kind.__name__} was given {' and '.join(clips)}. Write only one of them instead.")
         elif KEYWORDS.get(name) in (*types, "learning_rate") and not hasattr(kind, name):
             raise AttributeError(
                 f"{kind.__name__} has no setting {name!r}. "
@@ -254,9 +243,7 @@ class Optimizer(ExplicitLoop, Configured):
         results = []
         means = [scaled(g, 1 / every) for g in grads] if every else grads
         steps = [new_counts[i] if i else count for i in count_indices] or [count] * len(params)
-        for old, total, g, s, own, n in zip(
-            params, grads, self.clip(means), slots, options, steps, strict=True
-        ):
+        for old, total, g, s, own, n in zip(params, grads, self.clip(means), slots, options, steps, strict=True):
             p = old
             rate, t = (apply("cast", x, dtype=p.dtype) for x in (lr, n))
             if self.maximize:

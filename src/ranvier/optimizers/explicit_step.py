@@ -82,9 +82,7 @@ class ExplicitLoop(ParameterState):
                     "a new optimizer for other parameters, or attach(model.parameters()) before the first step."
                 )
             if g is not None and np.shape(g) != p.shape:
-                raise ValueError(
-                    f"apply got a gradient of shape {np.shape(g)} for a parameter of shape {p.shape}."
-                )
+                raise ValueError(f"apply got a gradient of shape {np.shape(g)} for a parameter of shape {p.shape}.")
         before = [(p, p.grad) for p in self.parameters]
         try:
             for p, _ in before:
@@ -104,9 +102,7 @@ class ExplicitLoop(ParameterState):
     def record(self) -> TapeSegment | None:
         """Record the step without running it. Returns the segment of the tape, None if no parameter has a gradient."""
         if not self.parameters:
-            raise RuntimeError(
-                f"{type(self).__name__}.step() before attach(parameters): there is nothing to update."
-            )
+            raise RuntimeError(f"{type(self).__name__}.step() before attach(parameters): there is nothing to update.")
         chosen = [i for i, p in enumerate(self.parameters) if p.grad is not None]
         if not chosen:
             return None
@@ -117,9 +113,7 @@ class ExplicitLoop(ParameterState):
         operands: list[Any] = [*(p.grad for p in params), *targets, self.rate(), *self.inputs().values()]
         segment = tape.segment_of(operands)
         inputs = tuple([x.trace_node if x.trace_node is not None else segment.leaf_node(x) for x in operands])
-        nodes = intern(
-            self._function(self.parameter_options(params), len(params), count_indices), inputs, (), False
-        )
+        nodes = intern(self._function(self.parameter_options(params), len(params), count_indices), inputs, (), False)
         ordinals, assigns = segment.ordinals, segment.assigns
         for target, node in zip(targets, nodes, strict=True):  # `TapeSegment.assign` for known leaves
             assigns[ordinals[id(target)]] = node
@@ -130,9 +124,7 @@ class ExplicitLoop(ParameterState):
         """The counts besides the group's that a step of these parameters advances, with their indices."""
         return self.counts.of(chosen, len(self.parameters)) if self.counting else ([], ())
 
-    def _function(
-        self, options: tuple[ParameterOptions, ...], n: int, count_indices: tuple[int, ...]
-    ) -> Function:
+    def _function(self, options: tuple[ParameterOptions, ...], n: int, count_indices: tuple[int, ...]) -> Function:
         key = (
             type(self),
             n,
@@ -147,9 +139,7 @@ class ExplicitLoop(ParameterState):
             while len(_FUNCTIONS) >= FUNCTIONS:
                 del _FUNCTIONS[next(iter(_FUNCTIONS))]  # the oldest
             copied: Any = copy.copy(self)
-            known = _FUNCTIONS[key] = Function(
-                type(self).__name__, RecordedStep(copied, n, options, count_indices)
-            )
+            known = _FUNCTIONS[key] = Function(type(self).__name__, RecordedStep(copied, n, options, count_indices))
         return known
 
 
@@ -157,11 +147,7 @@ class RecordedStep:
     """The body of the tensor function that a step records. ``count_indices`` are those of `Counts.of`."""
 
     def __init__(
-        self,
-        optimizer: ExplicitLoop,
-        n: int,
-        options: tuple[ParameterOptions, ...],
-        count_indices: tuple[int, ...],
+        self, optimizer: ExplicitLoop, n: int, options: tuple[ParameterOptions, ...], count_indices: tuple[int, ...]
     ) -> None:
         # A function outlives its optimizer, and must not keep the optimizer's tensors alive.
         optimizer.parameters, optimizer.slots, optimizer.sync = [], [], None

@@ -122,10 +122,7 @@ class Adamax(Optimizer):
         size = shifted(size, self.epsilon) if self.torch else size
         u = apply("maximum", scaled(slots["norm"], self.beta_2), size)
         rate = lr / one_minus_power(self.beta_1, t)
-        return p - scaled(m, rate) / (u if self.torch else shifted(u, self.epsilon)), {
-            "momentum": m,
-            "norm": u,
-        }
+        return p - scaled(m, rate) / (u if self.torch else shifted(u, self.epsilon)), {"momentum": m, "norm": u}
 
 
 @dataclass(eq=False, repr=False)
@@ -156,9 +153,7 @@ class NAdam(Optimizer):
         v = lerp(slots["velocity"], squared(g), 1.0 - self.beta_2)
         one, now, later = like(t, 1.0), schedule(t), schedule(shifted(t, 1.0))
         product = slots["product"] * now
-        ahead = scaled(m, lr * later / (one - product * later)) + scaled(
-            g, lr * (one - now) / (one - product)
-        )
+        ahead = scaled(m, lr * later / (one - product * later)) + scaled(g, lr * (one - now) / (one - product))
         size = sqrt(v / broadcast(one_minus_power(self.beta_2, t), v.shape))
         return p - ahead / shifted(size, self.epsilon), {"momentum": m, "velocity": v, "product": product}
 
@@ -249,10 +244,7 @@ class Adadelta(Optimizer):
     def rule(self, p: Node, g: Node, slots: Slots, lr: Node, t: Node) -> Updated:
         v = lerp(slots["velocity"], squared(g), 1.0 - self.rho)
         step = sqrt(shifted(slots["delta"], self.epsilon)) / sqrt(shifted(v, self.epsilon)) * g
-        return p - scaled(step, lr), {
-            "velocity": v,
-            "delta": lerp(slots["delta"], squared(step), 1.0 - self.rho),
-        }
+        return p - scaled(step, lr), {"velocity": v, "delta": lerp(slots["delta"], squared(step), 1.0 - self.rho)}
 
 
 @dataclass(eq=False, repr=False)

@@ -25,7 +25,7 @@ BOUNDS = {  # of numbers: the least, the most, and the words for both
 COUNTS = {"ema_overwrite_frequency": 1, "gradient_accumulation_steps": 2}  # and their least values
 CHOICES = {"formula": ("keras", "torch")}
 REFUSED = {
-    "loss_scale_factor": "gradients are float32 or float64, in which small ones do not vanish. Leave it out instead.",
+    "loss_scale_factor": "gradients are float32 or float64, in which small ones do not vanish. Leave it out instead."
 }
 
 
@@ -94,9 +94,7 @@ def setting(kind: str, name: str, of: str, value: Any) -> Any:
 def types_of(kind: Any) -> Mapping[str, str]:
     """The types of an optimizer's settings by name, without that of the learning rate."""
     declared = {field.name: field.type for field in fields(kind) if field.name != "learning_rate"}
-    return {
-        name: of if isinstance(of, str) else getattr(of, "__name__", str(of)) for name, of in declared.items()
-    }
+    return {name: of if isinstance(of, str) else getattr(of, "__name__", str(of)) for name, of in declared.items()}
 
 
 def as_rate(kind: str, value: Any, name: str = "learning_rate") -> float | LearningRateSchedule:

@@ -75,9 +75,7 @@ def mean_of(seeds: Sequence[Results], result: str, name: str) -> tuple[Array, Ar
     """Mean and standard deviation of the runs that reach each epoch, up to the epoch that half of them reach."""
     series = [results_of(seed).get(result, []) for seed in seeds]
     if not series or (not all(series) and not result.startswith("val_")):
-        raise ValueError(
-            f"the run {name!r} has no {result!r}. Write a result that its history contains instead."
-        )
+        raise ValueError(f"the run {name!r} has no {result!r}. Write a result that its history contains instead.")
     lengths = sorted(map(len, series), reverse=True)
     far = [np.array([s[i] for s in series if len(s) > i], float) for i in range(lengths[len(lengths) // 2])]
     return np.array([v.mean() for v in far]), np.array([v.std(ddof=1) if len(v) > 1 else 0.0 for v in far])

@@ -40,9 +40,7 @@ def results_of(run: Results) -> Mapping[str, Sequence[Any]]:
 def panels(history: Mapping[str, Sequence[Any]]) -> dict[str, tuple[Sequence[Any], Sequence[Any] | None]]:
     """The numeric results, the loss first, each with its validation results (named "val_..."), if any."""
     plain = {
-        name: values
-        for name, values in history.items()
-        if values and all(np.ndim(value) == 0 for value in values)
+        name: values for name, values in history.items() if values and all(np.ndim(value) == 0 for value in values)
     }
     names = [n for n in plain if not (n.startswith("val_") and n[4:] in plain)]
     names.sort(key=lambda name: name != "loss")
@@ -83,10 +81,7 @@ def draw_curve(
     """Draw one result by epoch. Epochs count from 1, as in the output of `fit`. Validation may skip some of them."""
     from matplotlib.ticker import MaxNLocator
 
-    for series, colour, label, marker in (
-        (values, BLUE, "training", "o"),
-        (held_out, ORANGE, "validation", "s"),
-    ):
+    for series, colour, label, marker in ((values, BLUE, "training", "o"), (held_out, ORANGE, "validation", "s")):
         if not series:
             continue
         epochs = np.arange(1, len(series) + 1)

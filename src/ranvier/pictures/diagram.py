@@ -92,9 +92,7 @@ class Drawing:
         scope = self.scopes.get(id(module), module.name)
         self.boxes.append(Box(scope, type(module).__name__, [t.spec for t in results], count, list(sources)))
         for tensor in results:
-            self.made[tensor.trace_node if tensor.trace_node is not None else id(tensor)] = (
-                len(self.boxes) - 1
-            )
+            self.made[tensor.trace_node if tensor.trace_node is not None else id(tensor)] = len(self.boxes) - 1
 
     def makers(self, tensor: Tensor) -> list[int]:
         """The boxes that a tensor is computed from, through operations between layers."""

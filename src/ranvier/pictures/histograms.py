@@ -73,9 +73,7 @@ def layer_outputs(model: Module, x: Any, rows: int = ROWS) -> dict[str, Array]:
 def histograms(arrays: Mapping[str, Array], path: Target = None) -> Figure:
     """Draw a histogram of each array under its name. Raises ValueError where there is no array."""
     if not arrays:
-        raise ValueError(
-            "there is nothing to draw: the model has no weights yet. Build it, or call it once, first."
-        )
+        raise ValueError("there is nothing to draw: the model has no weights yet. Build it, or call it once, first.")
     made, panels = grid(len(arrays), ACROSS, (4.0, 2.5), (0.3, 0.2))
     for axes, (name, array) in zip(panels, arrays.items(), strict=True):
         values = np.asarray(array, np.float64).ravel()
@@ -84,9 +82,7 @@ def histograms(arrays: Mapping[str, Array], path: Target = None) -> Figure:
         if finite.size:
             axes.hist(finite, bins=int(min(BINS, max(8, 2 * finite.size**0.5))), color=BLUE)
         axes.tick_params(labelsize=8)
-        axes.set_xlabel(
-            _described(values, finite), fontsize=8, color=PALE if finite.size == values.size else ORANGE
-        )
+        axes.set_xlabel(_described(values, finite), fontsize=8, color=PALE if finite.size == values.size else ORANGE)
         axes.set_ylabel("count", fontsize=8, color=PALE)
     return finish(made, path)
 

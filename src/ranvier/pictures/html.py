@@ -37,9 +37,7 @@ def table(caption: str, columns: Sequence[str], rows: Sequence[Sequence[str]], l
 def model_html(model: Module) -> str:
     """The table of ``model.summary()``."""
     totals = "<br>".join(escape(line) for line in totals_of(model))
-    return (
-        table(f"{type(model).__name__} {model.name!r}", COLUMNS, rows_of(model), left=2) + f"<p>{totals}</p>"
-    )
+    return table(f"{type(model).__name__} {model.name!r}", COLUMNS, rows_of(model), left=2) + f"<p>{totals}</p>"
 
 
 def history_html(history: Run) -> str:
@@ -49,9 +47,7 @@ def history_html(history: Run) -> str:
         for label, series in ((name, values), (f"val_{name}", held_out)):
             if not series:
                 continue
-            best = int(
-                np.argmax(series) if any(word in name.lower() for word in LARGER) else np.argmin(series)
-            )
+            best = int(np.argmax(series) if any(word in name.lower() for word in LARGER) else np.argmin(series))
             epochs = history.epoch if len(history.epoch) == len(series) else range(len(series))
             rows.append(
                 [

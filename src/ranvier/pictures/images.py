@@ -52,9 +52,7 @@ def as_pixels(images: Any, channels_first: bool | None = None) -> Array:
     return pixels / 255 if high > DIM else np.minimum(pixels, 1.0)
 
 
-def _grid(
-    count: int, across: int, width: float, height: float, title: str | None = None
-) -> tuple[Figure, list[Axes]]:
+def _grid(count: int, across: int, width: float, height: float, title: str | None = None) -> tuple[Figure, list[Axes]]:
     """A figure of panels without axes."""
     made, panels = grid(count, across, (width, height), (0.3, 0.15), title, fontsize=11, fontweight="normal")
     for axes in panels:
@@ -83,9 +81,7 @@ def _kernel(model: Module, layer: str | Module | None) -> tuple[str, Array]:
         if layer is not None:
             break
     what = f"layer {layer!r}" if layer is not None else f"{model.name!r}"
-    raise ValueError(
-        f"{what} has no two-dimensional kernels to draw. Write the name of a Conv2D, once it is built."
-    )
+    raise ValueError(f"{what} has no two-dimensional kernels to draw. Write the name of a Conv2D, once it is built.")
 
 
 def filters(model: Module, layer: str | Module | None = None, path: Target = None) -> Figure:
@@ -130,9 +126,7 @@ def _maps(model: Module, image: Any, layer: str | Module | None) -> tuple[str, A
         model(Tensor(array))
     if not noted:
         what = f"layer {layer!r}" if layer is not None else f"{model.name!r}"
-        raise ValueError(
-            f"{what} gives no maps to draw. Write the name of a convolution, or of a layer after one."
-        )
+        raise ValueError(f"{what} gives no maps to draw. Write the name of a convolution, or of a layer after one.")
     return noted[0]
 
 
@@ -145,9 +139,7 @@ def feature_maps(model: Module, image: Any, layer: str | Module | None = None, p
     """
     name, maps = _maps(model, image, layer)
     count = min(maps.shape[2], MOST)
-    made, panels = _grid(
-        count, 8, SIDE, SIDE + 0.2, f"{name}: {maps.shape[0]} x {maps.shape[1]} x {maps.shape[2]}"
-    )
+    made, panels = _grid(count, 8, SIDE, SIDE + 0.2, f"{name}: {maps.shape[0]} x {maps.shape[1]} x {maps.shape[2]}")
     low, high = float(maps.min()), float(maps.max())
     for i, axes in enumerate(panels[:count]):
         silent = not maps[..., i].any()
@@ -192,9 +184,7 @@ def mistakes(
             f"the probabilities range from {p.min():.3g} to {p.max():.3g}. If they are logits z, write "
             "np.exp(z) / np.exp(z).sum(1, keepdims=True) instead."
         )
-    if labels.dtype.kind not in "iu" or not (
-        labels.min(initial=0) >= 0 and labels.max(initial=0) < p.shape[1]
-    ):
+    if labels.dtype.kind not in "iu" or not (labels.min(initial=0) >= 0 and labels.max(initial=0) < p.shape[1]):
         raise ValueError(
             f"y has {labels.dtype} values beyond the classes 0 to {p.shape[1] - 1}. Write class numbers instead."
         )
@@ -205,9 +195,7 @@ def mistakes(
         raise ValueError(f"none of the {len(labels):,} images is misclassified: there is nothing to draw.")
     order = missed[np.argsort(p[missed, labels[missed]] - p[missed, taken[missed]], kind="stable")][:count]
     title = f"{len(missed):,} of {len(labels):,} misclassified"
-    made, panels = _grid(
-        len(order), 6, 1.6, 2.0, title if len(order) == len(missed) else f"{title}, the worst {count}"
-    )
+    made, panels = _grid(len(order), 6, 1.6, 2.0, title if len(order) == len(missed) else f"{title}, the worst {count}")
     images = as_pixels(np.stack([np.asarray(x[row]) for row in order]), channels_first)
     for axes, row, image in zip(panels, order, images, strict=False):
         predicted, true = (f"{names[c]}, {100 * p[row, c]:.0f} %" for c in (taken[row], labels[row]))
@@ -216,12 +204,7 @@ def mistakes(
 
 
 def attributions(
-    x: Any,
-    values: Any,
-    path: Target = None,
-    *,
-    captions: Sequence[str] = (),
-    channels_first: bool | None = None,
+    x: Any, values: Any, path: Target = None, *, captions: Sequence[str] = (), channels_first: bool | None = None
 ) -> Figure:
     """Draw explanations over the images: a row for each image, a column for each explanation (see `ranvier.explain`).
 
@@ -255,7 +238,5 @@ def attributions(
             limit = max(float(np.quantile(np.abs(one), 0.99)), 1e-12)
             _show(axes, 0.25 + grey[i] / 2, name if i == 0 else "")
             strength = np.clip(np.abs(one) / limit, 0, 1)
-            axes.imshow(
-                one, cmap="RdBu_r", vmin=-limit, vmax=limit, alpha=0.85 * strength, interpolation="nearest"
-            )
+            axes.imshow(one, cmap="RdBu_r", vmin=-limit, vmax=limit, alpha=0.85 * strength, interpolation="nearest")
     return finish(made, path)

@@ -26,9 +26,7 @@ class RateTest(Protocol):
     def steepest(self) -> int | None: ...
 
 
-def learning_rates(
-    found: RateTest, path: Target = None, *, title: str = "Learning-rate range test"
-) -> Figure:
+def learning_rates(found: RateTest, path: Target = None, *, title: str = "Learning-rate range test") -> Figure:
     """Draw the loss by learning rate, and mark the suggested rate.
 
     ``found`` is the result of `find_learning_rate`. ``path`` names a file to write (.png, .svg, .pdf). Returns the

@@ -64,9 +64,7 @@ class KFold(CheckedConstructor):
 
     def _enough(self, n: int, what: str) -> None:
         if n < self.n_splits:
-            raise ValueError(
-                f"{n} {what} cannot make {self.n_splits} folds. Write folds={max(n, 2)} or fewer instead."
-            )
+            raise ValueError(f"{n} {what} cannot make {self.n_splits} folds. Write folds={max(n, 2)} or fewer instead.")
 
 
 @dataclass(frozen=True)
@@ -100,9 +98,7 @@ class GroupKFold(KFold):
 
     def numbers(self, n: int, y: Any, groups: Any) -> npt.NDArray[np.int64]:
         if groups is None or len(groups) != n:
-            raise ValueError(
-                f"GroupKFold needs the group of each of the {n} rows. Write groups=array instead."
-            )
+            raise ValueError(f"GroupKFold needs the group of each of the {n} rows. Write groups=array instead.")
         member, counts = np.unique(np.asarray(groups), return_inverse=True, return_counts=True)[1:]
         self._enough(len(counts), "groups")
         order = _generator(self.seed).permutation(len(counts)) if self.shuffle else np.arange(len(counts))
@@ -142,9 +138,7 @@ def folds_of(folds: Any, n: int, y: Any = None, groups: Any = None) -> list[Fold
     masks. Raises ValueError for unknown rows, for an empty side and for rows on both sides.
     """
     if folds is None or isinstance(folds, (bool, str, bytes)):
-        raise TypeError(
-            f"folds={folds!r}: write a number, a splitter, or a list of (train, held out) rows, instead."
-        )
+        raise TypeError(f"folds={folds!r}: write a number, a splitter, or a list of (train, held out) rows, instead.")
     if isinstance(folds, (int, np.integer)):
         # Integer years or prices may all be different: then no class has a row for each fold.
         rows = np.unique(_classes(y), return_counts=True)[1].max(initial=0) if is_classes(y) else 0
@@ -154,9 +148,7 @@ def folds_of(folds: Any, n: int, y: Any = None, groups: Any = None) -> list[Fold
         stand_in = np.zeros((n, 1), np.uint8)  # splitters use only the number of rows
         folds = folds.split(stand_in, None if y is None else _target(y), groups)
     if not isinstance(folds, Iterable):
-        raise TypeError(
-            f"folds={folds!r}: write a number, a splitter, or a list of (train, held out) rows, instead."
-        )
+        raise TypeError(f"folds={folds!r}: write a number, a splitter, or a list of (train, held out) rows, instead.")
     result = [_checked(pair, n, k) for k, pair in enumerate(folds)]
     if not result:
         raise ValueError("folds is empty. Write at least one pair of (train, held out) rows instead.")
@@ -171,9 +163,7 @@ def _checked(pair: Any, n: int, number: int) -> Fold:
     try:
         train, held_out = pair
     except (TypeError, ValueError):
-        raise TypeError(
-            f"fold {number} is {pair!r}. Write a pair of (train, held out) row numbers instead."
-        ) from None
+        raise TypeError(f"fold {number} is {pair!r}. Write a pair of (train, held out) row numbers instead.") from None
     sides = []
     for name, given in (("train", train), ("held-out", held_out)):
         rows = np.asarray(given)
@@ -192,7 +182,5 @@ def _checked(pair: Any, n: int, number: int) -> Fold:
         sides.append(np.ascontiguousarray(rows, np.int32))
     shared = np.intersect1d(sides[0], sides[1])
     if len(shared):
-        raise ValueError(
-            f"row {shared[0]} of fold {number} is trained on and held out. Write it on one side only."
-        )
+        raise ValueError(f"row {shared[0]} of fold {number} is trained on and held out. Write it on one side only.")
     return sides[0], sides[1]

@@ -98,9 +98,7 @@ def fit_many(
     )
     given = options.get("validation_data") is not None or bool(options.get("validation_split"))
     if validate and splits is None and not given:
-        raise ValueError(
-            "validate=True needs held-out rows. Write folds=5, or validation_data=(x, y), instead."
-        )
+        raise ValueError("validate=True needs held-out rows. Write folds=5, or validation_data=(x, y), instead.")
     if validate and splits is not None and given:
         raise ValueError(
             "validate=True uses the held-out rows of each fold, and validation data were given too. Write one of them "
@@ -151,9 +149,7 @@ def train(job: Job, interrupt: Interrupt) -> Trained:
         try:
             history = fit(job.model, job.train, verbose=0, **job.options)
         except NonFiniteLoss as error:
-            result.error = error.with_traceback(
-                None
-            )  # its frames would keep the model and the data in memory
+            result.error = error.with_traceback(None)  # its frames would keep the model and the data in memory
             history = job.model.history
         result.history = history.history
         result.metrics = {name: values[-1] for name, values in history.history.items() if values}
@@ -170,13 +166,7 @@ class Workers:
     """The threads that train. The caller's thread builds models for them and reports the progress."""
 
     def __init__(
-        self,
-        plan: Plan,
-        variants: Sequence[Variant],
-        results: Results,
-        show: Progress,
-        keep: bool,
-        threads: int,
+        self, plan: Plan, variants: Sequence[Variant], results: Results, show: Progress, keep: bool, threads: int
     ) -> None:
         self.plan, self.variants, self.results, self.show, self.keep = plan, variants, results, show, keep
         self.interrupt = Interrupt()
@@ -223,9 +213,7 @@ class Workers:
                         self.show.update(len(rows), self.samples, self.results.so_far())
         except KeyboardInterrupt:
             self.results.rows = [rows[number] for number in sorted(rows)]
-            self.show.say(
-                f"Stopped by Ctrl-C after {len(rows)} of {total} models; the exception's results have them."
-            )
+            self.show.say(f"Stopped by Ctrl-C after {len(rows)} of {total} models; the exception's results have them.")
             raise Interrupted(self.results) from None
         finally:
             self.results.rows = [rows[number] for number in sorted(rows)]

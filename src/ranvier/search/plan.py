@@ -116,9 +116,7 @@ class Plan:
             if number == 0:
                 self.check_monitor(state, held_out, options)
             fraction = options.pop("validation_split", 0)
-            if (
-                fraction and options.get("validation_data") is None
-            ):  # before classes are weighted, as in `fit`
+            if fraction and options.get("validation_data") is None:  # before classes are weighted, as in `fit`
                 train, options["validation_data"] = split(train, fraction)
             if (class_weight := options.pop("class_weight", None)) is not None:
                 train = to_data(model, state, train, None, class_weight=class_weight)
@@ -173,13 +171,7 @@ class Plan:
                 )
 
     def check(
-        self,
-        model: Module,
-        state: Compiled,
-        train: Data,
-        held_out: Any,
-        options: Mapping[str, Any],
-        complete: bool,
+        self, model: Module, state: Compiled, train: Data, held_out: Any, options: Mapping[str, Any], complete: bool
     ) -> None:
         """Check for mistakes before training: everything with the first model, then each other network."""
         ignore = options.get("ignore", ())

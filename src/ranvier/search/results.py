@@ -215,9 +215,7 @@ class Results(CheckedConstructor, Sequence[Trained]):
             )
         return leader
 
-    def refit(
-        self, settings: Mapping[str, Any] | None = None, *, seed: int | None = None, **options: Any
-    ) -> Module:
+    def refit(self, settings: Mapping[str, Any] | None = None, *, seed: int | None = None, **options: Any) -> Module:
         """Train the best setting (or ``settings``) on all rows, with the same options, and return the model.
 
         ``seed`` is by default that of the first model of the setting. ``options`` replace those of `fit`.
@@ -281,9 +279,7 @@ class Results(CheckedConstructor, Sequence[Trained]):
         from rich.table import Table
 
         head, rows = self._cells(confidence)
-        table = Table(
-            title=f"Best first by {self.monitor}; ± is the {confidence:.0%} interval", title_justify="left"
-        )
+        table = Table(title=f"Best first by {self.monitor}; ± is the {confidence:.0%} interval", title_justify="left")
         for name in head:
             table.add_column(name, justify="right")
         for number, row in enumerate(rows):

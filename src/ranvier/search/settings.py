@@ -44,9 +44,7 @@ def _taken(build: Callable[..., Module]) -> tuple[list[str], bool]:
     return named, any(p.kind is p.VAR_KEYWORD for p in given)
 
 
-def divide_settings(
-    build: Callable[..., Module], settings: Mapping[str, Any]
-) -> tuple[dict[str, Any], dict[str, Any]]:
+def divide_settings(build: Callable[..., Module], settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Divide settings into those for ``build`` and those that only `fit` takes."""
     named, others = _taken(build)
     left = {} if others else {k: v for k, v in settings.items() if k not in named and k in FITTED}

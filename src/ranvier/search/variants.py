@@ -68,9 +68,7 @@ def grid_points(grid: Any) -> list[dict[str, Any]]:
             )
         for name, values in part.items():
             if isinstance(values, str) or not isinstance(values, (Sequence, np.ndarray, range)):
-                raise TypeError(
-                    f"grid[{name!r}] is {values!r}. Write a list of values, [{values!r}], instead."
-                )
+                raise TypeError(f"grid[{name!r}] is {values!r}. Write a list of values, [{values!r}], instead.")
             if len(values) == 0:
                 raise ValueError(f"grid[{name!r}] is empty. Write at least one value, or omit it, instead.")
         columns = [[_plain(v) for v in values] for values in part.values()]
@@ -114,9 +112,7 @@ def variants_of(points: Any, seeds: Any, folds: int | None) -> list[Variant]:
         if isinstance(point, Variant):
             if point.fold is not None and point.fold not in numbers:
                 there = f"there are {folds} folds" if folds else "no folds were given"
-                raise ValueError(
-                    f"{point!r} holds out fold {point.fold}, and {there}. Write folds={point.fold + 1}."
-                )
+                raise ValueError(f"{point!r} holds out fold {point.fold}, and {there}. Write folds={point.fold + 1}.")
             result.append(point)
         elif isinstance(point, Mapping):
             if not known.adds(point):

@@ -94,10 +94,7 @@ def arguments(function: Callable[..., Any]) -> tuple[tuple[str, ...], bool]:
     """The names of a function's arguments, and whether it takes other keywords."""
     given = list(inspect.signature(function).parameters.values())
     named = [p.name for p in given if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
-    own = named[:1] in (
-        ["self"],
-        ["model"],
-    )  # methods, and the functions that are methods of a model, such as `fit`
+    own = named[:1] in (["self"], ["model"])  # methods, and the functions that are methods of a model, such as `fit`
     return tuple(named[own:]), any(p.kind is p.VAR_KEYWORD for p in given)
 
 
@@ -237,9 +234,7 @@ def _instead(module: str, name: str, known: list[str], hints: Mapping[str, str])
     if near is None or (hint is None and near.lower() != name.lower()):
         absent = next((words for start, words in ABSENT.items() if name.lower().startswith(start)), None)
         same = [
-            other
-            for other, names in _public.items()
-            if _vocabulary(other) == _vocabulary(module) and name in names
+            other for other, names in _public.items() if _vocabulary(other) == _vocabulary(module) and name in names
         ]
         if absent is not None:
             return f": {absent}."

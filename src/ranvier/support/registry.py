@@ -104,9 +104,7 @@ class Registry:
         needed = [f"{name}=..." for name in missing_arguments(cls)]
         if needed:
             name = cls.__name__
-            raise TypeError(
-                f"the {self.kind} {name} needs arguments. Write {name}({', '.join(needed)}) instead."
-            )
+            raise TypeError(f"the {self.kind} {name} needs arguments. Write {name}({', '.join(needed)}) instead.")
         return cls(**options)
 
     def known(self, value: Any) -> bool:

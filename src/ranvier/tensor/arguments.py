@@ -43,9 +43,7 @@ class View:
             for t, p in zip(targets, shown, strict=True)
             if t not in self.required and not _alike(p.default, own[t].default)
         }
-        self.tensors_only = {
-            p.name for p in own.values() if str(p.annotation) == "Node" and p.default is p.empty
-        }
+        self.tensors_only = {p.name for p in own.values() if str(p.annotation) == "Node" and p.default is p.empty}
 
     @staticmethod
     def of(body: Callable[..., Any]) -> View:
@@ -70,9 +68,7 @@ class View:
             bind_arguments(self.signature, args, named, self.name)
         except TypeError as error:
             return error
-        return TypeError(
-            f"{self.name} was given an argument twice, by two of its names. Write it once instead."
-        )
+        return TypeError(f"{self.name} was given an argument twice, by two of its names. Write it once instead.")
 
 
 def _alike(one: Any, other: Any) -> bool:
@@ -101,9 +97,7 @@ def bind_arguments(signature: inspect.Signature, args: Any, kwargs: Any, name: s
 
 def no_out(name: str) -> TypeError:
     """The error for ``out=``, into which PyTorch's functions write their result."""
-    return TypeError(
-        f"{name} has no argument 'out'. Write y = {name}(...), or y.copy_({name}(...)), instead."
-    )
+    return TypeError(f"{name} has no argument 'out'. Write y = {name}(...), or y.copy_({name}(...)), instead.")
 
 
 def freeze(value: Any) -> Any:

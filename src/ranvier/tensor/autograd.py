@@ -136,9 +136,7 @@ def check_history(output: Tensor) -> None:
     if output.history_ended or (node is not None and segment is not None and segment.is_stale(node)):
         raise _history_ended()
     if not output.requires_grad:
-        raise RuntimeError(
-            "this tensor depends on no tensor that requires a gradient. Was it computed under no_grad?"
-        )
+        raise RuntimeError("this tensor depends on no tensor that requires a gradient. Was it computed under no_grad?")
 
 
 def _history_ended() -> RuntimeError:

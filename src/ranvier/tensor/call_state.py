@@ -27,9 +27,7 @@ class CallState(threading.local):
     """The outermost call of a module that is in progress in this thread."""
 
     root: Any = None  # its module
-    results: list[tuple[Any, Any]] | None = (
-        None  # (module, type of its result) within it, in order of completion
-    )
+    results: list[tuple[Any, Any]] | None = None  # (module, type of its result) within it, in order of completion
     hook: ForwardHook | None = None  # see `forward_hook`
 
     def __init__(self) -> None:

@@ -28,9 +28,7 @@ class Program(NamedTuple):
     preserves: bool  # whether gradients of the results may still read what it overwrites
 
 
-def compiled_program(
-    leaves: Sequence[Leaf], roots: tuple[TraceNode, ...], assigns: dict[int, TraceNode]
-) -> Program:
+def compiled_program(leaves: Sequence[Leaf], roots: tuple[TraceNode, ...], assigns: dict[int, TraceNode]) -> Program:
     """The program that computes ``roots`` and assigns to leaves, by ordinal. Compiled once for each structure."""
     assigned = tuple(assigns.items())
     key = (roots, assigned, engines.get_engine())
@@ -59,13 +57,10 @@ def _compile(
     values = {o: value for o, (_, value) in inputs.items()}
     nodes = lower([*roots, *(node for _, node in assigned)], values)
     updates = tuple(
-        (inputs[o][0], to_storage(node, leaves[o]))
-        for (o, _), node in zip(assigned, nodes[len(roots) :], strict=True)
+        (inputs[o][0], to_storage(node, leaves[o])) for (o, _), node in zip(assigned, nodes[len(roots) :], strict=True)
     )
     graph = simplify(Graph(tuple(inputs[o][0] for o in used), tuple(nodes[: len(roots)]), updates))
-    transposed = [
-        n.op.name == "transpose" and n.attrs["axes"] == tuple(reversed(range(n.ndim))) for n in graph.outputs
-    ]
+    transposed = [n.op.name == "transpose" and n.attrs["axes"] == tuple(reversed(range(n.ndim))) for n in graph.outputs]
     outputs = tuple(n.inputs[0] if flip else n for n, flip in zip(graph.outputs, transposed, strict=True))
     return Program(
         engines.compile(Graph(graph.inputs, outputs, graph.updates)),
@@ -106,10 +101,7 @@ class Execution(NamedTuple):
 
 
 def prepare(
-    leaves: Sequence[Leaf],
-    versions: Sequence[int],
-    roots: tuple[TraceNode, ...],
-    assigns: dict[int, TraceNode],
+    leaves: Sequence[Leaf], versions: Sequence[int], roots: tuple[TraceNode, ...], assigns: dict[int, TraceNode]
 ) -> Execution:
     """The execution that computes ``roots`` and assigns. Raises RuntimeError where a leaf has been overwritten."""
     program = compiled_program(leaves, roots, assigns)

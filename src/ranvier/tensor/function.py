@@ -19,9 +19,7 @@ from ranvier.tensor.trace import Function, intern, state
 MAX_CONSTANTS = 3  # different numbers of one operand that get a program each; further ones are passed as data
 
 
-def function(
-    body: Callable[..., Any], by_numpy: Callable[..., Any] | None = None, *, varying: bool = False
-) -> Any:
+def function(body: Callable[..., Any], by_numpy: Callable[..., Any] | None = None, *, varying: bool = False) -> Any:
     """Make a tensor function of a builder of nodes.
 
     Parameters annotated ``Node`` (or ``Node | None``) are operands, those annotated ``Sequence[Node]`` are sequences of
@@ -128,11 +126,7 @@ def _recorded(body: Callable[..., Any], view: View, pattern: tuple[Any, ...]) ->
 
 
 def _classify(
-    view: View,
-    given: Mapping[str, Any],
-    tensors: list[Tensor],
-    pattern: list[Any],
-    options: list[tuple[str, Any]],
+    view: View, given: Mapping[str, Any], tensors: list[Tensor], pattern: list[Any], options: list[tuple[str, Any]]
 ) -> Any:
     """Append the arguments of a call to ``tensors`` or ``options``, and the operands to ``pattern``.
 
@@ -164,9 +158,7 @@ def _classify(
         elif hasattr(value, "__tensor_function__"):
             return value
         else:  # 1, 1.0 and True are equal and have one hash, but make different programs; so do 0.0 and -0.0
-            value = (
-                value if value == value else math.nan
-            )  # one object for all nan, none of which equals another
+            value = value if value == value else math.nan  # one object for all nan, none of which equals another
             options.append((name, value))
             pattern.append((name, "-0" if value == 0 and str(value)[0] == "-" else type(value)))
     if not tensors and pattern:

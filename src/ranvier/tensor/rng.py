@@ -72,9 +72,7 @@ def check_seed(seed: Any, fix: str = "seed=0", bits: int = 64) -> int:
     ``fix`` is what the error tells the user to write.
     """
     if isinstance(seed, bool) or not hasattr(seed, "__index__") or not 0 <= int(seed) < 2**bits:
-        raise ValueError(
-            f"seed {seed!r} is not an integer from 0 to 2**{bits} - 1. Write {fix}, for example, instead."
-        )
+        raise ValueError(f"seed {seed!r} is not an integer from 0 to 2**{bits} - 1. Write {fix}, for example, instead.")
     return int(seed)
 
 

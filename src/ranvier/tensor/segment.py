@@ -84,9 +84,7 @@ class TapeSegment:
             node = self.leaf_nodes[ordinal]
             if node.requires_grad is tensor._requires_grad:
                 return node
-        if (
-            tensor.base is not None and (owner := tensor.owner) is not None
-        ):  # the property is slow: test it last
+        if tensor.base is not None and (owner := tensor.owner) is not None:  # the property is slow: test it last
             return self._data_node(owner)
         self.ordinals[id(tensor)] = len(self.leaves)
         return self.add_leaf(tensor, tensor.version)

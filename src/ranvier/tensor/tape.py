@@ -134,11 +134,7 @@ def _other_reader(segment: TapeSegment) -> TapeSegment | None:
         in_use = _ordinals_in_use(other)
         for leaf in overwritten if in_use else ():
             ordinal = other.ordinals.get(id(leaf), -1)
-            if (
-                ordinal in in_use
-                and other.leaves[ordinal] is leaf
-                and other.versions[ordinal] == leaf.version
-            ):
+            if ordinal in in_use and other.leaves[ordinal] is leaf and other.versions[ordinal] == leaf.version:
                 return other
     return None
 

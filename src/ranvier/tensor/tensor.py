@@ -117,9 +117,7 @@ class Tensor(TensorMethods):
         if not self.is_leaf:
             if flag:
                 return
-            raise RuntimeError(
-                "the gradient of a result follows from its operands. Write x.detach() instead."
-            )
+            raise RuntimeError("the gradient of a result follows from its operands. Write x.detach() instead.")
         if self.trace_node is not None and flag:
             self._become_leaf()
         if bool(flag) is not self._requires_grad:
@@ -161,9 +159,7 @@ class Tensor(TensorMethods):
     def compute(self) -> Any:
         """The array that holds the value."""
         segment = self.segment
-        if segment is not None and (
-            self._value is None or self.trace_node is None
-        ):  # pending, or assigned to
+        if segment is not None and (self._value is None or self.trace_node is None):  # pending, or assigned to
             tape.flush(segment)
         if self.base is not None and (owner := self.owner) is not None:
             return owner.compute()
@@ -188,9 +184,7 @@ class Tensor(TensorMethods):
         """The value of a tensor of one element, as a Python number. Raises ValueError for any other."""
         array = self.compute()
         if array.size != 1:
-            raise ValueError(
-                f"item() needs one element; this tensor has shape {self.shape}. Use numpy() or tolist()."
-            )
+            raise ValueError(f"item() needs one element; this tensor has shape {self.shape}. Use numpy() or tolist().")
         number: float | int | bool = array.item()
         return number
 
@@ -310,9 +304,7 @@ def to_array(value: Any, dtype: str | None = None) -> NDArray[Any]:
     elif array.dtype.kind in "iu" and array.dtype not in (np.uint8, np.uint32):
         if array.size and (array.max() > 2**31 - 1 or array.min() < -(2**31)):
             integer = array.max() if array.max() > 2**31 - 1 else array.min()
-            raise OverflowError(
-                f"integer {integer} does not fit int32, the integers that programs compute with."
-            )
+            raise OverflowError(f"integer {integer} does not fit int32, the integers that programs compute with.")
         target = "int32"
     else:
         target = array.dtype.name

@@ -110,9 +110,7 @@ class _State(threading.local):
     def __init__(self) -> None:
         self.grad_enabled = True
         self.tracing = False  # a model is being traced: the current values of tensors must not be recorded
-        self.dtype: str | None = (
-            None  # of floats, for this thread; part of every node's key through its leaves
-        )
+        self.dtype: str | None = None  # of floats, for this thread; part of every node's key through its leaves
 
 
 state = _State()
@@ -156,14 +154,7 @@ def intern(
     leaves = frozenset[int]().union(*(c.leaves for c in inputs))
     nodes = tuple(
         TraceNode(
-            function,
-            inputs,
-            options,
-            types,
-            requires_grad and t.dtype in FLOATS,
-            leaves,
-            i if is_tuple else -1,
-            grad,
+            function, inputs, options, types, requires_grad and t.dtype in FLOATS, leaves, i if is_tuple else -1, grad
         )
         for i, t in enumerate(types)
     )
@@ -188,9 +179,7 @@ def lower(roots: Sequence[TraceNode], leaf_nodes: dict[int, Node]) -> list[Node]
             stack.append((node, True))
             stack.extend((c, False) for c in node.inputs)
             continue
-        result = node.function.body(
-            *(_lowered(c, results, leaf_nodes) for c in node.inputs), **dict(node.options)
-        )
+        result = node.function.body(*(_lowered(c, results, leaf_nodes) for c in node.inputs), **dict(node.options))
         outputs = list(result) if isinstance(result, (tuple, list)) else [result]
         results[node.call] = outputs if node.grad else [apply("stop_gradient", n) for n in outputs]
     return [_lowered(root, results, leaf_nodes) for root in roots]

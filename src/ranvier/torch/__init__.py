@@ -18,19 +18,7 @@ from ranvier.ops.torch.tensor_types import *  # noqa: F403 - their __all__ is th
 from ranvier.support import version
 from ranvier.support.errors import lacking, missing
 from ranvier.tensor.context import get_dtype, no_grad, set_dtype
-from ranvier.torch import (
-    accelerator,
-    amp,
-    autograd,
-    backends,
-    cuda,
-    linalg,
-    nn,
-    optim,
-    random,
-    settings,
-    utils,
-)
+from ranvier.torch import accelerator, amp, autograd, backends, cuda, linalg, nn, optim, random, settings, utils
 from ranvier.torch.amp import autocast
 from ranvier.torch.autograd import enable_grad, inference_mode, is_grad_enabled, set_grad_enabled
 from ranvier.torch.files import load, save

@@ -44,9 +44,7 @@ def grad(
     given, wanted = _several(outputs), _several(inputs)
     seeds = [None] * len(given) if grad_outputs is None else _several(grad_outputs)
     if len(seeds) != len(given):
-        raise RuntimeError(
-            f"{len(seeds)} grad_outputs for {len(given)} outputs. Write one for each, or None."
-        )
+        raise RuntimeError(f"{len(seeds)} grad_outputs for {len(given)} outputs. Write one for each, or None.")
     results: list[Tensor | None] = [None] * len(wanted)
     for place, tensor in enumerate(wanted):
         if not tensor.requires_grad:

@@ -51,9 +51,7 @@ def _is_open(f: Any, method: str) -> bool:
     if isinstance(f, io.TextIOBase):
         raise TypeError(f"{f!r} is open for text. Write open(path, '{method[0]}b'), or the path, instead.")
     if not hasattr(f, method):
-        raise TypeError(
-            f"a {type(f).__name__} is no file to {method}. Write a path, or a file that is open, instead."
-        )
+        raise TypeError(f"a {type(f).__name__} is no file to {method}. Write a path, or a file that is open, instead.")
     return True
 
 

@@ -25,10 +25,7 @@ def f():
         ("load i64, ptr %p, align 8", False),  # it may hold another value by now
         ("alloca [4 x i64], align 64", False),
         ("phi i64 [ 0, %a ], [ %x, %b ]", False),
-        (
-            "call <16 x float> @llvm.masked.load.v16f32.p0(ptr %p, i32 4, <16 x i1> %m, <16 x float> %v)",
-            False,
-        ),
+        ("call <16 x float> @llvm.masked.load.v16f32.p0(ptr %p, i32 4, <16 x i1> %m, <16 x float> %v)", False),
         ("call i64 @llvm.readcyclecounter()", False),
     ],
 )

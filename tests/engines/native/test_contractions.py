@@ -72,9 +72,7 @@ def test_one_result_a_row(text, terms, dtype):
     """Sixteen rows at once, then one by one, and every row as it is alone, to the last bit."""
     extents = {"m": BATCH, "k": terms}
     names = text.split("->")[0].split(",")
-    inputs = tuple(
-        input_node(name, tuple(extents[i] for i in name), dtype, windowed=name[0] == "m") for name in names
-    )
+    inputs = tuple(input_node(name, tuple(extents[i] for i in name), dtype, windowed=name[0] == "m") for name in names)
     graph = Graph(inputs, (apply("sigmoid", einsum(text, *inputs)),))
     (output,) = graph.outputs
     rng = np.random.default_rng(0)

@@ -115,9 +115,7 @@ def test_weights_in_another_order():
     """As PyTorch has them."""
     x, g = input_node("x", (BATCH, 16, 16, 32), "float32"), input_node("g", (BATCH, 16, 16, 48), "float32")
     weights = input_node("kernel", (48, 32, 3, 3), "float32")
-    y = convolve(
-        x, apply("transpose", weights, axes=(2, 3, 1, 0)), stride=(1, 1), padding="same", dilation=(1, 1)
-    )
+    y = convolve(x, apply("transpose", weights, axes=(2, 3, 1, 0)), stride=(1, 1), padding="same", dilation=(1, 1))
     total = apply("reduce_sum", y * g, axes=tuple(range(y.ndim)))
     graph = Graph((x, weights, g), (y, *gradient(total, [x, weights])))
     assert products(winograd(compiler.lower(graph), SAMPLES)) * 9 == products(compiler.lower(graph)) * 4
@@ -182,10 +180,7 @@ def test_bounds_of_loops_are_padding_by_zeros(shape, kernel, options):
 
 def test_transformed_results_are_as_exact_as_sums():
     graph, rng = programs((10, 10, 64), (3, 3, 64, 64), {}), np.random.default_rng(0)
-    arrays = [
-        rng.normal(size=[SAMPLES if d == BATCH else d for d in n.shape]).astype(np.float32)
-        for n in graph.inputs
-    ]
+    arrays = [rng.normal(size=[SAMPLES if d == BATCH else d for d in n.shape]).astype(np.float32) for n in graph.inputs]
     outputs = [np.empty([SAMPLES if d == BATCH else d for d in n.shape], np.float32) for n in graph.outputs]
     native.compile(graph, SAMPLES).run(arrays, outputs)
     exact = reference.compile(graph, SAMPLES)

@@ -104,9 +104,7 @@ def test_code_for_every_target_gives_the_same_bits(name):
     x = np.linspace(0.1, 7, 16, dtype=np.float32)
     y = np.linspace(-3, 3, 16, dtype=np.float32)
     expected = (x.astype(np.float64) ** 2 + y).astype(np.float32)
-    ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)(library.address("axpy"))(
-        x.ctypes.data, y.ctypes.data
-    )
+    ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)(library.address("axpy"))(x.ctypes.data, y.ctypes.data)
     np.testing.assert_array_equal(y, expected)
 
 
@@ -182,8 +180,7 @@ def test_44_what_llvm_would_end_the_process_for_is_an_error(text, words):
 
 
 @pytest.mark.parametrize(
-    ("intrinsic", "name"),
-    [("llvm.x86.sse2.pause()", "aarch64"), ("llvm.aarch64.hint(i32 1)", "x86-64-v3")],
+    ("intrinsic", "name"), [("llvm.x86.sse2.pause()", "aarch64"), ("llvm.aarch64.hint(i32 1)", "x86-64-v3")]
 )
 def test_44_another_machines_intrinsic_is_refused(intrinsic, name):
     text = f"declare void @{intrinsic.replace(' 1', '')}\ndefine void @f() {{\n  call void @{intrinsic}\n  ret void\n}}"
@@ -280,9 +277,7 @@ def test_threads_compile_and_load_at_once():
 def test_llvm_is_imported_only_when_used():
     program = "import sys, ranvier.engines.native.runtime.llvm; print('llvmlite' in sys.modules)"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    run = subprocess.run(
-        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
-    )
+    run = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "False"
 
 

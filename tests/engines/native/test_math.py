@@ -141,7 +141,7 @@ SPECIAL = np.array(
         1e-45,
         1.1754944e-38,
         3.4e38,
-    ],
+    ]
 )
 SPECIAL = np.concatenate([SPECIAL, -SPECIAL])
 
@@ -151,16 +151,8 @@ def sweep(kind, low, high):
     rng = np.random.default_rng(12)
     patterns = np.linspace(0, 2.0 ** (32 if kind == "f32" else 64), COUNT, endpoint=False)
     patterns = patterns.astype(np.uint64).astype(WORD[kind]).view(FLOAT[kind])
-    logarithmic = np.exp2(rng.uniform(-30, math.log2(high), COUNT)) * rng.choice(
-        [1, -1] if low < 0 else [1], COUNT
-    )
-    parts = [
-        patterns,
-        rng.uniform(low, high, COUNT),
-        rng.uniform(max(low, -2), 2, COUNT),
-        logarithmic,
-        SPECIAL,
-    ]
+    logarithmic = np.exp2(rng.uniform(-30, math.log2(high), COUNT)) * rng.choice([1, -1] if low < 0 else [1], COUNT)
+    parts = [patterns, rng.uniform(low, high, COUNT), rng.uniform(max(low, -2), 2, COUNT), logarithmic, SPECIAL]
     with np.errstate(all="ignore"):
         return np.concatenate([p.astype(FLOAT[kind]) for p in parts])
 
@@ -254,9 +246,7 @@ def fused_operands(kind):
     with np.errstate(all="ignore"):
         x = np.where(coarse, np.ldexp(np.rint(np.frexp(x)[0] * 64), 3), x).astype(dtype)
         y = y.astype(dtype)
-        near = -(x * y) * (
-            1 + rng.integers(-3, 4, COUNT) * 2.0 ** -rng.choice([precision - 1, precision, 13], COUNT)
-        )
+        near = -(x * y) * (1 + rng.integers(-3, 4, COUNT) * 2.0 ** -rng.choice([precision - 1, precision, 13], COUNT))
         z = np.where(rng.random(COUNT) < 0.5, near, rng.permutation(near)).astype(dtype)
         if kind == "f64":
             return [x, y, z]
@@ -295,12 +285,7 @@ def test_random_bits_are_the_reference_engines(target):
     function = ctypes.CFUNCTYPE(
         None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint32, ctypes.c_uint32, ctypes.c_uint64
     )(loaded(target).address("random"))
-    for seed, stream, first in [
-        (0, 0, 0),
-        (1, 2, 3),
-        (0xFFFFFFFF, 0x9E3779B9, (1 << 32) - 5),
-        (5, 6, (1 << 64) - 16),
-    ]:
+    for seed, stream, first in [(0, 0, 0), (1, 2, 3), (0xFFFFFFFF, 0x9E3779B9, (1 << 32) - 5), (5, 6, (1 << 64) - 16)]:
         out, one = np.empty(16, np.uint32), np.empty(1, np.uint32)
         function(out.ctypes.data, one.ctypes.data, seed, stream, first)
         want = threefry(seed, stream, np.uint64(first) + np.arange(16, dtype=np.uint64))

@@ -45,9 +45,7 @@ def _layer(draw, positions):
         f"{positions}D",
     )
     if form == "conv":
-        return lambda: getattr(layers, f"Conv{dims}")(
-            units, size, dilation_rate=rate, activation=activation, **named
-        )
+        return lambda: getattr(layers, f"Conv{dims}")(units, size, dilation_rate=rate, activation=activation, **named)
     if form == "transposed":
         return lambda: getattr(layers, f"Conv{dims}Transpose")(units, size, activation=activation, **named)
     if form == "depthwise":
@@ -66,9 +64,7 @@ def trained(engine, threads, shape, makers, batch):
     rv.set_engine(engine)
     rv.set_threads(threads)
     try:
-        model = rv.Sequential(
-            [rv.Input(shape), *(make() for make in makers), layers.Flatten(), layers.Dense(3)]
-        )
+        model = rv.Sequential([rv.Input(shape), *(make() for make in makers), layers.Flatten(), layers.Dense(3)])
         model.compile(rv.optimizers.SGD(1e-3, momentum=0.9), "mse")
         losses = model.fit(x, y, batch_size=batch, epochs=2, verbose=0).history["loss"]
         return [np.asarray(losses), model.predict(x, verbose=0), *model.get_weights()]

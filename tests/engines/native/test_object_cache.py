@@ -337,9 +337,7 @@ def test_the_folder_named_by_the_variable_is_shared_in_the_process(tmp_path, mon
 def test_keys_cost_no_import_of_llvm():
     program = "import sys; from ranvier.engines.native.runtime.object_cache import cache_key; cache_key('a'); print('llvmlite.binding' in sys.modules)"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    run = subprocess.run(
-        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
-    )
+    run = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "False"
 
 

@@ -117,9 +117,7 @@ def test_threads_meet_once_within_a_step():
     assert {t.phase for t in made.order} == {0, 1}
     assert all(t.division == "rows" for t in made.order if t.phase == 0)
     (first,) = [t for t in made.tasks if t.kind == "contract" and t.space == (784, 64)]
-    assert {v.buffer.kind for _, v in first.stores} == {
-        "input"
-    }  # weights and state in place, the gradient nowhere
+    assert {v.buffer.kind for _, v in first.stores} == {"input"}  # weights and state in place, the gradient nowhere
     assert len(first.stores) == 3
     assert made.private  # the step count is every thread's own
 
@@ -178,9 +176,7 @@ def test_threads_take_hidden_units():
     assert max(t.phase for t in made.order) == 1  # they meet where the sums of all units are put together
     shared = [v for t in made.order for _, v in t.stores if v.buffer not in made.replicated]
     assert [v.shape for v in shared if v.buffer.kind == "scratch"] == [(4, BATCH, 3)]
-    assert all(
-        v.shape == () for v in shared if v.buffer.kind == "input"
-    )  # the loss; weights are each thread's own
+    assert all(v.shape == () for v in shared if v.buffer.kind == "input")  # the loss; weights are each thread's own
 
 
 @pytest.mark.parametrize(
@@ -317,13 +313,7 @@ def test_what_costs_much_and_is_needed_twice_is_kept():
         assert any(node in task.nodes for task in schedule(graph, 1).tasks) == kept
 
 
-CUT_ANEW = [
-    ((6, 8), (3, 2, 4, 2)),
-    ((3, 2, 4, 2), (6, 8)),
-    ((6, 4), (4, 6)),
-    ((12,), (2, 3, 2)),
-    ((1, 6), (3, 2)),
-]
+CUT_ANEW = [((6, 8), (3, 2, 4, 2)), ((3, 2, 4, 2), (6, 8)), ((6, 4), (4, 6)), ((12,), (2, 3, 2)), ((1, 6), (3, 2))]
 
 
 @pytest.mark.parametrize(("before", "after"), CUT_ANEW)
@@ -373,9 +363,7 @@ RESHAPED = [
     lambda x: apply("reshape", apply("transpose", x, axes=(1, 0)), shape=(6, 512)),
     lambda x: apply("reshape", apply("slice", x, ranges=(None, (0, 256, 1))), shape=(3, 512)),
     lambda x: apply("reshape", apply("exp", x), shape=(12, 256)),
-    lambda x: apply(
-        "reshape", apply("reshape", apply("transpose", x, axes=(1, 0)), shape=(512, 1, 6)), shape=(6, 512)
-    ),
+    lambda x: apply("reshape", apply("reshape", apply("transpose", x, axes=(1, 0)), shape=(512, 1, 6)), shape=(6, 512)),
 ]
 
 
@@ -437,9 +425,7 @@ def test_stages_are_printed_when_asked_for_also_of_cached_programs(tmp_path):
     assert "define void @entry" in cached
     assert printed(stages, "off") == cached
     assert printed("simplify_squeezed", tmp_path).startswith("--- simplify_squeezed ---")
-    assert printed("winograd", tmp_path).startswith(
-        "--- winograd ---"
-    )  # a pass that a cached program does not need
+    assert printed("winograd", tmp_path).startswith("--- winograd ---")  # a pass that a cached program does not need
     assert "--- optimized ---" in printed("all", tmp_path)
 
 

@@ -72,9 +72,7 @@ def test_the_same_bits(text, columns, dtype):
             arrays[0][0], arrays[0][-1] = 0, 1  # a whole row of each kind
             dense, sparse = (ran(graph, arrays) for graph in graphs)
             np.testing.assert_array_equal(sparse.view(np.uint8), dense.view(np.uint8))
-            assert leaves_out(graphs[1], ROWS) == pays(
-                zeros, (ROWS if rows == BATCH else rows, columns, count), dtype
-            )
+            assert leaves_out(graphs[1], ROWS) == pays(zeros, (ROWS if rows == BATCH else rows, columns, count), dtype)
         assert leaves_out(graphs[1], ROWS)
         assert not leaves_out(graphs[0], ROWS)
 
@@ -116,9 +114,7 @@ def test_nothing_is_read_beyond_the_end(columns, dtype):
     rng = np.random.default_rng(0)
     arrays = [rng.standard_normal(s).astype(dtype) for s in ((ROWS, 128), (128, columns))]
     arrays[0][rng.random(arrays[0].shape) < 0.9] = 0
-    np.testing.assert_allclose(
-        ran(graph, list(map(at_the_end, arrays))), arrays[0] @ arrays[1], rtol=1e-4, atol=1e-4
-    )
+    np.testing.assert_allclose(ran(graph, list(map(at_the_end, arrays))), arrays[0] @ arrays[1], rtol=1e-4, atol=1e-4)
 
 
 def at_the_end(array):
@@ -191,17 +187,13 @@ def trained(x, y, units, batch, threads, optimizer="adam"):
         scaled = [rv.layers.Rescaling(1 / 255)] if x.dtype == np.uint8 else []
         model = rv.Sequential([*scaled, rv.layers.Dense(units, "relu"), rv.layers.Dense(10, "softmax")])
         model.compile(optimizer, "sparse_categorical_crossentropy")
-        history = model.fit(
-            x, y, batch_size=batch, epochs=2, validation_split=0.2, shuffle=True, verbose=0
-        ).history
+        history = model.fit(x, y, batch_size=batch, epochs=2, validation_split=0.2, shuffle=True, verbose=0).history
         return [np.asarray(history["loss"] + history["val_loss"]), *model.get_weights()]
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3, 7])
 @pytest.mark.parametrize("floats", [False, True])
-@pytest.mark.parametrize(
-    ("share", "units", "batch"), [(0.5, 100, 100), (0.8, 64, 32), (0.95, 136, 48), (0.7, 256, 77)]
-)
+@pytest.mark.parametrize(("share", "units", "batch"), [(0.5, 100, 100), (0.8, 64, 32), (0.95, 136, 48), (0.7, 256, 77)])
 def test_trained_networks_are_the_same(share, units, batch, floats, threads, monkeypatch):
     """Threads take parts of the features round-robin, also of a smaller last batch: the weights are the same."""
     x, y = data(share)

@@ -64,9 +64,7 @@ def test_threads_that_sleep_are_woken_before_they_are_judged(monkeypatch):
     for first, end, threads in chooser.pieces(0, 5000):
         at += end - first
         taken.append((threads, end - first))
-        machine.now += machine.seconds[threads] * (end - first) + (
-            5e-5 if threads == 2 and not awake else 0.0
-        )
+        machine.now += machine.seconds[threads] * (end - first) + (5e-5 if threads == 2 and not awake else 0.0)
         awake = threads == 2
     assert at == 5000
     assert sum(count for threads, count in taken if threads == 2) > 4900

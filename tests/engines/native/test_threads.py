@@ -85,9 +85,7 @@ class Sums:
         self.entry = function(library.address("sums"), library)
         self.sync = new_sync_block()
         self.cells, self.sums = np.zeros((2, threads), np.int64)
-        self.ctx = np.array(
-            [self.sync.ctypes.data, rounds, self.cells.ctypes.data, self.sums.ctypes.data], np.int64
-        )
+        self.ctx = np.array([self.sync.ctypes.data, rounds, self.cells.ctypes.data, self.sums.ctypes.data], np.int64)
 
     def run(self) -> bool:
         self.sums[:] = 0
@@ -214,9 +212,7 @@ def python(program: str, timeout: float = 60) -> subprocess.CompletedProcess:
     root = str(Path(__file__).parents[3])
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([root, *sys.path]), "PYTHONFAULTHANDLER": "1"}
     command = [sys.executable, "-c", SETUP + program]
-    return subprocess.run(
-        command, env=environment, capture_output=True, text=True, timeout=timeout, check=False
-    )
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=timeout, check=False)
 
 
 @pytest.mark.parametrize(
@@ -289,13 +285,7 @@ print("done")
 
 
 # How many threads.
-VARIABLES = (
-    "RANVIER_THREADS",
-    "OMP_NUM_THREADS",
-    "OMP_THREAD_LIMIT",
-    "LOKY_MAX_CPU_COUNT",
-    "JOBLIB_SPAWNED_PROCESS",
-)
+VARIABLES = ("RANVIER_THREADS", "OMP_NUM_THREADS", "OMP_THREAD_LIMIT", "LOKY_MAX_CPU_COUNT", "JOBLIB_SPAWNED_PROCESS")
 
 
 @pytest.fixture
@@ -348,9 +338,7 @@ def test_46_worker_processes_have_one_thread_each(name, daemon, expected, machin
 @pytest.mark.parametrize("value", ["0", "-2", "two", "1.5", "4096"])
 def test_a_wrong_variable_is_refused(value, machine):
     machine.setenv("RANVIER_THREADS", value)
-    with pytest.raises(
-        ValueError, match=f"RANVIER_THREADS is '{value}'. Write a whole number from 1 to 1024"
-    ):
+    with pytest.raises(ValueError, match=f"RANVIER_THREADS is '{value}'. Write a whole number from 1 to 1024"):
         get_threads()
 
 
@@ -398,17 +386,14 @@ if hasattr(os, "sched_setaffinity"):
 
     def test_45_the_affinity_mask():
         one = min(os.sched_getaffinity(0))
-        run = python(
-            f"os.sched_setaffinity(0, [{one}])\nprint(runtime.processors(), Sums(library, 3, 50).run())"
-        )
+        run = python(f"os.sched_setaffinity(0, [{one}])\nprint(runtime.processors(), Sums(library, 3, 50).run())")
         assert run.stdout == "1 True\n"
 
 
 # Memory.
 @pytest.mark.parametrize("alignment", [1, 16, 64, 4096])
 @pytest.mark.parametrize(
-    ("shape", "dtype"),
-    [((3, 5), "float32"), (7, "uint8"), ((), "float64"), ((0, 4), "int32"), ((2, 3, 4), bool)],
+    ("shape", "dtype"), [((3, 5), "float32"), (7, "uint8"), ((), "float64"), ((0, 4), "int32"), ((2, 3, 4), bool)]
 )
 def test_aligned_arrays(shape, dtype, alignment):
     for order in "CF":
@@ -421,9 +406,7 @@ def test_aligned_arrays(shape, dtype, alignment):
         assert array.sum() == array.size
 
 
-@pytest.mark.parametrize(
-    ("dtype", "alignment"), [("float32", 0), ("float32", 48), ("float32", -64), (object, 64)]
-)
+@pytest.mark.parametrize(("dtype", "alignment"), [("float32", 0), ("float32", 48), ("float32", -64), (object, 64)])
 def test_aligned_arrays_refuse(dtype, alignment):
     with pytest.raises(ValueError, match="power of two"):
         aligned_empty(4, dtype, alignment)

@@ -65,9 +65,7 @@ def test_what_reads_weights_otherwise_waits_for_them(regularizer):
     def trained(threads):
         rv.set_seed(0)
         with runtime.threads_here(threads):
-            model = rv.Sequential(
-                [rv.layers.Dense(128, "relu", kernel_regularizer=regularizer), rv.layers.Dense(5)]
-            )
+            model = rv.Sequential([rv.layers.Dense(128, "relu", kernel_regularizer=regularizer), rv.layers.Dense(5)])
             model.compile("adam", rv.losses.SparseCategoricalCrossentropy(True))
             model.fit(x, y, batch_size=64, epochs=4, verbose=0, ignore="RV")
             return model.get_weights()

@@ -38,9 +38,7 @@ def run(out: Path, console: Console, *, epochs: int = 5, seed: int = 0) -> float
     import ranvier as rv
 
     if out.exists() and not out.is_dir():
-        raise FileExistsError(
-            f"{out} is a file, and the model and the picture need a folder. Write another --out."
-        )
+        raise FileExistsError(f"{out} is a file, and the model and the picture need a folder. Write another --out.")
     out.mkdir(parents=True, exist_ok=True)
     picture = find_spec("matplotlib") is not None
     if not picture:
@@ -60,12 +58,8 @@ def run(out: Path, console: Console, *, epochs: int = 5, seed: int = 0) -> float
     )
     model.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
     shape = f"{x[0].size}-64-64-{len(data.classes)}"
-    console.print(
-        f"{shape} on {data.name}: {len(x):,} training and {len(x_test):,} test images", highlight=False
-    )
-    history = model.fit(
-        x, y, epochs=epochs, batch_size=32, validation_data=(x_test, y_test), verbose=1
-    ).history
+    console.print(f"{shape} on {data.name}: {len(x):,} training and {len(x_test):,} test images", highlight=False)
+    history = model.fit(x, y, epochs=epochs, batch_size=32, validation_data=(x_test, y_test), verbose=1).history
 
     report = rv.metrics.report(y_test, model.predict(x_test, verbose=0), data.classes)
     assert report.accuracy is not None  # each image has one class
@@ -93,9 +87,7 @@ def _load(console: Console) -> _Data:
     try:
         train, test = datasets.load_fashion_mnist()
     except datasets.DatasetUnavailable as reason:
-        console.print(
-            f"{reason}\nUsing the bundled digits instead.", style="yellow", highlight=False, soft_wrap=True
-        )
+        console.print(f"{reason}\nUsing the bundled digits instead.", style="yellow", highlight=False, soft_wrap=True)
         train, test = datasets.load_digits()
         return _Data("the bundled digits", train, test, datasets.digits.classes, brightest=16)
     return _Data("Fashion-MNIST", train, test, datasets.fashion_mnist.classes, brightest=255)

@@ -23,9 +23,7 @@ def take(x: Node, indices: Node, axis: int = 0) -> Node:
         index = where(less(index, 0), add(index, x.shape[axis]), index)
     if axis == 0:
         return apply("gather", x, index)
-    moved = apply(
-        "gather", apply("transpose", x, axes=(axis, *(i for i in range(x.ndim) if i != axis))), index
-    )
+    moved = apply("gather", apply("transpose", x, axes=(axis, *(i for i in range(x.ndim) if i != axis))), index)
     order = (*range(index.ndim, index.ndim + axis), *range(index.ndim), *range(index.ndim + axis, moved.ndim))
     return apply("transpose", moved, axes=order)
 
@@ -48,9 +46,7 @@ def take_along(x: Node, index: Node) -> Node:
     Written as a masked sum, which fuses with what is around it and costs no random access backward.
     """
     if x.shape[:-1] != index.shape:
-        raise GraphError(
-            f"take_along needs one label for each row of {x.shape}, not labels of shape {index.shape}"
-        )
+        raise GraphError(f"take_along needs one label for each row of {x.shape}, not labels of shape {index.shape}")
     hit = one_hot(index, x.shape[-1], "bool")
     return apply("reduce_sum", where(hit, x, full(0, x.shape, x.dtype)), axes=(x.ndim - 1,))
 

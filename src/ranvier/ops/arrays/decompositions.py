@@ -53,12 +53,7 @@ cholesky = made("cholesky", "The lower triangular factors L of ``A = L @ L.T``."
 matrix_rank = made("matrix_rank", "The ranks of matrices.")
 matrix_power = made("matrix_power", "Matrices to a whole power.")
 qr = made("qr", "Orthonormal columns Q and upper triangular R of ``A = Q @ R``.", "Q", "R")
-eigh = made(
-    "eigh",
-    "The eigenvalues, in order, and eigenvectors of symmetric matrices.",
-    "eigenvalues",
-    "eigenvectors",
-)
+eigh = made("eigh", "The eigenvalues, in order, and eigenvectors of symmetric matrices.", "eigenvalues", "eigenvectors")
 eigvalsh = made("eigvalsh", "The eigenvalues, in order, of symmetric matrices.")
 _svd = made("svd", "", "U", "S", "Vh")
 

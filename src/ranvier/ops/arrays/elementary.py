@@ -171,9 +171,7 @@ def erfc(input: Node) -> Node:
     above = n.exp(-(size * size)) * t * fitted
     value = n.cast(n.where(n.less(x, 0), n.subtract(2.0, above), above), x.dtype)
     known = n.erf(x)
-    return n.add(
-        n.stop_gradient(value), n.subtract(n.stop_gradient(known), known)
-    )  # which is 0, with a gradient
+    return n.add(n.stop_gradient(value), n.subtract(n.stop_gradient(known), known))  # which is 0, with a gradient
 
 
 @function
@@ -193,9 +191,7 @@ def logaddexp2(input: Node, other: Node) -> Node:
 
 
 @function
-def isclose(
-    input: Node, other: Node, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
-) -> Node:
+def isclose(input: Node, other: Node, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Node:
     """Elementwise ``abs(x - y) <= atol + rtol * abs(y)``."""
     x, y = together(input, other)
     near = n.less_equal(n.abs(n.subtract(x, y)), n.add(n.multiply(n.abs(y), rtol), atol))
@@ -204,9 +200,7 @@ def isclose(
 
 
 @function
-def nan_to_num(
-    input: Node, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None
-) -> Node:
+def nan_to_num(input: Node, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Node:
     """Numbers in place of nan and of the infinities, by default 0 and the largest and smallest finite ones."""
     if input.dtype not in FLOATS:
         return input

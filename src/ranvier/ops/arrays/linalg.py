@@ -46,9 +46,7 @@ def product(x: Node, dim: int) -> Node:
     x, axis = signed(x), axis_of(dim, x.ndim)
     extent = x.shape[axis]
     if not isinstance(extent, int):
-        raise GraphError(
-            f"dimension {dim} of {x.shape} is known only at run time: there is no product along it"
-        )
+        raise GraphError(f"dimension {dim} of {x.shape} is known only at run time: there is no product along it")
     if not extent:
         return full(1, (*x.shape[:axis], *x.shape[axis + 1 :]), x.dtype)
     while extent > 1:
@@ -118,9 +116,7 @@ def roll(input: Node, shifts: Any, dims: Any = None) -> Node:
         axis = axis_of(dim, input.ndim)
         extent = input.shape[axis]
         if not isinstance(extent, int):
-            raise GraphError(
-                f"dimension {dim} of {input.shape} is known only at run time and can't be rolled"
-            )
+            raise GraphError(f"dimension {dim} of {input.shape} is known only at run time and can't be rolled")
         at = extent - shift % extent if extent else 0
         if at != extent:
             first, last = shapes.split(input, (at, extent - at), axis)
@@ -165,9 +161,7 @@ def trace(input: Node, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Node:
 
 
 @function
-def diff(
-    input: Node, n: int = 1, dim: int = -1, prepend: Node | None = None, append: Node | None = None
-) -> Node:
+def diff(input: Node, n: int = 1, dim: int = -1, prepend: Node | None = None, append: Node | None = None) -> Node:
     """The differences of neighbours along ``dim``, ``n`` times, of ``input`` between ``prepend`` and ``append``."""
     parts = [part for part in (prepend, input, append) if part is not None]
     input = input if len(parts) == 1 else shapes.concatenate(parts, axis_of(dim, input.ndim))
@@ -186,9 +180,7 @@ def kron(input: Node, other: Node) -> Node:
     narrow: list[Any] = [two[i // 2] if i % 2 else 1 for i in range(2 * ndim)]
     # The batch's extent, which is no number yet, has no product: it meets 1.
     merged = tuple(b if a == 1 else a if b == 1 else a * b for a, b in zip(one, two, strict=True))  # type: ignore[operator]
-    return shapes.reshape(
-        n.multiply(shapes.reshape(input, tuple(wide)), shapes.reshape(other, tuple(narrow))), merged
-    )
+    return shapes.reshape(n.multiply(shapes.reshape(input, tuple(wide)), shapes.reshape(other, tuple(narrow))), merged)
 
 
 @function

@@ -11,11 +11,7 @@ from ranvier.ops.arrays.decompositions import svd
 from ranvier.ops.arrays.promotion import axis_of
 
 SUMS = (1, -1, math.inf, -math.inf)  # the largest or smallest sum of sizes of a column, or of a row
-SINGULAR = {
-    2: reductions.max,
-    -2: reductions.min,
-    "nuc": reductions.sum,
-}  # the reduction of the singular values
+SINGULAR = {2: reductions.max, -2: reductions.min, "nuc": reductions.sum}  # the reduction of the singular values
 
 
 def matrix_norm(x: Any, ord: Any = "fro", axes: Any = (-2, -1), keepdims: bool = False) -> Any:
@@ -32,9 +28,7 @@ def matrix_norm(x: Any, ord: Any = "fro", axes: Any = (-2, -1), keepdims: bool =
         return reductions.norm(x, (rows, columns), keepdims)
     if ord in SUMS:
         inner, outer = (rows, columns) if abs(ord) == 1 else (columns, rows)
-        result = (reductions.max if ord > 0 else reductions.min)(
-            reductions.norm(x, inner, True, 1), outer, True
-        )
+        result = (reductions.max if ord > 0 else reductions.min)(reductions.norm(x, inner, True, 1), outer, True)
     elif ord in SINGULAR:
         others = [i for i in range(x.ndim) if i not in (rows, columns)]
         values = svd(shapes.transpose(x, (*others, rows, columns)), full_matrices=False)[1]

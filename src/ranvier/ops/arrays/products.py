@@ -36,9 +36,7 @@ def matmul(a: Node, b: Node) -> Node:
     if a.ndim == 0 or b.ndim == 0:
         raise GraphError("matmul needs tensors of at least one dimension: write a * b for a scalar")
     if a.shape[-1] != b.shape[-2 if b.ndim > 1 else 0]:
-        raise GraphError(
-            f"matmul of {a.shape} and {b.shape}: the last axis of the first must equal the second's rows"
-        )
+        raise GraphError(f"matmul of {a.shape} and {b.shape}: the last axis of the first must equal the second's rows")
     lead = broadcast_shape(a.shape[:-2], b.shape[:-2])
     batch = "abcdefgh"[: len(lead)]
     left = (batch[len(batch) - a.ndim + 2 :] if a.ndim > 1 else "") + ("mk" if a.ndim > 1 else "k")
@@ -96,17 +94,13 @@ def einsum(equation: str, *operands: Any) -> Any:
         if len(letters) != len(shape) or not (letters.isalpha() or not letters):
             raise GraphError(f"einsum {equation!r}: write one letter for every axis of {shape}")
         # One row along an axis of ... serves all of another operand's.
-        alone = [
-            a for a, c in enumerate(letters) if c in spread and shape[a] == 1 and _wider(c, parts, shapes)
-        ]
+        alone = [a for a, c in enumerate(letters) if c in spread and shape[a] == 1 and _wider(c, parts, shapes)]
         if alone:
             given[i] = squeeze(given[i], tuple(alone))
             parts[i] = "".join(c for a, c in enumerate(letters) if a not in alone)
     known = set("".join(parts))
     if len(set(output)) != len(output) or not set(output) <= known:
-        raise GraphError(
-            f"einsum {equation!r} does not fit {len(operands)} operands: write for example 'bik,bkj->bij'"
-        )
+        raise GraphError(f"einsum {equation!r} does not fit {len(operands)} operands: write for example 'bik,bkj->bij'")
     while len(given) > 2:
         needed = set(output).union(*parts[2:])
         kept = "".join(c for c in dict.fromkeys(parts[0] + parts[1]) if c in needed)
@@ -118,9 +112,7 @@ def einsum(equation: str, *operands: Any) -> Any:
 def _named(equation: str, parts: list[str], shapes: list[tuple[Any, ...]]) -> tuple[list[str], str]:
     """The parts of an equation, its result's first, with letters for the axes of ``...``; and these letters."""
     if len(parts) != len(shapes) + 1:
-        raise GraphError(
-            f"einsum {equation!r} does not fit {len(shapes)} operands: write for example 'bik,bkj->bij'"
-        )
+        raise GraphError(f"einsum {equation!r} does not fit {len(shapes)} operands: write for example 'bik,bkj->bij'")
     counts = [
         len(shape) - len(part.replace("...", "")) if "..." in part else 0
         for part, shape in zip(parts[1:], shapes, strict=True)

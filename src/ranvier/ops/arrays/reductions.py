@@ -23,17 +23,7 @@ from ranvier.ops.arrays.elementwise import (
     truth,
     where,
 )
-from ranvier.ops.arrays.promotion import (
-    Axes,
-    as_node,
-    axes_of,
-    axis_of,
-    count,
-    expand,
-    floating,
-    keep,
-    signed,
-)
+from ranvier.ops.arrays.promotion import Axes, as_node, axes_of, axis_of, count, expand, floating, keep, signed
 from ranvier.ops.arrays.shape import reshape, squeeze
 from ranvier.tensor.function import function
 

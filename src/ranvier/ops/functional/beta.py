@@ -51,9 +51,7 @@ def _share_below(x: Array, alpha: float) -> Array:
 def beta_quantiles(alpha: Any) -> Array:
     """The quantiles of Beta(alpha, alpha) at 0, 1 / CELLS, ..., 1. Raises ValueError for an alpha out of (0, 100]."""
     if isinstance(alpha, bool) or not isinstance(alpha, (int, float)) or not 0 < alpha <= LARGEST:
-        raise ValueError(
-            f"alpha={alpha!r}: write a number above 0 and up to {LARGEST:g}, such as 0.2, instead."
-        )
+        raise ValueError(f"alpha={alpha!r}: write a number above 0 and up to {LARGEST:g}, such as 0.2, instead.")
     shares = np.arange(CELLS // 2 + 1) / CELLS
     low, high = np.zeros_like(shares), np.full_like(shares, 0.5)
     for _ in range(60):

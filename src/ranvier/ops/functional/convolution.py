@@ -14,9 +14,7 @@ from ranvier.tensor.function import function
 Pairs = tuple[tuple[int, int], ...]
 
 
-def same_padding(
-    shape: Sequence[int], size: Sequence[int], stride: Sequence[int], dilation: Sequence[int]
-) -> Pairs:
+def same_padding(shape: Sequence[int], size: Sequence[int], stride: Sequence[int], dilation: Sequence[int]) -> Pairs:
     """What "same" adds before and after each dimension, so that ceil(n / stride) windows fit; the odd one after."""
     pairs = []
     for n, k, s, d in zip(shape, size, stride, dilation, strict=True):
@@ -26,11 +24,7 @@ def same_padding(
 
 
 def padding_of(
-    padding: str | Pairs,
-    shape: Sequence[int],
-    size: Sequence[int],
-    stride: Sequence[int],
-    dilation: Sequence[int],
+    padding: str | Pairs, shape: Sequence[int], size: Sequence[int], stride: Sequence[int], dilation: Sequence[int]
 ) -> Pairs:
     """The (before, after) of "valid", of "same", and of "causal", which looks back alone; pairs as they are."""
     if padding == "valid":
@@ -112,9 +106,7 @@ def convolution(
     for dim, k, s, d in zip(x.shape[1:-1], sizes, stride, dilation, strict=True):
         reach = (k - 1) * d + 1
         if not isinstance(dim, int) or dim < reach:
-            raise GraphError(
-                f"a kernel that reaches over {reach} does not fit a dimension of {dim}, padding included"
-            )
+            raise GraphError(f"a kernel that reaches over {reach} does not fit a dimension of {dim}, padding included")
         outs.append((dim - reach) // s + 1)
         seen.append((0, reach, d) if outs[-1] == 1 and dim != k else None)
     # A single position is a product with what its kernel covers, and so are its gradients: it needs no loop.
@@ -223,10 +215,7 @@ def convolve_transposed(
     if channels != x.shape[-1]:
         raise GraphError(f"a kernel of {kernel.type} takes {channels} channels, not {x.type}")
     target = (*shape, filters * groups)
-    y = _shifted(
-        convolution_transpose(x, kernel, stride, padding, dilation, target, groups, mirrored),
-        bias,
-    )
+    y = _shifted(convolution_transpose(x, kernel, stride, padding, dilation, target, groups, mirrored), bias)
     return channels_first(y) if first else y
 
 

@@ -13,19 +13,8 @@ from ranvier.graph.node import GraphError, Node, constant
 from ranvier.ops import arrays as n
 from ranvier.ops.arrays.promotion import floating
 from ranvier.ops.functional.label_checks import check_known_labels
-from ranvier.ops.functional.losses_elementwise import (
-    EPSILON,
-    binary_crossentropy,
-    binary_crossentropy_of_probabilities,
-)
-from ranvier.ops.functional.losses_keras import (
-    ignoring,
-    labels_for,
-    log_probabilities,
-    pair,
-    smoothed,
-    vectors,
-)
+from ranvier.ops.functional.losses_elementwise import EPSILON, binary_crossentropy, binary_crossentropy_of_probabilities
+from ranvier.ops.functional.losses_keras import ignoring, labels_for, log_probabilities, pair, smoothed, vectors
 from ranvier.ops.functional.losses_torch import classes_of, weight_of
 from ranvier.tensor.function import function
 

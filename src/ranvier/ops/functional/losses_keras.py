@@ -36,10 +36,7 @@ def logits_of(y_pred: Any, maker: str) -> Any:
     node, segment = getattr(y_pred, "trace_node", None), getattr(y_pred, "segment", None)
     if node is None or segment is None or node.function is None or node.function.name != maker:
         return None
-    if len(node.inputs) != 1 or dict(node.options).get("axis", -1) not in (
-        -1,
-        len(y_pred.shape) - 1,
-    ):
+    if len(node.inputs) != 1 or dict(node.options).get("axis", -1) not in (-1, len(y_pred.shape) - 1):
         return None
     if y_pred._value is not None and segment.is_stale(node):
         return None
@@ -140,9 +137,7 @@ def categorical_crossentropy(
 
 
 @function
-def binary_crossentropy(
-    y_true: Node, y_pred: Node, from_logits: bool = False, label_smoothing: float = 0.0
-) -> Node:
+def binary_crossentropy(y_true: Node, y_pred: Node, from_logits: bool = False, label_smoothing: float = 0.0) -> Node:
     """Cross entropy of independent yes or no targets in [0, 1] and probabilities, or logits."""
     y, x = pair(y_true, y_pred)
     y = smoothed(y, label_smoothing, 2)
@@ -251,11 +246,7 @@ def dice(y_true: Node, y_pred: Node, axis: int | tuple[int, ...] | None = None) 
 
 @function
 def tversky(
-    y_true: Node,
-    y_pred: Node,
-    alpha: float = 0.5,
-    beta: float = 0.5,
-    axis: int | tuple[int, ...] | None = None,
+    y_true: Node, y_pred: Node, alpha: float = 0.5, beta: float = 0.5, axis: int | tuple[int, ...] | None = None
 ) -> Node:
     """One minus the Tversky index (Salehi et al., 2017): ``hits / (hits + alpha * missed + beta * wrong)``.
 

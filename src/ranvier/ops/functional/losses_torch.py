@@ -139,9 +139,7 @@ def cross_entropy(
     if label_smoothing:
         rows = last(logs) if weight is None else n.multiply(last(logs), weight)
         smooth = n.where(n.not_equal(labels, ignore_index), n.negative(n.sum(rows, -1)), 0)
-        losses = n.multiply(losses, 1 - label_smoothing) + n.multiply(
-            smooth, label_smoothing / classes_of(rows)
-        )
+        losses = n.multiply(losses, 1 - label_smoothing) + n.multiply(smooth, label_smoothing / classes_of(rows))
     return reduce(losses, reduction, n.sum(weights) if reduction == "mean" else None)
 
 
@@ -150,9 +148,7 @@ def _weighted(losses: Node, weight: Any, reduction: str) -> Node:
 
 
 @function
-def binary_cross_entropy(
-    input: Node, target: Node, weight: Node | None = None, reduction: str = "mean"
-) -> Node:
+def binary_cross_entropy(input: Node, target: Node, weight: Node | None = None, reduction: str = "mean") -> Node:
     """The cross entropy of probabilities and targets in [0, 1]; logarithms are at least -100.
 
     If either is outside, the loss is nan: such a number is no probability, often because a sigmoid is missing.
@@ -175,11 +171,7 @@ def _log_from(p: Node) -> Node:
 
 @function
 def binary_cross_entropy_with_logits(
-    input: Node,
-    target: Node,
-    weight: Node | None = None,
-    reduction: str = "mean",
-    pos_weight: Node | None = None,
+    input: Node, target: Node, weight: Node | None = None, reduction: str = "mean", pos_weight: Node | None = None
 ) -> Node:
     """The cross entropy of logits and targets in [0, 1]; ``pos_weight`` scales the terms of positive targets."""
     x, y = aligned(input, target, "binary cross entropy")

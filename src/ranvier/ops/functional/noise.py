@@ -38,9 +38,7 @@ def kept(x: Node, seed: Node, stream: Node, rate: float, noise_shape: Any) -> No
 
 
 @function
-def dropout(
-    x: Node, seed: Node, stream: Node, rate: float, noise_shape: tuple[int | None, ...] | None = None
-) -> Node:
+def dropout(x: Node, seed: Node, stream: Node, rate: float, noise_shape: tuple[int | None, ...] | None = None) -> Node:
     """``x`` with a share of ``rate`` of its elements set to zero and the rest divided by ``1 - rate``.
 
     ``seed`` and ``stream`` are uint32 scalars (`ranvier.tensor.rng.draw`): the same pair drops the same elements.
@@ -132,9 +130,7 @@ def gumbel_softmax(x: Node, seed: Node, stream: Node, tau: float, hard: bool, ax
     """
     x = floating(x)
     drawn = apply("random", seed, stream, shape=x.shape, dtype=x.dtype)
-    waits = n.clip(
-        n.negative(n.log1p(n.negative(drawn))), 2.0**-25
-    )  # exponential; a draw of 0 would give infinity
+    waits = n.clip(n.negative(n.log1p(n.negative(drawn))), 2.0**-25)  # exponential; a draw of 0 would give infinity
     y: Node = softmax(n.divide(n.subtract(x, n.log(waits)), tau), axis)
     if not hard:
         return y

@@ -72,8 +72,7 @@ def moved(
     counted = None if batches is None else n.add(batches, 1)
     part: Any = n.reciprocal(n.cast(counted, running_mean.dtype)) if share is None else share
     after = [
-        n.add(old, n.multiply(new - old, part))
-        for old, new in ((running_mean, mean), (running_variance, variance))
+        n.add(old, n.multiply(new - old, part)) for old, new in ((running_mean, mean), (running_variance, variance))
     ]
     if unbiased:
         size = count([d for a, d in enumerate(x.shape) if a != axis_of(axis, x.ndim)], variance.dtype)
@@ -86,11 +85,7 @@ def moved(
 
 @function
 def layer_standardize(
-    x: Node,
-    gamma: Node | None = None,
-    beta: Node | None = None,
-    axes: tuple[int, ...] = (-1,),
-    epsilon: float = 1e-3,
+    x: Node, gamma: Node | None = None, beta: Node | None = None, axes: tuple[int, ...] = (-1,), epsilon: float = 1e-3
 ) -> Node:
     """Each sample at mean 0 and variance 1 over the axes, then ``* gamma + beta``, which have those axes' shape."""
     x = floating(x)
@@ -110,12 +105,7 @@ def _scaled(y: Node, gamma: Node | None, beta: Node | None, axes: tuple[int, ...
 
 @function
 def group_standardize(
-    x: Node,
-    gamma: Node | None = None,
-    beta: Node | None = None,
-    groups: int = 1,
-    axis: int = -1,
-    epsilon: float = 1e-3,
+    x: Node, gamma: Node | None = None, beta: Node | None = None, groups: int = 1, axis: int = -1, epsilon: float = 1e-3
 ) -> Node:
     """Each group of channels of each sample at mean 0 and variance 1, then ``* gamma + beta``, a number a channel."""
     x = floating(x)
@@ -134,9 +124,7 @@ def group_standardize(
 
 
 @function
-def rms_standardize(
-    x: Node, scale: Node | None = None, axes: tuple[int, ...] = (-1,), epsilon: float = 1e-6
-) -> Node:
+def rms_standardize(x: Node, scale: Node | None = None, axes: tuple[int, ...] = (-1,), epsilon: float = 1e-6) -> Node:
     """``x / sqrt(mean(x ** 2) + epsilon) * scale`` with means over the axes, whose shape ``scale`` has."""
     x = floating(x)
     axes = axes_of(axes, x.ndim)

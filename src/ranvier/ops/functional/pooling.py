@@ -24,9 +24,7 @@ def _windows(
 
 
 @function
-def max_pool(
-    x: Node, size: Sequence[int], stride: Sequence[int], padding: Pairs, dilation: Sequence[int]
-) -> Node:
+def max_pool(x: Node, size: Sequence[int], stride: Sequence[int], padding: Pairs, dilation: Sequence[int]) -> Node:
     """The largest value of each window of (batch, spatial..., channels); the first of equal ones has the gradient.
 
     Padding never wins.

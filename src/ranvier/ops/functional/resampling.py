@@ -40,8 +40,7 @@ def _read(
 
     def value(r: Node, c: Node) -> Node:
         pixel = n.add(
-            n.multiply(n.cast(_tap(r, height, fill_mode), "int32"), width),
-            n.cast(_tap(c, width, fill_mode), "int32"),
+            n.multiply(n.cast(_tap(r, height, fill_mode), "int32"), width), n.cast(_tap(c, width, fill_mode), "int32")
         )
         place = n.add(n.multiply(pixel, channels), channel)
         found = floating(apply("gather", source, place, batch=1))
@@ -67,9 +66,7 @@ def _read(
     return n.reshape(result, (x.shape[0], *size, channels))
 
 
-Map = Callable[
-    ..., tuple[Node, Node]
-]  # (row, column, each sample's numbers) of the result -> those that are read
+Map = Callable[..., tuple[Node, Node]]  # (row, column, each sample's numbers) of the result -> those that are read
 
 
 def _mapped(
@@ -120,11 +117,7 @@ def translate(
 
 @function
 def rotate(
-    x: Node,
-    angle: Node,
-    fill_mode: str = "reflect",
-    fill_value: float = 0.0,
-    interpolation: str = "bilinear",
+    x: Node, angle: Node, fill_mode: str = "reflect", fill_value: float = 0.0, interpolation: str = "bilinear"
 ) -> Node:
     """Images turned about their centre by an angle in radians, counterclockwise, a number for each sample."""
 

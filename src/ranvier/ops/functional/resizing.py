@@ -35,12 +35,8 @@ KERNELS: dict[str, Callable[[Any], Any]] = {"linear": _triangle, "cubic": _keys}
 # Where new position i of m lies among n old ones, old position j reaching from j to j + 1. ``ratio`` old ones make one.
 PLACES: dict[str, Callable[[Any, int, int, float], Any]] = {
     "centres": lambda i, n, m, ratio: (i + 0.5) * ratio,
-    "starts": lambda i, n, m, ratio: (
-        i * ratio
-    ),  # each stands for where it begins, as nearest neighbours do in PyTorch
-    "corners": lambda i, n, m, ratio: (
-        i * (n - 1) / max(m - 1, 1) + 0.5
-    ),  # the first and the last stay where they are
+    "starts": lambda i, n, m, ratio: i * ratio,  # each stands for where it begins, as nearest neighbours do in PyTorch
+    "corners": lambda i, n, m, ratio: i * (n - 1) / max(m - 1, 1) + 0.5,  # the first and the last stay where they are
 }
 
 

@@ -13,12 +13,7 @@ from ranvier.tensor.function import function
 
 @function
 def extend(
-    x: Node,
-    padding: Pairs,
-    mode: str = "constant",
-    value: float = 0.0,
-    first: bool = False,
-    start: int = 1,
+    x: Node, padding: Pairs, mode: str = "constant", value: float = 0.0, first: bool = False, start: int = 1
 ) -> Node:
     """Positions added (before, after) in each spatial dimension, which begin at axis ``start``.
 
@@ -44,9 +39,7 @@ def _sides(x: Node, axis: int, before: int, after: int, mode: str) -> Node:
     n = extent(x, axis)
     most = {"reflect": n - 1, "circular": n}.get(mode)
     if most is not None and max(before, after) > most:
-        raise GraphError(
-            f"{mode} padding of {(before, after)} reaches past a dimension of {n}: write {most} or less"
-        )
+        raise GraphError(f"{mode} padding of {(before, after)} reaches past a dimension of {n}: write {most} or less")
 
     def part(start: int, stop: int) -> Node:
         return apply("slice", x, ranges=tuple((start, stop, 1) if a == axis else None for a in range(x.ndim)))

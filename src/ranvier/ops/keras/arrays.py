@@ -197,10 +197,7 @@ def empty(shape: Any, dtype: Any = None) -> Tensor:
 
 def full(shape: Any, fill_value: Any, dtype: Any = None) -> Tensor:
     """One number everywhere."""
-    known(
-        shape if isinstance(shape, (list, tuple)) else (shape,),
-        "ops.zeros_like(x), ones_like(x) or full_like(x, v)",
-    )
+    known(shape if isinstance(shape, (list, tuple)) else (shape,), "ops.zeros_like(x), ones_like(x) or full_like(x, v)")
     return Tensor(np.full(shape, fill_value, dtype_name(dtype)))
 
 

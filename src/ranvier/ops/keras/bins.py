@@ -52,9 +52,7 @@ def searchsorted(sorted_sequence: Operand, values: Operand, side: str = "left") 
 
 def isin(x1: Operand, x2: Operand, assume_unique: bool = False, invert: bool = False) -> Any:
     """Which elements of ``x1`` are among those of ``x2``, or with ``invert`` are not."""
-    flat, each = (
-        arrays.reshape(convert_to_tensor(x), (*np.shape(x)[:n], -1)) for x, n in ((x2, 0), (x1, np.ndim(x1)))
-    )
+    flat, each = (arrays.reshape(convert_to_tensor(x), (*np.shape(x)[:n], -1)) for x, n in ((x2, 0), (x1, np.ndim(x1))))
     found = arrays.any(arrays.equal(each, flat), -1)
     return arrays.logical_not(found) if invert else found
 
@@ -131,30 +129,22 @@ def _count(segment_ids: Any, num_segments: int | None) -> int:
     return int(np.max(np.asarray(segment_ids), initial=-1)) + 1 if num_segments is None else num_segments
 
 
-def segment_sum(
-    data: Operand, segment_ids: Operand, num_segments: int | None = None, sorted: bool = False
-) -> Any:
+def segment_sum(data: Operand, segment_ids: Operand, num_segments: int | None = None, sorted: bool = False) -> Any:
     """The sum of the rows of each segment, 0 of none. Rows of numbers from ``num_segments`` on are left out."""
     return _added(segment_ids, data, _count(segment_ids, num_segments))
 
 
-def segment_max(
-    data: Operand, segment_ids: Operand, num_segments: int | None = None, sorted: bool = False
-) -> Any:
+def segment_max(data: Operand, segment_ids: Operand, num_segments: int | None = None, sorted: bool = False) -> Any:
     """The largest of the rows of each segment, minus infinity of none; see `segment_sum`."""
     return _largest(data, segment_ids, _count(segment_ids, num_segments))
 
 
-def segment_min(
-    data: Operand, segment_ids: Operand, num_segments: int | None = None, sorted: bool = False
-) -> Any:
+def segment_min(data: Operand, segment_ids: Operand, num_segments: int | None = None, sorted: bool = False) -> Any:
     """The smallest of the rows of each segment, infinity of none; see `segment_sum`."""
     return _smallest(data, segment_ids, _count(segment_ids, num_segments))
 
 
-def segment_prod(
-    data: Operand, segment_ids: Operand, num_segments: int | None = None, sorted: bool = False
-) -> Any:
+def segment_prod(data: Operand, segment_ids: Operand, num_segments: int | None = None, sorted: bool = False) -> Any:
     """The product of the rows of each segment, 1 of none; see `segment_sum`."""
     return _product(data, segment_ids, _count(segment_ids, num_segments))
 

@@ -32,9 +32,7 @@ def dtype_name(dtype: Any) -> str:
     name = dtype if isinstance(dtype, str) else getattr(dtype, "name", None) or np.dtype(dtype).name
     name = {"int64": "int32", "int": "int32", "float": get_dtype()}.get(name, name)
     if name not in DTYPES:
-        raise ValueError(
-            f"dtype {dtype!r} is none that programs have. Write one of {', '.join(DTYPES)} instead."
-        )
+        raise ValueError(f"dtype {dtype!r} is none that programs have. Write one of {', '.join(DTYPES)} instead.")
     return str(name)
 
 
@@ -114,9 +112,7 @@ def moments(x: Operand, axes: Axes, keepdims: bool = False) -> Any:
 def where(condition: Operand, x1: Operand = None, x2: Operand = None) -> Any:
     """``x1`` where the condition holds, else ``x2``."""
     if x1 is None or x2 is None:
-        raise ValueError(
-            "ops.where takes a condition and two values. Write where(x > 0, x, 0.0), for example."
-        )
+        raise ValueError("ops.where takes a condition and two values. Write where(x > 0, x, 0.0), for example.")
     return arrays.where(condition, x1, x2)
 
 
@@ -134,16 +130,12 @@ def binary_crossentropy(target: Operand, output: Operand, from_logits: bool = Fa
     return losses_keras.binary_crossentropy(*wide, from_logits=from_logits)
 
 
-def categorical_crossentropy(
-    target: Operand, output: Operand, from_logits: bool = False, axis: int = -1
-) -> Any:
+def categorical_crossentropy(target: Operand, output: Operand, from_logits: bool = False, axis: int = -1) -> Any:
     """The cross entropy of the distributions along the last axis."""
     return losses_keras.categorical_crossentropy(*last(axis, target, output), from_logits=from_logits)
 
 
-def sparse_categorical_crossentropy(
-    target: Operand, output: Operand, from_logits: bool = False, axis: int = -1
-) -> Any:
+def sparse_categorical_crossentropy(target: Operand, output: Operand, from_logits: bool = False, axis: int = -1) -> Any:
     """The cross entropy of the distributions along the last axis with class numbers."""
     return losses_keras.sparse_categorical_crossentropy(target, *last(axis, output), from_logits=from_logits)
 

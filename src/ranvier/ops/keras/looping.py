@@ -45,9 +45,7 @@ def _parts(xs: Any) -> list[Any]:
     extents = {x.shape[0] for x in flatten(arrays, Tensor)}
     known(extents, "an operation of all samples at once")
     if len(extents) != 1:
-        raise ValueError(
-            f"arrays of {sorted(extents)} rows. Write arrays (tensors, or NumPy's) of one length instead."
-        )
+        raise ValueError(f"arrays of {sorted(extents)} rows. Write arrays (tensors, or NumPy's) of one length instead.")
     (count,) = extents
     return [map_structure(arrays, Tensor, functools.partial(_row, i)) for i in builtins.range(count)]
 

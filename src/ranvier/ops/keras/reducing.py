@@ -34,11 +34,7 @@ def _product(x: Any, axis: Axes, keepdims: bool) -> Any:
     merged = arrays.transpose(x, (*rest, *axes))
     flat = arrays.reshape(merged, (*(x.shape[a] for a in rest), -1))
     result = linalg.product(flat, len(rest))
-    return (
-        arrays.reshape(result, tuple(1 if a in axes else d for a, d in enumerate(x.shape)))
-        if keepdims
-        else result
-    )
+    return arrays.reshape(result, tuple(1 if a in axes else d for a, d in enumerate(x.shape))) if keepdims else result
 
 
 def _running(x: Any, axis: int | None, dtype: Any, run: Any) -> Any:
@@ -84,9 +80,7 @@ def tensordot(x1: Operand, x2: Operand, axes: Any = 2) -> Any:
     return linalg.tensordot(x1, x2, axes)
 
 
-def cross(
-    x1: Operand, x2: Operand, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None
-) -> Any:
+def cross(x1: Operand, x2: Operand, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None) -> Any:
     """The cross product of vectors of three elements along an axis of each, and where they are in the result."""
     first, second, into = (axisa, axisb, axisc) if axis is None else (axis, axis, axis)
     return shape.moveaxis(linalg.cross(last(first, x1)[0], last(second, x2)[0]), -1, into)

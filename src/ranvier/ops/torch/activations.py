@@ -36,12 +36,7 @@ def _along(compute: Any, name: str) -> Any:
     """A function along a dimension, which is chosen, with PyTorch's warning, where it is left out."""
 
     def activation(
-        input: Any,
-        dim: int | None = None,
-        _stacklevel: int = 3,
-        dtype: Any = None,
-        *,
-        axis: int | None = None,
+        input: Any, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None, *, axis: int | None = None
     ) -> Any:
         dim = axis if dim is None else dim
         if dim is None:
@@ -73,9 +68,7 @@ def prelu(input: Node, weight: Node) -> Node:
     x = floating(input)
     if weight.shape != (1,):
         if x.ndim < 2 or weight.shape != (x.shape[1],):
-            raise GraphError(
-                f"prelu of {x.shape} needs a weight for each channel in dimension 1, or one for all"
-            )
+            raise GraphError(f"prelu of {x.shape} needs a weight for each channel in dimension 1, or one for all")
         weight = arrays.reshape(weight, (weight.shape[0], *(1,) * (x.ndim - 2)))
     return arrays.where(arrays.less(0, x), x, arrays.multiply(x, weight))
 

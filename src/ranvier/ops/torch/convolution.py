@@ -47,30 +47,20 @@ def convolve_transposed(
 ) -> Node:
     """`functional.convolution.convolve_transposed` with channels first and a weight (in, out / groups, sizes...)."""
     kernel = _kernel(weight)
-    y: Node = convolutions.convolve_transposed(
-        x, kernel, bias, stride, padding, dilation, shape, groups, True, True
-    )
+    y: Node = convolutions.convolve_transposed(x, kernel, bias, stride, padding, dilation, shape, groups, True, True)
     return y
 
 
 def _conv(n: int) -> Any:
     def conv(
-        input: Any,
-        weight: Any,
-        bias: Any = None,
-        stride: Any = 1,
-        padding: Any = 0,
-        dilation: Any = 1,
-        groups: int = 1,
+        input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
     ) -> Any:
         strides = each(stride, n, "stride", 1)
         pairs: Any = padding
         if isinstance(padding, str):
             one_of(padding, "padding", ("valid", "same"))
             if padding == "same" and set(strides) != {1}:
-                raise ValueError(
-                    f"padding='same' with stride={stride!r}. Write numbers for the padding instead."
-                )
+                raise ValueError(f"padding='same' with stride={stride!r}. Write numbers for the padding instead.")
         else:
             pairs = tuple((p, p) for p in each(padding, n, "padding"))
         rates = each(dilation, n, "dilation", 1)
@@ -111,9 +101,7 @@ def _conv_transpose(n: int) -> Any:
             for d, s, p, r, k, m in zip(input.shape[-n:], strides, pads, rates, sizes, more, strict=True)
         )
         if min(shape) < 1:
-            raise ValueError(
-                f"padding={padding!r} leaves nothing of {tuple(input.shape)}. Write less instead."
-            )
+            raise ValueError(f"padding={padding!r} leaves nothing of {tuple(input.shape)}. Write less instead.")
         pairs = tuple((p, max(0, p - m)) for p, m in zip(pads, more, strict=True))
 
         def compute(x: Any) -> Any:
@@ -126,9 +114,7 @@ def _conv_transpose(n: int) -> Any:
         return batched(compute, input, n)
 
     conv_transpose.__name__ = conv_transpose.__qualname__ = f"conv_transpose{n}d"
-    conv_transpose.__doc__ = (
-        f"`conv{n}d` backwards by a weight (in, out / groups, sizes...); see `ConvTranspose{n}d`."
-    )
+    conv_transpose.__doc__ = f"`conv{n}d` backwards by a weight (in, out / groups, sizes...); see `ConvTranspose{n}d`."
     return conv_transpose
 
 

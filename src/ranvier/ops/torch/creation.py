@@ -80,9 +80,7 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
 def from_numpy(array: Any) -> Tensor:
     """A tensor that shares the array's memory where its dtype and layout allow it, else a copy."""
     if not isinstance(array, np.ndarray):
-        raise TypeError(
-            f"from_numpy takes an array, not a {type(array).__name__}. Write torch.tensor(...) instead."
-        )
+        raise TypeError(f"from_numpy takes an array, not a {type(array).__name__}. Write torch.tensor(...) instead.")
     native = array.dtype.isnative and array.dtype.name in (get_dtype(), "int32", "uint32", "uint8", "bool")
     if native and array.flags.c_contiguous:
         return Tensor.wrap(array)
@@ -103,12 +101,7 @@ def _sizes(size: tuple[Any, ...], dtype: str) -> tuple[int, ...]:
 
 
 def _filled(
-    size: tuple[Any, ...],
-    value: Any,
-    dtype: Any,
-    device: Any,
-    requires_grad: bool,
-    default: str | None = None,
+    size: tuple[Any, ...], value: Any, dtype: Any, device: Any, requires_grad: bool, default: str | None = None
 ) -> Tensor:
     check_device(device)
     name = dtype_name(dtype) or default or get_dtype()
@@ -131,9 +124,7 @@ empty = zeros  # memory that was never written would make results differ from ru
 
 
 @_made
-def full(
-    size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
-) -> Tensor:
+def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """One value in every element of a shape; whole numbers make int32, True and False bool."""
     default = "bool" if isinstance(fill_value, bool) else "int32" if isinstance(fill_value, int) else None
     return _filled((size,), fill_value, dtype, device, requires_grad, default)
@@ -170,9 +161,7 @@ def arange(
     low, high = (0, start) if end is None else (start, end)
     whole = all(isinstance(v, int) for v in (low, high, step))
     if not step:
-        raise ValueError(
-            f"steps of {step} from {low} never come to {high}. Write a step that is not 0 instead."
-        )
+        raise ValueError(f"steps of {step} from {low} never come to {high}. Write a step that is not 0 instead.")
     count = max(0, math.ceil((high - low) / step))
     check_memory((count,), "float64", "a tensor")
     values = low + step * np.arange(count, dtype=np.int64 if whole else np.float64)
@@ -200,9 +189,7 @@ def logspace(
 
 
 @_made
-def eye(
-    n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
-) -> Tensor:
+def eye(n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Ones on the diagonal, zeros elsewhere: (n, m), or (n, n)."""
     check_device(device)
     name = dtype_name(dtype) or get_dtype()
@@ -213,9 +200,7 @@ def eye(
 # --- random: drawn from the generator that manual_seed (rv.set_seed) seeds, or from one given ---------------------
 
 
-def _random(
-    draw: Any, size: tuple[Any, ...], dtype: Any, generator: Any, device: Any, requires_grad: bool
-) -> Tensor:
+def _random(draw: Any, size: tuple[Any, ...], dtype: Any, generator: Any, device: Any, requires_grad: bool) -> Tensor:
     check_device(device)
     name = dtype_name(dtype) or get_dtype()
     values = draw(numpy_of(generator, "tensor"), _sizes(size, name))
@@ -253,9 +238,7 @@ def rand_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_
 
 
 @_made
-def randn_like(
-    input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
-) -> Tensor:
+def randn_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """`randn` in the shape and dtype of another tensor."""
     return randn(input.shape, dtype=dtype or input.dtype, device=device, requires_grad=requires_grad)
 
@@ -281,9 +264,7 @@ def randint(
 
 
 @_made
-def randint_like(
-    input: Tensor, low: int, high: Any = None, *, dtype: Any = None, device: Any = None
-) -> Tensor:
+def randint_like(input: Tensor, low: int, high: Any = None, *, dtype: Any = None, device: Any = None) -> Tensor:
     """`randint` in the shape and dtype of another tensor."""
     low, high = (0, low) if high is None else (low, high)
     return randint(low, high, input.shape, dtype=dtype or input.dtype, device=device)
@@ -314,9 +295,7 @@ def bernoulli(input: Tensor, p: float | None = None, *, generator: Any = None) -
     return Tensor.wrap(np.asarray(numpy_of(generator, "tensor").random(input.shape) < chance, input.dtype))
 
 
-def multinomial(
-    input: Tensor, num_samples: int, replacement: bool = False, *, generator: Any = None
-) -> Tensor:
+def multinomial(input: Tensor, num_samples: int, replacement: bool = False, *, generator: Any = None) -> Tensor:
     """Numbers drawn with probabilities proportional to weights: (n,) -> (num_samples,), or row by row; int32.
 
     Raises ValueError for weights that are no probabilities, or fewer of them above 0 than are drawn.

@@ -24,9 +24,7 @@ def div(input: Node, other: Node, *, rounding_mode: str | None = None) -> Node:
     if rounding_mode == "floor":
         return n.floor_divide(input, other)
     if rounding_mode != "trunc":
-        raise GraphError(
-            f"rounding_mode={rounding_mode!r}. Write 'floor' or 'trunc', or leave it out, instead"
-        )
+        raise GraphError(f"rounding_mode={rounding_mode!r}. Write 'floor' or 'trunc', or leave it out, instead")
     dtype = result_dtype(input, other)
     x, y = n.together(input, other, dtype=dtype if dtype in FLOATS else "float64")
     return as_node(elementary.trunc(n.divide(x, y)), dtype)

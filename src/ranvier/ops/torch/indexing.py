@@ -39,10 +39,7 @@ def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Any:
         return take(input, arrays.reshape(indices, (-1,)))
     shape = list(
         np.broadcast_shapes(
-            *(
-                tuple(1 if i == axis_of(dim, t.ndim) else d for i, d in enumerate(t.shape))
-                for t in (input, indices)
-            )
+            *(tuple(1 if i == axis_of(dim, t.ndim) else d for i, d in enumerate(t.shape)) for t in (input, indices))
         )
     )
     spread = []
@@ -143,11 +140,7 @@ def index_copy(input: Tensor, dim: int, index: Any, source: Tensor) -> Tensor:
 
 
 def unique(
-    input: Any,
-    sorted: bool = True,
-    return_inverse: bool = False,
-    return_counts: bool = False,
-    dim: int | None = None,
+    input: Any, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
 ) -> Any:
     """The distinct elements (or slices along ``dim``), sorted; the index of each element among them; their counts."""
     found = np.unique(_array(input), return_inverse=True, return_counts=True, axis=dim)
@@ -208,9 +201,7 @@ def searchsorted(
     Raises ValueError for rows that do not match, and for another ``side``.
     """
     if side not in (None, "left", "right") or (right and side == "left"):
-        raise ValueError(
-            f"side={side!r} with right={right}. Write side='left' or side='right' alone instead."
-        )
+        raise ValueError(f"side={side!r} with right={right}. Write side='left' or side='right' alone instead.")
     rows, wanted = _array(sorted_sequence), _array(values)
     if sorter is not None:
         rows = np.take_along_axis(rows, _array(sorter), -1)
@@ -224,9 +215,7 @@ def searchsorted(
         )
     found = [
         np.searchsorted(row, some, place)
-        for row, some in zip(
-            rows.reshape(-1, rows.shape[-1]), wanted.reshape(-1, wanted.shape[-1]), strict=True
-        )
+        for row, some in zip(rows.reshape(-1, rows.shape[-1]), wanted.reshape(-1, wanted.shape[-1]), strict=True)
     ]
     return _known(np.array(found, np.int64).reshape(wanted.shape))
 

@@ -58,14 +58,10 @@ def _loss(function: Any, *arguments: str) -> Any:
     return loss
 
 
-def _weighted(
-    function: Any, input: Any, target: Any, weight: Any, reduction: str = "mean", **options: Any
-) -> Any:
+def _weighted(function: Any, input: Any, target: Any, weight: Any, reduction: str = "mean", **options: Any) -> Any:
     """A loss of weighted elements, whose mean is by the sum of the weights. Raises ValueError for others."""
     if weight.shape != input.shape:
-        raise ValueError(
-            f"weights of shape {weight.shape} for an input of {input.shape}. Write one for each element."
-        )
+        raise ValueError(f"weights of shape {weight.shape} for an input of {input.shape}. Write one for each element.")
     each = arrays.multiply(function(input, target, reduction="none", **options), weight)
     if one_of(reduction, "reduction", ("mean", "sum", "none")) == "none":
         return each
@@ -80,8 +76,7 @@ huber_loss = _loss(functional.huber_loss, "reduction", "delta", "weight")
 kl_div = _loss(functional.kl_div, *_OLD, "reduction", "log_target")
 nll_loss = _loss(functional.nll_loss, "weight", "size_average", "ignore_index", "reduce", "reduction")
 cross_entropy = _loss(
-    functional.cross_entropy,
-    *("weight", "size_average", "ignore_index", "reduce", "reduction", "label_smoothing"),
+    functional.cross_entropy, *("weight", "size_average", "ignore_index", "reduce", "reduction", "label_smoothing")
 )
 binary_cross_entropy = _loss(losses.binary_cross_entropy, "weight", *_OLD, "reduction")
 binary_cross_entropy_with_logits = _loss(

@@ -54,9 +54,7 @@ def pairwise_distance(x1: Any, x2: Any, p: float = 2.0, eps: float = 1e-6, keepd
 
 
 @function
-def margin_ranking_loss(
-    input1: Node, input2: Node, target: Node, margin: float = 0.0, reduction: str = "mean"
-) -> Node:
+def margin_ranking_loss(input1: Node, input2: Node, target: Node, margin: float = 0.0, reduction: str = "mean") -> Node:
     """``max(0, -target * (input1 - input2) + margin)``: a target of 1 wants the first to rank higher, -1 lower."""
     difference = n.multiply(n.negative(target), n.subtract(input1, input2))
     return reduce(n.clip(n.add(difference, margin), 0.0), reduction)
@@ -78,9 +76,7 @@ def soft_margin_loss(input: Node, target: Node, reduction: str = "mean") -> Node
 
 
 @function
-def multilabel_soft_margin_loss(
-    input: Node, target: Node, weight: Node | None = None, reduction: str = "mean"
-) -> Node:
+def multilabel_soft_margin_loss(input: Node, target: Node, weight: Node | None = None, reduction: str = "mean") -> Node:
     """The binary cross entropy of logits and targets of 0 and 1, averaged over the classes (the last dimension)."""
     losses = functional.binary_cross_entropy_with_logits(input, target, weight, "none")
     return reduce(n.mean(losses, -1), reduction)
@@ -88,19 +84,12 @@ def multilabel_soft_margin_loss(
 
 @function
 def multi_margin_loss(
-    input: Node,
-    target: Node,
-    p: int = 1,
-    margin: float = 1.0,
-    weight: Node | None = None,
-    reduction: str = "mean",
+    input: Node, target: Node, p: int = 1, margin: float = 1.0, weight: Node | None = None, reduction: str = "mean"
 ) -> Node:
     """The mean of ``max(0, margin - own + other) ** p`` over the classes that are not the label: (N, C) and (N,)."""
     x, labels = floating(input), n.cast(target, "int32")
     if labels.shape != x.shape[:-1]:
-        raise GraphError(
-            f"scores of shape {input.shape} need labels of shape {x.shape[:-1]}, not {target.shape}"
-        )
+        raise GraphError(f"scores of shape {input.shape} need labels of shape {x.shape[:-1]}, not {target.shape}")
     own = n.expand_dims(n.take_along(x, labels), -1)
     parts = n.power(n.clip(n.add(n.subtract(x, own), margin), 0.0), p)
     hit = n.one_hot(labels, x.shape[-1], x.dtype)
@@ -144,12 +133,7 @@ def triplet_margin_loss(
 
 @function
 def gaussian_nll_loss(
-    input: Node,
-    target: Node,
-    var: Node | float,
-    full: bool = False,
-    eps: float = 1e-6,
-    reduction: str = "mean",
+    input: Node, target: Node, var: Node | float, full: bool = False, eps: float = 1e-6, reduction: str = "mean"
 ) -> Node:
     """Minus the log density of targets under normal distributions of means ``input`` and variances ``var``.
 
@@ -167,12 +151,7 @@ def gaussian_nll_loss(
 
 @function
 def poisson_nll_loss(
-    input: Node,
-    target: Node,
-    log_input: bool = True,
-    full: bool = False,
-    eps: float = 1e-8,
-    reduction: str = "mean",
+    input: Node, target: Node, log_input: bool = True, full: bool = False, eps: float = 1e-8, reduction: str = "mean"
 ) -> Node:
     """``exp(x) - y * x`` for log rates, or ``x - y * log(x + eps)`` for rates; ``full`` adds Stirling's ``log(y!)``."""
     losses = functional.poisson_nll_loss(input, target, log_input, eps, "none")

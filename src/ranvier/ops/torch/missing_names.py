@@ -9,9 +9,7 @@ from ranvier.tensor.tensor import Tensor
 
 _LIST = "docs/pytorch.md lists what is not there"
 HALF = "there is no half precision. Write float32 instead"
-_LAZY = (
-    "layers that find their sizes are those of the Keras vocabulary, such as rv.layers.Dense. Write the sizes"
-)
+_LAZY = "layers that find their sizes are those of the Keras vocabulary, such as rv.layers.Dense. Write the sizes"
 _PROCESSES = "there is one process, with threads of its own: torch.set_num_threads"
 
 _SAID: dict[str, Iterable[str]] = {

@@ -56,23 +56,17 @@ def _channel_dropout(n: int) -> Any:
         return written(input, result, inplace)
 
     dropout.__name__ = dropout.__qualname__ = f"dropout{n}d"
-    dropout.__doc__ = (
-        f"While training, whole channels set to zero, the rest divided by ``1 - p``; see `Dropout{n}d`."
-    )
+    dropout.__doc__ = f"While training, whole channels set to zero, the rest divided by ``1 - p``; see `Dropout{n}d`."
     return dropout
 
 
 dropout1d, dropout2d, dropout3d = (_channel_dropout(n) for n in (1, 2, 3))
 
 
-dropout_, alpha_dropout_, feature_alpha_dropout_ = map(
-    written_into, (dropout, alpha_dropout, feature_alpha_dropout)
-)
+dropout_, alpha_dropout_, feature_alpha_dropout_ = map(written_into, (dropout, alpha_dropout, feature_alpha_dropout))
 
 
-def gumbel_softmax(
-    logits: Any, tau: float = 1.0, hard: bool = False, eps: float = 1e-10, dim: int = -1
-) -> Any:
+def gumbel_softmax(logits: Any, tau: float = 1.0, hard: bool = False, eps: float = 1e-10, dim: int = -1) -> Any:
     """A sample of classes as probabilities along ``dim``, which the gradient passes (Jang et al., 2017).
 
     The lower ``tau`` is, the nearer to one class; with ``hard`` it is one, with the gradient of the probabilities.

@@ -86,9 +86,7 @@ def instance_norm(
     return group_standardize(input, weight, bias, groups=input.shape[1], axis=1, epsilon=float(eps))
 
 
-def rms_norm(
-    input: Any, normalized_shape: Sequence[int], weight: Any = None, eps: float | None = None
-) -> Any:
+def rms_norm(input: Any, normalized_shape: Sequence[int], weight: Any = None, eps: float | None = None) -> Any:
     """Each sample divided by its root mean square over the last dimensions, then ``* weight``; see `RMSNorm`."""
     smallest = {"float32": 2.0**-23, "float64": 2.0**-52}[get_dtype()]
     axes = tuple(range(-len(tuple(normalized_shape)), 0))
@@ -106,9 +104,7 @@ def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:
 
 
 @function
-def local_response_norm(
-    input: Node, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
-) -> Node:
+def local_response_norm(input: Node, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Node:
     """``x / (k + alpha * mean(x ** 2)) ** beta``, the mean over ``size`` neighbouring channels (AlexNet's)."""
     if input.ndim < 3:
         raise GraphError(f"it takes (batch, channels, ...) of 3 dimensions or more, not {input.shape}")

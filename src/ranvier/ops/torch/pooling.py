@@ -13,9 +13,7 @@ from ranvier.tensor.function import function
 
 
 @function
-def largest(
-    x: Node, size: Sequence[int], stride: Sequence[int], padding: Pairs, dilation: Sequence[int]
-) -> Node:
+def largest(x: Node, size: Sequence[int], stride: Sequence[int], padding: Pairs, dilation: Sequence[int]) -> Node:
     """`functional.pooling.max_pool` with channels first."""
     return channels_first(pooling.max_pool(channels_last(x), size, stride, padding, dilation))
 
@@ -38,9 +36,7 @@ def mean(
 def _pads(padding: Any, sizes: Sequence[int], n: int) -> tuple[int, ...]:
     pads = each(padding, n, "padding")
     if any(2 * p > k for p, k in zip(pads, sizes, strict=True)):
-        raise ValueError(
-            f"padding={padding!r} with windows of {tuple(sizes)}. Write at most half their size."
-        )
+        raise ValueError(f"padding={padding!r} with windows of {tuple(sizes)}. Write at most half their size.")
     return pads
 
 
@@ -102,13 +98,10 @@ def _avg_pool(n: int) -> Any:
         strides = sizes if stride is None else each(stride, n, "stride", 1)
         pads = _pads(padding, sizes, n)
         beyond = tuple(
-            _beyond(d, p, k, s, ceil_mode)
-            for d, p, k, s in zip(input.shape[-n:], pads, sizes, strides, strict=True)
+            _beyond(d, p, k, s, ceil_mode) for d, p, k, s in zip(input.shape[-n:], pads, sizes, strides, strict=True)
         )
         pairs = tuple((p, p) for p in pads)
-        return batched(
-            lambda x: mean(x, sizes, strides, pairs, count_include_pad, beyond, divisor_override), input, n
-        )
+        return batched(lambda x: mean(x, sizes, strides, pairs, count_include_pad, beyond, divisor_override), input, n)
 
     avg_pool.__name__ = avg_pool.__qualname__ = f"avg_pool{n}d"
     avg_pool.__doc__ = f"The mean of each window; see `AvgPool{n}d`."
@@ -139,9 +132,7 @@ def _adaptive(kind: str, n: int) -> Any:
     pool: Any = adaptive_max_pool if most else adaptive_avg_pool
     pool.__name__ = pool.__qualname__ = f"adaptive_{kind}_pool{n}d"
     what = "largest value" if most else "mean"
-    pool.__doc__ = (
-        f"The {what} of each of ``output_size`` parts, as equal as they can be; None keeps an extent."
-    )
+    pool.__doc__ = f"The {what} of each of ``output_size`` parts, as equal as they can be; None keeps an extent."
     return pool
 
 

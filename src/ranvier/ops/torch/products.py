@@ -30,9 +30,7 @@ def attention_shares(
     factor = scale if scale is not None or not isinstance(width, int) else 1 / math.sqrt(width)
     scores = arrays.multiply(arrays.matmul(query, arrays.swapaxes(key, -1, -2)), factor)
     if is_causal:
-        rows, columns = (
-            apply("iota", shape=scores.shape, dtype="int32", axis=scores.ndim - i) for i in (2, 1)
-        )
+        rows, columns = (apply("iota", shape=scores.shape, dtype="int32", axis=scores.ndim - i) for i in (2, 1))
         scores = arrays.where(arrays.less_equal(columns, rows), scores, -math.inf)
     if attn_mask is not None:
         boolean = attn_mask.dtype == "bool"

@@ -9,14 +9,7 @@ import numpy as np
 
 from ranvier.ops.torch.device import check_device
 from ranvier.support.constructors import CheckedConstructor
-from ranvier.tensor.rng import (
-    get_seed,
-    get_streams,
-    numpy_generator,
-    set_generator_state,
-    set_seed,
-    set_streams,
-)
+from ranvier.tensor.rng import get_seed, get_streams, numpy_generator, set_generator_state, set_seed, set_streams
 from ranvier.tensor.tensor import Tensor
 
 
@@ -36,9 +29,7 @@ def _seed_of(seed: Any, fix: str) -> int:
     except (TypeError, ValueError, OverflowError):
         number = 2**64
     if not -(2**63) <= number < 2**64:
-        raise ValueError(
-            f"seed {seed!r} is no number from -2**63 to 2**64 - 1. Write {fix}, for example, instead."
-        )
+        raise ValueError(f"seed {seed!r} is no number from -2**63 to 2**64 - 1. Write {fix}, for example, instead.")
     return number % 2**64
 
 

@@ -51,9 +51,7 @@ def median(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
     axis = axis_of(dim, input.ndim)
     extent = input.shape[axis]
     if not extent:
-        raise ValueError(
-            f"a tensor of shape {input.shape} has no elements along dimension {dim}, and so no median."
-        )
+        raise ValueError(f"a tensor of shape {input.shape} has no elements along dimension {dim}, and so no median.")
     values, order = input.compute(), indexing.argsort(input, axis).compute()
     middle = np.where(np.isnan(values).any(axis, keepdims=True), extent - 1, (extent - 1) // 2)
     rows = Tensor.wrap(np.ascontiguousarray(np.take_along_axis(order, middle, axis)))
@@ -75,9 +73,7 @@ def quantile(
 def addmm(input: Any, mat1: Any, mat2: Any, *, beta: float = 1, alpha: float = 1) -> Any:
     """``beta * input + alpha * (mat1 @ mat2)``."""
     product = n.matmul(mat1, mat2)
-    return n.add(
-        input if beta == 1 else n.multiply(input, beta), product if alpha == 1 else n.multiply(product, alpha)
-    )
+    return n.add(input if beta == 1 else n.multiply(input, beta), product if alpha == 1 else n.multiply(product, alpha))
 
 
 def addmv(input: Any, mat: Any, vec: Any, *, beta: float = 1, alpha: float = 1) -> Any:
@@ -132,19 +128,12 @@ def _extremum(name: str, largest: Any, position: Any, pairwise: Any) -> Any:
 max = _extremum("max", n.max, n.argmax, n.maximum)
 max.__doc__ = "The largest element; along ``dim``, (values, indices); of two tensors, the elementwise larger."
 min = _extremum("min", n.min, n.argmin, n.minimum)
-min.__doc__ = (
-    "The smallest element; along ``dim``, (values, indices); of two tensors, the elementwise smaller."
-)
+min.__doc__ = "The smallest element; along ``dim``, (values, indices); of two tensors, the elementwise smaller."
 
 
 def _spread(name: str, operation: Any) -> Any:
     def function(
-        input: Any,
-        dim: Any = None,
-        unbiased: bool = True,
-        keepdim: bool = False,
-        *,
-        correction: int | None = None,
+        input: Any, dim: Any = None, unbiased: bool = True, keepdim: bool = False, *, correction: int | None = None
     ) -> Any:
         return operation(input, dim, keepdim, int(unbiased) if correction is None else correction)
 

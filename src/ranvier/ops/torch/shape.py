@@ -57,9 +57,7 @@ def tile(input: Any, dims: Sequence[int]) -> Any:
     return shape_methods.tiled(input, tuple(dims))
 
 
-def repeat_interleave(
-    input: Any, repeats: Any, dim: int | None = None, *, output_size: int | None = None
-) -> Any:
+def repeat_interleave(input: Any, repeats: Any, dim: int | None = None, *, output_size: int | None = None) -> Any:
     """Each slice along ``dim`` that many times, one after the other; ``repeats`` may be a tensor, one for each."""
     x = n.reshape(input, (-1,)) if dim is None else input
     axis = axis_of(0 if dim is None else dim, x.ndim)

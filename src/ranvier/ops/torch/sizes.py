@@ -16,9 +16,7 @@ def each(value: Any, n: int, what: str, least: int = 0) -> tuple[int, ...]:
     given = tuple(value) if isinstance(value, (list, tuple)) else (value,)
     given = given * n if len(given) == 1 else given
     if len(given) != n or any(isinstance(v, bool) or not isinstance(v, int) or v < least for v in given):
-        raise ValueError(
-            f"{what}={value!r}. Write a whole number of {least} or more, or {n} of them, instead."
-        )
+        raise ValueError(f"{what}={value!r}. Write a whole number of {least} or more, or {n} of them, instead.")
     return given
 
 

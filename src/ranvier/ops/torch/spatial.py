@@ -27,9 +27,7 @@ def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | N
     pad = [int(p) for p in pad]
     widths = tuple(zip(pad[::2], pad[1::2], strict=True))[::-1]
     if len(pad) % 2 or len(widths) > input.ndim:
-        raise ValueError(
-            f"pad={tuple(pad)} for {input.ndim} dimensions. Write a pair for each, the last first."
-        )
+        raise ValueError(f"pad={tuple(pad)} for {input.ndim} dimensions. Write a pair for each, the last first.")
     if mode != "constant" and not 1 <= input.ndim - len(widths) <= 2:
         raise ValueError(
             f"mode={mode!r} of {input.ndim} dimensions takes {2 * (input.ndim - 2)} amounts (or "
@@ -60,18 +58,14 @@ def interpolate(
 ) -> Any:
     """Images of another ``size``, or ``scale_factor`` times as large; see `Upsample`."""
     if antialias:
-        raise ValueError(
-            "interpolate has no antialias=True here. Write avg_pool2d for images made smaller instead."
-        )
+        raise ValueError("interpolate has no antialias=True here. Write avg_pool2d for images made smaller instead.")
     n = input.ndim - 2
     linear = {1: "linear", 2: "bilinear", 3: "trilinear"}.get(n)
     one_of(mode, "mode", ("nearest", "nearest-exact", str(linear), "area"))
     if (size is None) == (scale_factor is None):
         raise ValueError("interpolate takes either size= or scale_factor=. Write one of them.")
     if align_corners is not None and mode != linear:
-        raise ValueError(
-            f"align_corners={align_corners} with mode={mode!r}. Write mode={linear!r}, or leave it out."
-        )
+        raise ValueError(f"align_corners={align_corners} with mode={mode!r}. Write mode={linear!r}, or leave it out.")
     dims = input.shape[2:]
     if size is None:
         factors = tuple(scale_factor) if isinstance(scale_factor, (list, tuple)) else (scale_factor,) * n

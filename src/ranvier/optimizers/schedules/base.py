@@ -83,9 +83,7 @@ class LearningRateSchedule(Configured):
 
     def __call__(self, step: Any) -> Any:
         """The rate at a step, by ``rate``: a subclass's own ``__call__`` may change it."""
-        if (
-            isinstance(step, Tensor) and trace.state.tracing
-        ):  # in a subclass's ``__call__``, while it is traced
+        if isinstance(step, Tensor) and trace.state.tracing:  # in a subclass's ``__call__``, while it is traced
             return self.rate(step)
         return self._at(step, False)
 
@@ -211,10 +209,7 @@ def describe(schedule: LearningRateSchedule) -> dict[str, Any]:
     try:
         config = configuration(schedule, what)
         return {"class_name": registered, "config": json.loads(json.dumps(config))}
-    except (
-        NotImplementedError,
-        TypeError,
-    ) as error:  # no get_config of its own, or values that JSON cannot hold
+    except (NotImplementedError, TypeError) as error:  # no get_config of its own, or values that JSON cannot hold
         raise ValueError(what) from error
 
 

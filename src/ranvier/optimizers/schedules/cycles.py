@@ -74,9 +74,7 @@ class CosineDecayRestarts(Settings):
     def rate(self, step: Tensor) -> Any:
         if self.t_mul == 1:
             number = rn.floor(step / self.first_decay_steps)
-            done = (
-                step - number * self.first_decay_steps
-            ) / self.first_decay_steps  # keeps the digits of late steps
+            done = (step - number * self.first_decay_steps) / self.first_decay_steps  # keeps the digits of late steps
             return cosine(self.initial_learning_rate, done, self.alpha, rn.power(self.m_mul, number))
         starts, lengths, heights = zip(*self.stretches(), strict=True)
         number = passed(starts[1:], step, rn.less_equal)

@@ -48,9 +48,7 @@ class StepDecay(Settings):
     decay_rate: float = 0.1
 
     def rate(self, step: Tensor) -> Any:
-        return ExponentialDecay(self.initial_learning_rate, self.decay_steps, self.decay_rate, True).rate(
-            step
-        )
+        return ExponentialDecay(self.initial_learning_rate, self.decay_steps, self.decay_rate, True).rate(step)
 
 
 @REGISTRY.register
@@ -90,9 +88,7 @@ class PiecewiseConstantDecay(Settings):
                 f"{count} value{'s' * (count > 1)}, one for each stretch, instead."
             )
         if sorted(set(marks)) != marks:
-            raise ValueError(
-                f"PiecewiseConstantDecay(boundaries={marks}): write boundaries that rise instead."
-            )
+            raise ValueError(f"PiecewiseConstantDecay(boundaries={marks}): write boundaries that rise instead.")
 
     def rate(self, step: Tensor) -> Any:
         return look_up(self.values, passed(self.boundaries, step, rn.less))

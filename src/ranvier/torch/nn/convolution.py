@@ -140,9 +140,7 @@ class _Conv(_ConvNd):
         pairs = list(zip(around[1::2], around[::2], strict=True))
         reaches = [(k - 1) * d + 1 for k, d in zip(self.kernel_size, self.dilation, strict=True)]
         shape = given.shape if len(given.shape) == self.dimensions + 2 else (1, *given.shape)
-        return self._form.reached(
-            shape, reaches, pairs, "kernel", "padding=1 or more, or a smaller kernel_size"
-        )
+        return self._form.reached(shape, reaches, pairs, "kernel", "padding=1 or more, or a smaller kernel_size")
 
 
 class _ConvTranspose(_ConvNd):
@@ -194,9 +192,7 @@ class _ConvTranspose(_ConvNd):
     def forward(self, input: Any, output_size: Sizes | None = None) -> Any:
         convolve = getattr(F, f"conv_transpose{self.dimensions}d")
         extra = self.output_padding if output_size is None else self._extra(input, output_size)
-        return convolve(
-            input, self.weight, self.bias, self.stride, self.padding, extra, self.groups, self.dilation
-        )
+        return convolve(input, self.weight, self.bias, self.stride, self.padding, extra, self.groups, self.dilation)
 
 
 Conv1d, Conv2d, Conv3d = in_dimensions(_Conv, "Conv", """Convolution of {inputs} -> (batch, out_channels, ...).

@@ -6,8 +6,5 @@ from ranvier.support.errors import missing
 __all__ = vocabulary.names("torch", "F.")  # noqa: PLE0605 - what the table holds
 
 __getattr__, __dir__ = missing(
-    "torch.nn.functional",
-    __all__,
-    hints={"upsample": "interpolate"},
-    made=vocabulary.maker("torch", "F."),
+    "torch.nn.functional", __all__, hints={"upsample": "interpolate"}, made=vocabulary.maker("torch", "F.")
 )

@@ -29,9 +29,7 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     if nonlinearity in _LINEAR:
         return 1.0
     if nonlinearity not in _GAINS:
-        raise ValueError(
-            f"no gain is known for {nonlinearity!r}. Write one of {', '.join((*_GAINS, *_LINEAR))}."
-        )
+        raise ValueError(f"no gain is known for {nonlinearity!r}. Write one of {', '.join((*_GAINS, *_LINEAR))}.")
     return _GAINS[nonlinearity]
 
 
@@ -65,9 +63,7 @@ def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
     return _drawn(tensor, initializers.RandomNormal(mean, std))
 
 
-def trunc_normal_(
-    tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0
-) -> Tensor:
+def trunc_normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0) -> Tensor:
     """Normal, of the given mean and standard deviation; values outside [a, b] are drawn again."""
     generator = initializers.RandomNormal().generator()
     values = generator.normal(mean, std, tensor.shape)
@@ -120,9 +116,7 @@ def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01) -> Tensor:
     import numpy as np
 
     if tensor.ndim != 2:
-        raise ValueError(
-            f"a tensor of shape {tensor.shape} is no matrix. Write one of two dimensions instead."
-        )
+        raise ValueError(f"a tensor of shape {tensor.shape} is no matrix. Write one of two dimensions instead.")
     generator = initializers.RandomNormal().generator()
     values = generator.normal(0.0, std, tensor.shape)
     order = generator.permuted(np.tile(np.arange(tensor.shape[0])[:, None], tensor.shape[1]), axis=0)
@@ -144,22 +138,16 @@ def xavier_normal_(tensor: Tensor, gain: float = 1.0) -> Tensor:
 def _kaiming(tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float:
     if mode not in ("fan_in", "fan_out"):
         raise ValueError(f"mode {mode!r} does not exist. Write 'fan_in' or 'fan_out' instead.")
-    return calculate_gain(nonlinearity, a) / math.sqrt(
-        _calculate_fan_in_and_fan_out(tensor)[mode == "fan_out"]
-    )
+    return calculate_gain(nonlinearity, a) / math.sqrt(_calculate_fan_in_and_fan_out(tensor)[mode == "fan_out"])
 
 
-def kaiming_uniform_(
-    tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu"
-) -> Tensor:
+def kaiming_uniform_(tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu") -> Tensor:
     """Uniform within ``gain * sqrt(3 / fan)`` (He et al., 2015)."""
     bound = math.sqrt(3) * _kaiming(tensor, a, mode, nonlinearity)
     return uniform_(tensor, -bound, bound)
 
 
-def kaiming_normal_(
-    tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu"
-) -> Tensor:
+def kaiming_normal_(tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu") -> Tensor:
     """Normal with the deviation ``gain / sqrt(fan)`` (He et al., 2015)."""
     return normal_(tensor, 0.0, _kaiming(tensor, a, mode, nonlinearity))
 

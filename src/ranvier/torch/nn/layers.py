@@ -65,16 +65,11 @@ class Linear(Module):
 
     def shape_error(self, given: Type) -> tuple[str, str] | None:
         if not given.shape:
-            return (
-                "it takes rows of features, and this is a single number.",
-                "Give it a tensor of two dimensions.",
-            )
+            return ("it takes rows of features, and this is a single number.", "Give it a tensor of two dimensions.")
         features = given.shape[-1]
         if features == self.in_features:
             return None
-        reason = (
-            f"its weight takes {self.in_features} features in the last dimension, and there are {features}."
-        )
+        reason = f"its weight takes {self.in_features} features in the last dimension, and there are {features}."
         parts = [n for n in given.shape[1:] if isinstance(n, int)]
         if 1 < len(parts) == len(given.shape) - 1 and math.prod(parts) == self.in_features:
             sizes = " * ".join(map(str, parts))

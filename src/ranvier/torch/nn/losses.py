@@ -40,9 +40,7 @@ class _Loss(Module):
         reduction = reduction_of(options["reduction"], *map(options.get, _OLD))
         known = ("mean", "sum", "none", *(("batchmean",) if "log_target" in options else ()))
         if reduction not in known:
-            raise ValueError(
-                f"reduction {reduction!r} does not exist. Write one of {', '.join(map(repr, known))}."
-            )
+            raise ValueError(f"reduction {reduction!r} does not exist. Write one of {', '.join(map(repr, known))}.")
         own = {name: type(default)(options[name]) for name, default in self._defaults.items()}
         self.options = {"reduction": reduction, **own}
 

@@ -66,11 +66,7 @@ class Tracking(Affine):
     def reset_running_stats(self) -> None:
         """Set the running statistics to their initial values."""
         if self.track_running_stats:
-            for tensor, value in (
-                (self.running_mean, 0),
-                (self.running_var, 1),
-                (self.num_batches_tracked, 0),
-            ):
+            for tensor, value in ((self.running_mean, 0), (self.running_var, 1), (self.num_batches_tracked, 0)):
                 tensor.assign(np.full(tensor.shape, value))
 
     def reset_parameters(self) -> None:
@@ -96,11 +92,7 @@ class BatchNorm(Tracking):
     ) -> None:
         super().__init__()
         self.num_features = whole(num_features, "num_features", self.name)
-        self.eps, self.momentum, self.affine = (
-            float(eps),
-            None if momentum is None else float(momentum),
-            affine,
-        )
+        self.eps, self.momentum, self.affine = (float(eps), None if momentum is None else float(momentum), affine)
         self._make_affine((self.num_features,), affine, device, dtype)
         self._make_running(self.num_features, track_running_stats, dtype)
 

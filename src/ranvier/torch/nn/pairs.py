@@ -169,11 +169,7 @@ class PReLU(_WithRepr):
     shown = ("num_parameters",)
 
     def __init__(
-        self,
-        num_parameters: int = 1,
-        init: float = 0.25,
-        device: Device = None,
-        dtype: DTypeLike | None = None,
+        self, num_parameters: int = 1, init: float = 0.25, device: Device = None, dtype: DTypeLike | None = None
     ) -> None:
         super().__init__()
         check_device(device)
@@ -198,9 +194,7 @@ class Softmax2d(Module):
 
     def forward(self, input: Any) -> Any:
         if input.ndim not in (3, 4):
-            raise ValueError(
-                f"Softmax2d takes images, (batch, channels, height, width), not {tuple(input.shape)}."
-            )
+            raise ValueError(f"Softmax2d takes images, (batch, channels, height, width), not {tuple(input.shape)}.")
         return F.softmax(input, -3)
 
 

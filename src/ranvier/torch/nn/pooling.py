@@ -160,7 +160,5 @@ AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveAvgPool3d = in_dimensions(
     "The means of ``output_size`` parts of {inputs}, by channel; an ``output_size`` of 1 is global pooling.",
 )  # fmt: skip
 AdaptiveMaxPool1d, AdaptiveMaxPool2d, AdaptiveMaxPool3d = in_dimensions(
-    _AdaptiveMaxPool,
-    "AdaptiveMaxPool",
-    "The largest values of ``output_size`` parts of {inputs}, by channel.",
+    _AdaptiveMaxPool, "AdaptiveMaxPool", "The largest values of ``output_size`` parts of {inputs}, by channel."
 )

@@ -24,9 +24,7 @@ class _Pad(Module):
         given: tuple[Any, ...] = (
             tuple(padding) if isinstance(padding, (list, tuple)) else (padding,) * (2 * self.dimensions)
         )
-        if len(given) != 2 * self.dimensions or any(
-            isinstance(p, bool) or not isinstance(p, int) for p in given
-        ):
+        if len(given) != 2 * self.dimensions or any(isinstance(p, bool) or not isinstance(p, int) for p in given):
             raise ValueError(
                 f"padding={padding!r} for layer {self.name!r}. Write a whole number, or {2 * self.dimensions} of them: "
                 "before and after each dimension, the last one first."
@@ -51,29 +49,19 @@ class _ConstantPad(_Pad):
         return f"padding={self.padding}, value={self.value:g}"
 
 
-_SIDES = (
-    " ``padding`` is one number, or (before, after) for each dimension, the last one first, as one tuple."
-)
-ZeroPad1d, ZeroPad2d, ZeroPad3d = in_dimensions(
-    _Pad, "ZeroPad", f"Zeros around the last {{n}} dimensions.{_SIDES}"
-)
+_SIDES = " ``padding`` is one number, or (before, after) for each dimension, the last one first, as one tuple."
+ZeroPad1d, ZeroPad2d, ZeroPad3d = in_dimensions(_Pad, "ZeroPad", f"Zeros around the last {{n}} dimensions.{_SIDES}")
 ConstantPad1d, ConstantPad2d, ConstantPad3d = in_dimensions(
     _ConstantPad, "ConstantPad", f"``value`` around the last {{n}} dimensions.{_SIDES}"
 )
 ReflectionPad1d, ReflectionPad2d, ReflectionPad3d = in_dimensions(
-    _Pad,
-    "ReflectionPad",
-    f"The inputs mirrored, around the last {{n}} dimensions.{_SIDES}",
-    mode="reflect",
+    _Pad, "ReflectionPad", f"The inputs mirrored, around the last {{n}} dimensions.{_SIDES}", mode="reflect"
 )
 ReplicationPad1d, ReplicationPad2d, ReplicationPad3d = in_dimensions(
     _Pad, "ReplicationPad", f"The edges repeated, around the last {{n}} dimensions.{_SIDES}", mode="replicate"
 )
 CircularPad1d, CircularPad2d, CircularPad3d = in_dimensions(
-    _Pad,
-    "CircularPad",
-    f"The inputs repeated periodically, around the last {{n}} dimensions.{_SIDES}",
-    mode="circular",
+    _Pad, "CircularPad", f"The inputs repeated periodically, around the last {{n}} dimensions.{_SIDES}", mode="circular"
 )
 
 
@@ -113,9 +101,7 @@ class Upsample(Module):
 class UpsamplingNearest2d(Upsample):
     """`Upsample` of images with ``mode="nearest"``."""
 
-    def __init__(
-        self, size: Sizes | None = None, scale_factor: float | Sequence[float] | None = None
-    ) -> None:
+    def __init__(self, size: Sizes | None = None, scale_factor: float | Sequence[float] | None = None) -> None:
         super().__init__(size, scale_factor, "nearest")
 
 
@@ -123,9 +109,7 @@ class UpsamplingNearest2d(Upsample):
 class UpsamplingBilinear2d(Upsample):
     """`Upsample` of images with ``mode="bilinear"`` and ``align_corners=True``."""
 
-    def __init__(
-        self, size: Sizes | None = None, scale_factor: float | Sequence[float] | None = None
-    ) -> None:
+    def __init__(self, size: Sizes | None = None, scale_factor: float | Sequence[float] | None = None) -> None:
         super().__init__(size, scale_factor, "bilinear", True)
 
 

@@ -29,9 +29,7 @@ def _optimizer(
     arguments += [option(n, v, kinds.get(n, type(v).__name__)) for n, v in defaults.items()]
     arguments += [option("maximize", False, "bool", by_name=True)]
     arguments += [option(n, None, "bool | None", by_name=True) for n in EXECUTION]
-    return class_of(
-        OptimizerAdapter, name, arguments, __doc__=doc, __module__=__name__, rule=rule, coupled=coupled
-    )
+    return class_of(OptimizerAdapter, name, arguments, __doc__=doc, __module__=__name__, rule=rule, coupled=coupled)
 
 
 SGD = _optimizer(
@@ -47,12 +45,7 @@ AdamW = _optimizer(
     coupled=False, lr=1e-3, **_MOMENTS, weight_decay=1e-2, amsgrad=False,
 )  # fmt: skip
 Adamax = _optimizer(
-    "Adamax",
-    optimizers.Adamax,
-    "Adam's variant for the infinity norm.",
-    lr=2e-3,
-    **_MOMENTS,
-    weight_decay=0.0,
+    "Adamax", optimizers.Adamax, "Adam's variant for the infinity norm.", lr=2e-3, **_MOMENTS, weight_decay=0.0
 )
 NAdam = _optimizer(
     "NAdam", optimizers.NAdam, "Adam with Nesterov momentum (Dozat, 2016).",

@@ -92,9 +92,7 @@ class Optimizer(CheckedConstructor):
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update every parameter that has a gradient; ``closure``, which computes the loss again, is called first."""
-        raise NotImplementedError(
-            f"{type(self).__name__} has no method step. Write: def step(self, closure=None)"
-        )
+        raise NotImplementedError(f"{type(self).__name__} has no method step. Write: def step(self, closure=None)")
 
     @property
     def stepped(self) -> bool:
@@ -148,9 +146,7 @@ class Optimizer(CheckedConstructor):
         params = [p for group in self.param_groups for p in group["params"]]
         self.state.clear()
         for i, kept in state_dict["state"].items():
-            self.state[params[i]] = {
-                k: v.detach().clone() if isinstance(v, Tensor) else v for k, v in kept.items()
-            }
+            self.state[params[i]] = {k: v.detach().clone() if isinstance(v, Tensor) else v for k, v in kept.items()}
 
     def __repr__(self) -> str:
         lines = [

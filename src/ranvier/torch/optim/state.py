@@ -225,11 +225,7 @@ class States(Live):
 
     def __contains__(self, key: object) -> bool:
         state = self.held.get(key)
-        return (
-            len(State(self, key) if state is None else state) > 0
-            if key in self.locations
-            else state is not None
-        )
+        return len(State(self, key) if state is None else state) > 0 if key in self.locations else state is not None
 
     def __getitem__(self, key: Any) -> State:
         if key not in self.held:
@@ -264,9 +260,7 @@ class States(Live):
         before = self.held.get(key)
         if value is before:
             return
-        if (
-            isinstance(value, State) and value.states is None
-        ):  # removed before: it becomes the state of this key
+        if isinstance(value, State) and value.states is None:  # removed before: it becomes the state of this key
             state = value
         else:
             state = State(self, key)

@@ -153,9 +153,7 @@ class SWALR(LRScheduler):
         last_epoch: int = -1,
     ) -> None:
         if anneal_strategy not in _ANNEALED:
-            raise ValueError(
-                f"anneal_strategy={anneal_strategy!r} does not exist. Write 'cos' or 'linear' instead."
-            )
+            raise ValueError(f"anneal_strategy={anneal_strategy!r} does not exist. Write 'cos' or 'linear' instead.")
         anneal_epochs = whole("anneal_epochs", anneal_epochs, 0)
         groups = checked(optimizer, type(self).__name__).param_groups
         for group, rate in zip(groups, by_group("swa_lr", swa_lr, optimizer), strict=True):

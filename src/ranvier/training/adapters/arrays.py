@@ -8,14 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.data.arrays import (
-    Array,
-    as_features,
-    as_weights,
-    check_column_names,
-    check_lengths,
-    column_names,
-)
+from ranvier.data.arrays import Array, as_features, as_weights, check_column_names, check_lengths, column_names
 from ranvier.data.convert import refuse_sparse
 from ranvier.data.sampled import fraction_of_zeros
 from ranvier.graph.node import Type
@@ -25,13 +18,7 @@ from ranvier.tensor.call_state import isolated_tape
 from ranvier.tensor.context import get_dtype
 from ranvier.tensor.rng import traced_draws
 from ranvier.tensor.tensor import Tensor
-from ranvier.training.adapters.sample_weights import (
-    by_class,
-    by_class_among,
-    class_weights_of,
-    loss_shape,
-    weights_of,
-)
+from ranvier.training.adapters.sample_weights import by_class, by_class_among, class_weights_of, loss_shape, weights_of
 from ranvier.training.step.arrays import Data
 from ranvier.training.step.compiled import Compiled
 from ranvier.training.step.objective import target_array
@@ -57,13 +44,7 @@ def value_of(x: Any) -> Any:
 
 
 def input_arrays(
-    model: Module,
-    x: Any,
-    *,
-    name: str = "x",
-    check_finite: bool = True,
-    learn: bool = False,
-    rows: int | None = None,
+    model: Module, x: Any, *, name: str = "x", check_finite: bool = True, learn: bool = False, rows: int | None = None
 ) -> tuple[Array, ...]:
     """The arrays of each input of ``model``, which is built for them if it is not yet. Raises as `as_features` does.
 
@@ -80,16 +61,9 @@ def input_arrays(
         key = str(i)
         check_column_names(part, model._frame_columns.get(key), name=label)
         type_ = wanted[i] if i < len(wanted) else None
-        expected = (
-            None if type_ is None else tuple(d if isinstance(d, int) else None for d in type_.shape[1:])
-        )
+        expected = None if type_ is None else tuple(d if isinstance(d, int) else None for d in type_.shape[1:])
         array = as_features(
-            value_of(part),
-            name=label,
-            expected=expected,
-            check_finite=check_finite,
-            owner=owner,
-            dtype=get_dtype(),
+            value_of(part), name=label, expected=expected, check_finite=check_finite, owner=owner, dtype=get_dtype()
         )
         names = column_names(part) if learn and key not in model._frame_columns else None
         if names is not None:  # after the checks, which may refuse the frame
@@ -136,9 +110,7 @@ def likely_several(model: Module, x: Any) -> bool:
     return all(shapes) and len({shape[0] for shape in shapes}) == 1
 
 
-def traced_outputs(
-    model: Module, state: Compiled, arrays: Sequence[Array]
-) -> tuple[OutputStructure, tuple[Type, ...]]:
+def traced_outputs(model: Module, state: Compiled, arrays: Sequence[Array]) -> tuple[OutputStructure, tuple[Type, ...]]:
     """The structure and the types of the model's outputs for such inputs, by tracing it once."""
     key = (tuple(a.shape[1:] for a in arrays), versions.structure(model))
     known = state.traced.get(key)
@@ -185,14 +157,7 @@ def to_data(
 
 
 def checked(
-    model: Module,
-    compiled: Compiled,
-    x: Any,
-    y: Any,
-    weight: Any,
-    class_weight: Any,
-    check_finite: bool,
-    prefix: str,
+    model: Module, compiled: Compiled, x: Any, y: Any, weight: Any, class_weight: Any, check_finite: bool, prefix: str
 ) -> Data:
     if isinstance(x, Data):
         structure, types = traced_outputs(model, compiled, x.x)
@@ -279,9 +244,7 @@ def targets_of(y: Any, specs: OutputSpecs, name: str) -> list[Any]:
             "of each output, or a dict by their names, instead."
         )
     used = [i for i, spec in enumerate(specs) if spec.used]
-    if not isinstance(y, Mapping) and len(y) == len(used) < len(
-        specs
-    ):  # those that are compared with something
+    if not isinstance(y, Mapping) and len(y) == len(used) < len(specs):  # those that are compared with something
         found = dict(zip(used, y, strict=True))
         return [found.get(i) for i in range(len(specs))]
     parts = pick(y, structure, name)
@@ -298,9 +261,7 @@ def split_rows(data: Data, fraction: Any) -> tuple[Data, Data]:
     """The first rows to train on and the last ``fraction`` of them to validate on, before any shuffling."""
     number = isinstance(fraction, (int, float, np.integer, np.floating)) and not isinstance(fraction, bool)
     if not number or not 0 < fraction < 1:
-        raise ValueError(
-            f"validation_split={fraction!r}: write a fraction between 0 and 1, such as 0.2, instead."
-        )
+        raise ValueError(f"validation_split={fraction!r}: write a fraction between 0 and 1, such as 0.2, instead.")
     at = int(np.floor(len(data) * (1 - fraction)))
     if at in (0, len(data)):
         raise ValueError(

@@ -133,10 +133,7 @@ class Passes:
             raise ValueError(
                 f"{place['epochs']} epochs and {place['skip']} batches are not a position in epoch {epoch}"
             )
-        for random in (
-            state["random"],
-            state["now"],
-        ):  # a state that is not valid raises before anything is read
+        for random in (state["random"], state["now"]):  # a state that is not valid raises before anything is read
             rng.set_state(random, *self.generators)
         self.settled = place["skip"]
         self.pending = place

@@ -108,12 +108,7 @@ def balanced(classes: Array, ignored: int | None, name: str) -> dict[int, float]
 
 
 def by_class(
-    target: Array,
-    spec: OutputSpec,
-    output_shape: Sequence[Any],
-    class_weight: Any,
-    weights: Array | None,
-    name: str,
+    target: Array, spec: OutputSpec, output_shape: Sequence[Any], class_weight: Any, weights: Array | None, name: str
 ) -> Array:
     """The samples' weights times those of their classes; a class without a weight has 1.
 
@@ -159,11 +154,7 @@ def by_class(
             raise ValueError(f"{name}[{label!r}] is {value!r}. Write a weight of 0 or more instead.")
         result[classes == label] = value
     return as_weights(
-        result * each,
-        len(result),
-        name=f"sample_weight with {name}",
-        dtype=get_dtype(),
-        sample_shape=result.shape[1:],
+        result * each, len(result), name=f"sample_weight with {name}", dtype=get_dtype(), sample_shape=result.shape[1:]
     )
 
 

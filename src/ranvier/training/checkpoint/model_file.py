@@ -26,9 +26,7 @@ SLACK = 1 << 20  # bytes that a network may have in fresh weights beyond what it
 # --- writing ------------------------------------------------------------------------------------------------------
 
 
-def save(
-    model: Module, filepath: FilePath, *, include_optimizer: bool = True, overwrite: bool = True
-) -> None:
+def save(model: Module, filepath: FilePath, *, include_optimizer: bool = True, overwrite: bool = True) -> None:
     """Write ``model`` to ``filepath``: architecture, weights, how it was compiled, and the optimizer's state.
 
     The file is the whole old one or the whole new one, whatever happens meanwhile. Raises TypeError naming a layer
@@ -37,9 +35,7 @@ def save(
     """
     check_target(filepath, overwrite)
     description = describe(model)
-    files.store(
-        filepath, tensors_of(model, include_optimizer and description["compiled"] is not None), description
-    )
+    files.store(filepath, tensors_of(model, include_optimizer and description["compiled"] is not None), description)
 
 
 def save_weights(model: Module, filepath: FilePath, *, overwrite: bool = True) -> None:
@@ -76,9 +72,7 @@ def settings_of(state: Compiled) -> dict[str, Any] | None:
     try:
         return state.settings()
     except ValueError as error:
-        warn(
-            f"{error} cannot be saved, since a file holds no code. Write compile(...) again after load_model."
-        )
+        warn(f"{error} cannot be saved, since a file holds no code. Write compile(...) again after load_model.")
         return None
 
 
@@ -86,10 +80,7 @@ def settings_of(state: Compiled) -> dict[str, Any] | None:
 
 
 def load_model(
-    filepath: FilePath,
-    custom_objects: Mapping[str, Any] | None = None,
-    compile: bool = True,
-    safe_mode: bool = True,
+    filepath: FilePath, custom_objects: Mapping[str, Any] | None = None, compile: bool = True, safe_mode: bool = True
 ) -> Any:
     """The model that ``save`` wrote, compiled as it was (unless ``compile=False``) and with its optimizer's state.
 
@@ -114,9 +105,7 @@ def load_model(
     take_weights(model, tensors, source)
     try:
         columns = dict(described.get("columns") or {})
-        model.__dict__["_frame_columns"] = {
-            key: [str(name) for name in names] for key, names in columns.items()
-        }
+        model.__dict__["_frame_columns"] = {key: [str(name) for name in names] for key, names in columns.items()}
     except MALFORMED as error:
         raise CheckpointError(f"{source} does not say which columns its inputs have: {error}") from error
     settings = described.get("compiled")

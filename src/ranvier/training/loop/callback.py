@@ -31,9 +31,7 @@ class Callback(CheckedConstructor):
     params: Mapping[str, Any] = {}
     step_interval: int | None = None
     _last = False  # whether it is called after all others, with everything that they have changed
-    _changes = (
-        True  # whether it may change weights or settings between epochs; if none may, they are not read again
-    )
+    _changes = True  # whether it may change weights or settings between epochs; if none may, they are not read again
     _say: Callable[[str], None] | None = None
 
     def set_model(self, model: Module) -> None:

@@ -9,10 +9,7 @@ from ranvier.module import Module
 from ranvier.training.loop.callback import EVENTS, Callback, Logs
 from ranvier.training.loop.history import History
 
-ALIASES = {
-    "on_batch_begin": "on_train_batch_begin",
-    "on_batch_end": "on_train_batch_end",
-}  # older names of Keras
+ALIASES = {"on_batch_begin": "on_train_batch_begin", "on_batch_end": "on_train_batch_end"}  # older names of Keras
 
 
 def overridden(callback: Any, event: str) -> Callable[..., Any] | None:
@@ -37,11 +34,7 @@ class Callbacks:
         given = flat(callbacks)
         for callback in given:
             if isinstance(callback, type) or not any(hasattr(callback, event) for event in EVENTS):
-                fix = (
-                    f"{callback.__name__}()"
-                    if isinstance(callback, type)
-                    else "a subclass of rv.callbacks.Callback"
-                )
+                fix = f"{callback.__name__}()" if isinstance(callback, type) else "a subclass of rv.callbacks.Callback"
                 raise TypeError(f"{callback!r} is not a callback. Write {fix} instead.")
         self.callbacks: Sequence[Any] = given
         self.params = params or {}
@@ -99,9 +92,7 @@ class Callbacks:
 
     def handle_nonfinite(self, error: FloatingPointError) -> bool:
         """Whether a callback ends training without raising this error."""
-        answers = [
-            method(error) for method in (*self._methods["on_nonfinite"], *self._late_methods["on_nonfinite"])
-        ]
+        answers = [method(error) for method in (*self._methods["on_nonfinite"], *self._late_methods["on_nonfinite"])]
         return any(answers)  # after all have been called
 
     # --- what a backup keeps --------------------------------------------------------------------------------------
@@ -114,9 +105,7 @@ class Callbacks:
 
     def states(self) -> list[tuple[str, dict[str, Any]]]:
         """The class and the state of each callback of the run, without the callbacks that save the run."""
-        return [
-            (type(c).__name__, dict(c.state()) if hasattr(c, "state") else {}) for c in self._taking_part()
-        ]
+        return [(type(c).__name__, dict(c.state()) if hasattr(c, "state") else {}) for c in self._taking_part()]
 
     def set_states(self, states: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
         for callback, (_, state) in zip(self._taking_part(), states, strict=True):

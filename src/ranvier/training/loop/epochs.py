@@ -151,9 +151,7 @@ def stop_without_batches(error: RanOut, training: Training) -> None:
 class StreamEpochs:
     """Epochs over batches as they come; a batch no larger than those before it in the epoch uses the same program."""
 
-    def __init__(
-        self, training: Training, passes: Passes, steps: int | None, options: Mapping[str, Any]
-    ) -> None:
+    def __init__(self, training: Training, passes: Passes, steps: int | None, options: Mapping[str, Any]) -> None:
         self.training, self.passes, self.steps, self.options = training, passes, steps, options
         self.data: Data | None = None  # the first batch of the epoch
         self.largest = 0  # the size of the largest batch before a stop, which is that of the program

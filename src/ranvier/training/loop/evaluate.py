@@ -67,9 +67,7 @@ def run_evaluation(
     between: Callable[[], None] | None = None,
 ) -> tuple[Logs, int]:
     """Loss and metrics over arrays or batches, and the number of samples. ``between`` is called after some steps."""
-    running = _running.__dict__.setdefault(
-        "models", []
-    )  # of this thread, in which the lock would wait for itself
+    running = _running.__dict__.setdefault("models", [])  # of this thread, in which the lock would wait for itself
     if any(known is state for known in running):
         raise RuntimeError(
             "evaluate is already running on this model, and a callback of it calls evaluate again. Write that into "

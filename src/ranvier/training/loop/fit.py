@@ -99,25 +99,12 @@ def fit(
         training = started(model, state, callbacks, verbose, epochs, steps, validation is not None)
         training.ignore, training.epoch = ignore, initial_epoch
         source = epochs_of(training, x, data, loader, batch, steps, shuffle, sampler, options, validation)
-        settings = {
-            "batch_size": batch,
-            "shuffle": shuffle,
-            "sampler": sampler,
-            "augment": augment,
-            "data": data,
-        }
+        settings = {"batch_size": batch, "shuffle": shuffle, "sampler": sampler, "augment": augment, "data": data}
         return train(training, source, validation, settings, epochs, resume)
 
 
 def rows_of(
-    model: Module,
-    state: Compiled,
-    x: Any,
-    y: Any,
-    sample_weight: Any,
-    fraction: float,
-    sampler: Any,
-    options: Any,
+    model: Module, state: Compiled, x: Any, y: Any, sample_weight: Any, fraction: float, sampler: Any, options: Any
 ) -> tuple[Data | None, MemoryLoader | None, Data | None]:
     """The training data as arrays (None if x gives batches), the loader that gave them, and a fraction held out."""
     if is_source(x):
@@ -137,21 +124,11 @@ def rows_of(
         return to_data(model, state, x, y, sample_weight, **options), None, None
     data = to_data(model, state, x, y, sample_weight, check_finite=options["check_finite"])
     data, held_out = split(data, fraction)
-    return (
-        to_data(model, state, data, None, **options),
-        None,
-        held_out,
-    )  # weights of classes are for training only
+    return (to_data(model, state, data, None, **options), None, held_out)  # weights of classes are for training only
 
 
 def started(
-    model: Module,
-    state: Compiled,
-    callbacks: Any,
-    verbose: Any,
-    epochs: int,
-    steps: int | None,
-    validated: bool,
+    model: Module, state: Compiled, callbacks: Any, verbose: Any, epochs: int, steps: int | None, validated: bool
 ) -> Training:
     """A training that has not run yet, with its callbacks and its progress bar."""
     progress = progress_of(verbose)
@@ -221,9 +198,7 @@ def train(
                     if validation is not None and validation.is_due(training.epoch + 1):
                         logs |= validation.run(training)
                     training.progress.end(samples, logs)
-                    after_epoch(
-                        model, training.compiled, source.data, training.runner, ignore=training.ignore
-                    )
+                    after_epoch(model, training.compiled, source.data, training.runner, ignore=training.ignore)
                     finish(training, source, history, logs)
             except NonFiniteLoss as error:
                 if not callbacks.handle_nonfinite(error):

@@ -32,9 +32,7 @@ class NonFiniteLoss(FloatingPointError):  # noqa: N818  # it reads as what happe
         return partial(type(self), **where), self.args
 
 
-def find(
-    runner: Runner, rate: Callable[[], float], cause: Callable[[], str | None] = lambda: None
-) -> NonFiniteLoss:
+def find(runner: Runner, rate: Callable[[], float], cause: Callable[[], str | None] = lambda: None) -> NonFiniteLoss:
     """Run the steps since the last copy of the state again, up to the first that is not finite, and find its cause.
 
     The arrays are left as they were before that step. ``rate`` then gives the learning rate of that step, ``cause`` the
@@ -85,9 +83,7 @@ def culprit(runner: Runner, step: int) -> tuple[str | None, str | None, str | No
     values: dict[Node, Any] = {}
     for node, array in zip(graph.inputs, runner.arrays, strict=True):
         values[node] = array[low:high] if node.attrs["windowed"] else array
-        extents |= {
-            d.name: n for d, n in zip(node.shape, values[node].shape, strict=True) if isinstance(d, Symbol)
-        }
+        extents |= {d.name: n for d, n in zip(node.shape, values[node].shape, strict=True) if isinstance(d, Symbol)}
     before_loss = topological([runner.step.loss]) if runner.step.loss is not None else []
     forward = set(before_loss)
     updated = {value for target, value in graph.updates if target in runner.step.named}

@@ -72,9 +72,7 @@ class Predictor:
         nodes = lower(trace_nodes, leaves)
         self.kinds = [(t.shape[1:], np.dtype(t.dtype)) for t in returned]
         self.batch = batch
-        self.program = engines.shared(
-            Graph(tuple(sources), tuple(nodes), tuple(updates)), batch=batch, engine=engine
-        )
+        self.program = engines.shared(Graph(tuple(sources), tuple(nodes), tuple(updates)), batch=batch, engine=engine)
 
     def arrays(self) -> list[Array]:
         return [layout.storage(t.compute()) for t in self.tensors]
@@ -116,9 +114,7 @@ class Plan:
         (shape, self.type) = predictor.kinds[0]
         self.shape = (n, *shape)
         self.default, self.changes = engines._default, now
-        weights = any(
-            t.dtype in FLOATS for t in predictor.tensors
-        )  # the dtype is that of the weights, if any
+        weights = any(t.dtype in FLOATS for t in predictor.tensors)  # the dtype is that of the weights, if any
         self.floats = None if weights else get_dtype()
 
     def fits(self) -> bool:
@@ -170,17 +166,13 @@ def all_at_once(model: Module, x: Any, batch_size: int | None, steps: int | None
     loader = memory_loader(x)
     if loader is None:
         with warned_once(set()):  # not for each batch
-            return joined(
-                predict_batches(model, part, batch_size, None) for part in parts_of(model, x, steps)
-            )
+            return joined(predict_batches(model, part, batch_size, None) for part in parts_of(model, x, steps))
     rows = loader.draw()
     given = loader.x(model, rows if steps is None else rows[: steps * loader.batch])
     return all_at_once(model, given, batch_size or loader.batch, None)
 
 
-def with_callbacks(
-    model: Module, x: Any, batch_size: int | None, steps: int | None, callbacks: Callbacks
-) -> Any:
+def with_callbacks(model: Module, x: Any, batch_size: int | None, steps: int | None, callbacks: Callbacks) -> Any:
     """The same with callbacks, which get the outputs of each batch if they have a method for it."""
     callbacks.call("on_predict_begin", {})
     if callbacks.listens("on_predict_batch_begin", "on_predict_batch_end"):

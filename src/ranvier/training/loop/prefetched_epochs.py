@@ -37,9 +37,7 @@ class EpochPrefetch:
 
     def __init__(self, training: Training, epochs: int) -> None:
         self.training, self.epochs = training, epochs
-        self.results: deque[tuple[Array, ...]] = (
-            deque()
-        )  # the totals of epochs that ran and are not in the history
+        self.results: deque[tuple[Array, ...]] = deque()  # the totals of epochs that ran and are not in the history
 
     def take(self, source: Epochs) -> bool:
         """Whether the next epoch has already run, in this call or an earlier one; its totals are then in the step.

@@ -83,9 +83,7 @@ class Bar(Lines):
         if self.live is None:
             from rich.live import Live
 
-            self.live = Live(
-                console=self.console, auto_refresh=False, transient=True, get_renderable=lambda: self.line
-            )
+            self.live = Live(console=self.console, auto_refresh=False, transient=True, get_renderable=lambda: self.line)
             self.live.start()
         self.live.refresh()
 
@@ -156,9 +154,7 @@ def rate(samples: int, seconds: float) -> str:
 def progress_of(verbose: Any) -> Progress:
     """The progress for ``verbose``: 0 shows nothing, 1 (or "auto") a bar on a terminal, 2 one line an epoch."""
     if verbose not in (0, 1, 2, "auto", True, False):
-        raise ValueError(
-            f"verbose={verbose!r}: write 0 (nothing), 1 (a bar) or 2 (one line an epoch) instead."
-        )
+        raise ValueError(f"verbose={verbose!r}: write 0 (nothing), 1 (a bar) or 2 (one line an epoch) instead.")
     if not verbose:
         return Progress()
     from rich.console import Console

@@ -80,9 +80,7 @@ class LoaderEpochs:
         for order in self.orders:
             end = begun + self.count(order)
             if training.done < end or order is self.orders[-1]:
-                samples = training.run(
-                    self.step, self.data, order, batch=begun, samples=samples, fresh=not begun
-                )
+                samples = training.run(self.step, self.data, order, batch=begun, samples=samples, fresh=not begun)
                 if training.stopping():
                     return training.logs(), samples
                 if training.runner is not None:

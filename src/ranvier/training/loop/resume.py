@@ -60,9 +60,7 @@ class Run:
         if self._identity is None:
             training = self.training
             settings = {**self.settings, "steps": self.source.steps, "seed": self.seed}
-            self._identity = identity(
-                training.model, training.compiled, training.callbacks, self.optimizer, settings
-            )
+            self._identity = identity(training.model, training.compiled, training.callbacks, self.optimizer, settings)
         return self._identity
 
     # --- saving ---------------------------------------------------------------------------------------------------
@@ -72,11 +70,7 @@ class Run:
         training, model = self.training, self.training.model
         training.check_finite()  # a backup with NaN must not replace a good one
         tensors: dict[str, Array] = {}
-        description: dict[str, Any] = {
-            "architecture": None,
-            "compiled": None,
-            "columns": model._frame_columns,
-        }
+        description: dict[str, Any] = {"architecture": None, "compiled": None, "columns": model._frame_columns}
         # A class or function that no file can hold: the file is then a run that cannot be loaded as a model.
         with contextlib.suppress(TypeError, ValueError):
             description["architecture"] = model.architecture()
@@ -143,9 +137,7 @@ class Run:
         if not source.exists():
             if missing_ok:
                 return
-            raise FileNotFoundError(
-                f"there is no backup {source} to resume. Leave out resume= to begin a run."
-            )
+            raise FileNotFoundError(f"there is no backup {source} to resume. Leave out resume= to begin a run.")
         described, tensors = files.read(source)
         kept = described.get("training")
         if not isinstance(kept, dict):

@@ -74,9 +74,7 @@ class Training:
         with rng.restored_streams():
             return step_for(self.model, self.compiled, data, batch, "train")
 
-    def run(
-        self, step: Step, data: Data, order: Array, *, batch: int = 0, samples: int = 0, fresh: bool = True
-    ) -> int:
+    def run(self, step: Step, data: Data, order: Array, *, batch: int = 0, samples: int = 0, fresh: bool = True) -> int:
         """Run the steps over ``order`` that are not done yet, or as many as run before training is stopped.
 
         ``batch`` and ``samples`` are those of the epoch before this order. Returns the samples of the epoch so far.

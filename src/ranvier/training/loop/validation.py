@@ -59,14 +59,7 @@ class Validation:
 
     @classmethod
     def of(
-        cls,
-        model: Module,
-        state: Compiled,
-        given: Any,
-        batch: Any,
-        steps: Any,
-        frequency: Any,
-        check_finite: bool,
+        cls, model: Module, state: Compiled, given: Any, batch: Any, steps: Any, frequency: Any, check_finite: bool
     ) -> Validation | None:
         """The validation on the data that `fit` was given; None without data. Raises for wrong arguments either way."""
         data = None if given is None else validation_data_of(model, state, given, check_finite)

@@ -61,8 +61,7 @@ class ResumeReport:
         ]
         for step, found in self.differences.items():
             lines.append(
-                f"  Stopped after step {step}, {found[0]}"
-                + (f" (and {len(found) - 1} more)" * (len(found) > 1))
+                f"  Stopped after step {step}, {found[0]}" + (f" (and {len(found) - 1} more)" * (len(found) > 1))
             )
         lines.append(
             "What changes while training must be a parameter, a buffer, or in a callback's state() and set_state()."
@@ -128,9 +127,7 @@ def verify_resume(
             made = [] if callbacks is None else callbacks()
             listed = list(made) if isinstance(made, (list, tuple)) else [made]
             if any(hasattr(callback, "_run") for callback in listed):
-                raise TypeError(
-                    "verify_resume makes backups itself. Write callbacks without BackupAndRestore instead."
-                )
+                raise TypeError("verify_resume makes backups itself. Write callbacks without BackupAndRestore instead.")
             given = x() if callable(x) and not hasattr(x, "__array__") else x
             path = folder / NAME if resume else None
             fit(model, given, y, callbacks=[*listed, watch], resume=path, **options)
@@ -162,9 +159,7 @@ def check_makers(build: Any, callbacks: Any) -> None:
     """Raise TypeError for objects in place of functions that make them for each run."""
     if not callable(build) or isinstance(build, Module):
         what = f"the model {build.name!r}" if isinstance(build, Module) else f"a {type(build).__name__}"
-        raise TypeError(
-            f"verify_resume makes a new model for each run, and here is {what}. Write {BUILD}, instead."
-        )
+        raise TypeError(f"verify_resume makes a new model for each run, and here is {what}. Write {BUILD}, instead.")
     if callbacks is not None and not callable(callbacks):
         raise TypeError(
             f"verify_resume makes new callbacks for each run, and here is a {type(callbacks).__name__}. Write a "
@@ -187,9 +182,7 @@ def places(stops: int | Iterable[int], steps: int, epochs: int) -> list[int]:
     if not isinstance(stops, int):
         wanted = sorted({int(n) for n in stops})
         if not wanted or not 1 <= wanted[0] <= wanted[-1] <= steps:
-            raise ValueError(
-                f"stops={wanted}: write steps from 1 to {steps}, the number of this run, instead."
-            )
+            raise ValueError(f"stops={wanted}: write steps from 1 to {steps}, the number of this run, instead.")
         return wanted
     if stops < 1:
         raise ValueError(f"stops={stops}: write 1 or more instead.")

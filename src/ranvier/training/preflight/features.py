@@ -18,9 +18,7 @@ BORDER = 8  # so many columns with the same constant value are a background
 PICTURE = 32  # so many columns may be the pixels of an image
 COARSE = 1e6  # above this value float32 has steps of about a tenth
 BYTES = 1 << 30  # the largest array that is read whole
-STANDARDIZE = (
-    "Write (x - x.mean(0)) / x.std(0) instead, with the mean and deviation of the training data for all data."
-)
+STANDARDIZE = "Write (x - x.mean(0)) / x.std(0) instead, with the mean and deviation of the training data for all data."
 
 
 def apart(given: InspectedInput) -> tuple[int, int, float, float] | None:
@@ -109,9 +107,7 @@ def constant_features(view: Inspection) -> Iterator[Fault]:
         some = listed([f"{i} (always {array[0, i]:g})" for i in odd])
         look = "or check how they were read"
         most = np.abs(array[0, odd]).max()
-        if (
-            array.dtype.kind == "f" and most >= COARSE
-        ):  # their differences may have been lost in the conversion
+        if array.dtype.kind == "f" and most >= COARSE:  # their differences may have been lost in the conversion
             look = (
                 f"{look}; where they did vary, {array.dtype} is too coarse for numbers like {most:g}: write "
                 f"{given.name} - {given.name}.mean(0)"

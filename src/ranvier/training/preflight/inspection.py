@@ -100,13 +100,7 @@ class InspectedInput:
     @cached_property
     def spread(self) -> tuple[Array, Array] | None:
         """The standard deviation and root mean square of each feature; None if checks of scales do not apply."""
-        if (
-            self.array.ndim < 2
-            or len(self.array) < MIN_ROWS
-            or not self.finite
-            or self.pixels
-            or self.scaled_pixels
-        ):
+        if self.array.ndim < 2 or len(self.array) < MIN_ROWS or not self.finite or self.pixels or self.scaled_pixels:
             return None
         square = np.einsum("ij,ij->j", self.rows, self.rows) / len(self.rows)
         centred = self.rows - self.rows.mean(0)
@@ -206,9 +200,7 @@ class Inspection:
         self.model, self.state, self.data = model, state, data
         self.validation = None if validation is None else validation.selected()
         self.owners: dict[TraceNode, Module] = {}
-        self.calls: list[
-            tuple[Module, TraceNode | None]
-        ] = []  # each call, and the call that made its first argument
+        self.calls: list[tuple[Module, TraceNode | None]] = []  # each call, and the call that made its first argument
         names = ["x"] if len(data.x) == 1 else [f"x[{i}]" for i in range(len(data.x))]
         self.inputs = list(map(InspectedInput, names, data.x, placeholders(model, data.x)))
         specs = state.outputs
@@ -217,9 +209,7 @@ class Inspection:
             outputs = specs.structure.flat(model(*given))
         self.outputs = [
             InspectedOutput(spec.loss, output, y, weight, specs.structure.label(i, "y"), i)
-            for i, (spec, output, y, weight) in enumerate(
-                zip(specs, outputs, data.y, data.weight, strict=True)
-            )
+            for i, (spec, output, y, weight) in enumerate(zip(specs, outputs, data.y, data.weight, strict=True))
             if spec.loss is not None and y is not None
         ]
         self.leaves = read_leaves(outputs)

@@ -81,17 +81,8 @@ def sigmoid_for_classes(view: Inspection) -> Iterator[Fault]:
 
 def softmax_for_several(view: Inspection) -> Iterator[Fault]:
     for output in view.outputs:
-        if (
-            output.binary
-            and not output.wants_logits
-            and output.last == "softmax"
-            and output.tensor.shape[-1] != 1
-        ):
-            one = (
-                "CrossEntropyLoss without the softmax"
-                if output.function
-                else "loss='categorical_crossentropy'"
-            )
+        if output.binary and not output.wants_logits and output.last == "softmax" and output.tensor.shape[-1] != 1:
+            one = "CrossEntropyLoss without the softmax" if output.function else "loss='categorical_crossentropy'"
             yield view.fault(
                 f"the loss {output.loss.name!r} expects an independent probability of each output, and the model ends "
                 "with softmax, whose outputs have a sum of 1",

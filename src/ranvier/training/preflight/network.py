@@ -14,13 +14,7 @@ from ranvier.module import Module, Parameter
 from ranvier.ops.arrays.promotion import axis_of
 from ranvier.tensor.tensor import Tensor
 from ranvier.tensor.trace import TraceNode
-from ranvier.training.preflight.inspection import (
-    AFFINE,
-    LINEAR,
-    Inspection,
-    name_of,
-    skip_transparent,
-)
+from ranvier.training.preflight.inspection import AFFINE, LINEAR, Inspection, name_of, skip_transparent
 from ranvier.training.preflight.report import Fault
 
 COLOURS = (1, 3)  # channels of images

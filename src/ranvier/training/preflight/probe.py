@@ -85,9 +85,7 @@ def units(node: Node) -> int:
 
 def softplus(node: Node, users: dict[Node, list[Node]]) -> bool:
     """Whether a relu is part of a softplus, which is never zero."""
-    return any(
-        u.op.name == "add" and any(i.op.name == "log1p" for i in u.inputs) for u in users.get(node, ())
-    )
+    return any(u.op.name == "add" and any(i.op.name == "log1p" for i in u.inputs) for u in users.get(node, ()))
 
 
 class Probe:
@@ -96,9 +94,7 @@ class Probe:
     ``steps`` is the number of steps of an epoch; None for as many as there are batches.
     """
 
-    def __init__(
-        self, model: Module, state: Compiled, data: Data, step: Step, steps: int | None = None
-    ) -> None:
+    def __init__(self, model: Module, state: Compiled, data: Data, step: Step, steps: int | None = None) -> None:
         self.steps = math.ceil(len(data) / step.batch) if steps is None else steps
         self.model, self.state, self.step, self.data = model, state, step, data
         assert step.loss is not None
@@ -109,9 +105,7 @@ class Probe:
         self.kernels = [n for n in self.trained if len(n.shape) > 1]
         inputs = list(step.graph.inputs)
         first = len(inputs) - len(step.state) - len(step.totals)
-        self.places = {
-            node: place - first for place, node in enumerate(inputs[first:], first)
-        }  # in the state
+        self.places = {node: place - first for place, node in enumerate(inputs[first:], first)}  # in the state
 
     @property
     def rate(self) -> float:
@@ -145,9 +139,7 @@ class Probe:
         arrays = self.given(data, state)
         extents = {BATCH.name: len(data)}
         for node, array in zip(graph.inputs, arrays, strict=True):
-            extents |= {
-                d.name: n for d, n in zip(node.shape, array.shape, strict=True) if isinstance(d, Symbol)
-            }
+            extents |= {d.name: n for d, n in zip(node.shape, array.shape, strict=True) if isinstance(d, Symbol)}
         return evaluate(graph, arrays, extents)[0]
 
     def given(self, data: Data, state: Sequence[Array]) -> list[Array]:
@@ -214,10 +206,7 @@ class Probe:
                 program.run(arrays, (), 0, 1, len(data))
             losses.append(float(totals[0] / totals[1]))
             if not number:
-                moved = (
-                    (norm(state[self.places[k]] - b), norm(b))
-                    for k, b in zip(self.kernels, before, strict=True)
-                )
+                moved = ((norm(state[self.places[k]] - b), norm(b)) for k, b in zip(self.kernels, before, strict=True))
                 change = max((d / n for d, n in moved if n), default=0.0)
         return losses, change
 

@@ -83,9 +83,7 @@ class Finding:
     @classmethod
     def of(cls, check: Check, fault: Fault) -> Finding:
         line = None if fault.made is None else location(fault.made)
-        return cls(
-            check.code, check.title, check.level, fault.text, fault.fix, fault.layer, line, fault.severity
-        )
+        return cls(check.code, check.title, check.level, fault.text, fault.fix, fault.layer, line, fault.severity)
 
     @property
     def where(self) -> str:

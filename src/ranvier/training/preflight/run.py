@@ -19,15 +19,7 @@ from ranvier.training.adapters.generators import Batches, is_source, memory_load
 from ranvier.training.preflight import table
 from ranvier.training.preflight.inspection import Inspection
 from ranvier.training.preflight.probe import WORK, Probe
-from ranvier.training.preflight.report import (
-    ERROR,
-    Check,
-    Finding,
-    Report,
-    is_silenced,
-    raise_or_warn,
-    silencer,
-)
+from ranvier.training.preflight.report import ERROR, Check, Finding, Report, is_silenced, raise_or_warn, silencer
 from ranvier.training.step.argument_types import ClassWeight, Codes, Losses, OptimizerLike
 from ranvier.training.step.arrays import Data
 from ranvier.training.step.compiled import Compiled, compiled
@@ -95,9 +87,7 @@ def preflight(
     state.checked = state.checked or not partial
 
 
-def after_epoch(
-    model: Module, state: Compiled, data: Data | None, runner: Runner | None, *, ignore: Any = ()
-) -> None:
+def after_epoch(model: Module, state: Compiled, data: Data | None, runner: Runner | None, *, ignore: Any = ()) -> None:
     """After the first epoch since `compile`, warn of units and layers that no longer learn.
 
     ``data`` are the training rows; ``runner`` has the step that ran.

@@ -62,10 +62,7 @@ ACTIVATIONS = (
 )
 # Mistakes for which `fit` raises other errors, and which `check` reports.
 NOT_FINITE = Check("RV504", "loss not finite", ERROR, dynamics.not_finite)
-GIVEN = {
-    "data": ("RV001", "invalid data"),
-    "shapes": ("RV002", "layers of shapes that do not fit"),
-}
+GIVEN = {"data": ("RV001", "invalid data"), "shapes": ("RV002", "layers of shapes that do not fit")}
 
 CHECKS = (*NETWORK, *DATA, *VALIDATION, *GRADIENTS, *FIRST_BATCH, NOT_FINITE, *ACTIVATIONS)
 CODES = dict(GIVEN.values()) | {c.code: c.title for c in CHECKS}

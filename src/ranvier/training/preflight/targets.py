@@ -49,9 +49,7 @@ def classes_of_sizes(view: Inspection) -> Iterator[Fault]:
         if not counting or not output.regression:
             continue
         some = sample(output.y)
-        whole = (
-            (some == 0) | (some == 1) if output.tensor.shape[-1:] in ((), (1,)) else (some >= 0) & (some <= 1)
-        )
+        whole = (some == 0) | (some == 1) if output.tensor.shape[-1:] in ((), (1,)) else (some >= 0) & (some <= 1)
         if whole.all():  # classes, or probabilities of them
             continue
         yield view.fault(
@@ -85,11 +83,7 @@ def no_shares(view: Inspection) -> Iterator[Fault]:
 
 def no_distribution(view: Inspection) -> Iterator[Fault]:
     for output in view.outputs:
-        if (
-            not output.categorical
-            or output.y.dtype.kind != "f"
-            or output.y.shape[1:] != tuple(output.tensor.shape[1:])
-        ):
+        if not output.categorical or output.y.dtype.kind != "f" or output.y.shape[1:] != tuple(output.tensor.shape[1:]):
             continue
         sums = sample(output.y).sum(-1)
         wrong = np.abs(sums - 1) > 1e-3
@@ -158,9 +152,7 @@ def absent_classes(view: Inspection) -> Iterator[Fault]:
 
         fix = f"Write {output.classes - len(absent)} outputs with labels numbered from 0"
         if absent.tolist() == [0]:
-            fix = (
-                f"Write {output.name} - 1 and {output.classes - 1} outputs if the labels are numbered from 1"
-            )
+            fix = f"Write {output.name} - 1 and {output.classes - 1} outputs if the labels are numbered from 1"
         yield view.fault(
             f"the model has {output.classes} outputs, and class {listed(absent)} never occurs in the {counts.sum():,} "
             f"targets {output.name}",

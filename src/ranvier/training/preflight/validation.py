@@ -126,13 +126,7 @@ def counted(view: Inspection) -> Iterator[tuple[str, Array, Array]]:
     for output in view.outputs:
         y = view.validation.y[output.place]
         before, after = output.counts(output.y), None if y is None else output.counts(y)
-        if (
-            before is not None
-            and after is not None
-            and output.classes <= MANY
-            and before.sum()
-            and after.sum()
-        ):
+        if before is not None and after is not None and output.classes <= MANY and before.sum() and after.sum():
             yield output.name, before, after
 
 

@@ -19,16 +19,12 @@ class TorchOptimizer(Protocol):
 
 
 OptimizerLike = str | Optimizer | type[Optimizer] | Mapping[str, Any] | TorchOptimizer
-OneLoss = (
-    str | Loss | type[Loss] | Callable[..., Any] | None
-)  # a criterion of PyTorch's vocabulary is callable
+OneLoss = str | Loss | type[Loss] | Callable[..., Any] | None  # a criterion of PyTorch's vocabulary is callable
 Losses = OneLoss | Sequence[OneLoss] | Mapping[str, Any]  # of each output in a list, or by name
 OneMetric = str | Metric | type[Metric] | Callable[..., Any]
 Metrics = OneMetric | Sequence[OneMetric | Sequence[OneMetric] | None] | Mapping[str, Any] | None
 LossWeights = float | Sequence[float | None] | Mapping[str, float] | None
-ClassWeight = (
-    Literal["balanced"] | Mapping[Any, Any] | Sequence[Any] | None
-)  # of each output in a list, or by name
+ClassWeight = Literal["balanced"] | Mapping[Any, Any] | Sequence[Any] | None  # of each output in a list, or by name
 Verbosity = int | Literal["auto"]
 Codes = str | Collection[str]  # of checks: "RV203", a group "RV2", all "RV"
 Augmentation = Callable[..., Iterable[Any]] | None

@@ -176,9 +176,7 @@ def _rule(optimizer: Any) -> Any:
     if rules is None:
         return optimizer
     if len(rules) != 1:
-        raise ValueError(
-            f"compile takes an optimizer with one group of parameters, and this has {len(rules)}."
-        )
+        raise ValueError(f"compile takes an optimizer with one group of parameters, and this has {len(rules)}.")
     return rules[0]
 
 

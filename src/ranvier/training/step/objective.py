@@ -45,9 +45,7 @@ class Criterion(losses.Loss):
         self.from_logits = self.function in OF_LOGITS
         self.opened = "reduction" in self.options and hasattr(module, "_order")
         reduction = self.options.get("reduction")
-        self.reduction = (
-            reduction if self.opened and reduction in ("sum", "batchmean") else "sum_over_batch_size"
-        )
+        self.reduction = reduction if self.opened and reduction in ("sum", "batchmean") else "sum_over_batch_size"
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         if not self.opened:
@@ -132,13 +130,7 @@ def ignored_by(loss: losses.Loss | None) -> int | None:
 
 
 def target_array(
-    y: Any,
-    loss: losses.Loss | None,
-    output_shape: Sequence[Any],
-    *,
-    name: str,
-    owner: str,
-    check_finite: bool,
+    y: Any, loss: losses.Loss | None, output_shape: Sequence[Any], *, name: str, owner: str, check_finite: bool
 ) -> Array:
     """Targets as the arrays that programs take; ``output_shape`` is without the dimension of the batch.
 
@@ -150,9 +142,7 @@ def target_array(
     if sparse or of_labels(loss, to_numeric(y, name), output_shape):
         sample_shape = tuple(output_shape[1:] if isinstance(loss, Criterion) else output_shape[:-1])
         classes, ignored = classes_of(loss, output_shape), ignored_by(loss)
-        return as_labels(
-            y, classes=classes, name=name, sample_shape=sample_shape, ignore=ignored, owner=owner
-        )
+        return as_labels(y, classes=classes, name=name, sample_shape=sample_shape, ignore=ignored, owner=owner)
     if is_own(loss) and (array := to_numeric(y, name)).ndim:
         other = aligned(array.shape[1:], output_shape) is None
         if other and array.dtype.kind in "iub":
@@ -169,9 +159,7 @@ def per_sample(values: Node) -> Node:
     if values.shape and values.shape[0] == BATCH:
         return values
     if values.shape:
-        raise ValueError(
-            f"a loss or metric function returned {values.type}. Write one number, or one for each sample."
-        )
+        raise ValueError(f"a loss or metric function returned {values.type}. Write one number, or one for each sample.")
     return apply("broadcast", values, shape=(BATCH,), axes=())
 
 
@@ -194,7 +182,5 @@ def objective(loss: losses.Loss, values: Node, weight: Node | None, counted: Nod
             raise one_number(loss)
         return values
     given = loss.reduction not in ("none", None)
-    result: Node = reduced(
-        per_sample(values), weight, counted, loss.reduction if given else "sum_over_batch_size"
-    )
+    result: Node = reduced(per_sample(values), weight, counted, loss.reduction if given else "sum_over_batch_size")
     return result

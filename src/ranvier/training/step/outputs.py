@@ -39,9 +39,7 @@ class OutputSpec:
 
     loss: losses.Loss | None = None
     loss_weight: float = 1.0
-    metrics: list[tuple[Metric, bool]] = field(
-        default_factory=list
-    )  # each with whether it uses sample weights
+    metrics: list[tuple[Metric, bool]] = field(default_factory=list)  # each with whether it uses sample weights
 
     @property
     def used(self) -> bool:
@@ -58,9 +56,7 @@ class OutputSpecs:
     names: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        prefixes = [
-            "" if name is None or len(self.specs) == 1 else f"{name}_" for name in self.structure.names
-        ]
+        prefixes = ["" if name is None or len(self.specs) == 1 else f"{name}_" for name in self.structure.names]
         self.several = sum(spec.loss is not None for spec in self.specs) > 1
         names = ["loss"]
         if self.several:  # as in Keras: by the output's name, or by the loss's if outputs have no names
@@ -90,16 +86,12 @@ class OutputSpecs:
         return iter(self.specs)
 
     @classmethod
-    def of(
-        cls, outputs: OutputStructure, loss: Any, loss_weights: Any, unweighted: Any, weighted: Any
-    ) -> OutputSpecs:
+    def of(cls, outputs: OutputStructure, loss: Any, loss_weights: Any, unweighted: Any, weighted: Any) -> OutputSpecs:
         """Assign the arguments of `compile` to the outputs. Raises ValueError if they do not match."""
         many = len(outputs)
         each = [as_loss(one) for one in per_output(loss, outputs, "loss")]
         if loss is not None and not any(each):
-            raise ValueError(
-                f"loss is {loss!r}: no output has one. Write a loss for one output at least instead."
-            )
+            raise ValueError(f"loss is {loss!r}: no output has one. Write a loss for one output at least instead.")
         weights = per_output(loss_weights, outputs, "loss_weights", alone=many == 1)
         measured = [
             flattened(of) if many == 1 else per_output(of, outputs, what, alone=False)
@@ -190,9 +182,7 @@ def distinct(names: Sequence[str]) -> list[str]:
     """The names, each once: a second ``acc`` is ``acc_1``."""
     result: list[str] = []
     for name in names:
-        count = sum(
-            n == name or (n.startswith(f"{name}_") and n[len(name) + 1 :].isdecimal()) for n in result
-        )
+        count = sum(n == name or (n.startswith(f"{name}_") and n[len(name) + 1 :].isdecimal()) for n in result)
         result.append(f"{name}_{count}" if name in result else name)
     return result
 

@@ -65,9 +65,7 @@ class Step:
         """The arrays of weights, optimizer state and totals, in the graph's order."""
         return [*(layout.storage(t._value) for t in self.state), *self.totals]
 
-    def arrays(
-        self, data: Data, order: Array, settings: Sequence[Array], state: Sequence[Array]
-    ) -> list[Array]:
+    def arrays(self, data: Data, order: Array, settings: Sequence[Array], state: Sequence[Array]) -> list[Array]:
         """The arrays of a run, in the graph's order."""
         return [order, *data.arrays(), *settings, *state]
 
@@ -155,16 +153,13 @@ class _Builder:
             given = placeholders(model, data.x)
             for tensor, rows in zip(given, x_rows, strict=True):
                 known[id(tensor)] = cast_rows(rows, tensor.spec)  # type: ignore[arg-type]  # every input is there
-            targets, weights = (
-                [placeholder_for(rows, known) for rows in part] for part in (y_rows, weight_rows)
-            )
+            targets, weights = ([placeholder_for(rows, known) for rows in part] for part in (y_rows, weight_rows))
             if training and compiled.augment is not None:
                 given, targets, weights = augmented(compiled.augment, given, targets, weights)
             output = model(*pack_inputs(given, model._input_container))
             self.outputs = compiled.outputs.structure.flat(output)
             self.traced = [
-                TracedOutput.of(*of)
-                for of in zip(compiled.outputs, targets, self.outputs, weights, strict=True)
+                TracedOutput.of(*of) for of in zip(compiled.outputs, targets, self.outputs, weights, strict=True)
             ]
             self.penalties = [numeric.sum(x) for x in model._losses()]
             recorded = [*self.outputs, *(t for o in self.traced for t in o.tensors()), *self.penalties]
@@ -172,16 +167,11 @@ class _Builder:
             trace_nodes = [segment.node_of(t) for t in recorded]
         self.lower(segment, recorded, trace_nodes, known)
 
-    def lower(
-        self, segment: Any, recorded: list[Tensor], trace_nodes: list[Any], known: dict[int, Node]
-    ) -> None:
+    def lower(self, segment: Any, recorded: list[Tensor], trace_nodes: list[Any], known: dict[int, Node]) -> None:
         """The nodes of recorded tensors, and the updates of the leaves that the model assigns to."""
         if self.training:
             self.compiled.optimizer.attach(self.parameters.values())
-            self.salt, self.rate = (
-                self.given("seed", (), "uint32"),
-                self.given("learning_rate", (), get_dtype()),
-            )
+            self.salt, self.rate = (self.given("seed", (), "uint32"), self.given("learning_rate", (), get_dtype()))
             self.ticks = self.tensor(self.compiled.optimizer.iterations, "iterations")[0]
         elif self.draws:
             self.salt, self.ticks = self.given("seed", (), "uint32"), self.given("batches", (), "uint32")
@@ -232,9 +222,7 @@ class _Builder:
             start, rows = len(self.totals), self.node(self.traced[i].y)
             weight = self.node(self.traced[i].weight) if weighted else None
             out = apply("stop_gradient", self.node(self.outputs[i]))
-            states = [
-                self.total(tuple(shape), dtype) for shape, dtype in metric.states_for(rows, out, weight)
-            ]
+            states = [self.total(tuple(shape), dtype) for shape, dtype in metric.states_for(rows, out, weight)]
             if isinstance(metric, FunctionMetric):
                 after = metric.add(states, per_sample(self.node(next(custom[i]))), weight)
             else:
@@ -246,9 +234,7 @@ class _Builder:
 
 def key_of(model: Module, compiled: Compiled, data: Data, batch: int, kind: str) -> tuple[Any, ...]:
     """All that a step depends on: two calls with equal keys have the same step."""
-    parameters = tuple(
-        (id(p), p.requires_grad, p.dtype, object_key(p.regularizer)) for p in model.parameters()
-    )
+    parameters = tuple((id(p), p.requires_grad, p.dtype, object_key(p.regularizer)) for p in model.parameters())
     penalties = tuple(object_key(getattr(m, "activity_regularizer", None)) for m in model.modules())
     settings = settings_of(model, compiled, kind)
     return (kind, structure(model), data.kind(), batch, parameters, penalties, settings)
@@ -291,9 +277,7 @@ def build(model: Module, compiled: Compiled, data: Data, batch: int, training: b
     written = [t for t in b.state if b.sources[id(t)][0] in changed]
     graph = Graph(tuple(b.inputs), (), tuple(b.updates))
     program = engines.shared(graph, batch=batch, engine=compiled.engine)
-    named = {
-        b.sources[id(p)][0]: label for p, label in zip(b.parameters.values(), labels(model), strict=True)
-    }
+    named = {b.sources[id(p)][0]: label for p, label in zip(b.parameters.values(), labels(model), strict=True)}
     return Step(
         graph, program, batch, b.state, written, b.totals, metrics, losses[0], len(losses) - 1, named,
         bool(b.draws),
@@ -320,10 +304,7 @@ def _optimize(b: _Builder, loss: Node) -> list[tuple[Node, Node]]:
     grads = gradient(loss, [b.tensor(p, name)[1] for _, name, p in chosen])
     sources = [b.tensor(p, name)[0] for _, name, p in chosen]
     grads = [layout.to_storage(g, p) for g, (_, _, p) in zip(grads, chosen, strict=True)]
-    slots = [
-        {key: b.tensor(t, f"{name}.{key}")[0] for key, t in optimizer.slots[i].items()}
-        for i, name, _ in chosen
-    ]
+    slots = [{key: b.tensor(t, f"{name}.{key}")[0] for key, t in optimizer.slots[i].items()} for i, name, _ in chosen]
     options = [
         replace(t, reversed=layout.is_transposed(p._value))
         for t, (_, _, p) in zip(optimizer.parameter_options([p for _, _, p in chosen]), chosen, strict=False)

@@ -32,9 +32,7 @@ SEVERAL = 8  # structures that are remembered
 
 def places(model: Module, compiled: Compiled) -> dict[Place, Tensor]:
     """The tensors of a model and its optimizer by their positions."""
-    found: dict[Place, Tensor] = {
-        ("steps", i): count for i, count in enumerate(compiled.optimizer.counts.tensors)
-    }
+    found: dict[Place, Tensor] = {("steps", i): count for i, count in enumerate(compiled.optimizer.counts.tensors)}
     found |= {("parameter", i): p for i, p in enumerate(model.parameters())}
     found |= {("buffer", name): b for name, b in model.named_buffers()}
     for i, slots in enumerate(compiled.optimizer.slots):
@@ -65,9 +63,7 @@ def alike(one: Any, other: Any) -> bool:
     return False
 
 
-def recorded(
-    model: Module, compiled: Compiled, data: Data, training: bool, where: dict[int, Place]
-) -> tuple[Any, ...]:
+def recorded(model: Module, compiled: Compiled, data: Data, training: bool, where: dict[int, Place]) -> tuple[Any, ...]:
     """What calling the model records: trace nodes, which are interned by structure, and their leaves."""
     with mode(model, training), isolated_tape(model), rng.traced_draws():
         output = model(*pack_inputs(placeholders(model, data.x), model._input_container))

@@ -155,9 +155,7 @@ def contained(model: Module, x: Any, name: str, form: Container) -> dict[str, An
     """The inputs in the one container that the model's ``call`` takes."""
     keys = range(len(model._input_types) or len(x)) if isinstance(form, str) else form or ()
     by_key = isinstance(x, Mapping) and not isinstance(form, str)
-    fits = (
-        by_key and set(x) == set(keys) if isinstance(x, Mapping) else is_container(x) and len(x) == len(keys)
-    )
+    fits = by_key and set(x) == set(keys) if isinstance(x, Mapping) else is_container(x) and len(x) == len(keys)
     if not fits:
         words = ", ".join(f"{k!r}: ..." if isinstance(k, str) else f"x{k}" for k in keys)
         what = f"{len(x)} parts in a {type(x).__name__}" if is_container(x) else f"a {type(x).__name__}"

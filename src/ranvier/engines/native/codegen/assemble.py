@@ -67,9 +67,9 @@ class Assembler:
                 self._starter(task)
         advance, reads = self._advance() if self.layout.scalars else ("", [])
         update = ("advance", reads) if advance else None
-        entry = EntryWriter(
-            self.layout, self.partition, self.symbols, self.names, self.clocks, self.prefetched
-        ).write(update)
+        entry = EntryWriter(self.layout, self.partition, self.symbols, self.names, self.clocks, self.prefetched).write(
+            update
+        )
         kernels = [text.replace("@kernel(", f"@{name}(", 1) for text, name in self.kernels.items()]
         library, needed = math.library(self.module.functions, self.target.has_fma)
         constants = [_constant(b) for b in self.schedule.buffers if b.kind == "constant"]

@@ -145,9 +145,7 @@ class EntryWriter:
                     self._run(own, self.own_rows)
         elif division == "rows" and self.workers is not None and depth:
             self._run_workers_in_blocks(tasks, self.workers)
-        elif (
-            division == "rows" and self.workers is not None
-        ):  # all tasks on one worker's rows, then the next's
+        elif division == "rows" and self.workers is not None:  # all tasks on one worker's rows, then the next's
             with f.loop(*self.workers) as turn:
                 rows = self.first_row_of(turn.index), self.first_row_of(f.add(turn.index, 1))
                 self._run(tasks, rows, turn.index)

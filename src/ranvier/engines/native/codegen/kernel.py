@@ -52,9 +52,7 @@ class Kernel(ABC):
         self.pointers = {buffer: f"%p{i}" for i, buffer in enumerate(buffers)}
         pointers = [f"ptr noalias {p}" for p in self.pointers.values()]
         extents = [f"i64 %n.{s}" for s in symbols]
-        self.function = Function(
-            name, ["i64 %lo", "i64 %hi", "i64 %worker", "ptr noalias %work", *extents, *pointers]
-        )
+        self.function = Function(name, ["i64 %lo", "i64 %hi", "i64 %worker", "ptr noalias %work", *extents, *pointers])
         self.work = 0  # bytes of workspace that it needs
         self.scopes: list[dict[object, Value]] = [{}]
         self.mask: str | None = None  # the active lanes, if not all are
@@ -95,9 +93,7 @@ class Kernel(ABC):
             offset = f.add(offset, f.mul(at.base, stride))
             step += at.step * stride
             if at.lanes is not None and stride:
-                part = (
-                    at.lanes if stride == 1 else f.op(f"mul {vector('i64')} {at.lanes}, splat (i64 {stride})")
-                )
+                part = at.lanes if stride == 1 else f.op(f"mul {vector('i64')} {at.lanes}, splat (i64 {stride})")
                 lanes = part if lanes is None else f.op(f"add {vector('i64')} {lanes}, {part}")
         if lanes is not None and step:
             steps = lane_constants([i * step for i in range(LANES)], "i64")
@@ -125,9 +121,7 @@ class Kernel(ABC):
             mask = f"{vector('i1')} {self.mask or ALL_LANES}"
             value = f.op(f"call {wide} {gather}({pointers}, i32 {size}, {mask}, {wide} zeroinitializer)")
         if dtype == "bool":
-            value = f.op(
-                f"icmp ne {wide if is_wide else kind} {value}, {'zeroinitializer' if is_wide else '0'}"
-            )
+            value = f.op(f"icmp ne {wide if is_wide else kind} {value}, {'zeroinitializer' if is_wide else '0'}")
         return Value(value, is_wide)
 
     def prefetch(self, view: View, index: Index) -> None:
@@ -221,12 +215,8 @@ class Kernel(ABC):
 
     def intrinsic(self, name: str, type_: str, *operands: str) -> str:
         suffix = suffix_of(type_)
-        self.module.declarations.add(
-            f"declare {type_} @llvm.{name}.{suffix}({', '.join([type_] * len(operands))})"
-        )
-        return self.function.op(
-            f"call {type_} @llvm.{name}.{suffix}({', '.join(f'{type_} {o}' for o in operands)})"
-        )
+        self.module.declarations.add(f"declare {type_} @llvm.{name}.{suffix}({', '.join([type_] * len(operands))})")
+        return self.function.op(f"call {type_} @llvm.{name}.{suffix}({', '.join(f'{type_} {o}' for o in operands)})")
 
     def number(self, at: At, dtype: str) -> Value:
         """A position as a value of a dtype."""

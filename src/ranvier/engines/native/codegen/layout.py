@@ -24,8 +24,7 @@ class Layout:
         self.schedule, self.prefetches, self.clocks = schedule, prefetches, clocks
         # One vector more than the values: rows are stored whole where nothing follows them.
         self.sizes = {
-            b: round_up(b.elements * SIZE[b.dtype] + LINE)
-            * (2 if b in (schedule.double_buffered or ()) else 1)
+            b: round_up(b.elements * SIZE[b.dtype] + LINE) * (2 if b in (schedule.double_buffered or ()) else 1)
             for b in schedule.buffers
             if b.kind == "scratch" and b not in schedule.local and b not in schedule.replicated
         }

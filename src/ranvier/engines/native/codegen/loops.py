@@ -75,9 +75,7 @@ def dynamic_mask(k: Kernel, count: Scalar) -> str:
     return f.op(f"icmp slt {vector('i64')} {lanes}, {f.splat(str(count), 'i64')}")
 
 
-def nest(
-    k: Kernel, ranges: Sequence[tuple[Scalar, Scalar]], body: Body, *, wide: bool, once: bool = False
-) -> None:
+def nest(k: Kernel, ranges: Sequence[tuple[Scalar, Scalar]], body: Body, *, wide: bool, once: bool = False) -> None:
     """Nested loops over ``ranges``; the innermost takes 16 indices at a time if ``wide``. ``once``: see `along`."""
 
     def level(index: Index) -> None:

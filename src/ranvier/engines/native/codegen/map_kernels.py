@@ -95,9 +95,7 @@ def emit_rows(k: Kernel, task: Task, ranges: list[tuple[Scalar, Scalar]], by_sam
     """Row by row, or 16 rows at a time, with the whole last axis in registers for reductions along it."""
     columns = task.space[-1]
     assert isinstance(columns, int)
-    parts: list[tuple[At, str | None]] = (
-        [(At(c), None) for c in range(columns)] if by_sample else pieces(columns)
-    )
+    parts: list[tuple[At, str | None]] = [(At(c), None) for c in range(columns)] if by_sample else pieces(columns)
 
     @contextmanager
     def at_piece(mask: str | None) -> Iterator[None]:
@@ -155,9 +153,7 @@ def emit_scatter(k: Kernel, task: Task) -> None:
                 type_ = vector(element) if wide else element
                 a, b = (k.widen(v, element) if wide else v.name for v in (old, new))
                 k.store(
-                    view,
-                    target,
-                    Value(f.op(f"{'fadd' if node.dtype in FLOATS else 'add'} {type_} {a}, {b}"), wide),
+                    view, target, Value(f.op(f"{'fadd' if node.dtype in FLOATS else 'add'} {type_} {a}, {b}"), wide)
                 )
 
             nest(k, [(0, k.extent(d)) for d in node.shape[batch + 1 :]], add, wide=True)
@@ -221,12 +217,7 @@ def _fill(k: Kernel, task: Task, operand: Node, view: View) -> None:
     if source is not None and k.module.view(source) is None:
         _join(k, task, source, _split(view, operand.shape, source.shape))
         return
-    nest(
-        k,
-        _placed(k, task, operand.shape),
-        lambda index: k.store(view, index, k.value(operand, index)),
-        wide=True,
-    )
+    nest(k, _placed(k, task, operand.shape), lambda index: k.store(view, index, k.value(operand, index)), wide=True)
 
 
 def emit_copy(k: Kernel, task: Task) -> None:

@@ -45,14 +45,9 @@ class Prefetch:
 def choose(schedule: Schedule) -> Prefetch | None:
     """What to prefetch, and during which product; None if that gains nothing."""
     last = max((task.phase for task in schedule.order), default=0)
-    products = [
-        t for t in schedule.order if t.kind == "contract" and t.division == "split" and t.phase == last > 0
-    ]
+    products = [t for t in schedule.order if t.kind == "contract" and t.division == "split" and t.phase == last > 0]
     gathers = [
-        (node, t)
-        for t in schedule.order
-        if t.kind in ("map", "contract") and t.phase == 0
-        for node in _gathers(t)
+        (node, t) for t in schedule.order if t.kind in ("map", "contract") and t.phase == 0 for node in _gathers(t)
     ]
     if schedule.block or not products or not gathers:
         return None

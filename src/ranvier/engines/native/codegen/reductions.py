@@ -105,9 +105,7 @@ class Reduction:
                 parts = level((At(loop.index),), computed_here)
                 while len(parts) > 1:
                     pairs = zip(parts[::2], parts[1::2], strict=True)
-                    parts = [
-                        [combine(k, node, type_, *two) for two in zip(*pair, strict=True)] for pair in pairs
-                    ]
+                    parts = [[combine(k, node, type_, *two) for two in zip(*pair, strict=True)] for pair in pairs]
                 both = zip(loop.values, parts[0], strict=True)
                 loop.next = [combine(k, node, type_, total, part) for total, part in both]
             return loop.results
@@ -171,9 +169,7 @@ class Reduction:
                     loop.next = [level((*inner, At(loop.index)), loop.values[0])]
                 return loop.results[0]
             extent = f.sub(high, low)
-            whole: Scalar = (
-                extent // LANES * LANES if isinstance(extent, int) else f.op(f"and i64 {extent}, -{LANES}")
-            )
+            whole: Scalar = extent // LANES * LANES if isinstance(extent, int) else f.op(f"and i64 {extent}, -{LANES}")
             full = f.add(low, whole)
             if whole != 0:
                 with f.loop(low, full, LANES, carry=[(type_, total)]) as loop, scope(k):
@@ -247,10 +243,7 @@ def emit_argmax(k: Kernel, task: Task, node: Node) -> None:
 
     def one(index: Index) -> None:
         first = k.value(operand, _beside(index, axis, At(0))).name
-        with (
-            f.loop(0, k.extent(operand.shape[axis]), carry=[(element, first), ("i32", "0")]) as loop,
-            scope(k),
-        ):
+        with f.loop(0, k.extent(operand.shape[axis]), carry=[(element, first), ("i32", "0")]) as loop, scope(k):
             value = k.value(operand, _beside(index, axis, At(loop.index))).name
             if operand.dtype in FLOATS:
                 greater = f.op(f"fcmp ogt {element} {value}, {loop.values[0]}")

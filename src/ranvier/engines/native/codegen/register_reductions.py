@@ -14,9 +14,7 @@ from ranvier.graph.node import FLOATS, Node
 
 def pieces(columns: int) -> list[tuple[At, str | None]]:
     """A short last axis as a list of vectors, each with its mask."""
-    return [
-        (At(c, 1), tail_mask(columns - c) if columns - c < LANES else None) for c in range(0, columns, LANES)
-    ]
+    return [(At(c, 1), tail_mask(columns - c) if columns - c < LANES else None) for c in range(0, columns, LANES)]
 
 
 def reduce_samples(k: Kernel, node: Node, index: Index, columns: int) -> Value:
@@ -38,9 +36,7 @@ def reduce_samples(k: Kernel, node: Node, index: Index, columns: int) -> Value:
             first_nan = f.op(f"and {vector('i1')} {nan}, {before}")
             better = f.op(f"or {vector('i1')} {better}, {first_nan}")
         total = f.op(f"select {vector('i1')} {better}, {wide} {value}, {wide} {total}")
-        place = f.op(
-            f"select {vector('i1')} {better}, {vector('i32')} splat (i32 {c}), {vector('i32')} {place}"
-        )
+        place = f.op(f"select {vector('i1')} {better}, {vector('i32')} splat (i32 {c}), {vector('i32')} {place}")
     return Value(place if node.op.name == "argmax" else total, True)
 
 
@@ -82,9 +78,7 @@ def first_of_largest(k: Kernel, dtype: str, parts: list[tuple[At, str | None, st
         if mask is not None:
             hit = f.op(f"and {vector('i1')} {hit}, {mask}")
         lanes = "<" + ", ".join(f"i32 {int(at.base) + i}" for i in range(LANES)) + ">"
-        here = f.op(
-            f"select {vector('i1')} {hit}, {vector('i32')} {lanes}, {vector('i32')} splat (i32 2147483647)"
-        )
+        here = f.op(f"select {vector('i1')} {hit}, {vector('i32')} {lanes}, {vector('i32')} splat (i32 2147483647)")
         position = k.intrinsic("smin", vector("i32"), position, here)
     return Value(tree(k, position, "i32", lambda t, a, b: k.intrinsic("smin", t, a, b)), False)
 
@@ -142,14 +136,10 @@ def trees(k: Kernel, names: Sequence[str], element: str, join: Callable[[str, st
     while width > 1:
         half, following = width // 2, []
         starts = range(0, 2 * LANES, width)  # of the groups of lanes that are halved, in two vectors
-        low, high = (
-            ", ".join(f"i32 {s + more + i}" for s in starts for i in range(half)) for more in (0, half)
-        )
+        low, high = (", ".join(f"i32 {s + more + i}" for s in starts for i in range(half)) for more in (0, half))
         for i in range(0, len(current), 2):
             a, b = (*current[i : i + 2], "poison")[:2]
-            parts = [
-                f.op(f"shufflevector {type_} {a}, {type_} {b}, <{LANES} x i32> <{m}>") for m in (low, high)
-            ]
+            parts = [f.op(f"shufflevector {type_} {a}, {type_} {b}, <{LANES} x i32> <{m}>") for m in (low, high)]
             following.append(join(type_, *parts))
         current, width = following, half
     (result,) = current

@@ -65,9 +65,7 @@ def reduce_small(k: Kernel, node: Node, index: Index) -> Value:
     total: Value | None = None
     for places in product(*(range(operand.shape[axis]) for axis in axes)):
         inner, own = dict(zip(axes, places, strict=True)), iter(index)
-        value = k.value(
-            operand, tuple(At(inner[i]) if i in inner else next(own) for i in range(operand.ndim))
-        )
+        value = k.value(operand, tuple(At(inner[i]) if i in inner else next(own) for i in range(operand.ndim)))
         if total is None:
             total = value
             continue
@@ -84,9 +82,7 @@ def _slice(k: Kernel, node: Node, index: Index) -> Value:
     for at, item in zip(index, node.attrs["ranges"], strict=True):
         start, _, step = item or (0, 0, 1)
         lanes = (
-            at.lanes
-            if at.lanes is None or step == 1
-            else f.op(f"mul {vector('i64')} {at.lanes}, splat (i64 {step})")
+            at.lanes if at.lanes is None or step == 1 else f.op(f"mul {vector('i64')} {at.lanes}, splat (i64 {step})")
         )
         inner.append(At(f.add(f.mul(at.base, step), start), at.step * step, lanes))
     return k.value(node.inputs[0], tuple(inner))
@@ -164,9 +160,7 @@ def _random(k: Kernel, node: Node, index: Index) -> Value:
     else:
         bits, wide = "poison", True
         for lane in range(LANES):
-            one = f.op(
-                f"call i32 @rv.random_bits.s(i32 {key[0]}, i32 {key[1]}, i64 {f.add(position, lane * step)})"
-            )
+            one = f.op(f"call i32 @rv.random_bits.s(i32 {key[0]}, i32 {key[1]}, i64 {f.add(position, lane * step)})")
             bits = f.op(f"insertelement {vector('i32')} {bits}, i32 {one}, i64 {lane}")
     k.module.functions.add(("random_bits", "v16" if wide and step == 1 else "s"))
     element = ELEMENT[node.dtype]

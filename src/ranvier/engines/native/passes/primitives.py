@@ -15,9 +15,7 @@ def _partial_type(types: Any, attrs: dict[str, Any]) -> Type:
 
 
 def _no_value(arrays: Any, attrs: dict[str, Any], extents: Any) -> Any:
-    raise GraphError(
-        "a partial result depends on how rows are assigned to workers; only native code computes it"
-    )
+    raise GraphError("a partial result depends on how rows are assigned to workers; only native code computes it")
 
 
 PARTIAL = Primitive("partial", "partial", _partial_type, _no_value)

@@ -35,9 +35,7 @@ def rematerialize(graph: Graph, batch: int) -> Graph:
     for node in nodes:
         for operand in set(node.inputs):
             users[operand].append(node)
-    activations = {
-        n for n in forward if n.op.selects and _is_normalized(n, users) and not forward.issuperset(users[n])
-    }
+    activations = {n for n in forward if n.op.selects and _is_normalized(n, users) and not forward.issuperset(users[n])}
     if sum(size(node.shape, batch) * SIZE[node.dtype] for node in activations) < MIN_BYTES:
         return graph
     result: dict[Node, Node] = {}
@@ -75,14 +73,10 @@ def _is_normalized(activation: Node, users: Mapping[Node, list[Node]]) -> bool:
             continue
         seen.add(node)
         is_cheap = node.op.kind == "elementwise" and node.op.cost < FUNCTION
-        if node.op.name == "contract" or (
-            node.op.name == "reshape" and node.inputs[0].op.name == "concatenate"
-        ):
+        if node.op.name == "contract" or (node.op.name == "reshape" and node.inputs[0].op.name == "concatenate"):
             found.append(node)  # a contraction, or the parts that `split_strided` made of one
         elif is_cheap or node.op.name in ("broadcast", "reshape"):
             stack.extend(node.inputs)
         else:
             return False
-    return len(found) == 1 and any(
-        user.op.name == "reduce_sum" and 0 in user.attrs["axes"] for user in users[found[0]]
-    )
+    return len(found) == 1 and any(user.op.name == "reduce_sum" and 0 in user.attrs["axes"] for user in users[found[0]])

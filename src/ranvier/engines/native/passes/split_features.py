@@ -23,10 +23,7 @@ SUM_BYTES, SUM_FRACTION = 3 << 17, 3 / 4
 MIN_FEATURES = 32  # of a part
 ROW, COLUMN, FEATURE = ((((loop, 1),), 0) for loop in range(3))
 PLAIN = ((ROW, FEATURE), (FEATURE, COLUMN))  # how a matrix product addresses its operands
-GRADIENT = (
-    (FEATURE, COLUMN),
-    (FEATURE, ROW),
-)  # how its gradient by the second operand does: result, first operand
+GRADIENT = ((FEATURE, COLUMN), (FEATURE, ROW))  # how its gradient by the second operand does: result, first operand
 
 
 def split_features(graph: Graph, batch: int) -> Graph:
@@ -53,9 +50,7 @@ def _parts(node: Node, batch: int) -> int:
     features = extent(weights, 0)
     sum_bytes, weight_bytes = (size(n.shape, batch) * SIZE[node.dtype] for n in (node, weights))
     room = max(SUM_BYTES, SUM_FRACTION * weight_bytes)
-    fitting = (
-        n for n in PARTS if n * sum_bytes <= room and features % n == 0 and features // n >= MIN_FEATURES
-    )
+    fitting = (n for n in PARTS if n * sum_bytes <= room and features % n == 0 and features // n >= MIN_FEATURES)
     return next(fitting, 0) if weight_bytes >= LARGE_WEIGHTS else 0
 
 

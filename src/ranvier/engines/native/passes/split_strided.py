@@ -89,10 +89,7 @@ def _interleaved(node: Node, side: int, spreads: list[Spread], rests: tuple[int,
     filled = [i for i, part in enumerate(parts) if part.op.name != "broadcast"]  # others are zeros
     if not filled:
         return full(0, (*shape[:at], extent(node, at), *shape[at + 1 :]), node.dtype)
-    rows = [
-        part if at == len(shape) - 2 else apply("reshape", part, shape=(*shape[: at + 1], wide))
-        for part in parts
-    ]
+    rows = [part if at == len(shape) - 2 else apply("reshape", part, shape=(*shape[: at + 1], wide)) for part in parts]
     if len(filled) > 1:
         result = apply("concatenate", *rows, axis=at + 1)
     else:

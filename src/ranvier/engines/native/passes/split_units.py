@@ -47,9 +47,7 @@ def _layers(graph: Graph, batch: int) -> tuple[Node, Node] | None:
         if extent(first, 1) % (PARTS * LANES) or count * SIZE[first.dtype] >= LARGE_WEIGHTS:
             continue
         axes = unit_axes(graph, first)
-        crossing = [
-            node for node in graph.nodes() if node not in axes and any(i in axes for i in node.inputs)
-        ]
+        crossing = [node for node in graph.nodes() if node not in axes and any(i in axes for i in node.inputs)]
         sums = [node for node in crossing if node.op.name == "contract"]
         # A movement of units may be computed where it is needed, from other threads' units.
         moving = any(node.op.kind != "reduce" for node in crossing if node not in sums)

@@ -24,9 +24,7 @@ from ranvier.graph.node import BATCH, Node, apply, constant, like
 
 STRIP_BYTES = 1 << 19  # of transformed values at a time: half of a second-level cache
 MAX_RELATIVE_COST = 0.75  # beside the plain convolution, by the estimate in `_pays`
-Sums = Sequence[
-    Sequence[tuple[int, float]]
-]  # a transform: for each output, the inputs and factors that it sums
+Sums = Sequence[Sequence[tuple[int, float]]]  # a transform: for each output, the inputs and factors that it sums
 INPUTS: Sums = (((0, 1), (2, -1)), ((1, 1), (2, 1)), ((2, 1), (1, -1)), ((1, 1), (3, -1)))
 WEIGHTS: Sums = (((0, 1),), ((0, 0.5), (1, 0.5), (2, 0.5)), ((0, 0.5), (1, -0.5), (2, 0.5)), ((2, 1),))
 RESULTS: Sums = (((0, 1), (1, 1), (2, 1)), ((1, 1), (2, -1), (3, -1)))
@@ -35,10 +33,7 @@ RESULTS: Sums = (((0, 1), (1, 1), (2, 1)), ((1, 1), (2, -1), (3, -1)))
 def _transposed(sums: Sums) -> Sums:
     """The transposed transform, which a gradient applies."""
     size = 1 + max(i for terms in sums for i, _ in terms)
-    return [
-        [(to, factor) for to, terms in enumerate(sums) for i, factor in terms if i == at]
-        for at in range(size)
-    ]
+    return [[(to, factor) for to, terms in enumerate(sums) for i, factor in terms if i == at] for at in range(size)]
 
 
 @dataclass(frozen=True)
@@ -105,22 +100,14 @@ def _convolution(node: Node) -> Convolution | None:
     for axis in (1, 2):
         terms, offset = at[axis]
         outer, inner = (*sorted(terms), (0, 0))[:2]
-        if (
-            len(terms) != 2
-            or outer != (axis, 1)
-            or inner[0] < rank
-            or abs(inner[1]) != 1
-            or loops[inner[0]] != 3
-        ):
+        if len(terms) != 2 or outer != (axis, 1) or inner[0] < rank or abs(inner[1]) != 1 or loops[inner[0]] != 3:
             return None
         before = front[axis] - offset + (2 if inner[1] < 0 else 0)
         after = 2 * -(-loops[axis] // 2) + 2 - before - images.shape[axis]
         taps.append(inner[0])
         around += [before, after]
         flipped.add(inner[1] < 0)
-    axes = [
-        place for loop in (*taps, channel, 3) for place, read in enumerate(by) if read == (((loop, 1),), 0)
-    ]
+    axes = [place for loop in (*taps, channel, 3) for place, read in enumerate(by) if read == (((loop, 1),), 0)]
     if len(axes) != 4 or len(flipped) != 1 or min(around) < 0:
         return None
     extra = 8 * loops[1] * loops[2] * -(-loops[3] // LANES)
@@ -142,13 +129,7 @@ def _weight_gradient(node: Node) -> WeightGradient | None:
         gradient, images = node.inputs[side], node.inputs[1 - side]
         by, at = node.attrs["index"][side], node.attrs["index"][1 - side]
         read = [terms[0][0] for terms, _ in by if terms]
-        if (
-            len(read) != 4
-            or by != _plain(*read)
-            or loops[read[0]] != BATCH
-            or read[3] >= rank
-            or min(read[:3]) < rank
-        ):
+        if len(read) != 4 or by != _plain(*read) or loops[read[0]] != BATCH or read[3] >= rank or min(read[:3]) < rank:
             continue
         if images.ndim != 4 or at[0] != by[0] or len(at[3][0]) != 1 or at[3] != _plain(at[3][0][0][0])[0]:
             continue
@@ -289,18 +270,12 @@ def _sums(table: Sums, value: Callable[[int, int], Node]) -> list[Node]:
     value = cache(value)
     rows = {i for terms in table for i, _ in terms}
     rows_of = {i: [_sum([(factor, value(i, j)) for j, factor in across]) for across in table] for i in rows}
-    return [
-        _sum([(factor, rows_of[i][place]) for i, factor in down])
-        for down in table
-        for place in range(len(table))
-    ]
+    return [_sum([(factor, rows_of[i][place]) for i, factor in down]) for down in table for place in range(len(table))]
 
 
 def _sum(terms: Sequence[tuple[float, Node]]) -> Node:
     """The sum of nodes times factors."""
-    scaled = [
-        (number > 0, node if abs(number) == 1 else node * like(node, abs(number))) for number, node in terms
-    ]
+    scaled = [(number > 0, node if abs(number) == 1 else node * like(node, abs(number))) for number, node in terms]
     total = scaled[0][1] if scaled[0][0] else -scaled[0][1]
     for positive, node in scaled[1:]:
         total = total + node if positive else total - node

@@ -125,9 +125,7 @@ def resolve_target(name: str | None = None) -> Target:
     """
     name = name or os.environ.get("RANVIER_TARGET") or "host"
     if name not in target_names():
-        raise ValueError(
-            f"target {name!r} does not exist. Write one of {', '.join(map(repr, target_names()))}."
-        )
+        raise ValueError(f"target {name!r} does not exist. Write one of {', '.join(map(repr, target_names()))}.")
     return _resolve(name)
 
 
@@ -162,9 +160,7 @@ def check_runnable(target: Target) -> None:
     triple, cpu, present = _host()
     hint = "Write RANVIER_TARGET=host instead, or only compile for it."
     if target.arch != arch_of(triple):
-        raise CompilerError(
-            f"target {target.name!r} is {target.arch}, and this machine is {arch_of(triple)}. {hint}"
-        )
+        raise CompilerError(f"target {target.name!r} is {target.arch}, and this machine is {arch_of(triple)}. {hint}")
     needs = _LEVELS[target.name][1] if target.name in _LEVELS else ()
     missing = [f for f in needs if not present.get(f)]
     if missing:
@@ -175,9 +171,7 @@ def check_runnable(target: Target) -> None:
 def _compiled(ir: str, target: Target) -> Iterator[tuple[Any, Any]]:
     """The optimized module and the target machine, with LLVM's lock held."""
     if "asm" in ir and re.search(r'(?m)^[^;"\n]*\basm\b', ir):
-        raise CompilerError(
-            "the module holds inline assembly, which cannot be checked. Write an intrinsic instead."
-        )
+        raise CompilerError("the module holds inline assembly, which cannot be checked. Write an intrinsic instead.")
     llvm = _binding()
     with _lock:
         _release_start()
@@ -202,11 +196,7 @@ def _machine(target: Target) -> Any:
         _all_targets()
     # Small, position-independent code keeps constants as memory operands. It needs an object's sections close together,
     # as LLVM's own linker (`_linker`) lays them out; on Windows that linker is not finished.
-    model = (
-        dict(reloc="default", codemodel="jitdefault")
-        if os.name == "nt"
-        else dict(reloc="pic", codemodel="small")
-    )
+    model = dict(reloc="default", codemodel="jitdefault") if os.name == "nt" else dict(reloc="pic", codemodel="small")
     return llvm.Target.from_triple(target.triple).create_target_machine(
         cpu=target.cpu, features=target.features, opt=_LEVEL, jit=True, **model
     )
@@ -224,9 +214,7 @@ def _check_declarations(module: Any, target: Target) -> None:
         if not match:
             raise CompilerError(f"no instruction stands for this intrinsic on every target: {line}")
         if match["arch"] and _MACHINE[match["arch"]] != target.arch:
-            raise CompilerError(
-                f"target {target.name!r} is {target.arch}, which lacks this intrinsic: {line}"
-            )
+            raise CompilerError(f"target {target.name!r} is {target.arch}, which lacks this intrinsic: {line}")
     for variable in module.global_variables:
         if variable.is_declaration:
             raise CompilerError(f"a module may refer to nothing outside itself: {str(variable).strip()}")
@@ -345,9 +333,7 @@ class Library:
             CompilerError: the object defines no such symbol.
         """
         if name not in self.names:
-            raise CompilerError(
-                f"the object has no symbol {name!r}; it has {', '.join(sorted(self.names)) or 'none'}"
-            )
+            raise CompilerError(f"the object has no symbol {name!r}; it has {', '.join(sorted(self.names)) or 'none'}")
         return int(self._linked[name])
 
 

@@ -201,9 +201,7 @@ class ObjectCache:
                 self._give_up("cannot be made")
             return False
         except OSError as error:
-            self._give_up(
-                f"cannot be made ({error.strerror})" if create else f"cannot be read ({error.strerror})"
-            )
+            self._give_up(f"cannot be made ({error.strerror})" if create else f"cannot be read ({error.strerror})")
             return False
         if fault := _fault(status):
             self._give_up(fault)

@@ -55,18 +55,11 @@ class NativeProgram:
         self.tuner_each = ThreadTuner(text.work)  # of calls with several runs
         self._frames: list[_Frame] = []  # one for each concurrent run at most; append and pop are atomic
         dims = {d: (p, axis) for p, n in enumerate(graph.inputs) for axis, d in enumerate(n.shape)}
-        self._symbols = [
-            (WORDS + i, *dims[Symbol(name)]) for i, name in enumerate(text.symbols) if name != BATCH.name
-        ]
+        self._symbols = [(WORDS + i, *dims[Symbol(name)]) for i, name in enumerate(text.symbols) if name != BATCH.name]
         self._batch_from = next((p for p, n in enumerate(graph.inputs) if n.shape[:1] == (BATCH,)), None)
 
     def run(
-        self,
-        arrays: Sequence[Any],
-        outputs: Sequence[Any],
-        start: int = 0,
-        stop: int = 1,
-        total: int | None = None,
+        self, arrays: Sequence[Any], outputs: Sequence[Any], start: int = 0, stop: int = 1, total: int | None = None
     ) -> None:
         frame = self._frame()
         try:

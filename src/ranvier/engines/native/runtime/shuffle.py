@@ -55,10 +55,7 @@ def _swap(name: str, last: str, other: str) -> tuple[list[str], list[str]]:
         f"%{name}x = load i32, ptr %{name}here, align 4",
         f"%{name}y = load i32, ptr %{name}there, align 4",
     ]
-    stores = [
-        f"store i32 %{name}y, ptr %{name}here, align 4",
-        f"store i32 %{name}x, ptr %{name}there, align 4",
-    ]
+    stores = [f"store i32 %{name}y, ptr %{name}here, align 4", f"store i32 %{name}x, ptr %{name}there, align 4"]
     return loads, stores
 
 
@@ -69,11 +66,7 @@ def _swaps(name: str, *, at_once: bool) -> str:
     for i in range(TOGETHER):
         last, other = f"%{name}{i}last", f"%{name}{i}other"
         loads, stores = _swap(f"{name}{i}", last, other)
-        begun += [
-            f"{last} = sub i64 %left, {i + 1}",
-            f"{other} = extractelement {_VECTOR} %others, i64 {i}",
-            *loads,
-        ]
+        begun += [f"{last} = sub i64 %left, {i + 1}", f"{other} = extractelement {_VECTOR} %others, i64 {i}", *loads]
         (ended if at_once else begun).extend(stores)
     return "\n  ".join([*begun, *ended])
 

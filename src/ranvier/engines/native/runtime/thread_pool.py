@@ -116,17 +116,13 @@ class _Pool:
         """Move ``count`` idle threads to ``workers``, all of them or none."""
         with self.lock:
             if self.closed:
-                raise RuntimeError(
-                    "the interpreter is exiting: no native program can start on several threads"
-                )
+                raise RuntimeError("the interpreter is exiting: no native program can start on several threads")
             while len(self.idle) < count:
                 try:
                     self.idle.append(_Worker(self))
                 except RuntimeError as error:
                     n = len(self.idle) + 1
-                    raise RuntimeError(
-                        f"the system gave no thread beyond {n}. Write set_threads({n})."
-                    ) from error
+                    raise RuntimeError(f"the system gave no thread beyond {n}. Write set_threads({n}).") from error
                 self.size += 1
             workers.extend(map(list.pop, itertools.repeat(self.idle, count)))
 
@@ -171,9 +167,7 @@ def run_each(entry: EntryPoint, nthreads: int, contexts: np.ndarray[Any, Any], s
     ``sync`` is the address of a barrier's block.
     """
     address: Any = entry
-    series = np.array(
-        [address.address, contexts.ctypes.data, len(contexts), contexts.strides[0], sync], np.int64
-    )
+    series = np.array([address.address, contexts.ctypes.data, len(contexts), contexts.strides[0], sync], np.int64)
     run_parallel(_pool.native.each, nthreads, series.ctypes.data)
 
 

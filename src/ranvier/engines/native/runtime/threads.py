@@ -162,9 +162,7 @@ def aligned_empty(
     dtype = np.dtype(dtype)
     shape = (shape,) if isinstance(shape, int) else tuple(shape)
     if alignment < 1 or alignment & (alignment - 1) or dtype.hasobject:
-        raise ValueError(
-            f"alignment {alignment}, dtype {dtype}. Write a power of two and a numeric dtype instead."
-        )
+        raise ValueError(f"alignment {alignment}, dtype {dtype}. Write a power of two and a numeric dtype instead.")
     size = math.prod(shape) * dtype.itemsize
     if size > sys.maxsize - alignment:
         raise MemoryError(f"an array of shape {shape} and dtype {dtype} needs {size / 2**30:.3g} GiB")
@@ -202,11 +200,7 @@ class Pause(NamedTuple):
 def pause_ir(arch: str) -> Pause:
     """The pause of an architecture; empty if none is known."""
     name = _PAUSES.get(arch)
-    return (
-        Pause(f"declare void @{name}".replace("i32 1", "i32"), f"call void @{name}")
-        if name
-        else Pause("", "")
-    )
+    return Pause(f"declare void @{name}".replace("i32 1", "i32"), f"call void @{name}") if name else Pause("", "")
 
 
 def barrier_ir(arch: str) -> str:

@@ -57,9 +57,7 @@ class Buffers:
         strides: tuple[int, ...]
         readers = self.fusion.readers.get(node, ())
         features = any(reader.attrs.get("of") == "features" for reader in readers)
-        by_feature = self.samples_adjacent or (
-            features and all(reader.op.name == "contract" for reader in readers)
-        )
+        by_feature = self.samples_adjacent or (features and all(reader.op.name == "contract" for reader in readers))
         if by_feature and node.ndim == 2 and node.shape[0] == BATCH:
             pitch = -(-self.batch // 16) * 16 + 16
             strides, elements = (1, pitch), size(node.shape[1:], self.batch) * pitch
@@ -72,10 +70,7 @@ class Buffers:
             shape = tuple(self.batch if dim == BATCH else dim for dim in node.shape)
             strides, elements = c_strides(shape), size(shape, self.batch)
             if BATCH in node.shape[1:]:
-                strides, elements = (
-                    (strides[0] + 16, *strides[1:]),
-                    elements + 16 * size(node.shape[:1], self.batch),
-                )
+                strides, elements = ((strides[0] + 16, *strides[1:]), elements + 16 * size(node.shape[:1], self.batch))
         return View(self._buffer("scratch", len(self.buffers), node, elements), node.shape, strides)
 
     def view(self, node: Node) -> View | None:
@@ -188,10 +183,7 @@ class Buffers:
         own = {
             target: value
             for target, value in self.graph.updates
-            if value not in self.task_of
-            and value.shape == ()
-            and not facts[value].aligned
-            and not facts[value].crossed
+            if value not in self.task_of and value.shape == () and not facts[value].aligned and not facts[value].crossed
         }
         sources = {target: self._sources(value) for target, value in own.items()}
         overwritten = {target for target, _ in self.graph.updates if target not in own}

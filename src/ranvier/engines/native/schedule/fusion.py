@@ -216,11 +216,7 @@ class Fusion:
             return True
         if node.op.name == "broadcast" and task.kind == "map":
             axes = node.attrs["axes"]
-            return (
-                node.shape == task.space
-                and operand.shape == task.row_space
-                and axes == tuple(range(len(axes)))
-            )
+            return node.shape == task.space and operand.shape == task.row_space and axes == tuple(range(len(axes)))
         return False
 
     def _fits(self, node: Node, task: Task) -> bool:
@@ -301,9 +297,7 @@ def is_cheap(node: Node) -> bool:
 def concatenation_in(node: Node) -> Node | None:
     """The concatenation that a node is, or is a reshape of with joined extents; None if it is neither."""
     source = node.inputs[0] if node.op.name == "reshape" else node
-    return (
-        source if source.op.name == "concatenate" and joined(node.shape, source.shape) is not None else None
-    )
+    return source if source.op.name == "concatenate" and joined(node.shape, source.shape) is not None else None
 
 
 def data_sources(node: Node) -> set[Node]:

@@ -127,12 +127,7 @@ def plan(node: Node, views: Sequence[View], output: Sequence[int], most: Callabl
         inner = reduce[-1] if reduce else None
         along = inner is not None and inner.b == 1 and inner.a in (0, 1) and inner.number not in apart
         dot = inner is not None and along and inner.count >= LANES
-        few = (
-            rows is None
-            or rows.count < PACK_ROWS
-            or columns.count < LANES // 2
-            or isinstance(columns.extent, Symbol)
-        )
+        few = rows is None or rows.count < PACK_ROWS or columns.count < LANES // 2 or isinstance(columns.extent, Symbol)
         if dot and (few or (inner is not None and inner.count >= 16 * LANES and columns.count <= 2 * LANES)):
             if columns.number in bounding:  # a dot product expects the padded operand first
                 out, reduce, (a, b) = (
@@ -183,9 +178,7 @@ def _taps(summed: Sequence[Loop], rows: Loop | None, columns: Loop, clips: Seque
 def _swapped(columns: Loop, out: Sequence[Loop]) -> bool:
     """Whether vectors run along the first operand; if they can along both, along the one that more rows share."""
     if columns.a == columns.b == 1:
-        return max((n.count for n in out if n.a == 0), default=0) > max(
-            (n.count for n in out if n.b == 0), default=0
-        )
+        return max((n.count for n in out if n.a == 0), default=0) > max((n.count for n in out if n.b == 0), default=0)
     return columns.b == 0 or (columns.b != 1 and columns.a == 1)
 
 

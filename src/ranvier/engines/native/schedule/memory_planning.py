@@ -32,9 +32,7 @@ def pack(sizes: Mapping[Key, int], lives: Mapping[Key, Life]) -> tuple[dict[Key,
     return min(packed, key=lambda found: found[1])
 
 
-def _in_order(
-    keys: Iterable[Key], sizes: Mapping[Key, int], lives: Mapping[Key, Life]
-) -> tuple[dict[Key, int], int]:
+def _in_order(keys: Iterable[Key], sizes: Mapping[Key, int], lives: Mapping[Key, Life]) -> tuple[dict[Key, int], int]:
     """Each value in turn into the first gap that is large enough."""
     offsets: dict[Key, int] = {}
     total = 0

@@ -30,9 +30,7 @@ def divide_tasks(tasks: Sequence[Task], batch: int, alone: bool = False) -> None
             task.division = "rows"
         elif task.kind in ("map", "contract", "reduce", "copy") and task.space:
             updates = any(view.buffer.kind == "input" for _, view in task.stores)
-            task.division = (
-                "split" if work(task, batch) >= (SERIAL_UPDATE if updates else SERIAL) else "serial"
-            )
+            task.division = "split" if work(task, batch) >= (SERIAL_UPDATE if updates else SERIAL) else "serial"
 
 
 def is_layout(task: Task) -> bool:
@@ -86,10 +84,7 @@ def in_order(
     _postpone(tasks, order, edges)
     _spread(tasks, edges, batch)
     for number in order:
-        task, same = (
-            tasks[number],
-            [tasks[n] for n, _ in edges[number] if tasks[n].phase == tasks[number].phase],
-        )
+        task, same = (tasks[number], [tasks[n] for n, _ in edges[number] if tasks[n].phase == tasks[number].phase])
         task.stage = max((before.stage + _waits_within_phase(before, task) for before in same), default=0)
     place = {number: i for i, number in enumerate(order)}
     return sorted(tasks, key=lambda t: (t.phase, t.stage, place[t.number]))
@@ -149,9 +144,7 @@ def _edges(
             edges.add((maker.number, _same_phase(task, maker, row)))
     for before, row in after.get(task.number, ()):
         # What is overwritten is a thread's own copy, which it alone reads, or a value that every thread reads.
-        own = task.division == "each" or (
-            tasks[before].division != "each" and _same_phase(task, tasks[before], row)
-        )
+        own = task.division == "each" or (tasks[before].division != "each" and _same_phase(task, tasks[before], row))
         edges.add((before, own))
     return edges
 

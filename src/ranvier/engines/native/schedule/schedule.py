@@ -57,9 +57,7 @@ class Schedule:
         if large:
             self._use_blocks()
         # Values that are double-buffered from step to step; None if a barrier follows every step.
-        self.double_buffered = (
-            double_buffered(self.order, self.view, self.replicated) if not self.block else None
-        )
+        self.double_buffered = double_buffered(self.order, self.view, self.replicated) if not self.block else None
         if self.double_buffered is not None:
             self._overlap()
 

@@ -14,9 +14,7 @@ from ranvier.graph.node import BATCH, Node
 SMALL = 1 << 13  # elements that every thread may compute for itself
 
 
-def assign(
-    graph: Graph, tasks: Sequence[Task], view: Callable[[Node], View | None], batch: int
-) -> dict[Buffer, Task]:
+def assign(graph: Graph, tasks: Sequence[Task], view: Callable[[Node], View | None], batch: int) -> dict[Buffer, Task]:
     """Give each thread its units, and let every thread compute small values for itself.
 
     Returns the values that each thread has its own copy of, with the tasks that compute them.

@@ -140,14 +140,9 @@ def regrouped(a: Sequence[int | Symbol], b: Sequence[int | Symbol]) -> list[tupl
 def _reshape(node: Node, view: View) -> View | None:
     if only_ones(node.shape, view.shape):
         kept = iter([s for s, d in zip(view.strides, view.shape, strict=True) if d != 1])
-        return View(
-            view.buffer, node.shape, tuple(0 if d == 1 else next(kept) for d in node.shape), view.offset
-        )
+        return View(view.buffer, node.shape, tuple(0 if d == 1 else next(kept) for d in node.shape), view.offset)
     if not view.contiguous or any(isinstance(d, Symbol) for d in (*node.shape[1:], *view.shape[1:])):
         return None
-    if (
-        any(isinstance(d, Symbol) for d in (*node.shape[:1], *view.shape[:1]))
-        and node.shape[:1] != view.shape[:1]
-    ):
+    if any(isinstance(d, Symbol) for d in (*node.shape[:1], *view.shape[:1])) and node.shape[:1] != view.shape[:1]:
         return None
     return View(view.buffer, node.shape, c_strides(node.shape))

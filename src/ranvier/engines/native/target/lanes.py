@@ -12,14 +12,7 @@ from functools import cache
 LANES = 16
 
 
-ELEMENT = {
-    "float32": "float",
-    "float64": "double",
-    "int32": "i32",
-    "uint32": "i32",
-    "uint8": "i8",
-    "bool": "i1",
-}
+ELEMENT = {"float32": "float", "float64": "double", "int32": "i32", "uint32": "i32", "uint8": "i8", "bool": "i1"}
 
 
 SUFFIX = {"float": "f32", "double": "f64", "i32": "i32", "i8": "i8", "i1": "i1", "i64": "i64"}

@@ -15,10 +15,7 @@ __all__ = ["pad_sequence", "unpad_sequence"]
 
 
 def pad_sequence(
-    sequences: Iterable[Any],
-    batch_first: bool = False,
-    padding_value: float = 0.0,
-    padding_side: str = "right",
+    sequences: Iterable[Any], batch_first: bool = False, padding_value: float = 0.0, padding_side: str = "right"
 ) -> Any:
     """Sequences of shapes (n_i, ...) padded to the longest: (n, batch, ...), or (batch, n, ...).
 
@@ -40,9 +37,7 @@ def pad_sequence(
     for sequence in given:
         if len(sequence) < longest:
             fill = full((longest - len(sequence), *rest), padding_value, dtype=sequence.dtype)
-            sequence = arrays.concatenate(
-                [sequence, fill] if padding_side == "right" else [fill, sequence], 0
-            )
+            sequence = arrays.concatenate([sequence, fill] if padding_side == "right" else [fill, sequence], 0)
         padded.append(sequence)
     return arrays.stack(padded, 0 if batch_first else 1)
 

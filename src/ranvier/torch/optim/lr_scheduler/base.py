@@ -37,9 +37,7 @@ def by_group(name: str, value: Any, optimizer: Optimizer) -> list[Any]:
     if not isinstance(value, (list, tuple)):
         return [value] * count
     if len(value) != count:
-        raise ValueError(
-            f"{name} has {len(value)} values for {count} groups of parameters. Write {count} instead."
-        )
+        raise ValueError(f"{name} has {len(value)} values for {count} groups of parameters. Write {count} instead.")
     return list(value)
 
 
@@ -174,7 +172,5 @@ def functions(given: Any, optimizer: Any, kind: str) -> list[Callable[[Any], flo
     found = by_group("lr_lambda", given, checked(optimizer, kind))
     for f in found:
         if not callable(f):
-            raise TypeError(
-                f"{kind}(lr_lambda={f!r}): write a function such as lambda epoch: 0.95 ** epoch instead."
-            )
+            raise TypeError(f"{kind}(lr_lambda={f!r}): write a function such as lambda epoch: 0.95 ** epoch instead.")
     return found

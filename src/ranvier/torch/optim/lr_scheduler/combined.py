@@ -37,11 +37,7 @@ class SequentialLR(LRScheduler):
     """Schedulers in sequence: at each of the ``milestones`` the next one starts."""
 
     def __init__(
-        self,
-        optimizer: Optimizer,
-        schedulers: Sequence[LRScheduler],
-        milestones: Sequence[int],
-        last_epoch: int = -1,
+        self, optimizer: Optimizer, schedulers: Sequence[LRScheduler], milestones: Sequence[int], last_epoch: int = -1
     ) -> None:
         self.optimizer = checked(optimizer, "SequentialLR")
         self._schedulers = members("SequentialLR", schedulers, optimizer)
@@ -92,11 +88,7 @@ class ChainedScheduler(LRScheduler):
     """Several schedulers that step together, each from the rate that the one before it sets."""
 
     def __init__(self, schedulers: Sequence[LRScheduler], optimizer: Optimizer | None = None) -> None:
-        first = (
-            optimizer
-            if optimizer is not None or not schedulers
-            else getattr(schedulers[0], "optimizer", None)
-        )
+        first = optimizer if optimizer is not None or not schedulers else getattr(schedulers[0], "optimizer", None)
         self._schedulers = members("ChainedScheduler", schedulers, first)
         self.optimizer = checked(first, "ChainedScheduler")
         self._last_lr = self._rates()

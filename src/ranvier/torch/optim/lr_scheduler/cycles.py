@@ -45,9 +45,7 @@ class CyclicLR(LRScheduler):
         self.max_lrs = by_group("max_lr", max_lr, optimizer)
         down = step_size_up if step_size_down is None else step_size_down
         if min(step_size_up, down) <= 0:
-            raise ValueError(
-                f"CyclicLR rises {step_size_up} steps and falls {down}. Write 1 or more of each instead."
-            )
+            raise ValueError(f"CyclicLR rises {step_size_up} steps and falls {down}. Write 1 or more of each instead.")
         self.total_size = float(step_size_up + down)
         self.step_ratio = step_size_up / self.total_size
         if scale_fn is None and mode not in ("triangular", "triangular2", "exp_range"):
@@ -55,14 +53,10 @@ class CyclicLR(LRScheduler):
                 f"CyclicLR(mode={mode!r}): write 'triangular', 'triangular2', 'exp_range', or a scale_fn, instead."
             )
         self.mode, self.gamma, self.scale_fn = mode, gamma, scale_fn
-        self.scale_mode = (
-            scale_mode if scale_fn is not None else "iterations" if mode == "exp_range" else "cycle"
-        )
+        self.scale_mode = scale_mode if scale_fn is not None else "iterations" if mode == "exp_range" else "cycle"
         self.cycle_momentum = cycle_momentum
         if cycle_momentum:
-            self.base_momentums, self.max_momentums = momentums(
-                optimizer, base_momentum, max_momentum, last_epoch
-            )
+            self.base_momentums, self.max_momentums = momentums(optimizer, base_momentum, max_momentum, last_epoch)
         super().__init__(optimizer, last_epoch)
         self.base_lrs = given
 
@@ -108,9 +102,7 @@ class CosineAnnealingWarmRestarts(LRScheduler):
         self._check_order()
         self._step_count += 1
         if epoch is not None and epoch < 0:
-            raise ValueError(
-                f"CosineAnnealingWarmRestarts.step({epoch}): write an epoch of 0 or more instead."
-            )
+            raise ValueError(f"CosineAnnealingWarmRestarts.step({epoch}): write an epoch of 0 or more instead.")
         if epoch is None and self.last_epoch >= 0:
             epoch = self.last_epoch + 1
             self.T_cur += 1
@@ -164,9 +156,7 @@ class OneCycleLR(LRScheduler):
         if not 0 <= pct_start <= 1:
             raise ValueError(f"OneCycleLR(pct_start={pct_start!r}): write a number from 0 to 1 instead.")
         if anneal_strategy not in ("cos", "linear"):
-            raise ValueError(
-                f"OneCycleLR(anneal_strategy={anneal_strategy!r}): write 'cos' or 'linear' instead."
-            )
+            raise ValueError(f"OneCycleLR(anneal_strategy={anneal_strategy!r}): write 'cos' or 'linear' instead.")
         self.anneal_strategy = anneal_strategy
         self.ends = phase_ends(self.total_steps, pct_start, three_phase)
         self.rates = ["initial_lr", "max_lr", *(["initial_lr"] if three_phase else []), "min_lr"]

@@ -38,9 +38,7 @@ class FactorLR(LRScheduler):
 class StepLR(FactorLR):
     """The rate times ``gamma`` every ``step_size`` epochs."""
 
-    def __init__(
-        self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, last_epoch: int = -1
-    ) -> None:
+    def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, last_epoch: int = -1) -> None:
         self.step_size, self.gamma = at_least("StepLR", "step_size", step_size, 1), gamma
         super().__init__(optimizer, last_epoch)
 
@@ -134,9 +132,7 @@ class ExponentialLR(FactorLR):
 class PolynomialLR(FactorLR):
     """``(1 - epoch / total_iters) ** power`` times the rate, 0 from ``total_iters`` on."""
 
-    def __init__(
-        self, optimizer: Optimizer, total_iters: int = 5, power: float = 1.0, last_epoch: int = -1
-    ) -> None:
+    def __init__(self, optimizer: Optimizer, total_iters: int = 5, power: float = 1.0, last_epoch: int = -1) -> None:
         self.total_iters, self.power = at_least("PolynomialLR", "total_iters", total_iters, 1), power
         super().__init__(optimizer, last_epoch)
 
@@ -189,9 +185,7 @@ class CosineAnnealingLR(LRScheduler):
             return self.closed_lr()
         if (epoch - 1 - self.T_max) % (2 * self.T_max) == 0:  # at the bottom there is no height to multiply
             first = (1.0 - math.cos(math.pi / self.T_max)) / 2.0
-            return [
-                rate + (base - low) * first for rate, base in zip(self._rates(), self.base_lrs, strict=True)
-            ]
+            return [rate + (base - low) * first for rate, base in zip(self._rates(), self.base_lrs, strict=True)]
         height, before = (1.0 + math.cos(math.pi * e / self.T_max) for e in (epoch, epoch - 1))
         return [height / before * (rate - low) + low for rate in self._rates()]
 
@@ -209,7 +203,5 @@ def at_least(kind: str, name: str, value: Any, least: int) -> Any:
 def within(kind: str, name: str, value: float, *, zero: bool = False) -> float:
     """A factor up to 1. A factor of 0 could not be undone by multiplying."""
     if not (0 <= value <= 1 if zero else 0 < value <= 1):
-        raise ValueError(
-            f"{kind}({name}={value!r}): write a number {'from' if zero else 'above'} 0 to 1 instead."
-        )
+        raise ValueError(f"{kind}({name}={value!r}): write a number {'from' if zero else 'above'} 0 to 1 instead.")
     return value

@@ -31,9 +31,7 @@ class ReduceLROnPlateau(LRScheduler):
     ) -> None:
         self.optimizer = checked(optimizer, "ReduceLROnPlateau")
         if not 0 <= factor < 1:
-            raise ValueError(
-                f"ReduceLROnPlateau(factor={factor!r}): write a number from 0 to below 1 instead."
-            )
+            raise ValueError(f"ReduceLROnPlateau(factor={factor!r}): write a number from 0 to below 1 instead.")
         for name, value, allowed in (
             ("mode", mode, ("min", "max")),
             ("threshold_mode", threshold_mode, ("rel", "abs")),

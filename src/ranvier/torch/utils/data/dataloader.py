@@ -14,14 +14,7 @@ from ranvier.support.constructors import CheckedConstructor
 from ranvier.support.validation import whole
 from ranvier.tensor.tensor import Tensor
 from ranvier.torch.utils.data.dataset import Dataset, IterableDataset, Subset, TensorDataset
-from ranvier.torch.utils.data.sampler import (
-    BatchSampler,
-    RandomSampler,
-    SequentialSampler,
-    T_co,
-    in_lists,
-    indices_of,
-)
+from ranvier.torch.utils.data.sampler import BatchSampler, RandomSampler, SequentialSampler, T_co, in_lists, indices_of
 
 # PyTorch's options for loading in other processes; here a batch is gathered in microseconds.
 _IGNORED = {
@@ -87,11 +80,7 @@ def _stacked(values: Sequence[Any], numbers: Sequence[Any] | None, place: str) -
 
 
 def _check_alike(
-    batch: Sequence[Any],
-    of: Callable[[Any], Any],
-    words: str,
-    numbers: Sequence[Any] | None,
-    place: str,
+    batch: Sequence[Any], of: Callable[[Any], Any], words: str, numbers: Sequence[Any] | None, place: str
 ) -> None:
     """Raise ValueError naming the first sample whose ``of`` differs from that of sample 0."""
     first = of(batch[0])
@@ -175,9 +164,7 @@ class DataLoader(CheckedConstructor, Generic[T_co]):
                 "batch_size=None makes no batches, so there is no last one to drop. Leave out drop_last=True."
             )
         if shuffle and sampler is not None:
-            raise ValueError(
-                "shuffle=True and a sampler exclude each other: the sampler determines the order."
-            )
+            raise ValueError("shuffle=True and a sampler exclude each other: the sampler determines the order.")
         stream = isinstance(dataset, IterableDataset)
         if stream and (shuffle or sampler is not None or batch_sampler is not None):
             raise ValueError("an IterableDataset has its own order. Leave out shuffle and sampler instead.")

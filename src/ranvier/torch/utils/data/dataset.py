@@ -50,9 +50,7 @@ class TensorDataset(Dataset[Any]):
             raise ValueError("TensorDataset needs tensors of at least one dimension.")
         lengths = [len(t) for t in self.tensors]
         if len(set(lengths)) > 1:
-            raise ValueError(
-                f"the tensors hold {' and '.join(map(str, lengths))} samples. Give each as many."
-            )
+            raise ValueError(f"the tensors hold {' and '.join(map(str, lengths))} samples. Give each as many.")
 
     def __getitem__(self, index: Any) -> tuple[Any, ...]:
         return tuple(t[index] for t in self.tensors)
@@ -106,9 +104,7 @@ class StackDataset(Dataset[Any]):
         self.datasets: Any = args or kwargs
         lengths = [len(d) for d in args or kwargs.values()]
         if len(set(lengths)) > 1:
-            raise ValueError(
-                f"the data sets hold {' and '.join(map(str, lengths))} samples. Give each as many."
-            )
+            raise ValueError(f"the data sets hold {' and '.join(map(str, lengths))} samples. Give each as many.")
 
     def __getitem__(self, index: Any) -> Any:
         if isinstance(self.datasets, dict):
@@ -116,9 +112,7 @@ class StackDataset(Dataset[Any]):
         return tuple(dataset[index] for dataset in self.datasets)
 
     def __len__(self) -> int:
-        return len(
-            next(iter(self.datasets.values())) if isinstance(self.datasets, dict) else self.datasets[0]
-        )
+        return len(next(iter(self.datasets.values())) if isinstance(self.datasets, dict) else self.datasets[0])
 
 
 class ChainDataset(IterableDataset[Any]):
@@ -151,14 +145,10 @@ def random_split(dataset: Any, lengths: Sequence[float], generator: Generator | 
         for i in range(n - sum(sizes)):
             sizes[i % len(sizes)] += 1
     elif any(size != int(size) for size in lengths):
-        raise ValueError(
-            f"the fractions {list(lengths)} sum to {total:g}. Write fractions that sum to 1 instead."
-        )
+        raise ValueError(f"the fractions {list(lengths)} sum to {total:g}. Write fractions that sum to 1 instead.")
     else:
         sizes = [int(size) for size in lengths]
     if sum(sizes) != n:
         raise ValueError(f"the lengths {sizes} sum to {sum(sizes)}, and the data set has {n} samples.")
     order, stops = permutation(n, generator), np.cumsum(sizes)
-    return [
-        Subset(dataset, order[stop - size : stop].tolist()) for size, stop in zip(sizes, stops, strict=True)
-    ]
+    return [Subset(dataset, order[stop - size : stop].tolist()) for size, stop in zip(sizes, stops, strict=True)]

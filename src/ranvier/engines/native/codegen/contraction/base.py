@@ -19,9 +19,7 @@ from ranvier.graph.node import BATCH, Node
 class Contraction:
     """A contraction being written: its loop nest, and the values of its loops."""
 
-    def __init__(
-        self, k: Kernel, task: Task, node: Node, plan: Nest, stored: View, target: Target, batch: int
-    ) -> None:
+    def __init__(self, k: Kernel, task: Task, node: Node, plan: Nest, stored: View, target: Target, batch: int) -> None:
         assert task.anchor is not None
         self.k, self.task, self.made, self.node, self.plan = k, task, task.anchor, node, plan
         self.stored, self.target, self.batch = stored, target, batch
@@ -54,9 +52,7 @@ class Contraction:
             return f.maximum(f.sub(0, start), 0), f.minimum(f.sub(extent, start), loop.extent)
         return f.maximum(f.sub(start, extent - 1), 0), f.minimum(f.add(start, 1), loop.extent)
 
-    def around(
-        self, loops: list[Loop], body: Callable[[Scalar, Scalar], None], a: Scalar = 0, b: Scalar = 0
-    ) -> None:
+    def around(self, loops: list[Loop], body: Callable[[Scalar, Scalar], None], a: Scalar = 0, b: Scalar = 0) -> None:
         """The outer loops around ``body``, which is given the operands' offsets."""
         if not loops:
             body(a, b)
@@ -67,9 +63,7 @@ class Contraction:
             assert loop.output is not None
             self.fixed[loop.output] = At(turn.index)
             self.at[loop.number] = turn.index
-            self.around(
-                loops[1:], body, f.add(a, f.mul(turn.index, loop.a)), f.add(b, f.mul(turn.index, loop.b))
-            )
+            self.around(loops[1:], body, f.add(a, f.mul(turn.index, loop.a)), f.add(b, f.mul(turn.index, loop.b)))
 
     def load(self, view: View, offset: Scalar, more: int, stride: int, mask: str | None) -> str:
         """Load 16 elements ``stride`` apart."""

@@ -42,12 +42,7 @@ class Columns(LeftoverColumns):
         def panel(start: Scalar, vectors: int, mask: str | None) -> None:
             self.fixed[columns.output] = At(start, 1)  # type: ignore[index]  # checked above
             self._rows(
-                f.add(a, f.mul(start, columns.a)),
-                f.add(b, f.mul(start, columns.b)),
-                start,
-                vectors,
-                mask,
-                height,
+                f.add(a, f.mul(start, columns.a)), f.add(b, f.mul(start, columns.b)), start, vectors, mask, height
             )
 
         if isinstance(low, int) and isinstance(high, int):
@@ -161,14 +156,7 @@ class Columns(LeftoverColumns):
         pipeline_tiles(self, rows, start, vectors, mask, first, size, terms, self.unshare)
 
     def _tile(
-        self,
-        a: Scalar,
-        b: Scalar,
-        row: Scalar | None,
-        height: int,
-        start: Scalar,
-        vectors: int,
-        mask: str | None,
+        self, a: Scalar, b: Scalar, row: Scalar | None, height: int, start: Scalar, vectors: int, mask: str | None
     ) -> None:
         """One tile: the sum in registers, then the epilogue and the stores."""
         masks = [None] * (vectors - 1) + [mask]
@@ -195,9 +183,7 @@ class Columns(LeftoverColumns):
 
         def inside(turn: Scalar, sums: Tile, masks: list[str | None] = masks) -> Tile:
             depth = f.add(packed, f.mul(turn, after))
-            return self._sum(
-                rest, f.add(a, f.mul(turn, loop.a)), f.add(b, f.mul(turn, loop.b)), masks, sums, depth
-            )
+            return self._sum(rest, f.add(a, f.mul(turn, loop.a)), f.add(b, f.mul(turn, loop.b)), masks, sums, depth)
 
         clip = p.clip(loop)
         if clip is not None and p.rows is not None and clip[0] == p.rows.number:
@@ -312,9 +298,7 @@ class Columns(LeftoverColumns):
         k, f, (view, columns) = self.k, self.k.function, (self.plan.a, self.plan.columns)
         assert columns is not None
         if columns.a:
-            return [
-                self.load(view, a, more + j * LANES * columns.a, columns.a, m) for j, m in enumerate(masks)
-            ]
+            return [self.load(view, a, more + j * LANES * columns.a, columns.a, m) for j, m in enumerate(masks)]
         base = f.pointer(k.pointers[view.buffer], f.add(a, view.offset), self.element)
         size = SIZE[self.node.dtype]
         one = f.op(f"load {self.element}, ptr {f.pointer(base, more, self.element)}, align {size}")

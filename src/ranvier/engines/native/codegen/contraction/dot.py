@@ -211,9 +211,7 @@ class DotProducts(Contraction):
                     result |= inside(number, reading)
         return result
 
-    def _term(
-        self, block: Block, loop: Loop, at: Scalar, a: Scalar, b: Scalar, totals: Sums, mask: str | None
-    ) -> Sums:
+    def _term(self, block: Block, loop: Loop, at: Scalar, a: Scalar, b: Scalar, totals: Sums, mask: str | None) -> Sums:
         """The running sums after 16 further terms of the innermost loop."""
         k, f, p = self.k, self.k.function, self.plan
         rows = sorted({m for m, _ in totals})

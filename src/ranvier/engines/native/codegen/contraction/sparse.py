@@ -100,9 +100,7 @@ class SparseProducts(Tiled):
         self.height = self._height(vectors)
         k.module.declarations.update(COUNTING)
         # A narrower last vector costs less, if the target has fused multiply-adds.
-        self.lanes = [LANES] * (vectors - 1) + [
-            1 << (left - 1).bit_length() if self.target.has_fma else LANES
-        ]
+        self.lanes = [LANES] * (vectors - 1) + [1 << (left - 1).bit_length() if self.target.has_fma else LANES]
         low, high = self.range_of(terms)
         first, end = self.range_of(rows)
         with f.loop(first, end, ROWS) as group, scope(k):
@@ -147,9 +145,7 @@ class SparseProducts(Tiled):
                 f.emit(f"store {self.type} {value}, ptr {spot}, align 64")
         return laid, self.pitch, 64
 
-    def _groups(
-        self, a: Scalar, count: Scalar, some: int, rows: tuple[Scalar, Scalar], start: Scalar
-    ) -> None:
+    def _groups(self, a: Scalar, count: Scalar, some: int, rows: tuple[Scalar, Scalar], start: Scalar) -> None:
         """16 rows at a time: first their masks, then their sums, so that masks do not wait for sums."""
         k, f, p = self.k, self.k.function, self.plan
         assert p.rows is not None
@@ -162,17 +158,12 @@ class SparseProducts(Tiled):
             with f.loop(row, end, self.height) as turn, scope(k):
                 # The last row of an odd number is paired with itself.
                 together = [turn.index, f.minimum(f.add(turn.index, 1), f.sub(end, 1))][: self.height]
-                found = [
-                    f.op(f"load i64, ptr {f.pointer(words, f.sub(one, row), 'i64')}, align 8")
-                    for one in together
-                ]
+                found = [f.op(f"load i64, ptr {f.pointer(words, f.sub(one, row), 'i64')}, align 8") for one in together]
                 word = found[0] if self.height == 1 else f.op(f"or i64 {found[0]}, {found[1]}")
                 data = [f.add(a, self._offset(p.rows, one)) for one in together]
                 self._sums(together, rows[0], data, word, start)
 
-    def _along_terms(
-        self, a: Scalar, count: Scalar, some: int, rows: tuple[Scalar, Scalar], words: str
-    ) -> None:
+    def _along_terms(self, a: Scalar, count: Scalar, some: int, rows: tuple[Scalar, Scalar], words: str) -> None:
         """Masks of rows whose terms are adjacent, row by row."""
         k, f, p = self.k, self.k.function, self.plan
         assert p.rows is not None
@@ -193,9 +184,7 @@ class SparseProducts(Tiled):
                 word = f.op(f"or i64 {word}, {wide}")
             f.emit(f"store i64 {word}, ptr {f.pointer(words, f.sub(turn.index, rows[0]), 'i64')}, align 8")
 
-    def _along_rows(
-        self, a: Scalar, count: Scalar, some: int, rows: tuple[Scalar, Scalar], words: str
-    ) -> None:
+    def _along_rows(self, a: Scalar, count: Scalar, some: int, rows: tuple[Scalar, Scalar], words: str) -> None:
         """Masks of adjacent rows: each term gives one bit of every mask."""
         k, f = self.k, self.k.function
         wide = vector("i64")

@@ -80,9 +80,7 @@ class Tiled(Contraction):
         if rows is not None and rows.output is not None and row is not None:
             self.fixed[rows.output] = At(f.add(row, i))
 
-    def epilogue(
-        self, sums: list[list[str]], row: Scalar | None, start: Scalar, masks: list[str | None]
-    ) -> None:
+    def epilogue(self, sums: list[list[str]], row: Scalar | None, start: Scalar, masks: list[str | None]) -> None:
         """The epilogue of a tile: what is fused with the sums, and the stores."""
         k, f = self.k, self.k.function
         height, vectors = len(sums), len(masks)
@@ -110,9 +108,7 @@ class Tiled(Contraction):
                 value = self.load_vector(area, f.add(f.mul(turn.index, vectors * LANES), j * LANES), LINE)
                 self.place(row, turn.index, start, j, masks[j], value)
 
-    def place(
-        self, row: Scalar | None, i: Scalar, start: Scalar, j: Scalar, mask: str | None, value: str
-    ) -> None:
+    def place(self, row: Scalar | None, i: Scalar, start: Scalar, j: Scalar, mask: str | None, value: str) -> None:
         """The epilogue of one vector of a tile."""
         k = self.k
         self.fix_index(row, i, start, j)
@@ -140,9 +136,7 @@ class Tiled(Contraction):
         spot = self.k.function.pointer(area, at, self.element)
         return self.k.function.op(f"load {self.type}, ptr {spot}, align {align}")
 
-    def loop(
-        self, low: Scalar, high: Scalar, step: int, sums: Tile, inside: Callable[[Scalar, Tile], Tile]
-    ) -> Tile:
+    def loop(self, low: Scalar, high: Scalar, step: int, sums: Tile, inside: Callable[[Scalar, Tile], Tile]) -> Tile:
         """A loop that carries the tile's sums."""
         flat = [(self.type, s) for line in sums.values() for s in line]
         with self.k.function.loop(low, high, step, carry=flat) as turn, scope(self.k):
@@ -155,6 +149,4 @@ class Tiled(Contraction):
         rows, second_rows = self.plan.rows, self.plan.second_rows
         if rows is None:
             return 0
-        return (
-            i * rows.a if second_rows is None else i // rows.count * second_rows.a + i % rows.count * rows.a
-        )
+        return i * rows.a if second_rows is None else i // rows.count * second_rows.a + i % rows.count * rows.a

@@ -26,9 +26,7 @@ def parse(suffix: str) -> tuple[int, str]:
     """
     match = SUFFIX.fullmatch(suffix)
     if not match:
-        raise ValueError(
-            f"no such type suffix: {suffix!r}. Write one such as 'f32', 'f64', 'v16f32' instead."
-        )
+        raise ValueError(f"no such type suffix: {suffix!r}. Write one such as 'f32', 'f64', 'v16f32' instead.")
     return int(match[1] or 0), match[2]
 
 
@@ -135,9 +133,7 @@ class Value:
 
     def choose(self, yes: Value, no: Value) -> Value:
         """Of a condition: `yes` in the lanes where it holds, else `no`."""
-        return self.code.emit(
-            f"select {self.type} {self.ref}, {yes.type} {yes.ref}, {no.type} {no.ref}", yes.kind
-        )
+        return self.code.emit(f"select {self.type} {self.ref}, {yes.type} {yes.ref}, {no.type} {no.ref}", yes.kind)
 
     def where(self, condition: Value, other: Value | float) -> Value:
         """Itself in the lanes where the condition holds, else `other`."""
@@ -199,11 +195,7 @@ class Code:
         if kind not in FLOATS:
             text = str(int(number))
         else:
-            if (
-                kind == "f32"
-                and number == number
-                and struct.unpack("<f", struct.pack("<f", number))[0] != number
-            ):
+            if kind == "f32" and number == number and struct.unpack("<f", struct.pack("<f", number))[0] != number:
                 raise ValueError(f"{number!r} is no float32. Write the nearest one instead.")
             text = f"0x{struct.unpack('<Q', struct.pack('<d', number))[0]:016X}"
         return Value(self, f"splat ({SCALARS[kind]} {text})" if self.lanes else text, kind)
