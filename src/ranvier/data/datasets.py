@@ -3,7 +3,7 @@
 from ranvier.support.errors import lazy_names
 
 __getattr__, __dir__, __all__ = lazy_names("ranvier.data.datasets", {
+    "ranvier.datasets.": "digits fashion_mnist letter_recognition mnist shuttle",
     "ranvier.datasets":
-        "DatasetUnavailable digits fashion_mnist letter_recognition load_digits load_fashion_mnist "
-        "load_letter_recognition load_mnist load_shuttle mnist shuttle",
+        "DatasetUnavailable load_digits load_fashion_mnist load_letter_recognition load_mnist load_shuttle",
 })  # fmt: skip

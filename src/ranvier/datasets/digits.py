@@ -8,6 +8,8 @@ import numpy as np
 
 from ranvier.datasets.dataset import Images
 
+__all__ = ["classes", "load_data"]
+
 classes = tuple(map(str, range(10)))
 
 

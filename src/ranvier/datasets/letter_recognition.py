@@ -8,6 +8,8 @@ from ranvier.datasets.dataset import Dataset, Features, table_members
 from ranvier.datasets.loading import load_table
 from ranvier.datasets.rda import HOME, Table
 
+__all__ = ["classes", "load_data"]
+
 classes = tuple(string.ascii_uppercase)
 _TABLE = Table("LetterRecognition", label="lettr", classes=classes, dtype="uint8", train=16_000)
 _LETTERS = Dataset(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from ranvier.datasets.dataset import Dataset, Images, image_members
 from ranvier.datasets.loading import load
 
+__all__ = ["classes", "load_data"]
+
 classes = tuple(map(str, range(10)))
 _MNIST = Dataset(
     title="MNIST",

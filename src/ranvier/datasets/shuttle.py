@@ -6,6 +6,8 @@ from ranvier.datasets.dataset import Dataset, Features, table_members
 from ranvier.datasets.loading import load_table
 from ranvier.datasets.rda import HOME, Table
 
+__all__ = ["classes", "load_data"]
+
 classes = ("Rad.Flow", "Fpv.Close", "Fpv.Open", "High", "Bypass", "Bpv.Close", "Bpv.Open")
 _TABLE = Table("Shuttle", label="Class", classes=classes, dtype="int16", train=43_500)
 _SHUTTLE = Dataset(

@@ -346,11 +346,12 @@ def _form(form: Any, count: int) -> Container:
 
 
 def class_of(name: Any) -> type[ModuleBase]:
-    known = in_scope(name) if isinstance(name, str) else None
+    if not isinstance(name, str):
+        raise _refuse(f"a {type(name).__name__} for the name of a class")
+    known = in_scope(name)
     if isinstance(known, type) and issubclass(known, ModuleBase):
         return known
-    if isinstance(name, str):
-        load_class(name)  # a file makes nothing else be imported
-    if not isinstance(name, str) or name not in REGISTRY:
+    load_class(name)  # a file makes nothing else be imported
+    if name not in REGISTRY:
         raise ValueError(_unknown(name, "no registered layer", "@rv.register_module"))
     return REGISTRY[name]
