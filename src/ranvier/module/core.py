@@ -34,6 +34,7 @@ from ranvier.module.symbolic import Operators, any_symbolic, record_call
 from ranvier.support.errors import snake_case
 from ranvier.support.source_lines import line_of, user_frame
 from ranvier.support.tree import flatten
+from ranvier.tensor.arguments import find_handler
 from ranvier.tensor.call_state import call_state, isolated_tape
 from ranvier.tensor.check_returned import callable_name, check_tensor
 from ranvier.tensor.context import dtype_scope, get_dtype
@@ -210,7 +211,7 @@ class Module(FunctionalAPI):
         recorded = self._recorded
         if recorded is not None and len(args) == 1 and isinstance(args[0], (list, tuple, Mapping)):
             args = self._inputs_in(args[0])
-        if any_symbolic(args) or (kwargs and any_symbolic(kwargs.values())):
+        if find_handler(args) is not None or (kwargs and any_symbolic(kwargs.values())):
             result = record_call(self, args, kwargs).result
             alone = recorded is not None and recorded.returns_one_of_a_list and isinstance(result, Operators)
             return type(recorded.outputs)([result]) if recorded is not None and alone else result

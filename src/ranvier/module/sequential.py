@@ -179,7 +179,7 @@ class Sequential(Module):
 
     def forward(self, x: Any) -> Any:
         for module in self._modules.values():
-            x = cast("Module", module)(x)  # _add_layer keeps None out
+            x = module(x)  # type: ignore[misc]  # _add_layer keeps None out
         return x
 
     def _takes_lists(self) -> bool:

@@ -17,7 +17,7 @@ from ranvier.module.members import ModuleBase
 from ranvier.ops import vocabulary
 from ranvier.support import rows
 from ranvier.support.tree import flatten, map_structure
-from ranvier.tensor.arguments import answering
+from ranvier.tensor.arguments import find_handler
 from ranvier.tensor.call_state import call_state, isolated_tape
 from ranvier.tensor.function import same_function
 from ranvier.tensor.rng import traced_draws
@@ -26,7 +26,7 @@ from ranvier.tensor.tensor import Tensor
 
 def any_symbolic(values: Iterable[Any]) -> bool:
     """Whether any of these arguments is symbolic, or holds something that is. A list of numbers is data."""
-    return answering(values) is not None
+    return find_handler(values) is not None
 
 
 # --- calls --------------------------------------------------------------------------------------------------------

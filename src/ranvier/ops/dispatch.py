@@ -12,8 +12,8 @@ import numpy as np
 
 from ranvier.ops.arrays.elementwise import cast
 from ranvier.ops.indexing import put
-from ranvier.tensor.arguments import View, answering, no_out
-from ranvier.tensor.function import viewed
+from ranvier.tensor.arguments import ParameterMap, find_handler, no_out
+from ranvier.tensor.function import with_parameters
 from ranvier.tensor.tensor import Tensor
 
 ALIASES = {
@@ -58,7 +58,7 @@ def _written(text: str) -> list[Argument]:
 
 def is_tensor_function(value: Any) -> bool:
     """Whether this is a tensor function, of which there may be views."""
-    return hasattr(value, "viewed")
+    return hasattr(value, "with_parameters")
 
 
 def show(body: Any, name: str, text: str, aliases: bool, operation: str | None) -> Any:
@@ -80,10 +80,10 @@ def show(body: Any, name: str, text: str, aliases: bool, operation: str | None) 
         return _renamed(body, name, shown, targets)
     also = dict(zip(targets, targets, strict=True)) if aliases else {}
     also |= {ALIASES[p.name]: t for p, t in zip(shown, targets, strict=True) if aliases and p.name in ALIASES}
-    view = View(inspect.unwrap(body), name, shown, targets, also, operation)
+    view = ParameterMap(inspect.unwrap(body), name, shown, targets, also, operation)
     if operation:  # of Keras's functions the operands may be arrays, numbers, or symbolic values, as the result then is
         view.signature = view.signature.replace(return_annotation=Any)
-    core = viewed(body, view)
+    core = with_parameters(body, view)
     return _with_words(core, written, words) if words else core
 
 
@@ -202,8 +202,8 @@ def composed(function: Any, name: str) -> Any:
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        if (answerer := answering((*args, *kwargs.values()))) is not None:
-            return answerer.__tensor_function__(call, args, kwargs)
+        if (handler := find_handler((*args, *kwargs.values()))) is not None:
+            return handler.__tensor_function__(call, args, kwargs)
         places = [*names[: len(args)], *[rest] * (len(args) - len(names)), *kwargs]
         values = [_held(v, kinds.get(n, "")) for n, v in zip(places, (*args, *kwargs.values()), strict=True)]
         operands = [i for i, n in enumerate(places) if kinds.get(n) == "Operand" and values[i] is not None]

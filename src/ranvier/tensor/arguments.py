@@ -11,7 +11,7 @@ from ranvier.support.errors import argument_error
 from ranvier.tensor.tensor import Tensor
 
 
-class View:
+class ParameterMap:
     """The parameters of a tensor function in a vocabulary, mapped to those of its builder of nodes.
 
     ``shown`` are the vocabulary's parameters in order, ``targets`` the builder's names for them. ``also`` maps further
@@ -46,10 +46,10 @@ class View:
         self.tensors_only = {p.name for p in own.values() if str(p.annotation) == "Node" and p.default is p.empty}
 
     @staticmethod
-    def of(body: Callable[..., Any]) -> View:
+    def of(body: Callable[..., Any]) -> ParameterMap:
         """The builder's own parameters."""
         parameters = list(inspect.signature(body).parameters.values())
-        return View(body, body.__name__, parameters, [p.name for p in parameters])
+        return ParameterMap(body, body.__name__, parameters, [p.name for p in parameters])
 
     def all_tensors(self) -> dict[int, tuple[str, ...]]:
         """By the number of arguments, the names of the operands of a call on tensors alone."""
@@ -107,7 +107,7 @@ def freeze(value: Any) -> Any:
     return math.nan if isinstance(value, float) and math.isnan(value) else value
 
 
-def answering(values: Iterable[Any]) -> Any:
+def find_handler(values: Iterable[Any]) -> Any:
     """The first value whose class has ``__tensor_function__``, also in lists, tuples and dicts; None if there is none.
 
     A list that begins with a number is data.
@@ -118,9 +118,9 @@ def answering(values: Iterable[Any]) -> Any:
         if isinstance(value, (list, tuple)):
             if isinstance(value, list) and value and isinstance(value[0], (int, float)):
                 continue
-            found = answering(value)
+            found = find_handler(value)
         elif isinstance(value, Mapping):
-            found = answering(value.values())
+            found = find_handler(value.values())
         else:
             found = value if hasattr(type(value), "__tensor_function__") else None
         if found is not None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from ranvier.graph.node import FLOATS, Node, apply
 from ranvier.tensor import tape
-from ranvier.tensor.arguments import View, answering, freeze
+from ranvier.tensor.arguments import ParameterMap, find_handler, freeze
 from ranvier.tensor.tensor import Tensor
 from ranvier.tensor.trace import Function, intern, state
 
@@ -26,14 +26,15 @@ def function(body: Callable[..., Any], by_numpy: Callable[..., Any] | None = Non
     operands, and all others are options, which must be hashable. A call on tensors (or arrays) is recorded; a call on
     nodes builds graph. A Python number or None given for an operand is part of the program; where all operands are
     numbers, the first becomes a tensor. A value whose class has ``__tensor_function__``, such as a symbolic value,
-    handles the call itself. See `joining` for ``by_numpy``, `arithmetic` for ``varying``, `viewed` for other names.
+    handles the call itself. See `joining` for ``by_numpy``, `arithmetic` for ``varying``, `with_parameters` for other
+    names.
     """
     return _function(body, by_numpy, varying, {}, None)
 
 
-def viewed(operation: Any, view: View) -> Any:
+def with_parameters(operation: Any, mapping: ParameterMap) -> Any:
     """The same tensor function with the parameters of a vocabulary; both record the same calls."""
-    return operation.viewed(view)
+    return operation.with_parameters(mapping)
 
 
 def same_function(one: Any, other: Any) -> bool:
@@ -46,14 +47,14 @@ def _function(
     by_numpy: Callable[..., Any] | None,
     varying: bool,
     recorded: dict[tuple[Any, ...], Function],
-    other: View | None,
+    other: ParameterMap | None,
 ) -> Any:
-    view = other or View.of(body)
-    order, known, defaults, required = view.order, view.known, view.defaults, view.required
-    fixed, total, all_tensors = tuple(defaults.items()), len(order), view.all_tensors()
+    mapping = other or ParameterMap.of(body)
+    order, known, defaults, required = mapping.order, mapping.known, mapping.defaults, mapping.required
+    fixed, total, all_tensors = tuple(defaults.items()), len(order), mapping.all_tensors()
 
     def function_for(pattern: tuple[Any, ...]) -> Function:
-        return recorded.get(pattern) or recorded.setdefault(pattern, _recorded(body, view, pattern))
+        return recorded.get(pattern) or recorded.setdefault(pattern, _recorded(body, mapping, pattern))
 
     @functools.wraps(body)
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -69,23 +70,23 @@ def _function(
         for name, value in kwargs.items():
             target = known.get(name)
             if target is None or target in given:
-                raise view.error(args, kwargs)
+                raise mapping.error(args, kwargs)
             given[target] = value
         if len(args) > total or (len(given) < total and not given.keys() >= required):
-            raise view.error(args, kwargs)
+            raise mapping.error(args, kwargs)
         if other is not None and Node in map(type, given.values()):
             return body(**{**defaults, **given})
         tensors: list[Tensor] = []
         pattern: list[Any] = []
         options: list[tuple[str, Any]] = []
-        handler = _classify(view, given, tensors, pattern, options)
+        handler = _classify(mapping, given, tensors, pattern, options)
         if handler is not None:
             if handler is Node:
                 return body(**{**defaults, **given})
             return handler.__tensor_function__(call, args, kwargs)
         if varying and len(tensors) == len(options) == 1 and _is_varying(body, tensors[0], options[0][1]):
             name, value = options.pop()
-            position = list(view.kinds).index(name)
+            position = list(mapping.kinds).index(name)
             pattern[position] = name
             tensors.insert(position, Tensor.wrap(np.asarray(value, tensors[0].dtype)))
         if by_numpy is not None and (arrays := tape.ready_arrays(tensors)) is not None:
@@ -94,23 +95,23 @@ def _function(
                 return joined
         return record(function_for(tuple(pattern)), tensors, tuple(options))
 
-    call.__name__ = call.__qualname__ = view.name
+    call.__name__ = call.__qualname__ = mapping.name
     if defaults:  # which make it another function
         del call.__wrapped__
-    call.__signature__ = view.signature  # type: ignore[attr-defined]  # what inspect reads
-    call.operation = view.operation  # type: ignore[attr-defined]  # what a functional model records
-    call.viewed = functools.partial(_function, body, by_numpy, varying, recorded)  # type: ignore[attr-defined]  # see above
+    call.__signature__ = mapping.signature  # type: ignore[attr-defined]  # what inspect reads
+    call.operation = mapping.operation  # type: ignore[attr-defined]  # what a functional model records
+    call.with_parameters = functools.partial(_function, body, by_numpy, varying, recorded)  # type: ignore[attr-defined]  # see above
     return call
 
 
-def _recorded(body: Callable[..., Any], view: View, pattern: tuple[Any, ...]) -> Function:
+def _recorded(body: Callable[..., Any], mapping: ParameterMap, pattern: tuple[Any, ...]) -> Function:
     """The recorded function for a pattern of operands: tensors by name, sequences by name and length, numbers by name
     and type. Raises TypeError for None in place of a tensor.
     """
-    if absent := [p[0] for p in pattern if p[-1] is type(None) and p[0] in view.tensors_only]:
+    if absent := [p[0] for p in pattern if p[-1] is type(None) and p[0] in mapping.tensors_only]:
         raise TypeError(
-            f"{view.name} takes a tensor as {view.titles[absent[0]]}, and here is None. Does the function that should "
-            "give it return something?"
+            f"{mapping.name} takes a tensor as {mapping.titles[absent[0]]}, and here is None. Does the function that "
+            "should give it return something?"
         )
 
     def build(*nodes: Node, **options: Any) -> Any:
@@ -126,16 +127,20 @@ def _recorded(body: Callable[..., Any], view: View, pattern: tuple[Any, ...]) ->
 
 
 def _classify(
-    view: View, given: Mapping[str, Any], tensors: list[Tensor], pattern: list[Any], options: list[tuple[str, Any]]
+    mapping: ParameterMap,
+    given: Mapping[str, Any],
+    tensors: list[Tensor],
+    pattern: list[Any],
+    options: list[tuple[str, Any]],
 ) -> Any:
     """Append the arguments of a call to ``tensors`` or ``options``, and the operands to ``pattern``.
 
     Returns None, or what handles the call instead: a symbolic value, or `Node` where the operands are nodes.
     """
-    for name, kind in view.kinds.items():
+    for name, kind in mapping.kinds.items():
         if name not in given:
-            if name in view.defaults:
-                options.append((name, view.defaults[name]))
+            if name in mapping.defaults:
+                options.append((name, mapping.defaults[name]))
             continue
         value = given[name]
         if kind == "option":
@@ -146,12 +151,12 @@ def _classify(
         elif kind == "sequence":
             if len(value) and all(isinstance(v, Node) for v in value):
                 return Node
-            if (handler := answering(value)) is not None:
+            if (handler := find_handler(value)) is not None:
                 return handler
             tensors += [v if isinstance(v, Tensor) else Tensor(v) for v in value]
             pattern.append((name, len(value)))
         elif isinstance(value, (np.ndarray, np.generic, list, tuple)):
-            if isinstance(value, (list, tuple)) and (handler := answering((value,))) is not None:
+            if isinstance(value, (list, tuple)) and (handler := find_handler((value,))) is not None:
                 return handler
             tensors.append(Tensor(value))
             pattern.append(name)
