@@ -33,8 +33,8 @@ ENGLISH = Language(
     ("what is timed", "Ranvier", "fastest other library", "Ranvier / other", "PyTorch", "Keras on TensorFlow"),
     {
         "article-adam": "one epoch of 784-64-64-10, 60,000 samples, batch 32, `fit`",
-        "loop-adam": "the same in an explicit loop (Ranvier and the PyTorch column: with a `DataLoader`)",
-        "process-adam": "the same as a whole process: start `python`, compile, train 5 epochs",
+        "loop-adam": "one epoch of 784-64-64-10, explicit loop (Ranvier and the PyTorch column with a `DataLoader`)",
+        "process-adam": "784-64-64-10 as a whole process: start `python`, compile, train 5 epochs",
         "image-train-cnn-128": "one epoch of a CNN with 32 and 64 filters, 10,240 images, batch 128",
         "search-digits": "a grid search: 20 small models, 20 epochs each",
         "predict-one": "`predict` on one sample, 784-64-64-10",
@@ -48,8 +48,8 @@ CHINESE = Language(
     ("测量内容", "Ranvier", "最快的其他库", "Ranvier / 对方", "PyTorch", "Keras（TensorFlow）"),
     {
         "article-adam": "784-64-64-10 训练一轮：60,000 个样本，批大小 32，`fit`",
-        "loop-adam": "同上，手写循环（Ranvier 和 PyTorch 一列使用 `DataLoader`）",
-        "process-adam": "同上，整个进程：启动 `python`、编译、训练 5 轮",
+        "loop-adam": "784-64-64-10 训练一轮：手写循环（Ranvier 和 PyTorch 一列使用 `DataLoader`）",
+        "process-adam": "784-64-64-10 整个进程：启动 `python`、编译、训练 5 轮",
         "image-train-cnn-128": "32 和 64 个卷积核的 CNN 训练一轮：10,240 张图，批大小 128",
         "search-digits": "网格搜索：20 个小模型，各训练 20 轮",
         "predict-one": "784-64-64-10 对一个样本做 `predict`",
