@@ -289,6 +289,12 @@ class Meeting(rv.layers.Layer):
         return (a @ self.w) * b * self.scale
 
 
+@pytest.mark.parametrize(("dtype", "zeros"), [("int32", True), (np.int32, True), ("float32", False), (None, False)])
+def test_a_weight_of_whole_numbers_starts_at_zeros(dtype, zeros):
+    weight = rv.layers.Layer().add_weight(shape=(3, 2), dtype=dtype)
+    assert (not weight.numpy().any()) == zeros
+
+
 @pytest.mark.parametrize("pack", [list, tuple, lambda parts: dict(zip("ab", parts, strict=True))])
 def test_a_layer_is_built_for_the_shapes_of_all_its_inputs(pack):
     a, b = torch.tensor(X), torch.tensor(X[:, :2])

@@ -6,6 +6,8 @@ import inspect
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Self, cast
 
+import numpy as np
+
 from ranvier.data.memory import check_memory
 from ranvier.graph.node import Type
 from ranvier.module.missing_methods import MissingMethods
@@ -158,7 +160,7 @@ class ModuleBase(CheckedConstructor, MissingMethods):
     def add_weight(
         self,
         shape: Sequence[int] = (),
-        initializer: Any = "glorot_uniform",
+        initializer: Any = None,
         dtype: str | None = None,
         trainable: bool = True,
         name: str | None = None,
@@ -167,6 +169,7 @@ class ModuleBase(CheckedConstructor, MissingMethods):
     ) -> Parameter:
         """Make and register a parameter (Keras). Raises ValueError or MemoryError for one too large, by its name.
 
+        Without an ``initializer`` it starts with "glorot_uniform" in a dtype of floats, and with zeros in another.
         Without a name it is "weight", "weight_1", and so on; the attribute that it is assigned to names it too.
         ``regularizer`` and ``constraint`` are names, objects or functions: see `Parameter`.
         """
@@ -176,6 +179,8 @@ class ModuleBase(CheckedConstructor, MissingMethods):
         dtype = dtype or get_dtype()
         shape = tuple(int(n) for n in shape)
         check_memory(shape, dtype, f"the {name} of layer {self.name!r}")
+        if initializer is None:
+            initializer = "glorot_uniform" if np.dtype(dtype).kind == "f" else "zeros"
         made = rows.look_up("get", "initializer")(initializer)
         values = check_initial(made(shape, dtype=dtype), made, shape, dtype, f"the {name} of layer {self.name!r}")
         parameter = Parameter.over(values, name=name, requires_grad=trainable)
