@@ -20,6 +20,7 @@ SHARES = POSITIVE / POSITIVE.sum(1, keepdims=True)
 NANS = np.where(abs(A) < np.float32(0.5), np.float32(np.nan), A)
 ODD = np.array([np.nan, 0, -0.0, np.inf, -np.inf, 2, -2, 0.0], np.float32)
 HUGE = np.array([1e30, -1e-30, 0, np.inf], np.float32)
+TENS = np.array([14, 15, 25, -15, 149, 2147], np.int32)
 LABELS = np.array([0, 2, 1, 2], np.int32)
 YES = (B > 0).astype(np.float32)
 PICTURES = RNG.normal(size=(2, 4, 4, 3)).astype(np.float32)
@@ -138,6 +139,8 @@ ROWS: dict[str, Any] = {  # what is written with ops, and what NumPy makes
     "cumprod along an axis": (lambda o: o.cumprod(C, axis=1), C.cumprod(1)),
     "round": (lambda o: o.round(A * 10, decimals=0), (A * 10).round()),
     "round to decimals": (lambda o: o.round(A, decimals=2), A.round(2)),
+    "round to tens": (lambda o: o.round(TENS, decimals=-1), TENS.round(-1)),
+    "round to hundred thousands": (lambda o: o.round(TENS * 10000, decimals=-5), (TENS * 10000).round(-5)),
     "average by weights": (lambda o: o.average(A, axis=0, weights=LABELS), np.average(A, 0, LABELS)),
     "average by all weights": (lambda o: o.average(A, weights=POSITIVE), np.average(A, weights=POSITIVE)),
     "tensordot": (lambda o: o.tensordot(A, C, axes=[[1], [1]]), np.tensordot(A, C, ([1], [1]))),

@@ -16,6 +16,8 @@ def whole_weight(k: Any) -> Any:
 
 ROWS = {
     "add_weight of whole numbers": whole_weight,
+    "round of whole numbers": lambda k: k.ops.round(np.array([14, 15, 25, -15, 149], np.int32), -1),
+    "round to hundreds": lambda k: k.ops.round(np.array([14, 50, 150, -151], np.int32), decimals=-2),
 }  # fmt: skip
 
 

@@ -22,7 +22,11 @@ def trunc(input: Node) -> Node:
 def round(input: Node, *, decimals: int = 0) -> Node:
     """Elementwise rounding to the nearest whole number, of two as near to the even one; or to so many decimals."""
     if input.dtype not in FLOATS:
-        return input
+        if decimals >= 0:
+            return input
+        # Halves of powers of 10 and the products below are exact in double precision.
+        wide, unit = n.cast(input, "float64"), 10.0**-decimals
+        return n.cast(n.multiply(round(n.divide(wide, unit)), unit), input.dtype)
     x = input * like(input, 10.0**decimals) if decimals else input
     low = n.floor(x)
     rest = n.subtract(x, low)  # exact
