@@ -183,6 +183,14 @@ def test_a_python_function_is_a_loss_and_a_metric():
     np.testing.assert_allclose(got["error"], wanted["loss"], rtol=1e-5)
 
 
+def test_a_loss_used_as_a_metric_keeps_its_name():
+    model = regressor()
+    model.compile("sgd", "mse", metrics=[rv.losses.MeanSquaredError(name="my_mse"), rv.losses.Huber()])
+    got = model.fit(X, VALUES, validation_split=0.5, verbose=0).history
+    assert {"my_mse", "val_my_mse", "huber", "val_huber"} < set(got)
+    assert got["val_my_mse"] == pytest.approx(got["val_loss"])
+
+
 @pytest.mark.parametrize("dtype", ["bool", "uint8", "int64", "float32"])
 @pytest.mark.parametrize("use", ["fit", "weights", "batches", "evaluate", "train_on_batch", "measured"])
 def test_targets_are_aligned_to_one_column_whatever_their_dtype(dtype, use):

@@ -19,7 +19,8 @@ class FunctionMetric(SampleMean):
     """A function of (y_true, y_pred) tensors as a metric: the mean of what it returns over samples."""
 
     def __init__(self, function: Any) -> None:
-        super().__init__(getattr(function, "__name__", type(function).__name__))
+        named = function.name if isinstance(function, losses.Loss) else getattr(function, "__name__", None)
+        super().__init__(named or type(function).__name__)
         self.function = function
 
     def on(self, y_true: Any, y_pred: Any) -> Any:
