@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -39,6 +41,11 @@ class PyDataset(CheckedConstructor):
 
     def __getitem__(self, index: int) -> Any:
         raise NotImplementedError(f"{type(self).__name__} does not define its batches: write __getitem__.")
+
+    def __iter__(self) -> Iterator[Any]:
+        """The batches in order; without end where their number is unlimited."""
+        number = self.num_batches
+        return map(self.__getitem__, count() if number is None else range(number))
 
     @property
     def num_batches(self) -> int | None:

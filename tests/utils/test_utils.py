@@ -5,6 +5,7 @@ import json
 import random
 import re
 from importlib import import_module
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -360,6 +361,18 @@ def test_batches_by_number(what):
     data = Squares(workers=2)
     action(squares(), data)
     assert data.calls == wanted
+
+
+class Unlimited(Squares):
+    num_batches = None
+
+
+def test_iterating_batches_by_number_ends():
+    assert [int(x[0, 0]) for x, _ in Squares()] == [0, 1, 2, 3]
+    assert [int(x[0, 0]) for x, _ in islice(Unlimited(), 6)] == [0, 1, 2, 3, 4, 5]
+    layer = rv.layers.Normalization()
+    layer.adapt(Squares())
+    assert layer.mean.numpy() == 1.5
 
 
 def test_batches_by_number_come_in_another_order_each_epoch():
