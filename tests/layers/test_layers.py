@@ -57,6 +57,9 @@ ROWS = {
     "relu, leaky": (
         lambda: layers.ReLU(negative_slope=0.1, threshold=0.4), X, lambda m, x: np.where(x < 0.4, 0.1 * (x - 0.4), x),
     ),
+    "relu, from a threshold": (
+        lambda: layers.ReLU(threshold=1.0), np.float32([[-np.inf, 0, 1, 2]]), lambda m, x: np.where(x > 1, x, 0),
+    ),
     "leaky relu": (layers.LeakyReLU, X, leaky(0.3)),
     "elu": (lambda: layers.ELU(0.5), X, lambda m, x: np.where(x > 0, x, 0.5 * np.expm1(x))),
     "softmax": (layers.Softmax, X, softmax),

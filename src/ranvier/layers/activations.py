@@ -12,7 +12,7 @@ from ranvier.ops import arrays, functional
 
 @register_module
 class ReLU(Layer):
-    """``max(x, 0)``; with ``negative_slope`` below ``threshold``, and at most ``max_value``."""
+    """``max(x, 0)``, at most ``max_value``; up to a ``threshold``, ``negative_slope`` times the distance from it."""
 
     def __init__(
         self,
@@ -28,8 +28,10 @@ class ReLU(Layer):
         if not self.negative_slope and not self.threshold:
             y = functional.relu(x)
         else:
-            below = arrays.multiply(arrays.subtract(x, self.threshold), self.negative_slope)
-            y = arrays.where(arrays.less(x, self.threshold), below, x)
+            distance = arrays.subtract(x, self.threshold)
+            below = arrays.multiply(distance, self.negative_slope) if self.negative_slope else 0.0
+            low = arrays.less_equal if self.threshold else arrays.less  # 0 itself keeps the gradient 1
+            y = arrays.where(low(x, self.threshold), below, x)
         return y if self.max_value is None else arrays.minimum(y, float(self.max_value))
 
 
