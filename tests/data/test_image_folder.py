@@ -1,6 +1,8 @@
 """Images from folders: classes, sizes, colours, damaged files, hidden files and links, the cache, the split."""
 
+import json
 import os
+import subprocess
 import time
 from typing import Any
 
@@ -152,6 +154,60 @@ def test_hidden_files_and_links(folder, tmp_path):
     assert len(images_from_folder(folder, follow_links=True).x) == 32
 
 
+def a_postscript_file(path, monkeypatch):
+    def started(*arguments: Any, **options: Any) -> None:
+        pytest.fail(f"a program was started: {arguments}")
+
+    monkeypatch.setattr(subprocess, "check_call", started)
+    monkeypatch.setattr(subprocess, "Popen", started)
+    monkeypatch.setattr("PIL.EpsImagePlugin.gs_binary", "gs", raising=False)
+    path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 6\n%%EndComments\nshowpage\n%%EOF\n")
+
+
+def a_named_pipe(path, monkeypatch):
+    os.mkfifo(path)
+
+
+def a_link_to_a_device(path, monkeypatch):
+    path.symlink_to("/dev/zero")
+
+
+STRANGE = [
+    (a_postscript_file, "not an image in a format that is read (BMP, GIF, JPEG, PNG, PPM, TIFF, WEBP)"),
+    (a_named_pipe, "not a regular file"),
+    (a_link_to_a_device, "not a regular file"),
+]  # fmt: skip
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no named pipes and devices among files")
+@pytest.mark.parametrize(("make", "reason"), STRANGE, ids=[make.__name__ for make, _ in STRANGE])
+@pytest.mark.parametrize("image_size", [None, 6])
+def test_files_that_are_no_images_start_no_program_and_are_not_waited_for(
+    make, reason, image_size, folder, monkeypatch
+):
+    make(folder / "cat" / "strange.png", monkeypatch)
+    data = images_from_folder(folder, image_size=image_size, corrupt="skip")
+    assert data.skipped == {"cat/strange.png": reason}
+    assert len(data.x) == 30
+
+
+def test_a_class_folder_that_is_a_link_is_followed_only_where_asked(folder, tmp_path):
+    write(tmp_path / "elsewhere" / "1.png", pixels(3, 0))
+    (folder / "fox").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    with pytest.warns(
+        UserWarning, match=r"\['fox'\] in .* are links and are not read\. Write follow_links=True"
+    ) as told:
+        assert images_from_folder(folder).classes == ["cat", "dog", "émeu 3"]
+    assert len(told) == 1
+    assert images_from_folder(folder, class_names=["cat", "dog"]).classes == ["cat", "dog"]  # without a warning
+    assert images_from_folder(folder, follow_links=True).classes == ["cat", "dog", "fox", "émeu 3"]
+    (tmp_path / "links").mkdir()
+    (tmp_path / "links" / "cat").symlink_to(folder / "cat", target_is_directory=True)
+    for root, names in ((folder, ["cat", "fox"]), (tmp_path / "links", None)):
+        with pytest.raises(ValueError, match=r"are links\. Write follow_links=True"):
+            images_from_folder(root, class_names=names)
+
+
 def test_what_was_decoded_is_kept(folder, own_cache, monkeypatch):
     first = images_from_folder(folder)
     kept = sorted(path.name for path in own_cache.iterdir())
@@ -170,6 +226,69 @@ def test_what_was_decoded_is_kept(folder, own_cache, monkeypatch):
     (own_cache / kept[0]).write_text("{", encoding="utf-8")
     os.utime(folder / "cat" / "4.png", (2, 2))
     assert len(images_from_folder(folder).x) == 30
+
+
+def one_bit(data, words):
+    content = bytearray(data.read_bytes())
+    content[len(content) // 2] ^= 1
+    data.write_bytes(content)
+
+
+def cut(data, words):
+    data.write_bytes(data.read_bytes()[:-1])
+
+
+def another_shape(data, words):
+    header = json.loads(words.read_text(encoding="utf-8"))
+    header["shape"][1:3] = reversed(header["shape"][1:3])
+    words.write_text(json.dumps(header), encoding="utf-8")
+
+
+def no_checksum(data, words):
+    header = json.loads(words.read_text(encoding="utf-8"))
+    del header["checksum"]
+    words.write_text(json.dumps(header), encoding="utf-8")
+
+
+def deep_words(data, words):
+    words.write_text("[" * 200_000, encoding="utf-8")
+
+
+def infinite_shape(data, words):
+    words.write_text('{"checksum": 0, "shape": [1e999, 6, 8, 3], "skipped": {}}', encoding="utf-8")
+
+
+def a_pipe_for_words(data, words):
+    words.unlink()
+    os.mkfifo(words)
+
+
+def a_pipe_for_data(data, words):
+    data.unlink()
+    os.mkfifo(data)
+
+
+DAMAGES = [one_bit, cut, another_shape, no_checksum, deep_words, infinite_shape]
+DAMAGES += [a_pipe_for_words, a_pipe_for_data] if os.name == "posix" else []
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_entry_is_decoded_anew(damage, folder, own_cache):
+    first = images_from_folder(folder).x.copy()
+    words, data = sorted(own_cache.iterdir())
+    before = data.read_bytes(), words.read_bytes()
+    damage(data, words)
+    assert np.array_equal(images_from_folder(folder).x, first)
+    assert (data.read_bytes(), words.read_bytes()) == before
+
+
+def test_a_folder_in_place_of_an_entry_means_that_nothing_is_kept(folder, own_cache):
+    images_from_folder(folder)
+    _, data = sorted(own_cache.iterdir())
+    data.unlink()
+    data.mkdir()
+    with pytest.warns(UserWarning, match="are not kept"):
+        assert len(images_from_folder(folder).x) == 30
 
 
 def test_an_interruption_leaves_nothing(folder, own_cache, monkeypatch):
@@ -202,6 +321,8 @@ ERRORS = [
     (lambda f: images_from_folder(f, class_names=["cat", "bird"]), ValueError, "has the folders"),
     (lambda f: images_from_folder(f, color_mode="cmyk"), ValueError, "'grayscale'"),
     (lambda f: images_from_folder(f, image_size=(1, 2, 3)), ValueError, r"\(height, width\)"),
+    (lambda f: images_from_folder(f / "nowhere", image_size=(10**6, 10**6)), MemoryError, r"image_size=\(1000000, 1000000\), .* 2\.7 TiB"),
+    (lambda f: images_from_folder(f / "nowhere", image_size=10**12), ValueError, "past any 64-bit machine"),
     (lambda f: images_from_folder(f, validation_split=20), ValueError, "from 0 up to"),
     (lambda f: images_from_folder(f, corrupt="ignore"), ValueError, "'refuse' or 'skip'"),
     (lambda f: images_from_folder(f, crop_to_aspect_ratio=True, pad_to_aspect_ratio=True), ValueError, "one of the two"),

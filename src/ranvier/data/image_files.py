@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ranvier.support.source_lines import warn
+
 EXTENSIONS = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+# The formats of these endings. Pillow tries no other format: it would start Ghostscript for a PostScript file.
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 COLOR_MODES = {"rgb": "RGB", "grayscale": "L", "rgba": "RGBA"}
 CHANNELS = {"rgb": 3, "grayscale": 1, "rgba": 4}
 RESIZING = ("nearest", "bilinear", "bicubic", "lanczos")
@@ -26,6 +31,19 @@ class Found:
     label: int
     path: Path
     name: str
+
+
+def opened(path: Path) -> IO[bytes]:
+    """Open a regular file. Raises OSError for anything else: a named pipe would block, and a device has no end."""
+
+    def without_blocking(name: str, flags: int) -> int:
+        handle = os.open(name, flags | getattr(os, "O_NONBLOCK", 0))
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            os.close(handle)
+            raise OSError("not a regular file")
+        return handle
+
+    return open(path, "rb", opener=without_blocking)
 
 
 def visible(folder: Path, follow_links: bool) -> Iterator[Path]:
@@ -52,7 +70,11 @@ def found_in(root: Path, class_names: list[str] | None, follow_links: bool) -> t
     """The classes, which are the folders in ``root``, and their images. Raises OSError or ValueError."""
     if not root.is_dir():
         raise NotADirectoryError(f"{root} is not a folder. Write a folder with a subfolder for each class.")
-    entries = sorted(entry.name for entry in os.scandir(root) if entry.is_dir() and entry.name[:1] != ".")
+    folders = sorted((e for e in os.scandir(root) if e.is_dir() and e.name[:1] != "."), key=lambda e: e.name)
+    entries = [entry.name for entry in folders if entry.is_dir(follow_symlinks=follow_links)]
+    linked = [entry.name for entry in folders if entry.name not in entries]
+    if refused := linked if not entries else [name for name in class_names or () if name in linked]:
+        raise ValueError(f"the folders {refused} in {root} are links. Write follow_links=True to read them.")
     if not entries:
         raise ValueError(
             f"{root} has no subfolders. Put the images of each class into a subfolder with the name of the class."
@@ -60,6 +82,11 @@ def found_in(root: Path, class_names: list[str] | None, follow_links: bool) -> t
     missing = [name for name in class_names or () if name not in entries]
     if missing or len(set(class_names or ())) < len(class_names or ()):
         raise ValueError(f"class_names={class_names}: {root} has the folders {entries}. Write some of these instead.")
+    if linked and class_names is None:
+        warn(
+            f"the folders {linked} in {root} are links and are not read. Write follow_links=True to read them, "
+            f"or class_names={entries} if they are not classes."
+        )
     names = entries if class_names is None else class_names
     images: list[Found] = []
     others: Counter[str] = Counter()
@@ -92,7 +119,7 @@ class Decoder:
         """The upright image in ``color_mode``. Raises ValueError, or any error of Pillow."""
         from PIL import Image, ImageOps
 
-        image = ImageOps.exif_transpose(Image.open(file))
+        image = ImageOps.exif_transpose(Image.open(file, formats=FORMATS))
         if image.mode.startswith("I;16"):
             image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
         if image.mode in ("I", "F"):
@@ -106,7 +133,7 @@ class Decoder:
         from PIL import Image, ImageOps, UnidentifiedImageError
 
         try:
-            with path.open("rb") as file:
+            with opened(path) as file:
                 image = self.upright(file)
             if self.image_size is not None:
                 size = self.image_size[::-1]
@@ -114,7 +141,7 @@ class Decoder:
                 change: Any = {"crop": ImageOps.fit, "pad": ImageOps.pad}.get(self.fit)
                 image = image.resize(size, method) if change is None else change(image, size, method=method)
         except UnidentifiedImageError:
-            return "not an image in a format that Pillow knows"
+            return f"not an image in a format that is read ({', '.join(FORMATS)})"
         except Exception as error:  # noqa: BLE001  # damaged files make Pillow raise almost any error
             words = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
             return words.splitlines()[0] if words else type(error).__name__
@@ -127,8 +154,8 @@ def size_of(path: Path) -> tuple[int, int] | None:
     from PIL import Image
 
     try:
-        with path.open("rb") as file:
-            image = Image.open(file)
+        with opened(path) as file:
+            image = Image.open(file, formats=FORMATS)
             width, height = image.size
             rotated = image.getexif().get(_ORIENTATION, 1) >= 5
     except Exception:  # noqa: BLE001  # the decoder reports the reason

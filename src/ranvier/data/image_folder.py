@@ -7,6 +7,7 @@ import json
 import os
 import tempfile
 import time
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,12 +16,13 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
-from ranvier.data.image_files import CHANNELS, COLOR_MODES, RESIZING, Decoder, Found, found_in, one_size, pillow
+from ranvier.data.image_files import CHANNELS, COLOR_MODES, RESIZING, Decoder, Found, found_in, one_size, opened, pillow
+from ranvier.data.memory import check_memory
 from ranvier.datasets.places import data_folder
 from ranvier.support.constructors import CheckedConstructor
 from ranvier.support.source_lines import warn
 
-FORMAT = 1  # the version of the decoded files, which is part of their key
+FORMAT = 2  # the version of the decoded files, which is part of their key
 AHEAD = 256  # images that are decoded at a time
 PARTIAL = ".images-"  # the prefix of incomplete files
 SHOWN = 10  # the most file names in an error or a summary
@@ -94,7 +96,8 @@ def images_from_folder(
     key is made of the names, sizes and times of the files and of these arguments, so that the next call is fast.
 
     Needs Pillow: ``pip install 'ranvier[images]'``. Raises ValueError for images of several sizes, for files that
-    cannot be read, and for folders without images; NotADirectoryError where ``path`` is not a folder.
+    cannot be read, and for folders without images; NotADirectoryError where ``path`` is not a folder; MemoryError for
+    an ``image_size`` of which not even one image fits in memory.
     """
     _check(color_mode, COLOR_MODES, "color_mode")
     _check(interpolation, RESIZING, "interpolation")
@@ -104,11 +107,13 @@ def images_from_folder(
     if isinstance(validation_split, bool) or not 0 <= validation_split < 1:
         raise ValueError(f"validation_split={validation_split!r}: write a number from 0 up to (not including) 1.")
     fit = "crop" if crop_to_aspect_ratio else "pad" if pad_to_aspect_ratio else "stretch"
+    size = _size(image_size)
+    if size is not None:
+        check_memory((*size, CHANNELS[color_mode]), np.uint8, f"one image with image_size={image_size!r},")
     pillow()
     root = Path(path).expanduser().resolve()
     classes, found = found_in(root, None if class_names is None else list(class_names), follow_links)
     kept, held = _divided(found, validation_split, seed)
-    size = _size(image_size)
     options = [size, color_mode, interpolation, fit, classes, len(kept)]
     parts = [FORMAT, str(root), *options, *map(_stamp, kept + held)]
     key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:40]
@@ -184,16 +189,30 @@ Decoded = tuple[Array, dict[str, str]]
 
 
 def _load(folder: Path, key: str) -> Decoded | None:
-    """The images that are kept under a key, if they are complete."""
+    """The images that are kept under a key, if they are complete and have their checksum."""
     try:
-        header = json.loads((folder / f"{key}.json").read_text(encoding="utf-8"))
+        with opened(folder / f"{key}.json") as words:
+            header = json.load(words)
         shape, skipped = tuple(header["shape"]), dict(header["skipped"])
-        data = folder / f"{key}.u8"
-        if data.stat().st_size != int(np.prod(shape)) or not shape[0]:
-            return None
-        return np.asarray(np.memmap(data, np.uint8, "r", shape=shape)), skipped
-    except (OSError, ValueError, KeyError, TypeError):
+        with opened(folder / f"{key}.u8") as data:
+            if not shape[0] or header["checksum"] != _checksum(data, shape, skipped):
+                return None
+            return _mapped(data, shape), skipped
+    except Exception:  # noqa: BLE001  # whatever is wrong with an entry, the images are decoded again
         return None
+
+
+def _checksum(data: IO[bytes], shape: tuple[int, ...], skipped: dict[str, str]) -> int:
+    """The CRC-32 of an entry: of the pixels from the start of ``data``, and of what describes them."""
+    code = zlib.crc32(json.dumps([shape, skipped]).encode())
+    data.seek(0)
+    while block := data.read(2**20):
+        code = zlib.crc32(block, code)
+    return code
+
+
+def _mapped(data: Any, shape: tuple[int, ...]) -> Array:
+    return np.asarray(np.memmap(data, np.uint8, "r", shape=shape)) if shape[0] else np.zeros(shape, np.uint8)
 
 
 def _decoded(images: list[Found], decoder: Decoder, folder: Path | None, key: str, resize: bool) -> Decoded:
@@ -203,14 +222,12 @@ def _decoded(images: list[Found], decoder: Decoder, folder: Path | None, key: st
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             _clean(folder)
             return _kept(images, decoder, folder, key, resize)
-        except PermissionError as error:
+        except (PermissionError, IsADirectoryError) as error:
             warn(f"decoded images are not kept: {error}. Write cache=<a folder of yours>.")
     with tempfile.TemporaryFile(prefix="ranvier-") as scratch:
         shape, skipped = _write(scratch, images, decoder, resize)
         scratch.flush()
-        return (
-            np.asarray(np.memmap(scratch, np.uint8, "r", shape=shape)) if shape[0] else np.zeros(shape, np.uint8)
-        ), skipped
+        return _mapped(scratch, shape), skipped
 
 
 def _kept(images: list[Found], decoder: Decoder, folder: Path, key: str, resize: bool) -> Decoded:
@@ -221,15 +238,16 @@ def _kept(images: list[Found], decoder: Decoder, folder: Path, key: str, resize:
             shape, skipped = _write(file, images, decoder, resize)
             file.flush()
             os.fsync(file.fileno())
+            header = {"checksum": _checksum(file, shape, skipped), "shape": shape, "skipped": skipped}
             file.close()
-            words.write_text(json.dumps({"shape": shape, "skipped": skipped}), encoding="utf-8")
+            words.write_text(json.dumps(header), encoding="utf-8")
             partial.replace(folder / f"{key}.u8")
             words.replace(folder / f"{key}.json")  # last: it marks the images as complete
         finally:
             file.close()
             for left in (partial, words):
                 left.unlink(missing_ok=True)
-    return _load(folder, key) or (np.zeros(shape, np.uint8), skipped)  # empty where no file could be read
+    return _mapped(folder / f"{key}.u8", shape), skipped
 
 
 def _clean(folder: Path) -> None:

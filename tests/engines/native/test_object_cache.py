@@ -164,9 +164,14 @@ def a_directory(entry, folder, monkeypatch):
     entry.mkdir()
 
 
+def a_named_pipe(entry, folder, monkeypatch):
+    entry.unlink()
+    os.mkfifo(entry)  # without a writer: opening it to read would wait for ever
+
+
 if posix:
 
-    @pytest.mark.parametrize("fault", [linked, group_writable, of_another_user, a_directory])
+    @pytest.mark.parametrize("fault", [linked, group_writable, of_another_user, a_directory, a_named_pipe])
     def test_65_an_entry_that_others_could_have_written_is_ignored(fault, folder, monkeypatch):
         store = ObjectCache(folder)
         store.put(KEY, DATA)

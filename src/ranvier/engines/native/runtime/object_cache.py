@@ -28,8 +28,9 @@ _MAGIC = b"RANVIER\x01"
 _HEADER = len(_MAGIC) + 32
 _OFF = frozenset({"", "0", "off", "no", "false"})
 _ORPHAN_SECONDS = 3600
-# Reading never follows a link to somewhere else; Windows has no such flag, and needs one for binary files.
-_NOFOLLOW = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+# Reading never follows a link to somewhere else, nor waits for a named pipe. Windows has no such flags, and needs one
+# for binary files.
+_FLAGS = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY", "O_CLOEXEC"))
 
 
 class CacheWarning(UserWarning):
@@ -125,7 +126,7 @@ class ObjectCache:
         if path is None or not self._usable():
             return self._memory.get(key) if self._memory is not None else None
         try:
-            with os.fdopen(os.open(path, os.O_RDONLY | _NOFOLLOW), "rb") as file:
+            with os.fdopen(os.open(path, os.O_RDONLY | _FLAGS), "rb") as file:
                 status = os.fstat(file.fileno())
                 fault = _fault(status) if stat.S_ISREG(status.st_mode) else "is not a file"
                 data = b"" if fault else file.read()
@@ -161,7 +162,7 @@ class ObjectCache:
         temporary = path.with_name(f"{key}.{os.getpid()}.{secrets.token_hex(8)}.tmp")
         try:
             try:
-                handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NOFOLLOW, 0o600)
+                handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FLAGS, 0o600)
                 with os.fdopen(handle, "wb") as file:
                     file.write(_header(key, data))
                     file.write(data)
