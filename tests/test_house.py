@@ -61,22 +61,6 @@ def test_what_a_module_lists_is_what_it_exports_and_other_names_are_told(name):
         module.no_such_name  # noqa: B018
 
 
-def public_modules(name="ranvier"):
-    """The public modules, by the paths of attributes that lead to them."""
-    found = [name]
-    module = importlib.import_module(name)
-    for entry in module.__all__:
-        if inspect.ismodule(getattr(module, entry)):
-            found += public_modules(f"{name}.{entry}")
-    return found
-
-
-def test_every_public_attribute_that_is_a_module_can_be_imported():
-    """``import ranvier.datasets.mnist`` works where ``ranvier.datasets.mnist`` does."""
-    found = public_modules()
-    assert {"ranvier.datasets.mnist", "ranvier.ops.nn", "ranvier.torch.nn.functional"} <= set(found)
-
-
 def test_the_exports_of_ranvier_are_exactly_these():
     """A name appears in or leaves the public face on purpose, never by accident."""
     import ranvier

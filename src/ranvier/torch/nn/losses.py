@@ -14,6 +14,13 @@ from ranvier.ops.torch.loss_arguments import reduction_of
 from ranvier.support.function_classes import class_of, option, options_of
 from ranvier.tensor.tensor import Tensor
 
+__all__ = [
+    "BCELoss", "BCEWithLogitsLoss", "CosineEmbeddingLoss", "CrossEntropyLoss", "GaussianNLLLoss",
+    "HingeEmbeddingLoss", "HuberLoss", "KLDivLoss", "L1Loss", "MSELoss", "MarginRankingLoss",
+    "MultiLabelSoftMarginLoss", "MultiMarginLoss", "NLLLoss", "PoissonNLLLoss", "SmoothL1Loss", "SoftMarginLoss",
+    "TripletMarginLoss",
+]  # fmt: skip
+
 _TENSORS = ("weight", "pos_weight")  # the options that are tensors
 _OLD = ("size_average", "reduce")  # PyTorch's older names for what "reduction" says
 
