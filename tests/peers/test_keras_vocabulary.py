@@ -43,6 +43,8 @@ ROWS = {
     "iterating a PyDataset": iterated,
     "ReLU from a threshold": lambda k: k.layers.ReLU(threshold=1.0)(X),
     "ReLU of all arguments": lambda k: k.layers.ReLU(max_value=3.0, negative_slope=0.1, threshold=1.0)(X),
+    "the batch of compute_output_shape": lambda k: k.layers.Flatten().compute_output_shape((3, 4, 2)),
+    "the batch of several inputs": lambda k: k.layers.Concatenate().compute_output_shape([(3, 4), (3, 2)]),
 }  # fmt: skip
 
 

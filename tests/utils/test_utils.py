@@ -481,7 +481,9 @@ def test_the_shape_of_an_output_is_known_without_weights():
     assert not dense.weights
     assert rv.layers.Concatenate().compute_output_shape([(None, 3), (None, 4)]) == (None, 7)
     net = rv.Sequential([rv.Input((8, 8, 1)), rv.layers.Conv2D(4, 3), rv.layers.Flatten()])
-    assert net.compute_output_shape((2, 8, 8, 1)) == (None, 144)
+    assert net.compute_output_shape((None, 8, 8, 1)) == (None, 144)
+    assert net.compute_output_shape((2, 8, 8, 1)) == (2, 144)
+    assert rv.layers.Concatenate().compute_output_shape([(None, 3), (6, 4)]) == (6, 7)
 
 
 def test_settings_by_kerass_names():

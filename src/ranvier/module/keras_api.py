@@ -105,18 +105,17 @@ class KerasAPI(ModuleState):
         return [w for w in self._tensors() if not w.requires_grad]
 
     def compute_output_shape(self, input_shape: Any) -> Any:
-        """The output's shape for inputs of this shape, whose first dimension is the batch's (None); of several inputs,
-        a list of shapes. Weights are not made. Raises ValueError where the inputs do not fit.
+        """The output's shape for inputs of this shape, whose first dimension is the batch's (None, or a number that is
+        kept); of several inputs, a list of shapes. Weights are not made. Raises ValueError where the inputs do not fit.
         """
         module: Any = self if self.built else copy.deepcopy(self)
         several = bool(input_shape) and isinstance(input_shape[0], (tuple, list))
-        given = [
-            Tensor.placeholder(Type((BATCH, *(int(n) for n in shape[1:])), get_dtype()))
-            for shape in (input_shape if several else [input_shape])
-        ]
+        shapes = input_shape if several else [input_shape]
+        given = [Tensor.placeholder(Type((BATCH, *(int(n) for n in shape[1:])), get_dtype())) for shape in shapes]
+        batch = next((int(shape[0]) for shape in shapes if shape[0] is not None), None)
         with mode(module, False), isolated_tape(module):
             result = module(given if several else given[0])
-        return map_structure(result, Tensor, lambda tensor: (None, *tensor.shape[1:]))
+        return map_structure(result, Tensor, lambda tensor: (batch, *tensor.shape[1:]))
 
     @overridable_property
     def losses(self) -> Any:
