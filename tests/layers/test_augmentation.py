@@ -1,5 +1,7 @@
 """Augmentation of images: what each layer makes of its numbers, evaluation, streams, both engines, fit, adapt, CutMix."""
 
+import copy
+import pickle
 from typing import Any
 
 import numpy as np
@@ -219,6 +221,19 @@ def test_adapt_takes_statistics_in_parts(engine):
     assert (y[:, 2] == 0).all()
     back = layers.Normalization(mean=whole.mean.numpy(), variance=whole.variance.numpy(), invert=True)
     np.testing.assert_allclose(back(y).numpy(), data, rtol=1e-5, atol=1e-6)
+
+
+def test_given_statistics_are_no_weights(tmp_path):
+    model = rv.Sequential([layers.Normalization(mean=[1.0, 2.0], variance=[4.0, 9.0]), layers.Dense(1)])
+    model.build((None, 2))
+    assert [w.shape for w in model.get_weights()] == [(2, 1), (1,)]
+    assert model.count_params() == 3
+    model.save(tmp_path / "m.rv")
+    x = np.float32([[3, 5], [1, 2]])
+    for again in (rv.load_model(tmp_path / "m.rv"), copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        assert len(again.weights) == 2
+        np.testing.assert_array_equal(again[0](x).numpy(), [[1, 1], [0, 0]])
+        np.testing.assert_array_equal(model.predict(x, verbose=0), again.predict(x, verbose=0))
 
 
 def test_statistics_are_saved_with_the_model(tmp_path):

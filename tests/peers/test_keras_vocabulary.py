@@ -17,6 +17,11 @@ def whole_weight(k: Any) -> Any:
     return np.asarray(k.layers.Layer().add_weight(shape=(3,), dtype="int32", trainable=False))
 
 
+def weights_of_given_statistics(k: Any) -> Any:
+    layer = k.layers.Normalization(mean=[1.0, 2.0], variance=[4.0, 9.0])
+    return np.array([*np.asarray(layer(np.float32([[3, 5]])))[0], len(layer.weights), layer.count_params()])
+
+
 def iterated(k: Any) -> Any:
     class Batches(k.utils.PyDataset):  # type: ignore[misc]  # of either library
         def __len__(self):
@@ -45,6 +50,7 @@ ROWS = {
     "ReLU of all arguments": lambda k: k.layers.ReLU(max_value=3.0, negative_slope=0.1, threshold=1.0)(X),
     "the batch of compute_output_shape": lambda k: k.layers.Flatten().compute_output_shape((3, 4, 2)),
     "the batch of several inputs": lambda k: k.layers.Concatenate().compute_output_shape([(3, 4), (3, 2)]),
+    "weights of Normalization(mean=, variance=)": weights_of_given_statistics,
 }  # fmt: skip
 
 

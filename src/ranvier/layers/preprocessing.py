@@ -11,7 +11,7 @@ from ranvier.data.convert import to_numeric
 from ranvier.graph.node import GraphError, Node, Type
 from ranvier.layers.annotations import LayerOptions
 from ranvier.layers.base import Layer
-from ranvier.module.parameter import Buffer
+from ranvier.module.parameter import Buffer, Constant
 from ranvier.module.serialization import register_module
 from ranvier.ops import arrays as n
 from ranvier.ops.arrays.promotion import axes_of, axis_of, floating
@@ -40,8 +40,8 @@ class Normalization(Layer):
     """Features at mean 0 and variance 1, by the statistics of the training data: ``(x - mean) / sqrt(variance)``.
 
     Write ``layer.adapt(x_train)`` before training, or give ``mean`` and ``variance``. Statistics are kept for each
-    index along ``axis`` (one or several; None: one mean for all), and are saved with the model. With ``invert`` the
-    layer undoes another's normalization. Until it is adapted it only converts integers to floats.
+    index along ``axis`` (one or several; None: one mean for all), and are saved with the model; given ones are no
+    weights. With ``invert`` the layer undoes another's normalization. Until it is adapted it only converts integers.
     """
 
     mean: Any
@@ -91,6 +91,7 @@ class Normalization(Layer):
     def build(self, input_shape: Sequence[Any]) -> None:
         shape = tuple(input_shape[a] for a in self.kept(len(input_shape)))
         values = self.given or (np.zeros(shape), np.ones(shape))
+        kind = Constant if self.given else Buffer
         for name, value in zip(("mean", "variance"), values, strict=True):
             try:
                 array = np.array(np.broadcast_to(value, shape), get_dtype())
@@ -98,7 +99,7 @@ class Normalization(Layer):
                 raise GraphError(
                     f"it was given a {name} of shape {value.shape}, and has statistics of shape {shape}"
                 ) from None
-            self.register_buffer(name, Buffer.over(array))
+            self.register_buffer(name, kind.over(array))
 
     def forward(self, x: Any) -> Any:
         axes = self.kept(len(x.shape))

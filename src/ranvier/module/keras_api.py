@@ -12,7 +12,7 @@ from ranvier.graph.node import BATCH, Type
 from ranvier.module.calls import float_dtype_of, mode
 from ranvier.module.properties import overridable_property, part_of_module
 from ranvier.module.state import ModuleState
-from ranvier.module.summary import summary
+from ranvier.module.summary import own_weights, summary
 from ranvier.support.errors import refuse_unknown
 from ranvier.support.tree import map_structure
 from ranvier.tensor.call_state import isolated_tape
@@ -69,16 +69,15 @@ class KerasAPI(ModuleState):
         """All weights in Keras's order: a layer's own, those made to be trained first, then its layers'."""
         seen: dict[int, Tensor] = {}
         for module in self.modules():
-            own = [p for p in module._parameters.values() if p is not None]
-            own.sort(key=lambda p: not p.for_training)
-            kept = (b for n, b in module._buffers.items() if b is not None and n not in module._non_persistent)
-            for tensor in (*own, *kept):
+            for tensor in sorted(own_weights(module), key=lambda w: not getattr(w, "for_training", False)):
                 seen.setdefault(id(tensor), tensor)
         return list(seen.values())
 
     @overridable_property
     def weights(self) -> Any:
-        """Parameters and persistent buffers, layer by layer, of each those that are trained first."""
+        """Parameters and persistent buffers, layer by layer, of each those that are trained first. Buffers of what a
+        constructor was given, as by ``Normalization(mean=, variance=)``, are none.
+        """
         return self._tensors()
 
     @overridable_property

@@ -109,6 +109,12 @@ class Buffer(Tensor):
         return buffer
 
 
+class Constant(Buffer):
+    """A buffer of what a constructor was given: files hold it, and it is none of the weights."""
+
+    __slots__ = ()
+
+
 class Variable(Parameter):
     """A parameter in the way of Keras: of a value, or of an initializer (by name too) and a ``shape``."""
 

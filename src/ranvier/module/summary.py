@@ -9,6 +9,7 @@ from ranvier.data.memory import size_in_words
 from ranvier.graph.node import Symbol, Type
 from ranvier.module.calls import trace_calls
 from ranvier.module.members import ModuleBase
+from ranvier.module.parameter import Constant
 
 
 def _shape(type_: Type | None) -> str:
@@ -46,7 +47,7 @@ def rows_of(module: ModuleBase, *, expand_nested: bool = True, show_trainable: b
         whole = not expand_nested and bool(layer._modules)  # with all modules in it
         if not expand_nested and depths[path]:
             continue
-        own: list[Any] = layer._tensors() if whole else _own(layer)
+        own: list[Any] = layer._tensors() if whole else own_weights(layer)
         count, size = _size(own)
         indent = "  " * depths[path]
         label = layer.name if not path or path.rsplit(".", 1)[-1].isdecimal() else path.rsplit(".", 1)[-1]
@@ -72,10 +73,11 @@ def _depth(path: str, depths: dict[str, int]) -> int:
     return 0
 
 
-def _own(layer: ModuleBase) -> list[Any]:
-    """The parameters and saved buffers of a module itself."""
+def own_weights(layer: ModuleBase) -> list[Any]:
+    """The parameters and saved buffers of a module itself, without those that are `Constant`."""
     own: list[Any] = [p for p in layer._parameters.values() if p is not None]
-    return own + [b for name, b in layer._buffers.items() if b is not None and name not in layer._non_persistent]
+    kept = (b for name, b in layer._buffers.items() if name not in layer._non_persistent)
+    return own + [b for b in kept if b is not None and not isinstance(b, Constant)]
 
 
 def totals_of(module: ModuleBase) -> list[str]:
