@@ -12,7 +12,7 @@ methods.attach()  # tensors get their operators and methods
 # What lower rooms look up by name: see `ranvier.support.rows`.
 rows.declare({
     ("method", "check"): "ranvier.training.preflight.run:check",
-    ("method", "compile"): "ranvier.training.step.compiled:compile",
+    ("method", "compile"): "ranvier.training.loop.fit:compile",  # a model that is compiled is fitted next
     ("method", "evaluate"): "ranvier.training.loop.evaluate:evaluate",
     ("method", "fit"): "ranvier.training.loop.fit:fit",
     ("method", "load_weights"): "ranvier.training.checkpoint.model_file:load_weights",

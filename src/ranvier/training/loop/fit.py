@@ -31,6 +31,7 @@ from ranvier.training.preflight.run import after_epoch, preflight
 from ranvier.training.step.argument_types import Augmentation, ClassWeight, Codes, FilePath, Verbosity
 from ranvier.training.step.arrays import Data
 from ranvier.training.step.compiled import Compiled, compiled
+from ranvier.training.step.compiled import compile as compile  # noqa: A004, PLC0414 - what is compiled is fitted next
 from ranvier.training.step.runner import Interrupt
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ranvier.pictures.style import Target
 from ranvier.training.loop.callback import Callback, Logs
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from ranvier.pictures.style import Target
 
 
 class History(Callback):

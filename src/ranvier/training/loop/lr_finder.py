@@ -14,7 +14,6 @@ from ranvier.data.convert import Array
 from ranvier.module import Module
 from ranvier.module.calls import in_model_dtype
 from ranvier.optimizers.schedules import ExponentialDecay
-from ranvier.pictures.style import Target
 from ranvier.support.validation import whole
 from ranvier.tensor import rng
 from ranvier.tensor.context import get_dtype
@@ -31,6 +30,8 @@ from ranvier.training.step.step import Step, step_for
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from ranvier.pictures.style import Target
 
 MEMORY = 0.9  # decay of the smoothed loss: an average over about ten steps
 FALL = 0.1  # a total fall of less than this fraction of the first loss is noise
