@@ -30,14 +30,14 @@ class RowMethod:
 
         @functools.wraps(function)
         def method(model: Any, /, *args: Any, **options: Any) -> Any:
-            if not isinstance(model, TrainingAPI):
-                raise TypeError(
-                    f"{name} was called on the class, with a {type(model).__name__} in the model's place. Write "
-                    f"model = rv.Sequential([...]) and then model.{name}(...) instead."
-                )
             try:
                 return function(model, *args, **options)
-            except TypeError:  # only a call that failed is looked into
+            except (AttributeError, TypeError):  # only a call that failed is looked into
+                if not isinstance(model, TrainingAPI):
+                    raise TypeError(
+                        f"{name} was called on the class, with a {type(model).__name__} in the model's place. Write "
+                        f"model = rv.Sequential([...]) and then model.{name}(...) instead."
+                    ) from None
                 signature = inspect.signature(function)
                 taken = signature.replace(parameters=list(signature.parameters.values())[1:])
                 wrong = argument_error(f"{type(model).__name__}.{name}", taken, args, options)
