@@ -22,19 +22,9 @@ from ranvier.data.targets import as_labels, as_targets, as_weights
 from ranvier.support.columns import column_names
 
 __all__ = [
-    "Array",
-    "as_features",
-    "as_labels",
-    "as_targets",
-    "as_weights",
-    "batches_from",
-    "check_column_names",
-    "check_lengths",
-    "check_memory",
-    "column_names",
-    "memory_limit",
-    "size_in_words",
-]
+    "Array", "as_features", "as_labels", "as_targets", "as_weights", "batches_from", "check_column_names",
+    "check_lengths", "check_memory", "column_names", "memory_limit", "size_in_words",
+]  # fmt: skip
 
 Shape = Sequence[int | None]
 # The engines cast these dtypes.

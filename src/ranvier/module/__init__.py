@@ -7,13 +7,6 @@ from ranvier.module.sequential import Sequential
 from ranvier.module.serialization import REGISTRY, from_architecture, register_module
 
 __all__ = [
-    "REGISTRY",
-    "Functional",
-    "Module",
-    "Parameter",
-    "Sequential",
-    "from_architecture",
-    "input_type",
-    "mode",
+    "REGISTRY", "Functional", "Module", "Parameter", "Sequential", "from_architecture", "input_type", "mode",
     "register_module",
-]
+]  # fmt: skip
