@@ -20,13 +20,14 @@ def storage(array: Any) -> Any:
 
 
 def storage_of(tensor: Leaf) -> Any:
-    """The `storage` of a tensor's array. It is the same object as long as the array is the same."""
-    value = tensor._value
-    if value.flags.c_contiguous:
-        return value
-    if tensor.storage_view is None or tensor.storage_view[0] is not value:
-        tensor.storage_view = value, value.T
-    return tensor.storage_view[1]
+    """The `storage` of a tensor's array. It is the same object as long as the array is the same.
+
+    It is remembered, since a loop asks for that of each weight in each step, and NumPy makes a new object of flags.
+    """
+    value, known = tensor._value, tensor.storage_view
+    if known is None or known[0] is not value:
+        known = tensor.storage_view = value, storage(value)
+    return known[1]
 
 
 def leaf_input(name: str, tensor: Leaf, zeros: float = 0) -> tuple[Node, Node]:

@@ -10,7 +10,7 @@ import threading
 import weakref
 from typing import Any, Protocol
 
-from ranvier.tensor.layout import is_transposed
+from ranvier.tensor.layout import storage_of
 from ranvier.tensor.trace import DATA, Leaf, TraceNode, intern, leaf_node
 
 
@@ -100,7 +100,8 @@ class TapeSegment:
     def add_leaf(self, tensor: TapeTensor, version: int) -> TraceNode:
         """Give the tensor the next ordinal."""
         ordinal, value = len(self.leaves), tensor._value
-        node = leaf_node(ordinal, tensor.spec, tensor._requires_grad, is_transposed(value))
+        transposed = value is not None and storage_of(tensor) is not value
+        node = leaf_node(ordinal, tensor.spec, tensor._requires_grad, transposed)
         self.leaves.append(tensor)
         self.leaf_nodes.append(node)
         self.versions.append(version)

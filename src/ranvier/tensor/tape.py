@@ -116,7 +116,7 @@ def _node(pending: TapeTensor) -> TraceNode:
 
 
 def _nodes(pending: Sequence[TapeTensor]) -> tuple[TraceNode, ...]:
-    return cast("tuple[TraceNode, ...]", tuple([t.trace_node for t in pending]))
+    return tuple([t.trace_node for t in pending])  # type: ignore[misc]  # `cast` costs time here
 
 
 def _ordinals_in_use(segment: TapeSegment) -> set[int]:
