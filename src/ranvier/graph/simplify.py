@@ -138,9 +138,13 @@ def _rewrite(graph: Graph, rule: Callable[[Node], Node]) -> Graph:
     """Rebuild bottom-up, merging equal nodes (value numbering), with ``rule`` applied to each."""
     result: dict[Node, Node] = {}
     shared: dict[Any, Node] = {}
+    merged: set[Node] = set(graph.inputs)  # and the values of ``shared``: a key takes longer than a look-up
 
     def intern(node: Node) -> Node:
-        return node if node.op.name == "input" else shared.setdefault(_key(node), node)
+        if node not in merged:
+            node = shared.setdefault(_key(node), node)
+            merged.add(node)
+        return node
 
     def simplified(node: Node) -> Node:
         better = rule(node)

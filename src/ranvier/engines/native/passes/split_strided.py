@@ -9,9 +9,8 @@ same as a convolutional layer?".
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import gcd, prod
-from typing import Any
+from typing import Any, NamedTuple
 
 from ranvier.engines.native.passes.clip_padding import is_zero
 from ranvier.engines.native.passes.squeeze import read_part
@@ -23,8 +22,7 @@ from ranvier.graph.node import Node, apply, constant, full
 MAX_PARTS = 8  # of a contraction
 
 
-@dataclass(frozen=True)
-class Spread:
+class Spread(NamedTuple):
     """A dimension of an operand with zeros in between.
 
     The contraction reads index ``loop + coefficient * inner + offset``. It holds element i where that is

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 # The context that every thread is given has 64-bit words: these, then the extent of each symbol, then the addresses of
 # the inputs and outputs.
@@ -10,8 +10,7 @@ SYNC, START, STOP, TOTAL, SCRATCH, PRIVATE, WORDS = range(7)
 CLOCK = 8  # bytes of a clock
 
 
-@dataclass(frozen=True)
-class Text:
+class Text(NamedTuple):
     """A program as LLVM text, and what it requires of a run."""
 
     text: str

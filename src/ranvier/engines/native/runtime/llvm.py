@@ -39,7 +39,7 @@ _EXTERNAL = frozenset({"memcpy", "memmove", "memset"})
 _EXTERNAL_APPLE = _EXTERNAL | {"bzero", "__bzero", "memset_pattern4", "memset_pattern8", "memset_pattern16"}
 # Intrinsics that LLVM turns into instructions on every target. Absent on purpose: exp, log, sin, pow (library calls)
 # and fmuladd (fused on one machine and not on another, so its bits differ).
-_INTRINSICS = re.compile(
+_INTRINSICS = (
     r"llvm\.(?:fma|fabs|sqrt|copysign|floor|ceil|trunc|rint|nearbyint|round|roundeven|is\.fpclass"
     r"|minnum|maxnum|minimum|maximum|minimumnum|maximumnum|smin|smax|umin|umax|abs|ctpop|ctlz|cttz|bswap|bitreverse"
     r"|fshl|fshr|[us](?:add|sub|shl)\.sat|[us](?:add|sub|mul)\.with\.overflow|fpto[us]i\.sat"
@@ -210,7 +210,7 @@ def _check_declarations(module: Any, target: Target) -> None:
         line = str(function).strip().rpartition("\n")[2]
         if not function.name.startswith("llvm."):
             raise CompilerError(f"a module may call nothing outside itself: {line}")
-        match = _INTRINSICS.fullmatch(function.name)
+        match = re.fullmatch(_INTRINSICS, function.name)
         if not match:
             raise CompilerError(f"no instruction stands for this intrinsic on every target: {line}")
         if match["arch"] and _MACHINE[match["arch"]] != target.arch:

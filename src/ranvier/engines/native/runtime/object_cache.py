@@ -57,9 +57,12 @@ def _compiler() -> tuple[str, ...]:
 
     digest = hashlib.sha256()
     engine = Path(__file__).parents[1]
-    for folder in (engine, engine.parents[1] / "graph"):
-        for file in sorted(folder.rglob("*.py")):
-            digest.update(file.read_bytes())
+    for top in (engine, engine.parents[1] / "graph"):
+        for folder, folders, files in os.walk(top):  # half as long as Path.rglob, which every start of a program waits for
+            folders.sort()
+            for name in sorted(files):
+                if name.endswith(".py"):
+                    digest.update(Path(folder, name).read_bytes())
     return (__version__, llvmlite.__version__, digest.hexdigest())
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
 class CompilerError(RuntimeError):
     """The compiler was given something that it refuses; the message holds the offending line or symbol."""
 
 
-@dataclass(frozen=True)
-class Target:
+class Target(NamedTuple):
     """A processor to compile for. ``vector_registers`` of ``vector_bytes`` each; ``has_fma`` false: emulate it."""
 
     name: str
