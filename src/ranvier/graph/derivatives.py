@@ -121,8 +121,11 @@ def power_gradient(n: Node, g: Node) -> Sequence[Node]:
     return g * slope, where(positive, g * n * apply("log", safe), zeros(g))
 
 
-def extremum_gradient(n: Node, g: Node, side: int) -> Node:
-    """The gradient of a maximum or minimum by one operand: half of it where both are equal."""
-    mine, other = n.inputs[side], n.inputs[1 - side]
-    tie = apply("equal", mine, other)
-    return where(tie, g * like(g, 0.5), where(apply("equal", n, mine), g, zeros(g)))
+def extremum_gradient(n: Node, g: Node) -> Sequence[Node]:
+    """The gradient of a maximum or minimum: half of it for each operand where both are equal, as in jax and torch."""
+
+    def of(mine: Node, other: Node) -> Node:
+        tie = apply("equal", mine, other)
+        return where(tie, g * like(g, 0.5), where(apply("equal", n, mine), g, zeros(g)))
+
+    return of(*n.inputs), of(*n.inputs[::-1])
