@@ -426,7 +426,7 @@ REFUSED = [
     ("reverse", (S,), {"axes": (2,)}, "do not fit"),
     ("pad", (S, constant(0, "float64")), {"widths": ((0, 0, 0), (0, 0, 0))}, "padding value"),
     ("concatenate", (S, N2), {"axis": 0}, "along the axis only"),
-    ("gather", (S, S), {}, "int32 indices"),
+    ("gather", (S, S), {}, "int32 or int64 indices"),
     ("scatter_add", (INT, N2), {"rows": 3}, "one update row"),
     ("random", (S, S), {"shape": (2,), "dtype": "float32"}, "uint32"),
     ("contract", (S, N2), {"index": ((plain(0), plain(1)), (plain(1), plain(0))), "loops": (2, 4), "rank": 1}, "runs over"),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ranvier.graph.node import FLOATS, GraphError, Node, like, topological
+from ranvier.graph.dtypes import ELEMENT_TYPES, FLOATING
+from ranvier.graph.node import GraphError, Node, apply, like, topological
 
 
 def gradient(output: Node, wrt: Sequence[Node], seed: Node | None = None) -> list[Node]:
@@ -32,7 +33,16 @@ def gradient(output: Node, wrt: Sequence[Node], seed: Node | None = None) -> lis
         if node.op.gradient is None:
             raise GraphError(f"{node.op.name} has no gradient")
         for operand, part in zip(node.inputs, node.op.gradient(node, g), strict=True):
-            if part is not None and operand in depends and operand.dtype in FLOATS:
+            if part is not None and operand in depends and operand.dtype in FLOATING:
                 known = pending.get(operand)
-                pending[operand] = part if known is None else known + part
+                pending[operand] = part if known is None else _total(known, part)
     return [pending.get(node) or like(node, 0.0) for node in wrt]
+
+
+def _total(a: Node, b: Node) -> Node:
+    """The sum of two gradients, in their dtype."""
+    row = ELEMENT_TYPES[a.dtype]
+    if not row.is_storage:
+        return a + b
+    wide = [apply("cast", node, dtype=row.arithmetic) for node in (a, b)]
+    return apply("cast", wide[0] + wide[1], dtype=row.name)

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-FLOATS = ("float32", "float64")
-INTEGERS = ("int32", "uint32", "uint8")
-DTYPES = (*FLOATS, *INTEGERS, "bool")
+from ranvier.graph.dtypes import DTYPES as DTYPES  # noqa: PLC0414  # read from here too
+from ranvier.graph.dtypes import FLOATS as FLOATS  # noqa: PLC0414
+from ranvier.graph.dtypes import STORAGE
 
 
 @dataclass(frozen=True)
@@ -149,9 +149,13 @@ def apply(name: str, /, *inputs: Node, **attrs: Any) -> Node:
 
 
 def constant(value: Any, dtype: str) -> Node:
-    """A scalar (or small array) known when the graph is built. Raises GraphError for None, which is nan to NumPy."""
+    """A scalar (or small array) known when the graph is built; of a storage type a cast of one. Raises GraphError for
+    None, which is nan to NumPy.
+    """
     if value is None:
         raise GraphError("a number is wanted here, and this is None: write the number")
+    if dtype in STORAGE:
+        return apply("cast", constant(value, "float32"), dtype=dtype)
     array = np.asarray(value, dtype)
     array.setflags(write=False)
     return apply("constant", value=array)

@@ -15,10 +15,9 @@ import numpy as np
 from ranvier.graph import derivatives, type_rules, values
 from ranvier.graph.contraction import contract_gradient, contract_type, contract_value
 from ranvier.graph.derivatives import restore, where, zeros
+from ranvier.graph.dtypes import ARITHMETIC, DTYPES, FLOATING, FLOATS, NUMBERS, SIGNED
 from ranvier.graph.node import (
     DIVISION,
-    DTYPES,
-    FLOATS,
     FREE,
     FUNCTION,
     INSTRUCTION,
@@ -31,7 +30,7 @@ from ranvier.graph.node import (
     like,
 )
 from ranvier.graph.tiny import falling_exp, snapped
-from ranvier.graph.type_rules import NUMBERS, SIGNED, Attrs, Types, same
+from ranvier.graph.type_rules import Attrs, Types, same
 from ranvier.graph.values import concrete, numpy_value
 from ranvier.graph.windows import windows_gradient, windows_type, windows_value
 
@@ -71,7 +70,7 @@ def view(
 
 primitive("input", "source", type_rules.given_type, values.input_value)
 primitive("constant", "source", type_rules.constant_type, lambda arrays, attrs, extents: attrs["value"], cost=FREE)
-primitive("iota", "source", type_rules.given_type, values.iota_value, cost=FREE)
+primitive("iota", "source", type_rules.iota_type, values.iota_value, cost=FREE)
 primitive(  # the product of the named symbols' extents: what a mean over a batch divides by
     "extent", "source", type_rules.extent_type,
     lambda arrays, attrs, extents: np.asarray(math.prod(extents[s] for s in attrs["symbols"]), attrs["dtype"]),
@@ -105,7 +104,7 @@ elementwise(
 elementwise("stop_gradient", same(DTYPES), lambda x: x, lambda n, g: (None,), INSTRUCTION, preserves=True)
 primitive(
     "cast", "elementwise", type_rules.cast_type, values.cast_value,
-    lambda n, g: (apply("cast", g, dtype=n.inputs[0].dtype) if n.inputs[0].dtype in FLOATS else None,),
+    lambda n, g: (apply("cast", g, dtype=n.inputs[0].dtype) if n.inputs[0].dtype in FLOATING else None,),
     cost=INSTRUCTION, keeps_zeros=True, preserves=True,
 )  # fmt: skip
 elementwise("add", same(NUMBERS), np.add, lambda n, g: (g, g), INSTRUCTION)
@@ -119,7 +118,7 @@ for extremum, choose in (("maximum", np.maximum), ("minimum", np.minimum)):
     elementwise(extremum, same(SIGNED), choose, derivatives.extremum_gradient, INSTRUCTION, selects=True)
 elementwise("less", same(NUMBERS, "bool"), np.less, lambda n, g: (None, None), INSTRUCTION)
 elementwise("less_equal", same(NUMBERS, "bool"), np.less_equal, lambda n, g: (None, None), INSTRUCTION)
-elementwise("equal", same(DTYPES, "bool"), np.equal, lambda n, g: (None, None), INSTRUCTION)
+elementwise("equal", same(ARITHMETIC, "bool"), np.equal, lambda n, g: (None, None), INSTRUCTION)
 elementwise("logical_and", same(("bool",)), np.logical_and, lambda n, g: (None, None), INSTRUCTION)
 elementwise("logical_or", same(("bool",)), np.logical_or, lambda n, g: (None, None), INSTRUCTION)
 elementwise("logical_not", same(("bool",)), np.logical_not, lambda n, g: (None,), INSTRUCTION)

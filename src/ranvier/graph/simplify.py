@@ -7,22 +7,23 @@ from typing import Any
 
 import numpy as np
 
+from ranvier.graph.dtypes import FLOATS, STORAGE
 from ranvier.graph.graph import Graph
-from ranvier.graph.node import FLOATS, Node, apply, full
+from ranvier.graph.node import Node, apply, full
 from ranvier.graph.sums import sum_of
 
 
-def scalar_of(node: Node) -> float | None:
+def scalar_of(node: Node) -> Any:
     """The value of a constant scalar, also of a broadcast one; None for other nodes."""
     while node.op.name == "broadcast":
         node = node.inputs[0]
     if node.op.name == "constant" and node.attrs["value"].ndim == 0:
-        return float(node.attrs["value"])
+        return node.attrs["value"].item()  # of integers exactly
     return None
 
 
 def _constant_fold(node: Node) -> Node | None:
-    if node.op.kind != "elementwise" or node.op.name == "stop_gradient":
+    if node.op.kind != "elementwise" or node.op.name == "stop_gradient" or node.dtype in STORAGE:
         return None
     values = [scalar_of(i) for i in node.inputs]
     if any(v is None for v in values):
@@ -38,6 +39,10 @@ def _identity(node: Node) -> Node | None:
     name, inputs = node.op.name, node.inputs
     if name == "stop_gradient" or (name == "cast" and node.dtype == inputs[0].dtype):
         return inputs[0]
+    if name == "cast" and node.dtype in STORAGE and inputs[0].op.name == "cast":
+        widened = inputs[0].inputs[0]
+        if widened.dtype == node.dtype and inputs[0].dtype in FLOATS:
+            return widened
     if name in ("add", "mul"):
         unit = 0.0 if name == "add" else 1.0
         for one, other in (inputs, inputs[::-1]):

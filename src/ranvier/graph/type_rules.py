@@ -9,10 +9,12 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ranvier.graph.node import DTYPES, FLOATS, GraphError, Symbol, Type
+from ranvier.graph.dtypes import ARITHMETIC, DTYPES, NUMBERS
+from ranvier.graph.node import GraphError, Symbol, Type
 
 Attrs = dict[str, Any]
 Types = Sequence[Type]
+INDICES = ("int32", "int64")
 
 
 def require(condition: bool, message: str) -> None:
@@ -32,10 +34,6 @@ def same(dtypes: Sequence[str], result: str | None = None) -> Callable[[Types, A
     return infer
 
 
-NUMBERS = tuple(d for d in DTYPES if d != "bool")
-SIGNED = (*FLOATS, "int32")
-
-
 def select_type(types: Types, attrs: Attrs) -> Type:
     condition, yes, no = types
     require(condition.dtype == "bool", "the condition must be bool")
@@ -53,12 +51,18 @@ def given_type(types: Types, attrs: Attrs) -> Type:
     return Type(tuple(attrs["shape"]), attrs["dtype"])
 
 
+def iota_type(types: Types, attrs: Attrs) -> Type:
+    require(attrs["dtype"] in ARITHMETIC, f"needs one of {', '.join(ARITHMETIC)}")
+    return given_type(types, attrs)
+
+
 def constant_type(types: Types, attrs: Attrs) -> Type:
     return Type(attrs["value"].shape, attrs["value"].dtype.name)
 
 
 def reduce_type(types: Types, attrs: Attrs) -> Type:
     shape, axes = types[0].shape, attrs["axes"]
+    require(types[0].dtype in ARITHMETIC, f"needs one of {', '.join(ARITHMETIC)}")
     require(
         list(axes) == sorted(set(axes)) and all(0 <= a < len(shape) for a in axes), f"axes {axes} do not fit {shape}"
     )
@@ -81,6 +85,7 @@ def _require_some(shape: Sequence[Any], axes: Sequence[int]) -> None:
 
 
 def argmax_type(types: Types, attrs: Attrs) -> Type:
+    require(types[0].dtype in ARITHMETIC, f"needs one of {', '.join(ARITHMETIC)}")
     require(0 <= attrs["axis"] < len(types[0].shape), f"axis {attrs['axis']} does not fit")
     _require_some(types[0].shape, (attrs["axis"],))
     return Type(tuple(d for i, d in enumerate(types[0].shape) if i != attrs["axis"]), "int32")
@@ -159,7 +164,7 @@ def concatenate_type(types: Types, attrs: Attrs) -> Type:
 
 
 def gather_type(types: Types, attrs: Attrs) -> Type:
-    """Rows of the first operand (along axis 0) chosen by int32 indices of any shape.
+    """Rows of the first operand (along axis 0) chosen by int32 or int64 indices of any shape.
 
     With ``batch``, both operands have their first ``batch`` axes in common, and an index reads rows at its own position
     along them. An index below 0 reads the first row, and one beyond the end the last row: native code must stay in
@@ -167,7 +172,7 @@ def gather_type(types: Types, attrs: Attrs) -> Type:
     """
     source, index = types
     batch = attrs.get("batch", 0)
-    require(index.dtype == "int32" and len(source.shape) > batch, "needs a source with rows and int32 indices")
+    require(index.dtype in INDICES and len(source.shape) > batch, "needs a source with rows and int32 or int64 indices")
     require(
         len(index.shape) >= batch and source.shape[:batch] == index.shape[:batch],
         f"the first {batch} axes of source and indices must be the same",
@@ -184,9 +189,10 @@ def scatter_add_type(types: Types, attrs: Attrs) -> Type:
     index, updates = types
     batch = attrs.get("batch", 0)
     require(
-        index.dtype == "int32" and updates.shape[: len(index.shape)] == index.shape, "one update row for each index"
+        index.dtype in INDICES and updates.shape[: len(index.shape)] == index.shape, "one update row for each index"
     )
     require(len(index.shape) >= batch, f"the indices have no {batch} axes")
+    require(updates.dtype in NUMBERS, f"needs updates of one of {', '.join(NUMBERS)}")
     rest = updates.shape[len(index.shape) :]
     return Type((*index.shape[:batch], attrs["rows"], *rest), updates.dtype)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ranvier.graph.dtypes import ELEMENT_TYPES, as_array, limits, widened
 from ranvier.graph.node import GraphError, Symbol
 from ranvier.graph.random import threefry
 from ranvier.graph.type_rules import Attrs
@@ -26,12 +27,16 @@ erf_double = np.vectorize(math.erf, otypes=[np.float64])
 
 
 def cast_value(arrays: Any, attrs: Attrs, extents: Any) -> Any:
-    (x,), dtype = arrays, np.dtype(attrs["dtype"])  # type: tuple[Any], Any
-    if x.dtype.kind == "f" and dtype.kind in "iu":  # toward zero and saturating, nan to 0, on every processor
-        info = np.iinfo(dtype)
-        wide = np.minimum(np.maximum(np.trunc(x.astype(np.float64)), info.min), info.max)
-        return np.where(np.isnan(wide), 0, wide).astype(dtype)
-    return x.astype(dtype)
+    x, target = widened(arrays[0]), ELEMENT_TYPES[attrs["dtype"]]
+    if x.dtype.kind == "f" and target.category == "integer":  # toward zero, saturating, nan to 0, on every processor
+        low, high = limits(target.name)
+        wide = np.trunc(x.astype(np.float64))
+        above = wide >= float(high)  # float(high) may be above high, as 2**63 is
+        inside = np.where(np.isnan(wide) | above, 0, np.maximum(wide, low)).astype(target.array)
+        return np.where(above, np.asarray(high, target.array), inside)
+    if target.is_storage:
+        return as_array(x.astype(target.arithmetic), target.name)
+    return x.astype(target.array)
 
 
 def iota_value(arrays: Any, attrs: Attrs, extents: dict[str, int]) -> Any:

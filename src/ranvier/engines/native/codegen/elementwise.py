@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from ranvier.engines.native.codegen.conversions import emit_cast
 from ranvier.engines.native.codegen.kernel import Kernel
-from ranvier.engines.native.target.lanes import ELEMENT, LANES, SUFFIX, literal, vector
-from ranvier.graph.node import FLOATS, Node
+from ranvier.engines.native.target.lanes import literal
+from ranvier.graph.dtypes import FLOATS, SIGNED
+from ranvier.graph.node import Node
 
 Rule = Callable[[Kernel, Node, Sequence[str], Sequence[str], bool], str]
 
@@ -23,7 +25,7 @@ def _by_dtype(floating: str, signed: str, unsigned: str | None = None) -> Rule:
 
     def rule(k: Kernel, node: Node, types: Sequence[str], names: Sequence[str], wide: bool) -> str:
         dtype = node.inputs[0].dtype
-        word = floating if dtype in FLOATS else signed if dtype == "int32" else (unsigned or signed)
+        word = floating if dtype in FLOATS else signed if dtype in SIGNED else (unsigned or signed)
         return k.function.op(f"{word} {types[0]} {names[0]}, {names[1]}")
 
     return rule
@@ -74,7 +76,7 @@ def _relu(k: Kernel, node: Node, types: Sequence[str], names: Sequence[str], wid
 def extremum(k: Kernel, dtype: str, type_: str, a: str, b: str, largest: bool) -> str:
     """The larger (or smaller) of two; nan if either is."""
     if dtype not in FLOATS:
-        sign = "s" if dtype == "int32" else "u"
+        sign = "s" if dtype in SIGNED else "u"
         return k.intrinsic(f"{sign}{'max' if largest else 'min'}", type_, a, b)
     better = k.function.op(f"fcmp {'ogt' if largest else 'olt'} {type_} {a}, {b}")
     chosen = _choose(k, better, type_, a, b)
@@ -100,32 +102,6 @@ def _select(k: Kernel, node: Node, types: Sequence[str], names: Sequence[str], w
 
 def _not(k: Kernel, node: Node, types: Sequence[str], names: Sequence[str], wide: bool) -> str:
     return k.function.op(f"xor {types[0]} {names[0]}, {'splat (i1 true)' if wide else 'true'}")
-
-
-def _cast(k: Kernel, node: Node, types: Sequence[str], names: Sequence[str], wide: bool) -> str:
-    """Between dtypes. Floats become integers toward zero and saturating, nan becomes 0."""
-    f, (name,), source, target = k.function, names, node.inputs[0].dtype, node.dtype
-    a, b = ELEMENT[source], ELEMENT[target]
-    ta, tb = (vector(a), vector(b)) if wide else (a, b)
-    if source == target or a == b:
-        return name
-    if target == "bool":
-        zero = _number(0, ta)
-        return f.op(f"fcmp une {ta} {name}, {zero}" if source in FLOATS else f"icmp ne {ta} {name}, {zero}")
-    if source in FLOATS and target in FLOATS:
-        return f.op(f"{'fpext' if target == 'float64' else 'fptrunc'} {ta} {name} to {tb}")
-    if source in FLOATS:
-        intrinsic = "fptosi.sat" if target == "int32" else "fptoui.sat"
-        lanes = f"v{LANES}" if wide else ""
-        full = f"llvm.{intrinsic}.{lanes}{SUFFIX[b]}.{lanes}{SUFFIX[a]}"
-        k.module.declarations.add(f"declare {tb} @{full}({ta})")
-        return f.op(f"call {tb} @{full}({ta} {name})")
-    if target in FLOATS:
-        return f.op(f"{'sitofp' if source == 'int32' else 'uitofp'} {ta} {name} to {tb}")
-    narrower = {"i1": 0, "i8": 1, "i32": 2}
-    if narrower[a] < narrower[b]:
-        return f.op(f"zext {ta} {name} to {tb}")
-    return f.op(f"trunc {ta} {name} to {tb}")
 
 
 ELEMENTWISE: dict[str, Rule] = {
@@ -159,5 +135,5 @@ ELEMENTWISE: dict[str, Rule] = {
     "logical_or": _by_dtype("", "or"),
     "logical_not": _not,
     "select": _select,
-    "cast": _cast,
+    "cast": emit_cast,
 }

@@ -23,6 +23,7 @@ from ranvier.engines.native.target.lanes import (
     tail_mask,
     vector,
 )
+from ranvier.graph.dtypes import FLOATS
 from ranvier.graph.graph import Graph
 from ranvier.graph.node import Node, Symbol
 
@@ -221,13 +222,22 @@ class Kernel(ABC):
     def number(self, at: At, dtype: str) -> Value:
         """A position as a value of a dtype."""
         f, element = self.function, ELEMENT[dtype]
-        convert = {"float": "sitofp", "double": "sitofp"}.get(element, "trunc")
+        convert = "sitofp" if dtype in FLOATS else "trunc"
         if at.lanes is None and at.step == 0:
             if isinstance(at.base, int):
                 return Value(literal(at.base, element), False)
-            return Value(f.op(f"{convert} i64 {at.base} to {element}"), False)
+            return Value(at.base if element == "i64" else f.op(f"{convert} i64 {at.base} to {element}"), False)
         wide = self.lane_numbers(at)
+        if element == "i64":
+            return Value(wide, True)
         return Value(f.op(f"{convert} {vector('i64')} {wide} to {vector(element)}"), True)
+
+    def as_position(self, value: Value, dtype: str) -> str:
+        """Signed integers as positions, which are i64."""
+        if ELEMENT[dtype] == "i64":
+            return value.name
+        source, target = (vector(t) if value.wide else t for t in (ELEMENT[dtype], "i64"))
+        return self.function.op(f"sext {source} {value.name} to {target}")
 
     def plus(self, at: At, more: At, factor: int) -> At:
         """``at + more * factor``."""

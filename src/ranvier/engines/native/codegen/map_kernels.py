@@ -141,7 +141,7 @@ def emit_scatter(k: Kernel, task: Task) -> None:
     nest(k, everywhere, lambda index: k.store(view, index, zero), wide=True)
 
     def one(index: Index) -> None:
-        place = f.op(f"sext i32 {k.value(rows, index).name} to i64")
+        place = k.as_position(k.value(rows, index), rows.dtype)
         inside = f.op(f"icmp ult i64 {place}, {k.extent(node.shape[batch])}")
         with f.when(inside), scope(k):
 

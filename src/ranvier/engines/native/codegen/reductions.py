@@ -12,7 +12,8 @@ from ranvier.engines.native.codegen.register_reductions import accumulate, acros
 from ranvier.engines.native.schedule.index import At, Index, Value
 from ranvier.engines.native.schedule.task import Task
 from ranvier.engines.native.target.lanes import ELEMENT, LANES, Scalar, tail_mask, vector
-from ranvier.graph.node import BATCH, FLOATS, Node
+from ranvier.graph.dtypes import FLOATS, SIGNED
+from ranvier.graph.node import BATCH, Node
 
 PANEL = 4  # vectors of results that are summed together: one alone would wait for its own last addition
 
@@ -251,9 +252,7 @@ def emit_argmax(k: Kernel, task: Task, node: Node) -> None:
                 before = f.op(f"fcmp ord {element} {loop.values[0]}, {loop.values[0]}")
                 better = f.op(f"or i1 {greater}, {f.op(f'and i1 {nan}, {before}')}")
             else:
-                better = f.op(
-                    f"icmp {'sgt' if operand.dtype == 'int32' else 'ugt'} {element} {value}, {loop.values[0]}"
-                )
+                better = f.op(f"icmp {'sgt' if operand.dtype in SIGNED else 'ugt'} {element} {value}, {loop.values[0]}")
             place = f.op(f"trunc i64 {loop.index} to i32")
             loop.next = [
                 f.op(f"select i1 {better}, {element} {value}, {element} {loop.values[0]}"),

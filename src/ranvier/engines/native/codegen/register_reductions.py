@@ -9,7 +9,8 @@ from ranvier.engines.native.codegen.kernel import Kernel
 from ranvier.engines.native.codegen.loops import masked
 from ranvier.engines.native.schedule.index import At, Index, Value
 from ranvier.engines.native.target.lanes import ELEMENT, LANES, literal, tail_mask, vector
-from ranvier.graph.node import FLOATS, Node
+from ranvier.graph.dtypes import FLOATS, SIGNED, limits
+from ranvier.graph.node import Node
 
 
 def pieces(columns: int) -> list[tuple[At, str | None]]:
@@ -29,7 +30,8 @@ def reduce_samples(k: Kernel, node: Node, index: Index, columns: int) -> Value:
         if node.op.name != "argmax":
             total = combine(k, node, wide, total, value)
             continue
-        better = f.op(f"{'fcmp ogt' if operand.dtype in FLOATS else 'icmp sgt'} {wide} {value}, {total}")
+        word = "fcmp ogt" if operand.dtype in FLOATS else "icmp sgt" if operand.dtype in SIGNED else "icmp ugt"
+        better = f.op(f"{word} {wide} {value}, {total}")
         if operand.dtype in FLOATS:  # a nan counts as the largest
             nan = f.op(f"fcmp uno {wide} {value}, {value}")
             before = f.op(f"fcmp ord {wide} {total}, {total}")
@@ -85,8 +87,7 @@ def first_of_largest(k: Kernel, dtype: str, parts: list[tuple[At, str | None, st
 
 def smallest(dtype: str, type_: str) -> str:
     element = ELEMENT[dtype]
-    lowest = {"float32": float("-inf"), "float64": float("-inf"), "int32": -(2**31)}.get(dtype, 0)
-    number = literal(lowest, element)
+    number = literal(float("-inf") if dtype in FLOATS else limits(dtype)[0], element)
     return f"splat ({element} {number})" if type_.startswith("<") else number
 
 

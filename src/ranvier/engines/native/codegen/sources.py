@@ -129,7 +129,7 @@ def gathered(k: Kernel, node: Node, index: Index) -> At:
     last = f.sub(k.extent(source.shape[node.attrs.get("batch", 0)]), 1)
     place = k.value(rows, index)
     type_ = vector("i64") if place.wide else "i64"
-    number = f.op(f"sext {vector('i32') if place.wide else 'i32'} {place.name} to {type_}")
+    number = k.as_position(place, rows.dtype)
     limit = f.splat(str(last), "i64") if place.wide else str(last)
     number = k.intrinsic("smin", type_, number, limit)
     number = k.intrinsic("smax", type_, number, "zeroinitializer" if place.wide else "0")

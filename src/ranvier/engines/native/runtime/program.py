@@ -11,6 +11,7 @@ from ranvier.engines.native.runtime import llvm, thread_pool
 from ranvier.engines.native.runtime import threads as runtime
 from ranvier.engines.native.runtime.context import PRIVATE, SCRATCH, START, STOP, SYNC, TOTAL, WORDS, Text
 from ranvier.engines.native.runtime.thread_tuning import ThreadTuner
+from ranvier.graph.dtypes import array_dtype
 from ranvier.graph.graph import Graph
 from ranvier.graph.node import BATCH, Symbol
 
@@ -48,7 +49,7 @@ class NativeProgram:
         self.batch = batch or 1
         self.text = text
         self._arrays = (*graph.inputs, *graph.outputs)
-        self._dtypes = [np.dtype(node.dtype) for node in self._arrays]
+        self._dtypes = [array_dtype(node.dtype) for node in self._arrays]
         self._first = WORDS + len(text.symbols)
         self.entry = thread_pool.function(library.address("entry"), library)
         self.tuner = ThreadTuner(text.work)

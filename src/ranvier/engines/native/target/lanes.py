@@ -9,16 +9,24 @@ import struct
 from collections.abc import Sequence
 from functools import cache
 
+from ranvier.graph.dtypes import ELEMENT_TYPES, ElementType
+
 LANES = 16
 
 
-ELEMENT = {"float32": "float", "float64": "double", "int32": "i32", "uint32": "i32", "uint8": "i8", "bool": "i1"}
+def _element(row: ElementType) -> str:
+    if row.category == "bool":
+        return "i1"
+    return {"float32": "float", "float64": "double"}.get(row.name, f"i{row.bits}")
 
 
-SUFFIX = {"float": "f32", "double": "f64", "i32": "i32", "i8": "i8", "i1": "i1", "i64": "i64"}
+ELEMENT = {name: _element(row) for name, row in ELEMENT_TYPES.items()}
 
 
-SIZE = {"float32": 4, "float64": 8, "int32": 4, "uint32": 4, "uint8": 1, "bool": 1}
+SUFFIX = {"float": "f32", "double": "f64", "i1": "i1", "i8": "i8", "i16": "i16", "i32": "i32", "i64": "i64"}
+
+
+SIZE = {name: row.bits // 8 for name, row in ELEMENT_TYPES.items()}
 
 
 ALL_LANES = "splat (i1 true)"
