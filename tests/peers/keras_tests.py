@@ -1,0 +1,293 @@
+"""Keras's own tests, which its wheel carries, run against ours: only the imports are changed.
+
+Each test module runs with an ``__import__`` of its own, by which ``keras`` and ``keras.src`` mean Ranvier. A test that
+asks for a name which is not here does not apply. Of the others, failures whose arrays differ are wrong numbers.
+
+    python -m tests.peers.keras_tests                    all modules; one line for each fault, then the counts
+    python -m tests.peers.keras_tests layers/core ops    those with one of these texts in their paths
+"""
+
+from __future__ import annotations
+
+import argparse
+import builtins
+import contextlib
+import importlib
+import os
+import signal
+import sys
+import types
+import unittest
+import warnings
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import ranvier as rv
+
+os.environ.setdefault("KERAS_BACKEND", "numpy")
+ROOT = Path(next(iter(importlib.util.find_spec("keras").submodule_search_locations))) / "src"
+SECONDS = 20  # the most that a test may take
+# What they test is not what we have: other backends, several machines, internals of Keras.
+ELSEWHERE = (
+    "backend/", "distribution/", "export/", "quantizers/", "dtype_policies/", "saving/", "tree/", "wrappers/",
+    "utils/module_utils", "utils/tracking", "utils/traceback", "utils/python_utils", "utils/naming", "utils/code_stats",
+    "utils/jax_layer", "utils/torch_utils", "utils/tf_utils", "utils/backend_utils", "utils/dtype_utils",
+    "utils/rng_utils", "applications/", "testing/", "legacy/", "rematerialization", "models/cloning", "distillation/",
+)  # fmt: skip
+# Modules of Keras that the tests use as tools; they compute nothing of what is tested.
+TOOLS = ("tree", "utils.traceback_utils", "utils.python_utils", "backend.common.dtypes")
+OTHERS = ("tensorflow", "grain", "flax", "jax", "torch")  # a test that uses them is of another backend
+NAMESPACES = ("layers", "ops", "losses", "metrics", "optimizers", "models", "callbacks", "utils", "random", "saving",
+              "initializers", "regularizers", "constraints", "activations", "backend", "config", "datasets")  # fmt: skip
+
+
+class AbsentError(Exception):
+    """A test asks for a name that is not here."""
+
+
+class Absent:
+    """Stands for a name that is not here: using it raises `AbsentError`."""
+
+    def __init__(self, name: str) -> None:
+        self.__dict__["name"] = name
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        raise AbsentError(self.name)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return Absent(f"{self.name}.{name}")
+
+    def __mro_entries__(self, bases: Any) -> tuple[type, ...]:
+        raise AbsentError(self.name)
+
+
+class _SymbolicValues(type):
+    """``KerasTensor(shape, dtype)`` makes an input, and our symbolic values are instances."""
+
+    def __call__(cls, shape: Any, dtype: Any = "float32", sparse: bool = False, ragged: bool = False, **kw: Any) -> Any:
+        if sparse or ragged:
+            raise AbsentError("sparse and ragged tensors")
+        return rv.Input(batch_shape=tuple(shape), dtype=dtype)
+
+    def __instancecheck__(cls, instance: Any) -> bool:
+        return hasattr(instance, "__tensor_function__") and not isinstance(instance, rv.Tensor)
+
+
+class KerasTensor(metaclass=_SymbolicValues):
+    """Keras's name for a symbolic value."""
+
+
+def _numpy(x: Any) -> Any:
+    return np.asarray(x)
+
+
+OWN: dict[str, Any] = {
+    "KerasTensor": KerasTensor,
+    "is_keras_tensor": lambda x: isinstance(x, KerasTensor),
+    "convert_to_numpy": _numpy,
+    "is_tensor": lambda x: isinstance(x, rv.Tensor),
+    "backend": lambda: "ranvier",
+    "SUPPORTS_SPARSE_TENSORS": False,
+    "SUPPORTS_RAGGED_TENSORS": False,
+    "SUPPORTS_COMPLEX_DTYPES": False,
+    "clear_session": lambda free_memory=True: rv.utils.clear_session(),
+    "is_float_dtype": lambda dtype: "float" in str(dtype),
+    "is_int_dtype": lambda dtype: "int" in str(dtype),
+    "is_nnx_enabled": lambda: False,
+}
+
+
+class Shim(types.ModuleType):
+    """A module of Keras whose names are ours."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__("keras.src." + path if path else "keras")
+        self.__dict__["path"] = path
+        self.__dict__["__path__"] = []
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return resolve(self.path, name)
+
+
+def resolve(path: str, name: str) -> Any:
+    """What a name in a module of Keras is here."""
+    inner = f"{path}.{name}".strip(".")
+    if inner == "src":
+        return Shim("")
+    if inner in TOOLS or path in TOOLS:
+        return (
+            importlib.import_module(f"keras.src.{inner}")
+            if inner in TOOLS
+            else getattr(importlib.import_module(f"keras.src.{path}"), name)
+        )
+    if name in OWN and not (name == "backend" and path == ""):
+        return OWN[name]
+    place = ROOT / inner.replace(".", "/")
+    if inner.startswith("testing") or inner.endswith("_test"):
+        return _tool(inner) if place.with_suffix(".py").exists() or place.is_dir() else getattr(_tool(path), name)
+    if path.startswith("testing") or path.endswith("_test"):
+        return getattr(_tool(path), name)
+    parts = path.split(".")
+    for space in [*(p for p in parts if p in NAMESPACES), "", "backend" if "backend" in parts else "utils"]:
+        found = getattr(rv, space, None) if space else rv
+        if space == "optimizers" and "schedules" in (*parts, name):
+            schedules = getattr(rv.optimizers, "schedules", None)
+            if hasattr(schedules, name):
+                return getattr(schedules, name)
+        if found is not None and name in dir(found) and (place.is_dir() is False or space):
+            return getattr(found, name)
+    if place.is_dir() or place.with_suffix(".py").exists():
+        return Shim(inner)
+    if "backend" in parts and hasattr(rv.ops, name):
+        return getattr(rv.ops, name)
+    return Absent(inner)
+
+
+_LOADED: dict[str, types.ModuleType] = {}
+
+
+def _tool(path: str) -> types.ModuleType:
+    """A module of Keras's tests themselves, run with our imports."""
+    if path not in _LOADED:
+        place = ROOT / path.replace(".", "/")
+        file = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
+        module = _LOADED[path] = types.ModuleType(f"keras_tests.{path}")
+        _run(file, module)
+    return _LOADED[path]
+
+
+def _import(name: str, globals_: Any = None, locals_: Any = None, fromlist: Any = (), level: int = 0) -> Any:
+    if level == 0 and name.partition(".")[0] == "keras":
+        inner = name.removeprefix("keras").removeprefix(".").removeprefix("src").removeprefix(".")
+        if not fromlist:
+            return Shim("")
+        return _tool(inner) if inner.startswith("testing") or inner.endswith("_test") else Shim(inner)
+    if level == 0 and name.partition(".")[0] in OTHERS:
+        return Absent(name if fromlist else name.partition(".")[0])
+    return builtins.__import__(name, globals_, locals_, fromlist, level)
+
+
+def _run(file: Path, module: types.ModuleType) -> None:
+    module.__file__ = str(file)
+    sys.modules[module.__name__] = module
+    own = dict(vars(builtins))
+    own["__import__"] = _import
+    module.__dict__["__builtins__"] = own
+    exec(compile(file.read_text(), str(file), "exec"), module.__dict__)  # the tests of an installed wheel
+
+
+class Outcome(NamedTuple):
+    """What came of one test."""
+
+    test: str
+    kind: str  # "passed", "wrong number", "failed", "other words", "not here", "skipped"
+    why: str = ""
+
+
+@contextlib.contextmanager
+def _limited() -> Iterator[None]:
+    """Raise TimeoutError in a test that takes too long."""
+
+    def late(signum: int, frame: Any) -> None:
+        raise TimeoutError(f"more than {SECONDS} s")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(SECONDS)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _outcome(test: unittest.TestCase) -> Outcome:
+    name = test.id().removeprefix("keras_tests.")
+    result = unittest.TestResult()
+    with _limited():
+        try:
+            test.run(result)
+        except BaseException as error:  # noqa: BLE001  # of any kind: as a failure
+            return Outcome(name, "failed", f"{type(error).__name__}: {error}")
+    if result.skipped:
+        return Outcome(name, "skipped")
+    faults = [*result.errors, *result.failures]
+    if not faults:
+        return Outcome(name, "passed")
+    text = faults[0][1]
+    last = next(
+        (
+            line
+            for line in reversed(text.splitlines())
+            if "Error" in line.split(":")[0] or "Exception" in line.split(":")[0]
+        ),
+        text.splitlines()[-1],
+    )
+    if (
+        "AbsentError" in text
+        or "is unsupported with backend" in last
+        or (last.startswith("AttributeError: ranvier.") and "does not exist" in last)
+    ):
+        return Outcome(name, "not here", last)
+    if "AssertionError" in last and " does not match " in last:
+        return Outcome(name, "other words", last)  # an error is raised, in words of ours
+    if "Mismatched elements" in text and "shapes" not in last:
+        return Outcome(name, "wrong number", _reason(text))
+    return Outcome(name, "failed", last)
+
+
+def _reason(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines()]
+    return next((line for line in lines if "max absolute difference" in line.lower()), lines[-1])
+
+
+def run(file: Path) -> list[Outcome]:
+    """The outcomes of all tests of a module; one "not here" where it cannot even be loaded."""
+    title = str(file.relative_to(ROOT).with_suffix("")).replace("/", ".")
+    try:
+        module = _tool(title)
+    except Exception as error:  # noqa: BLE001  # of any kind: it asks for something else
+        return [Outcome(title, "not here", f"{type(error).__name__}: {error}")]
+    suite = unittest.defaultTestLoader.loadTestsFromModule(module)
+    tests = [t for group in suite for t in group if type(t).__module__ == module.__name__]
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        return [_outcome(test) for test in tests]
+
+
+def files(parts: list[str]) -> list[Path]:
+    """The test modules that apply, with one of these texts in their paths."""
+    found = sorted(ROOT.rglob("*_test.py"))
+    names = [(f, str(f.relative_to(ROOT))) for f in found]
+    return [f for f, name in names if not name.startswith(ELSEWHERE) and (not parts or any(p in name for p in parts))]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("parts", nargs="*", help="texts of paths")
+    parser.add_argument("--engine", default="reference", help="the engine: by default the one that compiles nothing")
+    parser.add_argument("--part", default="0/1", help="I/N: each N-th module from I on")
+    given = parser.parse_args()
+    rv.set_engine(given.engine)
+    first, step = map(int, given.part.split("/"))
+    counts: Counter[str] = Counter()
+    for file in files(given.parts)[first::step]:
+        outcomes = run(file)
+        counts.update(o.kind for o in outcomes)
+        for o in outcomes:
+            if o.kind in ("failed", "wrong number", "not here"):
+                print(f"{o.kind:12} {o.test}: {o.why[:200]}")
+        tally = Counter(o.kind for o in outcomes)
+        print(f"-- {file.relative_to(ROOT)}: {dict(tally)}", flush=True)
+    print(dict(counts))
+
+
+if __name__ == "__main__":
+    main()
