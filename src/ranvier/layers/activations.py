@@ -39,6 +39,8 @@ class ReLU(Layer):
 class LeakyReLU(Layer):
     """``x`` above 0 and ``negative_slope * x`` below (Maas et al., 2013)."""
 
+    _shown = "negative_slope={negative_slope:g}"
+
     def __init__(self, negative_slope: float = 0.3, **options: Unpack[LayerOptions]) -> None:
         super().__init__(**options)
         self.negative_slope = float(negative_slope)
@@ -46,13 +48,12 @@ class LeakyReLU(Layer):
     def forward(self, x: Any) -> Any:
         return functional.leaky_relu(x, self.negative_slope)
 
-    def extra_repr(self) -> str:
-        return f"negative_slope={self.negative_slope:g}"
-
 
 @register_module
 class ELU(Layer):
     """``x`` above 0 and ``alpha * (exp(x) - 1)`` below (Clevert et al., 2015)."""
+
+    _shown = "alpha={alpha:g}"
 
     def __init__(self, alpha: float = 1.0, **options: Unpack[LayerOptions]) -> None:
         super().__init__(**options)
@@ -60,9 +61,6 @@ class ELU(Layer):
 
     def forward(self, x: Any) -> Any:
         return functional.elu(x, self.alpha)
-
-    def extra_repr(self) -> str:
-        return f"alpha={self.alpha:g}"
 
 
 @register_module

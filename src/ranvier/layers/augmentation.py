@@ -37,6 +37,8 @@ class RandomBrightness(RandomLayer):
     generator of its own.
     """
 
+    _shown = "factor={factor}, value_range={value_range}"
+
     def __init__(
         self,
         factor: Factor,
@@ -53,9 +55,6 @@ class RandomBrightness(RandomLayer):
         low, high = self.value_range
         return augmentation.brighten(x, self.draw_uniform(x, self.factor), low=low, high=high)
 
-    def extra_repr(self) -> str:
-        return f"factor={self.factor}, value_range={self.value_range}"
-
 
 @register_module
 class RandomContrast(RandomLayer):
@@ -64,6 +63,8 @@ class RandomContrast(RandomLayer):
     ``factor`` is f for a number from 1 - f to 1 + f, or (a, b) for one from 1 - a to 1 + b, from 0 to 1. The other
     arguments are those of `RandomBrightness`.
     """
+
+    _shown = "factor={factor}, value_range={value_range}"
 
     def __init__(
         self,
@@ -83,9 +84,6 @@ class RandomContrast(RandomLayer):
         low, high = self.value_range
         return augmentation.contrast(x, self.draw_uniform(x, self.factor), low=low, high=high)
 
-    def extra_repr(self) -> str:
-        return f"factor={self.factor}, value_range={self.value_range}"
-
 
 @register_module
 class RandomErasing(RandomLayer):
@@ -95,6 +93,8 @@ class RandomErasing(RandomLayer):
     the height and one of the width; the square of each is drawn from ``scale``. ``fill_value`` is a number, one for
     each channel, or None for normal noise. ``value_range`` and ``seed`` are as in `RandomBrightness`.
     """
+
+    _shown = "factor={factor}, scale={scale}, fill_value={fill_value}"
 
     def __init__(
         self,
@@ -126,9 +126,6 @@ class RandomErasing(RandomLayer):
             x, draws, scale=self.scale, chance=self.factor, low=low, high=high, value=self.fill_value
         )
 
-    def extra_repr(self) -> str:
-        return f"factor={self.factor}, scale={self.scale}, fill_value={self.fill_value}"
-
 
 @register_module
 class CutMix(Layer):
@@ -141,6 +138,7 @@ class CutMix(Layer):
     """
 
     _starts_training = True
+    _shown = "alpha={alpha:g}"
 
     def __init__(self, alpha: float = 1.0, seed: int | None = None, **options: Unpack[LayerOptions]) -> None:
         super().__init__(**options)
@@ -158,6 +156,3 @@ class CutMix(Layer):
         *box, kept = augmentation.boxes(some, fraction, *centre)
         partner = partners(some, *draw(self.seed))
         return mixed(x, y, weight, kept, partner, lambda own, other: augmentation.paste(own, other, *box))
-
-    def extra_repr(self) -> str:
-        return f"alpha={self.alpha:g}"

@@ -42,6 +42,7 @@ class Dense(Layer):
 
     kernel: Parameter
     bias: Parameter | None
+    _shown = "{units}"
 
     def __init__(
         self,
@@ -98,6 +99,3 @@ class Dense(Layer):
             f"its kernel takes {self.kernel.shape[0]} features in the last dimension, and there are {given.shape[-1]}.",
             f"Make the layer before it give {self.kernel.shape[0]}, or build this one for {given.shape[-1]}.",
         )
-
-    def extra_repr(self) -> str:
-        return f"{self.units}"

@@ -22,6 +22,8 @@ class Dropout(Layer):
     layer draws from a generator of its own. (Srivastava et al., 2014.)
     """
 
+    _shown = "{rate:g}"
+
     def __init__(
         self,
         rate: float,
@@ -37,9 +39,6 @@ class Dropout(Layer):
         if not self.training or not self.rate:
             return x
         return functional.dropout(x, *draw(self.seed), rate=self.rate, noise_shape=self.noise_shape)
-
-    def extra_repr(self) -> str:
-        return f"{self.rate:g}"
 
 
 class _SpatialDropout(Dropout):
@@ -96,6 +95,8 @@ class GaussianDropout(Layer):
     (Srivastava et al., 2014, section 10.) With ``seed`` the layer draws from a generator of its own.
     """
 
+    _shown = "{rate:g}"
+
     def __init__(self, rate: float, seed: int | None = None, **options: Unpack[LayerOptions]) -> None:
         super().__init__(**options)
         self.rate, self.seed = check_rate(rate, self.name), seed
@@ -105,9 +106,6 @@ class GaussianDropout(Layer):
             return x
         return functional.gaussian_dropout(x, *draw(self.seed), rate=self.rate)
 
-    def extra_repr(self) -> str:
-        return f"{self.rate:g}"
-
 
 @register_module
 class GaussianNoise(Layer):
@@ -115,6 +113,8 @@ class GaussianNoise(Layer):
 
     With ``seed`` the layer draws from a generator of its own.
     """
+
+    _shown = "stddev={stddev:g}"
 
     def __init__(self, stddev: float, seed: int | None = None, **options: Unpack[LayerOptions]) -> None:
         super().__init__(**options)
@@ -125,13 +125,12 @@ class GaussianNoise(Layer):
             return x
         return functional.gaussian_noise(x, *draw(self.seed), stddev=self.stddev)
 
-    def extra_repr(self) -> str:
-        return f"stddev={self.stddev:g}"
-
 
 @register_module
 class ActivityRegularization(Layer):
     """Returns its inputs, and adds ``l1 * sum(abs(x)) + l2 * sum(x ** 2)``, divided by the samples, to the loss."""
+
+    _shown = "l1={l1:g}, l2={l2:g}"
 
     def __init__(self, l1: float = 0.0, l2: float = 0.0, **options: Unpack[OptionsWithInputDim]) -> None:
         from ranvier.regularizers import L1L2
@@ -141,9 +140,6 @@ class ActivityRegularization(Layer):
 
     def forward(self, x: Any) -> Any:
         return x
-
-    def extra_repr(self) -> str:
-        return f"l1={self.l1:g}, l2={self.l2:g}"
 
 
 def check_rate(rate: Any, name: str) -> float:

@@ -77,6 +77,7 @@ class Embedding(Layer):
     """
 
     embeddings: Parameter
+    _shown = "{input_dim}, {output_dim}"
 
     def __init__(
         self,
@@ -119,9 +120,6 @@ class Embedding(Layer):
     def forward(self, x: Any) -> Any:
         return functional.embedding(arrays.cast(x, "int32"), self.embeddings)
 
-    def extra_repr(self) -> str:
-        return f"{self.input_dim}, {self.output_dim}"
-
 
 @register_module
 class CategoryEncoding(Layer):
@@ -132,6 +130,8 @@ class CategoryEncoding(Layer):
     vector for each number: (batch, ...) -> (batch, ..., num_tokens), where a last dimension of 1 goes away. A number
     out of range is ignored.
     """
+
+    _shown = "{num_tokens}, {output_mode!r}"
 
     def __init__(
         self, num_tokens: int, output_mode: str = "multi_hot", sparse: bool = False, **options: Unpack[LayerOptions]
@@ -163,6 +163,3 @@ class CategoryEncoding(Layer):
         if count_weights is not None:
             hot = arrays.multiply(hot, arrays.expand_dims(arrays.cast(count_weights, hot.dtype), -1))
         return arrays.sum(hot, -2)
-
-    def extra_repr(self) -> str:
-        return f"{self.num_tokens}, {self.output_mode!r}"

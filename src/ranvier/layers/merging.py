@@ -44,6 +44,8 @@ class _Merge(Layer):
 class Concatenate(_Merge):
     """Inputs joined along ``axis``, by default their last; all other extents are equal."""
 
+    _shown = "axis={axis}"
+
     def __init__(self, axis: int = -1, **options: Unpack[LayerOptions]) -> None:
         super().__init__(**options)
         self.axis = axis
@@ -55,9 +57,6 @@ class Concatenate(_Merge):
             given = " and ".join(str(tuple(x.shape)) for x in inputs)
             raise GraphError(f"shapes {given} differ in more than axis {self.axis}, along which they would be joined")
         return arrays.concatenate(list(inputs), self.axis)
-
-    def extra_repr(self) -> str:
-        return f"axis={self.axis}"
 
 
 class _Elementwise(_Merge):
@@ -154,6 +153,7 @@ class Dot(_Merge):
     """
 
     least = most = 2
+    _shown = "axes={axes}"
 
     def __init__(self, axes: int | Sequence[int], normalize: bool = False, **options: Unpack[LayerOptions]) -> None:
         super().__init__(**options)
@@ -167,9 +167,6 @@ class Dot(_Merge):
         if self.normalize:
             inputs = [functional.normalize(x, 2.0, a) for x, a in zip(inputs, self.axes, strict=True)]
         return batch_dot(*inputs, axes=self.axes)
-
-    def extra_repr(self) -> str:
-        return f"axes={self.axes}"
 
 
 # --- as functions -------------------------------------------------------------------------------------------------

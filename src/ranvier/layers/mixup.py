@@ -75,6 +75,7 @@ class MixUp(Layer):
     """
 
     _starts_training = True
+    _shown = "alpha={alpha:g}"
 
     def __init__(self, alpha: float = 0.2, seed: int | None = None, **options: Unpack[LayerOptions]) -> None:
         super().__init__(**options)
@@ -90,9 +91,6 @@ class MixUp(Layer):
         fraction = from_quantiles(some, self.quantiles, *draw(self.seed))
         partner = partners(some, *draw(self.seed))
         return mixed(x, y, weight, fraction, partner, lambda own, other: blend(fraction, own, other))
-
-    def extra_repr(self) -> str:
-        return f"alpha={self.alpha:g}"
 
 
 def mixed(x: Any, y: Any, weight: Any, fraction: Any, partner: Any, inputs: Callable[[Any, Any], Any]) -> Any:

@@ -71,6 +71,7 @@ class BatchNormalization(Layer):
     beta: Any
     moving_mean: Any
     moving_variance: Any
+    _shown = "momentum={momentum:g}, epsilon={epsilon:g}"
 
     def __init__(
         self,
@@ -136,9 +137,6 @@ class BatchNormalization(Layer):
             f"Make the layer before it give {features}, or build this one for {size}.",
         )
 
-    def extra_repr(self) -> str:
-        return f"momentum={self.momentum:g}, epsilon={self.epsilon:g}"
-
 
 @register_module
 class LayerNormalization(Layer):
@@ -149,6 +147,7 @@ class LayerNormalization(Layer):
 
     gamma: Any
     beta: Any
+    _shown = "axis={axis}, epsilon={epsilon:g}"
 
     def __init__(
         self,
@@ -184,9 +183,6 @@ class LayerNormalization(Layer):
 
     def forward(self, x: Any) -> Any:
         return layer_standardize(x, self.gamma, self.beta, axes=self.axis, epsilon=self.epsilon)
-
-    def extra_repr(self) -> str:
-        return f"axis={self.axis}, epsilon={self.epsilon:g}"
 
 
 def add_scale_and_shift(layer: Any, shape: tuple[int, ...]) -> None:

@@ -27,6 +27,7 @@ class GroupNormalization(Layer):
 
     gamma: Any
     beta: Any
+    _shown = "{groups}, axis={axis}, epsilon={epsilon:g}"
 
     def __init__(
         self,
@@ -68,9 +69,6 @@ class GroupNormalization(Layer):
         best = largest_divisor(channels, self.groups)
         return f"its {self.groups} groups do not divide {channels} channels.", f"Write groups={best} instead."
 
-    def extra_repr(self) -> str:
-        return f"{self.groups}, axis={self.axis}, epsilon={self.epsilon:g}"
-
 
 @register_module
 class InstanceNormalization(GroupNormalization):
@@ -79,11 +77,10 @@ class InstanceNormalization(GroupNormalization):
     (Ulyanov et al., 2016.) The arguments are those of `GroupNormalization` but for ``groups``: each channel is one.
     """
 
+    _shown = "axis={axis}, epsilon={epsilon:g}"
+
     def __init__(self, axis: int = -1, epsilon: float = 1e-3, **options: Unpack[LayerOptions]) -> None:
         super().__init__(-1, axis, epsilon, **options)
-
-    def extra_repr(self) -> str:
-        return f"axis={self.axis}, epsilon={self.epsilon:g}"
 
 
 @register_module
@@ -94,6 +91,7 @@ class RMSNormalization(Layer):
     """
 
     scale: Factor
+    _shown = "axis={axis}, epsilon={epsilon:g}"
 
     def __init__(self, axis: int | Sequence[int] = -1, epsilon: float = 1e-6, **options: Unpack[LayerOptions]) -> None:
         super().__init__(**options)
@@ -108,13 +106,12 @@ class RMSNormalization(Layer):
     def forward(self, x: Any) -> Any:
         return rms_standardize(x, self.scale, axes=self.axis, epsilon=self.epsilon)
 
-    def extra_repr(self) -> str:
-        return f"axis={self.axis}, epsilon={self.epsilon:g}"
-
 
 @register_module
 class UnitNormalization(Layer):
     """Each sample divided by its length (its 2-norm) along ``axis``."""
+
+    _shown = "axis={axis}"
 
     def __init__(self, axis: int = -1, **options: Unpack[LayerOptions]) -> None:
         super().__init__(**options)
@@ -122,6 +119,3 @@ class UnitNormalization(Layer):
 
     def forward(self, x: Any) -> Any:
         return functional.normalize(x, 2.0, self.axis)
-
-    def extra_repr(self) -> str:
-        return f"axis={self.axis}"

@@ -30,6 +30,8 @@ class Operation(Layer):
     Raises ValueError naming the operators there are for any other.
     """
 
+    _shown = "{operation}"
+
     def __init__(self, operation: str, **options: Any) -> None:
         super().__init__(**options)
         if compute_of(operation) is None:
@@ -44,9 +46,6 @@ class Operation(Layer):
     def forward(self, *operands: Any, **options: Any) -> Any:
         compute: Any = compute_of(self.operation)
         return compute(*operands, **options)
-
-    def extra_repr(self) -> str:
-        return self.operation
 
 
 @register_module

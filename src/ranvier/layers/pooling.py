@@ -70,6 +70,7 @@ class _AdaptivePooling(Spatial):
     """As many parts of each dimension as ``output_size`` says, one number or one for each."""
 
     largest: ClassVar[bool]
+    _shown = "{output_size}"
 
     def __init__(self, output_size: Sizes, data_format: str | None = None, **options: Unpack[LayerOptions]) -> None:
         super().__init__(data_format, **options)
@@ -79,9 +80,6 @@ class _AdaptivePooling(Spatial):
         if x.ndim != self.dimensions + 2:
             self.require(x.shape)
         return adaptive_pool(x, shape=self.output_size, largest=self.largest, first=self.first)
-
-    def extra_repr(self) -> str:
-        return f"{self.output_size}"
 
 
 @register_module

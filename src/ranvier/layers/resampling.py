@@ -101,6 +101,8 @@ def cut(x: Any, box: tuple[tuple[int, int], tuple[int, int]]) -> Any:
 class _Sized(RandomLayer):
     """A layer that gives images of ``height`` times ``width``."""
 
+    _shown = "{height}, {width}"
+
     def __init__(
         self, height: int, width: int, data_format: str | None = None, **options: Unpack[LayerOptions]
     ) -> None:
@@ -114,9 +116,6 @@ class _Sized(RandomLayer):
     def center_fit(self, x: Any) -> Any:
         """The largest centred part of these proportions, resized."""
         return resize(cut(x, aspect_box(x.shape[1:3], self.size)), self.size)
-
-    def extra_repr(self) -> str:
-        return f"{self.height}, {self.width}"
 
 
 @register_module
@@ -227,6 +226,8 @@ class RandomFlip(RandomLayer):
     its own.
     """
 
+    _shown = "{mode}"
+
     def __init__(
         self,
         mode: str = "horizontal_and_vertical",
@@ -241,9 +242,6 @@ class RandomFlip(RandomLayer):
         for axis in FLIPS[self.mode]:
             x = augmentation.flip_some(x, *draw(self.seed), axis=axis)
         return x
-
-    def extra_repr(self) -> str:
-        return self.mode
 
 
 class _Resampling(RandomLayer):
@@ -280,6 +278,8 @@ class RandomTranslation(_Resampling):
     between pixels ("bilinear", "nearest"). With ``seed`` the layer draws from a generator of its own.
     """
 
+    _shown = "height_factor={vertical}, width_factor={horizontal}"
+
     def __init__(
         self,
         height_factor: Factor,
@@ -302,9 +302,6 @@ class RandomTranslation(_Resampling):
         )
         return resampling.translate(x, down, right, **self.sampling)
 
-    def extra_repr(self) -> str:
-        return f"height_factor={self.vertical}, width_factor={self.horizontal}"
-
 
 @register_module
 class RandomRotation(_Resampling):
@@ -313,6 +310,8 @@ class RandomRotation(_Resampling):
     ``factor`` is a fraction f, for one between -f and f, or two, the least and the most, from -1 to 1: 0.1 is up to 36
     degrees. The other arguments are those of `RandomTranslation`.
     """
+
+    _shown = "factor={factor}"
 
     def __init__(
         self,
@@ -330,9 +329,6 @@ class RandomRotation(_Resampling):
     def change(self, x: Any) -> Any:
         low, high = (2 * math.pi * f for f in self.factor)
         return resampling.rotate(x, self.draw_uniform(x, (low, high)), **self.sampling)
-
-    def extra_repr(self) -> str:
-        return f"factor={self.factor}"
 
 
 @register_module

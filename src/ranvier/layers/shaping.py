@@ -23,6 +23,8 @@ from ranvier.tensor.function import function
 class Reshape(Layer):
     """The same elements of each sample in ``target_shape``, without the batch's dimension; one extent may be -1."""
 
+    _shown = "{target_shape}"
+
     def __init__(self, target_shape: Sequence[int] | int, **options: Unpack[LayerOptions]) -> None:
         super().__init__(**options)
         shape = tuple(target_shape) if isinstance(target_shape, (list, tuple)) else (target_shape,)
@@ -49,13 +51,12 @@ class Reshape(Layer):
             "Write a target_shape of as many elements, with -1 for one extent that follows from the others.",
         )
 
-    def extra_repr(self) -> str:
-        return f"{self.target_shape}"
-
 
 @register_module
 class Permute(Layer):
     """The dimensions of each sample in another order: ``dims`` counts them from 1, so (2, 1) exchanges two."""
+
+    _shown = "{dims}"
 
     def __init__(self, dims: Sequence[int], **options: Unpack[LayerOptions]) -> None:
         super().__init__(**options)
@@ -71,9 +72,6 @@ class Permute(Layer):
             raise GraphError(f"dims={self.dims} orders {len(self.dims)} dimensions of samples of {x.ndim - 1}")
         return arrays.transpose(x, (0, *self.dims))
 
-    def extra_repr(self) -> str:
-        return f"{self.dims}"
-
 
 @function
 def over_steps(x: Node, n: int) -> Node:
@@ -87,15 +85,14 @@ def over_steps(x: Node, n: int) -> Node:
 class RepeatVector(Layer):
     """Each row of features ``n`` times over: (batch, features) -> (batch, n, features)."""
 
+    _shown = "{n}"
+
     def __init__(self, n: int, **options: Unpack[LayerOptions]) -> None:
         super().__init__(**options)
         self.n = whole(n, "n", self.name)
 
     def forward(self, x: Any) -> Any:
         return over_steps(x, n=self.n)
-
-    def extra_repr(self) -> str:
-        return f"{self.n}"
 
 
 class _Borders(Spatial):
@@ -129,6 +126,7 @@ class _ZeroPadding(_Borders):
     """Zeros around the positions."""
 
     what = "padding"
+    _shown = "{padding}"
 
     def __init__(
         self,
@@ -141,9 +139,6 @@ class _ZeroPadding(_Borders):
 
     def changed(self, x: Any) -> Any:
         return extend(x, padding=self.padding, first=self.first)
-
-    def extra_repr(self) -> str:
-        return f"{self.padding}"
 
 
 @register_module
@@ -171,6 +166,7 @@ class _Cropping(_Borders):
     """Positions cut off."""
 
     what = "cropping"
+    _shown = "{cropping}"
 
     def __init__(
         self,
@@ -183,9 +179,6 @@ class _Cropping(_Borders):
 
     def changed(self, x: Any) -> Any:
         return crop(x, cropping=self.cropping, start=2 if self.first else 1)
-
-    def extra_repr(self) -> str:
-        return f"{self.cropping}"
 
 
 @register_module
@@ -221,6 +214,7 @@ class _UpSampling(Spatial):
     """Every position ``size`` times over."""
 
     interpolation = "nearest"
+    _shown = "{size}"
 
     def __init__(self, size: Sizes = 2, data_format: str | None = None, **options: Unpack[LayerOptions]) -> None:
         super().__init__(data_format, **options)
@@ -233,9 +227,6 @@ class _UpSampling(Spatial):
             return repeat(x, times=self.size, first=self.first)
         shape = tuple(n * k for n, k in zip(self.layout.positions(x.shape), self.size, strict=True))
         return resize(x, shape=shape, first=self.first)
-
-    def extra_repr(self) -> str:
-        return f"{self.size}"
 
 
 @register_module

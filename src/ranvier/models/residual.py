@@ -24,6 +24,8 @@ class ResidualBlock(Module):
     convolution with batch normalization (option B).
     """
 
+    _shown = "{filters}, strides={strides}, shortcut={shortcut!r}"
+
     def __init__(self, filters: int, strides: int = 1, shortcut: str = "identity", name: str | None = None) -> None:
         super().__init__(name=name)
         if shortcut not in SHORTCUTS:
@@ -55,9 +57,6 @@ class ResidualBlock(Module):
         if self.strides > 1:
             x = x[:, :: self.strides, :: self.strides]
         return arrays.pad(x, ((0, 0), (0, 0), (0, 0), (more // 2, more - more // 2))) if more else x
-
-    def extra_repr(self) -> str:
-        return f"{self.filters}, strides={self.strides}, shortcut={self.shortcut!r}"
 
 
 def _conv(filters: int, size: int, strides: int = 1) -> layers.Conv2D:

@@ -101,6 +101,7 @@ class Module(FunctionalAPI):
     _starts_training = True  # Keras's layers are in evaluation mode until train() or fit()
     _shapes = 1  # how many of them `build` takes
     _has_call = False  # whether ``call`` and ``forward`` name the same computation
+    _shown = ""  # the text between the brackets of ``repr``, with names of attributes in braces
 
     if TYPE_CHECKING:  # the files below this one know a module by its base
 
@@ -352,7 +353,7 @@ class Module(FunctionalAPI):
 
     def extra_repr(self) -> str:
         """The text between the brackets of ``repr``."""
-        return ""
+        return self._shown.format_map(vars(self))
 
     def __repr__(self) -> str:
         below = []

@@ -27,6 +27,8 @@ class GroupNorm(Affine):
     (batch, num_channels, ...) -> the same shape. Training and evaluation do not differ (Wu and He, 2018).
     """
 
+    _shown = "{num_groups}, {num_channels}, eps={eps:g}, affine={affine}"
+
     def __init__(
         self,
         num_groups: int,
@@ -62,14 +64,12 @@ class GroupNorm(Affine):
             f"Write GroupNorm({self.num_groups}, {channels}), or make the layer before it give {self.num_channels}.",
         )
 
-    def extra_repr(self) -> str:
-        return f"{self.num_groups}, {self.num_channels}, eps={self.eps:g}, affine={self.affine}"
-
 
 class _InstanceNorm(Tracking):
     """Each channel of each sample at mean 0 and variance 1 over its positions."""
 
     dimensions: ClassVar[int]
+    _shown = "{num_features}, eps={eps:g}, affine={affine}, track_running_stats={track_running_stats}"
 
     def __init__(
         self,
@@ -117,12 +117,6 @@ class _InstanceNorm(Tracking):
             )
         return wrong
 
-    def extra_repr(self) -> str:
-        return (
-            f"{self.num_features}, eps={self.eps:g}, affine={self.affine}, "
-            f"track_running_stats={self.track_running_stats}"
-        )
-
 
 InstanceNorm1d, InstanceNorm2d, InstanceNorm3d = in_dimensions(
     _InstanceNorm, "InstanceNorm", """Each channel of each sample of {inputs} at mean 0 and variance 1.
@@ -138,6 +132,8 @@ class RMSNorm(Affine):
 
     ``normalized_shape`` is the shape of those dimensions, or the size of the last one (Zhang and Sennrich, 2019).
     """
+
+    _shown = "{normalized_shape}, eps={eps}, elementwise_affine={elementwise_affine}"
 
     def __init__(
         self,
@@ -158,6 +154,3 @@ class RMSNorm(Affine):
         if tuple(input.shape[-len(self.normalized_shape) :]) != self.normalized_shape:
             raise GraphError(f"its last dimensions are not the normalized_shape {self.normalized_shape}")
         return F.rms_norm(input, self.normalized_shape, self.weight, self.eps)
-
-    def extra_repr(self) -> str:
-        return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"

@@ -88,6 +88,8 @@ class Linear(Module):
 class Flatten(Module):
     """Join the dimensions from ``start_dim`` to ``end_dim`` (both included) into one."""
 
+    _shown = "start_dim={start_dim}, end_dim={end_dim}"
+
     def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
         super().__init__()
         self.start_dim, self.end_dim = start_dim, end_dim
@@ -95,13 +97,12 @@ class Flatten(Module):
     def forward(self, input: Any) -> Any:
         return arrays.flatten(input, self.start_dim, self.end_dim)
 
-    def extra_repr(self) -> str:
-        return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
-
 
 @register_module(name="torch.Unflatten")
 class Unflatten(Module):
     """Split one dimension into several."""
+
+    _shown = "dim={dim}, unflattened_size={unflattened_size}"
 
     def __init__(self, dim: int, unflattened_size: Sequence[int]) -> None:
         super().__init__()
@@ -110,19 +111,15 @@ class Unflatten(Module):
     def forward(self, input: Any) -> Any:
         return unflatten(input, self.dim, self.unflattened_size)
 
-    def extra_repr(self) -> str:
-        return f"dim={self.dim}, unflattened_size={self.unflattened_size}"
-
 
 class _Dropout(Module):
     """The base of the kinds of dropout: ``p`` in [0, 1], and no effect in evaluation."""
 
+    _shown = "p={p}, inplace={inplace}"
+
     def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
         super().__init__()
         self.p, self.inplace = share(p, type(self).__name__), inplace
-
-    def extra_repr(self) -> str:
-        return f"p={self.p}, inplace={self.inplace}"
 
 
 @register_module(name="torch.Dropout")

@@ -79,6 +79,9 @@ class BatchNorm(Tracking):
     """Batch normalization of (batch, features, ...); ``dimensions`` are the numbers of dimensions inputs may have."""
 
     dimensions: tuple[int, ...]
+    _shown = (
+        "{num_features}, eps={eps:g}, momentum={momentum}, affine={affine}, track_running_stats={track_running_stats}"
+    )
 
     def __init__(
         self,
@@ -128,12 +131,6 @@ class BatchNorm(Tracking):
             )
         return None
 
-    def extra_repr(self) -> str:
-        return (
-            f"{self.num_features}, eps={self.eps:g}, momentum={self.momentum}, affine={self.affine}, "
-            f"track_running_stats={self.track_running_stats}"
-        )
-
 
 @register_module(name="torch.BatchNorm1d")
 class BatchNorm1d(BatchNorm):
@@ -176,6 +173,8 @@ class LayerNorm(Affine):
     ``normalized_shape`` is the shape of those dimensions, or the size of the last one.
     """
 
+    _shown = "{normalized_shape}, eps={eps:g}, elementwise_affine={elementwise_affine}"
+
     def __init__(
         self,
         normalized_shape: int | Sequence[int],
@@ -202,6 +201,3 @@ class LayerNorm(Affine):
             f"it normalizes over last dimensions of {self.normalized_shape}, and there are {given.shape[-size:]}.",
             f"Write LayerNorm({list(given.shape[1:])}), or make the layer before it give {self.normalized_shape}.",
         )
-
-    def extra_repr(self) -> str:
-        return f"{self.normalized_shape}, eps={self.eps:g}, elementwise_affine={self.elementwise_affine}"

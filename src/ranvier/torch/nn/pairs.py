@@ -18,24 +18,15 @@ from ranvier.tensor.context import get_dtype
 from ranvier.torch.nn import functional as F
 
 
-class _WithRepr(Module):
-    """A module whose repr shows some of the constructor's arguments."""
-
-    shown: tuple[str, ...] = ()
-
-    def extra_repr(self) -> str:
-        return ", ".join(f"{name}={getattr(self, name)!r}" for name in self.shown)
-
-
 @register_module(name="torch.Embedding")
-class Embedding(_WithRepr):
+class Embedding(Module):
     """A row of the weight (num_embeddings, embedding_dim) for each index: integers (...) -> (..., embedding_dim).
 
     The weight starts normal, of mean 0 and deviation 1. The row ``padding_idx`` starts at 0 and gets no gradient.
     ``sparse`` has no effect. Raises IndexError for an index out of range, if the values of the indices are known.
     """
 
-    shown = ("num_embeddings", "embedding_dim", "padding_idx")
+    _shown = "num_embeddings={num_embeddings!r}, embedding_dim={embedding_dim!r}, padding_idx={padding_idx!r}"
 
     def __init__(
         self,
@@ -95,10 +86,10 @@ class Embedding(_WithRepr):
 
 
 @register_module(name="torch.Bilinear")
-class Bilinear(_WithRepr):
+class Bilinear(Module):
     """``input1 @ weight[o] @ input2 + bias[o]``: (..., in1_features), (..., in2_features) -> (..., out_features)."""
 
-    shown = ("in1_features", "in2_features", "out_features")
+    _shown = "in1_features={in1_features!r}, in2_features={in2_features!r}, out_features={out_features!r}"
     bias: Parameter | None
 
     def __init__(
@@ -132,10 +123,10 @@ class Bilinear(_WithRepr):
 
 
 @register_module(name="torch.CosineSimilarity")
-class CosineSimilarity(_WithRepr):
+class CosineSimilarity(Module):
     """The cosine of the angle between vectors along ``dim``; each norm counts as at least ``eps``."""
 
-    shown = ("dim", "eps")
+    _shown = "dim={dim!r}, eps={eps!r}"
 
     def __init__(self, dim: int = 1, eps: float = 1e-8) -> None:
         super().__init__()
@@ -146,10 +137,10 @@ class CosineSimilarity(_WithRepr):
 
 
 @register_module(name="torch.PairwiseDistance")
-class PairwiseDistance(_WithRepr):
+class PairwiseDistance(Module):
     """The ``p``-norm of ``x1 - x2 + eps`` along the last dimension."""
 
-    shown = ("p", "eps", "keepdim")
+    _shown = "p={p!r}, eps={eps!r}, keepdim={keepdim!r}"
 
     def __init__(self, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> None:
         super().__init__()
@@ -160,13 +151,13 @@ class PairwiseDistance(_WithRepr):
 
 
 @register_module(name="torch.PReLU")
-class PReLU(_WithRepr):
+class PReLU(Module):
     """``x`` where positive, else ``weight * x``: one weight, or one for each channel in dimension 1.
 
     (He et al., 2015.)
     """
 
-    shown = ("num_parameters",)
+    _shown = "num_parameters={num_parameters!r}"
 
     def __init__(
         self, num_parameters: int = 1, init: float = 0.25, device: Device = None, dtype: DTypeLike | None = None
@@ -199,10 +190,10 @@ class Softmax2d(Module):
 
 
 @register_module(name="torch.ChannelShuffle")
-class ChannelShuffle(_WithRepr):
+class ChannelShuffle(Module):
     """(batch, groups * c, ...) -> the same shape, with the channels of the groups interleaved (Zhang et al., 2018)."""
 
-    shown = ("groups",)
+    _shown = "groups={groups!r}"
 
     def __init__(self, groups: int) -> None:
         super().__init__()
@@ -213,10 +204,10 @@ class ChannelShuffle(_WithRepr):
 
 
 @register_module(name="torch.LocalResponseNorm")
-class LocalResponseNorm(_WithRepr):
+class LocalResponseNorm(Module):
     """``x / (k + alpha * mean(x ** 2)) ** beta``, with the mean over ``size`` neighbouring channels (AlexNet's)."""
 
-    shown = ("size", "alpha", "beta", "k")
+    _shown = "size={size!r}, alpha={alpha!r}, beta={beta!r}, k={k!r}"
 
     def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
         super().__init__()

@@ -97,12 +97,10 @@ class _Adaptive(Module):
     dimensions: ClassVar[int]
     kind: ClassVar[str]
     output_size: Any
+    _shown = "output_size={output_size}"
 
     def forward(self, input: Any) -> Any:
         return getattr(F, f"adaptive_{self.kind}_pool{self.dimensions}d")(input, self.output_size)
-
-    def extra_repr(self) -> str:
-        return f"output_size={self.output_size}"
 
 
 class _AdaptiveAvgPool(_Adaptive):

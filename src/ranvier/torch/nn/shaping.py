@@ -18,6 +18,7 @@ class _Pad(Module):
     dimensions: ClassVar[int]
     mode: ClassVar[str] = "constant"
     value: float = 0.0
+    _shown = "{padding}"
 
     def __init__(self, padding: Sizes) -> None:
         super().__init__()
@@ -34,19 +35,15 @@ class _Pad(Module):
     def forward(self, input: Any) -> Any:
         return F.pad(input, self.padding, self.mode, self.value or None)
 
-    def extra_repr(self) -> str:
-        return f"{self.padding}"
-
 
 class _ConstantPad(_Pad):
     """A value around the last dimensions."""
 
+    _shown = "padding={padding}, value={value:g}"
+
     def __init__(self, padding: Sizes, value: float) -> None:
         super().__init__(padding)
         self.value = float(value)
-
-    def extra_repr(self) -> str:
-        return f"padding={self.padding}, value={self.value:g}"
 
 
 _SIDES = " ``padding`` is one number, or (before, after) for each dimension, the last one first, as one tuple."
@@ -117,6 +114,8 @@ class UpsamplingBilinear2d(Upsample):
 class PixelShuffle(Module):
     """(..., c * r * r, h, w) -> (..., c, h * r, w * r), r the ``upscale_factor`` (Shi et al., 2016)."""
 
+    _shown = "upscale_factor={upscale_factor}"
+
     def __init__(self, upscale_factor: int) -> None:
         super().__init__()
         (self.upscale_factor,) = each(upscale_factor, 1, "upscale_factor", 1)
@@ -124,13 +123,12 @@ class PixelShuffle(Module):
     def forward(self, input: Any) -> Any:
         return F.pixel_shuffle(input, self.upscale_factor)
 
-    def extra_repr(self) -> str:
-        return f"upscale_factor={self.upscale_factor}"
-
 
 @register_module(name="torch.PixelUnshuffle")
 class PixelUnshuffle(Module):
     """(..., c, h * r, w * r) -> (..., c * r * r, h, w), r the ``downscale_factor``: the inverse of `PixelShuffle`."""
+
+    _shown = "downscale_factor={downscale_factor}"
 
     def __init__(self, downscale_factor: int) -> None:
         super().__init__()
@@ -138,9 +136,6 @@ class PixelUnshuffle(Module):
 
     def forward(self, input: Any) -> Any:
         return F.pixel_unshuffle(input, self.downscale_factor)
-
-    def extra_repr(self) -> str:
-        return f"downscale_factor={self.downscale_factor}"
 
 
 class _ChannelDropout(Dropout):
