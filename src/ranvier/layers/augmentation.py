@@ -51,7 +51,7 @@ class RandomBrightness(RandomLayer):
         self.factor, self.seed = bounds(factor, "factor", self.name, -1, 1), seed
         self.value_range = limits(value_range, self.name)
 
-    def change(self, x: Any) -> Any:
+    def _change(self, x: Any) -> Any:
         low, high = self.value_range
         return augmentation.brighten(x, self.draw_uniform(x, self.factor), low=low, high=high)
 
@@ -80,7 +80,7 @@ class RandomContrast(RandomLayer):
         self.factor, self.seed = (1 - low, 1 + high), seed
         self.value_range = limits(value_range, self.name)
 
-    def change(self, x: Any) -> Any:
+    def _change(self, x: Any) -> Any:
         low, high = self.value_range
         return augmentation.contrast(x, self.draw_uniform(x, self.factor), low=low, high=high)
 
@@ -119,7 +119,7 @@ class RandomErasing(RandomLayer):
             )
         self.fill_value = channels if isinstance(fill_value, (tuple, list)) else fill_value
 
-    def change(self, x: Any) -> Any:
+    def _change(self, x: Any) -> Any:
         draws = [one for _ in range(6 + (self.fill_value is None)) for one in draw(self.seed)]
         low, high = self.value_range
         return augmentation.erase(

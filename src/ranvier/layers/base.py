@@ -11,6 +11,7 @@ from ranvier.data.memory import check_memory
 from ranvier.graph.node import BATCH, DTYPES, FLOATS, Type
 from ranvier.layers.annotations import RegularizerLike
 from ranvier.module.core import Module
+from ranvier.module.serialization import register_module
 from ranvier.ops import arrays
 from ranvier.support.errors import arguments, unknown_keyword
 from ranvier.support.tree import map_structure
@@ -93,6 +94,20 @@ class Layer(Module):
     def _refuse(self, keyword: str) -> None:
         known, _ = arguments(type(self).__init__)
         raise unknown_keyword(keyword, [*known, *(n for n in SHARED if n not in known)], type(self).__name__)
+
+
+class Family(Layer):
+    """A layer that comes in several: what distinguishes the members are keywords of their classes.
+
+    ``class Conv2D(_Conv, dimensions=2)`` is a convolution with this attribute, which files may name.
+    """
+
+    def __init_subclass__(cls, **attributes: Any) -> None:
+        super().__init_subclass__()
+        for name, value in attributes.items():
+            setattr(cls, name, value)
+        if attributes:
+            register_module(cls)
 
 
 def weight_settings(**given: tuple[Any, Any, Any]) -> dict[str, dict[str, Any]]:

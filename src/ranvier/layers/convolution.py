@@ -20,7 +20,6 @@ from ranvier.layers.shape_errors import ShapeFault, largest_divisor
 from ranvier.layers.spatial import Spatial
 from ranvier.layers.weight_dtype import convolve, convolve_transposed
 from ranvier.module.parameter import Parameter
-from ranvier.module.serialization import register_module
 from ranvier.ops.functional.convolution import enlarged, padding_of
 
 
@@ -159,19 +158,15 @@ class _Conv(Convolution):
         return f"{self.filters}, {super().extra_repr()}"
 
 
-@register_module
-class Conv1D(_Conv):
+class Conv1D(_Conv, dimensions=1):
     """Convolution along steps: (batch, steps, channels) -> (batch, new steps, filters).
 
     ``padding`` is "valid" (none), "same" (ceil(steps / strides) come out) or "causal" (outputs see no later inputs).
     Weights: kernel (size, channels / groups, filters), bias (filters,).
     """
 
-    dimensions = 1
 
-
-@register_module
-class Conv2D(_Conv):
+class Conv2D(_Conv, dimensions=2):
     """Convolution of images: (batch, height, width, channels) -> (batch, new height, new width, filters).
 
     ``padding`` is "valid" (none) or "same" (zeros around, so that ceil(size / strides) come out). With ``groups`` each
@@ -180,14 +175,9 @@ class Conv2D(_Conv):
     channels that groups do not divide and images smaller than the kernel.
     """
 
-    dimensions = 2
 
-
-@register_module
-class Conv3D(_Conv):
+class Conv3D(_Conv, dimensions=3):
     """Convolution of volumes: (batch, depth, height, width, channels) -> (batch, ..., filters); see `Conv2D`."""
-
-    dimensions = 3
 
 
 class _ConvTranspose(Convolution):
@@ -253,30 +243,21 @@ class _ConvTranspose(Convolution):
         return f"{self.filters}, {super().extra_repr()}"
 
 
-@register_module
-class Conv1DTranspose(_ConvTranspose):
+class Conv1DTranspose(_ConvTranspose, dimensions=1):
     """A convolution backwards along steps: (batch, steps, channels) -> (batch, about steps * strides, filters).
 
     "same" gives steps * strides, "valid" what every place of the kernel reaches. Weights: kernel (size, filters,
     channels), bias (filters,).
     """
 
-    dimensions = 1
 
-
-@register_module
-class Conv2DTranspose(_ConvTranspose):
+class Conv2DTranspose(_ConvTranspose, dimensions=2):
     """A convolution backwards: (batch, height, width, channels) -> (batch, about height * strides, ..., filters).
 
     "same" gives height * strides, "valid" what every place of the kernel reaches; ``output_padding`` sets the size
     otherwise. Weights: kernel (height, width, filters, channels), bias (filters,).
     """
 
-    dimensions = 2
 
-
-@register_module
-class Conv3DTranspose(_ConvTranspose):
+class Conv3DTranspose(_ConvTranspose, dimensions=3):
     """A convolution of volumes backwards; see `Conv2DTranspose`."""
-
-    dimensions = 3

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Unpack
 
 from ranvier.layers.annotations import LayerOptions, OptionsWithInputDim
-from ranvier.layers.base import Layer
+from ranvier.layers.base import Family, Layer
 from ranvier.module.serialization import register_module
 from ranvier.ops import functional
 from ranvier.support.validation import amount
@@ -41,7 +41,7 @@ class Dropout(Layer):
         return functional.dropout(x, *draw(self.seed), rate=self.rate, noise_shape=self.noise_shape)
 
 
-class _SpatialDropout(Dropout):
+class _SpatialDropout(Family, Dropout):
     """Dropout of whole channels (Tompson et al., 2015); ``dimensions`` are between the batch and the channels."""
 
     dimensions: int
@@ -57,25 +57,16 @@ class _SpatialDropout(Dropout):
         super().__init__(rate, shape, seed, **options)
 
 
-@register_module
-class SpatialDropout1D(_SpatialDropout):
+class SpatialDropout1D(_SpatialDropout, dimensions=1):
     """While training, drop whole channels of (batch, steps, channels); see `Dropout`."""
 
-    dimensions = 1
 
-
-@register_module
-class SpatialDropout2D(_SpatialDropout):
+class SpatialDropout2D(_SpatialDropout, dimensions=2):
     """While training, drop whole channels of (batch, height, width, channels); see `Dropout`."""
 
-    dimensions = 2
 
-
-@register_module
-class SpatialDropout3D(_SpatialDropout):
+class SpatialDropout3D(_SpatialDropout, dimensions=3):
     """While training, drop whole channels of (batch, three dimensions, channels); see `Dropout`."""
-
-    dimensions = 3
 
 
 @register_module

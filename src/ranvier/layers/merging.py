@@ -9,14 +9,14 @@ from typing import Any, ClassVar, Unpack
 from ranvier.graph.contraction import einsum
 from ranvier.graph.node import GraphError, Node
 from ranvier.layers.annotations import LayerOptions
-from ranvier.layers.base import Layer
+from ranvier.layers.base import Family
 from ranvier.module.serialization import register_module
 from ranvier.ops import arrays, functional
 from ranvier.ops.arrays.promotion import axis_of
 from ranvier.tensor.function import function
 
 
-class _Merge(Layer):
+class _Merge(Family):
     """A layer of several inputs, given as one list: ``layer([a, b])``."""
 
     least: ClassVar[int] = 1  # inputs
@@ -79,47 +79,28 @@ class _Elementwise(_Merge):
         return reduce(type(self).combine, aligned)
 
 
-@register_module
-class Add(_Elementwise):
+class Add(_Elementwise, combine=arrays.add):
     """The sum of inputs of one shape."""
 
-    combine = arrays.add
 
-
-@register_module
-class Subtract(_Elementwise):
+class Subtract(_Elementwise, combine=arrays.subtract, least=2, most=2):
     """The first of two inputs less the second."""
 
-    least = most = 2
-    combine = arrays.subtract
 
-
-@register_module
-class Multiply(_Elementwise):
+class Multiply(_Elementwise, combine=arrays.multiply):
     """The product of inputs of one shape, element by element."""
 
-    combine = arrays.multiply
 
-
-@register_module
-class Maximum(_Elementwise):
+class Maximum(_Elementwise, combine=arrays.maximum):
     """The largest of inputs of one shape, element by element."""
 
-    combine = arrays.maximum
 
-
-@register_module
-class Minimum(_Elementwise):
+class Minimum(_Elementwise, combine=arrays.minimum):
     """The smallest of inputs of one shape, element by element."""
 
-    combine = arrays.minimum
 
-
-@register_module
-class Average(_Elementwise):
+class Average(_Elementwise, combine=arrays.add):
     """The mean of inputs of one shape, element by element."""
-
-    combine = arrays.add
 
     def merged(self, inputs: Sequence[Any]) -> Any:
         return arrays.multiply(super().merged(inputs), 1.0 / len(inputs))

@@ -8,7 +8,6 @@ from ranvier.graph.node import Type
 from ranvier.layers.annotations import LayerOptions, Sizes
 from ranvier.layers.shape_errors import ShapeFault
 from ranvier.layers.spatial import Spatial
-from ranvier.module.serialization import register_module
 from ranvier.ops.functional.convolution import padding_of
 from ranvier.ops.functional.pooling import adaptive_pool, global_pool, pool
 
@@ -31,9 +30,7 @@ class _Pooling(Spatial):
         self.strides = self.pool_size if strides is None else self.sizes(strides, "strides")
         self.padding = self.one_of(padding, "padding", ("valid", "same"))
 
-    def forward(self, x: Any) -> Any:
-        if x.ndim != self.dimensions + 2:
-            self.require(x.shape)
+    def _change(self, x: Any) -> Any:
         return pool(
             x, size=self.pool_size, stride=self.strides, padding=self.padding, largest=self.largest, first=self.first
         )
@@ -60,9 +57,7 @@ class _GlobalPooling(Spatial):
         super().__init__(data_format, **options)
         self.keepdims = bool(keepdims)
 
-    def forward(self, x: Any) -> Any:
-        if x.ndim != self.dimensions + 2:
-            self.require(x.shape)
+    def _change(self, x: Any) -> Any:
         return global_pool(x, largest=self.largest, keepdims=self.keepdims, first=self.first)
 
 
@@ -76,139 +71,83 @@ class _AdaptivePooling(Spatial):
         super().__init__(data_format, **options)
         self.output_size = self.sizes(output_size, "output_size")
 
-    def forward(self, x: Any) -> Any:
-        if x.ndim != self.dimensions + 2:
-            self.require(x.shape)
+    def _change(self, x: Any) -> Any:
         return adaptive_pool(x, shape=self.output_size, largest=self.largest, first=self.first)
 
 
-@register_module
-class MaxPooling1D(_Pooling):
+class MaxPooling1D(_Pooling, dimensions=1, largest=True):
     """The largest of each window of steps, by channel: (batch, steps, channels) -> (batch, fewer, channels).
 
     ``padding`` is "valid" (whole windows only) or "same" (ceil(steps / strides) windows, of what there is).
     """
 
-    dimensions, largest = 1, True
 
-
-@register_module
-class MaxPooling2D(_Pooling):
+class MaxPooling2D(_Pooling, dimensions=2, largest=True):
     """The largest of each window of pixels, by channel: (batch, height, width, channels) -> (batch, ..., channels).
 
     ``padding`` is "valid" (whole windows only) or "same" (ceil(size / strides) windows, of what there is).
     """
 
-    dimensions, largest = 2, True
 
-
-@register_module
-class MaxPooling3D(_Pooling):
+class MaxPooling3D(_Pooling, dimensions=3, largest=True):
     """The largest of each window of voxels, by channel; see `MaxPooling2D`."""
 
-    dimensions, largest = 3, True
 
-
-@register_module
-class AveragePooling1D(_Pooling):
+class AveragePooling1D(_Pooling, dimensions=1, largest=False):
     """The mean of each window of steps, by channel, padding left out; see `MaxPooling1D`."""
 
-    dimensions, largest = 1, False
 
-
-@register_module
-class AveragePooling2D(_Pooling):
+class AveragePooling2D(_Pooling, dimensions=2, largest=False):
     """The mean of each window of pixels, by channel, padding left out; see `MaxPooling2D`."""
 
-    dimensions, largest = 2, False
 
-
-@register_module
-class AveragePooling3D(_Pooling):
+class AveragePooling3D(_Pooling, dimensions=3, largest=False):
     """The mean of each window of voxels, by channel, padding left out; see `MaxPooling2D`."""
 
-    dimensions, largest = 3, False
 
-
-@register_module
-class GlobalMaxPooling1D(_GlobalPooling):
+class GlobalMaxPooling1D(_GlobalPooling, dimensions=1, largest=True):
     """The largest value of each channel: (batch, steps, channels) -> (batch, channels)."""
 
-    dimensions, largest = 1, True
 
-
-@register_module
-class GlobalMaxPooling2D(_GlobalPooling):
+class GlobalMaxPooling2D(_GlobalPooling, dimensions=2, largest=True):
     """The largest value of each channel: (batch, height, width, channels) -> (batch, channels)."""
 
-    dimensions, largest = 2, True
 
-
-@register_module
-class GlobalMaxPooling3D(_GlobalPooling):
+class GlobalMaxPooling3D(_GlobalPooling, dimensions=3, largest=True):
     """The largest value of each channel: (batch, depth, height, width, channels) -> (batch, channels)."""
 
-    dimensions, largest = 3, True
 
-
-@register_module
-class GlobalAveragePooling1D(_GlobalPooling):
+class GlobalAveragePooling1D(_GlobalPooling, dimensions=1, largest=False):
     """The mean of each channel: (batch, steps, channels) -> (batch, channels)."""
 
-    dimensions, largest = 1, False
 
-
-@register_module
-class GlobalAveragePooling2D(_GlobalPooling):
+class GlobalAveragePooling2D(_GlobalPooling, dimensions=2, largest=False):
     """The mean of each channel: (batch, height, width, channels) -> (batch, channels) (Lin et al., 2014)."""
 
-    dimensions, largest = 2, False
 
-
-@register_module
-class GlobalAveragePooling3D(_GlobalPooling):
+class GlobalAveragePooling3D(_GlobalPooling, dimensions=3, largest=False):
     """The mean of each channel: (batch, depth, height, width, channels) -> (batch, channels)."""
 
-    dimensions, largest = 3, False
 
-
-@register_module
-class AdaptiveMaxPooling1D(_AdaptivePooling):
+class AdaptiveMaxPooling1D(_AdaptivePooling, dimensions=1, largest=True):
     """The largest values of ``output_size`` parts of the steps, as equal as they can be, by channel."""
 
-    dimensions, largest = 1, True
 
-
-@register_module
-class AdaptiveMaxPooling2D(_AdaptivePooling):
+class AdaptiveMaxPooling2D(_AdaptivePooling, dimensions=2, largest=True):
     """The largest values of ``output_size`` parts of height and width, as equal as they can be, by channel."""
 
-    dimensions, largest = 2, True
 
-
-@register_module
-class AdaptiveMaxPooling3D(_AdaptivePooling):
+class AdaptiveMaxPooling3D(_AdaptivePooling, dimensions=3, largest=True):
     """The largest values of ``output_size`` parts of the three dimensions, as equal as they can be, by channel."""
 
-    dimensions, largest = 3, True
 
-
-@register_module
-class AdaptiveAveragePooling1D(_AdaptivePooling):
+class AdaptiveAveragePooling1D(_AdaptivePooling, dimensions=1, largest=False):
     """The means of ``output_size`` parts of the steps, as equal as they can be, by channel."""
 
-    dimensions, largest = 1, False
 
-
-@register_module
-class AdaptiveAveragePooling2D(_AdaptivePooling):
+class AdaptiveAveragePooling2D(_AdaptivePooling, dimensions=2, largest=False):
     """The means of ``output_size`` parts of height and width, as equal as they can be, by channel."""
 
-    dimensions, largest = 2, False
 
-
-@register_module
-class AdaptiveAveragePooling3D(_AdaptivePooling):
+class AdaptiveAveragePooling3D(_AdaptivePooling, dimensions=3, largest=False):
     """The means of ``output_size`` parts of the three dimensions, as equal as they can be, by channel."""
-
-    dimensions, largest = 3, False

@@ -39,8 +39,7 @@ def is_number(value: Any) -> bool:
 class ImageLayer(Spatial):
     """A layer on images, (batch, height, width, channels), or with "channels_first" (batch, channels, height, width).
 
-    Integers (uint8 pixels) become floats. Subclasses define ``change``; ``random`` layers change images only while
-    training.
+    Integers (uint8 pixels) become floats. ``random`` layers change images only while training.
     """
 
     dimensions = 2
@@ -51,16 +50,13 @@ class ImageLayer(Spatial):
         if self.random and not self.training:
             return self.evaluated(x)
         if not self.first:
-            return self.change(x)
-        y = self.change(arrays.transpose(x, LAST))
+            return self._change(x)
+        y = self._change(arrays.transpose(x, LAST))
         return arrays.transpose(y, FIRST)
 
     def evaluated(self, x: Any) -> Any:
         """What a random layer returns in evaluation mode."""
         return x
-
-    def change(self, x: Any) -> Any:
-        raise NotImplementedError
 
     def shape_error(self, given: Type) -> tuple[str, str] | None:
         if len(given.shape) > 4:
@@ -152,7 +148,7 @@ class Resizing(_Sized):
         self.crop, self.pad = bool(crop_to_aspect_ratio), bool(pad_to_aspect_ratio)
         self.fill_value, self.antialias = float(fill_value), bool(antialias)
 
-    def change(self, x: Any) -> Any:
+    def _change(self, x: Any) -> Any:
         height, width = x.shape[1:3]
         if self.crop:
             x = cut(x, aspect_box((height, width), self.size))
@@ -173,7 +169,7 @@ class CenterCrop(_Sized):
 
     random = False
 
-    def change(self, x: Any) -> Any:
+    def _change(self, x: Any) -> Any:
         over = [old - new for old, new in zip(x.shape[1:3], self.size, strict=True)]
         if min(over) < 0:
             return self.center_fit(x)
@@ -205,7 +201,7 @@ class RandomCrop(_Sized):
             return self.center_fit(x)
         return arrays.transpose(self.center_fit(arrays.transpose(x, LAST)), FIRST)
 
-    def change(self, x: Any) -> Any:
+    def _change(self, x: Any) -> Any:
         over = [old - new for old, new in zip(x.shape[1:3], self.size, strict=True)]
         if min(over) < 0:
             return self.center_fit(x)
@@ -238,7 +234,7 @@ class RandomFlip(RandomLayer):
         super().__init__(data_format, **options)
         self.mode, self.seed = self.one_of(mode, "mode", tuple(FLIPS)), seed
 
-    def change(self, x: Any) -> Any:
+    def _change(self, x: Any) -> Any:
         for axis in FLIPS[self.mode]:
             x = augmentation.flip_some(x, *draw(self.seed), axis=axis)
         return x
@@ -295,7 +291,7 @@ class RandomTranslation(_Resampling):
         self.vertical = bounds(height_factor, "height_factor", self.name, -1, 1)
         self.horizontal = bounds(width_factor, "width_factor", self.name, -1, 1)
 
-    def change(self, x: Any) -> Any:
+    def _change(self, x: Any) -> Any:
         down, right = (
             self.draw_uniform(x, (low * size, high * size))
             for (low, high), size in zip((self.vertical, self.horizontal), x.shape[1:3], strict=True)
@@ -326,7 +322,7 @@ class RandomRotation(_Resampling):
         super().__init__(fill_mode, interpolation, seed, fill_value, data_format, **options)
         self.factor = bounds(factor, "factor", self.name, -1, 1)
 
-    def change(self, x: Any) -> Any:
+    def _change(self, x: Any) -> Any:
         low, high = (2 * math.pi * f for f in self.factor)
         return resampling.rotate(x, self.draw_uniform(x, (low, high)), **self.sampling)
 
@@ -356,7 +352,7 @@ class RandomZoom(_Resampling):
         if width_factor is not None:
             self.horizontal = bounds(width_factor, "width_factor", self.name, -0.999, 1)
 
-    def change(self, x: Any) -> Any:
+    def _change(self, x: Any) -> Any:
         vertical = self.draw_uniform(x, (1 + self.vertical[0], 1 + self.vertical[1]))
         horizontal = vertical
         if self.horizontal is not None:

@@ -16,7 +16,6 @@ from ranvier.layers.base import weight_settings, whole
 from ranvier.layers.convolution import Convolution
 from ranvier.layers.weight_dtype import convolve_separably
 from ranvier.module.parameter import Parameter
-from ranvier.module.serialization import register_module
 
 
 class _DepthwiseConv(Convolution):
@@ -65,24 +64,18 @@ class _DepthwiseConv(Convolution):
         return self.activated(y)
 
 
-@register_module
-class DepthwiseConv1D(_DepthwiseConv):
+class DepthwiseConv1D(_DepthwiseConv, dimensions=1):
     """Each channel by itself: (batch, steps, channels) -> (batch, new steps, channels * depth_multiplier).
 
     Weights: kernel (size, channels, depth_multiplier), bias (channels * depth_multiplier,).
     """
 
-    dimensions = 1
 
-
-@register_module
-class DepthwiseConv2D(_DepthwiseConv):
+class DepthwiseConv2D(_DepthwiseConv, dimensions=2):
     """Each channel by itself: (batch, height, width, channels) -> (batch, ..., channels * depth_multiplier).
 
     Weights: kernel (height, width, channels, depth_multiplier), bias (channels * depth_multiplier,).
     """
-
-    dimensions = 2
 
 
 class _SeparableConv(Convolution):
@@ -144,23 +137,17 @@ class _SeparableConv(Convolution):
         return f"{self.filters}, {super().extra_repr()}"
 
 
-@register_module
-class SeparableConv1D(_SeparableConv):
+class SeparableConv1D(_SeparableConv, dimensions=1):
     """A depthwise convolution, then one of size 1: (batch, steps, channels) -> (batch, new steps, filters).
 
     Weights: depthwise_kernel (size, channels, depth_multiplier), pointwise_kernel (1, channels * depth_multiplier,
     filters), bias (filters,).
     """
 
-    dimensions = 1
 
-
-@register_module
-class SeparableConv2D(_SeparableConv):
+class SeparableConv2D(_SeparableConv, dimensions=2):
     """A depthwise convolution, then one of size 1: (batch, height, width, channels) -> (batch, ..., filters).
 
     Weights: depthwise_kernel (height, width, channels, depth_multiplier), pointwise_kernel (1, 1,
     channels * depth_multiplier, filters), bias (filters,). (Chollet, 2017.)
     """
-
-    dimensions = 2

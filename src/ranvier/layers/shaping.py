@@ -113,14 +113,6 @@ class _Borders(Spatial):
             )
         return tuple((whole(a, self.what, self.name, 0), whole(b, self.what, self.name, 0)) for a, b in pairs)
 
-    def forward(self, x: Any) -> Any:
-        if x.ndim != self.dimensions + 2:
-            self.require(x.shape)
-        return self.changed(x)
-
-    def changed(self, x: Any) -> Any:
-        raise NotImplementedError
-
 
 class _ZeroPadding(_Borders):
     """Zeros around the positions."""
@@ -137,29 +129,20 @@ class _ZeroPadding(_Borders):
         super().__init__(data_format, **options)
         self.padding = self.borders(padding)
 
-    def changed(self, x: Any) -> Any:
+    def _change(self, x: Any) -> Any:
         return extend(x, padding=self.padding, first=self.first)
 
 
-@register_module
-class ZeroPadding1D(_ZeroPadding):
+class ZeroPadding1D(_ZeroPadding, dimensions=1):
     """Zeros before and after the steps; ``padding`` is one number or (before, after)."""
 
-    dimensions = 1
 
-
-@register_module
-class ZeroPadding2D(_ZeroPadding):
+class ZeroPadding2D(_ZeroPadding, dimensions=2):
     """Zeros around images; ``padding`` is one number, (height, width), or ((top, bottom), (left, right))."""
 
-    dimensions = 2
 
-
-@register_module
-class ZeroPadding3D(_ZeroPadding):
+class ZeroPadding3D(_ZeroPadding, dimensions=3):
     """Zeros around volumes; ``padding`` is one number, one for each dimension, or (before, after) for each."""
-
-    dimensions = 3
 
 
 class _Cropping(_Borders):
@@ -177,22 +160,16 @@ class _Cropping(_Borders):
         super().__init__(data_format, **options)
         self.cropping = self.borders(cropping)
 
-    def changed(self, x: Any) -> Any:
+    def _change(self, x: Any) -> Any:
         return crop(x, cropping=self.cropping, start=2 if self.first else 1)
 
 
-@register_module
-class Cropping1D(_Cropping):
+class Cropping1D(_Cropping, dimensions=1):
     """Steps cut off; ``cropping`` is one number or (before, after)."""
 
-    dimensions = 1
 
-
-@register_module
-class Cropping2D(_Cropping):
+class Cropping2D(_Cropping, dimensions=2):
     """Pixels cut off around images; ``cropping`` is one number, (height, width), or ((top, bottom), (left, right))."""
-
-    dimensions = 2
 
     def __init__(
         self,
@@ -203,11 +180,8 @@ class Cropping2D(_Cropping):
         super().__init__(cropping, data_format, **options)
 
 
-@register_module
-class Cropping3D(_Cropping):
+class Cropping3D(_Cropping, dimensions=3):
     """Voxels cut off around volumes; ``cropping`` is one number, one for each dimension, or a pair for each."""
-
-    dimensions = 3
 
 
 class _UpSampling(Spatial):
@@ -220,27 +194,19 @@ class _UpSampling(Spatial):
         super().__init__(data_format, **options)
         self.size = self.sizes(size, "size")
 
-    def forward(self, x: Any) -> Any:
-        if x.ndim != self.dimensions + 2:
-            self.require(x.shape)
+    def _change(self, x: Any) -> Any:
         if self.interpolation == "nearest":
             return repeat(x, times=self.size, first=self.first)
         shape = tuple(n * k for n, k in zip(self.layout.positions(x.shape), self.size, strict=True))
         return resize(x, shape=shape, first=self.first)
 
 
-@register_module
-class UpSampling1D(_UpSampling):
+class UpSampling1D(_UpSampling, dimensions=1):
     """Every step ``size`` times over."""
 
-    dimensions = 1
 
-
-@register_module
-class UpSampling2D(_UpSampling):
+class UpSampling2D(_UpSampling, dimensions=2):
     """Images enlarged ``size`` times, by their "nearest" pixels or by "bilinear" interpolation between centres."""
-
-    dimensions = 2
 
     def __init__(
         self,
@@ -253,11 +219,8 @@ class UpSampling2D(_UpSampling):
         self.interpolation = self.one_of(interpolation, "interpolation", ("nearest", "bilinear"))
 
 
-@register_module
-class UpSampling3D(_UpSampling):
+class UpSampling3D(_UpSampling, dimensions=3):
     """Every voxel ``size`` times over."""
-
-    dimensions = 3
 
 
 @register_module

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Unpack
 
 from ranvier.graph.node import GraphError, Type
 from ranvier.layers.annotations import LayerOptions
-from ranvier.layers.base import Layer, whole
+from ranvier.layers.base import Family, whole
 from ranvier.layers.shape_errors import ImageLayout, ShapeFault
 
 FORMATS = ("channels_last", "channels_first")
@@ -21,10 +21,11 @@ def data_format_of(value: Any, name: str) -> str:
     return value or "channels_last"
 
 
-class Spatial(Layer):
+class Spatial(Family):
     """A layer on (batch, positions..., channels), or (batch, channels, positions...) with "channels_first".
 
     Computations have channels last: the compiler transposes data once where they enter a chain of such layers.
+    Subclasses define ``_change``, which is called on inputs of the right number of dimensions.
     """
 
     dimensions: ClassVar[int]  # of positions: 1 for steps, 2 for pixels, 3 for voxels
@@ -34,6 +35,14 @@ class Spatial(Layer):
         self.data_format = data_format_of(data_format, self.name)
         self.first = self.data_format == "channels_first"
         self.layout = ImageLayout(self.dimensions, self.first)
+
+    def forward(self, x: Any) -> Any:
+        if x.ndim != self.dimensions + 2:
+            self.require(x.shape)
+        return self._change(x)
+
+    def _change(self, x: Any) -> Any:
+        raise NotImplementedError
 
     def sizes(self, value: Any, what: str, least: int = 1) -> tuple[int, ...]:
         """One whole number for each dimension, from one for all or one for each; raises ValueError."""
