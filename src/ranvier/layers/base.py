@@ -87,6 +87,24 @@ class Layer(Module):
     def _cast_floats(self, tensor: Tensor) -> Any:
         return arrays.cast(tensor, self._floats) if tensor.dtype in FLOATS and tensor.dtype != self._floats else tensor
 
+    def _store_settings(self, **given: tuple[Any, Any, Any]) -> None:
+        """Store the initializer, regularizer and constraint of each weight: ``kernel_initializer`` and so on."""
+        from ranvier import constraints, initializers, regularizers
+
+        for weight, (initializer, regularizer, constraint) in given.items():
+            self.__dict__[f"{weight}_initializer"] = initializers.get(initializer)
+            self.__dict__[f"{weight}_regularizer"] = regularizers.get(regularizer)
+            self.__dict__[f"{weight}_constraint"] = constraints.get(constraint)
+
+    def _make_weights(self, **shapes: Sequence[int] | None) -> None:
+        """Make weights of these shapes with the settings stored for them; a weight without a shape is None."""
+        for name, shape in shapes.items():
+            if shape is None:
+                self.register_parameter(name, None)
+            else:
+                kinds = ("initializer", "regularizer", "constraint")
+                self.add_weight(shape, name=name, **{kind: getattr(self, f"{name}_{kind}") for kind in kinds})
+
     def _label(self) -> str:
         """The layer in messages: its class and name."""
         return f"{type(self).__name__} {self.name!r}"
@@ -108,21 +126,6 @@ class Family(Layer):
             setattr(cls, name, value)
         if attributes:
             register_module(cls)
-
-
-def weight_settings(**given: tuple[Any, Any, Any]) -> dict[str, dict[str, Any]]:
-    """What ``add_weight`` makes each weight with: of its name, the initializer, regularizer and constraint."""
-    from ranvier import constraints, initializers, regularizers
-
-    return {
-        name: {
-            "name": name,
-            "initializer": initializers.get(initializer),
-            "regularizer": regularizers.get(regularizer),
-            "constraint": constraints.get(constraint),
-        }
-        for name, (initializer, regularizer, constraint) in given.items()
-    }
 
 
 def declared(shape: Sequence[Any] | int, dtype: str | None, name: str) -> Type:

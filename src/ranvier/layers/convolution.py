@@ -15,7 +15,7 @@ from ranvier.layers.annotations import (
     RegularizerLike,
     Sizes,
 )
-from ranvier.layers.base import weight_settings, whole
+from ranvier.layers.base import whole
 from ranvier.layers.shape_errors import ShapeFault, largest_divisor
 from ranvier.layers.spatial import Spatial
 from ranvier.layers.weight_dtype import convolve, convolve_transposed
@@ -33,7 +33,6 @@ class Convolution(Spatial):
     slides = True  # whether the kernel slides over the inputs, which must be as large
     filters: int
     bias: Parameter | None
-    weight_settings: dict[str, dict[str, Any]]
 
     def __init__(
         self,
@@ -68,12 +67,8 @@ class Convolution(Spatial):
 
     def build(self, input_shape: Sequence[Any]) -> None:
         self.require(tuple(input_shape))
-        for name, shape in self.kernels(self.layout.channels(tuple(input_shape))).items():
-            self.add_weight(shape, **self.weight_settings[name])
-        if self.use_bias:
-            self.add_weight((self.filters,), **self.weight_settings["bias"])
-        else:
-            self.register_parameter("bias", None)
+        self._make_weights(**self.kernels(self.layout.channels(tuple(input_shape))))
+        self._make_weights(bias=(self.filters,) if self.use_bias else None)
 
     def shape_error(self, given: Type) -> ShapeFault:
         layout, shape = self.layout, given.shape
@@ -135,7 +130,7 @@ class _Conv(Convolution):
                 f"Write groups={largest_divisor(self.filters, self.groups)}, or "
                 f"filters={-(-self.filters // self.groups) * self.groups}."
             )
-        self.weight_settings = weight_settings(
+        self._store_settings(
             kernel=(kernel_initializer, kernel_regularizer, kernel_constraint),
             bias=(bias_initializer, bias_regularizer, bias_constraint),
         )
@@ -217,7 +212,7 @@ class _ConvTranspose(Convolution):
                 f"output_padding of layer {self.name!r} is {output_padding!r}, and its strides are {self.strides}. "
                 "Write less than the strides in each dimension."
             )
-        self.weight_settings = weight_settings(
+        self._store_settings(
             kernel=(kernel_initializer, kernel_regularizer, kernel_constraint),
             bias=(bias_initializer, bias_regularizer, bias_constraint),
         )

@@ -58,16 +58,16 @@ class Dense(Layer):
         bias_constraint: ConstraintLike = None,
         **options: Unpack[OptionsWithInputDim],
     ) -> None:
-        from ranvier import activations, constraints, initializers, regularizers
+        from ranvier import activations
 
         super().__init__(activity_regularizer=activity_regularizer, **options)
         self.units = whole(units, "units", self.name)
         self.activation = activations.get(activation) if activation is not None else None
         self.use_bias = use_bias
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.bias_initializer = initializers.get(bias_initializer)
-        self.kernel_regularizer, self.bias_regularizer = map(regularizers.get, (kernel_regularizer, bias_regularizer))
-        self.kernel_constraint, self.bias_constraint = map(constraints.get, (kernel_constraint, bias_constraint))
+        self._store_settings(
+            kernel=(kernel_initializer, kernel_regularizer, kernel_constraint),
+            bias=(bias_initializer, bias_regularizer, bias_constraint),
+        )
 
     def build(self, input_shape: Sequence[Any]) -> None:
         features = input_shape[-1] if len(input_shape) > 1 else None
@@ -76,17 +76,7 @@ class Dense(Layer):
                 f"it needs inputs of shape (batch, features), not {tuple(input_shape)}. Write x.reshape(-1, 1) for a "
                 "single feature"
             )
-        self.add_weight(
-            (features, self.units), self.kernel_initializer, name="kernel",
-            regularizer=self.kernel_regularizer, constraint=self.kernel_constraint,
-        )  # fmt: skip
-        if self.use_bias:
-            self.add_weight(
-                (self.units,), self.bias_initializer, name="bias",
-                regularizer=self.bias_regularizer, constraint=self.bias_constraint,
-            )  # fmt: skip
-        else:
-            self.register_parameter("bias", None)
+        self._make_weights(kernel=(features, self.units), bias=(self.units,) if self.use_bias else None)
 
     def forward(self, x: Any) -> Any:
         y = affine(x, self.kernel, self.bias)

@@ -46,12 +46,8 @@ class PReLU(Layer):
         shared_axes: Sequence[int] | int | None = None,
         **options: Unpack[LayerOptions],
     ) -> None:
-        from ranvier import constraints, initializers, regularizers
-
         super().__init__(**options)
-        self.alpha_initializer = initializers.get(alpha_initializer)
-        self.alpha_regularizer = regularizers.get(alpha_regularizer)
-        self.alpha_constraint = constraints.get(alpha_constraint)
+        self._store_settings(alpha=(alpha_initializer, alpha_regularizer, alpha_constraint))
         axes = () if shared_axes is None else (shared_axes,) if isinstance(shared_axes, int) else shared_axes
         self.shared_axes = tuple(whole(axis, "an axis of shared_axes", self.name) for axis in axes)
 
@@ -59,10 +55,7 @@ class PReLU(Layer):
         shape = [1 if i in self.shared_axes else d for i, d in enumerate(input_shape)][1:]
         if not all(isinstance(d, int) for d in shape):
             raise GraphError(f"it needs inputs of a known shape, not {tuple(input_shape)}")
-        self.add_weight(
-            shape, self.alpha_initializer, name="alpha",
-            regularizer=self.alpha_regularizer, constraint=self.alpha_constraint,
-        )  # fmt: skip
+        self._make_weights(alpha=shape)
 
     def forward(self, x: Any) -> Any:
         return prelu(x, self.alpha)
@@ -90,8 +83,6 @@ class Embedding(Layer):
         weights: Any = None,
         **options: Unpack[EmbeddingOptions],
     ) -> None:
-        from ranvier import constraints, initializers, regularizers
-
         super().__init__(**options)
         if mask_zero:
             raise ValueError(
@@ -100,9 +91,7 @@ class Embedding(Layer):
             )
         self.input_dim = whole(input_dim, "input_dim", self.name)
         self.output_dim = whole(output_dim, "output_dim", self.name)
-        self.embeddings_initializer = initializers.get(embeddings_initializer)
-        self.embeddings_regularizer = regularizers.get(embeddings_regularizer)
-        self.embeddings_constraint = constraints.get(embeddings_constraint)
+        self._store_settings(embeddings=(embeddings_initializer, embeddings_regularizer, embeddings_constraint))
         self.given = [weights] if isinstance(weights, np.ndarray) else weights
 
     def config(self) -> dict[str, Any]:
@@ -110,10 +99,7 @@ class Embedding(Layer):
         return {key: value for key, value in super().config().items() if key != "weights"}
 
     def build(self, input_shape: Sequence[Any]) -> None:
-        self.add_weight(
-            (self.input_dim, self.output_dim), self.embeddings_initializer, name="embeddings",
-            regularizer=self.embeddings_regularizer, constraint=self.embeddings_constraint,
-        )  # fmt: skip
+        self._make_weights(embeddings=(self.input_dim, self.output_dim))
         if self.given is not None:
             self.set_weights(self.given)
 

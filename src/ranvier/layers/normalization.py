@@ -7,7 +7,7 @@ from typing import Any, Unpack
 
 from ranvier.graph.node import GraphError, Type
 from ranvier.layers.annotations import ConstraintLike, InitializerLike, LayerOptions, RegularizerLike
-from ranvier.layers.base import Layer, weight_settings
+from ranvier.layers.base import Layer
 from ranvier.layers.weight_dtype import layer_standardize, normalize_batch, standardize
 from ranvier.module.parameter import Buffer
 from ranvier.module.serialization import register_module
@@ -53,8 +53,29 @@ def features_of(input_shape: Sequence[Any], axis: int) -> int:
     return size
 
 
+class Normalizing(Layer):
+    """A layer that normalizes, then scales by gamma and shifts by beta, each of which may be left out."""
+
+    gamma: Any
+    beta: Any
+
+    def _store_affine(self, epsilon: float, center: bool, scale: bool, **weights: tuple[Any, Any, Any]) -> None:
+        self.epsilon = amount(epsilon, self._label(), "epsilon")
+        self.center, self.scale = bool(center), bool(scale)
+        self._store_settings(**weights)
+
+    def _make_affine(self, shape: tuple[int, ...]) -> None:
+        self._make_weights(gamma=shape if self.scale else None, beta=shape if self.center else None)
+
+    def _one_axis(self, axis: Any) -> int:
+        """The axis; raises ValueError if it is no whole number."""
+        if isinstance(axis, bool) or not isinstance(axis, int):
+            raise ValueError(f"the axis of layer {self.name!r} is {axis!r}. Write one whole number instead.")
+        return axis
+
+
 @register_module
-class BatchNormalization(Layer):
+class BatchNormalization(Normalizing):
     """Each feature at mean 0 and variance 1 over the batch, then ``* gamma + beta`` (Ioffe and Szegedy, 2015).
 
     Features are along ``axis``; statistics are over all other axes. While training they are the batch's, and the moving
@@ -67,8 +88,6 @@ class BatchNormalization(Layer):
     Weights: gamma, beta, moving_mean, moving_variance, (features,) each.
     """
 
-    gamma: Any
-    beta: Any
     moving_mean: Any
     moving_variance: Any
     _shown = "momentum={momentum:g}, epsilon={epsilon:g}"
@@ -96,25 +115,22 @@ class BatchNormalization(Layer):
             raise ValueError(
                 f"layer {self.name!r}: synchronized=True is for training on several machines. Leave it out instead."
             )
-        if isinstance(axis, bool) or not isinstance(axis, int):
-            raise ValueError(f"the axis of layer {self.name!r} is {axis!r}. Write one whole number instead.")
-        self.axis, self.center, self.scale = axis, bool(center), bool(scale)
+        self.axis = self._one_axis(axis)
         self.momentum = amount(momentum, self._label(), "momentum", 1.0)
-        self.epsilon = amount(epsilon, self._label(), "epsilon")
-        self.weight_settings = weight_settings(
+        self._store_affine(
+            epsilon, center, scale,
             gamma=(gamma_initializer, gamma_regularizer, gamma_constraint),
             beta=(beta_initializer, beta_regularizer, beta_constraint),
-        )
-        self.moving = weight_settings(
-            moving_mean=(moving_mean_initializer, None, None), moving_variance=(moving_variance_initializer, None, None)
-        )
+            moving_mean=(moving_mean_initializer, None, None),
+            moving_variance=(moving_variance_initializer, None, None),
+        )  # fmt: skip
         self._running = RunningStatistics()
 
     def build(self, input_shape: Sequence[Any]) -> None:
         shape = (features_of(input_shape, self.axis),)
-        add_scale_and_shift(self, shape)
-        for name, settings in self.moving.items():
-            self.register_buffer(name, Buffer.over(settings["initializer"](shape)))
+        self._make_affine(shape)
+        for name in ("moving_mean", "moving_variance"):
+            self.register_buffer(name, Buffer.over(getattr(self, f"{name}_initializer")(shape)))
 
     def forward(self, x: Any) -> Any:
         mean, variance = self.moving_mean, self.moving_variance
@@ -139,14 +155,12 @@ class BatchNormalization(Layer):
 
 
 @register_module
-class LayerNormalization(Layer):
+class LayerNormalization(Normalizing):
     """Each sample at mean 0 and variance 1 over ``axis`` (one or several), then ``* gamma + beta`` (Ba et al., 2016).
 
     The same in training and evaluation, and for a batch of any size. Weights: gamma and beta, of the axes' shape.
     """
 
-    gamma: Any
-    beta: Any
     _shown = "axis={axis}, epsilon={epsilon:g}"
 
     def __init__(
@@ -170,25 +184,14 @@ class LayerNormalization(Layer):
                 f"the axis of layer {self.name!r} is {axis!r}. Write a whole number, or a tuple of them, instead."
             )
         self.axis: tuple[int, ...] = axes
-        self.center, self.scale = bool(center), bool(scale)
-        self.epsilon = amount(epsilon, self._label(), "epsilon")
-        self.weight_settings = weight_settings(
+        self._store_affine(
+            epsilon, center, scale,
             gamma=(gamma_initializer, gamma_regularizer, gamma_constraint),
             beta=(beta_initializer, beta_regularizer, beta_constraint),
-        )
+        )  # fmt: skip
 
     def build(self, input_shape: Sequence[Any]) -> None:
-        axes = axes_of(self.axis, len(input_shape))
-        add_scale_and_shift(self, tuple(features_of(input_shape, a) for a in axes))
+        self._make_affine(tuple(features_of(input_shape, a) for a in axes_of(self.axis, len(input_shape))))
 
     def forward(self, x: Any) -> Any:
         return layer_standardize(x, self.gamma, self.beta, axes=self.axis, epsilon=self.epsilon)
-
-
-def add_scale_and_shift(layer: Any, shape: tuple[int, ...]) -> None:
-    """Make gamma where the layer scales, and beta where it centres."""
-    for name, wanted in (("gamma", layer.scale), ("beta", layer.center)):
-        if wanted:
-            layer.add_weight(shape, **layer.weight_settings[name])
-        else:
-            layer.register_parameter(name, None)

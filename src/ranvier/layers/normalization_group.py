@@ -7,8 +7,8 @@ from typing import Any, Unpack
 
 from ranvier.graph.node import Type
 from ranvier.layers.annotations import ConstraintLike, Factor, InitializerLike, LayerOptions, RegularizerLike
-from ranvier.layers.base import Layer, weight_settings, whole
-from ranvier.layers.normalization import add_scale_and_shift, features_of
+from ranvier.layers.base import Layer, whole
+from ranvier.layers.normalization import Normalizing, features_of
 from ranvier.layers.shape_errors import largest_divisor
 from ranvier.layers.weight_dtype import group_standardize, rms_standardize
 from ranvier.module.serialization import register_module
@@ -18,15 +18,13 @@ from ranvier.support.validation import amount
 
 
 @register_module
-class GroupNormalization(Layer):
+class GroupNormalization(Normalizing):
     """Each of ``groups`` of channels of a sample at mean 0 and variance 1, then ``* gamma + beta`` by channel.
 
     (Wu and He, 2018.) Channels are along ``axis``. The same in training and evaluation. With ``groups=-1`` each channel
     is one. Weights: gamma and beta, (channels,).
     """
 
-    gamma: Any
-    beta: Any
     _shown = "{groups}, axis={axis}, epsilon={epsilon:g}"
 
     def __init__(
@@ -46,17 +44,15 @@ class GroupNormalization(Layer):
     ) -> None:
         super().__init__(**options)
         self.groups = -1 if groups == -1 else whole(groups, "groups", self.name)
-        if isinstance(axis, bool) or not isinstance(axis, int):
-            raise ValueError(f"the axis of layer {self.name!r} is {axis!r}. Write one whole number instead.")
-        self.axis, self.center, self.scale = axis, bool(center), bool(scale)
-        self.epsilon = amount(epsilon, self._label(), "epsilon")
-        self.weight_settings = weight_settings(
+        self.axis = self._one_axis(axis)
+        self._store_affine(
+            epsilon, center, scale,
             gamma=(gamma_initializer, gamma_regularizer, gamma_constraint),
             beta=(beta_initializer, beta_regularizer, beta_constraint),
-        )
+        )  # fmt: skip
 
     def build(self, input_shape: Sequence[Any]) -> None:
-        add_scale_and_shift(self, (features_of(input_shape, self.axis),))
+        self._make_affine((features_of(input_shape, self.axis),))
 
     def forward(self, x: Any) -> Any:
         groups = self.groups if self.groups > 0 else x.shape[self.axis]
@@ -99,9 +95,8 @@ class RMSNormalization(Layer):
         self.epsilon = amount(epsilon, self._label(), "epsilon")
 
     def build(self, input_shape: Sequence[Any]) -> None:
-        axes = axes_of(self.axis, len(input_shape))
-        shape = tuple(features_of(input_shape, a) for a in axes)
-        self.add_weight(shape, **weight_settings(scale=("ones", None, None))["scale"])
+        shape = tuple(features_of(input_shape, a) for a in axes_of(self.axis, len(input_shape)))
+        self.add_weight(shape, "ones", name="scale")
 
     def forward(self, x: Any) -> Any:
         return rms_standardize(x, self.scale, axes=self.axis, epsilon=self.epsilon)

@@ -12,7 +12,7 @@ from ranvier.layers.annotations import (
     RegularizerLike,
     Sizes,
 )
-from ranvier.layers.base import weight_settings, whole
+from ranvier.layers.base import whole
 from ranvier.layers.convolution import Convolution
 from ranvier.layers.weight_dtype import convolve_separably
 from ranvier.module.parameter import Parameter
@@ -47,7 +47,7 @@ class _DepthwiseConv(Convolution):
             activity_regularizer=activity_regularizer, **options,
         )  # fmt: skip
         self.depth_multiplier = whole(depth_multiplier, "depth_multiplier", self.name)
-        self.weight_settings = weight_settings(
+        self._store_settings(
             kernel=(depthwise_initializer, depthwise_regularizer, depthwise_constraint),
             bias=(bias_initializer, bias_regularizer, bias_constraint),
         )
@@ -113,7 +113,7 @@ class _SeparableConv(Convolution):
         )  # fmt: skip
         self.filters = whole(filters, "filters", self.name)
         self.depth_multiplier = whole(depth_multiplier, "depth_multiplier", self.name)
-        self.weight_settings = weight_settings(
+        self._store_settings(
             depthwise_kernel=(depthwise_initializer, depthwise_regularizer, depthwise_constraint),
             pointwise_kernel=(pointwise_initializer, pointwise_regularizer, pointwise_constraint),
             bias=(bias_initializer, bias_regularizer, bias_constraint),
