@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Unpack
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, Unpack
 
 from ranvier.layers.annotations import Factor, LayerOptions
-from ranvier.layers.base import Layer
-from ranvier.layers.mixup import ALONE, mixed, partners, with_targets
+from ranvier.layers.mixup import Mixing
 from ranvier.layers.resampling import RandomLayer, bounds, is_number
 from ranvier.module.serialization import register_module
 from ranvier.ops.functional import augmentation
-from ranvier.ops.functional.beta import beta_quantiles, from_quantiles
-from ranvier.tensor.context import get_dtype
 from ranvier.tensor.rng import draw
-from ranvier.tensor.tensor import Tensor
 
 
 def limits(value_range: Any, name: str) -> tuple[float, float]:
@@ -28,8 +24,35 @@ def limits(value_range: Any, name: str) -> tuple[float, float]:
     return float(pair[0]), float(pair[1])
 
 
+class _Shading(RandomLayer):
+    """A layer that changes each image by a number, and clips the result to a range of values."""
+
+    _shade: ClassVar[Callable[..., Any]]
+    _shown = "factor={factor}, value_range={value_range}"
+
+    def __init__(
+        self,
+        factor: Factor,
+        value_range: tuple[float, float] = (0, 255),
+        seed: int | None = None,
+        data_format: str | None = None,
+        **options: Unpack[LayerOptions],
+    ) -> None:
+        super().__init__(data_format, **options)
+        self.factor, self.seed = self._drawn_from(factor), seed
+        self.value_range = limits(value_range, self.name)
+
+    def _drawn_from(self, factor: Any) -> tuple[float, float]:
+        """The least and the most that the number is drawn from."""
+        return bounds(factor, "factor", self.name, -1, 1)
+
+    def _change(self, x: Any) -> Any:
+        low, high = self.value_range
+        return type(self)._shade(x, self.draw_uniform(x, self.factor), low=low, high=high)
+
+
 @register_module
-class RandomBrightness(RandomLayer):
+class RandomBrightness(_Shading):
     """While training, adds a fraction of the range of values to each image, and clips the result to that range.
 
     ``factor`` is a fraction f, for one between -f and f, or two, the least and the most, from -1 to 1. ``value_range``
@@ -37,52 +60,23 @@ class RandomBrightness(RandomLayer):
     generator of its own.
     """
 
-    _shown = "factor={factor}, value_range={value_range}"
-
-    def __init__(
-        self,
-        factor: Factor,
-        value_range: tuple[float, float] = (0, 255),
-        seed: int | None = None,
-        data_format: str | None = None,
-        **options: Unpack[LayerOptions],
-    ) -> None:
-        super().__init__(data_format, **options)
-        self.factor, self.seed = bounds(factor, "factor", self.name, -1, 1), seed
-        self.value_range = limits(value_range, self.name)
-
-    def _change(self, x: Any) -> Any:
-        low, high = self.value_range
-        return augmentation.brighten(x, self.draw_uniform(x, self.factor), low=low, high=high)
+    _shade = augmentation.brighten
 
 
 @register_module
-class RandomContrast(RandomLayer):
+class RandomContrast(_Shading):
     """While training, multiplies each channel's distances from its mean in the image by a random number.
 
     ``factor`` is f for a number from 1 - f to 1 + f, or (a, b) for one from 1 - a to 1 + b, from 0 to 1. The other
     arguments are those of `RandomBrightness`.
     """
 
-    _shown = "factor={factor}, value_range={value_range}"
+    _shade = augmentation.contrast
 
-    def __init__(
-        self,
-        factor: Factor,
-        value_range: tuple[float, float] = (0, 255),
-        seed: int | None = None,
-        data_format: str | None = None,
-        **options: Unpack[LayerOptions],
-    ) -> None:
-        super().__init__(data_format, **options)
+    def _drawn_from(self, factor: Any) -> tuple[float, float]:
         pair = factor if isinstance(factor, (tuple, list)) else (factor, factor)
         low, high = (bounds(f, "factor", self.name, 0, 1)[1] for f in (pair if len(pair) == 2 else (None,) * 2))
-        self.factor, self.seed = (1 - low, 1 + high), seed
-        self.value_range = limits(value_range, self.name)
-
-    def _change(self, x: Any) -> Any:
-        low, high = self.value_range
-        return augmentation.contrast(x, self.draw_uniform(x, self.factor), low=low, high=high)
+        return 1 - low, 1 + high
 
 
 @register_module
@@ -128,7 +122,7 @@ class RandomErasing(RandomLayer):
 
 
 @register_module
-class CutMix(Layer):
+class CutMix(Mixing):
     """A box of each image replaced by another's of the batch, and its targets mixed accordingly (Yun et al., 2019).
 
     ``fit(..., augment=CutMix())`` calls it on inputs and targets within the compiled step; in an explicit loop write
@@ -137,22 +131,10 @@ class CutMix(Layer):
     height, width, channels).
     """
 
-    _starts_training = True
-    _shown = "alpha={alpha:g}"
-
     def __init__(self, alpha: float = 1.0, seed: int | None = None, **options: Unpack[LayerOptions]) -> None:
-        super().__init__(**options)
-        self.alpha, self.seed = float(alpha), seed
-        quantiles = beta_quantiles(alpha).astype(get_dtype())
-        self.register_buffer("quantiles", Tensor.wrap(quantiles), persistent=False)
+        super().__init__(alpha, seed, **options)
 
-    def forward(self, x: Any, y: Any = ALONE, weight: Any = None) -> Any:
-        with_targets(self, y)
-        if not self.training:
-            return (x, y) if weight is None else (x, y, weight)
-        some = x[0] if isinstance(x, (tuple, list)) else x
-        fraction = from_quantiles(some, self.quantiles, *draw(self.seed))
+    def _mixing(self, some: Any, fraction: Any) -> tuple[Any, Callable[[Any, Any], Any]]:
         centre = [augmentation.uniform(some, *draw(self.seed)) for _ in range(2)]
         *box, kept = augmentation.boxes(some, fraction, *centre)
-        partner = partners(some, *draw(self.seed))
-        return mixed(x, y, weight, kept, partner, lambda own, other: augmentation.paste(own, other, *box))
+        return kept, lambda own, other: augmentation.paste(own, other, *box)

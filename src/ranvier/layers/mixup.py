@@ -52,27 +52,8 @@ def mix_weights(fraction: Node, first: Node, second: Node) -> tuple[Node, Node]:
 ALONE = object()  # the default of targets: none were given
 
 
-def with_targets(layer: Layer, y: Any) -> None:
-    """Raise TypeError for a layer that mixes targets too, and was called on inputs alone, as a Sequential calls it."""
-    if y is ALONE:
-        kind = type(layer).__name__
-        raise TypeError(
-            f"{kind} {layer.name!r} mixes inputs and their targets, and was called on inputs alone. Write "
-            f"fit(x, y, augment=rv.layers.{kind}()), and leave it out of the network, instead."
-        )
-
-
-@register_module
-class MixUp(Layer):
-    """Each sample mixed with another of the batch, and its targets with the other's (Zhang et al., 2017).
-
-    ``fit(..., augment=MixUp(0.2))`` calls it on inputs and targets within the compiled step; in an explicit loop write
-    ``x, y = mixup(x, y)``. Each sample's fraction is drawn from Beta(alpha, alpha). Targets become a `losses.Mixture`,
-    which losses take. Sample weights (class weights among them) are mixed so that each of the two targets counts with
-    its own.
-
-    With ``seed`` the layer draws from a generator of its own. Raises ValueError for integer inputs, which do not mix.
-    """
+class Mixing(Layer):
+    """A layer that mixes each sample with a partner, by a fraction of its own; ``_mixing`` says how."""
 
     _starts_training = True
     _shown = "alpha={alpha:g}"
@@ -84,13 +65,37 @@ class MixUp(Layer):
         self.register_buffer("quantiles", Tensor.wrap(quantiles), persistent=False)
 
     def forward(self, x: Any, y: Any = ALONE, weight: Any = None) -> Any:
-        with_targets(self, y)
+        if y is ALONE:  # as a Sequential calls it
+            kind = type(self).__name__
+            raise TypeError(
+                f"{kind} {self.name!r} mixes inputs and their targets, and was called on inputs alone. Write "
+                f"fit(x, y, augment=rv.layers.{kind}()), and leave it out of the network, instead."
+            )
         if not self.training:
             return (x, y) if weight is None else (x, y, weight)
         some = x[0] if isinstance(x, (tuple, list)) else x
-        fraction = from_quantiles(some, self.quantiles, *draw(self.seed))
-        partner = partners(some, *draw(self.seed))
-        return mixed(x, y, weight, fraction, partner, lambda own, other: blend(fraction, own, other))
+        kept, mix = self._mixing(some, from_quantiles(some, self.quantiles, *draw(self.seed)))
+        return mixed(x, y, weight, kept, partners(some, *draw(self.seed)), mix)
+
+    def _mixing(self, some: Any, fraction: Any) -> tuple[Any, Callable[[Any, Any], Any]]:
+        """The fraction of each target that stays, and a function of inputs and their partners that mixes them."""
+        raise NotImplementedError
+
+
+@register_module
+class MixUp(Mixing):
+    """Each sample mixed with another of the batch, and its targets with the other's (Zhang et al., 2017).
+
+    ``fit(..., augment=MixUp(0.2))`` calls it on inputs and targets within the compiled step; in an explicit loop write
+    ``x, y = mixup(x, y)``. Each sample's fraction is drawn from Beta(alpha, alpha). Targets become a `losses.Mixture`,
+    which losses take. Sample weights (class weights among them) are mixed so that each of the two targets counts with
+    its own.
+
+    With ``seed`` the layer draws from a generator of its own. Raises ValueError for integer inputs, which do not mix.
+    """
+
+    def _mixing(self, some: Any, fraction: Any) -> tuple[Any, Callable[[Any, Any], Any]]:
+        return fraction, lambda own, other: blend(fraction, own, other)
 
 
 def mixed(x: Any, y: Any, weight: Any, fraction: Any, partner: Any, inputs: Callable[[Any, Any], Any]) -> Any:
