@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Unpack
+from typing import Any, ClassVar, Unpack
 
 from ranvier.graph.node import Type
 from ranvier.layers.annotations import (
@@ -30,6 +30,7 @@ class Convolution(Spatial):
     """
 
     groups = 1
+    paddings: ClassVar[tuple[str, ...]] = ("valid", "same")
     slides = True  # whether the kernel slides over the inputs, which must be as large
     filters: int
     bias: Parameter | None
@@ -54,11 +55,8 @@ class Convolution(Spatial):
         self.activation = None if activation is None else activations.get(activation)
         self.use_bias = bool(use_bias)
 
-    @property
-    def paddings(self) -> tuple[str, ...]:
-        return ("valid", "same")
-
-    def activated(self, y: Any) -> Any:
+    def forward(self, x: Any) -> Any:
+        y = self._change(x)
         return y if self.activation is None else self.activation(y)
 
     def kernels(self, channels: int) -> dict[str, tuple[int, ...]]:
@@ -88,16 +86,17 @@ class Convolution(Spatial):
         return tuple((k - 1) * d + 1 for k, d in zip(self.kernel_size, self.dilation_rate, strict=True))
 
     def extra_repr(self) -> str:
-        parts = [f"kernel_size={self.kernel_size}"]
+        parts = [super().extra_repr(), f"kernel_size={self.kernel_size}"]
         parts += [f"strides={self.strides}"] if set(self.strides) != {1} else []
         parts += [f"padding={self.padding!r}"] if self.padding != "valid" else []
-        return ", ".join(parts)
+        return ", ".join(filter(None, parts))
 
 
 class _Conv(Convolution):
     """Cross-correlation with kernels (sizes..., channels / groups, filters), plus a bias for each filter."""
 
     kernel: Parameter
+    _shown = "{filters}"
 
     def __init__(
         self,
@@ -135,25 +134,17 @@ class _Conv(Convolution):
             bias=(bias_initializer, bias_regularizer, bias_constraint),
         )
 
-    @property
-    def paddings(self) -> tuple[str, ...]:
-        return ("valid", "same", "causal") if self.dimensions == 1 else ("valid", "same")
-
     def kernels(self, channels: int) -> dict[str, tuple[int, ...]]:
         return {"kernel": (*self.kernel_size, channels // self.groups, self.filters)}
 
-    def forward(self, x: Any) -> Any:
-        y = convolve(
+    def _change(self, x: Any) -> Any:
+        return convolve(
             x, self.kernel, self.bias, stride=self.strides, padding=self.padding, dilation=self.dilation_rate,
             groups=self.groups, first=self.first,
         )  # fmt: skip
-        return self.activated(y)
-
-    def extra_repr(self) -> str:
-        return f"{self.filters}, {super().extra_repr()}"
 
 
-class Conv1D(_Conv, dimensions=1):
+class Conv1D(_Conv, dimensions=1, paddings=("valid", "same", "causal")):
     """Convolution along steps: (batch, steps, channels) -> (batch, new steps, filters).
 
     ``padding`` is "valid" (none), "same" (ceil(steps / strides) come out) or "causal" (outputs see no later inputs).
@@ -180,6 +171,7 @@ class _ConvTranspose(Convolution):
 
     slides = False
     kernel: Parameter
+    _shown = "{filters}"
 
     def __init__(
         self,
@@ -220,7 +212,7 @@ class _ConvTranspose(Convolution):
     def kernels(self, channels: int) -> dict[str, tuple[int, ...]]:
         return {"kernel": (*self.kernel_size, self.filters, channels)}
 
-    def forward(self, x: Any) -> Any:
+    def _change(self, x: Any) -> Any:
         self.require(x.shape)
         shape, pairs = [], []
         for i, n in enumerate(self.layout.positions(x.shape)):
@@ -228,14 +220,10 @@ class _ConvTranspose(Convolution):
             size, pair = enlarged(n, self.reaches[i], self.strides[i], self.padding, extra)
             shape.append(size)
             pairs.append(pair)
-        y = convolve_transposed(
+        return convolve_transposed(
             x, self.kernel, self.bias, stride=self.strides, padding=tuple(pairs), dilation=self.dilation_rate,
             shape=tuple(shape), first=self.first,
         )  # fmt: skip
-        return self.activated(y)
-
-    def extra_repr(self) -> str:
-        return f"{self.filters}, {super().extra_repr()}"
 
 
 class Conv1DTranspose(_ConvTranspose, dimensions=1):

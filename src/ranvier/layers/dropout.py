@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Unpack
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, Unpack
 
 from ranvier.layers.annotations import LayerOptions, OptionsWithInputDim
 from ranvier.layers.base import Family, Layer
@@ -23,6 +23,7 @@ class Dropout(Layer):
     """
 
     _shown = "{rate:g}"
+    _drop: ClassVar[Callable[..., Any]] = functional.dropout
 
     def __init__(
         self,
@@ -38,7 +39,7 @@ class Dropout(Layer):
     def forward(self, x: Any) -> Any:
         if not self.training or not self.rate:
             return x
-        return functional.dropout(x, *draw(self.seed), rate=self.rate, noise_shape=self.noise_shape)
+        return type(self)._drop(x, *draw(self.seed), rate=self.rate, noise_shape=self.noise_shape)
 
 
 class _SpatialDropout(Family, Dropout):
@@ -73,10 +74,7 @@ class SpatialDropout3D(_SpatialDropout, dimensions=3):
 class AlphaDropout(Dropout):
     """Dropout that keeps mean 0 and variance 1, for networks of "selu" units (Klambauer et al., 2017)."""
 
-    def forward(self, x: Any) -> Any:
-        if not self.training or not self.rate:
-            return x
-        return functional.alpha_dropout(x, *draw(self.seed), rate=self.rate, noise_shape=self.noise_shape)
+    _drop = functional.alpha_dropout
 
 
 @register_module

@@ -56,12 +56,11 @@ class _DepthwiseConv(Convolution):
         self.filters = channels * self.depth_multiplier
         return {"kernel": (*self.kernel_size, channels, self.depth_multiplier)}
 
-    def forward(self, x: Any) -> Any:
-        y = convolve_separably(
+    def _change(self, x: Any) -> Any:
+        return convolve_separably(
             x, self.kernel, None, self.bias, stride=self.strides, padding=self.padding,
             dilation=self.dilation_rate, first=self.first,
         )  # fmt: skip
-        return self.activated(y)
 
 
 class DepthwiseConv1D(_DepthwiseConv, dimensions=1):
@@ -83,6 +82,7 @@ class _SeparableConv(Convolution):
 
     depthwise_kernel: Parameter
     pointwise_kernel: Parameter
+    _shown = "{filters}"
 
     def __init__(
         self,
@@ -126,15 +126,11 @@ class _SeparableConv(Convolution):
             "pointwise_kernel": (*ones, together, self.filters),
         }
 
-    def forward(self, x: Any) -> Any:
-        y = convolve_separably(
+    def _change(self, x: Any) -> Any:
+        return convolve_separably(
             x, self.depthwise_kernel, self.pointwise_kernel, self.bias, stride=self.strides, padding=self.padding,
             dilation=self.dilation_rate, first=self.first,
         )  # fmt: skip
-        return self.activated(y)
-
-    def extra_repr(self) -> str:
-        return f"{self.filters}, {super().extra_repr()}"
 
 
 class SeparableConv1D(_SeparableConv, dimensions=1):
