@@ -17,17 +17,10 @@ def _lines(parameters: Mapping[str, Any]) -> str:
     )
 
 
-class _List(Module):
-    """A list whose items are registered under their positions."""
+class _Container(Module):
+    """Modules or parameters, registered."""
 
     _kind: type = Module
-
-    def __init__(self, items: Iterable[Any] | None = None) -> None:
-        super().__init__()
-        self.extend(items or ())
-
-    def config(self) -> dict[str, Any]:
-        return {"*": [list(self)]}
 
     def _items(self) -> dict[str, Any]:
         return self._modules if self._kind is Module else self._parameters
@@ -35,6 +28,20 @@ class _List(Module):
     def __repr__(self) -> str:
         lines = _lines(self._parameters)
         return f"{type(self).__name__}(\n  {lines}\n)" if lines else super().__repr__()
+
+    def __len__(self) -> int:
+        return len(self._items())
+
+
+class _List(_Container):
+    """A list whose items are registered under their positions."""
+
+    def __init__(self, items: Iterable[Any] | None = None) -> None:
+        super().__init__()
+        self.extend(items or ())
+
+    def config(self) -> dict[str, Any]:
+        return {"*": [list(self)]}
 
     def _renew(self, items: list[Any]) -> Self:
         for key in list(self._items()):
@@ -62,9 +69,6 @@ class _List(Module):
         removed = items.pop(index)
         self._renew(items)
         return removed
-
-    def __len__(self) -> int:
-        return len(self._items())
 
     def __iter__(self) -> Iterator[Any]:
         return iter(list(self._items().values()))
@@ -94,10 +98,8 @@ class ParameterList(_List):
     _kind = Parameter
 
 
-class _Dict(Module):
+class _Dict(_Container):
     """A dictionary whose values are registered under their keys."""
-
-    _kind: type = Module
 
     def __init__(self, items: Mapping[str, Any] | None = None) -> None:
         super().__init__()
@@ -105,13 +107,6 @@ class _Dict(Module):
 
     def config(self) -> dict[str, Any]:
         return {"*": [dict(self._items())]}
-
-    def _items(self) -> dict[str, Any]:
-        return self._modules if self._kind is Module else self._parameters
-
-    def __repr__(self) -> str:
-        lines = _lines(self._parameters)
-        return f"{type(self).__name__}(\n  {lines}\n)" if lines else super().__repr__()
 
     def update(self, items: Mapping[str, Any]) -> None:
         for key, item in items.items():
@@ -147,9 +142,6 @@ class _Dict(Module):
 
     def __delitem__(self, key: str) -> None:
         del self._items()[key]
-
-    def __len__(self) -> int:
-        return len(self._items())
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._items())

@@ -7,35 +7,27 @@ from typing import Any, ClassVar
 
 from numpy.typing import DTypeLike
 
-from ranvier.data.memory import check_memory
 from ranvier.graph.node import Type
-from ranvier.initializers import uniform
 from ranvier.layers.base import whole
 from ranvier.layers.shape_errors import ImageLayout, ShapeFault, largest_divisor
-from ranvier.module import Module, Parameter
-from ranvier.ops.torch.device import Device, check_device
-from ranvier.ops.torch.dtypes import dtype_name
+from ranvier.ops.torch.device import Device
 from ranvier.ops.torch.sizes import Sizes, each, one_of
 from ranvier.ops.torch.spatial import MODES
-from ranvier.tensor.context import get_dtype
 from ranvier.torch.nn import functional as F
 from ranvier.torch.nn.dimensions import in_dimensions
+from ranvier.torch.nn.layers import Drawn
 
 
-class _ConvNd(Module):
+class _ConvNd(Drawn):
     """The base of convolutions and their transposes: the weight (filters, channels / groups, sizes...) and the bias."""
 
     dimensions: ClassVar[int]
     transposed: ClassVar[bool] = False
-    weight: Parameter
-    bias: Parameter | None
 
     def _make(
         self, in_channels: int, out_channels: int, kernel_size: Sizes, groups: int, bias: bool, device: Device,
         dtype: DTypeLike | None,
     ) -> None:  # fmt: skip
-        check_device(device)
-        n = self.dimensions
         self.in_channels = whole(in_channels, "in_channels", self.name)
         self.out_channels = whole(out_channels, "out_channels", self.name)
         self.groups = whole(groups, "groups", self.name)
@@ -46,24 +38,12 @@ class _ConvNd(Module):
                     f"{what} of layer {self.name!r} is {channels}, which {self.groups} groups do not divide. Write "
                     f"groups={best}, or {what}={-(-channels // self.groups) * self.groups}."
                 )
-        self.kernel_size = each(kernel_size, n, "kernel_size", 1)
-        name = dtype_name(dtype) or get_dtype()
+        self.kernel_size = each(kernel_size, self.dimensions, "kernel_size", 1)
         first, second = self.out_channels, self.in_channels
         if self.transposed:
             first, second = second, first
         shape = (first, second // self.groups, *self.kernel_size)
-        check_memory(shape, name, f"the weight of layer {self.name!r}")
-        self._bound = 1 / math.sqrt(math.prod(shape[1:]))
-        # Fortran order: the filters are contiguous, which is fastest for the compiled programs.
-        self.weight = Parameter.over(uniform(self._bound, shape[::-1], name).T)
-        self.register_parameter(
-            "bias", Parameter.over(uniform(self._bound, (self.out_channels,), name)) if bias else None
-        )
-
-    def reset_parameters(self) -> None:
-        """Draw new initial values: uniform within ``1 / sqrt(fan_in)``, as He's for a slope of sqrt(5)."""
-        for parameter in self.parameters(recurse=False):
-            parameter.assign(uniform(self._bound, parameter.shape, parameter.dtype))
+        self._draw(shape, math.prod(shape[1:]), self.out_channels, bias, device, dtype)
 
     @property
     def _form(self) -> ImageLayout:

@@ -14,7 +14,7 @@ from ranvier.module import register_module
 from ranvier.ops.functional.normalization import instance_moments, moved, standardize
 from ranvier.ops.torch.device import Device
 from ranvier.ops.torch.sizes import batched
-from ranvier.tensor.context import get_dtype, no_grad
+from ranvier.tensor.context import no_grad
 from ranvier.torch.nn import functional as F
 from ranvier.torch.nn.dimensions import in_dimensions
 from ranvier.torch.nn.normalization import Affine, Tracking
@@ -81,16 +81,10 @@ class _InstanceNorm(Tracking):
         device: Device = None,
         dtype: DTypeLike | None = None,
     ) -> None:
-        super().__init__()
-        self.num_features = whole(num_features, "num_features", self.name)
-        self.eps, self.momentum, self.affine = float(eps), float(momentum), affine
-        self._make_affine((self.num_features,), affine, device, dtype)
-        self._make_running(self.num_features, track_running_stats, dtype)
+        super().__init__(num_features, eps, float(momentum), affine, track_running_stats, device, dtype)
 
     def forward(self, input: Any) -> Any:
-        wrong = self.shape_error(getattr(input, "spec", None) or Type(input.shape, get_dtype()))
-        if wrong is not None:
-            raise GraphError(wrong[0])
+        self._require(input)
         return batched(self._normalize, input, self.dimensions)
 
     def _normalize(self, input: Any) -> Any:
@@ -102,7 +96,7 @@ class _InstanceNorm(Tracking):
                 own = instance_moments(input)
                 after = moved(mean, variance, *own, input, None, 1, self.momentum)
                 self._running.assign((mean, variance), after)
-        return F.instance_norm(input, None, None, self.weight, self.bias, True, self.momentum, self.eps)
+        return F.instance_norm(input, None, None, self.weight, self.bias, eps=self.eps)
 
     def shape_error(self, given: Type) -> ShapeFault:
         form = ImageLayout(self.dimensions, True, torch=True)

@@ -22,16 +22,39 @@ from ranvier.tensor.context import get_dtype
 from ranvier.torch.nn import functional as F
 
 
+class Drawn(Module):
+    """A weight and a bias that start uniform within ``1 / sqrt(fan_in)``, as He's for a slope of sqrt(5)."""
+
+    weight: Parameter
+    bias: Parameter | None
+    _bound: float
+
+    def _draw(
+        self, shape: tuple[int, ...], fan_in: int, outputs: int, bias: bool, device: Device, dtype: DTypeLike | None,
+        reverse: bool = True,
+    ) -> None:  # fmt: skip
+        check_device(device)
+        name = dtype_name(dtype) or get_dtype()
+        check_memory(shape, name, f"the weight of layer {self.name!r}")
+        self._bound = 1 / math.sqrt(fan_in)
+        # Fortran order: the weights of each input are contiguous, which is fastest for the compiled programs.
+        values = uniform(self._bound, shape[::-1], name).T if reverse else uniform(self._bound, shape, name)
+        self.weight = Parameter.over(values)
+        self.register_parameter("bias", Parameter.over(uniform(self._bound, (outputs,), name)) if bias else None)
+
+    def reset_parameters(self) -> None:
+        """Draw new initial values."""
+        for parameter in self.parameters(recurse=False):
+            parameter.assign(uniform(self._bound, parameter.shape, parameter.dtype))
+
+
 @register_module(name="torch.Linear")
-class Linear(Module):
+class Linear(Drawn):
     """``x @ weight.T + bias``: (..., in_features) -> (..., out_features).
 
     The weight (out_features, in_features) and the bias (out_features,) start uniform within ``1 / sqrt(in_features)``,
     as PyTorch's do. Raises ValueError for sizes below 1, and for weights larger than the memory.
     """
-
-    weight: Parameter
-    bias: Parameter | None
 
     def __init__(
         self,
@@ -42,23 +65,10 @@ class Linear(Module):
         dtype: DTypeLike | None = None,
     ) -> None:
         super().__init__()
-        check_device(device)
         self.in_features = whole(in_features, "in_features", self.name)
         self.out_features = whole(out_features, "out_features", self.name)
-        name = dtype_name(dtype) or get_dtype()
-        check_memory((self.out_features, self.in_features), name, f"the weight of layer {self.name!r}")
-        bound = 1 / math.sqrt(self.in_features)
-        # Fortran order: the weights of each input are contiguous, which is fastest for the compiled programs.
-        self.weight = Parameter.over(uniform(bound, (self.in_features, self.out_features), name).T)
-        self.bias = Parameter.over(uniform(bound, (self.out_features,), name)) if bias else None
-        if not bias:
-            self.register_parameter("bias", None)
-
-    def reset_parameters(self) -> None:
-        """Draw new initial values."""
-        bound = 1 / math.sqrt(self.in_features)
-        for parameter in self.parameters(recurse=False):
-            parameter.assign(uniform(bound, parameter.shape, parameter.dtype))
+        shape = (self.out_features, self.in_features)
+        self._draw(shape, self.in_features, self.out_features, bias, device, dtype)
 
     def forward(self, input: Any) -> Any:
         return functional.linear(input, self.weight, self.bias)

@@ -51,8 +51,21 @@ class Tracking(Affine):
     num_batches_tracked: Any
     track_running_stats: bool
 
-    def _make_running(self, features: int, track: bool, dtype: DTypeLike | None) -> None:
-        self.track_running_stats = track
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        device: Device = None,
+        dtype: DTypeLike | None = None,
+    ) -> None:
+        super().__init__()
+        self.num_features = features = whole(num_features, "num_features", self.name)
+        self.eps, self.momentum, self.affine = float(eps), None if momentum is None else float(momentum), affine
+        self._make_affine((features,), affine, device, dtype)
+        self.track_running_stats = track_running_stats
         name = dtype_name(dtype) or get_dtype()
         first = {
             "running_mean": np.zeros(features, name),
@@ -60,8 +73,14 @@ class Tracking(Affine):
             "num_batches_tracked": np.zeros((), np.int32),
         }
         for key, value in first.items():
-            self.register_buffer(key, Tensor.wrap(value) if track else None)
+            self.register_buffer(key, Tensor.wrap(value) if track_running_stats else None)
         self._running = RunningStatistics()
+
+    def _require(self, input: Any) -> None:
+        """Raise GraphError for inputs that do not fit."""
+        wrong = self.shape_error(getattr(input, "spec", None) or Type(input.shape, get_dtype()))
+        if wrong is not None:
+            raise GraphError(wrong[0])
 
     def reset_running_stats(self) -> None:
         """Set the running statistics to their initial values."""
@@ -83,26 +102,8 @@ class BatchNorm(Tracking):
         "{num_features}, eps={eps:g}, momentum={momentum}, affine={affine}, track_running_stats={track_running_stats}"
     )
 
-    def __init__(
-        self,
-        num_features: int,
-        eps: float = 1e-5,
-        momentum: float | None = 0.1,
-        affine: bool = True,
-        track_running_stats: bool = True,
-        device: Device = None,
-        dtype: DTypeLike | None = None,
-    ) -> None:
-        super().__init__()
-        self.num_features = whole(num_features, "num_features", self.name)
-        self.eps, self.momentum, self.affine = (float(eps), None if momentum is None else float(momentum), affine)
-        self._make_affine((self.num_features,), affine, device, dtype)
-        self._make_running(self.num_features, track_running_stats, dtype)
-
     def forward(self, input: Any) -> Any:
-        reason = self.shape_error(getattr(input, "spec", None) or Type(input.shape, get_dtype()))
-        if reason is not None:
-            raise GraphError(reason[0])
+        self._require(input)
         mean, variance, batches = self.running_mean, self.running_var, self.num_batches_tracked
         if not self.training and mean is not None:
             return standardize(input, mean, variance, self.weight, self.bias, 1, self.eps)

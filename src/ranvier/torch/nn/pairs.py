@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from ranvier.data.memory import check_memory
-from ranvier.initializers import RandomNormal, uniform
+from ranvier.initializers import RandomNormal
 from ranvier.layers.base import whole
 from ranvier.module import Module, Parameter, register_module
 from ranvier.ops.torch.device import Device, check_device
 from ranvier.ops.torch.dtypes import dtype_name
 from ranvier.tensor.context import get_dtype
 from ranvier.torch.nn import functional as F
+from ranvier.torch.nn.layers import Drawn
 
 
 @register_module(name="torch.Embedding")
@@ -86,11 +86,10 @@ class Embedding(Module):
 
 
 @register_module(name="torch.Bilinear")
-class Bilinear(Module):
+class Bilinear(Drawn):
     """``input1 @ weight[o] @ input2 + bias[o]``: (..., in1_features), (..., in2_features) -> (..., out_features)."""
 
     _shown = "in1_features={in1_features!r}, in2_features={in2_features!r}, out_features={out_features!r}"
-    bias: Parameter | None
 
     def __init__(
         self,
@@ -102,21 +101,11 @@ class Bilinear(Module):
         dtype: DTypeLike | None = None,
     ) -> None:
         super().__init__()
-        check_device(device)
         self.in1_features = whole(in1_features, "in1_features", self.name)
         self.in2_features = whole(in2_features, "in2_features", self.name)
         self.out_features = whole(out_features, "out_features", self.name)
-        name, shape = dtype_name(dtype) or get_dtype(), (out_features, in1_features, in2_features)
-        check_memory(shape, name, f"the weight of layer {self.name!r}")
-        self._bound = 1 / math.sqrt(in1_features)
-        self.weight = Parameter.over(uniform(self._bound, shape, name))
-        made = Parameter.over(uniform(self._bound, (out_features,), name)) if bias else None
-        self.register_parameter("bias", made)
-
-    def reset_parameters(self) -> None:
-        """Draw new initial values."""
-        for parameter in self.parameters(recurse=False):
-            parameter.assign(uniform(self._bound, parameter.shape, parameter.dtype))
+        shape = (out_features, in1_features, in2_features)
+        self._draw(shape, in1_features, out_features, bias, device, dtype, reverse=False)
 
     def forward(self, input1: Any, input2: Any) -> Any:
         return F.bilinear(input1, input2, self.weight, self.bias)

@@ -151,8 +151,8 @@ def restored(own: Any, saved: Any) -> Any:
     return saved
 
 
-class LambdaLR(LRScheduler):
-    """The initial rate times a function of the epoch; ``lr_lambda`` may be a list, one for each group."""
+class FunctionLR(LRScheduler):
+    """A scheduler by a function of the epoch, or a list of them, one for each group."""
 
     def __init__(
         self,
@@ -160,17 +160,18 @@ class LambdaLR(LRScheduler):
         lr_lambda: Callable[[int], float] | list[Callable[[int], float]],
         last_epoch: int = -1,
     ) -> None:
-        self.lr_lambdas = functions(lr_lambda, optimizer, type(self).__name__)
+        kind = type(self).__name__
+        self.lr_lambdas = by_group("lr_lambda", lr_lambda, checked(optimizer, kind))
+        for f in self.lr_lambdas:
+            if not callable(f):
+                raise TypeError(
+                    f"{kind}(lr_lambda={f!r}): write a function such as lambda epoch: 0.95 ** epoch instead."
+                )
         super().__init__(optimizer, last_epoch)
+
+
+class LambdaLR(FunctionLR):
+    """The initial rate times a function of the epoch; ``lr_lambda`` may be a list, one for each group."""
 
     def get_lr(self) -> Rates:
         return [base * f(self.last_epoch) for f, base in zip(self.lr_lambdas, self.base_lrs, strict=True)]
-
-
-def functions(given: Any, optimizer: Any, kind: str) -> list[Callable[[Any], float]]:
-    """A function for each group. Raises TypeError for a value that is not callable."""
-    found = by_group("lr_lambda", given, checked(optimizer, kind))
-    for f in found:
-        if not callable(f):
-            raise TypeError(f"{kind}(lr_lambda={f!r}): write a function such as lambda epoch: 0.95 ** epoch instead.")
-    return found

@@ -8,11 +8,11 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from ranvier.optimizers import schedules
-from ranvier.torch.optim.lr_scheduler.base import LRScheduler, Rates, functions
+from ranvier.torch.optim.lr_scheduler.base import FunctionLR, LRScheduler, Rates
 from ranvier.torch.optim.optimizer import Optimizer
 
 
@@ -146,25 +146,13 @@ class PolynomialLR(FactorLR):
         return schedules.PolynomialDecay(base, self.total_iters, 0.0, self.power)(self.last_epoch)
 
 
-class MultiplicativeLR(FactorLR):
+class MultiplicativeLR(FunctionLR):
     """The rate times a function of the epoch; ``lr_lambda`` may be a list, one for each group."""
-
-    def __init__(
-        self,
-        optimizer: Optimizer,
-        lr_lambda: Callable[[int], float] | list[Callable[[int], float]],
-        last_epoch: int = -1,
-    ) -> None:
-        self.lr_lambdas = functions(lr_lambda, optimizer, type(self).__name__)
-        super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> Rates:
         if self._initial:
             return self._rates()
         return [rate * f(self.last_epoch) for f, rate in zip(self.lr_lambdas, self._rates(), strict=True)]
-
-    def closed_lr(self) -> Rates:
-        return self.get_lr()
 
 
 class CosineAnnealingLR(LRScheduler):
