@@ -15,14 +15,12 @@ from ranvier.optimizers import schedules
 from ranvier.optimizers.arithmetic import Slots, Updated, clip_factor, lerp, scaled, select, sqrt, sum_of_squares
 from ranvier.optimizers.explicit_step import ExplicitLoop
 from ranvier.optimizers.parameter_options import DecayExclusions, ParameterOptions
-from ranvier.optimizers.schedules import LearningRateSchedule
 from ranvier.optimizers.settings import Rate, as_rate, setting, types_of
-from ranvier.optimizers.slots import settings_of
+from ranvier.optimizers.slots import AVERAGE, SUM, settings_of
 from ranvier.support.errors import KEYWORDS
-from ranvier.support.registry import Configured, object_key
+from ranvier.support.registry import Configured
 from ranvier.tensor.tensor import Tensor
 
-SUM, AVERAGE = "gradient_sum", "moving_average"  # slots that any rule may have besides its own
 CLIPS = ("clipnorm", "clipvalue", "global_clipnorm")
 _RULE = (
     "Write rule(self, p, g, slots, lr, t), which returns the new parameter and a dict of its slots, all of them nodes "
@@ -140,16 +138,7 @@ class Optimizer(ExplicitLoop, Configured):
         copied.reset()
         return copied
 
-    @property
-    def torch(self) -> bool:
-        return self.formula == "torch"
-
     # --- the learning rate ----------------------------------------------------------------------------------------
-
-    @property
-    def schedule(self) -> LearningRateSchedule | None:
-        """The schedule that computes the learning rate, None if it is a number."""
-        return self.learning_rate if isinstance(self.learning_rate, LearningRateSchedule) else None
 
     def current_rate(self, back: int = 0) -> float:
         """The learning rate of the next step as a number; with ``back``, that of the step so many steps before it."""
@@ -183,28 +172,7 @@ class Optimizer(ExplicitLoop, Configured):
             type(self), self.schedule, *inputs, *names, *(getattr(self, name) for name in names), self.counts.key,
         )  # fmt: skip
 
-    @property
-    def reads_count(self) -> bool:
-        """Whether the rule reads the number of steps."""
-        return True
-
-    @property
-    def counting(self) -> bool:
-        """Whether the rule reads the number of steps of each parameter, as PyTorch's do."""
-        return self.torch and self.reads_count and not self.gradient_accumulation_steps
-
     # --- the rule, on nodes ---------------------------------------------------------------------------------------
-
-    @property
-    def slot_starts(self) -> dict[str, float]:
-        """The state of each parameter: the names of its slots, and their values before the first step."""
-        return {}
-
-    @property
-    def all_starts(self) -> dict[str, float]:
-        """`slot_starts` and the slots that settings of any rule add: accumulated gradients, averaged weights."""
-        sums = {SUM: 0.0} if self.gradient_accumulation_steps else {}
-        return {**self.slot_starts, **sums, **({AVERAGE: 0.0} if self.use_ema else {})}
 
     def rule(self, p: Node, g: Node, slots: Slots, lr: Node, t: Node) -> Updated:
         """The new parameter and slots, from the gradient ``g``; ``lr`` and ``t`` (1 at the first step) are scalars."""
@@ -297,18 +265,6 @@ class Optimizer(ExplicitLoop, Configured):
         ``["bias", "gamma", "beta"]`` excludes all biases, and the scales and offsets of normalizations.
         """
         self._excluded = DecayExclusions(var_list or (), var_names or ())
-
-    def parameter_options(self, parameters: Sequence[Tensor]) -> tuple[ParameterOptions, ...]:
-        """The options of each of these parameters; empty if none has any."""
-        constraints = [getattr(p, "constraint", None) for p in parameters]
-        if not self._excluded and not any(constraints):
-            return ()
-        return tuple(
-            ParameterOptions(
-                p not in self._excluded, constraint, key=() if constraint is None else object_key(constraint)
-            )
-            for p, constraint in zip(parameters, constraints, strict=True)
-        )
 
     def clip(self, grads: Sequence[Node]) -> Sequence[Node]:
         if self.clipvalue is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,24 +25,12 @@ _FUNCTIONS: dict[Any, Function] = {}
 class ExplicitLoop(ParameterState):
     """The methods of an explicit loop: ``zero_grad``, ``step``, and Keras's ``apply``."""
 
+    update: Callable[..., tuple[list[Node], list[Slots], list[Node]]]  # of `Optimizer`
+
     @property
     def slot_names(self) -> tuple[str, ...]:
         """The names of each parameter's slots."""
         return tuple(self.all_starts)
-
-    def update(
-        self,
-        params: Sequence[Node],
-        grads: Sequence[Node],
-        slots: Sequence[Slots],
-        lr: Node,
-        counts: Sequence[Node],
-        varied: Mapping[str, Node] | None = None,
-        options: Sequence[ParameterOptions] = (),
-        count_indices: Sequence[int] = (),
-    ) -> tuple[list[Node], list[Slots], list[Node]]:
-        """The new parameters, slots and step counts of one step; see `Optimizer.update`."""
-        raise NotImplementedError
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Clear the gradients of all parameters."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import KW_ONLY, dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from ranvier.graph.node import Node, apply, like
 from ranvier.graph.tiny import squared
@@ -62,19 +62,25 @@ class SGD(Optimizer):
 
 
 @dataclass(eq=False, repr=False)
-class Adam(Optimizer):
-    """Adam (Kingma and Ba, 2014), with ``amsgrad`` (Reddi et al., 2018).
-
-    Keras adds epsilon to the root of the uncorrected second moment, PyTorch to that of the corrected one.
-    """
+class AdamBase(Optimizer):
+    """The settings of Adam and its variants."""
 
     learning_rate: Any = 0.001
     beta_1: float = 0.9
     beta_2: float = 0.999
     epsilon: float = 1e-7
-    amsgrad: bool = False
 
     variable = frozenset({"beta_1"})
+
+
+@dataclass(eq=False, repr=False)
+class Adam(AdamBase):
+    """Adam (Kingma and Ba, 2014), with ``amsgrad`` (Reddi et al., 2018).
+
+    Keras adds epsilon to the root of the uncorrected second moment, PyTorch to that of the corrected one.
+    """
+
+    amsgrad: bool = False
 
     @property
     def slot_starts(self) -> dict[str, float]:
@@ -102,19 +108,10 @@ class AdamW(Adam):
 
 
 @dataclass(eq=False, repr=False)
-class Adamax(Optimizer):
+class Adamax(AdamBase):
     """Adam's variant for the infinity norm (Kingma and Ba, 2014, section 7.1)."""
 
-    learning_rate: Any = 0.001
-    beta_1: float = 0.9
-    beta_2: float = 0.999
-    epsilon: float = 1e-7
-
-    variable = frozenset({"beta_1"})
-
-    @property
-    def slot_starts(self) -> dict[str, float]:
-        return {"momentum": 0.0, "norm": 0.0}
+    slot_starts: ClassVar[dict[str, float]] = {"momentum": 0.0, "norm": 0.0}
 
     def rule(self, p: Node, g: Node, slots: Slots, lr: Node, t: Node) -> Updated:
         m = lerp(slots["momentum"], g, one_minus(self.beta_1))
@@ -126,22 +123,13 @@ class Adamax(Optimizer):
 
 
 @dataclass(eq=False, repr=False)
-class NAdam(Optimizer):
+class NAdam(AdamBase):
     """Adam with Nesterov momentum (Dozat, 2016). ``momentum_decay`` is 1 in Keras, 0.004 in PyTorch."""
 
-    learning_rate: Any = 0.001
-    beta_1: float = 0.9
-    beta_2: float = 0.999
-    epsilon: float = 1e-7
     _: KW_ONLY
     momentum_decay: float = 1.0
 
-    variable = frozenset({"beta_1"})
-
-    @property
-    def slot_starts(self) -> dict[str, float]:
-        return {"momentum": 0.0, "velocity": 0.0, "product": 1.0}
-
+    slot_starts: ClassVar[dict[str, float]] = {"momentum": 0.0, "velocity": 0.0, "product": 1.0}
     scalar = frozenset({"product"})
 
     def rule(self, p: Node, g: Node, slots: Slots, lr: Node, t: Node) -> Updated:
@@ -176,10 +164,7 @@ class RMSprop(Optimizer):
         more = (*(["momentum"] if self.uses("momentum") else []), *(["average"] if self.centered else []))
         return dict.fromkeys(("velocity", *more), 0.0)
 
-    @property
-    def reads_count(self) -> bool:
-        return False
-
+    reads_count = False
     variable = frozenset({"momentum"})
 
     def rule(self, p: Node, g: Node, slots: Slots, lr: Node, t: Node) -> Updated:
@@ -233,13 +218,8 @@ class Adadelta(Optimizer):
     rho: float = 0.95
     epsilon: float = 1e-7
 
-    @property
-    def slot_starts(self) -> dict[str, float]:
-        return {"velocity": 0.0, "delta": 0.0}
-
-    @property
-    def reads_count(self) -> bool:
-        return False
+    slot_starts: ClassVar[dict[str, float]] = {"velocity": 0.0, "delta": 0.0}
+    reads_count = False
 
     def rule(self, p: Node, g: Node, slots: Slots, lr: Node, t: Node) -> Updated:
         v = lerp(slots["velocity"], squared(g), 1.0 - self.rho)
@@ -289,9 +269,7 @@ class Lion(Optimizer):
 
     variable = frozenset({"beta_1"})
 
-    @property
-    def slot_starts(self) -> dict[str, float]:
-        return {"momentum": 0.0}
+    slot_starts: ClassVar[dict[str, float]] = {"momentum": 0.0}
 
     def rule(self, p: Node, g: Node, slots: Slots, lr: Node, t: Node) -> Updated:
         m = slots["momentum"]

@@ -13,8 +13,11 @@ from ranvier.optimizers.counts import STEP, Counts
 from ranvier.optimizers.parameter_options import DecayExclusions, ParameterOptions
 from ranvier.optimizers.schedules import LearningRateSchedule
 from ranvier.optimizers.settings import follow, number
+from ranvier.support.registry import object_key
 from ranvier.tensor.context import get_dtype
 from ranvier.tensor.tensor import Tensor
+
+SUM, AVERAGE = "gradient_sum", "moving_average"  # slots that any rule may have besides its own
 
 
 class ParameterState:
@@ -22,7 +25,10 @@ class ParameterState:
 
     scalar: ClassVar[frozenset[str]] = frozenset()  # slots that hold one number for each parameter
     variable: ClassVar[frozenset[str]] = frozenset()  # settings that `vary` takes: numbers or nodes
-    learning_rate: Any
+    learning_rate: Any  # `Optimizer` has these settings
+    formula: str
+    use_ema: bool
+    gradient_accumulation_steps: int | None
     _excluded: DecayExclusions
 
     def reset(self) -> None:
@@ -35,26 +41,49 @@ class ParameterState:
         # Called before a step, to synchronize with settings stored elsewhere: PyTorch's groups.
         self.sync: Callable[[], None] | None = None
 
-    # --- what `Optimizer` defines ---------------------------------------------------------------------------------
+    # --- what the settings decide ---------------------------------------------------------------------------------
+
+    @property
+    def slot_starts(self) -> dict[str, float]:
+        """The state of each parameter: the names of its slots, and their values before the first step."""
+        return {}
 
     @property
     def all_starts(self) -> dict[str, float]:
-        """The names of each parameter's slots, and their values before the first step."""
-        raise NotImplementedError
+        """`slot_starts` and the slots that settings of any rule add: accumulated gradients, averaged weights."""
+        sums = {SUM: 0.0} if self.gradient_accumulation_steps else {}
+        return {**self.slot_starts, **sums, **({AVERAGE: 0.0} if self.use_ema else {})}
+
+    @property
+    def torch(self) -> bool:
+        return self.formula == "torch"
+
+    @property
+    def reads_count(self) -> bool:
+        """Whether the rule reads the number of steps."""
+        return True
 
     @property
     def counting(self) -> bool:
         """Whether the rule reads the number of steps of each parameter, as PyTorch's do."""
-        raise NotImplementedError
+        return self.torch and self.reads_count and not self.gradient_accumulation_steps
 
     @property
     def schedule(self) -> LearningRateSchedule | None:
         """The schedule that computes the learning rate, None if it is a number."""
-        raise NotImplementedError
+        return self.learning_rate if isinstance(self.learning_rate, LearningRateSchedule) else None
 
     def parameter_options(self, parameters: Sequence[Tensor]) -> tuple[ParameterOptions, ...]:
         """The options of each of these parameters; empty if none has any."""
-        raise NotImplementedError
+        constraints = [getattr(p, "constraint", None) for p in parameters]
+        if not self._excluded and not any(constraints):
+            return ()
+        return tuple(
+            ParameterOptions(
+                p not in self._excluded, constraint, key=() if constraint is None else object_key(constraint)
+            )
+            for p, constraint in zip(parameters, constraints, strict=True)
+        )
 
     # --- state ----------------------------------------------------------------------------------------------------
 
