@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from ranvier.graph.node import Node, apply, constant, full
+from ranvier.graph.node import Node, constant, full
 from ranvier.metrics.base import Checked, StateType
 from ranvier.metrics.operands import (
     WIDE,
@@ -24,6 +24,8 @@ from ranvier.metrics.operands import (
     count_true,
     is_labels,
     over_samples,
+    targets_like,
+    weighted,
 )
 from ranvier.ops import arrays as rn
 
@@ -41,11 +43,9 @@ class _ClassDecisions(Checked):
         y_pred, outputs = as_float(y_pred), classes_of(y_pred.shape[1:])
         apart = constant(0, WIDE)
         if outputs == 1:
-            flat = [
-                apply("reshape", x, shape=x.shape[:-1]) if x.ndim == y_pred.ndim > 1 else x for x in (y_true, y_pred)
-            ]
             truth, decided = (
-                rn.cast(rn.greater(x, level), "int32") for x, level in zip(flat, (0.5, self._level), strict=True)
+                rn.cast(rn.greater(rn.squeeze(x, -1) if x.ndim == y_pred.ndim > 1 else x, level), "int32")
+                for x, level in ((y_true, 0.5), (y_pred, self._level))
             )
         elif is_labels(y_true, y_pred):
             truth, decided = y_true, rn.argmax(y_pred, -1)
@@ -54,8 +54,7 @@ class _ClassDecisions(Checked):
             off = rn.greater(rn.abs(rn.subtract(rn.sum(y_true, -1), 1.0)), 1e-3)
             apart = count_true(off, weight, y_pred.dtype)  # a row of weight 0 may hold anything
         rows, columns = (rn.one_hot(x, max(2, outputs), y_pred.dtype) for x in (truth, decided))
-        spread = broadcast_weight(weight, rows)
-        return (rows if spread is None else rows * spread), columns, apart
+        return weighted(rows, weight), columns, apart
 
     def refusal(self, number: str) -> str:
         return (
@@ -122,12 +121,10 @@ class _Margins(_ClassDecisions):
     def decide(self, y_true: Node, y_pred: Node, weight: Node | None) -> tuple[Node, Node, Node]:
         if not self.multi_label:
             return super().decide(y_true, y_pred, weight)
-        truth = rn.one_hot(y_true, classes_of(y_pred.shape[1:]), y_pred.dtype) if is_labels(y_true, y_pred) else y_true
-        y_pred, truth = as_float(y_pred), rn.cast(truth, as_float(y_pred).dtype)
-        decided = rn.cast(rn.greater(y_pred, self._level), y_pred.dtype)
-        rows, columns = as_columns(truth), as_columns(decided)
-        spread = broadcast_weight(weight, rows)
-        return (rows if spread is None else rows * spread), columns, constant(0, WIDE)
+        y_pred = as_float(y_pred)
+        rows = as_columns(targets_like(y_true, y_pred, y_pred.dtype))
+        columns = as_columns(rn.cast(rn.greater(y_pred, self._level), y_pred.dtype))
+        return weighted(rows, weight), columns, constant(0, WIDE)
 
     def update(self, states: Sequence[Node], y_true: Node, y_pred: Node, weight: Node | None) -> list[Node]:
         rows, columns, apart = self.decide(y_true, y_pred, weight)
@@ -160,13 +157,8 @@ class BalancedAccuracy(_Margins):
         if not self.multi_label:
             return self._mean(found, there)
         neither = total - there - decided + found
-        each = [
-            self._mean(np.array(hits), np.array(kinds))
-            for hits, kinds in zip(
-                zip(found, neither, strict=True), zip(there, total - there, strict=True), strict=True
-            )
-        ]
-        return float(np.mean(each))
+        yes_and_no = (np.stack(pair, 1) for pair in ((found, neither), (there, total - there)))
+        return float(np.mean([*map(self._mean, *yes_and_no)]))
 
     def _mean(self, found: Array, there: Array) -> float:
         known = there > 0

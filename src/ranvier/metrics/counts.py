@@ -21,6 +21,7 @@ from ranvier.metrics.operands import (
     fraction,
     is_labels,
     over_samples,
+    targets_like,
 )
 from ranvier.ops import arrays as rn
 from ranvier.support.validation import whole
@@ -66,9 +67,8 @@ class _Counts(Checked):
     def decide(self, y_true: Node, y_pred: Node) -> tuple[Node, list[Node]]:
         """True and predicted classes at each threshold: (samples, ..., classes), as ones and zeros."""
         pred, classes = as_columns(as_float(y_pred)), classes_of(y_pred.shape[1:])
-        labels = is_labels(y_true, y_pred)
-        truth = rn.one_hot(y_true, classes, pred.dtype) if labels else rn.cast(as_columns(y_true), pred.dtype)
-        if self.by_largest(labels, classes):
+        truth = as_columns(targets_like(y_true, y_pred, pred.dtype))
+        if self.by_largest(is_labels(y_true, y_pred), classes):
             return truth, [rn.one_hot(rn.argmax(pred, -1), classes, pred.dtype)]
         given = self.thresholds
         if self.top_k is not None:
@@ -234,25 +234,12 @@ class _Number(_Counts):
         return float(totals[0]) if len(totals) == 1 else totals
 
 
-class TruePositives(_Number):
-    """The number (or weight) of correct positive predictions; see `Precision`."""
-
-    which = 0
-
-
-class FalsePositives(_Number):
-    """The number (or weight) of wrong positive predictions; see `Precision`."""
-
-    which = 1
+def _number_of(name: str, which: int, what: str) -> type[_Number]:
+    doc = f"The number (or weight) of {what} predictions; see `Precision`."
+    return type(name, (_Number,), {"__doc__": doc, "__module__": __name__, "which": which})
 
 
-class FalseNegatives(_Number):
-    """The number (or weight) of wrong negative predictions; see `Precision`."""
-
-    which = 2
-
-
-class TrueNegatives(_Number):
-    """The number (or weight) of correct negative predictions; see `Precision`."""
-
-    which = 3
+TruePositives = _number_of("TruePositives", 0, "correct positive")
+FalsePositives = _number_of("FalsePositives", 1, "wrong positive")
+FalseNegatives = _number_of("FalseNegatives", 2, "wrong negative")
+TrueNegatives = _number_of("TrueNegatives", 3, "correct negative")

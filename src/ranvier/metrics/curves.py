@@ -25,6 +25,7 @@ from ranvier.metrics.operands import (
     count_outside,
     fraction,
     is_labels,
+    targets_like,
 )
 from ranvier.ops import arrays as rn
 from ranvier.ops.functional import softmax
@@ -91,8 +92,7 @@ class _Curve(Checked):
     def update(self, states: Sequence[Node], y_true: Node, y_pred: Node, weight: Node | None) -> list[Node]:
         # As in Keras's buckets, scores beyond all thresholds count as the last one.
         scores = rn.clip(probabilities(y_pred, self.from_logits, self._exclusive), 0.0, 1.0)
-        truth = rn.one_hot(y_true, scores.shape[-1], scores.dtype) if is_labels(y_true, scores) else y_true
-        truth = rn.cast(truth, scores.dtype)
+        truth = targets_like(y_true, scores, scores.dtype)
         wrong = count_outside(truth, weight)
         if self.class_id is not None:
             scores, truth = (rn.sum(rn.multiply(v, self._chosen(scores)), -1) for v in (scores, truth))

@@ -30,11 +30,6 @@ def is_custom(metric: Metric) -> bool:
     return kind.update_state is not Metric.update_state or kind.result is not Metric.result
 
 
-def updates_nodes(metric: Metric) -> bool:
-    """Whether a metric has an update of nodes, which an override reaches by ``super()``."""
-    return type(metric).update is not Metric.update
-
-
 class _InnerMetric:
     """A metric with an update of nodes inside a custom one, while that is traced: its states are tensors then."""
 
@@ -102,8 +97,11 @@ class CustomMetric(Metric):
 
     @property
     def held(self) -> list[Metric]:
-        """The metrics with an update of nodes in this one, itself included; the others have variables."""
-        return [metric for metric in (self._metric, *self._metric.metrics) if updates_nodes(metric)]
+        """The metrics with an update of nodes in this one, itself included, whose override reaches it by ``super()``.
+
+        The others have variables.
+        """
+        return [m for m in (self._metric, *self._metric.metrics) if type(m).update is not Metric.update]
 
     def starts(self) -> list[Array]:
         """The values of the variables after ``reset_state()``."""
@@ -127,7 +125,6 @@ class CustomMetric(Metric):
         self._recorded = (y_true, y_pred, weight), traced
         # States begin as zeros. The first says whether there was an update, before which the variables have their
         # starting values, and how many states each of `held` has.
-        # how many states each of `held` has.
         own = ((v.shape, v.dtype) for v in self.variables)
         inner = ((t.shape, t.dtype) for part in traced.parts for t in part.before)
         return [((1 + len(traced.parts),), "int32"), *own, *inner]
@@ -258,7 +255,13 @@ class Mean(Metric):
         """Add values of any shape, each times its weight; weights have the values' first dimensions."""
         values, weights = weighed(values, sample_weight)
         self._total.assign_add(numeric.sum(values))
-        self._count.assign_add(number_of_elements(values) if weights is None else numeric.sum(weights))
+        if weights is not None:
+            number: Any = numeric.sum(weights)
+        elif all(isinstance(n, int) for n in values.shape):
+            number = float(math.prod(values.shape))
+        else:
+            number = elements(values)  # in a traced step it is known when the step runs
+        self._count.assign_add(number)
 
     def result(self) -> FloatResult:
         """The mean so far; 0 before the first update."""
@@ -270,12 +273,6 @@ class Mean(Metric):
 def elements(x: Node) -> Node:
     """The number of elements."""
     return count(x.shape, WIDE)
-
-
-def number_of_elements(values: Tensor) -> Any:
-    """The number of elements; in a traced step it is known when the step runs."""
-    known = all(isinstance(n, int) for n in values.shape)
-    return float(math.prod(values.shape)) if known else elements(values)
 
 
 def weighed(values: Any, sample_weight: Any) -> tuple[Any, Any]:

@@ -83,6 +83,12 @@ def weights_for(sample_weight: Any, pred: Sequence[int]) -> Array:
     return as_weights(weight, pred[0], sample_shape=pred[1:], dtype=get_dtype(), some=False)
 
 
+def targets_like(y_true: Node, y_pred: Node, dtype: str) -> Node:
+    """Targets in the shape of the predictions: class numbers as one-hot rows, others as they are."""
+    labels = is_labels(y_true, y_pred)
+    return rn.one_hot(y_true, classes_of(y_pred.shape[1:]), dtype) if labels else rn.cast(y_true, dtype)
+
+
 def has_trailing_one(weight: Sequence[Any], pred: Sequence[Any]) -> bool:
     """Whether weights have a last dimension of 1 in the place of the outputs, which is then ignored."""
     return len(weight) == len(pred) > 1 and weight[-1] == 1
@@ -137,6 +143,12 @@ def broadcast_weight(weight: Node | None, values: Node) -> Node | None:
     if weight.ndim == values.ndim:
         return weight
     return apply("broadcast", weight, shape=values.shape, axes=tuple(range(weight.ndim)))
+
+
+def weighted(values: Node, weight: Node | None) -> Node:
+    """Values (samples, ...) times their weights."""
+    spread = broadcast_weight(weight, values)
+    return values if spread is None else values * spread
 
 
 def weighted_sum(values: Node, weight: Node | None) -> tuple[Node, Node]:

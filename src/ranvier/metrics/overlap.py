@@ -10,7 +10,7 @@ from numpy.typing import DTypeLike
 
 from ranvier.graph.node import Node
 from ranvier.metrics.base import Metric, StateType
-from ranvier.metrics.operands import WIDE, Array, as_float, as_pair, broadcast_weight, contracted, fraction, is_labels
+from ranvier.metrics.operands import WIDE, Array, as_float, as_pair, contracted, fraction, is_labels, weighted
 from ranvier.ops import arrays as rn
 
 __all__ = ["BinaryIoU", "IoU", "MeanIoU", "OneHotIoU", "OneHotMeanIoU"]
@@ -70,10 +70,7 @@ class IoU(Metric):
         if self.ignore_class is not None:
             kept = rn.cast(rn.not_equal(truth, self.ignore_class), kind)
             rows = rn.multiply(rows, rn.expand_dims(kept, -1))
-        spread = broadcast_weight(weight, rows)
-        if spread is not None:
-            rows = rows * spread
-        return [states[0] + contracted("...i,...j->ij", rows, columns)]
+        return [states[0] + contracted("...i,...j->ij", weighted(rows, weight), columns)]
 
     def read(self, arrays: Sequence[Array]) -> float:
         (table,) = arrays

@@ -16,9 +16,8 @@ from ranvier.support.tree import flatten, map_structure
 from ranvier.tensor.tensor import Tensor
 
 NOT_INPUTS = ("training", "mask")  # arguments of Keras's call
-Container = (
-    str | tuple[str, ...] | None
-)  # several inputs as "list" or "tuple", or by the keys of a dict; None: each alone
+# Several inputs as "list" or "tuple", or by the keys of a dict; None: each alone.
+Container = str | tuple[str, ...] | None
 
 
 def as_tensors(argument: Any, lists: bool) -> Any:

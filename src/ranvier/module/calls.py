@@ -79,17 +79,25 @@ def in_model_dtype(function: F) -> F:
     return cast("F", inner)
 
 
+@contextlib.contextmanager
+def traced_within(results: list[tuple[Any, Any]], root: Any) -> Iterator[None]:
+    """Within this context calls of modules add to ``results``, and errors name modules by their paths in ``root``."""
+    outer = call_state.results, call_state.root
+    call_state.results, call_state.root = results, root
+    try:
+        yield
+    finally:
+        call_state.results, call_state.root = outer
+
+
 def trace_calls(
     module: ModuleBase, type_: Type | None, before: Sequence[tuple[Any, Any]] = ()
 ) -> list[tuple[ModuleBase | None, Type | None]]:
     """What ``module`` and all it calls return, in order of completion and after ``before``, for an input of a type."""
-    outer = call_state.results, call_state.root
-    call_state.results, call_state.root = [*before], None
-    try:
+    results = [*before]
+    with traced_within(results, None):
         module._trace(type_)
-        return call_state.results
-    finally:
-        call_state.results, call_state.root = outer
+    return results
 
 
 def shape_of(value: Any) -> Any:

@@ -30,7 +30,7 @@ from ranvier.module.properties import overridable_property
 from ranvier.module.serialization import register_module
 from ranvier.module.shape_errors import explain
 from ranvier.module.state import DESCRIBED
-from ranvier.module.symbolic import Operators, any_symbolic, record_call
+from ranvier.module.symbolic import Operators, record_call
 from ranvier.support.errors import snake_case
 from ranvier.support.source_lines import line_of, user_frame
 from ranvier.support.tree import flatten
@@ -74,14 +74,6 @@ def recording_build(build: Callable[..., Any]) -> Callable[..., Any]:
         return result
 
     return recorded
-
-
-def shapes_taken(build: Any) -> int:
-    """How many shapes a ``build`` takes: its arguments without a default."""
-    return sum(
-        parameter.default is parameter.empty and parameter.kind is parameter.POSITIONAL_OR_KEYWORD
-        for parameter in list(inspect.signature(build).parameters.values())[1:]
-    )
 
 
 class Module(FunctionalAPI):
@@ -128,7 +120,8 @@ class Module(FunctionalAPI):
         build = inspect.getattr_static(cls, "build")
         cls._builds = inspect.isfunction(build) and build is not Module.build
         if cls._builds and "build" in cls.__dict__:
-            cls._shapes = shapes_taken(build)
+            _, *taken = inspect.signature(build).parameters.values()
+            cls._shapes = sum(p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD for p in taken)
             cls.build = recording_build(build)  # type: ignore[method-assign]  # every subclass
         if cls._has_call:
             by_either_name(cls, Module.forward)
@@ -212,7 +205,7 @@ class Module(FunctionalAPI):
         recorded = self._recorded
         if recorded is not None and len(args) == 1 and isinstance(args[0], (list, tuple, Mapping)):
             args = self._inputs_in(args[0])
-        if find_handler(args) is not None or (kwargs and any_symbolic(kwargs.values())):
+        if find_handler(args) is not None or (kwargs and find_handler(kwargs.values()) is not None):
             result = record_call(self, args, kwargs).result
             alone = recorded is not None and recorded.returns_one_of_a_list and isinstance(result, Operators)
             return type(recorded.outputs)([result]) if recorded is not None and alone else result

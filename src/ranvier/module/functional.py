@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self, cast
+from typing import Any, cast
 
 import numpy as np
 
 from ranvier.module.members import ModuleBase
 from ranvier.module.properties import overridable_property, part_of_module
-from ranvier.module.recorded_calls import RecordedCalls, Ref, from_config, record
+from ranvier.module.recorded_calls import RecordedCalls, Ref, from_config, record, replayed
 from ranvier.module.serialization import architecture_of, arguments_of, from_architecture, from_plain, plain
-from ranvier.module.symbolic import Call, Operators, any_symbolic, only_call
+from ranvier.module.symbolic import Call, Operators, only_call
 from ranvier.module.training_api import TrainingAPI
 from ranvier.support.tree import flatten, map_structure
+from ranvier.tensor.arguments import find_handler
 from ranvier.tensor.tensor import Tensor
 
 
@@ -34,7 +35,7 @@ class FunctionalAPI(TrainingAPI):
         """Hold the calls that lead from inputs to outputs."""
         args, kwargs = self._arguments
         registered = vars(type(self)).get("_registered", "Functional") != "Functional"
-        self._own_arguments = registered and not any_symbolic((*args, *kwargs.values()))
+        self._own_arguments = registered and find_handler((*args, *kwargs.values())) is None
         if not self._own_arguments:
             self.__dict__["_arguments"] = ((), {})  # `config` has all of it
         self.training = False
@@ -58,7 +59,7 @@ class FunctionalAPI(TrainingAPI):
         """The recorded calls; those of a copy are recorded when they are first asked for."""
         if "_graph" not in self.__dict__:
             assert self._recorded is not None
-            self.__dict__["_graph"] = self._recorded.graph(self._recorded_layers())
+            self.__dict__["_graph"] = replayed(self._recorded_layers(), self._recorded.steps)
         return cast("list[Call]", self.__dict__["_graph"])
 
     def _symbols(self, tree: Any) -> Any:
@@ -180,19 +181,14 @@ class FunctionalAPI(TrainingAPI):
         ``custom_objects`` are classes that a whole architecture holds, by name, where they are not registered.
         """
         if set(config) == {"layers", "calls", "inputs", "outputs"}:
-            return cls._from_recorded(config)
+            model = cls(*from_config(config))
+            if len(model.layers) != len(config["layers"]):
+                raise ValueError("this is not the description of a functional model: layers that lead to no output.")
+            return model
         if {"class", "config"} <= set(config):
             return from_architecture(config, custom_objects)
         options = from_plain(dict(config), custom_objects)
         return cls(*options.pop("*", ()), **options)
-
-    @classmethod
-    def _from_recorded(cls, config: Mapping[str, Any]) -> Self:
-        """A functional model from its layers and their calls."""
-        model = cls(*from_config(config))
-        if len(model.layers) != len(config["layers"]):
-            raise ValueError("this is not the description of a functional model: layers that lead to no output.")
-        return model
 
     def architecture(self) -> dict[str, Any]:
         """A description of plain JSON values from which ``from_architecture`` makes the same network, without weights.

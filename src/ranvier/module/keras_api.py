@@ -93,15 +93,7 @@ class KerasAPI(ModuleState):
         """Keras's name for ``weights``."""
         return self._tensors()
 
-    @overridable_property
-    def trainable_variables(self) -> list[Tensor]:
-        """Keras's name for ``trainable_weights``."""
-        return [w for w in self._tensors() if w.requires_grad]
-
-    @overridable_property
-    def non_trainable_variables(self) -> list[Tensor]:
-        """Keras's name for ``non_trainable_weights``."""
-        return [w for w in self._tensors() if not w.requires_grad]
+    trainable_variables, non_trainable_variables = trainable_weights, non_trainable_weights  # Keras's other names
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """The output's shape for inputs of this shape, whose first dimension is the batch's (None, or a number that is

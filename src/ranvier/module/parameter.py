@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Any, Self
 
 from ranvier.graph.node import Type
@@ -12,6 +13,18 @@ from ranvier.support.registry import object_key
 from ranvier.tensor.function import snapshot
 from ranvier.tensor.tape import flush_readers
 from ranvier.tensor.tensor import Tensor
+
+
+def _given_by_name(kind: str) -> Any:
+    """The property of a parameter that is a function, or the name of one, and part of the keys of programs."""
+
+    def give(parameter: Parameter, value: Any) -> None:
+        if value is not None:
+            value = rows.look_up("get", kind)(value)
+            object_key(value)
+        setattr(parameter, f"_{kind}", value)
+
+    return property(attrgetter(f"_{kind}"), give)
 
 
 class Parameter(CheckedConstructor, Tensor):
@@ -48,27 +61,7 @@ class Parameter(CheckedConstructor, Tensor):
         now.grad = self.grad
         return now
 
-    @property
-    def regularizer(self) -> Any:
-        return self._regularizer
-
-    @regularizer.setter
-    def regularizer(self, value: Any) -> None:
-        if value is not None:
-            value = rows.look_up("get", "regularizer")(value)
-            object_key(value)
-        self._regularizer = value
-
-    @property
-    def constraint(self) -> Any:
-        return self._constraint
-
-    @constraint.setter
-    def constraint(self, value: Any) -> None:
-        if value is not None:
-            value = rows.look_up("get", "constraint")(value)
-            object_key(value)
-        self._constraint = value
+    regularizer, constraint = _given_by_name("regularizer"), _given_by_name("constraint")
 
     @classmethod
     def over(cls, array: Any, *, name: str = "", requires_grad: bool = True) -> Self:

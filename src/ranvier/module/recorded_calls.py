@@ -73,10 +73,6 @@ class RecordedCalls:
             values.append(list(flatten(result, Tensor)))
         return map_structure(self.outputs[0] if self.returns_one_of_a_list else self.outputs, Ref, value)
 
-    def graph(self, layers: Sequence[Any]) -> list[Call]:
-        """The calls on symbolic values, recorded anew."""
-        return replayed(layers, self.steps)
-
     def config(self, layers: Sequence[Any]) -> dict[str, Any]:
         """The layers, each once, and their calls by number; an output is written ``{"ref": [call, output]}``."""
         return {
@@ -109,9 +105,14 @@ def record(inputs: Any, outputs: Any) -> Network:
     if len(set(first)) < len(first):
         raise ValueError("an Input is twice among inputs. Write each once.")
     graph = first + [call for call in topological_order([end.call for end in last]) if call not in first]
+    names = [call.module.name for call in first]
     for call in graph[len(first) :]:
         if not call.parents:
-            refuse_unlisted(call, first)
+            raise ValueError(
+                f"the outputs depend on the Input {call.module.name!r} (made at {location(call.module._made)}), which "
+                f"is not among the inputs ({', '.join(names)}). Write "
+                f"inputs=[{', '.join([*names, call.module.name])}], or outputs that do not need it, instead."
+            )
     layers = layers_in_order(graph, [end.call for end in last])
     check_names(layers)
     step_of = {call: i for i, call in enumerate(graph)}
@@ -132,7 +133,7 @@ def record(inputs: Any, outputs: Any) -> Network:
         calls,
         layers,
         graph,
-        list(starts) if isinstance(inputs, Mapping) else [call.module.name for call in first],
+        list(starts) if isinstance(inputs, Mapping) else names,
         list(ends) if isinstance(outputs, Mapping) else unique_names(made_by),
     )
 
@@ -195,15 +196,6 @@ def output_value(key: Any, value: Any) -> Symbolic:
     raise TypeError(
         f"{label} is {type(value).__name__}, not what a layer returned that was called on an Input. Write y = "
         "layer(x) with x = rv.Input((784,)), and give y instead."
-    )
-
-
-def refuse_unlisted(call: Call, first: Sequence[Call]) -> NoReturn:
-    names = [c.module.name for c in first]
-    raise ValueError(
-        f"the outputs depend on the Input {call.module.name!r} (made at {location(call.module._made)}), which is not "
-        f"among the inputs ({', '.join(names)}). Write inputs=[{', '.join([*names, call.module.name])}], or outputs "
-        "that do not need it, instead."
     )
 
 

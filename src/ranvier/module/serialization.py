@@ -93,13 +93,13 @@ def architecture_of(module: ModuleBase, known: dict[int, int] | None = None) -> 
     frozen = [n for n, p in module._parameters.items() if p is not None and not p.requires_grad]
     if frozen and module._trainable:
         result["frozen"] = frozen
-    own = {
-        n: words
-        for n, p in module._parameters.items()
-        if p is not None and (words := weight_penalties(p, f"{where}, {n}"))
-    }
-    if own:
-        result["treated"] = own
+    treated: dict[str, dict[str, Any]] = {}
+    for n, p in module._parameters.items():
+        for kind in ("regularizer", "constraint"):  # which may have been set after the parameter was made
+            if (value := getattr(p, kind, None)) is not None:
+                treated.setdefault(n, {})[kind] = encode(value, f"{where}, {n}, {kind}")
+    if treated:
+        result["treated"] = treated
     if module._input_type is not None:
         result["input"] = [list(module._input_type.shape[1:]), module._input_type.dtype]
     if module._input_types:
@@ -128,12 +128,6 @@ def with_batch(shape: Any) -> Any:
     return (None, *(int(n) for n in shape))
 
 
-def weight_penalties(parameter: Any, where: str) -> dict[str, Any]:
-    """The regularizer and constraint of a parameter, which may have been set after it was made."""
-    given = {kind: getattr(parameter, kind) for kind in ("regularizer", "constraint")}
-    return {kind: encode(value, f"{where}, {kind}") for kind, value in given.items() if value is not None}
-
-
 def encode(value: Any, where: str, known: dict[int, int] | None = None) -> Any:
     known = {} if known is None else known
     if value is None or isinstance(value, (bool, int, float, str)):
@@ -150,10 +144,8 @@ def encode(value: Any, where: str, known: dict[int, int] | None = None) -> Any:
         return [encode(v, where, known) for v in value]
     if isinstance(value, Mapping):
         return {"mapping": [[str(k), encode(v, where, known)] for k, v in value.items()]}
-    for kind, written in _encoders().items():
-        found = written(value)
-        if found is not None:
-            return {kind: found}
+    if (known_object := _described(value)) is not None:
+        return dict([known_object])
     if (name := name_of(value)) is not None:
         return {"registered": name}
     if (name := name_of(type(value))) is not None and hasattr(value, "get_config"):
@@ -173,22 +165,18 @@ def _classes() -> dict[str, dict[str, Any]]:
     return {kind: rows.look_up("registry", kind).classes for kind in kinds}
 
 
-def _encoders() -> dict[str, Callable[[Any], Any]]:
-    """By kind, how arguments that are no plain values are written: an activation as a name, others with a config."""
-    activations = rows.look_up("registry", "activation").names
-
-    def activation(value: Any) -> Any:
-        return next((name for name, known in activations.items() if same_function(known, value)), None)
-
-    def find(classes: dict[str, Any]) -> Callable[[Any], Any]:
-        def words(value: Any) -> Any:
-            name = type(value).__name__
-            config = value.config().items() if classes.get(name) is type(value) else None
-            return None if config is None else [name, {key: encode(v, name) for key, v in config}]
-
-        return words
-
-    return {"activation": activation, **{kind: find(classes) for kind, classes in _classes().items()}}
+def _described(value: Any) -> tuple[str, Any] | None:
+    """The kind of an argument that is no plain value, and how it is written: an activation as its name, an object of
+    the library as the name of its class and its config. None for any other.
+    """
+    for name, known in rows.look_up("registry", "activation").names.items():
+        if same_function(known, value):
+            return "activation", name
+    name = type(value).__name__
+    for kind, classes in _classes().items():
+        if classes.get(name) is type(value):
+            return kind, [name, {key: encode(v, name) for key, v in value.config().items()}]
+    return None
 
 
 def plain(value: Any) -> Any:
@@ -201,11 +189,11 @@ def plain(value: Any) -> Any:
         return type(value)(map(plain, value)) if type(value) in (list, tuple) else value
     if isinstance(value, (np.ndarray, np.generic)):
         return value.tolist()
-    for words_of in _encoders().values() if callable(value) else ():
-        words = words_of(value)
-        if words is not None:
-            return words if isinstance(words, str) else {"class_name": words[0], "config": plain(value.config())}
-    return value
+    known = _described(value) if callable(value) else None
+    if known is None:
+        return value
+    kind, words = known
+    return words if kind == "activation" else {"class_name": words[0], "config": plain(value.config())}
 
 
 def from_plain(value: Any, classes: Mapping[str, Any] | None) -> Any:

@@ -6,28 +6,21 @@ that a functional model can run it again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, cast
 
 import numpy as np
 
 from ranvier.graph.node import Symbol, Type
-from ranvier.module.calls import mode
+from ranvier.module.calls import mode, traced_within
 from ranvier.module.members import ModuleBase
 from ranvier.ops import vocabulary
 from ranvier.support import rows
 from ranvier.support.tree import flatten, map_structure
-from ranvier.tensor.arguments import find_handler
-from ranvier.tensor.call_state import call_state, isolated_tape
+from ranvier.tensor.call_state import isolated_tape
 from ranvier.tensor.function import same_function
 from ranvier.tensor.rng import traced_draws
 from ranvier.tensor.tensor import Tensor
-
-
-def any_symbolic(values: Iterable[Any]) -> bool:
-    """Whether any of these arguments is symbolic, or holds something that is. A list of numbers is data."""
-    return find_handler(values) is not None
-
 
 # --- calls --------------------------------------------------------------------------------------------------------
 
@@ -60,14 +53,10 @@ def record_of(module: ModuleBase) -> list[Call]:
     return cast("list[Call]", module.__dict__.setdefault("_record", []))
 
 
-def _no_holder() -> None:
-    """The reference to a Sequential of a module that is in none."""
-
-
 def only_call(module: ModuleBase, what: str) -> Call:
     """The only recorded call of a module, which a Sequential may make now. Raises ValueError for none or several."""
     record = record_of(module)
-    holder = module.__dict__.get("_within", _no_holder)()
+    holder = module.__dict__.get("_within", lambda: None)()  # the Sequential that it is in
     if not record and holder is not None and holder._input_type is not None:
         holder._symbolic_values()
     if not record and getattr(module, "is_input", False):
@@ -107,18 +96,13 @@ def record_call(module: ModuleBase, arguments: tuple[Any, ...], options: dict[st
 def trace_call(call: Call, before: list[tuple[Any, Any]]) -> Any:
     """What the module returns for placeholders of the arguments. Errors list the calls ``before``."""
     placeholders: dict[Symbolic, Tensor] = {}
-
-    def placeholder_of(value: Symbolic) -> Tensor:
-        return placeholders.setdefault(value, Tensor.placeholder(value.spec))
-
-    arguments, options = map_structure((call.arguments, call.options), Symbolic, placeholder_of)
-    outer = call_state.results, call_state.root
-    call_state.results, call_state.root = before, call.module
-    try:
-        with mode(call.module, False), isolated_tape(call.module), traced_draws():
-            return call.module(*arguments, **options)
-    finally:
-        call_state.results, call_state.root = outer
+    arguments, options = map_structure(
+        (call.arguments, call.options),
+        Symbolic,
+        lambda value: placeholders.setdefault(value, Tensor.placeholder(value.spec)),
+    )
+    with traced_within(before, call.module), mode(call.module, False), isolated_tape(call.module), traced_draws():
+        return call.module(*arguments, **options)
 
 
 def topological_order(ends: Sequence[Call]) -> list[Call]:
@@ -154,10 +138,6 @@ LAYERS = {  # the layers that do what some tensor functions do
     "transpose": "Permute(dims)(x)", "permute": "Permute(dims)(x)", "softmax": "Softmax(axis)(x)",
     "leaky_relu": "LeakyReLU(slope)(x)", "elu": "ELU(alpha)(x)", "dropout": "Dropout(rate)(x)",
 }  # fmt: skip
-
-
-def _is_activation(function: Any) -> bool:
-    return any(same_function(function, vocabulary.find("activation", n)) for n in vocabulary.names("activation"))
 
 
 def instead(name: str) -> str:
@@ -254,8 +234,10 @@ class Operators:
         """What a tensor function returns for a symbolic value: the result of a recorded call."""
         if (operation := getattr(function, "operation", None)) is not None:
             return cast("Symbolic", rows.look_up("layer", "Operation")(operation)(*arguments, **options))
-        if arguments == (self,) and not options and _is_activation(function):
-            return cast("Symbolic", rows.look_up("layer", "Activation")(function)(self))
+        if arguments == (self,) and not options:
+            activations = (vocabulary.find("activation", name) for name in vocabulary.names("activation"))
+            if any(same_function(function, known) for known in activations):
+                return cast("Symbolic", rows.look_up("layer", "Activation")(function)(self))
         name = function.__name__
         raise TypeError(f"{name} computes with tensors, and {self!r} is none yet. {instead(name)}")
 
