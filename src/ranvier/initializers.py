@@ -208,20 +208,40 @@ class _Family(VarianceScaling):
         return {"seed": self.seed}
 
 
-def _family(name: str, scale: float, mode: str, distribution: str, doc: str) -> type[_Family]:
-    choice = scale, mode, distribution
-    return type(name, (_Family,), {"__doc__": doc, "__module__": __name__, "choice": choice})
+class GlorotUniform(_Family):
+    """Uniform, variance 2 / (in + out) (Glorot and Bengio, 2010)."""
+
+    choice = (1.0, "fan_avg", "uniform")
 
 
-_GLOROT = "variance 2 / (in + out) (Glorot and Bengio, 2010)."
-_HE = "variance 2 / in (He et al., 2015)."
-_LECUN = "variance 1 / in (LeCun et al., 1998)."
-GlorotUniform = _family("GlorotUniform", 1.0, "fan_avg", "uniform", f"Uniform, {_GLOROT}")
-GlorotNormal = _family("GlorotNormal", 1.0, "fan_avg", "truncated_normal", f"Truncated normal, {_GLOROT}")
-HeUniform = _family("HeUniform", 2.0, "fan_in", "uniform", f"Uniform, {_HE}")
-HeNormal = _family("HeNormal", 2.0, "fan_in", "truncated_normal", f"Truncated normal, {_HE}")
-LecunUniform = _family("LecunUniform", 1.0, "fan_in", "uniform", f"Uniform, {_LECUN}")
-LecunNormal = _family("LecunNormal", 1.0, "fan_in", "truncated_normal", f"Truncated normal, {_LECUN}")
+class GlorotNormal(_Family):
+    """Truncated normal, variance 2 / (in + out) (Glorot and Bengio, 2010)."""
+
+    choice = (1.0, "fan_avg", "truncated_normal")
+
+
+class HeUniform(_Family):
+    """Uniform, variance 2 / in (He et al., 2015)."""
+
+    choice = (2.0, "fan_in", "uniform")
+
+
+class HeNormal(_Family):
+    """Truncated normal, variance 2 / in (He et al., 2015)."""
+
+    choice = (2.0, "fan_in", "truncated_normal")
+
+
+class LecunUniform(_Family):
+    """Uniform, variance 1 / in (LeCun et al., 1998)."""
+
+    choice = (1.0, "fan_in", "uniform")
+
+
+class LecunNormal(_Family):
+    """Truncated normal, variance 1 / in (LeCun et al., 1998)."""
+
+    choice = (1.0, "fan_in", "truncated_normal")
 
 
 REGISTRY = Registry(
