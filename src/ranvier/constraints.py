@@ -11,7 +11,7 @@ from typing import Any
 
 from ranvier.graph.node import Node
 from ranvier.ops import arrays as n
-from ranvier.support.errors import missing
+from ranvier.support.errors import missing, unwritten
 from ranvier.support.registry import Configured, Registry
 from ranvier.support.validation import amount
 from ranvier.tensor.function import function
@@ -29,7 +29,7 @@ class Constraint(Configured):
     """
 
     def __call__(self, w: Any) -> Any:
-        raise NotImplementedError(f"{type(self).__name__} has no __call__. Write: def __call__(self, w): return ...")
+        raise unwritten(self, "__call__(self, w): return ...")
 
 
 @function

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ranvier.data.memory import check_weight
-from ranvier.support.errors import missing
+from ranvier.support.errors import missing, unwritten
 from ranvier.support.registry import Configured, Registry
 from ranvier.tensor.context import get_dtype
 from ranvier.tensor.rng import numpy_generator
@@ -62,7 +62,8 @@ class Initializer(Configured):
         return np.ascontiguousarray(self.values(shape), dtype).reshape(shape)
 
     def values(self, shape: tuple[int, ...]) -> Any:
-        raise NotImplementedError
+        """The values, in any floating dtype; a subclass defines it."""
+        raise unwritten(self, "values(self, shape): return ...")
 
     def generator(self) -> np.random.Generator:
         return numpy_generator("initializer", getattr(self, "seed", None))

@@ -13,7 +13,7 @@ from ranvier.graph.node import GraphError, Node, apply, full
 from ranvier.ops import arrays as n
 from ranvier.ops.arrays.promotion import count
 from ranvier.ops.functional import normalize
-from ranvier.support.errors import missing
+from ranvier.support.errors import missing, unwritten
 from ranvier.support.registry import Configured, Registry
 from ranvier.support.validation import amount
 from ranvier.tensor.function import function
@@ -29,7 +29,7 @@ class Regularizer(Configured):
     """
 
     def __call__(self, x: Any) -> Any:
-        raise NotImplementedError(f"{type(self).__name__} has no __call__. Write: def __call__(self, x): return ...")
+        raise unwritten(self, "__call__(self, x): return ...")
 
 
 @function

@@ -135,11 +135,9 @@ def split_dataset(
             f"left_size={left_size!r} and right_size={right_size!r} do not split {total} rows. Write left_size=0.8, "
             "for example, instead."
         )
-    order = (
-        np.random.default_rng(None if seed is None else seeds.check_seed(seed)).permutation(total)
-        if shuffle
-        else np.arange(total)
-    )
+    order = np.arange(total)
+    if shuffle:
+        order = np.random.default_rng(None if seed is None else seeds.check_seed(seed)).permutation(total)
     parts = [[array[rows] for array in arrays] for rows in (order[:left], order[left : left + right])]
     first, second = ((type(dataset)(part) if several else part[0]) for part in parts)
     return first, second

@@ -8,10 +8,11 @@ from typing import Any, Unpack
 from ranvier.graph.node import FLOATS, GraphError, Node, apply, like
 from ranvier.layers.annotations import LayerOptions
 from ranvier.layers.base import Layer
-from ranvier.losses.mixture import Mixture, blend, wide
+from ranvier.losses.mixture import Mixture, blend
 from ranvier.module.serialization import register_module
 from ranvier.ops import arrays as n
 from ranvier.ops.arrays.promotion import count
+from ranvier.ops.arrays.shape import with_ones
 from ranvier.ops.functional.beta import beta_quantiles, from_quantiles
 from ranvier.tensor.context import get_dtype
 from ranvier.tensor.function import function
@@ -43,7 +44,7 @@ def rows_at(x: Node, index: Node) -> Node:
 @function
 def mix_weights(fraction: Node, first: Node, second: Node) -> tuple[Node, Node]:
     """The weights of mixed samples, and the fractions that give each of the two its own weight."""
-    part = n.expand(wide(n.cast(fraction, first.dtype), first.ndim), first.shape)
+    part = n.expand(with_ones(n.cast(fraction, first.dtype), first.ndim), first.shape)
     own = part * first
     total = own + (like(part, 1.0) - part) * second
     return total, own / total

@@ -8,13 +8,9 @@ from typing import Any
 
 from ranvier.graph.node import FLOATS, GraphError, Node
 from ranvier.ops import arrays as n
+from ranvier.ops.arrays.shape import with_ones
 from ranvier.support.constructors import CheckedConstructor
 from ranvier.tensor.function import function
-
-
-def wide(share: Node, ndim: int) -> Node:
-    """``share`` of the samples (N, ...) with dimensions of 1 added, up to ``ndim``."""
-    return n.reshape(share, share.shape + (1,) * (ndim - share.ndim))
 
 
 @function
@@ -25,14 +21,14 @@ def blend(share: Node, first: Node, second: Node) -> Node:
             f"mixed samples need a value for each of {share.shape[0]} samples, and here is {first.type}: write a loss "
             "that returns one for each sample"
         )
-    part = wide(n.cast(share, first.dtype), first.ndim)
+    part = with_ones(n.cast(share, first.dtype), first.ndim)
     return second + n.multiply(first - second, part)
 
 
 @function
 def larger(share: Node, first: Node, second: Node) -> Node:
     """The first if its share is 0.5 or more, else the second."""
-    return n.where(n.greater_equal(wide(share, first.ndim), 0.5), first, second)
+    return n.where(n.greater_equal(with_ones(share, first.ndim), 0.5), first, second)
 
 
 @dataclass(frozen=True, eq=False)

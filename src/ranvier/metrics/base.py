@@ -14,7 +14,7 @@ from ranvier.graph.graph import Graph, input_node
 from ranvier.graph.node import BATCH, Node
 from ranvier.metrics.operands import WIDE, Array, as_pair, dtype_of, weighted_sum, weights_for
 from ranvier.metrics.variables import Variable
-from ranvier.support.errors import snake_case
+from ranvier.support.errors import snake_case, unwritten
 from ranvier.support.registry import Configured
 from ranvier.tensor.context import get_dtype
 from ranvier.tensor.results import ArrayResult, FloatResult
@@ -130,7 +130,7 @@ class Metric(Configured):
 
     def states(self, output_shape: Sequence[Any]) -> list[StateType]:
         """Shape and dtype of each state, for outputs of this shape (without the batch dimension)."""
-        raise NotImplementedError
+        raise unwritten(self, "states(self, output_shape): return [((), 'float64')]")
 
     def states_for(self, y_true: Node, y_pred: Node, weight: Node | None) -> list[StateType]:
         """`states` for these arguments of `update`."""
@@ -138,11 +138,11 @@ class Metric(Configured):
 
     def update(self, states: Sequence[Node], y_true: Node, y_pred: Node, weight: Node | None) -> list[Node]:
         """The states after one more batch."""
-        raise NotImplementedError
+        raise unwritten(self, "update(self, states, y_true, y_pred, weight): return [...]")
 
     def read(self, arrays: Sequence[Array]) -> Any:
         """The result, computed from the states' arrays."""
-        raise NotImplementedError
+        raise unwritten(self, "read(self, arrays): return ...")
 
     def of(self, arrays: Sequence[Array]) -> Any:
         """The result of a program's states: a float, or an array if the metric is one number for each class."""
@@ -225,7 +225,7 @@ class SampleMean(Metric):
 
     def values(self, y_true: Node, y_pred: Node) -> Node:
         """The values to average, (samples, ...)."""
-        raise NotImplementedError
+        raise unwritten(self, "values(self, y_true, y_pred): return ...")
 
     def states(self, output_shape: Sequence[int]) -> list[StateType]:
         return [((), WIDE), ((), WIDE)]

@@ -12,21 +12,9 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ranvier.graph.node import Node, constant, full
+from ranvier.metrics import operands as op
 from ranvier.metrics.base import Checked, StateType
-from ranvier.metrics.operands import (
-    WIDE,
-    Array,
-    as_columns,
-    as_float,
-    broadcast_weight,
-    classes_of,
-    contracted,
-    count_true,
-    is_labels,
-    over_samples,
-    targets_like,
-    weighted,
-)
+from ranvier.metrics.operands import WIDE, Array
 from ranvier.ops import arrays as rn
 
 __all__ = ["BalancedAccuracy", "CohenKappa", "ConfusionMatrix", "MatthewsCorrelation"]
@@ -40,21 +28,21 @@ class _ClassDecisions(Checked):
 
     def decide(self, y_true: Node, y_pred: Node, weight: Node | None) -> tuple[Node, Node, Node]:
         """The rows, (samples, ..., classes) each, and the number of target rows that are not of one class."""
-        y_pred, outputs = as_float(y_pred), classes_of(y_pred.shape[1:])
+        y_pred, outputs = op.as_float(y_pred), op.classes_of(y_pred.shape[1:])
         apart = constant(0, WIDE)
         if outputs == 1:
             truth, decided = (
                 rn.cast(rn.greater(rn.squeeze(x, -1) if x.ndim == y_pred.ndim > 1 else x, level), "int32")
                 for x, level in ((y_true, 0.5), (y_pred, self._level))
             )
-        elif is_labels(y_true, y_pred):
+        elif op.is_labels(y_true, y_pred):
             truth, decided = y_true, rn.argmax(y_pred, -1)
         else:
             truth, decided = rn.argmax(y_true, -1), rn.argmax(y_pred, -1)
             off = rn.greater(rn.abs(rn.subtract(rn.sum(y_true, -1), 1.0)), 1e-3)
-            apart = count_true(off, weight, y_pred.dtype)  # a row of weight 0 may hold anything
+            apart = op.count_true(off, weight, y_pred.dtype)  # a row of weight 0 may hold anything
         rows, columns = (rn.one_hot(x, max(2, outputs), y_pred.dtype) for x in (truth, decided))
-        return weighted(rows, weight), columns, apart
+        return op.weighted(rows, weight), columns, apart
 
     def refusal(self, number: str) -> str:
         return (
@@ -69,12 +57,12 @@ class ConfusionMatrix(_ClassDecisions):
     """How often each class (row) was predicted as each class (column)."""
 
     def states(self, output_shape: Sequence[int]) -> list[StateType]:
-        classes = max(2, classes_of(output_shape))
+        classes = max(2, op.classes_of(output_shape))
         return [((classes, classes), WIDE), ((), WIDE)]
 
     def update(self, states: Sequence[Node], y_true: Node, y_pred: Node, weight: Node | None) -> list[Node]:
         rows, columns, apart = self.decide(y_true, y_pred, weight)
-        return [states[0] + contracted("...i,...j->ij", rows, columns), states[1] + apart]
+        return [states[0] + op.contracted("...i,...j->ij", rows, columns), states[1] + apart]
 
     def read(self, arrays: Sequence[Array]) -> Any:
         whole = np.array_equal(arrays[0], np.trunc(arrays[0]))
@@ -116,24 +104,24 @@ class _Margins(_ClassDecisions):
         return f"metrics.{type(self).__name__}(multi_label=True)"
 
     def states(self, output_shape: Sequence[int]) -> list[StateType]:
-        return [((max(2 - self.multi_label, classes_of(output_shape)),), WIDE)] * 3 + [((), WIDE)] * 2
+        return [((max(2 - self.multi_label, op.classes_of(output_shape)),), WIDE)] * 3 + [((), WIDE)] * 2
 
     def decide(self, y_true: Node, y_pred: Node, weight: Node | None) -> tuple[Node, Node, Node]:
         if not self.multi_label:
             return super().decide(y_true, y_pred, weight)
-        y_pred = as_float(y_pred)
-        rows = as_columns(targets_like(y_true, y_pred, y_pred.dtype))
-        columns = as_columns(rn.cast(rn.greater(y_pred, self._level), y_pred.dtype))
-        return weighted(rows, weight), columns, constant(0, WIDE)
+        y_pred = op.as_float(y_pred)
+        rows = op.as_columns(op.targets_like(y_true, y_pred, y_pred.dtype))
+        columns = op.as_columns(rn.cast(rn.greater(y_pred, self._level), y_pred.dtype))
+        return op.weighted(rows, weight), columns, constant(0, WIDE)
 
     def update(self, states: Sequence[Node], y_true: Node, y_pred: Node, weight: Node | None) -> list[Node]:
         rows, columns, apart = self.decide(y_true, y_pred, weight)
-        spread = broadcast_weight(weight, columns)
+        spread = op.broadcast_weight(weight, columns)
         parts = [rows * columns, rows, columns if spread is None else columns * spread]
         places = rn.sum(full(1, columns.shape, columns.dtype) if spread is None else spread, tuple(range(columns.ndim)))
         total = rn.cast(places, WIDE) / constant(columns.shape[-1], WIDE)
         return [
-            *(s + over_samples(p) for s, p in zip(states, parts, strict=False)),
+            *(s + op.over_samples(p) for s, p in zip(states, parts, strict=False)),
             states[3] + total,
             states[4] + apart,
         ]

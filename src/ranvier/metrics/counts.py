@@ -9,20 +9,9 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ranvier.graph.node import Node, constant
+from ranvier.metrics import operands as op
 from ranvier.metrics.base import Checked, StateType
-from ranvier.metrics.operands import (
-    WIDE,
-    Array,
-    as_columns,
-    as_float,
-    broadcast_weight,
-    classes_of,
-    count_outside,
-    fraction,
-    is_labels,
-    over_samples,
-    targets_like,
-)
+from ranvier.metrics.operands import WIDE, Array
 from ranvier.ops import arrays as rn
 from ranvier.support.validation import whole
 
@@ -62,13 +51,13 @@ class _Counts(Checked):
 
     def states(self, output_shape: Sequence[int]) -> list[StateType]:
         number = len(self.thresholds) if isinstance(self.thresholds, list) else 1
-        return [*[((classes_of(output_shape),), WIDE)] * (4 * number), ((), "int32"), ((), WIDE)]
+        return [*[((op.classes_of(output_shape),), WIDE)] * (4 * number), ((), "int32"), ((), WIDE)]
 
     def decide(self, y_true: Node, y_pred: Node) -> tuple[Node, list[Node]]:
         """True and predicted classes at each threshold: (samples, ..., classes), as ones and zeros."""
-        pred, classes = as_columns(as_float(y_pred)), classes_of(y_pred.shape[1:])
-        truth = as_columns(targets_like(y_true, y_pred, pred.dtype))
-        if self.by_largest(is_labels(y_true, y_pred), classes):
+        pred, classes = op.as_columns(op.as_float(y_pred)), op.classes_of(y_pred.shape[1:])
+        truth = op.as_columns(op.targets_like(y_true, y_pred, pred.dtype))
+        if self.by_largest(op.is_labels(y_true, y_pred), classes):
             return truth, [rn.one_hot(rn.argmax(pred, -1), classes, pred.dtype)]
         given = self.thresholds
         if self.top_k is not None:
@@ -96,14 +85,14 @@ class _Counts(Checked):
 
     def update(self, states: Sequence[Node], y_true: Node, y_pred: Node, weight: Node | None) -> list[Node]:
         truth, decisions = self.decide(y_true, y_pred)
-        spread = broadcast_weight(weight, truth)
+        spread = op.broadcast_weight(weight, truth)
         parts: list[Node] = []
         for decided in decisions:
             hit = truth * decided
             parts += [hit, decided - hit, truth - hit, rn.subtract(1.0, truth + decided - hit)]
-        sums = [over_samples(p if spread is None else p * spread) for p in parts]
-        labels = constant(is_labels(y_true, y_pred), "int32")
-        wrong = constant(0, WIDE) if is_labels(y_true, y_pred) else count_outside(truth, weight)
+        sums = [op.over_samples(p if spread is None else p * spread) for p in parts]
+        labels = constant(op.is_labels(y_true, y_pred), "int32")
+        wrong = constant(0, WIDE) if op.is_labels(y_true, y_pred) else op.count_outside(truth, weight)
         return [*(s + x for s, x in zip(states, sums, strict=False)), labels, states[-1] + wrong]
 
     def read(self, arrays: Sequence[Array]) -> Any:
@@ -155,19 +144,19 @@ class Precision(_Rate):
     them above ``thresholds``. ``class_id`` selects one class.
     """
 
-    ratio = staticmethod(lambda tp, fp, fn, tn: fraction(tp, tp + fp))
+    ratio = staticmethod(lambda tp, fp, fn, tn: op.fraction(tp, tp + fp))
 
 
 class Recall(_Rate):
     """The fraction of the samples of a class that are predicted as it. The arguments are those of `Precision`."""
 
-    ratio = staticmethod(lambda tp, fp, fn, tn: fraction(tp, tp + fn))
+    ratio = staticmethod(lambda tp, fp, fn, tn: op.fraction(tp, tp + fn))
 
 
 class Specificity(_Rate):
     """The fraction of the samples of other classes that are not predicted as it. See `Precision` for the arguments."""
 
-    ratio = staticmethod(lambda tp, fp, fn, tn: fraction(tn, tn + fp))
+    ratio = staticmethod(lambda tp, fp, fn, tn: op.fraction(tn, tn + fp))
 
 
 class FBetaScore(_Counts):
@@ -199,7 +188,7 @@ class FBetaScore(_Counts):
 
     def ratio(self, tp: Any, fp: Any, fn: Any, tn: Any) -> Any:
         weight = self.beta**2
-        return fraction((1 + weight) * tp, (1 + weight) * tp + weight * fn + fp)
+        return op.fraction((1 + weight) * tp, (1 + weight) * tp + weight * fn + fp)
 
 
 class F1Score(FBetaScore):

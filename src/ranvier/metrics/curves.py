@@ -7,26 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from inspect import Parameter
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from ranvier.graph.node import Node, apply, constant, full
+from ranvier.metrics import operands as op
 from ranvier.metrics.base import Checked, Metric, StateType
-from ranvier.metrics.operands import (
-    WIDE,
-    Array,
-    as_columns,
-    as_float,
-    broadcast_weight,
-    classes_of,
-    contracted,
-    count_outside,
-    fraction,
-    is_labels,
-    targets_like,
-)
+from ranvier.metrics.operands import WIDE, Array
 from ranvier.ops import arrays as rn
 from ranvier.ops.functional import softmax
 from ranvier.support.function_classes import class_of, option, options_of
@@ -50,15 +39,15 @@ def sums_above(lines: Sequence[float], scores: Node, values: Sequence[Node], kee
     wide = apply("broadcast", constant(lines, scores.dtype), shape=shape, axes=(scores.ndim,))
     above = rn.cast(rn.greater(apply("broadcast", scores, shape=shape, axes=axes), wide), scores.dtype)
     equation = "...k,...kt->tk" if keep_last else "...,...t->t"
-    return [contracted(equation, v, above) for v in values]
+    return [op.contracted(equation, v, above) for v in values]
 
 
 def probabilities(y_pred: Node, from_logits: bool, exclusive: bool) -> Node:
     """Outputs as probabilities: a softmax of logits of mutually exclusive classes, else a sigmoid of each."""
-    y_pred = as_float(y_pred)
+    y_pred = op.as_float(y_pred)
     if not from_logits:
         return y_pred
-    return softmax(y_pred) if exclusive and classes_of(y_pred.shape[1:]) > 1 else rn.sigmoid(y_pred)
+    return softmax(y_pred) if exclusive and op.classes_of(y_pred.shape[1:]) > 1 else rn.sigmoid(y_pred)
 
 
 class _Curve(Checked):
@@ -75,30 +64,28 @@ class _Curve(Checked):
         return self
 
     def states(self, output_shape: Sequence[int]) -> list[StateType]:
-        rest = (classes_of(output_shape),) if self.multi_label else ()
+        rest = (op.classes_of(output_shape),) if self.multi_label else ()
         return [*[((len(self._cutoffs()), *rest), WIDE)] * 2, *[(rest, WIDE)] * 2, ((), WIDE)]
 
     def _cutoffs(self) -> list[float]:
         """The thresholds at which the curve is computed."""
         raise NotImplementedError
 
-    def _chosen(self, scores: Node) -> Node:
-        """1 at the class ``class_id``, 0 at the others."""
-        classes = classes_of(scores.shape[1:])
-        if not isinstance(self.class_id, int) or not 0 <= self.class_id < classes:
-            raise ValueError(f"class_id={self.class_id!r} of {classes} classes. Write 0 to {classes - 1} instead.")
-        return constant(np.arange(classes) == self.class_id, scores.dtype)
-
     def update(self, states: Sequence[Node], y_true: Node, y_pred: Node, weight: Node | None) -> list[Node]:
         # As in Keras's buckets, scores beyond all thresholds count as the last one.
         scores = rn.clip(probabilities(y_pred, self.from_logits, self._exclusive), 0.0, 1.0)
-        truth = targets_like(y_true, scores, scores.dtype)
-        wrong = count_outside(truth, weight)
-        if self.class_id is not None:
-            scores, truth = (rn.sum(rn.multiply(v, self._chosen(scores)), -1) for v in (scores, truth))
+        truth = op.targets_like(y_true, scores, scores.dtype)
+        wrong = op.count_outside(truth, weight)
+        class_id: Any = self.class_id
+        if class_id is not None:
+            classes = op.classes_of(scores.shape[1:])
+            if not isinstance(class_id, int) or not 0 <= class_id < classes:
+                raise ValueError(f"class_id={class_id!r} of {classes} classes. Write 0 to {classes - 1} instead.")
+            chosen = constant(np.arange(classes) == class_id, scores.dtype)
+            scores, truth = (rn.sum(rn.multiply(v, chosen), -1) for v in (scores, truth))
         if self.multi_label:
-            scores, truth = as_columns(scores), as_columns(truth)
-        spread = broadcast_weight(weight, scores)
+            scores, truth = op.as_columns(scores), op.as_columns(truth)
+        spread = op.broadcast_weight(weight, scores)
         sides = [v if spread is None else v * spread for v in (truth, rn.subtract(1.0, truth))]
         if self.label_weights is not None and not self.multi_label:
             sides = [rn.multiply(v, constant(self.label_weights, scores.dtype)) for v in sides]
@@ -157,7 +144,7 @@ class AUC(_Curve):
         self.label_weights = None if label_weights is None else [float(w) for w in label_weights]
 
     def states(self, output_shape: Sequence[int]) -> list[StateType]:
-        classes = classes_of(output_shape)
+        classes = op.classes_of(output_shape)
         if self.multi_label and self.num_labels not in (None, classes):
             raise ValueError(f"num_labels={self.num_labels} of {classes} outputs. Write {classes} instead.")
         return super().states(output_shape)
@@ -167,11 +154,11 @@ class AUC(_Curve):
 
     def read(self, arrays: Sequence[Array]) -> float:
         tp, fp, positives, negatives = arrays
-        recall, decided = fraction(tp, positives), tp + fp
+        recall, decided = op.fraction(tp, positives), tp + fp
         if self.curve == "PR" and self.summation_method == "interpolation":
             areas = _interpolated(tp, decided, positives)
         else:
-            x, y = (fraction(fp, negatives), recall) if self.curve == "ROC" else (recall, fraction(tp, decided))
+            x, y = (op.fraction(fp, negatives), recall) if self.curve == "ROC" else (recall, op.fraction(tp, decided))
             areas = ((x[:-1] - x[1:]) * SUMMATIONS[self.summation_method](y[:-1], y[1:])).sum(0)
         return float(np.average(areas, weights=self.label_weights if self.multi_label else None))
 
@@ -179,18 +166,18 @@ class AUC(_Curve):
 def _interpolated(tp: Array, decided: Array, positives: Array) -> Array:
     """The area under precision over recall, with true positives interpolated linearly between thresholds."""
     gained = tp[:-1] - tp[1:]
-    slope = fraction(gained, decided[:-1] - decided[1:])
+    slope = op.fraction(gained, decided[:-1] - decided[1:])
     start = tp[1:] - slope * decided[1:]
     both = (decided[:-1] > 0) & (decided[1:] > 0)
     grown = np.log(np.where(both, decided[:-1] / np.where(both, decided[1:], 1), 1))
-    return fraction(slope * (gained + start * grown), positives).sum(0)
+    return op.fraction(slope * (gained + start * grown), positives).sum(0)
 
 
 RATES = {  # of true positives, false positives, positives and negatives
-    "sensitivity": lambda tp, fp, p, n: fraction(tp, p),
-    "recall": lambda tp, fp, p, n: fraction(tp, p),
-    "specificity": lambda tp, fp, p, n: fraction(n - fp, n),
-    "precision": lambda tp, fp, p, n: fraction(tp, tp + fp),
+    "sensitivity": lambda tp, fp, p, n: op.fraction(tp, p),
+    "recall": lambda tp, fp, p, n: op.fraction(tp, p),
+    "specificity": lambda tp, fp, p, n: op.fraction(n - fp, n),
+    "precision": lambda tp, fp, p, n: op.fraction(tp, tp + fp),
 }
 
 
@@ -279,13 +266,13 @@ class ExpectedCalibrationError(Metric):
         return [((self.bins,), WIDE)] * 3
 
     def update(self, states: Sequence[Node], y_true: Node, y_pred: Node, weight: Node | None) -> list[Node]:
-        if classes_of(y_pred.shape[1:]) == 1:
+        if op.classes_of(y_pred.shape[1:]) == 1:
             confidence, right = probabilities(y_pred, self.from_logits, False), y_true
         else:
-            truth = y_true if is_labels(y_true, y_pred) else rn.argmax(y_true, -1)
+            truth = y_true if op.is_labels(y_true, y_pred) else rn.argmax(y_true, -1)
             right = rn.cast(rn.equal(truth, rn.argmax(y_pred, -1)), y_pred.dtype)
             confidence = rn.max(softmax(y_pred) if self.from_logits else y_pred, -1)
-        spread = broadcast_weight(weight, confidence)
+        spread = op.broadcast_weight(weight, confidence)
         counted = full(1, confidence.shape, confidence.dtype) if spread is None else spread
         lines = [BELOW, *(np.arange(1, self.bins) / self.bins).tolist()]
         sums = sums_above(lines, confidence, [counted, right * counted, confidence * counted], False)
@@ -294,4 +281,4 @@ class ExpectedCalibrationError(Metric):
     def read(self, arrays: Sequence[Array]) -> float:
         count, right, confidence = (-np.diff(a, append=0.0) for a in arrays)
         total = count.sum()
-        return float(NORMS[self.norm](abs(fraction(right - confidence, count)), fraction(count, total)))
+        return float(NORMS[self.norm](abs(op.fraction(right - confidence, count)), op.fraction(count, total)))

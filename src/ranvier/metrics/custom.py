@@ -15,6 +15,7 @@ from ranvier.metrics.variables import Variable
 from ranvier.module.parameter import Parameter
 from ranvier.ops import arrays as numeric
 from ranvier.ops.arrays.promotion import count
+from ranvier.ops.arrays.shape import with_ones
 from ranvier.tensor import tape
 from ranvier.tensor.call_state import isolated_tape
 from ranvier.tensor.context import no_grad
@@ -286,6 +287,5 @@ def weighed(values: Any, sample_weight: Any) -> tuple[Any, Any]:
             f"sample_weight has shape {weights.shape} for values of shape {values.shape}. Write one weight for each "
             "value, or for each of their first dimensions, instead."
         )
-    weights = numeric.reshape(weights, (*weights.shape, *(1,) * (values.ndim - weights.ndim)))
-    weights = numeric.broadcast_to(weights, values.shape)
+    weights = numeric.broadcast_to(with_ones(weights, values.ndim), values.shape)
     return values * weights, weights

@@ -328,17 +328,15 @@ class Module(FunctionalAPI):
 
     def _trace(self, type_: Type | None = None) -> Any:
         """`trace` under a name that networks do not use for attributes of their own."""
-        if type_ is not None:
-            with mode(self, False), isolated_tape(self):
-                return self(Tensor.placeholder(type_))
-        wanted = self._input_types or (self._input_type,)
+        own = self._input_types or (self._input_type,)
+        wanted, form = (own, self._input_container) if type_ is None else ((type_,), None)
         if wanted[0] is None:
             raise ValueError(
                 f"the shape of the inputs of {self.name!r} is not known yet. Write model.build((None, features)), "
                 "give the first layer input_shape=(features,), or call the model once."
             )
         with mode(self, False), isolated_tape(self):
-            return self(*pack_inputs([Tensor.placeholder(t) for t in wanted if t is not None], self._input_container))
+            return self(*pack_inputs([Tensor.placeholder(t) for t in wanted if t is not None], form))
 
     def shape_error(self, given: Type) -> tuple[str, str] | None:
         """Why a call on this type fails, and what to write instead. None where the layer cannot tell."""

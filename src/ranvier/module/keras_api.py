@@ -13,7 +13,7 @@ from ranvier.module.calls import float_dtype_of, mode
 from ranvier.module.properties import overridable_property, part_of_module
 from ranvier.module.state import ModuleState
 from ranvier.module.summary import own_weights, summary
-from ranvier.support.errors import refuse_unknown
+from ranvier.support.errors import arguments, unknown_keyword
 from ranvier.support.tree import map_structure
 from ranvier.tensor.call_state import isolated_tape
 from ranvier.tensor.context import get_dtype
@@ -139,26 +139,22 @@ class KerasAPI(ModuleState):
     @overridable_property
     def optimizer(self) -> Any:
         """The optimizer that `compile` was given; None before."""
-        compiled = self.__dict__.get("_compiled")
-        return None if compiled is None else compiled.optimizer
+        return getattr(self._compiled, "optimizer", None)
 
     @overridable_property
     def loss(self) -> Any:
         """The loss that `compile` was given; None before."""
-        compiled = self.__dict__.get("_compiled")
-        return None if compiled is None else compiled.given["loss"]
+        return None if self._compiled is None else self._compiled.given["loss"]
 
     @overridable_property
     def metrics_names(self) -> list[str]:
         """The names of what `evaluate` gives; empty before `compile`."""
-        compiled = self.__dict__.get("_compiled")
-        return [] if compiled is None else list(compiled.names)
+        return list(getattr(self._compiled, "names", ()))
 
     @overridable_property
     def metrics(self) -> Any:
         """The metrics that `compile` was given, in the order of the results; empty before."""
-        compiled = self.__dict__.get("_compiled")
-        return [] if compiled is None else [metric.given for metric in compiled.metrics]
+        return [metric.given for metric in getattr(self._compiled, "metrics", ())]
 
     def reset_metrics(self) -> None:
         """Let the metrics forget what they collected. `fit`, `evaluate` and ``train_on_batch`` begin anew by
@@ -186,7 +182,7 @@ class KerasAPI(ModuleState):
         that says which are trained. ``line_length`` is the width, ``print_fn`` takes the text in place of the terminal.
         """
         if options:
-            refuse_unknown(summary, options, f"{type(self).__name__}.summary")
+            raise unknown_keyword(next(iter(options)), arguments(summary)[0], f"{type(self).__name__}.summary")
         summary(
             self, print_fn=print_fn, line_length=line_length, expand_nested=expand_nested,
             show_trainable=show_trainable,

@@ -101,7 +101,13 @@ def record(inputs: Any, outputs: Any) -> Network:
     """
     starts, ends = parts(inputs, "inputs"), parts(outputs, "outputs")
     first = [input_call(*one) for one in starts.items()]
-    last = [output_value(*one) for one in ends.items()]
+    for key, end in ends.items():
+        if not isinstance(end, Operators):
+            raise TypeError(
+                f"{label('outputs', key)} is {type(end).__name__}, not what a layer returned that was called on an "
+                "Input. Write y = layer(x) with x = rv.Input((784,)), and give y instead."
+            )
+    last = [end.symbol() for end in ends.values()]
     if len(set(first)) < len(first):
         raise ValueError("an Input is twice among inputs. Write each once.")
     graph = first + [call for call in topological_order([end.call for end in last]) if call not in first]
@@ -172,31 +178,24 @@ def parts(values: Any, what: str) -> dict[Any, Any]:
     return result
 
 
+def label(what: str, key: Any) -> str:
+    return what if key is None else f"{what}[{key!r}]"
+
+
 def input_call(key: Any, value: Any) -> Call:
     """The call that an input is the result of."""
-    label = "inputs" if key is None else f"inputs[{key!r}]"
-    if isinstance(value, Operators):
-        call = value.symbol().call
-        if not call.parents:
-            return call
+    if not isinstance(value, Operators):
         raise TypeError(
-            f"{label} is an output of layer {call.module.name!r}, no Input. Write x = "
+            f"{label('inputs', key)} is {type(value).__name__}, no Input. Write x = rv.Input((784,)), call the layers "
+            "on it, and give x instead."
+        )
+    call = value.symbol().call
+    if call.parents:
+        raise TypeError(
+            f"{label('inputs', key)} is an output of layer {call.module.name!r}, no Input. Write x = "
             f"rv.Input({value.shape[1:]}), call the layers that come after {call.module.name!r} on it, and give x."
         )
-    raise TypeError(
-        f"{label} is {type(value).__name__}, no Input. Write x = rv.Input((784,)), call the layers on it, and "
-        "give x instead."
-    )
-
-
-def output_value(key: Any, value: Any) -> Symbolic:
-    if isinstance(value, Operators):
-        return value.symbol()
-    label = "outputs" if key is None else f"outputs[{key!r}]"
-    raise TypeError(
-        f"{label} is {type(value).__name__}, not what a layer returned that was called on an Input. Write y = "
-        "layer(x) with x = rv.Input((784,)), and give y instead."
-    )
+    return call
 
 
 def layers_in_order(steps: Sequence[Call], ends: Sequence[Call]) -> list[ModuleBase]:

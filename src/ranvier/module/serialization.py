@@ -75,12 +75,12 @@ def architecture_of(module: ModuleBase, known: dict[int, int] | None = None) -> 
     name = registered or (type(module).__name__ if module._recorded is None else "Functional")
     if module._recorded is None and not registered:
         load_class(name)
-    if module._recorded is None and not registered and REGISTRY.get(name, type(module)) is not type(module):
-        raise TypeError(
-            f"the architecture of {module.name!r} cannot be saved: its class {type(module).__qualname__} is not "
-            f"registered, and {name!r} is the name of another one. Write "
-            "@rv.register_module(name='...') above the class, or save only its weights."
-        )
+        if REGISTRY.get(name, type(module)) is not type(module):
+            raise TypeError(
+                f"the architecture of {module.name!r} cannot be saved: its class {type(module).__qualname__} is not "
+                f"registered, and {name!r} is the name of another one. Write "
+                "@rv.register_module(name='...') above the class, or save only its weights."
+            )
     result: dict[str, Any] = {"class": name, "name": module.name}
     where = f"{name} {module.name!r}"
     result["config"] = {

@@ -12,10 +12,11 @@ from ranvier.module.members import ModuleBase
 from ranvier.module.parameter import Constant
 
 
-def _shape(type_: Type | None) -> str:
+def shape_text(type_: Type | None, batch: str = "None") -> str:
+    """A shape as text, with a word for the batch; "?" where it is not known."""
     if type_ is None:
         return "?"
-    return "(" + ", ".join("None" if isinstance(d, Symbol) else str(d) for d in type_.shape) + ")"
+    return "(" + ", ".join(batch if isinstance(d, Symbol) else str(d) for d in type_.shape) + ")"
 
 
 def _types(module: ModuleBase) -> dict[int, Type]:
@@ -55,7 +56,7 @@ def rows_of(module: ModuleBase, *, expand_nested: bool = True, show_trainable: b
         group = layer._modules and not own
         row = [
             f"{indent}{label} ({type(layer).__name__})",
-            _shape(types.get(id(layer))),
+            shape_text(types.get(id(layer))),
             "" if group else counted,
             "" if group else size_in_words(size),
         ]

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from ranvier.graph.node import Symbol, Type
 from ranvier.module.calls import check_network, mode
+from ranvier.module.summary import shape_text
+from ranvier.support.tree import flatten
 from ranvier.tensor.call_state import forward_hook, isolated_tape
 from ranvier.tensor.tensor import Tensor, leaves_of
 from ranvier.tensor.trace import TraceNode
@@ -33,7 +35,7 @@ class Box:
 
     @property
     def shape(self) -> str:
-        return ", ".join(map(shape_of, self.types))
+        return ", ".join(shape_text(type_, "batch") for type_ in self.types)
 
 
 def scopes(model: Module) -> dict[int, str]:
@@ -47,21 +49,6 @@ def scopes(model: Module) -> dict[int, str]:
         above = found.get(id(modules[outer]), "") if outer else ""
         found[id(module)] = f"{above}/{name}" if above else name
     return found
-
-
-def shape_of(type_: Type | None) -> str:
-    if type_ is None:
-        return "?"
-    return "(" + ", ".join("batch" if isinstance(d, Symbol) else str(d) for d in type_.shape) + ")"
-
-
-def tensors_in(value: Any) -> list[Tensor]:
-    """The tensors in an argument or a result, which may be a tensor, a sequence or a mapping."""
-    if isinstance(value, Tensor):
-        return [value]
-    if isinstance(value, dict):
-        value = list(value.values())
-    return [t for v in value for t in tensors_in(v)] if isinstance(value, (list, tuple)) else []
 
 
 class Drawing:
@@ -83,10 +70,9 @@ class Drawing:
         if begins and (arguments[0].trace_node is not None or id(arguments[0]) in self.made):
             return  # an inner model, whose input is a result of the outer one
         sources: dict[int, None] = {}
-        for argument in () if begins else arguments:
-            for tensor in tensors_in(argument):
-                sources |= dict.fromkeys(self.makers(tensor))
-        results = tensors_in(result)
+        for tensor in () if begins else flatten(arguments, Tensor):
+            sources |= dict.fromkeys(self.makers(tensor))
+        results = list(flatten(result, Tensor))
         own = [p for p in module._parameters.values() if p is not None]
         count = sum(p._value.size for p in own) if own else None
         scope = self.scopes.get(id(module), module.name)

@@ -10,8 +10,9 @@ import numpy as np
 from ranvier.data.arrays import check_column_names
 from ranvier.data.convert import Array
 from ranvier.module.calls import mode, model_dtype_scope
-from ranvier.pictures.diagram import scopes, tensors_in
+from ranvier.pictures.diagram import scopes
 from ranvier.pictures.style import BLUE, ORANGE, PALE, Target, finish, grid, tidy
+from ranvier.support.tree import flatten
 from ranvier.tensor.call_state import forward_hook
 from ranvier.tensor.context import no_grad
 from ranvier.tensor.tensor import Tensor
@@ -27,15 +28,8 @@ ACROSS, BINS, ROWS = 3, 50, 1024
 def weights(model: Module, path: Target = None) -> Figure:
     """Draw a histogram of each parameter. ``path`` names a file to write. Returns the figure."""
     places = scopes(model)
-    return histograms(
-        {
-            f"{places[id(module)]}/{name}": p.numpy()
-            for _, module in model.named_modules()
-            for name, p in module._parameters.items()
-            if p is not None
-        },
-        path,
-    )
+    named = ((places[id(module)], module._parameters.items()) for module in model.modules())
+    return histograms({f"{at}/{name}": p.numpy() for at, own in named for name, p in own if p is not None}, path)
 
 
 def activations(model: Module, x: Any, path: Target = None) -> Figure:
@@ -56,7 +50,7 @@ def layer_outputs(model: Module, x: Any, rows: int = ROWS) -> dict[str, Array]:
 
     def note(module: Any, arguments: tuple[Any, ...], result: Any) -> None:
         if not module._modules:
-            noted.extend((places.get(id(module), module.name), t) for t in tensors_in(result))
+            noted.extend((places.get(id(module), module.name), t) for t in flatten(result, Tensor))
 
     given = x if isinstance(x, (tuple, list)) else (x,)
     for i, part in enumerate(given):

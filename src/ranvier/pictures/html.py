@@ -49,15 +49,9 @@ def history_html(history: Run) -> str:
                 continue
             best = int(np.argmax(series) if any(word in name.lower() for word in LARGER) else np.argmin(series))
             epochs = history.epoch if len(history.epoch) == len(series) else range(len(series))
-            rows.append(
-                [
-                    label,
-                    f"{series[0]:.4g}",
-                    f"{series[-1]:.4g}",
-                    "" if name == "learning_rate" else f"{series[best]:.4g} (epoch {epochs[best] + 1})",
-                    sparkline(series, BLUE if series is values else ORANGE),
-                ]
-            )
+            ends = f"{series[0]:.4g}", f"{series[-1]:.4g}"
+            highlight = "" if name == "learning_rate" else f"{series[best]:.4g} (epoch {epochs[best] + 1})"
+            rows.append([label, *ends, highlight, sparkline(series, BLUE if series is values else ORANGE)])
     count = len(history.epoch)
     return table(f"{count} epoch{'s' * (count != 1)}", ("result", "first", "last", "best", ""), rows)
 

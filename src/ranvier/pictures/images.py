@@ -142,15 +142,8 @@ def feature_maps(model: Module, image: Any, layer: str | Module | None = None, p
     made, panels = _grid(count, 8, SIDE, SIDE + 0.2, f"{name}: {maps.shape[0]} x {maps.shape[1]} x {maps.shape[2]}")
     low, high = float(maps.min()), float(maps.max())
     for i, axes in enumerate(panels[:count]):
-        silent = not maps[..., i].any()
-        _show(
-            axes,
-            maps[..., i],
-            f"{i}, silent" if silent else str(i),
-            cmap="viridis",
-            vmin=low,
-            vmax=max(high, low + 1e-12),
-        )
+        caption = str(i) if maps[..., i].any() else f"{i}, silent"
+        _show(axes, maps[..., i], caption, cmap="viridis", vmin=low, vmax=max(high, low + 1e-12))
     return finish(made, path)
 
 

@@ -90,7 +90,12 @@ def check_call(cls: type, taken: Taken | None, args: tuple[Any, ...], kwargs: Ma
         or [name for name in kwargs if positions.get(name, unknown) < count]
         or [name for name, position in taken.needed if position >= count and name not in kwargs]
     ):
-        raise wrong_call(cls, args, kwargs)
+        signature = inspect.Signature(list(inspect.signature(make).parameters.values())[1:])
+        # The name of a class that users know by another is its ``_public``.
+        who, hints = vars(cls).get("_public", cls.__name__), getattr(cls, "_hints", None)
+        error = argument_error(who, signature, args, kwargs, passed_on(cls), hints)
+        assert error is not None
+        raise error
 
 
 def taken_by(make: Callable[..., None]) -> Taken:
@@ -107,16 +112,6 @@ def taken_by(make: Callable[..., None]) -> Taken:
         needed,
         any(p.kind is p.VAR_KEYWORD for p in own),
     )
-
-
-def wrong_call(cls: type, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> TypeError:
-    """The error for arguments that do not fit. The name of a class that users know by another is its ``_public``."""
-    make: Any = cls.__init__  # type: ignore[misc]  # of this very class
-    signature = inspect.Signature(list(inspect.signature(make).parameters.values())[1:])
-    who, hints = vars(cls).get("_public", cls.__name__), getattr(cls, "_hints", None)
-    error = argument_error(who, signature, args, kwargs, passed_on(cls), hints)
-    assert error is not None
-    return error
 
 
 def passed_on(cls: type) -> list[str]:

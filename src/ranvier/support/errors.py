@@ -14,7 +14,7 @@ from ranvier.support.rows import load
 
 __all__ = [
     "argument_error", "arguments", "lacking", "lazy_names", "likely", "missing", "named_parameters", "nearest",
-    "no_such", "refuse_unknown", "snake_case", "unknown_keyword",
+    "no_such", "snake_case", "unknown_keyword", "unwritten",
 ]  # fmt: skip
 
 # difflib's ratio from which a name is suggested: LSTM and Softmax reach 0.55, linalg and long 0.6.
@@ -113,19 +113,9 @@ def unknown_keyword(keyword: str, known: Sequence[str], who: str) -> TypeError:
     return TypeError(f"{who} has no argument {keyword!r}. {fix}")
 
 
-def refuse_unknown(
-    function: Callable[..., Any], given: Iterable[str], who: str, hints: Mapping[str, str] | None = None
-) -> None:
-    """Raise TypeError for the first name that is none of the function's arguments.
-
-    ``hints`` maps some names to what to write instead.
-    """
-    known, any_other = arguments(function)
-    for keyword in () if any_other else given:
-        if keyword not in known and keyword in (hints or {}):
-            raise TypeError(f"{who} has no argument {keyword!r}. {hints[keyword]}")  # type: ignore[index]  # it is in it
-        if keyword not in known:
-            raise unknown_keyword(keyword, known, who)
+def unwritten(thing: object, method: str) -> NotImplementedError:
+    """The error of a method that a subclass has to write: ``method`` is its name and arguments, and what it returns."""
+    return NotImplementedError(f"{type(thing).__name__} has no {method.partition('(')[0]}. Write: def {method}")
 
 
 def argument_error(
@@ -138,7 +128,8 @@ def argument_error(
 ) -> TypeError | None:
     """The error of a call with arguments that do not fit this signature; None where they fit.
 
-    ``known`` lists all arguments, where some are passed on to another function. For ``hints`` see `refuse_unknown`.
+    ``known`` lists all arguments, where some are passed on to another function. ``hints`` maps some names to what to
+    write instead.
     """
     try:
         signature.bind(*args, **kwargs)

@@ -34,6 +34,11 @@ def reshape(x: Node, shape: tuple[Any, ...]) -> Node:
     return x if tuple(dims) == x.shape else apply("reshape", x, shape=tuple(dims))
 
 
+def with_ones(x: Any, ndim: int) -> Any:
+    """``x`` with axes of extent 1 added at the end, up to ``ndim``."""
+    return reshape(x, (*x.shape, *(1,) * (ndim - x.ndim)))
+
+
 @function
 def flatten(x: Node, start_dim: int = 0, end_dim: int = -1) -> Node:
     """The axes from ``start_dim`` to ``end_dim`` made one."""

@@ -12,6 +12,7 @@ from ranvier.graph.extents import extents
 from ranvier.graph.node import GraphError, Node, apply
 from ranvier.ops import arrays as n
 from ranvier.ops.arrays.promotion import floating
+from ranvier.ops.arrays.shape import with_ones
 from ranvier.ops.functional.noise import standard_normal
 from ranvier.tensor.function import function
 
@@ -23,16 +24,12 @@ def uniform(x: Node, seed: Node, stream: Node, low: float = 0.0, high: float = 1
     return n.add(n.multiply(drawn, float(high - low)), float(low))
 
 
-def _column(value: Node, ndim: int) -> Node:
-    return n.reshape(value, value.shape + (1,) * (ndim - value.ndim))
-
-
 @function
 def flip_some(x: Node, seed: Node, stream: Node, axis: int) -> Node:
     """``x`` with the order along an axis reversed in every second sample, on average."""
     x = floating(x)
     chosen = n.less(uniform(x, seed, stream), 0.5)
-    return n.where(_column(chosen, x.ndim), n.flip(x, axis), x)
+    return n.where(with_ones(chosen, x.ndim), n.flip(x, axis), x)
 
 
 @function
@@ -40,7 +37,7 @@ def brighten(x: Node, amount: Node, low: float, high: float) -> Node:
     """``x`` plus that share of the whole range, a number for each sample, kept within the range."""
     x = floating(x)
     more = n.multiply(amount, float(high - low))
-    return n.clip(n.add(x, _column(more, x.ndim)), float(low), float(high))
+    return n.clip(n.add(x, with_ones(more, x.ndim)), float(low), float(high))
 
 
 @function
@@ -48,7 +45,7 @@ def contrast(x: Node, factor: Node, low: float, high: float) -> Node:
     """Each channel's distances from its mean times a factor, a number for each sample, kept within the range."""
     x = floating(x)
     mean = n.mean(x, axis=(1, 2), keepdims=True)
-    y = n.add(n.multiply(n.subtract(x, mean), _column(factor, x.ndim)), mean)
+    y = n.add(n.multiply(n.subtract(x, mean), with_ones(factor, x.ndim)), mean)
     return n.clip(y, float(low), float(high))
 
 
@@ -58,7 +55,7 @@ def within(x: Node, top: Node, bottom: Node, left: Node, right: Node) -> Node:
     height, width = x.shape[1:3]
     row = apply("iota", shape=(1, height, width, 1), axis=1, dtype=top.dtype)
     column = apply("iota", shape=(1, height, width, 1), axis=2, dtype=top.dtype)
-    top, bottom, left, right = (_column(v, 4) for v in (top, bottom, left, right))
+    top, bottom, left, right = (with_ones(v, 4) for v in (top, bottom, left, right))
     rows = n.logical_and(n.greater_equal(row, top), n.less(row, bottom))
     return n.logical_and(rows, n.logical_and(n.greater_equal(column, left), n.less(column, right)))
 
@@ -81,7 +78,7 @@ def erase(
         start = n.multiply(place, n.subtract(float(size), wide))
         ends += [start, start + wide]
     likely = n.add(n.multiply(numbers[4], chance[1] - chance[0]), chance[0])
-    hit = n.logical_and(within(x, *ends), _column(n.less(numbers[5], likely), 4))
+    hit = n.logical_and(within(x, *ends), with_ones(n.less(numbers[5], likely), 4))
     filling: Any
     if value is None:
         noise = n.reshape(standard_normal(n.reshape(x, (x.shape[0], -1)), *draws[12:]), x.shape)

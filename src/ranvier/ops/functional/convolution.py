@@ -14,27 +14,23 @@ from ranvier.tensor.function import function
 Pairs = tuple[tuple[int, int], ...]
 
 
-def same_padding(shape: Sequence[int], size: Sequence[int], stride: Sequence[int], dilation: Sequence[int]) -> Pairs:
-    """What "same" adds before and after each dimension, so that ceil(n / stride) windows fit; the odd one after."""
-    pairs = []
-    for n, k, s, d in zip(shape, size, stride, dilation, strict=True):
-        total = max(0, (-(-n // s) - 1) * s + (k - 1) * d + 1 - n)
-        pairs.append((total // 2, total - total // 2))
-    return tuple(pairs)
-
-
 def padding_of(
     padding: str | Pairs, shape: Sequence[int], size: Sequence[int], stride: Sequence[int], dilation: Sequence[int]
 ) -> Pairs:
-    """The (before, after) of "valid", of "same", and of "causal", which looks back alone; pairs as they are."""
+    """The (before, after) of "valid", of "same", and of "causal", which looks back alone; pairs as they are.
+
+    "same" adds so much that ceil(n / stride) windows fit, the odd one after.
+    """
+    if not isinstance(padding, str):
+        return padding
     if padding == "valid":
         return ((0, 0),) * len(size)
     if padding == "causal":
         return tuple(((k - 1) * d, 0) for k, d in zip(size, dilation, strict=True))
-    if padding == "same":
-        return same_padding(shape, size, stride, dilation)
-    assert not isinstance(padding, str)
-    return padding
+    assert padding == "same"
+    each = zip(shape, size, stride, dilation, strict=True)
+    totals = [max(0, (-(-n // s) - 1) * s + (k - 1) * d + 1 - n) for n, k, s, d in each]
+    return tuple((total // 2, total - total // 2) for total in totals)
 
 
 def enlarged(n: int, reach: int, stride: int, padding: str, extra: int | None) -> tuple[int, tuple[int, int]]:

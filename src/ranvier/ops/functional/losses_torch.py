@@ -42,15 +42,9 @@ def aligned(input: Node, target: Node, what: str) -> tuple[Node, Node]:
     return x, n.cast(target, dtype)
 
 
-def class_axis(input: Node) -> int:
-    return 0 if input.ndim == 1 else 1
-
-
 def last(x: Node) -> Node:
     """Move the class axis (the second, or the only one) to the end."""
-    if x.ndim < 3:
-        return x
-    return n.transpose(x, (0, *range(2, x.ndim), 1))
+    return x if x.ndim < 3 else n.transpose(x, (0, *range(2, x.ndim), 1))
 
 
 def classes_of(rows: Node) -> int:
@@ -120,7 +114,7 @@ def cross_entropy(
     label_smoothing: float = 0.0,
 ) -> Node:
     """The cross entropy of logits (N, C, ...) and integer labels (N, ...) or target probabilities (N, C, ...)."""
-    logs = log_softmax(floating(input), class_axis(input))
+    logs = log_softmax(floating(input), 0 if input.ndim == 1 else 1)
     if target.dtype in FLOATS:
         if target.shape != input.shape:
             raise GraphError(

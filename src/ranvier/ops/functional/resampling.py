@@ -70,10 +70,13 @@ Map = Callable[..., tuple[Node, Node]]  # (row, column, each sample's numbers) o
 
 
 def _mapped(
-    x: Node, numbers: Sequence[Node], source: Map, fill_mode: str, fill_value: float, smooth: bool,
-    size: Sequence[int] = (),
+    x: Node, numbers: Sequence[Node], source: Map, fill_mode: str = "nearest", fill_value: float = 0.0,
+    interpolation: str = "nearest", size: Sequence[int] = (), centred: bool = False,
 ) -> Node:  # fmt: skip
-    """The images read where ``source`` says, of ``size`` or as large as they are; numbers of samples are (samples,)."""
+    """The images read where ``source`` says, of ``size`` or as large as they are; numbers of samples are (samples,).
+
+    With ``centred`` rows and columns count from the images' centre.
+    """
     if x.ndim != 4 or not all(isinstance(d, int) for d in x.shape[1:]):
         raise GraphError(f"images are (batch, height, width, channels), and here is {x.type}")
     size = size or extents(x, 1, 3)
@@ -82,20 +85,14 @@ def _mapped(
     def along(axis: int, dtype: str) -> Node:  # for each element of one result, in a line
         return apply("reshape", apply("iota", shape=shape, axis=axis, dtype=dtype), shape=(math.prod(shape),))
 
-    row, column = (along(axis, floating(x).dtype) for axis in (0, 1))
-    rows, columns = source(row, column, *(n.reshape(v, (v.shape[0], 1)) for v in numbers))
-    return _read(x, rows, columns, along(2, "int32"), size, fill_mode, fill_value, smooth)
-
-
-def _about_centre(x: Node, change: Map) -> Map:
-    """A map of distances from the images' centre, as one of rows and columns."""
-
-    def source(row: Node, column: Node, *numbers: Node) -> tuple[Node, Node]:
-        y, z = ((s - 1) / 2 for s in extents(x, 1, 3))
-        down, right = change(n.subtract(row, y), n.subtract(column, z), *numbers)
-        return n.add(down, y), n.add(right, z)
-
-    return source
+    places = [along(axis, floating(x).dtype) for axis in (0, 1)]
+    middle = [(extent(x, axis) - 1) / 2 for axis in (1, 2)]
+    if centred:
+        places = list(map(n.subtract, places, middle))
+    rows, columns = source(*places, *(n.reshape(v, (v.shape[0], 1)) for v in numbers))
+    if centred:
+        rows, columns = n.add(rows, middle[0]), n.add(columns, middle[1])
+    return _read(x, rows, columns, along(2, "int32"), size, fill_mode, fill_value, interpolation == "bilinear")
 
 
 @function
@@ -108,11 +105,10 @@ def translate(
     interpolation: str = "bilinear",
 ) -> Node:
     """Images moved by so many pixels, a number for each sample."""
-
-    def source(row: Node, column: Node, down: Node, right: Node) -> tuple[Node, Node]:
-        return n.subtract(row, down), n.subtract(column, right)
-
-    return _mapped(x, (down, right), source, fill_mode, fill_value, interpolation == "bilinear")
+    return _mapped(
+        x, (down, right), lambda row, column, y, z: (n.subtract(row, y), n.subtract(column, z)),
+        fill_mode, fill_value, interpolation,
+    )  # fmt: skip
 
 
 @function
@@ -128,8 +124,7 @@ def rotate(
             n.subtract(n.multiply(right, cosine), n.multiply(down, sine)),
         )
 
-    source = _about_centre(x, turned)
-    return _mapped(x, (angle,), source, fill_mode, fill_value, interpolation == "bilinear")
+    return _mapped(x, (angle,), turned, fill_mode, fill_value, interpolation, centred=True)
 
 
 @function
@@ -142,19 +137,13 @@ def zoom(
     interpolation: str = "bilinear",
 ) -> Node:
     """Images zoomed about their centre: those factors as much is seen, a number for each sample; 1 changes nothing."""
-
-    def scaled(down: Node, right: Node, vertical: Node, horizontal: Node) -> tuple[Node, Node]:
-        return n.multiply(down, vertical), n.multiply(right, horizontal)
-
-    source = _about_centre(x, scaled)
-    return _mapped(x, (vertical, horizontal), source, fill_mode, fill_value, interpolation == "bilinear")
+    return _mapped(
+        x, (vertical, horizontal), lambda down, right, y, z: (n.multiply(down, y), n.multiply(right, z)),
+        fill_mode, fill_value, interpolation, centred=True,
+    )  # fmt: skip
 
 
 @function
 def crop_at(x: Node, top: Node, left: Node, size: tuple[int, int]) -> Node:
     """The part of ``size`` of each image whose first pixel is at these whole numbers."""
-
-    def source(row: Node, column: Node, top: Node, left: Node) -> tuple[Node, Node]:
-        return n.add(row, top), n.add(column, left)
-
-    return _mapped(x, (top, left), source, "nearest", 0.0, False, size)
+    return _mapped(x, (top, left), lambda row, column, y, z: (n.add(row, y), n.add(column, z)), size=size)

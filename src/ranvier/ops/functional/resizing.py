@@ -19,10 +19,6 @@ from ranvier.ops.functional.convolution import channels_first, channels_last
 from ranvier.tensor.function import function
 
 
-def _triangle(t: Any) -> Any:
-    return np.maximum(0, 1 - np.abs(t))
-
-
 def _keys(t: Any) -> Any:
     """The cubic of Keys, "Cubic convolution interpolation" (1981), with a = -1/2."""
     t = np.abs(t)
@@ -30,7 +26,7 @@ def _keys(t: Any) -> Any:
     return np.where(t < 1, near, np.where(t < 2, far, 0))
 
 
-KERNELS: dict[str, Callable[[Any], Any]] = {"linear": _triangle, "cubic": _keys}
+KERNELS: dict[str, Callable[[Any], Any]] = {"linear": lambda t: np.maximum(0, 1 - np.abs(t)), "cubic": _keys}
 
 # Where new position i of m lies among n old ones, old position j reaching from j to j + 1. ``ratio`` old ones make one.
 PLACES: dict[str, Callable[[Any, int, int, float], Any]] = {

@@ -1,7 +1,5 @@
 """Operations that move and choose elements, and that make new arrays."""
 
-# the field's names, builtins or not
-
 from __future__ import annotations
 
 import math
@@ -114,21 +112,19 @@ def dot(x1: Operand, x2: Operand) -> Any:
     return linalg.tensordot(x1, x2, [[-1], [-2 if x2.ndim > 1 else -1]])
 
 
-def _ordered(x: Any, axis: int | None) -> Any:
+def _ordered(x: Any, axis: int | None) -> indexing.Ordered:
     x = convert_to_tensor(x)
     return indexing.sort(arrays.reshape(x, (-1,)), 0) if axis is None else indexing.sort(x, axis)
 
 
 def sort(x: Any, axis: int | None = -1) -> Tensor:
     """The elements in order along an axis, with None those of the flat tensor. Evaluated at once."""
-    values: Tensor = _ordered(x, axis).values
-    return values
+    return _ordered(x, axis).values
 
 
 def argsort(x: Any, axis: int | None = -1) -> Tensor:
     """Where the elements in order along an axis came from, with None in the flat tensor. Evaluated at once."""
-    indices: Tensor = _ordered(x, axis).indices
-    return indices
+    return _ordered(x, axis).indices
 
 
 def top_k(x: Any, k: int, sorted: bool = True) -> Any:

@@ -3,8 +3,6 @@
 What is evaluated at once cannot be part of a compiled model.
 """
 
-# the field's names, builtins or not
-
 from __future__ import annotations
 
 import math
@@ -17,6 +15,7 @@ from ranvier.graph.node import FLOATS, Node, apply
 from ranvier.ops import arrays, indexing
 from ranvier.ops.arrays import linalg
 from ranvier.ops.arrays.promotion import signed
+from ranvier.ops.arrays.shape import with_ones
 from ranvier.ops.keras.arrays import convert_to_tensor, known
 from ranvier.ops.keras.elementwise import Operand
 from ranvier.tensor.function import function
@@ -102,8 +101,7 @@ def _added(places: Node, updates: Node, rows: int) -> Node:
 def _spread(data: Node, ids: Node, segments: int, other: float) -> Node:
     """For each segment the data (rows, ...), with ``other`` in the rows of the other segments."""
     own = arrays.one_hot(ids, segments, "bool", 0)
-    own = arrays.reshape(own, (*own.shape, *(1,) * (data.ndim - 1)))
-    return arrays.where(own, arrays.expand_dims(data, 0), other)
+    return arrays.where(with_ones(own, data.ndim + 1), arrays.expand_dims(data, 0), other)
 
 
 def _worst(dtype: str, largest: bool) -> Any:
@@ -210,8 +208,7 @@ def scatter_update(inputs: Operand, indices: Operand, updates: Operand, reductio
     if reduction is None:
         places = _last_ones(places)
         hit = arrays.less(0, _added(places, arrays.ones_like(places), rows.shape[0]))
-        hit = arrays.reshape(hit, (rows.shape[0], *(1,) * len(rest)))
-        rows = arrays.where(hit, _added(places, updates, rows.shape[0]), rows)
+        rows = arrays.where(with_ones(hit, rows.ndim), _added(places, updates, rows.shape[0]), rows)
     else:
         rows = REDUCTIONS[reduction](rows, places, updates)
     return arrays.reshape(rows, inputs.shape)

@@ -1,7 +1,5 @@
 """Keras's elementwise operations and losses whose meaning is Keras's own."""
 
-# the field's names, builtins or not
-
 from __future__ import annotations
 
 import math

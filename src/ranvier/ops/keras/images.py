@@ -56,18 +56,14 @@ def average_pool(
     return _pooled(inputs, pool_size, strides, padding, data_format, False)
 
 
-def _adaptive(inputs: Any, output_size: Any, data_format: Any, largest: bool) -> Any:
-    return adaptive_pool(inputs, _each(output_size, inputs.ndim - 2), largest, _first(data_format))
-
-
 def adaptive_average_pool(inputs: Operand, output_size: Any, data_format: Any = None) -> Any:
     """The mean of each of ``output_size`` parts of the positions of (batch, positions..., channels)."""
-    return _adaptive(inputs, output_size, data_format, False)
+    return adaptive_pool(inputs, _each(output_size, inputs.ndim - 2), False, _first(data_format))
 
 
 def adaptive_max_pool(inputs: Operand, output_size: Any, data_format: Any = None) -> Any:
     """The maximum of each of ``output_size`` parts of the positions of (batch, positions..., channels)."""
-    return _adaptive(inputs, output_size, data_format, True)
+    return adaptive_pool(inputs, _each(output_size, inputs.ndim - 2), True, _first(data_format))
 
 
 def _convolved(
@@ -186,21 +182,13 @@ def _blocks(x: Any, data_format: Any, shape: Any) -> Any:
 def depth_to_space(x: Operand, block_size: int, data_format: str = "channels_last") -> Any:
     """Blocks of pixels in place of channels: (batch, h, w, c * b * b) -> (batch, h * b, w * b, c)."""
     b = block_size
-
-    def shape(h: int, w: int, c: int) -> Any:
-        return (h, w, b, b, c // b**2), (h * b, w * b, c // b**2)
-
-    return _blocks(x, data_format, shape)
+    return _blocks(x, data_format, lambda h, w, c: ((h, w, b, b, c // b**2), (h * b, w * b, c // b**2)))
 
 
 def space_to_depth(x: Operand, block_size: int, data_format: str = "channels_last") -> Any:
     """Channels in place of blocks of pixels: (batch, h * b, w * b, c) -> (batch, h, w, c * b * b)."""
     b = block_size
-
-    def shape(h: int, w: int, c: int) -> Any:
-        return (h // b, b, w // b, b, c), (h // b, w // b, c * b**2)
-
-    return _blocks(x, data_format, shape)
+    return _blocks(x, data_format, lambda h, w, c: ((h // b, b, w // b, b, c), (h // b, w // b, c * b**2)))
 
 
 def psnr(x1: Operand, x2: Operand, max_val: float) -> Any:

@@ -1,11 +1,9 @@
 """Keras's loops and branches as Python's own. In a compiled model the number of steps is a constant."""
 
-# the field's names, builtins or not
-
 from __future__ import annotations
 
 import builtins
-import functools
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -47,11 +45,7 @@ def _parts(xs: Any) -> list[Any]:
     if len(extents) != 1:
         raise ValueError(f"arrays of {sorted(extents)} rows. Write arrays (tensors, or NumPy's) of one length instead.")
     (count,) = extents
-    return [map_structure(arrays, Tensor, functools.partial(_row, i)) for i in builtins.range(count)]
-
-
-def _row(i: int, x: Tensor) -> Any:
-    return x[i]
+    return [map_structure(arrays, Tensor, operator.itemgetter(i)) for i in builtins.range(count)]
 
 
 def _stacked(results: Sequence[Any]) -> Any:
