@@ -15,6 +15,7 @@ from ranvier.module.members import ModuleBase
 from ranvier.module.recorded_calls import MOST_CALLS
 from ranvier.support import rows
 from ranvier.support.custom_objects import construct, custom_object_scope, find, in_scope, name_of, register
+from ranvier.support.tree import map_structure
 from ranvier.tensor.context import get_dtype
 from ranvier.tensor.function import same_function
 
@@ -108,19 +109,12 @@ def architecture_of(module: ModuleBase, known: dict[int, int] | None = None) -> 
         form = module._input_container
         result["inputs_in"] = form if isinstance(form, str) else list(form)
     if type(module)._builds and module.built:
-        result["built"] = without_batch(module._built_shape)
+        result["built"] = map_structure(module._built_shape, tuple, lambda shape: list(shape[1:]))
     return result
 
 
-def without_batch(shape: Any) -> Any:
-    """Shapes of one argument, or of a list or a dict of them, without the batch's dimension."""
-    if isinstance(shape, Mapping):
-        return {key: without_batch(part) for key, part in shape.items()}
-    return list(shape[1:]) if isinstance(shape, tuple) else [without_batch(part) for part in shape]
-
-
 def with_batch(shape: Any) -> Any:
-    """The inverse of `without_batch`."""
+    """Shapes of one argument, or of a list or a dict of them, with the batch's dimension, which files leave out."""
     if isinstance(shape, Mapping):
         return {key: with_batch(part) for key, part in shape.items()}
     if any(isinstance(part, (list, Mapping)) for part in shape):

@@ -83,16 +83,12 @@ def own_weights(layer: ModuleBase) -> list[Any]:
 
 def totals_of(module: ModuleBase) -> list[str]:
     """Lines with the number of all parameters, of the trainable and of the frozen ones."""
-    totals = (
-        ("total", module._tensors()),
-        ("trainable", [w for w in module._tensors() if w.requires_grad]),
-        ("frozen", [w for w in module._tensors() if not w.requires_grad]),
-    )
-    lines = []
-    for name, tensors in totals:
-        count, size = _size(tensors)
-        lines.append(f"{name + ' parameters:':<22} {count:,} ({size_in_words(size)})")
-    return lines
+    weights = module._tensors()
+    trained, frozen = ([w for w in weights if w.requires_grad is trains] for trains in (True, False))
+    return [
+        f"{name + ' parameters:':<22} {count:,} ({size_in_words(size)})"
+        for name, (count, size) in (("total", _size(weights)), ("trainable", _size(trained)), ("frozen", _size(frozen)))
+    ]
 
 
 def summary(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-import threading
 from collections.abc import Iterator, Mapping
+from contextvars import ContextVar
 from typing import Any
 
 OBJECTS: dict[str, Any] = {}  # registered classes and functions, by their names in files
@@ -15,22 +15,17 @@ class UnknownNameError(Exception):
     """A name in a file that is neither registered nor in a scope."""
 
 
-class _Scope(threading.local):
-    def __init__(self) -> None:
-        self.known: list[Mapping[str, Any]] = []
-
-
-_scope = _Scope()
+_scope: ContextVar[tuple[Mapping[str, Any], ...]] = ContextVar("custom_objects", default=())
 
 
 @contextlib.contextmanager
 def custom_object_scope(*custom_objects: Mapping[str, Any]) -> Iterator[None]:
     """Within this context files may name these classes and functions, though they are not registered."""
-    before, _scope.known = _scope.known, [*_scope.known, *custom_objects]
+    before = _scope.set((*_scope.get(), *custom_objects))
     try:
         yield
     finally:
-        _scope.known = before
+        _scope.reset(before)
 
 
 def register(registry: dict[str, Any], thing: Any, name: str) -> Any:
@@ -63,7 +58,7 @@ def name_of(thing: Any) -> str | None:
 def in_scope(name: str) -> Any:
     """The object of this name in a `custom_object_scope`, with or without its package; None where there is none."""
     spelled = (name, name.rpartition(">")[2])
-    return next((known[n] for known in reversed(_scope.known) for n in spelled if n in known), None)
+    return next((known[n] for known in reversed(_scope.get()) for n in spelled if n in known), None)
 
 
 def find(name: str) -> Any:

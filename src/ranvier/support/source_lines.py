@@ -8,6 +8,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Iterator
+from contextvars import ContextVar
 from pathlib import Path
 from types import FrameType
 
@@ -18,11 +19,7 @@ BETWEEN = frozenset((
 ))  # fmt: skip
 
 
-class _Reported(threading.local):
-    keys: set[str] | None = None
-
-
-_reported = _Reported()
+_reported: ContextVar[set[str] | None] = ContextVar("reported", default=None)  # what `warn` has warned of
 
 
 def is_users(frame: FrameType) -> bool:
@@ -64,11 +61,11 @@ def caller() -> FrameType:
 @contextlib.contextmanager
 def warned_once(keys: set[str]) -> Iterator[None]:
     """Within this context `warn` is silent for a key that is in ``keys``, and adds each key that it warns of."""
-    before, _reported.keys = _reported.keys, keys
+    before = _reported.set(keys)
     try:
         yield
     finally:
-        _reported.keys = before
+        _reported.reset(before)
 
 
 def line_of(frame: FrameType) -> tuple[str, int]:
@@ -81,10 +78,11 @@ def warn(message: str | Warning, category: type[Warning] = UserWarning, key: str
 
     ``key`` names the cause, for what may repeat with each batch: see `warned_once`.
     """
-    if key is not None and _reported.keys is not None:
-        if key in _reported.keys:
+    reported = _reported.get()
+    if key is not None and reported is not None:
+        if key in reported:
             return
-        _reported.keys.add(key)
+        reported.add(key)
     frame = caller()
     warnings.warn_explicit(
         message,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 
@@ -14,6 +14,17 @@ def flatten(value: Any, kind: type = object) -> Iterator[Any]:
             yield from flatten(part, kind)
     elif isinstance(value, kind):
         yield value
+
+
+def map_together(trees: Sequence[Any], change: Callable[..., Any]) -> Any:
+    """The tree that has at each place ``change`` of what equal trees have there; None where they have None."""
+    first = trees[0]
+    if isinstance(first, Mapping):
+        return {key: map_together([tree[key] for tree in trees], change) for key in first}
+    if isinstance(first, (list, tuple)):
+        parts = [map_together(column, change) for column in zip(*trees, strict=True)]
+        return type(first)(*parts) if hasattr(first, "_fields") else type(first)(parts)  # a named tuple takes each
+    return None if first is None else change(*trees)
 
 
 def map_structure(value: Any, kind: type, change: Callable[[Any], Any]) -> Any:

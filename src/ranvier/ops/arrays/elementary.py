@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -87,6 +88,14 @@ def cbrt(input: Node) -> Node:
     return n.where(n.less(x, 0), -root, root)
 
 
+def polynomial(coefficients: Sequence[float], x: Node) -> Node:
+    """The polynomial with these coefficients, that of the highest power first, by Horner's rule."""
+    result = like(x, coefficients[0])
+    for c in coefficients[1:]:
+        result = result * x + like(x, c)
+    return result
+
+
 FAR = 20.0  # from here on the smaller of exp(x) and exp(-x) is lost beside the larger
 VAST = 2.0**28  # from here on x * x + 1 is x * x, in double precision too
 
@@ -169,10 +178,7 @@ def erfc(input: Node) -> Node:
     x = floating(input)
     size = _size(n.cast(n.stop_gradient(x), "float64"))
     t = n.divide(3.0, n.add(size, 3.0))
-    fitted = like(t, ERFC[0])
-    for coefficient in ERFC[1:]:
-        fitted = fitted * t + like(t, coefficient)
-    above = n.exp(-(size * size)) * t * fitted
+    above = n.exp(-(size * size)) * t * polynomial(ERFC, t)
     value = n.cast(n.where(n.less(x, 0), n.subtract(2.0, above), above), x.dtype)
     known = n.erf(x)
     return n.add(n.stop_gradient(value), n.subtract(n.stop_gradient(known), known))  # which is 0, with a gradient

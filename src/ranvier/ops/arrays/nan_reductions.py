@@ -44,11 +44,14 @@ def nanstd(x: Node, axis: Axes = None, keepdims: bool = False) -> Node:
     return root(nanvar(x, axis, keepdims), n.sqrt)
 
 
-def _extreme(x: Node, axis: Axes, keepdims: bool, worst: float, choose: Callable[..., Node]) -> Node:
+def _extreme(
+    x: Node, axis: Axes, keepdims: bool, worst: float, choose: Callable[..., Node], of_none: float = math.nan
+) -> Node:
+    """What a reduction chooses, with the worst number in place of nan, and ``of_none`` where all are nan."""
     if x.dtype not in FLOATS:
         return choose(x, axis, keepdims)
     found = choose(n.where(n.isnan(x), worst, x), axis, keepdims)
-    return n.where(n.equal(_counted(x, axis, keepdims), 0), math.nan, found)
+    return n.where(n.equal(_counted(x, axis, keepdims), 0), of_none, found)
 
 
 @function
@@ -63,20 +66,13 @@ def nanmin(x: Node, axis: Axes = None, keepdims: bool = False) -> Node:
     return _extreme(x, axis, keepdims, math.inf, reductions.min)
 
 
-def _place(x: Node, axis: int | None, keepdims: bool, worst: float, choose: Callable[..., Node]) -> Node:
-    if x.dtype not in FLOATS:
-        return choose(x, axis, keepdims)
-    found = choose(n.where(n.isnan(x), worst, x), axis, keepdims)
-    return n.where(n.equal(_counted(x, axis, keepdims), 0), -1, found)
-
-
 @function
 def nanargmax(x: Node, axis: int | None = None, keepdims: bool = False) -> Node:
     """The index of the first largest value, nan as minus infinity, int32; -1 where all are nan."""
-    return _place(x, axis, keepdims, -math.inf, reductions.argmax)
+    return _extreme(x, axis, keepdims, -math.inf, reductions.argmax, -1)
 
 
 @function
 def nanargmin(x: Node, axis: int | None = None, keepdims: bool = False) -> Node:
     """The index of the first smallest value, nan as infinity, int32; -1 where all are nan."""
-    return _place(x, axis, keepdims, math.inf, reductions.argmin)
+    return _extreme(x, axis, keepdims, math.inf, reductions.argmin, -1)

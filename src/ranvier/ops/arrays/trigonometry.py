@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from ranvier.graph.node import Node, like
 from ranvier.ops.arrays import elementwise as n
-from ranvier.ops.arrays.elementary import signbit
+from ranvier.ops.arrays.elementary import polynomial, signbit
 from ranvier.ops.arrays.promotion import floating, together
 from ranvier.ops.arrays.reductions import root
 from ranvier.tensor.function import function
@@ -67,10 +67,7 @@ ASIN = (
 
 def _fitted(u: Node, coefficients: Sequence[float]) -> Node:
     w = u * u
-    p = like(w, coefficients[0])
-    for coefficient in coefficients[1:]:
-        p = p * w + like(w, coefficient)
-    return u + u * (w * p)
+    return u + u * (w * polynomial(coefficients, w))
 
 
 def _turned(x: Node) -> tuple[Node, Node]:

@@ -111,40 +111,39 @@ def _worst(dtype: str, largest: bool) -> Any:
     return int(info.min if largest else info.max)
 
 
-def _largest(data: Any, ids: Any, segments: int) -> Any:
-    return arrays.max(_spread(data, ids, segments, _worst(data.dtype, True)), 1)
+# By name, what joins two values, and the reduction of data (rows, ...) to so many segments, whose numbers are given.
+REDUCTIONS: dict[str, tuple[Callable[..., Any], Callable[[Any, Any, int], Any]]] = {
+    "add": (arrays.add, lambda data, ids, size: _added(ids, data, size)),
+    "max": (arrays.maximum, lambda data, ids, size: arrays.max(_spread(data, ids, size, _worst(data.dtype, True)), 1)),
+    "min": (arrays.minimum, lambda data, ids, size: arrays.min(_spread(data, ids, size, _worst(data.dtype, False)), 1)),
+    "mul": (arrays.multiply, lambda data, ids, size: linalg.product(_spread(data, ids, size, 1), 1)),
+}
 
 
-def _smallest(data: Any, ids: Any, segments: int) -> Any:
-    return arrays.min(_spread(data, ids, segments, _worst(data.dtype, False)), 1)
-
-
-def _product(data: Any, ids: Any, segments: int) -> Any:
-    return linalg.product(_spread(data, ids, segments, 1), 1)
-
-
-def _count(segment_ids: Any, num_segments: int | None) -> int:
-    return int(np.max(np.asarray(segment_ids), initial=-1)) + 1 if num_segments is None else num_segments
+def _reduced(reduction: str, data: Any, ids: Any, size: int | None) -> Any:
+    """Of each segment the rows reduced to one; of so many segments as there are numbers, if no ``size`` is given."""
+    size = int(np.max(np.asarray(ids), initial=-1)) + 1 if size is None else size
+    return REDUCTIONS[reduction][1](data, ids, size)
 
 
 def segment_sum(data: Operand, segment_ids: Operand, num_segments: int | None = None, sorted: bool = False) -> Any:
     """The sum of the rows of each segment, 0 of none. Rows of numbers from ``num_segments`` on are left out."""
-    return _added(segment_ids, data, _count(segment_ids, num_segments))
+    return _reduced("add", data, segment_ids, num_segments)
 
 
 def segment_max(data: Operand, segment_ids: Operand, num_segments: int | None = None, sorted: bool = False) -> Any:
     """The largest of the rows of each segment, minus infinity of none; see `segment_sum`."""
-    return _largest(data, segment_ids, _count(segment_ids, num_segments))
+    return _reduced("max", data, segment_ids, num_segments)
 
 
 def segment_min(data: Operand, segment_ids: Operand, num_segments: int | None = None, sorted: bool = False) -> Any:
     """The smallest of the rows of each segment, infinity of none; see `segment_sum`."""
-    return _smallest(data, segment_ids, _count(segment_ids, num_segments))
+    return _reduced("min", data, segment_ids, num_segments)
 
 
 def segment_prod(data: Operand, segment_ids: Operand, num_segments: int | None = None, sorted: bool = False) -> Any:
     """The product of the rows of each segment, 1 of none; see `segment_sum`."""
-    return _product(data, segment_ids, _count(segment_ids, num_segments))
+    return _reduced("mul", data, segment_ids, num_segments)
 
 
 # --- at indices ---------------------------------------------------------------------------------------------------
@@ -182,14 +181,6 @@ def scatter(indices: Operand, values: Operand, shape: Sequence[int]) -> Any:
     return arrays.reshape(added, tuple(shape))
 
 
-REDUCTIONS: dict[str, Callable[..., Any]] = {  # of updates, with what is there
-    "add": lambda x, places, updates: arrays.add(x, _added(places, updates, x.shape[0])),
-    "max": lambda x, places, updates: arrays.maximum(x, _largest(updates, places, x.shape[0])),
-    "min": lambda x, places, updates: arrays.minimum(x, _smallest(updates, places, x.shape[0])),
-    "mul": lambda x, places, updates: arrays.multiply(x, _product(updates, places, x.shape[0])),
-}
-
-
 def scatter_update(inputs: Operand, indices: Operand, updates: Operand, reduction: str | None = None) -> Any:
     """``inputs`` with updates at the indices (updates, axes), of several at one place the last; with ``reduction``
     "add", "max", "min" or "mul" with all of them and with what is there. Indices out of range are left out.
@@ -210,7 +201,8 @@ def scatter_update(inputs: Operand, indices: Operand, updates: Operand, reductio
         hit = arrays.less(0, _added(places, arrays.ones_like(places), rows.shape[0]))
         rows = arrays.where(with_ones(hit, rows.ndim), _added(places, updates, rows.shape[0]), rows)
     else:
-        rows = REDUCTIONS[reduction](rows, places, updates)
+        join, reduce = REDUCTIONS[reduction]
+        rows = join(rows, reduce(updates, places, rows.shape[0]))
     return arrays.reshape(rows, inputs.shape)
 
 

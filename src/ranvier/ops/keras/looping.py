@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy as np
 from ranvier.ops import arrays as numeric
 from ranvier.ops.keras.arrays import convert_to_tensor, known
 from ranvier.ops.keras.placing import choose
-from ranvier.support.tree import flatten, map_structure
+from ranvier.support.tree import flatten, map_structure, map_together
 from ranvier.tensor import trace
 from ranvier.tensor.tensor import Tensor
 
@@ -50,13 +50,7 @@ def _parts(xs: Any) -> list[Any]:
 
 def _stacked(results: Sequence[Any]) -> Any:
     """Results, and what they hold, along a new first axis."""
-    first = results[0]
-    if isinstance(first, Mapping):
-        return {key: _stacked([r[key] for r in results]) for key in first}
-    if isinstance(first, (list, tuple)):
-        parts = [_stacked(column) for column in zip(*results, strict=True)]
-        return type(first)(*parts) if hasattr(first, "_fields") else type(first)(parts)
-    return None if first is None else numeric.stack([convert_to_tensor(r) for r in results], 0)
+    return map_together(results, lambda *parts: numeric.stack([convert_to_tensor(p) for p in parts], 0))
 
 
 def map(f: Callable[[Any], Any], xs: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from ranvier.ops.arrays import linalg
 from ranvier.ops.arrays.promotion import axis_of
 from ranvier.ops.keras.arrays import split
 from ranvier.ops.keras.elementwise import Operand, dtype_name
+from ranvier.support.tree import map_together
 from ranvier.tensor.function import function
 from ranvier.tensor.tensor import Tensor
 from ranvier.tensor.trace import state
@@ -158,12 +159,7 @@ def cond(pred: Any, true_fn: Callable[[], Any], false_fn: Callable[[], Any]) -> 
 
 def choose(pred: Tensor, yes: Any, no: Any) -> Any:
     """Of each part of two results the one or the other."""
-    if isinstance(yes, Mapping):
-        return {key: choose(pred, yes[key], no[key]) for key in yes}
-    if isinstance(yes, (list, tuple)):
-        parts = [choose(pred, a, b) for a, b in zip(yes, no, strict=True)]
-        return type(yes)(*parts) if hasattr(yes, "_fields") else type(yes)(parts)  # a named tuple takes each
-    return None if yes is None else arrays.where(pred, yes, no)
+    return map_together((yes, no), lambda a, b: arrays.where(pred, a, b))
 
 
 def tri(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Tensor:  # Keras's names
