@@ -15,16 +15,17 @@ from ranvier.tensor.tape import flush_readers
 from ranvier.tensor.tensor import Tensor
 
 
-def _given_by_name(kind: str) -> Any:
-    """The property of a parameter that is a function, or the name of one, and part of the keys of programs."""
+def _by_name(kind: str, doc: str) -> Any:
+    """A property of parameters that is a function, set by name too, and part of the keys of programs."""
+    slot = f"_{kind}"
 
     def give(parameter: Parameter, value: Any) -> None:
         if value is not None:
             value = rows.look_up("get", kind)(value)
             object_key(value)
-        setattr(parameter, f"_{kind}", value)
+        setattr(parameter, slot, value)
 
-    return property(attrgetter(f"_{kind}"), give)
+    return property(attrgetter(slot), give, doc=doc)
 
 
 class Parameter(CheckedConstructor, Tensor):
@@ -61,7 +62,10 @@ class Parameter(CheckedConstructor, Tensor):
         now.grad = self.grad
         return now
 
-    regularizer, constraint = _given_by_name("regularizer"), _given_by_name("constraint")
+    _regularizer: Any
+    _constraint: Any
+    regularizer = _by_name("regularizer", "The function whose result `fit` adds to the loss, or None.")
+    constraint = _by_name("constraint", "The function that the optimizer applies after each update, or None.")
 
     @classmethod
     def over(cls, array: Any, *, name: str = "", requires_grad: bool = True) -> Self:
@@ -70,7 +74,7 @@ class Parameter(CheckedConstructor, Tensor):
         parameter._value, parameter.spec = array, Type(array.shape, array.dtype.name)
         parameter._init_leaf(requires_grad)
         parameter.name = parameter.path = name
-        parameter.regularizer = parameter.constraint = None
+        parameter._regularizer = parameter._constraint = None
         parameter.for_training = requires_grad
         return parameter
 
