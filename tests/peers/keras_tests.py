@@ -40,7 +40,7 @@ ELSEWHERE = (
 )  # fmt: skip
 # Modules of Keras that the tests use as tools; they compute nothing of what is tested.
 TOOLS = ("tree", "utils.traceback_utils", "utils.python_utils", "backend.common.dtypes")
-OTHERS = ("tensorflow", "grain", "flax", "jax", "torch")  # a test that uses them is of another backend
+OTHERS = ("tensorflow", "grain", "flax", "torch")  # a test that uses them is of another backend
 NAMESPACES = ("layers", "ops", "losses", "metrics", "optimizers", "models", "callbacks", "utils", "random", "saving",
               "initializers", "regularizers", "constraints", "activations", "backend", "config", "datasets")  # fmt: skip
 
@@ -87,7 +87,18 @@ def _numpy(x: Any) -> Any:
     return np.asarray(x)
 
 
+def standardize_dtype(dtype: Any) -> str:
+    """The name of a dtype, as Keras's function gives it: Python's types are those of its numbers."""
+    if dtype is None:
+        return str(rv.get_dtype())
+    python = {bool: "bool", int: "int32", float: str(rv.get_dtype())}
+    return python.get(dtype) or str(getattr(dtype, "name", None) or dtype).removeprefix("torch.")
+
+
 OWN: dict[str, Any] = {
+    "standardize_dtype": standardize_dtype,
+    "disable_flash_attention": lambda: None,
+    "enable_flash_attention": lambda: None,
     "KerasTensor": KerasTensor,
     "is_keras_tensor": lambda x: isinstance(x, KerasTensor),
     "convert_to_numpy": _numpy,
