@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 
-from ranvier.module import Module
 from ranvier.module.shape_errors import user_name
-from ranvier.training.preflight.probe import Activation, Probe
+from ranvier.training.preflight.probe import Probe
 from ranvier.training.preflight.report import Fault
 
 APART = 1e5  # ratio of the sensitivities of two layers
 EXPLODED = 1e4  # ratio of the first loss to that of outputs of zero
 GROWTH = 10.0  # growth of the loss in a few steps
 NOTHING = 1e-9  # ratio of a learning rate to the highest of its schedule
-
-
-def fault(probe: Probe, text: str, fix: str, module: Module, severity: float = 0.0) -> Fault:
-    return Fault(text, fix, user_name(module, probe.model), module._made, severity)
 
 
 def vanishing(probe: Probe) -> Iterator[Fault]:
@@ -30,8 +26,7 @@ def vanishing(probe: Probe) -> Iterator[Fault]:
     if not moving or not all(map(math.isfinite, sensitivities)) or max(moving) < APART * min(moving):
         return
     small, large = (gradients[sensitivities.index(p)] for p in (min(moving), max(moving)))
-    yield fault(
-        probe,
+    yield Fault(
         f"a relative change of its weights changes the loss {large.sensitivity / small.sensitivity:.0e} times less "
         f"than the same change in layer {user_name(large.module, probe.model)!r}, so the layer will hardly learn",
         "Write activation='relu' with kernel_initializer='he_normal', fewer layers, or a BatchNormalization between "
@@ -47,8 +42,7 @@ def exploding(probe: Probe) -> Iterator[Fault]:
     silent = probe.loss_without_kernels()
     if now >= EXPLODED * silent:
         largest = max(gradients, key=lambda g: g.size)
-        yield fault(
-            probe,
+        yield Fault(
             f"the outputs are so large that the loss starts at {now:.1e}, and with outputs of zero it would be "
             f"{silent:.1e}; this layer has the largest gradient, of norm {largest.size:.1e}",
             "Write kernel_initializer='glorot_uniform' (he_normal with relu), or a BatchNormalization between the "
@@ -111,31 +105,22 @@ def not_finite(probe: Probe) -> Iterator[Fault]:
         )
 
 
-def idle(probe: Probe, *kinds: str) -> Iterator[Activation]:
+def idle(probe: Probe, kinds: tuple[str, ...], text: str, fix: str) -> Iterator[Fault]:
+    """Layers with idle units of some activations; ``text`` is filled with the fields of an `Activation`."""
     for found in probe.activations:
         if found.kind in kinds:
-            yield found
+            yield Fault(text.format(**vars(found)), fix, found.module, found.idle / found.units)
 
 
-def dead(probe: Probe) -> Iterator[Fault]:
-    for found in idle(probe, "relu"):
-        yield fault(
-            probe,
-            f"{found.idle} of the {found.units} relu units of this layer are zero for each of {found.rows} sampled "
-            "rows, so they no longer learn",
-            "Write a smaller learning rate, activation='leaky_relu', or scaled inputs, instead.",
-            found.module,
-            found.idle / found.units,
-        )
-
-
-def saturated(probe: Probe) -> Iterator[Fault]:
-    for found in idle(probe, "tanh", "sigmoid"):
-        yield fault(
-            probe,
-            f"{found.idle} of the {found.units} {found.kind} units of this layer stay within 1 % of one end of their "
-            f"range for each of {found.rows} sampled rows, where the gradient is nearly zero",
-            "Write a smaller learning rate, scaled inputs, or activation='relu', instead.",
-            found.module,
-            found.idle / found.units,
-        )
+dead = partial(
+    idle, kinds=("relu",),
+    text="{idle} of the {units} relu units of this layer are zero for each of {rows} sampled rows, so they no longer "
+    "learn",
+    fix="Write a smaller learning rate, activation='leaky_relu', or scaled inputs, instead.",
+)  # fmt: skip
+saturated = partial(
+    idle, kinds=("tanh", "sigmoid"),
+    text="{idle} of the {units} {kind} units of this layer stay within 1 % of one end of their range for each of "
+    "{rows} sampled rows, where the gradient is nearly zero",
+    fix="Write a smaller learning rate, scaled inputs, or activation='relu', instead.",
+)  # fmt: skip

@@ -42,7 +42,7 @@ def unscaled_pixels(view: Inspection) -> Iterator[Fault]:
     for given in view.inputs:
         layer = view.first_layer(given)
         if layer is not None and given.pixels:
-            yield view.fault(
+            yield Fault(
                 f"the inputs {given.name} range from {given.low.min():g} to {given.high.max():g}, and no layer "
                 "rescales them, so training will be slow or fail",
                 f"Write rv.layers.Rescaling(1 / 255) as the first layer, or {given.name} / 255, instead.",
@@ -56,7 +56,7 @@ def different_scales(view: Inspection) -> Iterator[Fault]:
         if layer is None or found is None:
             continue
         large, small, most, least = found
-        yield view.fault(
+        yield Fault(
             f"the features of {given.name} have very different scales: feature {large} has a standard deviation of "
             f"{most:.4g}, feature {small} one of {least:.4g}; the model learns almost only from the large ones",
             STANDARDIZE,
@@ -82,7 +82,7 @@ def large_features(view: Inspection) -> Iterator[Fault]:
                     f"{count} features of {given.name} are large (the largest, feature {at}: {values}), and no layer "
                     "rescales them"
                 )
-            yield view.fault(f"{text}, so training will be slow or fail", STANDARDIZE, layer, float(size[at]))
+            yield Fault(f"{text}, so training will be slow or fail", STANDARDIZE, layer, float(size[at]))
 
 
 def constant_features(view: Inspection) -> Iterator[Fault]:
@@ -112,7 +112,7 @@ def constant_features(view: Inspection) -> Iterator[Fault]:
                 f"{look}; where they did vary, {array.dtype} is too coarse for numbers like {most:g}: write "
                 f"{given.name} - {given.name}.mean(0)"
             )
-        yield view.fault(
+        yield Fault(
             f"{len(odd)} of {array.shape[1]} features of {given.name} never vary: number {some}",
             f"Leave them out, {dropped(given.name, odd)}, {look}.",
             view.first_layer(given),
@@ -136,7 +136,7 @@ def identical_rows(view: Inspection) -> Iterator[Fault]:
         if given.array.nbytes <= BYTES and not (given.array == given.array[:1]).all():
             return
     if any((output.y != output.y[:1]).any() for output in view.outputs):
-        yield view.fault(
+        yield Fault(
             f"all {len(view.data):,} rows of {' and '.join(i.name for i in view.inputs)} are the same, and their "
             "targets differ, so no model can distinguish them",
             "Check how the inputs were read, and write inputs that vary instead.",

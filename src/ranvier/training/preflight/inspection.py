@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -72,13 +72,11 @@ class InspectedInput:
 
     @cached_property
     def low(self) -> Array:
-        least: Array = self.rows.min(0)
-        return least
+        return self.rows.min(0)
 
     @cached_property
     def high(self) -> Array:
-        most: Array = self.rows.max(0)
-        return most
+        return self.rows.max(0)
 
     @cached_property
     def pixels(self) -> bool:
@@ -137,6 +135,10 @@ class InspectedOutput:
         return "" if self.trace_node is None else name_of(self.trace_node)
 
     @property
+    def several(self) -> bool:
+        return self.tensor.shape[-1] != 1
+
+    @property
     def categorical(self) -> bool:
         """Whether the loss is for one class of several."""
         return exclusive(self.loss)
@@ -180,8 +182,7 @@ class InspectedOutput:
         if y.ndim == 2 and y.shape[1] == self.classes and y.dtype.kind == "f":
             some = sample(y)
             if ((some == 0) | (some == 1)).all() and (some.sum(1) == 1).all():
-                classes: Array = y.argmax(1)
-                return classes
+                return y.argmax(1)
         return None
 
     def counts(self, y: Array) -> Array | None:
@@ -292,7 +293,13 @@ class Inspection:
                 return self.layer_of(node)
         return None
 
-    def fault(self, text: str, fix: str, module: Module | None = None, severity: float = 0.0) -> Fault:
-        if module is None:
-            return Fault(text, fix, severity=severity)
-        return Fault(text, fix, self.name(module), module._made, severity)
+
+def of_outputs(find: Callable[[InspectedOutput], Iterator[Fault]]) -> Callable[[Inspection], Iterator[Fault]]:
+    """A check that looks at each output by itself, and whose mistakes are in the layer that made the output."""
+
+    def faults(view: Inspection) -> Iterator[Fault]:
+        for output in view.outputs:
+            for fault in find(output):
+                yield replace(fault, module=view.layer_of(output.trace_node))
+
+    return faults

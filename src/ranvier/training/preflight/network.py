@@ -29,7 +29,7 @@ def softmax_across_samples(view: Inspection) -> Iterator[Fault]:
             continue
         axis = dict(node.options).get("axis", -1)
         if axis_of(axis, len(node.type.shape)) == 0 and len(node.type.shape) > 1:
-            yield view.fault(
+            yield Fault(
                 f"{name_of(node)} over axis {axis} normalizes over the samples of a batch, so the result for a sample "
                 "depends on the others",
                 "Write axis=-1 (dim=-1) instead.",
@@ -63,7 +63,7 @@ def no_nonlinearity(view: Inspection) -> Iterator[Fault]:
         if mixes(before) and not bottleneck(before, node):
             pairs.append((view.layer_of(before), view.layer_of(node)))
     for first, second in reversed(pairs):  # nodes go from the output to the input
-        yield view.fault(
+        yield Fault(
             f"there is no nonlinearity between {view.name(first)!r} and {view.name(second)!r}, so both together "
             "compute no more than one linear layer",
             "Write activation='relu' in the first, or a ReLU between them, instead.",
@@ -95,7 +95,7 @@ def dropout_at_the_end(view: Inspection) -> Iterator[Fault]:
         last = ending(view, output.tensor.trace_node)
         for module, node, rate in dropouts(view):
             if node in last and rate:
-                yield view.fault(
+                yield Fault(
                     f"dropout comes after the last layer, so {rate:.0%} of the outputs are always zero",
                     "Write it before the last layer instead.",
                     module,
@@ -107,7 +107,7 @@ def dropout_of_few(view: Inspection) -> Iterator[Fault]:
     for module, node, rate in dropouts(view):
         units = node.type.shape[-1] if len(node.type.shape) == 2 else 0
         if isinstance(units, int) and units and rate < 1 and rate**units > EMPTY:
-            yield view.fault(
+            yield Fault(
                 f"dropout of {rate:g} on {units} unit{'s' * (units != 1)} sets all units to zero in {rate**units:.0%} "
                 "of the samples",
                 "Write a smaller rate, or more units in the layer before it, instead.",
@@ -151,7 +151,7 @@ def symmetric(view: Inspection) -> Iterator[Fault]:
         readers = [name_of(call) for call in view.trace_nodes if node in call.inputs]
         silent = not any(w.any() for w in into) and any(name in ("relu", "relu6") for name in readers)
         if alike or silent:
-            yield view.fault(
+            yield Fault(
                 f"all {array.shape[1]} units start with the same weights, so they stay equal and act as one unit",
                 "Write kernel_initializer='glorot_uniform' instead.",
                 view.layer_of(node),
@@ -172,7 +172,7 @@ def unused(view: Inspection) -> Iterator[Fault]:
     found = [module for module in view.model.modules() if idle(module, view.leaves, called)]
     trained = view.training_calls() if found else ([], [])  # a layer may be used in training alone
     for module in (m for m in found if idle(m, *trained)):
-        yield view.fault(
+        yield Fault(
             "the layer belongs to the model, and nothing calls it, so its weights never change",
             "Call it in forward, or remove it from the model, instead.",
             module,
@@ -187,7 +187,7 @@ def unowned(view: Inspection) -> Iterator[Fault]:
     for module in (module for module, _ in view.calls):
         own = [id(p) for p in module._parameters.values() if id(p) in strays]
         if own:
-            yield view.fault(
+            yield Fault(
                 "the model calls the layer, and the layer is not part of the model, so its weights are neither trained "
                 "nor saved",
                 "Write self.name = layer in __init__, for several nn.ModuleList([...]), instead of a list or a call "
@@ -197,7 +197,7 @@ def unowned(view: Inspection) -> Iterator[Fault]:
         for key in own:
             del strays[key]
     for parameter in strays.values():
-        yield view.fault(
+        yield Fault(
             f"the model reads a parameter of shape {tuple(parameter.shape)} that is not part of the model, so it is "
             "neither trained nor saved",
             "Write self.name = parameter in __init__, for several nn.ParameterList([...]), instead.",
@@ -207,7 +207,7 @@ def unowned(view: Inspection) -> Iterator[Fault]:
 def not_adapted(view: Inspection) -> Iterator[Fault]:
     for module, _ in view.calls:
         if isinstance(module, Normalization) and module.built and module.given is None and not module.adapted:
-            yield view.fault(
+            yield Fault(
                 "the layer has no mean and variance of the data, so it changes nothing",
                 "Write layer.adapt(x) before fit instead.",
                 module,
@@ -223,7 +223,7 @@ def colours_out_of_range(view: Inspection) -> Iterator[Fault]:
         limits = getattr(module, "value_range", None)
         if small is not None and limits is not None and limits[1] - limits[0] > 1 / SMALL:
             low, high = limits
-            yield view.fault(
+            yield Fault(
                 f"value_range=({low:g}, {high:g}) is not the range of the pixels after {view.name(small)!r}, so the "
                 "layer changes them by far more than their size",
                 "Write value_range=(0, 1) instead, or put the layer before it.",
@@ -241,7 +241,7 @@ def channels_elsewhere(view: Inspection) -> Iterator[Fault]:
     height, width = form.positions(turned)
     if form.channels(turned) in COLOURS and height == width >= SIDE and form.channels(given) == width:
         axes, other = (0, 3, 1, 2) if first.first else (0, 2, 3, 1), "last" if first.first else "first"
-        yield view.fault(
+        yield Fault(
             f"the layer takes {form}, and samples of {given[1:]} look like images of {height}x{width} with channels "
             f"{other}",
             f"Write x.transpose{axes}, or data_format='channels_{other}', instead.",

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, overload
 
 from ranvier.data.convert import Array
+from ranvier.module import Module
+from ranvier.module.shape_errors import user_name
 from ranvier.support.errors import nearest
 from ranvier.support.source_lines import location, warn
 
@@ -42,8 +44,7 @@ class Fault:
 
     text: str
     fix: str
-    layer: str | None = None
-    made: tuple[str, int] | None = None
+    module: Module | None = None
     severity: float = 0.0
 
 
@@ -81,9 +82,11 @@ class Finding:
     severity: float = field(default=0.0, repr=False, compare=False)
 
     @classmethod
-    def of(cls, check: Check, fault: Fault) -> Finding:
-        line = None if fault.made is None else location(fault.made)
-        return cls(check.code, check.title, check.level, fault.text, fault.fix, fault.layer, line, fault.severity)
+    def of(cls, check: Check, fault: Fault, model: Module) -> Finding:
+        layer, line = None, None
+        if fault.module is not None:
+            layer, line = user_name(fault.module, model), location(fault.module._made)
+        return cls(check.code, check.title, check.level, fault.text, fault.fix, layer, line, fault.severity)
 
     @property
     def where(self) -> str:

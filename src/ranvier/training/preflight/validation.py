@@ -113,7 +113,7 @@ def shared_with_validation(view: Inspection) -> Iterator[Fault]:
             f"{len(rows):,} of {number:,} validation rows are training rows too (row {rows[0]} is training row "
             f"{copies[0]}), so validation results are too good"
         )
-    yield view.fault(
+    yield Fault(
         text,
         "Write rows that are in one of them only instead: split before rows are repeated or augmented. Where equal "
         'rows are to be expected (few features of few values), write ignore=("RV401",).',
@@ -134,7 +134,7 @@ def classes_unseen(view: Inspection) -> Iterator[Fault]:
     for name, before, after in counted(view):
         new = np.flatnonzero((after > 0) & (before == 0))
         if len(new):
-            yield view.fault(
+            yield Fault(
                 f"class {listed(new)} occurs in the validation targets ({after[new].sum():,} rows) and never in the "
                 f"training targets {name}, so the model cannot learn it",
                 "Write rows drawn from all classes for both instead: shuffle x and y together before they are split.",
@@ -146,7 +146,7 @@ def classes_not_validated(view: Inspection) -> Iterator[Fault]:
         expected = before / before.sum() * after.sum()
         gone = np.flatnonzero((after == 0) & (expected >= EXPECTED))
         if len(gone):
-            yield view.fault(
+            yield Fault(
                 f"class {listed(gone)} of the training targets {name} never occurs in the {after.sum():,} validation "
                 f"targets, where about {expected[gone[0]]:.0f} rows of class {gone[0]} were to be expected",
                 "Write rows drawn from all classes for both instead: shuffle x and y together before they are split "
@@ -162,7 +162,7 @@ def other_scale(view: Inspection) -> Iterator[Fault]:
         rows = sample(array).astype(np.float64)
         here, there = (float(np.sqrt(np.square(r).mean())) for r in (given.rows, rows))
         if here and there and not 1 / OTHER < there / here < OTHER:
-            yield view.fault(
+            yield Fault(
                 f"the validation inputs have another scale than the training inputs {given.name}: {there:.3g} against "
                 f"{here:.3g} (the root of the mean square)",
                 "Scale both in the same way, or with a layer of the model, instead.",
