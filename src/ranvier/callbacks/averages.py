@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from ranvier.training.loop.callback import Callback, Logs
@@ -15,6 +14,8 @@ class SwapEMAWeights(Callback):
     ``on_epoch_end`` to the next ``on_epoch_begin``, so that a `ModelCheckpoint` after this callback in the list saves
     them. Raises ValueError without ``use_ema=True``.
     """
+
+    _saved = ("_kept",)
 
     def __init__(self, swap_on_epoch: bool = False) -> None:
         self.swap_on_epoch = swap_on_epoch
@@ -66,11 +67,3 @@ class SwapEMAWeights(Callback):
 
     def on_predict_end(self, logs: Logs = None) -> None:
         self._swap_back()
-
-    # --- what a backup keeps --------------------------------------------------------------------------------------
-
-    def state(self) -> dict[str, Any]:
-        return {"kept": self._kept}
-
-    def set_state(self, state: Mapping[str, Any]) -> None:
-        self._kept = state["kept"]

@@ -80,7 +80,7 @@ class BackupAndRestore(Callback):
     def others(self) -> list[Any]:
         """The run's other callbacks without a state for the backup."""
         empty = Callback.state
-        known = [c for c in self._run.training.callbacks.callbacks if c is not self]
+        known = [c for c in self._run.training.callbacks.callbacks if c is not self and not getattr(c, "_saved", ())]
         return [c for c in known if getattr(type(c), "state", empty) is empty]
 
     def on_step(self, epoch: int, step: int, logs: Logs = None) -> None:

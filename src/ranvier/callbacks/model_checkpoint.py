@@ -24,6 +24,8 @@ class ModelCheckpoint(Monitor):
     To resume a run after a stop, bit for bit, use `BackupAndRestore`.
     """
 
+    _saved = ("best",)
+
     def __init__(
         self,
         filepath: FilePath,
@@ -96,12 +98,6 @@ class ModelCheckpoint(Monitor):
             f"{', '.join(known)} instead."
         )
 
-    def state(self) -> dict[str, Any]:
-        return {"best": self.best}
-
-    def set_state(self, state: Mapping[str, Any]) -> None:
-        self.best = state["best"]
-
 
 def fields(text: str) -> list[str]:
     """The names between braces; none if the braces do not match, which raises when they are filled in."""
@@ -111,10 +107,12 @@ def fields(text: str) -> list[str]:
         return []
 
 
-def frequency(who: str, save_freq: Any) -> int | None:
-    """A number of steps, or None for every epoch."""
-    if save_freq == "epoch":
+def frequency(who: str, given: Any, name: str = "save_freq", texts: tuple[str, ...] = ("epoch",)) -> int | None:
+    """A number of steps, or None for every epoch. The text "batch", if it is among ``texts``, is 1."""
+    if given == "epoch":
         return None
-    if isinstance(save_freq, bool) or not isinstance(save_freq, int) or save_freq < 1:
-        raise ValueError(f"{who}(save_freq={save_freq!r}): write 'epoch' or a number of steps instead.")
-    return save_freq
+    steps = 1 if given in texts else given
+    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
+        words = ", ".join(map(repr, texts))
+        raise ValueError(f"{who}({name}={given!r}): write {words} or a number of steps instead.")
+    return steps

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 
@@ -57,6 +56,8 @@ class ReduceLROnPlateau(Monitor):
 
     Raises TypeError if the optimizer's rate is a schedule.
     """
+
+    _saved = ("best", "wait", "cooldown_counter")
 
     def __init__(
         self,
@@ -113,10 +114,3 @@ class ReduceLROnPlateau(Monitor):
 
     def in_cooldown(self) -> bool:
         return self.cooldown_counter > 0
-
-    def state(self) -> dict[str, Any]:
-        return {"best": self.best, "wait": self.wait, "cooldown_counter": self.cooldown_counter}
-
-    def set_state(self, state: Mapping[str, Any]) -> None:
-        self.best, self.wait = state["best"], state["wait"]
-        self.cooldown_counter = state["cooldown_counter"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,8 @@ class CSVLogger(Callback):
     array is written as a list. A resumed run continues its file, without the lines of epochs that it trains again.
     Raises OSError before training if the file cannot be written.
     """
+
+    _saved = ("keys", "_end")
 
     def __init__(self, filename: FilePath, separator: str = ",", append: bool = False) -> None:
         self.filename, self.separator, self.append = Path(filename), separator, append
@@ -52,12 +53,6 @@ class CSVLogger(Callback):
                 writer.writerow(["epoch", *self.keys])
             writer.writerow([epoch, *(cell(logs.get(key, "NA")) for key in self.keys)])
             self._end = file.tell()
-
-    def state(self) -> dict[str, Any]:
-        return {"keys": self.keys, "end": self._end}
-
-    def set_state(self, state: Mapping[str, Any]) -> None:
-        self.keys, self._end = state["keys"], state["end"]
 
 
 def cell(value: Any) -> Any:

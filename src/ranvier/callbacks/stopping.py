@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from ranvier.callbacks.monitor import Monitor, check_numbers
@@ -18,6 +17,8 @@ class EarlyStopping(Monitor):
 
     Afterwards read ``stopped_epoch`` (0 if it did not stop), ``best_epoch`` (from 0) and ``best``.
     """
+
+    _saved = ("wait", "stopped_epoch", "best_epoch", "best", "best_weights")
 
     def __init__(
         self,
@@ -66,11 +67,3 @@ class EarlyStopping(Monitor):
             if self.verbose > 0:
                 self.say(f"Restoring the weights of the best epoch: {self.best_epoch + 1}")
             self.model.set_weights(self.best_weights)
-
-    def state(self) -> dict[str, Any]:
-        names = ("wait", "stopped_epoch", "best_epoch", "best", "best_weights")
-        return {name: getattr(self, name) for name in names}
-
-    def set_state(self, state: Mapping[str, Any]) -> None:
-        for name, value in state.items():
-            setattr(self, name, value)

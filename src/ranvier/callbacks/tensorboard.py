@@ -12,6 +12,7 @@ import numpy as np
 
 from ranvier.callbacks import event_files
 from ranvier.callbacks.event_files import EventFiles
+from ranvier.callbacks.model_checkpoint import frequency
 from ranvier.data.files import make_folder
 from ranvier.support.validation import is_whole
 from ranvier.training.loop.callback import Callback, Logs
@@ -81,7 +82,7 @@ class TensorBoard(Callback):
             )
         self.log_dir, self.histogram_freq, self.write_graph = Path(log_dir), histogram_freq, write_graph
         self.write_steps_per_second, self.update_freq = write_steps_per_second, update_freq
-        self.step_interval = steps_between(update_freq)
+        self.step_interval = frequency("TensorBoard", update_freq, "update_freq", ("epoch", "batch"))
         self._files: EventFiles | None = None  # of the current run
         self._drawn = False
         self._since = (0, 0.0)  # steps and seconds when the epoch began
@@ -156,18 +157,6 @@ class TensorBoard(Callback):
             self._files.set_state(state)
             self._drawn = bool(state["drawn"])
         self._since = self.steps(), time.monotonic()
-
-
-def steps_between(update_freq: Any) -> int | None:
-    """A number of steps, or None for every epoch."""
-    if update_freq == "epoch":
-        return None
-    steps = 1 if update_freq == "batch" else update_freq
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
-        raise ValueError(
-            f"TensorBoard(update_freq={update_freq!r}): write 'epoch', 'batch' or a number of steps instead."
-        )
-    return steps
 
 
 def results(tag: str, logs: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

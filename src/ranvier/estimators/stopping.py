@@ -9,8 +9,6 @@ import numpy as np
 
 from ranvier.training import Callback
 
-KEPT = ("losses", "scores", "best_loss", "best_score", "best", "since", "stopped")  # the state for backups
-
 
 def release(callbacks: Sequence[Any]) -> None:
     """Remove references to the network and the run from callbacks, which are cloned and pickled as parameters."""
@@ -24,6 +22,7 @@ class Scoring(Callback):
     """Add the validation score to the logs as "val_score", before other callbacks run."""
 
     _changes = False
+    _saved = ("value",)
 
     def __init__(self, score: Callable[[], float]) -> None:
         self.score = score
@@ -34,12 +33,6 @@ class Scoring(Callback):
         if isinstance(logs, dict):
             logs["val_score"] = self.value
 
-    def state(self) -> dict[str, Any]:
-        return {"value": self.value}
-
-    def set_state(self, state: Mapping[str, Any]) -> None:
-        self.value = state["value"]
-
 
 class Stopping(Callback):
     """Stop after more than ``patience`` epochs in a row without an improvement by ``tol``, and record the curves.
@@ -49,6 +42,7 @@ class Stopping(Callback):
     """
 
     _changes = False  # weights change only at the end of training
+    _saved = ("losses", "scores", "best_loss", "best_score", "best", "since", "stopped")
 
     def __init__(
         self, tol: float | None, patience: float, scoring: Scoring | None = None, restore: bool = False
@@ -78,13 +72,6 @@ class Stopping(Callback):
         self.since = 0 if better else self.since + 1
         if self.tol is not None and self.since > self.patience:
             self.stopped = self.model.stop_training = True
-
-    def state(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in KEPT}
-
-    def set_state(self, state: Mapping[str, Any]) -> None:
-        for name in KEPT:
-            setattr(self, name, state[name])
 
     def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
         if self.best is not None:

@@ -31,6 +31,7 @@ class Callback(CheckedConstructor):
     params: Mapping[str, Any] = {}
     step_interval: int | None = None
     _last = False  # whether it is called after all others, with everything that they have changed
+    _saved: tuple[str, ...] = ()  # the attributes that continue after a stop
     _changes = True  # whether it may change weights or settings between epochs; if none may, they are not read again
     _say: Callable[[str], None] | None = None
 
@@ -42,10 +43,12 @@ class Callback(CheckedConstructor):
 
     def state(self) -> dict[str, Any]:
         """What the callback needs to continue after a stop: plain values, lists, dicts, NumPy arrays."""
-        return {}
+        return {name.lstrip("_"): getattr(self, name) for name in self._saved}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Restore what `state` returned; called after ``on_train_begin``."""
+        for name in self._saved:
+            setattr(self, name, state[name.lstrip("_")])
 
     def writes_to(self) -> str | Path | None:
         """The file or folder that the callback writes; two models that train at the same time must not share one."""
