@@ -81,9 +81,8 @@ def grad_cam(
     inputs if ``resize`` is True. ``target`` and ``logits`` are those of `saliency`. Raises ValueError for an unknown
     layer.
     """
-    scorer = Scorer(model, batch_size, logits)
-    array = scorer.inputs(x)
-    masks = scorer.masks(array, target)
+    scorer = Scorer(model, x, target, logits, batch_size)
+    array, masks = scorer.x, scorer.masks
     chosen_layer = _layer(model, layer, array)
     first = channels_come_first(chosen_layer)
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from ranvier.data.convert import Array
 from ranvier.explain.scores import Scorer
 from ranvier.module.calls import in_model_dtype
 from ranvier.module.core import Module
 from ranvier.support.validation import whole
 from ranvier.tensor.rng import numpy_generator
-
-Array = npt.NDArray[Any]
 
 
 @in_model_dtype
@@ -25,9 +23,8 @@ def saliency(model: Module, x: Any, target: Any = None, *, logits: bool = True, 
     final softmax or sigmoid, otherwise its output. The model runs in evaluation mode. Raises ValueError for targets
     that do not exist, and TypeError for networks with integer inputs or several inputs.
     """
-    scorer = Scorer(model, batch_size, logits)
-    array = scorer.inputs(x)
-    return scorer.gradient(array, scorer.masks(array, target))
+    scorer = Scorer(model, x, target, logits, batch_size)
+    return scorer.gradient(scorer.x)
 
 
 @in_model_dtype
@@ -47,9 +44,8 @@ def smooth_grad(
     ``noise`` is the standard deviation as a fraction of the range of the sample's values. ``samples`` is the number of
     copies. The result is reproducible with ``seed``, or with `set_seed`.
     """
-    scorer = Scorer(model, batch_size, logits)
-    array = scorer.inputs(x)
-    masks = scorer.masks(array, target)
+    scorer = Scorer(model, x, target, logits, batch_size)
+    array = scorer.x
     if not noise >= 0:
         raise ValueError(f"noise={noise!r}: write a number of 0 or more, such as 0.15, instead.")
     axes = tuple(range(1, array.ndim))
@@ -58,7 +54,7 @@ def smooth_grad(
     total = np.zeros(array.shape)
     for _ in range(whole("samples", samples)):
         noisy = array + spread * generator.standard_normal(array.shape)
-        total += scorer.gradient(noisy.astype(array.dtype), masks)
+        total += scorer.gradient(noisy.astype(array.dtype))
     return (total / samples).astype(array.dtype)
 
 
@@ -79,9 +75,8 @@ def integrated_gradients(
     mean gradient along the straight line between them, by Gauss-Legendre quadrature with ``steps`` points. The sum over
     a sample is the difference of the two scores, up to the error of the quadrature.
     """
-    scorer = Scorer(model, batch_size, logits)
-    array = scorer.inputs(x)
-    masks = scorer.masks(array, target)
+    scorer = Scorer(model, x, target, logits, batch_size)
+    array = scorer.x
     try:
         start = np.broadcast_to(np.asarray(baseline, array.dtype), array.shape)
     except ValueError:
@@ -93,5 +88,5 @@ def integrated_gradients(
     total = np.zeros(array.shape)
     for point, weight in zip(points, weights, strict=True):
         between = start + (array - start) * array.dtype.type((point + 1) / 2)
-        total += weight / 2 * scorer.gradient(between.astype(array.dtype, copy=False), masks)
+        total += weight / 2 * scorer.gradient(between.astype(array.dtype, copy=False))
     return ((array - start) * total).astype(array.dtype)

@@ -43,8 +43,8 @@ def occlusion(
     None, it follows from the layers of the model. ``target`` and ``logits`` are those of `saliency`. Raises ValueError
     for inputs that are not images.
     """
-    scorer = Scorer(model, batch_size, logits)
-    array = scorer.inputs(x)
+    scorer = Scorer(model, x, target, logits, batch_size)
+    array = scorer.x
     if array.ndim != 4:
         raise ValueError(
             f"x has shape {array.shape}, and images are (samples, height, width, channels), or (samples, channels, "
@@ -52,19 +52,18 @@ def occlusion(
         )
     if channels_first is None:
         channels_first = images_come_first(model)
-    masks = scorer.masks(array, target)
     size = array.shape[2:] if channels_first else array.shape[1:3]
     extent = _pair(window or tuple(max(1, n // 8) for n in size), "window", size)
     step = _pair(stride or tuple(max(1, n // 2) for n in extent), "stride", size)
     starts = [sorted({*range(0, n - e + 1, s), n - e}) for n, e, s in zip(size, extent, step, strict=True)]
-    uncovered = (scorer.values(array) * masks).sum(1)
+    uncovered = scorer.selected(array)
     total, times = np.zeros((len(array), *size)), np.zeros(size)
     for top in starts[0]:
         for left in starts[1]:
             place = slice(top, top + extent[0]), slice(left, left + extent[1])
             covered = array.copy()
             covered[(slice(None), slice(None), *place) if channels_first else (slice(None), *place)] = value
-            drop = uncovered - (scorer.values(covered) * masks).sum(1)
+            drop = uncovered - scorer.selected(covered)
             total[:, place[0], place[1]] += drop[:, None, None]
             times[place] += 1
     with np.errstate(invalid="ignore"):  # pixels that no window covers, because the stride is larger than the window

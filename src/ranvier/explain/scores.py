@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from ranvier.data.arrays import check_column_names
-from ranvier.data.convert import to_numeric
+from ranvier.data.convert import Array, to_numeric
 from ranvier.graph.node import FLOATS, Node
 from ranvier.module.calls import in_model_dtype, mode
 from ranvier.module.core import Module
+from ranvier.ops import arrays
 from ranvier.ops.functional.losses_keras import logits_of
 from ranvier.support.validation import whole
 from ranvier.tensor.autograd import gradients, reaches
@@ -20,25 +22,20 @@ from ranvier.tensor.context import get_dtype, no_grad
 from ranvier.tensor.function import function
 from ranvier.tensor.tensor import Tensor
 
-Array = npt.NDArray[Any]
 PROBABILITIES = ("softmax", "sigmoid")  # functions from logits to probabilities
 
 
 @function
 def chosen(outputs: Node, mask: Node) -> Node:
     """The sum of the outputs that the mask selects."""
-    from ranvier.ops import arrays as numeric
-
-    return numeric.sum(numeric.multiply(outputs, mask))
+    return arrays.sum(arrays.multiply(outputs, mask))
 
 
 @function
 def both_classes(yes: Node, probabilities: bool) -> Node:
     """The scores of no and yes, (samples, 2), from those of yes: logits or probabilities."""
-    from ranvier.ops import arrays as numeric
-
-    no = numeric.subtract(1, yes) if probabilities else numeric.negative(yes)
-    return numeric.concatenate([no, yes], 1)
+    no = arrays.subtract(1, yes) if probabilities else arrays.negative(yes)
+    return arrays.concatenate([no, yes], 1)
 
 
 class Scorer:
@@ -48,7 +45,7 @@ class Scorer:
     near 1 have almost no gradient. A single sigmoid decides between two classes, and both have a score.
     """
 
-    def __init__(self, model: Module, batch_size: int = 32, logits: bool = True) -> None:
+    def __init__(self, model: Module, x: Any, target: Any, logits: bool, batch_size: int) -> None:
         wanted = model._input_type
         if wanted is not None and wanted.dtype not in FLOATS and wanted.dtype != "uint8":
             raise TypeError(
@@ -56,18 +53,16 @@ class Scorer:
                 "network after its Embedding instead."
             )
         self.model, self.batch, self.logits = model, whole("batch_size", batch_size), logits
-
-    def inputs(self, x: Any) -> Array:
-        """The samples as an array of floats."""
+        self.target = target
         if isinstance(x, (tuple, list)) and x and hasattr(x[0], "shape"):
             raise TypeError("only networks with one input can be explained. Write one array of samples instead.")
-        check_column_names(x, self.model._frame_columns.get("0"))
+        check_column_names(x, model._frame_columns.get("0"))
         array = to_numeric(x)
         if array.ndim < 2 or not len(array):
             raise ValueError(
                 f"x has shape {array.shape}. Write samples, with their number as the first dimension: x[None] for one."
             )
-        return array.astype(get_dtype(), copy=False)
+        self.x = array.astype(get_dtype(), copy=False)
 
     def outputs(self, x: Tensor) -> Tensor:
         """The scores of the outputs, (samples, outputs), recorded."""
@@ -89,13 +84,13 @@ class Scorer:
             return scores
         return result.reshape(-1, 1) if result.ndim == 1 else result
 
-    def over(self, *arrays: Array, run: Callable[..., Sequence[Any]]) -> list[Array]:
+    def over(self, *given: Array, run: Callable[..., Sequence[Any]]) -> list[Array]:
         """The joined results of ``run`` for batches of the arrays. The last batch is padded with its last row."""
         found: list[list[Array]] = []
-        size = min(self.batch, len(arrays[0]))
+        size = min(self.batch, len(given[0]))
         with mode(self.model, False):
-            for start in range(0, len(arrays[0]), size):
-                parts = [a[start : start + size] for a in arrays]
+            for start in range(0, len(given[0]), size):
+                parts = [a[start : start + size] for a in given]
                 rows = len(parts[0])
                 full = [np.concatenate([p, np.repeat(p[-1:], size - rows, 0)]) if rows < size else p for p in parts]
                 results = run(*(Tensor(p) for p in full))
@@ -107,22 +102,22 @@ class Scorer:
         with no_grad():
             return self.over(x, run=lambda part: (self.outputs(part),))[0]
 
-    def masks(self, x: Array, target: Any) -> Array:
+    @cached_property
+    def masks(self) -> Array:
         """1 at the output to explain for each sample, (samples, outputs): the target class, or the largest output."""
-        values = self.values(x)
+        values, target, samples = self.values(self.x), self.target, len(self.x)
         outputs = values.shape[1]
         index = values.argmax(1) if target is None else np.asarray(target)
         if index.shape in ((), (1,)):
-            index = np.broadcast_to(index, len(x))
-        if index.shape != (len(x),) or index.dtype.kind not in "iu" or (index < 0).any() or (index >= outputs).any():
+            index = np.broadcast_to(index, samples)
+        if index.shape != (samples,) or index.dtype.kind not in "iu" or (index < 0).any() or (index >= outputs).any():
             raise ValueError(
                 f"target={target!r}: write one of the {outputs} outputs, 0 to {outputs - 1}, or one for each of the "
-                f"{len(x)} samples."
+                f"{samples} samples."
             )
-        masks: Array = np.eye(outputs, dtype=values.dtype)[index]
-        return masks
+        return np.eye(outputs, dtype=values.dtype)[index]
 
-    def gradient(self, x: Array, masks: Array) -> Array:
+    def gradient(self, x: Array) -> Array:
         """The gradient of the selected scores with respect to the inputs."""
 
         def run(part: Tensor, mask: Tensor) -> list[Tensor]:
@@ -135,7 +130,11 @@ class Scorer:
                 )
             return gradients(score, [part])
 
-        return self.over(x, masks, run=run)[0]
+        return self.over(x, self.masks, run=run)[0]
+
+    def selected(self, x: Array) -> Array:
+        """The selected score of each sample."""
+        return np.asarray((self.values(x) * self.masks).sum(1))
 
 
 @in_model_dtype
@@ -144,6 +143,5 @@ def scores(model: Module, x: Any, target: Any = None, *, logits: bool = True, ba
 
     With ``logits`` they are the inputs of a final softmax or sigmoid of the network, otherwise its outputs.
     """
-    scorer = Scorer(model, batch_size, logits)
-    array = scorer.inputs(x)
-    return np.asarray((scorer.values(array) * scorer.masks(array, target)).sum(1))
+    scorer = Scorer(model, x, target, logits, batch_size)
+    return scorer.selected(scorer.x)
