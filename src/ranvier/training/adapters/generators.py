@@ -20,6 +20,7 @@ from ranvier.support.tree import flatten
 from ranvier.tensor.tensor import Tensor
 from ranvier.training.adapters.arrays import input_arrays, to_data, traced_outputs
 from ranvier.training.adapters.batching import Group, Parts, Raw
+from ranvier.training.adapters.sample_weights import is_balanced
 from ranvier.training.step.arrays import Data
 from ranvier.training.step.compiled import Compiled
 from ranvier.training.step.structure import container_of, inputs_of, is_alone, is_container
@@ -154,7 +155,8 @@ class Batches:
         start: int = 0,
         largest: int = 0,
     ) -> None:
-        if any_balanced(class_weight):
+        parts = class_weight.values() if isinstance(class_weight, Mapping) else class_weight or ()
+        if is_balanced(class_weight) or any(map(is_balanced, parts)):
             raise ValueError(
                 "class_weight='balanced' counts the classes of all samples, and x gives batches. Write a dict, such as "
                 "{0: 1.0, 1: 5.0}, or give arrays as x and y, instead."
@@ -264,13 +266,6 @@ class Batches:
         elif is_container(part) and count_outputs(self.model, self.compiled, self.x) > 1:
             return tuple(simple(p, f"{role}[{i}]") for i, p in enumerate(part))
         return simple(part, role)
-
-
-def any_balanced(class_weight: Any) -> bool:
-    if isinstance(class_weight, str):
-        return class_weight == "balanced"
-    parts = class_weight.values() if isinstance(class_weight, Mapping) else class_weight or ()
-    return any(isinstance(part, str) and part == "balanced" for part in parts)
 
 
 def simple(part: Any, name: str) -> Any:

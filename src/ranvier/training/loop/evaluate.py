@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -55,19 +56,16 @@ def split(data: Data, share: float) -> tuple[Data, Data]:
     return train, validation
 
 
-def run_evaluation(
-    model: Module,
-    state: Compiled,
-    data: Iterable[Data],
-    batch: int | None,
-    *,
-    pace: Pace,
-    show: Progress,
-    callbacks: Callbacks,
-    between: Callable[[], None] | None = None,
-) -> tuple[Logs, int]:
-    """Loss and metrics over arrays or batches, and the number of samples. ``between`` is called after some steps."""
-    running = _running.__dict__.setdefault("models", [])  # of this thread, in which the lock would wait for itself
+_running = threading.local()
+
+
+@contextlib.contextmanager
+def alone(state: Compiled, callbacks: Callbacks) -> Iterator[None]:
+    """Call ``on_test_begin``, and hold the model for one evaluation.
+
+    Raises RuntimeError within another evaluation of this thread, in which the lock would wait for itself.
+    """
+    running = _running.__dict__.setdefault("models", [])
     if any(known is state for known in running):
         raise RuntimeError(
             "evaluate is already running on this model, and a callback of it calls evaluate again. Write that into "
@@ -77,26 +75,23 @@ def run_evaluation(
     with state.evaluating:
         running.append(state)
         try:
-            logs, samples = _run(model, state, data, batch, pace, show, callbacks, between)
+            yield
         finally:
             running.pop()
-    callbacks.call("on_test_end", logs)
-    return logs, samples
 
 
-_running = threading.local()
-
-
-def _run(
+def run_evaluation(
     model: Module,
     state: Compiled,
     data: Iterable[Data],
     batch: int | None,
+    *,
     pace: Pace,
     show: Progress,
     callbacks: Callbacks,
-    between: Callable[[], None] | None,
+    between: Callable[[], None] = lambda: None,
 ) -> tuple[Logs, int]:
+    """Loss and metrics over arrays or batches, and the number of samples. ``between`` is called after some steps."""
     step: Step | None = None
     samples = steps = 0
     drawn: tuple[Array, ...] = ()
@@ -106,32 +101,34 @@ def _run(
         assert step is not None
         return dict(zip(state.names, step.results(), strict=True))
 
-    for part in data:
-        order = kept_rows(part)
-        size = min(batch or part.size or len(part), len(order))
-        if step is None or size > step.batch:
-            step = step_for(model, state, part, size, "evaluate").take_over(step)
-        if step.draws and not drawn:
-            drawn = rng.run_stream("evaluation")
-        runner = Runner(step, drawn)
-        total = runner.begin(part, order, fresh=False)
-        done = 0
-        while done < total:
-            if each:
-                callbacks.call("on_test_batch_begin", steps + done, {})
-                runner.capture()  # the callback may have changed weights
-            stop = done + 1 if each else min(total, done + pace.steps())
-            runner.advance(done, stop, pace)
-            done = stop
-            show.update(steps + done, samples + min(done * size, len(order)), {})
-            if each:
-                callbacks.call("on_test_batch_end", steps + done - 1, results())
-            if between is not None:
+    with alone(state, callbacks):
+        for part in data:
+            order = kept_rows(part)
+            size = min(batch or part.size or len(part), len(order))
+            if step is None or size > step.batch:
+                step = step_for(model, state, part, size, "evaluate").take_over(step)
+            if step.draws and not drawn:
+                drawn = rng.run_stream("evaluation")
+            runner = Runner(step, drawn)
+            total = runner.begin(part, order, fresh=False)
+            done = 0
+            while done < total:
+                if each:
+                    callbacks.call("on_test_batch_begin", steps + done, {})
+                    runner.capture()  # the callback may have changed weights
+                stop = done + 1 if each else min(total, done + pace.steps())
+                runner.advance(done, stop, pace)
+                done = stop
+                show.update(steps + done, samples + min(done * size, len(order)), {})
+                if each:
+                    callbacks.call("on_test_batch_end", steps + done - 1, results())
                 between()
-        samples, steps = samples + len(order), steps + math.ceil(len(order) / size)
-    if step is None:
-        raise ValueError("there was no batch to evaluate on. Write at least one instead.")
-    return results(), samples
+            samples, steps = samples + len(order), steps + math.ceil(len(order) / size)
+        if step is None:
+            raise ValueError("there was no batch to evaluate on. Write at least one instead.")
+        logs = results()
+    callbacks.call("on_test_end", logs)
+    return logs, samples
 
 
 @in_model_dtype

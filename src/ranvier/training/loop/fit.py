@@ -97,7 +97,11 @@ def fit(
         size = batch if validation_batch_size is None else validation_batch_size
         frequency = validation_freq
         validation = Validation.of(model, state, given, size, validation_steps, frequency, check_finite)
-        training = started(model, state, callbacks, verbose, epochs, steps, validation is not None)
+        progress = progress_of(verbose)
+        names = [*state.names, *(f"val_{n}" for n in state.names if validation is not None)]
+        params = {"epochs": epochs, "verbose": verbose, "steps": steps, "metrics": names}
+        listeners = Callbacks(callbacks, model, params, progress.speaker())
+        training = Training(model, state, listeners, progress, Interrupt.current())
         training.ignore, training.epoch = ignore, initial_epoch
         source = epochs_of(training, x, data, loader, batch, steps, shuffle, sampler, options, validation)
         settings = {"batch_size": batch, "shuffle": shuffle, "sampler": sampler, "augment": augment, "data": data}
@@ -126,18 +130,6 @@ def rows_of(
     data = to_data(model, state, x, y, sample_weight, check_finite=options["check_finite"])
     data, held_out = split(data, fraction)
     return (to_data(model, state, data, None, **options), None, held_out)  # weights of classes are for training only
-
-
-def started(
-    model: Module, state: Compiled, callbacks: Any, verbose: Any, epochs: int, steps: int | None, validated: bool
-) -> Training:
-    """A training that has not run yet, with its callbacks and its progress bar."""
-    progress = progress_of(verbose)
-    names = [*state.names, *(f"val_{n}" for n in state.names if validated)]
-    params = {"epochs": epochs, "verbose": verbose, "steps": steps, "metrics": names}
-    return Training(
-        model, state, Callbacks(callbacks, model, params, progress.speaker()), progress, Interrupt.current()
-    )
 
 
 def epochs_of(

@@ -97,7 +97,8 @@ def culprit(runner: Runner, step: int) -> tuple[str | None, str | None, str | No
             if node.op.name == "gather" and node.inputs[0].op.name == "input" and bad(values[node]):
                 return "input", None, "forward"
             if bad(values[node]) and node.inputs and not any(bad(values[i]) for i in node.inputs):
-                phase = "forward" if node in forward else "update" if feeds(node, updated) else "backward"
+                update = any(node in near(target) for target in updated)
+                phase = "forward" if node in forward else "update" if update else "backward"
                 return node.op.name, nearest(node, runner.step.named), phase
     return None, None, None
 
@@ -106,12 +107,8 @@ def bad(value: Array) -> bool:
     return value.dtype.kind == "f" and not bool(np.isfinite(value).all())
 
 
-def feeds(node: Node, targets: set[Node]) -> bool:
-    """Whether only elementwise operations are between the node and a new weight."""
-    return any(node in near(target) for target in targets)
-
-
 def near(target: Node) -> set[Node]:
+    """A new weight, and the nodes that only elementwise operations are between."""
     found, pending = {target}, [target]
     while pending:
         node = pending.pop()

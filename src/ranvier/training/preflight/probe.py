@@ -20,7 +20,6 @@ from ranvier.graph.graph import Graph
 from ranvier.graph.node import BATCH, Node, Symbol, topological
 from ranvier.module import Module
 from ranvier.tensor.context import get_dtype
-from ranvier.tensor.tensor import Tensor
 from ranvier.training.step.arrays import Data
 from ranvier.training.step.compiled import Compiled
 from ranvier.training.step.step import Step
@@ -100,7 +99,7 @@ class Probe:
         assert step.loss is not None
         self.loss: Node = step.loss
         # The names of a step's parameters come in the order of the model's.
-        self.owners = {source: holder for source, (holder, _) in zip(step.named, owned(model), strict=True)}
+        self.owners = dict(zip(step.named, owners_of(model), strict=True))
         self.trained = [n for n in step.named if any(n is target for target, _ in step.graph.updates)]
         self.kernels = [n for n in self.trained if len(n.shape) > 1]
         inputs = list(step.graph.inputs)
@@ -253,13 +252,11 @@ class Probe:
 ENDS = {"relu": (0.0, math.inf), "tanh": (-0.99, 0.99), "sigmoid": (0.01, 0.99)}
 
 
-def owned(model: Module) -> list[tuple[Module, Tensor]]:
-    """The parameters in the order of ``named_parameters``, each with the module that holds it."""
-    view: set[int] = set()
-    found: list[tuple[Module, Tensor]] = []
+def owners_of(model: Module) -> list[Module]:
+    """The module that holds each parameter, in the order of ``named_parameters``."""
+    found: dict[int, Module] = {}
     for module in model.modules():
         for parameter in module._parameters.values():
-            if parameter is not None and id(parameter) not in view:
-                view.add(id(parameter))
-                found.append((module, parameter))
-    return found
+            if parameter is not None:
+                found.setdefault(id(parameter), module)
+    return list(found.values())

@@ -127,7 +127,8 @@ def check(
     batch is checked, unless it is a loader of arrays. Raises RuntimeError without a loss.
     """
     silenced = silencer(ignore, table.CODES)
-    state = compiled(model, "check") if loss is None else looped(loss, optimizer)
+    rule = optimizers.SGD(0.0) if optimizer is None else optimizer  # a rate of zero is not checked
+    state = compiled(model, "check") if loss is None else Compiled(rule, loss, None, None, None)
     partial = False
     try:
         if is_source(x):
@@ -163,11 +164,6 @@ def check(
                 f"No trial steps were run: the network is too large, more than {WORK:.0e} products for a few rows."
             )
     return Report(chosen(findings, silenced), remarks)
-
-
-def looped(loss: Any, optimizer: Any) -> Compiled:
-    """The settings of your own training loop; without an optimizer the learning rate is not checked."""
-    return Compiled(optimizers.SGD(0.0) if optimizer is None else optimizer, loss, None, None, None)
 
 
 def trial_step(model: Module, state: Compiled, data: Data) -> Any:
