@@ -327,7 +327,7 @@ def test_a_failed_write_leaves_nothing_behind(data, tmp_path, monkeypatch):
     def full(*args):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("pathlib.Path.replace", full)
+    monkeypatch.setattr(os, "replace", full)
     with pytest.warns(RuntimeWarning, match="No space left"):
         check(load(small(npm="small-data")))
     assert kept(data) == {}

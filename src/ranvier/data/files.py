@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from ranvier.data.convert import Array
+from ranvier.support.whole_files import write_whole
 
 VERSION = 1
 KEY = "ranvier"  # the key of the description in the metadata
@@ -96,7 +97,7 @@ def write(path: Any, tensors: Mapping[str, Array], metadata: dict[str, str]) -> 
     temporary = folder / f"{stem(target.name)}{os.getpid()}-{secrets.token_hex(4)}.tmp"
     _writing.add(temporary.name)
     try:
-        place(temporary, target, data)
+        write_whole(temporary, target, data, flush=True)
     finally:
         _writing.discard(temporary.name)
     flush_folder(folder)
@@ -108,22 +109,6 @@ def to_bytes(tensors: Mapping[str, Array], metadata: dict[str, str]) -> bytes:
 
     # Safetensors writes memory unchanged, so arrays must be in C order and native byte order.
     return save({n: native(a) for n, a in tensors.items()}, metadata)
-
-
-def place(temporary: Path, target: Path, data: bytes) -> None:
-    """Write bytes under a temporary name, flush them to the disk, and then rename the file."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-    handle = os.open(temporary, flags, 0o666)  # the system applies the umask without a race
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)  # noqa: PTH105  # a system call that the tests replace
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)  # noqa: PTH108  # likewise
-        raise
 
 
 def flush_folder(folder: Path) -> None:

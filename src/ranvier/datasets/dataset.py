@@ -75,15 +75,3 @@ def image_members(*digests: tuple[str, str]) -> tuple[Member, ...]:
         ("t10k-images-idx3-ubyte", (10_000, 28, 28)), ("t10k-labels-idx1-ubyte", (10_000,)),
     )  # fmt: skip
     return tuple(Member(*file, *pair) for file, pair in zip(files, digests, strict=True))
-
-
-def table_members(
-    name: str, dtype: str, columns: int, rows: tuple[int, int], *digests: tuple[str, str]
-) -> tuple[Member, ...]:
-    """The four files of a table: features and labels of the training rows, then of the test rows."""
-    train, test = rows
-    files = (
-        (f"{name}-train-features", (train, columns), dtype), (f"{name}-train-labels", (train,), "uint8"),
-        (f"{name}-test-features", (test, columns), dtype), (f"{name}-test-labels", (test,), "uint8"),
-    )  # fmt: skip
-    return tuple(Member(n, s, *pair, kind) for (n, s, kind), pair in zip(files, digests, strict=True))

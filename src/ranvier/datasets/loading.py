@@ -16,6 +16,7 @@ from ranvier.datasets.idx import Crc32, Digest, Values, header, read_idx, values
 from ranvier.datasets.places import PLACES, data_folders, own_folder
 from ranvier.support.errors import likely
 from ranvier.support.source_lines import warn
+from ranvier.support.whole_files import write_whole
 
 _STALE = 3600  # seconds after which no process still writes a temporary file
 _LOADERS = ("load_digits", "load_fashion_mnist", "load_letter_recognition", "load_mnist", "load_shuttle")
@@ -153,26 +154,14 @@ def _keep(dataset: Dataset, arrays: dict[Member, Values]) -> None:
             if time.time() - orphan.stat().st_mtime > _STALE:
                 orphan.unlink(missing_ok=True)
         for member, array in arrays.items():
-            _write(folder / member.name, header(member.shape, member.dtype), array)
+            temporary = folder / f".{member.name}.{os.getpid()}.{os.urandom(4).hex()}.tmp"
+            write_whole(temporary, folder / member.name, header(member.shape, member.dtype), values(array))
     except OSError as error:
         warn(
             f"{dataset.title} could not be kept in {folder} ({error.strerror or error}), so each call searches for it "
             "again. Set the environment variable RANVIER_DATA to a folder of yours instead.",
             RuntimeWarning,
         )
-
-
-def _write(target: Path, start: bytes, array: Values) -> None:
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.{os.urandom(4).hex()}.tmp")
-    try:
-        with temporary.open("xb") as file:
-            file.write(start)
-            file.write(values(array))
-        temporary.replace(target)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
 
 
 def _unavailable(dataset: Dataset, reasons: dict[str, str]) -> str:

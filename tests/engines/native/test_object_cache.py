@@ -195,7 +195,7 @@ def test_a_folder_that_was_removed_is_made_again(folder):
 def test_67_a_full_disk_is_a_quiet_miss(number, folder, monkeypatch):
     store = ObjectCache(folder)
     store.put(OTHER, DATA)
-    monkeypatch.setattr(Path, "replace", failing(number))
+    monkeypatch.setattr(os, "replace", failing(number))
     with warnings.catch_warnings(action="error"):
         store.put(KEY, DATA)
         assert store.get(KEY) is None
@@ -205,7 +205,7 @@ def test_67_a_full_disk_is_a_quiet_miss(number, folder, monkeypatch):
 
 def test_63_a_cache_made_read_only_later_still_gives_what_it_has(folder, monkeypatch):
     ObjectCache(folder).put(KEY, DATA)
-    monkeypatch.setattr(Path, "replace", failing(errno.EROFS))
+    monkeypatch.setattr(os, "replace", failing(errno.EROFS))
     store = ObjectCache(folder)
     assert store.get(KEY) == DATA
     with pytest.warns(CacheWarning, match="cannot be written"):

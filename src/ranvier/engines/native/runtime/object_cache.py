@@ -22,6 +22,7 @@ from ranvier.engines.native.runtime import llvm
 from ranvier.engines.native.target.target import Target
 from ranvier.support.source_lines import warn
 from ranvier.support.version import __version__
+from ranvier.support.whole_files import write_whole
 
 LIMIT = 256 * 2**20
 _MAGIC = b"RANVIER\x01"
@@ -161,18 +162,9 @@ class ObjectCache:
             return
         if len(data) + _HEADER > self.limit:
             return
-        # The name is unique, and a rename replaces atomically, so no process ever sees half an entry.
         temporary = path.with_name(f"{key}.{os.getpid()}.{secrets.token_hex(8)}.tmp")
         try:
-            try:
-                handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FLAGS, 0o600)
-                with os.fdopen(handle, "wb") as file:
-                    file.write(_header(key, data))
-                    file.write(data)
-                temporary.replace(path)
-            except BaseException:
-                temporary.unlink(missing_ok=True)
-                raise
+            write_whole(temporary, path, _header(key, data), data, mode=0o600)
             self._room -= len(data) + _HEADER
             if self._room < 0:  # scanning a folder of thousands takes longer than a write
                 self._prune()
