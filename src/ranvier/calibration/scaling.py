@@ -144,8 +144,7 @@ def _probabilities(u: Array, kind: str) -> Array:
     if kind == "sigmoid":
         return 0.5 * (1 + np.tanh(0.5 * u))
     e = np.exp(u - u.max(1, keepdims=True))
-    probabilities: Array = e / e.sum(1, keepdims=True)
-    return probabilities
+    return e / e.sum(1, keepdims=True)
 
 
 def _slopes(z: Array, y: Array, weight: Array, kind: str, beta: float) -> tuple[float, float]:

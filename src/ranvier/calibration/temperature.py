@@ -15,6 +15,7 @@ import numpy as np
 from ranvier.calibration.scaling import KINDS, excludes, fit_scaling, fit_temperature
 from ranvier.graph.node import Node
 from ranvier.module import Module, register_module
+from ranvier.module.arguments import input_parameters
 from ranvier.module.calls import check_network, in_model_dtype
 from ranvier.ops import arrays as n
 from ranvier.ops.functional import sigmoid, softmax
@@ -106,8 +107,6 @@ def calibrate(
     data must not be training data, which give too low a temperature. `fit_temperature` and `fit_scaling` do the same
     for logits alone.
     """
-    from ranvier.module.arguments import input_parameters
-
     if input_parameters(model)[1] > 1:
         raise ValueError(
             f"{model.name!r} takes several inputs, and calibrate needs a model of one. Write fit_temperature(y, "

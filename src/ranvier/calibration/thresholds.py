@@ -71,8 +71,7 @@ class Threshold(CheckedConstructor):
             raise ValueError(
                 f"the scores have NaN in row {row}, which gives no decision. Write numbers, or leave the row out."
             )
-        decided: npt.NDArray[np.int64] = (scores > self.value).astype(np.int64)
-        return decided
+        return (scores > self.value).astype(np.int64)
 
     def predict(self, model: Any, x: Any, **options: Any) -> npt.NDArray[np.int64]:
         """The decisions for ``model.predict(x)``. Of an estimator ``predict_proba`` or ``decision_function`` is used.

@@ -8,11 +8,9 @@ import secrets
 import socket
 import time
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
-import numpy.typing as npt
 
 from ranvier.graph.node import Symbol, Type
 
@@ -77,22 +75,10 @@ class EventFiles:
                 os.truncate(path, length)
 
 
-def scalar(tag: str, value: Any) -> dict[str, Any]:
-    from tensorboard.plugins.scalar.summary_v2 import scalar_pb
-
-    return {"summary": scalar_pb(tag, float(value))}
-
-
-def histogram(tag: str, values: npt.NDArray[Any]) -> dict[str, Any]:
-    from tensorboard.plugins.histogram.summary_v2 import histogram_pb
-
-    return {"summary": histogram_pb(tag, np.asarray(values, np.float64))}
-
-
-def text(tag: str, markdown: str) -> dict[str, Any]:
-    from tensorboard.plugins.text.summary_v2 import text_pb
-
-    return {"summary": text_pb(tag, markdown)}
+def summary(kind: str, tag: str, value: Any) -> dict[str, Any]:
+    """A "scalar" of a float, a "histogram" of an array in float64, or a "text" in Markdown."""
+    module = import_module(f"tensorboard.plugins.{kind}.summary_v2")
+    return {"summary": getattr(module, f"{kind}_pb")(tag, value)}
 
 
 def graph(boxes: list[Box]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 
 import numpy as np
@@ -39,8 +40,6 @@ class LearningRateScheduler(Callback):
 
 def takes_rate(schedule: Callable[..., float]) -> bool:
     """Whether a schedule takes (epoch, rate), as in Keras, or the epoch alone, as in its older versions."""
-    import inspect
-
     try:
         inspect.signature(schedule).bind(0, 0.0)
     except TypeError:

@@ -144,7 +144,7 @@ class TensorBoard(Callback):
         table = "\n".join(f"| {' | '.join(cell.replace('|', ' ') for cell in row)} |" for row in rows)
         summary = "\n\n".join([table, *totals_of(self.model)])
         drawn = event_files.graph(Drawing(self.model).boxes)
-        self.write(TRAIN, 0, drawn, event_files.text("summary", summary))
+        self.write(TRAIN, 0, drawn, event_files.summary("text", "summary", summary))
 
     # --- what a backup keeps --------------------------------------------------------------------------------------
 
@@ -163,7 +163,7 @@ def results(tag: str, logs: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """An event for each number in the logs."""
     for name, value in logs.items():
         for place, number in np.ndenumerate(np.asarray(value)):
-            yield event_files.scalar("/".join([tag.format(name), *map(str, place)]), number)
+            yield event_files.summary("scalar", "/".join([tag.format(name), *map(str, place)]), float(number))
 
 
 def histograms(model: Any) -> Iterator[dict[str, Any]]:
@@ -176,4 +176,5 @@ def histograms(model: Any) -> Iterator[dict[str, Any]]:
         place = names[id(module)] if module is model else f"{model.name}/{names[id(module)]}"
         for name, tensor in kept.items():
             if tensor is not None:
-                yield event_files.histogram(f"{place}/{name}/histogram", tensor.numpy())
+                values = np.asarray(tensor.numpy(), np.float64)
+                yield event_files.summary("histogram", f"{place}/{name}/histogram", values)

@@ -308,16 +308,15 @@ def _strings(array: Array, x: object, index: tuple[int, ...], name: str) -> Type
     value = np.asarray(array[index]).item() if array.size else ""
     where = f"{place(index, columns)} is {value[:40]!r}"
     single = array.ndim < 2 or array.shape[-1] == 1
-    try:
-        float(value)
-    except ValueError:
-        pass
-    else:
+    if _is_number(value):
         part = name if single else f"{name}[{columns[index[-1]]!r}]" if columns else f"{name}[:, {index[-1]}]"
         return TypeError(f"{name} contains numbers written as strings ({where}). Write {part}.astype(float) instead.")
     start = f"{name} contains strings ({where}), and a network takes numbers. Write"
     if columns is not None and not single:
-        words = [column for j, column in enumerate(columns) if _holds_words(array[:, j])]
+        held = ((column, array[:, j].tolist()) for j, column in enumerate(columns))
+        words = [
+            column for column, values in held if any(isinstance(v, str | bytes) and not _is_number(v) for v in values)
+        ]
         polars = hasattr(x, "to_dummies")
         write = f"{name}.to_dummies({words})" if polars else f"pd.get_dummies({name}, columns={words})"
         return TypeError(f"{start} {write}, which gives a column of 0 and 1 for each word, instead.")
@@ -327,12 +326,9 @@ def _strings(array: Array, x: object, index: tuple[int, ...], name: str) -> Type
     )
 
 
-def _holds_words(column: Array) -> bool:
-    """Whether any element is text that is not a number."""
-    for value in column.tolist():
-        if isinstance(value, str | bytes):
-            try:
-                float(value)
-            except ValueError:
-                return True
-    return False
+def _is_number(text: str | bytes) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

@@ -33,8 +33,7 @@ class Sampler(Protocol):
 def checked_sampler(sampler: Any) -> Sampler:
     """Return the sampler that was passed to ``fit``. Raises TypeError for other objects."""
     if hasattr(sampler, "order") and not isinstance(sampler, type):
-        accepted: Sampler = sampler
-        return accepted
+        return sampler
     name = sampler.__name__ if isinstance(sampler, type) else repr(sampler)
     fix = f"{name}()" if hasattr(sampler, "order") else "rv.data.BalancedSampler()"
     if "WeightedRandomSampler" in (name, type(sampler).__name__):  # for a DataLoader, which reads row by row
@@ -127,8 +126,7 @@ def _repeated(rows: Array, wanted: int, generator: np.random.Generator) -> Array
     """Repeat rows up to ``wanted``, as equally often as possible, in random order within each repetition."""
     rounds = -(-wanted // len(rows))
     order = np.argsort(generator.random((rounds, len(rows))), axis=1, kind="stable")
-    result: Array = rows[order].reshape(-1)[:wanted]
-    return result
+    return rows[order].reshape(-1)[:wanted]
 
 
 class WeightedSampler(CheckedConstructor):
@@ -177,8 +175,7 @@ def weighted_rows(weights: Array, size: int, replacement: bool, generator: np.ra
     if replacement:
         ends = np.cumsum(weights)
         drawn = np.searchsorted(ends, generator.random(int(size)) * ends[-1], side="right")
-        rows: Rows = np.minimum(drawn, np.flatnonzero(weights)[-1]).astype(np.int32)
-        return rows
+        return np.minimum(drawn, np.flatnonzero(weights)[-1]).astype(np.int32)
     kept = np.flatnonzero(weights)
     if size > len(kept):
         raise ValueError(

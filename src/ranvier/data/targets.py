@@ -46,7 +46,11 @@ def as_labels(
         array = array.astype(np.float64, copy=False)
     limit = _INT32_MAX if classes is None else classes - 1
     if array.size and (array.min() < 0 or array.max() > limit):
-        test = _out_of_range(limit, ignore)
+
+        def test(piece: Array) -> Any:
+            bad = (piece < 0) | (piece > limit)
+            return bad if ignore is None else bad & (piece != ignore)
+
         if first_where(array, test) is not None:
             raise ValueError(_bad_label(array, test, y, name, classes, owner))
     return contiguous(array.astype(np.int32, copy=False), name)
@@ -143,16 +147,6 @@ def aligned(shape: Sequence[int], expected: Sequence[int | None]) -> tuple[int, 
 
 
 # -- messages ------------------------------------------------------------------------------------------------------
-
-
-def _out_of_range(limit: int, ignore: int | None) -> Callable[[Array], Any]:
-    """Return the elementwise test for labels that are neither 0 to ``limit`` nor ``ignore``."""
-
-    def test(piece: Array) -> Any:
-        bad = (piece < 0) | (piece > limit)
-        return bad if ignore is None else bad & (piece != ignore)
-
-    return test
 
 
 def _bad_label(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import time
 from collections.abc import Generator, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -82,8 +84,6 @@ def _folders(dataset: Dataset, reasons: dict[str, str]) -> Generator[tuple[str, 
 
 def _readable(dataset: Dataset) -> bool:
     """Whether the package that reads the data set's source format is installed."""
-    from importlib.util import find_spec
-
     return dataset.source is None or find_spec(dataset.source.needs) is not None
 
 
@@ -106,7 +106,7 @@ def _checked(dataset: Dataset, members: tuple[Member, ...], path: Path, *, quick
     if source is not None and path.name == source.name:
         return _from_source(source, members, path)
     (member,) = members
-    digest: Digest = Crc32() if quick else _sha256()
+    digest: Digest = Crc32() if quick else hashlib.sha256()
     array = read_idx(path, shape=member.shape, digest=digest, dtype=member.dtype)
     _compare(path, "CRC-32" if quick else "SHA-256", digest, member.crc32 if quick else member.sha256)
     return {member: array}
@@ -124,7 +124,7 @@ def _from_source(source: Source, members: tuple[Member, ...], path: Path) -> dic
                 f"{path} gives {member.name} as {array.dtype} of shape {array.shape}, not {member.dtype} of "
                 f"{member.shape}. Write the original file instead."
             )
-        digest = _sha256()
+        digest = hashlib.sha256()
         digest.update(header(member.shape, member.dtype))
         digest.update(values(array))
         _compare(path, f"SHA-256 of {member.name}", digest, member.sha256)
@@ -137,12 +137,6 @@ def _compare(path: Path, what: str, digest: Digest, expected: str) -> None:
             f"{path} is damaged, or a file of another data set: its {what} is {digest.hexdigest()}. Write the original "
             f"file, with {expected}, instead."
         )
-
-
-def _sha256() -> Digest:
-    import hashlib
-
-    return hashlib.sha256()
 
 
 def _keep(dataset: Dataset, arrays: dict[Member, Values]) -> None:

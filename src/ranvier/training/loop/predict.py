@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -89,8 +90,6 @@ class Predictor:
         if steps <= pace.steps():
             self.program.run(arrays, result, 0, steps, n)
             return result
-        import time
-
         while done < steps:
             stop, started = min(steps, done + pace.steps()), time.perf_counter()
             self.program.run(arrays, result, done, stop, n)
