@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from ranvier.data.arrays import as_features, as_labels, as_weights, batches_from
+from ranvier.data.arrays import as_features
+from ranvier.data.batches import batches_from
+from ranvier.data.targets import as_labels, as_weights
 from ranvier.torch.utils.data import TensorDataset
 
 X, Y = np.zeros((4, 3), "f4"), np.zeros(4, "i4")

@@ -6,17 +6,10 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from ranvier.data.arrays import (
-    as_features,
-    as_labels,
-    as_targets,
-    as_weights,
-    check_column_names,
-    check_lengths,
-    check_memory,
-    column_names,
-    size_in_words,
-)
+from ranvier.data.arrays import as_features, check_column_names, check_lengths
+from ranvier.data.memory import check_memory, size_in_words
+from ranvier.data.targets import as_labels, as_targets, as_weights
+from ranvier.support.columns import column_names
 
 NAN, INF = np.nan, np.inf
 

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as stn
 
-from ranvier.data.arrays import as_features, as_labels, as_targets, as_weights
+from ranvier.data.arrays import as_features
+from ranvier.data.targets import as_labels, as_targets, as_weights
 
 KEPT = {"bool", "uint8", "int32"}
 DTYPES = st.sampled_from(["?", "u1", "i1", "u2", "i2", "u4", "i4", "i8", "u8", "f2", "f4", "f8", ">i4", ">i8", ">f2", ">f4", ">f8", ">u2"])  # fmt: skip

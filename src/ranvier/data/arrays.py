@@ -1,8 +1,8 @@
 """Validation of all arrays before training, evaluation and prediction.
 
-There is a function for each role: ``as_features`` (inputs of a model), ``as_labels`` (class numbers), ``as_targets``
-(dense targets) and ``as_weights`` (sample weights). ``check_lengths`` compares their numbers of rows. The results are
-aligned, C-contiguous arrays of a dtype that the engines accept, so native code needs no further check. Inputs are never
+There is a function for each role: ``as_features`` (inputs of a model), and in ``targets.py`` those for class numbers,
+dense targets and sample weights. ``check_lengths`` compares their numbers of rows. The results are aligned,
+C-contiguous arrays of a dtype that the engines accept, so native code needs no further check. Inputs are never
 modified, and valid arrays (also memory maps) are returned without a copy.
 """
 
@@ -14,17 +14,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ranvier.data.batches import batches_from
 from ranvier.data.cast import contiguous, not_finite, to_float
 from ranvier.data.convert import Array, all_finite, fits, refuse_sparse, to_numeric
-from ranvier.data.memory import check_memory, memory_limit, size_in_words
-from ranvier.data.targets import as_labels, as_targets, as_weights
 from ranvier.support.columns import column_names
-
-__all__ = [
-    "Array", "as_features", "as_labels", "as_targets", "as_weights", "batches_from", "check_column_names",
-    "check_lengths", "check_memory", "column_names", "memory_limit", "size_in_words",
-]  # fmt: skip
 
 Shape = Sequence[int | None]
 # The engines cast these dtypes.

@@ -3,24 +3,14 @@
 scikit-learn is an optional dependency (``pip install "ranvier[sklearn]"``), so the classes are imported lazily.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ranvier.support.errors import missing
+from ranvier.support.errors import lazy_names
 
-if TYPE_CHECKING:
-    from ranvier.estimators.classifier import NeuralClassifier
-    from ranvier.estimators.regressor import NeuralRegressor
-
-__all__ = ["NeuralClassifier", "NeuralRegressor"]
-
-_look_up, __dir__ = missing(
-    "ranvier.estimators",
-    __all__,
-    {
-        "NeuralClassifier": "ranvier.estimators.classifier:NeuralClassifier",
-        "NeuralRegressor": "ranvier.estimators.regressor:NeuralRegressor",
-    },
-)
+_look_up, __dir__, __all__ = lazy_names("ranvier.estimators", {
+    "ranvier.estimators.classifier": "NeuralClassifier",
+    "ranvier.estimators.regressor": "NeuralRegressor",
+})  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

@@ -13,8 +13,8 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ranvier import losses
-from ranvier.data.arrays import as_weights
 from ranvier.data.convert import Array, refuse_dates, to_numeric
+from ranvier.data.targets import as_weights
 from ranvier.estimators.network import custom_network, hidden_network
 from ranvier.estimators.objective import Objective
 from ranvier.estimators.settings import HINTS, check_settings, fresh_optimizer, hidden_sizes, seed_from, tried_before

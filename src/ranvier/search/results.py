@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, overload
+from typing import Any, overload
 
 import numpy as np
 
@@ -14,9 +14,6 @@ from ranvier.module import Module
 from ranvier.search.interval import Estimate, estimate
 from ranvier.search.variants import Variant, equal_settings, value_text
 from ranvier.support.constructors import CheckedConstructor
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 
 def check_measured(monitor: str, names: Sequence[str]) -> None:
@@ -275,7 +272,12 @@ class Results(CheckedConstructor, Sequence[Trained]):
         ]
         return head, rows
 
-    def _table(self, confidence: float) -> Table:
+    def table(self, confidence: float = 0.95) -> None:
+        """Print the settings, best first, with the mean ± half the confidence interval of each held-out metric.
+
+        Without held-out rows the training metrics are printed.
+        """
+        from rich.console import Console
         from rich.table import Table
 
         head, rows = self._cells(confidence)
@@ -284,16 +286,7 @@ class Results(CheckedConstructor, Sequence[Trained]):
             table.add_column(name, justify="right")
         for number, row in enumerate(rows):
             table.add_row(*row, style="bold" if number == 0 else None)
-        return table
-
-    def table(self, confidence: float = 0.95) -> None:
-        """Print the settings, best first, with the mean ± half the confidence interval of each held-out metric.
-
-        Without held-out rows the training metrics are printed.
-        """
-        from rich.console import Console
-
-        Console().print(self._table(confidence))
+        Console().print(table)
 
     def _repr_html_(self) -> str:
         from html import escape

@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.data.arrays import Array, as_features, as_weights, check_column_names, check_lengths, column_names
-from ranvier.data.convert import refuse_sparse
+from ranvier.data.arrays import as_features, check_column_names, check_lengths
+from ranvier.data.convert import Array, refuse_sparse
 from ranvier.data.sampled import fraction_of_zeros
+from ranvier.data.targets import as_weights
 from ranvier.graph.node import Type
 from ranvier.module import Module, mode, versions
 from ranvier.module.arguments import input_parameters, pack_inputs
+from ranvier.support.columns import column_names
 from ranvier.tensor.call_state import isolated_tape
 from ranvier.tensor.context import get_dtype
 from ranvier.tensor.rng import traced_draws

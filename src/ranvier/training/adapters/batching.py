@@ -17,14 +17,11 @@ class Raw:
     """One batch as it came: x, y and the weights, each an array, a tuple or dict of arrays, or None."""
 
     def __init__(self, *parts: Any) -> None:
-        self.whole = parts
+        self.parts = parts
         self.arrays = [leaf for leaf in flatten(parts) if leaf is not None]
         self.n = len(self.arrays[0])
         self.plain = all(type(a) is np.ndarray for a in self.arrays)
         self.kind = tuple(map(kind, parts)) if self.plain else None
-
-    def parts(self) -> Parts:
-        return self.whole
 
 
 class Group:
@@ -52,7 +49,7 @@ class Group:
 
     def parts(self, start: int = 0, stop: int | None = None) -> Parts:
         arrays = iter([b[start : self.stops[-1] if stop is None else stop] for b in self.buffers])
-        return map_structure(self.first.parts(), np.ndarray, lambda _: next(arrays))
+        return map_structure(self.first.parts, np.ndarray, lambda _: next(arrays))
 
     def each(self) -> Iterator[Parts]:
         """The parts of each batch."""

@@ -10,9 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.data.arrays import Array, batches_from
-from ranvier.data.batches import RanOut, name_of, notify
-from ranvier.data.convert import to_numeric
+from ranvier.data.batches import RanOut, batches_from, name_of, notify
+from ranvier.data.convert import Array, to_numeric
 from ranvier.module import Module
 from ranvier.module.arguments import input_parameters
 from ranvier.support.source_lines import warned_once
@@ -203,7 +202,7 @@ class Batches:
         self.largest = max(self.largest, first.n)
         if most == 1 or not first.plain or first.n < self.largest:
             self.index += 1
-            return self._checked(first.parts(), index)
+            return self._checked(first.parts, index)
         group, late = Group(first, most), False
         while not group.full and not late:
             raw = self._next()

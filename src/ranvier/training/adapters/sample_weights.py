@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.data.arrays import Array, as_weights
-from ranvier.data.convert import place
+from ranvier.data.convert import Array, place
+from ranvier.data.targets import as_weights
 from ranvier.graph.node import BATCH, GraphError, Type
 from ranvier.tensor.call_state import isolated_tape
 from ranvier.tensor.context import get_dtype

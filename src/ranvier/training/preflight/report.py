@@ -177,10 +177,6 @@ def silencer(ignore: Any, codes: Collection[str]) -> tuple[str, ...]:
     return given
 
 
-def is_silenced(code: str, silenced: Sequence[str]) -> bool:
-    return any(code.startswith(item) for item in silenced)
-
-
 def summary(findings: Sequence[Finding]) -> str:
     """One text for all findings of a check: how many, the worst one, and how to list the others."""
     worst = max(findings, key=lambda finding: finding.severity)

@@ -19,7 +19,7 @@ from ranvier.training.adapters.generators import Batches, is_source, memory_load
 from ranvier.training.preflight import table
 from ranvier.training.preflight.inspection import Inspection
 from ranvier.training.preflight.probe import WORK, Probe
-from ranvier.training.preflight.report import ERROR, Check, Finding, Report, is_silenced, raise_or_warn, silencer
+from ranvier.training.preflight.report import ERROR, Check, Finding, Report, raise_or_warn, silencer
 from ranvier.training.step.argument_types import ClassWeight, Codes, Losses, OptimizerLike
 from ranvier.training.step.arrays import Data
 from ranvier.training.step.compiled import Compiled, compiled
@@ -29,12 +29,12 @@ from ranvier.training.step.step import build, step_for
 Coded = TypeVar("Coded", Check, Finding)
 
 
-def chosen(some: Sequence[Coded], silenced: Sequence[str]) -> list[Coded]:
+def chosen(some: Sequence[Coded], silenced: tuple[str, ...]) -> list[Coded]:
     """Those checks or findings that are not silenced."""
-    return [c for c in some if not is_silenced(c.code, silenced)]
+    return [c for c in some if not c.code.startswith(silenced)]
 
 
-def errors(findings: Sequence[Finding], silenced: Sequence[str]) -> bool:
+def errors(findings: Sequence[Finding], silenced: tuple[str, ...]) -> bool:
     return any(f.level == ERROR for f in chosen(findings, silenced))
 
 

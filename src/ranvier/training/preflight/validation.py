@@ -72,10 +72,6 @@ def shared_rows(training: Sequence[Array], validation: Sequence[Array]) -> tuple
     return inside[same], found[same]
 
 
-def same_memory(a: Array, b: Array) -> bool:
-    return a is b or (a.ctypes.data == b.ctypes.data and a.shape == b.shape)
-
-
 def coarse(given: InspectedInput) -> bool:
     """Whether every column has so few values that rows may be equal by chance."""
     return all(len(np.unique(given.rows[:, i])) <= COARSE for i in range(given.rows.shape[1]))
@@ -102,7 +98,7 @@ def shared_with_validation(view: Inspection) -> Iterator[Fault]:
     number = len(view.validation)
     if any(a.dtype != b.dtype or a.shape[1:] != b.shape[1:] or not a[:1].size for a, b in pairs):
         return
-    if all(same_memory(a, b) for a, b in pairs):
+    if all(a is b or (a.ctypes.data == b.ctypes.data and a.shape == b.shape) for a, b in pairs):
         text = "the validation data are the training data, so validation cannot show overfitting"
     else:
         rows, copies = shared_rows(view.data.x, view.validation.x)

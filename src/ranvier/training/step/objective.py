@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 
 from ranvier import losses
-from ranvier.data.arrays import as_labels, as_targets
 from ranvier.data.convert import Array, to_numeric
-from ranvier.data.targets import aligned
+from ranvier.data.targets import aligned, as_labels, as_targets
 from ranvier.graph.node import BATCH, FLOATS, Node, apply
 from ranvier.losses.reduction import reduced
 from ranvier.module import Module
