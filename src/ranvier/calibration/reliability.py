@@ -94,9 +94,11 @@ def reliability(
     if strategy not in STRATEGIES or bins < 1:
         raise ValueError(f"bins={bins!r}, strategy={strategy!r}: write 1 or more, and 'uniform' or 'quantile'.")
     confidence, right, repeats = _confidence(np.asarray(y_true), np.asarray(y_score, np.float64), class_id)
-    if not ((confidence >= 0) & (confidence <= 1)).all():
-        bad = confidence[~((confidence >= 0) & (confidence <= 1))][0]
-        raise ValueError(f"the scores contain {bad:g}, which is not a probability. Write a softmax or sigmoid of them.")
+    wrong = confidence[~((confidence >= 0) & (confidence <= 1))]
+    if len(wrong):
+        raise ValueError(
+            f"the scores contain {wrong[0]:g}, which is not a probability. Write a softmax or sigmoid of them."
+        )
     weight = np.ones(len(confidence))
     if sample_weight is not None:
         given = as_weights(sample_weight, len(confidence) // repeats, dtype=np.float64)
@@ -114,19 +116,18 @@ def reliability(
 
 def _confidence(y: Array, p: Array, class_id: int | None) -> tuple[Array, Array, int]:
     """The probability of each prediction, whether it is correct (0 or 1), and the number of predictions of a sample."""
-    if p.ndim == 2 and p.shape[1] == 1:
-        p = p[:, 0]
-    if y.ndim == 2 and y.shape[1] == 1:
-        y = y[:, 0]
+    y, p = (a[:, 0] if a.ndim == 2 and a.shape[1] == 1 else a for a in (y, p))
     if not len(y) or len(y) != len(p) or p.ndim > 2 or y.ndim > p.ndim or (y.ndim == 2 and y.shape != p.shape):
         raise ValueError(
             f"y_true has shape {y.shape} and the probabilities {p.shape}. Write class numbers (n,) and (n, classes), "
             "or targets in the shape of the probabilities, instead."
         )
     if y.ndim == p.ndim:
-        if not np.isin(y, (0, 1)).all():
-            bad = y[~np.isin(y, (0, 1))][0]
-            raise ValueError(f"y_true contains {bad}, where only 0 and 1 are allowed. Write y_true == k for class k.")
+        odd = y[~np.isin(y, (0, 1))]
+        if len(odd):
+            raise ValueError(
+                f"y_true contains {odd[0]}, where only 0 and 1 are allowed. Write y_true == k for class k."
+            )
     else:
         check_numbers(y, p.shape[1], "probabilities")
     if p.ndim == 1:

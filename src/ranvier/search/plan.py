@@ -103,7 +103,8 @@ class Plan:
         with rng.seed_scope(variant.seed) as source:
             own, fitted = divide_settings(self.build, variant.settings)
             model, state = self.model(own)
-            data = self.data(model, state)
+            finite = self.options.get("check_finite", True)
+            data = self.arrays.of(model, state, (self.x, self.y, self.weight), finite)
             self.metrics |= {metric.name: metric for metric in state.metrics}
             train, held_out = data, None
             if self.folds is not None and variant.fold is not None:
@@ -182,11 +183,6 @@ class Plan:
         else:
             few = train.rows(slice(None, None, max(1, len(train) // FEW)))
             preflight(model, state, few, partial=True, ignore=ignore)
-
-    def data(self, model: Module, state: Compiled) -> Data:
-        """All rows in the form for this model."""
-        finite = self.options.get("check_finite", True)
-        return self.arrays.of(model, state, (self.x, self.y, self.weight), finite)
 
     def watched(self, model: Module, state: Compiled, held_out: Data | None) -> dict[str, Any]:
         """The validation data for each epoch: the held-out rows, or those of the caller."""
