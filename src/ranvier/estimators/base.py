@@ -15,10 +15,9 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from ranvier import losses
 from ranvier.data.convert import Array, refuse_dates, to_numeric
 from ranvier.data.targets import as_weights
-from ranvier.estimators.network import custom_network, hidden_network
+from ranvier.estimators.network import custom_network, from_state, hidden_network, optimizer_state, resume, to_state
 from ranvier.estimators.objective import Objective
 from ranvier.estimators.settings import HINTS, check_settings, fresh_optimizer, hidden_sizes, seed_from, tried_before
-from ranvier.estimators.state import from_state, optimizer_state, resume, to_state
 from ranvier.estimators.stopping import Scoring, Stopping, release
 from ranvier.layers import Dense
 from ranvier.module import Module
