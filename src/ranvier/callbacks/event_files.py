@@ -8,7 +8,6 @@ import secrets
 import socket
 import time
 from collections.abc import Mapping
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,8 +76,12 @@ class EventFiles:
 
 def summary(kind: str, tag: str, value: Any) -> dict[str, Any]:
     """A "scalar" of a float, a "histogram" of an array in float64, or a "text" in Markdown."""
-    module = import_module(f"tensorboard.plugins.{kind}.summary_v2")
-    return {"summary": getattr(module, f"{kind}_pb")(tag, value)}
+    from tensorboard.plugins.histogram.summary_v2 import histogram_pb
+    from tensorboard.plugins.scalar.summary_v2 import scalar_pb
+    from tensorboard.plugins.text.summary_v2 import text_pb
+
+    made = {"scalar": scalar_pb, "histogram": histogram_pb, "text": text_pb}[kind]
+    return {"summary": made(tag, value)}
 
 
 def graph(boxes: list[Box]) -> dict[str, Any]:
