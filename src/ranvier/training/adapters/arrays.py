@@ -257,17 +257,3 @@ def targets_of(y: Any, specs: OutputSpecs, name: str) -> list[Any]:
             "its loss and metrics out of compile, instead."
         )
     return parts
-
-
-def split_rows(data: Data, fraction: Any) -> tuple[Data, Data]:
-    """The first rows to train on and the last ``fraction`` of them to validate on, before any shuffling."""
-    number = isinstance(fraction, (int, float, np.integer, np.floating)) and not isinstance(fraction, bool)
-    if not number or not 0 < fraction < 1:
-        raise ValueError(f"validation_split={fraction!r}: write a fraction between 0 and 1, such as 0.2, instead.")
-    at = int(np.floor(len(data) * (1 - fraction)))
-    if at in (0, len(data)):
-        raise ValueError(
-            f"validation_split={fraction} of {len(data)} samples leaves none to {'train' if at == 0 else 'validate'} "
-            "on. Write another fraction, or validation_data=(x, y), instead."
-        )
-    return data.rows(slice(0, at)), data.rows(slice(at, None))

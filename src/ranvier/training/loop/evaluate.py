@@ -15,7 +15,7 @@ from ranvier.module import Module
 from ranvier.module.calls import in_model_dtype
 from ranvier.support.validation import whole
 from ranvier.tensor import rng
-from ranvier.training.adapters.arrays import split_rows, to_data
+from ranvier.training.adapters.arrays import to_data
 from ranvier.training.adapters.generators import batch_size_of, evaluation_batches, is_source
 from ranvier.training.loop.callback import Callback
 from ranvier.training.loop.callback_list import Callbacks
@@ -48,11 +48,23 @@ def check_counting(data: Data, where: str) -> None:
         )
 
 
-def split(data: Data, share: float) -> tuple[Data, Data]:
-    """`split_rows`, which raises ValueError unless both parts have rows with a weight."""
-    train, validation = split_rows(data, share)
-    check_counting(train, f"those that validation_split={share} trains on")
-    check_counting(validation, f"those that validation_split={share} holds out")
+def split(data: Data, fraction: Any) -> tuple[Data, Data]:
+    """The first rows to train on and the last ``fraction`` of them to validate on, before any shuffling.
+
+    Raises ValueError unless both parts have rows with a weight.
+    """
+    number = isinstance(fraction, (int, float, np.integer, np.floating)) and not isinstance(fraction, bool)
+    if not number or not 0 < fraction < 1:
+        raise ValueError(f"validation_split={fraction!r}: write a fraction between 0 and 1, such as 0.2, instead.")
+    at = int(np.floor(len(data) * (1 - fraction)))
+    if at in (0, len(data)):
+        raise ValueError(
+            f"validation_split={fraction} of {len(data)} samples leaves none to {'train' if at == 0 else 'validate'} "
+            "on. Write another fraction, or validation_data=(x, y), instead."
+        )
+    train, validation = data.rows(slice(0, at)), data.rows(slice(at, None))
+    check_counting(train, f"those that validation_split={fraction} trains on")
+    check_counting(validation, f"those that validation_split={fraction} holds out")
     return train, validation
 
 

@@ -73,16 +73,15 @@ class Validation:
 
     def run(self, training: Training) -> Logs:
         """The results after an epoch, by their names in the history."""
-        model, state, batch = training.model, training.compiled, self.batch
+        model, state = training.model, training.compiled
+        batch: int | None = self.batch
         parts: Any = [self.data]
         if self.passes is not None:
             self.passes.seek()
         if not isinstance(self.data, Data):
-            parts, size = evaluation_batches(model, state, self.data, self.steps), batch_size_of(self.data)
-        else:
-            size = batch
+            parts, batch = evaluation_batches(model, state, self.data, self.steps), batch_size_of(self.data)
         logs, _ = run_evaluation(
-            model, state, parts, size, pace=training.validation_pace, show=Progress(),
+            model, state, parts, batch, pace=training.validation_pace, show=Progress(),
             callbacks=training.callbacks, between=training.stop_if_interrupted,
         )  # fmt: skip
         if self.passes is not None:
