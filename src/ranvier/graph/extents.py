@@ -1,8 +1,11 @@
-"""The extents of a node's dimensions as numbers, for functions that need known extents."""
+"""Extents as numbers: of dimensions that must be known, and of shapes with a symbolic batch."""
 
 from __future__ import annotations
 
-from ranvier.graph.node import GraphError, Node
+import math
+from collections.abc import Sequence
+
+from ranvier.graph.node import GraphError, Node, Symbol
 
 
 def extent(node: Node, axis: int) -> int:
@@ -19,3 +22,8 @@ def extent(node: Node, axis: int) -> int:
 def extents(node: Node, start: int = 0, stop: int | None = None) -> tuple[int, ...]:
     """`extent` of the dimensions from start up to stop, counted as in a slice of the shape."""
     return tuple(extent(node, axis) for axis in range(node.ndim)[start:stop])
+
+
+def size(shape: Sequence[int | Symbol], batch: int) -> int:
+    """The number of elements of a shape, at most ``batch`` along a symbolic dimension."""
+    return math.prod(batch if isinstance(d, Symbol) else d for d in shape)

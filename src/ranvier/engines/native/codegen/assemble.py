@@ -7,11 +7,10 @@ from ranvier.engines.native.codegen.builder import PREFETCH
 from ranvier.engines.native.codegen.contraction import emit_contraction
 from ranvier.engines.native.codegen.entry import EntryWriter
 from ranvier.engines.native.codegen.kernel import Kernel, Module
-from ranvier.engines.native.codegen.layout import Layout
+from ranvier.engines.native.codegen.layout import COPY, Layout
 from ranvier.engines.native.codegen.map_kernels import emit_task
 from ranvier.engines.native.codegen.partition import Partition
 from ranvier.engines.native.codegen.reductions import emit_start
-from ranvier.engines.native.codegen.thread_private import COPY
 from ranvier.engines.native.codegen.values import KernelWriter
 from ranvier.engines.native.runtime.context import Text
 from ranvier.engines.native.runtime.threads import barrier_ir
@@ -20,6 +19,7 @@ from ranvier.engines.native.schedule.schedule import Schedule
 from ranvier.engines.native.schedule.task import Task
 from ranvier.engines.native.schedule.view import Buffer
 from ranvier.engines.native.target.target import Target
+from ranvier.graph.extents import size
 from ranvier.graph.node import BATCH, Symbol, walk
 
 EXTREMA = {f"declare i64 @llvm.{name}.i64(i64, i64)" for name in ("smin", "smax")}
@@ -48,9 +48,8 @@ class Assembler:
         self.partition = Partition(schedule, target)
         self.clocks = {name: i for i, name in enumerate(clocks(schedule))} if timed else {}
         graph = schedule.graph
-        self.symbols = tuple(
-            sorted({d.name for n in graph.nodes() for d in n.shape if isinstance(d, Symbol)} | {BATCH.name})
-        )
+        found = {d.name for n in graph.nodes() for d in n.shape if isinstance(d, Symbol)}
+        self.symbols = tuple(sorted(found | {BATCH.name}))
         self.module = Module(
             graph, schedule.view, schedule.uses, target.has_fma, target.has_masks, schedule.samples_adjacent,
             schedule.batch, schedule.local,
@@ -123,10 +122,7 @@ class Assembler:
         """The multiply-adds of a step, roughly."""
         total = 0.0
         for task in self.schedule.order:
-            cost = 1.0
             inner = task.computed
             dims = inner.attrs["loops"] if inner is not None and inner.op.name == "contract" else task.space
-            for dim in dims:
-                cost *= self.schedule.batch if isinstance(dim, Symbol) else dim
-            total += cost * (1 if task.kind == "contract" else 4)
+            total += size(dims, self.schedule.batch) * (1 if task.kind == "contract" else 4)
         return total

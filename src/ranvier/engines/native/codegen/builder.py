@@ -130,6 +130,14 @@ class Function:
             return a % b
         return 0 if b == 1 else self.op(f"urem i64 {a}, {b}")
 
+    def multiple(self, count: Scalar, size: int) -> Scalar:
+        """``count`` rounded down to a multiple of a power of two."""
+        return count // size * size if isinstance(count, int) else self.op(f"and i64 {count}, -{size}")
+
+    def end_of_whole(self, low: Scalar, high: Scalar, step: int) -> Scalar:
+        """The end of the last whole step from low to high."""
+        return self.add(low, self.mul(self.floor_divide(self.sub(high, low), step), step))
+
     def minimum(self, a: Scalar, b: Scalar) -> Scalar:
         if isinstance(a, int) and isinstance(b, int):
             return min(a, b)

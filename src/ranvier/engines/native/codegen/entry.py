@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import groupby
+from math import prod
 
 from ranvier.engines.native.codegen import prefetch
 from ranvier.engines.native.codegen.builder import Function
@@ -16,7 +17,7 @@ from ranvier.engines.native.schedule.memory_planning import round_up
 from ranvier.engines.native.schedule.task import Task
 from ranvier.engines.native.schedule.view import Buffer
 from ranvier.engines.native.target.lanes import SIZE, Scalar, memory_type
-from ranvier.graph.extents import extent
+from ranvier.graph.extents import extent, extents
 from ranvier.graph.node import BATCH, Node, Symbol
 
 # Buffers above which kernels' calls read addresses from the context: LLVM is slow with that many values live at once.
@@ -48,9 +49,8 @@ class EntryWriter:
         self.f = Function("entry", ["i64 %tid", "i64 %nthreads", "ptr %ctx"], linkage="")
         self.extents: dict[str, Scalar] = {}
         self.pointers: dict[Buffer, str] = {}  # of this step; stays empty in a deep program
-        self.at_hand: dict[
-            Buffer, str
-        ] = {}  # addresses of the block's values, as if row 0 of the batch were in the block
+        # Addresses of the block's values, as if row 0 of the batch were in the block.
+        self.at_hand: dict[Buffer, str] = {}
 
     def write(self, update: tuple[str, list[Buffer]] | None) -> str:
         """The text. ``update`` is the kernel that updates private scalars after each step, and its buffers."""
@@ -288,10 +288,7 @@ class EntryWriter:
 
     def _window(self, buffer: Buffer, node: Node) -> str:
         """The address of this step's rows."""
-        size = SIZE[buffer.dtype]
-        for dim in node.shape[1:]:
-            assert isinstance(dim, int)
-            size *= dim
+        size = SIZE[buffer.dtype] * prod(extents(node, 1))
         return self.f.pointer(self.arrays[buffer.kind, buffer.number], self.f.mul(self.start, size), "i8")
 
 

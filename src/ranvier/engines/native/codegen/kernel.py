@@ -1,13 +1,16 @@
-"""A kernel being written: its buffers, scopes, loads, stores and calls. The rules of primitives use it."""
+"""A kernel being written: its buffers, scopes, loads, stores and calls. The rules of primitives use it.
+
+Kernels compute with positions along dimensions, and with LLVM values.
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from ranvier.engines.native.codegen.builder import PREFETCH, Function
-from ranvier.engines.native.schedule.index import At, Index, Value
 from ranvier.engines.native.schedule.view import Buffer, View
 from ranvier.engines.native.target.lanes import (
     ALL_LANES,
@@ -26,6 +29,24 @@ from ranvier.engines.native.target.lanes import (
 from ranvier.graph.dtypes import FLOATS
 from ranvier.graph.graph import Graph
 from ranvier.graph.node import Node, Symbol
+
+
+class At(NamedTuple):
+    """A position along one dimension: ``base + lane * step``, plus ``lanes`` (16 numbers read from data)."""
+
+    base: Scalar
+    step: int = 0
+    lanes: str | None = None
+
+
+Index = tuple[At, ...]
+
+
+class Value(NamedTuple):
+    """An LLVM value: one element, or 16 if ``wide``."""
+
+    name: str
+    wide: bool
 
 
 @dataclass(frozen=True)

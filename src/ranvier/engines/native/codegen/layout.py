@@ -1,16 +1,70 @@
-"""Where each value of a program is in memory: in scratch that threads share, or in each thread's own memory."""
+"""Where each value of a program is in memory: in scratch that threads share, or in each thread's own memory.
+
+Replicated values have a copy in each thread's; the caller's arrays among them are copied in and out.
+"""
 
 from __future__ import annotations
 
+from collections.abc import MutableMapping
+
 from ranvier.engines.native.codegen import prefetch
+from ranvier.engines.native.codegen.builder import Function
 from ranvier.engines.native.codegen.partition import Partition
-from ranvier.engines.native.codegen.thread_private import Copies
 from ranvier.engines.native.runtime.context import CLOCK
 from ranvier.engines.native.schedule.memory_planning import LINE, pack, round_up
 from ranvier.engines.native.schedule.schedule import Schedule
 from ranvier.engines.native.schedule.view import Buffer, View
-from ranvier.engines.native.target.lanes import SIZE
+from ranvier.engines.native.target.lanes import SIZE, Scalar, memory_type
+from ranvier.graph.extents import size
 from ranvier.graph.node import Node
+
+COPY = "declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)"
+Arrays = MutableMapping[tuple[str, int], str]  # pointers to inputs and outputs
+
+
+class Copies:
+    """The copies of one schedule, in each thread's own memory from the byte ``start`` on."""
+
+    def __init__(self, schedule: Schedule, partition: Partition, start: int) -> None:
+        self.schedule, self.partition = schedule, partition
+        self.offsets: dict[Buffer, int] = {}
+        self.end = round_up(start)
+        for buffer in schedule.replicated:
+            self.offsets[buffer] = self.end
+            self.end += round_up(self._bytes(buffer))
+
+    def _bytes(self, buffer: Buffer) -> int:
+        if buffer.kind == "scratch":
+            return buffer.elements * SIZE[buffer.dtype] + LINE  # rows are stored as whole vectors
+        return size(self.schedule.graph.inputs[buffer.number].shape, 1) * SIZE[buffer.dtype]
+
+    def take(self, f: Function, arrays: Arrays, private: str) -> dict[Buffer, str]:
+        """Copy the caller's arrays and replace their addresses by the copies'. Returns the caller's addresses."""
+        given = {b: arrays[b.kind, b.number] for b in self.offsets if b.kind == "input"}
+        for buffer, pointer in given.items():
+            copy = arrays[buffer.kind, buffer.number] = f.pointer(private, self.offsets[buffer], "i8")
+            _copy(f, copy, pointer, self._bytes(buffer))
+        return given
+
+    def give_back(self, f: Function, given: dict[Buffer, str], arrays: Arrays) -> None:
+        """Copy this thread's results to the caller's arrays: all of a copy, or the thread's own part."""
+        for buffer, pointer in given.items():
+            task, copy = self.schedule.replicated[buffer], arrays[buffer.kind, buffer.number]
+            if task.division == "each":
+                with f.when(f.op("icmp eq i64 %tid, 0")):
+                    _copy(f, pointer, copy, self._bytes(buffer))
+                continue
+            shape, element = task.space, memory_type(buffer.dtype)
+            pitch, inner = size(shape[task.axis :], 1), size(shape[task.axis + 1 :], 1)
+            low, high = self.partition.range(f, task, (0, 0))
+            many = f.mul(f.sub(high, low), inner * SIZE[buffer.dtype])
+            with f.loop(0, size(shape[: task.axis], 1)) as row:
+                at = f.add(f.mul(row.index, pitch), f.mul(low, inner))
+                _copy(f, f.pointer(pointer, at, element), f.pointer(copy, at, element), many)
+
+
+def _copy(f: Function, to: str, source: str, count: Scalar) -> None:
+    f.emit(f"call void @llvm.memcpy.p0.p0.i64(ptr {to}, ptr {source}, i64 {count}, i1 false)")
 
 
 class Layout:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from ranvier.engines.native.codegen.kernel import Kernel
-from ranvier.engines.native.schedule.index import At, Index
+from ranvier.engines.native.codegen.kernel import At, Index, Kernel
 from ranvier.engines.native.schedule.task import Task
 from ranvier.engines.native.target.lanes import LANES, Scalar, tail_mask, vector
 
@@ -60,13 +59,48 @@ def along(k: Kernel, low: Scalar, high: Scalar, body: Callable[[At], None], *, o
             with scope(k), masked(k, tail_mask(high - end)):
                 body(At(end, 1))
         return
-    count = f.sub(high, low)
-    full = f.add(low, f.op(f"and i64 {count}, -{LANES}"))
+    full = f.add(low, f.multiple(f.sub(high, low), LANES))
     with f.loop(low, full, LANES) as loop, scope(k):
         body(At(loop.index, 1))
     rest = f.sub(high, full)
     with f.when(f.op(f"icmp sgt i64 {rest}, 0")), scope(k), masked(k, dynamic_mask(k, rest)):
         body(At(full, 1))
+
+
+def carried(
+    k: Kernel, low: Scalar, high: Scalar, carry: list[tuple[str, str]], body: Callable[[Scalar, list[str]], list[str]]
+) -> list[str]:
+    """The values of ``carry``, (type, first value) of each, after 16 indices at a time, the last ones masked."""
+    f, values = k.function, [value for _, value in carry]
+    extent = f.sub(high, low)
+    whole = f.multiple(extent, LANES)
+    full = f.add(low, whole)
+    if whole != 0:
+        with f.loop(low, full, LANES, carry=carry) as loop, scope(k):
+            loop.next = body(loop.index, loop.values)
+        values = loop.results
+    if whole == extent:
+        return values
+    rest = f.sub(high, full)
+    mask = tail_mask(rest) if isinstance(rest, int) else dynamic_mask(k, rest)
+    with masked(k, mask), scope(k):  # an empty mask changes nothing
+        return body(full, values)
+
+
+def panels(k: Kernel, low: int, high: int, wide: int, body: Callable[[Scalar, int], None], fewer: int = 0) -> None:
+    """Run ``body`` for the start and the columns of each whole panel of ``wide`` columns, then of what is left.
+
+    ``fewer`` of the whole panels are left to the last one.
+    """
+    full = low + ((high - low) // wide - fewer) * wide
+    if full - low == wide:
+        body(low, wide)
+    elif full > low:
+        with k.function.loop(low, full, wide) as turn, scope(k):
+            body(turn.index, wide)
+    if high > full:
+        with scope(k):
+            body(full, high - full)
 
 
 def dynamic_mask(k: Kernel, count: Scalar) -> str:

@@ -8,17 +8,16 @@ from functools import partial
 from math import prod
 
 from ranvier.engines.native.codegen.contiguity import is_contiguous
-from ranvier.engines.native.codegen.kernel import Kernel
+from ranvier.engines.native.codegen.kernel import At, Index, Kernel, Value
 from ranvier.engines.native.codegen.loops import along, finish, masked, nest, scope, shared
 from ranvier.engines.native.codegen.reductions import emit_reduce
 from ranvier.engines.native.codegen.register_reductions import pieces, reduce_row, reduce_samples
 from ranvier.engines.native.codegen.shuffles import transpose
 from ranvier.engines.native.schedule.fusion import concatenation_in
-from ranvier.engines.native.schedule.index import At, Index, Value
 from ranvier.engines.native.schedule.task import Task
 from ranvier.engines.native.schedule.view import View, joined
-from ranvier.engines.native.target.extents import size
 from ranvier.engines.native.target.lanes import ELEMENT, LANES, Scalar, literal, vector
+from ranvier.graph.extents import size
 from ranvier.graph.node import BATCH, FLOATS, Node, Shape
 
 

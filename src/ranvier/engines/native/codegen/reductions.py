@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ranvier.engines.native.codegen.elementwise import combine
-from ranvier.engines.native.codegen.kernel import Kernel
-from ranvier.engines.native.codegen.loops import along, dynamic_mask, finish, masked, nest, scope, shared
+from ranvier.engines.native.codegen.kernel import At, Index, Kernel, Value
+from ranvier.engines.native.codegen.loops import along, carried, finish, masked, nest, panels, scope, shared
 from ranvier.engines.native.codegen.register_reductions import accumulate, across, identity
-from ranvier.engines.native.schedule.index import At, Index, Value
 from ranvier.engines.native.schedule.task import Task
 from ranvier.engines.native.target.lanes import ELEMENT, LANES, Scalar, tail_mask, vector
 from ranvier.graph.dtypes import FLOATS, SIGNED
@@ -123,8 +122,7 @@ class Reduction:
 
     def panels(self, outer: Index, columns: int) -> None:
         """All columns of a result whose last extent is known: a few vectors at a time, then the rest."""
-        f, wide = self.k.function, PANEL * LANES
-        full = columns // wide * wide
+        f = self.k.function
 
         def panel(start: Scalar, count: int) -> None:
             parts = [
@@ -133,14 +131,7 @@ class Reduction:
             ]
             self.columns([((*outer, at), mask) for at, mask in parts], self.chains(len(parts)))
 
-        if full > wide:
-            with f.loop(0, full, wide) as turn, scope(self.k):
-                panel(turn.index, wide)
-        elif full:
-            panel(0, wide)
-        if columns > full:
-            with scope(self.k):
-                panel(full, columns - full)
+        panels(self.k, 0, columns, PANEL * LANES, panel)
 
     def some_panels(self, outer: Index, low: Scalar, high: Scalar) -> None:
         """A range of columns of a result: two vectors at a time, then the rest.
@@ -148,7 +139,7 @@ class Reduction:
         Which vectors are paired depends on where a thread's range begins, so all have the same number of running sums.
         """
         f, chains = self.k.function, self.chains(2)
-        full = f.add(low, f.mul(f.floor_divide(f.sub(high, low), 2 * LANES), 2 * LANES))
+        full = f.end_of_whole(low, high, 2 * LANES)
         with f.loop(low, full, 2 * LANES) as turn, scope(self.k):
             self.columns([((*outer, At(f.add(turn.index, more), 1)), None) for more in (0, LANES)], chains)
         along(self.k, full, high, lambda at: self.columns([((*outer, at), self.k.mask)], chains))
@@ -169,19 +160,8 @@ class Reduction:
                 with f.loop(low, high, carry=[(type_, total)]) as loop, scope(k):
                     loop.next = [level((*inner, At(loop.index)), loop.values[0])]
                 return loop.results[0]
-            extent = f.sub(high, low)
-            whole: Scalar = extent // LANES * LANES if isinstance(extent, int) else f.op(f"and i64 {extent}, -{LANES}")
-            full = f.add(low, whole)
-            if whole != 0:
-                with f.loop(low, full, LANES, carry=[(type_, total)]) as loop, scope(k):
-                    loop.next = [part((*inner, At(loop.index, 1)), loop.values[0])]
-                total = loop.results[0]
-            if whole == extent:
-                return total
-            rest = f.sub(high, full)
-            mask = tail_mask(rest) if isinstance(rest, int) else dynamic_mask(k, rest)
-            with masked(k, mask), scope(k):  # an empty mask changes nothing
-                return part((*inner, At(full, 1)), total)
+            (result,) = carried(k, low, high, [(type_, total)], lambda at, own: [part((*inner, At(at, 1)), own[0])])
+            return result
 
         total = across(k, node, level((), identity(node, type_)))
         before = self.start(index)

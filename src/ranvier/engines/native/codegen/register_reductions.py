@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from ranvier.engines.native.codegen.elementwise import combine, extremum
-from ranvier.engines.native.codegen.kernel import Kernel
+from ranvier.engines.native.codegen.kernel import At, Index, Kernel, Value
 from ranvier.engines.native.codegen.loops import masked
-from ranvier.engines.native.schedule.index import At, Index, Value
 from ranvier.engines.native.target.lanes import ELEMENT, LANES, literal, tail_mask, vector
 from ranvier.graph.dtypes import FLOATS, SIGNED, limits
 from ranvier.graph.node import Node

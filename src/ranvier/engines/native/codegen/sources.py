@@ -6,8 +6,7 @@ from collections.abc import Callable
 from itertools import product
 
 from ranvier.engines.native.codegen.elementwise import combine
-from ranvier.engines.native.codegen.kernel import Kernel
-from ranvier.engines.native.schedule.index import At, Index, Value
+from ranvier.engines.native.codegen.kernel import At, Index, Kernel, Value
 from ranvier.engines.native.schedule.view import only_ones, regrouped
 from ranvier.engines.native.target.lanes import ELEMENT, LANES, Scalar, literal, vector
 from ranvier.graph.node import Node

@@ -7,9 +7,8 @@ names either one element or 16. Values are computed on demand, once in each scop
 from __future__ import annotations
 
 from ranvier.engines.native.codegen.elementwise import ELEMENTWISE
-from ranvier.engines.native.codegen.kernel import Kernel
+from ranvier.engines.native.codegen.kernel import Index, Kernel, Value
 from ranvier.engines.native.codegen.sources import SOURCES, reduce_small
-from ranvier.engines.native.schedule.index import Index, Value
 from ranvier.engines.native.schedule.view import move
 from ranvier.engines.native.target.lanes import ELEMENT, vector
 from ranvier.graph.node import Node

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from ranvier.engines.native.target.extents import size
 from ranvier.engines.native.target.lanes import SIZE
-from ranvier.graph.extents import extent
+from ranvier.graph.extents import extent, size
 from ranvier.graph.graph import Graph
 from ranvier.graph.node import BATCH, Node, apply, walk
 

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from ranvier.engines.native.passes.split_features import LARGE_WEIGHTS, is_first_layer
 from ranvier.engines.native.passes.virtual_workers import LARGE_BATCH
-from ranvier.engines.native.target.extents import size
 from ranvier.engines.native.target.lanes import LANES, SIZE
 from ranvier.graph.contraction import Affine
-from ranvier.graph.extents import extent
+from ranvier.graph.extents import extent, size
 from ranvier.graph.graph import Graph
 from ranvier.graph.node import BATCH, Node, apply
 

@@ -8,7 +8,7 @@ over those rows gives the sum.
 from __future__ import annotations
 
 from ranvier.engines.native.passes.primitives import PARTIAL
-from ranvier.engines.native.target.extents import size
+from ranvier.graph.extents import size
 from ranvier.graph.graph import Graph
 from ranvier.graph.node import BATCH, Node, Symbol, Type, apply
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ranvier.engines.native.schedule.fusion import Fusion
 from ranvier.engines.native.schedule.task import Task, bits
 from ranvier.engines.native.schedule.view import Buffer, View, c_strides, move
-from ranvier.engines.native.target.extents import size
+from ranvier.graph.extents import size
 from ranvier.graph.node import BATCH, Node, walk
 
 

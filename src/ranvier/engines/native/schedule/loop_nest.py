@@ -106,11 +106,7 @@ def plan(node: Node, views: Sequence[View], output: Sequence[int], most: Callabl
     columns = next((loop for loop in reversed(out) if output[loop.output or 0] == 1), None)
     if columns is not None and _swapped(columns, out):
         # vectors run along the second operand: swap the operands
-        out, summed = (
-            [_with_operands_swapped(loop) for loop in out],
-            [_with_operands_swapped(loop) for loop in summed],
-        )
-        columns, (a, b) = _with_operands_swapped(columns), (b, a)
+        out, summed, (columns,), (a, b) = _exchanged(out), _exchanged(summed), _exchanged([columns]), (b, a)
     apart, bounding = {clip[2] for clip in clips}, {clip[0] for clip in clips}
     reduce = _merge(summed, apart)
     if columns is None:
@@ -130,11 +126,7 @@ def plan(node: Node, views: Sequence[View], output: Sequence[int], most: Callabl
         few = rows is None or rows.count < PACK_ROWS or columns.count < LANES // 2 or isinstance(columns.extent, Symbol)
         if dot and (few or (inner is not None and inner.count >= 16 * LANES and columns.count <= 2 * LANES)):
             if columns.number in bounding:  # a dot product expects the padded operand first
-                out, reduce, (a, b) = (
-                    [_with_operands_swapped(n) for n in out],
-                    [_with_operands_swapped(n) for n in reduce],
-                    (b, a),
-                )
+                out, reduce, (a, b) = _exchanged(out), _exchanged(reduce), (b, a)
             return Nest(a, b, tuple(out), None, None, tuple(reduce), "dot", clips)
         whole = columns.number not in bounding and _packable(reduce)
         if rows is not None and rows.count >= PACK_ROWS and not few and whole:
@@ -151,9 +143,9 @@ def plan(node: Node, views: Sequence[View], output: Sequence[int], most: Callabl
     return Nest(a, b, outer, rows, columns, tuple(reduce), form, clips, second_rows, taps)
 
 
-def _with_operands_swapped(loop: Loop) -> Loop:
-    """The loop with the operands swapped."""
-    return replace(loop, a=loop.b, b=loop.a)
+def _exchanged(loops: Sequence[Loop]) -> list[Loop]:
+    """The loops with the operands exchanged."""
+    return [replace(loop, a=loop.b, b=loop.a) for loop in loops]
 
 
 def _taps(summed: Sequence[Loop], rows: Loop | None, columns: Loop, clips: Sequence[Clip]) -> Loop | None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from ranvier.engines.native.passes.rematerialize import RECOMPUTED
 from ranvier.engines.native.schedule.task import Task
-from ranvier.engines.native.target.extents import size
+from ranvier.graph.extents import size
 from ranvier.graph.node import BATCH, Node
 
 SERIAL = 4096  # elements below which a task is not worth dividing

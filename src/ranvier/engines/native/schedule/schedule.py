@@ -15,9 +15,8 @@ from ranvier.engines.native.schedule.ordering import divide_tasks, in_order
 from ranvier.engines.native.schedule.step_overlap import double_buffered
 from ranvier.engines.native.schedule.task import Task
 from ranvier.engines.native.schedule.view import Buffer
-from ranvier.engines.native.target.extents import size
 from ranvier.engines.native.target.lanes import SIZE
-from ranvier.graph.extents import extent
+from ranvier.graph.extents import extent, size
 from ranvier.graph.graph import Graph
 from ranvier.graph.node import BATCH, Node
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from ranvier.engines.native.passes.split_units import PARTS, unit_axes
 from ranvier.engines.native.schedule.task import Task
 from ranvier.engines.native.schedule.view import Buffer, View
-from ranvier.engines.native.target.extents import size
+from ranvier.graph.extents import size
 from ranvier.graph.graph import Graph
 from ranvier.graph.node import BATCH, Node
 

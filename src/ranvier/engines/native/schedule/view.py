@@ -57,38 +57,32 @@ def move(node: Node, view: View) -> View | None:
     """The view of a movement of a viewed value; None if it is no view."""
     if view.rows is not None:
         return None
-    name, attrs = node.op.name, node.attrs
+    name, attrs, offset = node.op.name, node.attrs, view.offset
+    if name == "reshape":
+        return _reshape(node, view)
     if name == "transpose":
-        return View(view.buffer, node.shape, tuple(view.strides[a] for a in attrs["axes"]), view.offset)
-    if name == "broadcast":
+        strides = [view.strides[a] for a in attrs["axes"]]
+    elif name == "broadcast":
         strides = [0] * node.ndim
         for axis, stride in zip(attrs["axes"], view.strides, strict=True):
             strides[axis] = stride
-        return View(view.buffer, node.shape, tuple(strides), view.offset)
-    if name == "slice":
-        offset = view.offset
+    elif name == "slice":
         strides = list(view.strides)
         for axis, item in enumerate(attrs["ranges"]):
             if item is not None:
                 offset += item[0] * strides[axis]
                 strides[axis] *= item[2]
-        return View(view.buffer, node.shape, tuple(strides), offset)
-    if name == "reverse" and not reverses_symbolic(node):
-        offset = view.offset
+    elif name == "reverse" and not reverses_symbolic(node):
         strides = list(view.strides)
         for axis in attrs["axes"]:
             offset += (node.shape[axis] - 1) * strides[axis]
             strides[axis] = -strides[axis]
-        return View(view.buffer, node.shape, tuple(strides), offset)
-    if name == "windows":
+    elif name == "windows":
         by_axis = {axis: (stride, dilation) for axis, _, stride, dilation in attrs["axes"]}
-        inner: list[int] = []
-        for axis, step in enumerate(view.strides):
-            inner += [step * factor for factor in by_axis.get(axis, (1,))]
-        return View(view.buffer, node.shape, tuple(inner), view.offset)
-    if name == "reshape":
-        return _reshape(node, view)
-    return None
+        strides = [step * factor for axis, step in enumerate(view.strides) for factor in by_axis.get(axis, (1,))]
+    else:
+        return None
+    return View(view.buffer, node.shape, tuple(strides), offset)
 
 
 def reverses_symbolic(node: Node) -> bool:

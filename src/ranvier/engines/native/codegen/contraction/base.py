@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ranvier.engines.native.codegen.kernel import Kernel
+from ranvier.engines.native.codegen.kernel import At, Index, Kernel
 from ranvier.engines.native.codegen.loops import masked, scope, shared
 from ranvier.engines.native.passes.clip_padding import Clip
-from ranvier.engines.native.schedule.index import At, Index
 from ranvier.engines.native.schedule.loop_nest import Loop, Nest
 from ranvier.engines.native.schedule.task import Task
 from ranvier.engines.native.schedule.view import View

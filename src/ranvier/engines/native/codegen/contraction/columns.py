@@ -14,9 +14,9 @@ from ranvier.engines.native.codegen.contraction.leftover_columns import Leftover
 from ranvier.engines.native.codegen.contraction.pack_panel import pack_panel
 from ranvier.engines.native.codegen.contraction.pipelined_epilogue import pipeline_tiles
 from ranvier.engines.native.codegen.contraction.tile import Tile, tile_of
-from ranvier.engines.native.codegen.loops import along, scope
+from ranvier.engines.native.codegen.kernel import At
+from ranvier.engines.native.codegen.loops import along, panels, scope
 from ranvier.engines.native.passes.clip_padding import Clip
-from ranvier.engines.native.schedule.index import At
 from ranvier.engines.native.schedule.loop_nest import Loop, is_pipelined, rows_per_shared_vector
 from ranvier.engines.native.target.lanes import LANES, SIZE, Scalar, tail_mask, vector
 from ranvier.graph.node import Symbol
@@ -46,24 +46,19 @@ class Columns(LeftoverColumns):
             )
 
         if isinstance(low, int) and isinstance(high, int):
-            full, self.sharing = (high - low) // wide * wide, rows_per_shared_vector(p)
-            if self.sharing > 1 and high - low - full < LANES:
-                full -= wide  # leftover columns join a tile of whole vectors
-            if full == wide:
-                panel(low, across, None)
-            elif full:
-                with f.loop(low, low + full, wide) as turn, scope(self.k):
-                    panel(turn.index, across, None)
-            rest = high - low - full
-            if rest:
-                with scope(self.k):
-                    panel(low + full, -(-rest // LANES), tail_mask(rest % LANES) if rest % LANES else None)
+            self.sharing = rows_per_shared_vector(p)
+            joins = self.sharing > 1 and (high - low) % wide < LANES  # leftover columns join a tile of whole vectors
+
+            def known(start: Scalar, count: int) -> None:
+                panel(start, -(-count // LANES), tail_mask(count % LANES) if count % LANES else None)
+
+            panels(self.k, low, high, wide, known, fewer=int(joins))
             return
 
         def one(at: At) -> None:
             panel(at.base, 1, self.k.mask)
 
-        wide_high = f.add(low, f.mul(f.floor_divide(f.sub(high, low), wide), wide))
+        wide_high = f.end_of_whole(low, high, wide)
         if across > 1:
             with f.loop(low, wide_high, wide) as turn, scope(self.k):
                 panel(turn.index, across, None)
@@ -106,7 +101,7 @@ class Columns(LeftoverColumns):
             with f.loop(low, high) as turn, scope(self.k):
                 at(turn.index, 1)
             return
-        full = f.add(low, f.mul(f.floor_divide(f.sub(high, low), height), height))
+        full = f.end_of_whole(low, high, height)
         if full != low and is_pipelined(self.target, p, self.node.dtype, len(self.task.members)):
             self._pipelined((a, b), (low, full), height, start, vectors, mask)
         elif full != low:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from itertools import product
 
 from ranvier.engines.native.codegen.contraction.base import Contraction
-from ranvier.engines.native.codegen.loops import dynamic_mask, finish, masked, scope
+from ranvier.engines.native.codegen.kernel import At, Value
+from ranvier.engines.native.codegen.loops import carried, finish, masked, scope
 from ranvier.engines.native.codegen.register_reductions import tree, trees
 from ranvier.engines.native.passes.clip_padding import Clip
-from ranvier.engines.native.schedule.index import At, Value
 from ranvier.engines.native.schedule.loop_nest import Loop, registers
 from ranvier.engines.native.schedule.view import View
 from ranvier.engines.native.target.lanes import LANES, Scalar, literal, tail_mask, vector
@@ -90,7 +90,7 @@ class DotProducts(Contraction):
         f = self.k.function
         many = min(LANES, 1 << max(self._room() - 2, 1).bit_length() - 1)
         low, high = self.range_of(line)
-        full = f.add(low, f.mul(f.floor_divide(f.sub(high, low), many), many))
+        full = f.end_of_whole(low, high, many)
         for start, end, size in ((low, full, many), (full, high, 1)):
             with f.loop(start, end, size) as turn, scope(self.k):
                 at = turn.index
@@ -181,20 +181,11 @@ class DotProducts(Contraction):
                 result = inside(turn.index, dict(zip(totals, turn.values, strict=True)))
                 turn.next = list(result.values())
             return dict(zip(totals, turn.results, strict=True))
-        extent = f.sub(end, low)
-        whole: Scalar
-        whole = extent // LANES * LANES if isinstance(extent, int) else f.op(f"and i64 {extent}, -{LANES}")
-        full = f.add(low, whole)
-        if whole != 0:
-            with f.loop(low, full, LANES, carry=carry) as turn, scope(k):
-                running = dict(zip(totals, turn.values, strict=True))
-                turn.next = list(self._term(block, loop, turn.index, a, b, running, None).values())
-            totals = dict(zip(totals, turn.results, strict=True))
-        if whole == extent:
-            return totals
-        left = f.sub(end, full)
-        mask = tail_mask(left) if isinstance(left, int) else dynamic_mask(k, left)
-        return self._term(block, loop, full, a, b, totals, mask)
+
+        def term(at: Scalar, running: list[str]) -> list[str]:
+            return list(self._term(block, loop, at, a, b, dict(zip(totals, running, strict=True))).values())
+
+        return dict(zip(totals, carried(k, low, end, carry, term), strict=True))
 
     def _clipped_sums(
         self, block: Block, loop: Loop, clip: Clip, totals: Sums, inside: Callable[[Scalar, Sums], Sums]
@@ -211,9 +202,9 @@ class DotProducts(Contraction):
                     result |= inside(number, reading)
         return result
 
-    def _term(self, block: Block, loop: Loop, at: Scalar, a: Scalar, b: Scalar, totals: Sums, mask: str | None) -> Sums:
+    def _term(self, block: Block, loop: Loop, at: Scalar, a: Scalar, b: Scalar, totals: Sums) -> Sums:
         """The running sums after 16 further terms of the innermost loop."""
-        k, f, p = self.k, self.k.function, self.plan
+        k, f, p, mask = self.k, self.k.function, self.plan, self.k.mask
         rows = sorted({m for m, _ in totals})
         xs = {m: self.load(p.a, f.add(a, f.mul(at, loop.a)), block.offsets_a[m], loop.a, mask) for m in rows}
         ys = [self.load(p.b, f.add(b, f.mul(at, loop.b)), more, loop.b, mask) for more in block.offsets_b]

@@ -61,7 +61,7 @@ class LeftoverColumns(Tiled):
         """The innermost loop, several iterations at a time, which share one load of each row."""
         f, size = self.k.function, self.lanes_each
         count = f.sub(high, low)
-        some = count // size * size if isinstance(count, int) else f.op(f"and i64 {count}, -{size}")
+        some = f.multiple(count, size)
 
         def several(at: Scalar, sums: Tile) -> Tile:
             start = f.add(a, f.mul(at, loop.a))

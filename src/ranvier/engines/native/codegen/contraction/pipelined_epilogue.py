@@ -12,8 +12,8 @@ from collections.abc import Callable
 from ranvier.engines.native.codegen.contraction.tile import BEYOND_CACHE, Tile, Tiled, rows_of
 from ranvier.engines.native.codegen.loops import scope
 from ranvier.engines.native.schedule.memory_planning import LINE
-from ranvier.engines.native.target.extents import size
 from ranvier.engines.native.target.lanes import ALL_LANES, LANES, SIZE, Scalar, vector
+from ranvier.graph.extents import size
 
 # Adds terms: the tile's first row, the range of terms, the sums.
 Terms = Callable[[Scalar, Scalar, Scalar, Tile], Tile]

@@ -11,10 +11,10 @@ from __future__ import annotations
 from itertools import product
 
 from ranvier.engines.native.codegen.contraction.tile import BEYOND_CACHE, Tiled
-from ranvier.engines.native.codegen.loops import along, dynamic_mask, scope
+from ranvier.engines.native.codegen.kernel import At
+from ranvier.engines.native.codegen.loops import along, dynamic_mask, panels, scope
 from ranvier.engines.native.codegen.shuffles import repeat
 from ranvier.engines.native.codegen.sources import gathered
-from ranvier.engines.native.schedule.index import At
 from ranvier.engines.native.schedule.loop_nest import Loop, registers
 from ranvier.engines.native.schedule.memory_planning import round_up
 from ranvier.engines.native.schedule.sparsity import (
@@ -26,8 +26,8 @@ from ranvier.engines.native.schedule.sparsity import (
     zeros_of,
 )
 from ranvier.engines.native.schedule.view import View
-from ranvier.engines.native.target.extents import size
 from ranvier.engines.native.target.lanes import LANES, SIZE, Scalar, tail_mask, vector
+from ranvier.graph.extents import size
 from ranvier.graph.node import BATCH
 
 HALF = 32  # terms of a block whose bits are collected in 32-bit lanes
@@ -71,21 +71,14 @@ class SparseProducts(Tiled):
         return f.op(f"load i64, ptr {f.pointer(self.row_offsets, at, 'i64')}, align 8")
 
     def _panels(self, a: Scalar, b: Scalar) -> None:
-        p, f = self.plan, self.k.function
-        assert p.columns is not None
-        count = p.columns.count
-        vectors = panel_vectors(self.target, p.columns, self.node.dtype)
-        wide = vectors * LANES
-        whole = count // wide * wide
-        if whole == wide:
-            self._panel(a, b, 0, vectors, LANES)
-        elif whole:
-            with f.loop(0, whole, wide) as turn, scope(self.k):
-                self._panel(a, f.add(b, turn.index), turn.index, vectors, LANES)
-        if count > whole:
-            left = count - whole
-            with scope(self.k):
-                self._panel(a, f.add(b, whole), whole, -(-left // LANES), left % LANES or LANES)
+        columns = self.plan.columns
+        assert columns is not None
+
+        def panel(start: Scalar, count: int) -> None:
+            left = count % LANES or LANES
+            self._panel(a, self.k.function.add(b, start), start, -(-count // LANES), left)
+
+        panels(self.k, 0, columns.count, panel_vectors(self.target, columns, self.node.dtype) * LANES, panel)
 
     def _panel(self, a: Scalar, b: Scalar, start: Scalar, vectors: int, left: int) -> None:
         """A panel of ``vectors``, the last one of ``left`` columns, for all rows: block by block of the terms."""

@@ -8,14 +8,14 @@ from itertools import product
 
 from ranvier.engines.native.codegen.contiguity import is_contiguous
 from ranvier.engines.native.codegen.contraction.base import Contraction
+from ranvier.engines.native.codegen.kernel import At, Value
 from ranvier.engines.native.codegen.loops import along, finish, masked, scope
-from ranvier.engines.native.schedule.index import At, Value
 from ranvier.engines.native.schedule.loop_nest import LONG_EPILOGUE, Nest, tile
 from ranvier.engines.native.schedule.memory_planning import LINE
 from ranvier.engines.native.schedule.task import Task
-from ranvier.engines.native.target.extents import size
 from ranvier.engines.native.target.lanes import LANES, SIZE, Scalar
 from ranvier.engines.native.target.target import Target
+from ranvier.graph.extents import size
 
 LONG_SUM = 64  # terms, whose sum takes as long as a read from memory
 BEYOND_CACHE = 1 << 20  # bytes: larger values have left the second-level cache before they are read again

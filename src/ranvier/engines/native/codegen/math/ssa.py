@@ -6,10 +6,13 @@ the same bits.
 
 from __future__ import annotations
 
+import operator
 import re
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+
+from ranvier.engines.native.target.lanes import literal
 
 SCALARS = {"f32": "float", "f64": "double", "i1": "i1", "i32": "i32", "i64": "i64"}
 BITS = {"f32": "i32", "f64": "i64", "i32": "f32", "i64": "f64"}
@@ -41,6 +44,22 @@ def intrinsic(name: str, suffix: str, arity: int) -> str:
     return f"declare {text} @llvm.{name}.{suffix}({', '.join([text] * arity)})"
 
 
+Operator = Callable[["Value", "Value | float"], "Value"]
+
+
+def _operator(floating: str, integer: str = "") -> Operator:
+    """An instruction of two operands, for floats and for integers (the same where there is one name)."""
+    return lambda self, other: self.binary(floating if self.is_float else integer or floating, other)
+
+
+def _reflected(operation: Callable[[Value, Value], Value]) -> Operator:
+    return lambda self, other: operation(self.lift(other), self)
+
+
+def _comparison(floating: str, integer: str) -> Operator:
+    return lambda self, other: self.compare(floating if self.is_float else integer, other)
+
+
 @dataclass(frozen=True, eq=False)
 class Value:
     """An SSA value. A Python number is a constant of the other operand's type."""
@@ -67,48 +86,20 @@ class Value:
             raise TypeError(f"{name} of {self.kind} and {other.kind}. Convert one of them instead.")
         return self.code.emit(f"{name} {self.type} {self.ref}, {other.ref}", self.kind)
 
-    def __add__(self, other: Value | float) -> Value:
-        return self.binary("fadd" if self.is_float else "add", other)
-
-    def __sub__(self, other: Value | float) -> Value:
-        return self.binary("fsub" if self.is_float else "sub", other)
-
-    def __mul__(self, other: Value | float) -> Value:
-        return self.binary("fmul" if self.is_float else "mul", other)
-
-    def __truediv__(self, other: Value | float) -> Value:
-        return self.binary("fdiv", other)
-
-    def __radd__(self, other: float) -> Value:
-        return self.lift(other) + self
-
-    def __rsub__(self, other: float) -> Value:
-        return self.lift(other) - self
-
-    def __rmul__(self, other: float) -> Value:
-        return self.lift(other) * self
-
-    def __rtruediv__(self, other: float) -> Value:
-        return self.lift(other) / self
-
-    def __and__(self, other: Value | int) -> Value:
-        return self.binary("and", other)
-
-    def __or__(self, other: Value | int) -> Value:
-        return self.binary("or", other)
-
-    def __xor__(self, other: Value | int) -> Value:
-        return self.binary("xor", other)
-
-    def __lshift__(self, other: int) -> Value:
-        return self.binary("shl", other)
-
-    def __rshift__(self, other: int) -> Value:
-        """The logical shift, zeros coming in; see `shift_signed`."""
-        return self.binary("lshr", other)
-
-    def shift_signed(self, other: int) -> Value:
-        return self.binary("ashr", other)
+    __add__ = _operator("fadd", "add")
+    __sub__ = _operator("fsub", "sub")
+    __mul__ = _operator("fmul", "mul")
+    __truediv__ = _operator("fdiv")
+    __and__ = _operator("and")
+    __or__ = _operator("or")
+    __xor__ = _operator("xor")
+    __lshift__ = _operator("shl")
+    __rshift__ = _operator("lshr")  # zeros come in
+    shift_signed = _operator("ashr")
+    __radd__ = _reflected(operator.add)
+    __rsub__ = _reflected(operator.sub)
+    __rmul__ = _reflected(operator.mul)
+    __rtruediv__ = _reflected(operator.truediv)
 
     def __neg__(self) -> Value:
         return self.code.emit(f"fneg {self.type} {self.ref}", self.kind)
@@ -118,18 +109,10 @@ class Value:
         op = "fcmp" if self.is_float else "icmp"
         return self.code.emit(f"{op} {relation} {self.type} {self.ref}, {self.lift(other).ref}", "i1")
 
-    def __lt__(self, other: Value | float) -> Value:
-        return self.compare("olt" if self.is_float else "slt", other)
-
-    def __gt__(self, other: Value | float) -> Value:
-        return self.compare("ogt" if self.is_float else "sgt", other)
-
-    def equals(self, other: Value | float) -> Value:
-        return self.compare("oeq" if self.is_float else "eq", other)
-
-    def differs(self, other: Value | float) -> Value:
-        """Unequal; of floats: ordered and unequal, so false where either is a NaN."""
-        return self.compare("one" if self.is_float else "ne", other)
+    __lt__ = _comparison("olt", "slt")
+    __gt__ = _comparison("ogt", "sgt")
+    equals = _comparison("oeq", "eq")
+    differs = _comparison("one", "ne")  # of floats: ordered and unequal, so false where either is a NaN
 
     def choose(self, yes: Value, no: Value) -> Value:
         """Of a condition: `yes` in the lanes where it holds, else `no`."""
@@ -192,12 +175,9 @@ class Code:
         return value
 
     def constant(self, number: float, kind: str) -> Value:
-        if kind not in FLOATS:
-            text = str(int(number))
-        else:
-            if kind == "f32" and number == number and struct.unpack("<f", struct.pack("<f", number))[0] != number:
-                raise ValueError(f"{number!r} is no float32. Write the nearest one instead.")
-            text = f"0x{struct.unpack('<Q', struct.pack('<d', number))[0]:016X}"
+        if kind == "f32" and number == number and struct.unpack("<f", struct.pack("<f", number))[0] != number:
+            raise ValueError(f"{number!r} is no float32. Write the nearest one instead.")
+        text = literal(number, SCALARS[kind])
         return Value(self, f"splat ({SCALARS[kind]} {text})" if self.lanes else text, kind)
 
     def splat(self, scalar: str, kind: str) -> Value:
