@@ -20,6 +20,18 @@ from ranvier.graph.node import FLOATS, GraphError, Node, Symbol, Type, apply, co
 Affine = tuple[tuple[tuple[int, int], ...], int]
 
 
+def plain(*loops: int) -> tuple[Affine, ...]:
+    """An index whose functions are each the value of one loop."""
+    return tuple((((loop, 1),), 0) for loop in loops)
+
+
+def reached(function: Affine, loops: Sequence[Any]) -> tuple[int, int]:
+    """The least and the largest value of an affine function of loops with these extents."""
+    terms, offset = function
+    spans = [coefficient * (loops[loop] - 1) for loop, coefficient in terms]
+    return offset + sum(min(0, span) for span in spans), offset + sum(max(0, span) for span in spans)
+
+
 def _is_clipped(dim: Any, function: Affine, clips: Sequence[tuple[int, ...]]) -> bool:
     """Whether an operand's dimension is one of those that ``clip`` lists."""
     terms, offset = function
@@ -39,11 +51,9 @@ def _check_operand(
                 continue
             if not isinstance(dim, int) or not isinstance(extent, int) or extent > dim:
                 raise GraphError(f"loop {terms[0][0]} runs over {extent} but the operand's dimension is {dim}")
-        spans = [(loops[loop], coefficient) for loop, coefficient in terms]
-        if not isinstance(dim, int) or any(isinstance(extent, Symbol) for extent, _ in spans):
+        if not isinstance(dim, int) or any(isinstance(loops[loop], Symbol) for loop, _ in terms):
             raise GraphError("only a plain loop may run over an extent known at run time")
-        low = offset + sum(min(0, c * (e - 1)) for e, c in spans)
-        high = offset + sum(max(0, c * (e - 1)) for e, c in spans)
+        low, high = reached((terms, offset), loops)
         if (low < 0 or high >= dim) and not _is_clipped(dim, (terms, offset), clips):
             raise GraphError(f"index runs over {low}..{high}, outside a dimension of {dim}")
 
@@ -78,8 +88,7 @@ def _unclipped(
     """The array with zeros wherever clipped index functions leave it, and the functions of the new array."""
     widths, functions = [], []
     for dim, (terms, offset) in zip(array.shape, index, strict=True):
-        spans = [c * (extents[loop] - 1) for loop, c in terms]
-        low, high = offset + sum(min(0, s) for s in spans), offset + sum(max(0, s) for s in spans)
+        low, high = reached((terms, offset), extents)
         clipped = _is_clipped(dim, (terms, offset), clips)
         before, after = (max(0, -low), max(0, high - dim + 1)) if clipped else (0, 0)
         widths.append((before, after))
@@ -113,7 +122,7 @@ def einsum(equation: str, a: Node, b: Node) -> Node:
     extent = dict(zip(a_letters + b_letters, (*a.shape, *b.shape), strict=True))
 
     def index(letters: str) -> tuple[Affine, ...]:
-        return tuple((((order.index(c), 1),), 0) for c in letters)
+        return plain(*map(order.index, letters))
 
     return contract(a, b, index(a_letters), index(b_letters), [extent[c] for c in order], len(output))
 
@@ -131,41 +140,35 @@ def _operand_gradient(node: Node, g: Node, side: int) -> Node:
     position: dict[int, Affine] = {}  # old loop -> its value in the new loop variables
     widths = dict.fromkeys(range(rank), (0, 0, 0))
     new_loops: list[Any] = list(operand.shape)
-    plain = {}
+    kept = {}
     for dim, (terms, offset) in enumerate(mine):
         whole = len(terms) == 1 and terms[0][1] == 1 and offset == 0 and loops[terms[0][0]] == operand.shape[dim]
-        if whole and terms[0][0] not in plain:
-            plain[terms[0][0]] = dim
-            position[terms[0][0]] = (((dim, 1),), 0)
+        if whole and terms[0][0] not in kept:
+            kept[terms[0][0]] = dim
+            (position[terms[0][0]],) = plain(dim)
     eliminated = {}
     for dim, (terms, _) in enumerate(mine):
-        if dim in plain.values():
+        if dim in kept.values():
             continue
-        candidates = [t for t in terms if t[0] < rank and t[0] not in plain and t[0] not in eliminated and t[1] > 0]
+        candidates = [t for t in terms if t[0] < rank and t[0] not in kept and t[0] not in eliminated and t[1] > 0]
         if not candidates:
             raise GraphError(
                 "this contraction's gradient needs an output loop with a positive coefficient in each dimension"
             )
         eliminated[candidates[0][0]] = dim
     for loop, extent in enumerate(loops):
-        if loop not in plain and loop not in eliminated:
-            position[loop] = (((len(new_loops), 1),), 0)
+        if loop not in kept and loop not in eliminated:
+            (position[loop],) = plain(len(new_loops))
             new_loops.append(extent)
     for loop, dim in eliminated.items():
         terms, offset = mine[dim]
         coefficient = next(c for i, c in terms if i == loop)
-        index: list[tuple[int, int]] = [(dim, 1)]
-        start = -offset
-        for i, c in terms:
-            if i != loop:
-                index.append((position[i][0][0][0], -c))
-        spans = [(new_loops[i], c) for i, c in index]
-        low = start + sum(min(0, c * (e - 1)) for e, c in spans)
-        high = start + sum(max(0, c * (e - 1)) for e, c in spans)
+        index = ((dim, 1), *((position[i][0][0][0], -c) for i, c in terms if i != loop))
+        low, high = reached((index, -offset), new_loops)
         last = (loops[loop] - 1) * coefficient
         before, after = max(0, -low), max(0, high - last)
         widths[loop] = (before, after, coefficient - 1)
-        position[loop] = (tuple(index), start + before)
+        position[loop] = (index, before - offset)
     if any(w != (0, 0, 0) for w in widths.values()):
         g = apply("pad", g, constant(0, g.dtype), widths=tuple(widths[i] for i in range(rank)))
     g_index = [position[i] for i in range(rank)]

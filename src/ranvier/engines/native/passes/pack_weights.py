@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from ranvier.engines.native.passes.primitives import PACK
+from ranvier.engines.native.passes.primitives import packed
 from ranvier.engines.native.passes.virtual_workers import is_spatial
 from ranvier.engines.native.target.lanes import LANES
 from ranvier.graph.graph import Graph
-from ranvier.graph.node import BATCH, Node, apply
+from ranvier.graph.node import BATCH, Node
 
 Packed = dict[tuple[Node, tuple[int, ...]], Node]
 
@@ -22,8 +22,8 @@ def pack_weights(graph: Graph, batch: int) -> Graph:
     """Transpose and pack weights so that the last loop of the result is their last dimension."""
     if not is_spatial(graph):
         return graph
-    packed: Packed = {}
-    return graph.changed(lambda node, old: _of_packed(node, packed) if node.op.name == "contract" else node)
+    known: Packed = {}
+    return graph.changed(lambda node, old: _of_packed(node, known) if node.op.name == "contract" else node)
 
 
 def _is_dot(node: Node, last: int, ends: list[Any]) -> bool:
@@ -34,8 +34,8 @@ def _is_dot(node: Node, last: int, ends: list[Any]) -> bool:
     return along and terms[0][0] > last and loops[last] < LANES // 2 and loops[terms[0][0]] >= LANES
 
 
-def _of_packed(node: Node, packed: Packed) -> Node:
-    """The contraction of packed weights; ``packed`` holds those that other contractions read, by operand and axes."""
+def _of_packed(node: Node, known: Packed) -> Node:
+    """The contraction of packed weights; ``known`` are those that other contractions read, by operand and axes."""
     last = node.attrs["rank"] - 1
     if BATCH not in node.attrs["loops"][:last]:
         return node
@@ -47,10 +47,9 @@ def _of_packed(node: Node, packed: Packed) -> Node:
         if _is_dot(node, last, [functions[-1] for functions in node.attrs["index"]]):
             continue
         axes = (*(a for a in range(operand.ndim) if a != dims[0]), dims[0])
-        if (operand, axes) not in packed:
-            transposed = apply("transpose", operand, axes=axes)
-            packed[operand, axes] = Node(PACK, (transposed,), {}, transposed.type)
-        inputs[side] = packed[operand, axes]
+        if (operand, axes) not in known:
+            known[operand, axes] = packed(operand, axes)
+        inputs[side] = known[operand, axes]
         index[side] = tuple(functions[a] for a in axes)
     if inputs == list(node.inputs):
         return node

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ranvier.graph.node import GraphError, Node, Primitive, Type
+from ranvier.graph.node import GraphError, Node, Primitive, Type, apply
 
 
 def _partial_type(types: Any, attrs: dict[str, Any]) -> Type:
@@ -23,5 +23,12 @@ PARTIAL = Primitive("partial", "partial", _partial_type, _no_value)
 
 PACK = Primitive("pack", "layout", lambda types, attrs: types[0], lambda arrays, attrs, extents: arrays[0])
 """The same value, stored in memory in row-major order."""
+
+
+def packed(node: Node, axes: tuple[int, ...]) -> Node:
+    """The transposed value, stored in this order."""
+    transposed = apply("transpose", node, axes=axes)
+    return Node(PACK, (transposed,), {}, transposed.type)
+
 
 INTERNAL = {primitive.name: primitive for primitive in (PARTIAL, PACK)}

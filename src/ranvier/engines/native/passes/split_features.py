@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from ranvier.engines.native.target.lanes import SIZE
+from ranvier.graph.contraction import plain
 from ranvier.graph.extents import extent, size
 from ranvier.graph.graph import Graph
 from ranvier.graph.node import BATCH, Node, apply, walk
@@ -20,9 +21,8 @@ LARGE_WEIGHTS = 1 << 16  # bytes from which on splitting pays
 # weights, since the sums then cost less than moving the weights between cores.
 SUM_BYTES, SUM_FRACTION = 3 << 17, 3 / 4
 MIN_FEATURES = 32  # of a part
-ROW, COLUMN, FEATURE = ((((loop, 1),), 0) for loop in range(3))
-PLAIN = ((ROW, FEATURE), (FEATURE, COLUMN))  # how a matrix product addresses its operands
-GRADIENT = ((FEATURE, COLUMN), (FEATURE, ROW))  # how its gradient by the second operand does: result, first operand
+PLAIN = plain(0, 2), plain(2, 1)  # how a matrix product addresses its operands: rows, columns, features
+GRADIENT = plain(2, 1), plain(2, 0)  # how its gradient by the second operand does: result, first operand
 
 
 def split_features(graph: Graph, batch: int) -> Graph:
@@ -67,6 +67,6 @@ def _split(node: Node, parts: int) -> Node:
     x, weights = node.inputs
     batch, columns, features = node.attrs["loops"]
     own = features // parts
-    row, column, feature = (((1, 1),), 0), (((2, 1),), 0), (((0, own), (3, 1)), 0)
+    (row, column), feature = plain(1, 2), (((0, own), (3, 1)), 0)
     loops, index = (parts, batch, columns, own), ((row, feature), (feature, column))
     return apply("contract", x, weights, index=index, loops=loops, rank=3, parts=parts, of="features")

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from ranvier.engines.native.passes.clip_padding import is_zero
 from ranvier.engines.native.passes.squeeze import read_part
-from ranvier.graph.contraction import Affine
+from ranvier.graph.contraction import Affine, reached
 from ranvier.graph.extents import extent, extents
 from ranvier.graph.graph import Graph
 from ranvier.graph.node import Node, apply, constant, full
@@ -125,10 +125,9 @@ def _part(node: Node, side: int, spreads: list[Spread], rests: tuple[int, ...]) 
                 terms.append((spread.inner, spread.coefficient * step // spread.stride))
                 others = [_stepped(function, spread.inner, step, first) for function in others]
                 start += spread.coefficient * first
-        spans = [c * (loops[loop] - 1) for loop, c in terms]
         at = start // spread.stride
-        low, high = at + sum(min(0, s) for s in spans), at + sum(max(0, s) for s in spans)
-        size = padded.inputs[0].shape[spread.dim]
+        low, high = reached((tuple(terms), at), loops)
+        size = extent(padded.inputs[0], spread.dim)
         widths[spread.dim] = (max(0, -low), max(0, high - size + 1), 0)
         mine[spread.dim] = (tuple(terms), at + max(0, -low))
     shape = tuple(loops[: node.attrs["rank"]])

@@ -15,9 +15,10 @@ from itertools import pairwise
 from math import prod
 
 from ranvier.engines.native.passes.clip_padding import is_zero
-from ranvier.engines.native.passes.primitives import PACK
+from ranvier.engines.native.passes.primitives import packed
 from ranvier.engines.native.passes.virtual_workers import is_spatial
 from ranvier.engines.native.target.lanes import LANES, SIZE
+from ranvier.graph.contraction import plain
 from ranvier.graph.extents import extent, extents
 from ranvier.graph.graph import Graph
 from ranvier.graph.node import BATCH, Node, apply, constant, like
@@ -44,7 +45,7 @@ class Convolution:
     kernel: Node
     height: int
     width: int  # of the result
-    around: tuple[int, int, int, int]  # zeros above, below, left and right of the images
+    around: tuple[int, ...]  # zeros above, below, left and right of the images
     flipped: bool  # the kernel is flipped in height and width, as in a gradient
 
 
@@ -54,7 +55,7 @@ class WeightGradient:
 
     images: Node
     gradient: Node  # by the convolution's result: (batch, height, width, filters)
-    around: tuple[int, int, int, int]  # zeros above, below, left and right of the images
+    around: tuple[int, ...]  # zeros above, below, left and right of the images
     order: tuple[int, ...]
 
 
@@ -114,10 +115,8 @@ def _convolution(node: Node) -> Convolution | None:
     if not _pays(loops[1:3], extents(images, 1, 3), loops[channel], loops[3], extra):
         return None
     if axes != [0, 1, 2, 3]:
-        order = apply("transpose", weights, axes=tuple(axes))
-        weights = Node(PACK, (order,), {}, order.type)
-    above, below, left, right = around
-    return Convolution(images, weights, loops[1], loops[2], (above, below, left, right), flipped == {True})
+        weights = packed(weights, tuple(axes))
+    return Convolution(images, weights, loops[1], loops[2], tuple(around), flipped == {True})
 
 
 def _weight_gradient(node: Node) -> WeightGradient | None:
@@ -129,9 +128,9 @@ def _weight_gradient(node: Node) -> WeightGradient | None:
         gradient, images = node.inputs[side], node.inputs[1 - side]
         by, at = node.attrs["index"][side], node.attrs["index"][1 - side]
         read = [terms[0][0] for terms, _ in by if terms]
-        if len(read) != 4 or by != _plain(*read) or loops[read[0]] != BATCH or read[3] >= rank or min(read[:3]) < rank:
+        if len(read) != 4 or by != plain(*read) or loops[read[0]] != BATCH or read[3] >= rank or min(read[:3]) < rank:
             continue
-        if images.ndim != 4 or at[0] != by[0] or len(at[3][0]) != 1 or at[3] != _plain(at[3][0][0][0])[0]:
+        if images.ndim != 4 or at[0] != by[0] or len(at[3][0]) != 1 or at[3] != plain(at[3][0][0][0])[0]:
             continue
         images, front = _without_padding(images)
         taps, around = [], []
@@ -150,10 +149,7 @@ def _weight_gradient(node: Node) -> WeightGradient | None:
         result: tuple[int, int] = loops[read[1]], loops[read[2]]
         if _pays(result, extents(images, 1, 3), loops[channel], loops[filters], extra):
             order = [*taps, channel, filters]
-            above, below, left, right = around
-            return WeightGradient(
-                images, gradient, (above, below, left, right), tuple(order.index(i) for i in range(4))
-            )
+            return WeightGradient(images, gradient, tuple(around), tuple(order.index(i) for i in range(4)))
     return None
 
 
@@ -166,7 +162,7 @@ def _without_padding(images: Node) -> tuple[Node, tuple[int, ...]]:
     return images, (0,) * images.ndim
 
 
-def _padded(images: Node, around: tuple[int, int, int, int]) -> Node:
+def _padded(images: Node, around: tuple[int, ...]) -> Node:
     above, below, left, right = around
     widths = ((0, 0, 0), (above, below, 0), (left, right, 0), (0, 0, 0))
     return apply("pad", images, constant(0, images.dtype), widths=widths)
@@ -190,11 +186,9 @@ def _transformed_gradient(g: WeightGradient) -> Node:
     """The gradient by weights: the transposed transforms of the convolution, in reverse order."""
     (height, width, filters), channels = extents(g.gradient, 1), extent(g.images, 3)
     widths = ((0, 0, 0), (0, height % 2, 0), (0, width % 2, 0), (0, 0, 0))
-    gradient = (
-        apply("pad", g.gradient, constant(0, g.gradient.dtype), widths=widths)
-        if height % 2 or width % 2
-        else g.gradient
-    )
+    gradient = g.gradient
+    if height % 2 or width % 2:
+        gradient = apply("pad", gradient, constant(0, gradient.dtype), widths=widths)
     high, wide = -(-height // 2), -(-width // 2)
 
     def result(i: int, j: int) -> Node:
@@ -206,7 +200,7 @@ def _transformed_gradient(g: WeightGradient) -> Node:
         "contract",
         _tiles(_padded(g.images, g.around), 0, high),
         apply("reshape", results, shape=(BATCH, 16, high * wide, filters)),
-        index=(_plain(3, 0, 4, 1), _plain(3, 0, 4, 2)), loops=(16, channels, filters, BATCH, high * wide), rank=3,
+        index=(plain(3, 0, 4, 1), plain(3, 0, 4, 2)), loops=(16, channels, filters, BATCH, high * wide), rank=3,
     )  # fmt: skip
     products = apply("reshape", products, shape=(16 * channels, filters))
 
@@ -238,7 +232,7 @@ def _transformed(c: Convolution) -> Node:
         rows = end - first
         products = apply(
             "contract", _tiles(padded, first, end), weights,
-            index=(_plain(0, 1, 2, 4), _plain(1, 4, 3)), loops=(BATCH, 16, rows * wide, filters, channels), rank=4,
+            index=(plain(0, 1, 2, 4), plain(1, 4, 3)), loops=(BATCH, 16, rows * wide, filters, channels), rank=4,
         )  # fmt: skip
         products = apply("reshape", products, shape=(BATCH, 16 * rows, wide, filters))
 
@@ -259,10 +253,6 @@ def _transformed(c: Convolution) -> Node:
     if (c.height, c.width) == (2 * high, 2 * wide):
         return result
     return apply("slice", result, ranges=(None, (0, c.height, 1), (0, c.width, 1), None))
-
-
-def _plain(*loops: int) -> tuple[tuple[tuple[tuple[int, int], ...], int], ...]:
-    return tuple((((loop, 1),), 0) for loop in loops)
 
 
 def _sums(table: Sums, value: Callable[[int, int], Node]) -> list[Node]:

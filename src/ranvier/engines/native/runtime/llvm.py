@@ -336,6 +336,14 @@ class Library:
             raise CompilerError(f"the object has no symbol {name!r}; it has {', '.join(sorted(self.names)) or 'none'}")
         return int(self._linked[name])
 
+    def function(self, name: str, result: Any, *types: Any) -> Any:
+        """A function as one of ctypes, which runs without Python's lock. It keeps the library alive."""
+        import ctypes
+
+        made: Any = ctypes.CFUNCTYPE(result, *types)(self.address(name))
+        made.keep = self
+        return made
+
 
 @cache
 def _linker() -> Any:

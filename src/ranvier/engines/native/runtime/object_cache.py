@@ -19,7 +19,6 @@ from contextlib import suppress
 from pathlib import Path
 
 from ranvier.engines.native.runtime import llvm
-from ranvier.engines.native.target.target import Target
 from ranvier.support.source_lines import warn
 from ranvier.support.version import __version__
 from ranvier.support.whole_files import write_whole
@@ -245,11 +244,12 @@ def _header(key: str, data: bytes) -> bytes:
     return _MAGIC + hashlib.sha256(_MAGIC + key.encode() + data).digest()
 
 
-def compiled_object(text: str, target: Target) -> bytes:
-    """The object file of a module in LLVM's text form, from the cache if it is there."""
+def load_text(text: str) -> llvm.Library:
+    """A module in LLVM's text form for this machine, compiled or from the cache, and loaded."""
+    target = llvm.resolve_target("host")
     key = cache_key(text, target.triple, target.cpu, target.features)
     data = default_cache().get(key)
     if data is None:
         data = llvm.compile_object(text, target)
         default_cache().put(key, data)
-    return data
+    return llvm.load_object(data, target)

@@ -30,6 +30,19 @@ def pool_ir(arch: str) -> str:
     def word(box: str, index: int, name: str) -> str:
         return f"%{name} = getelementptr i64, ptr {box}, i64 {index}"
 
+    def stores(box: str, tid: str, n: str) -> str:
+        """Store in a box what its worker is to run."""
+        values = (ENTRY, "e", "ptr %entry"), (TID, "t", f"i64 {tid}"), (N, "k", f"i64 {n}"), (CTX, "c", "ptr %ctx")
+        lines = (f"{word(box, index, at)}\n  store {value}, ptr %{at}, align 8" for index, at, value in values)
+        return "\n  ".join(lines)
+
+    def loads(box: str, *values: tuple[int, str, str, str]) -> str:
+        """Load words of a box or of a series: (word, name of its address, type, name) of each."""
+        lines = (
+            f"{word(box, index, at)}\n  %{name} = load {type_}, ptr %{at}, align 8" for index, at, type_, name in values
+        )
+        return "\n  ".join(lines)
+
     def over(name: str, before: str, after: str, body: str, *, i: str = "%i") -> str:
         """A loop over the workers' boxes, from block ``before`` to block ``after``."""
         more = f"%{name}.more"
@@ -61,15 +74,7 @@ again:
   br i1 %patient, label %spin, label %tired
 tired:
   {word("%wait.box", YIELD, "yield.at")}
-  %yield = load ptr, ptr %yield.at, align 8
-  %none = icmp eq ptr %yield, null
-  br i1 %none, label %spin, label %give
-spin:
-  {pause.call}
-  br label %watch
-give:
-  %ignored = call i32 %yield()
-  br label %watch
+{threads.yield_ir(arch, "%yield.at")}
 """
     finish = "call void @finish(ptr %entry, i64 %n, ptr %ctx, ptr %boxes)"
     post = f"""
@@ -82,14 +87,7 @@ back:
   {pause.call}
   br label %asked
 fill:
-  {word("%post.box", ENTRY, "e")}
-  store ptr %entry, ptr %e, align 8
-  {word("%post.box", TID, "t")}
-  store i64 %i1, ptr %t, align 8
-  {word("%post.box", N, "k")}
-  store i64 %n, ptr %k, align 8
-  {word("%post.box", CTX, "c")}
-  store ptr %ctx, ptr %c, align 8
+  {stores("%post.box", "%i1", "%n")}
   %was = atomicrmw xchg ptr %post.box, i64 {BUSY} acq_rel, align 8
   br label %post.next"""
     hold = f"""
@@ -115,17 +113,10 @@ watch:
   switch i64 %state, label %idle [ i64 {BUSY}, label %run
                                    i64 {HELD}, label %hold ]
 run:
-  {word("%box", ENTRY, "e")}
-  %entry = load ptr, ptr %e, align 8
-  {word("%box", TID, "t")}
-  %tid = load i64, ptr %t, align 8
-  {word("%box", N, "k")}
-  %n = load i64, ptr %k, align 8
-  {word("%box", CTX, "c")}
-  %ctx = load ptr, ptr %c, align 8
+  {loads("%box", (ENTRY, "e", "ptr", "entry"), (TID, "t", "i64", "tid"))}
+  {loads("%box", (N, "k", "i64", "n"), (CTX, "c", "ptr", "ctx"))}
   call void %entry(i64 %tid, i64 %n, ptr %ctx)
-  {word("%box", PROCESSORS, "p")}
-  %processors = load i64, ptr %p, align 8
+  {loads("%box", (PROCESSORS, "p", "i64", "processors"))}
   %crowded = icmp ugt i64 %n, %processors
   %limit1 = select i1 %crowded, i64 0, i64 %patience
   store atomic i64 {LINGERING}, ptr %box release, align 8
@@ -183,29 +174,14 @@ start:
 refused:
   ret i64 0
 go:
-  {word("%box", ENTRY, "e")}
-  store ptr %entry, ptr %e, align 8
-  {word("%box", TID, "t")}
-  store i64 0, ptr %t, align 8
-  {word("%box", N, "k")}
-  store i64 1, ptr %k, align 8
-  {word("%box", CTX, "c")}
-  store ptr %ctx, ptr %c, align 8
+  {stores("%box", "0", "1")}
   store atomic i64 {BUSY}, ptr %box release, align 8
   ret i64 1
 }}
 define void @each(i64 %tid, i64 %n, ptr %series) nounwind {{
 start:
-  {word("%series", OF, "e")}
-  %entry = load ptr, ptr %e, align 8
-  {word("%series", CONTEXTS, "c")}
-  %contexts = load ptr, ptr %c, align 8
-  {word("%series", COUNT, "k")}
-  %count = load i64, ptr %k, align 8
-  {word("%series", BYTES, "b")}
-  %bytes = load i64, ptr %b, align 8
-  {word("%series", SYNC, "m")}
-  %sync = load ptr, ptr %m, align 8
+  {loads("%series", (OF, "e", "ptr", "entry"), (CONTEXTS, "c", "ptr", "contexts"), (COUNT, "k", "i64", "count"))}
+  {loads("%series", (BYTES, "b", "i64", "bytes"), (SYNC, "m", "ptr", "sync"))}
   br label %more
 more:
   %i = phi i64 [ 0, %start ], [ %i1, %one ]

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import itertools
 import time
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from ranvier.engines.native.runtime import llvm, object_cache, thread_pool
+from ranvier.engines.native.runtime import object_cache, thread_pool
 from ranvier.graph.random import GOLDEN, MIX
 
 PATIENCE = 1000  # polls before the processor is yielded, which takes longer
@@ -88,19 +89,11 @@ def _clash() -> str:
             f"%equal{i} = icmp eq {kind} %small, %turned{i}",
             f"%clash{i} = or {flags} %clash{i - 1}, %equal{i}",
         ]
-    return "\n  ".join(
-        [
-            *lines,
-            f"%clashes = bitcast {flags} %clash{TOGETHER // 2} to i{TOGETHER}",
-            f"%clash = icmp ne i{TOGETHER} %clashes, 0",
-        ]
-    )
-
-
-def _one() -> str:
-    """The swap of one of the last few elements."""
-    loads, stores = _swap("s", "%last", "%other")
-    return "\n  ".join([*loads, *stores])
+    lines += [
+        f"%clashes = bitcast {flags} %clash{TOGETHER // 2} to i{TOGETHER}",
+        f"%clash = icmp ne i{TOGETHER} %clashes, 0",
+    ]
+    return "\n  ".join(lines)
 
 
 # The arguments of an errand, in words of 64 bits: the addresses of the result and of the rows, their number, the seed,
@@ -117,6 +110,7 @@ def _word(number: int, type_: str, name: str) -> str:
 _VECTOR = f"<{TOGETHER} x i64>"
 _STEPS = ", ".join(f"i64 {(i + 1) * GOLDEN % 2**64}" for i in range(TOGETHER))
 _LESS = ", ".join(f"i64 {i}" for i in range(TOGETHER))
+_SWAP = "\n  ".join(itertools.chain(*_swap("s", "%last", "%other")))
 _TEXT = f"""
 define internal void @shuffle(ptr %rows, i64 %n, i64 %seed) nounwind {{
 start:
@@ -153,7 +147,7 @@ swap:
   %last = sub i64 %rest, 1
   %state3 = add i64 %state2, {GOLDEN}
   {_mixed("i64", "other", "%state3", "%rest")}
-  {_one()}
+  {_SWAP}
   br label %few
 done:
   ret void
@@ -179,22 +173,12 @@ define i64 @is_done(ptr %ctx) nounwind {{
 """
 
 
-class _Native:
-    def __init__(self) -> None:
-        target = llvm.resolve_target("host")
-        library = llvm.load_object(object_cache.compiled_object(_TEXT, target), target)
-        self.keep = library
-
-        def load(name: str, result: Any, *types: Any) -> Any:
-            return ctypes.CFUNCTYPE(result, *types)(library.address(name))
-
-        self.errand = thread_pool.function(library.address("errand"), library)
-        self.is_done = load("is_done", ctypes.c_int64, ctypes.c_void_p)
-
-
 @functools.cache
-def _native() -> _Native:
-    return _Native()
+def _native() -> tuple[thread_pool.EntryPoint, Callable[[int], int]]:
+    """The functions ``errand`` and ``is_done``."""
+    library = object_cache.load_text(_TEXT)
+    is_done = library.function("is_done", ctypes.c_int64, ctypes.c_void_p)
+    return thread_pool.function(library.address("errand"), library), is_done
 
 
 def shuffled(rows: Any, seed: int, *, background: bool = False, into: Any = None) -> Callable[[], Any]:
@@ -203,17 +187,17 @@ def shuffled(rows: Any, seed: int, *, background: bool = False, into: Any = None
     The result is a function that returns the order: the C-contiguous array ``into``, or a new one. With ``background``,
     a lingering thread computes it, if there is one, and the function waits for it.
     """
-    native, order = _native(), np.empty_like(rows) if into is None else into
+    (errand, is_done), order = _native(), np.empty_like(rows) if into is None else into
     words = _Words(order.ctypes.data, rows.ctypes.data, len(rows), seed, 0)
     ctx = ctypes.addressof(words)
-    if not background or not thread_pool.run_in_background(native.errand, ctx, (order, rows, words)):
-        native.errand(0, 1, ctx)
-    return functools.partial(_finished, order, words, ctx)
+    if not background or not thread_pool.run_in_background(errand, ctx, (order, rows, words)):
+        errand(0, 1, ctx)
+    return functools.partial(_finished, order, words, ctx, is_done)
 
 
-def _finished(order: Any, words: Any, ctx: int) -> Any:
-    """The order, when it is complete; ``ctx`` is the address of ``words``."""
-    is_done, turns = _native().is_done, 0
+def _finished(order: Any, words: Any, ctx: int, is_done: Callable[[int], int]) -> Any:
+    """The order, when it is complete; ``ctx`` is the address of ``words``, which must live until then."""
+    turns = 0
     while not is_done(ctx):
         turns += 1
         if turns > PATIENCE:

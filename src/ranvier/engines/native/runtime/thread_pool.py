@@ -48,19 +48,13 @@ class _Native:
     """The functions of `pool_ir`: compiled once per machine, loaded once per process."""
 
     def __init__(self) -> None:
-        target = llvm.resolve_target("host")
-        text = pool_ir.pool_ir(target.arch)
-        library = llvm.load_object(object_cache.compiled_object(text, target), target)
-        self.keep = library
-        arguments = (ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p, ctypes.c_char_p)
-
-        def load(name: str, result: Any, *types: Any) -> Any:
-            return ctypes.CFUNCTYPE(result, *types)(library.address(name))
-
-        self.launch = load("launch", ctypes.c_int64, *arguments)
-        self.post, self.finish = (load(name, None, *arguments) for name in ("post", "finish"))
-        self.serve = load("serve", None, ctypes.c_void_p, ctypes.c_int64)
-        self.ask = load("ask", ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
+        library = object_cache.load_text(pool_ir.pool_ir(llvm.resolve_target("host").arch))
+        pointer, number = ctypes.c_void_p, ctypes.c_int64
+        arguments = (pointer, number, pointer, ctypes.c_char_p)
+        self.launch = library.function("launch", number, *arguments)
+        self.post, self.finish = (library.function(name, None, *arguments) for name in ("post", "finish"))
+        self.serve = library.function("serve", None, pointer, number)
+        self.ask = library.function("ask", number, pointer, pointer, pointer)
         self.each = library.address("each")
 
 

@@ -203,14 +203,29 @@ def pause_ir(arch: str) -> Pause:
     return Pause(f"declare void @{name}".replace("i32 1", "i32"), f"call void @{name}") if name else Pause("", "")
 
 
+def yield_ir(arch: str, function: str) -> str:
+    """LLVM text of the end of a loop that ``watch`` begins: from block ``tired`` on it calls the system's yield.
+
+    ``function`` points to the yield's address; without one, the loop spins, as it does from block ``spin`` on.
+    """
+    return f"""  %yield = load ptr, ptr {function}, align 8
+  %none = icmp eq ptr %yield, null
+  br i1 %none, label %spin, label %give
+spin:
+  {pause_ir(arch).call}
+  br label %watch
+give:
+  %ignored = call i32 %yield()
+  br label %watch"""
+
+
 def barrier_ir(arch: str) -> str:
     """LLVM text of ``void @rv.barrier(ptr sync, i64 n)``: returns once ``n`` threads have called it with this block.
 
     The last to arrive resets the count and opens the next generation, which the others watch: first spinning, then
     yielding to other processes. All threads see what a thread stored before. ``arch`` is ``Target.arch``.
     """
-    pause = pause_ir(arch)
-    return f"""{pause.declaration}
+    return f"""{pause_ir(arch).declaration}
 define internal void @rv.barrier(ptr %sync, i64 %n) noinline nounwind {{
 entry:
   %alone = icmp ule i64 %n, 1
@@ -242,15 +257,7 @@ wait:
   %patient = icmp ult i64 %more, %limit
   br i1 %patient, label %spin, label %tired
 tired:
-  %yield = load ptr, ptr %yielder, align 8
-  %none = icmp eq ptr %yield, null
-  br i1 %none, label %spin, label %give
-spin:
-  {pause.call}
-  br label %watch
-give:
-  %ignored = call i32 %yield()
-  br label %watch
+{yield_ir(arch, "%yielder")}
 done:
   ret void
 }}

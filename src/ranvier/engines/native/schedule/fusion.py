@@ -93,12 +93,8 @@ class Fusion:
         source = concatenation_in(operand)
         # For example a root of the graph.
         asked_for = operand in self.in_memory_nodes or source in self.in_memory_nodes
-        if (
-            source is not None
-            and not asked_for
-            and len(self.readers[source]) == 1
-            and data_sources(source) == data_sources(whole)
-        ):
+        alone = source is not None and len(self.readers[source]) == 1
+        if source is not None and alone and not asked_for and data_sources(source) == data_sources(whole):
             self.parts.add(source)
             return True
         return is_cheap(operand)
@@ -146,8 +142,7 @@ class Fusion:
         if RECOMPUTED in node.attrs:  # it is computed at another time than its operands
             self._new("map", node.shape, None, node)
         elif node in self.parts:
-            facts = [self.facts[i] for i in node.inputs]
-            self.facts[node] = Fact(crossed=reduce(or_, (f.crossed | bits(f.aligned) for f in facts)))
+            self.facts[node] = Fact(crossed=self._awaited(node))
         elif name in KERNELS:
             self._new(KERNELS[name], node.shape, node)
         elif in_window(node):
@@ -156,13 +151,8 @@ class Fusion:
             self._assign_reduction(node)
         else:
             fact = self._float(node)
-            anywhere = (
-                node.shape == ()
-                and node not in self.viewed
-                and not fact.aligned
-                and not fact.crossed
-                and fact.depth <= MAX_DEPTH
-            )
+            needed = node in self.viewed or fact.aligned or fact.crossed or fact.depth > MAX_DEPTH
+            anywhere = node.shape == () and not needed
             if not anywhere and (
                 node in self.in_memory_nodes
                 or fact.depth > MAX_DEPTH
@@ -202,9 +192,7 @@ class Fusion:
             return self.facts[operand.inputs[0]]
         if operand.op.kind == "elementwise" and operand not in self.task_of:
             facts = [self._window(node, i) for i in operand.inputs]
-            crossed = 0
-            for fact in facts:
-                crossed |= fact.crossed
+            crossed = reduce(or_, (fact.crossed for fact in facts), 0)
             depth = 1 + max((f.depth for f in facts), default=0)
             return Fact(frozenset().union(*(f.aligned for f in facts)), crossed, depth)
         fact = self.facts[operand]
@@ -275,11 +263,12 @@ class Fusion:
         self.waits.add()
         node = anchor or member
         assert node is not None
-        needs = 0
-        for operand in node.inputs:
-            fact = self.facts[operand]
-            needs |= fact.crossed | bits(fact.aligned)
-        self._add(task, node, needs)
+        self._add(task, node, self._awaited(node))
+
+    def _awaited(self, node: Node) -> int:
+        """The tasks (as bits) whose elements a node's operands need."""
+        facts = [self.facts[i] for i in node.inputs]
+        return reduce(or_, (fact.crossed | bits(fact.aligned) for fact in facts), 0)
 
     def _add(self, task: Task, node: Node, needs: int) -> None:
         if node is not task.anchor:

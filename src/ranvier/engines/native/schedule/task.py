@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import reduce
+from operator import or_
 
 from ranvier.engines.native.schedule.view import Buffer, View
 from ranvier.graph.node import Node, Shape
@@ -91,10 +93,7 @@ class Waits:
 
 def bits(numbers: Iterable[int]) -> int:
     """A set of task numbers as an integer."""
-    result = 0
-    for number in numbers:
-        result |= 1 << number
-    return result
+    return reduce(or_, (1 << number for number in numbers), 0)
 
 
 def numbers(bits: int) -> Iterator[int]:
