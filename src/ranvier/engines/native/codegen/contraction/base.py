@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 from ranvier.engines.native.codegen.kernel import At, Index, Kernel
 from ranvier.engines.native.codegen.loops import masked, scope, shared
@@ -13,6 +14,17 @@ from ranvier.engines.native.schedule.view import View
 from ranvier.engines.native.target.lanes import ELEMENT, Scalar, vector
 from ranvier.engines.native.target.target import Target
 from ranvier.graph.node import BATCH, Node
+
+
+class Place(NamedTuple):
+    """Offsets in the operands, and the row of a packed one."""
+
+    a: Scalar = 0
+    b: Scalar = 0
+    packed: Scalar = 0
+
+
+FIRST = Place()
 
 
 class Contraction:
@@ -51,10 +63,16 @@ class Contraction:
             return f.maximum(f.sub(0, start), 0), f.minimum(f.sub(extent, start), loop.extent)
         return f.maximum(f.sub(start, extent - 1), 0), f.minimum(f.add(start, 1), loop.extent)
 
-    def around(self, loops: list[Loop], body: Callable[[Scalar, Scalar], None], a: Scalar = 0, b: Scalar = 0) -> None:
+    def moved(self, at: Place, loop: Loop, turn: Scalar, rows: int = 0) -> Place:
+        """The place in an iteration of a loop, if each takes ``rows`` rows of a packed operand."""
+        f = self.k.function
+        a, b = f.add(at.a, f.mul(turn, loop.a)), f.add(at.b, f.mul(turn, loop.b))
+        return Place(a, b, f.add(at.packed, f.mul(turn, rows)))
+
+    def around(self, loops: list[Loop], body: Callable[[Place], None], at: Place = FIRST) -> None:
         """The outer loops around ``body``, which is given the operands' offsets."""
         if not loops:
-            body(a, b)
+            body(at)
             return
         f, loop = self.k.function, loops[0]
         low, high = self.range_of(loop)
@@ -62,7 +80,7 @@ class Contraction:
             assert loop.output is not None
             self.fixed[loop.output] = At(turn.index)
             self.at[loop.number] = turn.index
-            self.around(loops[1:], body, f.add(a, f.mul(turn.index, loop.a)), f.add(b, f.mul(turn.index, loop.b)))
+            self.around(loops[1:], body, self.moved(at, loop, turn.index))
 
     def load(self, view: View, offset: Scalar, more: int, stride: int, mask: str | None) -> str:
         """Load 16 elements ``stride`` apart."""

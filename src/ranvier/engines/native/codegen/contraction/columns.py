@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import product
+from math import prod
 
+from ranvier.engines.native.codegen.contraction.base import Place
 from ranvier.engines.native.codegen.contraction.leftover_columns import LeftoverColumns
 from ranvier.engines.native.codegen.contraction.pack_panel import pack_panel
 from ranvier.engines.native.codegen.contraction.pipelined_epilogue import pipeline_tiles
-from ranvier.engines.native.codegen.contraction.tile import Tile, tile_of
+from ranvier.engines.native.codegen.contraction.tile import Panel, Tile, tile_of
 from ranvier.engines.native.codegen.kernel import At
 from ranvier.engines.native.codegen.loops import along, panels, scope
 from ranvier.engines.native.passes.clip_padding import Clip
@@ -28,7 +30,7 @@ class Columns(LeftoverColumns):
     def write(self) -> None:
         self.around(list(self.plan.outer), self._panels)
 
-    def _panels(self, a: Scalar, b: Scalar) -> None:
+    def _panels(self, at: Place) -> None:
         """Panels of columns, as wide as the tile; within each, tiles of rows."""
         p, f = self.plan, self.k.function
         columns = p.columns
@@ -41,9 +43,7 @@ class Columns(LeftoverColumns):
 
         def panel(start: Scalar, vectors: int, mask: str | None) -> None:
             self.fixed[columns.output] = At(start, 1)  # type: ignore[index]  # checked above
-            self._rows(
-                f.add(a, f.mul(start, columns.a)), f.add(b, f.mul(start, columns.b)), start, vectors, mask, height
-            )
+            self._rows(self.moved(at, columns, start), Panel(start, vectors, mask), height)
 
         if isinstance(low, int) and isinstance(high, int):
             self.sharing = rows_per_shared_vector(p)
@@ -55,9 +55,6 @@ class Columns(LeftoverColumns):
             panels(self.k, low, high, wide, known, fewer=int(joins))
             return
 
-        def one(at: At) -> None:
-            panel(at.base, 1, self.k.mask)
-
         wide_high = f.end_of_whole(low, high, wide)
         if across > 1:
             with f.loop(low, wide_high, wide) as turn, scope(self.k):
@@ -67,57 +64,57 @@ class Columns(LeftoverColumns):
             with f.loop(low, high, LANES) as turn, scope(self.k):
                 panel(turn.index, 1, None)
         else:
-            along(self.k, low, high, one)
+            along(self.k, low, high, lambda place: panel(place.base, 1, self.k.mask))
 
-    def _rows(self, a: Scalar, b: Scalar, start: Scalar, vectors: int, mask: str | None, height: int) -> None:
+    def _rows(self, at: Place, panel: Panel, height: int) -> None:
         """Tiles of ``height`` rows, then the leftover rows."""
         p, f = self.plan, self.k.function
         rows = p.rows
         self.packed: str | None = None
-        self.pitch = vectors * LANES  # of a packed operand
+        self.pitch = panel.vectors * LANES  # of a packed operand
         if p.form == "pack":
-            self.packed = pack_panel(self, b, vectors, mask)
+            self.packed = pack_panel(self, at.b, panel.vectors, panel.mask)
         if rows is None:
-            self._tile(a, b, None, 1, start, vectors, mask)
+            self._tile(at, None, 1, panel)
             return
         assert rows.output is not None
         low, high = self.range_of(rows)
 
-        def at(row: Scalar, count: int) -> None:
-            self._tile(f.add(a, f.mul(row, rows.a)), b, row, count, start, vectors, mask)
+        def tile(row: Scalar, count: int) -> None:
+            self._tile(self.moved(at, rows, row), row, count, panel)
 
         if p.second_rows is not None:
-            at(0, height)
+            tile(0, height)
             return
         if any(clip[0] == rows.number for clip in p.clips):
             # Which terms each row has is known at compile time, so the tiles are unrolled.
             assert isinstance(rows.extent, int)
             for row in range(0, rows.extent, height):
                 with scope(self.k):
-                    at(row, min(height, rows.extent - row))
+                    tile(row, min(height, rows.extent - row))
             return
 
         if height == 1:
             with f.loop(low, high) as turn, scope(self.k):
-                at(turn.index, 1)
+                tile(turn.index, 1)
             return
         full = f.end_of_whole(low, high, height)
         if full != low and is_pipelined(self.target, p, self.node.dtype, len(self.task.members)):
-            self._pipelined((a, b), (low, full), height, start, vectors, mask)
+            self._pipelined(at, (low, full), height, panel)
         elif full != low:
             with f.loop(low, full, height) as turn, scope(self.k):
-                at(turn.index, height)
+                tile(turn.index, height)
         if isinstance(full, int) and isinstance(high, int):
             if high > full:
                 with scope(self.k):
-                    at(full, high - full)
+                    tile(full, high - full)
         elif isinstance(rows.extent, Symbol) or self._rows_taken(rows.extent) % height:
             left = f.sub(high, full)
             while height > 1:  # ever lower tiles: single rows would wait for their own last multiply-add
                 height = -(-height // 2)
                 fits = f.op(f"icmp sge i64 {left}, {height}")
                 with f.when(fits), scope(self.k):
-                    at(f.sub(high, left), height)
+                    tile(f.sub(high, left), height)
                 left = f.sub(left, f.op(f"select i1 {fits}, i64 {height}, i64 0"))
 
     def _rows_taken(self, extent: int) -> int:
@@ -126,59 +123,44 @@ class Columns(LeftoverColumns):
         mine = task.parts and rows is not None and rows.output == task.axis
         return extent // task.parts if mine else extent
 
-    def _pipelined(
-        self,
-        at: tuple[Scalar, Scalar],
-        rows: tuple[Scalar, Scalar],
-        height: int,
-        start: Scalar,
-        vectors: int,
-        mask: str | None,
-    ) -> None:
+    def _pipelined(self, at: Place, rows: tuple[Scalar, Scalar], height: int, panel: Panel) -> None:
         """Whole tiles, the epilogue of each interleaved with the sums of the next."""
-        f, p, (a, b) = self.k.function, self.plan, at
-        assert p.rows is not None
-        ahead = p.rows.a
-        all_masks: list[str | None] = [None] * (vectors - 1)
-        masks = self.lead(height, [*all_masks, mask])
+        p = self.plan
+        masks = self.lead(height, panel.masks)
 
         def terms(row: Scalar, low: Scalar, high: Scalar, sums: Tile) -> Tile:
-            return self._terms(p.reduce[0], low, high, f.add(a, f.mul(row, ahead)), b, masks, sums, 0)
+            assert p.rows is not None
+            return self._terms(p.reduce[0], low, high, self.moved(at, p.rows, row), masks, sums)
 
-        first = {i: ["zeroinitializer"] * vectors for i in range(height)}
+        first = {i: ["zeroinitializer"] * panel.vectors for i in range(height)}
         self.share(first)
         size = self.lanes_each if self.lanewise else 1
-        pipeline_tiles(self, rows, start, vectors, mask, first, size, terms, self.unshare)
+        pipeline_tiles(self, rows, panel, first, size, terms, self.unshare)
 
-    def _tile(
-        self, a: Scalar, b: Scalar, row: Scalar | None, height: int, start: Scalar, vectors: int, mask: str | None
-    ) -> None:
+    def _tile(self, at: Place, row: Scalar | None, height: int, panel: Panel) -> None:
         """One tile: the sum in registers, then the epilogue and the stores."""
-        masks = [None] * (vectors - 1) + [mask]
-        self.prefetch_epilogue(row, height, start, vectors)
+        start, masks = panel.start, panel.masks
+        self.prefetch_epilogue(row, height, panel)
         first = {i: [self.start(row, i, start, j, m) for j, m in enumerate(masks)] for i in range(height)}
         self.first_row, self.first_column = row, start
         own = self.lead(height, masks)
         self.share(first)
-        sums = self._sum(list(self.plan.reduce), a, b, own, first, 0)
+        sums = self._sum(list(self.plan.reduce), at, own, first)
         self.unshare(sums)
         self.epilogue([sums[i] for i in range(height)], row, start, masks)
 
-    def _sum(
-        self, loops: list[Loop], a: Scalar, b: Scalar, masks: list[str | None], sums: Tile, packed: Scalar
-    ) -> Tile:
+    def _sum(self, loops: list[Loop], at: Place, masks: list[str | None], sums: Tile) -> Tile:
         """The reduction loops, which carry the tile's accumulators."""
         f, p = self.k.function, self.plan
         if not loops:
-            return self._multiply(a, b, masks, sums, packed)
+            return self._multiply(at, masks, sums)
         loop, rest = loops[0], loops[1:]
-        after = 1  # rows of a packed operand for one iteration of this loop
-        for other in rest:
-            after *= other.count if p.form == "pack" else 0
+        # Rows of a packed operand for one iteration of this loop.
+        after = prod(other.count if p.form == "pack" else 0 for other in rest)
 
         def inside(turn: Scalar, sums: Tile, masks: list[str | None] = masks) -> Tile:
-            depth = f.add(packed, f.mul(turn, after))
-            return self._sum(rest, f.add(a, f.mul(turn, loop.a)), f.add(b, f.mul(turn, loop.b)), masks, sums, depth)
+            packed = f.add(at.packed, f.mul(turn, after))
+            return self._sum(rest, self.moved(at, loop, turn)._replace(packed=packed), masks, sums)
 
         clip = p.clip(loop)
         if clip is not None and p.rows is not None and clip[0] == p.rows.number:
@@ -188,29 +170,17 @@ class Columns(LeftoverColumns):
             return self.loop(0, count, 1, sums, lambda t, s: inside(t, s, self._by_column(clip, t, masks)))
         low, high = self.range_of(loop)
         if not rest:
-            return self._terms(loop, low, high, a, b, masks, sums, packed)
+            return self._terms(loop, low, high, at, masks, sums)
         return self.loop(low, high, 1, sums, inside)
 
-    def _terms(
-        self,
-        loop: Loop,
-        low: Scalar,
-        high: Scalar,
-        a: Scalar,
-        b: Scalar,
-        masks: list[str | None],
-        sums: Tile,
-        packed: Scalar,
-    ) -> Tile:
+    def _terms(self, loop: Loop, low: Scalar, high: Scalar, at: Place, masks: list[str | None], sums: Tile) -> Tile:
         """A range of the innermost loop."""
-        f = self.k.function
 
-        def one(at: Scalar, sums: Tile, others: dict[int, str] | None = None) -> Tile:
-            here = f.add(a, f.mul(at, loop.a)), f.add(b, f.mul(at, loop.b)), masks, sums, f.add(packed, at)
-            return self._multiply(*here, others)
+        def one(turn: Scalar, sums: Tile, others: dict[int, str] | None = None) -> Tile:
+            return self._multiply(self.moved(at, loop, turn, 1), masks, sums, others)
 
         if self.lanewise:
-            return self.by_parts(loop, low, high, a, sums, one)
+            return self.by_parts(loop, low, high, at.a, sums, one)
         return self.loop(low, high, 1, sums, one)
 
     def _by_row(self, clip: Clip, loop: Loop, sums: Tile, inside: Callable[[Scalar, Tile], Tile]) -> Tile:
@@ -240,50 +210,42 @@ class Columns(LeftoverColumns):
             own.append(within if mask is None else f.op(f"and {vector('i1')} {within}, {mask}"))
         return own
 
-    def _multiply(
-        self,
-        a: Scalar,
-        b: Scalar,
-        masks: list[str | None],
-        sums: Tile,
-        packed: Scalar,
-        others: dict[int, str] | None = None,
-    ) -> Tile:
+    def _multiply(self, at: Place, masks: list[str | None], sums: Tile, others: dict[int, str] | None = None) -> Tile:
         """One term for each row, or one for each tap: vectors of one operand times each row's elements of the other.
 
         ``others`` are the factors of shared vectors, if they are loaded already.
         """
         k, taps = self.k, self.plan.taps
         turns, ahead, beyond = (taps.count, taps.a, taps.b) if taps is not None else (1, 0, 0)
-        right = [self._right(b, turn * beyond, masks, packed) for turn in range(turns)]
+        right = [self._right(at, turn * beyond, masks) for turn in range(turns)]
         users: dict[int, list[tuple[int, int]]] = {}  # by the element's offset
         for i, turn in product(sums, range(turns)):
             if taps is None or self._within(taps, i, turn):
                 users.setdefault(self.row_at(i) + turn * ahead, []).append((i, turn))
         result = dict(sums)
         for place in sorted(users, reverse=ahead < 0):  # so that each row sums its terms in order
-            left = self._left(a, place, masks)
+            left = self._left(at.a, place, masks)
             for i, turn in users[place]:
                 own, shared = result[i][: len(masks)], result[i][len(masks) :]
                 terms = zip(left, right[turn], own, strict=True)
                 result[i] = [k.call("fma", self.type, x, y, total) for x, y, total in terms] + shared
         if self.leaders:
-            y = self.right_shared(b, len(masks), packed)
+            y = self.right_shared(at, len(masks))
             for i in self.leaders:
-                x = others[i] if others is not None else self.left_shared(a, i)
+                x = others[i] if others is not None else self.left_shared(at.a, i)
                 result[i][-1] = k.call("fma", self.type, x, y, result[i][-1])
         return result
 
-    def _right(self, b: Scalar, more: int, masks: list[str | None], packed: Scalar) -> list[str]:
+    def _right(self, at: Place, more: int, masks: list[str | None]) -> list[str]:
         """The vectors along the columns, from the operand or from its packed copy."""
         f, view, columns = self.k.function, self.plan.b, self.plan.columns
         assert columns is not None
         result = []
         for j, mask in enumerate(masks):
             if self.packed is None:
-                result.append(self.load(view, b, more + j * LANES * columns.b, columns.b, mask))
+                result.append(self.load(view, at.b, more + j * LANES * columns.b, columns.b, mask))
                 continue
-            place = f.add(f.mul(packed, self.pitch), j * LANES)
+            place = f.add(f.mul(at.packed, self.pitch), j * LANES)
             pointer = f.pointer(self.packed, place, self.element)
             result.append(f.op(f"load {self.type}, ptr {pointer}, align 64"))
         return result

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import product
 
-from ranvier.engines.native.codegen.contraction.base import Contraction
+from ranvier.engines.native.codegen.contraction.base import Contraction, Place
 from ranvier.engines.native.codegen.kernel import At, Value
 from ranvier.engines.native.codegen.loops import carried, finish, masked, scope
 from ranvier.engines.native.codegen.register_reductions import tree, trees
@@ -23,8 +23,7 @@ Sums = dict[tuple[int, int], str]  # the running sums of a block, by row and col
 class Block:
     """``high`` by ``wide`` elements of the result, along loops ``i`` (moves operand a alone) and ``j`` (operand b)."""
 
-    a: Scalar  # offsets of the operands
-    b: Scalar
+    at: Place
     i: Loop | None
     j: Loop | None
     at_i: Scalar  # the loops' values at the first element
@@ -60,23 +59,23 @@ class DotProducts(Contraction):
         rest = [loop for loop in p.outer if loop not in (i, j, line)]
         high, wide = self._block(i, j)
 
-        def block(a: Scalar, b: Scalar, at_i: Scalar) -> None:
+        def block(at: Place, at_i: Scalar) -> None:
             with self._steps(j, wide) as at_j:
-                a_at = f.add(a, f.mul(at_i, i.a if i is not None else 0))
-                b_at = f.add(b, f.mul(at_j, j.b if j is not None else 0))
-                self._dot(Block(a_at, b_at, i, j, at_i, at_j, high, wide))
+                a_at = f.add(at.a, f.mul(at_i, i.a if i is not None else 0))
+                b_at = f.add(at.b, f.mul(at_j, j.b if j is not None else 0))
+                self._dot(Block(Place(a_at, b_at), i, j, at_i, at_j, high, wide))
 
-        def blocks(a: Scalar, b: Scalar) -> None:
+        def blocks(at: Place) -> None:
             if line is not None:
-                self._line(a, b, line)
+                self._line(at, line)
                 return
             if i is not None and i.number in bounding:
-                for at in range(0, i.count, high):
+                for at_i in range(0, i.count, high):
                     with scope(self.k):
-                        block(a, b, at)
+                        block(at, at_i)
                 return
-            with self._steps(i, high) as at_i:
-                block(a, b, at_i)
+            with self._steps(i, high) as turn:
+                block(at, turn)
 
         self.around(rest, blocks)
 
@@ -85,7 +84,7 @@ class DotProducts(Contraction):
         bound = any(loop.number in (clip[0], clip[2]) for clip in self.plan.clips)
         return (loop.a == 0) != (loop.b == 0) and self._adjacent(loop) and not bound
 
-    def _line(self, a: Scalar, b: Scalar, line: Loop) -> None:
+    def _line(self, at: Place, line: Loop) -> None:
         """Adjacent elements, as many at once as a vector has or registers hold, then one by one."""
         f = self.k.function
         many = min(LANES, 1 << max(self._room() - 2, 1).bit_length() - 1)
@@ -93,11 +92,11 @@ class DotProducts(Contraction):
         full = f.end_of_whole(low, high, many)
         for start, end, size in ((low, full, many), (full, high, 1)):
             with f.loop(start, end, size) as turn, scope(self.k):
-                at = turn.index
+                here = self.moved(at, line, turn.index)
                 if line.a:
-                    self._dot(Block(f.add(a, f.mul(at, line.a)), b, line, None, at, 0, size, 1))
+                    self._dot(Block(here, line, None, turn.index, 0, size, 1))
                 else:
-                    self._dot(Block(a, f.add(b, f.mul(at, line.b)), None, line, 0, at, 1, size))
+                    self._dot(Block(here, None, line, 0, turn.index, 1, size))
 
     def _room(self) -> int:
         """The number of vectors that the registers hold."""
@@ -142,7 +141,7 @@ class DotProducts(Contraction):
 
         places = list(product(range(e.high), range(e.wide)))
         if p.reduce:
-            totals = self._sums(e, list(p.reduce), e.a, e.b, dict.fromkeys(places, "zeroinitializer"))
+            totals = self._sums(e, list(p.reduce), e.at, dict.fromkeys(places, "zeroinitializer"))
             if e.j is not None and self._adjacent(e.j):
                 for m in range(e.high):
                     self._set(e.i, e.at_i, m)
@@ -155,21 +154,20 @@ class DotProducts(Contraction):
                 return
             values = [tree(k, t, self.element, add) for t in totals.values()]
         else:
-            xs = [k.load(View(p.a.buffer, (), (1,), p.a.offset + m), (At(e.a),)).name for m in e.offsets_a]
-            ys = [k.load(View(p.b.buffer, (), (1,), p.b.offset + m), (At(e.b),)).name for m in e.offsets_b]
+            xs = [k.load(View(p.a.buffer, (), (1,), p.a.offset + m), (At(e.at.a),)).name for m in e.offsets_a]
+            ys = [k.load(View(p.b.buffer, (), (1,), p.b.offset + m), (At(e.at.b),)).name for m in e.offsets_b]
             values = [k.call("fma", self.element, x, y, literal(0, self.element)) for x, y in product(xs, ys)]
         for (m, n), value in zip(places, values, strict=True):
             self._set(e.i, e.at_i, m)
             self._set(e.j, e.at_j, n)
             self._finish(value, False)
 
-    def _sums(self, block: Block, rest: list[Loop], a: Scalar, b: Scalar, totals: Sums) -> Sums:
+    def _sums(self, block: Block, rest: list[Loop], at: Place, totals: Sums) -> Sums:
         """The running sums after the reduction loops ``rest``, with the operands at these offsets."""
         k, f, loop = self.k, self.k.function, rest[0]
 
         def inside(turn: Scalar, totals: Sums) -> Sums:
-            at_a, at_b = f.add(a, f.mul(turn, loop.a)), f.add(b, f.mul(turn, loop.b))
-            return self._sums(block, rest[1:], at_a, at_b, totals)
+            return self._sums(block, rest[1:], self.moved(at, loop, turn), totals)
 
         clip = self.plan.clip(loop)
         if clip is not None and block.i is not None and clip[0] == block.i.number:
@@ -182,8 +180,8 @@ class DotProducts(Contraction):
                 turn.next = list(result.values())
             return dict(zip(totals, turn.results, strict=True))
 
-        def term(at: Scalar, running: list[str]) -> list[str]:
-            return list(self._term(block, loop, at, a, b, dict(zip(totals, running, strict=True))).values())
+        def term(turn: Scalar, running: list[str]) -> list[str]:
+            return list(self._term(block, loop, turn, at, dict(zip(totals, running, strict=True))).values())
 
         return dict(zip(totals, carried(k, low, end, carry, term), strict=True))
 
@@ -202,12 +200,12 @@ class DotProducts(Contraction):
                     result |= inside(number, reading)
         return result
 
-    def _term(self, block: Block, loop: Loop, at: Scalar, a: Scalar, b: Scalar, totals: Sums) -> Sums:
+    def _term(self, block: Block, loop: Loop, turn: Scalar, at: Place, totals: Sums) -> Sums:
         """The running sums after 16 further terms of the innermost loop."""
         k, f, p, mask = self.k, self.k.function, self.plan, self.k.mask
         rows = sorted({m for m, _ in totals})
-        xs = {m: self.load(p.a, f.add(a, f.mul(at, loop.a)), block.offsets_a[m], loop.a, mask) for m in rows}
-        ys = [self.load(p.b, f.add(b, f.mul(at, loop.b)), more, loop.b, mask) for more in block.offsets_b]
+        xs = {m: self.load(p.a, f.add(at.a, f.mul(turn, loop.a)), block.offsets_a[m], loop.a, mask) for m in rows}
+        ys = [self.load(p.b, f.add(at.b, f.mul(turn, loop.b)), more, loop.b, mask) for more in block.offsets_b]
         # Unused lanes hold zeros in both operands, unless an operand does not move along the loop.
         sums = {(m, n): k.call("fma", self.type, xs[m], ys[n], t) for (m, n), t in totals.items()}
         if mask is None or (loop.a and loop.b):

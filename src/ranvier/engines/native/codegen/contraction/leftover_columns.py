@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ranvier.engines.native.codegen.contraction.base import Place
 from ranvier.engines.native.codegen.contraction.tile import Tile, Tiled
 from ranvier.engines.native.codegen.shuffles import join, part, repeat, spread, stretch
 from ranvier.engines.native.schedule.loop_nest import Loop
 from ranvier.engines.native.target.lanes import LANES, SIZE, Scalar, tail_mask, vector
+
+# Adds the terms of an iteration: its number, the sums, and the factors of shared vectors if they are loaded already.
+Terms = Callable[[Scalar, Tile, dict[int, str] | None], Tile]
 
 
 class LeftoverColumns(Tiled):
@@ -49,15 +53,7 @@ class LeftoverColumns(Tiled):
             for n in range(self.sharing):
                 sums[i + n].append(part(self.k.function, whole, n, self.lanes_each, self.element))
 
-    def by_parts(
-        self,
-        loop: Loop,
-        low: Scalar,
-        high: Scalar,
-        a: Scalar,
-        sums: Tile,
-        one: Callable[[Scalar, Tile, dict[int, str] | None], Tile],
-    ) -> Tile:
+    def by_parts(self, loop: Loop, low: Scalar, high: Scalar, a: Scalar, sums: Tile, one: Terms) -> Tile:
         """The innermost loop, several iterations at a time, which share one load of each row."""
         f, size = self.k.function, self.lanes_each
         count = f.sub(high, low)
@@ -97,17 +93,17 @@ class LeftoverColumns(Tiled):
         pointer = f.pointer(self.k.pointers[view.buffer], f.add(a, view.offset + more), self.element)
         return f.op(f"load {vector(self.element, count)}, ptr {pointer}, align {SIZE[self.node.dtype]}")
 
-    def right_shared(self, b: Scalar, j: int, packed: Scalar) -> str:
+    def right_shared(self, at: Place, j: int) -> str:
         """The leftover columns, repeated for each row; ``j`` is the number of their vector."""
         f, columns, view = self.k.function, self.plan.columns, self.plan.b
         assert columns is not None
         left = columns.count % LANES
         if self.packed is not None:
-            base, offset = self.packed, f.add(f.mul(packed, self.pitch), j * LANES)
+            base, offset = self.packed, f.add(f.mul(at.packed, self.pitch), j * LANES)
         elif columns.b == 1 and left == self.lanes_each:
-            base, offset = self.k.pointers[view.buffer], f.add(b, view.offset + j * LANES)
+            base, offset = self.k.pointers[view.buffer], f.add(at.b, view.offset + j * LANES)
         else:
-            line = self.load(view, b, j * LANES * columns.b, columns.b, tail_mask(left))
+            line = self.load(view, at.b, j * LANES * columns.b, columns.b, tail_mask(left))
             return repeat(f, line, LANES, self.lanes_each, self.element)
         pointer, size = f.pointer(base, offset, self.element), SIZE[self.node.dtype]
         some = f.op(f"load {vector(self.element, self.lanes_each)}, ptr {pointer}, align {size}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ranvier.engines.native.codegen.contraction.tile import BEYOND_CACHE, Tile, Tiled, rows_of
+from ranvier.engines.native.codegen.contraction.tile import BEYOND_CACHE, Panel, Tile, Tiled, rows_of
 from ranvier.engines.native.codegen.loops import scope
 from ranvier.engines.native.schedule.memory_planning import LINE
 from ranvier.engines.native.target.lanes import ALL_LANES, LANES, SIZE, Scalar, vector
@@ -20,22 +20,15 @@ Terms = Callable[[Scalar, Scalar, Scalar, Tile], Tile]
 
 
 def pipeline_tiles(
-    n: Tiled,
-    rows: tuple[Scalar, Scalar],
-    start: Scalar,
-    vectors: int,
-    mask: str | None,
-    first: Tile,
-    together: int,
-    terms: Terms,
+    n: Tiled, rows: tuple[Scalar, Scalar], panel: Panel, first: Tile, together: int, terms: Terms,
     part: Callable[[Tile], None],
-) -> None:
-    """Write whole tiles of ``vectors`` from column ``start``, the last vector with the mask.
+) -> None:  # fmt: skip
+    """Write whole tiles of a panel of columns.
 
     ``first`` are the initial sums; ``terms`` adds to them, ``together`` at a time where possible; ``part`` splits
     shared vectors at the end.
     """
-    k, f, height = n.k, n.k.function, len(first)
+    k, f, height, (start, vectors, mask) = n.k, n.k.function, len(first), panel
     pieces = height * vectors
     area = n.room(height, vectors * LANES)
     stored = [view for _, view in n.task.stores]
@@ -45,7 +38,7 @@ def pipeline_tiles(
     # One iteration more than there are tiles: it adds nothing and finishes the last tile.
     with f.loop(rows[0], f.add(rows[1], height), height) as turn, scope(k):
         row = turn.index
-        n.prefetch_epilogue(row, height, start, vectors)
+        n.prefetch_epilogue(row, height, panel)
         before = f.sub(row, height)
         begun = f.op(f"icmp sgt i64 {row}, {rows[0]}")
         more = f.op(f"icmp slt i64 {row}, {rows[1]}")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from itertools import product
 
+from ranvier.engines.native.codegen.contraction.base import Place
 from ranvier.engines.native.codegen.contraction.tile import BEYOND_CACHE, Tiled
 from ranvier.engines.native.codegen.kernel import At
 from ranvier.engines.native.codegen.loops import along, dynamic_mask, panels, scope
@@ -70,13 +71,13 @@ class SparseProducts(Tiled):
             return f.mul(at, loop.a)
         return f.op(f"load i64, ptr {f.pointer(self.row_offsets, at, 'i64')}, align 8")
 
-    def _panels(self, a: Scalar, b: Scalar) -> None:
+    def _panels(self, at: Place) -> None:
         columns = self.plan.columns
         assert columns is not None
 
         def panel(start: Scalar, count: int) -> None:
             left = count % LANES or LANES
-            self._panel(a, self.k.function.add(b, start), start, -(-count // LANES), left)
+            self._panel(at.a, self.k.function.add(at.b, start), start, -(-count // LANES), left)
 
         panels(self.k, 0, columns.count, panel_vectors(self.target, columns, self.node.dtype) * LANES, panel)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import product
+from typing import NamedTuple
 
 from ranvier.engines.native.codegen.contiguity import is_contiguous
 from ranvier.engines.native.codegen.contraction.base import Contraction
@@ -40,10 +41,22 @@ def tile_of(task: Task, plan: Nest, target: Target, dtype: str, batch: int) -> t
     return tile(target, plan, dtype, batch, len(task.members))
 
 
+class Panel(NamedTuple):
+    """Columns of a result: ``vectors`` of them from ``start`` on, the last one with a mask."""
+
+    start: Scalar
+    vectors: int
+    mask: str | None
+
+    @property
+    def masks(self) -> list[str | None]:
+        return [*[None] * (self.vectors - 1), self.mask]
+
+
 class Tiled(Contraction):
     """A contraction that is written tile by tile."""
 
-    def prefetch_epilogue(self, row: Scalar | None, height: int, start: Scalar, vectors: int) -> None:
+    def prefetch_epilogue(self, row: Scalar | None, height: int, panel: Panel) -> None:
         """Prefetch what the epilogue will read of values beyond the cache, during the sum."""
         module, task = self.k.module, self.task
         if self.k.interleaved is not None:
@@ -56,8 +69,8 @@ class Tiled(Contraction):
             large = size(view.shape, module.batch) * SIZE[view.buffer.dtype] > BEYOND_CACHE
             if not large or view.buffer in stored or view.buffer in module.near:
                 continue
-            for i, j in product(range(height), range(vectors)):
-                self.fix_index(row, i, start, j)
+            for i, j in product(range(height), range(panel.vectors)):
+                self.fix_index(row, i, panel.start, j)
                 self.k.prefetch(view, self.index())
 
     def start(self, row: Scalar | None, i: int, start: Scalar, j: int, mask: str | None) -> str:
