@@ -87,20 +87,6 @@ def as_ones(x: Node) -> Node:
 
 
 @function
-def maximum(a: Node, b: Node) -> Node:
-    """Elementwise larger value; equal operands share the gradient."""
-    dtype = result_dtype(a, b)
-    return as_node(apply("maximum", *together(a, b, dtype=dtype if dtype in SIGNED else "int32")), dtype)
-
-
-@function
-def minimum(a: Node, b: Node) -> Node:
-    """Elementwise smaller value; equal operands share the gradient."""
-    dtype = result_dtype(a, b)
-    return as_node(apply("minimum", *together(a, b, dtype=dtype if dtype in SIGNED else "int32")), dtype)
-
-
-@function
 def clip(x: Node, low: Node | None = None, high: Node | None = None) -> Node:
     """``x`` kept within [low, high]; a bound left out does not bind. The gradient at a bound is 1, outside 0."""
     given = [v for v in (low, high) if v is not None]
@@ -151,15 +137,34 @@ def ceil(x: Node) -> Node:
     return -apply("floor", -x) if x.dtype in FLOATS else x
 
 
+def _named(name: str, text: str, body: Any) -> Any:
+    """The tensor function of a body under this name."""
+    body.__name__ = body.__qualname__ = name  # pickles find a function by its qualified name
+    body.__doc__ = text
+    return function(body)
+
+
+def extremum(name: str, text: str) -> Any:
+    """The tensor function that chooses one of two numbers by a primitive."""
+
+    def body(a: Node, b: Node) -> Node:
+        dtype = result_dtype(a, b)
+        return as_node(apply(name, *together(a, b, dtype=dtype if dtype in SIGNED else "int32")), dtype)
+
+    return _named(name, text, body)
+
+
+maximum: Any = extremum("maximum", "Elementwise larger value; equal operands share the gradient.")
+minimum: Any = extremum("minimum", "Elementwise smaller value; equal operands share the gradient.")
+
+
 def of_primitive(name: str, text: str) -> Any:
     """The tensor function that applies an elementwise primitive of floats to one operand."""
 
     def body(x: Node) -> Node:
         return apply(name, floating(x))
 
-    body.__name__ = body.__qualname__ = name  # pickles find a function by its qualified name
-    body.__doc__ = text
-    return function(body)
+    return _named(name, text, body)
 
 
 exp: Any = of_primitive("exp", "Elementwise exponential.")
@@ -199,28 +204,20 @@ def _numbers(a: Any, b: Any) -> list[Node]:
     return together(a, b, dtype="int32" if dtype == "bool" else dtype)
 
 
-@function
-def less(a: Node, b: Node) -> Node:
-    """Elementwise ``a < b``."""
-    return apply("less", *_numbers(a, b))
+def comparison(name: str, primitive: str, text: str, *, exchanged: bool = False) -> Any:
+    """The tensor function that compares two numbers by a primitive."""
+
+    def body(a: Node, b: Node) -> Node:
+        x, y = _numbers(a, b)
+        return apply(primitive, y, x) if exchanged else apply(primitive, x, y)
+
+    return _named(name, text, body)
 
 
-@function
-def less_equal(a: Node, b: Node) -> Node:
-    """Elementwise ``a <= b``."""
-    return apply("less_equal", *_numbers(a, b))
-
-
-@function
-def greater(a: Node, b: Node) -> Node:
-    """Elementwise ``a > b``."""
-    return apply("less", *_numbers(a, b)[::-1])
-
-
-@function
-def greater_equal(a: Node, b: Node) -> Node:
-    """Elementwise ``a >= b``."""
-    return apply("less_equal", *_numbers(a, b)[::-1])
+less: Any = comparison("less", "less", "Elementwise ``a < b``.")
+less_equal: Any = comparison("less_equal", "less_equal", "Elementwise ``a <= b``.")
+greater: Any = comparison("greater", "less", "Elementwise ``a > b``.", exchanged=True)
+greater_equal: Any = comparison("greater_equal", "less_equal", "Elementwise ``a >= b``.", exchanged=True)
 
 
 @function

@@ -15,12 +15,18 @@ from ranvier.ops.arrays.promotion import axis_of, count, floating, signed, toget
 from ranvier.tensor.function import function
 
 
+def _known(x: Node, axis: int, dim: int, otherwise: str) -> int:
+    """The extent of an axis, which the caller named ``dim``. Raises GraphError if it is symbolic."""
+    extent = x.shape[axis]
+    if not isinstance(extent, int):
+        raise GraphError(f"dimension {dim} of {x.shape} is known only at run time{otherwise}")
+    return extent
+
+
 def _scan(x: Node, dim: int, combine: Callable[[Node, Node], Node], neutral: float) -> Node:
     """Each element with all before it along ``dim``, in log(extent) passes: each reaches twice as far back."""
-    axis = axis_of(dim, x.ndim)
-    extent, reach = x.shape[axis], 1
-    if not isinstance(extent, int):
-        raise GraphError(f"dimension {dim} of {x.shape} is known only at run time and can't be run through")
+    axis, reach = axis_of(dim, x.ndim), 1
+    extent = _known(x, axis, dim, " and can't be run through")
     while reach < extent:
         kept, _ = shapes.split(x, (extent - reach, reach), axis)
         moved = shapes.pad(kept, tuple((reach, 0) if i == axis else (0, 0) for i in range(x.ndim)), neutral)
@@ -44,9 +50,7 @@ def running_product(x: Node, dim: int) -> Node:
 def product(x: Node, dim: int) -> Node:
     """Halves multiplied with each other until one is left: the gradient is right where elements are 0."""
     x, axis = signed(x), axis_of(dim, x.ndim)
-    extent = x.shape[axis]
-    if not isinstance(extent, int):
-        raise GraphError(f"dimension {dim} of {x.shape} is known only at run time: there is no product along it")
+    extent = _known(x, axis, dim, ": there is no product along it")
     if not extent:
         return full(1, (*x.shape[:axis], *x.shape[axis + 1 :]), x.dtype)
     while extent > 1:
@@ -114,9 +118,7 @@ def roll(input: Node, shifts: Any, dims: Any = None) -> Node:
         raise GraphError(f"rolled by {shifts} along {dims}: write one shift for each dimension")
     for shift, dim in zip(by, along, strict=True):
         axis = axis_of(dim, input.ndim)
-        extent = input.shape[axis]
-        if not isinstance(extent, int):
-            raise GraphError(f"dimension {dim} of {input.shape} is known only at run time and can't be rolled")
+        extent = _known(input, axis, dim, " and can't be rolled")
         at = extent - shift % extent if extent else 0
         if at != extent:
             first, last = shapes.split(input, (at, extent - at), axis)
@@ -218,9 +220,7 @@ def corrcoef(input: Node) -> Node:
 
 def _neighbours(x: Node, axis: int) -> tuple[Node, Node]:
     """What has one after it along an axis, and what has one before."""
-    extent = x.shape[axis]
-    if not isinstance(extent, int):
-        raise GraphError(f"dimension {axis} of {x.shape} is known only at run time: it has no neighbours")
+    extent = _known(x, axis, axis, ": it has no neighbours")
     return shapes.split(x, (extent - 1, 1), axis)[0], shapes.split(x, (1, extent - 1), axis)[1]
 
 

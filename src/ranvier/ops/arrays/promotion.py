@@ -110,11 +110,8 @@ def axes_of(axis: Axes, ndim: int) -> tuple[int, ...]:
 
 
 def keep(reduced: Node, shape: Sequence[Any], axes: Sequence[int], keepdims: bool) -> Node:
-    return (
-        apply("reshape", reduced, shape=tuple(1 if i in axes else d for i, d in enumerate(shape)))
-        if keepdims
-        else reduced
-    )
+    kept = tuple(1 if i in axes else d for i, d in enumerate(shape))
+    return apply("reshape", reduced, shape=kept) if keepdims else reduced
 
 
 def count(dims: Sequence[Any], dtype: str) -> Node:

@@ -8,21 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from ranvier.graph.node import FLOATS, Node, apply, like
-from ranvier.ops.arrays.elementwise import (
-    divide,
-    equal,
-    exp,
-    isfinite,
-    less,
-    log,
-    logical_not,
-    not_equal,
-    power,
-    sqrt,
-    subtract,
-    truth,
-    where,
-)
+from ranvier.ops.arrays import elementwise as n
 from ranvier.ops.arrays.promotion import Axes, as_node, axes_of, axis_of, count, expand, floating, keep, signed
 from ranvier.ops.arrays.shape import reshape, squeeze
 from ranvier.tensor.function import function
@@ -49,23 +35,23 @@ def mean(x: Node, axis: Axes = None, keepdims: bool = False) -> Node:
 def var(x: Node, axis: Axes = None, keepdims: bool = False, ddof: int = 0) -> Node:
     """The mean squared distance from the mean, dividing by n - ddof."""
     axes = axes_of(axis, x.ndim)
-    centred = subtract(x, mean(x, axes, True))
+    centred = n.subtract(x, mean(x, axes, True))
     if not ddof:
         return mean(centred * centred, axes, keepdims)
-    n = count([x.shape[a] for a in axes], centred.dtype)
-    return divide(sum(centred * centred, axes, keepdims), subtract(n, ddof))
+    size = count([x.shape[a] for a in axes], centred.dtype)
+    return n.divide(sum(centred * centred, axes, keepdims), n.subtract(size, ddof))
 
 
 def root(x: Node, function: Callable[[Node], Node]) -> Node:
     """A root of a non-negative value with gradient 0 at 0, as PyTorch has it for norms and deviations."""
-    at_zero = equal(x, 0)
-    return where(at_zero, 0, function(where(at_zero, 1, x)))
+    at_zero = n.equal(x, 0)
+    return n.where(at_zero, 0, function(n.where(at_zero, 1, x)))
 
 
 @function
 def std(x: Node, axis: Axes = None, keepdims: bool = False, ddof: int = 0) -> Node:
     """The square root of `var`; the gradient at 0 is 0."""
-    return root(var(x, axis, keepdims, ddof), sqrt)
+    return root(var(x, axis, keepdims, ddof), n.sqrt)
 
 
 @function
@@ -94,13 +80,13 @@ def min(x: Node, axis: Axes = None, keepdims: bool = False) -> Node:
 @function
 def ptp(x: Node, axis: Axes = None, keepdims: bool = False) -> Node:
     """The largest value less the smallest."""
-    return subtract(max(x, axis, keepdims), min(x, axis, keepdims))
+    return n.subtract(max(x, axis, keepdims), min(x, axis, keepdims))
 
 
 @function
 def count_nonzero(x: Node, axis: Axes = None) -> Node:
     """How many elements are not zero, int32."""
-    return sum(as_node(not_equal(x, 0), "int32"), axis)
+    return sum(as_node(n.not_equal(x, 0), "int32"), axis)
 
 
 def _some(x: Node, axes: Sequence[int]) -> bool:
@@ -113,13 +99,13 @@ def any(x: Node, axis: Axes = None, keepdims: bool = False) -> Node:
     """Whether some element is true; of none, False."""
     axes = axes_of(axis, x.ndim)
     over = max if _some(x, axes) else sum
-    return less(0, over(as_node(truth(x), "int32"), axes, keepdims))
+    return n.less(0, over(as_node(n.truth(x), "int32"), axes, keepdims))
 
 
 @function
 def all(x: Node, axis: Axes = None, keepdims: bool = False) -> Node:
     """Whether every element is true; of none, True."""
-    return logical_not(any(logical_not(x), axis, keepdims))
+    return n.logical_not(any(n.logical_not(x), axis, keepdims))
 
 
 @function
@@ -145,10 +131,10 @@ def logsumexp(x: Node, axis: Axes = None, keepdims: bool = False) -> Node:
     x = floating(x)
     axes = axes_of(axis, x.ndim)
     if not _some(x, axes):
-        return log(sum(x, axes, keepdims))
+        return n.log(sum(x, axes, keepdims))
     top = apply("stop_gradient", max(x, axes, True))
-    top = where(isfinite(top), top, 0)
-    result = log(sum(exp(subtract(x, top)), axes, True)) + top
+    top = n.where(n.isfinite(top), top, 0)
+    result = n.log(sum(n.exp(n.subtract(x, top)), axes, True)) + top
     return result if keepdims else squeeze(result, axes)
 
 
@@ -160,17 +146,17 @@ def norm(x: Node, axis: Axes = None, keepdims: bool = False, ord: float = 2) -> 
     """
     x = floating(x)
     if ord == 2:
-        return root(sum(x * x, axis, keepdims), sqrt)
+        return root(sum(x * x, axis, keepdims), n.sqrt)
     size = apply("abs", x)
     if ord == 1:
         return sum(size, axis, keepdims)
     if ord in (math.inf, -math.inf):
         return (max if ord > 0 else min)(size, axis, keepdims)
     if ord == 0:
-        return sum(as_node(not_equal(x, 0), x.dtype), axis, keepdims)
+        return sum(as_node(n.not_equal(x, 0), x.dtype), axis, keepdims)
     if ord < 0:  # a single zero outweighs all else
-        zero = equal(size, 0)
-        powers = power(where(zero, 1, size), float(ord))
-        return where(any(zero, axis, keepdims), 0, power(sum(powers, axis, keepdims), 1 / ord))
-    powers = power(size, float(ord)) if ord > 1 else root(size, lambda v: power(v, float(ord)))
-    return root(sum(powers, axis, keepdims), lambda v: power(v, 1 / ord))
+        zero = n.equal(size, 0)
+        powers = n.power(n.where(zero, 1, size), float(ord))
+        return n.where(any(zero, axis, keepdims), 0, n.power(sum(powers, axis, keepdims), 1 / ord))
+    powers = n.power(size, float(ord)) if ord > 1 else root(size, lambda v: n.power(v, float(ord)))
+    return root(sum(powers, axis, keepdims), lambda v: n.power(v, 1 / ord))

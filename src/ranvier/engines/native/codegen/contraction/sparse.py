@@ -16,16 +16,9 @@ from ranvier.engines.native.codegen.kernel import At
 from ranvier.engines.native.codegen.loops import along, dynamic_mask, panels, scope
 from ranvier.engines.native.codegen.shuffles import repeat
 from ranvier.engines.native.codegen.sources import gathered
+from ranvier.engines.native.schedule import sparsity
 from ranvier.engines.native.schedule.loop_nest import Loop, registers
 from ranvier.engines.native.schedule.memory_planning import round_up
-from ranvier.engines.native.schedule.sparsity import (
-    ROWS_PER_CALL,
-    block_terms,
-    data_of,
-    is_symbolic,
-    panel_vectors,
-    zeros_of,
-)
 from ranvier.engines.native.schedule.view import View
 from ranvier.engines.native.target.lanes import LANES, SIZE, Scalar, tail_mask, vector
 from ranvier.graph.extents import size
@@ -67,7 +60,7 @@ class SparseProducts(Tiled):
     def _offset(self, loop: Loop, at: Scalar) -> Scalar:
         """The offset of a row, or of a term, in the data."""
         f = self.k.function
-        if self.row_offsets is None or not is_symbolic(loop):
+        if self.row_offsets is None or not sparsity.is_symbolic(loop):
             return f.mul(at, loop.a)
         return f.op(f"load i64, ptr {f.pointer(self.row_offsets, at, 'i64')}, align 8")
 
@@ -79,14 +72,14 @@ class SparseProducts(Tiled):
             left = count % LANES or LANES
             self._panel(at.a, self.k.function.add(at.b, start), start, -(-count // LANES), left)
 
-        panels(self.k, 0, columns.count, panel_vectors(self.target, columns, self.node.dtype) * LANES, panel)
+        panels(self.k, 0, columns.count, sparsity.panel_vectors(self.target, columns, self.node.dtype) * LANES, panel)
 
     def _panel(self, a: Scalar, b: Scalar, start: Scalar, vectors: int, left: int) -> None:
         """A panel of ``vectors``, the last one of ``left`` columns, for all rows: block by block of the terms."""
         k, f, p = self.k, self.k.function, self.plan
         rows, (terms,) = p.rows, p.reduce
         assert rows is not None
-        pitch, some = vectors * LANES, block_terms(terms, vectors, self.node.dtype)
+        pitch, some = vectors * LANES, sparsity.block_terms(terms, vectors, self.node.dtype)
         before = _bytes(k.module.batch) if self.row_offsets is not None else 0
         laid = f.pointer(k.workspace(before + (some + ROWS) * pitch * SIZE[self.node.dtype]), before, "i8")
         self.area = f.pointer(laid, some * pitch, self.element)
@@ -117,9 +110,9 @@ class SparseProducts(Tiled):
         rows = self.plan.rows
         assert rows is not None
         views = [view for i in self.node.inputs if (view := self.k.module.view(i)) is not None]
-        data = data_of(self.node, self.plan, views)
+        data = sparsity.data_of(self.node, self.plan, views)
         needed = (3 * vectors + 2) * registers(self.target, self.node.dtype)
-        alike = not is_symbolic(rows) and zeros_of(data) < SIMILAR
+        alike = not sparsity.is_symbolic(rows) and sparsity.zeros_of(data) < SIMILAR
         return 2 if alike and needed <= self.target.vector_registers else 1
 
     def _block_rows(self, b: Scalar, count: Scalar, laid: str, terms: Loop) -> tuple[str, int, int]:
@@ -215,7 +208,7 @@ class SparseProducts(Tiled):
         k, f, kind = self.k, self.k.function, self.element
         numbers = [f.sub(row, first) for row in rows]
         if k.interleaved is not None:
-            with f.when(f.op(f"icmp eq i64 {f.op(f'and i64 {numbers[0]}, {ROWS_PER_CALL - 1}')}, 0")):
+            with f.when(f.op(f"icmp eq i64 {f.op(f'and i64 {numbers[0]}, {sparsity.ROWS_PER_CALL - 1}')}, 0")):
                 f.emit(k.interleaved)
         self._fetch(rows, start)
         spots = [

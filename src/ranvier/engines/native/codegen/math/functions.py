@@ -9,20 +9,8 @@ from __future__ import annotations
 
 import math
 
-from ranvier.engines.native.codegen.math.coefficients import (
-    ERFC_LOG,
-    ERFC_SCALED,
-    EXP_SHORT,
-    FORMATS,
-    HALF_PI,
-    LOG2_E,
-    LOG_ATANH,
-    LOG_ATANH_SHORT,
-    LOG_ATANH_TAIL,
-    LOG_SERIES,
-    SQRT_HALF_BITS,
-    TWO_THIRDS,
-)
+from ranvier.engines.native.codegen.math import coefficients
+from ranvier.engines.native.codegen.math.coefficients import FORMATS
 from ranvier.engines.native.codegen.math.ssa import Code, Value
 
 INF, NAN = math.inf, math.nan
@@ -34,7 +22,7 @@ INF, NAN = math.inf, math.nan
 def exp_reduce(c: Code, x: Value, offset: int) -> tuple[Value, Value]:
     """Reduce x to n log 2 + r with |r| <= log(2) / 2: an integer with n + offset in its low bits, and r."""
     format = FORMATS[x.kind]
-    shifted = c.fma(x, LOG2_E[x.kind], format.magic + offset)
+    shifted = c.fma(x, coefficients.LOG2_E[x.kind], format.magic + offset)
     n = shifted - (format.magic + offset)
     high, low = format.ln2
     return shifted.bits(), c.fma(n, -low, c.fma(n, -high, x))
@@ -94,7 +82,7 @@ def sigmoid(c: Code, x: Value) -> Value:
 
 def exponent(x: Value) -> Value:
     """The integer e for which x / 2**e is between the roots of 1/2 and 2; x is positive and normal."""
-    return (x.bits() - SQRT_HALF_BITS[x.kind]).shift_signed(FORMATS[x.kind].mantissa)
+    return (x.bits() - coefficients.SQRT_HALF_BITS[x.kind]).shift_signed(FORMATS[x.kind].mantissa)
 
 
 def to_float(integer: Value) -> Value:
@@ -119,13 +107,13 @@ def log_sum(c: Code, f: Value, e: Value) -> Value:
     high, low = FORMATS[f.kind].ln2
     square = f * f
     if f.kind == "f32":
-        rest = c.fma(f * square, c.horner(f, LOG_SERIES), e * low)
+        rest = c.fma(f * square, c.horner(f, coefficients.LOG_SERIES), e * low)
         rest = c.fma(square, -0.5, rest)
     else:  # log(1 + f) = 2 atanh(s) = f - f**2 / 2 + s (f**2 / 2 + R)
         s = f / (f + 2.0)
         half = square * 0.5
         z = s * s
-        rest = c.fma(s, c.fma(z, c.horner(z, LOG_ATANH), half), e * low) - half
+        rest = c.fma(s, c.fma(z, c.horner(z, coefficients.LOG_ATANH), half), e * low) - half
     return c.fma(e, high, f + rest)
 
 
@@ -159,9 +147,9 @@ def erf(c: Code, x: Value) -> Value:
     square = y * y
     small = y + y * c.horner(square, format.erf)
     if x.kind == "f32":
-        complement = exp_clamped(c, c.horner(y, ERFC_LOG))
+        complement = exp_clamped(c, c.horner(y, coefficients.ERFC_LOG))
     else:
-        complement = exp_clamped(c, -square) * c.horner(1.0 / (y + 2.0), ERFC_SCALED)
+        complement = exp_clamped(c, -square) * c.horner(1.0 / (y + 2.0), coefficients.ERFC_SCALED)
     return (y < 1.0).choose(small, 1.0 - complement).with_sign_of(x)
 
 
@@ -171,7 +159,7 @@ def quarter_turns(c: Code, x: Value) -> tuple[Value, Value, Value]:
     magic = FORMATS["f64"].magic
     shifted = x * (2 / math.pi) + magic
     n = shifted - magic
-    first, second, third, rest = HALF_PI
+    first, second, third, rest = coefficients.HALF_PI
     r, error1 = two_sum(x - n * first, -(n * second))
     r, error2 = two_sum(r, -(n * third))
     error = error1 + error2 - n * rest
@@ -232,10 +220,10 @@ def log_double(c: Code, x: Value) -> tuple[Value, Value]:
     z = s * s
     z_low = c.fma(s, s, -z) + (s + s) * s_low
     # log(1 + f) = 2 s + s u with u = 2/3 z + z**2 T(z)
-    c_high, c_low = TWO_THIRDS
+    c_high, c_low = coefficients.TWO_THIRDS
     product = z * c_high
     product_low = c.fma(z, c_high, -product) + (z * c_low + z_low * c_high)
-    u, u_low = fast_two_sum(product, z * z * c.horner(z, LOG_ATANH_TAIL))
+    u, u_low = fast_two_sum(product, z * z * c.horner(z, coefficients.LOG_ATANH_TAIL))
     u_low = u_low + product_low
     v = s * u
     v_low = c.fma(s, u, -v) + (s * u_low + s_low * u)
@@ -251,16 +239,16 @@ def log_short(c: Code, x: Value) -> Value:
     f, e = log_split(c, x)
     s = f / (f + 2.0)
     z = s * s
-    return e * math.log(2) + (s + s + s * z * c.horner(z, LOG_ATANH_SHORT, fused=False))
+    return e * math.log(2) + (s + s + s * z * c.horner(z, coefficients.LOG_ATANH_SHORT, fused=False))
 
 
 def exp_short(c: Code, x: Value) -> Value:
     format = FORMATS["f64"]
     shift = format.magic + format.bias
-    shifted = x * LOG2_E["f64"] + shift
+    shifted = x * coefficients.LOG2_E["f64"] + shift
     n = shifted - shift
     r = x - n * math.log(2)
-    p = 1.0 + (r + r * r * c.horner(r, EXP_SHORT, fused=False))
+    p = 1.0 + (r + r * r * c.horner(r, coefficients.EXP_SHORT, fused=False))
     return p * (shifted.bits() << format.mantissa).bits()
 
 
