@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
-from ranvier.engines.native.dump import STAGES, asked, dump
 from ranvier.engines.native.runtime import llvm
 from ranvier.engines.native.runtime.context import Text
 from ranvier.engines.native.runtime.object_cache import cache_key, default_cache
@@ -70,7 +70,26 @@ PASSES = (
 )
 """Every pass, in the order in which they run."""
 AFTER_CACHE = (*(each.name for each in PASSES if each.late), "schedule", "llvm", "optimized", "assembly")
-STAGES[:] = "graph", *(each.name for each in PASSES if not each.late), *AFTER_CACHE, "all"
+STAGES = ("graph", *(each.name for each in PASSES if not each.late), *AFTER_CACHE, "all")
+
+
+def asked(*stages: str) -> bool:
+    """Whether RANVIER_DUMP names one of these stages. Raises ValueError if it names a stage that does not exist."""
+    given = os.environ.get("RANVIER_DUMP", "")
+    wanted = given.split(",") if given else []
+    unknown = [stage for stage in wanted if stage not in STAGES]
+    if unknown:
+        raise ValueError(
+            f"RANVIER_DUMP={given}: there is no stage {unknown[0]!r}. Write some of {', '.join(STAGES)}, with commas "
+            "between, instead."
+        )
+    return "all" in wanted or any(stage in wanted for stage in stages)
+
+
+def dump(stage: str, text: Callable[[], object]) -> None:
+    """Print a stage if RANVIER_DUMP names it."""
+    if asked(stage):
+        sys.stderr.write(f"--- {stage} ---\n{text()}\n")
 
 
 def lower(graph: Graph) -> Graph:

@@ -23,7 +23,7 @@ from ranvier.graph.node import BATCH, FLOATS, Node, Shape
 
 def emit_task(k: Kernel, task: Task) -> None:
     """Write the body of a task's kernel, which computes the range from %lo to %hi."""
-    k.computed_here = {*task.members, *([task.anchor] if task.anchor is not None else [])}
+    k.computed_here = set(task.nodes)
     EMIT[task.kind](k, task)
 
 
@@ -130,8 +130,7 @@ def emit_rows(k: Kernel, task: Task, ranges: list[tuple[Scalar, Scalar]], by_sam
 
 def emit_scatter(k: Kernel, task: Task) -> None:
     """Zeros, then one row after another, so that rows with the same index are added in order."""
-    f, node = k.function, task.anchor
-    assert node is not None
+    f, node = k.function, task.node
     rows, updates = node.inputs
     batch = node.attrs.get("batch", 0)
     view = task.stores[0][1]
@@ -168,8 +167,7 @@ def emit_scatter(k: Kernel, task: Task) -> None:
 
 def emit_place(k: Kernel, task: Task) -> None:
     """Copy the operands into their parts of the result; for pad, fill the rest first."""
-    node = task.anchor
-    assert node is not None
+    node = task.node
     for _, view in task.stores:
         if node.op.name == "pad":
             value = k.value(node.inputs[1], ())

@@ -100,19 +100,17 @@ class Partition:
     def calls(self, task: Task) -> int:
         """How often all threads together make a contraction's interleaved call."""
         nest, height, across = self.nest(task)
-        assert task.anchor is not None
-        if skips_zeros(task, nest, self._views(task.anchor), self.schedule.batch):
-            return interleaved_calls(nest, self.target, task.anchor.dtype)
+        if skips_zeros(task, nest, self._views(task.node), self.schedule.batch):
+            return interleaved_calls(nest, self.target, task.node.dtype)
         return tiles(nest, height, across)
 
     def nest(self, task: Task) -> tuple[Nest, int, int]:
         """The loop nest of a contraction, and the rows and vectors of its tiles."""
-        assert task.anchor is not None
         stored = next(v for n, v in task.stores if n.shape == task.space)
-        nest = plan(task.anchor, self._views(task.anchor), stored.strides, lambda columns: 0)
+        nest = plan(task.node, self._views(task.node), stored.strides, lambda columns: 0)
         if nest.columns is None:
             return nest, 1, 1
-        return nest, *tile_of(task, nest, self.target, task.anchor.dtype, self.schedule.batch)
+        return nest, *tile_of(task, nest, self.target, task.node.dtype, self.schedule.batch)
 
     def _views(self, node: Node) -> list[View]:
         """The views of a contraction's operands."""

@@ -49,8 +49,7 @@ class Reduction:
         return self.k.load(self.task.stores[0][1], (*self.prefix, *index)) if self.task.accumulates else None
 
     def done(self, index: Index, value: Value) -> None:
-        assert self.task.anchor is not None
-        self.k.remember(self.task.anchor, (*self.prefix, *index), value)
+        self.k.remember(self.task.node, (*self.prefix, *index), value)
         finish(self.k, self.task, (*self.prefix, *index))
 
     def chains(self, vectors: int) -> int:
@@ -177,8 +176,7 @@ def _cut(values: Sequence[str], parts: int) -> list[list[str]]:
 
 
 def emit_reduce(k: Kernel, task: Task) -> None:
-    node = task.anchor
-    assert node is not None
+    node = task.node
     if node.op.name == "argmax":
         emit_argmax(k, task, node)
         return
@@ -202,8 +200,7 @@ def emit_reduce(k: Kernel, task: Task) -> None:
 
 def emit_start(k: Kernel, task: Task) -> None:
     """Initialize a worker's partial sum."""
-    assert task.anchor is not None
-    inner = task.anchor.attrs["inner"]
+    inner = task.node.attrs["inner"]
     element = ELEMENT[inner.dtype]
     zero = Value(identity(inner, element), False)
     ranges: list[tuple[Scalar, Scalar]] = [(0, k.extent(d)) for d in inner.shape]

@@ -100,7 +100,7 @@ class Buffers:
         def add_operands(node: Node, row: bool) -> None:
             stack.extend((i, r) for i, r in zip(node.inputs, _rows_kept(node, row), strict=True))
 
-        for node in [*([task.anchor] if task.anchor else []), *task.members]:
+        for node in task.nodes:
             if node.op.name == "contract":
                 stack.extend((i, first_open and _indexed_by_row(node, p)) for p, i in enumerate(node.inputs))
             elif node.op.name == "partial":  # each worker reads its own rows
@@ -209,23 +209,19 @@ class Buffers:
 
     def _only_here(self, target: Node, task: Task) -> bool:
         """Whether the task reads the input only at the index that it writes, through elementwise nodes."""
-        stack = [*task.members]
-        if task.anchor is not None:
-            stack.append(task.anchor)
-        seen: set[Node] = set()
-        while stack:
-            node = stack.pop()
-            if node in seen:
+
+        def is_free(node: Node) -> bool:
+            return node.op.name != "input" and node not in self.task_of
+
+        own = set(task.nodes)
+        for node in walk(own, lambda node: node in own or is_free(node)):
+            if node not in own and not is_free(node):
                 continue
-            seen.add(node)
-            for operand in node.inputs:
-                if operand is target:
-                    if node.op.kind != "elementwise" or node.shape != task.space:
-                        return False
-                elif operand.op.name != "input" and operand not in self.task_of:
-                    if node.op.kind != "elementwise" and target in self._sources(operand):
-                        return False
-                    stack.append(operand)
+            here = node.op.kind == "elementwise"
+            if target in node.inputs and not (here and node.shape == task.space):
+                return False
+            if not here and any(target in self._sources(i) for i in node.inputs if is_free(i)):
+                return False
         return True
 
     def _sources(self, node: Node) -> set[Node]:

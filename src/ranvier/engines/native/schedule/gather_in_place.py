@@ -47,10 +47,9 @@ def not_in_place(
 
 def _skips_zeros(task: Task, view: Callable[[Node], View | None], batch: int) -> bool:
     """Whether the kernel of a product's task skips zeros."""
-    assert task.anchor is not None
-    views = [found for i in task.anchor.inputs if (found := view(i)) is not None]
+    views = [found for i in task.node.inputs if (found := view(i)) is not None]
     stored = next(place for node, place in task.stores if node.shape == task.space)
-    return skips_zeros(task, plan(task.anchor, views, stored.strides, lambda columns: 0), views, batch)
+    return skips_zeros(task, plan(task.node, views, stored.strides, lambda columns: 0), views, batch)
 
 
 def is_given_rows(node: Node) -> bool:

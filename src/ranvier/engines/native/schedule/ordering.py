@@ -25,7 +25,7 @@ def divide_tasks(tasks: Sequence[Task], batch: int, alone: bool = False) -> None
         if alone and within and work(task, batch) >= SERIAL:
             task.division, task.axis = "split", 1
             continue
-        anywhere = task.kind == "scatter" and not task.anchor.attrs.get("batch", 0)  # type: ignore[union-attr]  # a scatter has one
+        anywhere = task.kind == "scatter" and not task.node.attrs.get("batch", 0)
         if task.kind == "partial" or (task.space and task.space[0] == BATCH and not anywhere):
             task.division = "rows"
         elif task.kind in ("map", "contract", "reduce", "copy") and task.space:
@@ -40,10 +40,10 @@ def is_layout(task: Task) -> bool:
 
 def work(task: Task, batch: int) -> int:
     """The cost of a task, in elements of cheap operations."""
-    if task.anchor is not None and task.kind == "contract":
-        return size(tuple(task.anchor.attrs["loops"]), batch) // 8
-    if task.anchor is not None and task.kind == "reduce":
-        return size(task.anchor.inputs[0].shape, batch)
+    if task.kind == "contract":
+        return size(task.node.attrs["loops"], batch) // 8
+    if task.kind == "reduce":
+        return size(task.node.inputs[0].shape, batch)
     return size(task.space, batch)
 
 

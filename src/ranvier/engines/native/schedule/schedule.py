@@ -121,7 +121,7 @@ class Schedule:
             if task.phase != phase:
                 lines.append("barrier")
                 phase = task.phase
-            made = [n.op.name for n in ([task.anchor] if task.anchor else []) + task.members]
+            made = [n.op.name for n in task.nodes]
             stored = [f"{v.buffer.kind} {v.buffer.number}" for _, v in task.stores]
             space = ", ".join(map(str, task.space))
             lines.append(
@@ -134,6 +134,5 @@ def _is_dense(task: Task, batch: int) -> bool:
     """Whether a task multiplies rows of features with weights that are better read once."""
     if task.kind != "contract" or len(task.space) != 2 or task.space[0] != BATCH:
         return False
-    assert task.anchor is not None
-    weights = [node for node in task.anchor.inputs if BATCH not in node.shape]
+    weights = [node for node in task.node.inputs if BATCH not in node.shape]
     return any(size(node.shape, batch) * SIZE[node.dtype] > LARGE_WEIGHTS for node in weights)

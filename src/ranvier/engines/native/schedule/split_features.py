@@ -32,13 +32,13 @@ def assign(graph: Graph, tasks: list[Task], batch: int) -> bool:
     updates = dict(graph.updates)
     makers = {node: task for task in tasks for node in task.nodes}
     for task in tasks:
-        parts = task.anchor.attrs.get("parts", 0) if task.anchor is not None else 0
-        if task.anchor is None or not parts:
+        node = task.anchor
+        if node is None or not node.attrs.get("parts", 0):
             continue
+        parts = node.attrs["parts"]
         task.division, task.axis, task.parts = "split", 0, parts
-        (data, weights), (*_, columns, some) = task.anchor.inputs, task.anchor.attrs["loops"]
-        extents, dtype = (batch, columns, some), task.anchor.dtype
-        if task.anchor.attrs["of"] == "features" and pays(zeros_of(data), extents, dtype):
+        (data, weights), (*_, columns, some) = node.inputs, node.attrs["loops"]
+        if node.attrs["of"] == "features" and pays(zeros_of(data), (batch, columns, some), node.dtype):
             uneven = True
             update = makers.get(updates.get(weights, weights))
             if update is not None and (update.kind, update.division, update.axis) == ("contract", "split", 0):

@@ -40,6 +40,12 @@ class Task:
     accumulates: bool = False  # adds to its result: samples come in several calls
 
     @property
+    def node(self) -> Node:
+        """The anchor, of a task that must have one."""
+        assert self.anchor is not None
+        return self.anchor
+
+    @property
     def nodes(self) -> list[Node]:
         """The anchor, where there is one, and the members."""
         return [*([self.anchor] if self.anchor is not None else []), *self.members]

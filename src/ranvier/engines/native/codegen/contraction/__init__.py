@@ -15,18 +15,13 @@ from ranvier.engines.native.target.target import Target
 
 def emit_contraction(k: Kernel, task: Task, target: Target, batch: int) -> None:
     """Write the kernel's body. ``batch`` is the most rows of the batch that one call takes."""
-    assert task.anchor is not None
     prefix = prefix_of(task)
-    node = task.anchor.attrs["inner"] if prefix else task.anchor
+    node = task.node.attrs["inner"] if prefix else task.node
     views = [view for i in node.inputs if (view := k.module.view(i)) is not None]
     stored = next(v for n, v in task.stores if n.shape == task.space)
     # Two loops may form the rows of a tile if there is no epilogue and threads do not divide the rows.
-    nest = plan(
-        node,
-        views,
-        stored.strides[len(prefix) :],
-        lambda columns: room(target, columns, node.dtype)[0] if prefix else 0,
-    )
+    most = (lambda columns: room(target, columns, node.dtype)[0]) if prefix else (lambda columns: 0)
+    nest = plan(node, views, stored.strides[len(prefix) :], most)
     skipping = skips_zeros(task, nest, views, batch)
     if not skipping and any(view.rows is not None for view in views):
         raise AssertionError("only products that skip zeros read rows in place")

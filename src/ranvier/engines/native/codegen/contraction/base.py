@@ -31,8 +31,7 @@ class Contraction:
     """A contraction being written: its loop nest, and the values of its loops."""
 
     def __init__(self, k: Kernel, task: Task, node: Node, plan: Nest, stored: View, target: Target, batch: int) -> None:
-        assert task.anchor is not None
-        self.k, self.task, self.made, self.node, self.plan = k, task, task.anchor, node, plan
+        self.k, self.task, self.made, self.node, self.plan = k, task, task.node, node, plan
         self.stored, self.target, self.batch = stored, target, batch
         self.prefix = prefix_of(task)
         self.element = ELEMENT[node.dtype]

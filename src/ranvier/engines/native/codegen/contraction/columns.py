@@ -33,8 +33,7 @@ class Columns(LeftoverColumns):
     def _panels(self, at: Place) -> None:
         """Panels of columns, as wide as the tile; within each, tiles of rows."""
         p, f = self.plan, self.k.function
-        columns = p.columns
-        assert columns is not None
+        columns = self.columns
         assert columns.output is not None
         height, across = tile_of(self.task, p, self.target, self.node.dtype, self.batch)
         self.sharing = 1  # rows that share a vector for leftover columns
@@ -165,7 +164,7 @@ class Columns(LeftoverColumns):
         clip = p.clip(loop)
         if clip is not None and p.rows is not None and clip[0] == p.rows.number:
             return self._by_row(clip, loop, sums, inside)
-        if clip is not None and p.columns is not None and clip[0] == p.columns.number:
+        if clip is not None and clip[0] == self.columns.number:
             count = self.k.extent(loop.extent)
             return self.loop(0, count, 1, sums, lambda t, s: inside(t, s, self._by_column(clip, t, masks)))
         low, high = self.range_of(loop)
@@ -238,8 +237,7 @@ class Columns(LeftoverColumns):
 
     def _right(self, at: Place, more: int, masks: list[str | None]) -> list[str]:
         """The vectors along the columns, from the operand or from its packed copy."""
-        f, view, columns = self.k.function, self.plan.b, self.plan.columns
-        assert columns is not None
+        f, view, columns = self.k.function, self.plan.b, self.columns
         result = []
         for j, mask in enumerate(masks):
             if self.packed is None:
@@ -252,8 +250,7 @@ class Columns(LeftoverColumns):
 
     def _left(self, a: Scalar, more: int, masks: list[str | None]) -> list[str]:
         """The factors of a row's vectors: one element broadcast to all of them, or vectors of elements."""
-        k, f, (view, columns) = self.k, self.k.function, (self.plan.a, self.plan.columns)
-        assert columns is not None
+        k, f, view, columns = self.k, self.k.function, self.plan.a, self.columns
         if columns.a:
             return [self.load(view, a, more + j * LANES * columns.a, columns.a, m) for j, m in enumerate(masks)]
         base = f.pointer(k.pointers[view.buffer], f.add(a, view.offset), self.element)

@@ -95,8 +95,7 @@ class LeftoverColumns(Tiled):
 
     def right_shared(self, at: Place, j: int) -> str:
         """The leftover columns, repeated for each row; ``j`` is the number of their vector."""
-        f, columns, view = self.k.function, self.plan.columns, self.plan.b
-        assert columns is not None
+        f, columns, view = self.k.function, self.columns, self.plan.b
         left = columns.count % LANES
         if self.packed is not None:
             base, offset = self.packed, f.add(f.mul(at.packed, self.pitch), j * LANES)

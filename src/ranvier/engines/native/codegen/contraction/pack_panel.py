@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from math import prod
 
-from ranvier.engines.native.codegen.contraction.base import Contraction
+from ranvier.engines.native.codegen.contraction.tile import Tiled
 from ranvier.engines.native.codegen.loops import scope
 from ranvier.engines.native.codegen.shuffles import transpose
 from ranvier.engines.native.schedule.loop_nest import Loop
 from ranvier.engines.native.target.lanes import LANES, SIZE, Scalar, tail_mask
 
 
-def pack_panel(n: Contraction, b: Scalar, vectors: int, mask: str | None) -> str:
+def pack_panel(n: Tiled, b: Scalar, vectors: int, mask: str | None) -> str:
     """Copy the panel into rows of adjacent columns in the workspace, 16 by 16. Returns its pointer."""
     k, f, p, kind = n.k, n.k.function, n.plan, n.element
-    columns, size, wide = p.columns, SIZE[n.node.dtype], vectors * LANES
-    assert columns is not None
+    columns, size, wide = n.columns, SIZE[n.node.dtype], vectors * LANES
     target = k.workspace(prod(loop.count for loop in p.reduce) * wide * size)
     used = [LANES] * (vectors - 1) + [LANES if mask is None else columns.count % LANES]
 

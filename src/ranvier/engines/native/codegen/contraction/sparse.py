@@ -65,8 +65,7 @@ class SparseProducts(Tiled):
         return f.op(f"load i64, ptr {f.pointer(self.row_offsets, at, 'i64')}, align 8")
 
     def _panels(self, at: Place) -> None:
-        columns = self.plan.columns
-        assert columns is not None
+        columns = self.columns
 
         def panel(start: Scalar, count: int) -> None:
             left = count % LANES or LANES

@@ -11,7 +11,7 @@ from ranvier.engines.native.codegen.contiguity import is_contiguous
 from ranvier.engines.native.codegen.contraction.base import Contraction
 from ranvier.engines.native.codegen.kernel import At, Value
 from ranvier.engines.native.codegen.loops import along, finish, masked, scope
-from ranvier.engines.native.schedule.loop_nest import LONG_EPILOGUE, Nest, tile
+from ranvier.engines.native.schedule.loop_nest import LONG_EPILOGUE, Loop, Nest, tile
 from ranvier.engines.native.schedule.memory_planning import LINE
 from ranvier.engines.native.schedule.task import Task
 from ranvier.engines.native.target.lanes import LANES, SIZE, Scalar
@@ -56,6 +56,12 @@ class Panel(NamedTuple):
 class Tiled(Contraction):
     """A contraction that is written tile by tile."""
 
+    @property
+    def columns(self) -> Loop:
+        """The loop that vectors run along."""
+        assert self.plan.columns is not None
+        return self.plan.columns
+
     def prefetch_epilogue(self, row: Scalar | None, height: int, panel: Panel) -> None:
         """Prefetch what the epilogue will read of values beyond the cache, during the sum."""
         module, task = self.k.module, self.task
@@ -83,8 +89,7 @@ class Tiled(Contraction):
 
     def fix_index(self, row: Scalar | None, i: Scalar, start: Scalar, j: Scalar) -> None:
         """Set the result's index to a vector of the tile."""
-        f, columns, rows = self.k.function, self.plan.columns, self.plan.rows
-        assert columns is not None
+        f, columns, rows = self.k.function, self.columns, self.plan.rows
         assert columns.output is not None
         self.fixed[columns.output] = At(f.add(start, f.mul(j, LANES)), 1)
         second_rows = self.plan.second_rows
@@ -103,8 +108,7 @@ class Tiled(Contraction):
                     self.place(row, i, start, j, masks[j], sums[i][j])
             return
         # A long epilogue is a loop over the tile, which is stored on the stack.
-        columns, rows = self.plan.columns, self.plan.rows
-        assert columns is not None
+        columns, rows = self.columns, self.plan.rows
         last = len(self.task.space) - 1
         whole = start == 0 and columns.count <= vectors * LANES and columns.output == last
         if whole and rows is not None and rows.output == last - 1 and is_contiguous(k, self.task):
