@@ -29,12 +29,7 @@ __all__ = [
     "report", "roc_auc_score", "roc_curve",
 ]  # fmt: skip
 _NAMED = [*accuracy.__all__, *confusion.__all__, *counts.__all__, *curves.__all__, *errors.__all__, *overlap.__all__]
-__all__ += accuracy.__all__
-__all__ += confusion.__all__
-__all__ += counts.__all__
-__all__ += curves.__all__
-__all__ += errors.__all__
-__all__ += overlap.__all__
+__all__ += _NAMED  # noqa: PLE0605 - the names of its parts
 
 REGISTRY = Registry(
     "metric",

@@ -33,19 +33,20 @@ class _Counts(Checked):
 
     def __init__(
         self,
-        thresholds: Any = None,
-        average: str | None = "auto",
+        thresholds: float | Sequence[float] | None = None,
+        top_k: int | None = None,
         class_id: int | None = None,
         name: str | None = None,
-        top_k: int | None = None,
         dtype: DTypeLike | None = None,
+        average: str | None = "auto",
     ) -> None:
         super().__init__(name, dtype)
         if average not in AVERAGES:
             raise ValueError(f"average={average!r} does not exist. Write one of {', '.join(map(repr, AVERAGES[1:]))}.")
+        given: Any = thresholds
         self.thresholds: float | list[float] | None = None
-        if thresholds is not None:
-            self.thresholds = [float(t) for t in thresholds] if np.ndim(thresholds) else float(thresholds)
+        if given is not None:
+            self.thresholds = [float(t) for t in given] if np.ndim(given) else float(given)
         self.average, self.class_id = average, class_id
         self.top_k = None if top_k is None else whole("top_k", top_k)
 
@@ -119,22 +120,7 @@ class _Counts(Checked):
         return float((each * support).sum() / support.sum()) if support.any() else 0.0
 
 
-class _Rate(_Counts):
-    """The constructor of Keras's precision and recall."""
-
-    def __init__(
-        self,
-        thresholds: float | Sequence[float] | None = None,
-        top_k: int | None = None,
-        class_id: int | None = None,
-        name: str | None = None,
-        dtype: DTypeLike | None = None,
-        average: str | None = "auto",
-    ) -> None:
-        super().__init__(thresholds, average, class_id, name, top_k, dtype)
-
-
-class Precision(_Rate):
+class Precision(_Counts):
     """The fraction of predictions of a class that are correct.
 
     With class numbers as targets the predicted class is that of the largest output, and ``average`` is over classes:
@@ -147,13 +133,13 @@ class Precision(_Rate):
     ratio = staticmethod(lambda tp, fp, fn, tn: op.fraction(tp, tp + fp))
 
 
-class Recall(_Rate):
+class Recall(_Counts):
     """The fraction of the samples of a class that are predicted as it. The arguments are those of `Precision`."""
 
     ratio = staticmethod(lambda tp, fp, fn, tn: op.fraction(tp, tp + fn))
 
 
-class Specificity(_Rate):
+class Specificity(_Counts):
     """The fraction of the samples of other classes that are not predicted as it. See `Precision` for the arguments."""
 
     ratio = staticmethod(lambda tp, fp, fn, tn: op.fraction(tn, tn + fp))
@@ -178,7 +164,7 @@ class FBetaScore(_Counts):
         name: str | None = None,
         dtype: DTypeLike | None = None,
     ) -> None:
-        super().__init__(threshold, average, name=name, dtype=dtype)
+        super().__init__(threshold, name=name, dtype=dtype, average=average)
         if not beta > 0:
             raise ValueError(f"beta={beta!r}: write a number above 0, such as 2.0 where recall counts more.")
         self.beta, self.threshold = beta, threshold

@@ -14,15 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from ranvier.data.arrays import check_column_names
 from ranvier.graph.node import BATCH, GraphError, Type
-from ranvier.module.arguments import (
-    Container,
-    as_tensors,
-    container_type,
-    no_tensor,
-    pack_inputs,
-    takes_container,
-    types_of,
-)
+from ranvier.module import arguments
 from ranvier.module.call_or_forward import by_call, by_either_name, defines_call
 from ranvier.module.calls import float_dtype_of, input_type, known_shape, mode, shape_of
 from ranvier.module.functional import FunctionalAPI
@@ -89,7 +81,7 @@ class Module(FunctionalAPI):
     input that is not listed and for two layers of one name.
     """
 
-    _input_container: Container = None  # that holds several inputs
+    _input_container: arguments.Container = None  # that holds several inputs
     _starts_training = True  # Keras's layers are in evaluation mode until train() or fit()
     _shapes = 1  # how many of them `build` takes
     _has_call = False  # whether ``call`` and ``forward`` name the same computation
@@ -224,11 +216,11 @@ class Module(FunctionalAPI):
                         return self(*args, **kwargs)
                 has_call = self._has_call or recorded is not None
                 if isinstance(args[0], (int, float, str)) and has_call and not self._by_call():
-                    raise no_tensor(args[0], repr(self.name))
+                    raise arguments.no_tensor(args[0], repr(self.name))
                 for i, a in enumerate(args if self._frame_columns else ()):
                     check_column_names(a, self._frame_columns.get(str(i)), name="the frame")
                 lists = self._takes_lists()
-                args = tuple(as_tensors(a, lists) for a in args)
+                args = tuple(arguments.as_tensors(a, lists) for a in args)
             trace = call_state.results = []
             call_state.root = self
             if call_state.added_losses:
@@ -270,7 +262,7 @@ class Module(FunctionalAPI):
 
     def _record_inputs(self, args: tuple[Any, ...]) -> None:
         """Record the types of the first inputs, with which the model is traced from then on."""
-        types, form = types_of(args)
+        types, form = arguments.types_of(args)
         several = len(args) > 1 or form is not None
         if self._input_type is None:
             self._input_type = types[0] if types else input_type(args[0])
@@ -280,7 +272,7 @@ class Module(FunctionalAPI):
         """Make the weights for the arguments of a call. A ``build`` of several shapes is given one for each."""
         given = [a for a in (*args, *kwargs.values()) if hasattr(a, "shape") or isinstance(a, (list, tuple, Mapping))]
         if not given:
-            raise no_tensor(next(iter(args), None), repr(self.name))
+            raise arguments.no_tensor(next(iter(args), None), repr(self.name))
         self._build_of([shape_of(a) for a in given[: self._shapes]] if self._shapes > 1 else shape_of(given[0]))
 
     def _build_of(self, shape: Any) -> None:
@@ -318,7 +310,7 @@ class Module(FunctionalAPI):
         several = by_name or (bool(input_shape) and isinstance(input_shape[0], Sequence))
         shapes = list(input_shape.values() if by_name else input_shape if several else [input_shape])
         types = tuple(Type((BATCH, *(int(n) for n in tuple(s)[1:])), get_dtype()) for s in shapes)
-        form = container_type(input_shape) if several and takes_container(self) else None
+        form = arguments.container_type(input_shape) if several and arguments.takes_container(self) else None
         self._input_type, self._input_types, self._input_container = types[0], types if several else (), form
         self._trace()
 
@@ -336,7 +328,7 @@ class Module(FunctionalAPI):
                 "give the first layer input_shape=(features,), or call the model once."
             )
         with mode(self, False), isolated_tape(self):
-            return self(*pack_inputs([Tensor.placeholder(t) for t in wanted if t is not None], form))
+            return self(*arguments.pack_inputs([Tensor.placeholder(t) for t in wanted if t is not None], form))
 
     def shape_error(self, given: Type) -> tuple[str, str] | None:
         """Why a call on this type fails, and what to write instead. None where the layer cannot tell."""

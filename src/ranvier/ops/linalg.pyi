@@ -1,8 +1,8 @@
 # Written by `python -m tests.stubs --write`; a test holds it against the code.
 from ranvier.ops.keras.elementwise import Axes as Axes
 from ranvier.ops.keras.elementwise import Operand as Operand
-from ranvier.ops.keras.solvers import qr as qr
-from ranvier.ops.keras.solvers import svd as svd
+from ranvier.ops.keras.placing import qr as qr
+from ranvier.ops.keras.placing import svd as svd
 from typing import Any as Any
 
 __all__ = ['cholesky', 'det', 'eigh', 'inv', 'matrix_rank', 'norm', 'pinv', 'qr', 'slogdet', 'solve', 'svd']

@@ -1,4 +1,4 @@
-"""Operations on matrices and grids, and those that join, roll and choose by index."""
+"""Operations on matrices, decompositions too, and on grids, and those that join, roll and choose by index."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from ranvier.graph.node import Node, apply
 from ranvier.ops import arrays
-from ranvier.ops.arrays import linalg
+from ranvier.ops.arrays import decompositions, linalg
 from ranvier.ops.arrays.promotion import axis_of
 from ranvier.ops.keras.arrays import split
 from ranvier.ops.keras.elementwise import Operand, dtype_name
@@ -160,6 +160,22 @@ def cond(pred: Any, true_fn: Callable[[], Any], false_fn: Callable[[], Any]) -> 
 def choose(pred: Tensor, yes: Any, no: Any) -> Any:
     """Of each part of two results the one or the other."""
     return map_together((yes, no), lambda a, b: arrays.where(pred, a, b))
+
+
+def qr(x: Any, mode: str = "reduced") -> Any:
+    """Orthonormal columns Q and upper triangular R of ``x = Q @ R``. NumPy evaluates it at once; it has no gradient."""
+    return decompositions.qr(x, mode=mode)
+
+
+def svd(x: Any, full_matrices: bool = True, compute_uv: bool = True) -> Any:
+    """U, S and V of ``x = U @ diag(S) @ V``, or S alone. NumPy evaluates it at once; it has no gradient."""
+    found = decompositions.svd(x, full_matrices)
+    return found if compute_uv else found[1]
+
+
+def logdet(x: Any) -> Any:
+    """The logarithm of a determinant; nan if it is negative. NumPy evaluates it at once; it has no gradient."""
+    return decompositions.slogdet(x)[1]
 
 
 def tri(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Tensor:  # Keras's names

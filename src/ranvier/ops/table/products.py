@@ -39,9 +39,9 @@ ROWS = (
     solver("det", torch=" det", method=SAME),
     solver("inv", torch=" inverse", method=f"inverse -> {D}:inv"),
     solver("pinv", torch=" pinverse"),
-    solver("qr", keras="qr linalg.qr -> keras.solvers:qr"),
-    solver("svd", keras="svd linalg.svd -> keras.solvers:svd"),
+    solver("qr", keras="qr linalg.qr -> keras.placing:qr"),
+    solver("svd", keras="svd linalg.svd -> keras.placing:svd"),
     solver("eigvalsh", keras=" "), solver("matrix_power", keras=" ", torch=" matrix_power"),
-    Row("logdet", keras="logdet -> keras.solvers:logdet"),
+    Row("logdet", keras="logdet -> keras.placing:logdet"),
     *each("torch", "torch.linalg", "linalg.lstsq linalg.matrix_norm linalg.norm linalg.svdvals linalg.vector_norm"),
 )  # fmt: skip
