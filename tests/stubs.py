@@ -13,6 +13,7 @@ import inspect
 import re
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -30,6 +31,7 @@ MADE = {"ranvier.losses", "ranvier.metrics", "ranvier.torch.optim"}  # their cla
 BUILTINS = {"None", "bool", "bytes", "dict", "float", "int", "list", "object", "set", "str", "tuple", "type"}
 
 
+@cache
 def faces() -> dict[str, Path]:
     """The modules that show names which are written nowhere in them: each with its stub."""
     found = {}
@@ -41,6 +43,7 @@ def faces() -> dict[str, Path]:
     return found
 
 
+@cache
 def places(name: str) -> dict[str, tuple[str, str]]:
     """Of each lazy name of a package the module and what that calls it; "" where the name is the module."""
     found = {}
@@ -53,6 +56,7 @@ def places(name: str) -> dict[str, tuple[str, str]]:
     return found
 
 
+@cache
 def declared(module: str, attribute: str) -> bool:
     """Whether a checker that reads a module finds a declaration: a class, a function, an import or a typed value."""
     if module not in files() or module in faces():
@@ -185,6 +189,7 @@ class Stub:
         return HEAD + "\n".join([*sorted({*imports, *lines}), "", *shown, *made]).rstrip() + "\n"
 
 
+@cache
 def imports_of(name: str) -> dict[str, str]:
     """Where each name that a module imports or defines comes from."""
     found: dict[str, str] = {}

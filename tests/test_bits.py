@@ -13,6 +13,7 @@ import ranvier as rv
 from ranvier.engines.native.runtime.llvm import check_runnable, resolve_target
 from ranvier.engines.native.target.target import CompilerError
 from ranvier.tensor.tensor import Tensor
+from tests import processes
 
 # Each program prints a hash of its losses, predictions and weights. The first exercises Adam, dropout, tanh and
 # softmax, and a partial last batch; the second a batch so large that its rows are shared out to virtual workers; the
@@ -205,11 +206,7 @@ out, weights = net(torch.tensor(x)).detach().numpy(), [p.numpy() for p in net.pa
 
 def digest(program, **environment):
     """The hash that a program prints in a process of its own."""
-    environment = {k: str(v) for k, v in environment.items()}
-    result = subprocess.run(
-        [sys.executable, "-c", HEAD + PROGRAMS[program] + TAIL],
-        capture_output=True, text=True, timeout=300, check=False, env=os.environ | environment,
-    )  # fmt: skip
+    result = processes.run(HEAD + PROGRAMS[program] + TAIL, **environment)
     assert result.returncode == 0, result.stderr
     return result.stdout.strip()
 
@@ -224,16 +221,30 @@ def runnable(name):
 
 TARGETS = [name for name in ("x86-64-v4", "x86-64-v3", "x86-64-v2") if runnable(name)]
 SETTINGS: list[dict[str, Any]] = [
-    {"RANVIER_THREADS": 2, "PYTHONHASHSEED": 1},
-    {"RANVIER_THREADS": 7, "PYTHONHASHSEED": 2},
+    {"RANVIER_THREADS": 2},
+    {"RANVIER_THREADS": 7},
     *[{"RANVIER_TARGET": name} for name in TARGETS],
 ]
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_threads_targets_processes(program):
-    expected = digest(program, RANVIER_THREADS=1, PYTHONHASHSEED=0)
+    expected = digest(program, RANVIER_THREADS=1)
     assert {str(s): digest(program, **s) for s in SETTINGS} == {str(s): expected for s in SETTINGS}
+
+
+def test_hash_seeds():
+    """Interpreters whose sets have other orders, each for all programs."""
+    programs = [HEAD + program + TAIL for program in PROGRAMS.values()]
+    outputs = [
+        subprocess.run(
+            [sys.executable, "-c", f"for program in {programs!r}: exec(program, {{}})"],
+            capture_output=True, text=True, check=True, env=os.environ | {"PYTHONHASHSEED": str(seed)},
+        ).stdout.split()
+        for seed in (1, 2)
+    ]  # fmt: skip
+    assert len(set(outputs[0])) == len(PROGRAMS)
+    assert outputs[0] == outputs[1]
 
 
 @pytest.mark.parametrize("axes", [(0,), (0, 1), (0, 1, 2), (1,), (1, 2), (2,)])

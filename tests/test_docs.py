@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import house
+from tests import house, processes
 from tests.house import FLOORS
 
 ROOT = Path(__file__).parent.parent
@@ -22,7 +22,8 @@ BLOCK = re.compile(r"^```(?P<kind>\w*)\n(?P<code>.*?)^```$|^<!-- setup\n(?P<setu
 MARK = "\x1e"  # printed after each python block, to tell the outputs apart
 
 
-ENVIRONMENT = os.environ | {"COLUMNS": "100", "PYTHONUTF8": "1", "NO_COLOR": "1"}
+SETTINGS = {"COLUMNS": "100", "PYTHONUTF8": "1", "NO_COLOR": "1"}
+ENVIRONMENT = os.environ | SETTINGS
 
 
 def blocks(text):
@@ -48,12 +49,8 @@ def program(text):
 
 
 def run(path, folder):
-    text = path.read_text(encoding="utf-8")
-    runner = "import sys; exec(compile(sys.stdin.read(), sys.argv[1], 'exec', dont_inherit=True))"
-    return subprocess.run(
-        [sys.executable, "-W", "error", "-c", runner, str(path)], input=program(text),
-        cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, encoding="utf-8", timeout=300, check=False,
-    )  # fmt: skip
+    code = program(path.read_text(encoding="utf-8"))
+    return processes.run(code, file=str(path), cwd=folder, **SETTINGS)
 
 
 ELSEWHERE = {

@@ -651,11 +651,6 @@ while all(map(np.array_equal, before, model.get_weights())):  # until it trains:
 time.sleep(0.3)
 print("good")
 """
-BITS = """
-import hashlib
-model.fit(x, y, epochs=2, verbose=0)
-print("good", hashlib.sha256(b"".join(w.tobytes() for w in model.get_weights())).hexdigest())
-"""
 
 
 def process(program, **variables):
@@ -679,15 +674,12 @@ def test_processes(number, program, watched, tmp_path):
     process(program, WATCHED=str(tmp_path) if watched else "")
 
 
-def test_30_the_same_bits_for_any_hash_seed():
-    assert process(BITS, PYTHONHASHSEED="1") == process(BITS, PYTHONHASHSEED="2")
-
-
 # --- nothing is forgotten -----------------------------------------------------------------------------------------
 
 DEMANDED = {*range(1, 59), 60, *range(63, 68)}
 ELSEWHERE = {  # number: the file that holds its tests
     20: "tests/training/test_weights.py",
+    30: "tests/test_bits.py",
     44: "tests/engines/native/test_llvm.py",
     45: "tests/engines/native/test_threads.py",
     46: "tests/engines/native/test_threads.py",
@@ -699,7 +691,7 @@ ELSEWHERE = {  # number: the file that holds its tests
 
 
 def test_every_number_has_a_row():
-    here = {row[0] for row in ROWS} | {number for number, _ in PROCESSES} | {30}
+    here = {row[0] for row in ROWS} | {number for number, _ in PROCESSES}
     assert not DEMANDED - here - set(ELSEWHERE)
     root = Path(__file__).parent.parent
     assert not [name for name in set(ELSEWHERE.values()) if not (root / name).exists()]

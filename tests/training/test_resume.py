@@ -3,8 +3,7 @@
 import os
 import platform
 import signal
-import subprocess
-import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from ranvier import optimizers
 from ranvier.optimizers import schedules
 from ranvier.tensor.rng import SeedState, chosen_seed, seed_scope
 from ranvier.training import CheckpointError, NonFiniteLoss, ResumeMismatch
+from tests import processes
 
 RNG = np.random.default_rng(0)
 N, F, K = 100, 6, 3
@@ -210,58 +210,62 @@ def of_sizes():
 
 WATCHED = {"validation_data": (X[:30], Y[:30]), "ignore": "RV"}
 EVERY = {"stops": range(1, 13), "epochs": 3}  # 4 steps an epoch
+# A step within an epoch, the last of one, the first of another, the last but one and the last of all.
+SOME = {"stops": (2, 4, 5, 11, 12), "epochs": 3}
+THREES = (2, 3, 4, 8, 9)  # likewise, where an epoch has 3 steps
+NINES = (1, 4, 5, 8, 9, 10, 12, 17, 18)  # 9 steps an epoch; a pass over the data has 4
 RUNS: dict[str, tuple[Any, dict[str, Any]]] = {  # name: the model, and arguments of verify_resume
     "every step": (network, EVERY),
     "early stopping": (network, {
         **WATCHED, "epochs": 30, "stops": 4,
         "callbacks": lambda: c.EarlyStopping("val_accuracy", patience=2, restore_best_weights=True)}),
     "plateau and checkpoint": (lambda: network(optimizer=optimizers.SGD(0.5)), {
-        **WATCHED, **EVERY,
+        **WATCHED, **SOME,
         "callbacks": lambda: [c.ReduceLROnPlateau(patience=1, min_delta=1.0), c.LearningRateScheduler(lambda e, r: r * 0.9)]}),
     "weights of samples and classes": (lambda: network(weighted_metrics=["accuracy"]), {
-        **EVERY, **WATCHED, "class_weight": {0: 2.0, 2: 0.5}, "sample_weight": np.arange(N) % 3, "stops": range(1, 10)}),
-    "no shuffling": (network, {**EVERY, "shuffle": False}),
+        **SOME, **WATCHED, "class_weight": {0: 2.0, 2: 0.5}, "sample_weight": np.arange(N) % 3, "stops": THREES}),
+    "no shuffling": (network, {**SOME, "shuffle": False}),
     "part of an epoch": (network, {"epochs": 3, "steps_per_epoch": 3, "stops": range(1, 10)}),
-    "part of an epoch, unshuffled": (network, {"epochs": 3, "steps_per_epoch": 3, "stops": range(1, 10), "shuffle": False}),
+    "part of an epoch, unshuffled": (network, {"epochs": 3, "steps_per_epoch": 3, "stops": THREES, "shuffle": False}),
     "more than an epoch": (network, {"epochs": 3, "steps_per_epoch": 9, "stops": [1, 5, 9, 10, 17, 26]}),
     "part of an epoch, sampled": (network, {
-        "epochs": 3, "steps_per_epoch": 3, "stops": range(1, 10), "sampler": rv.data.BalancedSampler(), "ignore": "RV"}),
+        "epochs": 3, "steps_per_epoch": 3, "stops": THREES, "sampler": rv.data.BalancedSampler(), "ignore": "RV"}),
     "one batch": (network, {"epochs": 3, "batch_size": 200, "stops": [1, 2, 3]}),
     "validation split": (network, {"validation_split": 0.3, "ignore": "RV", "stops": range(1, 7)}),
-    "sampler": (network, {**EVERY, "sampler": rv.data.BalancedSampler(), "ignore": "RV"}),
-    "noise": (lambda: network(L.GaussianNoise(0.1), L.Dense(8, activation="selu"), L.AlphaDropout(0.2)), EVERY),
-    "seeded dropout": (lambda: network(L.Dense(8, activation="relu"), L.Dropout(0.3, seed=4)), EVERY),
-    "batch normalization": (lambda: network(L.Dense(8), L.BatchNormalization(), L.Activation("relu")), EVERY),
-    "a tensor that no state dict holds": (lambda: network(L.Dense(8, activation="tanh"), Own()), EVERY),
-    "MixUp": (network, {**EVERY, "augment": L.MixUp(0.2)}),
+    "sampler": (network, {**SOME, "sampler": rv.data.BalancedSampler(), "ignore": "RV"}),
+    "noise": (lambda: network(L.GaussianNoise(0.1), L.Dense(8, activation="selu"), L.AlphaDropout(0.2)), SOME),
+    "seeded dropout": (lambda: network(L.Dense(8, activation="relu"), L.Dropout(0.3, seed=4)), SOME),
+    "batch normalization": (lambda: network(L.Dense(8), L.BatchNormalization(), L.Activation("relu")), SOME),
+    "a tensor that no state dict holds": (lambda: network(L.Dense(8, activation="tanh"), Own()), SOME),
+    "MixUp": (network, {**SOME, "augment": L.MixUp(0.2)}),
     "regularizers and constraints": (lambda: network(
-        L.Dense(8, activation="relu", kernel_regularizer="l1", kernel_constraint=rv.constraints.MaxNorm(1.0))), EVERY),
+        L.Dense(8, activation="relu", kernel_regularizer="l1", kernel_constraint=rv.constraints.MaxNorm(1.0))), SOME),
     "several inputs and outputs": (two, {**EVERY, "x": (X[:, :3], X[:, 3:]), "y": {"value": X[:, :1], "kind": Y}}),
-    "schedule": (lambda: network(optimizer=optimizers.Adam(schedules.CosineDecayRestarts(0.01, 5))), EVERY),
+    "schedule": (lambda: network(optimizer=optimizers.Adam(schedules.CosineDecayRestarts(0.01, 5))), SOME),
     "averages and accumulated gradients": (lambda: network(
         optimizer=optimizers.Adam(use_ema=True, ema_overwrite_frequency=2, gradient_accumulation_steps=3)), EVERY),
     "averages swapped": (lambda: network(optimizer=optimizers.Adam(0.01, use_ema=True, ema_momentum=0.8)), {
-        **EVERY, **WATCHED, "callbacks": lambda: c.SwapEMAWeights(swap_on_epoch=True)}),
-    "thawing": (network, {**EVERY, "callbacks": Thaw}),
+        **SOME, **WATCHED, "callbacks": lambda: c.SwapEMAWeights(swap_on_epoch=True)}),
+    "thawing": (network, {**SOME, "callbacks": Thaw}),
     "settings that change": (lambda: network(optimizer=optimizers.AdamW()), {**EVERY, "callbacks": Decay}),
-    "batches watched": (network, {**EVERY, "callbacks": lambda: c.LambdaCallback(on_train_batch_end=lambda b, logs: None)}),
-    "torch": (torch_network, EVERY),
+    "batches watched": (network, {**SOME, "callbacks": lambda: c.LambdaCallback(on_train_batch_end=lambda b, logs: None)}),
+    "torch": (torch_network, SOME),
     "float64": (float64, {"epochs": 2}),
-    "batches by number": (network, {**EVERY, "x": Flat}),
-    "endless generator": (network, {**EVERY, "x": endless, "steps_per_epoch": 4}),
+    "batches by number": (network, {**SOME, "x": Flat}),
+    "endless generator": (network, {**SOME, "x": endless, "steps_per_epoch": 4}),
     "data loader": (network, {**EVERY, "x": loader}),
-    "loader with a generator": (network, {**EVERY, "x": own_generator}),
-    "loader with a sampler's generator": (network, {**EVERY, "x": sampled}),
+    "loader with a generator": (network, {**SOME, "x": own_generator}),
+    "loader with a sampler's generator": (network, {**SOME, "x": sampled}),
     "your own data set": (network, {**EVERY, "x": lambda: own_generator(Samples())}),
     "batches of several sizes": (network, {**EVERY, "x": of_sizes, "steps_per_epoch": 4}),
-    "part of a loader": (network, {**EVERY, "x": loader, "steps_per_epoch": 3, "stops": range(1, 10)}),
-    "several passes of a loader": (network, {"epochs": 2, "x": own_generator, "steps_per_epoch": 9, "stops": range(1, 19)}),
+    "part of a loader": (network, {**SOME, "x": loader, "steps_per_epoch": 3, "stops": THREES}),
+    "several passes of a loader": (network, {"epochs": 2, "x": own_generator, "steps_per_epoch": 9, "stops": NINES}),
     "several passes, one sample at a time": (network, {
-        "epochs": 2, "x": lambda: own_generator(Samples()), "steps_per_epoch": 9, "stops": range(1, 19)}),
-    "part of batches by number": (network, {**EVERY, "x": Flat, "steps_per_epoch": 3, "stops": range(1, 10)}),
-    "a data set that changes between epochs": (network, {**EVERY, "x": Reshuffled}),
-    "part of a data set that changes": (network, {**EVERY, "x": Reshuffled, "steps_per_epoch": 3, "stops": range(1, 10)}),
-    "shuffled by Python": (network, {**EVERY, "x": Lists}),
+        "epochs": 2, "x": lambda: own_generator(Samples()), "steps_per_epoch": 9, "stops": NINES}),
+    "part of batches by number": (network, {**SOME, "x": Flat, "steps_per_epoch": 3, "stops": THREES}),
+    "a data set that changes between epochs": (network, {**SOME, "x": Reshuffled}),
+    "part of a data set that changes": (network, {**SOME, "x": Reshuffled, "steps_per_epoch": 3, "stops": THREES}),
+    "shuffled by Python": (network, {**SOME, "x": Lists}),
     **{f"optimizer {name}": (lambda kind=kind: network(optimizer=kind()), {}) for name, kind in optimizers.REGISTRY.classes.items()},
 }  # fmt: skip
 
@@ -801,18 +805,14 @@ print("done", digest.hexdigest())
 def start(folder, pause=0.0, name="", at=0, when="", **variables):
     """A process that trains; it kills itself before or after the call ``at`` of a function, or after a step."""
     folder.mkdir(exist_ok=True)
-    source = {"PYTHONPATH": str(Path(rv.__file__).parent.parent), "RANVIER_ENGINE": "native"}
-    environment = os.environ | source | variables
-    return subprocess.Popen(
-        [sys.executable, "-W", "error", "-c", PROGRAM, str(folder), str(pause), name, str(at), when],
-        stdout=subprocess.PIPE, text=True, env=environment,
-    )  # fmt: skip
+    printed = Path(tempfile.mkdtemp(dir=folder.parent))
+    return processes.start(PROGRAM, folder, pause, name, at, when, folder=printed, RANVIER_ENGINE="native", **variables)
 
 
 def finish(process):
-    out, _ = process.communicate(timeout=120)
-    assert process.returncode == 0
-    return out.split()[-1]
+    result = process.result(timeout=120)
+    assert result.returncode == 0, result.stderr
+    return result.stdout.split()[-1]
 
 
 def whole(folder):
@@ -835,9 +835,7 @@ DEATHS = [
 
 @pytest.mark.parametrize(("name", "at", "when"), DEATHS)
 def test_killed_in_the_middle_of(name, at, when, uninterrupted, tmp_path):
-    process = start(tmp_path, 0.0, name, at, when)
-    process.communicate()
-    assert process.returncode == -signal.SIGKILL
+    assert start(tmp_path, 0.0, name, at, when).result().returncode == -signal.SIGKILL
     whole(tmp_path)
     assert finish(start(tmp_path)) == uninterrupted
     assert {p.name for p in tmp_path.iterdir()} == {"best", "log.csv"}, "nothing is left over"
@@ -847,12 +845,12 @@ def test_sigterm(uninterrupted, tmp_path):
     """SIGTERM: a backup where training stood, and the end that SIGTERM is."""
     for moment in (0.1, 0.2):
         process = start(tmp_path, 0.1)
-        assert process.stdout is not None
-        process.stdout.readline()
+        process.wait_for_output()
         time.sleep(moment)
-        process.send_signal(signal.SIGTERM)
-        assert process.communicate()[0] == ""
-        assert process.returncode == -signal.SIGTERM
+        process.kill(signal.SIGTERM)
+        result = process.result()
+        assert result.stdout == "ready\n"
+        assert result.returncode == -signal.SIGTERM
         whole(tmp_path)
         assert (tmp_path / "b" / "backup.ranvier").exists()
     assert finish(start(tmp_path)) == uninterrupted
@@ -873,11 +871,10 @@ def test_killed_again_and_again(uninterrupted, tmp_path):
     for moment in np.random.default_rng().uniform(0.02, 0.2, 12):
         target = {"RANVIER_TARGET": "x86-64-v3"} if kills == 1 and platform.machine() == "x86_64" else {}
         process = start(tmp_path, 0.1, RANVIER_THREADS=str(1 + kills % 3), **target)
-        assert process.stdout is not None
-        process.stdout.readline()
+        process.wait_for_output()
         time.sleep(moment)
-        process.send_signal(signal.SIGKILL)
-        if process.communicate()[0].startswith("done"):
+        process.kill(signal.SIGKILL)
+        if "done" in process.result().stdout:
             break
         kills += 1
         whole(tmp_path)
