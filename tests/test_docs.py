@@ -19,7 +19,7 @@ from tests.house import FLOORS
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 BLOCK = re.compile(r"^```(?P<kind>\w*)\n(?P<code>.*?)^```$|^<!-- setup\n(?P<setup>.*?)^-->$", re.MULTILINE | re.DOTALL)
-MARK = "\x1e"  # printed after each python block, to tell the outputs apart
+MARK = "\x1e"  # printed after each python block, to separate the outputs
 
 
 SETTINGS = {"COLUMNS": "100", "PYTHONUTF8": "1", "NO_COLOR": "1"}

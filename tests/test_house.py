@@ -53,7 +53,7 @@ def test_every_public_class_and_function_has_a_docstring(name):
 
 
 @pytest.mark.parametrize("name", PUBLIC)
-def test_what_a_module_lists_is_what_it_exports_and_other_names_are_told(name):
+def test_a_module_lists_what_it_exports_and_other_names_are_errors(name):
     """Tab completion offers what is imported late, too; a name that does not exist is an AttributeError that says so."""
     module = importlib.import_module(name)
     assert not set(module.__all__) - set(dir(module))
@@ -119,7 +119,7 @@ def test_the_parts_of_a_folder_form_no_circle():
     assert not [str(arrow) for arrow in house.own_faces()]
 
 
-def test_modules_are_imported_by_names_that_stand_in_the_code():
+def test_modules_are_imported_by_names_in_the_code():
     """By a text, or by one of the two mechanisms that load by name: lazy names and rows (support), and engines."""
     assert not house.dynamic()
 

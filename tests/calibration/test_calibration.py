@@ -150,7 +150,7 @@ def likelihood(y, z, kind, temperature):
 def test_the_temperature_that_was_put_in_is_found(kind, scale):
     y, z = (LABELS, LOGITS) if kind == "softmax" else (DECISIONS, LOGITS[:, 0])
     found = fit_temperature(y, (z * scale).astype(np.float32))
-    assert found == pytest.approx(scale, rel=0.06)  # as nearly as 4,000 samples tell
+    assert found == pytest.approx(scale, rel=0.06)  # the precision of 4,000 samples
     best = likelihood(y, z * scale, kind, found)
     for other in (found * 1.01, found / 1.01):
         assert best < likelihood(y, z * scale, kind, other)
@@ -354,7 +354,7 @@ def test_a_model_that_hides_its_softmax():
     )
 
 
-def test_a_model_of_several_inputs_is_told():
+def test_a_model_of_several_inputs_is_refused():
     class Two(rv.Module):
         def forward(self, x, z):
             return x + z
@@ -377,7 +377,7 @@ def test_a_network_of_pytorch():
 
 
 def test_far_logits_are_not_lost():
-    """Probabilities that round to 0 and 1 would tell nothing; the logits under them do."""
+    """Probabilities that round to 0 and 1 carry no information; their logits do."""
     rv.set_seed(0)
     model = rv.Sequential([rv.layers.Dense(5, "softmax", input_shape=(5,))])
     model.set_weights([np.eye(5, dtype=np.float32) * 100, np.zeros(5, np.float32)])

@@ -53,7 +53,7 @@ def test_info_follows_the_environment(tmp_path):
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
 @pytest.mark.parametrize("argument", ["--help", "--version", "info"])
-def test_a_full_disk_is_told_in_a_line(argument):
+def test_a_full_disk_is_reported_in_a_line(argument):
     with Path("/dev/full").open("w") as full:
         result = subprocess.run(
             [*RANVIER, argument], stdout=full, stderr=subprocess.PIPE, text=True, timeout=300, check=False

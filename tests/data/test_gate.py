@@ -296,7 +296,7 @@ def test_the_opt_out_lets_nan_through():
 @pytest.mark.parametrize(
     "call", [as_features, lambda big: as_features(big, check_finite=False), lambda big: as_targets(big, (2,))]
 )
-def test_a_cast_that_overflows_is_told(call):  # 21
+def test_a_cast_that_overflows_is_reported(call):  # 21
     with pytest.warns(RuntimeWarning, match=r"1 finite float64.*infinite as float32.*1e\+300 at row 1, column 0"):
         result = call(np.array([[1, 2], [1e300, 3]]))
     assert np.isinf(result[1, 0])

@@ -67,7 +67,7 @@ def views(draw):
 
 
 def frozen(array):
-    """The bytes an array's memory holds, to tell whether anybody wrote there."""
+    """The bytes an array's memory holds, to see whether anybody wrote there."""
     base = array
     while isinstance(base.base, np.ndarray):
         base = base.base

@@ -196,9 +196,9 @@ def test_a_class_folder_that_is_a_link_is_followed_only_where_asked(folder, tmp_
     (folder / "fox").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
     with pytest.warns(
         UserWarning, match=r"\['fox'\] in .* are links and are not read\. Write follow_links=True"
-    ) as told:
+    ) as caught:
         assert images_from_folder(folder).classes == ["cat", "dog", "émeu 3"]
-    assert len(told) == 1
+    assert len(caught) == 1
     assert images_from_folder(folder, class_names=["cat", "dog"]).classes == ["cat", "dog"]  # without a warning
     assert images_from_folder(folder, follow_links=True).classes == ["cat", "dog", "fox", "émeu 3"]
     (tmp_path / "links").mkdir()

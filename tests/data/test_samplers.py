@@ -120,6 +120,6 @@ def test_refused(make, text):
         make()
 
 
-def test_what_they_are_is_told():
+def test_the_text_of_a_sampler_gives_its_settings():
     assert repr(BalancedSampler(9, 0.5, 1)) == "BalancedSampler(samples=9, strength=0.5, output=1)"
     assert repr(WeightedSampler([1, 2])) == repr(WeightedSampler([1.0, 2.0])) != repr(WeightedSampler([2, 1]))

@@ -68,7 +68,7 @@ def test_printed_text():
     assert str(graph) == GOLDEN
 
 
-def test_printed_text_tells_constants_apart():
+def test_printed_text_distinguishes_constants():
     def text(value):
         return str(Graph((), (apply("constant", value=np.full(9, value)),)))
 
@@ -157,7 +157,7 @@ def test_gradient_needs_a_seed_for_more_than_a_scalar():
     assert (found == 12).all()
 
 
-def test_gradient_stops_where_told():
+def test_the_gradient_stops_at_stop_gradient():
     (g,) = gradient(apply("reduce_sum", X * apply("stop_gradient", X), axes=(0, 1)), [X])
     (found,) = run(Graph((X,), (g,)), [np.full((2, 3), 3.0)])
     assert (found == 3).all()

@@ -30,7 +30,7 @@ def test_known_answers(counter, key, expected):
         assert np.array_equal(threefry(key[0], key[1], counters), words[0])
 
 
-def test_each_element_stands_alone():
+def test_each_element_is_independent():
     whole = threefry(7, 9, np.arange(1000, dtype=np.uint64))
     part = threefry(7, 9, np.arange(400, 500, dtype=np.uint64))
     assert np.array_equal(whole[400:500], part)

@@ -107,7 +107,7 @@ def test_get():
         initializers.VarianceScaling(mode="fan")
 
 
-def test_too_large_is_told_before_it_is_made():
+def test_a_size_beyond_memory_is_reported_before_it_is_allocated():
     with pytest.raises((MemoryError, ValueError), match="would take"):
         initializers.GlorotUniform()((10**9, 10**9))
 

@@ -59,9 +59,9 @@ def test_keras_has_other_names_for_some():
 def test_lambda_is_a_function_as_a_layer():
     double = layers.Lambda(lambda x, by=1: x * by, arguments={"by": 2})
     assert np.array_equal(double(LINE).numpy(), 2 * LINE)
-    told = layers.Lambda(lambda x, training: x * 0 if training else x)
-    assert not told(LINE, training=True).numpy().any()
-    assert np.array_equal(told(LINE).numpy(), LINE)
+    layer = layers.Lambda(lambda x, training: x * 0 if training else x)
+    assert not layer(LINE, training=True).numpy().any()
+    assert np.array_equal(layer(LINE).numpy(), LINE)
     with pytest.raises(TypeError, match="class with a forward"):
         double.architecture()
 

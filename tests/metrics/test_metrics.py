@@ -790,7 +790,7 @@ class Inside(Reading):
         (metrics.Mean, TypeError, "metrics.Mean takes values"),
     ],
 )
-def test_what_such_a_metric_cannot_do_is_told(metric, kind, words):
+def test_what_such_a_metric_cannot_do_is_reported(metric, kind, words):
     model = rv.Sequential([rv.Input((K,)), rv.layers.Dense(K, "softmax")])
 
     def train():
@@ -910,7 +910,7 @@ def made_of_metrics(metrics: Any) -> Any:
 
 
 class ByClass(metrics.Metric):
-    """It calls one metric for two parts of the batch, of other shapes than the outputs', and resets as it is told to."""
+    """It calls one metric for two parts of the batch, of other shapes than the outputs', and resets it when it is reset."""
 
     def __init__(self):
         super().__init__()

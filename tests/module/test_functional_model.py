@@ -1,4 +1,4 @@
-"""Networks described by calling layers on an Input: what they compute, what is told of them, what files hold of them."""
+"""Networks described by calling layers on an Input: their values, their summaries, their files."""
 
 import copy
 import json
@@ -242,7 +242,7 @@ def test_what_layers_were_called_on():
 
 
 @pytest.mark.parametrize("change", [lambda m: m, copy.deepcopy, lambda m: from_architecture(m.architecture())])
-def test_a_model_of_what_lies_within_another(change):
+def test_a_model_of_a_part_of_another(change):
     model = change(residual())
     features = rv.Model(model.inputs, model.get_layer(index=2).output)
     assert features.output_shape == (None, 8)
@@ -252,7 +252,7 @@ def test_a_model_of_what_lies_within_another(change):
     np.testing.assert_array_equal(both.predict(A)["end"], model.predict(A))
 
 
-def test_a_model_of_what_lies_within_a_sequence():
+def test_a_model_of_a_part_of_a_sequence():
     model = rv.Sequential([rv.Input((6,)), rv.layers.Dense(4, name="four"), rv.layers.Dense(2)])
     inner = rv.Model(model.inputs, [model.get_layer("four").output, model.outputs[0]])
     four, end = inner.predict(A)
@@ -520,12 +520,12 @@ MISTAKES = [
 
 
 @pytest.mark.parametrize(("mistake", "kind", "words"), MISTAKES)
-def test_mistakes_are_told_with_what_to_write_instead(mistake, kind, words):
+def test_mistakes_are_reported_with_what_to_write_instead(mistake, kind, words):
     with pytest.raises(kind, match=words):
         mistake()
 
 
-def test_layers_that_do_not_fit_are_told_at_the_call_with_what_led_there():
+def test_layers_that_do_not_fit_are_reported_at_the_call_with_what_led_there():
     x = rv.Input((6,), name="pixels")
     y = rv.layers.Dense(4, name="four")(x)
     z = rv.layers.Dense(3, name="three")(x)

@@ -419,7 +419,7 @@ def test_layers_of_one_name_are_refused():
 # --- shapes that do not fit ---------------------------------------------------------------------------------------
 
 
-def test_layers_that_do_not_fit_are_told_with_the_whole_trace():
+def test_layers_that_do_not_fit_are_reported_with_the_whole_trace():
     class Broken(nn.Module):
         def __init__(self):
             super().__init__()
@@ -445,7 +445,7 @@ def test_layers_that_do_not_fit_are_told_with_the_whole_trace():
     ]
 
 
-def test_sequential_tells_it_when_it_is_made():
+def test_sequential_reports_it_when_it_is_made():
     with pytest.raises(ValueError, match=r"takes 5 features.*there are 3") as error:
         rv.Sequential([rv.layers.Dense(3, input_shape=(4,), name="a"), nn.Linear(5, 2)])
     assert "  Dense 'a'" in str(error.value)
@@ -737,7 +737,7 @@ class Around(rv.Module):
         return self.inner(x)
 
 
-def test_modules_deeper_than_python_goes_are_told():
+def test_modules_deeper_than_python_goes_are_reported():
     module: Module = rv.layers.Activation("relu")
     for _ in range(sys.getrecursionlimit()):
         module = Around(module)

@@ -97,7 +97,7 @@ def test_objects_that_are_not_registered_where_they_are_loaded_are_given(tmp_pat
     assert rv.load_model(tmp_path / "m", custom_objects=known).layers[0].kernel_regularizer.factor == 0.5
 
 
-def test_what_no_file_can_hold_is_told_before_training(tmp_path):
+def test_what_no_file_can_hold_is_reported_before_training(tmp_path):
     model = own_layers(activation=lambda x: x)
     model.compile("sgd", "mse")
     before = model.get_weights()[0]

@@ -193,7 +193,7 @@ def test_batches_may_be_the_first_that_it_sees(pack):
     assert np.isfinite(history.history["loss"][0])
 
 
-def test_inputs_of_one_dimension_are_told_from_samples_by_the_number_of_targets():
+def test_inputs_of_one_dimension_are_distinguished_from_samples_by_the_number_of_targets():
     class Both(rv.Model):
         def __init__(self):
             super().__init__()

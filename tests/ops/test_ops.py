@@ -474,7 +474,7 @@ def test_what_operations_do_is_said_of_each():
     assert not [name for name in rv.ops.__all__ if f"``{name}``, as" in getattr(rv.ops, name).__doc__]
 
 
-def test_mistakes_are_told_with_what_to_write_instead():
+def test_mistakes_are_reported_with_what_to_write_instead():
     for call, kind, words in [
         (lambda: rv.ops.cast(A, "complex64"), ValueError, "'complex64' is none .* Write one of"),
         (lambda: rv.ops.pad(A, 1, mode="reflect"), ValueError, "write mode='constant'"),

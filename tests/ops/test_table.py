@@ -168,7 +168,7 @@ def test_signatures_are_those_of_the_vocabulary():
     assert rv.torch.neg.__name__ == "neg"
 
 
-def test_wrong_arguments_are_told_in_the_words_of_the_vocabulary():
+def test_wrong_arguments_are_reported_in_the_words_of_the_vocabulary():
     x = rv.Tensor(X)
     for call, words in [
         (lambda: rv.torch.softmax(x), "softmax needs dim. It takes input, dim"),

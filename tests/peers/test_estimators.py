@@ -724,7 +724,7 @@ MISTAKES = [  # settings, fit's arguments, part of the message
 
 
 @pytest.mark.parametrize(("settings", "given", "message"), MISTAKES)
-def test_mistakes_are_told_before_training(settings, given, message):
+def test_mistakes_are_reported_before_training(settings, given, message):
     with pytest.raises(ValueError, match=message):
         NeuralClassifier(**SMALL | settings).fit(**{"X": X, "y": Y} | given)
 
@@ -757,7 +757,7 @@ def test_things_of_a_wrong_type(settings, given, message):
         lambda model: rv.explain.saliency(model, X),
     ],
 )
-def test_where_a_network_is_needed_an_estimator_is_told(use):
+def test_an_estimator_is_refused_where_a_network_is_needed(use):
     with pytest.raises(TypeError, match=r"here is a NeuralClassifier.*Write estimator.model_"):
         use(NeuralClassifier())
 

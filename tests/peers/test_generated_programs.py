@@ -44,7 +44,7 @@ class Program:
         self.count += 1
         return f"v{self.count - 1} = {value}"
 
-    def told(self, parameter, line):
+    def noticed(self, parameter, line):
         """PyTorch does not notice what is written by way of ``data``, and takes new values for old ones in gradients."""
         return f"{line}\nwith torch.no_grad():\n    {parameter}.add_(0.0)"
 
@@ -71,8 +71,8 @@ KINDS = [
     lambda p: f"seen.append(None if {(v := p.parameter())}.grad is None else {v}.grad.tolist())",
     *[lambda p: "optimizer.step()"] * 2,
     lambda p: "optimizer.zero_grad()",
-    lambda p: p.told(v := p.parameter(), f"{v}.data = ({p.value()}).detach().clone()"),
-    lambda p: p.told(v := p.parameter(), f"{v}.data.{p.method('copy_')}(({p.value()}).detach())"),
+    lambda p: p.noticed(v := p.parameter(), f"{v}.data = ({p.value()}).detach().clone()"),
+    lambda p: p.noticed(v := p.parameter(), f"{v}.data.{p.method('copy_')}(({p.value()}).detach())"),
     lambda p: f"with torch.no_grad():\n    {p.parameter()}.{p.method('copy_')}({p.value()})",
     lambda p: f"{p.any()}.{p.method()}({p.value()})",
     lambda p: f"{p.any()}[{p.random.randrange(3)}] = {p.random.choice(['0.5', p.any() + '[1]'])}",

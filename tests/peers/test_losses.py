@@ -98,7 +98,7 @@ def test_gradients(name, options, y, x, keras):
 
 
 def test_probabilities_of_a_softmax(keras):
-    """From the same logits, Keras's loss of its softmax and ours of ours, where float32 can tell."""
+    """From the same logits, Keras's loss of its softmax and ours of ours, where float32 shows the difference."""
     from ranvier.ops import functional as F
 
     expected = keras.losses.SparseCategoricalCrossentropy()(LABELS, keras.ops.softmax(X))

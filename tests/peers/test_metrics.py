@@ -113,7 +113,7 @@ KERAS = [
     ("ConcordanceCorrelation", {}, TARGETS, VALUES),
     ("ConcordanceCorrelation", {"axis": 1}, TARGETS + 3, VALUES),
 ]
-OVERLAPS = ("IoU", "MeanIoU", "BinaryIoU", "OneHotIoU", "OneHotMeanIoU")  # Keras counts in whole numbers if not told
+OVERLAPS = ("IoU", "MeanIoU", "BinaryIoU", "OneHotIoU", "OneHotMeanIoU")  # Keras counts in whole numbers by default
 
 
 @pytest.mark.parametrize("weighted", [False, True])

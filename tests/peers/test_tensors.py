@@ -358,7 +358,7 @@ def scaled_sums(torch):
 
 
 def weights_that_are_nan(torch):
-    """An evaluation, which may count in a tensor, tells them also where they meet zeros; a step looks at its update."""
+    """An evaluation, which may count in a tensor, finds them also where they meet zeros; a step looks at its update."""
     x, w, seen = torch.zeros(64, 100), torch.ones(100, 64, requires_grad=True), torch.zeros(())
     x[:, 90:] = 1.0
     with torch.no_grad():

@@ -116,7 +116,7 @@ def test_a_directory_in_the_way(tmp_path):
         rv.load_model(tmp_path / "none")
 
 
-def test_no_overwriting_where_told(tmp_path):
+def test_an_existing_file_is_kept_without_overwrite(tmp_path):
     model = trained()
     model.save(tmp_path / "m")
     with pytest.raises(FileExistsError, match="overwrite=True"):

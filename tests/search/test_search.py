@@ -320,8 +320,8 @@ def test_models_whose_metrics_are_alike_share_their_steps(settings, steps, monke
     assert len(built) == steps
 
 
-def test_a_model_that_differs_unseen_is_no_twin(compiled_graphs):
-    """The same settings, and by the seed another network: what is recorded tells."""
+def test_a_model_that_differs_unseen_is_compiled_apart(compiled_graphs):
+    """The same settings, and by the seed another network: the recorded calls differ."""
 
     class Scaled(rv.Module):
         def forward(self, x):
@@ -596,7 +596,7 @@ def test_the_best_has_the_least_error_whatever_it_is_called(name):
     assert means == sorted(means)
 
 
-def test_a_monitor_that_is_not_measured_is_told_before_training():
+def test_a_monitor_that_is_not_measured_is_reported_before_training():
     models = []
 
     def build():
@@ -629,7 +629,7 @@ def test_the_loss_of_an_output_is_no_metric():
     assert Results(never, rows).monitor == "val_loss"
 
 
-def test_which_way_is_better_is_asked_where_nothing_tells():
+def test_the_mode_is_required_where_it_is_unknown():
     def build(units):
         model = classifier(units)
         model.compile("adam", "sparse_categorical_crossentropy", metrics=[Cost()])
@@ -911,20 +911,20 @@ def test_errors_say_what_to_write(name, tmp_path, monkeypatch):
         (cross_validate, {"setting": {}}, "cross_validate has no argument 'setting'. Write settings= instead"),
     ],
 )  # fmt: skip
-def test_searches_tell_arguments_that_they_lack(search, given, words):
+def test_searches_name_arguments_that_they_lack(search, given, words):
     with pytest.raises(TypeError, match=words):
         search(never, X, Y, **given)
 
 
-def test_a_mistake_is_told_once_for_all_models():
+def test_a_mistake_is_reported_once_for_all_models():
     def doubtful(units):
         model = rv.Sequential([rv.layers.Dense(units, input_shape=(F,)), rv.layers.Dense(K, activation="softmax")])
         model.compile("adam", "sparse_categorical_crossentropy")
         return model
 
-    with pytest.warns(rv.training.PreflightWarning, match="units|nothing between|linear") as told:
+    with pytest.warns(rv.training.PreflightWarning, match="units|nothing between|linear") as caught:
         rv.fit_many(doubtful, X, Y, seeds=2, folds=2, grid={"units": [4, 5]}, epochs=1, verbose=0)
-    assert len(told) == 1
+    assert len(caught) == 1
 
 
 def test_a_mistake_in_one_setting_stops_all():

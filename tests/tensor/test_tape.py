@@ -96,7 +96,7 @@ def test_values_that_vary_between_steps_compile_no_programs(step):
     for run in range(8):
         step(run)
         known.append(len(trace.programs))
-    assert known[5:] == known[5:6] * 3  # a few steps tell that it varies
+    assert known[5:] == known[5:6] * 3  # a few steps show that it varies
 
 
 def test_programs_are_bounded(monkeypatch):

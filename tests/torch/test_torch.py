@@ -167,7 +167,7 @@ def test_a_weight_is_changed_in_place_by_hand():
     assert w.tolist() == [0.0, 0.0]
 
 
-def test_linear_lies_in_the_order_programs_want():
+def test_linear_is_stored_in_the_order_programs_want():
     layer = nn.Linear(7, 3)
     assert layer.weight.shape == (3, 7)
     assert layer.weight._value.flags.f_contiguous
@@ -450,7 +450,7 @@ def test_labels_out_of_range_are_refused_in_a_loop(wrong):
 
 
 @pytest.mark.parametrize("known", [True, False])
-def test_a_forgotten_sigmoid_is_told(known):
+def test_a_forgotten_sigmoid_is_reported(known):
     x, y, net = torch.full((4, 2), 9.0), torch.ones(4, 1), nn.Linear(2, 1)
     torch.nn.init.ones_(net.weight)
     out = net(x)
@@ -459,7 +459,7 @@ def test_a_forgotten_sigmoid_is_told(known):
         with pytest.raises(RuntimeError, match=r"between 0 and 1, and one is .* Write a sigmoid"):
             nn.BCELoss()(out, y)
         return
-    assert np.isnan(nn.BCELoss()(out, y).item())  # what is not computed yet cannot be refused, but the loss tells
+    assert np.isnan(nn.BCELoss()(out, y).item())  # what is not computed yet cannot be refused, but the loss is NaN
 
 
 @pytest.mark.parametrize("index", [1, -1, slice(0, 2), None, [0, 2], np.array([True, False, True])])

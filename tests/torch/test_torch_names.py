@@ -196,8 +196,8 @@ def test_functions_are_activations_of_the_other_vocabulary(tmp_path):
 def test_names_that_are_not_there_are_listed():
     """In small letters, and without the ends of kinds (MaxUnpool2d, arctan)."""
     listed = (Path(__file__).parents[2] / "docs/pytorch.md").read_text(encoding="utf-8").lower()
-    told = [name for name, words in missing_names.NAMES.items() if "docs/pytorch.md" in words]
-    wanted = {name.lower().replace("_", "").rstrip("123d").replace("arc", "a") for name in told}
+    explained = [name for name, words in missing_names.NAMES.items() if "docs/pytorch.md" in words]
+    wanted = {name.lower().replace("_", "").rstrip("123d").replace("arc", "a") for name in explained}
     listed = listed.replace("_", "")
     assert not [name for name in sorted(wanted) if name not in listed]
     spaces = (torch, torch.nn, torch.nn.functional, torch.optim, torch.nn.utils, torch.utils, torch.autograd)

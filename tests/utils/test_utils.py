@@ -89,7 +89,7 @@ MISSING = [
 
 
 @pytest.mark.parametrize(("module", "name", "near"), MISSING)
-def test_a_name_that_does_not_exist_is_told_the_nearest(module, name, near):
+def test_the_error_of_an_unknown_name_gives_the_nearest(module, name, near):
     found = import_module(f"ranvier.{module}")
     with pytest.raises(
         AttributeError, match=f"ranvier.{module}.{name} does not exist. The nearest that does is {near}."
@@ -147,7 +147,7 @@ def test_a_class_names_what_it_makes_by_one_rule(name):
 
 
 @pytest.mark.parametrize("what", WORDS)
-def test_an_argument_that_does_not_exist_is_told_the_one_meant(what):
+def test_the_error_of_an_unknown_argument_gives_the_one_meant(what):
     make, said = WORDS[what]
     with pytest.raises(TypeError) as error:
         make()
@@ -204,7 +204,7 @@ MISFITS: dict[str, Any] = {  # calls that do not fit what they construct: what i
 
 
 @pytest.mark.parametrize("what", MISFITS)
-def test_a_call_that_does_not_fit_is_told_what_the_class_takes(what):
+def test_the_error_of_a_wrong_call_gives_what_the_class_takes(what):
     make, said = MISFITS[what]
     with pytest.raises(TypeError) as error:
         make()
