@@ -18,8 +18,10 @@ endif
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 SOURCES := src tests examples $(wildcard benchmarks)
 
-# Tests run beside each other, a process for each processor: threads of one would wait for those of the others.
+# Tests run beside each other, a process for each processor: threads of one would wait for those of the others. They start
+# further processes, which read the byte code that earlier ones have written.
 test test-peers test-processors: export OMP_NUM_THREADS := 1
+test test-peers test-processors: export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: demo test test-peers test-processors lint format bench clean
 .DELETE_ON_ERROR:

@@ -77,19 +77,21 @@ def docstrings(module: ast.Module) -> set[int]:
     return {id(node.value) for node in ast.walk(module) if isinstance(node, ast.Expr)}
 
 
-def imported(name: str) -> Iterator[tuple[str, int]]:
+@cache
+def imported(name: str) -> tuple[tuple[str, int], ...]:
     """What a file imports, wherever in it: at the top, in a function, for types, or as a string that names a module."""
-    module = tree(name)
+    module, found = tree(name), []
     prose = docstrings(module)
     for node in ast.walk(module):
         if isinstance(node, ast.Import):
-            yield from ((alias.name, node.lineno) for alias in node.names)
+            found += [(alias.name, node.lineno) for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
-            yield from ((f"{node.module}.{alias.name}", node.lineno) for alias in node.names)
+            found += [(f"{node.module}.{alias.name}", node.lineno) for alias in node.names]
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in prose:
             named = node.value.replace(":", ".")
             if MODULE_NAME.fullmatch(node.value) and file_of(named) != FACE:
-                yield named, node.lineno
+                found.append((named, node.lineno))
+    return tuple(found)
 
 
 @cache

@@ -25,7 +25,7 @@ COSTS = {name: int(files) for name, files in re.findall(r"^\| \[(.*)\]\(#.*\) \|
 def tree(tmp_path):
     """A copy of the sources and of the tests that need no other library."""
     for folder in ("src", "tests", "docs"):
-        ignored = shutil.ignore_patterns("__pycache__", "peers", "processors")
+        ignored = shutil.ignore_patterns("peers", "processors")  # byte code stays: it is valid in a copy
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=ignored)
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     return tmp_path

@@ -50,7 +50,7 @@ def program(text):
 
 def run(path, folder):
     code = program(path.read_text(encoding="utf-8"))
-    return processes.run(code, file=str(path), cwd=folder, **SETTINGS)
+    return processes.run(code, path, file=str(path), cwd=folder, **SETTINGS)
 
 
 ELSEWHERE = {

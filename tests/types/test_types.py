@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import processes
 from tests.house import ROOT
 
 HERE = Path(__file__).parent
@@ -54,4 +55,5 @@ def test_mistakes_are_found(reports):
 
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_programs_run(name, tmp_path):
-    subprocess.run([sys.executable, "-W", "error", str(HERE / name)], cwd=tmp_path, check=True)
+    result = processes.run((HERE / name).read_text(encoding="utf-8"), file=name, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
