@@ -58,7 +58,7 @@ def _identity(node: Node) -> Node | None:
         return inputs[0].inputs[0]
     if name == "add" and inputs[1].op.name == "neg":
         return inputs[0] - inputs[1].inputs[0]
-    if name in ("reshape", "broadcast") and node.shape == inputs[0].shape:
+    if name in ("reshape", "broadcast", "slice", "pad") and node.shape == inputs[0].shape:
         return inputs[0]
     if name == "reshape" and inputs[0].op.name == "reshape":
         return apply("reshape", inputs[0].inputs[0], shape=node.shape)
@@ -69,16 +69,8 @@ def _identity(node: Node) -> Node | None:
         if inputs[0].op.name == "transpose":
             return apply("transpose", inputs[0].inputs[0], axes=tuple(inputs[0].attrs["axes"][a] for a in axes))
     if name == "broadcast" and inputs[0].op.name == "broadcast":
-        return apply(
-            "broadcast",
-            inputs[0].inputs[0],
-            shape=node.shape,
-            axes=tuple(node.attrs["axes"][a] for a in inputs[0].attrs["axes"]),
-        )
-    if name == "slice" and node.shape == inputs[0].shape:
-        return inputs[0]
-    if name == "pad" and node.shape == inputs[0].shape:
-        return inputs[0]
+        axes = tuple(node.attrs["axes"][a] for a in inputs[0].attrs["axes"])
+        return apply("broadcast", inputs[0].inputs[0], shape=node.shape, axes=axes)
     if node.op.combine and not node.attrs["axes"]:
         return inputs[0]
     return None

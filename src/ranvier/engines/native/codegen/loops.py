@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from ranvier.engines.native.codegen.kernel import At, Index, Kernel
 from ranvier.engines.native.schedule.task import Task
-from ranvier.engines.native.target.lanes import LANES, Scalar, tail_mask, vector
+from ranvier.engines.native.target.lanes import LANES, Scalar, lane_constants, tail_mask, vector
 
 Body = Callable[[Index], None]
 
@@ -105,7 +105,7 @@ def panels(k: Kernel, low: int, high: int, wide: int, body: Callable[[Scalar, in
 
 def dynamic_mask(k: Kernel, count: Scalar) -> str:
     f = k.function
-    lanes = "<" + ", ".join(f"i64 {i}" for i in range(LANES)) + ">"
+    lanes = lane_constants(range(LANES), "i64")
     return f.op(f"icmp slt {vector('i64')} {lanes}, {f.splat(str(count), 'i64')}")
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from math import prod
 
@@ -96,11 +95,6 @@ def emit_rows(k: Kernel, task: Task, ranges: list[tuple[Scalar, Scalar]], by_sam
     assert isinstance(columns, int)
     parts: list[tuple[At, str | None]] = [(At(c), None) for c in range(columns)] if by_sample else pieces(columns)
 
-    @contextmanager
-    def at_piece(mask: str | None) -> Iterator[None]:
-        with masked(k, k.mask if by_sample else mask):
-            yield
-
     def row(index: Index) -> None:
         for node in task.members:
             if node.shape != task.space:
@@ -110,14 +104,14 @@ def emit_rows(k: Kernel, task: Task, ranges: list[tuple[Scalar, Scalar]], by_sam
                 k.remember(node, index, value)
             else:
                 for at, mask in parts:
-                    with at_piece(mask):
+                    with masked(k, k.mask if by_sample else mask):
                         k.value(node, (*index, at))
         for node, view in task.stores:
             if node.shape != task.space:
                 k.store(view, index, k.value(node, index))
             else:
                 for at, mask in parts:
-                    with at_piece(mask):
+                    with masked(k, k.mask if by_sample else mask):
                         k.store(view, (*index, at), k.value(node, (*index, at)))
 
     # Gathers and scatters are masked in any case.

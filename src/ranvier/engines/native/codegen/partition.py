@@ -15,10 +15,8 @@ from ranvier.engines.native.schedule.loop_nest import TILE_ROWS, Nest, plan, til
 from ranvier.engines.native.schedule.schedule import Schedule
 from ranvier.engines.native.schedule.sparsity import interleaved_calls, skips_zeros
 from ranvier.engines.native.schedule.task import Task
-from ranvier.engines.native.schedule.view import View
 from ranvier.engines.native.target.lanes import LANES, Scalar
 from ranvier.engines.native.target.target import Target
-from ranvier.graph.node import Node
 
 
 class Partition:
@@ -100,18 +98,13 @@ class Partition:
     def calls(self, task: Task) -> int:
         """How often all threads together make a contraction's interleaved call."""
         nest, height, across = self.nest(task)
-        if skips_zeros(task, nest, self._views(task.node), self.schedule.batch):
+        if skips_zeros(task, nest, task.operands(self.schedule.view), self.schedule.batch):
             return interleaved_calls(nest, self.target, task.node.dtype)
         return tiles(nest, height, across)
 
     def nest(self, task: Task) -> tuple[Nest, int, int]:
         """The loop nest of a contraction, and the rows and vectors of its tiles."""
-        stored = next(v for n, v in task.stores if n.shape == task.space)
-        nest = plan(task.node, self._views(task.node), stored.strides, lambda columns: 0)
+        nest = plan(task.node, task.operands(self.schedule.view), task.stored.strides)
         if nest.columns is None:
             return nest, 1, 1
         return nest, *tile_of(task, nest, self.target, task.node.dtype, self.schedule.batch)
-
-    def _views(self, node: Node) -> list[View]:
-        """The views of a contraction's operands."""
-        return [view for i in node.inputs if (view := self.schedule.view(i)) is not None]

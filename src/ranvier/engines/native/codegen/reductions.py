@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from ranvier.engines.native.codegen.elementwise import combine
 from ranvier.engines.native.codegen.kernel import At, Index, Kernel, Value
 from ranvier.engines.native.codegen.loops import along, carried, finish, masked, nest, panels, scope, shared
-from ranvier.engines.native.codegen.register_reductions import accumulate, across, identity
+from ranvier.engines.native.codegen.register_reductions import accumulate, across, identity, is_larger, pieces
 from ranvier.engines.native.schedule.task import Task
-from ranvier.engines.native.target.lanes import ELEMENT, LANES, Scalar, tail_mask, vector
-from ranvier.graph.dtypes import FLOATS, SIGNED
+from ranvier.engines.native.target.lanes import ELEMENT, LANES, Scalar, vector
 from ranvier.graph.node import BATCH, Node
 
 PANEL = 4  # vectors of results that are summed together: one alone would wait for its own last addition
@@ -124,11 +123,8 @@ class Reduction:
         f = self.k.function
 
         def panel(start: Scalar, count: int) -> None:
-            parts = [
-                (At(f.add(start, c), 1), tail_mask(count - c) if count - c < LANES else None)
-                for c in range(0, count, LANES)
-            ]
-            self.columns([((*outer, at), mask) for at, mask in parts], self.chains(len(parts)))
+            parts = [((*outer, At(f.add(start, at.base), 1)), mask) for at, mask in pieces(count)]
+            self.columns(parts, self.chains(len(parts)))
 
         panels(self.k, 0, columns, PANEL * LANES, panel)
 
@@ -223,13 +219,7 @@ def emit_argmax(k: Kernel, task: Task, node: Node) -> None:
         first = k.value(operand, _beside(index, axis, At(0))).name
         with f.loop(0, k.extent(operand.shape[axis]), carry=[(element, first), ("i32", "0")]) as loop, scope(k):
             value = k.value(operand, _beside(index, axis, At(loop.index))).name
-            if operand.dtype in FLOATS:
-                greater = f.op(f"fcmp ogt {element} {value}, {loop.values[0]}")
-                nan = f.op(f"fcmp uno {element} {value}, {value}")
-                before = f.op(f"fcmp ord {element} {loop.values[0]}, {loop.values[0]}")
-                better = f.op(f"or i1 {greater}, {f.op(f'and i1 {nan}, {before}')}")
-            else:
-                better = f.op(f"icmp {'sgt' if operand.dtype in SIGNED else 'ugt'} {element} {value}, {loop.values[0]}")
+            better = is_larger(k, operand.dtype, element, value, loop.values[0])
             place = f.op(f"trunc i64 {loop.index} to i32")
             loop.next = [
                 f.op(f"select i1 {better}, {element} {value}, {element} {loop.values[0]}"),

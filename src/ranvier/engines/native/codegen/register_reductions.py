@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from ranvier.engines.native.codegen.elementwise import combine, extremum
 from ranvier.engines.native.codegen.kernel import At, Index, Kernel, Value
 from ranvier.engines.native.codegen.loops import masked
-from ranvier.engines.native.target.lanes import ELEMENT, LANES, literal, tail_mask, vector
+from ranvier.engines.native.target.lanes import ELEMENT, LANES, lane_constants, literal, tail_mask, vector
 from ranvier.graph.dtypes import FLOATS, SIGNED, limits
 from ranvier.graph.node import Node
 
@@ -29,16 +29,21 @@ def reduce_samples(k: Kernel, node: Node, index: Index, columns: int) -> Value:
         if node.op.name != "argmax":
             total = combine(k, node, wide, total, value)
             continue
-        word = "fcmp ogt" if operand.dtype in FLOATS else "icmp sgt" if operand.dtype in SIGNED else "icmp ugt"
-        better = f.op(f"{word} {wide} {value}, {total}")
-        if operand.dtype in FLOATS:  # a nan counts as the largest
-            nan = f.op(f"fcmp uno {wide} {value}, {value}")
-            before = f.op(f"fcmp ord {wide} {total}, {total}")
-            first_nan = f.op(f"and {vector('i1')} {nan}, {before}")
-            better = f.op(f"or {vector('i1')} {better}, {first_nan}")
+        better = is_larger(k, operand.dtype, wide, value, total)
         total = f.op(f"select {vector('i1')} {better}, {wide} {value}, {wide} {total}")
         place = f.op(f"select {vector('i1')} {better}, {vector('i32')} splat (i32 {c}), {vector('i32')} {place}")
     return Value(place if node.op.name == "argmax" else total, True)
+
+
+def is_larger(k: Kernel, dtype: str, type_: str, value: str, best: str) -> str:
+    """Whether values are above the largest so far; the first nan counts as the largest."""
+    f, flags = k.function, vector("i1") if type_.startswith("<") else "i1"
+    if dtype not in FLOATS:
+        return f.op(f"icmp {'sgt' if dtype in SIGNED else 'ugt'} {type_} {value}, {best}")
+    above = f.op(f"fcmp ogt {type_} {value}, {best}")
+    nan, before = f.op(f"fcmp uno {type_} {value}, {value}"), f.op(f"fcmp ord {type_} {best}, {best}")
+    first_nan = f.op(f"and {flags} {nan}, {before}")
+    return f.op(f"or {flags} {above}, {first_nan}")
 
 
 def reduce_row(k: Kernel, node: Node, index: Index, columns: int) -> Value:
@@ -64,12 +69,7 @@ def first_of_largest(k: Kernel, dtype: str, parts: list[tuple[At, str | None, st
     wide = vector(element)
     best = smallest(dtype, wide)
     for _, mask, value in parts:
-        shown = (
-            value
-            if mask is None
-            else f.op(f"select {vector('i1')} {mask}, {wide} {value}, {wide} {smallest(dtype, wide)}")
-        )
-        best = extremum(k, dtype, wide, best, shown, True)
+        best = extremum(k, dtype, wide, best, in_lanes(k, mask, wide, value, smallest(dtype, wide)), True)
     top = f.splat(tree(k, best, element, lambda t, a, b: extremum(k, dtype, t, a, b, True)), element)
     position = "splat (i32 2147483647)"
     for at, mask, value in parts:
@@ -78,7 +78,7 @@ def first_of_largest(k: Kernel, dtype: str, parts: list[tuple[At, str | None, st
             hit = f.op(f"or {vector('i1')} {hit}, {f.op(f'fcmp uno {wide} {value}, {value}')}")
         if mask is not None:
             hit = f.op(f"and {vector('i1')} {hit}, {mask}")
-        lanes = "<" + ", ".join(f"i32 {int(at.base) + i}" for i in range(LANES)) + ">"
+        lanes = lane_constants([int(at.base) + i for i in range(LANES)], "i32")
         here = f.op(f"select {vector('i1')} {hit}, {vector('i32')} {lanes}, {vector('i32')} splat (i32 2147483647)")
         position = k.intrinsic("smin", vector("i32"), position, here)
     return Value(tree(k, position, "i32", lambda t, a, b: k.intrinsic("smin", t, a, b)), False)
@@ -99,10 +99,12 @@ def identity(node: Node, type_: str) -> str:
 
 def accumulate(k: Kernel, node: Node, type_: str, total: str, value: str, mask: str | None) -> str:
     """Combine a vector with 16 running results; inactive lanes keep theirs."""
-    result = combine(k, node, type_, total, value)
-    if mask is None:
-        return result
-    return k.function.op(f"select {vector('i1')} {mask}, {type_} {result}, {type_} {total}")
+    return in_lanes(k, mask, type_, combine(k, node, type_, total, value), total)
+
+
+def in_lanes(k: Kernel, mask: str | None, type_: str, value: str, other: str) -> str:
+    """The value in the lanes of a mask, another one elsewhere."""
+    return value if mask is None else k.function.op(f"select {vector('i1')} {mask}, {type_} {value}, {type_} {other}")
 
 
 def tree(k: Kernel, name: str, element: str, join: Callable[[str, str, str], str]) -> str:
@@ -112,12 +114,8 @@ def tree(k: Kernel, name: str, element: str, join: Callable[[str, str, str], str
         half = width // 2
         parts = []
         for start in (0, half):
-            mask = ", ".join(f"i32 {start + i}" for i in range(half))
-            parts.append(
-                f.op(
-                    f"shufflevector <{width} x {element}> {name}, <{width} x {element}> poison, <{half} x i32> <{mask}>"
-                )
-            )
+            type_, mask = vector(element, width), lane_constants(range(start, start + half), "i32")
+            parts.append(f.op(f"shufflevector {type_} {name}, {type_} poison, <{half} x i32> {mask}"))
         width = half
         if width == 1:
             parts = [f.op(f"extractelement <1 x {element}> {p}, i64 0") for p in parts]

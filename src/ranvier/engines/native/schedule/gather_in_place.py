@@ -40,16 +40,10 @@ def not_in_place(
     found = set[Node]()
     for task in tasks:
         read = {i for i in task.anchor.inputs if i in in_place_gathers} if task.anchor is not None else set()
-        if read and not _skips_zeros(task, view, batch):
+        views = task.operands(view) if read else []
+        if read and not skips_zeros(task, plan(task.node, views, task.stored.strides), views, batch):
             found |= read
     return found
-
-
-def _skips_zeros(task: Task, view: Callable[[Node], View | None], batch: int) -> bool:
-    """Whether the kernel of a product's task skips zeros."""
-    views = [found for i in task.node.inputs if (found := view(i)) is not None]
-    stored = next(place for node, place in task.stores if node.shape == task.space)
-    return skips_zeros(task, plan(task.node, views, stored.strides, lambda columns: 0), views, batch)
 
 
 def is_given_rows(node: Node) -> bool:

@@ -94,8 +94,10 @@ def _merge(loops: list[Loop], apart: set[int]) -> list[Loop]:
     return result
 
 
-def plan(node: Node, views: Sequence[View], output: Sequence[int], most: Callable[[Loop], int]) -> Nest:
-    """Give each loop its role. ``output`` holds the result's strides; ``most`` gives the most rows of a tile."""
+def plan(
+    node: Node, views: Sequence[View], output: Sequence[int], most: Callable[[Loop], int] = lambda columns: 0
+) -> Nest:
+    """Give each loop its role. ``output`` holds the result's strides; ``most`` the most rows of two loops' tile."""
     (sa, oa), (sb, ob) = (_strides(node, side, view) for side, view in enumerate(views))
     rank = node.attrs["rank"]
     clips: tuple[Clip, ...] = node.attrs.get("clip", ())

@@ -46,6 +46,15 @@ class Task:
         return self.anchor
 
     @property
+    def stored(self) -> View:
+        """Where the anchor's result, or what its members make of it, is stored."""
+        return next(view for node, view in self.stores if node.shape == self.space)
+
+    def operands(self, view: Callable[[Node], View | None]) -> list[View]:
+        """The views of the anchor's operands."""
+        return [found for i in self.node.inputs if (found := view(i)) is not None]
+
+    @property
     def nodes(self) -> list[Node]:
         """The anchor, where there is one, and the members."""
         return [*([self.anchor] if self.anchor is not None else []), *self.members]

@@ -17,8 +17,7 @@ def emit_contraction(k: Kernel, task: Task, target: Target, batch: int) -> None:
     """Write the kernel's body. ``batch`` is the most rows of the batch that one call takes."""
     prefix = prefix_of(task)
     node = task.node.attrs["inner"] if prefix else task.node
-    views = [view for i in node.inputs if (view := k.module.view(i)) is not None]
-    stored = next(v for n, v in task.stores if n.shape == task.space)
+    views, stored = task.operands(k.module.view), task.stored
     # Two loops may form the rows of a tile if there is no epilogue and threads do not divide the rows.
     most = (lambda columns: room(target, columns, node.dtype)[0]) if prefix else (lambda columns: 0)
     nest = plan(node, views, stored.strides[len(prefix) :], most)

@@ -108,8 +108,7 @@ class SparseProducts(Tiled):
         """
         rows = self.plan.rows
         assert rows is not None
-        views = [view for i in self.node.inputs if (view := self.k.module.view(i)) is not None]
-        data = sparsity.data_of(self.node, self.plan, views)
+        data = sparsity.data_of(self.node, self.plan, self.task.operands(self.k.module.view))
         needed = (3 * vectors + 2) * registers(self.target, self.node.dtype)
         alike = not sparsity.is_symbolic(rows) and sparsity.zeros_of(data) < SIMILAR
         return 2 if alike and needed <= self.target.vector_registers else 1
