@@ -65,6 +65,7 @@ __getattr__, __dir__, __all__ = lazy_names("ranvier", {
     "ranvier.support.version": "__version__",
     "ranvier.tensor.context": "get_dtype no_grad set_dtype",
     "ranvier.tensor.function": "function",
+    "ranvier.tensor.gradient_tape": "GradientTape",
     "ranvier.tensor.rng": "set_seed",
     "ranvier.tensor.tensor": "Tensor",
     "ranvier.training": "load_model verify_resume",

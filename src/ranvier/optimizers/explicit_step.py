@@ -16,7 +16,7 @@ from ranvier.optimizers.slots import ParameterState
 from ranvier.tensor import tape
 from ranvier.tensor.segment import TapeSegment
 from ranvier.tensor.tensor import Tensor, clear_gradients
-from ranvier.tensor.trace import Function, intern
+from ranvier.tensor.trace import Function, StepTrace, intern, state
 
 FUNCTIONS = 500  # the most that are cached: settings that keep changing must not fill the memory
 _FUNCTIONS: dict[Any, Function] = {}
@@ -39,7 +39,11 @@ class ExplicitLoop(ParameterState):
     def step(self) -> None:
         """Update every parameter that has a gradient. Pending operations and the update run as one program."""
         segment = self.record()
-        if segment is not None:
+        if segment is None:
+            return
+        if isinstance(state.tracing, StepTrace):
+            state.tracing.note_update(self)
+        else:
             tape.flush(segment)
 
     def apply(self, grads: Iterable[Any], trainable_variables: Iterable[Tensor] | None = None) -> None:

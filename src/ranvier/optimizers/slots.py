@@ -20,6 +20,12 @@ from ranvier.tensor.tensor import Tensor
 SUM, AVERAGE = "gradient_sum", "moving_average"  # slots that any rule may have besides its own
 
 
+class StepCount(Tensor):
+    """The number of steps of a group of parameters, which each step changes."""
+
+    __slots__ = ()
+
+
 class ParameterState:
     """The state of an optimizer: its parameters, and the slots of each."""
 
@@ -35,7 +41,7 @@ class ParameterState:
         """Forget all parameters and their state."""
         self.parameters: list[Tensor] = []
         self.slots: list[dict[str, Tensor]] = []
-        self.iterations: Tensor = Tensor(np.zeros((), np.uint32))
+        self.iterations: Tensor = StepCount(np.zeros((), np.uint32))
         self.counts = Counts(self.iterations)
         self._varied: dict[str, Tensor] = {}  # settings that are inputs of the program
         # Called before a step, to synchronize with settings stored elsewhere: PyTorch's groups.

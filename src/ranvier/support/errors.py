@@ -39,8 +39,6 @@ KEYWORDS = {
 # By vocabulary: names that it lacks, alone or after a module's ("autograd.functional"), and what to write instead.
 lacking: dict[str, Mapping[str, str]] = {
     "ranvier": {
-        "GradientTape": "gradients need no tape: write loss.backward(), and read them from the grad of each weight "
-        "(docs/pytorch.md has loops)",
         "serialize": "write the object's get_config(), and a function's name",
         "deserialize": "write get(name), or from_config(config) of the class",
     }

@@ -39,11 +39,11 @@ call_state = CallState()
 
 
 @contextlib.contextmanager
-def isolated_tape(module: TensorOwner | None = None) -> Iterator[None]:
+def isolated_tape(module: TensorOwner | None = None, step: trace.StepTrace | None = None) -> Iterator[None]:
     """Record on a separate tape segment, which is never run, so that tracing a model leaves pending results alone.
 
     Pending assignments to tensors of ``module`` are made first. Assignments to them within the context stay in the
-    segment.
+    segment. ``step`` is the step that is traced, None if it is a model alone.
     """
     own = [] if module is None else [*module.parameters(), *module.buffers()]
     for tensor in own:
@@ -51,7 +51,8 @@ def isolated_tape(module: TensorOwner | None = None) -> Iterator[None]:
             tensor.compute()
     before, added_losses, tracing = local.segment, call_state.added_losses, trace.state.tracing
     segment = local.segment = TapeSegment()
-    call_state.added_losses, trace.state.tracing = weakref.WeakKeyDictionary(), True
+    segment.traced = True
+    call_state.added_losses, trace.state.tracing = weakref.WeakKeyDictionary(), step or True
     try:
         yield
     finally:

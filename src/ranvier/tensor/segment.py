@@ -25,6 +25,9 @@ class TapeTensor(Leaf, Protocol):
     @property
     def owner(self) -> TapeTensor | None: ...  # the tensor whose array it shares
 
+    @property
+    def is_constant(self) -> bool: ...  # see `Tensor.is_constant`
+
     def copy_leaf(self) -> TapeTensor: ...
 
 
@@ -46,6 +49,7 @@ class TapeSegment:
     __slots__ = (
         "__weakref__",
         "assigns",
+        "definitions",
         "failed",
         "flushed",
         "leaf_nodes",
@@ -53,6 +57,7 @@ class TapeSegment:
         "live",
         "ordinals",
         "placeholders",
+        "traced",
         "versions",
     )
 
@@ -66,6 +71,8 @@ class TapeSegment:
         self.assigns: dict[int, TraceNode] = {}  # by ordinal, the value that is assigned
         self.failed: dict[TraceNode, Exception] = {}  # raised when the result is read
         self.flushed = False
+        self.traced = False  # it records a model or a step that is traced, and is never run
+        self.definitions: dict[int, TraceNode] = {}  # in a trace, the values of leaves that `redefine` made
         local.segments.add(self)
 
     def node_of(self, tensor: TapeTensor) -> TraceNode:
@@ -118,6 +125,19 @@ class TapeSegment:
         self.leaf_node(tensor)
         self.assigns[self.ordinals[id(tensor)]] = node
         tensor.segment = self
+
+    def redefine(self, tensor: TapeTensor) -> None:
+        """In a trace, where an assignment is not made before the tensor is read again: a new leaf with the new value.
+
+        Gradients are taken by the new leaf from here on.
+        """
+        ordinal = self.ordinals[id(tensor)]
+        value = self.assigns.get(ordinal)
+        if value is not None and value is not self.leaf_nodes[ordinal]:
+            del self.assigns[ordinal]
+            ordinal = self.ordinals[id(tensor)] = len(self.leaves)
+            self.assigns[ordinal] = self.add_leaf(tensor, tensor.version)
+            self.definitions[ordinal] = value
 
 
 def merge(target: TapeSegment, other: TapeSegment) -> None:

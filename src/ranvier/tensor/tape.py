@@ -11,7 +11,7 @@ import numpy as np
 from ranvier.graph.node import topological
 from ranvier.tensor.executor import overwritten_operands, prepare
 from ranvier.tensor.segment import TapeSegment, TapeTensor, local, merge
-from ranvier.tensor.trace import TraceNode, fresh_inputs, programs, state
+from ranvier.tensor.trace import StepTrace, TraceNode, fresh_inputs, programs, state
 
 MAX_LEAVES = 1_000  # of one segment: bounds the operands that unread results keep alive
 
@@ -91,7 +91,10 @@ def _synchronized(tensor: TapeTensor, segment: TapeSegment) -> TapeSegment | Non
     """The segment of an operand, after the assignment to it, or the end of its history, has been handled."""
     if tensor.trace_node is None:
         if tensor._requires_grad and state.grad_enabled:
-            flush(segment)
+            if segment.traced:
+                segment.redefine(tensor)
+            else:
+                flush(segment)
     elif tensor._value is not None and segment.is_stale(tensor.trace_node):
         tensor.history_ended, tensor.trace_node, tensor.segment = tensor._requires_grad, None, None
     return tensor.segment
@@ -154,6 +157,22 @@ def _run_bisected(segment: TapeSegment, pending: list[TapeTensor]) -> None:
         execution.run(pending)
 
 
+def _compute_constants(segment: TapeSegment) -> None:
+    """Compute what is pending in a trace and depends on no data, and in a step neither on state nor on random numbers.
+
+    The other results have a value in each step alone.
+    """
+    pending, trace = _live_and_pending(segment)[1], state.tracing
+    if isinstance(trace, StepTrace):
+        drawn = {id(stream) for _, stream in trace.draws}
+        varying = {
+            o for o, leaf in enumerate(segment.leaves) if not leaf.is_constant or id(leaf) in drawn
+        }.union(segment.assigns)  # fmt: skip
+        pending = [t for t in pending if varying.isdisjoint(_node(t).leaves)]
+    if pending:
+        _run_bisected(segment, pending)
+
+
 def _run_assigns(segment: TapeSegment) -> dict[int, TapeTensor]:
     """Make the assignments of a segment without results; returns what `_preserve_targets` does.
 
@@ -184,8 +203,12 @@ def flush(segment: TapeSegment) -> None:
     """Run what is pending in a segment as one program. Every live tensor of it then holds its value.
 
     Other segments that read what this one overwrites are flushed first. A result that cannot be computed gets no value,
-    and its error goes to ``failed``. Assignments that cannot be made are dropped, and the error is raised.
+    and its error goes to ``failed``. Assignments that cannot be made are dropped, and the error is raised. Of a segment
+    that records a trace, only constants are computed.
     """
+    if segment.traced:
+        _compute_constants(segment)
+        return
     if segment.assigns and len(local.segments) > 1:
         while (other := _other_reader(segment)) is not None:
             if other.assigns:  # each may read what the other writes: one program reads all before it writes

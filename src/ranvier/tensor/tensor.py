@@ -15,7 +15,8 @@ from ranvier.tensor import tape
 from ranvier.tensor.context import get_dtype
 from ranvier.tensor.methods import TensorMethods
 from ranvier.tensor.segment import TapeSegment
-from ranvier.tensor.trace import TraceNode
+from ranvier.tensor.trace import StepTrace, TraceNode, state
+from ranvier.tensor.value_errors import no_value
 
 
 class Tensor(TensorMethods):
@@ -166,23 +167,30 @@ class Tensor(TensorMethods):
         if self._value is None:
             if self.segment is not None and self.trace_node in self.segment.failed:
                 raise self.segment.failed[self.trace_node]
-            raise RuntimeError(
-                f"this tensor of shape {self.shape} has no value: it stands for data while a model is traced. "
-                "Write tensor functions (rv.ops.where, rv.ops.maximum, ...) instead of another library's (np.maximum, "
-                "tf.square) and of Python's if, print or numpy() in forward."
-            )
+            raise no_value(self.shape)
         return self._value
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether no step changes the value of a leaf: it is neither a variable nor a parameter."""
+        return type(self) is Tensor and not self._requires_grad
+
+    def _read(self) -> Any:
+        """`compute` for the user, who may not read the state of a step while the step is traced."""
+        if state.tracing and isinstance(state.tracing, StepTrace) and self.trace_node is None and not self.is_constant:
+            raise no_value(self.shape)
+        return self.compute()
 
     def numpy(self, *, force: bool = False) -> NDArray[Any]:
         """A copy of the value as a NumPy array; ``force`` changes nothing."""
-        return np.array(self.compute())
+        return np.array(self._read())
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        return np.array(self.compute(), dtype=dtype)
+        return np.array(self._read(), dtype=dtype)
 
     def item(self) -> float | int | bool:
         """The value of a tensor of one element, as a Python number. Raises ValueError for any other."""
-        array = self.compute()
+        array = self._read()
         if array.size != 1:
             raise ValueError(f"item() needs one element; this tensor has shape {self.shape}. Use numpy() or tolist().")
         number: float | int | bool = array.item()
@@ -190,7 +198,7 @@ class Tensor(TensorMethods):
 
     def tolist(self) -> Any:
         """The value as nested lists of Python numbers."""
-        return self.compute().tolist()
+        return self._read().tolist()
 
     def __len__(self) -> int:
         if not self.shape:
@@ -254,6 +262,13 @@ class Tensor(TensorMethods):
 
     def _write(self, value: ArrayLike) -> None:
         is_leaf = self.trace_node is None and self._value is not None
+        if is_leaf and isinstance(state.tracing, StepTrace):  # also values that are known already, in each step
+            value = value if isinstance(value, Tensor) else Tensor(value, dtype=self.dtype)
+            segment = tape.segment_of((value, self))
+            if value.spec != self.spec:
+                raise ValueError(f"a tensor of {self.spec} cannot take values of {value.spec}.")
+            segment.assign(self, segment.node_of(value))
+            return
         if is_leaf and isinstance(value, Tensor) and value.segment is not None:
             if value.spec != self.spec:
                 raise ValueError(f"a tensor of {self.spec} cannot take values of {value.spec}.")

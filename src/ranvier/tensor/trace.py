@@ -52,7 +52,7 @@ class TraceNode:
         requires_grad: bool,
         leaves: frozenset[int],
         output_index: int,
-        grad: bool = True,
+        grad: int = True,
     ) -> None:
         self.function = function  # None for a leaf
         self.inputs = inputs
@@ -60,7 +60,7 @@ class TraceNode:
         self.types = types
         self.type = types[max(output_index, 0)]
         self.requires_grad = requires_grad
-        self.grad = grad  # whether gradients were recorded
+        self.grad = grad  # whether gradients were recorded: a number whose bits are those of `_State.grad_enabled`
         self.leaves = leaves  # ordinals
         # The leaves that a gradient reaches: not through results of `detach` or of `no_grad`.
         reached = frozenset[int]().union(*(c.grad_leaves for c in inputs)) if inputs else leaves
@@ -106,10 +106,30 @@ programs: dict[Any, Any] = {}
 _interned: dict[Any, Any] = {}
 
 
+class StepTrace:
+    """The trace of a whole step of training, as a method that the user wrote defines it.
+
+    It notes what takes part in the step, and tells the state that the step reads from constants: the value of a
+    constant may be read while the step is traced.
+    """
+
+    def __init__(self, method: str) -> None:
+        self.method = method  # its name, for errors
+        self.optimizers: list[Any] = []  # those that update parameters, each once
+        self.draws: Sequence[tuple[Any, Any]] = ()  # seeds and streams of random numbers
+
+    def note_update(self, optimizer: Any) -> None:
+        """An optimizer updates parameters in this step."""
+        if not any(known is optimizer for known in self.optimizers):
+            self.optimizers.append(optimizer)
+
+
 class _State(threading.local):
     def __init__(self) -> None:
-        self.grad_enabled = True
-        self.tracing = False  # a model is being traced: the current values of tensors must not be recorded
+        # Whether gradients are recorded. Each gradient tape that records has a bit of its own, from the second on.
+        self.grad_enabled: int = True
+        # A model is being traced: the current values of tensors must not be recorded. A `StepTrace` for a whole step.
+        self.tracing: StepTrace | bool = False
         self.dtype: str | None = None  # of floats, for this thread; part of every node's key through its leaves
 
 
@@ -123,6 +143,8 @@ def clear_caches() -> None:
 
 
 DATA = Function("data", lambda x: x)
+# The same value as a node of its own, by which derivatives are taken: see `gradient_tape`.
+WATCH = Function("watch", lambda x: apply("reshape", x, shape=x.shape))
 
 
 def leaf_node(ordinal: int, type_: Type, requires_grad: bool, transposed: bool) -> TraceNode:
@@ -138,7 +160,7 @@ def leaf_node(ordinal: int, type_: Type, requires_grad: bool, transposed: bool) 
 
 
 def intern(
-    function: Function, inputs: tuple[TraceNode, ...], options: tuple[tuple[str, Any], ...], grad: bool
+    function: Function, inputs: tuple[TraceNode, ...], options: tuple[tuple[str, Any], ...], grad: int
 ) -> tuple[TraceNode, ...]:
     """The nodes of a call's results. Types are inferred once, by building the call's graph on fresh inputs."""
     key = (function, inputs or state.dtype, options, grad)
@@ -150,7 +172,7 @@ def intern(
     result = function.body(*fresh_inputs(inputs), **dict(options))
     is_tuple = isinstance(result, (tuple, list))
     types = tuple(n.type for n in result) if is_tuple else (result.type,)
-    requires_grad = grad and any(c.requires_grad for c in inputs)
+    requires_grad = bool(grad) and (function is WATCH or any(c.requires_grad for c in inputs))
     leaves = frozenset[int]().union(*(c.leaves for c in inputs))
     nodes = tuple(
         TraceNode(
@@ -167,9 +189,14 @@ def fresh_inputs(inputs: Sequence[TraceNode]) -> list[Node]:
     return [input_node(f"x{i}", c.type.shape, c.type.dtype) for i, c in enumerate(inputs)]
 
 
-def lower(roots: Sequence[TraceNode], leaf_nodes: dict[int, Node]) -> list[Node]:
-    """The graph of recorded calls, given graph nodes for their leaves. Iterative, because traces may be deep."""
-    results: dict[Any, Any] = {}
+def lower(
+    roots: Sequence[TraceNode], leaf_nodes: dict[int, Node], results: dict[Any, Any] | None = None
+) -> list[Node]:
+    """The graph of recorded calls, given graph nodes for their leaves. Iterative, because traces may be deep.
+
+    ``results`` has the nodes of calls that were lowered before, and gets those of this call.
+    """
+    results = {} if results is None else results
     stack: list[tuple[TraceNode, bool]] = [(root, False) for root in reversed(roots)]
     while stack:
         node, ready = stack.pop()

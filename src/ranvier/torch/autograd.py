@@ -134,7 +134,7 @@ class detect_anomaly(set_detect_anomaly):  # noqa: N801  # PyTorch's name
 
 def is_grad_enabled() -> bool:
     """Whether gradients are recorded."""
-    return trace.state.grad_enabled
+    return bool(trace.state.grad_enabled)
 
 
 __getattr__, __dir__ = missing("torch.autograd", __all__)
