@@ -28,6 +28,8 @@ from ranvier.tensor.trace import WATCH, Function, TraceNode, intern, state
 
 MOST = 16  # numbers of tapes: nodes of further tapes reuse the oldest number, so that loops compile few programs
 
+ON_ALL = -1  # the bits of all tapes
+
 
 class _Tapes(threading.local):
     """The tapes of a thread that are alive, and the number that was given last."""
@@ -138,7 +140,8 @@ class GradientTape:
                 continue  # a weight
             before = self._state_of(one)
             segment = tape.segment_of([one])
-            node = intern(WATCH, (segment.node_of(one),), (), state.grad_enabled | 1 | self._bit)[0]
+            recorded = state.grad_enabled | 1 | self._bit
+            node = intern(WATCH, (segment.node_of(one),), (("tape", self._bit),), recorded)[0]
             one.trace_node, one.segment, one._requires_grad = node, segment, True
             segment.live.append(weakref.ref(one))
             self._aside.append((one, before))
@@ -311,5 +314,6 @@ class GradientTape:
             if on_tape and node.function is not None:
                 inputs = tuple(moved[i] for i in node.inputs)
                 new = intern(node.function, inputs, node.options, node.grad)[max(node.output_index, 0)]
-            moved[node] = intern(WATCH, (new,), (), node.grad | 1)[0] if node in sources else new
+            # Of this tape alone, and on all tapes: derivatives by other tapes follow it to the node itself.
+            moved[node] = intern(WATCH, (new,), (("tape", self._bit),), ON_ALL)[0] if node in sources else new
         return moved[root], [moved[n] for n in wanted]

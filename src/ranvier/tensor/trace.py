@@ -144,7 +144,7 @@ def clear_caches() -> None:
 
 DATA = Function("data", lambda x: x)
 # The same value as a node of its own, by which derivatives are taken: see `gradient_tape`.
-WATCH = Function("watch", lambda x: apply("reshape", x, shape=x.shape))
+WATCH = Function("watch", lambda x, tape: apply("reshape", x, shape=x.shape))
 
 
 def leaf_node(ordinal: int, type_: Type, requires_grad: bool, transposed: bool) -> TraceNode:
