@@ -13,13 +13,19 @@ methods.attach()  # tensors get their operators and methods
 rows.declare({
     ("method", "check"): "ranvier.training.preflight.run:check",
     ("method", "compile"): "ranvier.training.loop.fit:compile",  # a model that is compiled is fitted next
+    ("method", "compute_loss"): "ranvier.training.step.methods:compute_loss",
+    ("method", "compute_metrics"): "ranvier.training.step.methods:compute_metrics",
     ("method", "evaluate"): "ranvier.training.loop.evaluate:evaluate",
     ("method", "fit"): "ranvier.training.loop.fit:fit",
+    ("method", "get_metrics_result"): "ranvier.training.step.methods:get_metrics_result",
     ("method", "load_weights"): "ranvier.training.checkpoint.model_file:load_weights",
     ("method", "predict"): "ranvier.training.loop.predict:predict",
+    ("method", "predict_step"): "ranvier.training.step.methods:predict_step",
     ("method", "save"): "ranvier.training.checkpoint.model_file:save",
     ("method", "save_weights"): "ranvier.training.checkpoint.model_file:save_weights",
+    ("method", "test_step"): "ranvier.training.step.methods:test_step",
     ("method", "train_on_batch"): "ranvier.training.loop.fit:train_on_batch",
+    ("method", "train_step"): "ranvier.training.step.methods:train_step",
     ("method", "plot"): "ranvier.pictures:network",
     ("method", "_repr_html_"): "ranvier.pictures.html:model_html",
     # What a functional model records: the layers that hold calls of operations.

@@ -11,16 +11,39 @@ from numpy.typing import DTypeLike
 
 from ranvier.engines import reference
 from ranvier.graph.graph import Graph, input_node
-from ranvier.graph.node import BATCH, Node
-from ranvier.metrics.operands import WIDE, Array, as_pair, dtype_of, weighted_sum, weights_for
+from ranvier.graph.node import BATCH, Node, apply
+from ranvier.metrics.operands import WIDE, Array, as_pair, dtype_of, has_trailing_one, paired, weighted_sum, weights_for
 from ranvier.metrics.variables import Variable
 from ranvier.support.errors import snake_case, unwritten
 from ranvier.support.registry import Configured
-from ranvier.tensor.context import get_dtype
+from ranvier.support.source_lines import caller, line_of, location
+from ranvier.tensor.context import get_dtype, no_grad
+from ranvier.tensor.function import record
 from ranvier.tensor.results import ArrayResult, FloatResult
+from ranvier.tensor.tensor import Tensor
+from ranvier.tensor.trace import Function, StepTrace, state
 
 AT_ONCE = 1 << 14  # the most samples, or positions in them, of an update: this bounds the memory
 StateType = tuple[tuple[int, ...], str]
+
+
+class LaterResult:
+    """The result of a metric in a step that is traced: it is read from the metric's states after the steps."""
+
+    def __init__(self, metric: Metric) -> None:
+        self.metric = metric
+
+    def read(self) -> Any:
+        """The result now."""
+        self.metric._begun = True
+        return self.metric.result()
+
+    def __getattr__(self, name: str) -> Any:
+        raise TypeError(
+            f"{location(line_of(caller()))} computes with the result of the metric {self.metric.name!r}, which exists "
+            "after the step. Put it into the dict of logs as it is, or write a rv.metrics.Mean, whose result is a "
+            "tensor in a step."
+        )
 
 
 class Metric(Configured):
@@ -43,7 +66,9 @@ class Metric(Configured):
     def __init__(self, name: str | None = None, dtype: DTypeLike | None = None) -> None:
         self.name = name or self.default_name or snake_case(type(self).__name__)
         self._dtype = None if dtype is None else dtype_of(dtype)
-        self._arrays: list[Array] | None = None
+        # What `update` accumulates; None before the first update, and whether there was one since the last reset.
+        self._held: list[Variable] | None = None
+        self._begun = False
         self._variables: list[Variable] = []
         # Receives the arguments of `update_state` while a metric that contains this one is traced.
         self._traced: Callable[[Any, Any, Any], None] | None = None
@@ -68,8 +93,33 @@ class Metric(Configured):
 
     @property
     def variables(self) -> list[Variable]:
+        """What it accumulates: the variables of `add_weight` and the states of `update`, and then those of the metrics
+        that this one contains. The states of `update` exist once there was one.
+        """
+        return [v for metric in (self, *self.metrics) for v in (*metric._variables, *(metric._held or ()))]
+
+    @property
+    def added_variables(self) -> list[Variable]:
         """The variables of `add_weight`, in order, and then those of the metrics that this one contains."""
-        return [*self._variables, *(v for metric in self.metrics for v in metric._variables)]
+        return [v for metric in (self, *self.metrics) for v in metric._variables]
+
+    @property
+    def _arrays(self) -> list[Array] | None:
+        """The states of `update`; None where there was none since the last reset."""
+        return [v.compute() for v in self._held] if self._held is not None and self._begun else None
+
+    @_arrays.setter
+    def _arrays(self, arrays: Sequence[Array] | None) -> None:
+        self._begun = arrays is not None
+        for variable, array in zip(self._states_like(arrays or ()), arrays or (), strict=True):
+            variable.assign(array)
+
+    def _states_like(self, shapes: Sequence[Any]) -> list[Variable]:
+        """Variables for states of these shapes and dtypes: those that it has, or new ones if it has others."""
+        wanted = [(tuple(s.shape), s.dtype.name) if isinstance(s, np.ndarray) else (tuple(s[0]), s[1]) for s in shapes]
+        if self._held is None or (wanted and [(v.shape, v.dtype) for v in self._held] != wanted):
+            self._held = [Variable(np.zeros(shape, dtype), f"state_{i}") for i, (shape, dtype) in enumerate(wanted)]
+        return self._held
 
     @property
     def metrics(self) -> list[Metric]:
@@ -113,7 +163,7 @@ class Metric(Configured):
 
     def settings(self) -> dict[str, Any]:
         """What its update depends on: all attributes except the accumulated state."""
-        return {key: value for key, value in vars(self).items() if key not in ("_arrays", "_traced")}
+        return {key: value for key, value in vars(self).items() if key not in ("_held", "_begun", "_traced")}
 
     @property
     def given(self) -> Metric:
@@ -156,7 +206,10 @@ class Metric(Configured):
                 f"metric {self.name!r} is read in the update_state of another, which is traced and sees no values. "
                 f"Write its update_state(y_true, y_pred) there, and what is made of its result() in result()."
             )
-        value = 0.0 if self._arrays is None else self.of(self._arrays)
+        if isinstance(state.tracing, StepTrace):
+            return LaterResult(self)
+        arrays = self._arrays
+        value = 0.0 if arrays is None else self.of(arrays)
         return value.view(ArrayResult) if isinstance(value, np.ndarray) else FloatResult(value)
 
     # --- outside of a model -----------------------------------------------------------------------------------------
@@ -165,8 +218,8 @@ class Metric(Configured):
         """Reset the state, and that of the metrics that this one contains; variables become zeros."""
         for metric in self.metrics:
             metric.reset_state()
-        self._arrays = None
-        for variable in self._variables:
+        self._begun = False
+        for variable in (*self._variables, *(self._held or ())):
             variable.assign(np.zeros(variable.shape))
 
     def pair(self, y_true: Any, y_pred: Any, weight: Array | None = None) -> tuple[Array, Array]:
@@ -182,11 +235,18 @@ class Metric(Configured):
         if self._traced is not None:
             self._traced(y_true, y_pred, sample_weight)
             return
+        if isinstance(state.tracing, StepTrace):
+            self._record_update(y_true, y_pred, sample_weight)
+            return
         weight = None if sample_weight is None else weights_for(sample_weight, np.shape(y_pred))
         true, pred = self.pair(y_true, y_pred, weight)
         shapes = self.states(pred.shape[1:])
-        if self._arrays is None:
-            self._arrays = [np.zeros(shape, dtype) for shape, dtype in shapes]
+        held = self._states_like(shapes)
+        arrays = [v.compute() for v in held]
+        if not self._begun:
+            for array in arrays:
+                array[...] = 0
+        self._begun = True
         given = [true, pred] if weight is None else [true, pred, weight]
         inputs = [input_node(f"x{i}", (BATCH, *a.shape[1:]), a.dtype.name) for i, a in enumerate(given)]
         states = [input_node(f"s{i}", shape, dtype) for i, (shape, dtype) in enumerate(shapes)]
@@ -195,7 +255,30 @@ class Metric(Configured):
         program = reference.compile(graph)
         rows = max(1, AT_ONCE // max(1, math.prod(pred.shape[1:-1])))
         for start in range(0, len(pred), rows):
-            program.run([*(a[start : start + rows] for a in given), *self._arrays], [])
+            program.run([*(a[start : start + rows] for a in given), *arrays], [])
+        for variable in held:
+            variable.version += 1
+
+    def on_nodes(self, states: Sequence[Node], y_true: Node, y_pred: Node, weight: Node | None) -> list[Node]:
+        """`update` for nodes as a user's method gives them: see `pair`."""
+        true, pred = paired(y_true, y_pred)
+        if weight is not None and has_trailing_one(weight.shape, pred.shape):
+            weight = apply("reshape", weight, shape=weight.shape[:-1])
+        return self.update(states, true, pred, weight)
+
+    def _record_update(self, y_true: Any, y_pred: Any, sample_weight: Any) -> None:
+        """`update_state` within a step that is traced: the states are part of its program."""
+        given = [x if isinstance(x, Tensor) else Tensor(x) for x in (y_true, y_pred, sample_weight) if x is not None]
+        held, number = self._states_like(self.states(given[1].shape[1:])), len(given)
+
+        def update(*nodes: Node) -> list[Node]:
+            weight = nodes[2] if number > 2 else None
+            return self.on_nodes(nodes[number:], nodes[0], nodes[1], weight)
+
+        with no_grad():
+            after = record(Function(f"update of {self.name}", update), [*given, *held], ())
+            for variable, value in zip(held, after, strict=True):
+                variable.assign(value)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """The result after one more batch: see ``update_state``."""

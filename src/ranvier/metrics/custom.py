@@ -10,7 +10,7 @@ import numpy as np
 
 from ranvier.graph.node import GraphError, Node, Type, apply, constant
 from ranvier.metrics.base import Metric, StateType
-from ranvier.metrics.operands import WIDE, Array, has_trailing_one, paired
+from ranvier.metrics.operands import WIDE, Array
 from ranvier.metrics.variables import Variable
 from ranvier.module.parameter import Parameter
 from ranvier.ops import arrays as numeric
@@ -22,7 +22,7 @@ from ranvier.tensor.context import no_grad
 from ranvier.tensor.function import function, record
 from ranvier.tensor.results import FloatResult
 from ranvier.tensor.tensor import Tensor, leaves_of
-from ranvier.tensor.trace import Function, TraceNode, lower
+from ranvier.tensor.trace import Function, StepTrace, TraceNode, lower, state
 
 
 def is_custom(metric: Metric) -> bool:
@@ -48,11 +48,8 @@ class _InnerMetric:
         number = len(tensors)
 
         def update(*nodes: Node) -> list[Node]:
-            true, pred = paired(nodes[0], nodes[1])
             weight = nodes[2] if number > 2 else None
-            if weight is not None and has_trailing_one(weight.shape, pred.shape):
-                weight = apply("reshape", weight, shape=weight.shape[:-1])
-            return self.metric.update(nodes[number:], true, pred, weight)
+            return self.metric.on_nodes(nodes[number:], nodes[0], nodes[1], weight)
 
         self.after = list(record(Function(f"update of {self.metric.name}", update), [*tensors, *self.after], ()))
 
@@ -94,7 +91,7 @@ class CustomMetric(Metric):
 
     @property
     def variables(self) -> list[Variable]:
-        return self._metric.variables
+        return self._metric.added_variables
 
     @property
     def held(self) -> list[Metric]:
@@ -235,9 +232,9 @@ class Sum(Metric):
         values, _ = weighed(values, sample_weight)
         self._total.assign_add(numeric.sum(values))
 
-    def result(self) -> FloatResult:
-        """The sum so far."""
-        return FloatResult(self._total.item())
+    def result(self) -> Any:
+        """The sum so far; within a step that is traced, a tensor."""
+        return self._total.value if isinstance(state.tracing, StepTrace) else FloatResult(self._total.item())
 
 
 class Mean(Metric):
@@ -264,8 +261,11 @@ class Mean(Metric):
             number = elements(values)  # in a traced step it is known when the step runs
         self._count.assign_add(number)
 
-    def result(self) -> FloatResult:
-        """The mean so far; 0 before the first update."""
+    def result(self) -> Any:
+        """The mean so far, 0 before the first update; within a step that is traced, a tensor."""
+        if isinstance(state.tracing, StepTrace):
+            with no_grad():
+                return numeric.where(numeric.equal(self._count, 0), 0.0, self._total / self._count)
         count = self._count.item()
         return FloatResult(self._total.item() / count if count else 0.0)
 

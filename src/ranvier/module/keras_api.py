@@ -14,7 +14,7 @@ from ranvier.module.properties import overridable_property, part_of_module
 from ranvier.module.state import ModuleState
 from ranvier.module.summary import own_weights, summary
 from ranvier.support.errors import arguments, unknown_keyword
-from ranvier.support.tree import map_structure
+from ranvier.support.tree import flatten, map_structure
 from ranvier.tensor.call_state import isolated_tape
 from ranvier.tensor.context import get_dtype
 from ranvier.tensor.tensor import Tensor
@@ -153,8 +153,19 @@ class KerasAPI(ModuleState):
 
     @overridable_property
     def metrics(self) -> Any:
-        """The metrics that `compile` was given, in the order of the results; empty before."""
-        return [metric.given for metric in getattr(self._compiled, "metrics", ())]
+        """The metrics that `compile` was given, in the order of the results, and then those that are attributes of this
+        module and of those below it. Where a model's own methods are the step, the mean loss of the default methods is
+        the first.
+        """
+        found = [metric.given for metric in getattr(self._compiled, "metrics", ())]
+        if getattr(self._compiled, "calls_methods", False):
+            found = [self._compiled.loss_tracker, *found]
+        for module in self.modules():
+            attributes = [(name, value) for name, value in vars(module).items() if name[:1] != "_"]
+            found += (
+                m for _, value in attributes for m in flatten(value) if hasattr(m, "update_state") and m not in found
+            )
+        return found
 
     def reset_metrics(self) -> None:
         """Let the metrics forget what they collected. `fit`, `evaluate` and ``train_on_batch`` begin anew by

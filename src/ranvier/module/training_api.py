@@ -55,14 +55,20 @@ class TrainingAPI(KerasAPI):
 
     check = RowMethod()
     compile = RowMethod()
+    compute_loss = RowMethod()
+    compute_metrics = RowMethod()
     evaluate = RowMethod()
     fit = RowMethod()
+    get_metrics_result = RowMethod()
     load_weights = RowMethod()
     plot = RowMethod()
     predict = RowMethod()
+    predict_step = RowMethod()
     save = RowMethod()
     save_weights = RowMethod()
+    test_step = RowMethod()
     train_on_batch = RowMethod()
+    train_step = RowMethod()
     _repr_html_ = RowMethod()
 
     def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:

@@ -198,7 +198,9 @@ class GradientTape:
             for one, seed in zip(targets, seeds, strict=True):
                 given = [] if seed is None else [seed if isinstance(seed, Tensor) else Tensor(seed, dtype=one.dtype)]
                 found = self._of(one, wanted, _DERIVATIVES, (("seeded", bool(given)),), given)
-                results = [b if a is None else a if b is None else add(a, b) for a, b in zip(results, found, strict=True)]
+                results = [
+                    b if a is None else a if b is None else add(a, b) for a, b in zip(results, found, strict=True)
+                ]
             if getattr(unconnected_gradients, "value", unconnected_gradients) == "zero":
                 results = [r if r is not None else 0 * source for r, source in zip(results, wanted, strict=True)]
         rest = iter(results)

@@ -189,9 +189,7 @@ def fresh_inputs(inputs: Sequence[TraceNode]) -> list[Node]:
     return [input_node(f"x{i}", c.type.shape, c.type.dtype) for i, c in enumerate(inputs)]
 
 
-def lower(
-    roots: Sequence[TraceNode], leaf_nodes: dict[int, Node], results: dict[Any, Any] | None = None
-) -> list[Node]:
+def lower(roots: Sequence[TraceNode], leaf_nodes: dict[int, Node], results: dict[Any, Any] | None = None) -> list[Node]:
     """The graph of recorded calls, given graph nodes for their leaves. Iterative, because traces may be deep.
 
     ``results`` has the nodes of calls that were lowered before, and gets those of this call.

@@ -21,6 +21,7 @@ from ranvier.tensor.context import get_dtype
 from ranvier.tensor.rng import traced_draws
 from ranvier.tensor.tensor import Tensor
 from ranvier.training.adapters.sample_weights import by_class, by_class_among, class_weights_of, loss_shape, weights_of
+from ranvier.training.adapters.trees import as_given
 from ranvier.training.step.arrays import Data
 from ranvier.training.step.compiled import Compiled
 from ranvier.training.step.objective import target_array
@@ -147,6 +148,8 @@ def to_data(
 
     ``x`` may be `Data` already: ``fit_many`` gives each model some rows of it.
     """
+    if compiled.calls_methods:
+        return as_given(x, y, weight, class_weight, prefix=prefix, check_finite=check_finite)
     try:
         return checked(model, compiled, x, y, weight, class_weight, check_finite, prefix)
     except (TypeError, ValueError) as error:

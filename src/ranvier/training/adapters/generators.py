@@ -20,6 +20,7 @@ from ranvier.tensor.tensor import Tensor
 from ranvier.training.adapters.arrays import input_arrays, to_data, traced_outputs
 from ranvier.training.adapters.batching import Group, Parts, Raw
 from ranvier.training.adapters.sample_weights import is_balanced
+from ranvier.training.adapters.trees import TreeBatches
 from ranvier.training.step.arrays import Data
 from ranvier.training.step.compiled import Compiled
 from ranvier.training.step.structure import container_of, inputs_of, is_alone, is_container
@@ -274,17 +275,26 @@ def simple(part: Any, name: str) -> Any:
     return part.compute() if isinstance(part, Tensor) else to_numeric(part, name)
 
 
+def batches_of(model: Module, compiled: Compiled, source: Any, steps: int | None, **options: Any) -> Any:
+    """The batches of a source; as the source gives them, if the model's own methods take them."""
+    if not compiled.calls_methods:
+        return Batches(model, compiled, source, steps, **options)
+    if options.pop("class_weight", None) is not None:
+        raise ValueError("class_weight needs arrays as x and y. Write batches of (x, y, sample_weight) instead.")
+    return TreeBatches(source, steps, **options)
+
+
 def evaluation_batches(
     model: Module, compiled: Compiled, source: Any, steps: int | None, check_finite: bool = True
 ) -> Iterable[Data]:
     """The batches of a source for evaluation; of a loader in memory all rows at once, in the loader's order."""
     options: Any = {"class_weight": None, "check_finite": check_finite}
-    loader = memory_loader(source)
+    loader = None if compiled.calls_methods else memory_loader(source)
     data = None if loader is None else loader.data(model, compiled, **options)
     if loader is not None and data is not None:
         order = loader.draw()
         return [replace(data, among=order if steps is None else order[: steps * loader.batch])]
-    batches = Batches(model, compiled, source, steps, **options)
+    batches = batches_of(model, compiled, source, steps, **options)
     return with_epoch_events(source, iter(lambda: batches.take(TOGETHER), None))
 
 

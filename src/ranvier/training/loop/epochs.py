@@ -14,14 +14,13 @@ from ranvier.data.convert import Array
 from ranvier.data.samplers import Sampler, checked_order
 from ranvier.support.source_lines import warn
 from ranvier.tensor import rng
-from ranvier.training.adapters.generators import Batches
+from ranvier.training.adapters.generators import batches_of
 from ranvier.training.adapters.passes import Passes
 from ranvier.training.loop.evaluate import kept_rows
 from ranvier.training.loop.prefetched_epochs import EpochPrefetch
 from ranvier.training.loop.trainer import Logs, Training
-from ranvier.training.preflight.run import preflight
 from ranvier.training.step.arrays import Data
-from ranvier.training.step.step import Step
+from ranvier.training.step.builder import Step
 
 
 class ArrayEpochs:
@@ -155,14 +154,14 @@ class StreamEpochs:
         self.data: Data | None = None  # the first batch of the epoch
         self.largest = 0  # the size of the largest batch before a stop, which is that of the program
 
-    def batches(self) -> Batches:
+    def batches(self) -> Any:
         """The batches of this epoch that are still to be trained on."""
         training, largest = self.training, self.largest
         self.passes.seek()
         if not training.done:
             self.passes.begin()
         self.largest = 0
-        return Batches(
+        return batches_of(
             training.model, training.compiled, self.passes, self.steps, **self.options,
             start=training.done, largest=largest,
         )  # fmt: skip
@@ -188,7 +187,7 @@ class StreamEpochs:
                 break
             fresh = step is None
             if step is None:
-                preflight(training.model, training.compiled, data, ignore=training.ignore, partial=True)
+                training.preflight(data, partial=True)
                 self.data = data
             if step is None or batches.largest > step.batch:
                 step = training.step(data, batches.largest).take_over(step)

@@ -22,9 +22,10 @@ from ranvier.training.loop.callback_list import Callbacks
 from ranvier.training.loop.progress import Progress, progress_of
 from ranvier.training.step.argument_types import Verbosity
 from ranvier.training.step.arrays import Data
+from ranvier.training.step.builder import Step
 from ranvier.training.step.compiled import Compiled, compiled
 from ranvier.training.step.runner import Pace, Runner
-from ranvier.training.step.step import Step, step_for
+from ranvier.training.step.step import step_for
 
 Logs = dict[str, Any]
 
@@ -111,7 +112,7 @@ def run_evaluation(
 
     def results() -> Logs:
         assert step is not None
-        return dict(zip(state.names, step.results(), strict=True))
+        return step.logs(state.names)
 
     with alone(state, callbacks):
         for part in data:

@@ -27,7 +27,7 @@ from ranvier.training.loop.resident_loader import LoaderEpochs
 from ranvier.training.loop.resume import Run, Source
 from ranvier.training.loop.trainer import Logs, Training
 from ranvier.training.loop.validation import Validation
-from ranvier.training.preflight.run import after_epoch, preflight
+from ranvier.training.preflight.run import after_epoch
 from ranvier.training.step.argument_types import Augmentation, ClassWeight, Codes, FilePath, Verbosity
 from ranvier.training.step.arrays import Data
 from ranvier.training.step.compiled import Compiled, compiled
@@ -123,7 +123,7 @@ def rows_of(
                 "x gives batches, so there are no rows for a sampler to draw. Write arrays as x and y, or let x "
                 "give balanced batches, instead."
             )
-        loader = memory_loader(x)
+        loader = None if state.calls_methods else memory_loader(x)
         return None if loader is None else loader.data(model, state, **options), loader, None
     if not fraction:
         return to_data(model, state, x, y, sample_weight, **options), None, None
@@ -148,7 +148,7 @@ def epochs_of(
 
     def check(data: Data, **details: Any) -> None:
         held_out = None if validation is None else validation.data
-        preflight(training.model, training.compiled, data, held_out, ignore=training.ignore, **details)
+        training.preflight(data, held_out, **details)
 
     if data is None:
         shuffler = rng.numpy_generator("shuffle") if shuffle and by_number(x) else None
@@ -191,7 +191,8 @@ def train(
                     if validation is not None and validation.is_due(training.epoch + 1):
                         logs |= validation.run(training)
                     training.progress.end(samples, logs)
-                    after_epoch(model, training.compiled, source.data, training.runner, ignore=training.ignore)
+                    if not training.compiled.calls_methods:
+                        after_epoch(model, training.compiled, source.data, training.runner, ignore=training.ignore)
                     finish(training, source, history, logs)
             except NonFiniteLoss as error:
                 if not callbacks.handle_nonfinite(error):

@@ -24,9 +24,10 @@ from ranvier.training.loop.evaluate import kept_rows
 from ranvier.training.loop.progress import progress_of
 from ranvier.training.step.argument_types import ClassWeight, Verbosity
 from ranvier.training.step.arrays import Data
+from ranvier.training.step.builder import Step
 from ranvier.training.step.compiled import Compiled, compiled
 from ranvier.training.step.runner import Runner
-from ranvier.training.step.step import Step, step_for
+from ranvier.training.step.step import step_for
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

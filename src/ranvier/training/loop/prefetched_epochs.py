@@ -16,7 +16,7 @@ import numpy as np
 from ranvier.data.convert import Array
 from ranvier.training.loop.trainer import Training
 from ranvier.training.step.arrays import Data
-from ranvier.training.step.step import Step
+from ranvier.training.step.builder import Step
 
 BYTES = 1 << 26  # the most that the orders and the results of all epochs of one call may take
 

@@ -14,7 +14,7 @@ from ranvier.tensor import rng
 from ranvier.training.adapters.generators import MemoryLoader
 from ranvier.training.loop.trainer import Logs, Training
 from ranvier.training.step.arrays import Data
-from ranvier.training.step.step import Step
+from ranvier.training.step.builder import Step
 
 
 class LoaderEpochs:

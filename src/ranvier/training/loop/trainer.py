@@ -15,11 +15,12 @@ from ranvier.tensor.context import get_dtype
 from ranvier.training.loop.callback_list import Callbacks
 from ranvier.training.loop.nonfinite import find
 from ranvier.training.loop.progress import Progress
-from ranvier.training.preflight.run import likely_cause
+from ranvier.training.preflight.run import likely_cause, preflight
 from ranvier.training.step.arrays import Data
+from ranvier.training.step.builder import Step
 from ranvier.training.step.compiled import Compiled
 from ranvier.training.step.runner import Interrupt, Pace, Runner
-from ranvier.training.step.step import Step, step_for
+from ranvier.training.step.step import step_for
 
 Logs = dict[str, Any]
 
@@ -58,14 +59,15 @@ class Training:
 
     def unchanged(self) -> bool:
         """Whether nothing that the step depends on has changed since the last call, so that it is the same step."""
-        now, optimizer = changes(), self.compiled.optimizer
+        now, optimizers = changes(), self.compiled.optimizers
         if self.parts[0] != now:
             self.parts = now, list(self.model.modules()), list(self.model.parameters())
         _, modules, parameters = self.parts
         marks = (
             now, [m._trainable for m in modules],
-            [(p.requires_grad, p.dtype, p.regularizer) for p in parameters], optimizer.parameter_options(parameters),
-            optimizer.program_key(), get_dtype(), engines.get_engine(), self.compiled.augment,
+            [(p.requires_grad, p.dtype, p.regularizer) for p in parameters],
+            [(o.parameter_options(parameters), o.program_key()) for o in optimizers],
+            get_dtype(), engines.get_engine(), self.compiled.augment,
         )  # fmt: skip
         known, self.marks = self.marks, marks
         return bool(known == marks)
@@ -137,6 +139,7 @@ class Training:
             self.runner = Runner(step, (self.salt, self.rate))
 
     def set_rate(self) -> None:
+        self.compiled.follow_settings()
         optimizer = self.compiled.optimizer
         if optimizer.schedule is None:  # otherwise the program computes the rate and does not read this one
             self.rate[...] = optimizer.current_rate()
@@ -177,10 +180,17 @@ class Training:
         assert self.runner is not None
         raise find(self.runner, self.compiled.optimizer.current_rate, self.cause)
 
+    def preflight(self, data: Data, held_out: Any = None, **details: Any) -> None:
+        """Check the model and the data; not where the model's own methods say what the data mean."""
+        if not self.compiled.calls_methods:
+            preflight(self.model, self.compiled, data, held_out, ignore=self.ignore, **details)
+
     def cause(self) -> str | None:
         """The likely cause of losses that are not finite, if the network and the current rows show one."""
         given = None if self.runner is None else self.runner.given
-        return None if given is None else likely_cause(self.model, self.compiled, given[0])
+        return (
+            None if given is None or self.compiled.calls_methods else likely_cause(self.model, self.compiled, given[0])
+        )
 
     def end_epoch(self) -> None:
         self.epoch, self.done, self.totals, self.halted = self.epoch + 1, 0, None, False
@@ -195,4 +205,4 @@ class Training:
     def logs(self) -> Logs:
         if self.runner is None:
             return dict(self.results)
-        return dict(zip(self.compiled.names, self.runner.step.results(), strict=True))
+        return self.runner.step.logs(self.compiled.names)

@@ -21,8 +21,8 @@ from ranvier.graph.node import BATCH, Node, Symbol, topological
 from ranvier.module import Module
 from ranvier.tensor.context import get_dtype
 from ranvier.training.step.arrays import Data
+from ranvier.training.step.builder import Step
 from ranvier.training.step.compiled import Compiled
-from ranvier.training.step.step import Step
 
 # Rows of a trial step; rows for gradients and the first activations; the most rows on which units may prove active.
 ROWS, FEW_ROWS, MORE_ROWS = 32, 8, 256

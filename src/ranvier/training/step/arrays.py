@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy.typing as npt
+
+from ranvier.support.tree import map_structure
 
 Array = npt.NDArray[Any]
 
@@ -18,7 +21,8 @@ class Data:
     without targets or weights. For prediction y and weight are empty. With ``among`` only the rows of these numbers
     (int32) are used, such as those of a fold; the arrays stay whole and may be shared. ``size`` is the batch size of
     rows that came in batches. ``zeros`` has the fraction of zeros in each array of ``x`` if it is known
-    (`fraction_of_zeros`).
+    (`fraction_of_zeros`). ``form`` is what a model's own ``train_step`` takes, x, (x, y) or (x, y, weight):
+    a tree with the numbers of the arrays of ``x``, which has all of them, at its leaves.
     """
 
     x: tuple[Array, ...]
@@ -27,6 +31,7 @@ class Data:
     among: Array | None = None
     size: int | None = None
     zeros: tuple[float, ...] = ()
+    form: Any = None
 
     def __len__(self) -> int:
         return len(self.x[0] if self.among is None else self.among)
@@ -46,7 +51,11 @@ class Data:
         def cut(arrays: tuple[Any, ...]) -> tuple[Any, ...]:
             return tuple(None if a is None else a[part] for a in arrays)
 
-        return Data(cut(self.x), cut(self.y), cut(self.weight), zeros=self.zeros)
+        return Data(cut(self.x), cut(self.y), cut(self.weight), zeros=self.zeros, form=self.form)
+
+    def packed(self, values: Sequence[Any]) -> Any:
+        """What Keras gives to ``train_step``, with a value for each array: x, (x, y) or (x, y, sample_weight)."""
+        return map_structure(self.form, int, values.__getitem__)
 
     def selected(self) -> Data:
         """The data as arrays of the selected rows alone."""

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import threading
 from collections.abc import Iterator
 from typing import Any, Literal
 
+import numpy as np
+
 from ranvier import engines, losses, optimizers
-from ranvier.metrics import Metric
+from ranvier.metrics import Mean, Metric
 from ranvier.module import Module
+from ranvier.module.training_api import RowMethod
+from ranvier.optimizers.slots import StepCount
 from ranvier.training.step.argument_types import Losses, LossWeights, Metrics, OptimizerLike
 from ranvier.training.step.objective import as_loss
 from ranvier.training.step.outputs import (
@@ -26,15 +31,8 @@ from ranvier.training.step.structure import ONE, OutputStructure
 
 __all__ = ["Compiled", "FunctionMetric", "compile", "compiled"]
 
-_LOSS = "Write loss=a function of (y_true, y_pred), or self.add_loss(...) in forward,"
-_METRICS = "Write metrics=[a function of (y_true, y_pred), or a Metric]"
-UNCALLED = {  # methods that subclasses override in Keras and that a compiled loop never calls, and what does the same
-    "train_step": f"{_LOSS} or a loop with loss.backward() and optimizer.step(), as in ranvier.torch,",
-    "test_step": _METRICS,
-    "predict_step": "Write it in forward",
-    "compute_loss": _LOSS,
-    "compute_metrics": _METRICS,
-}
+# Methods that subclasses may override, as in Keras: they become the step.
+METHODS = ("train_step", "test_step", "predict_step", "compute_loss", "compute_metrics")
 
 
 class Compiled:
@@ -52,6 +50,8 @@ class Compiled:
         weighted_metrics: Any,
         engine: str | None,
         loss_weights: Any = None,
+        overridden: frozenset[str] = frozenset(),
+        eager: bool = False,
     ) -> None:
         self.optimizer = optimizers.get(_rule(optimizer))
         self.optimizer.refuse_own()
@@ -66,6 +66,12 @@ class Compiled:
         several = any(isinstance(v, (list, tuple, dict)) and len(v) > 1 for v in (loss, loss_weights))
         self.fits_one = loss is None or is_description(loss) or not several
         self.outputs = self._specs(ONE) if self.fits_one else OutputSpecs(ONE, [OutputSpec()])
+        self.overridden = overridden  # of `METHODS`, those that the model's class defines
+        self.eager = eager  # whether the methods run for each batch, in place of a compiled step
+        self.optimizers = [self.optimizer]  # and those that a step was seen to use besides
+        self.loss_tracker = Mean("loss")  # of the default methods
+        self.steps = StepCount(np.zeros((), np.uint32))  # of traced training, which random numbers depend on
+        self.logged: list[str] = ["loss"]  # the names of the results of traced training
         self.resolved = False  # whether the outputs are those that the model returns
         self.engine = engine if engine is None else engines.check(engine)
         self.augment: Any = None  # the augmentation of the fit that runs
@@ -105,7 +111,24 @@ class Compiled:
     @property
     def names(self) -> list[str]:
         """The names of the results: the loss, that of each output if there are several, the metrics."""
-        return self.outputs.names
+        return self.logged if self.calls_methods else self.outputs.names
+
+    @property
+    def calls_methods(self) -> bool:
+        """Whether a step is what ``train_step`` or ``test_step`` does."""
+        return bool(self.overridden) or self.eager
+
+    def method(self, kind: str) -> str:
+        """The method that is the step of this kind."""
+        return "train_step" if kind == "train" else "test_step"
+
+    def follow_settings(self) -> None:
+        """Set the inputs of programs that are settings of optimizers which a traced step uses, such as rates."""
+        if self.calls_methods:
+            for optimizer in self.optimizers:
+                if optimizer.parameters:
+                    optimizer.rate()
+                    optimizer.inputs()
 
     def settings(self) -> dict[str, Any]:
         """The arguments of `compile` as plain values. Raises ValueError naming the parts that no file can hold."""
@@ -207,21 +230,20 @@ def compile(
 
     Without a ``loss``, `fit` minimizes the losses that layers add (``add_loss``, regularizers), and needs no targets.
 
-    The model is traced and compiled later. Raises ValueError with the nearest name for a name that does not exist, and
-    for ``run_eagerly=True``; TypeError for a model whose class has a ``train_step`` (or another such method of Keras),
-    or an optimizer whose class has an ``apply``, since these methods would never be called.
+    The model is traced and compiled later. A model whose class overrides ``train_step``, ``test_step``,
+    ``predict_step``, ``compute_loss`` or ``compute_metrics``, as in Keras, is traced through these methods, which are
+    called once for each size of a batch. With ``run_eagerly`` they are called for each batch and nothing is compiled
+    ahead, so that ``print`` and a debugger work in them and in ``call``.
+
+    Raises ValueError with the nearest name for a name that does not exist; TypeError for an optimizer whose class has
+    an ``apply``, since it would never be called.
     """
-    if run_eagerly:
-        raise ValueError(
-            "run_eagerly=True: a step is always compiled. Write model(x) to see what it computes, or a loop with "
-            "loss.backward() and optimizer.step(), as in ranvier.torch, instead."
-        )
-    for name, fix in UNCALLED.items():
-        if callable(getattr(type(model), name, None)):
-            raise TypeError(
-                f"{type(model).__name__} defines {name}, which fit, evaluate and predict would not call. {fix} instead."
-            )
-    model.__dict__["_compiled"] = Compiled(optimizer, loss, metrics, weighted_metrics, engine, loss_weights)
+    overridden = frozenset(
+        name for name in METHODS if not isinstance(inspect.getattr_static(type(model), name, None), RowMethod)
+    )
+    model.__dict__["_compiled"] = Compiled(
+        optimizer, loss, metrics, weighted_metrics, engine, loss_weights, overridden, bool(run_eagerly)
+    )
 
 
 def compiled(model: Module, what: str) -> Compiled:

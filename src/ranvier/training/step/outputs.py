@@ -8,8 +8,14 @@ from types import TracebackType
 from typing import Any
 
 from ranvier import losses, metrics
+from ranvier.graph.node import FLOATS, Node
 from ranvier.metrics import Metric, SampleMean
+from ranvier.metrics.operands import WIDE, weighted_sum
+from ranvier.ops import arrays
 from ranvier.support.errors import likely
+from ranvier.tensor.context import no_grad
+from ranvier.tensor.function import function
+from ranvier.tensor.tensor import Tensor
 from ranvier.training.step import custom_objects
 from ranvier.training.step.objective import TORCH, Criterion, as_loss, criteria, exclusive
 from ranvier.training.step.structure import OutputStructure, pick
@@ -32,6 +38,26 @@ class FunctionMetric(SampleMean):
             if name is None:
                 raise
             raise TypeError(_of_arrays(name)) from error
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Add what the function returns for a batch: a number for each sample, or one that counts for all of them."""
+        values = self.on(*(x if isinstance(x, Tensor) else Tensor(x) for x in (y_true, y_pred)))
+        if not values.shape:
+            values = arrays.broadcast_to(values, y_pred.shape[:1])
+        if sample_weight is not None and not isinstance(sample_weight, Tensor):
+            sample_weight = Tensor(sample_weight)
+        held = self._states_like(self.states(()))
+        self._begun = True
+        with no_grad():
+            total, number = (held[0], held[1])
+            added = _weighted_sum(arrays.cast(values, WIDE) if values.dtype not in FLOATS else values, sample_weight)
+            total.assign_add(added[0])
+            number.assign_add(added[1])
+
+
+@function
+def _weighted_sum(values: Node, weight: Node | None) -> tuple[Node, Node]:
+    return weighted_sum(values, weight)
 
 
 @dataclass

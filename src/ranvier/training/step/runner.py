@@ -19,7 +19,7 @@ import numpy as np
 from ranvier.data.convert import Array
 from ranvier.tensor import layout, tape
 from ranvier.training.step.arrays import Data
-from ranvier.training.step.step import Step
+from ranvier.training.step.builder import Step
 
 CHUNK_SECONDS = 0.1
 KEPT = 50  # checking and copying the state takes at most a fiftieth of the time

@@ -2,234 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
-
-import numpy as np
 
 from ranvier import engines
 from ranvier.graph.grad import gradient
-from ranvier.graph.graph import Graph, input_node
-from ranvier.graph.node import BATCH, Node, Symbol, apply, like
-from ranvier.metrics.operands import WIDE
-from ranvier.module import Module, mode
-from ranvier.module.arguments import pack_inputs
+from ranvier.graph.graph import Graph
+from ranvier.graph.node import Node, like
+from ranvier.module import Module
 from ranvier.module.versions import structure
-from ranvier.ops import arrays as numeric
-from ranvier.ops.arrays.promotion import count, result_dtype, together, total_of
 from ranvier.support.registry import object_key
-from ranvier.tensor import layout, rng, tape
-from ranvier.tensor.call_state import isolated_tape
+from ranvier.tensor import layout
 from ranvier.tensor.context import get_dtype
-from ranvier.tensor.tensor import Tensor, leaves_of
-from ranvier.tensor.trace import lower
-from ranvier.training.step.arrays import Array, Data
+from ranvier.training.step.arrays import Data
+from ranvier.training.step.builder import Builder, Step, labels
 from ranvier.training.step.compiled import Compiled
-from ranvier.training.step.objective import objective, per_sample
-from ranvier.training.step.outputs import FunctionMetric
-from ranvier.training.step.placeholders import (
-    TracedOutput,
-    augmented,
-    cast_rows,
-    placeholder_for,
-    placeholders,
-    random_streams,
-)
+from ranvier.training.step.eager import eager_step
+from ranvier.training.step.traced import build_traced
 
-SAMPLES = Symbol("samples")
 KEPT = 64  # compiled steps of a model
-
-
-@dataclass
-class Step:
-    """A compiled step: its graph, its program, and the tensors and arrays that are its inputs.
-
-    ``state`` are tensors (weights, optimizer state), ``totals`` arrays that are zero when an epoch starts: the loss's
-    sum and count, then those of each metric. ``written`` are the tensors of the state that a run changes.
-    """
-
-    graph: Graph
-    program: Any
-    batch: int
-    state: list[Tensor]
-    written: list[Tensor]
-    totals: list[Array]
-    metrics: list[tuple[Any, slice]] = field(default_factory=list)
-    loss: Node | None = None
-    losses: int = 0  # of single outputs, whose sums are the totals after the first two
-    named: dict[Node, str] = field(default_factory=dict)  # the inputs that are parameters, by name
-    draws: bool = False  # whether it draws random numbers
-
-    def state_arrays(self) -> list[Array]:
-        """The arrays of weights, optimizer state and totals, in the graph's order."""
-        return [*(layout.storage(t._value) for t in self.state), *self.totals]
-
-    def arrays(self, data: Data, order: Array, settings: Sequence[Array], state: Sequence[Array]) -> list[Array]:
-        """The arrays of a run, in the graph's order."""
-        return [order, *data.arrays(), *settings, *state]
-
-    def reset(self) -> None:
-        for array in self.totals:
-            array[...] = 0
-
-    def take_over(self, before: Step | None) -> Step:
-        """Continue with the totals of another step; start from zero if there is none."""
-        old = [np.zeros_like(a) for a in self.totals] if before is None else [a.copy() for a in before.totals]
-        for array, value in zip(self.totals, old, strict=True):
-            np.copyto(array, value)
-        return self
-
-    def results(self) -> list[Any]:
-        """The mean loss so far, that of each output if there are several, and each metric."""
-        number = float(self.totals[1])
-        sums = [self.totals[0], *self.totals[2 : 2 + self.losses]]
-        means = [float(a) / number if number else 0.0 for a in sums]
-        return [*means, *(m.of(self.totals[part]) for m, part in self.metrics)]
-
-
-class _Builder:
-    """The graph of a step while it is built: its inputs in the order in which they come up, and its updates."""
-
-    def __init__(self, model: Module, compiled: Compiled, training: bool) -> None:
-        self.model, self.compiled, self.training = model, compiled, training
-        self.inputs: list[Node] = []
-        self.state: list[Tensor] = []
-        self.sources: dict[int, tuple[Node, Node]] = {}  # by the tensor's id
-        self.updates: list[tuple[Node, Node]] = []
-        self.totals: list[Array] = []
-        self.node_of: dict[int, Node] = {}  # the nodes of recorded tensors, by their ids
-        self.parameters = dict(model.named_parameters())
-
-    # --- inputs ---------------------------------------------------------------------------------------------------
-
-    def given(self, name: str, shape: Any, dtype: str, *, windowed: bool = False, zeros: float = 0) -> Node:
-        node = input_node(name, shape, dtype, windowed=windowed, zeros=zeros)
-        self.inputs.append(node)
-        return node
-
-    def tensor(self, tensor: Tensor, name: str) -> tuple[Node, Node]:
-        """The input for a tensor's storage and the node that is the tensor, made once."""
-        known = self.sources.get(id(tensor))
-        if known is None:
-            known = self.sources[id(tensor)] = layout.leaf_input(name, tensor)
-            self.inputs.append(known[0])
-            self.state.append(tensor)
-        return known
-
-    def rows(
-        self, order: Node, name: str, arrays: Sequence[Array | None], zeros: Sequence[float] = ()
-    ) -> list[Node | None]:
-        """The rows of a batch of each array; None for an array that is not there."""
-        found: list[Node | None] = []
-        for i, array in enumerate(arrays):
-            if array is None:
-                found.append(None)
-                continue
-            title = name if len(arrays) == 1 else f"{name}{i}"
-            shape, fraction = (SAMPLES, *array.shape[1:]), zeros[i] if zeros else 0
-            found.append(apply("gather", self.given(title, shape, array.dtype.name, zeros=fraction), order))
-        return found
-
-    def total(self, shape: tuple[int, ...], dtype: str) -> Node:
-        self.totals.append(np.zeros(shape, dtype))
-        return self.given(f"total{len(self.totals)}", shape, dtype)
-
-    def node(self, tensor: Tensor | None) -> Any:
-        return None if tensor is None else self.node_of[id(tensor)]
-
-    # --- the model ------------------------------------------------------------------------------------------------
-
-    def record(self, data: Data) -> None:
-        """Call the model on placeholders, and lower what it records to nodes."""
-        model, compiled, training = self.model, self.compiled, self.training
-        order = self.given("order", (BATCH,), "int32", windowed=True)
-        # Later data are expected to have as many zeros as the first data. An evaluation looks for NaN in no weight, so
-        # it must not skip zeros, which a NaN in a weight would meet.
-        x_rows = self.rows(order, "x", data.x, data.zeros if training else ())
-        y_rows, weight_rows = self.rows(order, "y", data.y), self.rows(order, "weight", data.weight)
-        known: dict[int, Node] = {}
-        with mode(model, training), isolated_tape(model), rng.traced_draws() as self.draws:
-            given = placeholders(model, data.x)
-            for tensor, rows in zip(given, x_rows, strict=True):
-                known[id(tensor)] = cast_rows(rows, tensor.spec)  # type: ignore[arg-type]  # every input is there
-            targets, weights = ([placeholder_for(rows, known) for rows in part] for part in (y_rows, weight_rows))
-            if training and compiled.augment is not None:
-                given, targets, weights = augmented(compiled.augment, given, targets, weights)
-            output = model(*pack_inputs(given, model._input_container))
-            self.outputs = compiled.outputs.structure.flat(output)
-            self.traced = [
-                TracedOutput.of(*of) for of in zip(compiled.outputs, targets, self.outputs, weights, strict=True)
-            ]
-            self.penalties = [numeric.sum(x) for x in model._losses()]
-            recorded = [*self.outputs, *(t for o in self.traced for t in o.tensors()), *self.penalties]
-            segment = tape.segment_of(recorded)
-            trace_nodes = [segment.node_of(t) for t in recorded]
-        self.lower(segment, recorded, trace_nodes, known)
-
-    def lower(self, segment: Any, recorded: list[Tensor], trace_nodes: list[Any], known: dict[int, Node]) -> None:
-        """The nodes of recorded tensors, and the updates of the leaves that the model assigns to."""
-        if self.training:
-            self.compiled.optimizer.attach(self.parameters.values())
-            self.salt, self.rate = (self.given("seed", (), "uint32"), self.given("learning_rate", (), get_dtype()))
-            self.ticks = self.tensor(self.compiled.optimizer.iterations, "iterations")[0]
-        elif self.draws:
-            self.salt, self.ticks = self.given("seed", (), "uint32"), self.given("batches", (), "uint32")
-        if self.training or self.draws:
-            known |= random_streams(self.draws, self.salt, self.ticks)
-        for name, parameter in self.parameters.items():
-            known[id(parameter)] = self.tensor(parameter, name)[1]
-        buffers = {id(t): name for name, t in self.model.named_buffers()}
-        for leaf in leaves_of(segment):
-            if id(leaf) not in known:
-                known[id(leaf)] = self.tensor(leaf, buffers.get(id(leaf), f"leaf{len(self.inputs)}"))[1]
-        assigned = list(segment.assigns.items())
-        leaves = {o: known[id(leaf)] for o, leaf in enumerate(segment.leaves)}
-        nodes = lower([*trace_nodes, *(e for _, e in assigned)], leaves)
-        self.node_of = {id(t): node for t, node in zip(recorded, nodes, strict=False)}
-        self.updates += [
-            (self.sources[id(segment.leaves[o])][0], layout.to_storage(n, segment.leaves[o]))
-            for (o, _), n in zip(assigned, nodes[len(recorded) :], strict=True)
-        ]
-
-    # --- what is minimized, and what is measured ------------------------------------------------------------------
-
-    def losses(self) -> list[Node]:
-        """The loss that is minimized, and that of each output where there are several."""
-        losses = [
-            (objective(o.spec.loss, self.node(o.values), self.node(o.weight), self.node(o.counted)), o.spec)
-            for o in self.traced
-            if o.spec.loss is not None
-        ]
-        terms = [one if spec.loss_weight == 1 else one * like(one, spec.loss_weight) for one, spec in losses]
-        terms += [self.node(p) for p in self.penalties]
-        loss = total_of(together(*terms, dtype=result_dtype(*terms, 0.0)))  # the widest of them, and a float
-        return [loss, *(one for one, _ in losses)] if self.compiled.outputs.several else [loss]
-
-    def add_losses(self, losses: Sequence[Node]) -> None:
-        """Add each loss, times the number of samples, to its total, and that number to the total after the first."""
-        number = count((BATCH,), WIDE)
-        totals = [self.total((), WIDE) for _ in range(len(losses) + 1)]
-        self.updates += [(totals[1], totals[1] + number)]
-        for total, one in zip([totals[0], *totals[2:]], losses, strict=True):
-            self.updates += [(total, total + apply("cast", one, dtype=WIDE) * number)]
-
-    def add_metrics(self) -> list[tuple[Any, slice]]:
-        """Update the states of each metric; returns the metrics, each with the part of the totals that is its own."""
-        found = []
-        custom = [iter(o.custom) for o in self.traced]
-        for i, metric, weighted in self.compiled.outputs.order:
-            start, rows = len(self.totals), self.node(self.traced[i].y)
-            weight = self.node(self.traced[i].weight) if weighted else None
-            out = apply("stop_gradient", self.node(self.outputs[i]))
-            states = [self.total(tuple(shape), dtype) for shape, dtype in metric.states_for(rows, out, weight)]
-            if isinstance(metric, FunctionMetric):
-                after = metric.add(states, per_sample(self.node(next(custom[i]))), weight)
-            else:
-                after = metric.update(states, rows, out, weight)
-            self.updates += zip(states, after, strict=True)
-            found.append((metric, slice(start, len(self.totals))))
-        return found
 
 
 def key_of(model: Module, compiled: Compiled, data: Data, batch: int, kind: str) -> tuple[Any, ...]:
@@ -245,9 +36,8 @@ def settings_of(model: Module, compiled: Compiled, kind: str) -> tuple[Any, ...]
     return (
         get_dtype(),
         compiled.engine or engines.get_engine(),
-        compiled.optimizer.parameter_options(list(model.parameters())),
+        tuple((o.parameter_options(list(model.parameters())), o.program_key()) for o in compiled.optimizers),
         tuple(m._trainable for m in model.modules()),
-        compiled.optimizer.program_key(),
         compiled.augment if kind == "train" else None,
     )
 
@@ -259,12 +49,19 @@ def step_for(model: Module, compiled: Compiled, data: Data, batch: int, kind: st
     if known is None:
         if len(compiled.programs) >= KEPT:  # most of them are of earlier states of the model
             compiled.programs.clear()
-        known = compiled.programs[key] = build(model, compiled, data, batch, kind == "train")
+        if compiled.eager:
+            known = eager_step(model, compiled, data, batch, kind)
+        elif compiled.calls_methods:
+            known = build_traced(model, compiled, data, batch, kind)
+            key = key_of(model, compiled, data, batch, kind)  # the trace may have made weights
+        else:
+            known = build(model, compiled, data, batch, kind == "train")
+        compiled.programs[key] = known
     return known
 
 
 def build(model: Module, compiled: Compiled, data: Data, batch: int, training: bool) -> Step:
-    b = _Builder(model, compiled, training)
+    b = Builder(model, compiled, training)
     b.record(data)
     losses = b.losses()
     if training:
@@ -284,14 +81,7 @@ def build(model: Module, compiled: Compiled, data: Data, batch: int, training: b
     )  # fmt: skip
 
 
-def labels(model: Module) -> list[str]:
-    """The name of each parameter in errors: that of its layer, and its own."""
-    layers = {path: module.name for path, module in model.named_modules()}
-    parts = (name.rpartition(".") for name, _ in model.named_parameters())
-    return [f"{layers.get(path, path)}.{own}" for path, _, own in parts]
-
-
-def _optimize(b: _Builder, loss: Node) -> list[tuple[Node, Node]]:
+def _optimize(b: Builder, loss: Node) -> list[tuple[Node, Node]]:
     """The updates of weights, optimizer state and step count. Rules run on the weights in their order in memory."""
     optimizer, rate, ticks = b.compiled.optimizer, b.rate, b.ticks
     chosen = [(i, name, p) for i, (name, p) in enumerate(b.parameters.items()) if p.requires_grad]

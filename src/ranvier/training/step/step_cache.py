@@ -21,9 +21,10 @@ from ranvier.tensor import layout, rng, tape
 from ranvier.tensor.call_state import isolated_tape
 from ranvier.tensor.tensor import Tensor
 from ranvier.training.step.arrays import Data
+from ranvier.training.step.builder import Step, labels
 from ranvier.training.step.compiled import Compiled
 from ranvier.training.step.placeholders import placeholders
-from ranvier.training.step.step import Step, key_of, labels, settings_of, step_for
+from ranvier.training.step.step import key_of, settings_of, step_for
 
 Place = tuple[Any, ...]
 Wanted = tuple[Data, int, str]  # the arguments of a step: data, rows of a batch, kind
@@ -91,6 +92,8 @@ class SharedSteps:
     def provide(self, model: Module, compiled: Compiled, wanted: Sequence[Wanted]) -> bool:
         """Give a model its steps; False if its structure may be another, and nothing is done."""
         optimizer = compiled.optimizer
+        if compiled.calls_methods:
+            return False
         if self.steps and type(optimizer).__module__.partition(".")[0] != "ranvier":
             return False  # an optimizer that you wrote may depend on more than its settings
         if not alike(dependencies(model, compiled), self.dependencies):

@@ -55,8 +55,8 @@ class OutputStructure:
 ONE = OutputStructure()
 
 
-def outputs_of(model: Module, output: Any) -> OutputStructure:
-    """The structure of the outputs. Raises ValueError unless all are tensors with a row for each sample."""
+def outputs_of(model: Module, output: Any, rows: Any = BATCH) -> OutputStructure:
+    """The structure of the outputs. Raises ValueError unless all are tensors with a row for each of ``rows`` samples."""
     declared = getattr(model, "output_names", None)
     if isinstance(output, Mapping):
         keys = tuple(map(str, output))
@@ -73,7 +73,7 @@ def outputs_of(model: Module, output: Any) -> OutputStructure:
     else:
         found, parts = ONE, [(None, output)]
     for key, part in parts:
-        if not isinstance(part, Tensor) or part.spec.shape[:1] != (BATCH,):
+        if not isinstance(part, Tensor) or part.spec.shape[:1] != (rows,):
             got = part.spec if isinstance(part, Tensor) else type(part).__name__
             where = "" if key is None else f" for output {key!r}"
             raise ValueError(
