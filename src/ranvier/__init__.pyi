@@ -45,11 +45,12 @@ from ranvier.tensor.context import get_dtype as get_dtype
 from ranvier.tensor.context import no_grad as no_grad
 from ranvier.tensor.context import set_dtype as set_dtype
 from ranvier.tensor.function import function as function
+from ranvier.tensor.gradient_tape import GradientTape as GradientTape
 from ranvier.tensor.rng import set_seed as set_seed
 from ranvier.tensor.tensor import Tensor as Tensor
 from ranvier.training import load_model as load_model
 from ranvier.training import verify_resume as verify_resume
 from ranvier.training.loop.lr_finder import find_learning_rate as find_learning_rate
 
-__all__ = ['Initializer', 'Input', 'Layer', 'Loss', 'Metric', 'Model', 'Module', 'Optimizer', 'Parameter', 'Regularizer', 'Sequential', 'Tensor', 'Variable', '__version__', 'activations', 'backend', 'calibration', 'callbacks', 'config', 'constraints', 'data', 'datasets', 'estimators', 'explain', 'find_learning_rate', 'fit_many', 'function', 'get_dtype', 'get_engine', 'get_threads', 'initializers', 'layers', 'load_model', 'losses', 'metrics', 'models', 'no_grad', 'ops', 'optimizers', 'pictures', 'random', 'register_module', 'regularizers', 'saving', 'search', 'set_dtype', 'set_engine', 'set_seed', 'set_threads', 'torch', 'utils', 'verify_resume']
+__all__ = ['GradientTape', 'Initializer', 'Input', 'Layer', 'Loss', 'Metric', 'Model', 'Module', 'Optimizer', 'Parameter', 'Regularizer', 'Sequential', 'Tensor', 'Variable', '__version__', 'activations', 'backend', 'calibration', 'callbacks', 'config', 'constraints', 'data', 'datasets', 'estimators', 'explain', 'find_learning_rate', 'fit_many', 'function', 'get_dtype', 'get_engine', 'get_threads', 'initializers', 'layers', 'load_model', 'losses', 'metrics', 'models', 'no_grad', 'ops', 'optimizers', 'pictures', 'random', 'register_module', 'regularizers', 'saving', 'search', 'set_dtype', 'set_engine', 'set_seed', 'set_threads', 'torch', 'utils', 'verify_resume']
 __version__: str

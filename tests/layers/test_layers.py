@@ -301,7 +301,6 @@ def test_a_frame_is_read_in_a_call():
             r"Write fit\(x, y, augment=rv.layers.MixUp",
         ),
         (lambda: layers.CutMix()(IMAGES), TypeError, r"augment=rv.layers.CutMix"),
-        (lambda: rv.GradientTape, AttributeError, r"write loss.backward\(\).*docs/pytorch.md"),
         (
             lambda: layers.serialize,
             AttributeError,

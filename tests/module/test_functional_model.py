@@ -512,8 +512,6 @@ MISTAKES = [
      r"Net says in its call what it computes.* super\(\).__init__\(inputs, outputs\) and no call"),
     (lambda: type("Net", (rv.Model,), {"forward": branch})(rv.Input((2,)), x6()), TypeError,
      r"Net says in its forward what it computes.* super\(\).__init__\(inputs, outputs\) and no forward"),
-    (lambda: type("Net", (rv.Model,), {"train_step": branch})(x := rv.Input((2,)), -x).compile("sgd", "mse"), TypeError,
-     "Net defines train_step"),
     (lambda: rv.Model(x := rv.Input((2,)), rv.layers.Lambda(lambda v: v)(x)).architecture(), TypeError,
      "a file cannot hold. Write @rv.saving.register_keras_serializable"),
 ]  # fmt: skip

@@ -517,8 +517,6 @@ def test_what_keras_compiles_by():
     history = one.fit(X, Y, verbose=0).history
     rv.set_seed(1)
     assert other.fit(X, Y, verbose=0).history == history
-    with pytest.raises(ValueError, match=r"run_eagerly=True.*always compiled.*Write"):
-        classifier(run_eagerly=True)
 
 
 # --- predict ------------------------------------------------------------------------------------------------------
@@ -769,13 +767,6 @@ def test_mistakes_are_reported_before_training(layers, loss, x, y, text):
 @pytest.mark.parametrize(("layers", "loss", "x", "y"), SILENT)
 def test_nothing_is_said_of_what_is_right(layers, loss, x, y):
     try_fit(layers, loss, x, y)
-
-
-@pytest.mark.parametrize("name", ["train_step", "test_step", "predict_step", "compute_loss", "compute_metrics"])
-def test_your_own_steps_are_refused(name):
-    own = type("Own", (rv.Model,), {name: lambda self, *args: None})
-    with pytest.raises(TypeError, match=f"Own defines {name}, which .*Write .* instead"):
-        own().compile("adam", "mse")
 
 
 def test_the_warning_points_at_the_call_of_fit():

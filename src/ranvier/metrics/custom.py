@@ -135,11 +135,11 @@ class CustomMetric(Metric):
         if traced is None or any(a is not b for a, b in zip(given, (y_true, y_pred, weight), strict=True)):
             traced = self.traced(y_true, y_pred, weight)
         known = traced.known
-        for variable, state, start in zip(self.variables, held, self.starts(), strict=False):
+        for variable, value, start in zip(self.variables, held, self.starts(), strict=False):
             if start.any():
-                wide = apply("broadcast", begun, shape=state.shape, axes=()) if state.shape else begun
-                state = apply("select", wide, state, constant(start, state.dtype))
-            known[id(variable)] = state
+                wide = apply("broadcast", begun, shape=value.shape, axes=()) if value.shape else begun
+                value = apply("select", wide, value, constant(start, value.dtype))
+            known[id(variable)] = value
         before = (t for part in traced.parts for t in part.before)
         known.update(zip(map(id, before), held[len(self.variables) :], strict=True))
         if any(id(tensor) not in known for tensor in traced.assigned):

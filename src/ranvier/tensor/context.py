@@ -75,7 +75,7 @@ def _generator_in(context: Callable[[], GradMode], function: Callable[..., Any])
 class GradMode(contextlib.ContextDecorator):
     """A context that sets whether gradients are recorded; also a decorator of functions and generators."""
 
-    before: bool
+    before: int
 
     def __enter__(self) -> None:
         """Set the mode and keep the previous one in ``before``. Subclasses implement it."""

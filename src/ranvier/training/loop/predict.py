@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,13 +23,16 @@ from ranvier.support.source_lines import warned_once
 from ranvier.support.validation import whole
 from ranvier.tensor import layout, rng, tape
 from ranvier.tensor.call_state import isolated_tape
-from ranvier.tensor.context import get_dtype
+from ranvier.tensor.context import get_dtype, no_grad
+from ranvier.tensor.tensor import Tensor
 from ranvier.tensor.trace import lower
 from ranvier.training.adapters.arrays import input_arrays
 from ranvier.training.adapters.generators import batch_splitter, is_source, memory_loader, with_epoch_events
+from ranvier.training.adapters.trees import as_given
 from ranvier.training.loop.callback import Callback
 from ranvier.training.loop.callback_list import Callbacks
 from ranvier.training.step.argument_types import Verbosity
+from ranvier.training.step.arrays import Data
 from ranvier.training.step.compiled import Compiled
 from ranvier.training.step.placeholders import cast_rows, placeholders, random_streams
 from ranvier.training.step.runner import Pace
@@ -39,12 +43,18 @@ PLANS = 64  # the most that are kept for exact input shapes
 
 
 class Predictor:
-    """The compiled forward pass for one batch size and one kind of inputs."""
+    """The compiled forward pass for one batch size and one kind of inputs.
 
-    def __init__(self, model: Module, x: Sequence[Array], batch: int, engine: str | None) -> None:
+    ``tree`` has the inputs as the model's own ``predict_step`` takes them; None if the model is called.
+    """
+
+    def __init__(self, model: Module, x: Sequence[Array], batch: int, engine: str | None, tree: Data | None) -> None:
         with mode(model, False), isolated_tape(model), rng.traced_draws() as draws:
             given = placeholders(model, x)
-            output = model(*pack_inputs(given, model._input_container))
+            if tree is not None:
+                output = model.predict_step(tree.packed(given))
+            else:
+                output = model(*pack_inputs(given, model._input_container))
             self.outputs = outputs_of(model, output)
             returned = self.outputs.flat(output)
             segment = tape.segment_of(returned)
@@ -224,11 +234,16 @@ def predict_batches(
 ) -> tuple[OutputStructure, list[Array]]:
     now = changes()
     state = model.__dict__.get("_compiled")
-    arrays = input_arrays(model, x, check_finite=False)
+    tree = None
+    if isinstance(state, Compiled) and (state.eager or "predict_step" in state.overridden):
+        tree = as_given(x, None, None, check_finite=False)
+    arrays = input_arrays(model, x, check_finite=False) if tree is None else tree.x
     size = DEFAULT_BATCH if batch_size is None else whole("batch_size", batch_size)
     size = 1 if len(arrays[0]) == 1 else size
     if steps is not None:
         arrays = tuple(a[: steps * size] for a in arrays)
+    if tree is not None and isinstance(state, Compiled) and state.eager:
+        return eager_batches(model, replace(tree, x=arrays), size)
     # Fewer rows are one smaller batch, rounded up to a power of two so that fewer programs are compiled.
     size = min(size, max(DEFAULT_BATCH, 1 << (len(arrays[0]) - 1).bit_length()))
     engine = state.engine if isinstance(state, Compiled) else None
@@ -240,7 +255,7 @@ def predict_batches(
     if predictor is None:
         if len(predictors) >= PLANS:  # most of them are of earlier states of the model
             predictors.clear()
-        predictor = predictors[key] = Predictor(model, arrays, size, engine)
+        predictor = predictors[key] = Predictor(model, arrays, size, engine, tree)
     result = predictor(arrays)
     n = len(arrays[0])
     simple = predictor.outputs.kind == "one" and arrays[0] is x
@@ -250,3 +265,16 @@ def predict_batches(
             plans.clear()
         plans[x.shape, x.dtype, batch_size] = Plan(predictor, n, now)
     return predictor.outputs, result
+
+
+def eager_batches(model: Module, data: Data, size: int) -> tuple[OutputStructure, list[Array]]:
+    """The outputs by a call of ``predict_step`` for each batch."""
+    outputs, collected = None, []
+    for start in range(0, len(data), size):
+        part = data.rows(slice(start, start + size))
+        with mode(model, False), no_grad():
+            output = model.predict_step(part.packed([Tensor.wrap(a.copy()) for a in part.x]))
+        outputs = outputs_of(model, output, rows=len(part))
+        collected.append([t.numpy() for t in outputs.flat(output)])
+    assert outputs is not None  # there is a row
+    return outputs, [np.concatenate(parts) for parts in zip(*collected, strict=True)]

@@ -9,12 +9,12 @@ import numpy as np
 
 from ranvier.graph.graph import Graph
 from ranvier.metrics.operands import WIDE
-from ranvier.module import Module, mode
+from ranvier.module import Module
 from ranvier.tensor.tensor import Tensor
 from ranvier.training.step.arrays import Data
 from ranvier.training.step.builder import Step
 from ranvier.training.step.compiled import Compiled
-from ranvier.training.step.traced import loss_names, named_logs
+from ranvier.training.step.traced import loss_names, method_mode, named_logs
 
 
 class EagerProgram:
@@ -33,7 +33,7 @@ class EagerProgram:
         for step in range(start, stop):
             rows = order[step * self.batch : (step + 1) * self.batch][: (total or len(order)) - step * self.batch]
             batch = [Tensor.wrap(array[rows]) for array in given]
-            with mode(model, training and type(model)._starts_training):
+            with method_mode(model, training):
                 returned = getattr(model, self.method)(self.data.packed(batch))
             self.logs = {name: number(value) for name, value in named_logs(returned, self.method).items()}
             for name in loss_names(list(self.logs)):

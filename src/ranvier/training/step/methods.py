@@ -81,7 +81,8 @@ def compute_loss(
     terms += [numeric.sum(loss) for loss in model.losses]
     if not terms:
         raise ValueError(
-            f"{model.name!r} has no loss. Write compile(loss=...), or a compute_loss of your own, which returns a number."
+            f"{model.name!r} has no loss. Write compile(loss=...), or a compute_loss of your own that returns one "
+            "number, instead."
         )
     total = terms[0]
     for term in terms[1:]:

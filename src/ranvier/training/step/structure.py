@@ -56,7 +56,7 @@ ONE = OutputStructure()
 
 
 def outputs_of(model: Module, output: Any, rows: Any = BATCH) -> OutputStructure:
-    """The structure of the outputs. Raises ValueError unless all are tensors with a row for each of ``rows`` samples."""
+    """The structure of the outputs. Raises ValueError unless all are tensors with a row for each of the samples."""
     declared = getattr(model, "output_names", None)
     if isinstance(output, Mapping):
         keys = tuple(map(str, output))

@@ -113,7 +113,7 @@ class SizedProgram:
     def _run_each(self, arrays: Sequence[Any], own: Mapping[int, Any], steps: int, total: int) -> None:
         """See the method of native programs."""
         if total % self.batch == 0:
-            self.program.run_each(arrays, own, steps, total)  # type: ignore[attr-defined]  # tested for in __init__
+            self.program.run_each(arrays, own, steps, total)
             return
         for i in range(len(next(iter(own.values())))):
             given = [own[n][i, ...] if n in own else a for n, a in enumerate(arrays)]
@@ -128,7 +128,18 @@ class SizedProgram:
 
 
 @contextlib.contextmanager
-def unchanged(model: Module, optimizers: Sequence[Any]) -> Iterator[None]:
+def method_mode(model: Module, training: bool) -> Iterator[None]:
+    """The mode in which a method of Keras runs: its layers train where they are called with ``training=True``, and
+    modules of PyTorch's vocabulary where the step trains.
+    """
+    with mode(model, False):
+        for module in model.modules():
+            module.training = training and type(module)._starts_training and not type(module)._tracks
+        yield
+
+
+@contextlib.contextmanager
+def unchanged(model: Module) -> Iterator[None]:
     """Within this context the method may set gradients and attributes: neither lasts as a change of the model."""
     parameters = list(model.parameters())
     grads = [(p, p.grad) for p in parameters]
@@ -198,9 +209,8 @@ class TracedBuilder(Builder):
             tape.flush(pending)
         trace, known = StepTrace(self.method), dict[int, Node]()
         state = [v for m in model.metrics for v in m.variables]
-        starts_training = self.training and type(model)._starts_training  # layers of Keras ask for training=True
         with (
-            unchanged(model, compiled.optimizers), mode(model, starts_training),
+            unchanged(model), method_mode(model, self.training),
             isolated_tape(model, trace), rng.traced_draws() as trace.draws,
         ):  # fmt: skip
             for variable in state:
@@ -220,8 +230,8 @@ class TracedBuilder(Builder):
         needed = [p for p in inspect.signature(method).parameters.values() if p.default is p.empty]
         if len(needed) > 1 and all(p.kind is p.POSITIONAL_OR_KEYWORD for p in needed):
             raise TypeError(
-                f"{type(self.model).__name__}.{self.method} takes {len(needed)} arguments. Write {self.method}(self, data), "
-                "as with Keras's TensorFlow and PyTorch backends: state is kept in the model, its optimizers and metrics."
+                f"{type(self.model).__name__}.{self.method} takes {len(needed)} arguments. Write {self.method}(self, "
+                "data), as for Keras on TensorFlow or PyTorch: the model, optimizers and metrics keep the state."
             )
         return method(data)
 

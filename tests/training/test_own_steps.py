@@ -1,0 +1,234 @@
+"""Models whose own methods are the step: ``train_step`` and its kin, traced into the compiled step or run eagerly."""
+
+import numpy as np
+import pytest
+
+import ranvier as rv
+from tests.training import own_steps
+from tests.training.own_steps import CLASSES, X
+
+ops = rv.ops
+
+RESULTS = {  # of two epochs, and then of `evaluate`, as Keras 3.15 gives them
+    "vae": {"loss": [11.145856, 9.156518, 8.197980], "kl_loss": [1.6269277, 1.3747244, 1.2307845]},
+    "gan": {"d_loss": [0.91073686, 0.93568993], "g_loss": [0.60100490, 0.53787464]},
+    "distillation": {"loss": [0.49683881, 0.29950705, 0.22406384], "sparse_categorical_accuracy": [0.4, 0.3, 0.3]},
+    "contrastive": {"c_loss": [1.0585681, 0.55686569], "c_acc": [0.6, 0.9]},
+    "gradient_penalty": {"d_loss": [-0.44226801, -0.35988507], "g_loss": [0.18854913, 0.08922660]},
+}
+
+
+@pytest.fixture
+def reference():
+    rv.set_engine("reference")
+    yield
+    rv.set_engine(None)
+
+
+def check(results, name):
+    assert results.keys() == RESULTS[name].keys()
+    for key, values in RESULTS[name].items():
+        np.testing.assert_allclose(results[key], values, rtol=1e-5, atol=1e-5, err_msg=key)
+
+
+@pytest.mark.parametrize("program", own_steps.PROGRAMS, ids=lambda p: p.__name__)
+def test_programs_give_the_numbers_of_keras(program, reference):
+    check(own_steps.trained(rv, program)[1], program.__name__)
+
+
+def test_the_compiled_step_gives_them_too():
+    check(own_steps.trained(rv, own_steps.gan)[1], "gan")
+
+
+@pytest.mark.parametrize("program", [own_steps.vae, own_steps.gradient_penalty], ids=lambda p: p.__name__)
+def test_methods_run_eagerly_give_them_too(program, reference):
+    model, data, _ = program(rv)
+    model._compiled.eager = True
+    history = model.fit(*data, epochs=2, batch_size=4, shuffle=False, verbose=0).history
+    for name, values in history.items():
+        np.testing.assert_allclose(values, RESULTS[program.__name__][name][:2], rtol=1e-5, atol=1e-5)
+
+
+class Net(rv.Model):
+    def __init__(self):
+        super().__init__()
+        self.dense, self.dropout = rv.layers.Dense(3), rv.layers.Dropout(0.5)
+
+    def call(self, x, training=False):
+        return self.dense(self.dropout(x, training=training))
+
+
+def fitted(own, *data, options=None, **settings):
+    """A `Net` with these methods after a fit of two epochs, and its history."""
+    rv.set_seed(3)
+    model = type("Own", (Net,), own)()
+    model.compile("adam", rv.losses.SparseCategoricalCrossentropy(from_logits=True), **settings)
+    history = model.fit(*(data or (X, CLASSES)), batch_size=4, epochs=2, shuffle=False, verbose=0, **(options or {}))
+    return model, history.history
+
+
+def step_of_pytorch(self, data):
+    """As Keras's guide for PyTorch writes it."""
+    x, y = data
+    self.zero_grad()
+    loss = self.compute_loss(y=y, y_pred=self(x, training=True))
+    loss.backward()
+    weights = list(self.trainable_weights)
+    gradients = [v.value.grad for v in weights]
+    with rv.no_grad():
+        self.optimizer.apply(gradients, weights)
+    for metric in self.metrics:
+        metric.update_state(loss) if metric.name == "loss" else metric.update_state(y, self(x))
+    return {m.name: m.result() for m in self.metrics}
+
+
+def step_of_tensorflow(self, data):
+    x, y = data
+    with rv.GradientTape() as tape:
+        loss = self.compute_loss(y=y, y_pred=self(x, training=True))
+    weights = self.trainable_variables
+    self.optimizer.apply(tape.gradient(loss, weights), weights)
+    for metric in self.metrics:
+        metric.update_state(loss) if metric.name == "loss" else metric.update_state(y, self(x))
+    return {m.name: m.result() for m in self.metrics}
+
+
+def test_a_tape_and_backward_are_the_same(reference):
+    one, other = (fitted({"train_step": step}, metrics=["accuracy"]) for step in (step_of_tensorflow, step_of_pytorch))
+    assert one[1] == other[1]
+    for a, b in zip(one[0].get_weights(), other[0].get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_method_that_calls_super_trains_as_without_it(reference):
+    def train_step(self, data):
+        return super(type(self), self).train_step(data)
+
+    own, history = fitted({"train_step": train_step}, metrics=["accuracy"])
+    _, expected = fitted({}, metrics=["accuracy"])
+    assert history.keys() == expected.keys()
+    np.testing.assert_allclose(history["accuracy"], expected["accuracy"], atol=0.3)  # other draws of the dropout
+    assert own.evaluate(X, CLASSES, verbose=0, return_dict=True).keys() == {"loss", "accuracy"}
+
+
+def test_dropout_draws_anew_in_each_step(reference):
+    def train_step(self, data):
+        return {"zeros": ops.sum(ops.cast(self.dropout(data[0], training=True) == 0, "float32"))}
+
+    seen = []
+    fitted({"train_step": train_step}, options={"callbacks": [rv.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: seen.append(logs["zeros"])
+    )]})  # fmt: skip
+    assert len(seen) == 6
+    assert len(set(seen)) > 1
+
+
+def test_layers_are_in_evaluation_mode_unless_told(reference):
+    def train_step(self, data):
+        return {"changed": ops.sum(ops.abs(self.dropout(data[0]) - data[0]))}
+
+    assert fitted({"train_step": train_step})[1] == {"changed": [0.0, 0.0]}
+
+
+def test_state_of_the_users_and_counts_of_steps(reference):
+    class Counting(Net):
+        def __init__(self):
+            super().__init__()
+            self.seen = self.add_weight(shape=(), initializer="zeros", trainable=False)
+            self.mean = rv.metrics.Mean(name="mean")
+
+        def train_step(self, data):
+            self.seen.assign_add(1.0)
+            self.mean.update_state(data[0], sample_weight=data[2])
+            return {"seen": self.seen, "mean": self.mean.result(), "twice": {"seen2": 2 * self.seen}}
+
+    model = Counting()
+    model.compile("sgd")
+    history = model.fit(X, CLASSES, sample_weight=np.ones(10), batch_size=4, epochs=2, verbose=0).history
+    np.testing.assert_allclose([history[k] for k in ("seen", "seen2")], [[3, 6], [6, 12]])
+    np.testing.assert_allclose(history["mean"], [X.mean()] * 2, rtol=1e-5)
+    assert model.seen.item() == 6
+    assert len(model.mean.variables) == 2
+
+
+def test_data_come_as_they_were_given(reference):
+    found = []
+
+    def train_step(self, data):
+        found.append(data)
+        return {"loss": ops.mean(next(iter(data[0].values())) if isinstance(data, tuple) else data)}
+
+    fitted({"train_step": train_step}, {"a": X, "b": X[:, :2]}, {"c": CLASSES})
+    fitted({"train_step": train_step}, X)
+    (x, y), alone = found[0], found[2]
+    assert x["b"].shape == (4, 2)
+    assert y["c"].dtype == "int32"
+    assert alone.shape == (4, 6)
+
+
+def test_batches_of_a_source(reference):
+    def train_step(self, data):
+        return {"rows": ops.sum(ops.ones_like(data[1]))}
+
+    source = [(X[:4], CLASSES[:4]), (X[4:], CLASSES[4:])]
+    model, _ = fitted({"train_step": train_step})
+    assert model.fit(iter(source), steps_per_epoch=2, verbose=0).history == {"rows": [6.0]}
+
+
+def test_compute_metrics_and_predict_step(reference):
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        return {**super(type(self), self).compute_metrics(x, y, y_pred, sample_weight), "largest": ops.max(y_pred)}
+
+    def predict_step(self, data):
+        return ops.argmax(self(data, training=False), axis=-1)
+
+    model, history = fitted({"compute_metrics": compute_metrics, "predict_step": predict_step}, metrics=["accuracy"])
+    assert list(history) == ["loss", "accuracy", "largest"]
+    np.testing.assert_array_equal(model.predict(X, verbose=0), np.asarray(model(X, training=False)).argmax(-1))
+
+
+def test_print_sees_each_batch_where_methods_run_eagerly(reference):
+    seen = []
+
+    class Seeing(Net):
+        def call(self, x, training=False):
+            seen.append(float(x.numpy().sum()))
+            return super().call(x, training)
+
+    model = Seeing()
+    model.compile("sgd", rv.losses.SparseCategoricalCrossentropy(from_logits=True), run_eagerly=True)
+    model.fit(X, CLASSES, batch_size=5, shuffle=False, verbose=0)
+    np.testing.assert_allclose(seen, [X[:5].sum(), X[5:].sum()], rtol=1e-5)
+    assert model.predict(X, verbose=0).shape == (10, 3)
+
+
+def branch(self, data):
+    loss = ops.mean(data[0])
+    if loss > 0:
+        loss = 2 * loss
+    return {"loss": loss}
+
+
+MISTAKES = [
+    (branch, RuntimeError, r"test_own_steps.py:\d+ reads the value .*in train_step.*rv.ops.where.*run_eagerly=True"),
+    (lambda self, data: {"loss": float(ops.mean(data[0]))}, RuntimeError, "reads the value .*dict of logs instead"),
+    (lambda self, data: {"loss": ops.mean(data[0]).numpy()}, RuntimeError, "reads the value"),
+    (lambda self, data: {"n": int(self.optimizer.iterations)}, RuntimeError, "reads the value"),
+    (lambda self, data: None, TypeError, r"Own.train_step returned None. Write: return a dict of numbers"),
+    (lambda self, state, data: (state, {}), TypeError, r"train_step takes 2 arguments. Write train_step\(self, data\)"),
+    (lambda self, data: {"loss": self.compute_loss(y=data[1])}, ValueError, "has no loss"),
+]
+
+
+@pytest.mark.parametrize(("step", "error", "text"), MISTAKES)
+def test_what_a_trace_cannot_see_is_reported(step, error, text):
+    with pytest.raises(error, match=text):
+        fitted({"train_step": step})
+
+
+def test_a_loss_that_becomes_nan_ends_training(reference):
+    def train_step(self, data):
+        return {"loss": ops.log(ops.min(data[0]))}
+
+    with pytest.raises(FloatingPointError, match="the loss stopped being finite in epoch 1, step 1"):
+        fitted({"train_step": train_step})
