@@ -161,10 +161,10 @@ class KerasAPI(ModuleState):
         if getattr(self._compiled, "calls_methods", False):
             found = [self._compiled.loss_tracker, *found]
         for module in self.modules():
-            attributes = [(name, value) for name, value in vars(module).items() if name[:1] != "_"]
-            found += (
-                m for _, value in attributes for m in flatten(value) if hasattr(m, "update_state") and m not in found
-            )
+            for name, value in vars(module).items():
+                several = isinstance(value, (list, tuple, dict)) and hasattr(next(flatten(value), None), "update_state")
+                if name[:1] != "_" and (several or hasattr(value, "update_state")):
+                    found += (metric for metric in flatten(value) if metric not in found)
         return found
 
     def reset_metrics(self) -> None:
