@@ -21,6 +21,8 @@ def whole(name: str, value: Any, least: int = 1, of: str = "") -> int:
 
 def amount(value: Any, what: str, name: str, most: float = math.inf) -> float:
     """``value`` as a float from 0 to ``most``; raises ValueError naming the argument of ``what``."""
+    if type(value) is float and 0.0 <= value <= most and value != math.inf:  # the usual case, without a look-up
+        return value
     number = not isinstance(value, bool) and hasattr(value, "__float__") and not isinstance(value, str)
     if not number or not 0 <= (result := float(value)) <= most or math.isinf(result):
         allowed = "a number of 0 or more" if math.isinf(most) else f"a number from 0 to {most:g}"
