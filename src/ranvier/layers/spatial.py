@@ -9,17 +9,6 @@ from ranvier.layers.annotations import LayerOptions
 from ranvier.layers.base import Family, whole
 from ranvier.layers.shape_errors import ImageLayout, ShapeFault
 
-FORMATS = ("channels_last", "channels_first")
-
-
-def data_format_of(value: Any, name: str) -> str:
-    """A data_format, "channels_last" where none is given; raises ValueError naming the layer."""
-    if value is not None and value not in FORMATS:
-        raise ValueError(
-            f"the data_format of layer {name!r} is {value!r}. Write 'channels_last' or 'channels_first' instead."
-        )
-    return value or "channels_last"
-
 
 class Spatial(Family):
     """A layer on (batch, positions..., channels), or (batch, channels, positions...) with "channels_first".
@@ -32,7 +21,12 @@ class Spatial(Family):
 
     def __init__(self, data_format: str | None = None, **options: Unpack[LayerOptions]) -> None:
         super().__init__(**options)
-        self.data_format = data_format_of(data_format, self.name)
+        if data_format not in (None, "channels_last", "channels_first"):
+            raise ValueError(
+                f"the data_format of layer {self.name!r} is {data_format!r}. Write 'channels_last' or 'channels_first' "
+                "instead."
+            )
+        self.data_format = data_format or "channels_last"
         self.first = self.data_format == "channels_first"
         self.layout = ImageLayout(self.dimensions, self.first)
 

@@ -27,11 +27,6 @@ class ExplicitLoop(ParameterState):
 
     update: Callable[..., tuple[list[Node], list[Slots], list[Node]]]  # of `Optimizer`
 
-    @property
-    def slot_names(self) -> tuple[str, ...]:
-        """The names of each parameter's slots."""
-        return tuple(self.all_starts)
-
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Clear the gradients of all parameters."""
         clear_gradients(self.parameters, set_to_none)
@@ -148,7 +143,7 @@ class RecordedStep:
         self.optimizer, self.n, self.options, self.count_indices = optimizer, n, options, count_indices
 
     def __call__(self, *nodes: Node) -> tuple[Node, ...]:
-        n, names = self.n, self.optimizer.slot_names
+        n, names = self.n, tuple(self.optimizer.all_starts)
         grads, params, rest = nodes[:n], nodes[n : 2 * n], nodes[2 * n :]
         width = len(names)
         slots = [dict(zip(names, rest[i * width : (i + 1) * width], strict=True)) for i in range(n)]

@@ -25,8 +25,8 @@ class _ConvNd(Drawn):
     transposed: ClassVar[bool] = False
 
     def _make(
-        self, in_channels: int, out_channels: int, kernel_size: Sizes, groups: int, bias: bool, device: Device,
-        dtype: DTypeLike | None,
+        self, in_channels: int, out_channels: int, kernel_size: Sizes, stride: Sizes, dilation: Sizes, groups: int,
+        bias: bool, device: Device, dtype: DTypeLike | None,
     ) -> None:  # fmt: skip
         self.in_channels = whole(in_channels, "in_channels", self.name)
         self.out_channels = whole(out_channels, "out_channels", self.name)
@@ -38,7 +38,9 @@ class _ConvNd(Drawn):
                     f"{what} of layer {self.name!r} is {channels}, which {self.groups} groups do not divide. Write "
                     f"groups={best}, or {what}={-(-channels // self.groups) * self.groups}."
                 )
-        self.kernel_size = each(kernel_size, self.dimensions, "kernel_size", 1)
+        n = self.dimensions
+        self.kernel_size = each(kernel_size, n, "kernel_size", 1)
+        self.stride, self.dilation = each(stride, n, "stride", 1), each(dilation, n, "dilation", 1)
         first, second = self.out_channels, self.in_channels
         if self.transposed:
             first, second = second, first
@@ -83,9 +85,7 @@ class _Conv(_ConvNd):
         dtype: DTypeLike | None = None,
     ) -> None:
         super().__init__()
-        self._make(in_channels, out_channels, kernel_size, groups, bias, device, dtype)
-        n = self.dimensions
-        self.stride, self.dilation = each(stride, n, "stride", 1), each(dilation, n, "dilation", 1)
+        self._make(in_channels, out_channels, kernel_size, stride, dilation, groups, bias, device, dtype)
         self.padding_mode = one_of(padding_mode, "padding_mode", tuple(MODES))
         if isinstance(padding, str):
             self.padding: Any = one_of(padding, "padding", ("valid", "same"))
@@ -94,7 +94,7 @@ class _Conv(_ConvNd):
                     f"layer {self.name!r} has padding='same' and stride={stride!r}. Write numbers for the padding."
                 )
         else:
-            self.padding = each(padding, n, "padding")
+            self.padding = each(padding, self.dimensions, "padding")
 
     def _around(self) -> tuple[int, ...]:
         """The padding as `F.pad` takes it: (before, after) for each dimension, the last one first."""
@@ -144,11 +144,9 @@ class _ConvTranspose(_ConvNd):
         dtype: DTypeLike | None = None,
     ) -> None:
         super().__init__()
-        self._make(in_channels, out_channels, kernel_size, groups, bias, device, dtype)
-        n = self.dimensions
-        self.stride, self.dilation = each(stride, n, "stride", 1), each(dilation, n, "dilation", 1)
-        self.padding = each(padding, n, "padding")
-        self.output_padding = each(output_padding, n, "output_padding")
+        self._make(in_channels, out_channels, kernel_size, stride, dilation, groups, bias, device, dtype)
+        self.padding = each(padding, self.dimensions, "padding")
+        self.output_padding = each(output_padding, self.dimensions, "output_padding")
         self.padding_mode = one_of(padding_mode, "padding_mode", ("zeros",))
 
     def _extra(self, input: Any, output_size: Sizes) -> tuple[int, ...]:

@@ -19,6 +19,7 @@ class _Pool(Module):
 
     dimensions: ClassVar[int]
     dilation: Sizes = 1
+    _shown = "kernel_size={kernel_size}, stride={stride}, padding={padding}, ceil_mode={ceil_mode}"
 
     def _windows(self, kernel_size: Sizes, stride: Sizes | None, padding: Sizes, ceil_mode: bool) -> None:
         n = self.dimensions
@@ -36,10 +37,6 @@ class _Pool(Module):
         reaches = [(k - 1) * d + 1 for k, d in zip(self._reach, rates, strict=True)]
         pairs = [(p, p) for p in self._pad]
         return form.rank(shape) or form.reached(shape, reaches, pairs, "window", "a smaller kernel_size")
-
-    def extra_repr(self) -> str:
-        parts = {name: getattr(self, name) for name in ("kernel_size", "stride", "padding", "ceil_mode")}
-        return ", ".join(f"{name}={value}" for name, value in parts.items())
 
 
 class _MaxPool(_Pool):

@@ -26,15 +26,10 @@ __all__ = [
 ]  # fmt: skip
 
 
-def _decay(decay: float) -> float:
-    if not 0 <= decay <= 1:
-        raise ValueError(f"decay={decay}: write a number from 0 to 1, such as 0.999, instead.")
-    return decay
-
-
 def get_ema_avg_fn(decay: float = 0.999) -> Callable[[Any, Any, Any], Any]:
     """``avg_fn`` of an exponential average: ``decay * average + (1 - decay) * weight``."""
-    _decay(decay)
+    if not 0 <= decay <= 1:
+        raise ValueError(f"decay={decay}: write a number from 0 to 1, such as 0.999, instead.")
     return lambda average, weight, count: average * decay + weight * (1 - decay)
 
 

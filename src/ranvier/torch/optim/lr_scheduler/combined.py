@@ -50,16 +50,12 @@ class SequentialLR(LRScheduler):
         self.last_epoch = last_epoch + 1
         for group in self.optimizer.param_groups:  # the rates before the schedulers made their first steps
             group["lr"] = group["initial_lr"]
-        self._rewind()
+        rewind(self)
         self._current()._start()
         self._last_lr = self._current().get_last_lr()
 
     def _current(self) -> LRScheduler:
         return self._schedulers[bisect_right(self._milestones, self.last_epoch)]
-
-    def _rewind(self) -> None:
-        for scheduler in self._schedulers:
-            rewind(scheduler)
 
     def _start(self) -> None:
         self.last_epoch = 0
