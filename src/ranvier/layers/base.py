@@ -87,14 +87,13 @@ class Layer(Module):
     def _cast_floats(self, tensor: Tensor) -> Any:
         return arrays.cast(tensor, self._floats) if tensor.dtype in FLOATS and tensor.dtype != self._floats else tensor
 
-    def _store_settings(self, **given: tuple[Any, Any, Any]) -> None:
-        """Store the initializer, regularizer and constraint of each weight: ``kernel_initializer`` and so on."""
+    def _store_settings(self, weight: str, initializer: Any, regularizer: Any = None, constraint: Any = None) -> None:
+        """Store the initializer, regularizer and constraint of a weight: ``kernel_initializer`` and so on."""
         from ranvier import constraints, initializers, regularizers
 
-        for weight, (initializer, regularizer, constraint) in given.items():
-            self.__dict__[f"{weight}_initializer"] = initializers.get(initializer)
-            self.__dict__[f"{weight}_regularizer"] = regularizers.get(regularizer)
-            self.__dict__[f"{weight}_constraint"] = constraints.get(constraint)
+        self.__dict__[f"{weight}_initializer"] = initializers.get(initializer)
+        self.__dict__[f"{weight}_regularizer"] = regularizers.get(regularizer)
+        self.__dict__[f"{weight}_constraint"] = constraints.get(constraint)
 
     def _make_weights(self, **shapes: Sequence[int] | None) -> None:
         """Make weights of these shapes with the settings stored for them; a weight without a shape is None."""

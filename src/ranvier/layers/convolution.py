@@ -129,10 +129,8 @@ class _Conv(Convolution):
                 f"Write groups={largest_divisor(self.filters, self.groups)}, or "
                 f"filters={-(-self.filters // self.groups) * self.groups}."
             )
-        self._store_settings(
-            kernel=(kernel_initializer, kernel_regularizer, kernel_constraint),
-            bias=(bias_initializer, bias_regularizer, bias_constraint),
-        )
+        self._store_settings("kernel", kernel_initializer, kernel_regularizer, kernel_constraint)
+        self._store_settings("bias", bias_initializer, bias_regularizer, bias_constraint)
 
     def kernels(self, channels: int) -> dict[str, tuple[int, ...]]:
         return {"kernel": (*self.kernel_size, channels // self.groups, self.filters)}
@@ -204,10 +202,8 @@ class _ConvTranspose(Convolution):
                 f"output_padding of layer {self.name!r} is {output_padding!r}, and its strides are {self.strides}. "
                 "Write less than the strides in each dimension."
             )
-        self._store_settings(
-            kernel=(kernel_initializer, kernel_regularizer, kernel_constraint),
-            bias=(bias_initializer, bias_regularizer, bias_constraint),
-        )
+        self._store_settings("kernel", kernel_initializer, kernel_regularizer, kernel_constraint)
+        self._store_settings("bias", bias_initializer, bias_regularizer, bias_constraint)
 
     def kernels(self, channels: int) -> dict[str, tuple[int, ...]]:
         return {"kernel": (*self.kernel_size, self.filters, channels)}

@@ -64,10 +64,8 @@ class Dense(Layer):
         self.units = whole(units, "units", self.name)
         self.activation = activations.get(activation) if activation is not None else None
         self.use_bias = use_bias
-        self._store_settings(
-            kernel=(kernel_initializer, kernel_regularizer, kernel_constraint),
-            bias=(bias_initializer, bias_regularizer, bias_constraint),
-        )
+        self._store_settings("kernel", kernel_initializer, kernel_regularizer, kernel_constraint)
+        self._store_settings("bias", bias_initializer, bias_regularizer, bias_constraint)
 
     def build(self, input_shape: Sequence[Any]) -> None:
         features = input_shape[-1] if len(input_shape) > 1 else None

@@ -47,7 +47,7 @@ class PReLU(Layer):
         **options: Unpack[LayerOptions],
     ) -> None:
         super().__init__(**options)
-        self._store_settings(alpha=(alpha_initializer, alpha_regularizer, alpha_constraint))
+        self._store_settings("alpha", alpha_initializer, alpha_regularizer, alpha_constraint)
         axes = () if shared_axes is None else (shared_axes,) if isinstance(shared_axes, int) else shared_axes
         self.shared_axes = tuple(whole(axis, "an axis of shared_axes", self.name) for axis in axes)
 
@@ -91,7 +91,7 @@ class Embedding(Layer):
             )
         self.input_dim = whole(input_dim, "input_dim", self.name)
         self.output_dim = whole(output_dim, "output_dim", self.name)
-        self._store_settings(embeddings=(embeddings_initializer, embeddings_regularizer, embeddings_constraint))
+        self._store_settings("embeddings", embeddings_initializer, embeddings_regularizer, embeddings_constraint)
         self.given = [weights] if isinstance(weights, np.ndarray) else weights
 
     def config(self) -> dict[str, Any]:

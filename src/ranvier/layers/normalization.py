@@ -59,10 +59,9 @@ class Normalizing(Layer):
     gamma: Any
     beta: Any
 
-    def _store_affine(self, epsilon: float, center: bool, scale: bool, **weights: tuple[Any, Any, Any]) -> None:
+    def _store_affine(self, epsilon: float, center: bool, scale: bool) -> None:
         self.epsilon = amount(epsilon, self._label(), "epsilon")
         self.center, self.scale = bool(center), bool(scale)
-        self._store_settings(**weights)
 
     def _make_affine(self, shape: tuple[int, ...]) -> None:
         self._make_weights(gamma=shape if self.scale else None, beta=shape if self.center else None)
@@ -117,13 +116,11 @@ class BatchNormalization(Normalizing):
             )
         self.axis = self._one_axis(axis)
         self.momentum = amount(momentum, self._label(), "momentum", 1.0)
-        self._store_affine(
-            epsilon, center, scale,
-            gamma=(gamma_initializer, gamma_regularizer, gamma_constraint),
-            beta=(beta_initializer, beta_regularizer, beta_constraint),
-            moving_mean=(moving_mean_initializer, None, None),
-            moving_variance=(moving_variance_initializer, None, None),
-        )  # fmt: skip
+        self._store_affine(epsilon, center, scale)
+        self._store_settings("gamma", gamma_initializer, gamma_regularizer, gamma_constraint)
+        self._store_settings("beta", beta_initializer, beta_regularizer, beta_constraint)
+        self._store_settings("moving_mean", moving_mean_initializer)
+        self._store_settings("moving_variance", moving_variance_initializer)
         self._running = RunningStatistics()
 
     def build(self, input_shape: Sequence[Any]) -> None:
@@ -184,11 +181,9 @@ class LayerNormalization(Normalizing):
                 f"the axis of layer {self.name!r} is {axis!r}. Write a whole number, or a tuple of them, instead."
             )
         self.axis: tuple[int, ...] = axes
-        self._store_affine(
-            epsilon, center, scale,
-            gamma=(gamma_initializer, gamma_regularizer, gamma_constraint),
-            beta=(beta_initializer, beta_regularizer, beta_constraint),
-        )  # fmt: skip
+        self._store_affine(epsilon, center, scale)
+        self._store_settings("gamma", gamma_initializer, gamma_regularizer, gamma_constraint)
+        self._store_settings("beta", beta_initializer, beta_regularizer, beta_constraint)
 
     def build(self, input_shape: Sequence[Any]) -> None:
         self._make_affine(tuple(features_of(input_shape, a) for a in axes_of(self.axis, len(input_shape))))

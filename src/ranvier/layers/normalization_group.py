@@ -45,11 +45,9 @@ class GroupNormalization(Normalizing):
         super().__init__(**options)
         self.groups = -1 if groups == -1 else whole(groups, "groups", self.name)
         self.axis = self._one_axis(axis)
-        self._store_affine(
-            epsilon, center, scale,
-            gamma=(gamma_initializer, gamma_regularizer, gamma_constraint),
-            beta=(beta_initializer, beta_regularizer, beta_constraint),
-        )  # fmt: skip
+        self._store_affine(epsilon, center, scale)
+        self._store_settings("gamma", gamma_initializer, gamma_regularizer, gamma_constraint)
+        self._store_settings("beta", beta_initializer, beta_regularizer, beta_constraint)
 
     def build(self, input_shape: Sequence[Any]) -> None:
         self._make_affine((features_of(input_shape, self.axis),))

@@ -47,10 +47,8 @@ class _DepthwiseConv(Convolution):
             activity_regularizer=activity_regularizer, **options,
         )  # fmt: skip
         self.depth_multiplier = whole(depth_multiplier, "depth_multiplier", self.name)
-        self._store_settings(
-            kernel=(depthwise_initializer, depthwise_regularizer, depthwise_constraint),
-            bias=(bias_initializer, bias_regularizer, bias_constraint),
-        )
+        self._store_settings("kernel", depthwise_initializer, depthwise_regularizer, depthwise_constraint)
+        self._store_settings("bias", bias_initializer, bias_regularizer, bias_constraint)
 
     def kernels(self, channels: int) -> dict[str, tuple[int, ...]]:
         self.filters = channels * self.depth_multiplier
@@ -113,11 +111,9 @@ class _SeparableConv(Convolution):
         )  # fmt: skip
         self.filters = whole(filters, "filters", self.name)
         self.depth_multiplier = whole(depth_multiplier, "depth_multiplier", self.name)
-        self._store_settings(
-            depthwise_kernel=(depthwise_initializer, depthwise_regularizer, depthwise_constraint),
-            pointwise_kernel=(pointwise_initializer, pointwise_regularizer, pointwise_constraint),
-            bias=(bias_initializer, bias_regularizer, bias_constraint),
-        )
+        self._store_settings("depthwise_kernel", depthwise_initializer, depthwise_regularizer, depthwise_constraint)
+        self._store_settings("pointwise_kernel", pointwise_initializer, pointwise_regularizer, pointwise_constraint)
+        self._store_settings("bias", bias_initializer, bias_regularizer, bias_constraint)
 
     def kernels(self, channels: int) -> dict[str, tuple[int, ...]]:
         ones, together = (1,) * self.dimensions, channels * self.depth_multiplier
