@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ranvier import constraints, initializers, regularizers
 from ranvier.data.memory import check_memory
 from ranvier.graph.node import BATCH, DTYPES, FLOATS, Type
 from ranvier.layers.annotations import RegularizerLike
@@ -57,8 +58,6 @@ class Layer(Module):
         if dtype in FLOATS:
             self._floats = dtype
         if activity_regularizer is not None:
-            from ranvier import regularizers
-
             self.activity_regularizer = regularizers.get(activity_regularizer)
         shape = (input_dim,) if input_shape is None and input_dim is not None else input_shape
         if shape is not None:
@@ -72,11 +71,9 @@ class Layer(Module):
                     return self(*args, **kwargs)
         result = super().__call__(*args, **kwargs)
         if self.activity_regularizer is not None and isinstance(result, Tensor):  # a symbolic value adds no loss
-            from ranvier.regularizers import each_sample
-
             own = self.activity_regularizer
             what = f"the activity regularizer {callable_name(own)} of layer {self.name!r}"
-            self.add_loss(each_sample(check_tensor(own(result), what, "a tensor"), result))
+            self.add_loss(regularizers.each_sample(check_tensor(own(result), what, "a tensor"), result))
         return result
 
     def config(self) -> dict[str, Any]:
@@ -89,8 +86,6 @@ class Layer(Module):
 
     def _store_settings(self, weight: str, initializer: Any, regularizer: Any = None, constraint: Any = None) -> None:
         """Store the initializer, regularizer and constraint of a weight: ``kernel_initializer`` and so on."""
-        from ranvier import constraints, initializers, regularizers
-
         self.__dict__[f"{weight}_initializer"] = initializers.get(initializer)
         self.__dict__[f"{weight}_regularizer"] = regularizers.get(regularizer)
         self.__dict__[f"{weight}_constraint"] = constraints.get(constraint)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar, Unpack
 
+from ranvier import activations
 from ranvier.graph.node import Type
 from ranvier.layers.annotations import (
     ActivationLike,
@@ -46,8 +47,6 @@ class Convolution(Spatial):
         use_bias: bool,
         **options: Unpack[LayerOptions],
     ) -> None:
-        from ranvier import activations
-
         super().__init__(data_format, **options)
         self.kernel_size = self.sizes(kernel_size, "kernel_size")
         self.strides, self.dilation_rate = (self.sizes(strides, "strides"), self.sizes(dilation_rate, "dilation_rate"))

@@ -7,6 +7,7 @@ from typing import Any, Unpack
 
 import numpy as np
 
+from ranvier import activations
 from ranvier.graph.node import GraphError, Node, Type, constant
 from ranvier.layers.annotations import ActivationLike, Factor, LayerOptions
 from ranvier.layers.base import Layer, declared
@@ -134,8 +135,6 @@ class Activation(Layer):
     """An activation function, by name or as a function of one tensor."""
 
     def __init__(self, activation: ActivationLike, **options: Unpack[LayerOptions]) -> None:
-        from ranvier import activations
-
         super().__init__(**options)
         self.activation = activations.get(activation)
 

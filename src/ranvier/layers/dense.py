@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Unpack
 
+from ranvier import activations
 from ranvier.graph.contraction import einsum
 from ranvier.graph.node import GraphError, Node, Type, apply
 from ranvier.layers.annotations import (
@@ -58,8 +59,6 @@ class Dense(Layer):
         bias_constraint: ConstraintLike = None,
         **options: Unpack[OptionsWithInputDim],
     ) -> None:
-        from ranvier import activations
-
         super().__init__(activity_regularizer=activity_regularizer, **options)
         self.units = whole(units, "units", self.name)
         self.activation = activations.get(activation) if activation is not None else None

@@ -9,6 +9,7 @@ from ranvier.layers.annotations import LayerOptions, OptionsWithInputDim
 from ranvier.layers.base import Family, Layer
 from ranvier.module.serialization import register_module
 from ranvier.ops import functional
+from ranvier.regularizers import L1L2
 from ranvier.support.validation import amount
 from ranvier.tensor.rng import draw
 
@@ -122,8 +123,6 @@ class ActivityRegularization(Layer):
     _shown = "l1={l1:g}, l2={l2:g}"
 
     def __init__(self, l1: float = 0.0, l2: float = 0.0, **options: Unpack[OptionsWithInputDim]) -> None:
-        from ranvier.regularizers import L1L2
-
         super().__init__(activity_regularizer=L1L2(l1, l2), **options)
         self.l1, self.l2 = float(l1), float(l2)
 
