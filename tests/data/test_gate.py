@@ -231,7 +231,9 @@ def test_weights_refused(w, n, words):
         (np.array([[1]], "i4"), "i4"),
         (np.array([[1]], ">i4"), "i4"),
         (np.array([[1]], ">f4"), "f4"),
-        (np.array([[2**40]], "i8"), "f4"),
+        (np.array([[2**40]], "i8"), "i8"),  # float32 would round it
+        (np.array([[2**24 + 1]], "i8"), "i4"),
+        (np.array([[2**24]], "i8"), "f4"),
         (np.array([[7]], "u2"), "f4"),
         (np.array([[1]], "f2"), "f4"),
         (np.array([[1]], "f8"), "f4"),

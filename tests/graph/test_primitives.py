@@ -99,6 +99,8 @@ ROWS: list[tuple[str, list[Any], Any, Any]] = [
     ("mul", [X, Y], op("mul"), each(lambda a, b: a * b)),
     ("mul", [I, J], op("mul"), each(lambda a, b: a * b)),
     ("div", [X, Y], op("div"), each(lambda a, b: a / b)),
+    ("quotient", [np.array([7, -7, 7, -7, 5, -(2**31), -6], np.int32), np.array([2, 2, -2, -2, 0, -1, 3], np.int32)], op("quotient"), lambda x, y: np.array([3, -4, -4, 3, 0, -(2**31), -2], np.int32)),
+    ("quotient", [np.array([2**32 - 1, 7, 5], np.uint32), np.array([2, 2, 0], np.uint32)], op("quotient"), lambda x, y: np.array([2**31 - 1, 3, 0], np.uint32)),
     ("power", [P, Y], op("power"), each(math.pow)),
     ("maximum", [X, Y], op("maximum"), each(max)),
     ("maximum", [I, J], op("maximum"), each(max)),

@@ -302,7 +302,7 @@ def test_integer_and_float_dtypes_meet():
     ]
     assert [(x + y).dtype for x, y, _ in pairs] == [t for *_, t in pairs]
     assert [(y * x).dtype for x, y, _ in pairs] == [t for *_, t in pairs]
-    assert [(x + 1).dtype for x in (i, u, f, d, b)] == ["int32", "uint8", "float32", "float64", "int32"]
+    assert [(x + 1).dtype for x in (i, u, f, d, b)] == ["int32", "uint8", "float32", "float64", "int64"]
     assert [(2.5 * x).dtype for x in (i, u, f, d, b)] == ["float32", "float32", "float32", "float64", "float32"]
 
 

@@ -78,7 +78,7 @@ def test_refused(action, message):
 
 @pytest.mark.parametrize(
     ("seed", "type_"),
-    [(np.ones(3), r"float32\[3\]"), (np.ones((), np.float32), r"float32\[\]"), (np.ones(2, int), r"int32\[2\]")],
+    [(np.ones(3), r"float32\[3\]"), (np.ones((), np.float32), r"float32\[\]"), (np.ones(2, int), r"int64\[2\]")],
 )
 def test_a_seed_of_another_type_is_refused_at_the_call(seed, type_):
     w = Tensor([1.0, 2.0], requires_grad=True)

@@ -65,7 +65,9 @@ def test_reading_refuses():
         (True, "bool"),
         (np.uint8(3), "uint8"),
         (np.uint32(3), "uint32"),
-        (np.int64(3), "int32"),
+        (np.int64(3), "int64"),
+        (np.uint64(3), "int64"),
+        (np.int8(3), "int8"),
         (np.float16(1), "float32"),
     ],
 )

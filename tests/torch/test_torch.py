@@ -571,10 +571,8 @@ def test_state_dicts_through_files(tmp_path):
         (lambda: F.gumbel_softmax(torch.ones(2), tau=0), ValueError, "Write a temperature above 0"),
         (lambda: nn.init.dirac_(torch.ones(3, 3)), ValueError, "holds no kernels"),
         (lambda: nn.init.sparse_(torch.ones(3), 0.1), ValueError, "is no matrix"),
-        (lambda: torch.ones(2).half(), AttributeError, "there is no half precision"),
-        (lambda: torch.ones(2).short(), AttributeError, "there is one integer dtype. Write int32"),
         (lambda: torch.ones(2).erfinv, AttributeError, "Tensor.erfinv does not exist: docs/pytorch.md lists"),
-        (lambda: nn.Parameter(torch.tensor([1])), RuntimeError, r"int32 has no gradient. Write x.float\(\)"),
+        (lambda: nn.Parameter(torch.tensor([1])), RuntimeError, r"int64 has no gradient. Write x.float\(\)"),
         (lambda: torch.bmm(torch.ones(2, 2), torch.ones(2, 2)), ValueError, "Write matmul instead"),
         (lambda: torch.zeros(2, layout="torch.sparse_coo"), ValueError, "there are no sparse tensors"),
         (lambda: torch.Tensor(2.5), TypeError, r"takes sizes, as in torch.Tensor\(2, 3\)"),
@@ -607,7 +605,7 @@ def test_state_dicts_through_files(tmp_path):
         (lambda: nn.init.xavier_uniform, AttributeError, "xavier_uniform_"),
         (lambda: torch.device("cuda"), RuntimeError, "Write 'cpu'"),
         (lambda: torch.zeros(2, device="cuda:0"), RuntimeError, "cuda:0"),
-        (lambda: torch.tensor([2**40]), OverflowError, "int32"),
+        (lambda: torch.tensor([2**64 - 1]), OverflowError, "int64"),
         (lambda: torch.tensor(["a"]), TypeError, "Convert it to numbers"),
         (lambda: torch.zeros(2, dtype="complex64"), TypeError, "complex64"),
         (lambda: torch.zeros(2**31, 2**31, 4), ValueError, "2\\*\\*63"),
@@ -676,7 +674,7 @@ def test_conversions_by_the_names_of_classes():
         assert x.type(target).tolist() == [1, -2]
     assert x.type(torch.ByteTensor).dtype == torch.uint8
     assert int(torch.__version__.split(".")[0]) >= 2
-    assert not hasattr(x, "half")
+    assert x.type("torch.HalfTensor").dtype == x.half().dtype == torch.float16
     torch.ones(2, requires_grad=True).retain_grad()
     net = nn.Linear(2, 2)
     net.half = 3

@@ -226,7 +226,7 @@ def test_sequences_of_several_lengths():
         assert pad([torch.ones(n) for n in lengths], padding_value=-1.0).shape == (max(lengths), 2)
     assert len(trace.programs) == known
     assert batch.tolist() == [[[0, 1], [2, 3], [4, 5]], [[0, 1], [0, 0], [0, 0]], [[0, 1], [2, 3], [0, 0]]]
-    assert batch.dtype == torch.int32
+    assert batch.dtype == torch.int64
     back = nn.utils.rnn.unpad_sequence(batch, torch.tensor([3, 1, 2]), batch_first=True)
     assert [b.tolist() for b in back] == [r.tolist() for r in rows]
     for wrong, said in [([], "no sequences"), ([torch.ones(2, 3), torch.ones(2, 4)], "sequence 1 has shape"),

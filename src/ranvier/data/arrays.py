@@ -36,7 +36,8 @@ def as_features(
 
     ``expected`` is the shape of one sample, in which None is any size; without it the shape is not checked. ``owner``
     is named in errors: ``"layer 'dense'"``. ``dtype`` is float32, or float64 in float64 mode. A column ``(n,)`` becomes
-    ``(n, 1)`` where that is expected. bool, uint8 and int32 do not change, and other numeric dtypes become ``dtype``.
+    ``(n, 1)`` where that is expected. bool, uint8 and int32 do not change. Other integers that float32
+    would round become int32, or int64 where they do not fit; other numeric dtypes become ``dtype``.
     ``check_finite=False`` allows NaN and infinity.
 
     Raises ``ValueError`` for no samples, a wrong shape, NaN or infinity, and ``TypeError`` for data that are not
@@ -51,12 +52,24 @@ def as_features(
         array = array[:, None]
     if expected is not None and not fits(array.shape[1:], expected):
         raise ValueError(_shape_error(array.shape, tuple(expected), name, owner, hasattr(x, "iloc")))
+    if array.dtype.kind in "iu" and array.dtype not in _KEPT and _is_large(array, dtype):
+        return contiguous(array.astype(np.int32 if _fits_int32(array) else np.int64, copy=False), name)
     if array.dtype not in _KEPT and array.dtype != dtype:
         return to_float(array, x, name, dtype, check_finite)
     array = contiguous(array, name)
     if check_finite and not all_finite(array):
         raise ValueError(not_finite(array, x, name))
     return array
+
+
+def _is_large(array: Array, dtype: npt.DTypeLike) -> bool:
+    """Whether integers are so large that the dtype rounds them: identifiers, for an embedding, must stay exact."""
+    exact = 2 ** (np.finfo(np.dtype(dtype)).nmant + 1)
+    return bool(array.itemsize > 2 and array.size and (array.max() > exact or array.min() < -exact))
+
+
+def _fits_int32(array: Array) -> bool:
+    return bool(array.max() < 2**31 and array.min() >= -(2**31))
 
 
 def check_lengths(**arrays: object) -> int:

@@ -61,6 +61,8 @@ INTEGERS = tuple(n for n, t in ELEMENT_TYPES.items() if t.category == "integer")
 NUMBERS = (*FLOATS, *INTEGERS)
 ARITHMETIC = (*NUMBERS, "bool")
 SIGNED = tuple(n for n in NUMBERS if ELEMENT_TYPES[n].signed)
+INDICES = ("int32", "int64")
+"""What rows are counted with."""
 _NAMES = {t.array: name for name, t in ELEMENT_TYPES.items()}
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from ranvier.graph import derivatives, type_rules, values
 from ranvier.graph.contraction import contract_gradient, contract_type, contract_value
 from ranvier.graph.derivatives import restore, where, zeros
-from ranvier.graph.dtypes import ARITHMETIC, DTYPES, FLOATING, FLOATS, NUMBERS, SIGNED
+from ranvier.graph.dtypes import ARITHMETIC, DTYPES, FLOATING, FLOATS, INTEGERS, NUMBERS, SIGNED
 from ranvier.graph.node import (
     DIVISION,
     FREE,
@@ -113,6 +113,7 @@ elementwise("mul", same(NUMBERS), np.multiply, lambda n, g: (g * n.inputs[1], g 
 elementwise(
     "div", same(FLOATS), np.divide, lambda n, g: (g / n.inputs[1], -(g * n / n.inputs[1])), DIVISION, keeps_zeros=True
 )
+elementwise("quotient", same(INTEGERS), values.quotient_value, lambda n, g: (None, None), DIVISION, keeps_zeros=True)
 elementwise("power", same(FLOATS), np.power, derivatives.power_gradient)
 for extremum, choose in (("maximum", np.maximum), ("minimum", np.minimum)):
     elementwise(extremum, same(SIGNED), choose, derivatives.extremum_gradient, INSTRUCTION, selects=True)

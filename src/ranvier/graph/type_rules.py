@@ -9,12 +9,11 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ranvier.graph.dtypes import ARITHMETIC, DTYPES, NUMBERS
+from ranvier.graph.dtypes import ARITHMETIC, DTYPES, INDICES, NUMBERS
 from ranvier.graph.node import GraphError, Symbol, Type
 
 Attrs = dict[str, Any]
 Types = Sequence[Type]
-INDICES = ("int32", "int64")
 
 
 def require(condition: bool, message: str) -> None:

@@ -39,6 +39,11 @@ def cast_value(arrays: Any, attrs: Attrs, extents: Any) -> Any:
     return x.astype(target.array)
 
 
+def quotient_value(x: Any, y: Any) -> Any:
+    """Whole quotients, rounded toward minus infinity; of a division by 0, 0. The smallest number by -1 is itself."""
+    return np.where(y == 0, 0, np.floor_divide(x, np.where(y == 0, 1, y))).astype(x.dtype)
+
+
 def iota_value(arrays: Any, attrs: Attrs, extents: dict[str, int]) -> Any:
     shape = concrete(attrs["shape"], extents)
     line = np.arange(shape[attrs["axis"]], dtype=attrs["dtype"])

@@ -104,7 +104,7 @@ class Embedding(Layer):
             self.set_weights(self.given)
 
     def forward(self, x: Any) -> Any:
-        return functional.embedding(arrays.cast(x, "int32"), self.embeddings)
+        return functional.embedding(x, self.embeddings)
 
 
 @register_module
@@ -140,10 +140,10 @@ class CategoryEncoding(Layer):
             )
         if self.output_mode == "one_hot":
             x = arrays.squeeze(x, -1) if x.ndim > 1 and x.shape[-1] == 1 else x
-            return arrays.one_hot(arrays.cast(x, "int32"), self.num_tokens)
+            return arrays.one_hot(x, self.num_tokens)
         if x.ndim < 2:
             raise GraphError(f"{self.output_mode} is of the numbers of each sample: write (batch, numbers)")
-        hot = arrays.one_hot(arrays.cast(x, "int32"), self.num_tokens)
+        hot = arrays.one_hot(x, self.num_tokens)
         if self.output_mode == "multi_hot":
             return arrays.max(hot, -2)
         if count_weights is not None:

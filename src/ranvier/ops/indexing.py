@@ -207,10 +207,10 @@ def masked_fill(input: Tensor, mask: Any, value: Any) -> Any:
 
 
 def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
-    """The index of every element that is not zero, (elements, dimensions), int32; or a vector for each dimension."""
+    """The index of every element that is not zero, (elements, dimensions), int64; or a vector for each dimension."""
     if as_tuple:
-        return tuple(Tensor.wrap(np.asarray(part, np.int32)) for part in np.nonzero(np.atleast_1d(input.compute())))
-    return Tensor.wrap(np.ascontiguousarray(np.argwhere(input.compute()), np.int32))
+        return tuple(Tensor.wrap(np.asarray(part, np.int64)) for part in np.nonzero(np.atleast_1d(input.compute())))
+    return Tensor.wrap(np.ascontiguousarray(np.argwhere(input.compute()), np.int64))
 
 
 def sort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = True) -> Ordered:
@@ -222,7 +222,7 @@ def sort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = 
     if descending and values.dtype.kind != "f":
         rows = np.flip(np.argsort(np.flip(values, dim), dim, kind="stable"), dim)
         rows = values.shape[dim] - 1 - rows
-    order = Tensor.wrap(np.ascontiguousarray(rows, np.int32))
+    order = Tensor.wrap(np.ascontiguousarray(rows, np.int64))
     return Ordered(gather(input, dim, order), order)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ranvier.graph.dtypes import as_array
 from ranvier.graph.node import DTYPES, Node, apply
 from ranvier.ops import arrays
 from ranvier.ops.indexing import Ordered, put, writable
@@ -48,7 +49,7 @@ def augmented(operation: Callable[..., Any]) -> Callable[..., Any]:
 def fill_(self: Tensor, value: Any) -> Tensor:
     """A value in every element."""
     writable(self)
-    self.assign(np.full(self.shape, value, self.dtype))
+    self.assign(np.broadcast_to(as_array(value, self.dtype), self.shape))
     return self
 
 
@@ -88,7 +89,7 @@ def extremum(largest: Callable[..., Any], position: Callable[..., Any]) -> Calla
             return (arrays.maximum if largest is arrays.max else arrays.minimum)(self, dim)
         if dim is None:
             return largest(self, axis, keepdims or keepdim)
-        return Ordered(largest(self, dim, keepdim), position(self, dim, keepdim))
+        return Ordered(largest(self, dim, keepdim), arrays.cast(position(self, dim, keepdim), "int64"))
 
     return _named(
         method, f"{largest.__doc__} ``max(1)`` and ``max(dim=1)`` give (values, indices), ``max(axis=1)`` values."
@@ -109,7 +110,7 @@ def to(self: Tensor, *targets: Any, dtype: str | None = None, device: Any = None
     """To a dtype (a name or another tensor's), or to the device "cpu", which is where everything is."""
     result = self
     for target in (*targets, dtype, device):
-        name = target.dtype if isinstance(target, Tensor) else "int32" if target == "int64" else target
+        name = target.dtype if isinstance(target, Tensor) else target
         if name in DTYPES:
             result = result if result.dtype == name else arrays.cast(result, name)
         elif name is not None and not isinstance(name, bool) and str(name).partition(":")[0] != "cpu":
@@ -241,7 +242,7 @@ def drawn(draw: Callable[..., Any]) -> Callable[..., Any]:
         writable(self)
         own = None if generator is None else generator.numpy
         source = numpy_generator("tensor") if own is None else own
-        self.assign(np.asarray(draw(source, self.shape, *arguments, **named), self.dtype))
+        self.assign(as_array(draw(source, self.shape, *arguments, **named), self.dtype))
         return self
 
     return _named(change, f"{draw.__doc__} Written into the tensor, which is returned.")
@@ -299,6 +300,7 @@ assign_add, assign_sub = assigned(arrays.add), assigned(arrays.subtract)
 var, std = spread(arrays.var), spread(arrays.std)
 max, min = extremum(arrays.max, arrays.argmax), extremum(arrays.min, arrays.argmin)
 to_float, to_double, to_bool = to_dtype("float32"), to_dtype("float64"), to_dtype("bool")
-to_int = to_long = to_dtype("int32")
+to_int, to_long, to_short, to_char = map(to_dtype, ("int32", "int64", "int16", "int8"))
+to_half, to_bfloat16 = to_dtype("float16"), to_dtype("bfloat16")
 normal_, uniform_ = drawn(normal), drawn(uniform)
 data = property(get_data, set_data)

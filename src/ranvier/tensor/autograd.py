@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Any
 
+from ranvier.graph.dtypes import FLOATING
 from ranvier.graph.grad import gradient
-from ranvier.graph.node import FLOATS, Node, apply
+from ranvier.graph.node import Node, apply
 from ranvier.tensor import tape
 from ranvier.tensor.context import no_grad
 from ranvier.tensor.function import add, converted
@@ -50,7 +51,7 @@ def _seeds(output: Tensor, seed: Any) -> list[Tensor]:
             )
         return []
     given = seed if isinstance(seed, Tensor) else Tensor(seed)
-    if given.shape != output.shape or given.dtype not in FLOATS:
+    if given.shape != output.shape or given.dtype not in FLOATING:
         raise RuntimeError(
             f"the seed of a gradient is {given.spec}, and what is differentiated is {output.spec}. Write a seed of "
             f"{output.dtype} and of shape {output.shape}, or reduce with mean() or sum() and leave it out, instead."

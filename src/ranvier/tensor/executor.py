@@ -10,6 +10,7 @@ import numpy as np
 
 from ranvier import engines
 from ranvier.data.sampled import fraction_of_zeros
+from ranvier.graph.dtypes import array_dtype
 from ranvier.graph.graph import Graph
 from ranvier.graph.simplify import simplify
 from ranvier.tensor.layout import leaf_input, storage_of, to_storage
@@ -67,7 +68,7 @@ def _compile(
         used,
         transposed,
         [
-            (r.type.shape[::-1] if flip else r.type.shape, np.dtype(r.type.dtype))
+            (r.type.shape[::-1] if flip else r.type.shape, array_dtype(r.type.dtype))
             for r, flip in zip(roots, transposed, strict=True)
         ],
         bool(overwritten_operands(leaves, roots, targets)),

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.graph.node import FLOATS, Node, apply
+from ranvier.graph.dtypes import ELEMENT_TYPES, FLOATING, FLOATS, STORAGE, merged, promote
+from ranvier.graph.node import Node, apply
 from ranvier.tensor import tape
 from ranvier.tensor.arguments import ParameterMap, find_handler, freeze
 from ranvier.tensor.tensor import Tensor
@@ -121,9 +122,41 @@ def _recorded(body: Callable[..., Any], mapping: ParameterMap, pattern: tuple[An
                 options[item] = next(rest)
             elif isinstance(item[1], int):
                 options[item[0]] = [next(rest) for _ in range(item[1])]
-        return body(**options)
+        return _widening(body, nodes, options)
 
     return Function(body.__name__, build)
+
+
+def _widening(body: Callable[..., Any], nodes: Sequence[Node], options: dict[str, Any]) -> Any:
+    """The body's result. Storage types among the operands are widened to what programs compute in, and floats of the
+    result are stored again in the type in which the operands meet: each function rounds once.
+    """
+    dtype = options.get("dtype")
+    if dtype not in STORAGE and not any(node.dtype in STORAGE for node in nodes):
+        return body(**options)
+    stored = dtype
+    if dtype is None:
+        floats = [node for node in nodes if node.dtype in FLOATING]
+        stored = merged(*(promote(n.dtype for n in floats if bool(n.ndim) is ranked) for ranked in (True, False)))
+    if dtype in STORAGE:
+        options["dtype"] = ELEMENT_TYPES[dtype].arithmetic
+    result = body(**{name: _widened(value) for name, value in options.items()})
+    if stored not in STORAGE:
+        return result
+    wide = ELEMENT_TYPES[stored].arithmetic
+
+    def narrowed(node: Any) -> Any:
+        return apply("cast", node, dtype=stored) if node.dtype == wide else node
+
+    return type(result)(map(narrowed, result)) if isinstance(result, (tuple, list)) else narrowed(result)
+
+
+def _widened(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_widened(v) for v in value]
+    if isinstance(value, Node) and value.dtype in STORAGE:
+        return apply("cast", value, dtype=ELEMENT_TYPES[value.dtype].arithmetic)
+    return value
 
 
 def _classify(

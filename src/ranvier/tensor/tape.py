@@ -35,7 +35,7 @@ def ready_arrays(tensors: Iterable[TapeTensor]) -> list[Any] | None:
 
 
 def evaluate_eagerly(node: TraceNode, tensors: Sequence[TapeTensor], segment: TapeSegment) -> Any:
-    """The int32 array of a call on ready tensors; None where they are not ready.
+    """The array of integers of a call on ready tensors; None where they are not ready.
 
     Labels and indices derived from a loader's are thus known, and can be checked, where they are used. The primitives'
     definitions compute them, so the bits are those of a program.

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ranvier.graph.node import FLOATS, Symbol, Type
+from ranvier.graph.dtypes import DTYPES, FLOATING, INTEGERS, array_dtype, as_array, dtype_of, limits, widened
+from ranvier.graph.node import Symbol, Type
 from ranvier.tensor import tape
 from ranvier.tensor.context import get_dtype
 from ranvier.tensor.methods import TensorMethods
@@ -47,7 +48,7 @@ class Tensor(TensorMethods):
     ) -> None:
         array = to_array(value, dtype)
         self._value: Any = array
-        self.spec = Type(array.shape, array.dtype.name)
+        self.spec = Type(array.shape, dtype_of(array))
         if requires_grad:
             self.check_float()
         self._init_leaf(requires_grad)
@@ -74,7 +75,7 @@ class Tensor(TensorMethods):
     def wrap(array: NDArray[Any], *, requires_grad: bool = False, type_: Type | None = None) -> Tensor:
         """A tensor that shares an array, C- or Fortran-contiguous and of a dtype that programs support."""
         tensor = Tensor.__new__(Tensor)
-        tensor._value, tensor.spec = array, type_ or Type(array.shape, array.dtype.name)
+        tensor._value, tensor.spec = array, type_ or Type(array.shape, dtype_of(array))
         tensor._init_leaf(requires_grad)
         return tensor
 
@@ -129,7 +130,7 @@ class Tensor(TensorMethods):
 
     def check_float(self) -> None:
         """Raise RuntimeError for integers and bools, which have no gradient."""
-        if self.spec.dtype not in FLOATS:
+        if self.spec.dtype not in FLOATING:
             raise RuntimeError(
                 f"a tensor of {self.dtype} has no gradient. Write x.float(), 1.0 in place of 1, or "
                 "requires_grad=False, instead."
@@ -183,14 +184,20 @@ class Tensor(TensorMethods):
 
     def numpy(self, *, force: bool = False) -> NDArray[Any]:
         """A copy of the value as a NumPy array; ``force`` changes nothing."""
-        return np.array(self._read())
+        return np.array(self._for_numpy())
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        return np.array(self._read(), dtype=dtype)
+        return np.array(self._for_numpy(), dtype=dtype)
+
+    def _for_numpy(self) -> Any:
+        """The array. Raises TypeError for bfloat16."""
+        if self.dtype == "bfloat16":
+            raise TypeError("NumPy has no bfloat16. Write x.float().numpy() instead.")
+        return self._read()
 
     def item(self) -> float | int | bool:
         """The value of a tensor of one element, as a Python number. Raises ValueError for any other."""
-        array = self._read()
+        array = widened(self._read())
         if array.size != 1:
             raise ValueError(f"item() needs one element; this tensor has shape {self.shape}. Use numpy() or tolist().")
         number: float | int | bool = array.item()
@@ -198,7 +205,7 @@ class Tensor(TensorMethods):
 
     def tolist(self) -> Any:
         """The value as nested lists of Python numbers."""
-        return self._read().tolist()
+        return widened(self._read()).tolist()
 
     def __len__(self) -> int:
         if not self.shape:
@@ -230,15 +237,15 @@ class Tensor(TensorMethods):
         return bool(self.item())
 
     def __index__(self) -> int:
-        if self.dtype in FLOATS:
+        if self.dtype in FLOATING:
             raise TypeError(f"a {self.dtype} tensor is no index. Write x.int() instead.")
         return int(self.item())
 
     def __repr__(self) -> str:
         if self._value is None and (self.segment is None or any(isinstance(d, Symbol) for d in self.shape)):
             return f"tensor(shape={self.shape}, dtype={self.dtype})"
-        body = np.array2string(self.compute(), precision=4, separator=", ", prefix="tensor(")
-        dtype = "" if self.dtype in (get_dtype(), "int32", "bool") else f", dtype={self.dtype}"
+        body = np.array2string(widened(self.compute()), precision=4, separator=", ", prefix="tensor(")
+        dtype = "" if self.dtype in (get_dtype(), "int32", "int64", "bool") else f", dtype={self.dtype}"
         return f"tensor({body}{dtype}{', requires_grad=True' if self.requires_grad else ''})"
 
     def __format__(self, spec: str) -> str:
@@ -275,7 +282,7 @@ class Tensor(TensorMethods):
             segment = tape.segment_of((value, self))
             segment.assign(self, segment.node_of(value))
             return
-        array = np.asarray(value.compute() if isinstance(value, Tensor) else value)
+        array = as_array(value.compute() if isinstance(value, Tensor) else value, self.dtype)
         if array.shape != self.shape:
             raise ValueError(f"a tensor of shape {self.shape} cannot take values of shape {array.shape}.")
         if self.trace_node is not None:
@@ -307,24 +314,35 @@ class Tensor(TensorMethods):
 def to_array(value: Any, dtype: str | None = None) -> NDArray[Any]:
     """A copy of an array-like, C- or Fortran-contiguous, in a dtype that programs support.
 
-    Without ``dtype`` floats take the default floating dtype, and integers int32 unless they are uint8 or uint32.
+    Without ``dtype`` floats take the default floating dtype. Integers of arrays keep theirs, and Python's are int32.
+    Raises OverflowError for integers that do not fit.
     """
     array = np.asarray(value)
-    if array.dtype.kind == "c" or array.dtype.kind not in "fiub":
+    if array.dtype.kind not in "fiub" and dtype_of(array) not in DTYPES:
         raise TypeError(f"a tensor cannot hold {array.dtype}. Convert it to numbers first.")
-    if dtype is not None:
-        target = dtype
-    elif array.dtype.kind == "f":
+    name, by_python = dtype_of(array), not hasattr(value, "dtype")
+    target = dtype or name
+    if dtype is None and array.dtype.kind == "f":
         target = get_dtype()
-    elif array.dtype.kind in "iu" and array.dtype not in (np.uint8, np.uint32):
-        if array.size and (array.max() > 2**31 - 1 or array.min() < -(2**31)):
-            integer = array.max() if array.max() > 2**31 - 1 else array.min()
-            raise OverflowError(f"integer {integer} does not fit int32, the integers that programs compute with.")
-        target = "int32"
-    else:
-        target = array.dtype.name
-    array = np.array(array, target, order="K")
+    elif dtype is None and array.dtype.kind in "iu" and (by_python or name not in DTYPES):
+        target = "int32" if by_python or array.dtype.itemsize < 4 else "int64"
+    if array.dtype.kind in "iu" and target in INTEGERS and (by_python or name not in DTYPES):
+        _check_range(array, target)
+    array = as_array(array, target).copy(order="K") if target == "bfloat16" else _copied(array, target)
     return array if array.flags.f_contiguous or array.flags.c_contiguous else np.ascontiguousarray(array)
+
+
+def _check_range(array: Any, target: str) -> None:
+    """Raise OverflowError for an integer that does not fit."""
+    low, high = limits(target)
+    if array.size and (array.max() > high or array.min() < low):
+        integer = array.max() if array.max() > high else array.min()
+        wider = "" if target == "int64" else " Write dtype='int64', or an array of int64, instead."
+        raise OverflowError(f"integer {integer} does not fit {target}.{wider}")
+
+
+def _copied(array: Any, target: str) -> Any:
+    return np.array(widened(array), array_dtype(target), order="K")
 
 
 def leaves_of(segment: TapeSegment) -> list[Tensor]:
@@ -338,4 +356,4 @@ def clear_gradients(tensors: Iterable[Tensor], set_to_none: bool) -> None:
         if set_to_none or tensor.grad is None:
             tensor.grad = None
         else:
-            tensor.grad = Tensor.wrap(np.zeros(tensor.shape, tensor.dtype))
+            tensor.grad = Tensor.wrap(np.zeros(tensor.shape, array_dtype(tensor.dtype)))

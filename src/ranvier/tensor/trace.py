@@ -10,8 +10,9 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+from ranvier.graph.dtypes import FLOATING, INDICES
 from ranvier.graph.graph import input_node
-from ranvier.graph.node import FLOATS, Node, Type, apply
+from ranvier.graph.node import Node, Type, apply
 
 
 class Function:
@@ -66,10 +67,10 @@ class TraceNode:
         reached = frozenset[int]().union(*(c.grad_leaves for c in inputs)) if inputs else leaves
         self.grad_leaves: frozenset[int] = reached if requires_grad else frozenset()
         self.output_index = output_index  # -1 where the function returns one value, not a tuple
-        # int32 result of gradient-free leaves: evaluated eagerly, see `tape.evaluate_eagerly`.
+        # Integers of gradient-free leaves: evaluated eagerly, see `tape.evaluate_eagerly`.
         self.eager_int = (
             output_index < 0
-            and types[0].dtype == "int32"
+            and types[0].dtype in INDICES
             and bool(inputs)
             and all(c.function in (None, DATA) and not c.requires_grad for c in inputs)
         )
@@ -176,7 +177,7 @@ def intern(
     leaves = frozenset[int]().union(*(c.leaves for c in inputs))
     nodes = tuple(
         TraceNode(
-            function, inputs, options, types, requires_grad and t.dtype in FLOATS, leaves, i if is_tuple else -1, grad
+            function, inputs, options, types, requires_grad and t.dtype in FLOATING, leaves, i if is_tuple else -1, grad
         )
         for i, t in enumerate(types)
     )

@@ -9,7 +9,7 @@ import numpy as np
 
 from ranvier.graph.node import GraphError, Node, apply, full
 from ranvier.ops.arrays.elementwise import add, less, multiply, where
-from ranvier.ops.arrays.promotion import as_node, axis_of
+from ranvier.ops.arrays.promotion import as_node, axis_of, index_node
 from ranvier.tensor.context import get_dtype
 from ranvier.tensor.function import function
 
@@ -18,7 +18,7 @@ from ranvier.tensor.function import function
 def take(x: Node, indices: Node, axis: int = 0) -> Node:
     """The slices of ``x`` along an axis at integer indices; negative ones count from the end, others are clamped."""
     axis = axis_of(axis, x.ndim)
-    index = as_node(indices, "int32")
+    index = index_node(indices)
     if isinstance(x.shape[axis], int):
         index = where(less(index, 0), add(index, x.shape[axis]), index)
     if axis == 0:
@@ -32,7 +32,7 @@ def take(x: Node, indices: Node, axis: int = 0) -> Node:
 def one_hot(index: Node, classes: int, dtype: str | None = None, axis: int = -1) -> Node:
     """1 at each index along a new axis, 0 elsewhere; all 0 where the index is out of range."""
     axis = axis_of(axis, index.ndim + 1)
-    index = as_node(index, "int32")
+    index = index_node(index)
     shape = (*index.shape[:axis], classes, *index.shape[axis:])
     line = apply("iota", shape=shape, axis=axis, dtype="int32")
     spread = apply("broadcast", index, shape=shape, axes=tuple(i for i in range(len(shape)) if i != axis))

@@ -60,19 +60,28 @@ def _towards(rest: Node, y: Node, whose: Node) -> Node:
 
 def _operands(a: Node, b: Node) -> tuple[str, list[Node]]:
     dtype = result_dtype(a, b)
-    return dtype, together(a, b, dtype=dtype if dtype in FLOATS else "float64")
+    dtype = "int32" if dtype == "bool" else dtype
+    return dtype, together(a, b, dtype=dtype)
 
 
 def _doubles(*nodes: Node) -> list[Node]:
     return [as_node(x, "float64") for x in nodes]
 
 
+def truncated_quotient(x: Node, y: Node) -> Node:
+    """Integers divided and rounded toward 0: above a quotient rounded down by 1 where that is below 0 and not exact."""
+    down = apply("quotient", x, y)
+    inexact = apply("logical_not", apply("equal", down * y, x))
+    up = apply("logical_and", apply("less", down, like(x, 0)), inexact)
+    return down + apply("cast", up, dtype=x.dtype)
+
+
 @function
 def floor_divide(a: Node, b: Node) -> Node:
-    """Elementwise division rounded toward minus infinity."""
+    """Elementwise division rounded toward minus infinity; of integers by 0, 0."""
     dtype, (x, y) = _operands(a, b)
     if dtype not in FLOATS:
-        return as_node(apply("floor", x / y), dtype)
+        return apply("quotient", x, y)
     x, y = (apply("stop_gradient", v) for v in _doubles(x, y))
     rest = _rest(x, y)
     whole = apply("floor", (x - rest) / y + like(x, 0.5))
@@ -87,8 +96,7 @@ def remainder(a: Node, b: Node) -> Node:
     """``a - floor_divide(a, b) * b``, exact: it has the sign of the divisor."""
     dtype, (x, y) = _operands(a, b)
     if dtype not in FLOATS:
-        x, y = together(a, b, dtype=dtype)
-        return x - floor_divide(x, y) * y
+        return x - apply("quotient", x, y) * y
     return _towards(as_node(_rest(*_doubles(x, y)), dtype), y, y)
 
 
@@ -96,4 +104,6 @@ def remainder(a: Node, b: Node) -> Node:
 def fmod(a: Node, b: Node) -> Node:
     """The remainder of a division rounded toward 0, exact: it has the sign of ``a``."""
     dtype, (x, y) = _operands(a, b)
-    return as_node(_towards(as_node(_rest(*_doubles(x, y)), x.dtype), y, x), dtype)
+    if dtype not in FLOATS:
+        return x - truncated_quotient(x, y) * y
+    return _towards(as_node(_rest(*_doubles(x, y)), dtype), y, x)

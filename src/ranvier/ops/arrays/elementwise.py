@@ -5,17 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ranvier.graph.node import FLOATS, Node, apply, constant, full
-from ranvier.ops.arrays.promotion import (
-    SIGNED,
-    as_node,
-    broadcast_shape,
-    expand,
-    floating,
-    result_dtype,
-    signed,
-    together,
-)
+from ranvier.graph.dtypes import FLOATS, SIGNED, limits
+from ranvier.graph.node import Node, apply, constant, full
+from ranvier.ops.arrays.promotion import INTEGER, as_node, broadcast_shape, expand, floating, result_dtype, together
 from ranvier.tensor.context import get_dtype
 from ranvier.tensor.function import arithmetic, function
 
@@ -51,14 +43,14 @@ def divide(a: Node, b: Node) -> Node:
 def power(a: Node, b: Node) -> Node:
     """Elementwise ``a ** b``; small whole exponents are multiplied out.
 
-    Of integers, a number as exponent leaves the lowest 32 bits of what does not fit them, as multiplying does; of
-    exponents in a tensor the result is the nearest int32 there is.
+    Of integers that do not fit the lowest bits are left, as multiplying leaves them; negative powers of integers are 0,
+    but for those of 1 and -1.
     """
     exponent, dtype = number(b), result_dtype(a, b)
     if exponent in (1, 2, 3, 4) or (dtype not in FLOATS and exponent is not None and exponent >= 0):
         return _multiplied(as_node(a, dtype), int(exponent))
-    if dtype not in FLOATS:  # exact in double precision for all that fits 32 bits
-        return as_node(apply("power", *together(a, b, dtype="float64")), dtype)
+    if dtype not in FLOATS:
+        return _whole_power(*together(a, b, dtype=dtype))
     if exponent in (0.5, -0.5, -1):
         x = floating(a)
         root = x if exponent == -1 else apply("sqrt", x)
@@ -75,6 +67,24 @@ def _multiplied(x: Node, exponent: int) -> Node:
         exponent //= 2
         x = x * x if exponent else x
     return as_ones(x) if result is None else result
+
+
+def _whole_power(x: Node, exponent: Node) -> Node:
+    """The power of integers, by squaring: a factor for each bit of the exponent."""
+    zero, one, bits = (full(v, x.shape, x.dtype) for v in (0, 1, 2))
+    result, square, rest = one, x, exponent
+    for _ in range(limits(x.dtype)[1].bit_length()):
+        half = apply("quotient", rest, bits)
+        odd = apply("equal", rest - half * bits, one)
+        result = apply("select", odd, result * square, result)
+        square, rest = square * square, half
+    if x.dtype not in SIGNED:
+        return result
+    negative = apply("less", exponent, zero)
+    parity = exponent - apply("quotient", exponent, bits) * bits
+    of_one = apply("select", apply("equal", parity, zero), one, x)
+    unit = apply("equal", apply("abs", x), one)
+    return apply("select", negative, apply("select", unit, of_one, zero), result)
 
 
 def number(x: Any) -> Any:
@@ -109,8 +119,8 @@ def identity(x: Node) -> Node:
 
 @function
 def negative(x: Node) -> Node:
-    """Elementwise ``-x``."""
-    return apply("neg", signed(x))
+    """Elementwise ``-x``; unsigned integers wrap."""
+    return apply("neg", x) if x.dtype in SIGNED else apply("sub", full(0, x.shape, x.dtype), x)
 
 
 @function
@@ -121,8 +131,8 @@ def abs(x: Node) -> Node:
 
 @function
 def sign(x: Node) -> Node:
-    """Elementwise -1, 0 or 1."""
-    return apply("sign", signed(x))
+    """Elementwise -1, 0 or 1, in the dtype of ``x``."""
+    return apply("sign", x) if x.dtype in SIGNED else as_node(truth(x), x.dtype)
 
 
 @function
@@ -148,8 +158,12 @@ def extremum(name: str, text: str) -> Any:
     """The tensor function that chooses one of two numbers by a primitive."""
 
     def body(a: Node, b: Node) -> Node:
-        dtype = result_dtype(a, b)
-        return as_node(apply(name, *together(a, b, dtype=dtype if dtype in SIGNED else "int32")), dtype)
+        x, y = together(a, b)
+        if x.dtype in SIGNED:
+            return apply(name, x, y)
+        if x.dtype == "bool":
+            return apply("logical_or" if name == "maximum" else "logical_and", x, y)
+        return apply("select", apply("less", x, y), *((y, x) if name == "maximum" else (x, y)))
 
     return _named(name, text, body)
 
@@ -195,7 +209,8 @@ def reciprocal(x: Node) -> Node:
 
 @function
 def square(x: Node) -> Node:
-    """Elementwise ``x * x``."""
+    """Elementwise ``x * x``; of bool int64."""
+    x = as_node(x, INTEGER) if x.dtype == "bool" else x
     return x * x
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ranvier.graph.node import GraphError, Node, apply, full
+from ranvier.graph.node import GraphError, Node, apply, full, like
 from ranvier.ops.arrays import elementwise as n
 from ranvier.ops.arrays import reductions
 from ranvier.ops.arrays import shape as shapes
 from ranvier.ops.arrays.elementwise import subtract
 from ranvier.ops.arrays.products import einsum, matmul
-from ranvier.ops.arrays.promotion import axis_of, count, floating, signed, together
+from ranvier.ops.arrays.promotion import axis_of, count, counted, floating, together
 from ranvier.tensor.function import function
 
 
@@ -37,19 +37,19 @@ def _scan(x: Node, dim: int, combine: Callable[[Node, Node], Node], neutral: flo
 @function
 def running_sum(x: Node, dim: int) -> Node:
     """The sum of each element with all before it along ``dim``."""
-    return _scan(signed(x), dim, n.add, 0)
+    return _scan(counted(x), dim, n.add, 0)
 
 
 @function
 def running_product(x: Node, dim: int) -> Node:
     """The product of each element with all before it along ``dim``."""
-    return _scan(signed(x), dim, n.multiply, 1)
+    return _scan(counted(x), dim, n.multiply, 1)
 
 
 @function
 def product(x: Node, dim: int) -> Node:
     """Halves multiplied with each other until one is left: the gradient is right where elements are 0."""
-    x, axis = signed(x), axis_of(dim, x.ndim)
+    x, axis = counted(x), axis_of(dim, x.ndim)
     extent = _known(x, axis, dim, ": there is no product along it")
     if not extent:
         return full(1, (*x.shape[:axis], *x.shape[axis + 1 :]), x.dtype)
@@ -135,13 +135,13 @@ def _distance(shape: tuple[Any, ...]) -> Node:
 @function
 def tril(input: Node, diagonal: int = 0) -> Node:
     """The elements of matrices on and below a diagonal, 0 above."""
-    return n.where(n.less_equal(_distance(input.shape), diagonal), input, 0)
+    return n.where(n.less_equal(_distance(input.shape), diagonal), input, like(input, 0))
 
 
 @function
 def triu(input: Node, diagonal: int = 0) -> Node:
     """The elements of matrices on and above a diagonal, 0 below."""
-    return n.where(n.greater_equal(_distance(input.shape), diagonal), input, 0)
+    return n.where(n.greater_equal(_distance(input.shape), diagonal), input, like(input, 0))
 
 
 @function

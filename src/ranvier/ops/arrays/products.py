@@ -8,18 +8,40 @@ from typing import Any
 import numpy as np
 
 from ranvier.graph import contraction
-from ranvier.graph.node import FLOATS, GraphError, Node, apply
+from ranvier.graph.dtypes import ELEMENT_TYPES, FLOATS
+from ranvier.graph.node import GraphError, Node, apply
 from ranvier.ops.arrays.promotion import as_node, broadcast_shape, result_dtype
 from ranvier.ops.arrays.shape import diagonal, squeeze, transpose
 from ranvier.tensor.function import function
 
 
 def _product(equation: str, a: Node, b: Node) -> Node:
-    """`contraction.einsum` in the operands' common dtype; integers go through double precision, exact below 2**53."""
+    """`contraction.einsum` in the operands' common dtype. Integers of 8 and 16 bits go through double precision, which
+    is exact; wider ones are multiplied and summed as they are.
+    """
     dtype = result_dtype(a, b)
+    x, y = as_node(a, dtype), as_node(b, dtype)
     if dtype in FLOATS:
-        return contraction.einsum(equation, as_node(a, dtype), as_node(b, dtype))
-    return as_node(contraction.einsum(equation, as_node(a, "float64"), as_node(b, "float64")), dtype)
+        return contraction.einsum(equation, x, y)
+    if ELEMENT_TYPES[dtype].bits > 16:
+        return _whole_product(equation, x, y)
+    exact = contraction.einsum(equation, as_node(x, "float64"), as_node(y, "float64"))
+    return as_node(as_node(exact, "int64"), dtype)
+
+
+def _whole_product(equation: str, a: Node, b: Node) -> Node:
+    """A product of integers as a sum of products, which wraps at their width."""
+    operands, output = equation.split("->")
+    letters = operands.split(",")
+    extents = {c: d for word, x in zip(letters, (a, b), strict=True) for c, d in zip(word, x.shape, strict=True)}
+    order = [*output, *sorted(set(extents) - set(output))]
+    wide = []
+    for word, x in zip(letters, (a, b), strict=True):
+        sorted_ = sorted(word, key=order.index)
+        x = apply("transpose", x, axes=tuple(word.index(c) for c in sorted_))
+        places = tuple(order.index(c) for c in sorted_)
+        wide.append(apply("broadcast", x, shape=tuple(extents[c] for c in order), axes=places))
+    return apply("reduce_sum", wide[0] * wide[1], axes=tuple(range(len(output), len(order))))
 
 
 def _drop_ones(x: Node, letters: str, kept: str) -> tuple[Node, str]:

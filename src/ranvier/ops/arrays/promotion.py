@@ -9,31 +9,45 @@ import operator
 from collections.abc import Sequence
 from typing import Any
 
-from ranvier.graph.node import FLOATS, GraphError, Node, Symbol, apply, constant
+from ranvier.graph.dtypes import FLOATS, SIGNED, limits, merged, promote, promoted
+from ranvier.graph.node import GraphError, Node, Symbol, apply, constant, full
 from ranvier.tensor.context import get_dtype
 
-ORDER = ("bool", "uint8", "int32", "uint32", "float32", "float64")  # of promotion
-SIGNED = ("int32", *FLOATS)
+INTEGER = "int64"  # what a Python int makes of a bool tensor
 Axes = int | Sequence[int] | None
 
 
 def result_dtype(*values: Any) -> str:
-    """The dtype in which these nodes and Python numbers meet."""
-    known = [ORDER.index(v.dtype) for v in values if hasattr(v, "dtype")]
-    strongest = ORDER[builtins.max(known)] if known else "bool"
-    numbers = [v for v in values if not hasattr(v, "dtype")]
-    if strongest not in FLOATS and builtins.any(isinstance(v, float) for v in numbers):
-        return get_dtype()
-    if strongest == "bool" and builtins.any(isinstance(v, int) and not isinstance(v, bool) for v in numbers):
-        return "int32"
-    return strongest
+    """The dtype in which these nodes and Python numbers meet.
+
+    Of 0-d nodes beside others, and of numbers beside nodes, only a higher category counts: bool, integer, float.
+    """
+    nodes = [v for v in values if hasattr(v, "dtype")]
+    ranked = promote(v.dtype for v in nodes if v.ndim)
+    result = merged(ranked, promote(v.dtype for v in nodes if not v.ndim))
+    return merged(result, promote(_dtype_of_number(v) for v in values if not hasattr(v, "dtype"))) or "bool"
+
+
+def _dtype_of_number(value: Any) -> str:
+    return "bool" if isinstance(value, bool) else INTEGER if isinstance(value, int) else get_dtype()
 
 
 def as_node(value: Any, dtype: str) -> Node:
-    """A node, array or Python number as a node of ``dtype``."""
+    """A node, array or Python number as a node of ``dtype``. Raises GraphError for an integer that does not fit it."""
     if not isinstance(value, Node):
-        return constant(value, dtype)
+        return _fitting(value, dtype)
     return value if value.dtype == dtype else apply("cast", value, dtype=dtype)
+
+
+def _fitting(value: Any, dtype: str) -> Node:
+    try:
+        return constant(value, dtype)
+    except OverflowError:
+        low, high = limits(dtype)
+        raise GraphError(
+            f"the number {value} does not fit {dtype}, which holds {low} to {high}: write x.to('int64') or a number "
+            "that fits"
+        ) from None
 
 
 def broadcast_shape(*shapes: Sequence[Any]) -> tuple[Any, ...]:
@@ -83,7 +97,20 @@ def floating(x: Any) -> Node:
 
 
 def signed(x: Node) -> Node:
-    return x if x.dtype in SIGNED else as_node(x, "int32")
+    return x if x.dtype in SIGNED else as_node(x, promoted(x.dtype, "int32"))
+
+
+def counted(x: Node) -> Node:
+    """``x`` as a number: int32 for bool."""
+    return as_node(x, "int32") if x.dtype == "bool" else x
+
+
+def index_node(x: Node) -> Node:
+    """Indices and labels as int32. Those of int64 beyond it become its largest and smallest, where no row is."""
+    if x.dtype == "int64":
+        low, high = (full(limit, x.shape, x.dtype) for limit in limits("int32"))
+        x = apply("maximum", apply("minimum", x, high), low)
+    return as_node(x, "int32")
 
 
 def axis_of(axis: Any, ndim: int) -> int:

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import builtins
 import math
 from collections.abc import Callable, Sequence
 
-import numpy as np
-
-from ranvier.graph.node import FLOATS, Node, apply, like
+from ranvier.graph.dtypes import FLOATS, limits
+from ranvier.graph.node import Node, apply, like
 from ranvier.ops.arrays import elementwise as n
-from ranvier.ops.arrays.promotion import Axes, as_node, axes_of, axis_of, count, expand, floating, keep, signed
+from ranvier.ops.arrays.promotion import Axes, as_node, axes_of, axis_of, count, counted, expand, floating, keep
 from ranvier.ops.arrays.shape import reshape, squeeze
 from ranvier.tensor.function import function
+
+NARROW = ("bool", "uint8", "int8", "int16")
 
 
 @function
 def sum(x: Node, axis: Axes = None, keepdims: bool = False) -> Node:
-    """The sum over one axis, several, or all."""
+    """The sum over one axis, several, or all; of bool and of integers of 8 and 16 bits int32."""
     axes = axes_of(axis, x.ndim)
-    x = as_node(x, "int32") if x.dtype in ("bool", "uint8") else x
+    x = as_node(x, "int32") if x.dtype in NARROW else x
     return keep(apply("reduce_sum", x, axes=axes), x.shape, axes, keepdims)
 
 
@@ -58,23 +60,20 @@ def std(x: Node, axis: Axes = None, keepdims: bool = False, ddof: int = 0) -> No
 def max(x: Node, axis: Axes = None, keepdims: bool = False) -> Node:
     """The largest value; equal ones share the gradient."""
     axes = axes_of(axis, x.ndim)
-    return keep(apply("reduce_max", x, axes=axes), x.shape, axes, keepdims)
+    return as_node(keep(apply("reduce_max", counted(x), axes=axes), x.shape, axes, keepdims), x.dtype)
 
 
 def _mirrored(x: Node) -> Node:
     """Numbers in the opposite order, from which the same leads back: of integers those of the opposite bits, for
     -(-2**31) is no int32.
     """
-    if x.dtype in FLOATS:
-        return -x
-    return like(x, -1 if x.dtype == "int32" else np.iinfo(x.dtype).max) - x
+    return -x if x.dtype in FLOATS else like(x, builtins.sum(limits(x.dtype))) - x
 
 
 @function
 def min(x: Node, axis: Axes = None, keepdims: bool = False) -> Node:
     """The smallest value; equal ones share the gradient."""
-    number = as_node(x, "int32") if x.dtype == "bool" else x
-    return as_node(_mirrored(max(_mirrored(number), axis, keepdims)), x.dtype)
+    return as_node(_mirrored(max(_mirrored(counted(x)), axis, keepdims)), x.dtype)
 
 
 @function
@@ -111,7 +110,7 @@ def all(x: Node, axis: Axes = None, keepdims: bool = False) -> Node:
 @function
 def argmax(x: Node, axis: int | None = None, keepdims: bool = False) -> Node:
     """The index of the first largest value along an axis, or in the flattened tensor; int32."""
-    x = as_node(x, "int32") if x.dtype in ("bool", "uint8") else x
+    x = counted(x)
     if axis is None:
         flat = apply("argmax", reshape(x, (-1,)), axis=0)
         return keep(flat, x.shape, range(x.ndim), keepdims)
@@ -122,7 +121,7 @@ def argmax(x: Node, axis: int | None = None, keepdims: bool = False) -> Node:
 @function
 def argmin(x: Node, axis: int | None = None, keepdims: bool = False) -> Node:
     """The index of the first smallest value along an axis, or in the flattened tensor; int32."""
-    return argmax(_mirrored(signed(x)), axis, keepdims)
+    return argmax(_mirrored(counted(x)), axis, keepdims)
 
 
 @function

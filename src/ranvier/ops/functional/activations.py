@@ -11,7 +11,7 @@ from typing import Any
 from ranvier.graph.node import GraphError, Node, apply, like
 from ranvier.graph.tiny import falling_exp, snapped
 from ranvier.ops import arrays as n
-from ranvier.ops.arrays.promotion import axis_of, floating
+from ranvier.ops.arrays.promotion import axis_of, floating, index_node
 from ranvier.tensor.function import function
 
 sigmoid: Any = n.sigmoid
@@ -206,7 +206,7 @@ def linear(x: Node, weight: Node, bias: Node | None = None) -> Node:
 @function
 def embedding(index: Node, weight: Node) -> Node:
     """The rows of ``weight`` (rows, width) at integer indices of any shape."""
-    return apply("gather", weight, n.cast(index, "int32"))
+    return apply("gather", weight, index_node(index))
 
 
 @function

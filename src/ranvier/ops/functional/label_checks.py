@@ -11,12 +11,15 @@ import numpy as np
 
 from ranvier.tensor.tensor import Tensor
 
+_UNSIGNED = {np.dtype(np.int32): np.uint32, np.dtype(np.int64): np.uint64}
+
 
 def first_out_of_range(indices: Any, extent: int, ignored: int | None = None) -> int | None:
     """The first index outside 0 to ``extent - 1`` that is not ignored, None if there is none."""
     if not indices.size or indices.dtype.kind == "b":
         return None
-    if indices.dtype == np.int32 and indices.flags.c_contiguous and indices.view(np.uint32).max() < extent:
+    unsigned = _UNSIGNED.get(indices.dtype)
+    if unsigned is not None and indices.flags.c_contiguous and indices.view(unsigned).max() < extent:
         return None  # one comparison for both ends: as unsigned, negative numbers are the largest
     wrong = indices[((indices < 0) | (indices >= extent)) & (indices != ignored)]
     return int(wrong[0]) if wrong.size else None

@@ -11,7 +11,7 @@ from typing import Any
 
 from ranvier.graph.node import GraphError, Node
 from ranvier.ops import arrays as n
-from ranvier.ops.arrays.promotion import floating
+from ranvier.ops.arrays.promotion import floating, index_node
 from ranvier.ops.functional import losses_elementwise as each
 from ranvier.ops.functional.activations import log_softmax, softplus
 from ranvier.ops.functional.label_checks import check_known_labels
@@ -83,7 +83,7 @@ def labels_for(y_true: Node, scores: Node) -> Node:
             f"labels of shape {y_true.shape} do not fit scores of shape {scores.shape}: write integer labels of shape "
             f"{wanted}, or use 'categorical_crossentropy' for one-hot targets"
         )
-    return n.cast(y_true, "int32")
+    return index_node(y_true)
 
 
 def smoothed(y: Node, label_smoothing: float, classes: Any) -> Node:
@@ -123,7 +123,7 @@ def sparse_categorical_crossentropy(
 def not_of_class(y_true: Node, ignored: int) -> Node:
     """1 for each label, 0 for those of the ignored class: (N, ...) or (N, 1) -> the shape of the losses."""
     labels = n.squeeze(y_true, -1) if y_true.ndim > 1 and y_true.shape[-1] == 1 else y_true
-    return n.cast(n.not_equal(n.cast(labels, "int32"), ignored), get_dtype())
+    return n.cast(n.not_equal(index_node(labels), ignored), get_dtype())
 
 
 @function

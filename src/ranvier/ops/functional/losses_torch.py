@@ -11,7 +11,7 @@ from typing import Any
 
 from ranvier.graph.node import FLOATS, GraphError, Node
 from ranvier.ops import arrays as n
-from ranvier.ops.arrays.promotion import count, floating
+from ranvier.ops.arrays.promotion import count, floating, index_node
 from ranvier.ops.functional import losses_elementwise as each
 from ranvier.ops.functional.activations import log_softmax, softplus
 from ranvier.tensor.function import function
@@ -92,7 +92,7 @@ def nll_loss(
     other rows.
     """
     rows = last(floating(input))
-    labels = n.cast(target, "int32")
+    labels = index_node(target)
     if rows.shape[:-1] != labels.shape:
         raise GraphError(
             f"scores of shape {input.shape} need labels of shape {rows.shape[:-1]}, not {target.shape}"
@@ -128,7 +128,7 @@ def cross_entropy(
         losses = n.negative(n.sum(terms, -1))
         return reduce(losses, reduction)
     losses = nll_loss(logs, target, weight, ignore_index, "none")
-    labels = n.cast(target, "int32")
+    labels = index_node(target)
     weights = label_weights(labels, weight, ignore_index, last(logs))
     if label_smoothing:
         rows = last(logs) if weight is None else n.multiply(last(logs), weight)

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ranvier.graph.dtypes import FLOATS, limits
 from ranvier.graph.extents import extent, extents
-from ranvier.graph.node import FLOATS, Node, apply, constant, like
+from ranvier.graph.node import Node, apply, constant, like
 from ranvier.ops.arrays.promotion import floating, keep
 from ranvier.ops.functional.convolution import Pairs, channels_first, channels_last, padded, padding_of
 from ranvier.ops.functional.resizing import weighed
@@ -29,7 +30,7 @@ def max_pool(x: Node, size: Sequence[int], stride: Sequence[int], padding: Pairs
 
     Padding never wins.
     """
-    lowest = float("-inf") if x.dtype in FLOATS else {"int32": -(2**31)}.get(x.dtype, 0)
+    lowest = float("-inf") if x.dtype in FLOATS else limits(x.dtype)[0]
     windows, axes = _windows(padded(x, padding, lowest), size, stride, dilation)
     return apply("reduce_max", windows, axes=axes, first=True)
 

@@ -124,12 +124,13 @@ def sort(x: Any, axis: int | None = -1) -> Tensor:
 
 def argsort(x: Any, axis: int | None = -1) -> Tensor:
     """Where the elements in order along an axis came from, with None in the flat tensor. Evaluated at once."""
-    return _ordered(x, axis).indices
+    return arrays.cast(_ordered(x, axis).indices, "int32")
 
 
 def top_k(x: Any, k: int, sorted: bool = True) -> Any:
     """The ``k`` largest along the last axis, and where they are. Evaluated at once."""
-    return indexing.topk(convert_to_tensor(x), k)
+    values, places = indexing.topk(convert_to_tensor(x), k)
+    return indexing.Ordered(values, arrays.cast(places, "int32"))
 
 
 # --- kinds and new values -----------------------------------------------------------------------------------------
@@ -214,7 +215,8 @@ def eye(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Tensor: 
 def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> Tensor:
     """Numbers in equal steps, int32 where all are whole."""
     values = np.arange(start, stop, step) if stop is not None else np.arange(0, start, step)
-    return Tensor(values if dtype is None else values.astype(dtype_name(dtype)))
+    default = "int32" if values.dtype.kind in "iu" else None
+    return Tensor(values, dtype=default if dtype is None else dtype_name(dtype))
 
 
 def linspace(start: float, stop: float, num: int = 50, endpoint: bool = True) -> Tensor:

@@ -14,7 +14,7 @@ import numpy as np
 from ranvier.graph.node import FLOATS, Node, apply
 from ranvier.ops import arrays, indexing
 from ranvier.ops.arrays import linalg
-from ranvier.ops.arrays.promotion import signed
+from ranvier.ops.arrays.promotion import index_node, signed
 from ranvier.ops.arrays.shape import with_ones
 from ranvier.ops.keras.arrays import convert_to_tensor, known
 from ranvier.ops.keras.elementwise import Operand
@@ -84,8 +84,7 @@ def histogram(x: Any, bins: int = 10, range: Any = None) -> tuple[Tensor, Tensor
 
 def nonzero(x: Any) -> tuple[Tensor, ...]:
     """The indices of the elements that are not zero, a vector for each axis, int32. Evaluated at once."""
-    places: tuple[Tensor, ...] = indexing.nonzero(convert_to_tensor(x), as_tuple=True)
-    return places
+    return tuple(arrays.cast(part, "int32") for part in indexing.nonzero(convert_to_tensor(x), as_tuple=True))
 
 
 # --- segments -----------------------------------------------------------------------------------------------------
@@ -94,7 +93,7 @@ def nonzero(x: Any) -> tuple[Tensor, ...]:
 @function
 def _added(places: Node, updates: Node, rows: int) -> Node:
     """Zeros with each update added at its row; updates of other rows are dropped."""
-    return apply("scatter_add", arrays.cast(places, "int32"), signed(updates), rows=rows)
+    return apply("scatter_add", index_node(places), signed(updates), rows=rows)
 
 
 @function

@@ -24,11 +24,11 @@ def listed(axis: Axes) -> Any:
 
 
 def dtype_name(dtype: Any) -> str:
-    """A dtype by any of its spellings as one that programs have; whole numbers of 64 bits are int32."""
+    """A dtype by any of its spellings as one that programs have."""
     if dtype is None:
         return get_dtype()
     name = dtype if isinstance(dtype, str) else getattr(dtype, "name", None) or np.dtype(dtype).name
-    name = {"int64": "int32", "int": "int32", "float": get_dtype()}.get(name, name)
+    name = {"int": "int32", "float": get_dtype()}.get(name, name)
     if name not in DTYPES:
         raise ValueError(f"dtype {dtype!r} is none that programs have. Write one of {', '.join(DTYPES)} instead.")
     return str(name)

@@ -22,7 +22,7 @@ def both(names: str, prefix: str) -> str:
 ROWS = (
     *each("keras", "keras.images", both(IMAGES, "nn.")),
     *each("keras", "keras.elementwise", both(f"{LOSSES} normalize", "nn.")),
-    Row("linear", f"{F}:linear", torch="F.linear(input, weight, bias=None)"),
+    Row("linear", torch="F.linear -> torch.products:linear"),
     Row("embedding", torch="embedding F.embedding -> torch.labels:embedding"),
     *each("torch", "torch.convolution", both("conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d", "F.")),
     *each("torch", "torch.pooling", both("adaptive_avg_pool1d avg_pool1d max_pool1d max_pool2d max_pool3d", "F.")),

@@ -9,7 +9,7 @@ N = "arrays.nan_reductions"
 L = "arrays.linalg"
 
 KERAS = "(x, axis=None, keepdims=False)"
-TORCH = "(input, dim=None, keepdim=False, *, dtype: result = None, out=None)"
+TORCH = "(input, dim=None, keepdim=False, *, dtype=None, out=None)"
 METHOD = "(input, dim=None, keepdim=False)"
 
 
@@ -19,6 +19,15 @@ def reduction(name: str, value: str, samples: str = "X") -> Row:
         name, f"{R}:{name}", f"{name}{KERAS}", f"{name}{TORCH}", f"{name}{METHOD}",
         samples=f"{samples}, 1, True; {samples}", value=f"{value}({samples}, axis=1, keepdims=True); {value}({samples})",
     )  # fmt: skip
+
+
+def position(name: str) -> tuple[Row, Row]:
+    """The rows of a position: Keras's is int32, PyTorch's int64."""
+    sample = {"samples": "X, 1, True; X", "value": f"np.{name}(X, axis=1, keepdims=True); np.{name}(X)"}
+    return (
+        Row(name, f"{R}:{name}", f"{name}{KERAS}", **sample),
+        Row(f"torch.{name}", f"torch.reductions:{name}", torch=f"{name}{METHOD}", method=f"{name}{METHOD}", **sample),
+    )
 
 
 def of_known(name: str, both: bool = False) -> Row:
@@ -31,12 +40,13 @@ def of_known(name: str, both: bool = False) -> Row:
 
 
 ROWS = (
-    reduction("sum", "np.sum"),
+    Row("sum", f"{R}:sum", f"sum{KERAS}", samples="X, 1, True; X", value="np.sum(X, axis=1, keepdims=True); np.sum(X)"),
+    Row("torch.sum", "torch.reductions:sum", torch="sum(input, dim=None, keepdim=False, *, dtype=None, out=None)",
+        method="sum(input, dim=None, keepdim=False, *, dtype=None)", samples="X, 1, True; X", value="np.sum(X, axis=1, keepdims=True); np.sum(X)"),
     reduction("mean", "np.mean"),
     reduction("any", "np.any", "X > 0"),
     reduction("all", "np.all", "X > 0"),
-    reduction("argmax", "np.argmax"),
-    reduction("argmin", "np.argmin"),
+    *position("argmax"), *position("argmin"),
     reduction("logsumexp", "logsumexp"),
     Row("max", f"{R}:max", f"max{KERAS}", "max -> torch.reductions:max", "max -> tensor_methods:max"),
     Row("min", f"{R}:min", f"min{KERAS}", "min -> torch.reductions:min", "min -> tensor_methods:min"),
@@ -45,7 +55,8 @@ ROWS = (
     Row("ptp", f"{R}:ptp", f"ptp{KERAS}", samples="X, 1", value="np.ptp(X, 1)"),
     Row("var", f"{R}:var", f"var{KERAS}", "var -> torch.reductions:var", "var -> tensor_methods:var"),
     Row("std", f"{R}:std", f"std{KERAS}", "std -> torch.reductions:std", "std -> tensor_methods:std"),
-    Row("count_nonzero", f"{R}:count_nonzero", "count_nonzero(x, axis=None)", "count_nonzero(input, dim=None)", SAME,
+    Row("count_nonzero", f"{R}:count_nonzero", "count_nonzero(x, axis=None)", samples="X.round(), 1", value="np.count_nonzero(X.round(), 1)"),
+    Row("torch.count_nonzero", "torch.reductions:count_nonzero", torch="count_nonzero(input, dim=None)", method=SAME,
         samples="X.round(), 1", value="np.count_nonzero(X.round(), 1)"),
     Row("allclose", "keras.elementwise:allclose", "allclose(x1, x2, rtol=1e-5, atol=1e-8, equal_nan=False)", "allclose -> torch.elementwise:allclose", SAME),
     Row("norm", "", "norm linalg.norm -> keras.elementwise:norm", "norm -> torch.reductions:norm", "norm -> tensor_methods:norm"),
@@ -53,8 +64,8 @@ ROWS = (
     of_known("nanstd"), of_known("nanargmax"), of_known("nanargmin"),
     *each("keras", "keras.elementwise", "moments nn.moments"),
     *each("keras", "keras.reducing", "prod nanprod cumsum cumprod nancumsum nancumprod average median quantile percentile"),
-    Row("cumsum", f"{L}:running_sum", torch="cumsum(input, dim, *, dtype=None)", method=SAME, in_place=IN_PLACE, samples="X, 1", value="np.cumsum(X, 1)"),
-    Row("cumprod", f"{L}:running_product", torch="cumprod(input, dim, *, dtype=None)", method=SAME, in_place=IN_PLACE, samples="X, 1", value="np.cumprod(X, 1)"),
+    Row("cumsum", "torch.reductions:cumsum", torch="cumsum(input, dim, *, dtype=None)", method=SAME, in_place=IN_PLACE, samples="X, 1", value="np.cumsum(X, 1)"),
+    Row("cumprod", "torch.reductions:cumprod", torch="cumprod(input, dim, *, dtype=None)", method=SAME, in_place=IN_PLACE, samples="X, 1", value="np.cumprod(X, 1)"),
     *each("torch", "torch.reductions", "prod median quantile aminmax dist", SAME),
     *each("torch", "torch.reductions", "var_mean std_mean"),
     Row("trapezoid", f"{L}:trapezoid", "trapezoid(y, x=None, dx=1.0, axis=-1)", "trapezoid trapz(y, x=None, *, dx=1, dim=-1)",

@@ -18,7 +18,8 @@ OPERATORS = {
 }  # fmt: skip
 RENAMED = {  # names of Python's, and those of two methods
     "__and__": "and_", "__or__": "or_", "astype": "to", "type_as": "to", "bool": "to_bool", "double": "to_double",
-    "float": "to_float", "int": "to_int", "long": "to_long",
+    "float": "to_float", "int": "to_int", "long": "to_long", "short": "to_short", "char": "to_char", "half": "to_half",
+    "bfloat16": "to_bfloat16",
 }  # fmt: skip
 OWN = (
     "__radd__ __iadd__ __rsub__ __isub__ __rmul__ __imul__ __rtruediv__ __itruediv__ __rfloordiv__ __rmod__ __rpow__ "

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 
 from ranvier.data.memory import check_memory
+from ranvier.graph.dtypes import FLOATING, INTEGERS, array_dtype, as_array, dtype_of
+from ranvier.graph.node import DTYPES
 from ranvier.ops.torch.device import check_device
 from ranvier.ops.torch.dtypes import dtype_name
 from ranvier.ops.torch.random import numpy_of
@@ -48,13 +50,22 @@ _PLACED = {"layout": strided, "pin_memory": False, "memory_format": None}
 
 @_made
 def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """A tensor of a copy of ``data``. Floats take the default dtype (``rv.set_dtype``), integers become int32.
+    """A tensor of a copy of ``data``. Arrays and tensors keep their dtype; Python's floats take the default dtype
+    (``rv.set_dtype``), its integers become int64.
 
-    Raises TypeError for what holds no numbers and OverflowError for integers beyond int32.
+    Raises TypeError for what holds no numbers and OverflowError for integers that do not fit.
     """
     check_device(device)
     value = data.compute() if isinstance(data, Tensor) else data
-    return Tensor(value, requires_grad=requires_grad, dtype=dtype_name(dtype))
+    return Tensor(value, requires_grad=requires_grad, dtype=dtype_name(dtype) or _own_dtype(value))
+
+
+def _own_dtype(value: Any) -> str | None:
+    """The dtype that the tensor of a value has by default; None for that of `Tensor`."""
+    if hasattr(value, "dtype"):
+        name = dtype_of(value) if isinstance(value, (np.ndarray, np.generic)) else ""
+        return name if name in FLOATING else None
+    return "int64" if np.asarray(value).dtype.kind in "iu" else None
 
 
 def scalar_tensor(s: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
@@ -81,10 +92,9 @@ def from_numpy(array: Any) -> Tensor:
     """A tensor that shares the array's memory where its dtype and layout allow it, else a copy."""
     if not isinstance(array, np.ndarray):
         raise TypeError(f"from_numpy takes an array, not a {type(array).__name__}. Write torch.tensor(...) instead.")
-    native = array.dtype.isnative and array.dtype.name in (get_dtype(), "int32", "uint32", "uint8", "bool")
-    if native and array.flags.c_contiguous:
+    if array.dtype.isnative and dtype_of(array) in DTYPES and array.flags.c_contiguous:
         return Tensor.wrap(array)
-    return Tensor(array)
+    return tensor(array)
 
 
 def is_tensor(obj: Any) -> bool:
@@ -96,7 +106,7 @@ def _sizes(size: tuple[Any, ...], dtype: str) -> tuple[int, ...]:
     if len(size) == 1 and isinstance(size[0], Sequence):
         size = tuple(size[0])
     shape = tuple(int(n) for n in size)
-    check_memory(shape, dtype, "a tensor")
+    check_memory(shape, array_dtype(dtype), "a tensor")
     return shape
 
 
@@ -105,7 +115,9 @@ def _filled(
 ) -> Tensor:
     check_device(device)
     name = dtype_name(dtype) or default or get_dtype()
-    return Tensor.wrap(np.full(_sizes(size, name), value, name), requires_grad=requires_grad)
+    shape = _sizes(size, name)
+    number = value.compute() if isinstance(value, Tensor) else value
+    return Tensor.wrap(np.full(shape, as_array(number, name)), requires_grad=requires_grad)
 
 
 @_made
@@ -125,8 +137,9 @@ empty = zeros  # memory that was never written would make results differ from ru
 
 @_made
 def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """One value in every element of a shape; whole numbers make int32, True and False bool."""
-    default = "bool" if isinstance(fill_value, bool) else "int32" if isinstance(fill_value, int) else None
+    """One value in every element of a shape; whole numbers make int64, True and False bool, a tensor its dtype."""
+    default = "bool" if isinstance(fill_value, bool) else "int64" if isinstance(fill_value, int) else None
+    default = fill_value.dtype if isinstance(fill_value, Tensor) else default
     return _filled((size,), fill_value, dtype, device, requires_grad, default)
 
 
@@ -159,13 +172,14 @@ def arange(
     """``start, start + step, ...`` up to but not including ``end``; with one argument, 0 up to it."""
     check_device(device)
     low, high = (0, start) if end is None else (start, end)
+    low, high, step = (v.item() if isinstance(v, Tensor) else v for v in (low, high, step))
     whole = all(isinstance(v, int) for v in (low, high, step))
     if not step:
         raise ValueError(f"steps of {step} from {low} never come to {high}. Write a step that is not 0 instead.")
     count = max(0, math.ceil((high - low) / step))
     check_memory((count,), "float64", "a tensor")
     values = low + step * np.arange(count, dtype=np.int64 if whole else np.float64)
-    return Tensor(values, dtype=dtype_name(dtype), requires_grad=requires_grad)
+    return _stored(values, dtype, requires_grad)
 
 
 @_made
@@ -174,7 +188,7 @@ def linspace(
 ) -> Tensor:  # fmt: skip
     """``steps`` values from ``start`` to ``end``, both included, evenly spaced."""
     check_device(device)
-    return Tensor(np.linspace(start, end, steps), dtype=dtype_name(dtype), requires_grad=requires_grad)
+    return _stored(np.linspace(*_whole_ends(start, end, dtype), steps), dtype, requires_grad)
 
 
 @_made
@@ -184,8 +198,20 @@ def logspace(
 ) -> Tensor:  # fmt: skip
     """``base`` to the power of `linspace`."""
     check_device(device)
-    values = np.logspace(start, end, steps, base=base)
-    return Tensor(values, dtype=dtype_name(dtype), requires_grad=requires_grad)
+    values = np.logspace(*_whole_ends(start, end, dtype), steps, base=base)
+    return _stored(values, dtype, requires_grad)
+
+
+def _whole_ends(start: Any, end: Any, dtype: Any) -> tuple[Any, Any]:
+    """The ends of a range as they are stored: of integers whole."""
+    first, last = (v.item() if isinstance(v, Tensor) else v for v in (start, end))
+    return (first, last) if dtype_name(dtype) not in INTEGERS else (math.trunc(first), math.trunc(last))
+
+
+def _stored(values: Any, dtype: Any, requires_grad: bool) -> Tensor:
+    """Computed numbers in a dtype: floats by default in the default one. Integers are rounded toward 0."""
+    name = dtype_name(dtype) or ("int64" if values.dtype.kind in "iu" else get_dtype())
+    return Tensor(values, dtype=name, requires_grad=requires_grad)
 
 
 @_made
@@ -194,7 +220,7 @@ def eye(n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, 
     check_device(device)
     name = dtype_name(dtype) or get_dtype()
     _sizes((n, m or n), name)
-    return Tensor.wrap(np.eye(n, m, dtype=np.dtype(name)), requires_grad=requires_grad)
+    return Tensor.wrap(np.array(as_array(np.eye(n, m), name)), requires_grad=requires_grad)
 
 
 # --- random: drawn from the generator that manual_seed (rv.set_seed) seeds, or from one given ---------------------
@@ -204,7 +230,7 @@ def _random(draw: Any, size: tuple[Any, ...], dtype: Any, generator: Any, device
     check_device(device)
     name = dtype_name(dtype) or get_dtype()
     values = draw(numpy_of(generator, "tensor"), _sizes(size, name))
-    return Tensor.wrap(np.asarray(values, name), requires_grad=requires_grad)
+    return Tensor.wrap(as_array(values, name), requires_grad=requires_grad)
 
 
 def _uniform(generator: Any, shape: tuple[int, ...]) -> Any:
@@ -258,7 +284,7 @@ def randint(
     check_device(device)
     if size is None:
         low, high, size = 0, low, high
-    name = dtype_name(dtype) or "int32"
+    name = dtype_name(dtype) or "int64"
     values = numpy_of(generator, "tensor").integers(low, high, _sizes((size,), name))
     return Tensor(values, dtype=name, requires_grad=requires_grad)
 
@@ -272,9 +298,9 @@ def randint_like(input: Tensor, low: int, high: Any = None, *, dtype: Any = None
 
 @_made
 def randperm(n: int, *, generator: Any = None, dtype: Any = None, device: Any = None) -> Tensor:
-    """The numbers 0 to n - 1 in random order, int32."""
+    """The numbers 0 to n - 1 in random order, int64."""
     check_device(device)
-    return Tensor(numpy_of(generator, "tensor").permutation(n), dtype=dtype_name(dtype) or "int32")
+    return Tensor(numpy_of(generator, "tensor").permutation(n), dtype=dtype_name(dtype) or "int64")
 
 
 def normal(mean: Any, std: Any = 1.0, size: Any = None, *, generator: Any = None, **options: Any) -> Tensor:
@@ -292,15 +318,15 @@ def bernoulli(input: Tensor, p: float | None = None, *, generator: Any = None) -
     chance = input.detach().compute() if p is None else np.full(input.shape, p)
     if chance.size and not (chance.min() >= 0 and chance.max() <= 1):
         raise ValueError(f"probabilities from {chance.min()} to {chance.max()}. Write 0 to 1 instead.")
-    return Tensor.wrap(np.asarray(numpy_of(generator, "tensor").random(input.shape) < chance, input.dtype))
+    return Tensor.wrap(as_array(numpy_of(generator, "tensor").random(input.shape) < chance, input.dtype))
 
 
 def multinomial(input: Tensor, num_samples: int, replacement: bool = False, *, generator: Any = None) -> Tensor:
-    """Numbers drawn with probabilities proportional to weights: (n,) -> (num_samples,), or row by row; int32.
+    """Numbers drawn with probabilities proportional to weights: (n,) -> (num_samples,), or row by row; int64.
 
     Raises ValueError for weights that are no probabilities, or fewer of them above 0 than are drawn.
     """
-    weights = np.asarray(input.detach().compute(), np.float64)
+    weights = as_array(input.detach().compute(), "float64")
     rows = weights.reshape(-1, weights.shape[-1])
     enough = 1 if replacement else num_samples
     if not np.isfinite(rows).all() or (rows < 0).any() or ((rows > 0).sum(1) < enough).any():
@@ -310,4 +336,4 @@ def multinomial(input: Tensor, num_samples: int, replacement: bool = False, *, g
         )
     source = numpy_of(generator, "tensor")
     drawn = [source.choice(len(r), num_samples, replacement, r / r.sum()) for r in rows]
-    return Tensor(np.array(drawn).reshape(*weights.shape[:-1], num_samples), dtype="int32")
+    return Tensor(np.array(drawn).reshape(*weights.shape[:-1], num_samples), dtype="int64")

@@ -1,7 +1,4 @@
-"""PyTorch's dtype names. A dtype is a string here, so ``x.dtype == torch.float32`` compares as expected.
-
-Programs compute with 32-bit integers: ``int64`` and ``long`` are names of int32, and values beyond it are refused.
-"""
+"""PyTorch's dtype names. A dtype is a string here, so ``x.dtype == torch.float32`` compares as expected."""
 
 from __future__ import annotations
 
@@ -12,21 +9,42 @@ import numpy as np
 from ranvier.graph.node import DTYPES
 
 __all__ = [
-    "bool", "double", "float", "float32", "float64", "int", "int32", "int64", "long", "uint8",
+    "bfloat16",
+    "bool",
+    "double",
+    "float",
+    "float16",
+    "float32",
+    "float64",
+    "half",
+    "int",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "long",
+    "short",
+    "uint8",
 ]  # fmt: skip
 
 float32 = float = "float32"
 float64 = double = "float64"
-int32 = int = int64 = long = "int32"
+float16 = half = "float16"
+bfloat16 = "bfloat16"
+int8 = "int8"
+int16 = short = "int16"
+int32 = int = "int32"
+int64 = long = "int64"
 uint8 = "uint8"
 bool = "bool"
 
 # Tensors of a dtype by the names of PyTorch's classes of them.
 CLASSES = {
-    "FloatTensor": "float32", "DoubleTensor": "float64", "IntTensor": "int32", "LongTensor": "int32",
-    "BoolTensor": "bool", "ByteTensor": "uint8",
+    "FloatTensor": "float32", "DoubleTensor": "float64", "HalfTensor": "float16", "BFloat16Tensor": "bfloat16",
+    "CharTensor": "int8", "ShortTensor": "int16", "IntTensor": "int32", "LongTensor": "int64", "BoolTensor": "bool",
+    "ByteTensor": "uint8",
 }  # fmt: skip
-_CONVERTED = {"int64": "int32", "int16": "int32", "int8": "int32", "uint16": "int32", "float16": "float32"}
+_CONVERTED = {"uint16": "int32", "uint64": "int64"}
 
 
 def dtype_name(dtype: Any) -> str | None:

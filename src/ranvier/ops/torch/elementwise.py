@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.graph.node import FLOATS, GraphError, Node
+from ranvier.graph.dtypes import FLOATING, FLOATS
+from ranvier.graph.node import GraphError, Node
 from ranvier.ops import arrays as n
 from ranvier.ops.arrays import elementary
-from ranvier.ops.arrays.promotion import as_node, floating, result_dtype
+from ranvier.ops.arrays.division import truncated_quotient
+from ranvier.ops.arrays.promotion import floating, result_dtype
 from ranvier.tensor.arguments import no_out
 from ranvier.tensor.function import arithmetic, function
 from ranvier.tensor.tensor import Tensor
@@ -26,8 +28,9 @@ def div(input: Node, other: Node, *, rounding_mode: str | None = None) -> Node:
     if rounding_mode != "trunc":
         raise GraphError(f"rounding_mode={rounding_mode!r}. Write 'floor' or 'trunc', or leave it out, instead")
     dtype = result_dtype(input, other)
-    x, y = n.together(input, other, dtype=dtype if dtype in FLOATS else "float64")
-    return as_node(elementary.trunc(n.divide(x, y)), dtype)
+    if dtype not in FLOATS:
+        return truncated_quotient(*n.together(input, other, dtype=dtype))
+    return elementary.trunc(n.divide(*n.together(input, other, dtype=dtype)))
 
 
 @function
@@ -65,7 +68,7 @@ def xlogy(input: Node, other: Node) -> Node:
 
 def is_floating_point(input: Any) -> bool:
     """Whether the elements are floats."""
-    return input.dtype in FLOATS
+    return input.dtype in FLOATING
 
 
 def is_complex(input: Any) -> bool:

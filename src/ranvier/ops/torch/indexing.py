@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ranvier.graph.dtypes import dtype_of
 from ranvier.graph.node import Node, apply
 from ranvier.ops import arrays, indexing
 from ranvier.ops.arrays.promotion import axis_of
@@ -18,7 +19,7 @@ def _array(value: Any) -> Any:
 
 
 def _known(array: Any) -> Tensor:
-    return Tensor(array, dtype=array.dtype.name if array.dtype.kind == "f" else None)
+    return Tensor(array, dtype=dtype_of(array))
 
 
 def where(condition: Any, input: Any = None, other: Any = None) -> Any:
@@ -170,8 +171,11 @@ def unique_consecutive(input: Any, return_inverse: bool = False, return_counts: 
 
 def bincount(input: Any, weights: Any = None, minlength: int = 0) -> Tensor:
     """The count of each whole number in a vector, or the sum of its weights."""
-    counts = np.bincount(_array(input), None if weights is None else _array(weights), minlength)
-    return _known(counts)
+    if weights is None:
+        return _known(np.bincount(_array(input), None, minlength))
+    masses = _array(weights)
+    sums = np.bincount(_array(input), masses, minlength)  # in float64
+    return _known(sums.astype(np.float32) if masses.dtype == np.float32 else sums)
 
 
 def histc(input: Any, bins: int = 100, min: float = 0, max: float = 0) -> Tensor:
@@ -207,7 +211,7 @@ def searchsorted(
         rows = np.take_along_axis(rows, _array(sorter), -1)
     place: Any = side or ("right" if right else "left")
     if rows.ndim == 1:
-        return _known(np.searchsorted(rows, wanted, place))
+        return _found(np.searchsorted(rows, wanted, place), out_int32)
     if rows.shape[:-1] != wanted.shape[:-1]:
         raise ValueError(
             f"rows {rows.shape} and values {wanted.shape} do not match. Write values of shape "
@@ -217,9 +221,13 @@ def searchsorted(
         np.searchsorted(row, some, place)
         for row, some in zip(rows.reshape(-1, rows.shape[-1]), wanted.reshape(-1, wanted.shape[-1]), strict=True)
     ]
-    return _known(np.array(found, np.int64).reshape(wanted.shape))
+    return _found(np.array(found, np.int64).reshape(wanted.shape), out_int32)
+
+
+def _found(places: Any, out_int32: bool) -> Tensor:
+    return _known(np.asarray(places, np.int32 if out_int32 else np.int64))
 
 
 def bucketize(input: Any, boundaries: Any, *, out_int32: bool = False, right: bool = False) -> Tensor:
     """The number of the bucket, between boundaries in order, of each element."""
-    return searchsorted(boundaries, input, right=right)
+    return searchsorted(boundaries, input, right=right, out_int32=out_int32)

@@ -7,17 +7,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from ranvier.graph.node import FLOATS, Symbol
+from ranvier.graph.dtypes import FLOATING
+from ranvier.graph.node import Symbol
 from ranvier.ops import arrays, functional
 from ranvier.ops.functional.label_checks import check_classes, first_out_of_range
 from ranvier.tensor.tensor import Tensor
 
-_NO_INDEX = (*FLOATS, "bool")
+_NO_INDEX = (*FLOATING, "bool")
 
 
 def check_labels(input: Any, target: Any, ignore_index: int | None = None) -> None:
     """Raise IndexError for a label that is no class of scores (N, C, ...) or (C,), and is not ``ignore_index``."""
-    if not (isinstance(input, Tensor) and isinstance(target, Tensor)) or target.dtype in FLOATS:
+    if not (isinstance(input, Tensor) and isinstance(target, Tensor)) or target.dtype in FLOATING:
         return
     labels, classes = target._value, input.shape[min(1, input.ndim - 1)] if input.ndim else 0
     if labels is None or not isinstance(classes, int):  # traced, or not computed yet
@@ -26,7 +27,7 @@ def check_labels(input: Any, target: Any, ignore_index: int | None = None) -> No
 
 
 def one_hot(tensor: Any, num_classes: int = -1) -> Any:
-    """1 at each index along a new last dimension, 0 elsewhere; int32. By default up to the largest index."""
+    """1 at each index along a new last dimension, 0 elsewhere; int64. By default up to the largest index."""
     classes = int(arrays.max(tensor).item()) + 1 if num_classes < 0 else num_classes
     if isinstance(tensor, Tensor) and tensor._value is not None:
         wrong = first_out_of_range(tensor._value, classes)
@@ -35,7 +36,7 @@ def one_hot(tensor: Any, num_classes: int = -1) -> Any:
                 f"index {wrong} is out of range for {classes} classes. Write indices from 0 to {classes - 1}, or a "
                 "larger num_classes."
             )
-    return arrays.one_hot(tensor, classes, "int32")
+    return arrays.one_hot(tensor, classes, "int64")
 
 
 def embedding(

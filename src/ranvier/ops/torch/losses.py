@@ -14,7 +14,7 @@ import numpy as np
 from ranvier.graph.node import GraphError, Node
 from ranvier.ops import arrays as n
 from ranvier.ops import functional
-from ranvier.ops.arrays.promotion import floating
+from ranvier.ops.arrays.promotion import floating, index_node
 from ranvier.ops.functional.losses_torch import aligned, reduce
 from ranvier.tensor.function import function
 from ranvier.tensor.tensor import Tensor
@@ -87,7 +87,7 @@ def multi_margin_loss(
     input: Node, target: Node, p: int = 1, margin: float = 1.0, weight: Node | None = None, reduction: str = "mean"
 ) -> Node:
     """The mean of ``max(0, margin - own + other) ** p`` over the classes that are not the label: (N, C) and (N,)."""
-    x, labels = floating(input), n.cast(target, "int32")
+    x, labels = floating(input), index_node(target)
     if labels.shape != x.shape[:-1]:
         raise GraphError(f"scores of shape {input.shape} need labels of shape {x.shape[:-1]}, not {target.shape}")
     own = n.expand_dims(n.take_along(x, labels), -1)

@@ -13,9 +13,8 @@ _LAZY = "layers that find their sizes are those of the Keras vocabulary, such as
 _PROCESSES = "there is one process, with threads of its own: torch.set_num_threads"
 
 _SAID: dict[str, Iterable[str]] = {
-    HALF: ("bfloat16", "float16", "half", "BFloat16Tensor", "HalfTensor", "quantization"),
-    "there is one integer dtype. Write int32, or uint8 for bytes, instead": ("CharTensor", "ShortTensor",
-        "int8", "int16", "short", "uint16", "uint64"),
+    "there are no quantized tensors": ("quantization",),
+    "integers are signed, or uint8. Write int32 or int64 instead": ("uint16", "uint32", "uint64"),
     "bits of numbers are not computed with. Write &, |, ^ and ~ of bool tensors": ("bitwise_and", "bitwise_left_shift",
         "bitwise_not", "bitwise_or", "bitwise_right_shift", "bitwise_xor"),
     "there are no complex tensors": ("cdouble", "cfloat", "complex", "complex32", "complex64", "complex128", "angle",

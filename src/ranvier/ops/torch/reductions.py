@@ -6,22 +6,73 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ranvier.graph.dtypes import FLOATING, FLOATS, widened
+from ranvier.graph.node import Node
 from ranvier.ops import arrays as n
 from ranvier.ops import indexing
 from ranvier.ops.arrays import norms
-from ranvier.ops.arrays.linalg import product
-from ranvier.ops.arrays.promotion import axis_of
+from ranvier.ops.arrays.linalg import product, running_product, running_sum
+from ranvier.ops.arrays.promotion import Axes, axis_of
+from ranvier.ops.arrays.shape import diagonal
 from ranvier.ops.indexing import Ordered
+from ranvier.tensor.function import function
 from ranvier.tensor.tensor import Tensor
 
 
-def _converted(x: Any, dtype: Any) -> Any:
-    return x if dtype is None else n.cast(x, dtype)
+def _summable(x: Node, dtype: str | None) -> Node:
+    """``x`` in a dtype, by default int64 for integers and bool."""
+    return n.cast(x, dtype or (x.dtype if x.dtype in FLOATS else "int64"))
+
+
+@function
+def sum(input: Node, dim: Axes = None, keepdim: bool = False, *, dtype: str | None = None) -> Node:
+    """The sum over one axis, several, or all; of integers and bool int64."""
+    return n.cast(n.sum(_summable(input, dtype), dim, keepdim), dtype or _summable(input, None).dtype)
+
+
+@function
+def cumsum(input: Node, dim: int, *, dtype: str | None = None) -> Node:
+    """The sum of each element with all before it along ``dim``; of integers and bool int64."""
+    return running_sum(_summable(input, dtype), dim)
+
+
+@function
+def cumprod(input: Node, dim: int, *, dtype: str | None = None) -> Node:
+    """The product of each element with all before it along ``dim``; of integers and bool int64."""
+    return running_product(_summable(input, dtype), dim)
+
+
+def _counting(operation: Any) -> Any:
+    """A function of positions or counts, in int64."""
+
+    def body(input: Node, dim: int | None = None, keepdim: bool = False) -> Node:
+        return n.cast(operation(input, dim, keepdim), "int64")
+
+    body.__name__ = body.__qualname__ = operation.__name__
+    body.__doc__ = operation.__doc__.replace("int32", "int64")
+    return function(body)
+
+
+argmax, argmin = _counting(n.argmax), _counting(n.argmin)
+
+
+@function
+def count_nonzero(input: Node, dim: Axes = None) -> Node:
+    """How many elements are not zero, int64."""
+    return n.sum(n.cast(n.not_equal(input, 0), "int64"), dim)
+
+
+@function
+def trace(input: Node) -> Node:
+    """The sum of the diagonal; of integers int64."""
+    return sum(diagonal(input))
 
 
 def prod(input: Any, dim: int | None = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
-    """The product of all elements, or of those along ``dim``."""
-    x = _converted(input, dtype)
+    """The product of all elements, or of those along ``dim``; of integers and bool int64."""
+    if dtype == "bool":
+        return n.all(n.cast(input, dtype), dim, keepdim)
+    x = input if dtype is None and input.dtype in FLOATING else n.cast(input, dtype or "int64")
     if dim is None:
         return product(n.reshape(x, (-1,)), 0)
     result = product(x, dim)
@@ -52,7 +103,7 @@ def median(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
     extent = input.shape[axis]
     if not extent:
         raise ValueError(f"a tensor of shape {input.shape} has no elements along dimension {dim}, and so no median.")
-    values, order = input.compute(), indexing.argsort(input, axis).compute()
+    values, order = widened(input.compute()), indexing.argsort(input, axis).compute()
     middle = np.where(np.isnan(values).any(axis, keepdims=True), extent - 1, (extent - 1) // 2)
     rows = Tensor.wrap(np.ascontiguousarray(np.take_along_axis(order, middle, axis)))
     parts = indexing.gather(input, axis, rows), rows
@@ -125,9 +176,9 @@ def _extremum(name: str, largest: Any, position: Any, pairwise: Any) -> Any:
     return function
 
 
-max = _extremum("max", n.max, n.argmax, n.maximum)
+max = _extremum("max", n.max, argmax, n.maximum)
 max.__doc__ = "The largest element; along ``dim``, (values, indices); of two tensors, the elementwise larger."
-min = _extremum("min", n.min, n.argmin, n.minimum)
+min = _extremum("min", n.min, argmin, n.minimum)
 min.__doc__ = "The smallest element; along ``dim``, (values, indices); of two tensors, the elementwise smaller."
 
 

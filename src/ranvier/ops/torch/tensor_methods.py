@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ranvier.graph.dtypes import array_dtype
 from ranvier.ops.tensor_methods import drawn, to
 from ranvier.ops.torch import creation
 from ranvier.ops.torch.device import check_device
@@ -99,7 +100,7 @@ def is_contiguous(self: Tensor) -> bool:
 
 def element_size(self: Tensor) -> int:
     """The bytes of an element."""
-    return np.dtype(self.dtype).itemsize
+    return array_dtype(self.dtype).itemsize
 
 
 # --- random numbers, written into the tensor ----------------------------------------------------------------------

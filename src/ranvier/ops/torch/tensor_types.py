@@ -16,7 +16,10 @@ from ranvier.ops.torch.dtypes import CLASSES
 from ranvier.tensor import tensor
 from ranvier.tensor.context import get_dtype
 
-__all__ = ["BoolTensor", "ByteTensor", "DoubleTensor", "FloatTensor", "IntTensor", "LongTensor", "Tensor"]
+__all__ = [
+    "BFloat16Tensor", "BoolTensor", "ByteTensor", "CharTensor", "DoubleTensor", "FloatTensor", "HalfTensor",
+    "IntTensor", "LongTensor", "ShortTensor", "Tensor",
+]  # fmt: skip
 
 
 class _Kind(type):
@@ -79,4 +82,5 @@ def _of_dtype(name: str) -> Any:
     return _Kind(name, (tensor.Tensor,), body)
 
 
-FloatTensor, DoubleTensor, IntTensor, LongTensor, BoolTensor, ByteTensor = map(_of_dtype, CLASSES)
+FloatTensor, DoubleTensor, HalfTensor, BFloat16Tensor = map(_of_dtype, tuple(CLASSES)[:4])
+CharTensor, ShortTensor, IntTensor, LongTensor, BoolTensor, ByteTensor = map(_of_dtype, tuple(CLASSES)[4:])

@@ -13,10 +13,11 @@ from ranvier.graph.node import Type
 from ranvier.initializers import uniform
 from ranvier.layers.base import whole
 from ranvier.module import Module, Parameter, register_module
-from ranvier.ops import arrays, functional
+from ranvier.ops import arrays
 from ranvier.ops.torch.device import Device, check_device
 from ranvier.ops.torch.dtypes import dtype_name
 from ranvier.ops.torch.noise import share
+from ranvier.ops.torch.products import linear
 from ranvier.ops.torch.shape import unflatten
 from ranvier.tensor.context import get_dtype
 from ranvier.torch.nn import functional as F
@@ -71,7 +72,7 @@ class Linear(Drawn):
         self._draw(shape, self.in_features, self.out_features, bias, device, dtype)
 
     def forward(self, input: Any) -> Any:
-        return functional.linear(input, self.weight, self.bias)
+        return linear(input, self.weight, self.bias)
 
     def shape_error(self, given: Type) -> tuple[str, str] | None:
         if not given.shape:

@@ -73,6 +73,25 @@ def _relu(k: Kernel, node: Node, types: Sequence[str], names: Sequence[str], wid
     return _choose(k, k.function.op(f"fcmp olt {t} {x}, {_number(0, t)}"), t, _number(0, t), x)
 
 
+def _quotient(k: Kernel, node: Node, types: Sequence[str], names: Sequence[str], wide: bool) -> str:
+    """Rounded toward minus infinity. A division by 0 gives 0, and one by -1 the negative: processors trap on both."""
+    f, t, (x, y) = k.function, types[0], names
+    zero, one = _number(0, t), _number(1, t)
+    none = f.op(f"icmp eq {t} {y}, {zero}")
+    if node.dtype not in SIGNED:
+        return _choose(k, none, t, zero, f.op(f"udiv {t} {x}, {_choose(k, none, t, one, y)}"))
+    opposite = f.op(f"icmp eq {t} {y}, {_number(-1, t)}")
+    divisor = _choose(k, f.op(f"or {_condition(t)} {none}, {opposite}"), t, one, y)
+    whole = f.op(f"sdiv {t} {x}, {divisor}")
+    rest = f.op(f"sub {t} {x}, {f.op(f'mul {t} {whole}, {divisor}')}")
+    across = f.op(f"icmp slt {t} {f.op(f'xor {t} {rest}, {divisor}')}, {zero}")
+    inexact = f.op(f"icmp ne {t} {rest}, {zero}")
+    lower = f.op(f"and {_condition(t)} {across}, {inexact}")
+    whole = _choose(k, lower, t, f.op(f"sub {t} {whole}, {one}"), whole)
+    whole = _choose(k, opposite, t, f.op(f"sub {t} {zero}, {x}"), whole)
+    return _choose(k, none, t, zero, whole)
+
+
 def extremum(k: Kernel, dtype: str, type_: str, a: str, b: str, largest: bool) -> str:
     """The larger (or smaller) of two; nan if either is."""
     if dtype not in FLOATS:
@@ -125,6 +144,7 @@ ELEMENTWISE: dict[str, Rule] = {
     "sub": _by_dtype("fsub", "sub"),
     "mul": _by_dtype("fmul", "mul"),
     "div": _by_dtype("fdiv", "sdiv"),
+    "quotient": _quotient,
     "power": _call("power"),
     "maximum": _maximum,
     "minimum": _minimum,

@@ -9,6 +9,7 @@ import numpy as np
 
 from ranvier.graph.node import Type
 from ranvier.ops.arrays import stack
+from ranvier.ops.torch.creation import tensor
 from ranvier.ops.torch.random import Generator, checked_generator
 from ranvier.support.constructors import CheckedConstructor
 from ranvier.support.validation import whole
@@ -50,7 +51,7 @@ def _collate(batch: Sequence[Any], numbers: Sequence[Any] | None, place: str) ->
     if isinstance(first, Tensor):
         return Tensor(_stacked([s.compute() for s in batch], numbers, place), dtype=first.dtype)
     if isinstance(first, (np.ndarray, np.generic, int, float, bool)):
-        return Tensor(_stacked(batch, numbers, place))
+        return tensor(_stacked(batch, numbers, place))
     if isinstance(first, Mapping):
         try:
             columns = {key: [s[key] for s in batch] for key in first}
