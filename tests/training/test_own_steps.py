@@ -1,5 +1,8 @@
 """Models whose own methods are the step: ``train_step`` and its kin, traced into the compiled step or run eagerly."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 
@@ -200,6 +203,36 @@ def test_print_sees_each_batch_where_methods_run_eagerly(reference):
     model.fit(X, CLASSES, batch_size=5, shuffle=False, verbose=0)
     np.testing.assert_allclose(seen, [X[:5].sum(), X[5:].sum()], rtol=1e-5)
     assert model.predict(X, verbose=0).shape == (10, 3)
+
+
+COPIES = {"pickle": lambda model: pickle.loads(pickle.dumps(model)), "deepcopy": copy.deepcopy}
+
+
+@pytest.mark.parametrize("copied", COPIES.values(), ids=COPIES)
+def test_a_copy_of_a_compiled_model_goes_on_as_the_model(copied, reference):
+    model = rv.Sequential([rv.Input((6,)), rv.layers.Dense(3, activation="softmax")])
+    model.compile(rv.optimizers.Adam(0.1), "sparse_categorical_crossentropy", metrics=["accuracy"])
+    model.fit(X, CLASSES, verbose=0)
+    other = copied(model)
+    one, two = (m.fit(X, CLASSES, shuffle=False, verbose=0).history for m in (model, other))
+    assert one == two
+    for a, b in zip(model.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert other.optimizer.iterations.item() == 2
+
+
+def test_a_network_without_weights_is_fitted(reference):
+    model = rv.Sequential([rv.Input((6,)), rv.layers.Activation("tanh")])
+    model.compile("adam", "mse")
+    with pytest.warns(UserWarning, match="has no weights, so training changes nothing"):
+        history = model.fit(X, X, epochs=2, verbose=0).history
+    assert history["loss"][0] == history["loss"][1]
+
+
+def test_the_first_argument_goes_by_keras_name(reference):
+    layer = rv.layers.Dense(3)
+    np.testing.assert_array_equal(layer(inputs=X).numpy(), layer(X).numpy())
+    assert rv.layers.Dense(2)(inputs=rv.Input((4,))).shape == (None, 2)
 
 
 def branch(self, data):

@@ -194,6 +194,8 @@ class Module(FunctionalAPI):
         return functools.partial(by_call(Module.forward), self)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if not args and "inputs" in kwargs and "inputs" not in arguments.input_parameters(self)[0][1:]:
+            args = (kwargs.pop("inputs"),)  # Keras's name of the first argument, whatever the method calls it
         recorded = self._recorded
         if recorded is not None and len(args) == 1 and isinstance(args[0], (list, tuple, Mapping)):
             args = self._inputs_in(args[0])

@@ -15,6 +15,7 @@ from ranvier.module import Module, mode
 from ranvier.module.arguments import pack_inputs
 from ranvier.ops import arrays as numeric
 from ranvier.ops.arrays.promotion import count, result_dtype, together, total_of
+from ranvier.support.source_lines import warn
 from ranvier.tensor import layout, rng, tape
 from ranvier.tensor.call_state import isolated_tape
 from ranvier.tensor.context import get_dtype
@@ -170,7 +171,10 @@ class Builder:
     def lower(self, segment: Any, recorded: list[Tensor], trace_nodes: list[Any], known: dict[int, Node]) -> None:
         """The nodes of recorded tensors, and the updates of the leaves that the model assigns to."""
         if self.training:
-            self.compiled.optimizer.attach(self.parameters.values())
+            if self.parameters:
+                self.compiled.optimizer.attach(self.parameters.values())
+            else:
+                warn(f"{self.model.name!r} has no weights, so training changes nothing.")
             self.salt, self.rate = (self.given("seed", (), "uint32"), self.given("learning_rate", (), get_dtype()))
             self.ticks = self.tensor(self.compiled.optimizer.iterations, "iterations")[0]
         elif self.draws:

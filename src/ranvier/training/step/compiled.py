@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -33,6 +33,8 @@ __all__ = ["Compiled", "FunctionMetric", "compile", "compiled"]
 
 # Methods that subclasses may override, as in Keras: they become the step.
 METHODS = ("train_step", "test_step", "predict_step", "compute_loss", "compute_metrics")
+
+_OF_THIS_PROCESS = ("augment", "programs", "traced", "evaluating", "_lock")
 
 
 class Compiled:
@@ -74,12 +76,16 @@ class Compiled:
         self.logged: list[str] = ["loss"]  # the names of the results of traced training
         self.resolved = False  # whether the outputs are those that the model returns
         self.engine = engine if engine is None else engines.check(engine)
-        self.augment: Any = None  # the augmentation of the fit that runs
-        self.programs: dict[Any, Any] = {}
-        self.traced: dict[Any, Any] = {}  # the structure of the outputs, for each kind of inputs
         self.reported: set[str] = set()  # codes of checks and keys of data warnings that have been reported
         self.checked = self.checked_batch = False  # whether all checks have run, or those of a first batch
         self.checked_epoch = False  # whether the checks after the first epoch have run
+        self._begin()
+
+    def _begin(self) -> None:
+        """Make what belongs to this process: see `_OF_THIS_PROCESS`."""
+        self.augment: Any = None  # the augmentation of the fit that runs
+        self.programs: dict[Any, Any] = {}
+        self.traced: dict[Any, Any] = {}  # the structure of the outputs, for each kind of inputs
         self.evaluating = threading.Lock()  # evaluations run one after the other: they share their totals
         self._lock = threading.Lock()
 
@@ -182,15 +188,13 @@ class Compiled:
         copied.__dict__.update(self.__dict__)
         return copied
 
-    def __reduce__(self) -> Any:
-        raise TypeError(
-            "a model that is compiled cannot be pickled: its programs belong to this process. Write model.save(path) "
-            "and rv.load_model(path), or pickle model.get_weights(), instead."
-        )
+    def __getstate__(self) -> dict[str, Any]:
+        """All but what belongs to this process: programs, and the locks of those who use them."""
+        return {name: value for name, value in self.__dict__.items() if name not in _OF_THIS_PROCESS}
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> None:
-        """A copy of a model is not compiled: it needs its own optimizer state."""
-        return
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._begin()
 
 
 def _rule(optimizer: Any) -> Any:

@@ -84,6 +84,8 @@ def build(model: Module, compiled: Compiled, data: Data, batch: int, training: b
 def _optimize(b: Builder, loss: Node) -> list[tuple[Node, Node]]:
     """The updates of weights, optimizer state and step count. Rules run on the weights in their order in memory."""
     optimizer, rate, ticks = b.compiled.optimizer, b.rate, b.ticks
+    if not b.parameters:
+        return [(ticks, ticks + like(ticks, 1))]
     chosen = [(i, name, p) for i, (name, p) in enumerate(b.parameters.items()) if p.requires_grad]
     if not chosen:
         raise ValueError(
