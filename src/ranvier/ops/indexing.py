@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ranvier.graph.node import FLOATS
+from ranvier.graph.dtypes import FLOATS, as_array, widened
 from ranvier.ops import arrays
 from ranvier.ops.arrays.promotion import axes_of, axis_of
 from ranvier.tensor import trace
@@ -156,8 +156,9 @@ def set_item(self: Tensor, index: Any, value: Any) -> None:
     tracked = isinstance(value, Tensor) and value.requires_grad and trace.state.grad_enabled
     writable(self)
     if self.trace_node is None and self._value is not None and not tracked:
-        array = self.numpy()
-        array[_known(items)] = np.asarray(value)
+        array = np.array(self.compute())
+        given = value.compute() if isinstance(value, Tensor) else value
+        array[_known(items)] = as_array(given, self.dtype)
         self.assign(array)
         return
     places = _places(self, items)
@@ -202,22 +203,24 @@ def masked_select(input: Tensor, mask: Any) -> Any:
 
 
 def masked_fill(input: Tensor, mask: Any, value: Any) -> Any:
-    """``value`` where the mask holds, else ``input``."""
-    return arrays.where(mask, value, input)
+    """``value`` where the mask holds, else ``input``, in the dtype of ``input``."""
+    return arrays.cast(arrays.where(mask, value, input), input.dtype)
 
 
 def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
     """The index of every element that is not zero, (elements, dimensions), int64; or a vector for each dimension."""
     if as_tuple:
-        return tuple(Tensor.wrap(np.asarray(part, np.int64)) for part in np.nonzero(np.atleast_1d(input.compute())))
-    return Tensor.wrap(np.ascontiguousarray(np.argwhere(input.compute()), np.int64))
+        return tuple(
+            Tensor.wrap(np.asarray(part, np.int64)) for part in np.nonzero(np.atleast_1d(widened(input.compute())))
+        )
+    return Tensor.wrap(np.ascontiguousarray(np.argwhere(widened(input.compute())), np.int64))
 
 
 def sort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = True) -> Ordered:
     """The elements in order along a dimension, equal ones as they were whether ``stable`` or not, and where each came
     from.
     """
-    values = input.compute()
+    values = widened(input.compute())
     rows = np.argsort(-values if descending and values.dtype.kind == "f" else values, dim, kind="stable")
     if descending and values.dtype.kind != "f":
         rows = np.flip(np.argsort(np.flip(values, dim), dim, kind="stable"), dim)

@@ -15,6 +15,7 @@ import numpy as np
 from ranvier.graph.dtypes import as_array
 from ranvier.graph.node import DTYPES, Node, apply
 from ranvier.ops import arrays
+from ranvier.ops.arrays import division
 from ranvier.ops.indexing import Ordered, put, writable
 from ranvier.tensor import trace
 from ranvier.tensor.autograd import backward as backward  # noqa: PLC0414 - a method too
@@ -288,8 +289,8 @@ def numel(input: Tensor) -> int:
 
 
 radd, rsub, rmul = reflected(arrays.add), reflected(arrays.subtract), reflected(arrays.multiply)
-rtruediv, rfloordiv = reflected(arrays.divide), reflected(arrays.floor_divide)
-rmod, rpow, rmatmul = reflected(arrays.remainder), reflected(arrays.power), reflected(arrays.matmul)
+rtruediv, rfloordiv = reflected(arrays.divide), reflected(division.whole_quotient)
+rmod, rpow, rmatmul = reflected(division.whole_remainder), reflected(arrays.power), reflected(arrays.matmul)
 iadd, isub = augmented(arrays.add), augmented(arrays.subtract)
 imul, itruediv = augmented(arrays.multiply), augmented(arrays.divide)
 and_ = rand = logical(arrays.logical_and, "&", "(x != 0) & (y != 0)")

@@ -85,6 +85,8 @@ def _function(
             if handler is Node:
                 return body(**{**defaults, **given})
             return handler.__tensor_function__(call, args, kwargs)
+        if mapping.operation and options and tensors and all(t.dtype == "bool" for t in tensors):
+            _numbers_as_int32(mapping, tensors, pattern, options)
         if varying and len(tensors) == len(options) == 1 and _is_varying(body, tensors[0], options[0][1]):
             name, value = options.pop()
             position = list(mapping.kinds).index(name)
@@ -213,6 +215,18 @@ def _promote_first_number(tensors: list[Tensor], pattern: list[Any], options: li
             pattern[position] = name
             tensors.append(Tensor(value))
             return
+
+
+def _numbers_as_int32(
+    mapping: ParameterMap, tensors: list[Tensor], pattern: list[Any], options: list[tuple[str, Any]]
+) -> None:
+    """Make tensors of int32 of the whole numbers beside bool tensors: Keras's, whose integers are int32."""
+    for name, value in list(options):
+        if type(value) is int and mapping.kinds[name] == "operand":
+            options.remove((name, value))
+            place = list(mapping.kinds).index(name)
+            pattern[next(i for i, p in enumerate(pattern) if p[0] == name)] = name
+            tensors.insert(min(place, len(tensors)), Tensor.wrap(np.asarray(value, np.int32)))
 
 
 def arithmetic(body: Callable[..., Any]) -> Any:

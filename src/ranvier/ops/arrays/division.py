@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from ranvier.graph.node import FLOATS, Node, apply, like
+from typing import Any
+
+import numpy as np
+
+from ranvier.graph.dtypes import FLOATING, FLOATS
+from ranvier.graph.node import Node, apply, like
 from ranvier.ops.arrays.promotion import as_node, result_dtype, together
 from ranvier.tensor.function import function
+from ranvier.tensor.tensor import Tensor
+from ranvier.tensor.trace import state
 
 STEPS = 4  # each takes 25 bits off the quotient
 MOST = 2.0**96  # a quotient of more leaves no rest
@@ -107,3 +114,29 @@ def fmod(a: Node, b: Node) -> Node:
     if dtype not in FLOATS:
         return x - truncated_quotient(x, y) * y
     return _towards(as_node(_rest(*_doubles(x, y)), dtype), y, x)
+
+
+def check_divisor(a: Any, b: Any) -> None:
+    """Raise RuntimeError for integers that are divided by 0, as PyTorch does; not while a model is traced."""
+    if any(getattr(x, "dtype", None) in FLOATING or isinstance(x, float) for x in (a, b)) or state.tracing:
+        return
+    if not isinstance(b, (Tensor, int, np.ndarray, np.generic)):  # a symbolic value
+        return
+    divisor = b.compute() if isinstance(b, Tensor) else np.asarray(b)
+    if divisor.size and not divisor.all():
+        raise RuntimeError("ZeroDivisionError: an integer is divided by 0. Write x.float(), or another divisor.")
+
+
+def _refusing_zero(operation: Any) -> Any:
+    """The function of tensors, which looks at an integer divisor first."""
+
+    def divided(input: Any, other: Any) -> Any:
+        check_divisor(input, other)
+        return operation(input, other)
+
+    divided.__name__ = divided.__qualname__ = operation.__name__
+    divided.__doc__ = f"{operation.__doc__.rstrip('.')}. Raises RuntimeError for an integer divided by 0."
+    return divided
+
+
+whole_quotient, whole_remainder, whole_fmod = map(_refusing_zero, (floor_divide, remainder, fmod))

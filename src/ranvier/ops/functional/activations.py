@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from ranvier.graph.dtypes import INTEGERS
 from ranvier.graph.node import GraphError, Node, apply, like
 from ranvier.graph.tiny import falling_exp, snapped
 from ranvier.ops import arrays as n
@@ -23,13 +24,17 @@ tanh: Any = n.tanh
 
 @function
 def relu(x: Node) -> Node:
-    """``maximum(x, 0)``; the gradient at 0 is 0."""
+    """``maximum(x, 0)``; the gradient at 0 is 0. Integers stay integers."""
+    if x.dtype in INTEGERS:
+        return n.maximum(x, like(x, 0))
     return apply("relu", floating(x))
 
 
 @function
 def relu6(x: Node) -> Node:
-    """``relu(x)``, at most 6; the gradient at both ends is 0."""
+    """``relu(x)``, at most 6; the gradient at both ends is 0. Integers stay integers."""
+    if x.dtype in INTEGERS:
+        return n.minimum(relu(x), like(x, 6))
     return hard_tanh(x, 0.0, 6.0)
 
 

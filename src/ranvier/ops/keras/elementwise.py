@@ -111,7 +111,8 @@ def where(condition: Operand, x1: Operand = None, x2: Operand = None) -> Any:
     """``x1`` where the condition holds, else ``x2``."""
     if x1 is None or x2 is None:
         raise ValueError("ops.where takes a condition and two values. Write where(x > 0, x, 0.0), for example.")
-    return arrays.where(condition, x1, x2)
+    chosen = arrays.where(condition, x1, x2)
+    return arrays.cast(chosen, "int32") if type(x1) is type(x2) is int else chosen
 
 
 def normalize(x: Operand, axis: int = -1, order: float = 2, epsilon: float | None = None) -> Any:

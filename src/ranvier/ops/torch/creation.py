@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ranvier.data.memory import check_memory
-from ranvier.graph.dtypes import FLOATING, INTEGERS, array_dtype, as_array, dtype_of
+from ranvier.graph.dtypes import FLOATING, INTEGERS, array_dtype, as_array, dtype_of, promote, widened
 from ranvier.graph.node import DTYPES
 from ranvier.ops.torch.device import check_device
 from ranvier.ops.torch.dtypes import dtype_name
@@ -176,7 +176,12 @@ def arange(
     whole = all(isinstance(v, int) for v in (low, high, step))
     if not step:
         raise ValueError(f"steps of {step} from {low} never come to {high}. Write a step that is not 0 instead.")
+    name = dtype_name(dtype)
+    if name == "int64":
+        low, high, step = int(low), int(high), int(step)
     count = max(0, math.ceil((high - low) / step))
+    if name in INTEGERS:
+        low, step, whole = int(low), int(step), True
     check_memory((count,), "float64", "a tensor")
     values = low + step * np.arange(count, dtype=np.int64 if whole else np.float64)
     return _stored(values, dtype, requires_grad)
@@ -308,9 +313,9 @@ def normal(mean: Any, std: Any = 1.0, size: Any = None, *, generator: Any = None
     given = [v.detach().compute() if isinstance(v, Tensor) else v for v in (mean, std)]
     shape = np.broadcast_shapes(*map(np.shape, given)) if size is None else tuple(size)
     drawn = randn(shape, generator=generator, **options)
-    return Tensor.wrap(
-        np.asarray(drawn.compute() * given[1] + given[0], drawn.dtype), requires_grad=drawn.requires_grad
-    )
+    name = promote(v.dtype for v in (mean, std) if isinstance(v, Tensor)) or drawn.dtype
+    values = widened(drawn.compute()) * widened(np.asarray(given[1])) + widened(np.asarray(given[0]))
+    return Tensor.wrap(as_array(values, name), requires_grad=drawn.requires_grad)
 
 
 def bernoulli(input: Tensor, p: float | None = None, *, generator: Any = None) -> Tensor:

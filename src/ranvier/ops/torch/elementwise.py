@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.graph.dtypes import FLOATING, FLOATS
+from ranvier.graph.dtypes import FLOATING, FLOATS, widened
 from ranvier.graph.node import GraphError, Node
 from ranvier.ops import arrays as n
 from ranvier.ops.arrays import elementary
-from ranvier.ops.arrays.division import truncated_quotient
+from ranvier.ops.arrays.division import check_divisor, truncated_quotient
 from ranvier.ops.arrays.promotion import floating, result_dtype
 from ranvier.tensor.arguments import no_out
 from ranvier.tensor.function import arithmetic, function
@@ -19,7 +19,7 @@ from ranvier.tensor.tensor import Tensor
 
 
 @arithmetic
-def div(input: Node, other: Node, *, rounding_mode: str | None = None) -> Node:
+def _div(input: Node, other: Node, *, rounding_mode: str | None = None) -> Node:
     """``input / other``; with ``rounding_mode`` "floor" or "trunc" rounded down or toward 0, in the dtype of both."""
     if rounding_mode is None:
         return n.divide(input, other)
@@ -31,6 +31,16 @@ def div(input: Node, other: Node, *, rounding_mode: str | None = None) -> Node:
     if dtype not in FLOATS:
         return truncated_quotient(*n.together(input, other, dtype=dtype))
     return elementary.trunc(n.divide(*n.together(input, other, dtype=dtype)))
+
+
+def div(input: Any, other: Any, *, rounding_mode: str | None = None, out: Any = None) -> Any:
+    """``input / other``; with ``rounding_mode`` "floor" or "trunc" rounded down or toward 0, in the dtype of both."""
+    if out is not None:
+        raise no_out("div")
+    if rounding_mode is None:
+        return _div(input, other)
+    check_divisor(input, other)
+    return _div(input, other, rounding_mode=rounding_mode)
 
 
 @function
@@ -83,12 +93,12 @@ def positive(input: Any) -> Any:
 
 def allclose(input: Any, other: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> bool:
     """Whether all elements differ by at most ``atol + rtol * abs(other)``."""
-    return bool(np.allclose(input.numpy(), other.numpy(), rtol, atol, equal_nan))
+    return bool(np.allclose(widened(input.compute()), widened(other.compute()), rtol, atol, equal_nan))
 
 
 def equal(input: Any, other: Any) -> bool:
     """Whether two tensors have one shape and the same elements."""
-    return input.shape == other.shape and bool(np.array_equal(input.numpy(), other.numpy()))
+    return input.shape == other.shape and bool(np.array_equal(input.compute(), other.compute()))
 
 
 # --- scaled sums --------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.graph.dtypes import dtype_of
+from ranvier.graph.dtypes import dtype_of, widened
 from ranvier.graph.node import Node, apply
 from ranvier.ops import arrays, indexing
 from ranvier.ops.arrays.promotion import axis_of
@@ -15,11 +15,11 @@ from ranvier.tensor.tensor import Tensor
 
 
 def _array(value: Any) -> Any:
-    return value.compute() if isinstance(value, Tensor) else np.asarray(value)
+    return widened(value.compute()) if isinstance(value, Tensor) else np.asarray(value)
 
 
-def _known(array: Any) -> Tensor:
-    return Tensor(array, dtype=dtype_of(array))
+def _known(array: Any, dtype: str | None = None) -> Tensor:
+    return Tensor(array, dtype=dtype or dtype_of(array))
 
 
 def where(condition: Any, input: Any = None, other: Any = None) -> Any:
@@ -148,7 +148,7 @@ def unique(
     values, inverse, counts = found
     inverse = inverse.reshape(input.shape if dim is None else (-1,))
     results = [
-        _known(values),
+        _known(values, getattr(input, "dtype", None)),
         *([_known(inverse)] if return_inverse else []),
         *([_known(counts)] if return_counts else []),
     ]
@@ -161,7 +161,7 @@ def unique_consecutive(input: Any, return_inverse: bool = False, return_counts: 
     first = np.concatenate([[True][: flat.size], flat[1:] != flat[:-1]])
     inverse = np.cumsum(first) - 1
     results = [
-        _known(flat[first]),
+        _known(flat[first], getattr(input, "dtype", None)),
         _known(inverse.reshape(input.shape)),
         _known(np.bincount(inverse) if flat.size else inverse),
     ]
@@ -182,7 +182,7 @@ def histc(input: Any, bins: int = 100, min: float = 0, max: float = 0) -> Tensor
     """The number of elements in each of ``bins`` equal bins from ``min`` to ``max``, by default of all elements."""
     array = _array(input)
     low, high = (array.min(), array.max()) if min == max == 0 and array.size else (min, max)
-    return _known(np.histogram(array, bins, (low, high))[0].astype(array.dtype))
+    return _known(np.histogram(array, bins, (low, high))[0], getattr(input, "dtype", None))
 
 
 def isin(elements: Any, test_elements: Any, *, assume_unique: bool = False, invert: bool = False) -> Tensor:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ranvier.graph.dtypes import INTEGERS
 from ranvier.graph.node import Node
+from ranvier.ops.arrays.elementwise import add, cast, multiply, sign
 from ranvier.ops.functional import pooling
 from ranvier.ops.functional.convolution import Pairs, channels_first, channels_last
 from ranvier.ops.torch.sizes import batched, each
@@ -29,8 +31,13 @@ def mean(
     divisor: float | None,
 ) -> Node:
     """`functional.pooling.average_pool` with channels first."""
-    y = pooling.average_pool(channels_last(x), size, stride, padding, counted, beyond, divisor)
-    return channels_first(y)
+    whole = x.dtype in INTEGERS
+    rows = cast(x, "float64") if whole else x
+    y = channels_first(pooling.average_pool(channels_last(rows), size, stride, padding, counted, beyond, divisor))
+    if not whole:
+        return y
+    # Means of integers are whole or far from it, and rounded toward 0.
+    return cast(add(y, multiply(sign(y), 1e-7)), x.dtype)
 
 
 def _pads(padding: Any, sizes: Sequence[int], n: int) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.graph.node import Node, apply
+from ranvier.graph.node import Node, apply, constant
 from ranvier.ops import arrays as n
 from ranvier.ops import indexing, shape_methods
 from ranvier.ops.arrays import shape as movement
@@ -123,7 +123,7 @@ def _on_diagonal(x: Node, offset: int) -> Node:
     extent, after = x.shape[-1], abs(offset)
     row, column = (apply("iota", shape=(extent, extent), axis=axis, dtype="int32") for axis in (0, 1))
     diagonal = n.equal(row, column)
-    square = n.where(diagonal, n.expand_dims(x, -1), 0)
+    square = n.where(diagonal, n.expand_dims(x, -1), constant(0, x.dtype))
     before = ((0, after), (after, 0)) if offset >= 0 else ((after, 0), (0, after))
     return n.pad(square, (*((0, 0),) * (x.ndim - 1), *before))
 
