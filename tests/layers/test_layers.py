@@ -284,7 +284,6 @@ def test_a_frame_is_read_in_a_call():
             ValueError,
             r"\(3, 2\) and was given \(2, 2\)",
         ),
-        (lambda: layers.Input((None, 3)), ValueError, "All sizes but the batch's are fixed"),
         (lambda: layers.Dense(2, layers.LeakyReLU), TypeError, r"LeakyReLU is a class. Write LeakyReLU\(\) instead"),
         (lambda: layers.Activation(np.maximum), TypeError, "with rv.ops.maximum"),
         (

@@ -10,6 +10,7 @@ import numpy as np
 from ranvier import constraints, initializers, regularizers
 from ranvier.data.memory import check_memory
 from ranvier.graph.node import BATCH, DTYPES, FLOATS, Type
+from ranvier.graph.open_extents import ANY, OpenExtent
 from ranvier.layers.annotations import RegularizerLike
 from ranvier.module.core import Module
 from ranvier.module.serialization import register_module
@@ -124,19 +125,15 @@ class Family(Layer):
 
 def declared(shape: Sequence[Any] | int, dtype: str | None, name: str) -> Type:
     """The type of inputs of ``shape``, given without the batch's dimension."""
-    sizes = (shape,) if isinstance(shape, int) else tuple(shape)
-    if None in sizes:
-        raise ValueError(
-            f"layer {name!r} was given the input shape {sizes}. All sizes but the batch's are fixed: write whole "
-            "numbers in place of None, without the batch's dimension, such as input_shape=(28, 3) for sequences of 28."
-        )
+    given = (shape,) if isinstance(shape, int) else tuple(shape)
+    sizes = tuple(OpenExtent(ANY) if size is None else size for size in given)
     for size in sizes:
         if isinstance(size, bool) or not isinstance(size, int) or size < 0:
             raise ValueError(
-                f"layer {name!r} was given the input shape {sizes}. Write whole numbers, without the batch's "
+                f"layer {name!r} was given the input shape {given}. Write whole numbers, without the batch's "
                 "dimension: input_shape=(784,) for rows of 784."
             )
-    check_memory(sizes, "float32", f"one input of layer {name!r}")
+    check_memory([1 if type(size) is OpenExtent else size for size in sizes], "float32", f"one input of layer {name!r}")
     return Type((BATCH, *sizes), known_dtype(dtype, name) or get_dtype())
 
 

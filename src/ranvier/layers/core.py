@@ -9,6 +9,7 @@ import numpy as np
 
 from ranvier import activations
 from ranvier.graph.node import GraphError, Node, Type, constant
+from ranvier.graph.open_extents import fits
 from ranvier.layers.annotations import ActivationLike, Factor, LayerOptions
 from ranvier.layers.base import Layer, declared
 from ranvier.module.serialization import register_module
@@ -66,10 +67,10 @@ class Input(Operators, Layer):
         return x
 
     def shape_error(self, given: Type) -> tuple[str, str] | None:
-        if given.shape[1:] == self.spec.shape[1:]:
+        if fits(given.shape[1:], self.spec.shape[1:]):
             return None
         return (
-            f"it takes (batch, {', '.join(map(str, self.spec.shape[1:]))}).",
+            f"it takes (batch, {', '.join(map(str, self.shape[1:]))}).",
             "Give it data of that shape, or make the network for this one.",
         )
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from ranvier.data.memory import check_memory
 from ranvier.graph.node import Type
+from ranvier.graph.open_extents import is_open
 from ranvier.module.missing_methods import MissingMethods
 from ranvier.module.parameter import Buffer, Parameter
 from ranvier.module.properties import part_of_module
@@ -177,6 +178,12 @@ class ModuleBase(CheckedConstructor, MissingMethods):
             taken = (f"weight_{i}" if i else "weight" for i in range(len(self._parameters) + 1))
             name = next(n for n in taken if n not in self._parameters)
         dtype = dtype or get_dtype()
+        if is_open(shape):
+            raise ValueError(
+                f"the {name} of layer {self.name!r} would have a size that depends on the data, since the network's "
+                "Input has None as a size. Write the size there, such as Input((28, 28, 3)), or a global pooling "
+                "before this layer, instead."
+            )
         shape = tuple(int(n) for n in shape)
         check_memory(shape, dtype, f"the {name} of layer {self.name!r}")
         if initializer is None:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar, cast, overload
 import numpy as np
 
 from ranvier.graph.node import BATCH, DTYPES, FLOATS, Type
+from ranvier.graph.open_extents import ANY, OpenExtent
 from ranvier.module.arguments import Container
 from ranvier.module.members import ModuleBase
 from ranvier.module.recorded_calls import MOST_CALLS
@@ -102,9 +103,9 @@ def architecture_of(module: ModuleBase, known: dict[int, int] | None = None) -> 
     if treated:
         result["treated"] = treated
     if module._input_type is not None:
-        result["input"] = [list(module._input_type.shape[1:]), module._input_type.dtype]
+        result["input"] = _described_input(module._input_type)
     if module._input_types:
-        result["inputs"] = [[list(t.shape[1:]), t.dtype] for t in module._input_types]
+        result["inputs"] = list(map(_described_input, module._input_types))
     if module._input_container is not None:
         form = module._input_container
         result["inputs_in"] = form if isinstance(form, str) else list(form)
@@ -313,10 +314,17 @@ def _make(description: Mapping[str, Any], depth: int, made: _Made) -> ModuleBase
     return module
 
 
+def _described_input(type_: Type) -> list[Any]:
+    """The sizes of inputs, None for those that may be any, and their dtype."""
+    return [[None if type(n) is OpenExtent else n for n in type_.shape[1:]], type_.dtype]
+
+
 def _input(shape: Any, dtype: Any) -> Type:
     if dtype not in DTYPES:
         raise _refuse(f"inputs of dtype {dtype!r}")
-    return Type((BATCH, *(int(n) for n in shape)), get_dtype() if dtype in FLOATS else dtype)
+    return Type(
+        (BATCH, *(OpenExtent(ANY) if n is None else int(n) for n in shape)), get_dtype() if dtype in FLOATS else dtype
+    )
 
 
 def _form(form: Any, count: int) -> Container:

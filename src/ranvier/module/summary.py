@@ -7,6 +7,7 @@ from typing import Any
 
 from ranvier.data.memory import size_in_words
 from ranvier.graph.node import Symbol, Type
+from ranvier.graph.open_extents import OpenExtent
 from ranvier.module.calls import trace_calls
 from ranvier.module.members import ModuleBase
 from ranvier.module.parameter import Constant
@@ -16,7 +17,13 @@ def shape_text(type_: Type | None, batch: str = "None") -> str:
     """A shape as text, with a word for the batch; "?" where it is not known."""
     if type_ is None:
         return "?"
-    return "(" + ", ".join(batch if isinstance(d, Symbol) else str(d) for d in type_.shape) + ")"
+    return (
+        "("
+        + ", ".join(
+            batch if isinstance(d, Symbol) else "None" if type(d) is OpenExtent else str(d) for d in type_.shape
+        )
+        + ")"
+    )
 
 
 def _types(module: ModuleBase) -> dict[int, Type]:

@@ -12,6 +12,7 @@ from typing import Any, cast
 import numpy as np
 
 from ranvier.graph.node import Symbol, Type
+from ranvier.graph.open_extents import OpenExtent
 from ranvier.module.calls import mode, traced_within
 from ranvier.module.members import ModuleBase
 from ranvier.ops import vocabulary
@@ -216,8 +217,8 @@ class Operators:
 
     @property
     def shape(self) -> tuple[int | None, ...]:
-        """The shape, None for the batch's dimension."""
-        return tuple(None if isinstance(d, Symbol) else d for d in self.spec.shape)
+        """The shape, None for the batch's dimension and for those that may be any."""
+        return tuple(None if isinstance(d, (Symbol, OpenExtent)) else d for d in self.spec.shape)
 
     @property
     def dtype(self) -> str:

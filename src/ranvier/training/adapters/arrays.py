@@ -13,6 +13,7 @@ from ranvier.data.convert import Array, refuse_sparse
 from ranvier.data.sampled import fraction_of_zeros
 from ranvier.data.targets import as_weights
 from ranvier.graph.node import Type
+from ranvier.graph.open_extents import OpenExtent, is_open
 from ranvier.module import Module, mode, versions
 from ranvier.module.arguments import input_parameters, pack_inputs
 from ranvier.support.columns import column_names
@@ -64,7 +65,7 @@ def input_arrays(
         key = str(i)
         check_column_names(part, model._frame_columns.get(key), name=label)
         type_ = wanted[i] if i < len(wanted) else None
-        expected = None if type_ is None else tuple(d if isinstance(d, int) else None for d in type_.shape[1:])
+        expected = None if type_ is None else tuple(None if isinstance(d, OpenExtent) else d for d in type_.shape[1:])
         array = as_features(
             value_of(part), name=label, expected=expected, check_finite=check_finite, owner=owner, dtype=get_dtype()
         )
@@ -113,14 +114,23 @@ def likely_several(model: Module, x: Any) -> bool:
     return all(shapes) and len({shape[0] for shape in shapes}) == 1
 
 
+def has_open_sizes(model: Module) -> bool:
+    """Whether sizes of the inputs may differ from batch to batch, as those of `Input((None, None, 3))`."""
+    return any(type_ is not None and is_open(type_.shape) for type_ in model._input_types or (model._input_type,))
+
+
 def traced_outputs(model: Module, state: Compiled, arrays: Sequence[Array]) -> tuple[OutputStructure, tuple[Type, ...]]:
     """The structure and the types of the model's outputs for such inputs, by tracing it once."""
     key = (tuple(a.shape[1:] for a in arrays), versions.structure(model))
     known = state.traced.get(key)
     if known is None:
-        if len(state.traced) >= KEPT:
-            state.traced.clear()
-        output = model._trace()
+        while len(state.traced) >= KEPT:
+            state.traced.pop(next(iter(state.traced)), None)
+        if has_open_sizes(model):
+            with mode(model, False), isolated_tape(model):
+                output = model(*pack_inputs(placeholders(model, arrays), model._input_container))
+        else:
+            output = model._trace()
         structure = outputs_of(model, output)
         known = state.traced[key] = (structure, tuple(t.spec for t in structure.flat(output)))
     return known

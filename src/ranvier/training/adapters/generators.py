@@ -17,7 +17,7 @@ from ranvier.module.arguments import input_parameters
 from ranvier.support.source_lines import warned_once
 from ranvier.support.tree import flatten
 from ranvier.tensor.tensor import Tensor
-from ranvier.training.adapters.arrays import input_arrays, to_data, traced_outputs
+from ranvier.training.adapters.arrays import has_open_sizes, input_arrays, to_data, traced_outputs
 from ranvier.training.adapters.batching import Group, Parts, Raw
 from ranvier.training.adapters.sample_weights import is_balanced
 from ranvier.training.adapters.trees import TreeBatches
@@ -174,6 +174,7 @@ class Batches:
         self.raw = batches_from(
             source, steps=steps, as_x=self._inputs, as_y=partial(self._targets, "y"),
             as_w=partial(self._targets, "sample_weight"), name=self.name, start=start,
+            check=not has_open_sizes(model),
             parts=batch_splitter(model, partial(count_outputs, model, compiled)),
         )  # fmt: skip
 

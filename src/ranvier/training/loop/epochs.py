@@ -151,7 +151,7 @@ class StreamEpochs:
 
     def __init__(self, training: Training, passes: Passes, steps: int | None, options: Mapping[str, Any]) -> None:
         self.training, self.passes, self.steps, self.options = training, passes, steps, options
-        self.data: Data | None = None  # the first batch of the epoch
+        self.data: Data | None = None  # the first batch of the epoch that has the sizes of the last
         self.largest = 0  # the size of the largest batch before a stop, which is that of the program
 
     def batches(self) -> Any:
@@ -172,6 +172,7 @@ class StreamEpochs:
         training.progress.begin(title, self.steps)
         samples = 0
         step: Step | None = None
+        kind: Any = None
         batches = self.batches()
         # As many batches are taken as run in one call, so that none is taken before a callback or a stop.
         while True:
@@ -188,8 +189,10 @@ class StreamEpochs:
             fresh = step is None
             if step is None:
                 training.preflight(data, partial=True)
+            kind, before = data.kind(), kind
+            if kind != before:
                 self.data = data
-            if step is None or batches.largest > step.batch:
+            if step is None or batches.largest > step.batch or kind != before:
                 step = training.step(data, batches.largest).take_over(step)
             order = kept_rows(data)
             samples = training.run(step, data, order, batch=training.done, samples=samples, fresh=fresh)

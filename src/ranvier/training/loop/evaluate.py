@@ -106,6 +106,7 @@ def run_evaluation(
 ) -> tuple[Logs, int]:
     """Loss and metrics over arrays or batches, and the number of samples. ``between`` is called after some steps."""
     step: Step | None = None
+    kind: Any = None
     samples = steps = 0
     drawn: tuple[Array, ...] = ()
     each = callbacks.listens("on_test_batch_begin", "on_test_batch_end")
@@ -118,7 +119,9 @@ def run_evaluation(
         for part in data:
             order = kept_rows(part)
             size = min(batch or part.size or len(part), len(order))
-            if step is None or size > step.batch:
+            kind, before = part.kind(), kind
+            if step is None or size > step.batch or kind != before:
+                size = max(size, 0 if step is None else step.batch)
                 step = step_for(model, state, part, size, "evaluate").take_over(step)
             if step.draws and not drawn:
                 drawn = rng.run_stream("evaluation")

@@ -253,9 +253,11 @@ def predict_batches(
     predictors = model.__dict__.setdefault("_predictors", {})
     predictor = predictors.get(key)
     if predictor is None:
-        if len(predictors) >= PLANS:  # most of them are of earlier states of the model
-            predictors.clear()
-        predictor = predictors[key] = Predictor(model, arrays, size, engine, tree)
+        while len(predictors) >= PLANS:  # the one that was used longest ago
+            predictors.pop(next(iter(predictors)), None)
+        predictor = Predictor(model, arrays, size, engine, tree)
+    predictors.pop(key, None)
+    predictors[key] = predictor
     result = predictor(arrays)
     n = len(arrays[0])
     simple = predictor.outputs.kind == "one" and arrays[0] is x

@@ -45,10 +45,10 @@ def settings_of(model: Module, compiled: Compiled, kind: str) -> tuple[Any, ...]
 def step_for(model: Module, compiled: Compiled, data: Data, batch: int, kind: str) -> Step:
     """The step of this kind ("train" or "evaluate") for such data; compiled at the first call."""
     key = key_of(model, compiled, data, batch, kind)
-    known = compiled.programs.get(key)
+    known = compiled.programs.pop(key, None)  # and put at the end: the first is the one that was used longest ago
     if known is None:
-        if len(compiled.programs) >= KEPT:  # most of them are of earlier states of the model
-            compiled.programs.clear()
+        while len(compiled.programs) >= KEPT:
+            del compiled.programs[next(iter(compiled.programs))]
         if compiled.eager:
             known = eager_step(model, compiled, data, batch, kind)
         elif compiled.calls_methods:
@@ -56,7 +56,7 @@ def step_for(model: Module, compiled: Compiled, data: Data, batch: int, kind: st
             key = key_of(model, compiled, data, batch, kind)  # the trace may have made weights
         else:
             known = build(model, compiled, data, batch, kind == "train")
-        compiled.programs[key] = known
+    compiled.programs[key] = known
     return known
 
 
