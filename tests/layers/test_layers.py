@@ -273,7 +273,6 @@ def test_a_frame_is_read_in_a_call():
         (lambda: layers.Dense(2, inputshape=(3,)), TypeError, "Write input_shape="),
         (lambda: layers.Dense(2, activation="rellu"), ValueError, "relu"),
         (lambda: layers.Dense(2, kernel_initializer="glorot"), ValueError, "glorot"),
-        (lambda: layers.Dense(2, input_shape=(None, 3)), ValueError, "without the batch"),
         (lambda: layers.Dense(2, input_shape=(-3,)), ValueError, "without the batch"),
         (lambda: layers.Dense(2, input_shape=(3,), dtype="float16"), ValueError, "float16"),
         (lambda: layers.Dense(2, dtype="flaot32"), ValueError, "dtype 'flaot32'. Write one of float32, float64"),

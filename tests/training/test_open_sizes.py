@@ -40,7 +40,7 @@ def test_shapes_have_none_where_sizes_are_open():
 
 
 def summary_of(model):
-    lines = []
+    lines: list[str] = []
     model.summary(print_fn=lines.append)
     return lines
 

@@ -65,7 +65,11 @@ def input_arrays(
         key = str(i)
         check_column_names(part, model._frame_columns.get(key), name=label)
         type_ = wanted[i] if i < len(wanted) else None
-        expected = None if type_ is None else tuple(None if isinstance(d, OpenExtent) else d for d in type_.shape[1:])
+        expected = (
+            None
+            if type_ is None
+            else tuple(d if isinstance(d, int) and type(d) is not OpenExtent else None for d in type_.shape[1:])
+        )
         array = as_features(
             value_of(part), name=label, expected=expected, check_finite=check_finite, owner=owner, dtype=get_dtype()
         )
