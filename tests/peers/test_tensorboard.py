@@ -8,6 +8,9 @@ from importlib.util import find_spec
 
 import pytest
 
+import ranvier.torch as torch
+from ranvier.torch.utils.tensorboard import SummaryWriter
+
 PROGRAM = """
 import json, sys
 import numpy as np
@@ -52,3 +55,19 @@ def test_tags_and_steps_are_those_of_keras(tmp_path):
     if find_spec("tensorflow") is None:
         pytest.skip("needs tensorflow")
     assert written("ranvier", tmp_path / "own") == written("keras", tmp_path / "other")
+
+
+def test_a_loop_writes_what_tensorboard_reads(tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    with SummaryWriter(tmp_path) as writer:
+        writer.add_scalar("loss", torch.tensor(0.5), 3)
+        writer.add_scalars("both", {"a": 1.0}, 4)
+        writer.add_histogram("w", torch.ones(4), 5)
+        writer.add_text("note", "hello")
+        with pytest.raises(AttributeError, match=r"add_image does not exist: add_scalar"):
+            writer.add_image  # noqa: B018
+    found = EventAccumulator(str(tmp_path), size_guidance={"tensors": 0}).Reload()
+    steps = {tag: [e.step for e in found.Tensors(tag)] for tag in found.Tags()["tensors"]}
+    assert steps == {"loss": [3], "w": [5], "note": [0]}
+    assert (tmp_path / "both_a").is_dir()

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.callbacks import event_files
-from ranvier.callbacks.event_files import EventFiles
+from ranvier.callbacks.event_graph import graph
 from ranvier.callbacks.model_checkpoint import frequency
+from ranvier.data.event_files import EventFiles, summary
 from ranvier.data.files import make_folder
 from ranvier.support.validation import is_whole
 from ranvier.training.loop.callback import Callback, Logs
@@ -142,9 +142,8 @@ class TensorBoard(Callback):
         self._drawn = True
         rows = [COLUMNS, ("---",) * len(COLUMNS), *rows_of(self.model)]
         table = "\n".join(f"| {' | '.join(cell.replace('|', ' ') for cell in row)} |" for row in rows)
-        summary = "\n\n".join([table, *totals_of(self.model)])
-        drawn = event_files.graph(Drawing(self.model).boxes)
-        self.write(TRAIN, 0, drawn, event_files.summary("text", "summary", summary))
+        text = "\n\n".join([table, *totals_of(self.model)])
+        self.write(TRAIN, 0, graph(Drawing(self.model).boxes), summary("text", "summary", text))
 
     # --- what a backup keeps --------------------------------------------------------------------------------------
 
@@ -163,7 +162,7 @@ def results(tag: str, logs: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """An event for each number in the logs."""
     for name, value in logs.items():
         for place, number in np.ndenumerate(np.asarray(value)):
-            yield event_files.summary("scalar", "/".join([tag.format(name), *map(str, place)]), float(number))
+            yield summary("scalar", "/".join([tag.format(name), *map(str, place)]), float(number))
 
 
 def histograms(model: Any) -> Iterator[dict[str, Any]]:
@@ -177,4 +176,4 @@ def histograms(model: Any) -> Iterator[dict[str, Any]]:
         for name, tensor in kept.items():
             if tensor is not None:
                 values = np.asarray(tensor.numpy(), np.float64)
-                yield event_files.summary("histogram", f"{place}/{name}/histogram", values)
+                yield summary("histogram", f"{place}/{name}/histogram", values)

@@ -15,10 +15,28 @@ from ranvier.ops.torch.device import device
 from ranvier.ops.torch.dtypes import *  # noqa: F403 - their __all__ is the vocabulary
 from ranvier.ops.torch.random import Generator, default_generator
 from ranvier.ops.torch.tensor_types import *  # noqa: F403 - their __all__ is the vocabulary
-from ranvier.support import version
 from ranvier.support.errors import lacking, missing
 from ranvier.tensor.context import get_dtype, no_grad, set_dtype
-from ranvier.torch import accelerator, amp, autograd, backends, cuda, linalg, nn, optim, random, settings, utils
+from ranvier.torch import (
+    accelerator,
+    amp,
+    autograd,
+    backends,
+    cuda,
+    distributed,
+    jit,
+    linalg,
+    module_names,
+    multiprocessing,
+    nn,
+    optim,
+    random,
+    settings,
+    testing,
+    types,
+    utils,
+    version,
+)
 from ranvier.torch.amp import autocast
 from ranvier.torch.autograd import enable_grad, inference_mode, is_grad_enabled, set_grad_enabled
 from ranvier.torch.files import load, save
@@ -26,17 +44,19 @@ from ranvier.torch.settings import *  # noqa: F403 - their __all__ is the vocabu
 
 __all__ = [
     "Generator", "Size", "accelerator", "amp", "autocast", "autograd", "backends", "cuda", "default_generator",
-    "device", "dtype", "e", "enable_grad", "get_default_dtype", "get_num_threads", "inf", "inference_mode",
-    "is_grad_enabled", "linalg", "load", "nan", "nn", "no_grad", "optim", "pi", "random", "save", "set_default_dtype",
-    "set_grad_enabled", "set_num_threads", "strided", "utils",
+    "device", "distributed", "dtype", "e", "enable_grad", "get_default_dtype", "get_num_threads", "inf",
+    "inference_mode", "is_grad_enabled", "jit", "linalg", "load", "multiprocessing", "nan", "nn", "no_grad", "optim",
+    "pi", "random", "save", "set_default_dtype", "set_grad_enabled", "set_num_threads", "strided", "testing", "types",
+    "utils", "version",
 ]  # fmt: skip
 __all__ += [*dtypes.__all__, *tensor_types.__all__, *settings.__all__, *vocabulary.names("torch")]  # noqa: PLE0604 - the table's
 
-__version__ = f"2.0.0+ranvier.{version.__version__}"  # programs may require PyTorch 2
 inf, nan, pi, e = math.inf, math.nan, math.pi, math.e
 get_default_dtype, set_default_dtype = get_dtype, set_dtype
 Size, dtype = tuple, str  # the types of x.shape and x.dtype
 
+__version__ = version.__version__
 
 lacking["torch"] = missing_names.NAMES
+module_names.install()
 __getattr__, __dir__ = missing("torch", __all__, made=vocabulary.maker("torch"))

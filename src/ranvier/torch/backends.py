@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from types import ModuleType
 from typing import Any
 
 from ranvier.support.errors import missing
@@ -9,8 +11,8 @@ from ranvier.support.errors import missing
 __all__ = ["cuda", "cudnn", "mkl", "mkldnn", "mps", "openmp"]
 
 
-class Backend:
-    """A library that is not available."""
+class Backend(ModuleType):
+    """A library that is not available: a module, since programs import some of them."""
 
     enabled = False
     deterministic = True
@@ -31,7 +33,9 @@ class Backend:
     matmul: Any = None
 
 
-cuda, cudnn, mkl, mkldnn, mps, openmp = (Backend() for _ in range(6))
-cuda.matmul = Backend()
+cuda, cudnn, mkl, mkldnn, mps, openmp = (Backend(f"{__name__}.{name}") for name in __all__)
+cuda.matmul = Backend(f"{__name__}.cuda.matmul")
+for backend in (cuda, cudnn, mkl, mkldnn, mps, openmp):
+    sys.modules[backend.__name__] = backend
 
 __getattr__, __dir__ = missing("torch.backends", __all__)

@@ -10,7 +10,7 @@ from ranvier.tensor.tensor import Tensor
 _LIST = "docs/pytorch.md lists what is not there"
 HALF = "there is no half precision. Write float32 instead"
 _LAZY = "layers that find their sizes are those of the Keras vocabulary, such as rv.layers.Dense. Write the sizes"
-_PROCESSES = "there is one process, with threads of its own: torch.set_num_threads"
+PROCESSES = "there is one process, whose threads use all cores"
 
 _SAID: dict[str, Iterable[str]] = {
     "there are no quantized tensors": ("quantization",),
@@ -22,8 +22,8 @@ _SAID: dict[str, Iterable[str]] = {
     _LAZY: ("LazyBatchNorm1d", "LazyBatchNorm2d", "LazyBatchNorm3d", "LazyConv1d", "LazyConv2d", "LazyConv3d",
         "LazyConvTranspose1d", "LazyConvTranspose2d", "LazyConvTranspose3d", "LazyInstanceNorm1d",
         "LazyInstanceNorm2d", "LazyInstanceNorm3d", "LazyLinear"),
-    _PROCESSES: ("DataParallel", "SyncBatchNorm", "distributed", "multiprocessing", "parallel"),
-    "programs are compiled as they are": ("compiler", "fx", "jit"),
+    PROCESSES: ("SyncBatchNorm", "DistributedSampler"),
+    "programs are compiled as they are": ("compiler", "fx"),
     "a network leaves by model.save(path), or for other engines by its state dict": ("onnx",),
     "hooks and functions with a gradient of one's own are not there": ("Function",),
     "a derivative is taken by torch.autograd.grad": ("autograd.functional", "func", "gradcheck", "gradgradcheck",
@@ -35,12 +35,12 @@ _SAID: dict[str, Iterable[str]] = {
         "ASGD", "Adafactor", "AdaptiveLogSoftmaxWithLoss", "CTCLoss", "EmbeddingBag", "Fold", "FractionalMaxPool2d",
         "FractionalMaxPool3d", "LBFGS", "LPPool1d", "LPPool2d", "LPPool3d", "MaxUnpool1d", "MaxUnpool2d",
         "MaxUnpool3d", "MultiLabelMarginLoss", "RAdam", "RReLU", "Rprop", "SparseAdam",
-        "TripletMarginWithDistanceLoss", "Unfold", "addbmm", "addr", "binomial", "checkpoint", "ctc_loss", "cummax",
+        "TripletMarginWithDistanceLoss", "Unfold", "addbmm", "addr", "binomial", "ctc_loss", "cummax",
         "cummin", "digamma", "distributions", "embedding_bag", "erfinv", "fft", "fold",
         "fractional_max_pool2d", "fractional_max_pool3d",
         "gradient", "histogram", "hub", "kthvalue", "lgamma", "logcumsumexp", "lp_pool1d", "lp_pool2d", "lp_pool3d",
         "masked", "matrix_exp", "max_unpool1d", "max_unpool2d", "max_unpool3d", "mode", "multilabel_margin_loss",
-        "pdist", "profiler", "renorm", "rrelu", "signal", "sparse", "special", "tensorboard",
+        "pdist", "profiler", "renorm", "rrelu", "signal", "sparse", "special",
         "triplet_margin_with_distance_loss", "unfold",
     ),
 }  # fmt: skip

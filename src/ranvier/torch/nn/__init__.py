@@ -4,7 +4,7 @@ from ranvier.support.errors import lazy_names
 
 __getattr__, __dir__, __all__ = lazy_names("torch.nn", {
     "ranvier.module": "Module Parameter Sequential",
-    "ranvier.torch.nn.": "functional init utils",
+    "ranvier.torch.nn.": "functional init parallel utils",
     "ranvier.torch.nn.activations":
         "CELU ELU GELU GLU Hardshrink Hardsigmoid Hardswish Hardtanh Identity LeakyReLU LogSigmoid LogSoftmax "
         "Mish ReLU ReLU6 SELU SiLU Sigmoid Softmax Softmin Softplus Softshrink Softsign Tanh Tanhshrink "
@@ -21,6 +21,7 @@ __getattr__, __dir__, __all__ = lazy_names("torch.nn", {
     "ranvier.torch.nn.pairs":
         "Bilinear ChannelShuffle CosineSimilarity Embedding LocalResponseNorm PReLU PairwiseDistance "
         "Softmax2d",
+    "ranvier.torch.nn.parallel": "DataParallel",
     "ranvier.torch.nn.pooling":
         "AdaptiveAvgPool1d AdaptiveAvgPool2d AdaptiveAvgPool3d AdaptiveMaxPool1d AdaptiveMaxPool2d "
         "AdaptiveMaxPool3d AvgPool1d AvgPool2d AvgPool3d MaxPool1d MaxPool2d MaxPool3d",

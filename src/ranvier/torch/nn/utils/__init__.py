@@ -65,4 +65,5 @@ def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
         start = stop
 
 
-__getattr__, __dir__ = missing("torch.nn.utils", __all__)
+_NAMED = {name: f"{__name__}.{name}" for name in ("clip_grad", "convert_parameters")}
+__getattr__, __dir__ = missing("torch.nn.utils", __all__, _NAMED)
