@@ -10,7 +10,6 @@ from typing import Any
 _GENERATORS = "it takes generators too, with steps_per_epoch= or steps= where they do not end"
 _HOOKS = "there are no hooks. Write what the hook does in forward, which may return what lies within too"
 _BACKWARD_HOOKS = f"{_HOOKS}; a gradient is read from p.grad after backward()"
-_HALF = "there is no half precision. Write float32 instead"
 
 
 class Missing:
@@ -40,8 +39,6 @@ class MissingMethods:
     export = Missing("write model.save(path), and rv.load_model(path) where it is used")
 
     # PyTorch
-    bfloat16 = Missing(_HALF)
-    half = Missing(_HALF)
     share_memory = Missing("there is one kind of memory, and one process. Leave it out")
     register_forward_hook = Missing(_HOOKS)
     register_forward_pre_hook = Missing(_HOOKS)

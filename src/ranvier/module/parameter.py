@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from operator import attrgetter
 from typing import Any, Self
 
+from ranvier.graph.dtypes import dtype_of
 from ranvier.graph.node import Type
 from ranvier.support import rows
 from ranvier.support.constructors import CheckedConstructor
@@ -71,7 +72,7 @@ class Parameter(CheckedConstructor, Tensor):
     def over(cls, array: Any, *, name: str = "", requires_grad: bool = True) -> Self:
         """A parameter that holds this very array, in whatever memory order it has."""
         parameter = cls._blank()
-        parameter._value, parameter.spec = array, Type(array.shape, array.dtype.name)
+        parameter._value, parameter.spec = array, Type(array.shape, dtype_of(array))
         parameter._init_leaf(requires_grad)
         parameter.name = parameter.path = name
         parameter._regularizer = parameter._constraint = None
@@ -100,7 +101,7 @@ class Buffer(Tensor):
     def over(cls, array: Any, name: str = "") -> Self:
         """A buffer that holds this very array."""
         buffer = cls.__new__(cls)
-        buffer._value, buffer.spec = array, Type(array.shape, array.dtype.name)
+        buffer._value, buffer.spec = array, Type(array.shape, dtype_of(array))
         buffer._init_leaf(False)
         buffer.name = buffer.path = name
         return buffer

@@ -8,12 +8,13 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from ranvier.graph.node import FLOATS, Type
+from ranvier.graph.dtypes import FLOATING, widened
+from ranvier.graph.node import Type
 from ranvier.module.members import ModuleBase
 from ranvier.module.properties import part_of_module
 from ranvier.ops.tensor_methods import DEVICES, get_data, no_device
 from ranvier.tensor.tape import flush_readers
-from ranvier.tensor.tensor import Tensor
+from ranvier.tensor.tensor import Tensor, to_array
 
 DESCRIBED = ("_record", "_graph")  # symbolic calls of a module, and those within it
 
@@ -58,7 +59,8 @@ class ModuleState(ModuleBase):
         every missing and unexpected name (unless not ``strict``) and every wrong shape.
         """
         own = dict(self._state())
-        values = {name: np.asarray(value) for name, value in state_dict.items() if name in own}
+        given = {name: value for name, value in state_dict.items() if name in own}
+        values = {n: widened(v.compute()) if isinstance(v, Tensor) else np.asarray(v) for n, v in given.items()}
         left_out = IncompatibleKeys([n for n in own if n not in state_dict], [n for n in state_dict if n not in own])
         problems = []
         if strict:
@@ -86,24 +88,24 @@ class ModuleState(ModuleBase):
             if value is None or isinstance(value, bool):
                 continue
             name = str(getattr(value, "name", value)).removeprefix("torch.")
-            if name in FLOATS:
+            if name in FLOATING:
                 self._cast(name)
             elif name.split(":")[0] in DEVICES:
                 raise no_device(name)
             elif name.split(":")[0] != "cpu":
-                raise ValueError(f"cannot move a module to {name!r}. Write 'cpu', 'float32' or 'float64'.")
+                raise ValueError(f"cannot move a module to {name!r}. Write 'cpu' or one of {', '.join(FLOATING)}.")
         return self
 
     def _cast(self, dtype: str) -> None:
         for tensor in (*self.parameters(), *self.buffers()):
-            if tensor.dtype in FLOATS and tensor.dtype != dtype:
+            if tensor.dtype in FLOATING and tensor.dtype != dtype:
                 flush_readers(tensor)
-                tensor._value = tensor.compute().astype(dtype, order="K")
+                tensor._value = to_array(tensor.compute(), dtype)
                 tensor.spec, tensor.grad = Type(tensor.shape, dtype), None
                 tensor.version += 1
 
         def cast(type_: Type) -> Type:
-            return Type(type_.shape, dtype) if type_.dtype in FLOATS else type_
+            return Type(type_.shape, dtype) if type_.dtype in FLOATING else type_
 
         for module in self.modules():
             if module._input_type is not None:
@@ -124,3 +126,9 @@ class ModuleState(ModuleBase):
 
     def double(self) -> Self:
         return self.to("float64")
+
+    def half(self) -> Self:
+        return self.to("float16")
+
+    def bfloat16(self) -> Self:
+        return self.to("bfloat16")

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self
 from ranvier.graph.node import Node, apply, like
 from ranvier.graph.tiny import snapped
 from ranvier.ops.arrays import equal, floor_divide
-from ranvier.ops.arrays.promotion import as_node, together, total_of
+from ranvier.ops.arrays.promotion import arithmetic, as_node, together, total_of
 from ranvier.optimizers import schedules
 from ranvier.optimizers.arithmetic import Slots, Updated, clip_factor, lerp, scaled, select, sqrt, sum_of_squares
 from ranvier.optimizers.explicit_step import ExplicitLoop
@@ -197,6 +197,9 @@ class Optimizer(ExplicitLoop, Configured):
         empty if no parameter has any.
         """
         options = options or [ParameterOptions()] * len(params)
+        stored = [(p.dtype, {n: x.dtype for n, x in s.items()}) for p, s in zip(params, slots, strict=True)]
+        params, grads = [[arithmetic(x) for x in nodes] for nodes in (params, grads)]
+        slots = [{n: arithmetic(x) for n, x in s.items()} for s in slots]
         count = counts[0]
         new_counts = [c + like(c, 1) for c in counts]
         batches = new_counts[0]
@@ -228,8 +231,11 @@ class Optimizer(ExplicitLoop, Configured):
             if self.use_ema:
                 p, new[AVERAGE] = self.averaged(p, s[AVERAGE], before)
             results.append((own.finish(p), new))
-        after = [{n: self.snap(n, x) for n, x in s.items()} for _, s in results]
-        return [p for p, _ in results], after, new_counts
+        after = [
+            {n: as_node(self.snap(n, x), kinds[n]) for n, x in s.items()}
+            for (_, s), (_, kinds) in zip(results, stored, strict=True)
+        ]
+        return [as_node(p, kind) for (p, _), (kind, _) in zip(results, stored, strict=True)], after, new_counts
 
     def averaged(self, p: Node, average: Node, before: Node) -> tuple[Node, Node]:
         """The parameter, overwritten if it is time, and its moving average, which starts as the parameter."""

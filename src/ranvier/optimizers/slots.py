@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from ranvier.graph.dtypes import as_array
 from ranvier.optimizers.counts import STEP, Counts
 from ranvier.optimizers.parameter_options import DecayExclusions, ParameterOptions
 from ranvier.optimizers.schedules import LearningRateSchedule
@@ -155,9 +156,10 @@ class ParameterState:
             self.counts.assign(known)
 
     def _slot(self, name: str, start: float, parameter: Tensor) -> Tensor:
+        value = as_array(start, parameter.dtype)
         if name in self.scalar:
-            return Tensor.wrap(np.full((), start, parameter.dtype))
-        return Tensor.wrap(np.full_like(parameter.compute(), start))  # in the parameter's memory order
+            return Tensor.wrap(np.array(value))
+        return Tensor.wrap(np.full_like(parameter.compute(), value))  # in the parameter's memory order
 
     def rate(self) -> Tensor:
         """The learning rate as an input of programs, set to the current ``learning_rate``; unused with a schedule."""

@@ -1,7 +1,7 @@
 """The PyTorch vocabulary: ``import ranvier.torch as torch``.
 
 Names, arguments and defaults are PyTorch's; modules and tensors are those of `ranvier`. There is one device, the
-processor, and one integer dtype for computing, int32: ``torch.int64`` and ``torch.long`` are names of it.
+processor.
 """
 
 import math

@@ -15,9 +15,11 @@ from typing import Any
 
 import numpy as np
 
+from ranvier.graph.dtypes import widened
 from ranvier.tensor.tensor import Tensor
 
 KEY = "torch"  # the key in the metadata
+BFLOAT16 = "bfloat16"
 PICKLED = (b"PK\x03\x04", b"\x80\x02")  # the first bytes of PyTorch's own files, since 1.6 and before
 PLAIN = (str, int, float, bool, type(None))
 
@@ -33,7 +35,7 @@ def save(obj: Any, f: Any) -> None:
     from ranvier.data.files import to_bytes, write
 
     opened = _is_open(f, "write")
-    if isinstance(obj, Mapping) and obj and all(isinstance(v, (Tensor, np.ndarray)) for v in obj.values()):
+    if isinstance(obj, Mapping) and obj and all(map(_is_plain, obj.values())):
         tensors, metadata = {str(name): np.asarray(value) for name, value in obj.items()}, {}
     else:
         tensors = {}
@@ -42,6 +44,11 @@ def save(obj: Any, f: Any) -> None:
         f.write(to_bytes(tensors, metadata))
     else:
         write(Path(f), tensors, metadata)
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a file holds a value as it is: a tensor or an array, not of bfloat16, which is stored as float32."""
+    return isinstance(value, np.ndarray) or (isinstance(value, Tensor) and value.dtype != BFLOAT16)
 
 
 def _is_open(f: Any, method: str) -> bool:
@@ -59,8 +66,9 @@ def _encode(value: Any, path: str, tensors: dict[str, Any]) -> Any:
     """A value as JSON can hold it; tensors are replaced by their numbers."""
     if isinstance(value, (Tensor, np.ndarray)):
         name = str(len(tensors))
-        tensors[name] = np.asarray(value)
-        return {"tensor": name}
+        plain = _is_plain(value)
+        tensors[name] = np.asarray(value) if plain else widened(value.compute())
+        return {"tensor" if plain else BFLOAT16: name}
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, PLAIN):
@@ -127,6 +135,8 @@ def _decode(value: Any, tensors: Mapping[str, Tensor]) -> Any:
     ((kind, held),) = value.items()
     if kind == "tensor":
         return tensors[held]
+    if kind == BFLOAT16:
+        return Tensor(tensors[held].compute(), dtype=BFLOAT16)
     if kind == "tuple":
         return tuple(_decode(v, tensors) for v in held)
     return {key: _decode(v, tensors) for key, v in held}

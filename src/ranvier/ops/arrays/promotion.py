@@ -9,7 +9,7 @@ import operator
 from collections.abc import Sequence
 from typing import Any
 
-from ranvier.graph.dtypes import FLOATS, SIGNED, limits, merged, promote, promoted
+from ranvier.graph.dtypes import ELEMENT_TYPES, FLOATS, SIGNED, limits, merged, promote, promoted
 from ranvier.graph.node import GraphError, Node, Symbol, apply, constant, full
 from ranvier.tensor.context import get_dtype
 
@@ -98,6 +98,11 @@ def floating(x: Any) -> Node:
 
 def signed(x: Node) -> Node:
     return x if x.dtype in SIGNED else as_node(x, promoted(x.dtype, "int32"))
+
+
+def arithmetic(x: Node) -> Node:
+    """``x`` in the type in which programs compute with it: float32 for 16-bit floats."""
+    return as_node(x, ELEMENT_TYPES[x.dtype].arithmetic)
 
 
 def counted(x: Node) -> Node:

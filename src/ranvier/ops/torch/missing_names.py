@@ -8,7 +8,6 @@ from typing import Any
 from ranvier.tensor.tensor import Tensor
 
 _LIST = "docs/pytorch.md lists what is not there"
-HALF = "there is no half precision. Write float32 instead"
 _LAZY = "layers that find their sizes are those of the Keras vocabulary, such as rv.layers.Dense. Write the sizes"
 PROCESSES = "there is one process, whose threads use all cores"
 

@@ -13,17 +13,12 @@ from ranvier.tensor.tensor import Tensor
 from ranvier.tensor.trace import state
 
 
-def check_dtypes(input: Any, weight: Any) -> None:
-    """Raise RuntimeError for an input and a weight of different dtypes; not for what a model is traced with."""
-    if isinstance(input, Tensor) and input.dtype != weight.dtype and not state.tracing:
+def linear(input: Any, weight: Any, bias: Any = None) -> Any:
+    """``x @ weight.T + bias``: (..., in), (out, in), (out,) -> (..., out). Raises RuntimeError for two dtypes."""
+    if type(input) is Tensor and input.spec.dtype != weight.dtype and not state.tracing:
         raise RuntimeError(
             f"the input is {input.dtype} and the weight {weight.dtype}. Write x.to({weight.dtype!r}) instead of x."
         )
-
-
-def linear(input: Any, weight: Any, bias: Any = None) -> Any:
-    """``x @ weight.T + bias``: (..., in), (out, in), (out,) -> (..., out). Raises RuntimeError for two dtypes."""
-    check_dtypes(input, weight)
     return functional.linear(input, weight, bias)
 
 

@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ranvier.data import files
 from ranvier.data.convert import Array
 from ranvier.data.files import CheckpointError
 from ranvier.data.memory import weights_within
+from ranvier.graph.dtypes import widened
 from ranvier.module import Module, from_architecture
 from ranvier.support.custom_objects import UnknownNameError, custom_object_scope
 from ranvier.support.source_lines import warn
@@ -60,7 +63,7 @@ def describe(model: Module) -> dict[str, Any]:
 
 def tensors_of(model: Module, include_optimizer: bool = True) -> dict[str, Array]:
     """Weights and buffers, and the optimizer's state if there is one, by their names in a file."""
-    tensors = {f"weights/{name}": tensor.numpy() for name, tensor in model.state_dict().items()}
+    tensors = {f"weights/{name}": np.array(widened(tensor.compute())) for name, tensor in model.state_dict().items()}
     state = model.__dict__.get("_compiled")
     if include_optimizer and isinstance(state, Compiled) and state.optimizer.parameters:
         tensors |= {f"optimizer/{name}": array for name, array in state.optimizer.state().items()}
