@@ -219,7 +219,8 @@ def runnable(name):
     return True
 
 
-TARGETS = [name for name in ("x86-64-v4", "x86-64-v3", "x86-64-v2") if runnable(name)]
+# Beside the target of this processor; tests/golden holds results of x86-64-v4.
+TARGETS = [name for name in ("x86-64-v3", "x86-64-v2") if runnable(name)]
 SETTINGS: list[dict[str, Any]] = [
     {"RANVIER_THREADS": 2},
     {"RANVIER_THREADS": 7},
