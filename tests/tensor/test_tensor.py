@@ -102,15 +102,20 @@ def test_any_layout(array):
     np.testing.assert_array_equal(array, before)
 
 
-def test_tensors_copy_arrays_in_and_out():
+def test_tensors_copy_arrays_in_and_share_them_out():
     array = np.ones(3, np.float32)
     x = Tensor(array)
     y = x + array
     array[:] = 5
     assert y.tolist() == [2, 2, 2]
-    copy = x.numpy()
-    copy[:] = 9
-    assert x.tolist() == [1, 1, 1]
+    z, copy = x + 1, np.array(x)
+    copy[:] = 8
+    shared = x.numpy()
+    late = x * 2
+    shared[:] = 9
+    assert [t.tolist() for t in (x, z, late, x + 1)] == [[9] * 3, [2] * 3, [2] * 3, [10] * 3]
+    x.assign(x * 2)
+    assert shared.tolist() == [18] * 3
 
 
 def test_zero_size_and_scalars():

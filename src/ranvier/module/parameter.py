@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from operator import attrgetter
 from typing import Any, Self
 
+from numpy.typing import NDArray
+
 from ranvier.graph.dtypes import dtype_of
 from ranvier.graph.node import Type
 from ranvier.support import rows
@@ -14,6 +16,7 @@ from ranvier.support.registry import object_key
 from ranvier.tensor.function import snapshot
 from ranvier.tensor.tape import flush_readers
 from ranvier.tensor.tensor import Tensor
+from ranvier.tensor.views import join
 
 
 def _by_name(kind: str, doc: str) -> Any:
@@ -29,9 +32,22 @@ def _by_name(kind: str, doc: str) -> Any:
     return property(attrgetter(slot), give, doc=doc)
 
 
-class Parameter(CheckedConstructor, Tensor):
+class _Kept(Tensor):
+    """A tensor of a module, which changes while the module learns."""
+
+    __slots__ = ()
+
+    def numpy(self, *, force: bool = False) -> NDArray[Any]:
+        """A copy of the value as a NumPy array, as in Keras; ``force`` changes nothing.
+
+        ``detach().numpy()`` gives an array of the same memory.
+        """
+        return super().numpy().copy()
+
+
+class Parameter(CheckedConstructor, _Kept):
     """A tensor that a module owns and optimizers change. ``name`` is the attribute it was first assigned to, and
-    ``path`` has the module's name before it, as Keras has them.
+    ``path`` has the module's name before it, as Keras has them. ``Parameter(x)`` shares the memory of a tensor x.
 
     ``regularizer`` (a function of the tensor, a scalar) is added to the loss by `fit` and listed by ``model.losses``;
     ``constraint`` (a function of the tensor, one of its shape) is applied by the optimizer after each update. Both may
@@ -51,7 +67,12 @@ class Parameter(CheckedConstructor, Tensor):
         constraint: Any = None,
     ) -> None:
         value = data.compute() if isinstance(data, Tensor) else data
-        super().__init__(value, requires_grad=requires_grad, dtype=dtype)
+        if type(self) is Parameter and isinstance(data, Tensor) and dtype in (None, data.dtype) and join(self, data):
+            self._requires_grad = requires_grad
+            if requires_grad:
+                self.check_float()
+        else:
+            super().__init__(value, requires_grad=requires_grad, dtype=dtype)
         self.name = self.path = name
         self.regularizer, self.constraint = regularizer, constraint
         self.for_training = requires_grad  # as it was made: freezing a layer does not change what its weights are
@@ -89,7 +110,7 @@ class Parameter(CheckedConstructor, Tensor):
         return twin
 
 
-class Buffer(Tensor):
+class Buffer(_Kept):
     """A tensor that a module keeps and no optimizer changes (running statistics), with the names of a parameter."""
 
     __slots__ = ("name", "path")

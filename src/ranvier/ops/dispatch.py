@@ -15,6 +15,7 @@ from ranvier.ops.indexing import put
 from ranvier.tensor.arguments import ParameterMap, find_handler, no_out
 from ranvier.tensor.function import with_parameters
 from ranvier.tensor.tensor import Tensor
+from ranvier.tensor.views import shares_memory, viewed
 
 ALIASES = {
     "dim": "axis",
@@ -163,15 +164,36 @@ def reshaping(function: Any, name: str) -> Any:
     """The same for a result of another shape: for a tensor with memory of its own, and no weight."""
 
     def change(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        if self.base is not None or (self.is_leaf and self.requires_grad):
+        if shares_memory(self) or (self.is_leaf and self.requires_grad):
             raise RuntimeError(
                 "the shape of a view, or of a tensor that requires a gradient, cannot be changed in place. Write "
                 "x = x.unsqueeze(...), or its like, instead."
             )
-        self.rebind(function(self, *args, **kwargs))
+        self.replace(function(self, *args, **kwargs))
         return self
 
     return _like(change, function, name, "The tensor itself is changed, and returned.")
+
+
+def viewing(function: Any, only: bool) -> Any:
+    """The function whose results share the memory of its first argument; ``only`` if it raises where they cannot."""
+    if isinstance(function, property):
+        return property(viewing(function.fget, only), doc=function.__doc__)
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        source = args[0] if args else next((v for v in kwargs.values() if isinstance(v, Tensor)), None)
+        if not isinstance(source, Tensor):
+            return function(*args, **kwargs)
+        result, is_view = viewed(source, lambda: function(*args, **kwargs))
+        if only and not is_view:
+            raise RuntimeError(
+                f"a tensor of shape {source.shape} whose elements are in another order has no view of shape "
+                f"{result.shape}. Write x.reshape(...), which copies them, instead."
+            )
+        return result
+
+    return call
 
 
 def _like(change: Any, function: Any, name: str, words: str) -> Any:

@@ -6,18 +6,24 @@ the elements.
 
 from __future__ import annotations
 
+import inspect
 import math
 import weakref
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ranvier.graph.dtypes import FLOATS, as_array, widened
+from ranvier.graph.dtypes import FLOATS, widened
 from ranvier.ops import arrays
 from ranvier.ops.arrays.promotion import axes_of, axis_of
 from ranvier.tensor import trace
 from ranvier.tensor.context import get_dtype
+from ranvier.tensor.sharing import holds_value
 from ranvier.tensor.tensor import Tensor
+from ranvier.tensor.trace import Function
+from ranvier.tensor.views import become_view, root_of_gradients, write, write_part
+
+INDEX = Function("index", inspect.unwrap(arrays.index_basic))  # the movement of a view by whole numbers and slices
 
 
 class Ordered(NamedTuple):
@@ -39,10 +45,7 @@ def put(self: Tensor, result: Tensor) -> Tensor:
             raise TypeError(f"a tensor of {self.dtype} cannot hold {result.dtype} results. Write x = x.float() first.")
         result = arrays.cast(result, self.dtype)
     writable(self)
-    if self.trace_node is None and self._value is not None and not result.requires_grad:
-        self.assign(result)
-    else:
-        self.rebind(result)
+    write(self, result)
     return self
 
 
@@ -52,10 +55,18 @@ def written(input: Any, result: Any, inplace: bool) -> Any:
 
 
 def writable(self: Tensor) -> None:
-    """Raise RuntimeError for a leaf whose gradient is asked for, while gradients are recorded."""
-    if self.trace_node is None and self.requires_grad and trace.state.grad_enabled:
+    """Raise RuntimeError for a leaf whose gradient is asked for, or a view of one, while gradients are recorded."""
+    if not trace.state.grad_enabled:
+        return
+    if self.is_leaf and self.requires_grad and not self.history_ended:
         raise RuntimeError(
             "a tensor that requires a gradient cannot be changed in place while gradients are recorded. "
+            "Write 'with no_grad():' around the change."
+        )
+    root = root_of_gradients(self)
+    if root is not None and root.is_leaf and root.requires_grad:
+        raise RuntimeError(
+            "a view of a tensor that requires a gradient cannot be changed in place while gradients are recorded. "
             "Write 'with no_grad():' around the change."
         )
 
@@ -71,15 +82,16 @@ def indexed(self: Tensor, index: Any) -> Any:
     Raises IndexError for an index out of range.
     """
     items = index if isinstance(index, tuple) else (index,)
-    at_once = self.trace_node is None and self._value is not None and not (self.requires_grad or trace.state.tracing)
+    at_once = not self.requires_grad and holds_value(self)
     if all(map(_is_basic, items)):
+        described = tuple(map(_described, items))
         if at_once:
             part = Tensor.wrap(np.array(self.compute()[items], order="C"))
         elif _varies(self, items):
-            part = _picked(self, tuple(i.__index__() for i in items))
+            part = _picked(self, described)
         else:
-            part = arrays.index_basic(self, tuple(map(_described, items)))
-        part.base = self, index
+            part = arrays.index_basic(self, described)
+        become_view(part, self, ((INDEX, (("items", described),), -1),))
         return part
     if at_once:
         return Tensor.wrap(np.array(self.compute()[_known(items)], order="C"))
@@ -155,11 +167,7 @@ def set_item(self: Tensor, index: Any, value: Any) -> None:
     items = index if isinstance(index, tuple) else (index,)
     tracked = isinstance(value, Tensor) and value.requires_grad and trace.state.grad_enabled
     writable(self)
-    if self.trace_node is None and self._value is not None and not tracked:
-        array = np.array(self.compute())
-        given = value.compute() if isinstance(value, Tensor) else value
-        array[_known(items)] = as_array(given, self.dtype)
-        self.assign(array)
+    if not tracked and not (self.requires_grad and trace.state.grad_enabled) and write_part(self, _known(items), value):
         return
     places = _places(self, items)
     if not places.size:  # nothing to do

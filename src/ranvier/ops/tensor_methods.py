@@ -20,10 +20,12 @@ from ranvier.ops.indexing import Ordered, put, writable
 from ranvier.tensor import trace
 from ranvier.tensor.autograd import backward as backward  # noqa: PLC0414 - a method too
 from ranvier.tensor.context import no_grad
-from ranvier.tensor.function import detach as constant
 from ranvier.tensor.function import function
+from ranvier.tensor.movements import overwritten
 from ranvier.tensor.rng import numpy_generator
+from ranvier.tensor.sharing import Memory, memory_of
 from ranvier.tensor.tensor import Tensor
+from ranvier.tensor.views import add_number, alias_of, is_row_major, shown_array
 
 
 def _named(method: Any, doc: str) -> Any:
@@ -36,22 +38,46 @@ def reflected(operation: Callable[..., Any]) -> Callable[..., Any]:
     return lambda self, other: operation(other, self)
 
 
-def augmented(operation: Callable[..., Any]) -> Callable[..., Any]:
-    """``x += y`` writes into a leaf; of a result, or where the new value has a history, it makes a new tensor."""
+def augmented(operation: Callable[..., Any], by_numpy: Any = None) -> Callable[..., Any]:
+    """``x += y``, which writes into x."""
 
-    def change(self: Tensor, other: Any) -> Tensor:
-        result: Tensor = operation(self, other)
-        leaf = self.trace_node is None and self._value is not None
-        return put(self, result) if leaf and (self.requires_grad or not result.requires_grad) else result
+    def change(*operands: Any) -> Tensor:
+        if by_numpy is not None and add_number(operands[0], operands[1], by_numpy):
+            return operands[0]
+        return put(operands[0], operation(*operands))
 
     return change
 
 
+def hold(self: Tensor, array: Any) -> Tensor:
+    """Let a tensor hold these values from here on; a gradient of 0 goes on to what a result was computed from."""
+    writable(self)
+    if self.is_leaf or not self.requires_grad:
+        self.assign(array)
+        return self
+    given = Tensor.wrap(np.array(as_array(array, self.dtype), order="C"))
+    return put(self, overwritten(self, given) if trace.state.grad_enabled else given)
+
+
+def numpy(self: Tensor, *, force: bool = False) -> Any:
+    """The value as a NumPy array of the same memory: writes to one are seen in both. ``force`` changes nothing.
+
+    Of a tensor that requires a gradient, which PyTorch refuses, a copy; ``detach().numpy()`` shares the memory.
+    """
+    array = self.for_numpy()
+    return np.array(array) if self.requires_grad else shown_array(self)
+
+
+def array(self: Tensor, dtype: Any = None, copy: bool | None = None) -> Any:
+    """What ``np.asarray`` takes."""
+    return np.array(self.numpy(), dtype=dtype, copy=copy)
+
+
 def fill_(self: Tensor, value: Any) -> Tensor:
     """A value in every element."""
-    writable(self)
-    self.assign(np.broadcast_to(as_array(value, self.dtype), self.shape))
-    return self
+    if isinstance(value, Tensor) and value.requires_grad:
+        return copy_(self, value)
+    return hold(self, np.broadcast_to(as_array(value, self.dtype), self.shape))
 
 
 def zero_(self: Tensor) -> Tensor:
@@ -62,11 +88,10 @@ def zero_(self: Tensor) -> Tensor:
 def copy_(self: Tensor, other: Any, non_blocking: bool = False) -> Tensor:
     """The values of another tensor, or a number, written into this one."""
     if isinstance(other, Tensor) and other.requires_grad and trace.state.grad_enabled:
-        return put(self, arrays.broadcast_to(arrays.cast(other, self.dtype), self.shape))
-    writable(self)
+        given = arrays.broadcast_to(arrays.cast(other, self.dtype), self.shape)
+        return put(self, given if self.is_leaf else overwritten(self, given))
     array = other.compute() if isinstance(other, Tensor) else np.asarray(other)
-    self.assign(np.broadcast_to(array, self.shape))
-    return self
+    return hold(self, np.broadcast_to(array, self.shape))
 
 
 def assigned(operation: Callable[..., Any]) -> Callable[..., Any]:
@@ -145,33 +170,26 @@ def requires_grad_(self: Tensor, flag: bool = True) -> Tensor:
     return self
 
 
-def detach(self: Tensor) -> Tensor:
-    """The same values, taken as constant by gradients."""
-    with no_grad():
-        return constant(self)
-
-
-_data: weakref.WeakValueDictionary[int, Tensor] = weakref.WeakValueDictionary()  # by the owner's id, while in use
+detach = alias_of
 
 
 def get_data(self: Tensor) -> Tensor:
     """A tensor of the same memory, without gradients: writes to one are seen in both."""
+    memory = memory_of(self)[0]
+    known = None if memory.data is None else memory.data()
     owner = self if self.owner is None else self.owner
-    data = _data.get(id(owner))
-    if data is None or data.owner is not owner:
-        data = Tensor.wrap(owner.compute() if owner._value is None else owner._value)
-        data.base = owner, ...
-        _data[id(owner)] = data
-    return data
+    if known is None or known.owner is not owner:
+        known = alias_of(self)
+        memory.data = weakref.ref(known)
+    return known
 
 
 def set_data(self: Tensor, value: Any) -> None:
-    """Take the values of another tensor. A tensor that `.data` returned before keeps the old ones."""
-    data = _data.get(id(self))
-    if data is not None and data.owner is self:
-        if data is value:  # of ``x.data += 1``, which has been written already
-            return
-        data.own_storage()
+    """Take the values of another tensor. Tensors that shared the memory keep the old ones."""
+    if isinstance(value, Tensor) and value.base is not None and memory_of(value)[0] is memory_of(self)[0]:
+        return  # of ``x.data += 1``, which has been written already
+    if isinstance(self.base, Memory):
+        self.base.forgotten(self)
     self.assign(value)
 
 
@@ -240,11 +258,9 @@ def drawn(draw: Callable[..., Any]) -> Callable[..., Any]:
     """A method that writes random numbers into its tensor, drawn by the process's seed or by a given generator."""
 
     def change(self: Tensor, *arguments: float, generator: Any = None, **named: float) -> Tensor:
-        writable(self)
         own = None if generator is None else generator.numpy
         source = numpy_generator("tensor") if own is None else own
-        self.assign(as_array(draw(source, self.shape, *arguments, **named), self.dtype))
-        return self
+        return hold(self, as_array(draw(source, self.shape, *arguments, **named), self.dtype))
 
     return _named(change, f"{draw.__doc__} Written into the tensor, which is returned.")
 
@@ -268,9 +284,9 @@ def pos(self: Tensor) -> Tensor:
 cpu = pos
 
 
-def contiguous(self: Tensor, memory_format: Any = None) -> Tensor:
-    """The tensor itself; there is one memory format."""
-    return self
+def contiguous(self: Tensor, memory_format: Any = None) -> Any:
+    """The tensor itself; of a view whose elements are in another order a copy."""
+    return self if is_row_major(self) else copied(self)
 
 
 def where(self: Tensor, condition: Any, other: Any) -> Any:
@@ -291,11 +307,14 @@ def numel(input: Tensor) -> int:
 radd, rsub, rmul = reflected(arrays.add), reflected(arrays.subtract), reflected(arrays.multiply)
 rtruediv, rfloordiv = reflected(arrays.divide), reflected(division.whole_quotient)
 rmod, rpow, rmatmul = reflected(division.whole_remainder), reflected(arrays.power), reflected(arrays.matmul)
-iadd, isub = augmented(arrays.add), augmented(arrays.subtract)
+iadd, isub = augmented(arrays.add, np.add), augmented(arrays.subtract, np.subtract)
 imul, itruediv = augmented(arrays.multiply), augmented(arrays.divide)
+ifloordiv, imod = augmented(division.whole_quotient), augmented(division.whole_remainder)
+ipow = augmented(arrays.power)
 and_ = rand = logical(arrays.logical_and, "&", "(x != 0) & (y != 0)")
 or_ = ror = logical(arrays.logical_or, "|", "(x != 0) | (y != 0)")
 xor = rxor = logical(arrays.logical_xor, "^", "(x != 0) ^ (y != 0)")
+iand, ior, ixor = augmented(and_), augmented(or_), augmented(xor)
 invert = logical(arrays.logical_not, "~", "x == 0")
 assign_add, assign_sub = assigned(arrays.add), assigned(arrays.subtract)
 var, std = spread(arrays.var), spread(arrays.std)

@@ -9,7 +9,7 @@ from typing import Any
 from ranvier.ops import dispatch
 from ranvier.ops.arrays.elementwise import of_primitive
 from ranvier.ops.table import ROWS
-from ranvier.ops.table.row import IN_PLACE, SAME, Row
+from ranvier.ops.table.row import IN_PLACE, ONLY_VIEW, SAME, Row
 from ranvier.support import rows
 
 
@@ -64,6 +64,12 @@ def names(column: str, prefix: str = "") -> list[str]:
 def find(column: str, name: str) -> Any:
     """What has this name in a column. Raises KeyError for another name."""
     row, rest = _index(column)[name]
+    found = _made(column, name, row, rest)
+    own = rest not in ("=", "_") and column in ("torch", "method", "attribute")
+    return dispatch.viewing(found, row.view == ONLY_VIEW) if row.view and own else found
+
+
+def _made(column: str, name: str, row: Row, rest: str) -> Any:
     short = name.rpartition(".")[2]
     if column == "activation":
         return _activation(row, name)

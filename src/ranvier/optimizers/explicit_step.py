@@ -103,8 +103,11 @@ class ExplicitLoop(ParameterState):
         nodes = intern(self._function(self.parameter_options(params), len(params), count_indices), inputs, (), False)
         ordinals, assigns = segment.ordinals, segment.assigns
         for target, node in zip(targets, nodes, strict=True):  # `TapeSegment.assign` for known leaves
-            assigns[ordinals[id(target)]] = node
-            target.segment = segment
+            if (ordinal := ordinals.get(id(target))) is None:  # NumPy sees it: see `tensor.sharing`
+                segment.assign(target, node)
+            else:
+                assigns[ordinal] = node
+                target.segment = segment
         return segment
 
     def advanced(self, chosen: Sequence[int]) -> tuple[list[Tensor], tuple[int, ...]]:

@@ -178,7 +178,7 @@ class ParameterState:
         """
         named = {f"{i}.{name}": slot for i, slots in enumerate(self.slots) for name, slot in slots.items()}
         named |= self.counts.state()
-        return {name: tensor.numpy() for name, tensor in {"iterations": self.iterations, **named}.items()}
+        return {name: np.array(tensor) for name, tensor in {"iterations": self.iterations, **named}.items()}
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Restore what `state` returned. Raises ValueError naming every array that is missing, unknown or misshapen."""

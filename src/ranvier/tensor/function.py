@@ -279,9 +279,14 @@ def record(target: Function, tensors: Sequence[Tensor], options: tuple[tuple[str
     nodes = intern(target, inputs, options, state.grad_enabled)
     node = nodes[0]
     if node.output_index < 0:
-        if node.eager_int and (value := tape.evaluate_eagerly(node, tensors, segment)) is not None:
-            return Tensor.wrap(value, type_=node.type)
-        return Tensor.pending(node, segment)
+        if node.eager and not state.moving and (value := tape.evaluate_eagerly(node, tensors, segment)) is not None:
+            result = Tensor.wrap(value, type_=node.type)
+            result.history_ended = result._requires_grad = node.requires_grad
+            return result
+        result = Tensor.pending(node, segment)
+        if node.repeats >= tape.MAX_REPEATS and not state.tracing:
+            tape.flush(segment)
+        return result
     return tuple([Tensor.pending(n, segment) for n in nodes])
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import weakref
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 from ranvier.tensor.layout import storage_of
@@ -19,8 +20,7 @@ class TapeTensor(Leaf, Protocol):
 
     segment: TapeSegment | None  # where it is pending, or waits to be assigned to
 
-    @property
-    def base(self) -> Any: ...  # None, or the tensor that it is a view of, and the index
+    base: Any  # None, or what it shares its memory with: see `views`
 
     @property
     def owner(self) -> TapeTensor | None: ...  # the tensor whose array it shares
@@ -31,10 +31,29 @@ class TapeTensor(Leaf, Protocol):
     def copy_leaf(self) -> TapeTensor: ...
 
 
+class _Living:
+    """Segments, as long as they live. It is looked through at every write: a `WeakSet` takes five times as long."""
+
+    def __init__(self) -> None:
+        self.references: set[weakref.ref[TapeSegment]] = set()
+
+    def add(self, segment: TapeSegment) -> None:
+        self.references.add(weakref.ref(segment, self.references.discard))
+
+    def discard(self, segment: TapeSegment) -> None:
+        self.references.discard(weakref.ref(segment))
+
+    def __len__(self) -> int:
+        return len(self.references)
+
+    def __iter__(self) -> Iterator[TapeSegment]:
+        return iter([s for reference in tuple(self.references) if (s := reference()) is not None])
+
+
 class _Local(threading.local):
     def __init__(self) -> None:
         self.segment: TapeSegment | None = None  # where calls on leaves are recorded
-        self.segments: weakref.WeakSet[TapeSegment] = weakref.WeakSet()  # all of this thread
+        self.segments = _Living()  # all of this thread
 
 
 local = _Local()
@@ -84,6 +103,8 @@ class TapeSegment:
 
         A tensor that shares another's array is read as that tensor's data, so that writes to either are seen by both.
         """
+        if tensor.base is not None and (snapshot := tensor.base.snapshot) is not None:
+            return self.leaf_node(snapshot)
         ordinal = self.ordinals.get(id(tensor))
         if ordinal is not None and self.versions[ordinal] == tensor.version:
             if self.assigns and (assigned := self.assigns.get(ordinal)) is not None:
@@ -123,7 +144,11 @@ class TapeSegment:
     def assign(self, tensor: TapeTensor, node: TraceNode) -> None:
         """Let ``tensor`` read as ``node`` from here on. Its array is written by the next flush."""
         self.leaf_node(tensor)
-        self.assigns[self.ordinals[id(tensor)]] = node
+        ordinal = self.ordinals.get(id(tensor))
+        if ordinal is None or self.versions[ordinal] != tensor.version:  # a snapshot of it is read
+            ordinal = self.ordinals[id(tensor)] = len(self.leaves)
+            self.add_leaf(tensor, tensor.version)
+        self.assigns[ordinal] = node
         tensor.segment = self
 
     def redefine(self, tensor: TapeTensor) -> None:

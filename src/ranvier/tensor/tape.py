@@ -13,6 +13,9 @@ from ranvier.tensor.executor import overwritten_operands, prepare
 from ranvier.tensor.segment import TapeSegment, TapeTensor, local, merge
 from ranvier.tensor.trace import StepTrace, TraceNode, fresh_inputs, programs, state
 
+# Applications of a function to its own scalar result, without gradients, before it is computed: ``total += loss`` of a
+# loop is thus the same short program again and again.
+MAX_REPEATS = 3
 MAX_LEAVES = 1_000  # of one segment: bounds the operands that unread results keep alive
 
 
@@ -20,25 +23,29 @@ MAX_LEAVES = 1_000  # of one segment: bounds the operands that unread results ke
 
 
 def ready_arrays(tensors: Iterable[TapeTensor]) -> list[Any] | None:
-    """The arrays of the tensors. None where one is pending or requires a gradient, and while a model is traced."""
+    """The arrays of the tensors. None where one is pending or a gradient reaches it, and while a model is traced."""
     if state.tracing:
         return None
     arrays = []
     for tensor in tensors:
-        if tensor.base is not None and (owner := tensor.owner) is not None:
-            if owner.segment is not None:
-                return None
-        elif tensor._value is None or tensor.segment is not None or tensor._requires_grad:
+        source = tensor
+        if tensor.base is not None:
+            tensor.base.sync(tensor)
+            source = tensor if tensor.base.owner is None else tensor.base.owner
+        if source._value is None or source.segment is not None:
             return None
-        arrays.append(tensor._value)
+        if tensor._requires_grad and not tensor.history_ended:
+            return None
+        arrays.append(source._value)
     return arrays
 
 
 def evaluate_eagerly(node: TraceNode, tensors: Sequence[TapeTensor], segment: TapeSegment) -> Any:
-    """The array of integers of a call on ready tensors; None where they are not ready.
+    """The array of a call on ready tensors; None where they are not ready.
 
-    Labels and indices derived from a loader's are thus known, and can be checked, where they are used. The primitives'
-    definitions compute them, so the bits are those of a program.
+    Labels and indices derived from a loader's are thus known, and can be checked, where they are used, and the sum of
+    the losses of many steps is a number, not a program. The primitives' definitions compute them, so the bits are those
+    of a program.
     """
     arrays = ready_arrays(tensors)
     if arrays is None:
@@ -55,10 +62,24 @@ def evaluate_eagerly(node: TraceNode, tensors: Sequence[TapeTensor], segment: Ta
     with np.errstate(all="ignore"):
         for value, operands, attrs in steps:
             arrays.append(value([arrays[i] for i in operands], attrs, {}))
-    if not (segment.live or segment.assigns or segment.placeholders):  # the segment holds this call alone
+    _clear_if_unused(segment)
+    return np.array(arrays[last], order="C")
+
+
+def _clear_if_unused(segment: TapeSegment) -> None:
+    """Let go of the leaves of a segment from which nothing is pending."""
+    if not (segment.live or segment.assigns or segment.placeholders):
         for known in (segment.leaves, segment.leaf_nodes, segment.versions, segment.ordinals):
             known.clear()
-    return np.array(arrays[last], order="C")
+
+
+def release(tensor: TapeTensor, value: Any) -> None:
+    """Give a pending tensor its value, which was computed elsewhere."""
+    segment = tensor.segment
+    tensor._value, tensor.trace_node, tensor.segment = value, None, None
+    if segment is not None:
+        segment.live = [reference for reference in segment.live if reference() is not tensor]
+        _clear_if_unused(segment)
 
 
 # --- recording ----------------------------------------------------------------------------------------------------
@@ -72,6 +93,8 @@ def segment_of(tensors: Iterable[TapeTensor]) -> TapeSegment:
     """
     chosen: TapeSegment | None = None
     for tensor in tensors:
+        if tensor.base is not None:
+            tensor.base.sync(tensor)
         segment = tensor.segment
         if segment is not None and (tensor.trace_node is None or tensor._value is not None):
             segment = _synchronized(tensor, segment)
@@ -275,6 +298,12 @@ def preserve_operands(tensors: Collection[TapeTensor]) -> None:
             for o in overwritten_operands(segment.leaves, nodes, overwritten):
                 if segment.versions[o] == segment.leaves[o].version:
                     replace_leaf(segment.leaves[o], segment.leaves[o].copy_leaf())
+
+
+def is_leaf(tensor: TapeTensor) -> bool:
+    """Whether a segment of this thread reads the tensor."""
+    key = id(tensor)
+    return any([key in segment.ordinals for segment in local.segments])  # noqa: C419 - faster than a generator
 
 
 def replace_leaf(tensor: TapeTensor, other: TapeTensor) -> None:

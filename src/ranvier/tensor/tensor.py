@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -59,7 +59,7 @@ class Tensor(TensorMethods):
         self.grad: Tensor | None = None
         self.history_ended = False
         self.storage_view: Any = None  # the cache of `layout.storage_of`
-        self.base: tuple[Tensor, Any] | None = None  # of a view: the tensor, and the index, ... for all of it
+        self.base: Any = None  # what it shares its memory with: see `tensor.views`
         self.version = 0
         self._requires_grad = requires_grad
 
@@ -107,11 +107,15 @@ class Tensor(TensorMethods):
 
     @property
     def is_leaf(self) -> bool:
+        if self.base is not None:
+            self.base.sync(self)
         return self.trace_node is None or not self.trace_node.requires_grad
 
     @property
     def requires_grad(self) -> bool:
         """Whether gradients reach this tensor. It can be set for leaves and for results that no gradient reaches."""
+        if self.base is not None:
+            self.base.sync(self)
         return self._requires_grad
 
     @requires_grad.setter
@@ -125,7 +129,7 @@ class Tensor(TensorMethods):
         if bool(flag) is not self._requires_grad:
             tape.flush_readers(self)  # a segment knows a leaf by one flag
             if self.owner is not None:
-                self.own_storage()
+                self.base.separate(self)
         self._requires_grad = bool(flag)
 
     def check_float(self) -> None:
@@ -139,13 +143,7 @@ class Tensor(TensorMethods):
     @property
     def owner(self) -> Tensor | None:
         """The tensor whose array this one shares, as ``x.data`` does; None for an array of its own."""
-        if self.base is None or self.base[1] is not ... or self.trace_node is not None:
-            return None
-        return self.base[0]
-
-    def own_storage(self) -> None:
-        """Stop sharing the owner's array: continue with a copy."""
-        self._value, self.base = self.compute().copy(order="K"), None
+        return None if self.base is None else self.base.owner
 
     def copy_leaf(self) -> Tensor:
         """A leaf with a copy of the values, for `tape.replace_leaf`."""
@@ -160,11 +158,13 @@ class Tensor(TensorMethods):
 
     def compute(self) -> Any:
         """The array that holds the value."""
+        if self.base is not None:
+            self.base.sync(self)
+            if (owner := self.owner) is not None:
+                return owner.compute()
         segment = self.segment
         if segment is not None and (self._value is None or self.trace_node is None):  # pending, or assigned to
             tape.flush(segment)
-        if self.base is not None and (owner := self.owner) is not None:
-            return owner.compute()
         if self._value is None:
             if self.segment is not None and self.trace_node in self.segment.failed:
                 raise self.segment.failed[self.trace_node]
@@ -182,14 +182,7 @@ class Tensor(TensorMethods):
             raise no_value(self.shape)
         return self.compute()
 
-    def numpy(self, *, force: bool = False) -> NDArray[Any]:
-        """A copy of the value as a NumPy array; ``force`` changes nothing."""
-        return np.array(self._for_numpy())
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        return np.array(self._for_numpy(), dtype=dtype)
-
-    def _for_numpy(self) -> Any:
+    def for_numpy(self) -> Any:
         """The array. Raises TypeError for bfloat16."""
         if self.dtype == "bfloat16":
             raise TypeError("NumPy has no bfloat16. Write x.float().numpy() instead.")
@@ -257,17 +250,15 @@ class Tensor(TensorMethods):
         """Overwrite the values with those of a tensor or array of the same shape.
 
         Tensors computed from the old values keep theirs. The write happens with the next read of anything, or with
-        ``optimizer.step()``. A view also writes to its base.
+        ``optimizer.step()``. Tensors that share its memory show it.
         """
-        if (owner := self.owner) is not None:
-            owner.assign(value)
-            self.version += 1
-            return
-        self._write(value)
-        if self.base is not None:
-            self.base[0][self.base[1]] = self
+        if self.base is None:
+            self.overwrite(value)
+        else:
+            self.base.assign(self, value)
 
-    def _write(self, value: ArrayLike) -> None:
+    def overwrite(self, value: ArrayLike) -> None:
+        """`assign` for the array of this tensor alone."""
         is_leaf = self.trace_node is None and self._value is not None
         if is_leaf and isinstance(state.tracing, StepTrace):  # also values that are known already, in each step
             value = value if isinstance(value, Tensor) else Tensor(value, dtype=self.dtype)
@@ -287,17 +278,23 @@ class Tensor(TensorMethods):
             raise ValueError(f"a tensor of shape {self.shape} cannot take values of shape {array.shape}.")
         if self.trace_node is not None:
             self._become_leaf()
+        self.overwrite_part(lambda whole: np.copyto(whole, array, casting="unsafe"))
+
+    def overwrite_part(self, write: Callable[[Any], None]) -> None:
+        """Write into the array of a leaf by a function of it. Tensors computed from the old values keep theirs."""
         tape.preserve_operands([self])
         tape.flush_readers(self)
         if not self._value.flags.writeable:
             raise ValueError("this tensor shares a read-only array. Write x.clone() and change that instead.")
-        self._value[...] = array
+        write(self._value)
         self.version += 1
 
-    def rebind(self, other: Tensor) -> None:
+    def replace(self, other: Tensor) -> None:
         """Take over the value and the history of ``other``. Tensors computed from the old values keep theirs."""
-        if self._value is not None:
-            before = Tensor.wrap(self.compute(), requires_grad=self._requires_grad)
+        if self.segment is not None and self.trace_node is None:  # assigned to
+            tape.flush(self.segment)
+        if self._value is not None and tape.is_leaf(self):
+            before = Tensor.wrap(self._value, requires_grad=self._requires_grad, type_=self.spec)
             before.version = self.version
             tape.replace_leaf(self, before)
         is_listed = self.trace_node is not None and self.segment is other.segment
@@ -307,8 +304,6 @@ class Tensor(TensorMethods):
         self.history_ended, self._requires_grad = other.history_ended, other._requires_grad
         if self.segment is not None and self.trace_node is not None and not is_listed:
             self.segment.live.append(weakref.ref(self))
-        if self.base is not None:
-            self.base[0][self.base[1]] = self
 
 
 def to_array(value: Any, dtype: str | None = None) -> NDArray[Any]:

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from ranvier.graph.dtypes import FLOATING, INDICES
 from ranvier.graph.graph import input_node
-from ranvier.graph.node import Node, Type, apply
+from ranvier.graph.node import DIVISION, Node, Type, apply, topological
 
 
 class Function:
@@ -30,7 +30,7 @@ class TraceNode:
     """A recorded call or a leaf. Nodes are interned: equal structure is the same object."""
 
     __slots__ = (
-        "eager_int",
+        "eager",
         "function",
         "grad",
         "grad_leaves",
@@ -38,6 +38,7 @@ class TraceNode:
         "leaves",
         "options",
         "output_index",
+        "repeats",
         "requires_grad",
         "seen_constants",
         "type",
@@ -54,6 +55,7 @@ class TraceNode:
         leaves: frozenset[int],
         output_index: int,
         grad: int = True,
+        exact: bool = False,
     ) -> None:
         self.function = function  # None for a leaf
         self.inputs = inputs
@@ -67,13 +69,16 @@ class TraceNode:
         reached = frozenset[int]().union(*(c.grad_leaves for c in inputs)) if inputs else leaves
         self.grad_leaves: frozenset[int] = reached if requires_grad else frozenset()
         self.output_index = output_index  # -1 where the function returns one value, not a tuple
-        # Integers of gradient-free leaves: evaluated eagerly, see `tape.evaluate_eagerly`.
-        self.eager_int = (
+        # Integers, and sums of losses, of leaves: evaluated eagerly where these are known, see `tape.evaluate_eagerly`.
+        self.eager = (
             output_index < 0
-            and types[0].dtype in INDICES
+            and (types[0].dtype in INDICES or exact)
             and bool(inputs)
-            and all(c.function in (None, DATA) and not c.requires_grad for c in inputs)
+            and all(c.function in (None, DATA) for c in inputs)
         )
+        # How often the function has been applied to its own result: see `tape.MAX_REPEATS`.
+        again = bool(inputs) and not requires_grad and types[0].shape == () and inputs[0].function is function
+        self.repeats: int = inputs[0].repeats + 1 if again else 0
         # By operation, the Python numbers it was called with beside this node: see `function` and `ops.indexing`.
         self.seen_constants: dict[Any, Any] = {}
 
@@ -131,6 +136,7 @@ class _State(threading.local):
         self.grad_enabled: int = True
         # A model is being traced: the current values of tensors must not be recorded. A `StepTrace` for a whole step.
         self.tracing: StepTrace | bool = False
+        self.moving = False  # a view is made, by recorded calls
         self.dtype: str | None = None  # of floats, for this thread; part of every node's key through its leaves
 
 
@@ -175,14 +181,36 @@ def intern(
     types = tuple(n.type for n in result) if is_tuple else (result.type,)
     requires_grad = bool(grad) and (function is WATCH or any(c.requires_grad for c in inputs))
     leaves = frozenset[int]().union(*(c.leaves for c in inputs))
+    exact = not is_tuple and result.shape == () and is_one_operation(result)
     nodes = tuple(
         TraceNode(
-            function, inputs, options, types, requires_grad and t.dtype in FLOATING, leaves, i if is_tuple else -1, grad
+            function,
+            inputs,
+            options,
+            types,
+            requires_grad and t.dtype in FLOATING,
+            leaves,
+            i if is_tuple else -1,
+            grad,
+            exact,
         )
         for i, t in enumerate(types)
     )
     _interned[key] = nodes
     return nodes
+
+
+def is_one_operation(result: Node) -> bool:
+    """Whether a graph is one operation that IEEE 754 defines to the last bit, such as a sum, besides conversions."""
+    count = 0
+    for node in topological([result]):
+        if node.op.kind == "source":
+            continue
+        if node.op.kind == "elementwise" and not node.op.preserves:
+            count += 1
+        if node.op.kind not in ("elementwise", "movement") or node.op.cost > DIVISION:
+            return False
+    return count == 1
 
 
 def fresh_inputs(inputs: Sequence[TraceNode]) -> list[Node]:

@@ -24,6 +24,8 @@ from typing import NamedTuple
 SAME = "same"  # the methods are PyTorch's functions of the row
 IN_PLACE = "yes"  # each method has a second one, with an underscore, that writes the result into the tensor
 SHAPE = "shape"  # the same, where the result has another shape
+VIEW = "yes"  # PyTorch's functions and methods give views, where no elements have to be copied
+ONLY_VIEW = "only"  # the same; where elements would have to be copied they raise
 
 
 class Row(NamedTuple):
@@ -32,7 +34,8 @@ class Row(NamedTuple):
     ``body`` and the places of functions are ``"module:attribute"`` in `ranvier.ops`. ``samples`` are arguments of the
     operation, and ``value`` is the result by NumPy, both as text that the tests evaluate; several are separated by
     semicolons. ``activation`` is the name in `ranvier.activations`; ``attribute`` is a property of tensors. The body
-    ``"primitive:rint"`` is an elementwise primitive of the graph, of which ``doc`` is the docstring.
+    ``"primitive:rint"`` is an elementwise primitive of the graph, of which ``doc`` is the docstring. ``view`` says whether
+    the results share the memory of the first argument.
     """
 
     name: str
@@ -46,13 +49,14 @@ class Row(NamedTuple):
     activation: str = ""
     doc: str = ""
     attribute: str = ""
+    view: str = ""
 
 
-def each(column: str, module: str, names: str, method: str = "", in_place: str = "") -> tuple[Row, ...]:
+def each(column: str, module: str, names: str, method: str = "", in_place: str = "", view: str = "") -> tuple[Row, ...]:
     """Rows of functions that one vocabulary alone has, with the names that they have in a module."""
     rows = []
     for name in names.split():
         short = name.rpartition(".")[2]
-        row = Row(name, method=method, in_place=in_place)
+        row = Row(name, method=method, in_place=in_place, view=view)
         rows.append(row._replace(**{column: f"{name} -> {module}:{short}"}))
     return tuple(rows)

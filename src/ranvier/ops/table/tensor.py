@@ -17,15 +17,16 @@ OPERATORS = {
     "__getitem__": "indexing:indexed", "__setitem__": "indexing:set_item",
 }  # fmt: skip
 RENAMED = {  # names of Python's, and those of two methods
-    "__and__": "and_", "__or__": "or_", "astype": "to", "type_as": "to", "bool": "to_bool", "double": "to_double",
+    "__and__": "and_", "__array__": "array", "__or__": "or_", "astype": "to", "type_as": "to",
+    "bool": "to_bool", "double": "to_double",
     "float": "to_float", "int": "to_int", "long": "to_long", "short": "to_short", "char": "to_char", "half": "to_half",
     "bfloat16": "to_bfloat16",
 }  # fmt: skip
 OWN = (
     "__radd__ __iadd__ __rsub__ __isub__ __rmul__ __imul__ __rtruediv__ __itruediv__ __rfloordiv__ __rmod__ __rpow__ "
-    "__rmatmul__ __pos__ __eq__ __ne__ __xor__ __rand__ __ror__ __rxor__ __invert__"
+    "__ifloordiv__ __imod__ __ipow__ __iand__ __ior__ __ixor__ __rmatmul__ __pos__ __eq__ __ne__ __xor__ __rand__ __ror__ __rxor__ __invert__"
 )
-METHODS = "assign_add assign_sub contiguous cpu dim numel requires_grad_ size to normal_ uniform_"
+METHODS = "assign_add assign_sub contiguous cpu dim numel numpy requires_grad_ size to normal_ uniform_"
 PYTORCH = (
     "bernoulli_ byte cuda element_size exponential_ fill_diagonal_ is_contiguous ndimension nelement pin_memory "
     "random_ retain_grad stride type"

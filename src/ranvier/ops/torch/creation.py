@@ -18,6 +18,7 @@ from ranvier.ops.torch.dtypes import dtype_name
 from ranvier.ops.torch.random import numpy_of
 from ranvier.tensor.context import get_dtype
 from ranvier.tensor.tensor import Tensor
+from ranvier.tensor.views import over_array
 
 
 def _made(make: Callable[..., Any]) -> Callable[..., Any]:
@@ -76,15 +77,18 @@ def scalar_tensor(s: Any, *, dtype: Any = None, device: Any = None, requires_gra
 def asarray(
     obj: Any, *, dtype: Any = None, device: Any = None, copy: bool | None = None, requires_grad: bool = False
 ) -> Tensor:
-    """``obj`` itself if it is a tensor of that dtype, unless ``copy``, else a tensor of a copy of it."""
+    """`as_tensor`, or a tensor of a copy of ``obj`` with ``copy=True``."""
     made = tensor(obj, dtype=dtype, device=device) if copy else as_tensor(obj, dtype, device)
     return made.requires_grad_() if requires_grad else made
 
 
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
-    """``data`` itself if it is a tensor of that dtype, else a tensor of a copy of it."""
+    """``data`` itself if it is a tensor of that dtype, `from_numpy` of an array of it, else a tensor of a copy."""
     if isinstance(data, Tensor) and dtype_name(dtype) in (None, data.dtype):
         return data
+    if isinstance(data, np.ndarray) and dtype_name(dtype) in (None, data.dtype.name):
+        check_device(device)
+        return from_numpy(data)
     return tensor(data, dtype=dtype, device=device)
 
 
@@ -92,8 +96,9 @@ def from_numpy(array: Any) -> Tensor:
     """A tensor that shares the array's memory where its dtype and layout allow it, else a copy."""
     if not isinstance(array, np.ndarray):
         raise TypeError(f"from_numpy takes an array, not a {type(array).__name__}. Write torch.tensor(...) instead.")
-    if array.dtype.isnative and dtype_of(array) in DTYPES and array.flags.c_contiguous:
-        return Tensor.wrap(array)
+    contiguous = array.flags.c_contiguous or array.flags.f_contiguous
+    if array.dtype.isnative and dtype_of(array) in DTYPES and contiguous:
+        return over_array(np.asarray(array))
     return tensor(array)
 
 

@@ -52,6 +52,21 @@ def unflatten(input: Any, dim: int, sizes: Sequence[int]) -> Any:
     return n.reshape(input, (*input.shape[:axis], *whole, *input.shape[axis + 1 :]))
 
 
+@function
+def _windows(x: Node, axis: int, size: int, step: int) -> Node:
+    """Windows along an axis, whose elements are in a new last axis."""
+    found = apply("windows", x, axes=((axis, size, step, 1),))
+    return movement.moveaxis(found, axis + 1, -1)
+
+
+def unfold(self: Tensor, dimension: int, size: int, step: int) -> Any:
+    """Windows along a dimension, each ``step`` after the one before; their elements are a new last dimension."""
+    axis = axis_of(dimension, self.ndim)
+    if size > self.shape[axis] or step < 1:
+        raise RuntimeError(f"windows of {size} by steps of {step} do not fit {self.shape[axis]} slices.")
+    return _windows(self, axis, size, step)
+
+
 def tile(input: Any, dims: Sequence[int]) -> Any:
     """``input`` repeated along its last dimensions."""
     return shape_methods.tiled(input, tuple(dims))

@@ -15,6 +15,7 @@ from ranvier.ops.torch.device import check_device
 from ranvier.ops.torch.device import device as device_of
 from ranvier.ops.torch.dtypes import CLASSES
 from ranvier.tensor.tensor import Tensor
+from ranvier.tensor.views import is_row_major, strides_of
 
 
 def detach_(self: Tensor) -> Tensor:
@@ -22,7 +23,7 @@ def detach_(self: Tensor) -> Tensor:
     if self.is_leaf:
         self.requires_grad = False
     else:
-        self.rebind(self.detach())
+        self.replace(self.detach())
     return self
 
 
@@ -35,8 +36,8 @@ def retain_grad(self: Tensor) -> None:
 
 
 def stride(self: Tensor, dim: int | None = None) -> Any:
-    """The step in elements along each dimension, or one, of a row-major tensor."""
-    steps = tuple(math.prod(self.shape[i + 1 :]) for i in range(self.ndim))
+    """The step in elements along each dimension, or one."""
+    steps = strides_of(self)
     return steps if dim is None else steps[dim]
 
 
@@ -94,8 +95,8 @@ def ndimension(self: Tensor) -> int:
 
 
 def is_contiguous(self: Tensor) -> bool:
-    """True: every tensor is."""
-    return True
+    """Whether the elements are in order in memory: not those of some views."""
+    return is_row_major(self)
 
 
 def element_size(self: Tensor) -> int:

@@ -30,7 +30,7 @@ def names_of(rule: optimizers.Optimizer) -> dict[str, str]:
 
 def copied(snapshot: Mapping[str, Any]) -> dict[str, Any]:
     """A dict of the same content with copies of the tensors."""
-    return {k: Tensor.wrap(v.numpy()) if isinstance(v, Tensor) else v for k, v in snapshot.items()}
+    return {k: Tensor.wrap(np.array(v)) if isinstance(v, Tensor) else v for k, v in snapshot.items()}
 
 
 if TYPE_CHECKING:
@@ -266,7 +266,7 @@ class States(Live):
             state = State(self, key)
             own = {id(slot) for slot in state.slots.values()}  # `_drop` resets these
             snapshot = value.snapshot if isinstance(value, State) else dict(value)
-            state.stored = {k: Tensor.wrap(v.numpy()) if id(v) in own else v for k, v in snapshot.items()}
+            state.stored = {k: Tensor.wrap(np.array(v)) if id(v) in own else v for k, v in snapshot.items()}
         self._drop(key)
         state.states, state.key = self, key
         self.held[key] = state

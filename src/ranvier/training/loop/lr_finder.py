@@ -186,7 +186,7 @@ def find_learning_rate(
                 if runner is None or runner.step is not step:
                     runner = Runner(step, (salt, np.zeros((), get_dtype())))
                     for tensor in step.written:
-                        saved.setdefault(id(tensor), (tensor, tensor.numpy()))
+                        saved.setdefault(id(tensor), (tensor, np.array(tensor)))
                 if index == 0 or runner.given is None:
                     runner.begin(data, order)
                 step.reset()

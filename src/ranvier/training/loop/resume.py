@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ranvier.data import files
 from ranvier.data.convert import Array
 from ranvier.data.files import CheckpointError
@@ -78,7 +80,7 @@ class Run:
         tensors |= model_file.tensors_of(model)
         totals = training.runner.step.totals if training.runner is not None and training.done else []
         tensors |= {f"training/totals/{i}": array for i, array in enumerate(totals)}
-        tensors |= {f"training/other/{i}": t.numpy() for i, t in enumerate(self.others())}
+        tensors |= {f"training/other/{i}": np.array(t) for i, t in enumerate(self.others())}
         position = {"epoch": training.epoch, "done": training.done, "taken": training.taken}
         values = {
             "optimizer": numbers(training.compiled.optimizer),

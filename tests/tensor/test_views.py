@@ -1,0 +1,175 @@
+"""Views: what is written through them reaches their tensor, and they show what is written to it later."""
+
+import copy
+import weakref
+
+import pytest
+
+import ranvier.torch as torch
+from ranvier.graph.node import PRIMITIVES
+from ranvier.tensor import movements
+
+pytestmark = pytest.mark.usefixtures("engine")
+
+
+def diagonal():
+    x = torch.zeros(2, 2)
+    x.diagonal().add_(0.5)
+    return [x], [[[0.5, 0], [0, 0.5]]]
+
+
+def weight_of_a_layer():
+    layer = torch.nn.Linear(2, 2)
+    with torch.no_grad():
+        layer.weight.zero_()
+    layer.weight.data.view(-1)[0] = 7
+    layer.weight.data.T[1] += 1
+    return [layer.weight], [[[7, 1], [0, 1]]]
+
+
+def transposed():
+    x = torch.zeros(1, 2)
+    x.T.fill_(4)
+    return [x], [[[4, 4]]]
+
+
+def initialized():
+    w = torch.zeros(2, requires_grad=True)
+    torch.nn.init.constant_(w.detach(), 3)
+    return [w], [[3, 3]]
+
+
+def gradient_of_a_part():
+    x = torch.ones(4, requires_grad=True)
+    y = x.clone()
+    y.view(2, 2)[0].mul_(3)
+    y.sum().backward()
+    return [x.grad, y], [[3, 3, 1, 1], [3, 3, 1, 1]]
+
+
+def copy_of_a_transpose():
+    x = torch.zeros(2, 2)
+    y = x.T.contiguous()
+    y[0] = 9
+    z = x.T.reshape(4)
+    z += 1
+    return [x, y, z], [[[0, 0], [0, 0]], [[9, 9], [0, 0]], [1, 1, 1, 1]]
+
+
+def later_writes():
+    x = torch.zeros(3)
+    parts, whole = list(x), x.view(3, 1)
+    before = whole + 10
+    x.add_(1)
+    parts[1].mul_(5)
+    return [x, *parts, whole, before], [[1, 5, 1], 1, 5, 1, [[1], [5], [1]], [[10], [10], [10]]]
+
+
+def views_of_what_is_gone():
+    """The views show each other's writes, though nobody holds the tensor."""
+    x = torch.ones(2, 2, requires_grad=True)
+    y = x * 2
+    row, column = y[0], y[:, 0]
+    del y
+    row.mul_(5)
+    column.sum().backward()
+    return [row, column, x.grad], [[10, 10], [10, 2], [[10, 0], [2, 0]]]
+
+
+def writes_that_are_not_recorded():
+    """They leave the gradient of a result as it was."""
+    x = torch.ones(3, requires_grad=True)
+    y = x * 2
+    y.data[0] = -0.0
+    with torch.no_grad():
+        y[1:].mul_(10)
+    (y * y).sum().backward()
+    return [y, x.grad], [[0, 20, 20], [0, 80, 80]]
+
+
+def augmented():
+    x = torch.ones(3) * 1
+    same, part = x, x[1:]
+    x += 1
+    x **= 3
+    part //= 3
+    part %= 2
+    mask = torch.tensor([True, False, True])
+    both = mask
+    both &= torch.tensor([True, True, False])
+    both |= torch.tensor([False, True, False])
+    return [same, part, mask], [[8, 0, 0], [0, 0], [True, True, False]]
+
+
+def optimizer_steps():
+    w = torch.ones(2, requires_grad=True)
+    part, data = w.view(2, 1)[1], w.data.view(1, 2)
+    optimizer = torch.optim.SGD([w], lr=0.5)
+    (w * w).sum().backward()
+    optimizer.step()
+    first = [part.tolist(), data.tolist()]
+    w.grad = None
+    (part * 3).sum().backward()
+    return [torch.tensor(first[0]), torch.tensor(first[1]), w.grad], [[0], [[0, 0]], [0, 3]]
+
+
+def gradient_of_an_alias():
+    x = torch.zeros(2)
+    leaf = x.detach().requires_grad_()
+    (leaf * 3).sum().backward()
+    x.add_(1)
+    return [leaf, leaf.grad, x], [[1, 1], [3, 3], [1, 1]]
+
+
+PROGRAMS = [
+    diagonal, weight_of_a_layer, transposed, initialized, gradient_of_a_part, copy_of_a_transpose, later_writes,
+    views_of_what_is_gone, writes_that_are_not_recorded, augmented, optimizer_steps, gradient_of_an_alias,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.__name__)
+def test_writes_through_views(program):
+    found, expected = program()
+    assert [t.tolist() for t in found] == expected
+
+
+@pytest.mark.parametrize(
+    ("write", "message"),
+    [
+        (lambda: torch.zeros(3, 1).expand(3, 2).add_(1), "made by expand"),
+        (lambda: torch.zeros(4).unfold(0, 2, 1).fill_(1), "made by expand or unfold"),
+        (lambda: torch.zeros(2, requires_grad=True)[0].fill_(1), "a view of a tensor that requires a gradient"),
+        (lambda: torch.zeros(2, 3).T.view(6), "Write x.reshape"),
+        (lambda: torch.zeros(2, 3)[0].unsqueeze_(0), "the shape of a view"),
+    ],
+)
+def test_what_is_refused(write, message):
+    with pytest.raises(RuntimeError, match=message):
+        write()
+
+
+def test_layouts():
+    x = torch.zeros(2, 3, 4)
+    assert x.mT.stride() == (12, 1, 4)
+    assert not x.mT.is_contiguous()
+    assert x.unfold(2, 2, 1).stride() == (12, 4, 1, 1)
+    assert x[:, ::2].stride() == (12, 8, 1)
+    assert x[:, 1:].reshape(2, 8).stride() == (12, 1)
+    assert x.contiguous() is x
+    assert movements.LAYOUTS.keys() == {op.name for op in PRIMITIVES.values() if op.is_view}
+
+
+def test_a_view_keeps_no_root_that_nobody_sees():
+    """So the root is no output of the program that computes the view."""
+    y = torch.ones(4, requires_grad=True) * 2
+    view, root = y.view(2, 2), weakref.ref(y)
+    del y
+    assert root() is None
+    assert view.tolist() == [[2, 2], [2, 2]]
+
+
+def test_copies_of_views_share_no_memory():
+    x = torch.zeros(2)
+    for twin in (copy.deepcopy(x[0:1]), copy.deepcopy(x), x.clone()):
+        twin.add_(1)
+    assert x.tolist() == [0, 0]
