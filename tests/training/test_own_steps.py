@@ -265,3 +265,49 @@ def test_a_loss_that_becomes_nan_ends_training(reference):
 
     with pytest.raises(FloatingPointError, match="the loss stopped being finite in epoch 1, step 1"):
         fitted({"train_step": train_step})
+
+
+class Stop(rv.callbacks.Callback):
+    def __init__(self, epoch):
+        self.epoch = epoch
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == self.epoch:
+            raise KeyError("stop")
+
+
+@pytest.mark.parametrize("program", [own_steps.vae, own_steps.gan], ids=lambda p: p.__name__)
+def test_a_run_that_is_resumed_ends_in_the_same_bits(program, tmp_path):
+    def run(stop, *callbacks, **options):
+        rv.set_seed(3)
+        model, data, _ = program(rv)
+        history = model.fit(
+            *data, epochs=3, batch_size=4, verbose=0, callbacks=[Stop(stop), *callbacks], **options
+        ).history
+        return history, model.get_weights()
+
+    history, weights = run(-1)
+    with pytest.raises(KeyError, match="stop"):
+        run(2, rv.callbacks.BackupAndRestore(tmp_path))
+    again, restored = run(-1, resume=tmp_path)
+    assert again == history
+    for a, b in zip(weights, restored, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_rates_and_what_is_trained_are_read_by_each_run(reference):
+    model, data, _ = own_steps.gan(rv)
+    model.fit(*data, batch_size=4, verbose=0)
+
+    def moved():
+        before = model.discriminator.get_weights()[0], model.generator.get_weights()[0]
+        model.fit(*data, batch_size=4, verbose=0)
+        after = model.discriminator.get_weights()[0], model.generator.get_weights()[0]
+        return [not np.array_equal(a, b) for a, b in zip(before, after, strict=True)]
+
+    model.d_optimizer.learning_rate = 0.0
+    assert moved() == [False, True]
+    model.d_optimizer.learning_rate = 0.02
+    assert moved() == [True, True]
+    model.discriminator.trainable = False
+    assert moved() == [False, True]

@@ -134,7 +134,9 @@ def _shape_error(
         fix = f"Write {name} with the {expected[0]} columns that {owner} was built for"
     elif fits(shape, expected):
         fix = f"Write {name}[None] for one sample"
-        if series:
+        if expected[0] is None:
+            fix = f"Write Input(({inner.partition(', ')[2]},)), without the batch's dimension, in the network"
+        elif series:
             fix = "For one row of a frame write frame.iloc[[0]]"
     elif (image := _image_fix(got, expected, name)) is not None:
         fix = image

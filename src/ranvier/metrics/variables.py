@@ -27,5 +27,5 @@ class Variable(Tensor):
         """Overwrite the value; numbers and other dtypes are cast. Raises ValueError for another shape."""
         with no_grad():
             if not isinstance(value, Tensor):
-                value = Tensor(value)
+                value = Tensor(value, dtype=self.dtype)
             super().assign(snapshot(value) if value.dtype == self.dtype else arrays.cast(value, self.dtype))

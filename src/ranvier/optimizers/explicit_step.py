@@ -55,6 +55,8 @@ class ExplicitLoop(ParameterState):
                 f"apply got {len(given)} gradients for {len(variables)} parameters. Write one for each instead, None "
                 "where there is none."
             )
+        if not given:
+            return  # of a network that is frozen, as in Keras
         if all(g is None for g in given):
             raise ValueError(
                 "apply got no gradient for any parameter. Write loss.backward() before, and "

@@ -15,6 +15,7 @@ from ranvier.optimizers.schedules import LearningRateSchedule
 from ranvier.support.validation import whole
 from ranvier.tensor.results import FloatResult
 from ranvier.tensor.tensor import Tensor
+from ranvier.tensor.trace import StepTrace, state
 
 BELOW_ONE = 0.0, math.nextafter(1.0, 0.0), "in [0, 1)"
 USUAL = 0.0, math.inf, "of 0 or more"
@@ -121,5 +122,9 @@ def as_rate(kind: str, value: Any, name: str = "learning_rate") -> float | Learn
 def follow(leaf: Tensor, value: float) -> Tensor:
     """Set a scalar that programs read to a value; it is written only if it differs."""
     if leaf._value != leaf._value.dtype.type(value):
-        leaf.assign(value)
+        if isinstance(state.tracing, StepTrace):  # at once, and not in each step
+            leaf._value[...] = value
+            leaf.version += 1
+        else:
+            leaf.assign(value)
     return leaf

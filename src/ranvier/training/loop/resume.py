@@ -105,13 +105,17 @@ class Run:
         files.store(path, tensors, description)
 
     def others(self) -> list[Tensor]:
-        """Tensors that steps write and no state dict holds: buffers that are not persistent, and tensors of yours."""
+        """Tensors that steps write and no state dict holds: buffers that are not persistent, and tensors of yours.
+
+        Of a step that is a method of the model's, also the state of its optimizers.
+        """
         if self.training.runner is None:
             return []
         optimizer = self.training.compiled.optimizer
         known = {id(t) for _, t in self.training.model._state()}
-        known |= {id(t) for slots in optimizer.slots for t in slots.values()}
-        known |= {id(t) for t in optimizer.counts.tensors}
+        if not self.training.compiled.calls_methods:
+            known |= {id(t) for slots in optimizer.slots for t in slots.values()}
+            known |= {id(t) for t in optimizer.counts.tensors}
         return [t for t in self.training.runner.step.written if id(t) not in known]
 
     # --- resuming -------------------------------------------------------------------------------------------------
@@ -195,8 +199,9 @@ class Run:
             modules[path].__dict__["_trainable"] = bool(trainable)
         for name, parameter in model.named_parameters():
             parameter.requires_grad = name not in frozen
-        optimizer.attach(model.parameters())
-        optimizer.set_state(model_file.part(tensors, "optimizer/"))
+        if not training.compiled.calls_methods:
+            optimizer.attach(model.parameters())
+            optimizer.set_state(model_file.part(tensors, "optimizer/"))
         for name, value in values["optimizer"].items():
             setattr(optimizer, name, value)
         training.salt[...] = values["salt"]
