@@ -944,3 +944,13 @@ def test_a_metric_may_be_made_of_metrics():
     decided = classes.predict(SCORES, verbose=0).argmax(1)
     right = ((decided == LABELS) & np.isin(LABELS, (1, 2))).sum()
     assert classes.evaluate(SCORES, LABELS, verbose=0, return_dict=True)["by_class"] == right
+
+
+def test_variables_are_what_a_metric_accumulates():
+    metric = metrics.SparseCategoricalAccuracy()
+    assert [v.item() for v in metric.variables] == [0, 0]
+    metric.update_state([1, 0], [[0.2, 0.8], [0.1, 0.9]])
+    assert [v.item() for v in metric.variables] == [1, 2]
+    metric.reset_state()
+    assert [v.item() for v in metric.variables] == [0, 0]
+    assert metric.result() == 0

@@ -313,6 +313,12 @@ class SampleMean(Metric):
     def states(self, output_shape: Sequence[int]) -> list[StateType]:
         return [((), WIDE), ((), WIDE)]
 
+    @property
+    def variables(self) -> list[Variable]:
+        """The sum of the weighted values and the sum of the weights, and then the variables of `add_weight`."""
+        self._states_like(self.states(()))
+        return super().variables
+
     def update(self, states: Sequence[Node], y_true: Node, y_pred: Node, weight: Node | None) -> list[Node]:
         return self.add(states, self.values(y_true, y_pred), weight)
 

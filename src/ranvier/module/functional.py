@@ -10,7 +10,14 @@ import numpy as np
 from ranvier.module.members import ModuleBase
 from ranvier.module.properties import overridable_property, part_of_module
 from ranvier.module.recorded_calls import RecordedCalls, Ref, from_config, record, replayed
-from ranvier.module.serialization import architecture_of, arguments_of, from_architecture, from_plain, plain
+from ranvier.module.serialization import (
+    architecture_of,
+    arguments_of,
+    from_architecture,
+    from_plain,
+    plain,
+    with_defaults,
+)
 from ranvier.module.symbolic import Call, Operators, only_call
 from ranvier.module.training_api import TrainingAPI
 from ranvier.support.tree import flatten, map_structure
@@ -165,13 +172,14 @@ class FunctionalAPI(TrainingAPI):
         return self._recorded.config(self._recorded_layers())
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments as plain values, with the name and whether it trains, for ``from_config``.
+        """The constructor's arguments and defaults as plain values, with the name and whether it trains, for
+        ``from_config``.
 
         What is a function of the user's, or an object of a class of theirs, stays what it is. Of a functional model the
         whole architecture.
         """
         if self._recorded is None or self._own_arguments:
-            return {"name": self.name, "trainable": self._trainable, **plain(self.config())}
+            return {"name": self.name, "trainable": self._trainable, **plain(with_defaults(type(self), self.config()))}
         return self.architecture()
 
     @classmethod

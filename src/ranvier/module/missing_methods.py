@@ -36,6 +36,7 @@ class MissingMethods:
     fit_generator = Missing(f"write model.fit(generator): {_GENERATORS}")
     evaluate_generator = Missing(f"write model.evaluate(generator): {_GENERATORS}")
     predict_generator = Missing(f"write model.predict(generator): {_GENERATORS}")
+    add_metric = Missing("write compile(metrics=[...]), or keep a metric as an attribute and update it in train_step")
     export = Missing("write model.save(path), and rv.load_model(path) where it is used")
 
     # PyTorch

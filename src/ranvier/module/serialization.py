@@ -69,6 +69,15 @@ def arguments_of(module: ModuleBase) -> dict[str, Any]:
     return {**dict(zip((p.name for p in parameters), args, strict=False)), **kwargs}
 
 
+def with_defaults(kind: type, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of a constructor and the defaults of all others, in the constructor's order."""
+    if POSITIONAL in given:
+        return dict(given)
+    parameters = inspect.signature(kind.__init__).parameters.values()  # type: ignore[misc]  # of a class that is known
+    found = {p.name: given.get(p.name, p.default) for p in parameters}
+    return {**{name: value for name, value in found.items() if value is not inspect.Parameter.empty}, **given}
+
+
 def architecture_of(module: ModuleBase, known: dict[int, int] | None = None) -> dict[str, Any]:
     """See `Module.architecture`. ``known`` numbers the modules that are described already: each is described once."""
     known = {} if known is None else known
