@@ -354,3 +354,11 @@ def test_the_output_shape_of_a_lambda_of_several_inputs(shape):
     np.testing.assert_array_equal(layer([x, x]).numpy(), 2 * x)
     with pytest.raises(ValueError, match=r"made shape \(3, 1\) of \[\(3, 4\), \(3, 4\)\]"):
         layers.Lambda(lambda inputs: inputs[0][:, :1], output_shape=shape)([x, x])
+
+
+def test_a_configuration_has_every_argument():
+    config = layers.Dense(3, kernel_initializer="ones").get_config()
+    assert list(config)[:5] == ["name", "trainable", "units", "activation", "use_bias"]
+    assert config["kernel_initializer"] == "ones"
+    assert config["bias_initializer"] == "zeros"
+    assert layers.Dense.from_config(config).get_config() == config

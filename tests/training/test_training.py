@@ -1,7 +1,6 @@
 """fit, evaluate and predict: what they compute, what they return, and what they share with an explicit loop."""
 
 import itertools
-import pickle
 import signal
 import threading
 import warnings
@@ -811,9 +810,3 @@ def test_epochs_to_validate_after_may_be_listed(frequency):
     assert len(history.history["val_loss"]) == 2
     with pytest.raises(ValueError, match="validation_freq=0"):
         model.fit(X, VALUES, validation_data=(X, VALUES), validation_freq=[0], verbose=0)
-
-
-def test_a_compiled_model_says_how_it_is_kept():
-    model = regressor()
-    with pytest.raises(TypeError, match=r"Write model.save\(path\) and rv.load_model\(path\)"):
-        pickle.dumps(model)

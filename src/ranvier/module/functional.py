@@ -11,12 +11,12 @@ from ranvier.module.members import ModuleBase
 from ranvier.module.properties import overridable_property, part_of_module
 from ranvier.module.recorded_calls import RecordedCalls, Ref, from_config, record, replayed
 from ranvier.module.serialization import (
+    all_arguments,
     architecture_of,
     arguments_of,
     from_architecture,
     from_plain,
     plain,
-    with_defaults,
 )
 from ranvier.module.symbolic import Call, Operators, only_call
 from ranvier.module.training_api import TrainingAPI
@@ -179,7 +179,7 @@ class FunctionalAPI(TrainingAPI):
         whole architecture.
         """
         if self._recorded is None or self._own_arguments:
-            return {"name": self.name, "trainable": self._trainable, **plain(with_defaults(type(self), self.config()))}
+            return {"name": self.name, "trainable": self._trainable, **plain(all_arguments(self))}
         return self.architecture()
 
     @classmethod

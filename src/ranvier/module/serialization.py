@@ -69,13 +69,14 @@ def arguments_of(module: ModuleBase) -> dict[str, Any]:
     return {**dict(zip((p.name for p in parameters), args, strict=False)), **kwargs}
 
 
-def with_defaults(kind: type, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments of a constructor and the defaults of all others, in the constructor's order."""
-    if POSITIONAL in given:
-        return dict(given)
-    parameters = inspect.signature(kind.__init__).parameters.values()  # type: ignore[misc]  # of a class that is known
-    found = {p.name: given.get(p.name, p.default) for p in parameters}
-    return {**{name: value for name, value in found.items() if value is not inspect.Parameter.empty}, **given}
+def all_arguments(module: ModuleBase) -> dict[str, Any]:
+    """The arguments of a module's configuration and the defaults of those that were not given, in order."""
+    config, given = module.config(), arguments_of(module)
+    if POSITIONAL in config:
+        return config
+    parameters = inspect.signature(type(module).__init__).parameters.values()
+    found = {p.name: config.get(p.name, p.empty if p.name in given else p.default) for p in parameters}
+    return {**{name: value for name, value in found.items() if value is not inspect.Parameter.empty}, **config}
 
 
 def architecture_of(module: ModuleBase, known: dict[int, int] | None = None) -> dict[str, Any]:
