@@ -9,7 +9,8 @@ import numpy as np
 
 from ranvier import constraints, initializers, regularizers
 from ranvier.data.memory import check_memory
-from ranvier.graph.node import BATCH, DTYPES, FLOATS, Type
+from ranvier.graph.dtypes import ARITHMETIC, FLOATS
+from ranvier.graph.node import BATCH, Type
 from ranvier.graph.open_extents import ANY, OpenExtent
 from ranvier.layers.annotations import RegularizerLike
 from ranvier.module.core import Module
@@ -142,11 +143,11 @@ def known_dtype(dtype: Any, name: str) -> str | None:
     if dtype is None:
         return None
     text = str(np.dtype(dtype).name if isinstance(dtype, type) else getattr(dtype, "name", dtype))
-    if text not in DTYPES:
-        half = " There are no half floats." if "float16" in text else ""
+    if text not in ARITHMETIC:
+        half = " Layers compute in no half floats." if "float16" in text else ""
         raise ValueError(
-            f"layer {name!r} was given the dtype {dtype!r}.{half} Write one of {', '.join(DTYPES)} instead: floats for "
-            "what it computes in, any for the inputs of a network."
+            f"layer {name!r} was given the dtype {dtype!r}.{half} Write one of {', '.join(ARITHMETIC)} instead: "
+            "floats for what it computes in, any for the inputs of a network."
         )
     return text
 
