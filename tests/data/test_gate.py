@@ -177,7 +177,7 @@ TARGETS = [
 
 WEIGHTS = [
     ([1, NAN], 2, ["nan", "row 1"]),
-    ([1, -2], 2, ["-2", "row 1", "0 ignores a sample"]),
+    ([1, -2], 2, ["-2", "row 1", "Write weights of 0 or more"]),
     ([0, 0], 2, ["zero for all 2"]),
     ([1, 2, 3], 2, ["(3,)", "2 samples"]),
     (np.ones((2, 2)), 2, ["(2, 2)", "2 samples"]),

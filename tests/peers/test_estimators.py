@@ -485,6 +485,15 @@ def test_a_weight_of_zero_is_removal(classes):
     np.testing.assert_allclose(weighted.predict_proba(X), removed.predict_proba(X), rtol=1e-9)
 
 
+def test_a_validation_sample_of_weight_zero_is_left_out():
+    weight, watched = (np.arange(100) % 3 > 0).astype(float), []
+    for part in (slice(None), weight > 0):
+        model = NeuralClassifier(**SMALL, callbacks=[rv.callbacks.EarlyStopping()])
+        model.fit(X[:200], Y[:200], validation_data=(X[200:][part], Y[200:][part], weight[part]))
+        watched.append(model.model_.history.history["val_loss"])
+    assert watched[0] == watched[1]
+
+
 def test_class_weights_are_sample_weights():
     by_class = NeuralClassifier(class_weight={0: 2.0, 1: 1.0, 2: 0.5}, **SMALL).fit(X, Y)
     by_sample = NeuralClassifier(**SMALL).fit(X, Y, sample_weight=np.array([2.0, 1.0, 0.5])[Y])

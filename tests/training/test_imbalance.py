@@ -48,16 +48,6 @@ def test_the_rows_of_the_sampler_are_those_that_are_trained_on():
     assert sampler.asked[0].dtype == np.int32
 
 
-def test_rows_of_weight_zero_are_not_offered():
-    weights = np.ones(N, np.float32)
-    weights[Y == 0] = 0
-    sampler = Given(np.arange(int(Y.sum())))
-    model = network()
-    model.fit(X, Y, batch_size=8, verbose=0, sampler=sampler, sample_weight=weights)
-    assert (sampler.asked[0] == 1).all()
-    assert model.predict(X, verbose=0)[:, 1].mean() > 0.5
-
-
 def test_an_epoch_of_another_length_than_the_data():
     for samples in (30, 1000):
         model = network(metrics=["accuracy"])

@@ -67,20 +67,6 @@ def test_it_is_gradient_descent_with_the_last_partial_batch_weighted_exactly():
         np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-6)
 
 
-def test_a_weight_of_zero_leaves_the_sample_out():
-    weights = (np.arange(N) % 3 > 0).astype(np.float32)
-    rows = np.flatnonzero(weights)
-    left_out, removed = classifier(), classifier()
-    removed.set_weights(left_out.get_weights())
-    options = {"epochs": 2, "shuffle": False, "verbose": 0}
-    a = left_out.fit(X, Y, sample_weight=weights, **options).history
-    b = removed.fit(X[rows], Y[rows], **options).history
-    np.testing.assert_allclose(a["loss"], b["loss"], rtol=1e-6)
-    for one, other in zip(left_out.get_weights(), removed.get_weights(), strict=True):
-        np.testing.assert_array_equal(one, other)
-    assert left_out.evaluate(X, Y, sample_weight=weights, verbose=0) == removed.evaluate(X[rows], Y[rows], verbose=0)
-
-
 def test_class_weight_is_sample_weight():
     one, other = classifier(), classifier()
     other.set_weights(one.get_weights())

@@ -194,49 +194,42 @@ def test_metrics_know_that_a_criterion_takes_logits():
 # --- zero ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("shuffle", [False, True])
-@pytest.mark.parametrize("kept", [50, 11])  # more than a batch, and fewer
-def test_a_weight_of_zero_leaves_the_sample_out_to_the_last_bit(shuffle, kept):
-    weight = W.copy()
-    weight[RNG.permutation(N)[kept:]] = 0
-    rows = np.flatnonzero(weight)
-    left_out, removed = network("mse", 2, None), network("mse", 2, None)
-    histories = []
-    for model, part in ((left_out, slice(None)), (removed, rows)):
-        rv.set_seed(3)
-        histories.append(
-            model.fit(
-                X[part], VALUES[part], sample_weight=weight[part], shuffle=shuffle,
-                validation_data=(X[part], VALUES[part], weight[part]), **OPTIONS,
-            ).history
-        )  # fmt: skip
-    np.testing.assert_array_equal(weights_of(left_out), weights_of(removed))
-    assert histories[0] == histories[1]
+ZEROS = np.where(np.arange(N) % 4 == 0, 0, 1.0).astype(np.float32)  # three of four count
 
 
-def test_a_sample_is_left_out_when_all_its_parts_weigh_zero():
-    weight = PARTS.copy()
-    weight[:20] = 0
-    weight[30, :3] = 0
-    one, other = (network("sparse_categorical_crossentropy", shape=(T, F)) for _ in range(2))
-    for model, part in ((one, slice(None)), (other, slice(20, None))):
-        model.fit(SERIES[part], STEPS[part], sample_weight=weight[part], shuffle=False, **OPTIONS)
-    np.testing.assert_array_equal(weights_of(one), weights_of(other))
+def ones():
+    """A network that gives 1 for inputs of zero, and never learns."""
+    model = rv.Sequential([rv.Input((F,)), rv.layers.Dense(1, bias_initializer="ones")])
+    model.compile(rv.optimizers.SGD(1e-30), "mse", metrics=["mae"], weighted_metrics=["mse"])
+    return model
 
 
-def test_zeros_in_batches_of_a_source_leave_samples_out_within_their_batch():
-    weight = np.where(np.arange(N) % 3 == 0, 0, W).astype(np.float32)
+def zero_batches():
+    for i in range(0, N, 20):
+        part = slice(i, i + 20)
+        yield np.zeros_like(X[part]), np.zeros(20), ZEROS[part]
 
-    def batches(keep):
-        for i in range(0, N, 20):
-            part = slice(i, i + 20)
-            rows = np.flatnonzero(weight[part]) if keep else slice(None)
-            yield X[part][rows], VALUES[part][rows], weight[part][rows]
 
-    one, other = network("mse", 2, None), network("mse", 2, None)
-    for model, keep in ((one, False), (other, True)):
-        model.fit(batches(keep), verbose=0, ignore="RV")
-    np.testing.assert_array_equal(weights_of(one), weights_of(other))
+ARRAYS = (np.zeros_like(X), np.zeros(N), ZEROS)
+ROUTES = {
+    "fit": lambda m: m.fit(*ARRAYS[:2], sample_weight=ZEROS, **OPTIONS).history,
+    "validation": lambda m: {
+        k.removeprefix("val_"): v
+        for k, v in m.fit(*ARRAYS[:2], validation_data=ARRAYS, **OPTIONS).history.items()
+        if k.startswith("val_")
+    },
+    "generator": lambda m: m.fit(zero_batches(), verbose=0, ignore="RV").history,
+    "evaluate": lambda m: m.evaluate(*ARRAYS[:2], sample_weight=ZEROS, verbose=0, return_dict=True),
+    "batches": lambda m: m.evaluate(zero_batches(), verbose=0, return_dict=True),
+    "train_on_batch": lambda m: m.train_on_batch(*ARRAYS[:2], sample_weight=ZEROS, return_dict=True),
+}
+
+
+@pytest.mark.parametrize("route", ROUTES.values(), ids=ROUTES.keys())
+def test_a_weight_of_zero_keeps_its_row_in_the_denominators(route):
+    """As in Keras: the loss is the weighted sum over all samples, and metrics without weights count each."""
+    found = {name: np.ravel(value)[0] for name, value in route(ones()).items()}
+    assert found == pytest.approx({"loss": 0.75, "mae": 1.0, "mse": 1.0})
 
 
 # --- classes -------------------------------------------------------------------------------------------------------
@@ -298,13 +291,15 @@ def test_weights_of_classes_for_each_output():
 @pytest.mark.parametrize("classes", ["balanced", {0: 2.0}])
 @pytest.mark.parametrize(("x", "y"), [(X, Y), (SERIES, STEPS)])
 def test_what_weighs_nothing_counts_in_no_class(classes, x, y):
-    weight = np.where(np.arange(N) % 3 == 0, 0.0, W)
-    some = network("sparse_categorical_crossentropy", shape=x.shape[1:])
-    some.fit(x, y, class_weight=classes, sample_weight=weight, **OPTIONS)
-    kept = weight > 0
-    less = network("sparse_categorical_crossentropy", shape=x.shape[1:])
-    less.fit(x[kept], y[kept], class_weight=classes, sample_weight=weight[kept], **OPTIONS)
-    np.testing.assert_array_equal(weights_of(some), weights_of(less))
+    weight = np.where(np.arange(N) % 3 == 0, 0.0, W).reshape(N, *(1,) * (y.ndim - 1))
+    counts = np.bincount(y[np.arange(N) % 3 > 0].ravel())
+    factors = counts.sum() / (len(counts) * counts) if classes == "balanced" else np.where(np.arange(K), 1.0, 2.0)
+    results = []
+    for options in ({"class_weight": classes, "sample_weight": weight.ravel()}, {"sample_weight": weight * factors[y]}):
+        model = network("sparse_categorical_crossentropy", shape=x.shape[1:])
+        model.fit(x, y, **options, **OPTIONS)
+        results.append(weights_of(model))
+    np.testing.assert_allclose(*results, rtol=1e-4, atol=1e-6)
 
 
 def test_what_weighs_nothing_need_have_no_class():

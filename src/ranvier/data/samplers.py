@@ -156,7 +156,7 @@ class WeightedSampler(CheckedConstructor):
         if len(labels) != len(self.weights):
             raise ValueError(
                 f"WeightedSampler has {len(self.weights):,} weights and there are {len(labels):,} rows to train "
-                "on (without those of validation_split and of sample_weight 0). Write one weight for each instead."
+                "on (without those of validation_split). Write one weight for each instead."
             )
         return self._draw(generator)
 

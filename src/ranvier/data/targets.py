@@ -94,8 +94,8 @@ def as_weights(
     """Return sample weights of ``dtype``, 0 or more: ``(n,)``, or one for each loss of a sample.
 
     ``sample_shape`` is the shape of the losses of a sample, and weights have that shape or its first dimensions.
-    Further dimensions of 1 are removed. A sample with weight 0 is ignored; with ``some`` at least one weight must be
-    positive. Raises ``ValueError`` that names the row and the value.
+    Further dimensions of 1 are removed. With ``some`` at least one weight must be positive. Raises ``ValueError`` that
+    names the row and the value.
     """
     array = to_numeric(w, name)
     wanted = tuple(sample_shape)
@@ -116,7 +116,7 @@ def as_weights(
         index, count = negative
         raise ValueError(
             f"{name} is {array[index]} at {place(index)} ({count:,} negative in all). Write weights of 0 or more "
-            "instead; 0 ignores a sample."
+            "instead."
         )
     if some and n and not weights.any():
         raise ValueError(f"{name} is zero for all {n:,} samples. Write a positive weight for at least one instead.")

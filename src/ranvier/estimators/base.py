@@ -190,6 +190,7 @@ class NeuralEstimator(CheckedConstructor, BaseEstimator):  # type: ignore[misc] 
         X, y = self._checked(given[0], given[1], reset=False)
         weight = given[2] if len(given) == 3 else None
         weight = None if weight is None else as_weights(weight, len(X), dtype=np.float64)
+        X, y, weight = with_weight(X, y, weight)
         return X, self._encode(y, None, False), weight
 
     def _split(self, data: tuple[Any, ...], seed: int) -> tuple[tuple[Any, ...], tuple[Any, ...]]:

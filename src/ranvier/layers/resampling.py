@@ -66,7 +66,12 @@ class ImageLayer(Spatial):
 
 
 class RandomLayer(ImageLayer):
-    """A layer that draws numbers for each sample; with ``seed`` from a generator of its own."""
+    """A layer that draws numbers for each sample; with ``seed`` from a generator of its own.
+
+    As in Keras, it changes images where it is called directly, or within a model whose mode nobody set.
+    """
+
+    _starts_training = True
 
     seed: int | None
 

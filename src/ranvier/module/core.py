@@ -82,7 +82,7 @@ class Module(FunctionalAPI):
     """
 
     _input_container: arguments.Container = None  # that holds several inputs
-    _starts_training = True  # Keras's layers are in evaluation mode until train() or fit()
+    _starts_training = True  # Keras's layers and models are in evaluation mode until train() or fit()
     _shapes = 1  # how many of them `build` takes
     _has_call = False  # whether ``call`` and ``forward`` name the same computation
     _shown = ""  # the text between the brackets of ``repr``, with names of attributes in braces
@@ -118,6 +118,12 @@ class Module(FunctionalAPI):
         if cls._has_call:
             by_either_name(cls, Module.forward)
         cls._tracks = cls._tracks or defines_call(cls)
+        call = cls.__dict__.get("call")
+        if inspect.isfunction(call) and not hasattr(
+            call, "forward"
+        ):  # as Keras: what `training` is where it is left out
+            default = inspect.signature(call).parameters.get("training")
+            cls._starts_training = default is not None and default.default is True
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         # In __new__, so that a subclass need not call super().__init__() first, and so that the recorded arguments
@@ -183,7 +189,8 @@ class Module(FunctionalAPI):
             raise NotImplementedError(
                 f"{type(self).__name__} does not say what it computes. Write: def forward(self, x): ..."
             )
-        if "training" not in kwargs and "training" in inspect.signature(call).parameters:
+        taken = inspect.signature(call).parameters.get("training") if "training" not in kwargs else None
+        if taken is not None and (self.training or taken.default is not None):  # None is no training, as in Keras
             kwargs["training"] = self.training
         return call(*args, **kwargs)
 

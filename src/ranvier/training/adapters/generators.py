@@ -217,14 +217,10 @@ class Batches:
         if len(group.stops) == 1:
             return self._checked(group.parts(), index)
         try:
-            data = replace(self._to_data(group.parts()), size=first.n)
+            return replace(self._to_data(group.parts()), size=first.n)
         except (TypeError, ValueError):
             self._each(group, index)  # raises an error that names the batch
             raise
-        if all(w is None or w.all() for w in data.weight):
-            return data
-        self.queue = self._each(group, index)  # samples of weight zero are left out of their own batch
-        return self.queue.pop(0)
 
     def _each(self, group: Group, index: int) -> list[Data]:
         return [self._checked(parts, index + i) for i, parts in enumerate(group.each())]

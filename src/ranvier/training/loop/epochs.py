@@ -16,7 +16,6 @@ from ranvier.support.source_lines import warn
 from ranvier.tensor import rng
 from ranvier.training.adapters.generators import batches_of
 from ranvier.training.adapters.passes import Passes
-from ranvier.training.loop.evaluate import kept_rows
 from ranvier.training.loop.prefetched_epochs import EpochPrefetch
 from ranvier.training.loop.trainer import Logs, Training
 from ranvier.training.step.arrays import Data
@@ -36,7 +35,7 @@ class ArrayEpochs:
         sampler: Sampler | None = None,
     ) -> None:
         self.training, self.data, self.sampler, self.shuffler = training, data, sampler, shuffler
-        self.rows = kept_rows(data)
+        self.rows = data.numbers
         self.size = len(self.rows)
         self.batch = min(batch, self.size)
         if sampler is not None:
@@ -61,7 +60,7 @@ class ArrayEpochs:
         self.prefetch: EpochPrefetch | None = None  # where nothing happens between epochs
 
     def sampled(self, generator: Any, size: int | None) -> Array:
-        """The rows that the sampler chooses for this epoch, among those with a weight."""
+        """The rows that the sampler chooses for this epoch."""
         assert self.sampler is not None
         order = self.sampler.order(self.labels, generator)
         return self.rows[checked_order(order, len(self.rows), self.sampler, size)]
@@ -194,7 +193,7 @@ class StreamEpochs:
                 self.data = data
             if step is None or batches.largest > step.batch or kind != before:
                 step = training.step(data, batches.largest).take_over(step)
-            order = kept_rows(data)
+            order = data.numbers
             samples = training.run(step, data, order, batch=training.done, samples=samples, fresh=fresh)
             if training.stopping():
                 break

@@ -30,19 +30,10 @@ from ranvier.training.step.step import step_for
 Logs = dict[str, Any]
 
 
-def kept_rows(data: Data) -> Array:
-    """The numbers of the rows with a weight: a sample of weight zero is left out."""
-    rows = np.arange(len(data.x[0]), dtype=np.int32) if data.among is None else data.among
-    weights = [w for w in data.weight if w is not None]
-    if not weights or len(weights) < len(data.weight) or any(w.all() for w in weights):
-        return rows  # an output without weights counts every sample
-    counts: Array = np.logical_or.reduce([w.reshape(len(w), -1).any(axis=1) for w in weights])
-    return rows[counts[rows]]
-
-
 def check_counting(data: Data, where: str) -> None:
-    """Raise ValueError if no row has a weight, since there is no mean of nothing."""
-    if not len(kept_rows(data)):
+    """Raise ValueError if no row has a positive weight, since nothing could be learned from them."""
+    rows = data.numbers
+    if not any(w is None or w[rows].any() for w in data.weight or (None,)):
         raise ValueError(
             f"sample_weight is zero for all {len(data):,} samples of {where}. Write a positive weight for at least one "
             "instead."
@@ -117,7 +108,7 @@ def run_evaluation(
 
     with alone(state, callbacks):
         for part in data:
-            order = kept_rows(part)
+            order = part.numbers
             size = min(batch or part.size or len(part), len(order))
             kind, before = part.kind(), kind
             if step is None or size > step.batch or kind != before:

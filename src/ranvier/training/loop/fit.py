@@ -70,13 +70,12 @@ def fit(
     any shuffling, and the loss of an epoch is the mean over its samples. With ``steps_per_epoch`` an epoch continues
     where the last one stopped: each row is used once before any is used again. Validation uses ``validation_steps``
     batches of ``validation_batch_size`` rows, every ``validation_freq`` epochs, or after the epochs that it lists
-    (counted from 1). With ``epochs=0`` nothing is trained, and the history is empty. A sample of weight zero is left
-    out. ``sampler`` chooses the rows of an epoch and their order, whatever ``shuffle`` is
-    (`ranvier.data.BalancedSampler`). ``augment`` is called on (inputs, targets) tensors within the compiled step and
-    returns the tensors to train on (`ranvier.layers.MixUp`); validation data are not augmented. ``ignore`` silences
-    checks of the model and its data by their codes ("RV203", "RV2" for a group, "RV" for all). With ``resume``, the
-    path of a backup that `callbacks.BackupAndRestore` wrote, the run continues from there and ends in the same bits as
-    a run that never stopped.
+    (counted from 1). With ``epochs=0`` nothing is trained, and the history is empty. ``sampler`` chooses the rows of an
+    epoch and their order, whatever ``shuffle`` is (`ranvier.data.BalancedSampler`). ``augment`` is called on (inputs,
+    targets) tensors within the compiled step and returns the tensors to train on (`ranvier.layers.MixUp`); validation
+    data are not augmented. ``ignore`` silences checks of the model and its data by their codes ("RV203", "RV2" for a
+    group, "RV" for all). With ``resume``, the path of a backup that `callbacks.BackupAndRestore` wrote, the run
+    continues from there and ends in the same bits as a run that never stopped.
 
     Raises ValueError or TypeError naming the place and the fix for anything wrong with the data, before any step;
     `PreflightError` for a mistake that makes training useless; `NonFiniteLoss` when the loss becomes NaN, with the last

@@ -20,7 +20,6 @@ from ranvier.tensor.context import get_dtype
 from ranvier.tensor.tensor import Tensor
 from ranvier.training.adapters.arrays import to_data
 from ranvier.training.adapters.generators import Batches, is_source
-from ranvier.training.loop.evaluate import kept_rows
 from ranvier.training.loop.progress import progress_of
 from ranvier.training.step.argument_types import ClassWeight, Verbosity
 from ranvier.training.step.arrays import Data
@@ -246,7 +245,7 @@ Moment = tuple[Step, Data, Array, int]  # a step, its data, the order of the row
 def drawn(model: Module, state: Compiled, data: Data, batch: int, steps: int) -> Iterator[Moment]:
     """Batches of shuffled rows, for as many passes as are needed."""
     step = step_for(model, state, data, batch, "train")
-    rows, shuffler = kept_rows(data), rng.numpy_generator("shuffle")
+    rows, shuffler = data.numbers, rng.numpy_generator("shuffle")
     rounds = -(-steps * batch // len(rows))
     order = np.concatenate([rng.shuffled(rows, shuffler) for _ in range(rounds)])[: steps * batch]
     for index in range(steps):
@@ -260,6 +259,6 @@ def streamed(model: Module, state: Compiled, source: Any, options: Any) -> Itera
         for data in Batches(model, state, source, None, **options):
             if step is None or len(data) > step.batch:
                 step = step_for(model, state, data, len(data), "train")
-            yield step, data, kept_rows(data), 0
+            yield step, data, data.numbers, 0
         if step is None or iter(source) is source:
             return

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from ranvier.support.tree import map_structure
@@ -35,6 +36,11 @@ class Data:
 
     def __len__(self) -> int:
         return len(self.x[0] if self.among is None else self.among)
+
+    @property
+    def numbers(self) -> Array:
+        """The numbers of the rows that are used, int32, in order."""
+        return np.arange(len(self.x[0]), dtype=np.int32) if self.among is None else self.among
 
     def kind(self) -> tuple[Any, ...]:
         """The shapes and dtypes that a program depends on."""

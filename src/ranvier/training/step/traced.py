@@ -129,12 +129,12 @@ class SizedProgram:
 
 @contextlib.contextmanager
 def method_mode(model: Module, training: bool) -> Iterator[None]:
-    """The mode in which a method of Keras runs: its layers train where they are called with ``training=True``, and
-    modules of PyTorch's vocabulary where the step trains.
+    """The mode in which a method of Keras runs: its layers train where they are called with ``training=True`` (or
+    without it, if they say so), and modules of PyTorch's vocabulary where the step trains.
     """
     with mode(model, False):
         for module in model.modules():
-            module.training = training and type(module)._starts_training and not type(module)._tracks
+            module.training = type(module)._starts_training and (training or type(module)._tracks)
         yield
 
 
