@@ -122,6 +122,20 @@ def test_super_call_takes_the_mode():
     assert (layers.Dropout(0.5).call(ones, training=True).numpy() == 0).any()
 
 
+def test_a_model_trains_where_it_is_called_directly_only_if_its_call_says_so():
+    """As in Keras: what ``training`` is where it is left out."""
+
+    def network(default):
+        class Net(rv.Model):
+            def call(self, x, training=default):
+                return x * (3 if training else 1)
+
+        return Net()
+
+    assert [network(default)(X).numpy()[0, 0] / X[0, 0] for default in (None, False, True)] == [1, 1, 3]
+    assert [network(default)(X, training=True).numpy()[0, 0] / X[0, 0] for default in (None, True)] == [3, 3]
+
+
 def test_a_merging_layer_is_called_with_the_list():
     np.testing.assert_allclose(Minus()([X, X]).numpy(), -2 * X)
     a, b = rv.Input((4,)), rv.Input((4,))

@@ -189,8 +189,7 @@ class Module(FunctionalAPI):
             raise NotImplementedError(
                 f"{type(self).__name__} does not say what it computes. Write: def forward(self, x): ..."
             )
-        taken = inspect.signature(call).parameters.get("training") if "training" not in kwargs else None
-        if taken is not None and (self.training or taken.default is not None):  # None is no training, as in Keras
+        if "training" not in kwargs and "training" in inspect.signature(call).parameters:
             kwargs["training"] = self.training
         return call(*args, **kwargs)
 
