@@ -8,7 +8,7 @@ import pytest
 
 import ranvier as rv
 from tests.training import own_steps
-from tests.training.own_steps import CLASSES, X
+from tests.training.own_steps import CLASSES, X, with_weights
 
 ops = rv.ops
 
@@ -46,7 +46,7 @@ def test_the_compiled_step_gives_them_too():
 @pytest.mark.parametrize("program", [own_steps.vae, own_steps.gradient_penalty], ids=lambda p: p.__name__)
 def test_methods_run_eagerly_give_them_too(program, reference):
     model, data, _ = program(rv)
-    model._compiled.eager = True
+    model.run_eagerly = True
     history = model.fit(*data, epochs=2, batch_size=4, shuffle=False, verbose=0).history
     for name, values in history.items():
         np.testing.assert_allclose(values, RESULTS[program.__name__][name][:2], rtol=1e-5, atol=1e-5)
@@ -103,15 +103,61 @@ def test_a_tape_and_backward_are_the_same(reference):
         np.testing.assert_array_equal(a, b)
 
 
-def test_a_method_that_calls_super_trains_as_without_it(reference):
-    def train_step(self, data):
-        return super(type(self), self).train_step(data)
+class Normalized(rv.Model):
+    def __init__(self):
+        super().__init__()
+        self.normalization, self.dense = rv.layers.BatchNormalization(), rv.layers.Dense(3)
 
-    own, history = fitted({"train_step": train_step}, metrics=["accuracy"])
-    _, expected = fitted({}, metrics=["accuracy"])
-    assert history.keys() == expected.keys()
-    np.testing.assert_allclose(history["accuracy"], expected["accuracy"], atol=0.3)  # other draws of the dropout
-    assert own.evaluate(X, CLASSES, verbose=0, return_dict=True).keys() == {"loss", "accuracy"}
+    def call(self, x, training=None):
+        return self.dense(self.normalization(x, training=training))
+
+
+class ByMethods(Normalized):
+    def train_step(self, data):
+        return super().train_step(data)
+
+
+@pytest.mark.parametrize("weights", [None, "balanced"])
+def test_the_default_methods_are_the_built_in_step(weights, reference):
+    found = []
+    for kind, eager in ((Normalized, False), (ByMethods, False), (Normalized, True)):
+        model = kind()
+        model(X)
+        with_weights(model)
+        loss = rv.losses.SparseCategoricalCrossentropy(from_logits=True)
+        model.compile("adam", loss, metrics=["accuracy"], run_eagerly=eager)
+        history = model.fit(
+            X, CLASSES, epochs=3, batch_size=4, shuffle=False, verbose=0, class_weight=weights,
+            validation_data=(0.9 * X, CLASSES), ignore=("RV",),
+        )  # fmt: skip
+        found.append((history.history, model.get_weights()))
+    (built, expected), *others = found
+    for history, values in others:
+        assert list(history) == list(built)
+        for name in built:
+            np.testing.assert_allclose(history[name], built[name], rtol=1e-6)
+        for a, b in zip(values, expected, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
+def test_each_of_several_losses_is_shown(reference):
+    class Two(rv.Model):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = rv.layers.Dense(1), rv.layers.Dense(3)
+
+        def call(self, x):
+            return {"a": self.a(x), "b": self.b(x)}
+
+        def train_step(self, data):
+            return super().train_step(data)
+
+    losses = {"a": "mse", "b": rv.losses.SparseCategoricalCrossentropy(from_logits=True)}
+    model = Two()
+    model.compile("sgd", losses, loss_weights={"a": 1.0, "b": 0.5}, metrics={"b": ["accuracy"]})
+    history = model.fit(X, {"a": X[:, :1], "b": CLASSES}, verbose=0).history
+    assert list(history) == ["loss", "a_loss", "b_loss", "b_accuracy"]
+    np.testing.assert_allclose(history["loss"][0], history["a_loss"][0] + history["b_loss"][0] / 2, rtol=1e-5)
 
 
 def test_dropout_draws_anew_in_each_step(reference):

@@ -316,7 +316,8 @@ class SampleMean(Metric):
     @property
     def variables(self) -> list[Variable]:
         """The sum of the weighted values and the sum of the weights, and then the variables of `add_weight`."""
-        self._states_like(self.states(()))
+        if self._held is None:
+            self._states_like(self.states(()))
         return super().variables
 
     def update(self, states: Sequence[Node], y_true: Node, y_pred: Node, weight: Node | None) -> list[Node]:
@@ -331,3 +332,19 @@ class SampleMean(Metric):
     def read(self, arrays: Sequence[Array]) -> float:
         total, count = (float(a) for a in arrays)
         return total / count if count else 0.0
+
+
+def values_after_reset(metrics: Sequence[Metric], variables: Sequence[Variable]) -> list[Array]:
+    """What ``reset_state`` makes of variables of these metrics, which stay as they are."""
+    all_metrics = [inner for metric in metrics for inner in (metric, *metric.metrics)]
+    begun = [metric._begun for metric in all_metrics]
+    own = list({id(v): v for v in (*variables, *(v for m in all_metrics for v in m._held or ()))}.values())
+    before = [np.array(v.compute()) for v in own]
+    for metric in metrics:
+        metric.reset_state()
+    found = [np.array(v.compute()) for v in variables]
+    for variable, value in zip(own, before, strict=True):
+        np.copyto(variable.compute(), value)
+    for metric, was in zip(all_metrics, begun, strict=True):
+        metric._begun = was
+    return found

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ranvier.graph.node import GraphError, Node, Type, apply, constant
-from ranvier.metrics.base import Metric, StateType
+from ranvier.metrics.base import Metric, StateType, values_after_reset
 from ranvier.metrics.operands import WIDE, Array
 from ranvier.metrics.variables import Variable
 from ranvier.module.parameter import Parameter
@@ -103,15 +103,7 @@ class CustomMetric(Metric):
 
     def starts(self) -> list[Array]:
         """The values of the variables after ``reset_state()``."""
-        before = [v.numpy() for v in self.variables], [metric._arrays for metric in self.held]
-        self._metric.reset_state()
-        found = [v.numpy() for v in self.variables]
-        for variable, value in zip(self.variables, before[0], strict=True):
-            variable.assign(value)
-            variable.compute()
-        for metric, arrays in zip(self.held, before[1], strict=True):
-            metric._arrays = arrays
-        return found
+        return values_after_reset([self._metric], self.variables)
 
     def states_for(self, y_true: Node, y_pred: Node, weight: Node | None) -> list[StateType]:
         if not self.variables and not self.held:

@@ -141,6 +141,18 @@ class KerasAPI(ModuleState):
         """The optimizer that `compile` was given; None before."""
         return getattr(self._compiled, "optimizer", None)
 
+    @property
+    def run_eagerly(self) -> bool:
+        """Whether the methods of a step run for each batch, as `compile` was told; it may be set after `compile`."""
+        return bool(getattr(self._compiled, "eager", False))
+
+    @run_eagerly.setter
+    def run_eagerly(self, value: bool) -> None:
+        if self._compiled is None:
+            raise RuntimeError(f"{self.name!r} is not compiled yet. Write compile(..., run_eagerly={value!r}) instead.")
+        self._compiled.eager = bool(value)
+        self._compiled.programs.clear()
+
     @overridable_property
     def loss(self) -> Any:
         """The loss that `compile` was given; None before."""
@@ -159,7 +171,7 @@ class KerasAPI(ModuleState):
         """
         found = [metric.given for metric in getattr(self._compiled, "metrics", ())]
         if getattr(self._compiled, "calls_methods", False):
-            found = [self._compiled.loss_tracker, *found]
+            found = [self._compiled.loss_tracker, *self._compiled.output_trackers, *found]
         for module in self.modules():
             for name, value in vars(module).items():
                 several = isinstance(value, (list, tuple, dict)) and hasattr(next(flatten(value), None), "update_state")

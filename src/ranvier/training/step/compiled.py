@@ -72,6 +72,7 @@ class Compiled:
         self.eager = eager  # whether the methods run for each batch, in place of a compiled step
         self.optimizers = [self.optimizer]  # and those that a step was seen to use besides
         self.loss_tracker = Mean("loss")  # of the default methods
+        self.output_trackers: list[Mean] = []  # of each output, where there are several losses
         self.steps = StepCount(np.zeros((), np.uint32))  # of traced training, which random numbers depend on
         self.logged: list[str] = ["loss"]  # the names of the results of traced training
         self.resolved = False  # whether the outputs are those that the model returns
@@ -101,6 +102,8 @@ class Compiled:
             if self.outputs.structure != structure or not self.fits_one:
                 self.outputs = self._specs(structure)
                 self.programs.clear()
+            losses_of_outputs = self.outputs.names[1 : 1 + sum(spec.loss is not None for spec in self.outputs)]
+            self.output_trackers = [Mean(name) for name in losses_of_outputs] if self.outputs.several else []
             self.resolved = True
         return self.outputs
 

@@ -77,7 +77,10 @@ def compute_loss(
     """The loss that training minimizes: that of ``compile``, and those that layers add. A subclass may override it."""
     del x, training
     specs = _specs(model, y_pred) if y_pred is not None else None
-    terms = [one * weight if weight != 1 else one for one, weight in _losses(specs, y, y_pred, sample_weight)]
+    losses = _losses(specs, y, y_pred, sample_weight)
+    for tracker, (one, _) in zip(compiled(model, "compute_loss").output_trackers, losses, strict=False):
+        tracker.update_state(one, sample_weight=_rows(y_pred))
+    terms = [one * weight if weight != 1 else one for one, weight in losses]
     terms += [numeric.sum(loss) for loss in model.losses]
     if not terms:
         raise ValueError(

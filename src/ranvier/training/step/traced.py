@@ -17,7 +17,7 @@ import numpy as np
 from ranvier import engines
 from ranvier.graph.graph import Graph
 from ranvier.graph.node import FLOATS, Node, apply, like
-from ranvier.metrics.base import LaterResult
+from ranvier.metrics.base import LaterResult, values_after_reset
 from ranvier.metrics.operands import WIDE
 from ranvier.module import Module, mode
 from ranvier.tensor import layout, rng, tape
@@ -179,9 +179,9 @@ class TracedBuilder(Builder):
         outputs = {name: value for name, value in logs.items() if isinstance(value, Tensor)}
         sources = {name: self._total(("log", name), np.zeros(t.shape, t.dtype)) for name, t in outputs.items()}
         arrays = dict(zip(sources, self.totals[1:], strict=True))
-        starts = self._metric_starts(metrics)
-        for number, variable in metrics.items():
-            known[number] = self._total(number, variable.compute(), starts[number])
+        starts = values_after_reset(self.model.metrics, list(metrics.values()))
+        for (number, variable), start in zip(metrics.items(), starts, strict=True):
+            known[number] = self._total(number, variable.compute(), start)
         assigned = {id(segment.leaves[o]): (segment.leaves[o], node) for o, node in segment.assigns.items()}
         roots = [segment.node_of(t) for t in outputs.values()]
         nodes = lowered(segment, [*roots, *(node for _, node in assigned.values())], known)
@@ -234,19 +234,6 @@ class TracedBuilder(Builder):
                 "data), as for Keras on TensorFlow or PyTorch: the model, optimizers and metrics keep the state."
             )
         return method(data)
-
-    def _metric_starts(self, metrics: Mapping[int, Any]) -> dict[int, Array]:
-        """What the states of metrics are after ``reset_state``."""
-        before = {number: v.numpy() for number, v in metrics.items()}
-        begun = [(m, m._begun) for metric in self.model.metrics for m in (metric, *metric.metrics)]
-        for metric in self.model.metrics:
-            metric.reset_state()
-        found = {number: v.numpy() for number, v in metrics.items()}
-        for number, variable in metrics.items():
-            np.copyto(variable.compute(), before[number])
-        for metric, was in begun:
-            metric._begun = was
-        return found
 
     def _total(self, key: Any, array: Array, start: Array | None = None) -> Node:
         """An input for an array that an epoch begins anew."""
