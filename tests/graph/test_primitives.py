@@ -146,6 +146,8 @@ ROWS: list[tuple[str, list[Any], Any, Any]] = [
     ("scatter_add", [ROWS_AT, RNG.normal(size=(3, 2, 2))], op("scatter_add", rows=4), scattered),
     ("scatter_add", [np.array(2, np.int32), X[0].copy()], op("scatter_add", rows=4), lambda i, u: np.eye(4)[2][:, None] * u),
     ("scatter_add", [np.array([-1, 0, 7], np.int32), X[:, :2].copy()], op("scatter_add", rows=1), lambda i, u: u[1:2]),
+    ("check", [X], op("check", rule="input", low=-2, high=2, ignored=None), lambda x: x),
+    ("check", [I], op("check", rule="label", low=-4, high=9, ignored=-5), lambda x: x),
     ("contract", [X, RNG.normal(size=(4, 5))], matrix, lambda a, b: np.array([[math.fsum(r * c) for c in b.T] for r in a])),
     ("random", [SEED, STREAM], op("random", shape=(3, 4), dtype="float32"), lambda s, t: ((threefry(int(s), int(t), np.arange(12, dtype=np.uint64)) >> 8) * 2.0**-24).astype(np.float32).reshape(3, 4)),
     ("stop_gradient", [X], op("stop_gradient"), lambda x: x),

@@ -342,6 +342,8 @@ def test_what_preflight_asks():
 @pytest.mark.parametrize("labels", [[0, 4], np.array([0.0, 4.0]), Tensor([[0], [4]]), Tensor([0, 3]) + 1])
 def test_labels_out_of_range_are_refused(name, labels):
     scores = Tensor(np.full((2, 4), 0.25))
-    with pytest.raises(IndexError, match=r"label 4 is out of range for 4 classes\. Write labels from 0 to 3"):
+    with pytest.raises(
+        ValueError, match=r"label 4 is out of range for 4 classes, in row .*\. Write labels from 0 to 3"
+    ):
         getattr(losses, name)()(labels, scores)
     assert getattr(losses, name)(ignore_class=4)(labels, scores).item() > 0

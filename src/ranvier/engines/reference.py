@@ -8,20 +8,31 @@ from typing import Any
 
 import numpy as np
 
+from ranvier.graph.checks import ERRORS, in_step
 from ranvier.graph.graph import Graph
 from ranvier.graph.node import BATCH, Symbol
 
 Array = Any
 
 
-def evaluate(graph: Graph, arrays: Sequence[Array], extents: Mapping[str, int]) -> tuple[list[Array], list[Array]]:
-    """The outputs and the new values of the updated inputs, in order. A value is freed after its last use."""
+def evaluate(
+    graph: Graph, arrays: Sequence[Array], extents: Mapping[str, int], start: int = 0
+) -> tuple[list[Array], list[Array]]:
+    """The outputs and the new values of the updated inputs, in order. A value is freed after its last use.
+
+    ``start`` is the number of the batch's first row, for errors.
+    """
     values: dict[Any, Array] = dict(zip(graph.inputs, arrays, strict=True))
     order = [node for node in graph.nodes() if node not in values]
     readers = Counter((*graph.roots(), *(i for node in order for i in node.inputs)))
     with np.errstate(all="ignore"):
         for node in order:
-            values[node] = node.op.value([values[i] for i in node.inputs], node.attrs, extents)
+            try:
+                values[node] = node.op.value([values[i] for i in node.inputs], node.attrs, extents)
+            except ERRORS as error:
+                if node.op.name != "check":
+                    raise
+                raise in_step(error, node, start) from None
             for i in node.inputs:
                 readers[i] -= 1
                 if not readers[i]:
@@ -50,7 +61,7 @@ class ReferenceProgram:
                 for dim, size in zip(node.shape, array.shape, strict=True):
                     if isinstance(dim, Symbol):
                         extents[dim.name] = size
-            results, updated = evaluate(self.graph, given, extents)
+            results, updated = evaluate(self.graph, given, extents, low)
             for node, result, target in zip(self.graph.outputs, results, outputs, strict=True):
                 window = bool(node.shape) and node.shape[0] == BATCH
                 (target[low:high] if window else target)[...] = result

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.graph import derivatives, type_rules, values
+from ranvier.graph import checks, derivatives, type_rules, values
 from ranvier.graph.contraction import contract_gradient, contract_type, contract_value
 from ranvier.graph.derivatives import restore, where, zeros
 from ranvier.graph.dtypes import ARITHMETIC, DTYPES, FLOATING, FLOATS, INTEGERS, NUMBERS, SIGNED
@@ -193,6 +193,10 @@ primitive(
 primitive(
     "scatter_add", "index", type_rules.scatter_add_type, values.scatter_add_value, derivatives.scatter_add_gradient,
     in_memory=(0, 1), keeps_rows=lambda n: [n.attrs.get("batch", 0) > 0] * 2,
+)  # fmt: skip
+primitive(  # its operand; the program fails where an element is neither from low to high nor ignored
+    "check", "check", type_rules.check_type, checks.check_value, lambda n, g: (g,), cost=INSTRUCTION, keeps_zeros=True,
+    preserves=True,
 )  # fmt: skip
 primitive("contract", "contract", contract_type, contract_value, contract_gradient, in_memory=(0, 1))
 primitive(

@@ -196,6 +196,11 @@ def scatter_add_type(types: Types, attrs: Attrs) -> Type:
     return Type((*index.shape[:batch], attrs["rows"], *rest), updates.dtype)
 
 
+def check_type(types: Types, attrs: Attrs) -> Type:
+    require(types[0].dtype in NUMBERS, f"needs one of {', '.join(NUMBERS)}")
+    return types[0]
+
+
 def random_type(types: Types, attrs: Attrs) -> Type:
     require(all(t == Type((), "uint32") for t in types), "needs two uint32 scalars, seed and stream")
     return Type(tuple(attrs["shape"]), attrs["dtype"])

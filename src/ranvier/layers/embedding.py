@@ -14,6 +14,7 @@ from ranvier.layers.weight_dtype import prelu
 from ranvier.module.parameter import Parameter
 from ranvier.module.serialization import register_module
 from ranvier.ops import arrays, functional
+from ranvier.ops.functional.label_checks import in_range
 
 MODES = ("one_hot", "multi_hot", "count")
 
@@ -65,8 +66,8 @@ class PReLU(Layer):
 class Embedding(Layer):
     """Whole numbers below ``input_dim`` -> learned vectors: (batch, ...) -> (batch, ..., output_dim).
 
-    The weight is ``embeddings``, (input_dim, output_dim), which ``weights=[array]`` gives. A number out of range reads
-    the first or last vector. There are no masks: ``mask_zero=True`` raises ValueError.
+    The weight is ``embeddings``, (input_dim, output_dim), which ``weights=[array]`` gives. A number out of range
+    raises ValueError. There are no masks: ``mask_zero=True`` raises ValueError.
     """
 
     embeddings: Parameter
@@ -104,7 +105,7 @@ class Embedding(Layer):
             self.set_weights(self.given)
 
     def forward(self, x: Any) -> Any:
-        return functional.embedding(x, self.embeddings)
+        return functional.embedding(in_range(x, "vector", self.input_dim), self.embeddings)
 
 
 @register_module

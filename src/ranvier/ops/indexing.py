@@ -16,6 +16,7 @@ import numpy as np
 from ranvier.graph.dtypes import FLOATS, widened
 from ranvier.ops import arrays
 from ranvier.ops.arrays.promotion import axes_of, axis_of
+from ranvier.ops.functional.label_checks import in_range
 from ranvier.tensor import trace
 from ranvier.tensor.context import get_dtype
 from ranvier.tensor.sharing import holds_value
@@ -98,7 +99,8 @@ def indexed(self: Tensor, index: Any) -> Any:
     chosen = items[0] if len(items) > 1 or isinstance(items[0], Tensor) else Tensor(items[0])
     whole = len(items) == 1 and chosen.dtype != "bool"
     if whole and chosen._value is None:
-        return arrays.take(self, chosen)
+        rows = self.shape[0]
+        return arrays.take(self, in_range(chosen, "element", rows, low=-rows) if isinstance(rows, int) else chosen)
     if not all(isinstance(extent, int) for extent in (self.shape[:1] if whole else self.shape)):
         raise TypeError(
             f"a tensor of shape {self.shape} can be indexed by whole numbers, slices, None, ... and one integer "

@@ -168,7 +168,7 @@ def _other_reader(segment: TapeSegment) -> TapeSegment | None:
 def _run_bisected(segment: TapeSegment, pending: list[TapeTensor]) -> None:
     """Compute all results that can be computed where some cannot. Errors of the others are kept for their readers."""
     try:
-        execution = prepare(segment.leaves, segment.versions, _nodes(pending), {})
+        prepare(segment.leaves, segment.versions, _nodes(pending), {}).run(pending)
     except Exception as error:  # noqa: BLE001  # of any kind
         if len(pending) == 1:
             segment.failed[_node(pending[0])] = error
@@ -176,8 +176,6 @@ def _run_bisected(segment: TapeSegment, pending: list[TapeTensor]) -> None:
         middle = len(pending) // 2
         _run_bisected(segment, pending[:middle])
         _run_bisected(segment, pending[middle:])
-    else:
-        execution.run(pending)
 
 
 def _compute_constants(segment: TapeSegment) -> None:
@@ -201,15 +199,17 @@ def _run_assigns(segment: TapeSegment) -> dict[int, TapeTensor]:
 
     Where that fails they are dropped.
     """
+    replaced: dict[int, TapeTensor] = {}
     try:
         execution = prepare(segment.leaves, segment.versions, (), segment.assigns)
+        replaced = _preserve_targets(segment)
+        execution.run([])
     except Exception:
+        _restore_targets(segment, replaced)
         for o in segment.assigns:
             segment.leaves[o].segment = None
         segment.assigns = {}
         raise
-    replaced = _preserve_targets(segment)
-    execution.run([])
     return replaced
 
 
@@ -220,6 +220,12 @@ def _preserve_targets(segment: TapeSegment) -> dict[int, TapeTensor]:
     targets = {o: segment.leaves[o] for o in segment.assigns}
     preserve_operands(targets.values())
     return {o: leaf for o, leaf in targets.items() if segment.leaves[o] is not leaf}
+
+
+def _restore_targets(segment: TapeSegment, replaced: dict[int, TapeTensor]) -> None:
+    """Put targets that `_preserve_targets` replaced back in their places: nothing was written to them."""
+    for o, leaf in replaced.items():
+        replace_leaf(segment.leaves[o], leaf)
 
 
 def flush(segment: TapeSegment) -> None:
@@ -242,18 +248,20 @@ def flush(segment: TapeSegment) -> None:
     if not pending and not segment.assigns:
         return
     replaced: dict[int, TapeTensor] = {}
+    computed = False
     try:
         execution = prepare(segment.leaves, segment.versions, _nodes(pending), segment.assigns)
-    except Exception:  # noqa: BLE001  # compute everything else that is pending
-        if pending:
-            _run_bisected(segment, pending)
-        if segment.assigns:
-            replaced = _run_assigns(segment)
-    else:
         preserves = execution.program.preserves
         if segment.assigns and (preserves or len(living) > len(pending) or len(local.segments) > 1):
             replaced = _preserve_targets(segment)
         execution.run(pending)
+        computed = True
+    except Exception:  # noqa: BLE001  # raised again below, or where the result is read
+        _restore_targets(segment, replaced)
+    if not computed:  # compute everything else that is pending
+        if pending:
+            _run_bisected(segment, pending)
+        replaced = _run_assigns(segment) if segment.assigns else {}
     _end_flush(segment, living, replaced)
 
 

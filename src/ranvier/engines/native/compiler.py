@@ -53,6 +53,7 @@ class Pass(NamedTuple):
 EARLY, LATE = False, True
 PASSES = (
     # Early passes run before the cache is asked: the graph that they give is part of a program's key.
+    Pass("lift_checks", "ranvier.engines.native.passes.lift_checks:lift_checks"),
     Pass("common_subexpressions", "ranvier.graph.simplify:common_subexpressions"),
     Pass("simplify", "ranvier.graph.simplify:simplify"),
     Pass("clip_slices", "ranvier.engines.native.passes.clip_slices:clip_slices"),

@@ -1,4 +1,4 @@
-"""Checks of labels and indices whose values are known: a label that is no class would be ignored silently."""
+"""Checks of labels and indices, which would be ignored or clamped silently: at once, or when the program runs."""
 
 from __future__ import annotations
 
@@ -9,44 +9,72 @@ from typing import Any
 
 import numpy as np
 
+from ranvier.graph.checks import first_fault
+from ranvier.graph.dtypes import FLOATING
+from ranvier.graph.node import Node, apply
+from ranvier.ops import arrays
+from ranvier.tensor.function import function
 from ranvier.tensor.tensor import Tensor
+from ranvier.tensor.trace import state
 
 _UNSIGNED = {np.dtype(np.int32): np.uint32, np.dtype(np.int64): np.uint64}
 
 
-def first_out_of_range(indices: Any, extent: int, ignored: int | None = None) -> int | None:
-    """The first index outside 0 to ``extent - 1`` that is not ignored, None if there is none."""
-    if not indices.size or indices.dtype.kind == "b":
-        return None
-    unsigned = _UNSIGNED.get(indices.dtype)
-    if unsigned is not None and indices.flags.c_contiguous and indices.view(unsigned).max() < extent:
-        return None  # one comparison for both ends: as unsigned, negative numbers are the largest
-    wrong = indices[((indices < 0) | (indices >= extent)) & (indices != ignored)]
-    return int(wrong[0]) if wrong.size else None
+@function
+def checked(x: Node, rule: str, low: float, high: float, ignored: int | None = None) -> Node:
+    """``x``. The program raises the error of a rule (`graph.checks`) for what is neither from low to high nor ignored."""
+    return apply("check", x, rule=rule, low=low, high=high, ignored=ignored)
 
 
-def check_classes(labels: Any, classes: int, ignored: int | None = None) -> None:
-    """Raise IndexError for a label that is no class and is not ignored."""
-    wrong = first_out_of_range(labels, classes, ignored)
-    if wrong is not None:
-        raise IndexError(
-            f"label {wrong} is out of range for {classes} classes. Write labels from 0 to {classes - 1}, or give "
-            "the last layer more units."
-        )
+def in_range(x: Any, rule: str, count: int, *, low: int = 0, ignored: int | None = None) -> Any:
+    """``x``, whole numbers from ``low`` to ``count - 1`` or ``ignored``.
+
+    Others raise the error of a rule (`graph.checks`): at once where they are known, else when the program runs.
+    """
+    known = x._value if isinstance(x, Tensor) else x
+    if isinstance(known, (np.ndarray, list)):
+        _check_known(np.asarray(known), rule, count, low, ignored)
+        return x
+    return checked(arrays.cast(x, "int32") if x.dtype in FLOATING else x, rule, low, count - 1, ignored)
 
 
-def check_known_labels(loss: Callable[..., Any]) -> Any:
-    """Wrap a loss of labels (N, ...) and scores (N, ..., classes): known labels out of range raise."""
+def labels_in_range(labels: Any, rule: str, classes: Any, ignored: int | None) -> Any:
+    """Labels of scores with so many classes: `in_range`. `fit` checks the targets that it is given itself."""
+    given = isinstance(labels, Tensor) and state.tracing and _is_given(labels)
+    if given or not isinstance(classes, int):  # traced scores may not have a known number
+        return labels
+    return in_range(labels, rule, classes, ignored=ignored)
+
+
+def _is_given(labels: Tensor) -> bool:
+    """Whether traced labels are an input of the model, perhaps converted or reshaped."""
+    node = labels.trace_node
+    while node is not None and len(node.inputs) == 1:
+        (node,) = node.inputs
+    return node is None or node.function is None
+
+
+def _check_known(values: Any, rule: str, count: int, low: int, ignored: int | None) -> None:
+    if not values.size or values.dtype.kind == "b":
+        return
+    unsigned = _UNSIGNED.get(values.dtype)
+    if not low and unsigned is not None and values.flags.c_contiguous and values.view(unsigned).max() < count:
+        return  # one comparison for both ends: as unsigned, negative numbers are the largest
+    fault = first_fault(values, rule, low, count - 1, ignored)
+    if fault is not None:
+        raise fault.error()
+
+
+def check_labels(loss: Callable[..., Any]) -> Any:
+    """Wrap a loss of labels (N, ...) and scores (N, ..., classes): labels out of range raise."""
     signature = inspect.signature(loss)
 
     @functools.wraps(loss)
     def checked(y_true: Any, y_pred: Any, *args: Any, **options: Any) -> Any:
-        labels = y_true._value if isinstance(y_true, Tensor) else y_true
-        if isinstance(labels, (np.ndarray, list)):
+        if isinstance(y_true, (Tensor, np.ndarray, list)):
             classes = np.shape(y_pred)[-1] if isinstance(y_pred, list) else y_pred.shape[-1]
-            if isinstance(classes, int):  # traced scores may not have a known number
-                given = signature.bind(y_true, y_pred, *args, **options).arguments if args else options
-                check_classes(np.asarray(labels), classes, given.get("ignore_class"))
+            given = signature.bind(y_true, y_pred, *args, **options).arguments if args else options
+            y_true = labels_in_range(y_true, "target label", classes, given.get("ignore_class"))
         return loss(y_true, y_pred, *args, **options)
 
     return checked

@@ -12,7 +12,7 @@ from typing import Any
 from ranvier.graph.node import GraphError, Node, constant
 from ranvier.ops import arrays as n
 from ranvier.ops.arrays.promotion import floating
-from ranvier.ops.functional.label_checks import check_known_labels
+from ranvier.ops.functional.label_checks import check_labels
 from ranvier.ops.functional.losses_elementwise import EPSILON, binary_crossentropy, binary_crossentropy_of_probabilities
 from ranvier.ops.functional.losses_keras import ignoring, labels_for, log_probabilities, pair, smoothed, vectors
 from ranvier.ops.functional.losses_torch import classes_of, weight_of
@@ -93,7 +93,7 @@ def categorical_focal_crossentropy(
     return n.negative(n.sum(n.multiply(terms, per_class(alpha, x)), -1))
 
 
-@check_known_labels
+@check_labels
 @function
 def sparse_categorical_focal_crossentropy(
     y_true: Node,

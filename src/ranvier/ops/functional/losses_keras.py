@@ -14,7 +14,7 @@ from ranvier.ops import arrays as n
 from ranvier.ops.arrays.promotion import floating, index_node
 from ranvier.ops.functional import losses_elementwise as each
 from ranvier.ops.functional.activations import log_softmax, softplus
-from ranvier.ops.functional.label_checks import check_known_labels
+from ranvier.ops.functional.label_checks import check_labels
 from ranvier.ops.functional.losses_elementwise import EPSILON
 from ranvier.tensor.context import get_dtype, no_grad
 from ranvier.tensor.function import function, snapshot
@@ -107,7 +107,7 @@ def ignoring(losses: Node, labels: Node, ignore_class: int | None) -> Node:
     return n.where(n.equal(labels, ignore_class), 0, losses)
 
 
-@check_known_labels
+@check_labels
 @function
 def sparse_categorical_crossentropy(
     y_true: Node, y_pred: Node, from_logits: bool = False, ignore_class: int | None = None

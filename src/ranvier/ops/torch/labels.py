@@ -1,7 +1,4 @@
-"""Functions of labels and indices. They check the range of those that are not pending, as in an explicit loop.
-
-`fit` has checks of its own.
-"""
+"""Functions of labels and indices, which check their range."""
 
 from __future__ import annotations
 
@@ -10,33 +7,26 @@ from typing import Any
 from ranvier.graph.dtypes import FLOATING
 from ranvier.graph.node import Symbol
 from ranvier.ops import arrays, functional
-from ranvier.ops.functional.label_checks import check_classes, first_out_of_range
+from ranvier.ops.functional.label_checks import in_range, labels_in_range
 from ranvier.tensor.tensor import Tensor
 
 _NO_INDEX = (*FLOATING, "bool")
 
 
-def check_labels(input: Any, target: Any, ignore_index: int | None = None) -> None:
-    """Raise IndexError for a label that is no class of scores (N, C, ...) or (C,), and is not ``ignore_index``."""
-    if not (isinstance(input, Tensor) and isinstance(target, Tensor)) or target.dtype in FLOATING:
-        return
-    labels, classes = target._value, input.shape[min(1, input.ndim - 1)] if input.ndim else 0
-    if labels is None or not isinstance(classes, int):  # traced, or not computed yet
-        return
-    check_classes(labels, classes, ignore_index)
+def check_labels(input: Any, target: Any, ignore_index: int | None = None) -> Any:
+    """The labels of scores (N, C, ...) or (C,). One that is no class and is not ``ignore_index`` raises IndexError: at
+    once where the labels are known, else when the program runs.
+    """
+    if not (isinstance(input, Tensor) and isinstance(target, Tensor)) or target.dtype in _NO_INDEX:
+        return target
+    classes = input.shape[min(1, input.ndim - 1)] if input.ndim else 0
+    return labels_in_range(target, "label", classes, ignore_index)
 
 
 def one_hot(tensor: Any, num_classes: int = -1) -> Any:
     """1 at each index along a new last dimension, 0 elsewhere; int64. By default up to the largest index."""
     classes = int(arrays.max(tensor).item()) + 1 if num_classes < 0 else num_classes
-    if isinstance(tensor, Tensor) and tensor._value is not None:
-        wrong = first_out_of_range(tensor._value, classes)
-        if wrong is not None:
-            raise IndexError(
-                f"index {wrong} is out of range for {classes} classes. Write indices from 0 to {classes - 1}, or a "
-                "larger num_classes."
-            )
-    return arrays.one_hot(tensor, classes, "int64")
+    return arrays.one_hot(in_range(tensor, "class", classes), classes, "int64")
 
 
 def embedding(
@@ -63,13 +53,7 @@ def embedding(
                 f"an embedding takes whole numbers, and here is {input.dtype}. Write x.long(), or indices of "
                 "whole numbers, instead."
             )
-    elif isinstance(input, Tensor) and input._value is not None:
-        wrong = first_out_of_range(input._value, rows)
-        if wrong is not None:
-            raise IndexError(
-                f"index {wrong} is out of range for {rows} rows. Write indices from 0 to {rows - 1}, or give "
-                "the weight more rows."
-            )
+    input = in_range(input, "row", rows)
     chosen = functional.embedding(input, weight)
     if padding_idx is None:
         return chosen

@@ -39,7 +39,7 @@ def _loss(function: Any, *arguments: str) -> Any:
             given = bind_arguments(signature, (input, target, *args), options, function.__name__)
             options = {name: value for name, value in given.items() if name not in ("input", "target")}
         if labelled:
-            check_labels(input, target, options.get("ignore_index", -100))
+            target = check_labels(input, target, options.get("ignore_index", -100))
         if not options:
             return function(input, target)
         if "size_average" in options or "reduce" in options:

@@ -1,6 +1,6 @@
 """Losses as ``torch.nn.functional`` names them that are not `functional.criteria`'s own: by distances and margins.
 
-And binary cross entropy, which refuses what is no probability where it is at hand, as in an explicit loop.
+And binary cross entropy, which refuses what is no probability.
 """
 
 from __future__ import annotations
@@ -11,40 +11,41 @@ from typing import Any
 
 import numpy as np
 
+from ranvier.graph.checks import first_fault
 from ranvier.graph.node import GraphError, Node
 from ranvier.ops import arrays as n
 from ranvier.ops import functional
 from ranvier.ops.arrays.promotion import floating, index_node
+from ranvier.ops.functional.label_checks import checked
 from ranvier.ops.functional.losses_torch import aligned, reduce
 from ranvier.tensor.function import function
 from ranvier.tensor.tensor import Tensor
+from ranvier.tensor.trace import state
 
 _ONE = {"float32": (np.uint32, 0x3F800000), "float64": (np.uint64, 0x3FF0000000000000)}
 
 
-def check_probabilities(value: Any, what: str) -> None:
-    """Raise RuntimeError for an element outside 0 to 1 of a tensor that holds its value."""
-    if not isinstance(value, Tensor) or value._value is None:  # a number, traced, or not computed yet
-        return
+def probabilities(value: Any, what: str) -> Any:
+    """The value. An element of a tensor outside 0 to 1 raises RuntimeError: at once where it is known, else when the
+    program runs. Under `fit` the loss is nan, and its own error names the layer.
+    """
+    if not isinstance(value, Tensor) or state.tracing or value.dtype == "bool":
+        return value
     array = value._value
+    if array is None:
+        return checked(value, what, 0, 1)
     bits, one = _ONE.get(value.spec.dtype, (None, 0))
     if not array.size or (bits is not None and array.flags.c_contiguous and array.view(bits).max() <= one):
-        return  # one pass for both ends and nan: the bits of floats of 0 or more are in order
-    wrong = array[~((array >= 0) & (array <= 1))]
-    if wrong.size:
-        raise RuntimeError(
-            f"all elements of {what} should be between 0 and 1, and one is {wrong.ravel()[0]}. Write a sigmoid at the "
-            "end of the model, or binary_cross_entropy_with_logits (BCEWithLogitsLoss) instead."
-            if what == "input"
-            else f"all elements of {what} should be between 0 and 1, and one is {wrong.ravel()[0]}. Write 0 and 1, or "
-            "probabilities, instead."
-        )
+        return value  # one pass for both ends and nan: the bits of floats of 0 or more are in order
+    fault = first_fault(array, what, 0, 1)
+    if fault is not None:
+        raise fault.error()
+    return value
 
 
 @functools.wraps(functional.binary_cross_entropy)
 def binary_cross_entropy(input: Any, target: Any, *others: Any, **options: Any) -> Any:
-    check_probabilities(input, "input")
-    check_probabilities(target, "target")
+    input, target = probabilities(input, "input"), probabilities(target, "target")
     return functional.binary_cross_entropy(input, target, *others, **options)
 
 

@@ -53,7 +53,7 @@ class _Loss(Module):
 
     def forward(self, input: Any, target: Any) -> Any:
         if "ignore_index" in self.options:
-            check_labels(input, target, self.options["ignore_index"])
+            target = check_labels(input, target, self.options["ignore_index"])
         given = {**self._buffers, **self.options} if self._buffers else self.options
         return self.function(input, target, *[given[name] for name in self._order])
 

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from ranvier.data.convert import Array
+from ranvier.graph.checks import ERRORS, moved
 from ranvier.tensor import layout, tape
 from ranvier.training.step.arrays import Data
 from ranvier.training.step.builder import Step
@@ -164,7 +165,13 @@ class Runner:
         return math.ceil(self.total / self.step.batch)
 
     def run(self, start: int, stop: int) -> None:
-        self.step.program.run(self.arrays, (), start, stop, self.total)
+        try:
+            self.step.program.run(self.arrays, (), start, stop, self.total)
+        except ERRORS as error:
+            found = moved(error, lambda row: int(self.arrays[0][row]))  # by the order of the samples
+            if found is error:
+                raise
+            raise found from None
 
     def roll_back(self) -> None:
         for array, copy in self.kept:
@@ -229,7 +236,11 @@ class Runner:
         for i, order in enumerate(orders):  # each is run again if a result is not finite
             again = [order, *arrays[1:]] if 0 in per_epoch else arrays
             self.since.append(Span(again, self.total, 0, steps, True, epoch + i))
-        self.step.program.run_each(arrays, per_epoch, steps, self.total)
+        try:
+            self.step.program.run_each(arrays, per_epoch, steps, self.total)
+        except BaseException:
+            self.undo(len(orders))
+            raise
         return zip(*totals, strict=True)
 
     def chunks(self, steps: int, pace: Pace) -> Iterator[int]:
@@ -253,9 +264,9 @@ class Runner:
             now = time.perf_counter()
             self.due = now + KEPT * (now - began)
 
-    def undo(self) -> None:
-        """Restore the state before the last span."""
-        last = self.since.pop()
+    def undo(self, spans: int = 1) -> None:
+        """Restore the state before the last spans."""
+        last, self.since = self.since[-spans], self.since[:-spans]
         for span in self.replays():
             self.run(span.start, span.stop)
         if last.fresh:

@@ -31,9 +31,13 @@ PREFETCH = "declare void @llvm.prefetch.p0(ptr, i32, i32, i32)"
 
 @dataclass
 class Loop:
-    """A loop being written: its variable, its carried values, and (set in the body) their next values."""
+    """A loop being written: its variable, its carried values, and (set in the body) their next values.
+
+    ``done`` is the label after it, to which a body without carried values may branch.
+    """
 
     index: str
+    done: str
     values: list[str]
     next: list[str] = field(default_factory=list)
     results: list[str] = field(default_factory=list)
@@ -183,7 +187,7 @@ class Function:
             self.emit(f"br i1 {some}, label %{body}, label %{done}")
         with self._within(body):
             index = self.name()
-            loop = Loop(index, [self.name() for _ in carry])
+            loop = Loop(index, done, [self.name() for _ in carry])
             at = len(self.lines)  # the phis are inserted here: they name values that the body emits
             yield loop
             if len(loop.next) != len(carry):

@@ -12,7 +12,7 @@ from ranvier.engines.native.codegen.builder import Function
 from ranvier.engines.native.codegen.layout import Layout
 from ranvier.engines.native.codegen.partition import Partition
 from ranvier.engines.native.codegen.prefetch import Prefetch
-from ranvier.engines.native.runtime.context import CLOCK, PRIVATE, SCRATCH, START, STOP, SYNC, TOTAL, WORDS
+from ranvier.engines.native.runtime.context import CLOCK, FAULT, PRIVATE, SCRATCH, START, STOP, SYNC, TOTAL, WORDS
 from ranvier.engines.native.schedule.memory_planning import round_up
 from ranvier.engines.native.schedule.task import Task
 from ranvier.engines.native.schedule.view import Buffer
@@ -57,7 +57,7 @@ class EntryWriter:
         self._read_context()
         copied = self._take_private()
         with self.f.loop(self.words[START], self.words[STOP]) as step:
-            self._step(step.index)
+            self._step(step.index, step.done)
             if update is not None:
                 self._call(update[0], 0, 0, update[1])
             if self.schedule.double_buffered is None:
@@ -113,26 +113,40 @@ class EntryWriter:
 
     # --- a step ----------------------------------------------------------------------------------------------------
 
-    def _step(self, step: Scalar) -> None:
+    def _step(self, step: Scalar, end: str) -> None:
         """All phases of a step, with a barrier between two of them.
+
+        The run goes to the label ``end`` where a check has failed, before anything is written to the caller's arrays.
 
         Every other phase takes the samples from the last to the first: those that the phase before took last are still
         in the cache.
         """
-        f, batch = self.f, self.schedule.batch
-        self.start = f.mul(step, batch)
+        f, batch, fault = self.f, self.schedule.batch, self.schedule.fault
+        self.step, self.start = step, f.mul(step, batch)
         self.rows = f.minimum(f.sub(self.words[TOTAL], self.start), batch)
         self.extents[BATCH.name] = self.rows
         self.first_row_of, self.own_rows, self.workers = self.partition.rows(f, self.rows)
         self.odd = f.op(f"and i64 {step}, 1") if self.schedule.double_buffered else 0
         self.backward = False
         self._read_pointers()
-        for number, (_, group) in enumerate(groupby(self.schedule.order, key=lambda t: t.phase)):
+        for number, (phase, group) in enumerate(groupby(self.schedule.order, key=lambda t: t.phase)):
             if number:
                 self._barrier()
+            if fault is not None and phase > fault.phase:  # no thread examines values before all have seen this
+                self._stop_at_fault(fault, end)
+                fault = None
             # Tasks of one phase that are divided in different ways do not wait for each other.
             for (_, division, whole), tasks in groupby(sorted(group, key=_division), key=_division):
                 self._run_divided(list(tasks), division, whole)
+
+    def _stop_at_fault(self, task: Task, end: str) -> None:
+        f = self.f
+        words = self._pointer(task.stores[0][1].buffer)
+        found = f.op(f"load i64, ptr {f.pointer(words, FAULT, 'i64')}, align 8")
+        f.count += 1
+        following = f"sound{f.count}"
+        f.emit(f"br i1 {f.op(f'icmp ne i64 {found}, 0')}, label %{end}, label %{following}")
+        f.label(following)
 
     def _run_divided(self, tasks: list[Task], division: str, whole: bool) -> None:
         """Tasks of one phase that are divided in the same way."""
@@ -202,7 +216,8 @@ class EntryWriter:
             with self.partition.each(self.f, task, rows) as own:
                 if self.prefetched is not None and task is self.prefetched.product:
                     self._prefetch_next(self.prefetched, own)
-                self._call(f"k{task.number}", *own, task.buffers(self.schedule.view), worker)
+                mark = self.step if task.kind == "fault" else worker
+                self._call(f"k{task.number}", *own, task.buffers(self.schedule.view), mark)
 
     def _call(self, name: str, low: Scalar, high: Scalar, buffers: list[Buffer], worker: Scalar = 0) -> None:
         given = [f"i64 {low}", f"i64 {high}", f"i64 {worker}", f"ptr {self.work}"]

@@ -7,6 +7,7 @@ from functools import partial
 from math import prod
 
 from ranvier.engines.native.codegen.contiguity import is_contiguous
+from ranvier.engines.native.codegen.faults import emit_fault
 from ranvier.engines.native.codegen.kernel import At, Index, Kernel, Value
 from ranvier.engines.native.codegen.loops import along, finish, masked, nest, scope, shared
 from ranvier.engines.native.codegen.reductions import emit_reduce
@@ -228,4 +229,5 @@ EMIT: dict[str, Callable[[Kernel, Task], None]] = {
     "scatter": emit_scatter,
     "place": emit_place,
     "copy": emit_copy,
+    "fault": emit_fault,
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ranvier.engines.native.runtime.context import FAULT_WORDS
 from ranvier.graph.node import GraphError, Node, Primitive, Type, apply
 
 
@@ -15,7 +16,7 @@ def _partial_type(types: Any, attrs: dict[str, Any]) -> Type:
 
 
 def _no_value(arrays: Any, attrs: dict[str, Any], extents: Any) -> Any:
-    raise GraphError("a partial result depends on how rows are assigned to workers; only native code computes it")
+    raise GraphError("only native code computes it")
 
 
 PARTIAL = Primitive("partial", "partial", _partial_type, _no_value)
@@ -31,4 +32,7 @@ def packed(node: Node, axes: tuple[int, ...]) -> Node:
     return Node(PACK, (transposed,), {}, transposed.type)
 
 
-INTERNAL = {primitive.name: primitive for primitive in (PARTIAL, PACK)}
+FAULT = Primitive("fault", "fault", lambda types, attrs: Type((FAULT_WORDS,), "int64"), _no_value)
+"""What is wrong with its operands, by their ``ranges`` (low, high, ignored): see `runtime.context`."""
+
+INTERNAL = {primitive.name: primitive for primitive in (PARTIAL, PACK, FAULT)}

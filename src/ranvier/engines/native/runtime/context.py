@@ -8,6 +8,10 @@ from typing import NamedTuple
 # the inputs and outputs.
 SYNC, START, STOP, TOTAL, SCRATCH, PRIVATE, WORDS = range(7)
 CLOCK = 8  # bytes of a clock
+# The context of a program with checks ends with the address of the words that report what is out of range, and these
+# words: the number of the check that failed, from 1, or 0; the position of the first such element of its operand; its
+# value, floats as the bits of float64; and the step.
+FAULT, POSITION, VALUE, STEP, FAULT_WORDS = range(5)
 
 
 class Text(NamedTuple):

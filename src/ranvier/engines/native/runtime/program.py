@@ -9,8 +9,23 @@ import numpy as np
 
 from ranvier.engines.native.runtime import llvm, thread_pool
 from ranvier.engines.native.runtime import threads as runtime
-from ranvier.engines.native.runtime.context import PRIVATE, SCRATCH, START, STOP, SYNC, TOTAL, WORDS, Text
+from ranvier.engines.native.runtime.context import (
+    FAULT,
+    FAULT_WORDS,
+    POSITION,
+    PRIVATE,
+    SCRATCH,
+    START,
+    STEP,
+    STOP,
+    SYNC,
+    TOTAL,
+    VALUE,
+    WORDS,
+    Text,
+)
 from ranvier.engines.native.runtime.thread_tuning import ThreadTuner
+from ranvier.graph.checks import reported
 from ranvier.graph.dtypes import array_dtype
 from ranvier.graph.graph import Graph
 from ranvier.graph.node import BATCH, Symbol
@@ -21,8 +36,9 @@ LARGE = 1 << 20  # bytes
 class _Frame:
     """The memory of one run: its context, scratch memory and barrier."""
 
-    def __init__(self, text: Text, arrays: int) -> None:
-        self.context = runtime.aligned_empty(WORDS + len(text.symbols) + arrays, np.int64)
+    def __init__(self, text: Text, arrays: int, checked: bool) -> None:
+        end = WORDS + len(text.symbols) + arrays
+        self.context = runtime.aligned_empty(end + (1 + FAULT_WORDS if checked else 0), np.int64)
         self.context[:] = 0
         self.words = memoryview(self.context.data)  # faster to write word by word than the array
         self.address = self.context.ctypes.data
@@ -33,6 +49,8 @@ class _Frame:
         self.held: list[Any] = [None] * arrays
         self.context[SYNC] = self.sync.ctypes.data
         self.context[SCRATCH] = self.scratch.ctypes.data
+        if checked:
+            self.context[end] = self.address + 8 * (end + 1)
 
     def reserve(self, threads: int, size: int) -> None:
         """Allocate ``size`` bytes of private memory for each of ``threads`` threads."""
@@ -51,6 +69,8 @@ class NativeProgram:
         self._arrays = (*graph.inputs, *graph.outputs)
         self._dtypes = [array_dtype(node.dtype) for node in self._arrays]
         self._first = WORDS + len(text.symbols)
+        self.checks = [node for node in graph.nodes() if node.op.name == "check"]
+        self._fault = self._first + len(self._arrays) + 1
         self.entry = thread_pool.function(library.address("entry"), library)
         self.tuner = ThreadTuner(text.work)
         self.tuner_each = ThreadTuner(text.work)  # of calls with several runs
@@ -73,6 +93,8 @@ class NativeProgram:
                 if threads > frame.threads:
                     frame.reserve(threads, self.text.private)
                 thread_pool.run_parallel(self.entry, threads, frame.address)
+                if self.checks and context[self._fault]:
+                    raise self._error(frame, [a.shape for a in arrays], total)
         finally:
             self._frames.append(frame)
 
@@ -97,11 +119,26 @@ class NativeProgram:
                 # More processors may be available than when private memory was reserved.
                 threads = min(threads, frame.threads)
                 thread_pool.run_each(self.entry, threads, contexts[first:end], frame.sync.ctypes.data)
+                if self.checks and frame.words[self._fault]:
+                    raise self._error(frame, [a.shape for a in arrays], total)
         finally:
             self._frames.append(frame)
 
+    def _error(self, frame: _Frame, shapes: Sequence[tuple[int, ...]], total: int) -> Exception:
+        """The error that a run's words report; they are 0 again for the next run."""
+        found = frame.context[self._fault :].tolist()
+        frame.words[self._fault] = 0
+        check = self.checks[found[FAULT] - 1]
+        before = found[STEP] * self.batch
+        extents = {BATCH.name: min(self.batch, total - before)}
+        for node, shape in zip(self.inputs, shapes, strict=True):
+            extents |= {
+                d.name: n for d, n in zip(node.shape, shape, strict=True) if isinstance(d, Symbol) and d != BATCH
+            }
+        return reported(check, found[POSITION], found[VALUE], extents, before)
+
     def _frame(self) -> _Frame:
-        return self._frames.pop() if self._frames else _Frame(self.text, len(self._arrays))
+        return self._frames.pop() if self._frames else _Frame(self.text, len(self._arrays), bool(self.checks))
 
     def _bind(self, frame: _Frame, arrays: Sequence[Any], outputs: Sequence[Any], total: int) -> None:
         """Write the arrays' addresses and extents into the context, where they differ from the run before."""

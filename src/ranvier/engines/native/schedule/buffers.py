@@ -147,13 +147,17 @@ class Buffers:
             for node in task.reads:
                 readers.setdefault(node, []).append(task)
         late: list[tuple[Node, Node]] = []
+        fault = next((task.number for task in self.tasks if task.kind == "fault"), None)
         for target, value in self.graph.updates:
             task_of = self.task_of.get(value)
             if target in self.private:
                 continue
-            if task_of is None or not self._in_place(target, task_of, readers.get(target, [])):
+            first = fault is not None and task_of is not None and self.fusion.waits.before(fault, task_of.number)
+            if task_of is None or first or not self._in_place(target, task_of, readers.get(target, [])):
                 late.append((target, value))
                 continue
+            if fault is not None:  # see `ordering.in_order`
+                self.fusion.waits.wait(task_of.number, bits([fault]))
             targets.setdefault(value, []).append(self.views[target])
             others = [reader for reader in readers.get(target, []) if reader is not task_of]
             self.after.setdefault(task_of.number, set()).update((r.number, r.reads[target]) for r in others)

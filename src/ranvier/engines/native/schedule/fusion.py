@@ -26,6 +26,7 @@ MAX_LOADS = 1
 MAX_DEPTH = 40  # of a chain of recomputed nodes
 KERNELS = {
     "contract": "contract", "partial": "partial", "scatter_add": "scatter", "pad": "place", "concatenate": "place",
+    "fault": "fault",
 }  # fmt: skip
 """Primitives with a kind of task of their own."""
 

@@ -33,6 +33,17 @@ def divide_tasks(tasks: Sequence[Task], batch: int, alone: bool = False) -> None
             task.division = "split" if work(task, batch) >= (SERIAL_UPDATE if updates else SERIAL) else "serial"
 
 
+def fault_task(tasks: Sequence[Task]) -> Task | None:
+    """The task that examines values, in a program with checks."""
+    return next((task for task in tasks if task.kind == "fault"), None)
+
+
+def is_update(task: Task) -> bool:
+    """Whether the task writes to an input of the program."""
+    stored = (*(view for _, view in task.stores), *((task.copy or ())[1:]))
+    return any(view.buffer.kind == "input" for view in stored)
+
+
 def is_layout(task: Task) -> bool:
     """Whether the task only packs what the caller gave."""
     return [node.op.name for node in task.members] == ["pack"]
@@ -55,6 +66,10 @@ def in_order(
     A task waits at a barrier only for what other threads computed.
     """
     edges = [_edges(task, tasks, task_of, after) for task in tasks]
+    fault = fault_task(tasks)
+    for task in tasks if fault is not None else ():
+        if is_update(task):  # nothing is written to the caller's arrays in a step that fails
+            edges[task.number].add((fault.number, False))  # type: ignore[union-attr]  # checked above
     first = int(any(is_layout(task) for task in tasks))  # packing comes before everything else
     for task in tasks:
         task.phase = 0 if is_layout(task) else first

@@ -11,7 +11,7 @@ from ranvier.engines.native.schedule.fusion import Fusion
 from ranvier.engines.native.schedule.gather_in_place import in_place_gathers, not_in_place
 from ranvier.engines.native.schedule.loop_nest import TILE_ROWS
 from ranvier.engines.native.schedule.memory_planning import Life, pack
-from ranvier.engines.native.schedule.ordering import divide_tasks, in_order
+from ranvier.engines.native.schedule.ordering import divide_tasks, fault_task, in_order
 from ranvier.engines.native.schedule.step_overlap import double_buffered
 from ranvier.engines.native.schedule.task import Task
 from ranvier.engines.native.schedule.view import Buffer
@@ -56,7 +56,9 @@ class Schedule:
         if large:
             self._use_blocks()
         # Values that are double-buffered from step to step; None if a barrier follows every step.
-        self.double_buffered = double_buffered(self.order, self.view, self.replicated) if not self.block else None
+        self.fault = fault_task(self.tasks)
+        overlaps = not self.block and self.fault is None
+        self.double_buffered = double_buffered(self.order, self.view, self.replicated) if overlaps else None
         if self.double_buffered is not None:
             self._overlap()
 

@@ -16,7 +16,7 @@ class Task:
     """The work of one kernel.
 
     ``kind``: map, reduce, contract, partial (each virtual worker's part of a sum over the samples), scatter, place
-    (copies operands into a larger result), copy.
+    (copies operands into a larger result), copy, fault (examines values, one kernel in a program).
     """
 
     number: int
