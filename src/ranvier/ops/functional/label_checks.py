@@ -22,7 +22,7 @@ _UNSIGNED = {np.dtype(np.int32): np.uint32, np.dtype(np.int64): np.uint64}
 
 @function
 def checked(x: Node, rule: str, low: float, high: float, ignored: int | None = None) -> Node:
-    """``x``. The program raises the error of a rule (`graph.checks`) for what is neither from low to high nor ignored."""
+    """``x``. A program raises the error of a rule (`graph.checks`) for what is not from low to high and not ignored."""
     return apply("check", x, rule=rule, low=low, high=high, ignored=ignored)
 
 

@@ -47,12 +47,12 @@ def embedding(
     rows = weight.shape[0]
     if max_norm is not None or scale_grad_by_freq:
         raise ValueError("an embedding has neither max_norm nor scale_grad_by_freq here. Leave them out.")
-    if isinstance(input, Tensor) and input.dtype in _NO_INDEX:
-        if not any(isinstance(n, Symbol) for n in input.shape):
-            raise RuntimeError(
-                f"an embedding takes whole numbers, and here is {input.dtype}. Write x.long(), or indices of "
-                "whole numbers, instead."
-            )
+    traced = isinstance(input, Tensor) and any(isinstance(n, Symbol) for n in input.shape)
+    if isinstance(input, Tensor) and input.dtype in _NO_INDEX and not traced:
+        raise RuntimeError(
+            f"an embedding takes whole numbers, and here is {input.dtype}. Write x.long(), or indices of whole "
+            "numbers, instead."
+        )
     input = in_range(input, "row", rows)
     chosen = functional.embedding(input, weight)
     if padding_idx is None:
