@@ -81,8 +81,8 @@ class Fault(NamedTuple):
         """The error to raise. It carries the fault, for those who know more of the place."""
         rule, count = RULES[self.rule], math.floor(self.high) + 1
         text = rule.message.format(
-            what=self.rule, value=str(self.value).removesuffix(".0"), place=_place(self.index), low=self.low, last=self.high,
-            count=count, enough=int(self.value) + 1 if self.value > self.high else count,
+            what=self.rule, value=str(self.value).removesuffix(".0"), place=_place(self.index), low=self.low,
+            last=self.high, count=count, enough=int(self.value) + 1 if self.value > self.high else count,
         )  # fmt: skip
         error = rule.error(text)
         error.__dict__["fault"] = self

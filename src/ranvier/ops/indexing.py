@@ -99,7 +99,7 @@ def indexed(self: Tensor, index: Any) -> Any:
     chosen = items[0] if len(items) > 1 or isinstance(items[0], Tensor) else Tensor(items[0])
     whole = len(items) == 1 and chosen.dtype != "bool"
     if whole and chosen._value is None:
-        rows = self.shape[0]
+        rows: Any = self.shape[0]  # a Symbol in a model that is traced
         return arrays.take(self, in_range(chosen, "element", rows, low=-rows) if isinstance(rows, int) else chosen)
     if not all(isinstance(extent, int) for extent in (self.shape[:1] if whole else self.shape)):
         raise TypeError(

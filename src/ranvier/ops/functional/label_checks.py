@@ -40,8 +40,9 @@ def in_range(x: Any, rule: str, count: int, *, low: int = 0, ignored: int | None
 
 def labels_in_range(labels: Any, rule: str, classes: Any, ignored: int | None) -> Any:
     """Labels of scores with so many classes: `in_range`. `fit` checks the targets that it is given itself."""
-    given = isinstance(labels, Tensor) and state.tracing and _is_given(labels)
-    if given or not isinstance(classes, int):  # traced scores may not have a known number
+    if not isinstance(classes, int):  # traced scores may not have a known number
+        return labels
+    if isinstance(labels, Tensor) and labels._value is None and state.tracing and _is_given(labels):
         return labels
     return in_range(labels, rule, classes, ignored=ignored)
 

@@ -29,11 +29,11 @@ def probabilities(value: Any, what: str) -> Any:
     """The value. An element of a tensor outside 0 to 1 raises RuntimeError: at once where it is known, else when the
     program runs. Under `fit` the loss is nan, and its own error names the layer.
     """
-    if not isinstance(value, Tensor) or state.tracing or value.dtype == "bool":
+    if not isinstance(value, Tensor) or value.dtype == "bool":
         return value
     array = value._value
     if array is None:
-        return checked(value, what, 0, 1)
+        return value if state.tracing else checked(value, what, 0, 1)
     bits, one = _ONE.get(value.spec.dtype, (None, 0))
     if not array.size or (bits is not None and array.flags.c_contiguous and array.view(bits).max() <= one):
         return value  # one pass for both ends and nan: the bits of floats of 0 or more are in order
