@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -73,16 +73,17 @@ class Fault(NamedTuple):
     low: float
     high: float
     value: Any  # a number of NumPy
-    index: tuple[int, ...]
+    at: tuple[int, ...]
     batched: bool = False
     """The first index is a row of all samples that the program was given, not of its operand."""
 
     def error(self) -> Exception:
         """The error to raise. It carries the fault, for those who know more of the place."""
         rule, count = RULES[self.rule], math.floor(self.high) + 1
+        enough = int(min(self.value, 2**53)) + 1 if self.value > self.high else count  # it may be infinite
         text = rule.message.format(
-            what=self.rule, value=str(self.value).removesuffix(".0"), place=_place(self.index), low=self.low,
-            last=self.high, count=count, enough=int(self.value) + 1 if self.value > self.high else count,
+            what=self.rule, value=str(self.value).removesuffix(".0"), place=_place(self.at), low=self.low,
+            last=self.high, count=count, enough=enough,
         )  # fmt: skip
         error = rule.error(text)
         error.__dict__["fault"] = self
@@ -117,7 +118,7 @@ def check_value(arrays: Any, attrs: dict[str, Any], extents: Any) -> Any:
     return arrays[0]
 
 
-def reported(check: Node, position: int, bits: int, extents: Mapping[str, int], row: int) -> Exception:
+def reported(check: Node, position: int, bits: int, extents: dict[str, int], row: int) -> Exception:
     """The error of an element that native code found: its place in the operand and its value, as 64 bits.
 
     ``row`` is the first row of the step.
@@ -137,7 +138,7 @@ def in_step(error: Exception, check: Node, row: int) -> Exception:
 
 def _in_step(fault: Fault, check: Node, row: int) -> Exception:
     if check.shape[:1] == (BATCH,):
-        fault = fault._replace(index=(fault.index[0] + row, *fault.index[1:]), batched=True)
+        fault = fault._replace(at=(fault.at[0] + row, *fault.at[1:]), batched=True)
     return fault.error()
 
 
@@ -146,4 +147,4 @@ def moved(error: Exception, row: Callable[[int], int]) -> Exception:
     fault = error.__dict__.get("fault")
     if not isinstance(fault, Fault) or not fault.batched:
         return error
-    return fault._replace(index=(row(fault.index[0]), *fault.index[1:])).error()
+    return fault._replace(at=(row(fault.at[0]), *fault.at[1:])).error()
