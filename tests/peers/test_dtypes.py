@@ -169,6 +169,8 @@ MADE = (
     "t.randint(5, 6, (2,))", "t.randperm(1)", "t.diag_embed(t.tensor([True, False]))",
     "t.utils.data.default_collate([1.5, 2.5])", "t.utils.data.default_collate([1, 2])", "t.trace(t.tensor([[1, 2], [3, 4]]))",
     "t.tensor([1.0, 2.0]).half() * t.tensor([1.0, 2.0]).bfloat16()", "t.tensor([1.001]).bfloat16().float()",
+    "t.nn.functional.hardtanh(t.tensor([-4, 1, 9]))", "t.nn.functional.linear(t.tensor([[1, 2]]), t.tensor([[3, 4]]))",
+    "t.addmm(t.ones(1, 1, dtype=t.int64), t.tensor([[1, 2]]), t.tensor([[3], [4]]), beta=0.6, alpha=2.5)",
     "t.tensor([70000.0]).half()", "t.tensor([1.0, 3.0]).half().var()", "t.tensor([True, False]) + 1",
 )  # fmt: skip
 

@@ -66,9 +66,11 @@ def _encode(value: Any, path: str, tensors: dict[str, Any]) -> Any:
     """A value as JSON can hold it; tensors are replaced by their numbers."""
     if isinstance(value, (Tensor, np.ndarray)):
         name = str(len(tensors))
-        plain = _is_plain(value)
-        tensors[name] = np.asarray(value) if plain else widened(value.compute())
-        return {"tensor" if plain else BFLOAT16: name}
+        if isinstance(value, Tensor) and value.dtype == BFLOAT16:
+            tensors[name] = widened(value.compute())
+            return {BFLOAT16: name}
+        tensors[name] = np.asarray(value)
+        return {"tensor": name}
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, PLAIN):

@@ -33,8 +33,6 @@ def relu(x: Node) -> Node:
 @function
 def relu6(x: Node) -> Node:
     """``relu(x)``, at most 6; the gradient at both ends is 0. Integers stay integers."""
-    if x.dtype in INTEGERS:
-        return n.minimum(relu(x), like(x, 6))
     return hard_tanh(x, 0.0, 6.0)
 
 
@@ -151,7 +149,9 @@ def hard_silu(x: Node) -> Node:
 
 @function
 def hard_tanh(x: Node, min_val: float = -1.0, max_val: float = 1.0) -> Node:
-    """``x`` kept within [min_val, max_val]; the gradient at both ends is 0."""
+    """``x`` kept within [min_val, max_val]; the gradient at both ends is 0. Integers stay integers."""
+    if x.dtype in INTEGERS:
+        return n.clip(x, int(min_val), int(max_val))
     x = floating(x)
     inside = n.logical_and(n.less(min_val, x), n.less(x, max_val))
     return n.where(inside, x, n.stop_gradient(n.clip(x, min_val, max_val)))
@@ -204,7 +204,8 @@ def threshold(x: Node, threshold: Node | float, value: Node | float) -> Node:
 @function
 def linear(x: Node, weight: Node, bias: Node | None = None) -> Node:
     """``x @ weight.T + bias``: (..., in), (out, in), (out,) -> (..., out)."""
-    y = n.matmul(floating(x), n.transpose(weight))
+    whole = x.dtype in INTEGERS and weight.dtype in INTEGERS
+    y = n.matmul(x if whole else floating(x), n.transpose(weight))
     return y if bias is None else n.add(y, bias)
 
 

@@ -121,10 +121,16 @@ def quantile(
     return indexing.quantile(input, q, dim, keepdim, interpolation)
 
 
+def _scaled(x: Any, factor: float) -> Any:
+    """``x`` times a number, which is made whole for integers."""
+    factor = factor if x.dtype in FLOATING else int(factor)
+    return x if factor == 1 else n.multiply(x, factor)
+
+
 def addmm(input: Any, mat1: Any, mat2: Any, *, beta: float = 1, alpha: float = 1) -> Any:
     """``beta * input + alpha * (mat1 @ mat2)``."""
     product = n.matmul(mat1, mat2)
-    return n.add(input if beta == 1 else n.multiply(input, beta), product if alpha == 1 else n.multiply(product, alpha))
+    return n.add(_scaled(input, beta), _scaled(product, alpha))
 
 
 def addmv(input: Any, mat: Any, vec: Any, *, beta: float = 1, alpha: float = 1) -> Any:
