@@ -305,12 +305,18 @@ def test_what_a_trace_cannot_see_is_reported(step, error, text):
         fitted({"train_step": step})
 
 
-def test_a_loss_that_becomes_nan_ends_training(reference):
+@pytest.mark.parametrize("eager", [False, True])
+def test_a_loss_that_becomes_nan_ends_training(eager, reference):
     def train_step(self, data):
+        self.dense.bias.assign_add([1.0, 1.0, 1.0])
         return {"loss": ops.log(ops.min(data[0]))}
 
+    model = type("Own", (Net,), {"train_step": train_step})()
+    model(X)
+    model.compile("sgd", run_eagerly=eager)
     with pytest.raises(FloatingPointError, match="the loss stopped being finite in epoch 1, step 1"):
-        fitted({"train_step": train_step})
+        model.fit(X, CLASSES, batch_size=4, verbose=0)
+    np.testing.assert_array_equal(model.dense.bias.numpy(), 0)
 
 
 class Stop(rv.callbacks.Callback):

@@ -65,8 +65,9 @@ def tensors_of(model: Module, include_optimizer: bool = True) -> dict[str, Array
     """Weights and buffers, and the optimizer's state if there is one, by their names in a file."""
     tensors = {f"weights/{name}": np.array(widened(tensor.compute())) for name, tensor in model.state_dict().items()}
     state = model.__dict__.get("_compiled")
-    trained = isinstance(state, Compiled) and list(map(id, state.optimizer.parameters))
-    if include_optimizer and trained == list(map(id, model.parameters())) and trained:
+    # A step of the model's own may train some weights alone: the state of its optimizers is not in a file.
+    own = list(map(id, model.parameters()))
+    if include_optimizer and isinstance(state, Compiled) and own and own == list(map(id, state.optimizer.parameters)):
         tensors |= {f"optimizer/{name}": array for name, array in state.optimizer.state().items()}
     return tensors
 

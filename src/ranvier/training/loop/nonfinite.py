@@ -54,10 +54,13 @@ def find(runner: Runner, rate: Callable[[], float], cause: Callable[[], str | No
         if found:
             break
     epoch = runner.epoch
-    op, layer, phase = culprit(runner, step)
+    compiled = bool(runner.step.graph.inputs)
+    op, layer, phase = culprit(runner, step) if compiled else (None, None, None)
     near = f", after parameter {layer!r}" if layer else ""
     fix = f"Write a smaller learning rate (it is {rate():g}), clipnorm=1.0, or scaled inputs, instead."
-    if op is None:
+    if not compiled:
+        where = "The step runs eagerly, so print and a debugger show where"
+    elif op is None:
         where = "Its values are finite on the reference engine"
     elif op == "input":
         where = f"Parameter {layer!r} was" if layer else "The data of that step are"

@@ -67,4 +67,5 @@ class EagerStep(Step):
 def eager_step(model: Module, compiled: Compiled, data: Data, batch: int, kind: str) -> Step:
     """The step that calls the method for each batch."""
     program = EagerProgram(model, data, batch, compiled.method(kind))
-    return EagerStep(Graph((), (), ()), program, batch, [], [], [program.losses], draws=True)
+    written = [*model.parameters(), *model.buffers()] if kind == "train" else []
+    return EagerStep(Graph((), (), ()), program, batch, [], written, [program.losses], draws=True)

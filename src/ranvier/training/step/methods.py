@@ -48,6 +48,8 @@ def train_step(model: Module, data: Any) -> dict[str, Any]:
     state.loss_tracker.update_state(loss, sample_weight=_rows(x))
     weights = model.trainable_weights
     if weights:
+        if not model.optimizer.parameters:
+            model.optimizer.attach(model.parameters())  # all of them, so that a file holds its state
         model.optimizer.apply(tape.gradient(loss, weights), weights)
     else:
         warn("The model does not have any trainable weights.")
