@@ -200,6 +200,25 @@ def test_state_of_the_users_and_counts_of_steps(reference):
     assert len(model.mean.variables) == 2
 
 
+def test_results_of_means_are_tensors_in_a_step(reference):
+    class Erring(Net):
+        def __init__(self):
+            super().__init__()
+            self.accuracy = rv.metrics.SparseCategoricalAccuracy(name="accuracy")
+
+        def train_step(self, data):
+            self.accuracy.update_state(data[1], self(data[0]))
+            return {"error": 1 - self.accuracy.result(), "accuracy": self.accuracy.result()}
+
+    model = Erring()
+    model.compile("sgd")
+    history = model.fit(X, CLASSES, batch_size=4, verbose=0).history
+    np.testing.assert_allclose(history["accuracy"][0] + history["error"][0], 1)
+    np.testing.assert_allclose(
+        history["accuracy"][0], (np.asarray(model(X, training=False)).argmax(1) == CLASSES).mean()
+    )
+
+
 def test_data_come_as_they_were_given(reference):
     found = []
 
@@ -296,6 +315,11 @@ MISTAKES = [
     (lambda self, data: None, TypeError, r"Own.train_step returned None. Write: return a dict of numbers"),
     (lambda self, state, data: (state, {}), TypeError, r"train_step takes 2 arguments. Write train_step\(self, data\)"),
     (lambda self, data: {"loss": self.compute_loss(y=data[1])}, ValueError, "has no loss"),
+    (
+        lambda self, data: {"f": 1 - rv.metrics.Precision().result()},
+        TypeError,
+        "the result of the metric 'precision'.*as it is",
+    ),
 ]
 
 

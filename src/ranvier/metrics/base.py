@@ -14,6 +14,7 @@ from ranvier.graph.graph import Graph, input_node
 from ranvier.graph.node import BATCH, Node, apply
 from ranvier.metrics.operands import WIDE, Array, as_pair, dtype_of, has_trailing_one, paired, weighted_sum, weights_for
 from ranvier.metrics.variables import Variable
+from ranvier.ops import arrays as numeric
 from ranvier.support.errors import snake_case, unwritten
 from ranvier.support.registry import Configured
 from ranvier.support.source_lines import caller, line_of, location
@@ -38,12 +39,15 @@ class LaterResult:
         self.metric._begun = True
         return self.metric.result()
 
-    def __getattr__(self, name: str) -> Any:
+    def _refuse(self, *operands: Any) -> Any:
         raise TypeError(
             f"{location(line_of(caller()))} computes with the result of the metric {self.metric.name!r}, which exists "
             "after the step. Put it into the dict of logs as it is, or write a rv.metrics.Mean, whose result is a "
             "tensor in a step."
         )
+
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _refuse
+    __neg__ = __pow__ = __float__ = __lt__ = __le__ = __gt__ = __ge__ = __bool__ = __array__ = _refuse
 
 
 class Metric(Configured):
@@ -207,10 +211,14 @@ class Metric(Configured):
                 f"Write its update_state(y_true, y_pred) there, and what is made of its result() in result()."
             )
         if isinstance(state.tracing, StepTrace):
-            return LaterResult(self)
+            return self._traced_result()
         arrays = self._arrays
         value = 0.0 if arrays is None else self.of(arrays)
         return value.view(ArrayResult) if isinstance(value, np.ndarray) else FloatResult(value)
+
+    def _traced_result(self) -> Any:
+        """The result within a step that is traced."""
+        return LaterResult(self)
 
     # --- outside of a model -----------------------------------------------------------------------------------------
 
@@ -333,6 +341,12 @@ class SampleMean(Metric):
         total, count = (float(a) for a in arrays)
         return total / count if count else 0.0
 
+    def _traced_result(self) -> Any:
+        if type(self).read is not SampleMean.read:  # of a subclass
+            return super()._traced_result()
+        self._begun = True
+        return mean_of(*self.variables[:2])
+
 
 def values_after_reset(metrics: Sequence[Metric], variables: Sequence[Variable]) -> list[Array]:
     """What ``reset_state`` makes of variables of these metrics, which stay as they are."""
@@ -348,3 +362,9 @@ def values_after_reset(metrics: Sequence[Metric], variables: Sequence[Variable])
     for metric, was in zip(all_metrics, begun, strict=True):
         metric._begun = was
     return found
+
+
+def mean_of(total: Tensor, count: Tensor) -> Any:
+    """``total / count`` as a tensor, 0 where the count is 0."""
+    with no_grad():
+        return numeric.where(numeric.equal(count, 0), 0.0, total / count)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ranvier.graph.node import GraphError, Node, Type, apply, constant
-from ranvier.metrics.base import Metric, StateType, values_after_reset
+from ranvier.metrics.base import Metric, StateType, mean_of, values_after_reset
 from ranvier.metrics.operands import WIDE, Array
 from ranvier.metrics.variables import Variable
 from ranvier.module.parameter import Parameter
@@ -256,8 +256,7 @@ class Mean(Metric):
     def result(self) -> Any:
         """The mean so far, 0 before the first update; within a step that is traced, a tensor."""
         if isinstance(state.tracing, StepTrace):
-            with no_grad():
-                return numeric.where(numeric.equal(self._count, 0), 0.0, self._total / self._count)
+            return mean_of(self._total, self._count)
         count = self._count.item()
         return FloatResult(self._total.item() / count if count else 0.0)
 
