@@ -104,19 +104,20 @@ LOOPS = {  # the loss of scores and labels that are not computed yet, and the er
         lambda out, y: F.embedding(y, out[:3]).sum(), IndexError, "index [789] is out of range for 3 rows, in row 0",
     ),
     "one_hot": (
-        lambda out, y: (F.one_hot(y, 3) * out).sum(), IndexError, "index [789] is out of range for 3 classes, in row 0",
+        lambda out, y: (F.one_hot(y, 3) * out).sum(), RuntimeError, "index [789] is out of range for 3 classes, in row 0",
     ),
-    "index": (lambda out, y: out[:3][y].sum(), IndexError, "index [789] is out of bounds for axis 0 with size 3"),
+    "index": (lambda out, y: out[:3][y].sum(), IndexError, "index [789] is out of range for a dimension of 3, in row 0"),
     "index_select": (
-        lambda out, y: torch.index_select(out[:3], 0, y).sum(), IndexError, "index [789] is out of bounds for axis 0",
+        lambda out, y: torch.index_select(out[:3], 0, y).sum(), IndexError, "index [789] is out of range for a dimension of 3",
     ),
-    "gather": (lambda out, y: out.gather(1, y.view(-1, 1)).sum(), IndexError, "[789] is out of bounds"),
+    "gather": (lambda out, y: out.gather(1, y.view(-1, 1)).sum(), RuntimeError, "index [789] is out of range for a dimension of 3"),
     "take_along_dim": (
         lambda out, y: torch.take_along_dim(out, y.view(-1, 1), 1).sum(), IndexError, "[789] is out of bounds",
     ),
     "scatter": (
-        lambda out, y: (torch.zeros(4, 3).scatter(1, y.view(-1, 1), 1.0) * out).sum(), IndexError, "is none of the 3",
+        lambda out, y: (torch.zeros(4, 3).scatter(1, y.view(-1, 1), 1.0) * out).sum(), RuntimeError, "index [789] is out of range for a dimension of 3",
     ),
+    "multi_margin_loss": (F.multi_margin_loss, RuntimeError, "label [789] is out of range for 3 classes, in row 0"),
     "binary_cross_entropy": (
         lambda out, y: F.binary_cross_entropy(torch.sigmoid(out) + (y > 3).float().view(-1, 1), torch.ones(4, 3)),
         RuntimeError, r"should be between 0 and 1, and one is 1\.[0-9]+, in row 0, position 0",

@@ -19,26 +19,26 @@ from ranvier.graph.values import concrete
 
 
 class Rule(NamedTuple):
-    """The error of what is out of range, and its message."""
+    """The error of what is out of range, as PyTorch or Keras raises it, and its message."""
 
     error: type[Exception]
     message: str
 
 
+_LABEL = (
+    "label {value} is out of range for {count} classes{place}. Write labels from 0 to {last}, or give the last layer "
+    "more units."
+)
+_INDEX = "index {value} is out of range for a dimension of {count}{place}. Write indices from {low} to {last}."
 _PROBABILITY = "all elements of {what} should be between 0 and 1, and one is {value}{place}. Write "
 RULES = {
-    "label": Rule(
-        IndexError,
-        "label {value} is out of range for {count} classes{place}. Write labels from 0 to {last}, or give the last "
-        "layer more units.",
-    ),
-    "target label": Rule(
-        ValueError,
-        "label {value} is out of range for {count} classes{place}. Write labels from 0 to {last}, or give the last "
-        "layer more units.",
-    ),
+    "label": Rule(IndexError, _LABEL),
+    "margin label": Rule(RuntimeError, _LABEL),
+    "target label": Rule(ValueError, _LABEL),
+    "element": Rule(IndexError, _INDEX),
+    "gathered": Rule(RuntimeError, _INDEX),
     "class": Rule(
-        IndexError,
+        RuntimeError,
         "index {value} is out of range for {count} classes{place}. Write indices from 0 to {last}, or a larger "
         "num_classes.",
     ),
@@ -46,10 +46,6 @@ RULES = {
         IndexError,
         "index {value} is out of range for {count} rows{place}. Write indices from 0 to {last}, or give the weight "
         "more rows.",
-    ),
-    "element": Rule(
-        IndexError,
-        "index {value} is out of bounds for axis 0 with size {count}{place}. Write indices from {low} to {last}.",
     ),
     "vector": Rule(
         ValueError,

@@ -16,7 +16,7 @@ import numpy as np
 from ranvier.graph.dtypes import FLOATS, widened
 from ranvier.ops import arrays
 from ranvier.ops.arrays.promotion import axes_of, axis_of
-from ranvier.ops.functional.label_checks import in_range
+from ranvier.ops.functional.label_checks import check_known, in_range
 from ranvier.tensor import trace
 from ranvier.tensor.context import get_dtype
 from ranvier.tensor.sharing import holds_value
@@ -192,9 +192,15 @@ def _taken(self: Tensor, places: Any) -> Tensor:
 def gather(input: Tensor, dim: int, index: Any) -> Tensor:
     """``out[i][j] = input[i][index[i][j]]`` along dimension 1, and so on: an element for each index.
 
-    Raises IndexError for an index out of range.
+    Raises RuntimeError for an index out of range.
     """
     rows = index.compute() if isinstance(index, Tensor) else np.asarray(index)
+    check_known(rows, "gathered", input.shape[dim] if input.ndim else 1)
+    return gather_at(input, dim, rows)
+
+
+def gather_at(input: Tensor, dim: int, rows: Any) -> Tensor:
+    """The same for an array of indices, of which negative ones count from the end."""
     every = np.arange(input.numel(), dtype=np.int32).reshape(input.shape)
     axis = axis_of(dim, max(input.ndim, 1))
     every = every[tuple(slice(None if i == axis else n) for i, n in enumerate(rows.shape))]
@@ -203,7 +209,11 @@ def gather(input: Tensor, dim: int, index: Any) -> Tensor:
 
 def index_select(input: Tensor, dim: int, index: Any) -> Any:
     """The slices along a dimension at these indices. Raises IndexError for one out of range."""
-    return indexed(input, (*(slice(None),) * axis_of(dim, input.ndim), index))
+    axis = axis_of(dim, input.ndim)
+    extent = input.shape[axis]
+    if isinstance(extent, int) and isinstance(index, (Tensor, np.ndarray, list)):
+        index = in_range(index, "element", extent)
+    return indexed(input, (*(slice(None),) * axis, index))
 
 
 def masked_select(input: Tensor, mask: Any) -> Any:
@@ -236,7 +246,7 @@ def sort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = 
         rows = np.flip(np.argsort(np.flip(values, dim), dim, kind="stable"), dim)
         rows = values.shape[dim] - 1 - rows
     order = Tensor.wrap(np.ascontiguousarray(rows, np.int64))
-    return Ordered(gather(input, dim, order), order)
+    return Ordered(gather_at(input, dim, rows), order)
 
 
 def argsort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = True) -> Tensor:
@@ -254,7 +264,7 @@ def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: boo
         raise ValueError(f"the {k} largest of {extent} elements. Write a smaller k instead.")
     order = sort(input, dim, descending=largest).indices
     rows = np.ascontiguousarray(np.take(order.compute(), np.arange(k), dim))
-    return Ordered(gather(input, dim, Tensor.wrap(rows)), Tensor.wrap(rows))
+    return Ordered(gather_at(input, dim, rows), Tensor.wrap(rows))
 
 
 CHOICES: dict[str, Any] = {  # between two neighbours

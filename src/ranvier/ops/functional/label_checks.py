@@ -33,7 +33,7 @@ def in_range(x: Any, rule: str, count: int, *, low: int = 0, ignored: int | None
     """
     known = x._value if isinstance(x, Tensor) else x
     if isinstance(known, (np.ndarray, list)):
-        _check_known(np.asarray(known), rule, count, low, ignored)
+        check_known(np.asarray(known), rule, count, low, ignored)
         return x
     return checked(arrays.cast(x, "int32") if x.dtype in FLOATING else x, rule, low, count - 1, ignored)
 
@@ -55,7 +55,8 @@ def _is_given(labels: Tensor) -> bool:
     return node is None or node.function is None
 
 
-def _check_known(values: Any, rule: str, count: int, low: int, ignored: int | None) -> None:
+def check_known(values: Any, rule: str, count: int, low: int = 0, ignored: int | None = None) -> None:
+    """Raise the error of a rule for the first number of an array that is neither in range nor ignored."""
     if not values.size or values.dtype.kind == "b":
         return
     unsigned = _UNSIGNED.get(values.dtype)

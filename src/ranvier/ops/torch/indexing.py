@@ -10,6 +10,7 @@ from ranvier.graph.dtypes import dtype_of, widened
 from ranvier.graph.node import Node, apply
 from ranvier.ops import arrays, indexing
 from ranvier.ops.arrays.promotion import axis_of
+from ranvier.ops.functional.label_checks import check_known
 from ranvier.tensor.function import function
 from ranvier.tensor.tensor import Tensor
 
@@ -47,7 +48,7 @@ def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Any:
     for t in (input, indices):
         shape[axis_of(dim, t.ndim)] = t.shape[dim]
         spread.append(arrays.broadcast_to(t, tuple(shape)))
-    return indexing.gather(spread[0], dim, spread[1])
+    return indexing.gather_at(spread[0], dim, _array(spread[1]))
 
 
 # --- writing ------------------------------------------------------------------------------------------------------
@@ -58,8 +59,7 @@ def _grid(input: Tensor, dim: int, index: Any) -> tuple[Any, ...]:
     rows = _array(index)
     places = list(np.indices(rows.shape, sparse=True))
     places[axis_of(dim, input.ndim)] = rows
-    if rows.size and not 0 <= rows.min() <= rows.max() < input.shape[dim]:
-        raise IndexError(f"an index is none of the {input.shape[dim]} along dimension {dim}.")
+    check_known(rows, "gathered", input.shape[dim])
     return tuple(places)
 
 
@@ -116,7 +116,9 @@ def scatter_add(input: Tensor, dim: int, index: Any, src: Tensor) -> Any:
 
 def index_add(input: Tensor, dim: int, index: Any, source: Tensor, *, alpha: float = 1) -> Any:
     """``input`` with each slice of ``source`` along ``dim`` added at its index; several may meet at one."""
-    places = np.take(_every(input), _array(index), axis_of(dim, input.ndim))
+    axis, rows = axis_of(dim, input.ndim), _array(index)
+    check_known(rows, "gathered", input.shape[axis])
+    places = np.take(_every(input), rows, axis)
     return _add_at(input, places, source if alpha == 1 else arrays.multiply(source, alpha))
 
 
@@ -132,7 +134,9 @@ def index_fill(input: Tensor, dim: int, index: Any, value: Any) -> Any:
 def index_copy(input: Tensor, dim: int, index: Any, source: Tensor) -> Tensor:
     """``input`` with the slices of ``source`` along ``dim`` written at indices."""
     result: Tensor = input.clone()
-    places = (*(slice(None),) * axis_of(dim, input.ndim), _array(index))
+    axis, rows = axis_of(dim, input.ndim), _array(index)
+    check_known(rows, "element", input.shape[axis])
+    places = (*(slice(None),) * axis, rows)
     indexing.set_item(result, places, source)
     return result
 

@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 
 from ranvier.graph.checks import first_fault
+from ranvier.graph.dtypes import FLOATING
 from ranvier.graph.node import GraphError, Node
 from ranvier.ops import arrays as n
 from ranvier.ops import functional
 from ranvier.ops.arrays.promotion import floating, index_node
-from ranvier.ops.functional.label_checks import checked
+from ranvier.ops.functional.label_checks import checked, labels_in_range
 from ranvier.ops.functional.losses_torch import aligned, reduce
 from ranvier.tensor.function import function
 from ranvier.tensor.tensor import Tensor
@@ -84,7 +85,7 @@ def multilabel_soft_margin_loss(input: Node, target: Node, weight: Node | None =
 
 
 @function
-def multi_margin_loss(
+def _multi_margin_loss(
     input: Node, target: Node, p: int = 1, margin: float = 1.0, weight: Node | None = None, reduction: str = "mean"
 ) -> Node:
     """The mean of ``max(0, margin - own + other) ** p`` over the classes that are not the label: (N, C) and (N,)."""
@@ -97,6 +98,13 @@ def multi_margin_loss(
     if weight is not None:
         parts = n.multiply(parts, n.expand_dims(n.sum(n.multiply(hit, weight), -1), -1))
     return reduce(n.mean(n.where(n.equal(hit, 1), 0.0, parts), -1), reduction)
+
+
+@functools.wraps(_multi_margin_loss)
+def multi_margin_loss(input: Any, target: Any, *others: Any, **options: Any) -> Any:
+    if isinstance(input, Tensor) and input.ndim and isinstance(target, Tensor) and target.dtype not in FLOATING:
+        target = labels_in_range(target, "margin label", input.shape[-1], None)
+    return _multi_margin_loss(input, target, *others, **options)
 
 
 @function
