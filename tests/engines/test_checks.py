@@ -1,6 +1,7 @@
 """Values out of range: each engine reports the first one, and writes nothing of the step that computed it."""
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -93,7 +94,7 @@ def test_an_index_without_a_vector_is_refused_in_fit_evaluate_and_predict(rows, 
 
 # --- explicit loops -----------------------------------------------------------------------------------------------
 
-LOOPS = {  # the loss of scores and labels that are not computed yet, and the error of labels from 7 on
+LOOPS: dict[str, tuple[Any, type[Exception], str]] = {  # the loss of scores and labels that are not computed yet, and the error of labels from 7 on
     "cross_entropy": (F.cross_entropy, IndexError, "label [789] is out of range for 3 classes, in row 0"),
     "nll_loss": (F.nll_loss, IndexError, "label [789] is out of range for 3 classes, in row 0"),
     "sparse": (
@@ -155,3 +156,23 @@ def test_a_failing_result_leaves_the_others(engine):
     for _ in range(2):
         with pytest.raises(IndexError, match="label 4 is out of range for 4 classes"):
             bad.item()
+
+
+@pytest.mark.parametrize("index", [-1, 4])
+@pytest.mark.parametrize(
+    ("write", "error"),
+    [
+        (lambda x, i: x.gather(1, i), RuntimeError),
+        (lambda x, i: x.scatter(1, i, 1.0), RuntimeError),
+        (lambda x, i: x.scatter_add(1, i, torch.ones(3, 1)), RuntimeError),
+        (lambda x, i: x.index_add(1, i[:, 0], torch.ones(3, 3)), RuntimeError),
+        (lambda x, i: x.index_copy(1, i[:, 0], torch.ones(3, 3)), IndexError),
+        (lambda x, i: x.index_select(1, i[:, 0]), IndexError),
+        (lambda x, i: (x + 0).index_select(1, i[:, 0]), IndexError),
+    ],
+)
+def test_indices_do_not_count_from_the_end(write, error, index):
+    x = torch.arange(12.0).view(3, 4).requires_grad_()
+    with pytest.raises(error, match=rf"^index {index} is out of range for a dimension of 4, in row 2.*from 0 to 3"):
+        write(x, torch.tensor([[0], [3], [index]]))
+    assert write(x, torch.tensor([[0], [3], [2]])).sum().item() > 0

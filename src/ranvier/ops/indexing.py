@@ -210,7 +210,7 @@ def gather_at(input: Tensor, dim: int, rows: Any) -> Tensor:
 def index_select(input: Tensor, dim: int, index: Any) -> Any:
     """The slices along a dimension at these indices. Raises IndexError for one out of range."""
     axis = axis_of(dim, input.ndim)
-    extent = input.shape[axis]
+    extent: Any = input.shape[axis]  # a Symbol in a model that is traced
     if isinstance(extent, int) and isinstance(index, (Tensor, np.ndarray, list)):
         index = in_range(index, "element", extent)
     return indexed(input, (*(slice(None),) * axis, index))
