@@ -330,6 +330,15 @@ def test_what_a_trace_cannot_see_is_reported(step, error, text):
 
 
 @pytest.mark.parametrize("eager", [False, True])
+def test_labels_out_of_range_raise(eager, reference):
+    labels = np.where(np.arange(10) == 7, 5, CLASSES)
+    model = ByMethods()
+    model.compile("sgd", rv.losses.SparseCategoricalCrossentropy(from_logits=True), run_eagerly=eager)
+    with pytest.raises(ValueError, match="label 5 is out of range for 3 classes, in row 3"):
+        model.fit(X, labels, batch_size=4, shuffle=False, verbose=0)
+
+
+@pytest.mark.parametrize("eager", [False, True])
 def test_a_loss_that_becomes_nan_ends_training(eager, reference):
     def train_step(self, data):
         self.dense.bias.assign_add([1.0, 1.0, 1.0])

@@ -15,7 +15,7 @@ from ranvier.graph.node import Node, apply
 from ranvier.ops import arrays
 from ranvier.tensor.function import function
 from ranvier.tensor.tensor import Tensor
-from ranvier.tensor.trace import state
+from ranvier.tensor.trace import StepTrace, state
 
 _UNSIGNED = {np.dtype(np.int32): np.uint32, np.dtype(np.int64): np.uint64}
 
@@ -39,10 +39,13 @@ def in_range(x: Any, rule: str, count: int, *, low: int = 0, ignored: int | None
 
 
 def labels_in_range(labels: Any, rule: str, classes: Any, ignored: int | None) -> Any:
-    """Labels of scores with so many classes: `in_range`. `fit` checks the targets that it is given itself."""
+    """Labels of scores with so many classes: `in_range`. `fit` checks the targets that it is given itself, unless a
+    method of the model's takes them.
+    """
     if not isinstance(classes, int):  # traced scores may not have a known number
         return labels
-    if isinstance(labels, Tensor) and labels._value is None and state.tracing and _is_given(labels):
+    traced = state.tracing and not isinstance(state.tracing, StepTrace)
+    if traced and isinstance(labels, Tensor) and labels._value is None and _is_given(labels):
         return labels
     return in_range(labels, rule, classes, ignored=ignored)
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from ranvier import engines
+from ranvier.graph.checks import ERRORS
 from ranvier.graph.graph import Graph
 from ranvier.graph.node import FLOATS, Node, apply, like
 from ranvier.metrics.base import LaterResult, values_after_reset
@@ -97,7 +98,14 @@ class SizedProgram:
     def run(
         self, arrays: Sequence[Any], outputs: Sequence[Any], start: int = 0, stop: int = 1, total: int | None = None
     ) -> None:
-        whole, rest = divmod(self.batch if total is None else total, self.batch)
+        try:
+            self._run(arrays, outputs, start, stop, self.batch if total is None else total)
+        except ERRORS as error:
+            error.add_note("(the row is that of a batch, within the method that is the step)")
+            raise
+
+    def _run(self, arrays: Sequence[Any], outputs: Sequence[Any], start: int, stop: int, total: int) -> None:
+        whole, rest = divmod(total, self.batch)
         if start < min(stop, whole):
             self.program.run(arrays, outputs, start, min(stop, whole), whole * self.batch)
         if rest and stop > whole:
