@@ -110,6 +110,14 @@ def counted(x: Node) -> Node:
     return as_node(x, "int32") if x.dtype == "bool" else x
 
 
+def of_32_bits(x: Node) -> Node:
+    """Integers of fewer bits, and bool, as int32 or, where they are unsigned, uint32: those of sums and products."""
+    row = ELEMENT_TYPES[x.dtype]
+    if row.category == "float" or row.bits >= 32:
+        return x
+    return as_node(x, "uint32" if row.category == "integer" and not row.signed else "int32")
+
+
 def index_node(x: Node) -> Node:
     """Indices and labels as int32. Those of int64 beyond it become its largest and smallest, where no row is."""
     if x.dtype == "int64":

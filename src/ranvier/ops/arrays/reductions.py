@@ -9,18 +9,27 @@ from collections.abc import Callable, Sequence
 from ranvier.graph.dtypes import FLOATS, limits
 from ranvier.graph.node import Node, apply, like
 from ranvier.ops.arrays import elementwise as n
-from ranvier.ops.arrays.promotion import Axes, as_node, axes_of, axis_of, count, counted, expand, floating, keep
+from ranvier.ops.arrays.promotion import (
+    Axes,
+    as_node,
+    axes_of,
+    axis_of,
+    count,
+    counted,
+    expand,
+    floating,
+    keep,
+    of_32_bits,
+)
 from ranvier.ops.arrays.shape import reshape, squeeze
 from ranvier.tensor.function import function
-
-NARROW = ("bool", "uint8", "int8", "int16")
 
 
 @function
 def sum(x: Node, axis: Axes = None, keepdims: bool = False) -> Node:
-    """The sum over one axis, several, or all; of bool and of integers of 8 and 16 bits int32."""
+    """The sum over one axis, several, or all; of integers below 32 bits int32, of uint8 uint32."""
     axes = axes_of(axis, x.ndim)
-    x = as_node(x, "int32") if x.dtype in NARROW else x
+    x = of_32_bits(x)
     return keep(apply("reduce_sum", x, axes=axes), x.shape, axes, keepdims)
 
 

@@ -112,7 +112,8 @@ def where(condition: Operand, x1: Operand = None, x2: Operand = None) -> Any:
     if x1 is None or x2 is None:
         raise ValueError("ops.where takes a condition and two values. Write where(x > 0, x, 0.0), for example.")
     chosen = arrays.where(condition, x1, x2)
-    return arrays.cast(chosen, "int32") if type(x1) is type(x2) is int else chosen
+    given = {x.dtype for x in (x1, x2) if hasattr(x, "dtype")}
+    return arrays.cast(chosen, "int32") if chosen.dtype == "int64" and given <= {"bool"} else chosen
 
 
 def normalize(x: Operand, axis: int = -1, order: float = 2, epsilon: float | None = None) -> Any:

@@ -6,16 +6,18 @@ from typing import Any
 
 import numpy as np
 
+from ranvier.graph.node import Node
 from ranvier.ops import arrays, indexing
 from ranvier.ops.arrays import linalg, shape
-from ranvier.ops.arrays.promotion import axes_of, axis_of
+from ranvier.ops.arrays.promotion import axes_of, axis_of, of_32_bits
 from ranvier.ops.keras.elementwise import Axes, Operand, dtype_name, last
+from ranvier.tensor.function import function
 from ranvier.tensor.tensor import Tensor
 
 
 def prod(x: Operand, axis: Axes = None, keepdims: bool = False, dtype: Any = None) -> Any:
     """The product along these axes, or of all elements."""
-    return _product(x if dtype is None else arrays.cast(x, dtype_name(dtype)), axis, keepdims)
+    return _product(_accumulated(x) if dtype is None else arrays.cast(x, dtype_name(dtype)), axis, keepdims)
 
 
 def nanprod(x: Operand, axis: Axes = None, keepdims: bool = False) -> Any:
@@ -26,6 +28,12 @@ def nanprod(x: Operand, axis: Axes = None, keepdims: bool = False) -> Any:
 def _or(x: Any, instead: int) -> Any:
     """A number in place of nan."""
     return arrays.where(arrays.isnan(x), instead, x)
+
+
+@function
+def _accumulated(x: Node) -> Node:
+    """``x`` in the dtype of its product."""
+    return of_32_bits(x)
 
 
 def _product(x: Any, axis: Axes, keepdims: bool) -> Any:
