@@ -3,11 +3,12 @@
 import copy
 import weakref
 
+import numpy as np
 import pytest
 
 import ranvier.torch as torch
 from ranvier.graph.node import PRIMITIVES
-from ranvier.tensor import movements
+from ranvier.tensor import movements, segment
 
 pytestmark = pytest.mark.usefixtures("engine")
 
@@ -101,6 +102,21 @@ def augmented():
     return [same, part, mask], [[8, 0, 0], [0, 0], [True, True, False]]
 
 
+def data_before_a_gradient():
+    """Writes through `.data` are not told to gradients, which read the new values, as in PyTorch."""
+    x, z = torch.tensor([1.0, 2.0], requires_grad=True), torch.tensor([3.0, 4.0])
+    h = x * 2
+    y, kept = (h * h).sum() + (x * z).sum() + (x * x).sum(), x.exp().sum()
+    y.item()
+    h.data.add_(1)
+    z.data[0] = 5.0
+    x.data.mul_(10)
+    y.backward()
+    first, x.grad = x.grad, None
+    kept.backward()
+    return [first, y, (x.grad * 100).int(), x], [[12 + 5 + 20, 20 + 4 + 40], 36, [271, 738], [10, 20]]
+
+
 def optimizer_steps():
     w = torch.ones(2, requires_grad=True)
     part, data = w.view(2, 1)[1], w.data.view(1, 2)
@@ -122,7 +138,7 @@ def gradient_of_an_alias():
 
 
 PROGRAMS = [
-    diagonal, weight_of_a_layer, transposed, initialized, gradient_of_a_part, copy_of_a_transpose, later_writes,
+    diagonal, weight_of_a_layer, transposed, initialized, gradient_of_a_part, copy_of_a_transpose, later_writes, data_before_a_gradient,
     views_of_what_is_gone, writes_that_are_not_recorded, augmented, optimizer_steps, gradient_of_an_alias,
 ]  # fmt: skip
 
@@ -146,6 +162,43 @@ def test_writes_through_views(program):
 def test_what_is_refused(write, message):
     with pytest.raises(RuntimeError, match=message):
         write()
+
+
+def test_memory_of_numpy():
+    array = np.ones(3, np.float32)
+    x = torch.from_numpy(array)
+    part, before = x[1:], x * 2
+    array[1] = 5
+    x.add_(1)
+    shown = x.detach().numpy()
+    shown[0] = -1
+    assert [t.tolist() for t in (before, x, part, x * 1)] == [[2, 2, 2], [-1, 6, 2], [6, 2], [-1, 6, 2]]
+    assert array.tolist() == [-1, 6, 2]
+    w = torch.nn.Parameter(x)
+    (w * w).sum().backward()
+    torch.optim.SGD([w], lr=0.5).step()
+    assert (x.tolist(), array.tolist(), w.numpy() is w.numpy()) == ([0, 0, 0], [0, 0, 0], False)
+
+
+@pytest.mark.parametrize("add", [lambda total, loss: total.__iadd__(loss), lambda total, loss: total + loss])
+def test_a_sum_of_losses_keeps_nothing(add):
+    """Neither of known losses nor, without gradients, of those that are pending."""
+    w = torch.ones(2, requires_grad=True)
+    optimizer = torch.optim.SGD([w], lr=0.25)
+    total, pending = torch.tensor(0.0), torch.tensor(0.0)
+    for _ in range(20):
+        optimizer.zero_grad()
+        loss = (w * w).sum()
+        loss.backward()
+        optimizer.step()
+        total = add(total, loss)
+        with torch.no_grad():
+            pending = add(pending, (w * 0 + 1).sum())
+    assert total.trace_node is None
+    assert sum(len(s.live) for s in segment.local.segments) < 10
+    assert (total.item(), pending.item()) == (pytest.approx(8 / 3), 40)
+    with pytest.raises(RuntimeError, match="history ended"):
+        total.backward()
 
 
 def test_layouts():

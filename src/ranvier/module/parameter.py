@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from operator import attrgetter
 from typing import Any, Self
 
-from numpy.typing import NDArray
-
 from ranvier.graph.dtypes import dtype_of
 from ranvier.graph.node import Type
 from ranvier.support import rows
@@ -32,20 +30,7 @@ def _by_name(kind: str, doc: str) -> Any:
     return property(attrgetter(slot), give, doc=doc)
 
 
-class _Kept(Tensor):
-    """A tensor of a module, which changes while the module learns."""
-
-    __slots__ = ()
-
-    def numpy(self, *, force: bool = False) -> NDArray[Any]:
-        """A copy of the value as a NumPy array, as in Keras; ``force`` changes nothing.
-
-        ``detach().numpy()`` gives an array of the same memory.
-        """
-        return super().numpy().copy()
-
-
-class Parameter(CheckedConstructor, _Kept):
+class Parameter(CheckedConstructor, Tensor):
     """A tensor that a module owns and optimizers change. ``name`` is the attribute it was first assigned to, and
     ``path`` has the module's name before it, as Keras has them. ``Parameter(x)`` shares the memory of a tensor x.
 
@@ -110,7 +95,7 @@ class Parameter(CheckedConstructor, _Kept):
         return twin
 
 
-class Buffer(_Kept):
+class Buffer(Tensor):
     """A tensor that a module keeps and no optimizer changes (running statistics), with the names of a parameter."""
 
     __slots__ = ("name", "path")

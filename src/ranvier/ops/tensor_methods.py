@@ -62,10 +62,11 @@ def hold(self: Tensor, array: Any) -> Tensor:
 def numpy(self: Tensor, *, force: bool = False) -> Any:
     """The value as a NumPy array of the same memory: writes to one are seen in both. ``force`` changes nothing.
 
-    Of a tensor that requires a gradient, which PyTorch refuses, a copy; ``detach().numpy()`` shares the memory.
+    Of a tensor that requires a gradient, which PyTorch refuses, and of a variable, as in Keras, it is a copy;
+    ``detach().numpy()`` shares the memory.
     """
     array = self.for_numpy()
-    return np.array(array) if self.requires_grad else shown_array(self)
+    return shown_array(self) if self.is_constant else np.array(array)
 
 
 def array(self: Tensor, dtype: Any = None, copy: bool | None = None) -> Any:

@@ -8,19 +8,41 @@ from typing import Any
 
 from ranvier.graph.dtypes import FLOATING
 from ranvier.graph.grad import gradient
-from ranvier.graph.node import Node, apply
+from ranvier.graph.node import Node, apply, topological
 from ranvier.tensor import tape
 from ranvier.tensor.context import no_grad
 from ranvier.tensor.function import add, converted
-from ranvier.tensor.segment import TapeSegment
+from ranvier.tensor.segment import TapeSegment, TapeTensor, merge
 from ranvier.tensor.tensor import Tensor, leaves_of
 from ranvier.tensor.trace import Function, TraceNode, intern, state
 
 
-def _gradients(output: Node, *nodes: Node, seeded: bool) -> list[Node]:
+def _gradients(output: Node, *nodes: Node, seeded: bool, changed: int = 0) -> list[Node]:
+    """Derivatives by nodes. A seed follows them, then values of the output's graph that were ``changed`` through
+    `.data`, and their new values, which the derivatives read: PyTorch keeps no copies of what it needs.
+    """
+    if changed:
+        old, new = nodes[-2 * changed : -changed], nodes[-changed:]
+        found = _gradients(output, *nodes[: -2 * changed], seeded=seeded)
+        return _reading(found, output, dict(zip(old, new, strict=True)))
     if seeded:
         return gradient(output, nodes[:-1], nodes[-1])
     return gradient(output if output.shape == () else apply("reshape", output, shape=()), nodes)
+
+
+def _reading(found: Sequence[Node], output: Node, new: dict[Node, Node]) -> list[Node]:
+    """The derivatives with new values in place of those of the output's graph, and of views of them."""
+    forward = topological([output])
+    for node in forward:
+        if node.op.is_view and node not in new and node.inputs[0] in new:
+            new[node] = apply(node.op.name, new[node.inputs[0]], **node.attrs)
+    kept = dict.fromkeys(forward)
+    for node in topological(found):
+        if node not in kept:
+            inputs = [new.get(i, i) for i in node.inputs]
+            if any(a is not b for a, b in zip(inputs, node.inputs, strict=True)):
+                new[node] = apply(node.op.name, *inputs, **node.attrs)
+    return [new.get(node, node) for node in found]
 
 
 _gradients_function = Function("gradients", _gradients)
@@ -85,9 +107,33 @@ def _derivatives(
     root, *seed_nodes = [segment.node_of(t) for t in (output, *seeds)]
     if any(segment.leaves[o].history_ended for o in root.grad_leaves):
         raise _history_ended()
-    options = (("seeded", bool(seeds)),)
-    nodes = intern(_gradients_function, (root, *wrt, *seed_nodes), options, state.grad_enabled)
+    options: tuple[tuple[str, Any], ...] = (("seeded", bool(seeds)),)
+    inputs = (root, *wrt, *seed_nodes)
+    if segment.changed:
+        operands = _operands(root)
+        old = [node for node in segment.changed if node in operands]
+        new = [_node_here(segment, segment.changed[node]) for node in old]
+        inputs += (*old, *new)
+        options += (("changed", len(old)),)
+    nodes = intern(_gradients_function, inputs, options, state.grad_enabled)
     return [Tensor.pending(node, segment) for node in nodes]
+
+
+def _node_here(segment: TapeSegment, tensor: TapeTensor) -> TraceNode:
+    """The node of a tensor, which may be pending elsewhere."""
+    if tensor.segment is not None and tensor.segment is not segment:
+        merge(segment, tensor.segment)
+    return segment.node_of(tensor)
+
+
+def _operands(root: TraceNode) -> set[TraceNode]:
+    """The nodes that a node was computed from."""
+    stack, seen = [root], {root}
+    while stack:
+        new = set(stack.pop().inputs) - seen
+        stack += new
+        seen |= new
+    return seen
 
 
 def backward(

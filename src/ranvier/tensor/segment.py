@@ -68,6 +68,7 @@ class TapeSegment:
     __slots__ = (
         "__weakref__",
         "assigns",
+        "changed",
         "definitions",
         "failed",
         "flushed",
@@ -88,6 +89,8 @@ class TapeSegment:
         self.placeholders: set[int] = set()  # ordinals of leaves without a value, while a model is traced
         self.live: list[weakref.ref[TapeTensor]] = []  # the results
         self.assigns: dict[int, TraceNode] = {}  # by ordinal, the value that is assigned
+        # By their nodes, the tensors that were overwritten through `.data`: see `autograd`.
+        self.changed: dict[TraceNode, TapeTensor] = {}
         self.failed: dict[TraceNode, Exception] = {}  # raised when the result is read
         self.flushed = False
         self.traced = False  # it records a model or a step that is traced, and is never run
@@ -202,6 +205,8 @@ def merge(target: TapeSegment, other: TapeSegment) -> None:
     for ordinal, node in other.assigns.items():
         target.assigns[ordinals[ordinal]] = move(node)
         other.leaves[ordinal].segment = target
+    for node, changed in other.changed.items():
+        target.changed[move(node)] = changed
     for node, error in other.failed.items():
         target.failed[move(node)] = error
     other.assigns, other.live, other.failed, other.flushed = {}, [], {}, True

@@ -30,6 +30,7 @@ from ranvier.tensor.movements import (
     with_value,
     write_moved,
 )
+from ranvier.tensor.segment import local
 from ranvier.tensor.tensor import Tensor
 
 
@@ -95,6 +96,15 @@ class Memory(_Base):
             self.members = [weakref.ref(t) for t in self.living()]
             self.limit = 2 * len(self.members) + 8
         self.members.append(weakref.ref(tensor))
+
+    def move(self, root: Tensor) -> None:
+        """Let another leaf be the root, which has the array of the one before."""
+        self.root = weakref.ref(root)
+        for tensor in self.living():
+            if isinstance(tensor.base, Alias):
+                tensor.base.owner = root
+            elif tensor.base.kept is not None:
+                tensor.base.kept = root
 
     def wrote(self, root: Tensor) -> None:
         """After the first write to the root: views keep it from here on."""
@@ -203,7 +213,7 @@ class Alias(_Base):
         alias.base = View(memory, steps, False, root)
 
     def assign(self, tensor: Tensor, value: Any) -> None:
-        self.owner.assign(value)
+        unnoticed(self.owner, lambda: self.owner.assign(value))
         tensor.version += 1
 
     def put(self, tensor: Tensor, result: Tensor) -> None:
@@ -302,11 +312,26 @@ class View(_Base):
 
     def _write(self, root: Tensor, view: Tensor, result: Tensor) -> None:
         at_once = holds_value(root) and (not result.requires_grad or not self.grad)
-        _place(root, self.steps, result, not self.grad)
+        if self.grad:
+            _place(root, self.steps, result, False)
+        else:
+            unnoticed(root, lambda: _place(root, self.steps, result, True))
         if result.trace_node is not None and (result.requires_grad or not at_once):  # else the root makes the view
             view.replace(result)
             self.seen = root.version
         self.memory.wrote(root)
+
+
+def unnoticed(root: Tensor, write: Callable[[], None]) -> None:
+    """Make a write of which gradients are not told: as in PyTorch, they read the new value where they need the old."""
+    if not trace.state.tracing:
+        key = id(root)
+        for segment in local.segments:
+            if (ordinal := segment.ordinals.get(key)) is not None and segment.live:
+                segment.changed[segment.leaf_nodes[ordinal]] = root
+        if root.trace_node is not None and root.segment is not None:
+            root.segment.changed[root.trace_node] = root
+    write()
 
 
 def _place(root: Tensor, steps: Steps, result: Tensor, detached: bool) -> None:

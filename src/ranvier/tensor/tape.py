@@ -69,7 +69,7 @@ def evaluate_eagerly(node: TraceNode, tensors: Sequence[TapeTensor], segment: Ta
 def _clear_if_unused(segment: TapeSegment) -> None:
     """Let go of the leaves of a segment from which nothing is pending."""
     if not (segment.live or segment.assigns or segment.placeholders):
-        for known in (segment.leaves, segment.leaf_nodes, segment.versions, segment.ordinals):
+        for known in (segment.leaves, segment.leaf_nodes, segment.versions, segment.ordinals, segment.changed):
             known.clear()
 
 

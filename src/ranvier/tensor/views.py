@@ -12,7 +12,7 @@ from ranvier.graph.node import Symbol
 from ranvier.tensor import tape, trace
 from ranvier.tensor.function import detach
 from ranvier.tensor.movements import Steps, Strides, moved_array, row_major, write_moved
-from ranvier.tensor.sharing import Alias, Memory, View, holds_value, memory_of, put_whole, recorded
+from ranvier.tensor.sharing import Alias, Memory, View, holds_value, memory_of, put_whole, recorded, unnoticed
 from ranvier.tensor.tensor import Tensor
 from ranvier.tensor.trace import DATA
 
@@ -96,14 +96,16 @@ def alias_of(tensor: Tensor) -> Tensor:
 
 def join(leaf: Tensor, tensor: Tensor) -> bool:
     """Let a new leaf have the array of a tensor, which becomes its alias; False where the tensor shares another's."""
-    if tensor.base is not None or not holds_value(tensor) or tensor._requires_grad or tensor.segment is not None:
+    if isinstance(tensor.base, (Alias, View)) or not holds_value(tensor) or tensor._requires_grad:
         return False
+    tensor.compute()
     tape.flush_readers(tensor)
+    memory = memory_of(tensor)[0]
     leaf._value, leaf.spec = tensor._value, tensor.spec
     leaf._init_leaf(False)
-    memory = leaf.base = Memory(leaf)
-    tensor.base = Alias(memory, leaf)
-    tensor.version += 1
+    leaf.base, leaf.version = memory, tensor.version + 1
+    tensor.base, tensor.version = Alias(memory, leaf), tensor.version + 1
+    memory.move(leaf)
     memory.add(tensor)
     return True
 
@@ -158,7 +160,15 @@ def write_part(tensor: Tensor, index: Any, value: Any) -> bool:
     if root is None or not holds_value(root):
         return False
     given = as_array(value.compute() if isinstance(value, Tensor) else value, tensor.dtype)
-    root.overwrite_part(lambda whole: write_moved(steps, whole, index, given))
+    leaf = root
+
+    def change() -> None:
+        leaf.overwrite_part(lambda whole: write_moved(steps, whole, index, given))
+
+    if isinstance(base, Alias) or (isinstance(base, View) and not base.grad):
+        unnoticed(root, change)
+    else:
+        change()
     if isinstance(root.base, Memory):
         root.base.wrote(root)
     return True
