@@ -35,6 +35,38 @@ ROWS: list[tuple[Any, Any, Any]] = [
     (lambda x: torch.repeat_interleave(x, 2, 1), lambda x: np.repeat(x, 2, 1), A),
     (lambda x: torch.tensordot(x, x, ([1], [1])), lambda x: np.tensordot(x, x, ([1], [1])), A),
     (torch.diff, np.diff, A),
+    (torch.linalg.inv, np.linalg.inv, SQUARE),
+    (torch.linalg.det, np.linalg.det, SQUARE),
+    (lambda x: torch.linalg.slogdet(x).logabsdet, lambda x: np.linalg.slogdet(x)[1], SQUARE),
+    (lambda x: torch.linalg.solve(x, x[0] * 2), lambda x: np.linalg.solve(x, x[0] * 2), SQUARE),
+    (torch.linalg.pinv, np.linalg.pinv, A),
+    (lambda x: torch.linalg.cholesky(x @ x.T), lambda x: np.linalg.cholesky(x @ x.T), A),
+    (lambda x: torch.linalg.qr(x)[1], lambda x: np.linalg.qr(x)[1], A),
+    (lambda x: torch.linalg.eigh(x @ x.T)[1] ** 2, lambda x: np.linalg.eigh(x @ x.T)[1] ** 2, A),
+    (torch.linalg.svdvals, lambda x: np.linalg.svd(x)[1], A),
+    (lambda x: torch.linalg.matrix_power(x, -2), lambda x: np.linalg.matrix_power(x, -2), SQUARE),
+    (lambda x: torch.linalg.lstsq(x.T, x[0])[0], lambda x: np.linalg.lstsq(x.T, x[0])[0], A),
+    (
+        lambda x: torch.quantile(torch.tensor([1.0, 2, 4, 8], dtype=x.dtype), x.abs() / 2),
+        lambda x: np.quantile([1, 2, 4, 8], abs(x) / 2),
+        A[:1],
+    ),
+    (lambda x: torch.cov(x[:1]), lambda x: np.cov(x[:1]), A),
+    (lambda x: torch.cov(x, fweights=torch.tensor([1, 2, 1, 3])), lambda x: np.cov(x, fweights=[1, 2, 1, 3]), A),
+    (lambda x: torch.sum(x[0, 0], 0), lambda x: x[0, 0], A),
+    (lambda x: torch.softmax(x[0, 0], -1), lambda x: np.ones(()) + 0 * x[0, 0], A),
+    (lambda x: torch.cumsum(x[0, 0], 0), lambda x: x[0, 0], A),
+    (lambda x: x[0, 0].max(-1)[0], lambda x: x[0, 0], A),
+    (
+        lambda x: nn.functional.max_pool1d(x[None], 2, return_indices=True)[0],
+        lambda x: x.reshape(1, 3, 2, 2).max(-1),
+        A,
+    ),
+    (
+        lambda x: nn.functional.max_unpool1d(*nn.functional.max_pool1d(x[None], 4, return_indices=True), 4),
+        lambda x: np.where(x == x.max(1, keepdims=True), x, 0)[None],
+        A,
+    ),
     (torch.sinh, np.sinh, A),
     (torch.tan, np.tan, A / 2),
     (torch.asinh, np.arcsinh, A),
@@ -113,12 +145,12 @@ def test_factors_of_steps_that_vary_compile_nothing_anew():
     assert known[12:] == known[12:13] * 4
 
 
-def test_decompositions_refuse_gradients():
-    x = torch.eye(2, requires_grad=True)
-    with pytest.raises(RuntimeError, match=r"linalg.inv has no gradient here. Write x.detach\(\)"):
-        torch.linalg.inv(x)
-    with torch.no_grad():
-        assert torch.equal(torch.linalg.inv(x), x)
+def test_the_gradient_of_a_decomposition_has_a_gradient():
+    """Of ``1 / x``: ``-1 / x**2``, and ``2 / x**3``."""
+    x = torch.tensor([[4.0]], requires_grad=True)
+    (first,) = torch.autograd.grad(torch.linalg.inv(x).sum(), x, create_graph=True)
+    (second,) = torch.autograd.grad(first.sum(), x)
+    assert (first.item(), second.item()) == (-1 / 16, 2 / 64)
     with pytest.raises(torch.linalg.LinAlgError, match="Singular"):
         torch.linalg.inv(torch.zeros(2, 2))
 

@@ -109,16 +109,16 @@ def scatter_add_gradient(n: Node, g: Node) -> Sequence[Node | None]:
 
 
 def power_gradient(n: Node, g: Node) -> Sequence[Node]:
-    """The gradient by the exponent is zero where the base is not positive, as in torch for a base of zero; the one by
-    the base is zero where the exponent is.
+    """The gradient by the exponent is zero where the base is, and nan for a negative base, as in torch; the one by the
+    base is zero where the exponent is.
     """
     x, y = n.inputs
     flat = apply("equal", y, zeros(y))
     exponent = where(flat, like(y, 1.0), y)  # so that the branch not taken is finite, and its gradient too
     slope = where(flat, zeros(y), y * apply("power", x, exponent - like(y, 1.0)))
-    positive = apply("less", zeros(x), x)
-    safe = where(positive, x, like(x, 1.0))
-    return g * slope, where(positive, g * n * apply("log", safe), zeros(g))
+    zero = apply("equal", x, zeros(x))
+    safe = where(zero, like(x, 1.0), x)
+    return g * slope, where(zero, zeros(g), g * n * apply("log", safe))
 
 
 def extremum_gradient(n: Node, g: Node) -> Sequence[Node]:

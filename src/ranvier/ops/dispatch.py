@@ -10,7 +10,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ranvier.graph.node import Node
 from ranvier.ops.arrays.elementwise import cast
+from ranvier.ops.arrays.promotion import NoAxesError
+from ranvier.ops.arrays.shape import reshape
 from ranvier.ops.indexing import put
 from ranvier.tensor.arguments import ParameterMap, find_handler, no_out
 from ranvier.tensor.function import with_parameters
@@ -25,6 +28,8 @@ ALIASES = {
 }  # PyTorch takes NumPy's names too
 WORDS = {"dtype": "str | None", "inplace": "bool", "out": "None"}  # arguments that `_with_words` handles, and types
 NUMBERS = (bool, int, float)
+# PyTorch's functions whose first operand may be a Python number.
+OF_NUMBERS = ("div", "divide", "floor_divide", "mul", "multiply", "pow", "remainder", "true_divide", "xlogy")
 
 
 class Argument(NamedTuple):
@@ -65,8 +70,8 @@ def is_tensor_function(value: Any) -> bool:
 def show(body: Any, name: str, text: str, aliases: bool, operation: str | None) -> Any:
     """The function of this name that computes the body, with the arguments in the text.
 
-    With ``aliases`` NumPy's names of the arguments are taken too. A call with symbolic values is recorded as
-    ``operation``; without it they answer as they answer the body.
+    With ``aliases``, in PyTorch's vocabulary, NumPy's names of the arguments are taken too, and a number is no tensor.
+    A call with symbolic values is recorded as ``operation``; without it they answer as they answer the body.
     """
     own = inspect.signature(body).parameters
     written = _written(text)
@@ -81,7 +86,8 @@ def show(body: Any, name: str, text: str, aliases: bool, operation: str | None) 
         return _renamed(body, name, shown, targets)
     also = dict(zip(targets, targets, strict=True)) if aliases else {}
     also |= {ALIASES[p.name]: t for p, t in zip(shown, targets, strict=True) if aliases and p.name in ALIASES}
-    view = ParameterMap(inspect.unwrap(body), name, shown, targets, also, operation)
+    takes_numbers = not aliases or name in OF_NUMBERS
+    view = ParameterMap(inspect.unwrap(body), name, shown, targets, also, operation, takes_numbers)
     if operation:  # of Keras's functions the operands may be arrays, numbers, or symbolic values, as the result then is
         view.signature = view.signature.replace(return_annotation=Any)
     core = with_parameters(body, view)
@@ -137,6 +143,37 @@ def _with_words(core: Any, written: list[Argument], words: list[Argument]) -> An
     own = inspect.signature(core).parameters
     shown = [a.parameter(own[a.name].annotation if a.name in own else WORDS[a.name]) for a in written]
     return _signed(call, core.__name__, shown, inspect.signature(core).return_annotation)
+
+
+# --- tensors without dimensions -----------------------------------------------------------------------------------
+
+
+def taking_scalars(function: Any) -> Any:
+    """PyTorch's rule: along dimension 0 or -1 a tensor without dimensions counts as a vector of one element.
+
+    The result then has no such dimension. Functions without an argument for dimensions stay as they are.
+    """
+    if not any(name.startswith("dim") for name in inspect.signature(function).parameters):
+        return function
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except NoAxesError:
+            pass
+        result = function(*map(_vector, args), **{name: _vector(value) for name, value in kwargs.items()})
+        return type(result)(*map(_scalar, result)) if isinstance(result, tuple) else _scalar(result)
+
+    return call
+
+
+def _vector(value: Any) -> Any:
+    return reshape(value, (1,)) if isinstance(value, (Tensor, Node)) and not value.ndim else value
+
+
+def _scalar(value: Any) -> Any:
+    return reshape(value, value.shape[:-1]) if value.shape[-1:] == (1,) else value
 
 
 # --- functions that change their tensor ---------------------------------------------------------------------------

@@ -186,25 +186,45 @@ def set_item(self: Tensor, index: Any, value: Any) -> None:
 def _taken(self: Tensor, places: Any) -> Tensor:
     """The elements at these flat positions."""
     flat: Tensor = arrays.reshape(self, (-1,))
-    return arrays.take(flat, Tensor.wrap(np.ascontiguousarray(places, np.int32)))
+    return arrays.take(flat, Tensor.wrap(np.asarray(places, np.int32, order="C")))
 
 
 def gather(input: Tensor, dim: int, index: Any) -> Tensor:
     """``out[i][j] = input[i][index[i][j]]`` along dimension 1, and so on: an element for each index.
 
-    Raises RuntimeError for an index out of range.
+    Raises RuntimeError for an index out of range, and for indices that do not fit the shape.
     """
     rows = index.compute() if isinstance(index, Tensor) else np.asarray(index)
-    check_known(rows, "gathered", input.shape[dim] if input.ndim else 1)
-    return gather_at(input, dim, rows)
+    axis = axis_of(dim, max(input.ndim, 1))
+    check_indices(np.atleast_1d(rows), input.shape or (1,), axis)
+    return gather_at(input, axis, rows)
 
 
 def gather_at(input: Tensor, dim: int, rows: Any) -> Tensor:
-    """The same for an array of indices, of which negative ones count from the end."""
-    every = np.arange(input.numel(), dtype=np.int32).reshape(input.shape)
+    """The same for an array of indices that fit, of which negative ones count from the end."""
     axis = axis_of(dim, max(input.ndim, 1))
-    every = every[tuple(slice(None if i == axis else n) for i, n in enumerate(rows.shape))]
-    return _taken(input, np.take_along_axis(every, rows, dim))
+    if not rows.size:
+        return _taken(input, np.empty(rows.shape, np.int32))
+    every = np.arange(input.numel(), dtype=np.int32).reshape(input.shape or (1,))
+    places = np.atleast_1d(rows)
+    every = every[tuple(slice(None if i == axis else n) for i, n in enumerate(places.shape))]
+    return _taken(input, np.take_along_axis(every, places, axis).reshape(rows.shape))
+
+
+def check_indices(rows: Any, shape: tuple[int, ...], axis: int) -> None:
+    """Raise RuntimeError for indices along an axis of a shape that are out of range, have another number of dimensions,
+    or are longer in another axis.
+    """
+    if not rows.size:
+        return
+    if rows.ndim != len(shape) or any(
+        n > d for a, (n, d) in enumerate(zip(rows.shape, shape, strict=True)) if a != axis
+    ):
+        raise RuntimeError(
+            f"indices of shape {rows.shape} along dimension {axis} of {shape}. Write as many dimensions, of which only "
+            f"dimension {axis} may be longer."
+        )
+    check_known(rows, "gathered", shape[axis])
 
 
 def index_select(input: Tensor, dim: int, index: Any) -> Any:
@@ -218,12 +238,16 @@ def index_select(input: Tensor, dim: int, index: Any) -> Any:
 
 def masked_select(input: Tensor, mask: Any) -> Any:
     """The elements where the mask holds, in order: as many as it has true ones."""
-    both = np.broadcast_to(mask.compute() if isinstance(mask, Tensor) else mask, input.shape)
-    return indexed(input, Tensor.wrap(np.ascontiguousarray(both)))
+    chosen = mask.compute() if isinstance(mask, Tensor) else np.asarray(mask)
+    shape = arrays.broadcast_shape(input.shape, chosen.shape) or (1,)
+    both = Tensor.wrap(np.ascontiguousarray(np.broadcast_to(chosen, shape)))
+    return indexed(input if input.shape == shape else arrays.broadcast_to(input, shape), both)
 
 
 def masked_fill(input: Tensor, mask: Any, value: Any) -> Any:
-    """``value`` where the mask holds, else ``input``, in the dtype of ``input``."""
+    """``value``, a number or a tensor without dimensions, where the mask holds, else ``input``, in its dtype."""
+    if getattr(value, "ndim", 0):
+        raise RuntimeError(f"a value of shape {value.shape}. Write a number, or torch.where(mask, value, x), instead.")
     return arrays.cast(arrays.where(mask, value, input), input.dtype)
 
 
@@ -240,7 +264,7 @@ def sort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = 
     """The elements in order along a dimension, equal ones as they were whether ``stable`` or not, and where each came
     from.
     """
-    values = widened(input.compute())
+    values, dim = widened(input.compute()), axis_of(dim, input.ndim)
     rows = np.argsort(-values if descending and values.dtype.kind == "f" else values, dim, kind="stable")
     if descending and values.dtype.kind != "f":
         rows = np.flip(np.argsort(np.flip(values, dim), dim, kind="stable"), dim)
@@ -294,9 +318,13 @@ def quantile(x: Tensor, q: Any, axis: Any = None, keepdims: bool = False, method
     places = CHOICES[method](shares.ravel() * (size - 1))
     low = np.floor(places).astype(np.int32)
     below, above = (arrays.take(values, Tensor.wrap(rows)) for rows in (low, np.ceil(places).astype(np.int32)))
-    part = (places - low).reshape(-1, *(1,) * len(shape)).astype(values.dtype)
-    between = arrays.add(below, arrays.multiply(arrays.subtract(above, below), Tensor.wrap(part)))
-    found = arrays.where(Tensor.wrap(part == 0), below, between)  # an infinity beside it is none of it
+    wide = (-1, *(1,) * len(shape))
+    part = Tensor.wrap((places - low).reshape(wide).astype(values.dtype))
+    if isinstance(q, Tensor) and q.requires_grad and method == "linear":  # the gradient reaches q, whose value this is
+        moving = arrays.multiply(arrays.reshape(q, wide), size - 1)
+        part = arrays.add(part, arrays.subtract(moving, arrays.stop_gradient(moving)))
+    between = arrays.add(below, arrays.multiply(arrays.subtract(above, below), part))
+    found = arrays.where(arrays.equal(part, 0), below, between)  # an infinity beside it is none of it
     found = arrays.where(arrays.isnan(values[size - 1]), math.nan, found)
     kept = tuple(1 if a in axes else d for a, d in enumerate(x.shape)) if keepdims else shape
     return arrays.reshape(found, (*shares.shape, *kept))

@@ -1,4 +1,4 @@
-"""Keras's ``ops.linalg``: norms, and NumPy's solvers and decompositions, evaluated at once and without gradients."""
+"""Keras's ``ops.linalg``: norms, and NumPy's solvers and decompositions, evaluated at once."""
 
 from ranvier.ops import vocabulary
 from ranvier.support.errors import missing

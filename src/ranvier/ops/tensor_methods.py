@@ -16,7 +16,7 @@ from ranvier.graph.dtypes import as_array
 from ranvier.graph.node import DTYPES, Node, apply
 from ranvier.ops import arrays
 from ranvier.ops.arrays import division
-from ranvier.ops.indexing import Ordered, put, writable
+from ranvier.ops.indexing import put, writable
 from ranvier.tensor import trace
 from ranvier.tensor.autograd import backward as backward  # noqa: PLC0414 - a method too
 from ranvier.tensor.context import no_grad
@@ -106,23 +106,6 @@ def assigned(operation: Callable[..., Any]) -> Callable[..., Any]:
     return _named(change, f"Assign `{operation.__name__}` of the tensor and ``value``, outside of the gradient.")
 
 
-def extremum(largest: Callable[..., Any], position: Callable[..., Any]) -> Callable[..., Any]:
-    """NumPy's ``max`` by ``axis``, PyTorch's by ``dim``."""
-
-    def method(
-        self: Tensor, dim: Any = None, keepdim: bool = False, *, axis: Any = None, keepdims: bool = False
-    ) -> Any:
-        if isinstance(dim, Tensor):
-            return (arrays.maximum if largest is arrays.max else arrays.minimum)(self, dim)
-        if dim is None:
-            return largest(self, axis, keepdims or keepdim)
-        return Ordered(largest(self, dim, keepdim), arrays.cast(position(self, dim, keepdim), "int64"))
-
-    return _named(
-        method, f"{largest.__doc__} ``max(1)`` and ``max(dim=1)`` give (values, indices), ``max(axis=1)`` values."
-    )
-
-
 DEVICES = ("cuda", "mps", "xpu", "hip", "xla", "mkldnn", "meta", "gpu")  # what programs call them
 
 
@@ -149,7 +132,11 @@ def to(self: Tensor, *targets: Any, dtype: str | None = None, device: Any = None
 
 def to_dtype(name: str) -> Callable[..., Any]:
     """A method that converts to a dtype."""
-    return _named(lambda self: to(self, name), f"The tensor in {name}.")
+
+    def method(self: Tensor, memory_format: Any = None) -> Tensor:
+        return to(self, name)
+
+    return _named(method, f"The tensor in {name}; there is one memory format.")
 
 
 @function
@@ -197,39 +184,6 @@ def set_data(self: Tensor, value: Any) -> None:
 def size(self: Tensor, dim: int | None = None) -> Any:
     """The shape, or the extent of one dimension."""
     return self.shape if dim is None else self.shape[dim]
-
-
-def spread(operation: Callable[..., Any]) -> Callable[..., Any]:
-    """PyTorch's variance or deviation; with ``axis``, ``keepdims`` or ``ddof`` NumPy's."""
-
-    def method(
-        self: Tensor,
-        dim: Any = None,
-        unbiased: bool = True,
-        keepdim: bool = False,
-        *,
-        correction: Any = None,
-        **numpy: Any,
-    ) -> Any:
-        if numpy:
-            axis = numpy.pop("axis", dim)
-            return operation(self, axis, numpy.pop("keepdims", keepdim), numpy.pop("ddof", 0), **numpy)
-        if isinstance(dim, bool):  # x.std(False)
-            dim, unbiased = None, dim
-        given = int(unbiased) if correction is None else correction
-        return operation(self, dim, keepdim, given)
-
-    words = "It divides by n - 1, or with ``unbiased=False`` by n. With ``axis`` or ``ddof`` it is NumPy's."
-    return _named(method, f"The {operation.__name__} along ``dim``, or of all elements. {words}")
-
-
-def norm(
-    self: Tensor, p: Any = 2, dim: Any = None, keepdim: bool = False, *, axis: Any = None, keepdims: bool = False
-) -> Any:
-    """The p-norm over the given dimensions, or of all elements."""
-    dim = axis if dim is None else dim
-    order = {"fro": 2, "inf": np.inf}.get(p, p)
-    return arrays.norm(self, dim, keepdim or keepdims, order)
 
 
 def logical(operation: Callable[..., Any], sign: str, word: str) -> Callable[..., Any]:
@@ -318,8 +272,6 @@ xor = rxor = logical(arrays.logical_xor, "^", "(x != 0) ^ (y != 0)")
 iand, ior, ixor = augmented(and_), augmented(or_), augmented(xor)
 invert = logical(arrays.logical_not, "~", "x == 0")
 assign_add, assign_sub = assigned(arrays.add), assigned(arrays.subtract)
-var, std = spread(arrays.var), spread(arrays.std)
-max, min = extremum(arrays.max, arrays.argmax), extremum(arrays.min, arrays.argmin)
 to_float, to_double, to_bool = to_dtype("float32"), to_dtype("float64"), to_dtype("bool")
 to_int, to_long, to_short, to_char = map(to_dtype, ("int32", "int64", "int16", "int8"))
 to_half, to_bfloat16 = to_dtype("float16"), to_dtype("bfloat16")

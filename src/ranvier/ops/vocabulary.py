@@ -9,7 +9,7 @@ from typing import Any
 from ranvier.ops import dispatch
 from ranvier.ops.arrays.elementwise import of_primitive
 from ranvier.ops.table import ROWS
-from ranvier.ops.table.row import IN_PLACE, ONLY_VIEW, SAME, Row
+from ranvier.ops.table.row import DIMENSIONAL, IN_PLACE, ONLY_VIEW, SAME, Row
 from ranvier.support import rows
 
 
@@ -78,13 +78,16 @@ def _made(column: str, name: str, row: Row, rest: str) -> Any:
     if rest == "_":
         change = dispatch.changing if row.in_place == IN_PLACE else dispatch.reshaping
         return change(find(column, name[:-1]), name)
+    if column == "keras" and rest.startswith("->"):
+        return dispatch.composed(load(rest[2:].strip()), short)
+    if column == "keras":
+        return dispatch.show(load(row.body, row.doc), short, rest, False, short)
     if rest.startswith("->"):
         own = load(rest[2:].strip())
-        return dispatch.composed(own, short) if column == "keras" else own
-    keras = column == "keras"
-    if short.endswith("_"):
-        return dispatch.changing(dispatch.show(load(row.body, row.doc), short[:-1], rest, True, None), short)
-    return dispatch.show(load(row.body, row.doc), short, rest, not keras, short if keras else None)
+        return own if short in DIMENSIONAL or not callable(own) else dispatch.taking_scalars(own)
+    shown = dispatch.show(load(row.body, row.doc), short.removesuffix("_"), rest, True, None)
+    shown = shown if short in DIMENSIONAL else dispatch.taking_scalars(shown)
+    return dispatch.changing(shown, short) if short.endswith("_") else shown
 
 
 def _activation(row: Row, name: str) -> Any:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ranvier.graph.node import FLOATS, Node, like
+from ranvier.graph.node import FLOATS, GraphError, Node, like
 from ranvier.ops.arrays import elementwise as n
 from ranvier.ops.arrays.promotion import floating, together
 from ranvier.tensor.function import function
@@ -203,7 +203,11 @@ def logaddexp2(input: Node, other: Node) -> Node:
 @function
 def isclose(input: Node, other: Node, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Node:
     """Elementwise ``abs(x - y) <= atol + rtol * abs(y)``."""
+    if rtol < 0 or atol < 0:
+        raise GraphError(f"rtol={rtol} and atol={atol}: write numbers of 0 or more")
     x, y = together(input, other)
+    if x.dtype == "bool":
+        return n.equal(x, y)
     near = n.less_equal(n.abs(n.subtract(x, y)), n.add(n.multiply(n.abs(y), rtol), atol))
     near = n.logical_or(n.equal(x, y), n.logical_and(near, n.isfinite(y)))
     return n.logical_or(near, n.logical_and(n.isnan(x), n.isnan(y))) if equal_nan else near

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ranvier.graph.dtypes import FLOATS
 from ranvier.graph.node import GraphError, Node, apply, full, like
 from ranvier.ops.arrays import elementwise as n
 from ranvier.ops.arrays import reductions
 from ranvier.ops.arrays import shape as shapes
-from ranvier.ops.arrays.elementwise import subtract
+from ranvier.ops.arrays.elementwise import not_equal, subtract
 from ranvier.ops.arrays.products import einsum, matmul
 from ranvier.ops.arrays.promotion import axis_of, count, counted, floating, together
 from ranvier.tensor.function import function
@@ -70,6 +71,10 @@ def tensordot(a: Node, b: Node, dims: Any = 2) -> Node:
         left, right = tuple(range(a.ndim - dims, a.ndim)), tuple(range(dims))
     else:
         left, right = (tuple(axis_of(d, x.ndim) for d in axes) for axes, x in zip(dims, (a, b), strict=True))
+    for i, j in zip(left, right, strict=True):  # of extents 1 and n, those of n are summed up
+        if a.shape[i] != b.shape[j] and 1 in (a.shape[i], b.shape[j]):
+            a = a if a.shape[i] == 1 else reductions.sum(a, i, True)
+            b = b if b.shape[j] == 1 else reductions.sum(b, j, True)
     letters = "abcdefghijklmnopqrstuvwxyz"
     one, two = list(letters[: a.ndim]), list(letters[a.ndim : a.ndim + b.ndim])
     for i, j in zip(left, right, strict=True):
@@ -98,14 +103,27 @@ def vdot(input: Node, other: Node) -> Node:
     return reductions.sum(n.multiply(shapes.reshape(input, (-1,)), shapes.reshape(other, (-1,))))
 
 
-@function
-def bmm(input: Node, mat2: Node) -> Node:
-    """The products of the matrices of two batches: (b, n, m), (b, m, p) -> (b, n, p)."""
-    if not input.ndim == mat2.ndim == 3:
-        raise GraphError(
-            f"bmm takes batches of matrices, and here are shapes {input.shape} and {mat2.shape}. Write matmul instead"
-        )
-    return matmul(input, mat2)
+def _product(name: str, what: str, dims: tuple[int, int]) -> Any:
+    """`matmul` of operands with these numbers of dimensions alone."""
+
+    def body(input: Node, other: Node) -> Node:
+        if (input.ndim, other.ndim) != dims:
+            raise GraphError(
+                f"{name} takes {what}, and here are shapes {input.shape} and {other.shape}. Write matmul instead"
+            )
+        if input.ndim == 3 and input.shape[0] != other.shape[0]:
+            raise GraphError(f"{name} of batches of {input.shape[0]} and {other.shape[0]}: write one size")
+        return matmul(input, other)
+
+    body.__name__ = body.__qualname__ = name
+    body.__doc__ = f"The product of {what}."
+    return function(body)
+
+
+mm = _product("mm", "two matrices", (2, 2))
+mv = _product("mv", "a matrix and a vector", (2, 1))
+dot = _product("dot", "two vectors", (1, 1))
+bmm = _product("bmm", "two batches of matrices", (3, 3))
 
 
 @function
@@ -128,6 +146,8 @@ def roll(input: Node, shifts: Any, dims: Any = None) -> Node:
 
 def _distance(shape: tuple[Any, ...]) -> Node:
     """The distance of each element of the last two dimensions to the right of the diagonal."""
+    if len(shape) < 2:
+        raise GraphError(f"a triangle of shape {shape}: write a matrix, or matrices")
     columns, rows = (apply("iota", shape=shape, dtype="int32", axis=len(shape) - i) for i in (1, 2))
     return columns - rows
 
@@ -147,6 +167,8 @@ def triu(input: Node, diagonal: int = 0) -> Node:
 @function
 def diag(input: Node, diagonal: int = 0) -> Node:
     """A matrix with a vector on its diagonal and 0 elsewhere, or the diagonal of a matrix."""
+    if input.ndim not in (1, 2):
+        raise GraphError(f"the diagonal of {input.shape}: write a vector or a matrix")
     if input.ndim == 2:
         return shapes.diagonal(input, diagonal)
     size: Any = input.shape[0]
@@ -164,12 +186,19 @@ def trace(input: Node, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Node:
 
 @function
 def diff(input: Node, n: int = 1, dim: int = -1, prepend: Node | None = None, append: Node | None = None) -> Node:
-    """The differences of neighbours along ``dim``, ``n`` times, of ``input`` between ``prepend`` and ``append``."""
+    """The differences of neighbours along ``dim``, ``n`` times, of ``input`` between ``prepend`` and ``append``.
+
+    Of bool tensors it is whether neighbours differ.
+    """
+    if n < 0:
+        raise GraphError(f"differences of order {n}: write 0 or more")
+    axis = axis_of(dim, input.ndim)
     parts = [part for part in (prepend, input, append) if part is not None]
-    input = input if len(parts) == 1 else shapes.concatenate(parts, axis_of(dim, input.ndim))
-    for _ in range(n):
-        before, after = _neighbours(input, axis_of(dim, input.ndim))
-        input = subtract(after, before)
+    if n and len(parts) > 1:
+        input = shapes.concatenate(parts, axis)
+    for _ in range(min(n, _known(input, axis, dim, ": it has no neighbours"))):
+        before, after = _neighbours(input, axis)
+        input = not_equal(after, before) if input.dtype == "bool" else subtract(after, before)
     return input
 
 
@@ -197,22 +226,37 @@ def cross(input: Node, other: Node, dim: int = -1) -> Node:
 
 
 @function
-def cov(input: Node, *, correction: int = 1) -> Node:
-    """The covariances of variables, the rows of (variables, observations), over n - ``correction``; of a vector its
-    variance.
+def cov(input: Node, *, correction: int = 1, fweights: Node | None = None, aweights: Node | None = None) -> Node:
+    """The covariances of variables, the rows of (variables, observations), over n - ``correction``.
+
+    Of one variable it is the variance. ``fweights`` say how often each observation counts, ``aweights`` how much.
     """
-    apart = n.subtract(input, reductions.mean(input, -1, True))
-    rows = apart if input.ndim == 2 else shapes.reshape(apart, (1, -1))
-    size = n.subtract(count(input.shape[-1:], rows.dtype), correction)
-    result = n.divide(matmul(rows, shapes.transpose(rows)), size)
-    return result if input.ndim == 2 else shapes.reshape(result, ())
+    if input.ndim > 2:
+        raise GraphError(f"the covariances of {input.shape}: write a vector, or (variables, observations)")
+    x = shapes.reshape(floating(input), (-1, *input.shape[-1:]) if input.ndim == 2 else (1, -1))
+    wrong = [w.shape for w in (fweights, aweights) if w is not None and w.shape != x.shape[1:]]
+    if wrong or (fweights is not None and fweights.dtype in FLOATS):
+        raise GraphError(f"weights of {x.shape[1]} observations: write one for each, fweights as integers")
+    given = [n.cast(w, x.dtype) for w in (fweights, aweights) if w is not None]
+    if not given:
+        apart = n.subtract(x, reductions.mean(x, 1, True))
+        weighted, size = apart, n.subtract(count(x.shape[1:], x.dtype), correction)
+    else:
+        weights = given[0] if len(given) == 1 else n.multiply(*given)
+        total = reductions.sum(weights)
+        apart = n.subtract(x, n.divide(reductions.sum(n.multiply(x, weights), 1, True), total))
+        weighted = n.multiply(apart, weights)
+        squares = total if aweights is None else reductions.sum(n.multiply(weights, given[-1]))
+        size = n.subtract(total, n.multiply(n.divide(squares, total), correction))
+    result = n.divide(matmul(apart, shapes.transpose(weighted)), n.maximum(size, 0))
+    return shapes.reshape(result, ()) if result.shape == (1, 1) else result
 
 
 @function
 def corrcoef(input: Node) -> Node:
-    """The correlations of variables, the rows of (variables, observations), within -1 and 1."""
+    """The correlations of variables, the rows of (variables, observations), within -1 and 1; of one 1."""
     together = cov(input)
-    if input.ndim < 2:
+    if not together.ndim:
         return n.divide(together, together)
     deviations = n.sqrt(shapes.diagonal(together))
     return n.clip(n.divide(n.divide(together, shapes.expand_dims(deviations, 1)), deviations), -1.0, 1.0)
@@ -240,7 +284,9 @@ def trapezoid(y: Node, x: Node | None = None, *, dx: float = 1, dim: int = -1) -
 @function
 def rot90(input: Node, k: int = 1, dims: Sequence[int] = (0, 1)) -> Node:
     """Turned by 90 degrees ``k`` times in the plane of two dimensions, from the first to the second."""
-    first, second = dims
+    first, second = (axis_of(d, input.ndim) for d in dims) if len(dims) == 2 else (0, 0)
+    if first == second:
+        raise GraphError(f"a turn in the plane of dimensions {tuple(dims)}: write two that differ")
     turns = {
         0: lambda x: x,
         1: lambda x: shapes.swapaxes(shapes.flip(x, second), first, second),
@@ -251,7 +297,10 @@ def rot90(input: Node, k: int = 1, dims: Sequence[int] = (0, 1)) -> Node:
 
 
 @function
-def cdist(x1: Node, x2: Node, p: float = 2.0) -> Node:
-    """The p-norms of the differences of all rows: (..., r, m) and (..., s, m) -> (..., r, s)."""
+def cdist(x1: Node, x2: Node, p: float = 2.0, compute_mode: str | None = None) -> Node:
+    """The p-norms of the differences of all rows: (..., r, m) and (..., s, m) -> (..., r, s).
+
+    ``compute_mode``, of PyTorch, changes nothing.
+    """
     x, y = together(floating(shapes.expand_dims(x1, -2)), floating(shapes.expand_dims(x2, -3)))
     return reductions.norm(n.subtract(x, y), -1, False, p)

@@ -7,7 +7,7 @@ from typing import Any
 
 from ranvier.ops.arrays import reductions
 from ranvier.ops.arrays import shape as shapes
-from ranvier.ops.arrays.decompositions import svd
+from ranvier.ops.arrays.decompositions import svdvals
 from ranvier.ops.arrays.promotion import axis_of
 
 SUMS = (1, -1, math.inf, -math.inf)  # the largest or smallest sum of sizes of a column, or of a row
@@ -17,7 +17,7 @@ SINGULAR = {2: reductions.max, -2: reductions.min, "nuc": reductions.sum}  # the
 def matrix_norm(x: Any, ord: Any = "fro", axes: Any = (-2, -1), keepdims: bool = False) -> Any:
     """The norm of matrices in two axes: "fro", the root of the sum of squares; 1 and -1, the largest and the smallest
     sum of sizes of a column, inf and -inf of a row; 2, -2 and "nuc", the largest singular value, the smallest and their
-    sum, which are evaluated at once and have no gradient.
+    sum, which are evaluated at once.
 
     Raises ValueError for another ``ord``.
     """
@@ -31,7 +31,7 @@ def matrix_norm(x: Any, ord: Any = "fro", axes: Any = (-2, -1), keepdims: bool =
         result = (reductions.max if ord > 0 else reductions.min)(reductions.norm(x, inner, True, 1), outer, True)
     elif ord in SINGULAR:
         others = [i for i in range(x.ndim) if i not in (rows, columns)]
-        values = svd(shapes.transpose(x, (*others, rows, columns)), full_matrices=False)[1]
+        values = svdvals(shapes.transpose(x, (*others, rows, columns)))
         shape = tuple(1 if i in (rows, columns) else d for i, d in enumerate(x.shape))
         result = shapes.reshape(SINGULAR[ord](values, -1), shape)
     else:

@@ -126,6 +126,10 @@ def index_node(x: Node) -> Node:
     return as_node(x, "int32")
 
 
+class NoAxesError(GraphError):
+    """Axis 0 or -1 of a value without dimensions. PyTorch's functions take it for a vector of one element then."""
+
+
 def axis_of(axis: Any, ndim: int) -> int:
     """The place, from 0 on, of an axis that may be counted from the end. Raises for one that is not there."""
     try:
@@ -134,7 +138,8 @@ def axis_of(axis: Any, ndim: int) -> int:
         raise TypeError(f"axis {axis!r} is no whole number: write one, such as 0 or -1") from None
     if not -ndim <= place < ndim:
         there = f"write {-ndim} to {ndim - 1}" if ndim else "it has none"
-        raise GraphError(f"axis {place} does not exist in a tensor of {ndim} dimensions: {there}")
+        kind = NoAxesError if not ndim and place in (0, -1) else GraphError
+        raise kind(f"axis {place} does not exist in a tensor of {ndim} dimensions: {there}")
     return place % ndim
 
 

@@ -44,13 +44,13 @@ def mean(x: Node, axis: Axes = None, keepdims: bool = False) -> Node:
 
 @function
 def var(x: Node, axis: Axes = None, keepdims: bool = False, ddof: int = 0) -> Node:
-    """The mean squared distance from the mean, dividing by n - ddof."""
+    """The mean squared distance from the mean, dividing by n - ddof; nan where that is not above 0."""
     axes = axes_of(axis, x.ndim)
     centred = n.subtract(x, mean(x, axes, True))
     if not ddof:
         return mean(centred * centred, axes, keepdims)
     size = count([x.shape[a] for a in axes], centred.dtype)
-    return n.divide(sum(centred * centred, axes, keepdims), n.subtract(size, ddof))
+    return n.divide(sum(centred * centred, axes, keepdims), n.maximum(n.subtract(size, ddof), 0))
 
 
 def root(x: Node, function: Callable[[Node], Node]) -> Node:
@@ -66,10 +66,11 @@ def std(x: Node, axis: Axes = None, keepdims: bool = False, ddof: int = 0) -> No
 
 
 @function
-def max(x: Node, axis: Axes = None, keepdims: bool = False) -> Node:
-    """The largest value; equal ones share the gradient."""
+def max(x: Node, axis: Axes = None, keepdims: bool = False, first: bool = False) -> Node:
+    """The largest value; equal ones share the gradient, or the ``first`` of them has it."""
     axes = axes_of(axis, x.ndim)
-    return as_node(keep(apply("reduce_max", counted(x), axes=axes), x.shape, axes, keepdims), x.dtype)
+    way = {"first": True} if first else {}
+    return as_node(keep(apply("reduce_max", counted(x), axes=axes, **way), x.shape, axes, keepdims), x.dtype)
 
 
 def _mirrored(x: Node) -> Node:
@@ -80,9 +81,9 @@ def _mirrored(x: Node) -> Node:
 
 
 @function
-def min(x: Node, axis: Axes = None, keepdims: bool = False) -> Node:
-    """The smallest value; equal ones share the gradient."""
-    return as_node(_mirrored(max(_mirrored(counted(x)), axis, keepdims)), x.dtype)
+def min(x: Node, axis: Axes = None, keepdims: bool = False, first: bool = False) -> Node:
+    """The smallest value; equal ones share the gradient, or the ``first`` of them has it."""
+    return as_node(_mirrored(max(_mirrored(counted(x)), axis, keepdims, first)), x.dtype)
 
 
 @function

@@ -27,6 +27,8 @@ def reshape(x: Node, shape: tuple[Any, ...]) -> Node:
                 symbols.remove(d)
         size = math.prod(d for d in x.shape if not isinstance(d, Symbol))
         known = math.prod(d for d in rest if not isinstance(d, Symbol))
+        if not known and not symbols:
+            raise GraphError(f"an extent of -1 in {tuple(dims)} could be any: write the number")
         missing: Any = size // known if known else 0
         if symbols and missing == 1 and size == known:
             missing = symbols[0]

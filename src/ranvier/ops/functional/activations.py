@@ -150,6 +150,8 @@ def hard_silu(x: Node) -> Node:
 @function
 def hard_tanh(x: Node, min_val: float = -1.0, max_val: float = 1.0) -> Node:
     """``x`` kept within [min_val, max_val]; the gradient at both ends is 0. Integers stay integers."""
+    if min_val > max_val:
+        raise GraphError(f"min_val={min_val} above max_val={max_val}: exchange them")
     if x.dtype in INTEGERS:
         return n.clip(x, int(min_val), int(max_val))
     x = floating(x)
@@ -180,6 +182,8 @@ def log_sigmoid(x: Node) -> Node:
 def softmax(x: Node, axis: int = -1) -> Node:
     """``exp(x) / sum(exp(x))`` along an axis, stable; rows of minus infinity give nan, as the quotient has it."""
     x = floating(x)
+    if x.shape[axis_of(axis, x.ndim)] == 0:
+        return x
     e = n.exp(n.subtract(x, n.stop_gradient(n.max(x, axis, True))))
     return n.divide(e, n.sum(e, axis, True))
 
@@ -188,6 +192,8 @@ def softmax(x: Node, axis: int = -1) -> Node:
 def log_softmax(x: Node, axis: int = -1) -> Node:
     """The logarithm of `softmax`, stable."""
     x = floating(x)
+    if x.shape[axis_of(axis, x.ndim)] == 0:
+        return x
     shifted = n.subtract(x, n.stop_gradient(n.max(x, axis, True)))
     return n.subtract(shifted, n.log(n.sum(falling_exp(shifted), axis, True)))
 

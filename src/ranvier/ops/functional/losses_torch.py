@@ -193,6 +193,8 @@ def l1_loss(input: Node, target: Node, reduction: str = "mean") -> Node:
 @function
 def huber_loss(input: Node, target: Node, reduction: str = "mean", delta: float = 1.0) -> Node:
     """Half the squared difference up to ``delta``, then linear (Huber, 1964)."""
+    if delta <= 0:
+        raise GraphError(f"delta={delta}: write a number above 0")
     x, y = aligned(input, target, "the Huber loss")
     return reduce(each.huber(y, x, delta), reduction)
 
@@ -215,8 +217,8 @@ def kl_div(input: Node, target: Node, reduction: str = "mean", log_target: bool 
     if log_target:
         losses = n.exp(y) * (y - x)
     else:
-        positive = n.less(0, y)
-        losses = n.where(positive, y * n.log(n.where(positive, y, 1)), y) - y * x
+        some = n.not_equal(y, 0)  # the term of a negative target is nan
+        losses = n.where(some, y * n.log(n.where(some, y, 1)), 0) - y * x
     if reduction == "batchmean":
         return n.sum(losses) / count(input.shape[:1], x.dtype)
     return reduce(losses, reduction)

@@ -70,6 +70,8 @@ def moved(
     number of values of a feature; a single value says nothing about a variance then: the running one stays.
     """
     counted = None if batches is None else n.add(batches, 1)
+    if 0 in x.shape:  # no sample, no statistics
+        return (running_mean, running_variance) if counted is None else (running_mean, running_variance, counted)
     part: Any = n.reciprocal(n.cast(counted, running_mean.dtype)) if share is None else share
     after = [
         n.add(old, n.multiply(new - old, part)) for old, new in ((running_mean, mean), (running_variance, variance))

@@ -10,7 +10,9 @@ import numpy as np
 from ranvier.graph.dtypes import FLOATS, limits
 from ranvier.graph.extents import extent, extents
 from ranvier.graph.node import Node, apply, constant, like
+from ranvier.ops.arrays.elementwise import add, divide, maximum
 from ranvier.ops.arrays.promotion import floating, keep
+from ranvier.ops.arrays.shape import reshape
 from ranvier.ops.functional.convolution import Pairs, channels_first, channels_last, padded, padding_of
 from ranvier.ops.functional.resizing import weighed
 from ranvier.tensor.function import function
@@ -24,15 +26,43 @@ def _windows(
     return apply("windows", x, axes=axes), tuple(2 + 2 * i for i in range(len(size)))
 
 
+def _lowest(x: Node) -> float:
+    return -math.inf if x.dtype in FLOATS else limits(x.dtype)[0]
+
+
 @function
 def max_pool(x: Node, size: Sequence[int], stride: Sequence[int], padding: Pairs, dilation: Sequence[int]) -> Node:
     """The largest value of each window of (batch, spatial..., channels); the first of equal ones has the gradient.
 
     Padding never wins.
     """
-    lowest = float("-inf") if x.dtype in FLOATS else limits(x.dtype)[0]
-    windows, axes = _windows(padded(x, padding, lowest), size, stride, dilation)
+    windows, axes = _windows(padded(x, padding, _lowest(x)), size, stride, dilation)
     return apply("reduce_max", windows, axes=axes, first=True)
+
+
+@function
+def max_places(x: Node, size: Sequence[int], stride: Sequence[int], padding: Pairs, dilation: Sequence[int]) -> Node:
+    """Where `max_pool` found each value: its position among the spatial ones of a sample in row-major order, int64."""
+    windows, axes = _windows(padded(x, padding, _lowest(x)), size, stride, dilation)
+    others = tuple(a for a in range(windows.ndim) if a not in axes)
+    cells = apply("transpose", windows, axes=(*others, *axes))
+    shape = tuple(windows.shape[a] for a in others)
+    cell = apply("argmax", apply("reshape", cells, shape=(*shape, math.prod(size))), axis=len(shape))
+    steps = [apply("iota", shape=shape, axis=1 + i, dtype="int32") * like(cell, s) for i, s in enumerate(stride)]
+    firsts = [at - like(at, low) for at, (low, _) in zip(steps, padding, strict=True)]
+    return _flat_place(cell, size, firsts, dilation, extents(x, 1, -1))
+
+
+def _flat_place(
+    cell: Node, size: Sequence[int], firsts: Sequence[Node], dilation: Sequence[int], dims: Sequence[int]
+) -> Node:
+    """The position in row-major order of a cell of a window, given where the window begins in each dimension."""
+    flat = like(cell, 0)
+    for i, (first, d) in enumerate(zip(firsts, dims, strict=True)):
+        rows = apply("quotient", cell, like(cell, math.prod(size[i + 1 :])))
+        within = rows - apply("quotient", rows, like(cell, size[i])) * like(cell, size[i])
+        flat = flat * like(cell, d) + first + within * like(cell, dilation[i])
+    return apply("cast", flat, dtype="int64")
 
 
 @function
@@ -141,3 +171,49 @@ def _largest_parts(x: Node, parts: Sequence[int], axis: int = 1) -> Node:
         ranges = tuple((start, end, 1) if a == axis else None for a in range(x.ndim))
         pieces.append(_largest_parts(apply("slice", x, ranges=ranges), parts, axis + 1))
     return pieces[0] if len(pieces) == 1 else apply("concatenate", *pieces, axis=axis)
+
+
+@function
+def adaptive_places(x: Node, shape: Sequence[int | None], first: bool = False) -> Node:
+    """Where `adaptive_pool` found each largest value, as `max_places` has it."""
+    x = channels_last(x) if first else x
+    dims = extents(x, 1, -1)
+    parts = [n if m is None else m for n, m in zip(dims, shape, strict=True)]
+    if all(n % m == 0 for n, m in zip(dims, parts, strict=True)):
+        size = tuple(n // m for n, m in zip(dims, parts, strict=True))
+        y = max_places(x, size, size, ((0, 0),) * len(size), (1,) * len(size))
+    else:
+        y = _places_in_parts(x, dims, parts, ())
+    return channels_first(y) if first else y
+
+
+def _places_in_parts(x: Node, dims: Sequence[int], parts: Sequence[int], starts: tuple[int, ...]) -> Node:
+    """`_largest_parts` for places; ``starts`` is where the part begins in the dimensions that are cut already."""
+    axis = 1 + len(starts)
+    if axis > len(parts):
+        size = extents(x, 1, -1)
+        last = apply("transpose", x, axes=(0, x.ndim - 1, *range(1, x.ndim - 1)))
+        cell = apply("argmax", apply("reshape", last, shape=(*last.shape[:2], math.prod(size))), axis=2)
+        found = _flat_place(cell, size, [like(cell, at) for at in starts], (1,) * len(size), dims)
+        return apply("reshape", found, shape=(x.shape[0], *(1,) * len(size), x.shape[-1]))
+    pieces = []
+    for start, end in _parts(extent(x, axis), parts[axis - 1]):
+        ranges = tuple((start, end, 1) if a == axis else None for a in range(x.ndim))
+        pieces.append(_places_in_parts(apply("slice", x, ranges=ranges), dims, parts, (*starts, start)))
+    return pieces[0] if len(pieces) == 1 else apply("concatenate", *pieces, axis=axis)
+
+
+@function
+def max_unpool(x: Node, places: Node, shape: Sequence[int]) -> Node:
+    """The values of (batch, channels, positions...) at their `max_places` in a spatial shape, and 0 elsewhere.
+
+    Of values that meet at a place, which are equal where `max_pool` gave them, each has the whole gradient.
+    """
+    images = x.shape[0] * x.shape[1]  # type: ignore[operator]  # the batch is known: `scatter_add` needs it
+    size = math.prod(shape)
+    rows = apply("reshape", places, shape=(images, math.prod(extents(x, 2, x.ndim))))
+    first = apply("iota", shape=rows.shape, axis=0, dtype="int64") * like(rows, size)
+    flat = reshape(add(rows, first), (-1,))
+    total, counts = (apply("scatter_add", flat, reshape(v, (-1,)), rows=images * size) for v in (x, like(x, 1)))
+    value = apply("stop_gradient", divide(total, maximum(counts, 1)) - total)
+    return apply("reshape", total + value, shape=(*x.shape[:2], *shape))

@@ -21,7 +21,7 @@ def extend(
     side, "circular". Negative numbers cut off. With ``first`` channels lie before positions.
     """
     x = channels_last(x) if first else x
-    x = crop(x, tuple((max(0, -a), max(0, -b)) for a, b in padding), start)
+    beyond = tuple((max(0, -a), max(0, -b)) for a, b in padding)
     padding = tuple((max(0, a), max(0, b)) for a, b in padding)
     if mode == "constant":
         rest = x.ndim - start - len(padding)
@@ -31,6 +31,7 @@ def extend(
     else:
         for axis, (before, after) in enumerate(padding, start):
             x = _sides(x, axis, before, after, mode)
+    x = _cut(x, beyond, start)
     return channels_first(x) if first else x
 
 
@@ -67,12 +68,21 @@ def _many(x: Node, axis: int, times: int) -> Node:
 @function
 def crop(x: Node, cropping: Pairs, start: int = 1) -> Node:
     """Positions cut off (before, after) in each spatial dimension, which begin at axis ``start``."""
-    ranges: list[Any] = [None] * x.ndim
     for axis, (before, after) in enumerate(cropping, start):
         n = x.shape[axis]
         if not isinstance(n, int) or before + after >= n:
             raise GraphError(f"cutting {(before, after)} off leaves nothing of a dimension of {n}")
+    return _cut(x, cropping, start)
+
+
+def _cut(x: Node, cropping: Pairs, start: int) -> Node:
+    """`crop`, which may leave nothing."""
+    ranges: list[Any] = [None] * x.ndim
+    for axis, (before, after) in enumerate(cropping, start):
+        n: Any = x.shape[axis]
         if before or after:
+            if before + after > n:
+                raise GraphError(f"{(before, after)} can't be cut off a dimension of {n}")
             ranges[axis] = (before, n - after, 1)
     return apply("slice", x, ranges=tuple(ranges)) if any(ranges) else x
 

@@ -163,18 +163,18 @@ def choose(pred: Tensor, yes: Any, no: Any) -> Any:
 
 
 def qr(x: Any, mode: str = "reduced") -> Any:
-    """Orthonormal columns Q and upper triangular R of ``x = Q @ R``. NumPy evaluates it at once; it has no gradient."""
+    """Orthonormal columns Q and upper triangular R of ``x = Q @ R``. NumPy evaluates it at once."""
     return decompositions.qr(x, mode=mode)
 
 
 def svd(x: Any, full_matrices: bool = True, compute_uv: bool = True) -> Any:
-    """U, S and V of ``x = U @ diag(S) @ V``, or S alone. NumPy evaluates it at once; it has no gradient."""
+    """U, S and V of ``x = U @ diag(S) @ V``, or S alone. NumPy evaluates it at once."""
     found = decompositions.svd(x, full_matrices)
     return found if compute_uv else found[1]
 
 
 def logdet(x: Any) -> Any:
-    """The logarithm of a determinant; nan if it is negative. NumPy evaluates it at once; it has no gradient."""
+    """The logarithm of a determinant; nan if it is negative. NumPy evaluates it at once."""
     return decompositions.slogdet(x)[1]
 
 

@@ -12,7 +12,8 @@ D = "arrays.division"
 ROWS = (
     # --- of one value ---------------------------------------------------------------------------------------------
     Row("abs", f"{E}:abs", "abs absolute(x)", "abs absolute abs_(input)", SAME, IN_PLACE, "X", "np.abs(X)"),
-    Row("negative", f"{E}:negative", "negative(x)", "negative neg neg_(input)", SAME, IN_PLACE, "X", "-X"),
+    Row("negative", f"{E}:negative", "negative(x)", samples="X", value="-X"),
+    Row("neg", "torch.elementwise:neg", torch="negative neg neg_(input)", method=SAME, in_place=IN_PLACE, samples="X", value="-X"),
     Row("sign", f"{E}:sign", "sign(x)", "sign sgn(input)", SAME, IN_PLACE, "X", "np.sign(X)"),
     Row("exp", f"{E}:exp", "exp(x)", "exp exp_(input)", SAME, IN_PLACE, "X", "np.exp(X)"),
     Row("expm1", f"{E}:expm1", "expm1(x)", "expm1 expm1_(input)", SAME, IN_PLACE, "X", "np.expm1(X)"),

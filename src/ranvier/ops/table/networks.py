@@ -27,7 +27,7 @@ ROWS = (
     *each("torch", "torch.convolution", both("conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d", "F.")),
     *each("torch", "torch.pooling", both("adaptive_avg_pool1d avg_pool1d max_pool1d max_pool2d max_pool3d", "F.")),
     *each("torch", "torch.pooling", "F.adaptive_avg_pool2d F.adaptive_avg_pool3d F.adaptive_max_pool1d F.adaptive_max_pool2d "
-          "F.adaptive_max_pool3d F.avg_pool2d F.avg_pool3d"),
+          "F.adaptive_max_pool3d F.avg_pool2d F.avg_pool3d F.max_unpool1d F.max_unpool2d F.max_unpool3d"),
     *each("torch", "torch.normalization", "F.batch_norm F.group_norm F.instance_norm F.layer_norm F.rms_norm"),
     Row("local_response_norm", "torch.normalization:local_response_norm", torch="F.local_response_norm(input, size, alpha=1e-4, beta=0.75, k=1.0)"),
     Row("normalize", f"{F}:normalize", torch="F.normalize(input, p=2.0, dim: axis = 1, eps=1e-12)"),

@@ -11,16 +11,16 @@ D = "arrays.decompositions"
 def solver(name: str, keras: str = "", torch: str = "", method: str = "") -> Row:
     """A row of one of NumPy's solvers and decompositions."""
     return Row(
-        name, keras=f"{name} linalg.{name} -> {D}:{name}" if keras == "" else keras, torch=f"linalg.{name}{torch} -> {D}:{name}",
-        method=method,
+        name, f"{D}:{name}", f"{name} linalg.{name} -> {D}:{name}" if keras == "" else keras, f"linalg.{name} -> {D}:{name}; {torch}",
+        method,
     )  # fmt: skip
 
 
 ROWS = (
     Row("matmul", "arrays.products:matmul", "matmul(x1, x2)", "matmul linalg.matmul(input, other)", SAME, samples="X, Y.T", value="X @ Y.T"),
-    Row("mm", "arrays.products:matmul", torch="mm(input, mat2)", method=SAME, samples="X, Y.T", value="X @ Y.T"),
-    Row("mv", "arrays.products:matmul", torch="mv(input, vec)", method=SAME, samples="X, Y[0]", value="X @ Y[0]"),
-    Row("dot", "arrays.products:matmul", "dot -> keras.arrays:dot", "dot(input, tensor)", SAME, samples="X[0], Y[0]", value="X[0] @ Y[0]"),
+    Row("mm", f"{L}:mm", torch="mm(input, mat2)", method=SAME, samples="X, Y.T", value="X @ Y.T"),
+    Row("mv", f"{L}:mv", torch="mv(input, vec)", method=SAME, samples="X, Y[0]", value="X @ Y[0]"),
+    Row("dot", f"{L}:dot", "dot -> keras.arrays:dot", "dot(input, tensor)", SAME, samples="X[0], Y[0]", value="X[0] @ Y[0]"),
     Row("bmm", f"{L}:bmm", torch="bmm(input, mat2)", method=SAME, samples="C, C.transpose(0, 2, 1)", value="C @ C.transpose(0, 2, 1)"),
     Row("outer", f"{L}:outer", "outer(x1, x2)", "outer ger(input, vec2)", SAME, samples="X[0], Y[1]", value="np.outer(X[0], Y[1])"),
     Row("inner", f"{L}:inner", "inner(x1, x2)", "inner(input, other)", SAME, samples="X, Y", value="np.inner(X, Y)"),
@@ -28,20 +28,20 @@ ROWS = (
     Row("kron", f"{L}:kron", "kron(x1, x2)", "kron(input, other)", samples="X, Y", value="np.kron(X, Y)"),
     Row("tensordot", f"{L}:tensordot", "tensordot -> keras.reducing:tensordot", "tensordot(a, b, dims=2)"),
     Row("cross", f"{L}:cross", "cross -> keras.reducing:cross", "cross(input, other, dim=-1)", SAME, samples="X[:, :3], Y[:, :3]", value="np.cross(X[:, :3], Y[:, :3])"),
-    Row("cdist", f"{L}:cdist", "cdist(x, y)", "cdist(x1, x2, p=2.0)", samples="X, Y", value="np.linalg.norm(X[:, None] - Y, axis=-1)"),
+    Row("cdist", f"{L}:cdist", "cdist(x, y)", "cdist(x1, x2, p=2.0, compute_mode=None)", samples="X, Y", value="np.linalg.norm(X[:, None] - Y, axis=-1)"),
     Row("corrcoef", f"{L}:corrcoef", "corrcoef(x)", "corrcoef(input)", SAME, samples="X", value="np.corrcoef(X)"),
-    Row("cov", f"{L}:cov", torch="cov(input, *, correction=1)", method=SAME, samples="X", value="np.cov(X)"),
+    Row("cov", f"{L}:cov", torch="cov(input, *, correction=1, fweights=None, aweights=None)", method=SAME, samples="X", value="np.cov(X)"),
     Row("einsum", "", "einsum -> keras.arrays:einsum", "einsum -> torch.reductions:einsum"),
     *each("torch", "torch.reductions", "addmm addmv baddbmm", SAME),
     *each("keras", "keras.reducing", "vander"),
-    # --- decompositions and solvers: of values, without a gradient ------------------------------------------------
+    # --- decompositions and solvers: evaluated at once --------------------------------------------------------------
     solver("cholesky"), solver("eigh"), solver("matrix_rank"), solver("slogdet"), solver("solve"),
-    solver("det", torch=" det", method=SAME),
-    solver("inv", torch=" inverse", method=f"inverse -> {D}:inv"),
-    solver("pinv", torch=" pinverse"),
+    solver("det", torch="det(input: A)", method=SAME),
+    solver("inv", torch="inverse(input: A)", method=f"inverse -> {D}:inv"),
+    solver("pinv", torch="pinverse(input: A, rcond: rtol = None)"),
     solver("qr", keras="qr linalg.qr -> keras.placing:qr"),
     solver("svd", keras="svd linalg.svd -> keras.placing:svd"),
-    solver("eigvalsh", keras=" "), solver("matrix_power", keras=" ", torch=" matrix_power"),
+    solver("eigvalsh", keras=" "), solver("svdvals", keras=" "), solver("matrix_power", keras=" ", torch="matrix_power(input: A, n)"),
     Row("logdet", keras="logdet -> keras.placing:logdet"),
-    *each("torch", "torch.linalg", "linalg.lstsq linalg.matrix_norm linalg.norm linalg.svdvals linalg.vector_norm"),
+    *each("torch", "torch.linalg", "linalg.lstsq linalg.matrix_norm linalg.norm linalg.vector_norm"),
 )  # fmt: skip

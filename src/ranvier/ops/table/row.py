@@ -26,6 +26,10 @@ IN_PLACE = "yes"  # each method has a second one, with an underscore, that write
 SHAPE = "shape"  # the same, where the result has another shape
 VIEW = "yes"  # PyTorch's functions and methods give views, where no elements have to be copied
 ONLY_VIEW = "only"  # the same; where elements would have to be copied they raise
+DIMENSIONAL = (  # functions of PyTorch along a dimension, which a tensor without dimensions does not have
+    "select", "narrow", "unbind", "split", "chunk", "tensor_split", "unflatten", "diff", "glu", "cross", "size", "stride",
+    "repeat_interleave",
+)  # fmt: skip
 
 
 class Row(NamedTuple):

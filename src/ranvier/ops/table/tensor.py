@@ -12,7 +12,7 @@ D = "arrays.division"
 OPERATORS = {
     "__add__": f"{E}:add", "__sub__": f"{E}:subtract", "__mul__": f"{E}:multiply", "__truediv__": f"{E}:divide",
     "__floordiv__": f"{D}:whole_quotient", "__mod__": f"{D}:whole_remainder", "__pow__": f"{E}:power",
-    "__matmul__": "arrays.products:matmul", "__neg__": f"{E}:negative", "__abs__": f"{E}:abs", "__lt__": f"{E}:less",
+    "__matmul__": "arrays.products:matmul", "__neg__": "torch.elementwise:neg", "__abs__": f"{E}:abs", "__lt__": f"{E}:less",
     "__le__": f"{E}:less_equal", "__gt__": f"{E}:greater", "__ge__": f"{E}:greater_equal",
     "__getitem__": "indexing:indexed", "__setitem__": "indexing:set_item",
 }  # fmt: skip

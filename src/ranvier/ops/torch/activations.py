@@ -64,12 +64,15 @@ softmin = _along(_softmin, "softmin")
 
 @function
 def prelu(input: Node, weight: Node) -> Node:
-    """``x`` where positive, else ``weight * x``: a weight (1,), or one for each channel (dimension 1)."""
+    """``x`` where positive, else ``weight * x``: one weight, or one for each channel (dimension 1)."""
     x = floating(input)
-    if weight.shape != (1,):
-        if x.ndim < 2 or weight.shape != (x.shape[1],):
-            raise GraphError(f"prelu of {x.shape} needs a weight for each channel in dimension 1, or one for all")
-        weight = arrays.reshape(weight, (weight.shape[0], *(1,) * (x.ndim - 2)))
+    channels: Any = x.shape[1] if x.ndim > 1 else 1
+    if weight.ndim > 1 or weight.shape not in ((), (1,), (channels,)):
+        raise GraphError(f"prelu of {x.shape} needs a weight for each channel in dimension 1, or one for all")
+    if weight.shape == (channels,) and x.ndim > 1:
+        weight = arrays.reshape(weight, (channels, *(1,) * (x.ndim - 2)))
+    elif weight.ndim:
+        weight = arrays.reshape(weight, ())
     return arrays.where(arrays.less(0, x), x, arrays.multiply(x, weight))
 
 
@@ -84,6 +87,8 @@ def celu(input: Node, alpha: float = 1.0) -> Node:
 @function
 def softshrink(input: Node, lambd: float = 0.5) -> Node:
     """``x`` moved toward 0 by ``lambd``, and 0 where it is nearer than that."""
+    if lambd < 0:
+        raise GraphError(f"lambd={lambd}: write 0 or more")
     x = floating(input)
     low, high = arrays.less(x, -lambd), arrays.less(lambd, x)
     return arrays.where(high, arrays.subtract(x, lambd), arrays.where(low, arrays.add(x, lambd), 0.0))

@@ -13,6 +13,7 @@ import numpy as np
 from ranvier.data.memory import check_memory
 from ranvier.graph.dtypes import FLOATING, INTEGERS, array_dtype, as_array, dtype_of, promote, widened
 from ranvier.graph.node import DTYPES
+from ranvier.ops import arrays
 from ranvier.ops.torch.device import check_device
 from ranvier.ops.torch.dtypes import dtype_name
 from ranvier.ops.torch.random import numpy_of
@@ -181,6 +182,8 @@ def arange(
     whole = all(isinstance(v, int) for v in (low, high, step))
     if not step:
         raise ValueError(f"steps of {step} from {low} never come to {high}. Write a step that is not 0 instead.")
+    if not all(map(math.isfinite, (low, high, step))) or (high - low) * step < 0:
+        raise ValueError(f"steps of {step} from {low} never come to {high}. Write a step toward it instead.")
     name = dtype_name(dtype)
     if name == "int64":
         low, high, step = int(low), int(high), int(step)
@@ -198,7 +201,7 @@ def linspace(
 ) -> Tensor:  # fmt: skip
     """``steps`` values from ``start`` to ``end``, both included, evenly spaced."""
     check_device(device)
-    return _stored(np.linspace(*_whole_ends(start, end, dtype), steps), dtype, requires_grad)
+    return _stored(np.linspace(*_whole_ends(start, end, dtype), _steps(steps)), dtype, requires_grad)
 
 
 @_made
@@ -208,12 +211,22 @@ def logspace(
 ) -> Tensor:  # fmt: skip
     """``base`` to the power of `linspace`."""
     check_device(device)
-    values = np.logspace(*_whole_ends(start, end, dtype), steps, base=base)
+    values = np.logspace(*_whole_ends(start, end, dtype), _steps(steps), base=base)
     return _stored(values, dtype, requires_grad)
+
+
+def _steps(steps: Any) -> int:
+    if isinstance(steps, float) or steps < 0:
+        raise ValueError(f"steps={steps!r}. Write a whole number of 0 or more instead.")
+    return int(steps)
 
 
 def _whole_ends(start: Any, end: Any, dtype: Any) -> tuple[Any, Any]:
     """The ends of a range as they are stored: of integers whole."""
+    if any(getattr(v, "ndim", 0) for v in (start, end)):
+        raise RuntimeError(
+            "the ends of a range have dimensions. Write numbers, or tensors without dimensions, instead."
+        )
     first, last = (v.item() if isinstance(v, Tensor) else v for v in (start, end))
     return (first, last) if dtype_name(dtype) not in INTEGERS else (math.trunc(first), math.trunc(last))
 
@@ -316,11 +329,19 @@ def randperm(n: int, *, generator: Any = None, dtype: Any = None, device: Any = 
 def normal(mean: Any, std: Any = 1.0, size: Any = None, *, generator: Any = None, **options: Any) -> Tensor:
     """Normal numbers of a mean and a deviation, each a number, for a ``size``, or a tensor."""
     given = [v.detach().compute() if isinstance(v, Tensor) else v for v in (mean, std)]
-    shape = np.broadcast_shapes(*map(np.shape, given)) if size is None else tuple(size)
+    shape = np.broadcast_shapes(*map(np.shape, given)) if size is None else size
     drawn = randn(shape, generator=generator, **options)
     name = promote(v.dtype for v in (mean, std) if isinstance(v, Tensor)) or drawn.dtype
     values = widened(drawn.compute()) * widened(np.asarray(given[1])) + widened(np.asarray(given[0]))
-    return Tensor.wrap(as_array(values, name), requires_grad=drawn.requires_grad)
+    return _without_slope(Tensor.wrap(as_array(values, name), requires_grad=drawn.requires_grad), mean, std)
+
+
+def _without_slope(drawn: Tensor, *sources: Any) -> Tensor:
+    """Drawn numbers as a result of what their distribution depends on: the gradient that reaches it is 0."""
+    for source in sources:
+        if isinstance(source, Tensor) and source.requires_grad:
+            drawn = arrays.where(Tensor.wrap(np.ones((), bool)), drawn, source)
+    return drawn
 
 
 def bernoulli(input: Tensor, p: float | None = None, *, generator: Any = None) -> Tensor:
@@ -328,7 +349,8 @@ def bernoulli(input: Tensor, p: float | None = None, *, generator: Any = None) -
     chance = input.detach().compute() if p is None else np.full(input.shape, p)
     if chance.size and not (chance.min() >= 0 and chance.max() <= 1):
         raise ValueError(f"probabilities from {chance.min()} to {chance.max()}. Write 0 to 1 instead.")
-    return Tensor.wrap(as_array(numpy_of(generator, "tensor").random(input.shape) < chance, input.dtype))
+    drawn = Tensor.wrap(as_array(numpy_of(generator, "tensor").random(input.shape) < chance, input.dtype))
+    return _without_slope(drawn, input)
 
 
 def multinomial(input: Tensor, num_samples: int, replacement: bool = False, *, generator: Any = None) -> Tensor:
@@ -336,6 +358,10 @@ def multinomial(input: Tensor, num_samples: int, replacement: bool = False, *, g
 
     Raises ValueError for weights that are no probabilities, or fewer of them above 0 than are drawn.
     """
+    if input.dtype not in FLOATING or num_samples < 1:
+        raise ValueError(
+            f"{num_samples} numbers by {input.dtype} weights. Write 1 or more, and float weights, instead."
+        )
     weights = as_array(input.detach().compute(), "float64")
     rows = weights.reshape(-1, weights.shape[-1])
     enough = 1 if replacement else num_samples

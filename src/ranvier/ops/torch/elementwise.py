@@ -44,6 +44,14 @@ def div(input: Any, other: Any, *, rounding_mode: str | None = None, out: Any = 
 
 
 @function
+def neg(input: Node) -> Node:
+    """``-input``; unsigned integers wrap."""
+    if input.dtype == "bool":
+        raise GraphError("minus a bool tensor: write ~x, or x.logical_not()")
+    return n.negative(input)
+
+
+@function
 def log2(input: Node) -> Node:
     """The logarithm to base 2."""
     return n.divide(n.log(input), math.log(2))

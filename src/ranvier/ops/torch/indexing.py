@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -56,10 +57,12 @@ def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Any:
 
 def _grid(input: Tensor, dim: int, index: Any) -> tuple[Any, ...]:
     """The places ``[i][index[i][j]]`` along dimension 1, and so on, as NumPy's indices."""
-    rows = _array(index)
+    rows, axis = _array(index), axis_of(dim, input.ndim)
+    if not rows.size:
+        return (np.empty(0, np.int64),) * input.ndim
+    indexing.check_indices(rows, input.shape, axis)
     places = list(np.indices(rows.shape, sparse=True))
-    places[axis_of(dim, input.ndim)] = rows
-    check_known(rows, "gathered", input.shape[dim])
+    places[axis] = rows
     return tuple(places)
 
 
@@ -70,23 +73,37 @@ def _part(source: Any, shape: tuple[int, ...]) -> Any:
     return source if source.shape == shape else source[tuple(slice(0, d) for d in shape)]
 
 
-def scatter(input: Tensor, dim: int, index: Any, src: Any = None, *, value: Any = None) -> Tensor:
+def _check_source(input: Tensor, source: Any) -> None:
+    if isinstance(source, Tensor) and source.dtype != input.dtype:
+        raise RuntimeError(
+            f"{source.dtype} values scattered into a tensor of {input.dtype}. Write src.to({input.dtype!r}) instead."
+        )
+
+
+def scatter(
+    input: Tensor, dim: int, index: Any, src: Any = None, reduce: str | None = None, *, value: Any = None
+) -> Tensor:
     """A copy of ``input`` with ``src`` (a tensor or a number) written at ``[i][index[i][j]]`` for dimension 1."""
     result: Tensor = input.clone()
-    return scatter_(result, dim, index, src, value=value)
+    return scatter_(result, dim, index, src, reduce, value=value)
 
 
 def scatter_(
     self: Tensor, dim: int, index: Any, src: Any = None, reduce: str | None = None, *, value: Any = None
 ) -> Tensor:
-    """The same written into the tensor. ``reduce`` may be "add"."""
+    """The same written into the tensor. ``reduce`` may be "add" or "multiply", the latter without a gradient."""
     source = value if src is None else src
-    if reduce == "add":
+    _check_source(self, source)
+    if reduce == "add" and self.dtype != "bool":
         shape = _array(index).shape
         given = source if isinstance(source, Tensor) else _known(np.full(shape, source, self.dtype))
         return indexing.put(self, scatter_add(self, dim, index, given))
+    if reduce in ("add", "multiply"):
+        result, combine = np.array(self.detach().compute()), np.add if reduce == "add" else np.multiply
+        combine.at(result, _grid(self, dim, index), np.asarray(_part(source, _array(index).shape)))
+        return indexing.put(self, _known(result))
     if reduce is not None:
-        raise ValueError(f"reduce={reduce!r}. Write 'add', or leave it out, instead.")
+        raise ValueError(f"reduce={reduce!r}. Write 'add' or 'multiply', or leave it out, instead.")
     indexing.set_item(self, _grid(self, dim, index), _part(source, _array(index).shape))
     return self
 
@@ -110,6 +127,7 @@ def _every(input: Tensor) -> Any:
 
 def scatter_add(input: Tensor, dim: int, index: Any, src: Tensor) -> Any:
     """``input`` with ``src`` added at ``[i][index[i][j]]`` for dimension 1; several may meet at a place."""
+    _check_source(input, src)
     places = _every(input)[_grid(input, dim, index)]
     return _add_at(input, places, _part(src, places.shape))
 
@@ -159,15 +177,25 @@ def unique(
     return results[0] if len(results) == 1 else tuple(results)
 
 
-def unique_consecutive(input: Any, return_inverse: bool = False, return_counts: bool = False) -> Any:
-    """The flat elements without repeats in a row; the index of each element among them; their counts."""
-    flat = _array(input).ravel()
-    first = np.concatenate([[True][: flat.size], flat[1:] != flat[:-1]])
+def unique_consecutive(
+    input: Any, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
+) -> Any:
+    """The flat elements, or the slices along ``dim``, without repeats in a row; the index of each among them; their
+    counts.
+    """
+    array = _array(input)
+    slices = array.ravel() if dim is None else np.moveaxis(array, axis_of(dim, input.ndim), 0)
+    rows = slices.reshape(len(slices), math.prod(slices.shape[1:]))
+    first = np.concatenate([[True][: len(rows)], (rows[1:] != rows[:-1]).any(1)])
     inverse = np.cumsum(first) - 1
+    kept = slices[first]
     results = [
-        _known(flat[first], getattr(input, "dtype", None)),
-        _known(inverse.reshape(input.shape)),
-        _known(np.bincount(inverse) if flat.size else inverse),
+        _known(
+            kept if dim is None else np.ascontiguousarray(np.moveaxis(kept, 0, axis_of(dim, input.ndim))),
+            getattr(input, "dtype", None),
+        ),
+        _known(inverse.reshape(input.shape) if dim is None else inverse),
+        _known(np.bincount(inverse) if len(rows) else inverse),
     ]
     chosen = [r for r, wanted in zip(results, (True, return_inverse, return_counts), strict=True) if wanted]
     return chosen[0] if len(chosen) == 1 else tuple(chosen)
@@ -221,6 +249,8 @@ def searchsorted(
             f"rows {rows.shape} and values {wanted.shape} do not match. Write values of shape "
             f"{(*rows.shape[:-1], 'm')}, or one vector in order."
         )
+    if not wanted.size:
+        return _found(np.empty(wanted.shape), out_int32)
     found = [
         np.searchsorted(row, some, place)
         for row, some in zip(rows.reshape(-1, rows.shape[-1]), wanted.reshape(-1, wanted.shape[-1]), strict=True)

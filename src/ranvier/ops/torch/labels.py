@@ -44,6 +44,8 @@ def embedding(
     that is no row, and RuntimeError for floats and truth values; of what a model is traced with, which is float where
     its shape alone is given, neither.
     """
+    if weight.ndim != 2:
+        raise ValueError(f"a weight of shape {weight.shape}. Write (rows, features) instead.")
     rows = weight.shape[0]
     if max_norm is not None or scale_grad_by_freq:
         raise ValueError("an embedding has neither max_norm nor scale_grad_by_freq here. Leave them out.")

@@ -88,16 +88,29 @@ def multilabel_soft_margin_loss(input: Node, target: Node, weight: Node | None =
 def _multi_margin_loss(
     input: Node, target: Node, p: int = 1, margin: float = 1.0, weight: Node | None = None, reduction: str = "mean"
 ) -> Node:
-    """The mean of ``max(0, margin - own + other) ** p`` over the classes that are not the label: (N, C) and (N,)."""
-    x, labels = floating(input), index_node(target)
-    if labels.shape != x.shape[:-1]:
-        raise GraphError(f"scores of shape {input.shape} need labels of shape {x.shape[:-1]}, not {target.shape}")
+    """The mean of ``max(0, margin - own + other) ** p`` over the classes that are not the label: (N, C) and (N,), or
+    (C,) and one label.
+    """
+    if p not in (1, 2):
+        raise GraphError(f"p={p}: write 1 or 2")
+    if input.ndim > 2 or input.shape[-1:] == (0,):
+        raise GraphError(f"scores of shape {input.shape}: write (samples, classes), or (classes,)")
+    x = floating(input) if input.ndim == 2 else n.reshape(floating(input), (1, -1))
+    rows: Any = target.shape if input.ndim == 2 or target.shape == (1,) else (1, *target.shape)
+    if target.dtype in FLOATING or rows != x.shape[:-1]:
+        raise GraphError(
+            f"scores of shape {input.shape} need integer labels of shape {input.shape[:-1]}, not {target.dtype} of "
+            f"{target.shape}"
+        )
+    if weight is not None and weight.shape != x.shape[1:]:
+        raise GraphError(f"weights of shape {weight.shape}: write one for each of {x.shape[1]} classes")
+    labels = n.reshape(index_node(target), rows)
     own = n.expand_dims(n.take_along(x, labels), -1)
     parts = n.power(n.clip(n.add(n.subtract(x, own), margin), 0.0), p)
     hit = n.one_hot(labels, x.shape[-1], x.dtype)
     if weight is not None:
         parts = n.multiply(parts, n.expand_dims(n.sum(n.multiply(hit, weight), -1), -1))
-    return reduce(n.mean(n.where(n.equal(hit, 1), 0.0, parts), -1), reduction)
+    return reduce(n.reshape(n.mean(n.where(n.equal(hit, 1), 0.0, parts), -1), target.shape), reduction)
 
 
 @functools.wraps(_multi_margin_loss)
@@ -134,6 +147,8 @@ def triplet_margin_loss(
 
     With ``swap`` the negative's distance is the smaller one of those from anchor and positive.
     """
+    if margin <= 0:
+        raise GraphError(f"margin={margin}: write a number above 0")
     near, far = (functional.pairwise_distance(anchor, v, p, eps) for v in (positive, negative))
     if swap:
         far = n.minimum(far, functional.pairwise_distance(positive, negative, p, eps))
@@ -149,10 +164,14 @@ def gaussian_nll_loss(
     ``var`` counts as at least ``eps``, in the value alone; a negative one gives nan. It has the shape of ``input``, or
     one variance for each row. With ``full`` the constant of the density is added.
     """
-    x, y = aligned(input, target, "the Gaussian loss")
+    x, y = n.together(floating(input), target)
+    if x.shape != input.shape:
+        raise GraphError(f"targets of shape {target.shape} do not broadcast to predictions of {input.shape}")
     v = n.cast(var, x.dtype) if isinstance(var, Node) else n.full_like(x, var)
     if v.shape == x.shape[:-1] and v.shape != x.shape:
         v = n.expand_dims(v, -1)
+    if n.broadcast_shape(v.shape, x.shape) != x.shape:
+        raise GraphError(f"variances of shape {v.shape} for predictions of {x.shape}: write one for each, or each row")
     v = v + n.stop_gradient(n.where(n.less(v, 0), math.nan, n.subtract(n.clip(v, eps), v)))
     losses = n.multiply(n.add(n.log(v), n.divide(n.square(x - y), v)), 0.5)
     return reduce(n.add(losses, 0.5 * math.log(2 * math.pi)) if full else losses, reduction)

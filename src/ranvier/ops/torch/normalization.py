@@ -88,6 +88,9 @@ def instance_norm(
 
 def rms_norm(input: Any, normalized_shape: Sequence[int], weight: Any = None, eps: float | None = None) -> Any:
     """Each sample divided by its root mean square over the last dimensions, then ``* weight``; see `RMSNorm`."""
+    shape = tuple(normalized_shape)
+    if not shape or tuple(input.shape[-len(shape) :]) != shape:
+        raise GraphError(f"its last dimensions are not the normalized_shape {shape}")
     smallest = {"float32": 2.0**-23, "float64": 2.0**-52}[get_dtype()]
     axes = tuple(range(-len(tuple(normalized_shape)), 0))
     return rms_standardize(input, weight, axes=axes, epsilon=smallest if eps is None else float(eps))

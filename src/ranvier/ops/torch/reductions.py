@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+import string
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ranvier.graph.dtypes import FLOATING, FLOATS, widened
-from ranvier.graph.node import Node
+from ranvier.graph.node import GraphError, Node
 from ranvier.ops import arrays as n
 from ranvier.ops import indexing
 from ranvier.ops.arrays import norms
@@ -15,8 +17,16 @@ from ranvier.ops.arrays.linalg import product, running_product, running_sum
 from ranvier.ops.arrays.promotion import Axes, axis_of
 from ranvier.ops.arrays.shape import diagonal
 from ranvier.ops.indexing import Ordered
+from ranvier.tensor.arguments import no_out
 from ranvier.tensor.function import function
 from ranvier.tensor.tensor import Tensor
+
+LETTERS = string.ascii_uppercase + string.ascii_lowercase  # those that `einsum` calls 0, 1, ...
+
+
+def _named(function: Any, name: str) -> Any:
+    function.__name__ = function.__qualname__ = name
+    return function
 
 
 def _summable(x: Node, dtype: str | None) -> Node:
@@ -64,7 +74,9 @@ def count_nonzero(input: Node, dim: Axes = None) -> Node:
 
 @function
 def trace(input: Node) -> Node:
-    """The sum of the diagonal; of integers int64."""
+    """The sum of the diagonal of a matrix; of integers int64."""
+    if input.ndim != 2:
+        raise GraphError(f"the trace of {input.shape}: write a matrix")
     return sum(diagonal(input))
 
 
@@ -77,19 +89,6 @@ def prod(input: Any, dim: int | None = None, keepdim: bool = False, *, dtype: An
         return product(n.reshape(x, (-1,)), 0)
     result = product(x, dim)
     return n.expand_dims(result, axis_of(dim, x.ndim)) if keepdim else result
-
-
-def _with_mean(name: str, spread: Any) -> Any:
-    def function(input: Any, dim: Any = None, *, correction: int = 1, keepdim: bool = False) -> Any:
-        return spread(input, dim, keepdim, correction), n.mean(input, dim, keepdim)
-
-    function.__name__ = function.__qualname__ = name
-    return function
-
-
-var_mean, std_mean = _with_mean("var_mean", n.var), _with_mean("std_mean", n.std)
-var_mean.__doc__ = "The variance, dividing by n - ``correction``, and the mean."
-std_mean.__doc__ = "The standard deviation, dividing by n - ``correction``, and the mean."
 
 
 def median(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
@@ -160,7 +159,7 @@ def aminmax(input: Any, *, dim: int | None = None, keepdim: bool = False) -> Ext
     return Extremes(n.min(input, dim, keepdim), n.max(input, dim, keepdim))
 
 
-def _extremum(name: str, largest: Any, position: Any, pairwise: Any) -> Any:
+def _extremum(name: str, largest: Any, position: Any, pairwise: Any, what: str) -> Any:
     def function(
         input: Any,
         dim: Any = None,
@@ -176,41 +175,81 @@ def _extremum(name: str, largest: Any, position: Any, pairwise: Any) -> Any:
             return pairwise(input, other)
         if dim is None:
             return largest(input)
-        return Ordered(largest(input, dim, keepdim), position(input, dim, keepdim))
+        return Ordered(largest(input, dim, keepdim, True), position(input, dim, keepdim))
 
-    function.__name__ = function.__qualname__ = name
-    return function
-
-
-max = _extremum("max", n.max, argmax, n.maximum)
-max.__doc__ = "The largest element; along ``dim``, (values, indices); of two tensors, the elementwise larger."
-min = _extremum("min", n.min, argmin, n.minimum)
-min.__doc__ = "The smallest element; along ``dim``, (values, indices); of two tensors, the elementwise smaller."
+    function.__doc__ = (
+        f"The {what} element; along ``dim``, (values, indices), of equal ones the first, which has the gradient; of "
+        f"two tensors, the elementwise {what} ones."
+    )
+    return _named(function, name)
 
 
-def _spread(name: str, operation: Any) -> Any:
+max = _extremum("max", n.max, argmax, n.maximum, "largest")
+min = _extremum("min", n.min, argmin, n.minimum, "smallest")
+
+
+def _spread(name: str, operation: Any, what: str, with_mean: bool = False) -> Any:
     def function(
-        input: Any, dim: Any = None, unbiased: bool = True, keepdim: bool = False, *, correction: int | None = None
+        input: Any,
+        dim: Any = None,
+        unbiased: bool = True,
+        keepdim: bool = False,
+        *,
+        correction: float | None = None,
+        axis: Any = None,
+        keepdims: bool = False,
     ) -> Any:
-        return operation(input, dim, keepdim, int(unbiased) if correction is None else correction)
+        if isinstance(dim, bool):  # PyTorch's older ``var(x, False)``
+            dim, unbiased = None, dim
+        dim, keepdim = dim if axis is None else axis, keepdim or keepdims
+        spread = operation(input, dim, keepdim, int(unbiased) if correction is None else correction)
+        return (spread, n.mean(input, dim, keepdim)) if with_mean else spread
 
-    function.__name__ = function.__qualname__ = name
-    return function
+    function.__doc__ = (
+        f"The {what}{' and the mean' if with_mean else ''} along ``dim``, or of all elements. It divides by "
+        "n - ``correction``, which is 1, or 0 for ``unbiased=False``; the result is nan where that is none."
+    )
+    return _named(function, name)
 
 
-var, std = _spread("var", n.var), _spread("std", n.std)
-var.__doc__ = "The variance, dividing by n - 1 unless ``unbiased=False``."
-std.__doc__ = "The standard deviation, dividing by n - 1 unless ``unbiased=False``."
+var, std = _spread("var", n.var, "variance"), _spread("std", n.std, "standard deviation")
+var_mean = _spread("var_mean", n.var, "variance", True)
+std_mean = _spread("std_mean", n.std, "standard deviation", True)
 
 
-def norm(input: Any, p: Any = 2, dim: Any = None, keepdim: bool = False) -> Any:
+def norm(
+    input: Any,
+    p: Any = "fro",
+    dim: Any = None,
+    keepdim: bool = False,
+    out: None = None,
+    dtype: Any = None,
+    *,
+    axis: Any = None,
+    keepdims: bool = False,
+) -> Any:
     """The p-norm over the given dimensions, or of all elements; "fro" is 2, "nuc" the sum of singular values."""
+    if out is not None:
+        raise no_out("norm")
+    x = input if dtype is None else n.cast(input, dtype)
+    dim, keepdim = dim if axis is None else axis, keepdim or keepdims
     if p == "nuc":
-        return norms.matrix_norm(input, p, range(input.ndim) if dim is None else dim, keepdim)
-    return n.norm(input, dim, keepdim, 2 if p in ("fro", None) else p)
+        return norms.matrix_norm(x, p, range(x.ndim) if dim is None else dim, keepdim)
+    order = {"fro": 2, None: 2, "inf": math.inf, "-inf": -math.inf}.get(p, p)
+    return n.norm(x, tuple(dim) if isinstance(dim, list) else dim, keepdim, order)
 
 
-def einsum(equation: str, *operands: Any) -> Any:
-    """Einstein's summation over any number of operands, or over those of one list."""
-    several = operands[0] if len(operands) == 1 and isinstance(operands[0], (list, tuple)) else operands
-    return n.einsum(equation, *several)
+def einsum(equation: Any, *operands: Any) -> Any:
+    """Einstein's summation over any number of operands, or over those of one list.
+
+    Also PyTorch's other form, ``einsum(x, [0, 1], y, [1, 2], [0, 2])``, with numbers in place of letters.
+    """
+    if isinstance(equation, str):
+        several = operands[0] if len(operands) == 1 and isinstance(operands[0], (list, tuple)) else operands
+        return n.einsum(equation, *several)
+    given = (equation, *operands)
+    words = ["".join("..." if i is Ellipsis else LETTERS[i] for i in word) for word in given[1::2]]
+    if len(given) % 2:
+        words.append("".join("..." if i is Ellipsis else LETTERS[i] for i in given[-1]))
+    inputs, output = words[: len(given) // 2], words[len(given) // 2 :]
+    return n.einsum("->".join([",".join(inputs), *output]), *given[: 2 * len(inputs) : 2])

@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.graph.node import Node, apply, constant
+from ranvier.graph.node import GraphError, Node, apply, constant
 from ranvier.ops import arrays as n
 from ranvier.ops import indexing, shape_methods
 from ranvier.ops.arrays import shape as movement
 from ranvier.ops.arrays.promotion import axis_of
+from ranvier.ops.torch.device import check_device
+from ranvier.ops.torch.dtypes import dtype_name
 from ranvier.tensor.function import function
 from ranvier.tensor.tensor import Tensor
 
@@ -67,6 +69,14 @@ def unfold(self: Tensor, dimension: int, size: int, step: int) -> Any:
     return _windows(self, axis, size, step)
 
 
+@function
+def t(input: Node) -> Node:
+    """A matrix transposed; vectors and numbers as they are."""
+    if input.ndim > 2:
+        raise GraphError(f"t of {input.shape}: write transpose(0, 1), or mT for each matrix")
+    return n.transpose(input)
+
+
 def tile(input: Any, dims: Sequence[int]) -> Any:
     """``input`` repeated along its last dimensions."""
     return shape_methods.tiled(input, tuple(dims))
@@ -100,19 +110,25 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Any, ...]:
     return tuple(n.swapaxes(g, 0, 1) for g in grids) if swap else tuple(grids)
 
 
-def tril_indices(row: int, col: int, offset: int = 0) -> Tensor:
-    """The indices of the elements on and below a diagonal: (2, elements), int32."""
-    return Tensor(np.stack(np.tril_indices(row, offset, col)))
+def _triangle(name: str, places: Any, where: str) -> Any:
+    def function(
+        row: int, col: int, offset: int = 0, *, dtype: Any = "int64", device: Any = None, layout: Any = None
+    ) -> Tensor:
+        check_device(device)
+        return Tensor(np.stack(places(row, offset, col)), dtype=dtype_name(dtype))
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = f"The indices of the elements on and {where} a diagonal: (2, elements), int64."
+    return function
 
 
-def triu_indices(row: int, col: int, offset: int = 0) -> Tensor:
-    """The indices of the elements on and above a diagonal: (2, elements), int32."""
-    return Tensor(np.stack(np.triu_indices(row, offset, col)))
+tril_indices = _triangle("tril_indices", np.tril_indices, "below")
+triu_indices = _triangle("triu_indices", np.triu_indices, "above")
 
 
-def broadcast_shapes(*shapes: Sequence[int]) -> tuple[int, ...]:
-    """The shape that tensors of these shapes have together."""
-    return np.broadcast_shapes(*map(tuple, shapes))
+def broadcast_shapes(*shapes: Any) -> tuple[int, ...]:
+    """The shape that tensors of these shapes have together; a number is a shape of one dimension."""
+    return n.broadcast_shape(*((s,) if isinstance(s, int) else tuple(s) for s in shapes))
 
 
 def column_stack(tensors: Sequence[Any]) -> Any:
@@ -123,12 +139,14 @@ def column_stack(tensors: Sequence[Any]) -> Any:
 def tensor_split(input: Any, indices_or_sections: Any, dim: int = 0) -> tuple[Any, ...]:
     """That many parts along ``dim``, the first ones larger by 1 where it does not divide; or parts between indices."""
     extent, given = input.shape[axis_of(dim, input.ndim)], indices_or_sections
+    given = given.tolist() if isinstance(given, Tensor) else given
     if isinstance(given, int):
+        if given < 1:
+            raise ValueError(f"{given} parts along dimension {dim}. Write 1 or more instead.")
         size, more = divmod(extent, given)
         ends = [size * i + min(i, more) for i in range(given + 1)]
     else:
-        places = given.tolist() if isinstance(given, Tensor) else given
-        ends = [0, *(min(max(i + extent if i < 0 else i, 0), extent) for i in places), extent]
+        ends = [0, *(min(max(i + extent if i < 0 else i, 0), extent) for i in given), extent]
     return tuple(input.narrow(dim, a, max(b - a, 0)) for a, b in itertools.pairwise(ends))
 
 
@@ -181,4 +199,5 @@ def vstack(tensors: Sequence[Any]) -> Any:
 
 def hstack(tensors: Sequence[Any]) -> Any:
     """Tensors beside each other, along the second dimension; vectors one after the other."""
-    return n.concatenate(tensors, 0 if tensors[0].ndim < 2 else 1)
+    rows = [n.reshape(t, (1,)) if not t.ndim else t for t in tensors]
+    return n.concatenate(rows, 0 if not rows or rows[0].ndim < 2 else 1)

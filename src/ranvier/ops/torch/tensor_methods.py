@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ranvier.graph.dtypes import array_dtype
-from ranvier.ops.tensor_methods import drawn, to
+from ranvier.ops.tensor_methods import drawn, to, to_dtype
 from ranvier.ops.torch import creation
 from ranvier.ops.torch.device import check_device
 from ranvier.ops.torch.device import device as device_of
@@ -74,9 +74,7 @@ def type(self: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:
     return self.dtype if dtype is None else to(self, getattr(dtype, "dtype", dtype))
 
 
-def byte(self: Tensor) -> Tensor:
-    """The tensor in uint8."""
-    return to(self, "uint8")
+byte = to_dtype("uint8")
 
 
 def pin_memory(self: Tensor, device: Any = None) -> Tensor:

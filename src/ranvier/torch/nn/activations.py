@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 from ranvier.module import Module, register_module
-from ranvier.ops import functional
 from ranvier.ops.torch.activations import usual_dim
 from ranvier.support.function_classes import class_of, options_of
 from ranvier.torch.nn import functional as F
@@ -74,8 +73,8 @@ Tanh = _activation("Tanh", F.tanh)
 Softplus = _activation("Softplus", F.softplus)
 Softsign = _activation("Softsign", F.softsign)
 Softshrink = _activation("Softshrink", F.softshrink)
-Softmax = _activation("Softmax", _with_usual_dim(functional.softmax))
-LogSoftmax = _activation("LogSoftmax", _with_usual_dim(functional.log_softmax))
+Softmax = _activation("Softmax", _with_usual_dim(F.softmax))
+LogSoftmax = _activation("LogSoftmax", _with_usual_dim(F.log_softmax))
 Softmin = _activation("Softmin", _with_usual_dim(F.softmin))
 Hardsigmoid = _activation("Hardsigmoid", F.hardsigmoid)
 Hardswish = _activation("Hardswish", F.hardswish)

@@ -37,6 +37,8 @@ class GroupNorm(Affine):
         affine: bool = True,
         device: Device = None,
         dtype: DTypeLike | None = None,
+        *,
+        bias: bool = True,
     ) -> None:
         super().__init__()
         self.num_groups = whole(num_groups, "num_groups", self.name)
@@ -48,7 +50,7 @@ class GroupNorm(Affine):
                 f"num_groups={best} instead."
             )
         self.eps, self.affine = float(eps), affine
-        self._make_affine((self.num_channels,), affine, device, dtype)
+        self._make_affine((self.num_channels,), affine, device, dtype, bias)
 
     def forward(self, input: Any) -> Any:
         if input.ndim < 2 or input.shape[1] != self.num_channels:
@@ -80,8 +82,10 @@ class _InstanceNorm(Tracking):
         track_running_stats: bool = False,
         device: Device = None,
         dtype: DTypeLike | None = None,
+        *,
+        bias: bool = True,
     ) -> None:
-        super().__init__(num_features, eps, float(momentum), affine, track_running_stats, device, dtype)
+        super().__init__(num_features, eps, float(momentum), affine, track_running_stats, device, dtype, bias=bias)
 
     def forward(self, input: Any) -> Any:
         self._require(input)

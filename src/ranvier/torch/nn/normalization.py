@@ -60,17 +60,19 @@ class Tracking(Affine):
         track_running_stats: bool = True,
         device: Device = None,
         dtype: DTypeLike | None = None,
+        *,
+        bias: bool = True,
     ) -> None:
         super().__init__()
         self.num_features = features = whole(num_features, "num_features", self.name)
         self.eps, self.momentum, self.affine = float(eps), None if momentum is None else float(momentum), affine
-        self._make_affine((features,), affine, device, dtype)
+        self._make_affine((features,), affine, device, dtype, bias)
         self.track_running_stats = track_running_stats
         name = dtype_name(dtype) or get_dtype()
         first = {
             "running_mean": np.zeros(features, name),
             "running_var": np.ones(features, name),
-            "num_batches_tracked": np.zeros((), np.int32),
+            "num_batches_tracked": np.zeros((), np.int64),
         }
         for key, value in first.items():
             self.register_buffer(key, Tensor.wrap(value) if track_running_stats else None)

@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 from ranvier.graph.node import Type
 from ranvier.layers.shape_errors import ImageLayout, ShapeFault
 from ranvier.module import Module, register_module
-from ranvier.ops.torch.pooling import no_indices
 from ranvier.ops.torch.sizes import Sizes, each
 from ranvier.torch.nn import functional as F
 from ranvier.torch.nn.dimensions import in_dimensions
@@ -52,14 +51,15 @@ class _MaxPool(_Pool):
         ceil_mode: bool = False,
     ) -> None:
         super().__init__()
-        no_indices(return_indices)
+        self.return_indices = bool(return_indices)
         self._windows(kernel_size, stride, padding, ceil_mode)
         each(dilation, self.dimensions, "dilation", 1)
         self.dilation = dilation
 
     def forward(self, input: Any) -> Any:
         pool = getattr(F, f"max_pool{self.dimensions}d")
-        return pool(input, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode)
+        windows = self.kernel_size, self.stride, self.padding, self.dilation
+        return pool(input, *windows, self.ceil_mode, self.return_indices)
 
 
 class _AvgPool(_Pool):
@@ -117,15 +117,40 @@ class _AdaptiveMaxPool(_Adaptive):
 
     def __init__(self, output_size: int | Sequence[int | None] | None, return_indices: bool = False) -> None:
         super().__init__()
-        no_indices(return_indices)
-        self.output_size = output_size
+        self.output_size, self.return_indices = output_size, bool(return_indices)
+
+    def forward(self, input: Any) -> Any:
+        pool = getattr(F, f"adaptive_max_pool{self.dimensions}d")
+        return pool(input, self.output_size, self.return_indices)
+
+
+class _MaxUnpool(Module):
+    """The values of a `MaxPool` with the same arguments at their places, and 0 elsewhere."""
+
+    dimensions: ClassVar[int]
+    _shown = "kernel_size={kernel_size}, stride={stride}, padding={padding}"
+
+    def __init__(self, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0) -> None:
+        super().__init__()
+        self.kernel_size = each(kernel_size, self.dimensions, "kernel_size", 1)
+        self.stride = self.kernel_size if stride is None else each(stride, self.dimensions, "stride", 1)
+        self.padding = each(padding, self.dimensions, "padding")
+
+    def forward(self, input: Any, indices: Any, output_size: Sequence[int] | None = None) -> Any:
+        unpool = getattr(F, f"max_unpool{self.dimensions}d")
+        return unpool(input, indices, self.kernel_size, self.stride, self.padding, output_size)
 
 
 MaxPool1d, MaxPool2d, MaxPool3d = in_dimensions(
     _MaxPool, "MaxPool", """The largest value of each window of {inputs}, by channel.
 
     Padding is never the largest. With ``ceil_mode`` a last window that starts within the inputs may extend past them.
+    With ``return_indices`` the result is (values, indices): where in its channel each value was, for `MaxUnpool{n}d`.
     """)  # fmt: skip
+MaxUnpool1d, MaxUnpool2d, MaxUnpool3d = in_dimensions(
+    _MaxUnpool, "MaxUnpool",
+    "The values of `MaxPool{n}d`, {inputs}, at their indices, and 0 elsewhere; ``output_size`` chooses among sizes.",
+)  # fmt: skip
 
 
 @register_module(name="torch.AvgPool1d")
