@@ -266,7 +266,7 @@ def no_denormals_where_samples_are_learned():
         small = (value != 0) & (abs(value) < np.finfo(np.float32).tiny)
         return value.dtype == np.float32 and small.any()
 
-    def evaluate(graph, arrays, extents):
+    def evaluate(graph, arrays, extents, start):
         values = dict(zip(graph.inputs, arrays, strict=True))
         for node in graph.nodes():
             if node not in values:

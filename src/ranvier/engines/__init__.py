@@ -23,6 +23,9 @@ class Program(Protocol):
     ``run`` executes steps ``start`` to ``stop``: step i sees rows [i*batch, min((i+1)*batch, total)) of each windowed
     input and writes the same rows of each output whose first dimension is the batch. Other outputs hold the last
     step's value. Updated inputs are written in place. ``arrays`` and ``outputs`` follow the graph's order.
+
+    Where a ``check`` of the graph fails, the error of its rule (`ranvier.graph.checks`) is raised: the inputs then hold
+    what the steps before have written, and the outputs anything.
     """
 
     def run(
