@@ -201,6 +201,14 @@ def test_a_sum_of_losses_keeps_nothing(add):
         total.backward()
 
 
+def test_labels_are_checked_as_they_are_now():
+    labels = torch.zeros(4, dtype=torch.long)
+    part = labels[:2]
+    labels.fill_(7)
+    with pytest.raises(IndexError, match="7"):
+        torch.nn.functional.cross_entropy(torch.zeros(2, 3), part)
+
+
 def test_layouts():
     x = torch.zeros(2, 3, 4)
     assert x.mT.stride() == (12, 1, 4)

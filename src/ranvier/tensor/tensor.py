@@ -172,6 +172,14 @@ class Tensor(TensorMethods):
         return self._value
 
     @property
+    def known(self) -> Any:
+        """The array, if it is there without running a program; else None."""
+        if self.base is None:
+            return self._value
+        self.base.sync(self)
+        return self._value if (owner := self.owner) is None else owner._value
+
+    @property
     def is_constant(self) -> bool:
         """Whether no step changes the value of a leaf: it is neither a variable nor a parameter."""
         return type(self) is Tensor and not self._requires_grad

@@ -31,7 +31,7 @@ def in_range(x: Any, rule: str, count: int, *, low: int = 0, ignored: int | None
 
     Others raise the error of a rule (`graph.checks`): at once where they are known, else when the program runs.
     """
-    known = x._value if isinstance(x, Tensor) else x
+    known = x.known if isinstance(x, Tensor) else x
     if isinstance(known, (np.ndarray, list)):
         check_known(np.asarray(known), rule, count, low, ignored)
         return x

@@ -33,12 +33,13 @@ def logits_of(y_pred: Any, maker: str) -> Any:
     None if it is unknown, or overwritten since. Gradients reach it if they reach ``y_pred``: under ``no_grad`` neither
     has one.
     """
+    known = y_pred.known if isinstance(y_pred, Tensor) else None
     node, segment = getattr(y_pred, "trace_node", None), getattr(y_pred, "segment", None)
     if node is None or segment is None or node.function is None or node.function.name != maker:
         return None
     if len(node.inputs) != 1 or dict(node.options).get("axis", -1) not in (-1, len(y_pred.shape) - 1):
         return None
-    if y_pred._value is not None and segment.is_stale(node):
+    if known is not None and segment.is_stale(node):
         return None
     logits = Tensor.pending(node.inputs[0], segment)
     if logits.requires_grad and not node.requires_grad:

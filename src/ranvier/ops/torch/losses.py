@@ -32,7 +32,7 @@ def probabilities(value: Any, what: str) -> Any:
     """
     if not isinstance(value, Tensor) or value.dtype == "bool":
         return value
-    array = value._value
+    array = value.known
     if array is None:
         return value if state.tracing else checked(value, what, 0, 1)
     bits, one = _ONE.get(value.spec.dtype, (None, 0))
