@@ -92,14 +92,14 @@ class ExplicitLoop(ParameterState):
         """Record the step without running it. Returns the segment of the tape, None if no parameter has a gradient."""
         if not self.parameters:
             raise RuntimeError(f"{type(self).__name__}.step() before attach(parameters): there is nothing to update.")
-        chosen = [i for i, p in enumerate(self.parameters) if p.grad is not None]
+        chosen = [i for i, p in enumerate(self.parameters) if p._grad is not None]
         if not chosen:
             return None
         params = [self.parameters[i] for i in chosen]
         state = [slot for i in chosen for slot in self.slots[i].values()]
         counts, count_indices = self.advanced(chosen)
         targets = [*params, *state, self.iterations, *counts]
-        operands: list[Any] = [*(p.grad for p in params), *targets, self.rate(), *self.inputs().values()]
+        operands: list[Any] = [*(p._grad for p in params), *targets, self.rate(), *self.inputs().values()]
         segment = tape.segment_of(operands)
         inputs = tuple([x.trace_node if x.trace_node is not None else segment.leaf_node(x) for x in operands])
         nodes = intern(self._function(self.parameter_options(params), len(params), count_indices), inputs, (), False)

@@ -162,7 +162,7 @@ def backward(
         parts = _derivatives(output, segment, [segment.leaf_nodes[o] for o in reached], seeds)
         leaves = leaves_of(segment)
         for leaf, part in zip([leaves[o] for o in reached], parts, strict=True):
-            leaf.grad = part if leaf.grad is None else add(leaf.grad, part)
+            leaf._grad = part if leaf._grad is None else add(leaf._grad, part)
 
 
 def _leaf_ids(inputs: Any) -> set[int]:

@@ -31,10 +31,10 @@ class Tensor(TensorMethods):
     __array_priority__ = 1000  # NumPy arrays on the left leave operators to this class
     __slots__ = (
         "__weakref__",
+        "_grad",
         "_requires_grad",
         "_value",
         "base",
-        "grad",
         "history_ended",
         "segment",
         "spec",
@@ -56,7 +56,7 @@ class Tensor(TensorMethods):
     def _init_leaf(self, requires_grad: bool) -> None:
         self.trace_node: TraceNode | None = None
         self.segment: TapeSegment | None = None
-        self.grad: Tensor | None = None
+        self._grad: Tensor | None = None
         self.history_ended = False
         self.storage_view: Any = None  # the cache of `layout.storage_of`
         self.base: Any = None  # what it shares its memory with: see `tensor.views`
@@ -84,7 +84,7 @@ class Tensor(TensorMethods):
         """The result of a recorded call."""
         tensor = Tensor.__new__(Tensor)
         tensor._value, tensor.spec = None, node.type
-        tensor.trace_node, tensor.segment, tensor.grad = node, segment, None
+        tensor.trace_node, tensor.segment, tensor._grad = node, segment, None
         tensor.storage_view, tensor.base, tensor.version = None, None, 0
         tensor.history_ended, tensor._requires_grad = False, node.requires_grad
         segment.live.append(weakref.ref(tensor))
@@ -131,6 +131,19 @@ class Tensor(TensorMethods):
             if self.owner is not None:
                 self.base.separate(self)
         self._requires_grad = bool(flag)
+
+    @property
+    def grad(self) -> Tensor | None:
+        """The gradient that `backward` added up, or None. Raises RuntimeError for one of another shape."""
+        return self._grad
+
+    @grad.setter
+    def grad(self, value: Tensor | None) -> None:
+        if value is not None and value.shape != self.shape:
+            raise RuntimeError(
+                f"a gradient of shape {value.shape} for a tensor of {self.shape}. Write one of its shape."
+            )
+        self._grad = value
 
     def check_float(self) -> None:
         """Raise RuntimeError for integers and bools, which have no gradient."""
@@ -356,7 +369,7 @@ def leaves_of(segment: TapeSegment) -> list[Tensor]:
 def clear_gradients(tensors: Iterable[Tensor], set_to_none: bool) -> None:
     """Set the gradients of tensors to None, or fill those that exist with zeros."""
     for tensor in tensors:
-        if set_to_none or tensor.grad is None:
-            tensor.grad = None
+        if set_to_none or tensor._grad is None:
+            tensor._grad = None
         else:
-            tensor.grad = Tensor.wrap(np.zeros(tensor.shape, array_dtype(tensor.dtype)))
+            tensor._grad = Tensor.wrap(np.zeros(tensor.shape, array_dtype(tensor.dtype)))
