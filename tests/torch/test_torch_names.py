@@ -96,6 +96,57 @@ def test_against_numpy(ours, numpys, operand, float64):
         assert x.grad.numpy()[at] == pytest.approx((ends[0] - ends[1]) / 2e-6, rel=1e-5, abs=1e-6)
 
 
+def slope(compute, *values):
+    """The gradient by the first value of the sum of a function's results."""
+    first, *rest = (torch.tensor(v) for v in values)
+    return torch.autograd.grad(compute(first.requires_grad_(), *rest).sum(), first)[0]
+
+
+NAN = float("nan")
+# What is computed and its value, where PyTorch's differs from NumPy's or from what one may expect.
+VALUES: list[tuple[Any, Any]] = [
+    (lambda: slope(lambda x: x.max(0)[0], [2.0, 2.0, 1.0]), [1, 0, 0]),
+    (lambda: slope(lambda x: x.max(), [2.0, 2.0, 1.0]), [0.5, 0.5, 0]),
+    (lambda: slope(lambda x: (-x).min(0).values, [2.0, 2.0, 1.0]), [-1, 0, 0]),
+    (lambda: slope(lambda y, x: x**y, [2.0, 2.0], [-1.0, 0.0]), [NAN, 0]),
+    (lambda: nn.functional.kl_div(torch.tensor([0.5, 0.5]), torch.tensor([-1.0, 0.0]), reduction="none"), [NAN, 0]),
+    (lambda: torch.ones(0).var(), NAN),
+    (lambda: torch.ones(1).std(), NAN),
+    (lambda: torch.tensor([1.0, 3.0]).var(correction=3), float("inf")),
+    (lambda: torch.softmax(torch.ones(2, 0), 1), np.ones((2, 0))),
+    (lambda: torch.diff(torch.arange(3), 5), []),
+    (lambda: torch.diff(torch.tensor([True, False, False])), [True, False]),
+    (lambda: torch.masked_select(torch.arange(2), torch.ones(2, 1).bool()), [0, 1, 0, 1]),
+    (lambda: torch.tensordot(torch.ones(2, 1), torch.ones(3, 2), 1), [[3, 3], [3, 3]]),
+    (lambda: torch.einsum(torch.ones(2, 3), [0, 1], torch.ones(3), [1], [0]), [3, 3]),
+    (lambda: torch.unique_consecutive(torch.tensor([[1, 1, 2], [1, 1, 2]]), dim=1), [[1, 2], [1, 2]]),
+    (lambda: torch.ones(3).scatter(0, torch.tensor([0, 0]), 3.0, reduce="multiply"), [9, 1, 1]),
+    (lambda: nn.functional.pad(torch.ones(2), (-3, 2)), [0]),
+    (lambda: nn.functional.prelu(torch.tensor([-1.0, 2.0]), torch.tensor(0.5)), [-0.5, 2]),
+    (lambda: nn.functional.gaussian_nll_loss(torch.ones(2), torch.zeros(1), torch.ones(2), reduction="none"), [0.5, 0.5]),
+    (lambda: nn.functional.multi_margin_loss(torch.tensor([1.0, 2.0]), torch.tensor(0)), 1),
+    (lambda: torch.linalg.matrix_rank(torch.ones(2, 2)), 1),
+    (lambda: nn.MaxUnpool2d(2)(*nn.MaxPool2d(2, return_indices=True)(torch.tensor([[[1.0, 2.0], [4.0, 3.0]]]))), [[[0, 0], [4, 0]]]),
+    (lambda: nn.functional.adaptive_max_pool1d(torch.tensor([[1.0, 3.0, 2.0]]), 2, return_indices=True)[1], [[1, 1]]),
+    (lambda: empty_batch().running_mean, [0, 0]),
+    (lambda: empty_batch().num_batches_tracked, 1),
+    (lambda: nn.GroupNorm(1, 2, bias=False)(torch.tensor([[-1.0, 1.0]])), [[-1, 1]]),
+]  # fmt: skip
+
+
+def empty_batch():
+    norm = nn.BatchNorm1d(2)
+    norm(torch.ones(0, 2))
+    return norm
+
+
+@pytest.mark.parametrize(("made", "value"), VALUES, ids=[str(i) for i in range(len(VALUES))])
+def test_values_as_in_pytorch(made, value):
+    found = made()
+    assert found.shape == np.shape(value)
+    np.testing.assert_allclose(found.numpy(), value, rtol=1e-4)
+
+
 ROUNDED = [-2.5, -1.5, -0.5, 0.49999997, 0.5, 1.5, 2.5, 8388609.0, 1e30]
 
 
