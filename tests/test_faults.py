@@ -5,8 +5,10 @@ must hold. Rows that another file holds are named in ELSEWHERE.
 """
 
 import contextlib
+import io
 import itertools
 import os
+import pickle
 import subprocess
 import sys
 import threading
@@ -397,6 +399,45 @@ class _Wrong(rv.Module):
         return x @ rv.Tensor(np.zeros((7, 2)))
 
 
+class _Nothing(torch.nn.Module):
+    """Its forward lacks a return."""
+
+    def forward(self, x):
+        self.shape = x.shape
+
+
+class Misspelled(callbacks.Callback):
+    def on_epoch_ends(self, epoch, logs=None):
+        raise AssertionError("no event has this name")
+
+
+class Short(callbacks.Callback):
+    def on_epoch_end(self, epoch):
+        raise AssertionError("it is refused before")
+
+
+class Indexed(np.ndarray):
+    """An array with labels of its rows, as pandas has them."""
+
+    def __new__(cls, array, labels):
+        made = np.asarray(array).view(cls)
+        made.index = Labels(labels)
+        return made
+
+
+class Labels(list):
+    """An index of pandas, as far as it is asked."""
+
+    def equals(self, other):
+        return self == other
+
+
+def compiled(optimizer):
+    model = classifier()
+    model.compile(optimizer, SCE)
+    return model
+
+
 class _Samples(torch.utils.data.Dataset):
     """A data set of single samples."""
 
@@ -481,6 +522,29 @@ ROWS = [  # number, what is done, error or warning, its text
     (35, thousands_of_nodes, None, ""),
     (36, empty_and_scalar, None, ""),
     (37, misfit, ValueError, r"(?s)_Wrong.*test_faults\.py:\d+.*Dense 'a'"),
+    (43, lambda: optimizers.SGD(momentum=2.0), ValueError, "from 0 to 1"),
+    (43, lambda: compiled(optimizers.SGD(0.0)).fit(X, Y, verbose=0), PreflightWarning, "RV507.*no step changes a weight"),
+    (43, lambda: compiled(optimizers.Adam(epsilon=0.0)).fit(X, Y, verbose=0), PreflightWarning, "RV508.*epsilon=1e-7"),
+    (43, lambda: callbacks.EarlyStopping(patience=2.5), ValueError, "patience=2.5.*whole number"),
+    (43, lambda: callbacks.ReduceLROnPlateau(cooldown=0.5), ValueError, "cooldown=0.5.*whole number"),
+    (43, lambda: fit(X, Y, callbacks=[Misspelled()]), UserWarning, "Misspelled.on_epoch_ends is never called.*on_epoch_end "),
+    (43, lambda: fit(X, Y, callbacks=[Short()]), TypeError, r"Short.on_epoch_end.*def on_epoch_end\(self, epoch, logs=None\)"),
+    (43, lambda: fit(X, Y, class_weight={0: 1.0, 2: 2.0}), UserWarning, "no weight for class 1, which counts as 1"),
+    (43, lambda: fit(iter([(X, Y)]), None, batch_size=8), UserWarning, "batch_size=8 is not used"),
+    (43, lambda: fit(X, Y, validation_split=0.5, validation_data=(X, Y), ignore="RV4"), UserWarning, "validation_split=0.5 is not used"),
+    (43, lambda: fit(X, Y, initial_epoch=5, epochs=3), UserWarning, "trains nothing.*epochs=8"),
+    (43, lambda: fit(Indexed(X, range(N)), Indexed(Y, range(N)[::-1])), UserWarning, "matched by position"),
+    (44, lambda: fit(Y, X), ValueError, r"likely swapped. Write fit\(x, y\)"),
+    (44, lambda: fit(X.T, Y[:F]), ValueError, r"The samples are columns: write x\.T"),
+    (44, lambda: fit({1, 2}, Y), TypeError, "x is a set"),
+    (44, lambda: classifier()(X, trainning=True), TypeError, "no argument 'trainning'. Write training="),
+    (44, lambda: torch.tensor(X).view(3, 7), ValueError, "200 elements are not 21"),
+    (44, lambda: torch.tensor(X) @ torch.tensor(X), ValueError, r"a @ b\.mT"),
+    (44, lambda: torch.optim.SGD([], lr=0.1), ValueError, r"requires_grad_\(True\)"),
+    (44, lambda: torch.load(io.BytesIO(pickle.dumps({"a": 1}))), ValueError, "is a pickle"),
+    (45, lambda: torch.optim.SGD(torch.nn.Linear(2, 1).parameters(), lr=0.1).step(), UserWarning, "no parameter has a gradient"),
+    (45, lambda: (torch.nn.Linear(F, 1)(torch.tensor(X)) * NAN).mean().item(), UserWarning, "this loss is NaN"),
+    (45, lambda: _Nothing()(torch.tensor(X)), UserWarning, "returns None"),
     (40, concurrent_predict, None, ""),
     (41, second_fit, RuntimeError, "already running"),
     (42, collected_engine, None, ""),

@@ -11,6 +11,8 @@ from ranvier.torch import nn, optim
 from ranvier.torch.nn import functional as F
 from ranvier.torch.optim import lr_scheduler as s
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*no parameter has a gradient")  # schedules alone are looked at
+
 X = np.random.default_rng(0).normal(size=(16, 4)).astype(np.float32)
 Y = np.random.default_rng(1).integers(0, 3, 16)
 

@@ -1,6 +1,7 @@
 """Checks before training: one row for each, a program that triggers it once and its corrected version."""
 
 import contextlib
+import copy
 import re
 import warnings
 from dataclasses import dataclass, field
@@ -72,7 +73,7 @@ class Program:
     loss: Any = "mse"
     x: Any = field(default_factory=lambda: X)
     y: Any = field(default_factory=lambda: VALUES)
-    rate: Any = 1e-6
+    rate: Any = 1e-6  # of SGD; or an optimizer
     validation: Any = None
     options: dict[str, Any] = field(default_factory=dict)  # of fit and check
     metrics: Any = None
@@ -80,7 +81,8 @@ class Program:
     def compiled(self) -> Any:
         rv.set_seed(0)
         model = rv.Sequential(self.model) if isinstance(self.model, list) else self.model
-        model.compile(optimizers.SGD(self.rate), self.loss, metrics=self.metrics)
+        rule = copy.deepcopy(self.rate) if isinstance(self.rate, optimizers.Optimizer) else optimizers.SGD(self.rate)
+        model.compile(rule, self.loss, metrics=self.metrics)
         return model
 
     def check(self, **options: Any) -> Report:
@@ -285,7 +287,7 @@ ROWS = {
         lambda: Program([D(8, "relu"), *(D(8, "relu", kernel_initializer="he_normal") for _ in range(12)), D(1)]),
     ),
     "RV502": (
-        lambda: Program([D(8, "relu"), *(D(8, "relu", kernel_initializer=WIDE) for _ in range(6)), D(1, name="it")], rate=0.0),
+        lambda: Program([D(8, "relu"), *(D(8, "relu", kernel_initializer=WIDE) for _ in range(6)), D(1, name="it")], rate=1e-30),
         lambda: Program([D(8, "relu"), *(D(8, "relu", kernel_initializer="he_normal") for _ in range(6)), D(1)]),
     ),
     "RV503": (
@@ -303,6 +305,10 @@ ROWS = {
     "RV507": (
         lambda: Program([D(1)], rate=optimizers.schedules.CosineDecay(1e-6, 2)),
         lambda: Program([D(1)], rate=optimizers.schedules.WarmUp(optimizers.schedules.CosineDecay(1e-6, 20), 20)),
+    ),
+    "RV508": (
+        lambda: Program([D(1)], rate=optimizers.Adam(1e-6, epsilon=0.0)),
+        lambda: Program([D(1)], rate=optimizers.Adam(1e-6)),
     ),
     "RV506": (        lambda: Program([D(16, activation="tanh", bias_initializer=Constant(100), name="it"), D(1)]),
         lambda: Program([D(16, activation="softplus", bias_initializer=Constant(-100)), D(1)]),

@@ -9,6 +9,7 @@ import numpy as np
 
 from ranvier.support.errors import nearest
 from ranvier.support.source_lines import warn
+from ranvier.support.validation import whole
 from ranvier.training.loop.callback import Callback, Logs
 
 # Words in the names of metrics and of their classes for which lower or higher is better.
@@ -26,6 +27,13 @@ def check_numbers(who: str, **settings: Any) -> None:
     for name, value in settings.items():
         if value is not None and not isinstance(value, (int, float, np.integer, np.floating)):
             raise TypeError(f"{who}({name}={value!r}): this is a number. Write it without quotes instead.")
+
+
+def check_counts(who: str, **settings: Any) -> None:
+    """Raise for the first setting that is no whole number of 0 or more: TypeError for no number, else ValueError."""
+    check_numbers(who, **settings)
+    for name, value in settings.items():
+        whole(name, value, 0, who)
 
 
 class Monitor(Callback):

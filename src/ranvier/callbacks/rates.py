@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ranvier.callbacks.monitor import Monitor, check_numbers
+from ranvier.callbacks.monitor import Monitor, check_counts, check_numbers
 from ranvier.training.loop.callback import Callback, Logs
 
 
@@ -70,7 +70,8 @@ class ReduceLROnPlateau(Monitor):
         min_lr: float = 0.0,
     ) -> None:
         super().__init__(monitor, mode, min_delta=min_delta)
-        check_numbers("ReduceLROnPlateau", factor=factor, patience=patience, cooldown=cooldown, min_lr=min_lr)
+        check_numbers("ReduceLROnPlateau", factor=factor, min_lr=min_lr)
+        check_counts("ReduceLROnPlateau", patience=patience, cooldown=cooldown)
         if not 0 <= factor < 1:
             raise ValueError(f"ReduceLROnPlateau(factor={factor}): write a factor below 1, such as 0.1, instead.")
         self.factor, self.patience, self.verbose = factor, patience, verbose

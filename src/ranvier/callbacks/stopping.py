@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ranvier.callbacks.monitor import Monitor, check_numbers
+from ranvier.callbacks.monitor import Monitor, check_counts, check_numbers
 from ranvier.training.loop.callback import Logs
 
 
@@ -32,7 +32,8 @@ class EarlyStopping(Monitor):
         start_from_epoch: int = 0,
     ) -> None:
         super().__init__(monitor, mode, min_delta=min_delta)
-        check_numbers("EarlyStopping", patience=patience, baseline=baseline, start_from_epoch=start_from_epoch)
+        check_numbers("EarlyStopping", baseline=baseline)
+        check_counts("EarlyStopping", patience=patience, start_from_epoch=start_from_epoch)
         self.patience, self.verbose, self.baseline = patience, verbose, baseline
         self.restore_best_weights, self.start_from_epoch = restore_best_weights, start_from_epoch
         self.on_train_begin()

@@ -132,6 +132,8 @@ def _shape_error(
     if len(expected) == 1 and len(shape) == 2:
         described = f"{owner} expects {expected[0]} features a sample, got {got[0]} ({name} has shape {shape})"
         fix = f"Write {name} with the {expected[0]} columns that {owner} was built for"
+        if n == expected[0]:
+            fix = f"The samples are columns: write {name}.T"
     elif fits(shape, expected):
         fix = f"Write {name}[None] for one sample"
         if expected[0] is None:

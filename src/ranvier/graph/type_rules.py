@@ -94,7 +94,9 @@ def reshape_type(types: Types, attrs: Attrs) -> Type:
     def split(shape: Sequence[Any]) -> tuple[int, list[str]]:
         return math.prod(d for d in shape if isinstance(d, int)), sorted(d.name for d in shape if isinstance(d, Symbol))
 
-    require(split(types[0].shape) == split(attrs["shape"]), f"cannot reshape {types[0].shape} to {attrs['shape']}")
+    held, asked = split(types[0].shape), split(attrs["shape"])
+    counts = "" if held[1] or asked[1] or held == asked else f": {held[0]} elements are not {asked[0]}"
+    require(held == asked, f"cannot reshape {types[0].shape} to {attrs['shape']}{counts}")
     return Type(tuple(attrs["shape"]), types[0].dtype)
 
 

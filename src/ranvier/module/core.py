@@ -23,8 +23,8 @@ from ranvier.module.serialization import register_module
 from ranvier.module.shape_errors import explain
 from ranvier.module.state import DESCRIBED
 from ranvier.module.symbolic import Operators, record_call
-from ranvier.support.errors import snake_case
-from ranvier.support.source_lines import line_of, user_frame
+from ranvier.support.errors import argument_error, named_parameters, snake_case
+from ranvier.support.source_lines import line_of, user_frame, warn
 from ranvier.support.tree import flatten
 from ranvier.tensor.arguments import find_handler
 from ranvier.tensor.call_state import call_state, isolated_tape
@@ -242,12 +242,21 @@ class Module(FunctionalAPI):
             if self._builds and not self.__dict__["built"]:
                 self._build_for(args, kwargs)
             result = self.forward(*args, **kwargs)
+            if result is None:
+                warn(f"{self.name!r} returns None. Write return and the result at the end of its forward instead.")
             trace.append((self, getattr(result, "spec", None)))
             if call_state.hook is not None:
                 call_state.hook(self, tuple(flatten(args)), result)
             return result
         except GraphError as error:
             raise explain(self, tuple(flatten(args)), trace, error, call_state.root) from None
+        except TypeError:
+            taken = inspect.signature(self.forward)
+            known = [*named_parameters(taken.parameters.values()), "training"]
+            wrong = argument_error(type(self).__name__, taken, args, kwargs, known)
+            if wrong is None:  # an error of what the forward calls
+                raise
+            raise wrong from None
         except RecursionError as error:
             if not outermost:
                 raise

@@ -13,6 +13,7 @@ from ranvier.optimizers.arithmetic import Slots
 from ranvier.optimizers.counts import Counts
 from ranvier.optimizers.parameter_options import DecayExclusions, ParameterOptions
 from ranvier.optimizers.slots import ParameterState
+from ranvier.support.source_lines import warn
 from ranvier.tensor import tape
 from ranvier.tensor.segment import TapeSegment
 from ranvier.tensor.tensor import Tensor, clear_gradients
@@ -35,6 +36,7 @@ class ExplicitLoop(ParameterState):
         """Update every parameter that has a gradient. Pending operations and the update run as one program."""
         segment = self.record()
         if segment is None:
+            warn_without_gradients(self)
             return
         if isinstance(state.tracing, StepTrace):
             state.tracing.note_update(self)
@@ -133,6 +135,14 @@ class ExplicitLoop(ParameterState):
             copied: Any = copy.copy(self)
             known = _FUNCTIONS[key] = Function(type(self).__name__, RecordedStep(copied, n, options, count_indices))
         return known
+
+
+def warn_without_gradients(optimizer: Any) -> None:
+    """Warn of a step that changes nothing because no parameter has a gradient."""
+    warn(
+        f"{type(optimizer).__name__}.step() changes nothing: no parameter has a gradient. Write loss.backward() before "
+        "it, and train with the same tensors that the optimizer was given, instead."
+    )
 
 
 class RecordedStep:

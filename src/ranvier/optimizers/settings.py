@@ -21,6 +21,7 @@ BELOW_ONE = 0.0, math.nextafter(1.0, 0.0), "in [0, 1)"
 USUAL = 0.0, math.inf, "of 0 or more"
 BOUNDS = {  # of numbers: the least, the most, and the words for both
     **dict.fromkeys(("beta_1", "beta_2", "rho", "ema_momentum"), BELOW_ONE),
+    "momentum": (0.0, 1.0, "from 0 to 1"),
     "learning_rate_power": (-math.inf, 0.0, "of 0 or less"),
 }
 COUNTS = {"ema_overwrite_frequency": 1, "gradient_accumulation_steps": 2}  # and their least values

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ranvier.graph.dtypes import DTYPES, FLOATING, INTEGERS, array_dtype, as_array, dtype_of, limits, widened
 from ranvier.graph.node import Symbol, Type
+from ranvier.support.source_lines import warn
 from ranvier.tensor import tape
 from ranvier.tensor.context import get_dtype
 from ranvier.tensor.methods import TensorMethods
@@ -215,6 +216,11 @@ class Tensor(TensorMethods):
         if array.size != 1:
             raise ValueError(f"item() needs one element; this tensor has shape {self.shape}. Use numpy() or tolist().")
         number: float | int | bool = array.item()
+        if number != number and self._requires_grad:
+            warn(
+                "this loss is NaN, and so are its gradients: a step makes every weight NaN. Look at the batch "
+                "(torch.isfinite(x).all()), at logarithms and divisions, and at the learning rate."
+            )
         return number
 
     def tolist(self) -> Any:

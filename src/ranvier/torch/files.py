@@ -20,7 +20,10 @@ from ranvier.tensor.tensor import Tensor
 
 KEY = "torch"  # the key in the metadata
 BFLOAT16 = "bfloat16"
-PICKLED = (b"PK\x03\x04", b"\x80\x02")  # the first bytes of PyTorch's own files, since 1.6 and before
+PICKLED = (
+    b"PK\x03\x04",
+    *(b"\x80" + bytes([n]) for n in range(2, 6)),
+)  # the first bytes of PyTorch's files and of pickles
 PLAIN = (str, int, float, bool, type(None))
 
 
@@ -117,8 +120,8 @@ def load(f: Any, map_location: Any = None, *, weights_only: bool = True) -> Any:
     except SafetensorError as error:
         if data.startswith(PICKLED):
             raise ValueError(
-                f"{f} is a pickle, as PyTorch writes: reading it could run whatever code it holds. With PyTorch, write "
-                "safetensors.torch.save_file(torch.load(path), other) once, and read that, instead."
+                f"{f} is a pickle, as PyTorch and Python write: reading it could run whatever code it holds. With "
+                "PyTorch, write safetensors.torch.save_file(torch.load(path), other) once, and read that, instead."
             ) from None
         raise ValueError(
             f"{f} is no safetensors file ({error}). Write it with torch.save(model.state_dict(), path)."

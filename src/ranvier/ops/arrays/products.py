@@ -58,7 +58,22 @@ def matmul(a: Node, b: Node) -> Node:
     if a.ndim == 0 or b.ndim == 0:
         raise GraphError("matmul needs tensors of at least one dimension: write a * b for a scalar")
     if a.shape[-1] != b.shape[-2 if b.ndim > 1 else 0]:
-        raise GraphError(f"matmul of {a.shape} and {b.shape}: the last axis of the first must equal the second's rows")
+        fix = ""
+        if a.ndim > 1 and b.ndim > 1:
+            fix = next(
+                (
+                    f". Write {text} instead"
+                    for text, first, second in (
+                        ("a @ b.mT", a.shape[-1], b.shape[-1]),
+                        ("a.mT @ b", a.shape[-2], b.shape[-2]),
+                    )
+                    if first == second
+                ),
+                "",
+            )
+        raise GraphError(
+            f"matmul of {a.shape} and {b.shape}: the last axis of the first must equal the second's rows{fix}"
+        )
     lead = broadcast_shape(a.shape[:-2], b.shape[:-2])
     batch = "abcdefgh"[: len(lead)]
     left = (batch[len(batch) - a.ndim + 2 :] if a.ndim > 1 else "") + ("mk" if a.ndim > 1 else "k")

@@ -67,7 +67,10 @@ class Optimizer(CheckedConstructor):
         in_order(params)
         groups = list(params)
         if not groups:
-            raise ValueError(f"{type(self).__name__} got an empty list of parameters. Is the model built?")
+            raise ValueError(
+                f"{type(self).__name__} got no parameters. Where all are frozen, write requires_grad_(True) for "
+                "those to train; where the model has none yet, call it once on a batch before."
+            )
         for i, group in enumerate(groups if isinstance(groups[0], Mapping) else [{"params": groups}]):
             if not isinstance(group, Mapping):
                 raise TypeError(

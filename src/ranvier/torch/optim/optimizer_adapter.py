@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ranvier import optimizers
+from ranvier.optimizers.explicit_step import warn_without_gradients
 from ranvier.optimizers.settings import as_rate
 from ranvier.support.errors import unknown_keyword
 from ranvier.tensor import tape
@@ -217,9 +218,11 @@ class OptimizerAdapter(Optimizer):
         self._stepped = True
         self._synchronize()
         segments = [entry.rule.record() for entry in self._group_rules if entry.rule.parameters]
-        for segment in segments:
-            if segment is not None:
-                tape.flush(segment)
+        recorded = [segment for segment in segments if segment is not None]
+        for segment in recorded:
+            tape.flush(segment)
+        if not recorded:
+            warn_without_gradients(self)
         return loss
 
     @property

@@ -17,6 +17,7 @@ from ranvier.graph.open_extents import OpenExtent, is_open
 from ranvier.module import Module, mode, versions
 from ranvier.module.arguments import input_parameters, pack_inputs
 from ranvier.support.columns import column_names
+from ranvier.support.source_lines import warn
 from ranvier.tensor.call_state import isolated_tape
 from ranvier.tensor.context import get_dtype
 from ranvier.tensor.rng import traced_draws
@@ -118,6 +119,24 @@ def likely_several(model: Module, x: Any) -> bool:
     return all(shapes) and len({shape[0] for shape in shapes}) == 1
 
 
+def check_order(model: Module, x: Any, y: Any, x_name: str, y_name: str) -> None:
+    """Raise ValueError where x and y are likely swapped; warn where they are frames whose rows have other labels."""
+    expected = () if model._input_types or model._input_type is None else model._input_type.shape[1:]
+    inputs, targets = (tuple(getattr(a, "shape", ())) for a in (x, y))
+    if expected and inputs[:1] == targets[:1] and inputs[1:] != expected == targets[1:]:
+        raise ValueError(
+            f"{x_name} has shape {inputs} and {y_name} has {targets}, and the network takes samples of shape "
+            f"{expected}: they are likely swapped. Write fit(x, y), the inputs first, instead."
+        )
+    rows, labels = getattr(x, "index", None), getattr(y, "index", None)
+    if hasattr(rows, "equals") and hasattr(labels, "equals") and len(rows) == len(labels) and not rows.equals(labels):
+        warn(
+            f"the rows of {x_name} and {y_name} have different labels in their indexes, and are matched by position. "
+            f"Write {y_name}.loc[{x_name}.index], or reset_index(drop=True) of both where that is right, instead.",
+            key=f"labels of {y_name}",
+        )
+
+
 def has_open_sizes(model: Module) -> bool:
     """Whether sizes of the inputs may differ from batch to batch, as those of `Input((None, None, 3))`."""
     return any(type_ is not None and is_open(type_.shape) for type_ in model._input_types or (model._input_type,))
@@ -192,6 +211,7 @@ def checked(
             f"{x_name} is a {type(x).__name__} of {len(x)} arrays, and {y_name} is missing. Write fit(x, y), or "
             "fit(*data) where they are one tuple, instead."
         )
+    check_order(model, x, y, x_name, y_name)
     arrays = input_arrays(model, x, name=x_name, check_finite=check_finite, learn=not prefix, rows=rows_of(y))
     if without_loss and not adds_losses(model, arrays):
         raise RuntimeError(

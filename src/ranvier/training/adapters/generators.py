@@ -31,7 +31,7 @@ GROUP_SECONDS = 0.02  # batches of a source that takes longer are checked one by
 
 def is_source(x: Any) -> bool:
     """Whether ``x`` gives batches (a generator, a DataLoader, a PyDataset) rather than being an array."""
-    if isinstance(x, (np.ndarray, Tensor, list, tuple, str, bytes, Mapping)) or x is None:
+    if isinstance(x, (np.ndarray, Tensor, list, tuple, set, frozenset, str, bytes, Mapping)) or x is None:
         return False
     array = any(hasattr(x, name) for name in ("__array__", "shape", "to_numpy", "__dlpack__"))
     array = array or hasattr(type(x), "columns")  # of the type, since a LazyFrame would compute its columns

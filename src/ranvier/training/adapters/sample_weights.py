@@ -10,6 +10,7 @@ import numpy as np
 from ranvier.data.convert import Array, place
 from ranvier.data.targets import as_weights
 from ranvier.graph.node import BATCH, GraphError, Type
+from ranvier.support.source_lines import warn
 from ranvier.tensor.call_state import isolated_tape
 from ranvier.tensor.context import get_dtype
 from ranvier.tensor.tensor import Tensor
@@ -153,6 +154,15 @@ def by_class(
         if isinstance(value, str) or not value >= 0 or not np.isfinite(value):
             raise ValueError(f"{name}[{label!r}] is {value!r}. Write a weight of 0 or more instead.")
         result[classes == label] = value
+    weighed = {int(c) for c in class_weight} | {ignored_by(spec.loss)}
+    without = sorted({int(c) for c in np.unique(classes[each != 0])} - weighed)
+    if without:
+        more = f" and {len(without) - 1} more" if without[1:] else ""
+        warn(
+            f"{name} has no weight for class {without[0]}{more}, which counts as 1. Write {{..., {without[0]}: 1.0}} "
+            "instead.",
+            key=f"{name} without {without}",
+        )
     return as_weights(
         result * each, len(result), name=f"sample_weight with {name}", dtype=get_dtype(), sample_shape=result.shape[1:]
     )

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ranvier.module import Module
+from ranvier.support.errors import likely
+from ranvier.support.source_lines import warn
 from ranvier.training.loop.callback import EVENTS, Callback, Logs
 from ranvier.training.loop.history import History
 
 ALIASES = {"on_batch_begin": "on_train_batch_begin", "on_batch_end": "on_train_batch_end"}  # older names of Keras
+
+OURS = ("ranvier", "keras", "tensorflow")  # packages whose own methods need no check
 
 
 def overridden(callback: Any, event: str) -> Callable[..., Any] | None:
@@ -18,7 +23,39 @@ def overridden(callback: Any, event: str) -> Callable[..., Any] | None:
     function = getattr(method, "__func__", method)
     package = str(getattr(function, "__module__", "")).split(".")[0]
     empty = getattr(function, "__qualname__", "") == f"Callback.{event}"
-    return None if empty and package in ("ranvier", "keras", "tensorflow") else method
+    return None if empty and package in OURS else method
+
+
+def check_methods(callback: Any) -> None:
+    """Check the methods of a callback that a user wrote.
+
+    Raises TypeError for one that does not take what its event gives, and warns of one whose name is nearly an event's.
+    """
+    who = type(callback).__name__
+    for name in dir(callback):
+        if not name.startswith("on_"):
+            continue
+        method = getattr(callback, name)
+        if name not in EVENTS:
+            near = likely(name, EVENTS)
+            if near is not None and callable(method):
+                warn(
+                    f"{who}.{name} is never called: no event has this name. Write {near} instead.", key=f"{who}.{name}"
+                )
+            continue
+        if str(getattr(method, "__module__", "")).partition(".")[0] in OURS or not callable(method):
+            continue
+        given = list(inspect.signature(getattr(Callback, name)).parameters)[1:]
+        try:
+            inspect.signature(method).bind(*given)
+        except TypeError:
+            written = ", ".join("logs=None" if part == "logs" else part for part in given)
+            raise TypeError(
+                f"{who}.{name}{inspect.signature(method)} cannot take what fit gives it. Write def {name}(self"
+                f"{', ' if written else ''}{written}) instead."
+            ) from None
+        except ValueError:  # a function without a signature, of C
+            continue
 
 
 class Callbacks:
@@ -36,6 +73,8 @@ class Callbacks:
             if isinstance(callback, type) or not any(hasattr(callback, event) for event in EVENTS):
                 fix = f"{callback.__name__}()" if isinstance(callback, type) else "a subclass of rv.callbacks.Callback"
                 raise TypeError(f"{callback!r} is not a callback. Write {fix} instead.")
+            if type(callback).__module__.partition(".")[0] not in OURS:
+                check_methods(callback)
         self.callbacks: Sequence[Any] = given
         self.params = params or {}
         self.changing = any(getattr(c, "_changes", True) for c in given)

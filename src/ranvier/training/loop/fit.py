@@ -10,6 +10,7 @@ from ranvier.data.batches import RanOut, by_number, name_of
 from ranvier.data.samplers import Sampler, checked_sampler
 from ranvier.module import Module
 from ranvier.module.calls import in_model_dtype
+from ranvier.support.source_lines import warn
 from ranvier.support.validation import whole
 from ranvier.tensor import rng
 from ranvier.training.adapters.arrays import to_data
@@ -84,7 +85,16 @@ def fit(
     raises KeyboardInterrupt.
     """
     state = compiled(model, "fit")
+    if batch_size is not None and is_source(x):
+        warn(f"batch_size={batch_size} is not used: x gives batches of its own. Leave it out instead.")
+    if validation_split and validation_data is not None:
+        warn(f"validation_split={validation_split} is not used beside validation_data. Leave one of them out instead.")
     epochs, initial_epoch = whole("epochs", epochs, 0), whole("initial_epoch", initial_epoch, 0)
+    if epochs and initial_epoch >= epochs:
+        warn(
+            f"initial_epoch={initial_epoch} with epochs={epochs} trains nothing: epochs is the number at which it "
+            f"ends. Write epochs={initial_epoch + epochs} for {epochs} more instead."
+        )
     batch = whole("batch_size", 32 if batch_size is None else batch_size)
     steps = None if steps_per_epoch is None else whole("steps_per_epoch", steps_per_epoch)
     with state.exclusive(augment):

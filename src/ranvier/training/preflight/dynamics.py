@@ -66,8 +66,10 @@ def fast(probe: Probe) -> Iterator[Fault]:
 
 
 def over(probe: Probe) -> Iterator[Fault]:
-    """A schedule whose rate is 0 in the last quarter of the first epoch, and afterwards."""
+    """A rate of 0, or a schedule whose rate is 0 in the last quarter of the first epoch, and afterwards."""
     optimizer = probe.state.optimizer
+    if optimizer.schedule is None and optimizer.current_rate() == 0:
+        yield Fault("the learning rate is 0, at which no step changes a weight", "Write a rate such as 0.001 instead.")
     schedule, every = optimizer.schedule, optimizer.gradient_accumulation_steps or 1
     steps = probe.steps // every
     if schedule is None or not steps:
@@ -81,6 +83,15 @@ def over(probe: Probe) -> Iterator[Fault]:
         yield Fault(
             f"the learning rate is 0 from step {first} on, and one epoch has {steps} steps; the schedule is {schedule}",
             f"Write its length in steps, {steps} times the number of epochs, instead.",
+        )
+
+
+def no_epsilon(probe: Probe) -> Iterator[Fault]:
+    """An epsilon of 0: a weight whose gradients are all 0 so far becomes 0 / 0."""
+    if getattr(probe.state.optimizer, "epsilon", None) == 0:
+        yield Fault(
+            "epsilon is 0, so that a weight without a gradient so far is divided by 0 and becomes NaN",
+            "Write epsilon=1e-7, or leave it out, instead.",
         )
 
 

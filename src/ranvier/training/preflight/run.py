@@ -78,7 +78,7 @@ def preflight(
     if first and not partial and view.validation is not None:
         findings = found(chosen(table.VALIDATION, silenced), view, findings)
     del view  # with its sampled rows, before the program is compiled
-    trials = chosen((*table.GRADIENTS, *table.FIRST_BATCH), silenced)
+    trials = chosen((*table.GRADIENTS, *table.FIRST_BATCH, *table.SETTINGS), silenced)
     if first and batch is not None and trials and not errors(findings, silenced):
         step = step_for(model, state, data, min(batch, len(data)), "train")
         findings = found(trials, Probe(model, state, data, step, steps), findings)
@@ -157,7 +157,8 @@ def check(
         remarks.append("No trial steps were run: correct the errors first.")
     else:
         probe = Probe(model, state, data, trial_step(model, state, data))
-        trials = (*table.GRADIENTS, *table.FIRST_BATCH, table.NOT_FINITE, *table.ACTIVATIONS)
+        settings = table.SETTINGS if loss is None or optimizer is not None else ()
+        trials = (*table.GRADIENTS, *table.FIRST_BATCH, *settings, table.NOT_FINITE, *table.ACTIVATIONS)
         findings = found(chosen(trials, silenced), probe, findings)
         if not probe.tried:
             remarks.append(

@@ -51,7 +51,10 @@ SCALES = ("RV201", "RV202", "RV203", "RV308")
 FIRST_BATCH = (
     Check("RV502", "exploding outputs", WARNING, dynamics.exploding, unless=SCALES),
     Check("RV503", "learning rate too high", WARNING, dynamics.fast, unless=(*SCALES, "RV502")),
+)
+SETTINGS = (  # of the optimizer
     Check("RV507", "learning rate of zero", WARNING, dynamics.over),
+    Check("RV508", "epsilon of zero", WARNING, dynamics.no_epsilon),
 )
 # Checks of what makes the loss infinite or NaN at any learning rate.
 CAUSES = tuple(c for c in NETWORK if c.code in ("RV102", "RV103", "RV107", "RV117"))
@@ -64,5 +67,5 @@ ACTIVATIONS = (
 NOT_FINITE = Check("RV504", "loss not finite", ERROR, dynamics.not_finite)
 GIVEN = {"data": ("RV001", "invalid data"), "shapes": ("RV002", "layers of shapes that do not fit")}
 
-CHECKS = (*NETWORK, *DATA, *VALIDATION, *GRADIENTS, *FIRST_BATCH, NOT_FINITE, *ACTIVATIONS)
+CHECKS = (*NETWORK, *DATA, *VALIDATION, *GRADIENTS, *FIRST_BATCH, *SETTINGS, NOT_FINITE, *ACTIVATIONS)
 CODES = dict(GIVEN.values()) | {c.code: c.title for c in CHECKS}
