@@ -714,8 +714,7 @@ def test_gumbel_softmax():
 
 
 def test_what_is_printed():
-    assert repr(torch.tensor([1.5], dtype=torch.float64)) == "tensor([1.5], dtype=float64)"
-    assert repr(torch.tensor([1])) == "tensor([1])"
+    assert repr(nn.Parameter(torch.ones(2))) == "Parameter containing:\ntensor([1., 1.], requires_grad=True)"
     assert repr(nn.ParameterList([torch.nn.Parameter(torch.ones(2, 3))])).splitlines() == [
         "ParameterList(", "  (0): Parameter containing: [torch.float32 of size 2x3]", ")",
     ]  # fmt: skip

@@ -85,6 +85,9 @@ class Parameter(CheckedConstructor, Tensor):
         parameter.for_training = requires_grad
         return parameter
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__} containing:\n{super().__repr__()}"
+
     def __deepcopy__(self, memo: dict[int, Any]) -> Parameter:
         flush_readers(self)
         twin = memo[id(self)] = type(self).over(

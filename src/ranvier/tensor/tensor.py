@@ -13,7 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 from ranvier.graph.dtypes import DTYPES, FLOATING, INTEGERS, array_dtype, as_array, dtype_of, limits, widened
 from ranvier.graph.node import Symbol, Type
 from ranvier.support.source_lines import warn
-from ranvier.tensor import tape
+from ranvier.tensor import printing, tape
+from ranvier.tensor.attribute_types import DTYPES as DTYPE_OF
+from ranvier.tensor.attribute_types import DType, Size
 from ranvier.tensor.context import get_dtype
 from ranvier.tensor.methods import TensorMethods
 from ranvier.tensor.segment import TapeSegment
@@ -94,13 +96,14 @@ class Tensor(TensorMethods):
     # --- reading --------------------------------------------------------------------------------------------------
 
     @property
-    def shape(self) -> tuple[int, ...]:
+    def shape(self) -> Size:
         """The extents of the axes. While a model is traced, the batch's is a `Symbol`."""
-        return self.spec.shape  # type: ignore[return-value]  # users see no symbols
+        return Size(self.spec.shape)  # type: ignore[arg-type]  # users see no symbols
 
     @property
-    def dtype(self) -> str:
-        return self.spec.dtype
+    def dtype(self) -> DType:
+        """The element type, a text such as "float32"."""
+        return DTYPE_OF[self.spec.dtype]
 
     @property
     def ndim(self) -> int:
@@ -264,12 +267,12 @@ class Tensor(TensorMethods):
     def __repr__(self) -> str:
         if self._value is None and (self.segment is None or any(isinstance(d, Symbol) for d in self.shape)):
             return f"tensor(shape={self.shape}, dtype={self.dtype})"
-        body = np.array2string(widened(self.compute()), precision=4, separator=", ", prefix="tensor(")
-        dtype = "" if self.dtype in (get_dtype(), "int32", "int64", "bool") else f", dtype={self.dtype}"
-        return f"tensor({body}{dtype}{', requires_grad=True' if self.requires_grad else ''})"
+        return printing.text_of(self)
 
     def __format__(self, spec: str) -> str:
-        return format(self.item(), spec) if spec else repr(self)
+        """A number where there is one element and a format, or no dimension; else as `repr`."""
+        is_number = not self.shape and self._value is not None and not state.tracing
+        return format(self.item(), spec) if spec or is_number else repr(self)
 
     # --- writing ---------------------------------------------------------------------------------------------------
 

@@ -16,7 +16,9 @@ from ranvier.ops.torch.dtypes import *  # noqa: F403 - their __all__ is the voca
 from ranvier.ops.torch.random import Generator, default_generator
 from ranvier.ops.torch.tensor_types import *  # noqa: F403 - their __all__ is the vocabulary
 from ranvier.support.errors import lacking, missing
-from ranvier.tensor.context import get_dtype, no_grad, set_dtype
+from ranvier.tensor.attribute_types import DType as dtype  # noqa: N813 - PyTorch's name
+from ranvier.tensor.attribute_types import Size
+from ranvier.tensor.context import no_grad, set_dtype
 from ranvier.torch import (
     accelerator,
     amp,
@@ -44,7 +46,7 @@ from ranvier.torch.settings import *  # noqa: F403 - their __all__ is the vocabu
 
 __all__ = [
     "Generator", "Size", "accelerator", "amp", "autocast", "autograd", "backends", "cuda", "default_generator",
-    "device", "distributed", "dtype", "e", "enable_grad", "get_default_dtype", "get_num_threads", "inf",
+    "device", "distributed", "dtype", "e", "enable_grad", "get_num_threads", "inf",
     "inference_mode", "is_grad_enabled", "jit", "linalg", "load", "multiprocessing", "nan", "nn", "no_grad", "optim",
     "pi", "random", "save", "set_default_dtype", "set_grad_enabled", "set_num_threads", "strided", "testing", "types",
     "utils", "version",
@@ -52,8 +54,7 @@ __all__ = [
 __all__ += [*dtypes.__all__, *tensor_types.__all__, *settings.__all__, *vocabulary.names("torch")]  # noqa: PLE0604 - the table's
 
 inf, nan, pi, e = math.inf, math.nan, math.pi, math.e
-get_default_dtype, set_default_dtype = get_dtype, set_dtype
-Size, dtype = tuple, str  # the types of x.shape and x.dtype
+set_default_dtype = set_dtype
 
 __version__ = version.__version__
 

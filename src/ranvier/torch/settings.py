@@ -9,11 +9,13 @@ import numpy as np
 
 from ranvier.ops.torch.device import check_device, device
 from ranvier.ops.torch.dtypes import CLASSES, dtype_name
-from ranvier.tensor.context import set_dtype
+from ranvier.tensor.attribute_types import DTYPES, DType
+from ranvier.tensor.context import get_dtype, set_dtype
+from ranvier.tensor.printing import set_printoptions
 
 __all__ = [
     "are_deterministic_algorithms_enabled", "channels_last", "channels_last_3d", "compile",
-    "contiguous_format", "finfo", "get_default_device", "get_float32_matmul_precision", "iinfo",
+    "contiguous_format", "finfo", "get_default_device", "get_default_dtype", "get_float32_matmul_precision", "iinfo",
     "preserve_format", "set_default_device", "set_default_tensor_type", "set_float32_matmul_precision",
     "set_printoptions", "use_deterministic_algorithms",
 ]  # fmt: skip
@@ -59,9 +61,9 @@ def get_float32_matmul_precision() -> str:
     return "highest"
 
 
-def set_printoptions(**options: Any) -> None:
-    """Accepted, without effect."""
-    del options
+def get_default_dtype() -> DType:
+    """The floating dtype of new tensors."""
+    return DTYPES[get_dtype()]
 
 
 def compile(model: Any = None, **options: Any) -> Any:

@@ -5,12 +5,13 @@ from typing import Any
 
 from ranvier.ops.torch.device import Device, device
 from ranvier.support.errors import missing
+from ranvier.tensor.attribute_types import DType, Size
 from ranvier.tensor.tensor import Tensor
 
 __all__ = ["Device", "Number", "Tensor"]
 
 Number = int | float | bool
-_int, _float, _bool, _device, _dtype, _size = int, float, bool, device, str, Sequence[int]
+_int, _float, _bool, _device, _dtype, _size = int, float, bool, device, DType, Size
 _TensorOrTensors = Tensor | Sequence[Tensor]
 Storage: Any = object
 

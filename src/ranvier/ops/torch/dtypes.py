@@ -1,4 +1,4 @@
-"""PyTorch's dtype names. A dtype is a string here, so ``x.dtype == torch.float32`` compares as expected."""
+"""PyTorch's dtype names. A dtype is a text here too, so that ``x.dtype == "float32"``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.graph.node import DTYPES
+from ranvier.tensor.attribute_types import DTYPES
 
 __all__ = [
     "bfloat16",
@@ -27,16 +27,16 @@ __all__ = [
     "uint8",
 ]  # fmt: skip
 
-float32 = float = "float32"
-float64 = double = "float64"
-float16 = half = "float16"
-bfloat16 = "bfloat16"
-int8 = "int8"
-int16 = short = "int16"
-int32 = int = "int32"
-int64 = long = "int64"
-uint8 = "uint8"
-bool = "bool"
+float32 = float = DTYPES["float32"]
+float64 = double = DTYPES["float64"]
+float16 = half = DTYPES["float16"]
+bfloat16 = DTYPES["bfloat16"]
+int8 = DTYPES["int8"]
+int16 = short = DTYPES["int16"]
+int32 = int = DTYPES["int32"]
+int64 = long = DTYPES["int64"]
+uint8 = DTYPES["uint8"]
+bool = DTYPES["bool"]
 
 # Tensors of a dtype by the names of PyTorch's classes of them.
 CLASSES = {

@@ -14,6 +14,7 @@ from ranvier.ops.torch import creation
 from ranvier.ops.torch.device import check_device
 from ranvier.ops.torch.device import device as device_of
 from ranvier.ops.torch.dtypes import CLASSES
+from ranvier.tensor.printing import gradient_name
 from ranvier.tensor.tensor import Tensor
 from ranvier.tensor.views import is_row_major, strides_of
 
@@ -131,7 +132,7 @@ def _grad_fn(self: Tensor) -> str | None:
     """The name of the function that the tensor is a result of, where gradients go on from it; None for leaves."""
     if self.trace_node is None or self.is_leaf or self.trace_node.function is None:
         return None
-    return f"<{self.trace_node.function.name} backward>"
+    return f"<{gradient_name(self.trace_node.function.name)}>"
 
 
 grad_fn = property(_grad_fn)

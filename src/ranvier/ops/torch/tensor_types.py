@@ -14,6 +14,7 @@ from ranvier.ops.torch.creation import empty
 from ranvier.ops.torch.device import check_device
 from ranvier.ops.torch.dtypes import CLASSES
 from ranvier.tensor import tensor
+from ranvier.tensor.attribute_types import Size
 from ranvier.tensor.context import get_dtype
 
 __all__ = [
@@ -42,6 +43,8 @@ class _Kind(type):
         check_device(device)
         if not data or all(isinstance(extent, (int, np.integer)) for extent in data):
             return empty(*(data or (0,)), dtype=cls.dtype)
+        if len(data) == 1 and isinstance(data[0], Size):
+            return empty(*data[0], dtype=cls.dtype)
         if len(data) > 1 or options or isinstance(data[0], (float, str)):
             raise TypeError(
                 f"torch.{cls.__name__} takes sizes, as in torch.{cls.__name__}(2, 3), or one sequence of numbers. "

@@ -9,6 +9,7 @@ import numpy as np
 
 from ranvier.data.convert import Array
 from ranvier.data.files import STORED
+from ranvier.tensor.attribute_types import DType, Size
 from ranvier.tensor.results import FloatResult
 
 
@@ -20,11 +21,13 @@ def pack(value: Any, name: str, tensors: dict[str, Array]) -> Any:
     """
     if value is None or type(value) in (bool, int, float, str):
         return value
+    if isinstance(value, DType):
+        return str(value)
     if isinstance(value, FloatResult):  # such as a learning rate
         return float(value)
     if type(value) is list:
         return [pack(v, f"{name}/{i}", tensors) for i, v in enumerate(value)]
-    if type(value) is tuple:
+    if type(value) in (tuple, Size):
         return {"tuple": [pack(v, f"{name}/{i}", tensors) for i, v in enumerate(value)]}
     if isinstance(value, Mapping) and all(isinstance(k, (str, int)) for k in value):
         return {"dict": [[k, pack(v, f"{name}/{k}", tensors)] for k, v in value.items()]}

@@ -1,0 +1,70 @@
+"""The types of ``x.shape`` and ``x.dtype``: a tuple and a text, with what PyTorch's classes have beside."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Self, SupportsIndex
+
+from ranvier.graph.dtypes import ELEMENT_TYPES, array_dtype
+
+
+class Size(tuple[int, ...]):
+    """A shape: a tuple that can count its elements. Its slices and sums are shapes too."""
+
+    __slots__ = ()
+
+    def numel(self) -> int:
+        """The number of elements of a tensor of this shape."""
+        return math.prod(self)
+
+    def __getitem__(self, index: SupportsIndex | slice) -> Any:
+        found = tuple.__getitem__(self, index)
+        return Size(found) if isinstance(index, slice) else found
+
+    def __add__(self, other: Any) -> Any:
+        return Size(tuple.__add__(self, other))
+
+
+class DType(str):
+    """An element type: a text such as "float32", with which it compares equal, that knows what it is.
+
+    There is one object for each type, so that ``x.dtype is torch.float32`` works too. Raises TypeError for a name
+    that is none.
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, name: str) -> Self:
+        known: Any = DTYPES.get(name)
+        if known is None:
+            raise TypeError(f"dtype {name!r} does not exist here. Write one of {', '.join(DTYPES)}.")
+        return known  # type: ignore[no-any-return]
+
+    def __repr__(self) -> str:
+        return f"torch.{self}"
+
+    def __reduce__(self) -> Any:
+        return DType, (str(self),)
+
+    @property
+    def is_floating_point(self) -> bool:
+        """Whether it is a float."""
+        return ELEMENT_TYPES[self].category == "float"
+
+    @property
+    def is_complex(self) -> bool:
+        """False: there are no complex tensors."""
+        return False
+
+    @property
+    def is_signed(self) -> bool:
+        """Whether it has numbers below zero."""
+        return ELEMENT_TYPES[self].signed
+
+    @property
+    def itemsize(self) -> int:
+        """The bytes of an element."""
+        return int(array_dtype(self).itemsize)
+
+
+DTYPES: dict[str, DType] = {name: str.__new__(DType, name) for name in ELEMENT_TYPES}
