@@ -6,6 +6,7 @@ import math
 import subprocess
 import sys
 from operator import methodcaller
+from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -22,6 +23,8 @@ Y = RNG.uniform(0.3, 2, (3, 4)) * RNG.choice([-1, 1], (3, 4))
 KNOWN = {
     "np": np, "math": math, "X": X, "Y": Y, "P": np.abs(X), "C": RNG.normal(size=(2, 3, 4)),
     "NANS": np.where(np.abs(X) < 0.7, np.nan, X),
+    "NormalDist": NormalDist,
+    "slope": lambda f, x: np.vectorize(lambda v: (f(v + 1e-5) - f(v - 1e-5)) / 2e-5)(x),
     "ODD": np.array([np.nan, 0, -0.0, np.inf, -np.inf, 2, -2]),
     "logsumexp": lambda x, axis=None, keepdims=False: np.log(np.exp(x).sum(axis, keepdims=keepdims)),
 }  # fmt: skip

@@ -26,6 +26,7 @@ from ranvier.torch import (
     backends,
     cuda,
     distributed,
+    distributions,
     jit,
     linalg,
     module_names,
@@ -46,7 +47,7 @@ from ranvier.torch.settings import *  # noqa: F403 - their __all__ is the vocabu
 
 __all__ = [
     "Generator", "Size", "accelerator", "amp", "autocast", "autograd", "backends", "cuda", "default_generator",
-    "device", "distributed", "dtype", "e", "enable_grad", "get_num_threads", "inf",
+    "device", "distributed", "distributions", "dtype", "e", "enable_grad", "get_num_threads", "inf",
     "inference_mode", "is_grad_enabled", "jit", "linalg", "load", "multiprocessing", "nan", "nn", "no_grad", "optim",
     "pi", "random", "save", "set_default_dtype", "set_grad_enabled", "set_num_threads", "strided", "testing", "types",
     "utils", "version",

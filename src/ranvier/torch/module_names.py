@@ -27,11 +27,16 @@ SHOWN = {  # by module: those that show its names
     "ranvier.torch.optim":
         "optim.adadelta optim.adagrad optim.adam optim.adamax optim.adamw optim.lbfgs optim.nadam optim.rmsprop "
         "optim.sgd",
+    "ranvier.torch.distributions":
+        "distributions.bernoulli distributions.beta distributions.categorical distributions.dirichlet "
+        "distributions.exponential distributions.gamma distributions.laplace distributions.log_normal "
+        "distributions.multivariate_normal distributions.normal distributions.one_hot_categorical "
+        "distributions.poisson distributions.uniform",
     "ranvier.torch.autograd": "autograd.variable",
     "ranvier.torch.utils.data": "utils.data.distributed",
 }  # fmt: skip
 ABSENT = (
-    "autograd.functional", "compiler", "distributions", "fft", "func", "fx", "hub", "masked", "onnx", "profiler",
+    "autograd.functional", "compiler", "fft", "func", "fx", "hub", "masked", "onnx", "profiler",
     "signal", "sparse", "special", "nn.utils.parametrizations", "nn.utils.parametrize", "nn.utils.prune",
     "quantization",
 )  # fmt: skip

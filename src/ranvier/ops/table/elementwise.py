@@ -8,6 +8,7 @@ E = "arrays.elementwise"
 M = "arrays.elementary"
 T = "arrays.trigonometry"
 D = "arrays.division"
+G = "functional.gamma"
 
 ROWS = (
     # --- of one value ---------------------------------------------------------------------------------------------
@@ -29,6 +30,9 @@ ROWS = (
     Row("reciprocal", f"{E}:reciprocal", "reciprocal(x)", "reciprocal reciprocal_(input)", SAME, IN_PLACE, "X", "1 / X"),
     Row("erf", f"{E}:erf", "erf(x)", "erf erf_(input)", SAME, IN_PLACE, "X", "np.vectorize(math.erf)(X)"),
     Row("erfc", f"{M}:erfc", "erfc(x)", "erfc(input)", SAME, IN_PLACE, "X", "np.vectorize(math.erfc)(X)"),
+    Row("erfinv", f"{G}:erfinv", "erfinv(x)", "erfinv(input)", SAME, IN_PLACE, "X / 3", "np.vectorize(NormalDist().inv_cdf)((X / 3 + 1) / 2) / 2**0.5"),
+    Row("lgamma", f"{G}:lgamma", torch="lgamma(input)", method=SAME, in_place=IN_PLACE, samples="X; P * 9", value="np.vectorize(math.lgamma)(X); np.vectorize(math.lgamma)(P * 9)"),
+    Row("digamma", f"{G}:digamma", torch="digamma(input)", method=SAME, in_place=IN_PLACE, samples="P * 9", value="slope(math.lgamma, P * 9)"),
     Row("sin", f"{E}:sin", "sin(x)", "sin sin_(input)", SAME, IN_PLACE, "X", "np.sin(X)"),
     Row("cos", f"{E}:cos", "cos(x)", "cos cos_(input)", SAME, IN_PLACE, "X", "np.cos(X)"),
     Row("tan", f"{T}:tan", "tan(x)", "tan tan_(input)", SAME, IN_PLACE, "X / 2", "np.tan(X / 2)"),
