@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Self, SupportsIndex
+from typing import Any, SupportsIndex
 
 from ranvier.graph.dtypes import ELEMENT_TYPES, array_dtype
 
@@ -18,7 +18,7 @@ class Size(tuple[int, ...]):
         return math.prod(self)
 
     def __getitem__(self, index: SupportsIndex | slice) -> Any:
-        found = tuple.__getitem__(self, index)
+        found: Any = tuple.__getitem__(self, index)
         return Size(found) if isinstance(index, slice) else found
 
     def __add__(self, other: Any) -> Any:
@@ -34,11 +34,11 @@ class DType(str):
 
     __slots__ = ()
 
-    def __new__(cls, name: str) -> Self:
+    def __new__(cls, name: str) -> Any:
         known: Any = DTYPES.get(name)
         if known is None:
             raise TypeError(f"dtype {name!r} does not exist here. Write one of {', '.join(DTYPES)}.")
-        return known  # type: ignore[no-any-return]
+        return known
 
     def __repr__(self) -> str:
         return f"torch.{self}"

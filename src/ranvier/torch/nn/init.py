@@ -91,7 +91,7 @@ def eye_(tensor: Tensor) -> Tensor:
     """The identity matrix."""
     import numpy as np
 
-    return _set(tensor, np.eye(*tensor.shape))  # type: ignore[call-overload]  # a matrix
+    return _set(tensor, np.eye(*tensor.shape))
 
 
 def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
