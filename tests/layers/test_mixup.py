@@ -255,7 +255,7 @@ WORD: Any = "mixup"
         (lambda: MixUp(0.0), ValueError, "alpha=0.0: write a number above 0"),
         (lambda: MixUp(alpha=1000), ValueError, "up to 100"),
         (MixUp()(X, LABELS)[1].soft, ValueError, r"Write soft\(classes\)"),
-        (lambda: MixUp()(LABELS, LABELS), ValueError, "inputs of int32 do not mix"),
+        (lambda: MixUp()(LABELS, LABELS), ValueError, "inputs of int64 do not mix"),
         (lambda: network("mse").fit(X, HOT, augment=WORD), TypeError, r"augment='mixup'.*rv.layers.MixUp\(0.2\)"),
         (
             lambda: network(lambda y, x: (x * 0.0).sum()).fit(X, LABELS, augment=MixUp(), verbose=0), ValueError,
