@@ -52,7 +52,7 @@ def test_what_pytorch_refuses_is_refused():
     for wrong in (lambda: A // 0, lambda: A % torch.tensor([1, 0, 1]), lambda: 1 // torch.tensor(0)):
         with pytest.raises(RuntimeError, match="ZeroDivisionError"):
             wrong()
-    with pytest.raises(RuntimeError, match=r"the input is int64 and the weight float32. Write x.to\('float32'\)"):
+    with pytest.raises(RuntimeError, match=r"the input is int64 and the weight float32. Write x.to\(torch.float32\)"):
         nn.Linear(3, 1)(A)
     with pytest.raises(TypeError, match=r"NumPy has no bfloat16. Write x.float\(\).numpy\(\)"):
         HALVES.bfloat16().numpy()
