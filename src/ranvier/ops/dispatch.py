@@ -222,7 +222,7 @@ def viewing(function: Any, only: bool) -> Any:
         source = args[0] if args else next((v for v in kwargs.values() if isinstance(v, Tensor)), None)
         if not isinstance(source, Tensor):
             return function(*args, **kwargs)
-        result, is_view = viewed(source, lambda: function(*args, **kwargs))
+        result, is_view = viewed(source, function, args, kwargs)
         if only and not is_view:
             raise RuntimeError(
                 f"a tensor of shape {source.shape} whose elements are in another order has no view of shape "

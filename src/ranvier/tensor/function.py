@@ -284,6 +284,8 @@ def record(target: Function, tensors: Sequence[Tensor], options: tuple[tuple[str
     inputs = tuple([t.trace_node if t.trace_node is not None else segment.leaf_node(t) for t in tensors])
     nodes = intern(target, inputs, options, state.grad_enabled)
     node = nodes[0]
+    if node.plain:
+        return Tensor.pending(node, segment)
     if node.output_index < 0:
         if node.eager and not state.moving and (value := tape.evaluate_eagerly(node, tensors, segment)) is not None:
             result = Tensor.wrap(value, type_=node.type)

@@ -73,19 +73,18 @@ class _Base:
 class Memory(_Base):
     """The base of a root: the tensors that share its memory."""
 
-    __slots__ = ("data", "given", "limit", "members", "root", "snapshot", "spec", "window", "written")
     owner = None
+    # Attributes of the class as long as they have these values: a loop makes one of these for each batch.
+    limit = 8  # of members, before the dead ones are dropped
+    written = False  # since then views keep the root: what they have yet to read is in it
+    data: weakref.ref[Tensor] | None = None  # what `.data` gives, as long as it is in use
+    given = False  # the array is the user's
+    window: weakref.ref[_Window] | None = None
 
     def __init__(self, root: Tensor) -> None:
         self.root: Callable[[], Tensor | None] = weakref.ref(root)
         self.spec = root.spec
         self.members: list[weakref.ref[Tensor]] = []
-        self.limit = 8  # of members, before the dead ones are dropped
-        self.written = False  # since then views keep the root: what they have yet to read is in it
-        self.data: weakref.ref[Tensor] | None = None  # what `.data` gives, as long as it is in use
-        self.given = False  # the array is the user's
-        self.window: weakref.ref[_Window] | None = None
-        self.snapshot = None
 
     def living(self) -> list[Tensor]:
         """The tensors that share the memory, but the root."""
@@ -247,12 +246,14 @@ class View(_Base):
 
     def sync(self, view: Tensor) -> None:
         """Make the view again, if its root has been written to since."""
-        root = self.root()
+        memory = self.memory
+        root = memory.root() if self.kept is None else self.kept
         if root is None:
             return
-        self.memory.sync(root)
+        if memory.window is not None or memory.given:
+            memory.sync(root)
         is_waiting = root.segment is not None and root.trace_node is None
-        if root.version == self.seen and not is_waiting and self.memory.snapshot is None:
+        if root.version == self.seen and not is_waiting and memory.snapshot is None:
             return
         made = self._made(root)
         self.seen = root.version

@@ -38,9 +38,11 @@ class TraceNode:
         "leaves",
         "options",
         "output_index",
+        "plain",
         "repeats",
         "requires_grad",
         "seen_constants",
+        "step",
         "type",
         "types",
     )
@@ -79,6 +81,8 @@ class TraceNode:
         # How often the function has been applied to its own result: see `tape.MAX_REPEATS`.
         again = bool(inputs) and not requires_grad and types[0].shape == () and inputs[0].function is function
         self.repeats: int = inputs[0].repeats + 1 if again else 0
+        self.plain = output_index < 0 and not self.eager and not again  # one result, which waits: see `function.record`
+        self.step = function, options, output_index  # the movement, of a view
         # By operation, the Python numbers it was called with beside this node: see `function` and `ops.indexing`.
         self.seen_constants: dict[Any, Any] = {}
 

@@ -20,7 +20,7 @@ from ranvier.tensor.trace import DATA
 def become_view(view: Tensor, source: Tensor, steps: Steps, grad: bool = True) -> bool:
     """Let a tensor that was made of ``source`` by these steps share its memory. False where that takes a copy."""
     memory, before, goes_on, root = memory_of(source)
-    base = View(memory, before + steps, trace.state.grad_enabled if goes_on and grad else 0, root)
+    base = View(memory, before + steps if before else steps, trace.state.grad_enabled if goes_on and grad else 0, root)
     if before and steps and base.strides() is None and not any(isinstance(n, Symbol) for n in memory.spec.shape):
         return False
     view.base = base
@@ -28,16 +28,19 @@ def become_view(view: Tensor, source: Tensor, steps: Steps, grad: bool = True) -
     return True
 
 
-def viewed(source: Tensor, make: Callable[[], Any]) -> tuple[Any, bool]:
+def viewed(source: Tensor, make: Callable[..., Any], args: Any, kwargs: Any) -> tuple[Any, bool]:
     """What ``make`` records of a source by movements, sharing its memory; False with it where one is a copy."""
     if source.base is not None:
         source.base.sync(source)
-    before, trace.state.moving = trace.state.moving, True
+    state = trace.state
+    before, state.moving = state.moving, True
     try:
-        result = make()
+        result = make(*args, **kwargs)
     finally:
-        trace.state.moving = before
-    at_once = source.dtype in INDICES and tape.ready_arrays((source,)) is not None
+        state.moving = before
+    at_once = source.spec.dtype in INDICES and tape.ready_arrays((source,)) is not None
+    if type(result) is Tensor:
+        return result, result is source or _note(source, result, at_once)
     all_views = True
     for part in result if isinstance(result, tuple) else (result,):
         if part is not source and isinstance(part, Tensor) and not _note(source, part, at_once):
@@ -58,11 +61,15 @@ def _note(source: Tensor, part: Tensor, at_once: bool) -> bool:
 
 def _recorded_steps(source: Tensor, part: Tensor) -> Steps | None:
     """The recorded calls that make ``part`` of ``source``; None where others made it."""
-    steps = []
     node, segment = part.trace_node, part.segment
+    if node is not None and segment is not None and source.base is None and node.inputs:
+        below = node.inputs[0]
+        if below is source.trace_node or (below.function is None and segment.leaves[below.ordinal] is source):
+            return (node.step,)  # the usual case, kept fast
+    steps = []
     while node is not None and node is not source.trace_node and node.function is not None:
         if node.function is not DATA:
-            steps.append((node.function, node.options, node.output_index))
+            steps.append(node.step)
         node = node.inputs[0]
     if node is None or segment is None:
         return None

@@ -15,7 +15,12 @@ from ranvier.tensor.trace import state
 
 def linear(input: Any, weight: Any, bias: Any = None) -> Any:
     """``x @ weight.T + bias``: (..., in), (out, in), (out,) -> (..., out). Raises RuntimeError for two dtypes."""
-    if type(input) is Tensor and input.spec.dtype != weight.dtype and not state.tracing:
+    if (
+        type(input) is Tensor
+        and isinstance(weight, Tensor)
+        and input.spec.dtype != weight.spec.dtype
+        and not state.tracing
+    ):
         raise RuntimeError(
             f"the input is {input.dtype} and the weight {weight.dtype}. Write x.to({weight.dtype!r}) instead of x."
         )

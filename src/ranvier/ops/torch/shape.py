@@ -69,6 +69,15 @@ def unfold(self: Tensor, dimension: int, size: int, step: int) -> Any:
     return _windows(self, axis, size, step)
 
 
+def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
+    """The axes from ``start_dim`` to ``end_dim`` made one; the tensor itself where they are one axis."""
+    if isinstance(input, Tensor):
+        axes = len(input.spec.shape)
+        if -axes <= start_dim < axes and -axes <= end_dim < axes and (start_dim - end_dim) % axes == 0:
+            return input
+    return n.flatten(input, start_dim, end_dim)
+
+
 @function
 def t(input: Node) -> Node:
     """A matrix transposed; vectors and numbers as they are."""
