@@ -19,13 +19,20 @@ def gradient(output: Node, wrt: Sequence[Node], seed: Node | None = None) -> lis
                 f"the gradient of a value of shape {output.shape} needs a seed; reduce it to a scalar first"
             )
         seed = like(output, 1.0)
-    order = topological([output])
+    return joint_gradient([output], [seed], wrt)
+
+
+def joint_gradient(outputs: Sequence[Node], seeds: Sequence[Node], wrt: Sequence[Node]) -> list[Node]:
+    """The derivative by each node of ``wrt`` of what the outputs lead to, whose derivatives by them are the seeds."""
+    order = topological(outputs)
     wanted = set(wrt)
     depends: set[Node] = set()
     for node in order:
         if node in wanted or any(i in depends for i in node.inputs):
             depends.add(node)
-    pending: dict[Node, Node] = {output: seed}
+    pending: dict[Node, Node] = {}
+    for output, seed in zip(outputs, seeds, strict=True):
+        pending[output] = _total(pending[output], seed) if output in pending else seed
     for node in reversed(order):
         g = pending.get(node)
         if g is None or node not in depends or not any(i in depends for i in node.inputs):

@@ -241,7 +241,8 @@ class Module(FunctionalAPI):
         try:
             if self._builds and not self.__dict__["built"]:
                 self._build_for(args, kwargs)
-            result = self.forward(*args, **kwargs)
+            hooks = self._call_hooks
+            result = self.forward(*args, **kwargs) if hooks is None else hooks.call(self, args, kwargs)
             if result is None:
                 warn(f"{self.name!r} returns None. Write return and the result at the end of its forward instead.")
             trace.append((self, getattr(result, "spec", None)))

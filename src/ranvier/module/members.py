@@ -11,6 +11,7 @@ import numpy as np
 from ranvier.data.memory import check_memory
 from ranvier.graph.node import Type
 from ranvier.graph.open_extents import is_open
+from ranvier.module.hooks import HookMethods
 from ranvier.module.missing_methods import MissingMethods
 from ranvier.module.parameter import Buffer, Parameter
 from ranvier.module.properties import part_of_module
@@ -38,7 +39,7 @@ def _members_in(name: str, value: Any, within: set[int]) -> Iterator[tuple[str, 
 
 
 @part_of_module
-class ModuleBase(CheckedConstructor, MissingMethods):
+class ModuleBase(CheckedConstructor, HookMethods, MissingMethods):
     """The base of `ranvier.Module`: its members, PyTorch's ways to register them and to walk over them.
 
     The files below ``core.py`` know a module by this class.

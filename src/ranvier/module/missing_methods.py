@@ -8,8 +8,6 @@ from __future__ import annotations
 from typing import Any
 
 _GENERATORS = "it takes generators too, with steps_per_epoch= or steps= where they do not end"
-_HOOKS = "there are no hooks. Write what the hook does in forward, which may return what lies within too"
-_BACKWARD_HOOKS = f"{_HOOKS}; a gradient is read from p.grad after backward()"
 
 
 class Missing:
@@ -41,8 +39,3 @@ class MissingMethods:
 
     # PyTorch
     share_memory = Missing("there is one kind of memory, and one process. Leave it out")
-    register_forward_hook = Missing(_HOOKS)
-    register_forward_pre_hook = Missing(_HOOKS)
-    register_backward_hook = Missing(_BACKWARD_HOOKS)
-    register_full_backward_hook = Missing(_BACKWARD_HOOKS)
-    register_full_backward_pre_hook = Missing(_BACKWARD_HOOKS)

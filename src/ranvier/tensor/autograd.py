@@ -6,13 +6,18 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Any
 
-from ranvier.graph.dtypes import FLOATING
+import numpy as np
+
+from ranvier.graph.dtypes import FLOATING, array_dtype
 from ranvier.graph.grad import gradient
-from ranvier.graph.node import Node, apply, topological
+from ranvier.graph.node import Node, apply
 from ranvier.tensor import tape
+from ranvier.tensor.changed import changed_values, reading
 from ranvier.tensor.context import no_grad
+from ranvier.tensor.cuts import derivatives as derivatives_through_cuts
 from ranvier.tensor.function import add, converted
-from ranvier.tensor.segment import TapeSegment, TapeTensor, merge
+from ranvier.tensor.hooks import hooked, leaf_hooks
+from ranvier.tensor.segment import TapeSegment
 from ranvier.tensor.tensor import Tensor, leaves_of
 from ranvier.tensor.trace import Function, TraceNode, intern, state
 
@@ -24,25 +29,10 @@ def _gradients(output: Node, *nodes: Node, seeded: bool, changed: int = 0) -> li
     if changed:
         old, new = nodes[-2 * changed : -changed], nodes[-changed:]
         found = _gradients(output, *nodes[: -2 * changed], seeded=seeded)
-        return _reading(found, output, dict(zip(old, new, strict=True)))
+        return reading(found, [output], dict(zip(old, new, strict=True)))
     if seeded:
         return gradient(output, nodes[:-1], nodes[-1])
     return gradient(output if output.shape == () else apply("reshape", output, shape=()), nodes)
-
-
-def _reading(found: Sequence[Node], output: Node, new: dict[Node, Node]) -> list[Node]:
-    """The derivatives with new values in place of those of the output's graph, and of views of them."""
-    forward = topological([output])
-    for node in forward:
-        if node.op.is_view and node not in new and node.inputs[0] in new:
-            new[node] = apply(node.op.name, new[node.inputs[0]], **node.attrs)
-    kept = dict.fromkeys(forward)
-    for node in topological(found):
-        if node not in kept:
-            inputs = [new.get(i, i) for i in node.inputs]
-            if any(a is not b for a, b in zip(inputs, node.inputs, strict=True)):
-                new[node] = apply(node.op.name, *inputs, **node.attrs)
-    return [new.get(node, node) for node in found]
 
 
 _gradients_function = Function("gradients", _gradients)
@@ -57,7 +47,35 @@ def gradients(output: Tensor, wrt: Sequence[Tensor], seed: Tensor | None = None)
         raise RuntimeError("the output was not computed from any of these tensors")
     seeds = _seeds(output, seed)
     segment = tape.segment_of([output, *wrt, *seeds])
+    if segment.node_of(output).cuts:
+        parts = joint_gradients([output], wrt, [seed])
+        return [Tensor.wrap(np.zeros(w.shape, w.dtype)) if p is None else p for p, w in zip(parts, wrt, strict=True)]
     return _derivatives(output, segment, [segment.node_of(t) for t in wrt], seeds)
+
+
+def joint_gradients(outputs: Sequence[Tensor], wrt: Sequence[Tensor], seeds: Sequence[Any]) -> list[Tensor | None]:
+    """The derivatives of several outputs together, through hooks and functions with gradients of the user's own.
+
+    They are None for a tensor that no gradient arrives at. Raises RuntimeError as `gradients` does.
+    """
+    for output in outputs:
+        check_history(output)
+    given = [(_seeds(o, s) or [_one(o)])[0] for o, s in zip(outputs, seeds, strict=True)]
+    tape.segment_of([*outputs, *wrt, *given])
+    parts = derivatives_through_cuts(outputs, given, lambda segment: [segment.node_of(t) for t in wrt])
+    return [hooked(tensor, part) for part, tensor in zip(parts, wrt, strict=True)]
+
+
+def _one(output: Tensor) -> Tensor:
+    """The seed of an output of one element."""
+    return Tensor.wrap(np.ones(output.shape, array_dtype(output.dtype)), type_=output.spec)
+
+
+def meets_rules(tensors: Sequence[Tensor], wrt: Sequence[Tensor]) -> bool:
+    """Whether gradients of the tensors meet a hook, or a function with a gradient of the user's own."""
+    return any(t.trace_node is not None and t.trace_node.cuts for t in tensors) or (
+        bool(leaf_hooks) and any(id(t) in leaf_hooks for t in wrt)
+    )
 
 
 def _seeds(output: Tensor, seed: Any) -> list[Tensor]:
@@ -110,30 +128,11 @@ def _derivatives(
     options: tuple[tuple[str, Any], ...] = (("seeded", bool(seeds)),)
     inputs = (root, *wrt, *seed_nodes)
     if segment.changed:
-        operands = _operands(root)
-        old = [node for node in segment.changed if node in operands]
-        new = [_node_here(segment, segment.changed[node]) for node in old]
+        old, new = changed_values(segment, [root])
         inputs += (*old, *new)
         options += (("changed", len(old)),)
     nodes = intern(_gradients_function, inputs, options, state.grad_enabled)
     return [Tensor.pending(node, segment) for node in nodes]
-
-
-def _node_here(segment: TapeSegment, tensor: TapeTensor) -> TraceNode:
-    """The node of a tensor, which may be pending elsewhere."""
-    if tensor.segment is not None and tensor.segment is not segment:
-        merge(segment, tensor.segment)
-    return segment.node_of(tensor)
-
-
-def _operands(root: TraceNode) -> set[TraceNode]:
-    """The nodes that a node was computed from."""
-    stack, seen = [root], {root}
-    while stack:
-        new = set(stack.pop().inputs) - seen
-        stack += new
-        seen |= new
-    return seen
 
 
 def backward(
@@ -155,14 +154,35 @@ def backward(
         seeds = _seeds(output, gradient)
         segment = tape.segment_of([output, *seeds])
         # With respect to the leaf as it was read: a later assignment that waits is another value.
-        reached = sorted(segment.node_of(output).grad_leaves)
+        root = segment.node_of(output)
+        reached = sorted(root.grad_leaves)
         if inputs is not None:
             wanted = _leaf_ids(inputs)
             reached = [o for o in reached if id(segment.leaves[o]) in wanted]
-        parts = _derivatives(output, segment, [segment.leaf_nodes[o] for o in reached], seeds)
-        leaves = leaves_of(segment)
-        for leaf, part in zip([leaves[o] for o in reached], parts, strict=True):
+        nodes, leaves = [segment.leaf_nodes[o] for o in reached], leaves_of(segment)
+        leaves = [leaves[o] for o in reached]
+        parts: Sequence[Tensor | None]
+        if root.cuts:
+            parts = derivatives_through_cuts([output], seeds or [_one(output)], lambda _: nodes)
+        else:
+            parts = _derivatives(output, segment, nodes, seeds)
+        if leaf_hooks or root.cuts:
+            _accumulate_with_hooks(leaves, parts)
+            return
+        for leaf, part in zip(leaves, parts, strict=True):
             leaf._grad = part if leaf._grad is None else add(leaf._grad, part)
+
+
+def _accumulate_with_hooks(leaves: Sequence[Tensor], parts: Sequence[Tensor | None]) -> None:
+    """Add the derivatives to the leaves' gradients, and call the leaves' hooks before and after."""
+    for leaf, part in zip(leaves, parts, strict=True):
+        if part is None:
+            continue
+        hooks = leaf_hooks.get(id(leaf))
+        part = part if hooks is None else hooks.applied(part)
+        leaf._grad = part if leaf._grad is None else add(leaf._grad, part)
+        for hook in () if hooks is None else list(hooks.after.values()):
+            hook(leaf)
 
 
 def _leaf_ids(inputs: Any) -> set[int]:

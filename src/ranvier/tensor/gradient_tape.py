@@ -15,13 +15,16 @@ from typing import Any, Self
 
 import numpy as np
 
+from ranvier.graph.dtypes import array_dtype
 from ranvier.graph.extents import extents
 from ranvier.graph.grad import gradient
 from ranvier.graph.node import FLOATS, Node, apply, constant, like
 from ranvier.support.tree import flatten, map_structure
 from ranvier.tensor import tape
 from ranvier.tensor.autograd import check_history
+from ranvier.tensor.cuts import derivatives
 from ranvier.tensor.function import add
+from ranvier.tensor.hooks import hooked, leaf_hooks
 from ranvier.tensor.segment import TapeSegment, local
 from ranvier.tensor.tensor import Tensor
 from ranvier.tensor.trace import WATCH, Function, TraceNode, intern, state
@@ -264,9 +267,27 @@ class GradientTape:
             root, by = self._rerooted(root, wanted)
         else:
             by = wanted
-        found = intern(function, (root, *by, *map(segment.node_of, seeds)), options, state.grad_enabled)
+        if root.cuts or not leaf_hooks.keys().isdisjoint(map(id, sources)):
+            found = self._by_rules(root, by, function, seeds, segment)
+        else:
+            parts = intern(function, (root, *by, *map(segment.node_of, seeds)), options, state.grad_enabled)
+            found = [Tensor.pending(n, segment) for n in parts]
         results = dict(zip(wanted, found, strict=True))
-        return [None if n is None else Tensor.pending(results[n], segment) for n in nodes]
+        return [None if n is None else hooked(s, results[n]) for n, s in zip(nodes, sources, strict=True)]
+
+    @staticmethod
+    def _by_rules(
+        root: TraceNode, by: Sequence[TraceNode], function: Function, seeds: Sequence[Tensor], segment: TapeSegment
+    ) -> list[Tensor | None]:
+        """The derivatives of a target whose gradient meets hooks, or functions with gradients of the user's own."""
+        if function is _JACOBIANS:
+            raise RuntimeError(
+                "the gradient meets a hook or a torch.autograd.Function. Write torch.autograd.functional.jacobian in "
+                "place of tape.jacobian."
+            )
+        target = Tensor.pending(root, segment)
+        one = Tensor.wrap(np.ones(target.shape, array_dtype(target.dtype)), type_=target.spec)
+        return derivatives([target], seeds or [one], lambda _: by)
 
     def _reached(self, root: TraceNode) -> dict[TraceNode, None]:
         """The nodes that derivatives of ``root`` reach, and the first ones on each way that are not on the tape."""

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any, Protocol
 
 from ranvier.tensor.layout import storage_of
-from ranvier.tensor.trace import DATA, Leaf, TraceNode, intern, leaf_node
+from ranvier.tensor.trace import DATA, Leaf, TraceNode, intern, interned_over, leaf_node
 
 
 class TapeTensor(Leaf, Protocol):
@@ -178,35 +178,17 @@ def merge(target: TapeSegment, other: TapeSegment) -> None:
             ordinals[ordinal] = target.ordinals[id(leaf)]
         else:  # overwritten since it was read: a leaf of its own, so that `prepare` refuses its results
             target.add_leaf(leaf, other.versions[ordinal])
-    moved: dict[TraceNode, TraceNode] = {}
-
-    def move(root: TraceNode) -> TraceNode:
-        stack = [root]
-        while stack:
-            node = stack[-1]
-            missing = [c for c in node.inputs if c not in moved]
-            if missing:
-                stack.extend(missing)
-                continue
-            stack.pop()
-            if node.function is None:
-                moved[node] = target.leaf_nodes[ordinals[node.ordinal]]
-            else:
-                inputs = tuple(moved[c] for c in node.inputs)
-                outputs = intern(node.function, inputs, node.options, node.grad)
-                moved[node] = outputs[max(node.output_index, 0)]
-        return moved[root]
-
+    moved = {node: target.leaf_nodes[ordinals[o]] for o, node in enumerate(other.leaf_nodes)}
     for reference in other.live:
         tensor = reference()
         if tensor is not None and tensor.segment is other and tensor.trace_node is not None:
-            tensor.trace_node, tensor.segment = move(tensor.trace_node), target
+            tensor.trace_node, tensor.segment = interned_over(tensor.trace_node, moved), target
             target.live.append(reference)
     for ordinal, node in other.assigns.items():
-        target.assigns[ordinals[ordinal]] = move(node)
+        target.assigns[ordinals[ordinal]] = interned_over(node, moved)
         other.leaves[ordinal].segment = target
     for node, changed in other.changed.items():
-        target.changed[move(node)] = changed
+        target.changed[interned_over(node, moved)] = changed
     for node, error in other.failed.items():
-        target.failed[move(node)] = error
+        target.failed[interned_over(node, moved)] = error
     other.assigns, other.live, other.failed, other.flushed = {}, [], {}, True

@@ -30,6 +30,7 @@ class TraceNode:
     """A recorded call or a leaf. Nodes are interned: equal structure is the same object."""
 
     __slots__ = (
+        "cuts",
         "eager",
         "function",
         "grad",
@@ -70,6 +71,8 @@ class TraceNode:
         # The leaves that a gradient reaches: not through results of `detach` or of `no_grad`.
         reached = frozenset[int]().union(*(c.grad_leaves for c in inputs)) if inputs else leaves
         self.grad_leaves: frozenset[int] = reached if requires_grad else frozenset()
+        # Whether a gradient of it meets a rule in Python on its way to the leaves: see `cuts`.
+        self.cuts: bool = requires_grad and (function is CUT or any(c.cuts for c in inputs))
         self.output_index = output_index  # -1 where the function returns one value, not a tuple
         # Integers, and sums of losses, of leaves: evaluated eagerly where these are known, see `tape.evaluate_eagerly`.
         self.eager = (
@@ -156,6 +159,8 @@ def clear_caches() -> None:
 DATA = Function("data", lambda x: x)
 # The same value as a node of its own, by which derivatives are taken: see `gradient_tape`.
 WATCH = Function("watch", lambda x, tape: apply("reshape", x, shape=x.shape))
+# The first operands as constants. Their gradients go on by a rule, which the last operand holds: see `cuts`.
+CUT = Function("cut", lambda *nodes, values, **_: [apply("stop_gradient", n) for n in nodes[:values]])
 
 
 def leaf_node(ordinal: int, type_: Type, requires_grad: bool, transposed: bool) -> TraceNode:
@@ -202,6 +207,24 @@ def intern(
     )
     _interned[key] = nodes
     return nodes
+
+
+def interned_over(root: TraceNode, known: dict[TraceNode, TraceNode]) -> TraceNode:
+    """The same calls with other operands: ``known`` has by node what stands in its place, and gets what is made."""
+    stack = [root]
+    while stack:
+        node = stack[-1]
+        missing = [] if node in known else [c for c in node.inputs if c not in known]
+        if missing:
+            stack.extend(missing)
+            continue
+        stack.pop()
+        if node not in known and node.function is None:
+            known[node] = node
+        elif node not in known and node.function is not None:
+            inputs = tuple([known[c] for c in node.inputs])
+            known[node] = intern(node.function, inputs, node.options, node.grad)[max(node.output_index, 0)]
+    return known[root]
 
 
 def is_one_operation(result: Node) -> bool:

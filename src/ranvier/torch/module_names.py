@@ -33,10 +33,11 @@ SHOWN = {  # by module: those that show its names
         "distributions.multivariate_normal distributions.normal distributions.one_hot_categorical "
         "distributions.poisson distributions.uniform",
     "ranvier.torch.autograd": "autograd.variable",
+    "ranvier.torch.func": "nn.utils.stateless",
     "ranvier.torch.utils.data": "utils.data.distributed",
 }  # fmt: skip
 ABSENT = (
-    "autograd.functional", "compiler", "fft", "func", "fx", "hub", "masked", "onnx", "profiler",
+    "compiler", "fft", "fx", "hub", "masked", "onnx", "profiler",
     "signal", "sparse", "special", "nn.utils.parametrizations", "nn.utils.parametrize", "nn.utils.prune",
     "quantization",
 )  # fmt: skip

@@ -29,7 +29,7 @@ OWN = (
 METHODS = "assign_add assign_sub contiguous cpu dim numel numpy requires_grad_ size to normal_ uniform_"
 PYTORCH = (
     "bernoulli_ byte cuda element_size exponential_ fill_diagonal_ is_contiguous ndimension nelement pin_memory "
-    "random_ retain_grad stride type"
+    "random_ register_hook register_post_accumulate_grad_hook retain_grad stride type"
 )
 
 ROWS = (
@@ -44,6 +44,6 @@ ROWS = (
     Row("fill_", torch=f"fill_ -> {T}:fill_; zero_ -> {T}:zero_", method=f"fill_ -> {T}:fill_; zero_ -> {T}:zero_; copy_ -> {T}:copy_"),
     Row("backward", method="backward -> tensor_methods:backward"),
     *each("torch", "torch.elementwise", "is_complex is_floating_point", SAME),
-    *(Row(name, attribute=f"{name} -> {P}:{name}") for name in ("device", "grad_fn", "is_cuda", "itemsize", "layout", "nbytes")),
+    *(Row(name, attribute=f"{name} -> {P}:{name}") for name in ("device", "grad_fn", "is_cuda", "itemsize", "layout", "nbytes", "retains_grad")),
     Row("data", attribute=f"data -> {T}:data"),
 )  # fmt: skip

@@ -24,9 +24,6 @@ _SAID: dict[str, Iterable[str]] = {
     PROCESSES: ("SyncBatchNorm", "DistributedSampler"),
     "programs are compiled as they are": ("compiler", "fx"),
     "a network leaves by model.save(path), or for other engines by its state dict": ("onnx",),
-    "hooks and functions with a gradient of one's own are not there": ("Function",),
-    "a derivative is taken by torch.autograd.grad": ("autograd.functional", "func", "gradcheck", "gradgradcheck",
-        "vmap"),
     "weights that are functions of others are written in forward": ("parametrizations", "parametrize", "prune",
         "spectral_norm", "weight_norm", "remove_weight_norm"),
     "PyTorch calls it nn.Linear(in_features, out_features)": ("Dense",),
@@ -46,11 +43,7 @@ _SAID: dict[str, Iterable[str]] = {
 NAMES = {name: words for words, names in _SAID.items() for name in names}
 
 NO_DEVICE_MEMORY = "there is one kind of memory, and one process. Leave it out"
-_OF_TENSORS = {
-    **{name: words for name, words in NAMES.items() if name.islower()},
-    "register_hook": "there are no hooks. Write torch.autograd.grad(loss, x), which gives the gradient of a result",
-    "share_memory_": NO_DEVICE_MEMORY,
-}
+_OF_TENSORS = {**{name: words for name, words in NAMES.items() if name.islower()}, "share_memory_": NO_DEVICE_MEMORY}
 
 
 def explain(self: Tensor, name: str) -> Any:

@@ -14,6 +14,12 @@ from ranvier.ops.torch import creation
 from ranvier.ops.torch.device import check_device
 from ranvier.ops.torch.device import device as device_of
 from ranvier.ops.torch.dtypes import CLASSES
+from ranvier.tensor.hooks import (  # methods
+    register_hook,  # noqa: F401
+    register_post_accumulate_grad_hook,  # noqa: F401
+    retain_grad,  # noqa: F401
+)
+from ranvier.tensor.hooks import retains_grad as _retains_grad
 from ranvier.tensor.printing import gradient_name
 from ranvier.tensor.tensor import Tensor
 from ranvier.tensor.views import is_row_major, strides_of
@@ -26,14 +32,6 @@ def detach_(self: Tensor) -> Tensor:
     else:
         self.replace(self.detach())
     return self
-
-
-def retain_grad(self: Tensor) -> None:
-    """Nothing for a leaf, which keeps its gradient. Raises RuntimeError for a result, which has none here."""
-    if not self.is_leaf:
-        raise RuntimeError(
-            "the gradient of a result is not kept. Write torch.autograd.grad(loss, x), which gives it, instead."
-        )
 
 
 def stride(self: Tensor, dim: int | None = None) -> Any:
@@ -136,6 +134,7 @@ def _grad_fn(self: Tensor) -> str | None:
 
 
 grad_fn = property(_grad_fn)
+retains_grad = property(_retains_grad)
 device = property(lambda self: device_of("cpu"), doc="The processor.")
 is_cuda = property(lambda self: False, doc="False: there is no such device.")
 layout = property(lambda self: creation.strided, doc="The one layout that there is.")

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ranvier.graph.grad import gradient
 from ranvier.graph.graph import Graph, input_node
 from ranvier.graph.node import BATCH, Node, Symbol, apply, like
 from ranvier.metrics.operands import WIDE
@@ -17,8 +18,9 @@ from ranvier.ops import arrays as numeric
 from ranvier.ops.arrays.promotion import count, result_dtype, together, total_of
 from ranvier.support.source_lines import warn
 from ranvier.tensor import layout, rng, tape
+from ranvier.tensor.autograd import joint_gradients, meets_rules
 from ranvier.tensor.call_state import isolated_tape
-from ranvier.tensor.context import get_dtype
+from ranvier.tensor.context import get_dtype, no_grad
 from ranvier.tensor.segment import TapeSegment
 from ranvier.tensor.tensor import Tensor, leaves_of
 from ranvier.tensor.trace import TraceNode, lower
@@ -57,6 +59,8 @@ class Step:
     losses: int = 0  # of single outputs, whose sums are the totals after the first two
     named: dict[Node, str] = field(default_factory=dict)  # the inputs that are parameters, by name
     draws: bool = False  # whether it draws random numbers
+    # By input of a parameter its gradient, where that is not what the graph's primitives give: see `Builder`.
+    gradients: dict[Node, Node] = field(default_factory=dict)
 
     def state_arrays(self) -> list[Array]:
         """The arrays of weights, optimizer state and totals, in the graph's order."""
@@ -101,6 +105,11 @@ class Builder:
         self.totals: list[Array] = []
         self.node_of: dict[int, Node] = {}  # the nodes of recorded tensors, by their ids
         self.parameters = dict(model.named_parameters())
+        # Where gradients meet hooks, or functions with gradients of the user's own: tensors that stand for the
+        # gradients of what was recorded, and by parameter the gradients that they lead to.
+        self.seeds: list[Tensor] = []
+        self.parts: dict[int, Tensor | None] = {}
+        self.by_rules: dict[Node, Node] = {}  # by the input of a parameter, its gradient
 
     # --- inputs ---------------------------------------------------------------------------------------------------
 
@@ -166,7 +175,32 @@ class Builder:
             recorded = [*self.outputs, *(t for o in self.traced for t in o.tensors()), *self.penalties]
             segment = tape.segment_of(recorded)
             trace_nodes = [segment.node_of(t) for t in recorded]
+            own = list(self.parameters.values())
+            if training and meets_rules(recorded, own):
+                self.seeds = [Tensor.placeholder(t.spec) for t in recorded]
+                with no_grad():
+                    self.parts = self._parts([p for p in own if p.requires_grad], recorded)
         self.lower(segment, recorded, trace_nodes, known)
+
+    def _parts(self, parameters: list[Any], recorded: list[Tensor]) -> dict[int, Tensor | None]:
+        """The gradients of parameters, as what was recorded leads the seeds to them. Hooks are called here, once."""
+        pairs = [(t, s) for t, s in zip(recorded, self.seeds, strict=True) if t.requires_grad]
+        parts = joint_gradients([t for t, _ in pairs], parameters, [s for _, s in pairs])
+        return {id(p): part for p, part in zip(parameters, parts, strict=True)}
+
+    def gradients(self, loss: Node, chosen: Sequence[tuple[str, Any]]) -> list[Node]:
+        """The gradient of the loss by each parameter."""
+        nodes = [self.tensor(p, name)[1] for name, p in chosen]
+        if not self.seeds:
+            return gradient(loss, nodes)
+        segment, known = self.recorded
+        known |= {id(seed): node for seed, node in zip(self.seeds, gradient(loss, self.outer), strict=True)}
+        for leaf in leaves_of(segment):
+            if id(leaf) not in known:  # what a hook reads
+                known[id(leaf)] = self.tensor(leaf, f"leaf{len(self.inputs)}")[1]
+        found = [self.parts[id(p)] for _, p in chosen]
+        parts = iter(lowered(segment, [segment.node_of(t) for t in found if t is not None], known))
+        return [like(node, 0.0) if part is None else next(parts) for node, part in zip(nodes, found, strict=True)]
 
     def lower(self, segment: Any, recorded: list[Tensor], trace_nodes: list[Any], known: dict[int, Node]) -> None:
         """The nodes of recorded tensors, and the updates of the leaves that the model assigns to."""
@@ -184,11 +218,16 @@ class Builder:
         for name, parameter in self.parameters.items():
             known[id(parameter)] = self.tensor(parameter, name)[1]
         buffers = {id(t): name for name, t in self.model.named_buffers()}
+        seeds = set(map(id, self.seeds))
         for leaf in leaves_of(segment):
-            if id(leaf) not in known:
+            if id(leaf) not in known and id(leaf) not in seeds:
                 known[id(leaf)] = self.tensor(leaf, buffers.get(id(leaf), f"leaf{len(self.inputs)}"))[1]
         assigned = list(segment.assigns.items())
         nodes = lowered(segment, [*trace_nodes, *(e for _, e in assigned)], known)
+        if self.seeds:  # the gradients of the parameters are those of the recorded calls: see `gradients`
+            self.recorded = segment, known
+            nodes[: len(recorded)] = [apply("stop_gradient", n) for n in nodes[: len(recorded)]]
+            self.outer = nodes[: len(recorded)]
         self.node_of = {id(t): node for t, node in zip(recorded, nodes, strict=False)}
         self.updates += [
             (self.sources[id(segment.leaves[o])][0], layout.to_storage(n, segment.leaves[o]))
@@ -237,7 +276,7 @@ class Builder:
 
 def lowered(segment: TapeSegment, roots: Sequence[TraceNode], known: Mapping[int, Node]) -> list[Node]:
     """The nodes of what a trace recorded; ``known`` has those of its leaves, by their ids."""
-    leaves = {o: known[id(leaf)] for o, leaf in enumerate(segment.leaves)}
+    leaves = {o: known[id(leaf)] for o, leaf in enumerate(segment.leaves) if id(leaf) in known}
     results: dict[Any, Any] = {}
     for ordinal, value in segment.definitions.items():
         leaves[ordinal] = lower([value], leaves, results)[0]

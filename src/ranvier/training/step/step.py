@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any
 
 from ranvier import engines
-from ranvier.graph.grad import gradient
 from ranvier.graph.graph import Graph
 from ranvier.graph.node import Node, like
 from ranvier.module import Module
@@ -14,6 +13,7 @@ from ranvier.module.versions import structure
 from ranvier.support.registry import object_key
 from ranvier.tensor import layout
 from ranvier.tensor.context import get_dtype
+from ranvier.tensor.hooks import hooks_key
 from ranvier.training.step.arrays import Data
 from ranvier.training.step.builder import Builder, Step, labels
 from ranvier.training.step.compiled import Compiled
@@ -25,7 +25,9 @@ KEPT = 64  # compiled steps of a model
 
 def key_of(model: Module, compiled: Compiled, data: Data, batch: int, kind: str) -> tuple[Any, ...]:
     """All that a step depends on: two calls with equal keys have the same step."""
-    parameters = tuple((id(p), p.requires_grad, p.dtype, object_key(p.regularizer)) for p in model.parameters())
+    parameters = tuple(
+        (id(p), p.requires_grad, p.dtype, object_key(p.regularizer), hooks_key(p)) for p in model.parameters()
+    )
     penalties = tuple(object_key(getattr(m, "activity_regularizer", None)) for m in model.modules())
     settings = settings_of(model, compiled, kind)
     return (kind, structure(model), data.kind(), batch, parameters, penalties, settings)
@@ -77,7 +79,7 @@ def build(model: Module, compiled: Compiled, data: Data, batch: int, training: b
     named = {b.sources[id(p)][0]: label for p, label in zip(b.parameters.values(), labels(model), strict=True)}
     return Step(
         graph, program, batch, b.state, written, b.totals, metrics, losses[0], len(losses) - 1, named,
-        bool(b.draws),
+        bool(b.draws), b.by_rules,
     )  # fmt: skip
 
 
@@ -93,8 +95,10 @@ def _optimize(b: Builder, loss: Node) -> list[tuple[Node, Node]]:
             "frozen while a combined model trains (a GAN's discriminator) is switched: write trainable = True before "
             "each train_on_batch of the network, and False before that of the combined model."
         )
-    grads = gradient(loss, [b.tensor(p, name)[1] for _, name, p in chosen])
+    grads = b.gradients(loss, [(name, p) for _, name, p in chosen])
     sources = [b.tensor(p, name)[0] for _, name, p in chosen]
+    if b.seeds:
+        b.by_rules = dict(zip(sources, grads, strict=True))
     grads = [layout.to_storage(g, p) for g, (_, _, p) in zip(grads, chosen, strict=True)]
     slots = [{key: b.tensor(t, f"{name}.{key}")[0] for key, t in optimizer.slots[i].items()} for i, name, _ in chosen]
     options = [

@@ -1,0 +1,71 @@
+"""Whether gradients are recorded, and whether NaN in them is an error: contexts, and decorators of functions."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+from ranvier.support.constructors import CheckedConstructor
+from ranvier.tensor import trace
+from ranvier.tensor.context import GradMode, no_grad
+
+__all__ = [
+    "detect_anomaly", "enable_grad", "inference_mode", "is_grad_enabled", "no_grad", "set_detect_anomaly",
+    "set_grad_enabled",
+]  # fmt: skip
+
+
+class set_grad_enabled(CheckedConstructor, GradMode):  # noqa: N801  # PyTorch's name
+    """Set whether gradients are recorded: from here on, or within a context or a decorated function only."""
+
+    def __init__(self, mode: bool) -> None:
+        self.mode, self.before = bool(mode), trace.state.grad_enabled
+        trace.state.grad_enabled = self.mode
+
+    def __call__(self, func: Any) -> Any:
+        trace.state.grad_enabled = self.before
+        return super().__call__(func)
+
+    def _recreate_cm(self) -> set_grad_enabled:
+        return type(self)(self.mode)
+
+    def __enter__(self) -> None:
+        trace.state.grad_enabled = self.mode
+
+
+def inference_mode(mode: Any = True) -> Any:
+    """`no_grad`, as a context and as a decorator; with ``mode=False`` it is `enable_grad`."""
+    if callable(mode):
+        return no_grad(mode)
+    return no_grad() if mode else enable_grad()
+
+
+class enable_grad(no_grad):  # noqa: N801  # PyTorch's name
+    """Record gradients within this context or decorated function, even inside ``no_grad``."""
+
+    _records = True
+
+
+class set_detect_anomaly(CheckedConstructor, contextlib.ContextDecorator):  # noqa: N801  # PyTorch's name
+    """Accepted as a call and as a context, without effect: ``model.check`` finds the origin of nan."""
+
+    def __init__(self, mode: bool = True, check_nan: bool = True) -> None:
+        self.mode, self.check_nan = mode, check_nan
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+
+class detect_anomaly(set_detect_anomaly):  # noqa: N801  # PyTorch's name
+    """`set_detect_anomaly` as a context only."""
+
+    def __init__(self, check_nan: bool = True) -> None:
+        super().__init__(True, check_nan)
+
+
+def is_grad_enabled() -> bool:
+    """Whether gradients are recorded."""
+    return bool(trace.state.grad_enabled)
