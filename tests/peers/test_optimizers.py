@@ -353,3 +353,25 @@ def test_groups_as_in_pytorch():
         names = t.optim.SGD(t.nn.Linear(2, 2).named_parameters(), 0.1).param_groups[0]["param_names"]
         found.append((a.tolist(), b.tolist(), names, group["rho"], group["lr_scale"]))
     assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("options", [{"line_search_fn": "strong_wolfe"}, {"lr": 0.1}, {"history_size": 3, "lr": 0.2}])
+def test_lbfgs_evaluates_what_pytorch_evaluates(options):
+    import torch as theirs
+
+    start, found = np.random.default_rng(0).normal(size=(5, 3)), []
+    for t in (ranvier.torch, theirs):
+        w, losses = t.tensor(start, dtype=t.float64).requires_grad_(), []
+        optimizer = t.optim.LBFGS([w], max_iter=8, **options)
+
+        def closure(t=t, w=w, losses=losses, optimizer=optimizer):
+            optimizer.zero_grad()
+            loss = ((t.tanh(w) - 0.5) ** 2).sum() + (w[0] * w[1]).sum() ** 2
+            loss.backward()
+            losses.append(loss.item())
+            return loss
+
+        for _ in range(2):
+            optimizer.step(closure)
+        found.append(losses)
+    np.testing.assert_allclose(*found, rtol=1e-6)

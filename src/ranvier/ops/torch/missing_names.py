@@ -29,7 +29,7 @@ _SAID: dict[str, Iterable[str]] = {
     "PyTorch calls it nn.Linear(in_features, out_features)": ("Dense",),
     _LIST: (
         "ASGD", "Adafactor", "AdaptiveLogSoftmaxWithLoss", "CTCLoss", "EmbeddingBag", "Fold", "FractionalMaxPool2d",
-        "FractionalMaxPool3d", "LBFGS", "LPPool1d", "LPPool2d", "LPPool3d",
+        "FractionalMaxPool3d", "LPPool1d", "LPPool2d", "LPPool3d",
         "MultiLabelMarginLoss", "RAdam", "RReLU", "Rprop", "SparseAdam",
         "TripletMarginWithDistanceLoss", "Unfold", "addbmm", "addr", "binomial", "ctc_loss", "cummax",
         "cummin", "embedding_bag", "fft", "fold",

@@ -9,11 +9,12 @@ from ranvier import optimizers
 from ranvier.support.errors import missing
 from ranvier.support.function_classes import class_of, option
 from ranvier.torch.optim import lr_scheduler, swa_utils
+from ranvier.torch.optim.lbfgs import LBFGS
 from ranvier.torch.optim.optimizer import Optimizer
 from ranvier.torch.optim.optimizer_adapter import EXECUTION, OptimizerAdapter
 
 __all__ = [
-    "SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "NAdam", "Optimizer", "RMSprop", "lr_scheduler",
+    "LBFGS", "SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "NAdam", "Optimizer", "RMSprop", "lr_scheduler",
     "swa_utils",
 ]  # fmt: skip
 

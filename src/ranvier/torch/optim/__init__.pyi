@@ -4,11 +4,12 @@ from ranvier.optimizers.schedules.base import LearningRateSchedule as LearningRa
 from ranvier.tensor.tensor import Tensor as Tensor
 from ranvier.torch.optim import lr_scheduler as lr_scheduler
 from ranvier.torch.optim import swa_utils as swa_utils
+from ranvier.torch.optim.lbfgs import LBFGS as LBFGS
 from ranvier.torch.optim.optimizer import Optimizer as Optimizer
 from ranvier.torch.optim.optimizer_adapter import OptimizerAdapter as OptimizerAdapter
 from typing import Any as Any
 
-__all__ = ['Adadelta', 'Adagrad', 'Adam', 'AdamW', 'Adamax', 'NAdam', 'Optimizer', 'RMSprop', 'SGD', 'lr_scheduler', 'swa_utils']
+__all__ = ['Adadelta', 'Adagrad', 'Adam', 'AdamW', 'Adamax', 'LBFGS', 'NAdam', 'Optimizer', 'RMSprop', 'SGD', 'lr_scheduler', 'swa_utils']
 class Adadelta(OptimizerAdapter):
     def __init__(self, params: Iterable[Any], lr: float | Tensor | LearningRateSchedule = 1.0, rho: float = 0.9, eps: float = 1e-06, weight_decay: float = 0.0, *, maximize: bool = False, foreach: bool | None = None, capturable: bool | None = None, differentiable: bool | None = None, fused: bool | None = None) -> None: ...
 class Adagrad(OptimizerAdapter):
