@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import functools
 import inspect
+import math
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
@@ -210,6 +211,39 @@ def reshaping(function: Any, name: str) -> Any:
         return self
 
     return _like(change, function, name, "The tensor itself is changed, and returned.")
+
+
+def taking_out(function: Any) -> Any:
+    """PyTorch's function, which with ``out=`` writes its result into tensors, and returns them."""
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if "out" not in kwargs:
+            return function(*args, **kwargs)
+        out = kwargs.pop("out")
+        result = function(*args, **kwargs)
+        if out is None:
+            return result
+        if isinstance(out, (tuple, list)):
+            return tuple(_written_out(function, t, r) for t, r in zip(out, result, strict=True))
+        return _written_out(function, out, result)
+
+    return call
+
+
+def _written_out(function: Any, out: Any, result: Any) -> Tensor:
+    name = function.__name__
+    if not isinstance(out, Tensor):
+        raise TypeError(f"{name}: out is {out!r}. Write a tensor, or leave it out, instead.")
+    if result.requires_grad:
+        raise RuntimeError(
+            f"{name}: out= records no gradient, and the result requires one. Write y = {name}(...), or torch.no_grad() "
+            "around it."
+        )
+    if out.shape == result.shape or math.prod(out.shape):
+        return put(out, result)
+    out.replace(cast(result, out.dtype))  # an empty tensor takes the shape of the result
+    return out
 
 
 def viewing(function: Any, only: bool) -> Any:

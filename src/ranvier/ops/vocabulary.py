@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -98,4 +99,11 @@ def _activation(row: Row, name: str) -> Any:
 
 def maker(column: str, prefix: str = "") -> Callable[[str], Any]:
     """What makes the functions of a module that shows a column, or the names with a prefix."""
-    return lambda name: find(column, prefix + name)
+    takes_out = column == "torch" and prefix in ("", "linalg.")
+    return lambda name: (_taking_out if takes_out else find)(column, prefix + name)
+
+
+@functools.cache
+def _taking_out(column: str, name: str) -> Any:
+    found = find(column, name)
+    return dispatch.taking_out(found) if inspect.isfunction(found) and not name.endswith("_") else found

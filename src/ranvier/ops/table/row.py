@@ -14,7 +14,8 @@ Names of the other public modules have a prefix: ``nn.`` and ``linalg.`` in Kera
 ``torch.nn.functional``), ``linalg.`` and ``random.`` in PyTorch's.
 
 Arguments that the dispatcher handles itself, whatever the body: ``inplace`` writes the result into the first argument;
-``dtype`` converts the first argument, or with ``dtype: result`` the result; ``out`` is refused with what to write.
+``dtype`` converts the first argument, or with ``dtype: result`` the result; ``out`` is refused with what to write, and
+the functions of `ranvier.torch` write into it.
 """
 
 from __future__ import annotations
