@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any, Protocol
 
 from ranvier.tensor.layout import storage_of
-from ranvier.tensor.trace import DATA, Leaf, TraceNode, intern, interned_over, leaf_node
+from ranvier.tensor.trace import DATA, Leaf, TraceNode, caches, intern, interned_over, leaf_node, state
 
 
 class TapeTensor(Leaf, Protocol):
@@ -129,10 +129,16 @@ class TapeSegment:
         return intern(DATA, (node,), (), False)[0]
 
     def add_leaf(self, tensor: TapeTensor, version: int) -> TraceNode:
-        """Give the tensor the next ordinal."""
+        """Give the tensor the next ordinal. It remembers its node: in each step of a loop its ordinal is the same."""
         ordinal, value = len(self.leaves), tensor._value
-        transposed = value is not None and storage_of(tensor) is not value
-        node = leaf_node(ordinal, tensor.spec, tensor._requires_grad, transposed)
+        key = ordinal, tensor._requires_grad, state.dtype, caches.generation
+        known = tensor.as_leaf
+        if known is not None and known[0] is value and known[1] == key:
+            node: TraceNode = known[2]
+        else:
+            transposed = value is not None and storage_of(tensor) is not value
+            node = leaf_node(ordinal, tensor.spec, tensor._requires_grad, transposed)
+            tensor.as_leaf = value, key, node
         self.leaves.append(tensor)
         self.leaf_nodes.append(node)
         self.versions.append(version)

@@ -37,6 +37,7 @@ class Tensor(TensorMethods):
         "_grad",
         "_requires_grad",
         "_value",
+        "as_leaf",
         "base",
         "history_ended",
         "segment",
@@ -62,6 +63,7 @@ class Tensor(TensorMethods):
         self._grad: Tensor | None = None
         self.history_ended = False
         self.storage_view: Any = None  # the cache of `layout.storage_of`
+        self.as_leaf: Any = None  # the cache of `TapeSegment.add_leaf`
         self.base: Any = None  # what it shares its memory with: see `tensor.views`
         self.version = 0
         self._requires_grad = requires_grad
@@ -88,7 +90,7 @@ class Tensor(TensorMethods):
         tensor = Tensor.__new__(Tensor)
         tensor._value, tensor.spec = None, node.type
         tensor.trace_node, tensor.segment, tensor._grad = node, segment, None
-        tensor.storage_view, tensor.base, tensor.version = None, None, 0
+        tensor.storage_view, tensor.as_leaf, tensor.base, tensor.version = None, None, None, 0
         tensor.history_ended, tensor._requires_grad = False, node.requires_grad
         segment.live.append(weakref.ref(tensor))
         return tensor

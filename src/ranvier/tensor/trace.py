@@ -109,6 +109,7 @@ class Leaf(Protocol):
     trace_node: TraceNode | None  # None for a tensor that holds a value and has no history
     history_ended: bool  # an operand was overwritten, so that gradients cannot be computed any more
     storage_view: Any  # the cache of `layout.storage_of`
+    as_leaf: Any  # the cache of `segment.TapeSegment.add_leaf`
     _value: Any  # the array, None while pending
     _requires_grad: bool
 
@@ -150,8 +151,18 @@ class _State(threading.local):
 state = _State()
 
 
+class _Caches:
+    """The state of the caches of this process."""
+
+    generation = 0  # how often they have been cleared: what tensors remember of them ends then
+
+
+caches = _Caches()
+
+
 def clear_caches() -> None:
     """Drop interned nodes and compiled programs, after a change of a setting that tensor functions read."""
+    caches.generation += 1
     _interned.clear()
     programs.clear()
 
