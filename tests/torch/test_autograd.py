@@ -355,3 +355,22 @@ def test_backward_of_several_tensors():
     x = leaf(1.0, 2.0)
     torch.autograd.backward([x.sum(), x * x], [None, torch.ones(2)])
     assert x.grad.tolist() == [3, 5]
+
+
+def test_gradients_that_are_nan_are_reported_with_their_function():
+    x = leaf(0.0, 4.0)
+
+    def derive():
+        (torch.sqrt(x * 1) * 0).sum().backward()
+
+    derive()
+    with torch.autograd.detect_anomaly():
+        assert torch.is_anomaly_enabled()
+        with pytest.raises(RuntimeError, match=r"of sqrt, whose result has shape \(2,\)"):
+            derive()
+    torch.autograd.set_detect_anomaly(True)
+    with pytest.raises(RuntimeError, match="NaN"):
+        derive()
+    torch.autograd.set_detect_anomaly(False)
+    derive()
+    assert not torch.is_anomaly_enabled()

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.graph.dtypes import FLOATING, array_dtype
+from ranvier.graph.dtypes import FLOATING, array_dtype, widened
 from ranvier.graph.grad import gradient
 from ranvier.graph.node import Node, apply
 from ranvier.tensor import tape
 from ranvier.tensor.changed import changed_values, reading
 from ranvier.tensor.context import no_grad
+from ranvier.tensor.cuts import Reached
 from ranvier.tensor.cuts import derivatives as derivatives_through_cuts
 from ranvier.tensor.function import add, converted
 from ranvier.tensor.hooks import hooked, leaf_hooks
@@ -166,7 +167,9 @@ def backward(
             parts = derivatives_through_cuts([output], seeds or [_one(output)], lambda _: nodes)
         else:
             parts = _derivatives(output, segment, nodes, seeds)
-        if leaf_hooks or root.cuts:
+        if leaf_hooks or root.cuts or state.refuses_nan:
+            if state.refuses_nan and not state.tracing:
+                _check_nan(output, parts, seeds)
             _accumulate_with_hooks(leaves, parts)
             return
         for leaf, part in zip(leaves, parts, strict=True):
@@ -183,6 +186,28 @@ def _accumulate_with_hooks(leaves: Sequence[Tensor], parts: Sequence[Tensor | No
         leaf._grad = part if leaf._grad is None else add(leaf._grad, part)
         for hook in () if hooks is None else list(hooks.after.values()):
             hook(leaf)
+
+
+def _check_nan(output: Tensor, parts: Sequence[Tensor | None], seeds: Sequence[Tensor]) -> None:
+    """Raise RuntimeError where a derivative is NaN, with the function whose gradient is the first one that is."""
+
+    def is_nan(part: Tensor) -> bool:
+        return bool(np.isnan(widened(part.compute())).any())
+
+    if not any(part is not None and is_nan(part) for part in parts):
+        return
+    segment = tape.segment_of([output, *seeds])
+    order, where = Reached([segment.node_of(output)]).order, "a function"
+    if not order[-1].cuts:
+        wrong = dict(zip(order, map(is_nan, _derivatives(output, segment, order, seeds)), strict=True))
+        for node in reversed(order):
+            if node.function is not None and not wrong[node] and any(wrong.get(c, False) for c in node.inputs):
+                where = f"{node.function.name}, whose result has shape {node.type.shape},"
+                break
+    raise RuntimeError(
+        f"the gradient of {where} is NaN: the derivative of a square root at 0, of a logarithm at 0 times 0, or of an "
+        "infinite value. Write torch.where, clamp or + 1e-8 before it."
+    )
 
 
 def _leaf_ids(inputs: Any) -> set[int]:

@@ -139,7 +139,7 @@ def _stage(*nodes: Node, sinks: int, changed: int) -> list[Node]:
 _STAGE = Function("stage", _stage)
 
 
-class _Reached:
+class Reached:
     """What gradients reach from outputs, numbered in an order that does not depend on the numbers of leaves."""
 
     def __init__(self, roots: Sequence[TraceNode]) -> None:
@@ -209,7 +209,7 @@ class _Staged:
         self.outputs = outputs
         segment = tape.segment_of([*outputs, *seeds])
         self.roots = [segment.node_of(t) for t in outputs]
-        self.reached = _Reached(self.roots)
+        self.reached = Reached(self.roots)
         self.sinks = [
             (self.reached.place[root], seed) for root, seed in zip(self.roots, seeds, strict=True) if root.requires_grad
         ]
@@ -220,7 +220,7 @@ class _Staged:
         segment = tape.segment_of([*self.outputs, *(seed for _, seed in self.sinks)])
         roots = [segment.node_of(t) for t in self.outputs]
         if roots != self.roots:
-            again = _Reached(roots)
+            again = Reached(roots)
             if len(again.order) != len(self.reached.order):
                 raise RuntimeError(
                     "a hook, or a backward of your own, has overwritten what the loss was computed from. Write the "

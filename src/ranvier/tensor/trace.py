@@ -145,6 +145,7 @@ class _State(threading.local):
         # A model is being traced: the current values of tensors must not be recorded. A `StepTrace` for a whole step.
         self.tracing: StepTrace | bool = False
         self.moving = False  # a view is made, by recorded calls
+        self.refuses_nan = False  # `backward` raises where a gradient is NaN
         self.dtype: str | None = None  # of floats, for this thread; part of every node's key through its leaves
 
 

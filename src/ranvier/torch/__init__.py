@@ -42,7 +42,7 @@ from ranvier.torch import (
     version,
 )
 from ranvier.torch.amp import autocast
-from ranvier.torch.autograd import enable_grad, inference_mode, is_grad_enabled, set_grad_enabled
+from ranvier.torch.autograd import enable_grad, inference_mode, is_anomaly_enabled, is_grad_enabled, set_grad_enabled
 from ranvier.torch.files import load, save
 from ranvier.torch.func import vmap
 from ranvier.torch.settings import *  # noqa: F403 - their __all__ is the vocabulary
@@ -50,9 +50,9 @@ from ranvier.torch.settings import *  # noqa: F403 - their __all__ is the vocabu
 __all__ = [
     "Generator", "Size", "accelerator", "amp", "autocast", "autograd", "backends", "cuda", "default_generator",
     "device", "distributed", "distributions", "dtype", "e", "enable_grad", "func", "get_num_threads", "inf",
-    "inference_mode", "is_grad_enabled", "jit", "linalg", "load", "multiprocessing", "nan", "nn", "no_grad", "optim",
-    "pi", "random", "save", "set_default_dtype", "set_grad_enabled", "set_num_threads", "strided", "testing", "types",
-    "utils", "version", "vmap",
+    "inference_mode", "is_anomaly_enabled", "is_grad_enabled", "jit", "linalg", "load", "multiprocessing", "nan", "nn",
+    "no_grad", "optim", "pi", "random", "save", "set_default_dtype", "set_grad_enabled", "set_num_threads", "strided",
+    "testing", "types", "utils", "version", "vmap",
 ]  # fmt: skip
 __all__ += [*dtypes.__all__, *tensor_types.__all__, *settings.__all__, *vocabulary.names("torch")]  # noqa: PLE0604 - the table's
 

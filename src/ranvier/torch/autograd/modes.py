@@ -10,8 +10,8 @@ from ranvier.tensor import trace
 from ranvier.tensor.context import GradMode, no_grad
 
 __all__ = [
-    "detect_anomaly", "enable_grad", "inference_mode", "is_grad_enabled", "no_grad", "set_detect_anomaly",
-    "set_grad_enabled",
+    "detect_anomaly", "enable_grad", "inference_mode", "is_anomaly_enabled", "is_grad_enabled", "no_grad",
+    "set_detect_anomaly", "set_grad_enabled",
 ]  # fmt: skip
 
 
@@ -47,25 +47,36 @@ class enable_grad(no_grad):  # noqa: N801  # PyTorch's name
 
 
 class set_detect_anomaly(CheckedConstructor, contextlib.ContextDecorator):  # noqa: N801  # PyTorch's name
-    """Accepted as a call and as a context, without effect: ``model.check`` finds the origin of nan."""
+    """Let `backward` raise RuntimeError where a gradient is NaN, and name the function that it comes from.
+
+    It is in effect from here on, or within a context only. Each ``backward()`` then computes the gradients at once.
+    """
 
     def __init__(self, mode: bool = True, check_nan: bool = True) -> None:
-        self.mode, self.check_nan = mode, check_nan
+        self.mode, self.check_nan, self.before = mode, check_nan, trace.state.refuses_nan
+        trace.state.refuses_nan = bool(mode and check_nan)
 
     def __enter__(self) -> None:
-        pass
+        trace.state.refuses_nan = bool(self.mode and self.check_nan)
 
     def __exit__(self, *error: object) -> None:
-        pass
+        trace.state.refuses_nan = self.before
 
 
 class detect_anomaly(set_detect_anomaly):  # noqa: N801  # PyTorch's name
     """`set_detect_anomaly` as a context only."""
 
     def __init__(self, check_nan: bool = True) -> None:
+        before = trace.state.refuses_nan
         super().__init__(True, check_nan)
+        trace.state.refuses_nan = self.before = before
 
 
 def is_grad_enabled() -> bool:
     """Whether gradients are recorded."""
     return bool(trace.state.grad_enabled)
+
+
+def is_anomaly_enabled() -> bool:
+    """Whether `set_detect_anomaly` is in effect."""
+    return trace.state.refuses_nan
