@@ -7,13 +7,27 @@ import pytest
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 pytestmark = [pytest.mark.peers, pytest.mark.filterwarnings("ignore")]
 
-PARTS = {"optimizers": slice(None)}
+# Every so many entries of a table.
+PARTS = {"optimizers": 1, "operations": 20, "modules": 8, "errors": 8}
+# What is known to differ: ties and signs, which are chosen at will, one gradient of a gradient, and what is not there.
+KNOWN = {
+    "argsort", "sort", "topk", "linalg.eigh", "linalg.svd", "linalg.norm.subgradients_at_zero", "linalg.pinv.hermitian",
+    "nn.functional.conv_transpose1d", "nn.functional.conv_transpose2d", "nn.functional.conv_transpose3d",
+    "nn.functional.batch_norm", "einsum", "__rand__", "__ror__", "__rxor__", "nn.functional.local_response_norm",
+    "KLDivLoss",
+}  # fmt: skip
+MOST_ACCEPTED = 2  # of the error inputs of this part
 
 
 @pytest.mark.parametrize("table", PARTS)
 def test_samples_of_pytorchs_tables_agree(table: str) -> None:
     from tests.peers import torch_tables
 
-    results = torch_tables.run(table, part=PARTS[table])
-    assert results
-    assert [f for found in results for f in found if f.kind != "right"] == []
+    results = torch_tables.run(table, part=slice(None, None, PARTS[table]))
+    found = [f for one in results for f in one if f.what.split()[0] not in KNOWN]
+    assert found
+    if table == "errors":
+        accepted = [f for f in found if f.kind == "wrong"]
+        assert len(accepted) <= MOST_ACCEPTED, accepted
+    else:
+        assert [f for f in found if f.kind != "right"] == []

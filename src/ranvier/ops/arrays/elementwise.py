@@ -101,6 +101,9 @@ def clip(x: Node, low: Node | None = None, high: Node | None = None) -> Node:
     """``x`` kept within [low, high]; a bound left out does not bind. The gradient at a bound is 1, outside 0."""
     given = [v for v in (low, high) if v is not None]
     dtype = result_dtype(x, *given)
+    if dtype == "bool":
+        result = x if low is None else maximum(x, low)
+        return result if high is None else minimum(result, high)
     result = as_node(x, dtype)
     if low is not None:
         result, bound = together(result, low, dtype=dtype)

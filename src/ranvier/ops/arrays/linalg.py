@@ -237,7 +237,7 @@ def cov(input: Node, *, correction: int = 1, fweights: Node | None = None, aweig
     wrong = [w.shape for w in (fweights, aweights) if w is not None and w.shape != x.shape[1:]]
     if wrong or (fweights is not None and fweights.dtype in FLOATS):
         raise GraphError(f"weights of {x.shape[1]} observations: write one for each, fweights as integers")
-    given = [n.cast(w, x.dtype) for w in (fweights, aweights) if w is not None]
+    given = [w for w in (fweights, aweights) if w is not None]
     if not given:
         apart = n.subtract(x, reductions.mean(x, 1, True))
         weighted, size = apart, n.subtract(count(x.shape[1:], x.dtype), correction)

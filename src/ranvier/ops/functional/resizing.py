@@ -26,6 +26,18 @@ def _keys(t: Any) -> Any:
     return np.where(t < 1, near, np.where(t < 2, far, 0))
 
 
+def _clamped_cubic(place: Any, size: int) -> Any:
+    """PyTorch's matrix of shares: the cubic of Keys with a = -3/4, and positions past an edge count as the edge."""
+    matrix, base = np.zeros((len(place), size)), np.floor(place - 0.5).astype(int)
+    for old in (base - 1, base, base + 1, base + 2):
+        t = np.abs(place - 0.5 - old)
+        near, far = (1.25 * t - 2.25) * t * t + 1, ((-0.75 * t + 3.75) * t - 6) * t + 3
+        np.add.at(
+            matrix, (np.arange(len(place)), old.clip(0, size - 1)), np.where(t < 1, near, np.where(t < 2, far, 0))
+        )
+    return matrix
+
+
 KERNELS: dict[str, Callable[[Any], Any]] = {"linear": lambda t: np.maximum(0, 1 - np.abs(t)), "cubic": _keys}
 
 # Where new position i of m lies among n old ones, old position j reaching from j to j + 1. ``ratio`` old ones make one.
@@ -46,7 +58,7 @@ def shares(
 ) -> Any:
     """The matrix (target, size) of how much each old position gives to each new one.
 
-    ``interpolation`` is "nearest", "linear" or "cubic", and ``places`` "centres", "starts" or "corners".
+    ``interpolation`` is "nearest", "linear", "cubic" or "clamped cubic", ``places`` "centres", "starts" or "corners".
     ``antialias`` widens the kernel where images shrink, so that every old position counts. ``ratio`` is how many old
     positions a new one stands for, if not what the sizes say.
     """
@@ -54,6 +66,8 @@ def shares(
     place = PLACES[places](np.arange(target), size, target, ratio)
     if interpolation == "nearest":
         return np.eye(size)[np.minimum(np.floor(place).astype(int), size - 1)]
+    if interpolation == "clamped cubic":
+        return _clamped_cubic(place, size)
     wide = max(ratio, 1.0) if antialias else 1.0
     found = KERNELS[interpolation]((place[:, None] - 0.5 - np.arange(size)) / wide)
     return found / found.sum(1, keepdims=True)  # at the edges, where a part of the kernel sees nothing

@@ -23,6 +23,8 @@ def extend(
     x = channels_last(x) if first else x
     beyond = tuple((max(0, -a), max(0, -b)) for a, b in padding)
     padding = tuple((max(0, a), max(0, b)) for a, b in padding)
+    if mode == "circular":  # the other side is that of what is left
+        x, beyond = _cut(x, beyond, start), ()
     if mode == "constant":
         rest = x.ndim - start - len(padding)
         widths = (*((0, 0),) * start, *padding, *((0, 0),) * rest)

@@ -29,7 +29,7 @@ VIEW = "yes"  # PyTorch's functions and methods give views, where no elements ha
 ONLY_VIEW = "only"  # the same; where elements would have to be copied they raise
 DIMENSIONAL = (  # functions of PyTorch along a dimension, which a tensor without dimensions does not have
     "select", "narrow", "unbind", "split", "chunk", "tensor_split", "unflatten", "diff", "glu", "cross", "size", "stride",
-    "repeat_interleave",
+    "repeat_interleave", "roll",
 )  # fmt: skip
 
 

@@ -5,12 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ranvier.graph.node import Node, apply
+from ranvier.graph.dtypes import INTEGERS
+from ranvier.graph.node import GraphError, Node, apply
 from ranvier.ops import arrays
 from ranvier.ops.functional import convolution as convolutions
 from ranvier.ops.functional.convolution import Pairs
 from ranvier.ops.torch.sizes import batched, each, one_of
 from ranvier.tensor.function import function
+
+
+def _exact(compute: Any, x: Node, weight: Node, bias: Node | None, *others: Any) -> Node:
+    """A convolution of integers: through double precision, exact below 2**53."""
+    operands = [None if v is None else apply("cast", v, dtype="float64") for v in (x, weight, bias)]
+    return apply("cast", compute(*operands, *others), dtype=x.dtype)
 
 
 def _kernel(weight: Node) -> Node:
@@ -29,6 +36,8 @@ def convolve(
     groups: int,
 ) -> Node:
     """`functional.convolution.convolve` with channels first and a weight (out, in / groups, sizes...)."""
+    if x.dtype in INTEGERS:
+        return _exact(convolve, x, weight, bias, stride, padding, dilation, groups)
     kernel = _kernel(weight)
     y: Node = convolutions.convolve(x, kernel, bias, stride, padding, dilation, groups, True, True)
     return y
@@ -46,6 +55,8 @@ def convolve_transposed(
     groups: int,
 ) -> Node:
     """`functional.convolution.convolve_transposed` with channels first and a weight (in, out / groups, sizes...)."""
+    if x.dtype in INTEGERS:
+        return _exact(convolve_transposed, x, weight, bias, stride, padding, dilation, shape, groups)
     kernel = _kernel(weight)
     y: Node = convolutions.convolve_transposed(x, kernel, bias, stride, padding, dilation, shape, groups, True, True)
     return y
@@ -55,6 +66,10 @@ def _conv(n: int) -> Any:
     def conv(
         input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
     ) -> Any:
+        if weight.ndim != n + 2:
+            raise GraphError(
+                f"a weight of shape {weight.shape}: write (out, in / groups, sizes...), {n + 2} dimensions"
+            )
         strides = each(stride, n, "stride", 1)
         pairs: Any = padding
         if isinstance(padding, str):

@@ -111,7 +111,9 @@ def scatter_(
 @function
 def _added(x: Node, places: Node, updates: Node) -> Node:
     """A flat tensor with each update added at its place."""
-    return arrays.add(x, apply("scatter_add", places, arrays.cast(updates, x.dtype), rows=x.shape[0]))
+    number = "int32" if x.dtype == "bool" else x.dtype
+    added = apply("scatter_add", places, arrays.cast(updates, number), rows=x.shape[0])
+    return arrays.cast(arrays.add(arrays.cast(x, number), added), x.dtype)
 
 
 def _add_at(input: Tensor, places: Any, source: Any) -> Any:
@@ -146,7 +148,8 @@ def index_fill(input: Tensor, dim: int, index: Any, value: Any) -> Any:
     chosen = np.zeros(input.shape[axis], bool)
     chosen[_array(index)] = True
     mask = chosen.reshape([-1 if i == axis else 1 for i in range(input.ndim)])
-    return indexing.masked_fill(input, Tensor.wrap(mask), value)
+    number = arrays.reshape(value, ()) if isinstance(value, Tensor) else value
+    return indexing.masked_fill(input, Tensor.wrap(mask), number)
 
 
 def index_copy(input: Tensor, dim: int, index: Any, source: Tensor) -> Tensor:
@@ -186,7 +189,7 @@ def unique_consecutive(
     array = _array(input)
     slices = array.ravel() if dim is None else np.moveaxis(array, axis_of(dim, input.ndim), 0)
     rows = slices.reshape(len(slices), math.prod(slices.shape[1:]))
-    first = np.concatenate([[True][: len(rows)], (rows[1:] != rows[:-1]).any(1)])
+    first = np.concatenate([np.ones(len(rows[:1]), bool), (rows[1:] != rows[:-1]).any(1)])
     inverse = np.cumsum(first) - 1
     kept = slices[first]
     results = [

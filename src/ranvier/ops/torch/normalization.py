@@ -6,6 +6,7 @@ import functools
 from collections.abc import Sequence
 from typing import Any
 
+from ranvier.graph.dtypes import INTEGERS
 from ranvier.graph.node import GraphError, Node
 from ranvier.ops import arrays, functional
 from ranvier.ops.functional.normalization import (
@@ -117,5 +118,7 @@ def local_response_norm(input: Node, size: int, alpha: float = 1e-4, beta: float
     every = ("slice", None, None, None)
     near = [arrays.index_basic(squares, (every, ("slice", i, i + channels, None))) for i in range(size)]
     total = functools.reduce(arrays.add, near)
+    if input.dtype in INTEGERS:  # the mean of integers is rounded toward 0
+        total = arrays.multiply(arrays.floor_divide(total, size), size)
     scale = arrays.add(arrays.multiply(total, alpha / size), k)
     return arrays.divide(input, arrays.power(scale, float(beta)))

@@ -61,10 +61,11 @@ def interpolate(
         raise ValueError("interpolate has no antialias=True here. Write avg_pool2d for images made smaller instead.")
     n = input.ndim - 2
     linear = {1: "linear", 2: "bilinear", 3: "trilinear"}.get(n)
-    one_of(mode, "mode", ("nearest", "nearest-exact", str(linear), "area"))
+    cubic = "bicubic" if n == 2 else None
+    one_of(mode, "mode", ("nearest", "nearest-exact", *filter(None, (linear, cubic)), "area"))
     if (size is None) == (scale_factor is None):
         raise ValueError("interpolate takes either size= or scale_factor=. Write one of them.")
-    if align_corners is not None and mode != linear:
+    if align_corners is not None and mode not in (linear, cubic):
         raise ValueError(f"align_corners={align_corners} with mode={mode!r}. Write mode={linear!r}, or leave it out.")
     dims = input.shape[2:]
     if size is None:
@@ -82,7 +83,8 @@ def interpolate(
     if mode == "nearest-exact":
         return resize(input, shape, "nearest", "centres", ratios=ratios, first=True)
     places = "corners" if align_corners else "centres"
-    return resize(input, shape, "linear", places, ratios=ratios, first=True)
+    kernel = "clamped cubic" if mode == cubic else "linear"
+    return resize(input, shape, kernel, places, ratios=ratios, first=True)
 
 
 def pixel_shuffle(input: Any, upscale_factor: int) -> Any:

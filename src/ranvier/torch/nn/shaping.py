@@ -66,8 +66,9 @@ CircularPad1d, CircularPad2d, CircularPad3d = in_dimensions(
 class Upsample(Module):
     """Images of another ``size``, or ``scale_factor`` times as large: (batch, channels, ...).
 
-    ``mode``: "nearest", "nearest-exact" (by the pixels' centres), or interpolation, "linear", "bilinear" or "trilinear"
-    by the number of dimensions; with ``align_corners`` the first and the last pixels stay where they are.
+    ``mode``: "nearest", "nearest-exact" (by the pixels' centres), or interpolation by the number
+    of dimensions, "linear", "bilinear" or "bicubic", "trilinear"; with ``align_corners`` the first and the last pixels
+    stay where they are.
     """
 
     def __init__(
