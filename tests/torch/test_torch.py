@@ -834,3 +834,28 @@ def test_settings_of_an_activation_may_be_changed():
     layer.negative_slope = 0.5
     assert layer(x).tolist() == [-0.5, 2.0]
     assert repr(layer) == "LeakyReLU(negative_slope=0.5)"
+
+
+def test_a_module_that_stands_twice():
+    """It has both names in a state dict, as in PyTorch, and one among parameters. One name is enough to load it."""
+    net = nn.Module()
+    net.a = net.b = nn.Linear(2, 1)
+    twice = ["a.weight", "a.bias", "b.weight", "b.bias"]
+    state = net.state_dict()
+    assert list(state) == twice
+    assert [name for name, _ in net.named_parameters()] == twice[:2]
+    assert [name for name, _ in net.named_parameters(remove_duplicate=False)] == twice
+    assert [name for name, _ in net.named_modules(prefix="n", remove_duplicate=False)] == ["n", "n.a", "n.b"]
+    assert list(net.state_dict(prefix="x.")) == [f"x.{name}" for name in twice]
+    assert net.state_dict(keep_vars=True)["b.weight"] is net.a.weight
+    into = {"other": 1}
+    assert net.state_dict(destination=into) is into
+    assert not any(net.load_state_dict({name: state[name] * 0 + 3 for name in twice[2:]}))
+    assert net.a.weight.tolist() == [[3, 3]]
+    with pytest.raises(ValueError, match=r"missing: a\.bias"):
+        net.load_state_dict({"b.weight": state["b.weight"]})
+    with pytest.raises(ValueError, match="values are copied"):
+        net.load_state_dict(state, assign=True)
+    assert [name for name, _ in net.named_modules({net.a})] == [""]
+    net.a.back = net  # a circle ends
+    assert list(net.state_dict()) == twice

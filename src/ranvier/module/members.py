@@ -234,19 +234,24 @@ class ModuleBase(CheckedConstructor, HookMethods, MissingMethods):
     def children(self) -> Iterator[ModuleBase]:
         return (m for _, m in self.named_children())
 
-    def named_modules(self, prefix: str = "") -> Iterator[tuple[str, ModuleBase]]:
-        """This module and all below it, each once, under dotted names."""
-        seen: set[int] = set()
-        stack: list[tuple[str, ModuleBase]] = [(prefix, self)]
+    def named_modules(
+        self, memo: set[Any] | None = None, prefix: str = "", remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, ModuleBase]]:
+        """This module and all below it under dotted names: each once, or with ``remove_duplicate=False`` under every
+        name. Modules in ``memo`` are left out.
+        """
+        seen = set(map(id, memo or ()))
+        stack: list[tuple[str, ModuleBase, tuple[int, ...]]] = [(prefix, self, ())]  # and what the module is in
         while stack:
-            path, module = stack.pop()
-            if id(module) in seen:
+            path, module, above = stack.pop()
+            if id(module) in (seen if remove_duplicate else above):
                 continue
             seen.add(id(module))
             module._find_contained()
             yield path, module
             found = ((name, m) for name, m in module._modules.items() if m is not None)
-            below = [(f"{path}.{name}" if path else name, m) for name, m in found]
+            around = above if remove_duplicate else (*above, id(module))
+            below = [(f"{path}.{name}" if path else name, m, around) for name, m in found]
             stack.extend(reversed(below))
 
     def modules(self) -> Iterator[ModuleBase]:
@@ -274,26 +279,36 @@ class ModuleBase(CheckedConstructor, HookMethods, MissingMethods):
             )
         return known[name]
 
-    def _named(self, registry: str, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, Any]]:
+    def _named(
+        self, registry: str, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Any]]:
         seen: set[int] = set()
         if not recurse:
             self._find_contained()
-        walked: Iterable[tuple[str, ModuleBase]] = self.named_modules(prefix) if recurse else [(prefix, self)]
+        walked: Iterable[tuple[str, ModuleBase]] = [(prefix, self)]
+        if recurse:
+            walked = self.named_modules(prefix=prefix, remove_duplicate=remove_duplicate)
         for path, module in walked:
             for name, tensor in getattr(module, registry).items():
-                if tensor is not None and id(tensor) not in seen:
+                if tensor is not None and not (remove_duplicate and id(tensor) in seen):
                     seen.add(id(tensor))
                     yield (f"{path}.{name}" if path else name), tensor
 
-    def named_parameters(self, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, Parameter]]:
-        """The parameters under dotted names, each once, in the order in which they were registered."""
-        return self._named("_parameters", prefix, recurse)
+    def named_parameters(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Parameter]]:
+        """The parameters under dotted names, each once, in the order in which they were registered. With
+        ``remove_duplicate=False`` they are under each of their names.
+        """
+        return self._named("_parameters", prefix, recurse, remove_duplicate)
 
     def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
         return (p for _, p in self.named_parameters(recurse=recurse))
 
-    def named_buffers(self, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, Tensor]]:
-        return self._named("_buffers", prefix, recurse)
+    def named_buffers(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Tensor]]:
+        return self._named("_buffers", prefix, recurse, remove_duplicate)
 
     def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
         return (b for _, b in self.named_buffers(recurse=recurse))

@@ -39,29 +39,45 @@ class StateError(ValueError, RuntimeError):
 class ModuleState(ModuleBase):
     """What `ranvier.Module` has of PyTorch's ways to save, load and convert all tensors of a network."""
 
-    def _state(self) -> Iterator[tuple[str, Tensor]]:
-        for path, module in self.named_modules():
+    def _state(self, remove_duplicate: bool = True) -> Iterator[tuple[str, Tensor]]:
+        for path, module in self.named_modules(remove_duplicate=remove_duplicate):
             start = f"{path}." if path else ""
             yield from ((start + n, p) for n, p in module._parameters.items() if p is not None)
             kept = ((n, b) for n, b in module._buffers.items() if n not in module._non_persistent)
             yield from ((start + n, b) for n, b in kept if b is not None)
 
-    def state_dict(self) -> OrderedDict[str, Tensor]:
+    def state_dict(
+        self, *, destination: dict[str, Any] | None = None, prefix: str = "", keep_vars: bool = False
+    ) -> Any:
         """Parameters and persistent buffers under dotted names, as their ``.data``: without gradients, and not
-        copied, so that writing into one writes into the network.
-        """
-        return OrderedDict((name, get_data(tensor)) for name, tensor in self._state())
+        copied, so that writing into one writes into the network. A module that stands twice is there under both names.
 
-    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> IncompatibleKeys:
+        The names begin with ``prefix``. They are added to ``destination``, by default a new OrderedDict. With
+        ``keep_vars`` the values are the parameters and buffers themselves.
+        """
+        found = OrderedDict[str, Any]() if destination is None else destination
+        for name, tensor in self._state(remove_duplicate=False):
+            found[prefix + name] = tensor if keep_vars else get_data(tensor)
+        return found
+
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> IncompatibleKeys:
         """Overwrite parameters and buffers from tensors or arrays under the same names; returns the names left out.
 
         Nothing is written unless all of it fits. Raises an error that is a ValueError and a RuntimeError, listing
-        every missing and unexpected name (unless not ``strict``) and every wrong shape.
+        every missing and unexpected name (unless not ``strict``) and every wrong shape. Of a tensor with several names
+        one is enough. Raises ValueError for ``assign``: values are always copied.
         """
-        own = dict(self._state())
+        if assign:
+            raise ValueError("load_state_dict(assign=True): values are copied into the parameters. Leave assign out.")
+        own = dict(self._state(remove_duplicate=False))
         given = {name: value for name, value in state_dict.items() if name in own}
         values = {n: widened(v.compute()) if isinstance(v, Tensor) else np.asarray(v) for n, v in given.items()}
-        left_out = IncompatibleKeys([n for n in own if n not in state_dict], [n for n in state_dict if n not in own])
+        known = {id(own[name]) for name in given}
+        left_out = IncompatibleKeys(
+            [n for n, tensor in own.items() if id(tensor) not in known], [n for n in state_dict if n not in own]
+        )
         problems = []
         if strict:
             problems += [f"missing: {name} {tuple(own[name].shape)}" for name in left_out.missing_keys]

@@ -63,7 +63,7 @@ def describe(model: Module) -> dict[str, Any]:
 
 def tensors_of(model: Module, include_optimizer: bool = True) -> dict[str, Array]:
     """Weights and buffers, and the optimizer's state if there is one, by their names in a file."""
-    tensors = {f"weights/{name}": np.array(widened(tensor.compute())) for name, tensor in model.state_dict().items()}
+    tensors = {f"weights/{name}": np.array(widened(tensor.compute())) for name, tensor in model._state()}
     state = model.__dict__.get("_compiled")
     # A step of the model's own may train some weights alone: the state of its optimizers is not in a file.
     own = list(map(id, model.parameters()))
