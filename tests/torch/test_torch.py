@@ -713,8 +713,29 @@ def test_what_is_printed():
         "ParameterList(", "  (0): Parameter containing: [torch.float32 of size 2x3]", ")",
     ]  # fmt: skip
     assert repr(nn.ParameterDict({"a": torch.ones(2)})).splitlines()[1].startswith("  (a): Parameter")
-    assert repr(nn.MaxPool2d(2, padding=1)) == "MaxPool2d(kernel_size=2, stride=2, padding=1, ceil_mode=False)"
+    assert (
+        repr(nn.MaxPool2d(2, padding=1)) == "MaxPool2d(kernel_size=2, stride=2, padding=1, dilation=1, ceil_mode=False)"
+    )
     assert (nn.AvgPool2d((2, 3)).stride, nn.MaxPool1d(3, 2).kernel_size) == ((2, 3), 3)
+
+
+def test_modules_print_as_in_pytorch():
+    net = nn.Sequential(
+        nn.Conv2d(1, 2, 3, padding=1), nn.AvgPool2d(2), nn.Embedding(3, 4), nn.Embedding(3, 4, padding_idx=0),
+        nn.ModuleList([nn.ReLU(), nn.ReLU(), nn.Tanh()]), nn.ModuleList(), nn.CrossEntropyLoss(),
+    )  # fmt: skip
+    assert repr(net).splitlines()[1:-1] == [
+        "  (0): Conv2d(1, 2, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1))",
+        "  (1): AvgPool2d(kernel_size=2, stride=2, padding=0)",
+        "  (2): Embedding(3, 4)",
+        "  (3): Embedding(3, 4, padding_idx=0)",
+        "  (4): ModuleList(",
+        "    (0-1): 2 x ReLU()",
+        "    (2): Tanh()",
+        "  )",
+        "  (5): ModuleList()",
+        "  (6): CrossEntropyLoss()",
+    ]
 
 
 def test_there_is_one_memory_format():

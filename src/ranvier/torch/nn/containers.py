@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self
 
@@ -90,6 +91,16 @@ class _List(_Container):
 @register_module(name="torch.ModuleList")
 class ModuleList(_List):
     """A list of modules, registered so that their parameters are found. It has no forward."""
+
+    def __repr__(self) -> str:
+        """As of other modules; equal ones in a row share a line."""
+        lines, place = [], 0
+        for text, alike in itertools.groupby(repr(module).replace("\n", "\n  ") for module in self):
+            n = len(list(alike))
+            lines.append(f"({place}): {text}" if n == 1 else f"({place}-{place + n - 1}): {n} x {text}")
+            place += n
+        body = "\n  ".join(lines)
+        return f"ModuleList(\n  {body}\n)" if lines else "ModuleList()"
 
 
 class ParameterList(_List):

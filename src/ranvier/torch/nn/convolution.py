@@ -58,8 +58,8 @@ class _ConvNd(Drawn):
         return form.rank(shape) or form.filled(shape, self.in_channels, "weight")
 
     def extra_repr(self) -> str:
-        parts = [f"{self.in_channels}, {self.out_channels}", f"kernel_size={self.kernel_size}"]
-        for name, plain in (("stride", 1), ("padding", 0), ("output_padding", 0), ("dilation", 1)):
+        parts = [f"{self.in_channels}, {self.out_channels}", f"kernel_size={self.kernel_size}", f"stride={self.stride}"]
+        for name, plain in (("padding", 0), ("dilation", 1), ("output_padding", 0)):
             value = getattr(self, name, None)
             if value is not None and value != (plain,) * self.dimensions:
                 parts.append(f"{name}={value!r}")

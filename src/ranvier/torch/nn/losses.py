@@ -57,9 +57,6 @@ class _Loss(Module):
         given = {**self._buffers, **self.options} if self._buffers else self.options
         return self.function(input, target, *[given[name] for name in self._order])
 
-    def extra_repr(self) -> str:
-        return ", ".join(f"{name}={value!r}" for name, value in self.options.items() if name != "reduction")
-
 
 class _LossOfThree(_Loss):
     """A loss of three tensors, for explicit loops: ``fit`` has predictions and targets."""

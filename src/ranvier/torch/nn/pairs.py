@@ -26,8 +26,6 @@ class Embedding(Module):
     ``sparse`` has no effect. Raises IndexError for an index out of range, if the values of the indices are known.
     """
 
-    _shown = "num_embeddings={num_embeddings!r}, embedding_dim={embedding_dim!r}, padding_idx={padding_idx!r}"
-
     def __init__(
         self,
         num_embeddings: int,
@@ -83,6 +81,10 @@ class Embedding(Module):
 
     def forward(self, input: Any) -> Any:
         return F.embedding(input, self.weight, self.padding_idx)
+
+    def extra_repr(self) -> str:
+        padding = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"
+        return f"{self.num_embeddings}, {self.embedding_dim}{padding}"
 
 
 @register_module(name="torch.Bilinear")

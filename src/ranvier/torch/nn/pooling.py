@@ -18,7 +18,7 @@ class _Pool(Module):
 
     dimensions: ClassVar[int]
     dilation: Sizes = 1
-    _shown = "kernel_size={kernel_size}, stride={stride}, padding={padding}, ceil_mode={ceil_mode}"
+    _shown = "kernel_size={kernel_size}, stride={stride}, padding={padding}"
 
     def _windows(self, kernel_size: Sizes, stride: Sizes | None, padding: Sizes, ceil_mode: bool) -> None:
         n = self.dimensions
@@ -40,6 +40,8 @@ class _Pool(Module):
 
 class _MaxPool(_Pool):
     """The largest value of each window; among equal values the first gets the gradient."""
+
+    _shown = f"{_Pool._shown}, dilation={{dilation}}, ceil_mode={{ceil_mode}}"
 
     def __init__(
         self,
