@@ -361,7 +361,8 @@ def test_lbfgs_evaluates_what_pytorch_evaluates(options):
 
     start, found = np.random.default_rng(0).normal(size=(5, 3)), []
     for t in (ranvier.torch, theirs):
-        w, losses = t.tensor(start, dtype=t.float64).requires_grad_(), []
+        w = t.tensor(start, dtype=t.float64).requires_grad_()
+        losses: list[float] = []
         optimizer = t.optim.LBFGS([w], max_iter=8, **options)
 
         def closure(t=t, w=w, losses=losses, optimizer=optimizer):
@@ -374,4 +375,4 @@ def test_lbfgs_evaluates_what_pytorch_evaluates(options):
         for _ in range(2):
             optimizer.step(closure)
         found.append(losses)
-    np.testing.assert_allclose(*found, rtol=1e-6)
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-6)

@@ -32,7 +32,8 @@ def closure_of(x, optimizer, function, losses):
 
 @pytest.mark.parametrize("options", [{"history_size": 100}, {"history_size": 5}, {"lr": 0.5}])
 def test_a_valley_is_followed_to_its_minimum(options):
-    x, losses = torch.tensor([-1.5, 2.0], requires_grad=True), []
+    x = torch.tensor([-1.5, 2.0], requires_grad=True)
+    losses: list[float] = []
     optimizer = torch.optim.LBFGS([x], line_search_fn="strong_wolfe", max_iter=100, **options)
     first = optimizer.step(closure_of(x, optimizer, valley, losses))
     assert first.item() == losses[0] == 12.5
@@ -41,7 +42,8 @@ def test_a_valley_is_followed_to_its_minimum(options):
 
 
 def test_a_quadratic_function_in_steps_of_lr():
-    x, losses = torch.tensor([3.0, -2.0], requires_grad=True), []
+    x = torch.tensor([3.0, -2.0], requires_grad=True)
+    losses: list[float] = []
     optimizer = torch.optim.LBFGS([x], lr=1.0, max_iter=50)
     closure = closure_of(x, optimizer, lambda x: x[0] ** 2 + 3 * x[1] ** 2, losses)
     for _ in range(2):
@@ -52,7 +54,8 @@ def test_a_quadratic_function_in_steps_of_lr():
 def test_a_state_dict_continues_a_run():
     found = []
     for restored in (False, True):
-        x, losses = torch.tensor([-1.5, 2.0], requires_grad=True), []
+        x = torch.tensor([-1.5, 2.0], requires_grad=True)
+        losses: list[float] = []
         optimizer = torch.optim.LBFGS([x], max_iter=5, line_search_fn="strong_wolfe")
         optimizer.step(closure_of(x, optimizer, valley, losses))
         if restored:

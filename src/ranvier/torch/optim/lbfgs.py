@@ -205,7 +205,7 @@ def strong_wolfe(
         least, most = min(low.t, high.t), max(low.t, high.t)
         if (most - least) * size < group["tolerance_change"]:
             break
-        t, margin = minimum_of_cubic(*bracket), 0.1 * (most - least)
+        t, margin = minimum_of_cubic(bracket[0], bracket[1]), 0.1 * (most - least)
         if min(most - t, t - least) < margin:
             if stuck or t >= most or t <= least:
                 t = most - margin if abs(t - most) < abs(t - least) else least + margin
