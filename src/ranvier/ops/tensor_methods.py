@@ -222,6 +222,8 @@ def drawn(draw: Callable[..., Any]) -> Callable[..., Any]:
 
 def normal(source: Any, shape: Any, mean: float = 0.0, std: float = 1.0) -> Any:
     """Normal numbers of a mean and a standard deviation."""
+    if not std >= 0:
+        raise ValueError(f"a standard deviation of {std}. Write a number of 0 or more instead.")
     return source.standard_normal(shape) * std + mean
 
 

@@ -364,6 +364,8 @@ def multinomial(input: Tensor, num_samples: int, replacement: bool = False, *, g
         )
     weights = as_array(input.detach().compute(), "float64")
     rows = weights.reshape(-1, weights.shape[-1])
+    with np.errstate(all="ignore"):  # of shares that are none, of which the error below tells
+        rows = rows / rows.sum(1, keepdims=True)
     enough = 1 if replacement else num_samples
     if not np.isfinite(rows).all() or (rows < 0).any() or ((rows > 0).sum(1) < enough).any():
         raise ValueError(
@@ -371,5 +373,5 @@ def multinomial(input: Tensor, num_samples: int, replacement: bool = False, *, g
             f"{enough} or more are above 0, or replacement=True."
         )
     source = numpy_of(generator, "tensor")
-    drawn = [source.choice(len(r), num_samples, replacement, r / r.sum()) for r in rows]
+    drawn = [source.choice(len(r), num_samples, replacement, r) for r in rows]
     return Tensor(np.array(drawn).reshape(*weights.shape[:-1], num_samples), dtype="int64")

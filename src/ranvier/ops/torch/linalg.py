@@ -46,6 +46,8 @@ def lstsq(A: Any, B: Any, rcond: Any = None, *, driver: str | None = None) -> Le
 
     The driver says which of the other results there are, as in PyTorch; the solution is the same.
     """
+    if A.ndim < 2 or not B.ndim:
+        raise ValueError(f"least squares of shapes {A.shape} and {B.shape}. Write matrices, and vectors or matrices.")
     kind = one_of("gelsy" if driver is None else driver, "driver", DRIVERS)
     vector = B.ndim == A.ndim - 1
     right = arrays.expand_dims(B, -1) if vector else B

@@ -169,6 +169,8 @@ def _extremum(name: str, largest: Any, position: Any, pairwise: Any, what: str) 
         axis: Any = None,
         keepdims: bool = False,
     ) -> Any:
+        if isinstance(input, (int, float)):
+            raise TypeError(f"{name} takes a tensor, and here is {input}. Write torch.tensor({input}) instead.")
         other = dim if isinstance(dim, Tensor) else other
         dim, keepdim = dim if axis is None else axis, keepdim or keepdims
         if other is not None:
