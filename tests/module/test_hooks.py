@@ -36,8 +36,10 @@ def test_forward_hooks_see_and_replace():
     ]
     assert net(x).tolist() == [90, 110]
     assert seen == [("pre", True, [1, 2]), ("first", [9, 11]), {"plus": 5}]
+    assert len(net._forward_hooks) == len(net._forward_pre_hooks) == 3
     for handle in handles:
         handle.remove()
+    assert not net._forward_hooks
     assert net(x).tolist() == [2, 4]
 
 

@@ -18,15 +18,17 @@ class ModuleHooks:
     """The hooks of a module, by number."""
 
     def __init__(self) -> None:
-        self.before: dict[int, tuple[Hook, bool]] = {}  # and whether they take the keyword arguments
-        self.after: dict[int, tuple[Hook, bool]] = {}
+        self.before: dict[int, Hook] = {}
+        self.after: dict[int, Hook] = {}
+        self.takes_all: dict[int, bool] = {}  # those of both that take the keyword arguments
         self.always: dict[int, bool] = {}  # those of ``after`` that are called after an error too
         self.gradients: dict[int, Hook] = {}
         self.output_gradients: dict[int, Hook] = {}
 
     def call(self, module: HookMethods, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The result of the module's ``forward``, and of its hooks."""
-        for hook, takes_all in list(self.before.values()):
+        for number, hook in list(self.before.items()):
+            takes_all = number in self.takes_all
             found = hook(module, args, kwargs) if takes_all else hook(module, args)
             if found is None:
                 continue
@@ -45,13 +47,16 @@ class ModuleHooks:
             result = module.forward(*args, **kwargs)
         except Exception:
             for number in list(self.always):
-                hook, takes_all = self.after[number]
-                hook(module, args, kwargs, None) if takes_all else hook(module, args, None)
+                self._after(number, module, args, kwargs, None)
             raise
-        for hook, takes_all in list(self.after.values()):
-            found = hook(module, args, kwargs, result) if takes_all else hook(module, args, result)
+        for number in list(self.after):
+            found = self._after(number, module, args, kwargs, result)
             result = result if found is None else found
         return result if watch is None else watch.at_outputs(result)
+
+    def _after(self, number: int, module: HookMethods, args: Any, kwargs: Any, result: Any) -> Any:
+        hook = self.after[number]
+        return hook(module, args, kwargs, result) if number in self.takes_all else hook(module, args, result)
 
 
 def _fitting(found: Any, given: Sequence[Any], what: str) -> list[Any]:
@@ -138,13 +143,23 @@ class HookMethods:
     forward: Callable[..., Any]
     _call_hooks: ModuleHooks | None = None
 
-    def _add_hook(self, kind: str, hook: Any, prepend: bool, *others: str) -> RemovableHandle:
+    # What programs that look into PyTorch's modules find there: the hooks by number.
+    _forward_pre_hooks = property(lambda self: (self._call_hooks or ModuleHooks()).before)
+    _forward_hooks = property(lambda self: (self._call_hooks or ModuleHooks()).after)
+    _backward_hooks = property(lambda self: (self._call_hooks or ModuleHooks()).gradients)
+    _backward_pre_hooks = property(lambda self: (self._call_hooks or ModuleHooks()).output_gradients)
+
+    def _add_hook(self, kind: str, hook: Hook, prepend: bool, **flags: bool) -> RemovableHandle:
         hooks = self._call_hooks
         if hooks is None:
             hooks = self.__dict__["_call_hooks"] = ModuleHooks()
         changed(self)
-        places = [getattr(hooks, name) for name in (kind, *others)]
-        return RemovableHandle(*places, first=prepend, then=lambda: changed(self)).put(hook)
+        places = [getattr(hooks, name) for name in (kind, *flags)]
+        handle = RemovableHandle(*places, first=prepend, then=lambda: changed(self)).put(hook)
+        for name, is_set in flags.items():
+            if is_set:
+                getattr(hooks, name)[handle.id] = True
+        return handle
 
     def register_forward_pre_hook(
         self, hook: Hook, *, prepend: bool = False, with_kwargs: bool = False
@@ -153,7 +168,7 @@ class HookMethods:
 
         With ``with_kwargs=True`` it is ``hook(module, args, kwargs)``, and returns both.
         """
-        return self._add_hook("before", (hook, bool(with_kwargs)), prepend)
+        return self._add_hook("before", hook, prepend, takes_all=with_kwargs)
 
     def register_forward_hook(
         self, hook: Hook, *, prepend: bool = False, with_kwargs: bool = False, always_call: bool = False
@@ -163,10 +178,7 @@ class HookMethods:
         With ``with_kwargs=True`` it is ``hook(module, args, kwargs, output)``. With ``always_call=True`` it is called
         after an error too, with None as the output.
         """
-        handle = self._add_hook("after", (hook, bool(with_kwargs)), prepend, "always")
-        if always_call and self._call_hooks is not None:
-            self._call_hooks.always[handle.id] = True
-        return handle
+        return self._add_hook("after", hook, prepend, takes_all=with_kwargs, always=always_call)
 
     def register_full_backward_hook(self, hook: Hook, prepend: bool = False) -> RemovableHandle:
         """Call ``hook(module, grad_input, grad_output)`` with the gradients of the arguments and of the outputs.

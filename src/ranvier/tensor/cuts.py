@@ -9,6 +9,7 @@ value, all stages are one program.
 
 from __future__ import annotations
 
+import functools
 import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -139,12 +140,29 @@ def _stage(*nodes: Node, sinks: int, changed: int) -> list[Node]:
 _STAGE = Function("stage", _stage)
 
 
+MAX_REACHED = 100  # outputs whose computations are known; bounds the cache of a loop whose control flow keeps changing
+
+_reached: dict[tuple[TraceNode, ...], Reached] = {}
+
+
+def reached_from(roots: Sequence[TraceNode]) -> Reached:
+    """What gradients reach from outputs; known from the second iteration of a loop on."""
+    key = tuple(roots)
+    known = _reached.get(key)
+    if known is None:
+        while len(_reached) >= MAX_REACHED:
+            _reached.pop(next(iter(_reached)), None)
+        known = _reached[key] = Reached(roots)
+    return known
+
+
 class Reached:
     """What gradients reach from outputs, numbered in an order that does not depend on the numbers of leaves."""
 
     def __init__(self, roots: Sequence[TraceNode]) -> None:
         self.order: list[TraceNode] = []  # operands first
         self.place: dict[TraceNode, int] = {}
+        self._targets: dict[Any, list[int]] = {}
         stack = [(root, False) for root in reversed(roots) if root.requires_grad]
         seen: set[TraceNode] = set()
         while stack:
@@ -165,6 +183,7 @@ class Reached:
         options = dict(node.options)
         return node.inputs[options["sources"] : options["saved"]]
 
+    @functools.cached_property
     def levels(self) -> list[list[list[int]]]:
         """The cuts, each as the places of its values, after the number of cuts before them: see `derivatives`."""
         calls: dict[Any, list[int]] = {}
@@ -183,8 +202,14 @@ class Reached:
             by_depth.setdefault(max(depths[v] for v in values), []).append(values)
         return [by_depth[depth] for depth in sorted(by_depth)]
 
-    def targets(self, sinks: Sequence[int], wanted: set[int]) -> list[int]:
+    def targets(self, sinks: Sequence[int], wanted: frozenset[int]) -> list[int]:
         """Of the places wanted and the cuts, those that gradients reach from the sinks before another cut."""
+        key = (tuple(sinks), wanted)
+        if key not in self._targets:
+            self._targets[key] = self._found_targets(sinks, wanted)
+        return self._targets[key]
+
+    def _found_targets(self, sinks: Sequence[int], wanted: frozenset[int]) -> list[int]:
         found, seen, stack = [], set(sinks), list(sinks)
         while stack:
             place = stack.pop()
@@ -209,7 +234,7 @@ class _Staged:
         self.outputs = outputs
         segment = tape.segment_of([*outputs, *seeds])
         self.roots = [segment.node_of(t) for t in outputs]
-        self.reached = Reached(self.roots)
+        self.reached = reached_from(self.roots)
         self.sinks = [
             (self.reached.place[root], seed) for root, seed in zip(self.roots, seeds, strict=True) if root.requires_grad
         ]
@@ -220,7 +245,7 @@ class _Staged:
         segment = tape.segment_of([*self.outputs, *(seed for _, seed in self.sinks)])
         roots = [segment.node_of(t) for t in self.outputs]
         if roots != self.roots:
-            again = Reached(roots)
+            again = reached_from(roots)
             if len(again.order) != len(self.reached.order):
                 raise RuntimeError(
                     "a hook, or a backward of your own, has overwritten what the loss was computed from. Write the "
@@ -229,7 +254,7 @@ class _Staged:
             self.roots, self.reached = roots, again
         return segment
 
-    def run(self, wanted: set[int]) -> None:
+    def run(self, wanted: frozenset[int]) -> None:
         """Lead the gradients of the sinks to the next cuts, and to the places wanted."""
         if not self.sinks:
             return
@@ -278,8 +303,8 @@ def derivatives(
     """
     staged = _Staged(outputs, seeds)
     places = [staged.reached.place.get(node, -1) for node in wrt(staged.segment())]
-    wanted = set(places)
-    for level in staged.reached.levels():
+    wanted = frozenset(places)
+    for level in staged.reached.levels:
         staged.run(wanted)
         for values in level:
             staged.apply(values)

@@ -374,7 +374,7 @@ def stack_module_state(models: Sequence[Module]) -> tuple[dict[str, Tensor], dic
         raise RuntimeError("stack_module_state needs modules of one class.")
 
     def stacked(*tensors: Tensor) -> Tensor:
-        result = Tensor.wrap(np.stack([t.compute() for t in tensors]))
+        result = Tensor.wrap(np.ascontiguousarray(np.stack([t.compute() for t in tensors])))
         result.requires_grad = all(t.requires_grad for t in tensors)
         return result
 
