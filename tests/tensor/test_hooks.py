@@ -24,6 +24,7 @@ def test_a_hook_sees_the_gradient_and_replaces_it():
     y.register_hook(lambda g: seen.append(g.tolist()))
     (y * y).sum().backward()
     assert seen == [[4, 8], [40, 80]]
+    assert "grad_fn=<MulBackward0>" in repr(y)
     assert x.grad.tolist() == [80, 160]
 
 

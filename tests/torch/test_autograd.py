@@ -77,6 +77,7 @@ def test_the_gradient_is_that_of_backward():
     x = leaf(0.0, 1.0)
     y = Exp.apply(x * 2)
     assert y.requires_grad
+    assert y.grad_fn == "<ExpBackward>"
     y.sum().backward()
     np.testing.assert_allclose(x.grad.numpy(), 2 * np.exp([0.0, 2.0]), rtol=1e-6)
     (first,) = torch.autograd.grad(Exp.apply(x).sum(), x, create_graph=True)

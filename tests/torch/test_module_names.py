@@ -10,6 +10,7 @@ from ranvier.torch import module_names, nn
 from ranvier.torch.testing import assert_close
 
 ROWS = [  # a module, one of its names, and what has it
+    ("autograd.grad_mode", "no_grad", torch.no_grad),
     ("autograd.variable", "Variable", torch.autograd.Variable),
     ("functional", "einsum", torch.einsum),
     ("nn.modules.conv", "Conv2d", nn.Conv2d),
@@ -20,6 +21,8 @@ ROWS = [  # a module, one of its names, and what has it
     ("optim.adam", "Adam", torch.optim.Adam),
     ("serialization", "load", torch.load),
     ("types", "Tensor", torch.tensor(1.0).__class__),
+    ("nn.utils.stateless", "functional_call", torch.func.functional_call),
+    ("utils.hooks", "RemovableHandle", type(nn.ReLU().register_forward_hook(print))),
     ("utils.data.dataset", "Dataset", torch.utils.data.Dataset),
     ("version", "__version__", torch.__version__),
 ]

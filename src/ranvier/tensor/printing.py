@@ -11,6 +11,7 @@ import numpy as np
 
 from ranvier.graph.dtypes import widened
 from ranvier.tensor.context import get_dtype
+from ranvier.tensor.trace import CUT
 
 FORMATTED_BY_DEFAULT = ("int64", "bool")  # beside the default floating dtype: dtypes that are not written
 PROFILES = {"default": (4, 1000, 3, 80), "short": (2, 1000, 2, 80), "full": (4, math.inf, 3, 80)}
@@ -60,8 +61,17 @@ def set_printoptions(
     options.sci_mode = sci_mode
 
 
-def gradient_name(function: str) -> str:
-    """The name of a function's gradient in PyTorch's style: ``MulBackward0``."""
+def gradient_name(tensor: Any) -> str:
+    """The name of a result's gradient in PyTorch's style: ``MulBackward0``, or that of the user's own function."""
+    node = tensor.trace_node
+    while node.function is CUT:
+        rule = tensor.segment.leaves[node.inputs[-1].ordinal].rule
+        if hasattr(rule, "name"):
+            return f"{rule.name}Backward"
+        node = node.inputs[node.output_index]  # what a hook follows
+    if node.function is None:
+        return "AliasBackward0"
+    function = node.function.name
     name = GRADIENT_NAMES.get(function) or "".join(part.capitalize() for part in function.split("_"))
     return f"{name}Backward0"
 
@@ -77,7 +87,7 @@ def text_of(tensor: Any) -> str:
     if tensor.requires_grad:
         node = tensor.trace_node
         is_result = not tensor.is_leaf and node is not None and node.function is not None
-        suffixes.append(f"grad_fn=<{gradient_name(node.function.name)}>" if is_result else "requires_grad=True")
+        suffixes.append(f"grad_fn=<{gradient_name(tensor)}>" if is_result else "requires_grad=True")
     text = head + (array_text(array, len(head)) if array.size else "[]")
     last = len(text) - text.rfind("\n") + 1
     for suffix in suffixes:

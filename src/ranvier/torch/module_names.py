@@ -32,9 +32,10 @@ SHOWN = {  # by module: those that show its names
         "distributions.exponential distributions.gamma distributions.laplace distributions.log_normal "
         "distributions.multivariate_normal distributions.normal distributions.one_hot_categorical "
         "distributions.poisson distributions.uniform",
-    "ranvier.torch.autograd": "autograd.variable",
+    "ranvier.torch.autograd": "autograd.anomaly_mode autograd.grad_mode autograd.variable",
     "ranvier.torch.func": "nn.utils.stateless",
     "ranvier.torch.utils.data": "utils.data.distributed",
+    "ranvier.tensor.hooks": "utils.hooks",
 }  # fmt: skip
 ABSENT = (
     "compiler", "fft", "fx", "hub", "masked", "onnx", "profiler",

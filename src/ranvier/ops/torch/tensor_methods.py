@@ -130,7 +130,7 @@ def _grad_fn(self: Tensor) -> str | None:
     """The name of the function that the tensor is a result of, where gradients go on from it; None for leaves."""
     if self.trace_node is None or self.is_leaf or self.trace_node.function is None:
         return None
-    return f"<{gradient_name(self.trace_node.function.name)}>"
+    return f"<{gradient_name(self)}>"
 
 
 grad_fn = property(_grad_fn)

@@ -119,7 +119,7 @@ class _Backward:
         places: list[int],
         saved: list[Any],
     ) -> None:
-        self.kind, self.ctx, self.arguments = kind, ctx, arguments
+        self.kind, self.ctx, self.arguments, self.name = kind, ctx, arguments, kind.__name__
         self.specs = [getattr(r, "spec", None) for r in results]
         self.places = places  # of the cut's values among the results
         values = [results[i] for i in places]
@@ -134,7 +134,7 @@ class _Backward:
 
     def __call__(self, gradients: list[Any], place: PlacedCut) -> list[Any]:
         """The gradients of the tensors among the arguments that require one."""
-        ctx, name = self.ctx, f"{self.kind.__name__}.backward"
+        ctx, name = self.ctx, f"{self.name}.backward"
         given: list[Any] = [None] * len(self.specs)
         for number, (i, gradient) in enumerate(zip(self.places, gradients, strict=True)):
             if gradient is None and ctx._materializes:
