@@ -86,7 +86,7 @@ def _seeds(output: Tensor, seed: Any) -> list[Tensor]:
     is pending with the gradients.
     """
     if seed is None:
-        if any(extent != 1 for extent in output.shape):
+        if any(extent != 1 for extent in output.spec.shape):
             raise RuntimeError(
                 f"the gradient of a tensor of shape {output.shape} needs a seed; reduce it with mean() or sum()."
             )

@@ -17,9 +17,10 @@ def check_labels(input: Any, target: Any, ignore_index: int | None = None) -> An
     """The labels of scores (N, C, ...) or (C,). One that is no class and is not ``ignore_index`` raises IndexError: at
     once where the labels are known, else when the program runs.
     """
-    if not (isinstance(input, Tensor) and isinstance(target, Tensor)) or target.dtype in _NO_INDEX:
+    if not (isinstance(input, Tensor) and isinstance(target, Tensor)) or target.spec.dtype in _NO_INDEX:
         return target
-    classes = input.shape[min(1, input.ndim - 1)] if input.ndim else 0
+    shape: Any = input.spec.shape  # in each step of a loop: `Tensor.shape` makes a new object
+    classes = shape[min(1, len(shape) - 1)] if shape else 0
     return labels_in_range(target, "label", classes, ignore_index)
 
 
