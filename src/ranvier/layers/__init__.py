@@ -11,10 +11,13 @@ __getattr__, __dir__, __all__ = lazy_names("ranvier.layers", {
         "Convolution2D=Conv2D Convolution3D=Conv3D",
     "ranvier.layers.core": "Activation Flatten Input Rescaling",
     "ranvier.layers.dense": "Dense",
+    "ranvier.layers.discretization": "Discretization",
     "ranvier.layers.dropout":
         "ActivityRegularization AlphaDropout Dropout GaussianDropout GaussianNoise SpatialDropout1D "
         "SpatialDropout2D SpatialDropout3D",
     "ranvier.layers.embedding": "CategoryEncoding Embedding Identity PReLU",
+    "ranvier.layers.hashing": "HashedCrossing Hashing",
+    "ranvier.layers.lookup": "IntegerLookup StringLookup",
     "ranvier.layers.merging":
         "Add Average Concatenate Dot Maximum Minimum Multiply Subtract add average concatenate dot maximum "
         "minimum multiply subtract",

@@ -12,7 +12,7 @@ from ranvier.graph.node import GraphError, Node, Type, constant
 from ranvier.graph.open_extents import fits
 from ranvier.layers.annotations import ActivationLike, Factor, LayerOptions
 from ranvier.layers.base import Layer, declared
-from ranvier.module.serialization import register_module
+from ranvier.module.serialization import arguments_of, register_module
 from ranvier.module.symbolic import Call, Operators, Symbolic, record_of
 from ranvier.ops import arrays
 from ranvier.tensor.function import function
@@ -24,7 +24,7 @@ class Input(Operators, Layer):
     """The shape and dtype of a network's inputs, without the batch's dimension: ``Input((784,))``.
 
     Written first in a `Sequential`, where it computes nothing; or layers are called on it, for ``rv.Model(inputs,
-    outputs)``. ``batch_shape`` has the batch's dimension too. Batches may have any size; all other sizes are fixed.
+    outputs)``. With ``dtype="string"`` it is of texts, and a layer is called on it that maps them to numbers. ``batch_shape`` has the batch's dimension too. Batches may have any size; all other sizes are fixed.
     """
 
     is_input = True
@@ -47,7 +47,15 @@ class Input(Operators, Layer):
             shape = tuple(batch_shape)[1:]  # type: ignore[assignment]  # `declared` refuses None
         if shape is None:
             raise ValueError("Input needs a shape. Write Input((784,)) for rows of 784 features.")
-        self._input_type = declared(shape, dtype, self.name)
+        self.of_texts = dtype == "string"
+        self._input_type = declared(shape, "int32" if self.of_texts else dtype, self.name)
+
+    def config(self) -> dict[str, Any]:
+        return {**arguments_of(self), "dtype": "string"} if self.of_texts else super().config()
+
+    @property
+    def dtype(self) -> str:
+        return "string" if self.of_texts else self.spec.dtype
 
     @property
     def spec(self) -> Type:

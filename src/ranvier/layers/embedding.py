@@ -108,6 +108,31 @@ class Embedding(Layer):
         return functional.embedding(in_range(x, "vector", self.input_dim), self.embeddings)
 
 
+def encoded(x: Any, size: int, mode: str, weights: Any = None) -> Any:
+    """Whole numbers below ``size`` as `CategoryEncoding` encodes them, and with ``mode="int"`` as they are."""
+    if mode == "int":
+        return x
+    if mode == "one_hot":
+        return arrays.one_hot(arrays.squeeze(x, -1) if x.ndim > 1 and x.shape[-1] == 1 else x, size)
+    hot = arrays.one_hot(x, size)
+    if mode == "multi_hot":
+        return arrays.max(hot, -2)
+    if weights is not None:
+        hot = arrays.multiply(hot, arrays.expand_dims(arrays.cast(weights, hot.dtype), -1))
+    return arrays.sum(hot, -2)
+
+
+def check_mode(mode: Any, known: Sequence[str], sparse: bool, name: str) -> str:
+    """An ``output_mode`` of a layer. Raises ValueError for others, and for ``sparse``."""
+    if mode not in known:
+        raise ValueError(
+            f"the output_mode of layer {name!r} is {mode!r}. Write one of {', '.join(map(repr, known))} instead."
+        )
+    if sparse:
+        raise ValueError(f"layer {name!r}: there are no sparse tensors. Leave sparse=True out.")
+    return str(mode)
+
+
 @register_module
 class CategoryEncoding(Layer):
     """Whole numbers below ``num_tokens`` as vectors of that size.
@@ -125,28 +150,13 @@ class CategoryEncoding(Layer):
     ) -> None:
         super().__init__(**options)
         self.num_tokens = whole(num_tokens, "num_tokens", self.name)
-        if output_mode not in MODES:
-            raise ValueError(
-                f"the output_mode of layer {self.name!r} is {output_mode!r}. Write one of "
-                f"{', '.join(map(repr, MODES))} instead."
-            )
-        if sparse:
-            raise ValueError(f"layer {self.name!r}: there are no sparse tensors. Leave sparse=True out.")
-        self.output_mode = output_mode
+        self.output_mode = check_mode(output_mode, MODES, sparse, self.name)
 
     def forward(self, x: Any, count_weights: Any = None) -> Any:
         if count_weights is not None and self.output_mode != "count":
             raise ValueError(
                 f"layer {self.name!r} was given count_weights. Write output_mode='count' in it, or leave them out."
             )
-        if self.output_mode == "one_hot":
-            x = arrays.squeeze(x, -1) if x.ndim > 1 and x.shape[-1] == 1 else x
-            return arrays.one_hot(x, self.num_tokens)
-        if x.ndim < 2:
+        if self.output_mode != "one_hot" and x.ndim < 2:
             raise GraphError(f"{self.output_mode} is of the numbers of each sample: write (batch, numbers)")
-        hot = arrays.one_hot(x, self.num_tokens)
-        if self.output_mode == "multi_hot":
-            return arrays.max(hot, -2)
-        if count_weights is not None:
-            hot = arrays.multiply(hot, arrays.expand_dims(arrays.cast(count_weights, hot.dtype), -1))
-        return arrays.sum(hot, -2)
+        return encoded(x, self.num_tokens, self.output_mode, count_weights)

@@ -23,22 +23,27 @@ Container = str | tuple[str, ...] | None
 def as_tensors(argument: Any, lists: bool) -> Any:
     """Arrays and frames of an argument as tensors, in the containers that they are in; anything else as it is.
 
-    A list is data itself, of samples, unless a tensor is in it, or with ``lists`` an array.
+    A list is data itself, of samples, unless a tensor is in it, or with ``lists`` an array. Arrays of texts stay.
     """
     if isinstance(argument, list):
         kinds = (Tensor, np.ndarray) if lists else (Tensor,)
         if not any(isinstance(part, kinds) for part in flatten(argument)):
             return Tensor(argument)
     if isinstance(argument, (list, tuple, Mapping)):
-        return map_structure(argument, np.ndarray, Tensor)
+        return map_structure(argument, np.ndarray, number_tensor)
     if isinstance(argument, np.ndarray):
-        return Tensor(argument)
+        return number_tensor(argument)
     if hasattr(argument, "__array__") and not isinstance(argument, Tensor):  # a frame, or a tensor of a peer
         try:
             return Tensor(np.asarray(argument))
         except (TypeError, ValueError) as error:
             raise no_tensor(argument) from error
     return argument
+
+
+def number_tensor(array: Any) -> Any:
+    """An array as a tensor; one of texts stays, for a layer that maps them to numbers."""
+    return array if array.dtype.kind in "US" else Tensor(array)
 
 
 def no_tensor(argument: Any, what: str = "a layer") -> TypeError:

@@ -224,6 +224,8 @@ class Module(FunctionalAPI):
                 if floats != get_dtype():
                     with dtype_scope(floats):
                         return self(*args, **kwargs)
+                if texts := self._text_layers():
+                    args = tuple(a if t is None else t.encode(a) for a, t in zip(args, texts, strict=False))
                 has_call = self._has_call or recorded is not None
                 if isinstance(args[0], (int, float, str)) and has_call and not self._by_call():
                     raise arguments.no_tensor(args[0], repr(self.name))

@@ -149,6 +149,26 @@ class FunctionalAPI(TrainingAPI):
             isinstance(part, np.ndarray) and self._input_type is not None and part.ndim == len(self._input_type.shape)
         )
 
+    def _text_layers(self) -> tuple[Any, ...]:
+        """For each input the layer that maps its texts to numbers before a program runs; None for an input of numbers.
+
+        Raises ValueError where an input of texts goes to several layers.
+        """
+        if self._recorded is None:
+            return ()
+        layers = self._recorded_layers()
+        found: list[Any] = []
+        for name, takers in zip(self.input_names, self._recorded.takers, strict=True):
+            maps = [(*layers[number]._text_layers(), *[None] * (place + 1))[place] for number, place in takers]
+            if len(set(map(id, maps))) > 1:
+                labels = ", ".join(repr(layers[number].name) for number, _ in takers)
+                raise ValueError(
+                    f"the Input {name!r} goes to {labels}, and an Input of texts goes to one layer. Write an Input for "
+                    "each of them, and give both the same array, instead."
+                )
+            found += maps[:1] or [None]
+        return tuple(found)
+
     def _run_recorded(self, *inputs: Any) -> Any:
         """The computation of a functional model."""
         assert self._recorded is not None

@@ -73,6 +73,10 @@ class ModuleBase(CheckedConstructor, HookMethods, MissingMethods):
 
     # --- attributes -----------------------------------------------------------------------------------------------
 
+    def _text_layers(self) -> tuple[Any, ...]:
+        """For each input the layer that maps its texts to numbers, if there are any: see `TextLayer`."""
+        return ()
+
     def __setattr__(self, name: str, value: Any) -> None:
         if isinstance(value, Parameter):
             self.register_parameter(name, value)

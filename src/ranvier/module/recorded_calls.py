@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
@@ -51,6 +52,16 @@ class RecordedCalls:
     steps: list[Step]
     inputs: Any
     outputs: Any
+
+    @cached_property
+    def takers(self) -> list[list[tuple[int, int]]]:
+        """For each input the layers that are called on it, and the place of it among their arguments."""
+        found: list[list[tuple[int, int]]] = [[] for _ in flatten(self.inputs, Ref)]
+        for step in self.steps:
+            for place, ref in enumerate(flatten(step.arguments, Ref)):
+                if ref.step < len(found):
+                    found[ref.step].append((step.layer, place))
+        return found
 
     @property
     def returns_one_of_a_list(self) -> bool:

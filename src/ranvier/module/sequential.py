@@ -182,6 +182,9 @@ class Sequential(Module):
             x = module(x)  # type: ignore[misc]  # _add_layer keeps None out
         return x
 
+    def _text_layers(self) -> tuple[Any, ...]:
+        return next((module._text_layers() for module in self), ())
+
     def _takes_lists(self) -> bool:
         return self._by_call() or any(module._takes_lists() for module in list(self)[:1])
 

@@ -62,6 +62,7 @@ def input_arrays(
     first = next((m for m in model.modules() if m._parameters), model)
     owner = f"layer {first.name!r}" if len(parts) == 1 else f"model {model.name!r}"
     arrays = []
+    texts = model._text_layers()
     for i, (label, part) in enumerate(parts.items()):
         key = str(i)
         check_column_names(part, model._frame_columns.get(key), name=label)
@@ -71,6 +72,8 @@ def input_arrays(
             if type_ is None
             else tuple(d if isinstance(d, int) and type(d) is not OpenExtent else None for d in type_.shape[1:])
         )
+        if i < len(texts) and texts[i] is not None:
+            part = texts[i].encode(part)
         array = as_features(
             value_of(part), name=label, expected=expected, check_finite=check_finite, owner=owner, dtype=get_dtype()
         )

@@ -248,7 +248,11 @@ class Batches:
         # Inputs have a row for each sample of the batch, so a list of as many arrays is a list of samples.
         rows = len(part[0]) if isinstance(part, (list, tuple)) and len(part) and np.ndim(part[0]) else None
         form = container_of(self.model, part, rows)
-        found = tuple(simple(p, label) for label, p in inputs_of(self.model, part, form=form).items())
+        parts = inputs_of(self.model, part, form=form)
+        texts = self.model._text_layers() or (None,) * len(parts)
+        found = tuple(
+            simple(p if t is None else np.asarray(p), label) for (label, p), t in zip(parts.items(), texts, strict=False)
+        )
         self.x = found if len(found) > 1 or form is not None else found[0]
         if isinstance(form, tuple):
             self.x = dict(zip(form, found, strict=True))
