@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 from collections.abc import Iterator
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ranvier.data.batched import BatchedDataset, image_dataset_from_directory, timeseries_dataset_from_array
 from ranvier.data.convert import Array, to_numeric
+from ranvier.data.image_values import array_to_img, img_to_array, load_img, save_img
 from ranvier.data.targets import as_labels
+from ranvier.layers.feature_space import FeatureSpace
 from ranvier.module.core import restart_names
+from ranvier.pictures.network import network
 from ranvier.saving import CustomObjectScope, custom_object_scope, get_registered_name, register_keras_serializable
 from ranvier.support.constructors import CheckedConstructor
 from ranvier.support.errors import missing
@@ -19,8 +25,10 @@ from ranvier.tensor import rng as seeds
 from ranvier.tensor.context import get_dtype
 
 __all__ = [
-    "CustomObjectScope", "PyDataset", "Sequence", "clear_session", "custom_object_scope", "get_registered_name",
-    "normalize", "pad_sequences", "register_keras_serializable", "set_random_seed", "split_dataset", "to_categorical",
+    "BatchedDataset", "CustomObjectScope", "FeatureSpace", "PyDataset", "Sequence", "array_to_img", "clear_session",
+    "custom_object_scope", "get_file", "get_registered_name", "image_dataset_from_directory", "img_to_array",
+    "load_img", "normalize", "pad_sequences", "plot_model", "register_keras_serializable", "save_img",
+    "set_random_seed", "split_dataset", "timeseries_dataset_from_array", "to_categorical",
 ]  # fmt: skip
 
 
@@ -67,6 +75,42 @@ def clear_session(free_memory: bool = True) -> None:
     restart_names()
 
 
+def get_file(
+    fname: str | None = None,
+    origin: str | None = None,
+    untar: bool = False,
+    md5_hash: str | None = None,
+    file_hash: str | None = None,
+    cache_subdir: str = "datasets",
+    hash_algorithm: str = "auto",
+    extract: bool = False,
+    archive_format: str = "auto",
+    cache_dir: Any = None,
+    force_download: bool = False,
+) -> str:
+    """The path of a file in the cache of Keras. Nothing is downloaded.
+
+    With ``extract`` or ``untar`` it is the folder of its contents. Raises FileNotFoundError, with where to put the
+    file, if it is not there, and ValueError if it has not the hash.
+    """
+    name = fname or (origin or "").rstrip("/").rpartition("/")[2]
+    if not name:
+        raise ValueError("get_file was given no name. Write fname='data.csv', or an origin that ends with one.")
+    folder = Path(cache_dir).expanduser() if cache_dir is not None else Path.home() / ".keras"
+    path = folder / cache_subdir / (f"{name}_extracted" if extract or untar else name)
+    if not path.exists():
+        source = origin or "the file"
+        what = f"Download {source}, and unpack it as that folder" if extract or untar else f"Save {source} there"
+        raise FileNotFoundError(f"{path} is not there, and nothing is downloaded. {what}.")
+    wanted = file_hash or md5_hash
+    if wanted is not None and path.is_file():
+        code = hashlib.sha256() if len(wanted) == 64 else hashlib.md5(usedforsecurity=False)
+        code.update(path.read_bytes())
+        if code.hexdigest() != wanted.lower():
+            raise ValueError(f"{path} has the hash {code.hexdigest()}, not {wanted}. Save the file again.")
+    return str(path)
+
+
 def normalize(x: Any, axis: int = -1, order: float = 2) -> Array:
     """Divide ``x`` by its norms along an axis, as a NumPy array. Vectors of zeros stay 0."""
     values = to_numeric(x, "x").astype(get_dtype())
@@ -106,6 +150,28 @@ def pad_sequences(
         kept = row[-size:] if truncating == "pre" else row[:size]
         place[slice(len(kept)) if padding == "post" else slice(size - len(kept), None)] = kept
     return result
+
+
+def plot_model(
+    model: Any,
+    to_file: Any = "model.png",
+    show_shapes: bool = False,
+    show_dtype: bool = False,
+    show_layer_names: bool = False,
+    rankdir: str = "TB",
+    expand_nested: bool = False,
+    dpi: int = 200,
+    show_layer_activations: bool = False,
+    show_trainable: bool = False,
+    **_: Any,
+) -> Any:
+    """Draw a network to a file (.png, .svg, .pdf), from its inputs down, and return the figure: see `pictures`.
+
+    Boxes always have names, shapes and numbers of parameters. Raises ValueError for another ``rankdir``.
+    """
+    if rankdir != "TB":
+        raise ValueError(f"rankdir={rankdir!r}, and networks are drawn from top to bottom. Leave rankdir out.")
+    return network(model, to_file)
 
 
 def split_dataset(
@@ -178,4 +244,4 @@ def to_categorical(x: Any, num_classes: int | None = None) -> Array:
     return (labels[..., None] == np.arange(classes)).astype(get_dtype())
 
 
-__getattr__, __dir__ = missing("ranvier.utils", __all__, hints={"plot_model": "model.plot(path)"})
+__getattr__, __dir__ = missing("ranvier.utils", __all__)

@@ -44,6 +44,14 @@ LABELLED = np.array([[0, 3, 3], [1, 1, 1], [4, 0, 2]], np.int32)
 
 # name: (layer, input, value by NumPy)
 ROWS = {
+    "integer lookup": (
+        lambda: layers.IntegerLookup(vocabulary=[4, 3], num_oov_indices=2, mask_token=1, output_mode="count"), LABELLED,
+        lambda m, x: np.array([[1, 0, 0, 2], [0, 0, 0, 0], [2, 0, 1, 0]]),
+    ),
+    "discretization": (
+        lambda: layers.Discretization([-0.5, 1], output_mode="one_hot"), X,
+        lambda m, x: np.eye(3)[np.digitize(x, [-0.5, 1])],
+    ),
     "dense": (lambda: layers.Dense(3), X, kernel),
     "dense, relu": (lambda: layers.Dense(3, activation="relu"), X, lambda m, x: np.maximum(kernel(m, x), 0)),
     "dense, no bias": (lambda: layers.Dense(3, use_bias=False), X, kernel),
@@ -174,7 +182,7 @@ def test_every_exported_layer_has_a_row():
     tested = {type(make()).__name__ for make, *_ in (*ROWS.values(), *MERGES.values())}
     shown = [getattr(layers, name) for name in layers.__all__]
     classes = {value.__name__ for value in shown if isinstance(value, type)}  # without their other names
-    assert tested == classes - {"Layer", "MixUp", "CutMix", "Lambda"}
+    assert tested == classes - {"Layer", "MixUp", "CutMix", "Lambda", "StringLookup", "Hashing", "HashedCrossing"}
 
 
 # --- initial values -----------------------------------------------------------------------------------------------

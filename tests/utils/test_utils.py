@@ -103,7 +103,6 @@ AFAR = [  # module, a name nothing is near to, what is said
     ("losses", "load_model", ". Write ranvier.load_model instead."), ("layers", "Sequential", ". The nearest that does is rv.Sequential."),
     ("torch", "Linear", ". Write torch.nn.Linear instead."), ("torch", "fft", ": docs/pytorch.md lists what is not there."),
     ("torch", "nothing_like", ". dir(torch) lists what does, docs/pytorch.md what differs from PyTorch."),
-    ("utils", "plot_model", ". The nearest that does is model.plot(path)."),
     ("losses", "nothing_like_it", ". dir(ranvier.losses) lists what does."),
 ]  # fmt: skip
 

@@ -52,6 +52,9 @@ RULES = {
         "Embedding({count}, ...) was given {value}{place}. Write whole numbers from 0 to {last}, or "
         "Embedding({enough}, ...), instead.",
     ),
+    "token": Rule(
+        ValueError, "a number{place} is not in the vocabulary of {count}. Write num_oov_indices=1, or more, instead."
+    ),
     "input": Rule(
         RuntimeError,
         _PROBABILITY + "a sigmoid at the end of the model, or binary_cross_entropy_with_logits (BCEWithLogitsLoss) "

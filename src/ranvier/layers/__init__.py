@@ -16,6 +16,7 @@ __getattr__, __dir__, __all__ = lazy_names("ranvier.layers", {
         "ActivityRegularization AlphaDropout Dropout GaussianDropout GaussianNoise SpatialDropout1D "
         "SpatialDropout2D SpatialDropout3D",
     "ranvier.layers.embedding": "CategoryEncoding Embedding Identity PReLU",
+    "ranvier.layers.feature_space": "-Cross -Feature -FeatureSpace",
     "ranvier.layers.hashing": "HashedCrossing Hashing",
     "ranvier.layers.lookup": "IntegerLookup StringLookup",
     "ranvier.layers.merging":

@@ -24,7 +24,8 @@ class Input(Operators, Layer):
     """The shape and dtype of a network's inputs, without the batch's dimension: ``Input((784,))``.
 
     Written first in a `Sequential`, where it computes nothing; or layers are called on it, for ``rv.Model(inputs,
-    outputs)``. With ``dtype="string"`` it is of texts, and a layer is called on it that maps them to numbers. ``batch_shape`` has the batch's dimension too. Batches may have any size; all other sizes are fixed.
+    outputs)``. With ``dtype="string"`` it is of texts, and the layer that is called on it maps them to numbers.
+    ``batch_shape`` has the batch's dimension too. Batches may have any size; all other sizes are fixed.
     """
 
     is_input = True

@@ -18,6 +18,7 @@ from ranvier.module.serialization import register_module
 from ranvier.module.symbolic import Operators
 from ranvier.support.tree import flatten
 from ranvier.tensor.tensor import Tensor
+from ranvier.tensor.trace import state
 
 
 def hashed_values(values: Any, name: str) -> Array:
@@ -79,10 +80,9 @@ class HashedCrossing(Layer):
         self.output_mode = check_mode(output_mode, ("int", "one_hot"), sparse, self.name)
 
     def __call__(self, inputs: Any, **options: Any) -> Any:
-        parts = list(flatten(inputs))
         if not isinstance(inputs, (list, tuple)) or len(inputs) < 2:
             raise ValueError(f"layer {self.name!r} crosses features. Write a list of two arrays or more instead.")
-        if any(isinstance(part, Operators) or (isinstance(part, Tensor) and part._value is None) for part in parts):
+        if state.tracing or any(isinstance(part, Operators) for part in flatten(inputs)):
             raise TypeError(
                 f"layer {self.name!r} crosses features before a program runs, and is no part of a model. Write x = "
                 "layer([a, b]) of arrays, and an Input for x, instead."

@@ -202,12 +202,6 @@ class Lookup(Layer):
             raise ValueError(f"layer {self.name!r} has no weights of tokens yet. Write adapt(data) first.")
         return arrays.multiply(result, self.table.weights)
 
-    def _unknown(self, values: Any) -> ValueError:
-        return ValueError(
-            f"layer {self.name!r} has num_oov_indices=0, and {values!r} is not in its vocabulary. Write "
-            "num_oov_indices=1 instead."
-        )
-
 
 def key_of(salt: Any, name: str) -> list[int] | None:
     """The key of SipHash: two integers, or one for both."""
@@ -246,7 +240,7 @@ class StringLookup(Lookup, TextLayer):
         max_tokens: int | None = None,
         num_oov_indices: int = 1,
         mask_token: str | None = None,
-        oov_token: str | None = "[UNK]",
+        oov_token: str | None = "[UNK]",  # noqa: S107  # no password
         vocabulary: Any = None,
         idf_weights: Any = None,
         invert: bool = False,
@@ -282,7 +276,10 @@ class StringLookup(Lookup, TextLayer):
             if mask is not None and text == mask:
                 return masked
             if not self.num_oov_indices:
-                raise self._unknown(text)
+                raise ValueError(
+                    f"layer {self.name!r} has num_oov_indices=0, and {text!r} is not in its vocabulary. Write "
+                    "num_oov_indices=1 instead."
+                )
             if self.num_oov_indices == 1:
                 return start
             return start + int(buckets(np.array(text, object), self.num_oov_indices, self.salt))
@@ -331,8 +328,8 @@ class IntegerLookup(Lookup):
         super().__init__(**options)
         if oov_method != "floormod" or salt is not None:
             raise ValueError(
-                f"layer {self.name!r} distributes unknown numbers by their remainder. Leave oov_method and salt out, or "
-                "write StringLookup of x.astype(str) for hashes, instead."
+                f"layer {self.name!r} distributes unknown numbers by their remainder. Leave oov_method and salt out, "
+                "or write StringLookup of x.astype(str) for hashes, instead."
             )
         if vocabulary_dtype not in ("int64", "int32"):
             raise ValueError(f"layer {self.name!r} has vocabulary_dtype={vocabulary_dtype!r}. Leave it out.")
@@ -373,5 +370,5 @@ class IntegerLookup(Lookup):
             masked = np.array(0 if self.output_mode == "int" else NOWHERE, np.int32)
             other = arrays.where(arrays.equal(x, np.array(self.mask_token, x.dtype)), masked, other)
         if not self.num_oov_indices:
-            other = in_range(other, "index", self.vocabulary_size(), low=NOWHERE)
+            other = in_range(other, "token", self.vocabulary_size(), low=NOWHERE)
         return self._encoded(other)

@@ -11,6 +11,7 @@ from ranvier.layers.base import Layer
 from ranvier.module.symbolic import Operators
 from ranvier.tensor.call_state import call_state
 from ranvier.tensor.tensor import Tensor
+from ranvier.tensor.trace import state
 
 
 def as_texts(values: Any, name: str) -> Array:
@@ -48,6 +49,6 @@ class TextLayer(Layer):
                     f"layer {self.name!r} maps texts before a program runs, and was called on what another layer "
                     "computes. Write x = rv.Input((1,), dtype='string'), and call it on x, instead."
                 )
-        elif args and (not isinstance(x, Tensor) or (call_state.results is None and x._value is not None)):
+        elif args and (not isinstance(x, Tensor) or (call_state.results is None and not state.tracing)):
             args = (Tensor(self.encode(x)), *args[1:])
         return super().__call__(*args, **kwargs)

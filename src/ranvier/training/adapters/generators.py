@@ -251,7 +251,8 @@ class Batches:
         parts = inputs_of(self.model, part, form=form)
         texts = self.model._text_layers() or (None,) * len(parts)
         found = tuple(
-            simple(p if t is None else np.asarray(p), label) for (label, p), t in zip(parts.items(), texts, strict=False)
+            simple(p if t is None else np.asarray(p), label)
+            for (label, p), t in zip(parts.items(), texts, strict=False)
         )
         self.x = found if len(found) > 1 or form is not None else found[0]
         if isinstance(form, tuple):
