@@ -219,9 +219,9 @@ def timeseries_dataset_from_array(
         if not 0 < value < len(array):
             raise ValueError(f"{what}={value}, and there are {len(array)} steps. Write 1 or more, and fewer, instead.")
     count = end - start - (sequence_length - 1) * sampling_rate
-    known = None if targets is None else np.asarray(targets)
-    if known is not None:
-        count = min(count, len(known))
+    after = None if targets is None else np.asarray(targets)[start:end]
+    if targets is not None:
+        count = min(count, len(targets))
     if count < 1:
         raise ValueError(f"no window of {sequence_length} steps is in {end - start}. Write a smaller sequence_length.")
     positions = np.arange(0, count, sequence_stride)
@@ -229,9 +229,8 @@ def timeseries_dataset_from_array(
         seed = int(np.random.default_rng().integers(10**6)) if seed is None else seed
     offsets = np.arange(sequence_length) * sampling_rate
     steps = array[start:end]
-    after = None if known is None else known[start:end]
     if after is not None and positions[-1] >= len(after):
-        raise ValueError(f"targets has {len(known)} rows, and the windows need {start + count}. Write more targets.")
+        raise ValueError(f"targets has {len(targets)} rows, and the windows need {start + count}. Write more targets.")
 
     def rows(numbers: Array) -> Any:
         first = positions[numbers]

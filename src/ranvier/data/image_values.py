@@ -71,7 +71,7 @@ def load_img(
     if not hasattr(path, "read"):
         file.close()
     if not (color_mode == "grayscale" and image.mode in ("I;16", "I")):
-        image = image.convert(COLOR_MODES[color_mode])  # type: ignore[assignment]  # a file's image becomes an image
+        image = image.convert(COLOR_MODES[color_mode])
     if target_size is None or image.size == (size := (target_size[1], target_size[0])):
         return image
     box = None

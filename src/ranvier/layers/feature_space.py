@@ -126,7 +126,7 @@ class FeatureSpace(Layer):
         return Cross(feature_names, crossing_dim, output_mode)
 
     @classmethod
-    def float(cls, name: str | None = None) -> Any:  # type: ignore[override]  # Keras's name of it
+    def float(cls, name: str | None = None) -> Any:
         """Numbers as they are."""
         return Feature("float32", Identity(name=layer_name(name)), "float")
 
