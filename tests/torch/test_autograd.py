@@ -217,6 +217,23 @@ def test_fit_trains_with_functions_and_hooks_as_a_loop_does():
     assert not np.array_equal(nets[0].first.weight.numpy(), nets[2].first.weight.numpy())
 
 
+def test_gradient_tapes_follow_functions():
+    x = torch.tensor([1.0, 2.0])
+    with rv.GradientTape() as outer:
+        outer.watch(x)
+        with rv.GradientTape() as tape:
+            tape.watch(x)
+            y = Exp.apply(x * 2)
+        slope = tape.gradient(y, x)
+    np.testing.assert_allclose(slope.numpy(), 2 * np.exp([2.0, 4.0]), rtol=1e-6)
+    np.testing.assert_allclose(outer.gradient(slope, x).numpy(), 4 * np.exp([2.0, 4.0]), rtol=1e-6)
+    with rv.GradientTape() as tape:
+        tape.watch(x)
+        y = Exp.apply(x)
+    with pytest.raises(RuntimeError, match=r"Write torch.autograd.functional.jacobian"):
+        tape.jacobian(y, x)
+
+
 def test_hooks_that_read_values_are_reported_with_their_line_in_fit():
     net = nn.Sequential(nn.Linear(1, 1))
     net[0].register_full_backward_hook(lambda m, gi, go: print(go[0].sum().item()))
