@@ -657,3 +657,27 @@ def test_a_process_that_has_described_nothing_reads_a_described_model(tmp_path):
     program = "import sys, ranvier as rv; print(rv.load_model(sys.argv[1]).output_shape)"
     command = [sys.executable, "-c", program, str(tmp_path / "model.ranvier")]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "(None, 3)\n"
+
+
+def test_symbolic_values_show_the_batch_of_an_input_and_data_may_have_any():
+    x, y = rv.Input(batch_shape=(3, 4)), rv.Input((4,))
+    values = (
+        x + 1,
+        rv.ops.sum(x, axis=0),
+        rv.ops.reshape(x, (6, 2)),
+        rv.layers.Dense(5)(x),
+        x + y,
+        rv.layers.Dense(2)(x + y),
+    )
+    assert [v.shape for v in values] == [(3, 4), (4,), (6, 2), (3, 5), (None, 4), (None, 2)]
+    model = rv.Model(x, rv.layers.Dense(2)(x))
+    for one in (model, rv.models.clone_model(model), rv.Sequential([rv.Input((4,), batch_size=3), rv.layers.Dense(2)])):
+        assert (one.input_shape, one.output_shape) == ((3, 4), (3, 2))
+        assert one.predict(np.ones((7, 4)), verbose=0).shape == (7, 2)
+
+
+def test_compute_output_shape_takes_sizes_that_may_be_any():
+    layer = rv.layers.Conv2D(5, 3)
+    assert layer.compute_output_shape((2, None, 8, 3)) == (2, None, 6, 5)
+    assert layer.compute_output_shape((None, 8, 8, 3)) == (None, 6, 6, 5)
+    assert not layer.built

@@ -11,7 +11,7 @@ from ranvier import activations
 from ranvier.graph.node import GraphError, Node, Type, constant
 from ranvier.graph.open_extents import fits
 from ranvier.layers.annotations import ActivationLike, Factor, LayerOptions
-from ranvier.layers.base import Layer, declared
+from ranvier.layers.base import Layer, declared, whole
 from ranvier.module.serialization import arguments_of, register_module
 from ranvier.module.symbolic import Call, Operators, Symbolic, record_of
 from ranvier.ops import arrays
@@ -25,7 +25,8 @@ class Input(Operators, Layer):
 
     Written first in a `Sequential`, where it computes nothing; or layers are called on it, for ``rv.Model(inputs,
     outputs)``. With ``dtype="string"`` it is of texts, and the layer that is called on it maps them to numbers.
-    ``batch_shape`` has the batch's dimension too. Batches may have any size; all other sizes are fixed.
+    ``batch_shape`` has the batch's dimension too, as has ``batch_size``: shapes of symbolic values show it. Batches may
+    have any size; all other sizes are fixed, but for those that are None.
     """
 
     is_input = True
@@ -37,7 +38,7 @@ class Input(Operators, Layer):
         batch_shape: Sequence[int | None] | None = None,
         **options: Any,
     ) -> None:
-        options.pop("batch_size", None)  # batches may have any size
+        batch = options.pop("batch_size", None)
         super().__init__(**options)
         if batch_shape is not None:
             if shape is not None or not batch_shape:
@@ -45,11 +46,12 @@ class Input(Operators, Layer):
                     f"Input was given shape={shape!r} and batch_shape={batch_shape!r}. Write one of them: "
                     "Input((784,)), or Input(batch_shape=(None, 784))."
                 )
-            shape = tuple(batch_shape)[1:]  # type: ignore[assignment]  # `declared` refuses None
+            batch, *shape = batch_shape  # type: ignore[assignment]  # `declared` takes None
         if shape is None:
             raise ValueError("Input needs a shape. Write Input((784,)) for rows of 784 features.")
         self.of_texts = dtype == "string"
         self._input_type = declared(shape, "int32" if self.of_texts else dtype, self.name)
+        self._batch = None if batch is None else whole(batch, "the batch's size", self.name, 0)
 
     def config(self) -> dict[str, Any]:
         return {**arguments_of(self), "dtype": "string"} if self.of_texts else super().config()
@@ -61,12 +63,13 @@ class Input(Operators, Layer):
     @property
     def spec(self) -> Type:
         assert self._input_type is not None
-        return self._input_type
+        known = self._input_type
+        return known if self._batch is None else Type((self._batch, *known.shape[1:]), known.dtype)
 
     def symbol(self) -> Symbolic:
         record = record_of(self)
         if not record:
-            record.append(Call(self, (), {}))
+            record.append(Call(self, (), {}, self._batch))
             record[0].store_result(Tensor.placeholder(self.spec))
         return record[0].values[0]
 

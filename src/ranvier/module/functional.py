@@ -52,7 +52,7 @@ class FunctionalAPI(TrainingAPI):
         self._recorded = network.calls
         self.__dict__["_graph"] = network.graph
         self.input_names, self.output_names = network.input_names, network.output_names
-        types = tuple(call.values[0].spec for call in network.graph[: len(self.input_names)])
+        types = tuple(call.values[0].free for call in network.graph[: len(self.input_names)])
         self._input_type, self._input_types = types[0], types if len(types) > 1 else ()
 
     # --- symbolic values ------------------------------------------------------------------------------------------

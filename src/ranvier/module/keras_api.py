@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 
 from ranvier.graph.node import BATCH, Type
+from ranvier.graph.open_extents import ANY, OpenExtent
 from ranvier.module.calls import float_dtype_of, mode
 from ranvier.module.properties import overridable_property, part_of_module
 from ranvier.module.state import ModuleState
 from ranvier.module.summary import own_weights, summary
+from ranvier.module.symbolic import shown_shape
 from ranvier.support.errors import arguments, unknown_keyword
 from ranvier.support.tree import flatten, map_structure
 from ranvier.tensor.call_state import isolated_tape
@@ -97,16 +99,21 @@ class KerasAPI(ModuleState):
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """The output's shape for inputs of this shape, whose first dimension is the batch's (None, or a number that is
-        kept); of several inputs, a list of shapes. Weights are not made. Raises ValueError where the inputs do not fit.
+        kept), and whose others may be None too; of several inputs, a list of shapes. Weights are not made. Raises
+        ValueError where the inputs do not fit.
         """
+
+        def size(n: Any) -> int:
+            return OpenExtent(ANY) if n is None else int(n)
+
         module: Any = self if self.built else copy.deepcopy(self)
         several = bool(input_shape) and isinstance(input_shape[0], (tuple, list))
         shapes = input_shape if several else [input_shape]
-        given = [Tensor.placeholder(Type((BATCH, *(int(n) for n in shape[1:])), get_dtype())) for shape in shapes]
+        given = [Tensor.placeholder(Type((BATCH, *map(size, shape[1:])), get_dtype())) for shape in shapes]
         batch = next((int(shape[0]) for shape in shapes if shape[0] is not None), None)
         with mode(module, False), isolated_tape(module):
             result = module(given if several else given[0])
-        return map_structure(result, Tensor, lambda tensor: (batch, *tensor.shape[1:]))
+        return map_structure(result, Tensor, lambda tensor: (batch, *shown_shape(tensor.spec)[1:]))
 
     @overridable_property
     def losses(self) -> Any:

@@ -37,6 +37,7 @@ class Sequential(Module):
         super().__init__(name=name)
         self._types: list[tuple[ModuleBase | None, Type | None]] = []
         self._end: Type | None = None
+        self._batch: int | None = None  # of `Input(batch_shape=...)`, which shapes show
         given: Any = modules
         if layers is not None or (len(modules) == 1 and not isinstance(modules[0], Module)):
             given = layers if layers is not None else modules[0]
@@ -67,6 +68,7 @@ class Sequential(Module):
         if first and module._input_type is not None and self._input_type is None:
             self._input_type = self._end = module._input_type
             self._types = [(None, self._end)]
+            self._batch = getattr(module, "_batch", None)
         if getattr(module, "is_input", False):
             if not first:
                 raise ValueError(f"{module.name!r} is an Input; write it first in the Sequential, before all layers.")
@@ -146,7 +148,8 @@ class Sequential(Module):
                     "first layer."
                 )
             begin: Any = class_of("Input")
-            values = [begin(self._input_type.shape[1:], self._input_type.dtype).symbol()]
+            shape, batch = self._input_type.shape[1:], self._batch
+            values = [begin(shape, self._input_type.dtype, batch_size=batch).symbol()]
             for layer in self:
                 values.append(layer(values[-1]))
             self.__dict__["_graph"] = values

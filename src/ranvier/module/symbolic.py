@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from ranvier.graph.node import Symbol, Type
+from ranvier.graph.node import BATCH, Symbol, Type
 from ranvier.graph.open_extents import OpenExtent
 from ranvier.module.calls import mode, traced_within
 from ranvier.module.members import ModuleBase
@@ -29,12 +29,17 @@ from ranvier.tensor.tensor import Tensor
 class Call:
     """A recorded call of a module: the arguments, and what it returned; an `Input` is called on nothing."""
 
-    __slots__ = ("arguments", "module", "options", "parents", "result", "values")
+    __slots__ = ("arguments", "batch", "module", "options", "parents", "result", "values")
 
-    def __init__(self, module: ModuleBase, arguments: tuple[Any, ...], options: dict[str, Any]) -> None:
+    def __init__(
+        self, module: ModuleBase, arguments: tuple[Any, ...], options: dict[str, Any], batch: int | None = None
+    ) -> None:
         self.module, self.arguments, self.options = module, arguments, options
         taken: list[Symbolic] = list(flatten((arguments, options), Symbolic))
         self.parents = tuple(dict.fromkeys(value.call for value in taken))
+        batches = {parent.batch for parent in self.parents}
+        # The batch of `Input(batch_shape=...)`, which shapes show; data may have any.
+        self.batch = batch if len(batches) != 1 else batches.pop()
         self.result: Any = None
         self.values: list[Symbolic] = []
 
@@ -81,8 +86,9 @@ def record_call(module: ModuleBase, arguments: tuple[Any, ...], options: dict[st
     call = Call(module, arguments, options)
     try:
         result = trace_call(call, [])
-    except ValueError:  # again, for an error that lists the calls before it
-        result = trace_call(call, [(c.module, c.values[0].spec) for c in topological_order(call.parents)])
+    except ValueError:  # again for batches of any size, and for an error that lists the calls before it
+        call.batch = None
+        result = trace_call(call, [(c.module, c.values[0].free) for c in topological_order(call.parents)])
     returned = list(flatten(result))
     if not returned or not all(isinstance(part, Tensor) for part in returned):
         raise TypeError(
@@ -100,7 +106,9 @@ def trace_call(call: Call, before: list[tuple[Any, Any]]) -> Any:
     arguments, options = map_structure(
         (call.arguments, call.options),
         Symbolic,
-        lambda value: placeholders.setdefault(value, Tensor.placeholder(value.spec)),
+        lambda value: placeholders.setdefault(
+            value, Tensor.placeholder(value.free if call.batch is None else value.spec)
+        ),
     )
     with traced_within(before, call.module), mode(call.module, False), isolated_tape(call.module), traced_draws():
         return call.module(*arguments, **options)
@@ -184,6 +192,11 @@ def _refused(what: str) -> Any:
     return refuse
 
 
+def shown_shape(spec: Type) -> tuple[int | None, ...]:
+    """The shape of a type, None for the batch's dimension and for those that may be any."""
+    return tuple(None if isinstance(d, (Symbol, OpenExtent)) else d for d in spec.shape)
+
+
 class Operators:
     """The operators of symbolic values: each becomes a layer, as do activation functions."""
 
@@ -218,7 +231,7 @@ class Operators:
     @property
     def shape(self) -> tuple[int | None, ...]:
         """The shape, None for the batch's dimension and for those that may be any."""
-        return tuple(None if isinstance(d, (Symbol, OpenExtent)) else d for d in self.spec.shape)
+        return shown_shape(self.spec)
 
     @property
     def dtype(self) -> str:
@@ -279,6 +292,13 @@ class Symbolic(Operators):
     @property
     def spec(self) -> Type:
         return self._type
+
+    @property
+    def free(self) -> Type:
+        """The type for batches of any size, whatever `Input(batch_shape=...)` says."""
+        known, batch = self._type, self.call.batch
+        fixed = batch is not None and known.shape[:1] == (batch,)
+        return Type((BATCH, *known.shape[1:]), known.dtype) if fixed else known
 
     def symbol(self) -> Symbolic:
         return self
