@@ -10,6 +10,7 @@ import numpy as np
 from ranvier.ops import vocabulary
 from ranvier.support.errors import missing
 from ranvier.support.registry import Registry
+from ranvier.support.serialized import deserializer, serialize_keras_object
 
 _FUNCTIONS = {name: vocabulary.find("activation", name) for name in vocabulary.names("activation")}
 
@@ -22,7 +23,7 @@ REGISTRY = Registry(
     form="a name or a function",
     example="'relu' or activations.relu",
 )
-__all__ = sorted(["get", *(name for name in _FUNCTIONS if name not in REGISTRY.aliases)])  # noqa: PLE0605 - the table's
+__all__ = sorted(["deserialize", "get", "serialize", *(name for name in _FUNCTIONS if name not in REGISTRY.aliases)])  # noqa: PLE0605 - the table's
 
 
 def get(activation: str | Callable[..., Any] | None) -> Callable[..., Any]:
@@ -43,6 +44,15 @@ def get(activation: str | Callable[..., Any] | None) -> Callable[..., Any]:
             f"tensor, with rv.ops.{activation.__name__}, or a name such as 'relu', instead."
         )
     return REGISTRY.find(activation) if isinstance(activation, str) else REGISTRY.get(activation)
+
+
+deserialize = deserializer(get)
+
+
+def serialize(activation: Callable[..., Any]) -> Any:
+    """The name of an activation of the library; a description of another function that is registered, or of a layer."""
+    name = getattr(activation, "__name__", "")
+    return name if _FUNCTIONS.get(name) is activation else serialize_keras_object(activation)
 
 
 __getattr__, __dir__ = missing(

@@ -13,10 +13,12 @@ from ranvier.graph.node import Node
 from ranvier.ops import arrays as n
 from ranvier.support.errors import missing, unwritten
 from ranvier.support.registry import Configured, Registry
+from ranvier.support.serialized import deserializer
+from ranvier.support.serialized import serialize_keras_object as serialize
 from ranvier.support.validation import amount
 from ranvier.tensor.function import function
 
-__all__ = ["Constraint", "MaxNorm", "MinMaxNorm", "NonNeg", "UnitNorm", "get"]
+__all__ = ["Constraint", "MaxNorm", "MinMaxNorm", "NonNeg", "UnitNorm", "deserialize", "get", "serialize"]
 
 EPSILON = 1e-7  # Keras's: weights of norm 0 stay 0
 
@@ -137,5 +139,7 @@ def get(constraint: Any) -> Any:
     """
     return None if constraint is None else REGISTRY.get(constraint)
 
+
+deserialize = deserializer(get)
 
 __getattr__, __dir__ = missing("ranvier.constraints", __all__, REGISTRY.lazy("ranvier.constraints"))

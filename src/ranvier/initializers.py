@@ -15,13 +15,15 @@ import numpy as np
 from ranvier.data.memory import check_weight
 from ranvier.support.errors import missing, unwritten
 from ranvier.support.registry import Configured, Registry
+from ranvier.support.serialized import deserializer
+from ranvier.support.serialized import serialize_keras_object as serialize
 from ranvier.tensor.context import get_dtype
 from ranvier.tensor.rng import numpy_generator
 
 __all__ = [
     "Constant", "GlorotNormal", "GlorotUniform", "HeNormal", "HeUniform", "Identity", "Initializer", "LecunNormal",
     "LecunUniform", "Ones", "Orthogonal", "RandomNormal", "RandomUniform", "TruncatedNormal", "VarianceScaling",
-    "Zeros", "fans", "get", "uniform",
+    "Zeros", "deserialize", "fans", "get", "serialize", "uniform",
 ]  # fmt: skip
 
 _TRUNCATED_STD = 0.87962566103423978  # standard deviation of a normal distribution truncated at 2
@@ -268,6 +270,8 @@ def get(initializer: Any) -> Any:
         return Constant(float(initializer))
     return REGISTRY.get(initializer)
 
+
+deserialize = deserializer(get)
 
 _LAZY = {name: path for name, path in REGISTRY.lazy("ranvier.initializers").items() if name not in REGISTRY.aliases}
 __getattr__, __dir__ = missing("ranvier.initializers", __all__, _LAZY)

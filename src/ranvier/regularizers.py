@@ -15,10 +15,12 @@ from ranvier.ops.arrays.promotion import count
 from ranvier.ops.functional import normalize
 from ranvier.support.errors import missing, unwritten
 from ranvier.support.registry import Configured, Registry
+from ranvier.support.serialized import deserializer
+from ranvier.support.serialized import serialize_keras_object as serialize
 from ranvier.support.validation import amount
 from ranvier.tensor.function import function
 
-__all__ = ["L1", "L1L2", "L2", "OrthogonalRegularizer", "Regularizer", "get"]
+__all__ = ["L1", "L1L2", "L2", "OrthogonalRegularizer", "Regularizer", "deserialize", "get", "serialize"]
 
 
 class Regularizer(Configured):
@@ -152,5 +154,7 @@ def get(regularizer: Any) -> Any:
         return L1L2(0.01, 0.01)
     return None if regularizer is None else REGISTRY.get(regularizer)
 
+
+deserialize = deserializer(get)
 
 __getattr__, __dir__ = missing("ranvier.regularizers", __all__, REGISTRY.lazy("ranvier.regularizers"))

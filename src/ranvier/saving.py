@@ -11,11 +11,12 @@ from ranvier.module import Functional, Module, Sequential, from_architecture, re
 from ranvier.module.serialization import classes_of
 from ranvier.support.custom_objects import OBJECTS, custom_object_scope, name_of, register
 from ranvier.support.errors import missing
+from ranvier.support.serialized import deserialize_keras_object, serialize_keras_object
 from ranvier.training import load_model, save
 
 __all__ = [
-    "CustomObjectScope", "clone_model", "custom_object_scope", "get_registered_name", "load_model", "model_from_json",
-    "register_keras_serializable", "save_model",
+    "CustomObjectScope", "clone_model", "custom_object_scope", "deserialize_keras_object", "get_registered_name",
+    "load_model", "model_from_json", "register_keras_serializable", "save_model", "serialize_keras_object",
 ]  # fmt: skip
 
 save_model = save

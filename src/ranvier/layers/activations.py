@@ -14,6 +14,8 @@ from ranvier.ops import arrays, functional
 class ReLU(Layer):
     """``max(x, 0)``, at most ``max_value``; up to a ``threshold``, ``negative_slope`` times the distance from it."""
 
+    supports_masking = True
+
     def __init__(
         self,
         max_value: float | None = None,
@@ -39,6 +41,7 @@ class ReLU(Layer):
 class LeakyReLU(Layer):
     """``x`` above 0 and ``negative_slope * x`` below (Maas et al., 2013)."""
 
+    supports_masking = True
     _shown = "negative_slope={negative_slope:g}"
 
     def __init__(self, negative_slope: float = 0.3, **options: Unpack[LayerOptions]) -> None:
@@ -53,6 +56,7 @@ class LeakyReLU(Layer):
 class ELU(Layer):
     """``x`` above 0 and ``alpha * (exp(x) - 1)`` below (Clevert et al., 2015)."""
 
+    supports_masking = True
     _shown = "alpha={alpha:g}"
 
     def __init__(self, alpha: float = 1.0, **options: Unpack[LayerOptions]) -> None:
@@ -66,6 +70,8 @@ class ELU(Layer):
 @register_module
 class Softmax(Layer):
     """``exp(x) / sum(exp(x))`` along an axis."""
+
+    supports_masking = True
 
     def __init__(self, axis: int = -1, **options: Unpack[LayerOptions]) -> None:
         super().__init__(**options)

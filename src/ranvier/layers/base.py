@@ -37,6 +37,7 @@ class Layer(Module):
     """
 
     activity_regularizer: Any = None
+    supports_masking = False  # whether it keeps the positions that a mask is of, as Keras says of each layer
 
     _starts_training = False
     _has_call = True
@@ -77,6 +78,10 @@ class Layer(Module):
             what = f"the activity regularizer {callable_name(own)} of layer {self.name!r}"
             self.add_loss(regularizers.each_sample(check_tensor(own(result), what, "a tensor"), result))
         return result
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        """The mask of the outputs: that of the inputs, for your own layers to override. No layer here makes one."""
+        return previous_mask
 
     def config(self) -> dict[str, Any]:
         """The constructor's arguments, by name."""

@@ -129,6 +129,8 @@ class Rescaling(Layer):
     Both may be lists of one number for each index of the last dimension.
     """
 
+    supports_masking = True
+
     def __init__(
         self, scale: float | Sequence[float], offset: float | Sequence[float] = 0.0, **options: Unpack[LayerOptions]
     ) -> None:
@@ -146,6 +148,8 @@ class Rescaling(Layer):
 @register_module
 class Activation(Layer):
     """An activation function, by name or as a function of one tensor."""
+
+    supports_masking = True
 
     def __init__(self, activation: ActivationLike, **options: Unpack[LayerOptions]) -> None:
         super().__init__(**options)

@@ -41,6 +41,7 @@ class Dense(Layer):
     of one tensor.
     """
 
+    supports_masking = True
     kernel: Parameter
     bias: Parameter | None
     _shown = "{units}"

@@ -23,6 +23,7 @@ class Dropout(Layer):
     layer draws from a generator of its own. (Srivastava et al., 2014.)
     """
 
+    supports_masking = True
     _shown = "{rate:g}"
     _drop: ClassVar[Callable[..., Any]] = functional.dropout
 
@@ -85,6 +86,7 @@ class GaussianDropout(Layer):
     (Srivastava et al., 2014, section 10.) With ``seed`` the layer draws from a generator of its own.
     """
 
+    supports_masking = True
     _shown = "{rate:g}"
 
     def __init__(self, rate: float, seed: int | None = None, **options: Unpack[LayerOptions]) -> None:
@@ -104,6 +106,7 @@ class GaussianNoise(Layer):
     With ``seed`` the layer draws from a generator of its own.
     """
 
+    supports_masking = True
     _shown = "stddev={stddev:g}"
 
     def __init__(self, stddev: float, seed: int | None = None, **options: Unpack[LayerOptions]) -> None:
@@ -120,6 +123,7 @@ class GaussianNoise(Layer):
 class ActivityRegularization(Layer):
     """Returns its inputs, and adds ``l1 * sum(abs(x)) + l2 * sum(x ** 2)``, divided by the samples, to the loss."""
 
+    supports_masking = True
     _shown = "l1={l1:g}, l2={l2:g}"
 
     def __init__(self, l1: float = 0.0, l2: float = 0.0, **options: Unpack[OptionsWithInputDim]) -> None:

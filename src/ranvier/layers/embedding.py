@@ -23,6 +23,8 @@ MODES = ("one_hot", "multi_hot", "count")
 class Identity(Layer):
     """Returns its inputs."""
 
+    supports_masking = True
+
     def __init__(self, **options: Unpack[LayerOptions]) -> None:
         super().__init__(**options)
 
@@ -37,6 +39,7 @@ class PReLU(Layer):
     Along ``shared_axes`` there is one for all: ``[1, 2]`` for one a channel of images.
     """
 
+    supports_masking = True
     alpha: Parameter
 
     def __init__(
@@ -99,7 +102,7 @@ class Embedding(Layer):
         """The constructor's arguments, without the weights: they are kept as weights are."""
         return {key: value for key, value in super().config().items() if key != "weights"}
 
-    def build(self, input_shape: Sequence[Any]) -> None:
+    def build(self, input_shape: Sequence[Any] | None = None) -> None:
         self._make_weights(embeddings=(self.input_dim, self.output_dim))
         if self.given is not None:
             self.set_weights(self.given)

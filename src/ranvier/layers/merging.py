@@ -19,6 +19,7 @@ from ranvier.tensor.function import function
 class _Merge(Family):
     """A layer of several inputs, given as one list: ``layer([a, b])``."""
 
+    supports_masking = True
     least: ClassVar[int] = 1  # inputs
     most: ClassVar[int | None] = None
 

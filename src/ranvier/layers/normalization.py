@@ -87,6 +87,7 @@ class BatchNormalization(Normalizing):
     Weights: gamma, beta, moving_mean, moving_variance, (features,) each.
     """
 
+    supports_masking = True
     moving_mean: Any
     moving_variance: Any
     _shown = "momentum={momentum:g}, epsilon={epsilon:g}"
@@ -158,6 +159,7 @@ class LayerNormalization(Normalizing):
     The same in training and evaluation, and for a batch of any size. Weights: gamma and beta, of the axes' shape.
     """
 
+    supports_masking = True
     _shown = "axis={axis}, epsilon={epsilon:g}"
 
     def __init__(

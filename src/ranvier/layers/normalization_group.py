@@ -25,6 +25,7 @@ class GroupNormalization(Normalizing):
     is one. Weights: gamma and beta, (channels,).
     """
 
+    supports_masking = True
     _shown = "{groups}, axis={axis}, epsilon={epsilon:g}"
 
     def __init__(
@@ -104,6 +105,7 @@ class RMSNormalization(Layer):
 class UnitNormalization(Layer):
     """Each sample divided by its length (its 2-norm) along ``axis``."""
 
+    supports_masking = True
     _shown = "axis={axis}"
 
     def __init__(self, axis: int = -1, **options: Unpack[LayerOptions]) -> None:

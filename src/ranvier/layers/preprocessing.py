@@ -44,6 +44,7 @@ class Normalization(Layer):
     weights. With ``invert`` the layer undoes another's normalization. Until it is adapted it only converts integers.
     """
 
+    supports_masking = True
     mean: Any
     variance: Any
 

@@ -235,6 +235,8 @@ class Lambda(Layer):
     hold no code. Or write a `Module` with a ``forward`` method, registered by ``rv.register_module``.
     """
 
+    supports_masking = True
+
     def __init__(
         self,
         function: Any,

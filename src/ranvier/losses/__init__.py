@@ -13,13 +13,15 @@ from ranvier.ops.functional.losses_focal import *  # noqa: F403 - its __all__ is
 from ranvier.ops.functional.losses_keras import *  # noqa: F403 - its __all__ is part of this one
 from ranvier.support.errors import missing
 from ranvier.support.registry import Registry
+from ranvier.support.serialized import deserializer
+from ranvier.support.serialized import serialize_keras_object as serialize
 
 __all__ = [
     "BinaryCrossentropy", "BinaryFocalCrossentropy", "CategoricalCrossentropy", "CategoricalFocalCrossentropy",
-    "CategoricalHinge", "CosineSimilarity", "Dice", "Hinge", "Huber", "KLDivergence", "LogCosh", "Loss",
-    "LossFunction", "MeanAbsoluteError", "MeanAbsolutePercentageError", "MeanSquaredError",
-    "MeanSquaredLogarithmicError", "Mixture", "Poisson", "SparseCategoricalCrossentropy",
-    "SparseCategoricalFocalCrossentropy", "SquaredHinge", "Tversky", "get",
+    "CategoricalHinge", "CosineSimilarity", "Dice", "Hinge", "Huber", "KLDivergence", "LogCosh", "Loss", "LossFunction",
+    "MeanAbsoluteError", "MeanAbsolutePercentageError", "MeanSquaredError", "MeanSquaredLogarithmicError", "Mixture",
+    "Poisson", "SparseCategoricalCrossentropy", "SparseCategoricalFocalCrossentropy", "SquaredHinge", "Tversky",
+    "deserialize", "get", "serialize",
 ]  # fmt: skip
 __all__ += keras.__all__
 __all__ += focal.__all__
@@ -79,5 +81,7 @@ def get(loss: str | Loss | type[Loss] | Callable[..., Any] | Mapping[str, Any]) 
     found: Loss = REGISTRY.get(loss)
     return found
 
+
+deserialize = deserializer(get)
 
 __getattr__, __dir__ = missing("ranvier.losses", __all__)

@@ -23,10 +23,12 @@ from ranvier.metrics.overlap import *  # noqa: F403 - its __all__ is part of thi
 from ranvier.metrics.report import Report, report
 from ranvier.support.errors import missing, snake_case
 from ranvier.support.registry import Registry
+from ranvier.support.serialized import deserializer
+from ranvier.support.serialized import serialize_keras_object as serialize
 
 __all__ = [
-    "Mean", "Metric", "Report", "SampleMean", "Sum", "average_precision_score", "get", "precision_recall_curve",
-    "report", "roc_auc_score", "roc_curve",
+    "Mean", "Metric", "Report", "SampleMean", "Sum", "average_precision_score", "deserialize", "get",
+    "precision_recall_curve", "report", "roc_auc_score", "roc_curve", "serialize",
 ]  # fmt: skip
 _NAMED = [*accuracy.__all__, *confusion.__all__, *counts.__all__, *curves.__all__, *errors.__all__, *overlap.__all__]
 __all__ += _NAMED  # noqa: PLE0605 - the names of its parts
@@ -55,5 +57,7 @@ def get(metric: str | Metric | type[Metric] | Mapping[str, Any]) -> Metric:
     found: Metric = REGISTRY.get(metric, **({"name": metric} if isinstance(metric, str) else {}))
     return CustomMetric(found) if is_custom(found) else found
 
+
+deserialize = deserializer(get)
 
 __getattr__, __dir__ = missing("ranvier.metrics", __all__)

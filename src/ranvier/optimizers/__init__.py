@@ -16,10 +16,12 @@ from ranvier.optimizers.parameter_options import DecayExclusions
 from ranvier.optimizers.rules import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, Ftrl, Lion, NAdam, RMSprop
 from ranvier.support.errors import missing
 from ranvier.support.registry import Registry
+from ranvier.support.serialized import deserializer
+from ranvier.support.serialized import serialize_keras_object as serialize
 
 __all__ = [
     "SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "Ftrl", "Lion", "NAdam", "Nadam", "Optimizer", "RMSprop",
-    "get", "schedules",
+    "deserialize", "get", "schedules", "serialize",
 ]  # fmt: skip
 
 Nadam = NAdam  # PyTorch's spelling is the class's
@@ -43,6 +45,9 @@ def get(optimizer: str | Optimizer | type[Optimizer] | Mapping[str, Any]) -> Opt
     if isinstance(optimizer, Mapping):
         found._excluded = DecayExclusions(**optimizer.get("excluded", {}))
     return found
+
+
+deserialize = deserializer(get)
 
 
 def describe(optimizer: Optimizer) -> dict[str, Any]:

@@ -19,9 +19,9 @@ _scope: ContextVar[tuple[Mapping[str, Any], ...]] = ContextVar("custom_objects",
 
 
 @contextlib.contextmanager
-def custom_object_scope(*custom_objects: Mapping[str, Any]) -> Iterator[None]:
+def custom_object_scope(*custom_objects: Mapping[str, Any] | None) -> Iterator[None]:
     """Within this context files may name these classes and functions, though they are not registered."""
-    before = _scope.set((*_scope.get(), *custom_objects))
+    before = _scope.set((*_scope.get(), *(known for known in custom_objects if known is not None)))
     try:
         yield
     finally:
