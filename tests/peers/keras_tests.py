@@ -44,7 +44,7 @@ ELSEWHERE = (
     "utils/rng_utils", "applications/", "testing/", "legacy/", "rematerialization", "models/cloning", "distillation/",
 )  # fmt: skip
 # Modules of Keras that the tests use as tools; they compute nothing of what is tested.
-TOOLS = ("tree", "utils.traceback_utils", "utils.python_utils", "backend.common.dtypes")
+TOOLS = ("tree", "utils.traceback_utils", "utils.python_utils", "backend.common.dtypes", "backend.common.backend_utils")
 OTHERS = ("tensorflow", "grain", "flax", "torch")  # a test that uses them is of another backend
 NAMESPACES = ("layers", "ops", "losses", "metrics", "optimizers", "models", "callbacks", "utils", "random", "saving",
               "initializers", "regularizers", "constraints", "activations", "backend", "config", "datasets")  # fmt: skip
@@ -307,6 +307,8 @@ def _outcome(test: unittest.TestCase) -> Outcome:
         return Outcome(name, "not here", last)
     if "AssertionError" in last and " does not match " in last:
         return Outcome(name, "other words", last)  # an error is raised, in words of ours
+    if last.startswith("Skipped:"):
+        return Outcome(name, "skipped")
     if "Mismatched elements" in text and "shapes" not in last:
         return Outcome(name, "wrong number", _reason(text))
     return Outcome(name, "failed", last)

@@ -209,9 +209,10 @@ class R2Score(SampleMean):
         whole = second - first**2 / np.where(number > 0, number, 1)
         whole = np.where(whole > 1e-12 * second, whole, 0.0)
         each = np.where(whole > 0, 1 - left / np.where(whole > 0, whole, 1), np.where(left > 0, 0.0, 1.0))
-        spare = rows - self.num_regressors - 1
-        if self.num_regressors and (spare > 0).all():
-            each = 1 - (1 - each) * (rows - 1) / spare
+        values = rows.sum()  # as Keras, which counts the values and not the samples
+        spare = values - self.num_regressors - 1
+        if self.num_regressors and spare > 0:
+            each = 1 - (1 - each) * (values - 1) / spare
         if self.class_aggregation is None:
             return each
         by_variance = self.class_aggregation == "variance_weighted_average" and whole.sum() > 0
