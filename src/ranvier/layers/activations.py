@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Unpack
 
 from ranvier.layers.annotations import LayerOptions
 from ranvier.layers.base import Layer
 from ranvier.module.serialization import register_module
 from ranvier.ops import arrays, functional
+from ranvier.tensor.tensor import Tensor
 
 
 @register_module
@@ -27,14 +29,9 @@ class ReLU(Layer):
         self.max_value, self.negative_slope, self.threshold = max_value, negative_slope, threshold
 
     def forward(self, x: Any) -> Any:
-        if not self.negative_slope and not self.threshold:
-            y = functional.relu(x)
-        else:
-            distance = arrays.subtract(x, self.threshold)
-            below = arrays.multiply(distance, self.negative_slope) if self.negative_slope else 0.0
-            low = arrays.less_equal if self.threshold else arrays.less  # 0 itself keeps the gradient 1
-            y = arrays.where(low(x, self.threshold), below, x)
-        return y if self.max_value is None else arrays.minimum(y, float(self.max_value))
+        if (self.negative_slope, self.max_value, self.threshold) == (0, None, 0):
+            return functional.relu(x)
+        return functional.relu(x, self.negative_slope, self.max_value, self.threshold)
 
 
 @register_module
@@ -69,13 +66,35 @@ class ELU(Layer):
 
 @register_module
 class Softmax(Layer):
-    """``exp(x) / sum(exp(x))`` along an axis."""
+    """``exp(x) / sum(exp(x))`` along an axis or several.
+
+    Called with a ``mask``, of the elements where it is true (or above 0.5); the others become 0.
+    """
 
     supports_masking = True
 
-    def __init__(self, axis: int = -1, **options: Unpack[LayerOptions]) -> None:
+    def __init__(self, axis: int | Sequence[int] = -1, **options: Unpack[LayerOptions]) -> None:
         super().__init__(**options)
         self.axis = axis
 
-    def forward(self, x: Any) -> Any:
-        return functional.softmax(x, self.axis)
+    def forward(self, x: Any, mask: Any = None) -> Any:
+        if mask is None:
+            return self._along_axes(x)
+        mask = mask if isinstance(mask, Tensor) else Tensor(mask)
+        fits = zip(reversed(mask.shape), reversed(x.shape), strict=False)
+        if len(mask.shape) > len(x.shape) or any(m not in (1, n) for m, n in fits):
+            raise ValueError(
+                f"layer {self.name!r} was given a mask of shape {mask.shape} for values of shape {tuple(x.shape)}. "
+                "Write one of the same shape, or with sizes of 1, instead."
+            )
+        kept = mask if mask.dtype == "bool" else arrays.greater(mask, 0.5)
+        return arrays.where(kept, self._along_axes(arrays.where(kept, x, -1e9)), 0.0)
+
+    def _along_axes(self, x: Any) -> Any:
+        if isinstance(self.axis, int):
+            return functional.softmax(x, self.axis)
+        axes = tuple(self.axis)
+        if len(axes) == 1:
+            return functional.softmax(x, axes[0])
+        powers = arrays.exp(arrays.subtract(x, arrays.max(x, axes, True)))
+        return arrays.divide(powers, arrays.sum(powers, axes, True))

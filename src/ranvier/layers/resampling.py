@@ -39,13 +39,15 @@ def is_number(value: Any) -> bool:
 class ImageLayer(Spatial):
     """A layer on images, (batch, height, width, channels), or with "channels_first" (batch, channels, height, width).
 
-    Integers (uint8 pixels) become floats. ``random`` layers change images only while training.
+    Called directly it takes one image without a batch too. Integers (uint8 pixels) become floats. ``random`` layers change images only while training.
     """
 
     dimensions = 2
     random = True
 
     def forward(self, x: Any) -> Any:
+        if len(x.shape) == 3 and isinstance(x.shape[0], int):  # one image, called directly
+            return arrays.squeeze(self.forward(arrays.expand_dims(x, 0)), 0)
         self.require(x.shape)
         if self.random and not self.training:
             return self.evaluated(x)

@@ -11,8 +11,13 @@ REDUCTIONS = ("sum_over_batch_size", "mean", "mean_with_sample_weight", "sum", "
 
 
 def together(losses: Node, sample_weight: Node) -> tuple[Node, Node]:
-    """Losses (N, ...) and their weights, (N,), (N, 1) or of the losses' first dimensions, in shapes to multiply."""
+    """Losses (N, ...) and their weights, (N,), (N, 1) or of the losses' first dimensions, in shapes to multiply.
+
+    One loss of a whole batch, such as `Dice`, is weighed by each of the weights, as in Keras.
+    """
     weight = n.cast(sample_weight, losses.dtype)
+    if not losses.ndim:
+        return n.broadcast_to(losses, weight.shape), weight
     if weight.ndim == losses.ndim + 1 and weight.shape[-1] == 1:
         if losses.ndim == 1:  # as Keras
             losses = n.expand_dims(losses, -1)

@@ -135,6 +135,8 @@ def broadcast_weight(weight: Node | None, values: Node) -> Node | None:
     if weight is None:
         return None
     weight = rn.cast(weight, values.dtype)
+    if not values.ndim:  # one value of the whole batch
+        return rn.mean(weight)
     if weight.shape != values.shape[: weight.ndim]:
         raise GraphError(
             f"weights of shape {weight.shape} do not fit what they weigh, of shape {values.shape}: write one weight a "

@@ -23,11 +23,20 @@ tanh: Any = n.tanh
 
 
 @function
-def relu(x: Node) -> Node:
-    """``maximum(x, 0)``; the gradient at 0 is 0. Integers stay integers."""
-    if x.dtype in INTEGERS:
-        return n.maximum(x, like(x, 0))
-    return apply("relu", floating(x))
+def relu(x: Node, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0) -> Node:
+    """``maximum(x, 0)``; the gradient at 0 is 0. Integers stay integers.
+
+    Below ``threshold`` it is ``negative_slope * (x - threshold)``, and it is at most ``max_value`` (Keras).
+    """
+    if negative_slope or threshold:
+        below = n.multiply(n.subtract(x, threshold), negative_slope) if negative_slope else 0.0
+        low = n.less_equal if threshold else n.less  # 0 itself keeps the gradient 1
+        y = n.where(low(x, threshold), below, x)
+    elif x.dtype in INTEGERS:
+        y = n.maximum(x, like(x, 0))
+    else:
+        y = apply("relu", floating(x))
+    return y if max_value is None else n.minimum(y, float(max_value))
 
 
 @function

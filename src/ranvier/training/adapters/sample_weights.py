@@ -16,7 +16,7 @@ from ranvier.tensor.context import get_dtype
 from ranvier.tensor.tensor import Tensor
 from ranvier.training.step.arrays import Data
 from ranvier.training.step.compiled import Compiled
-from ranvier.training.step.objective import classes_of, ignored_by, of_labels, one_number
+from ranvier.training.step.objective import classes_of, ignored_by, is_own, of_labels, one_number
 from ranvier.training.step.outputs import OutputSpec, OutputSpecs
 from ranvier.training.step.placeholders import losses_of
 from ranvier.training.step.structure import OutputStructure, pick
@@ -48,9 +48,9 @@ def loss_shape(compiled: Compiled, i: int, spec: OutputSpec, target: Array, outp
             except GraphError:  # raised again when the step is built, with the shapes of the layers
                 return (BATCH,)
         known = compiled.traced[key] = tuple(values.shape)
-    if not known:
+    if not known and is_own(spec.loss):
         raise one_number(spec.loss)
-    return known
+    return known or (BATCH,)
 
 
 # --- weights of classes ---------------------------------------------------------------------------------------------

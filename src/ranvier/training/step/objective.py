@@ -174,12 +174,14 @@ def objective(loss: losses.Loss, values: Node, weight: Node | None, counted: Nod
     """The number that is minimized: the losses of the samples (or of their parts), reduced.
 
     ``weight`` are the samples' weights, with the shape of the losses or its first dimensions; for ``counted`` see
-    `Loss.counted`. A loss that is one number is reduced already.
+    `Loss.counted`. A loss that is one number is reduced already; weights multiply it where it is the library's.
     """
     if not values.shape:
-        if weight is not None:
+        if weight is None:
+            return values
+        if is_own(loss):
             raise one_number(loss)
-        return values
     given = loss.reduction not in ("none", None)
-    result: Node = reduced(per_sample(values), weight, counted, loss.reduction if given else "sum_over_batch_size")
+    each = per_sample(values) if values.shape else values
+    result: Node = reduced(each, weight, counted, loss.reduction if given else "sum_over_batch_size")
     return result
