@@ -52,8 +52,13 @@ def test_values(name, options, y, x, weighted, reduction, keras):
 
 @pytest.mark.parametrize("name", ["Dice", "Tversky"])
 def test_losses_of_a_whole_batch(name, keras):
-    expected = float(getattr(keras.losses, name)()(YES, P))
-    assert getattr(losses, name)()(YES, P).item() == pytest.approx(expected, rel=1e-6)
+    """Weights multiply the one number, as in Keras."""
+    for weights in (None, 2.0, np.arange(7.0), np.arange(7.0)[:, None]):
+        for reduction in ("sum_over_batch_size", "sum", "none"):
+            expected = np.asarray(getattr(keras.losses, name)(reduction=reduction)(YES, P, weights))
+            found = getattr(losses, name)(reduction=reduction)(YES, P, weights).numpy()
+            assert found.shape == expected.shape
+            np.testing.assert_allclose(found, expected, rtol=2e-6)
 
 
 @pytest.mark.parametrize(

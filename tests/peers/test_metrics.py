@@ -322,3 +322,26 @@ def test_a_metric_made_of_metrics_gives_what_it_gives_in_keras(keras):
         history = model.fit(SCORES, targets, sample_weight=WEIGHTS + 1, epochs=2, verbose=0).history
         found.append([history["own"], history["w"]])
     np.testing.assert_allclose(found[0], found[1], rtol=1e-5)
+
+
+SURE = np.random.default_rng(3).random((6, 7)).astype(np.float32)
+CHOSEN = np.array([2, 0, 6, 6, 1, 3])
+IS_ONE = np.eye(7, dtype=np.float32)[CHOSEN]
+FUNCTIONS = [(name, IS_ONE, SURE, {}) for name in metrics.functions.__all__ if "sparse" not in name] + [
+    ("binary_accuracy", IS_ONE, SURE, {"threshold": 0.1}),
+    ("top_k_categorical_accuracy", IS_ONE, SURE, {"k": 3}),
+    ("sparse_categorical_crossentropy", CHOSEN, SURE, {}),
+    ("sparse_categorical_accuracy", CHOSEN, SURE, {}),
+    ("sparse_categorical_accuracy", CHOSEN[:, None], SURE, {}),
+    ("sparse_top_k_categorical_accuracy", CHOSEN, SURE, {"k": 3}),
+    ("sparse_top_k_categorical_accuracy", CHOSEN, np.argsort(-SURE, 1), {"k": 3, "from_sorted_ids": True}),
+]
+
+
+@pytest.mark.parametrize(("name", "y", "x", "options"), FUNCTIONS)
+def test_functions(name, y, x, options):
+    keras = pytest.importorskip("keras")
+    expected = np.asarray(getattr(keras.metrics, name)(y, x, **options))
+    found = getattr(metrics, name)(y, x, **options).numpy()
+    assert found.shape == expected.shape
+    np.testing.assert_allclose(found, expected, rtol=2e-5, atol=1e-6)

@@ -39,7 +39,8 @@ def is_number(value: Any) -> bool:
 class ImageLayer(Spatial):
     """A layer on images, (batch, height, width, channels), or with "channels_first" (batch, channels, height, width).
 
-    Called directly it takes one image without a batch too. Integers (uint8 pixels) become floats. ``random`` layers change images only while training.
+    Called directly it takes one image without a batch too. Integers (uint8 pixels) become floats. ``random`` layers
+    change images only while training.
     """
 
     dimensions = 2

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from ranvier.metrics import accuracy, confusion, counts, curves, errors, overlap
+from ranvier.metrics import accuracy, confusion, counts, curves, errors, functions, overlap
 from ranvier.metrics.accuracy import *  # noqa: F403 - its __all__ is part of this one
 from ranvier.metrics.base import Metric, SampleMean
 from ranvier.metrics.confusion import *  # noqa: F403 - its __all__ is part of this one
@@ -19,6 +19,7 @@ from ranvier.metrics.curves import *  # noqa: F403 - its __all__ is part of this
 from ranvier.metrics.custom import CustomMetric, Mean, Sum, is_custom
 from ranvier.metrics.errors import *  # noqa: F403 - its __all__ is part of this one
 from ranvier.metrics.exact import average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
+from ranvier.metrics.functions import *  # noqa: F403 - its __all__ is part of this one
 from ranvier.metrics.overlap import *  # noqa: F403 - its __all__ is part of this one
 from ranvier.metrics.report import Report, report
 from ranvier.support.errors import missing, snake_case
@@ -31,7 +32,7 @@ __all__ = [
     "precision_recall_curve", "report", "roc_auc_score", "roc_curve", "serialize",
 ]  # fmt: skip
 _NAMED = [*accuracy.__all__, *confusion.__all__, *counts.__all__, *curves.__all__, *errors.__all__, *overlap.__all__]
-__all__ += _NAMED  # noqa: PLE0605 - the names of its parts
+__all__ += _NAMED + functions.__all__  # noqa: PLE0605 - the names of its parts
 
 REGISTRY = Registry(
     "metric",

@@ -35,6 +35,17 @@ def categorical(y_true: Node, y_pred: Node) -> Node:
     return _match(truth, rn.argmax(y_pred, -1), y_pred.dtype)
 
 
+def among_largest(labels: Node, y_pred: Node, k: int) -> Node:
+    """1 for each class number whose output is among the ``k`` largest of its sample, else 0."""
+    classes = classes_of(y_pred.shape[1:])
+    at = rn.one_hot(labels, classes, "bool")
+    # A label that is no class has no output, and a NaN output compares as false: neither is among the largest.
+    own = rn.sum(rn.where(at, y_pred, 0.0), -1) + rn.where(rn.any(at, -1), 0.0, np.nan)
+    wide = apply("broadcast", own, shape=y_pred.shape, axes=tuple(range(own.ndim)))
+    reached = rn.sum(rn.cast(rn.less_equal(y_pred, wide), y_pred.dtype), -1)
+    return rn.cast(rn.greater(reached, float(max(0, classes - k))), y_pred.dtype)
+
+
 class Accuracy(SampleMean):
     """The fraction of correct predictions, for targets of any form.
 
@@ -85,14 +96,7 @@ class TopKCategoricalAccuracy(SampleMean):
         self.k = k
 
     def values(self, y_true: Node, y_pred: Node) -> Node:
-        labels = y_true if is_labels(y_true, y_pred) else rn.argmax(y_true, -1)
-        classes = classes_of(y_pred.shape[1:])
-        at = rn.one_hot(labels, classes, "bool")
-        # A label that is no class has no output, and a NaN output compares as false: neither is among the largest.
-        own = rn.sum(rn.where(at, y_pred, 0.0), -1) + rn.where(rn.any(at, -1), 0.0, np.nan)
-        wide = apply("broadcast", own, shape=y_pred.shape, axes=tuple(range(own.ndim)))
-        reached = rn.sum(rn.cast(rn.less_equal(y_pred, wide), y_pred.dtype), -1)
-        return rn.cast(rn.greater(reached, float(max(0, classes - self.k))), y_pred.dtype)
+        return among_largest(y_true if is_labels(y_true, y_pred) else rn.argmax(y_true, -1), y_pred, self.k)
 
 
 class SparseTopKCategoricalAccuracy(TopKCategoricalAccuracy):
