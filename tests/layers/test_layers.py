@@ -175,6 +175,7 @@ def test_through_a_file(row):
     before = layer(x).numpy()
     twin = from_architecture(json.loads(json.dumps(layer.architecture())))
     twin.load_state_dict(layer.state_dict())
+    twin.train(layer.training)
     assert np.array_equal(twin(x).numpy(), before)
 
 
@@ -307,12 +308,6 @@ def test_a_frame_is_read_in_a_call():
             r"Write fit\(x, y, augment=rv.layers.MixUp",
         ),
         (lambda: layers.CutMix()(IMAGES), TypeError, r"augment=rv.layers.CutMix"),
-        (
-            lambda: layers.serialize,
-            AttributeError,
-            r"layers.serialize does not exist: write the object's get_config\(\)",
-        ),
-        (lambda: rv.regularizers.deserialize, AttributeError, r"write get\(name\)"),
         (lambda: layers.Dropout(1.5), ValueError, "rate of layer 'dropout"),
         (lambda: layers.Dropout(WORD), ValueError, "rate"),
         (layers.Input, ValueError, "needs a shape"),
@@ -352,7 +347,7 @@ def test_weights_of_an_embedding_are_given_and_kept_as_weights():
 
 def test_a_batch_shape_has_the_batch_too():
     assert layers.Input(batch_shape=(None, 4)).shape == (None, 4)
-    assert layers.Input(batch_shape=(8, 4)).shape == (None, 4)
+    assert layers.Input(batch_shape=(8, 4)).shape == (8, 4)
 
 
 @pytest.mark.parametrize("shape", [(4,), lambda shapes: shapes[0]])

@@ -37,12 +37,7 @@ KEYWORDS = {
 }  # fmt: skip
 
 # By vocabulary: names that it lacks, alone or after a module's ("autograd.functional"), and what to write instead.
-lacking: dict[str, Mapping[str, str]] = {
-    "ranvier": {
-        "serialize": "write the object's get_config(), and a function's name",
-        "deserialize": "write get(name), or from_config(config) of the class",
-    }
-}
+lacking: dict[str, Mapping[str, str]] = {"ranvier": {}}
 _public: dict[str, frozenset[str]] = {}  # the names of each public module that is imported
 
 

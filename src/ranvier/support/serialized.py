@@ -95,7 +95,7 @@ def _place_of(kind: type) -> str:
     if first != "ranvier":
         return kind.__module__
     space = next((name for name in rows.names("serialized") if rest == name or rest.startswith(f"{name}.")), rest)
-    return "ranvier.models" if space == "module" else f"ranvier.{space}"
+    return f"{first}.{'models' if space == 'module' else space}"
 
 
 def _named_function(name: str) -> Any:
