@@ -37,7 +37,7 @@ KEYWORDS = {
 }  # fmt: skip
 
 # By vocabulary: names that it lacks, alone or after a module's ("autograd.functional"), and what to write instead.
-lacking: dict[str, Mapping[str, str]] = {"ranvier": {}}
+lacking: dict[str, Mapping[str, str]] = {}
 _public: dict[str, frozenset[str]] = {}  # the names of each public module that is imported
 
 
