@@ -1,6 +1,7 @@
 """Metrics against scikit-learn's and Keras's."""
 
 import inspect
+from typing import Any
 
 import numpy as np
 import pytest
@@ -327,7 +328,7 @@ def test_a_metric_made_of_metrics_gives_what_it_gives_in_keras(keras):
 SURE = np.random.default_rng(3).random((6, 7)).astype(np.float32)
 CHOSEN = np.array([2, 0, 6, 6, 1, 3])
 IS_ONE = np.eye(7, dtype=np.float32)[CHOSEN]
-FUNCTIONS = [(name, IS_ONE, SURE, {}) for name in metrics.functions.__all__ if "sparse" not in name] + [
+FUNCTIONS: list[Any] = [(name, IS_ONE, SURE, {}) for name in metrics.functions.__all__ if "sparse" not in name] + [
     ("binary_accuracy", IS_ONE, SURE, {"threshold": 0.1}),
     ("top_k_categorical_accuracy", IS_ONE, SURE, {"k": 3}),
     ("sparse_categorical_crossentropy", CHOSEN, SURE, {}),

@@ -299,7 +299,7 @@ def test_what_weighs_nothing_counts_in_no_class(classes, x, y):
         model = network("sparse_categorical_crossentropy", shape=x.shape[1:])
         model.fit(x, y, **options, **OPTIONS)
         results.append(weights_of(model))
-    np.testing.assert_allclose(*results, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(results[0], results[1], rtol=1e-4, atol=1e-6)
 
 
 def test_what_weighs_nothing_need_have_no_class():

@@ -37,9 +37,9 @@ class Call:
         self.module, self.arguments, self.options = module, arguments, options
         taken: list[Symbolic] = list(flatten((arguments, options), Symbolic))
         self.parents = tuple(dict.fromkeys(value.call for value in taken))
-        batches = {parent.batch for parent in self.parents}
+        batches: set[int | None] = {parent.batch for parent in self.parents}
         # The batch of `Input(batch_shape=...)`, which shapes show; data may have any.
-        self.batch = batch if len(batches) != 1 else batches.pop()
+        self.batch: int | None = batch if len(batches) != 1 else batches.pop()
         self.result: Any = None
         self.values: list[Symbolic] = []
 

@@ -109,7 +109,8 @@ def _restored(config: Any) -> Any:
         return [_restored(part) for part in config]
     if not isinstance(config, Mapping):
         return config
-    name, inner = config.get("class_name"), config.get("config")
+    name: Any = config.get("class_name")
+    inner: Any = config.get("config")
     if name == "__tuple__":
         return tuple(_restored(part) for part in inner["value"])
     if name == "__slice__":
