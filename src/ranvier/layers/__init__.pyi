@@ -23,6 +23,7 @@ from ranvier.layers.core import Flatten as Flatten
 from ranvier.layers.core import Input as Input
 from ranvier.layers.core import Rescaling as Rescaling
 from ranvier.layers.dense import Dense as Dense
+from ranvier.layers.discretization import Discretization as Discretization
 from ranvier.layers.dropout import ActivityRegularization as ActivityRegularization
 from ranvier.layers.dropout import AlphaDropout as AlphaDropout
 from ranvier.layers.dropout import Dropout as Dropout
@@ -35,6 +36,13 @@ from ranvier.layers.embedding import CategoryEncoding as CategoryEncoding
 from ranvier.layers.embedding import Embedding as Embedding
 from ranvier.layers.embedding import Identity as Identity
 from ranvier.layers.embedding import PReLU as PReLU
+from ranvier.layers.feature_space import Cross as Cross
+from ranvier.layers.feature_space import Feature as Feature
+from ranvier.layers.feature_space import FeatureSpace as FeatureSpace
+from ranvier.layers.hashing import HashedCrossing as HashedCrossing
+from ranvier.layers.hashing import Hashing as Hashing
+from ranvier.layers.lookup import IntegerLookup as IntegerLookup
+from ranvier.layers.lookup import StringLookup as StringLookup
 from ranvier.layers.merging import Add as Add
 from ranvier.layers.merging import Average as Average
 from ranvier.layers.merging import Concatenate as Concatenate
@@ -113,7 +121,7 @@ from ranvier.support.serialized import deserialize_keras_object as deserialize
 from ranvier.support.serialized import serialize_keras_object as serialize
 from typing import Any as Any
 
-__all__ = ['Activation', 'ActivityRegularization', 'AdaptiveAveragePooling1D', 'AdaptiveAveragePooling2D', 'AdaptiveAveragePooling3D', 'AdaptiveMaxPooling1D', 'AdaptiveMaxPooling2D', 'AdaptiveMaxPooling3D', 'Add', 'AlphaDropout', 'Average', 'AveragePooling1D', 'AveragePooling2D', 'AveragePooling3D', 'AvgPool1D', 'AvgPool2D', 'AvgPool3D', 'BatchNormalization', 'CategoryEncoding', 'CenterCrop', 'Concatenate', 'Conv1D', 'Conv1DTranspose', 'Conv2D', 'Conv2DTranspose', 'Conv3D', 'Conv3DTranspose', 'Convolution1D', 'Convolution2D', 'Convolution3D', 'Cropping1D', 'Cropping2D', 'Cropping3D', 'CutMix', 'Dense', 'DepthwiseConv1D', 'DepthwiseConv2D', 'Dot', 'Dropout', 'ELU', 'Embedding', 'Flatten', 'GaussianDropout', 'GaussianNoise', 'GlobalAveragePooling1D', 'GlobalAveragePooling2D', 'GlobalAveragePooling3D', 'GlobalAvgPool1D', 'GlobalAvgPool2D', 'GlobalAvgPool3D', 'GlobalMaxPool1D', 'GlobalMaxPool2D', 'GlobalMaxPool3D', 'GlobalMaxPooling1D', 'GlobalMaxPooling2D', 'GlobalMaxPooling3D', 'GroupNormalization', 'Identity', 'Input', 'InstanceNormalization', 'Lambda', 'Layer', 'LayerNormalization', 'LeakyReLU', 'MaxPool1D', 'MaxPool2D', 'MaxPool3D', 'MaxPooling1D', 'MaxPooling2D', 'MaxPooling3D', 'Maximum', 'Minimum', 'MixUp', 'Multiply', 'Normalization', 'PReLU', 'Permute', 'REGISTRY', 'RMSNormalization', 'RandomBrightness', 'RandomContrast', 'RandomCrop', 'RandomErasing', 'RandomFlip', 'RandomRotation', 'RandomTranslation', 'RandomZoom', 'ReLU', 'RepeatVector', 'Rescaling', 'Reshape', 'Resizing', 'SeparableConv1D', 'SeparableConv2D', 'Softmax', 'SpatialDropout1D', 'SpatialDropout2D', 'SpatialDropout3D', 'Subtract', 'UnitNormalization', 'UpSampling1D', 'UpSampling2D', 'UpSampling3D', 'ZeroPadding1D', 'ZeroPadding2D', 'ZeroPadding3D', 'add', 'average', 'concatenate', 'deserialize', 'dot', 'maximum', 'minimum', 'multiply', 'serialize', 'subtract']
+__all__ = ['Activation', 'ActivityRegularization', 'AdaptiveAveragePooling1D', 'AdaptiveAveragePooling2D', 'AdaptiveAveragePooling3D', 'AdaptiveMaxPooling1D', 'AdaptiveMaxPooling2D', 'AdaptiveMaxPooling3D', 'Add', 'AlphaDropout', 'Average', 'AveragePooling1D', 'AveragePooling2D', 'AveragePooling3D', 'AvgPool1D', 'AvgPool2D', 'AvgPool3D', 'BatchNormalization', 'CategoryEncoding', 'CenterCrop', 'Concatenate', 'Conv1D', 'Conv1DTranspose', 'Conv2D', 'Conv2DTranspose', 'Conv3D', 'Conv3DTranspose', 'Convolution1D', 'Convolution2D', 'Convolution3D', 'Cropping1D', 'Cropping2D', 'Cropping3D', 'CutMix', 'Dense', 'DepthwiseConv1D', 'DepthwiseConv2D', 'Discretization', 'Dot', 'Dropout', 'ELU', 'Embedding', 'Flatten', 'GaussianDropout', 'GaussianNoise', 'GlobalAveragePooling1D', 'GlobalAveragePooling2D', 'GlobalAveragePooling3D', 'GlobalAvgPool1D', 'GlobalAvgPool2D', 'GlobalAvgPool3D', 'GlobalMaxPool1D', 'GlobalMaxPool2D', 'GlobalMaxPool3D', 'GlobalMaxPooling1D', 'GlobalMaxPooling2D', 'GlobalMaxPooling3D', 'GroupNormalization', 'HashedCrossing', 'Hashing', 'Identity', 'Input', 'InstanceNormalization', 'IntegerLookup', 'Lambda', 'Layer', 'LayerNormalization', 'LeakyReLU', 'MaxPool1D', 'MaxPool2D', 'MaxPool3D', 'MaxPooling1D', 'MaxPooling2D', 'MaxPooling3D', 'Maximum', 'Minimum', 'MixUp', 'Multiply', 'Normalization', 'PReLU', 'Permute', 'REGISTRY', 'RMSNormalization', 'RandomBrightness', 'RandomContrast', 'RandomCrop', 'RandomErasing', 'RandomFlip', 'RandomRotation', 'RandomTranslation', 'RandomZoom', 'ReLU', 'RepeatVector', 'Rescaling', 'Reshape', 'Resizing', 'SeparableConv1D', 'SeparableConv2D', 'Softmax', 'SpatialDropout1D', 'SpatialDropout2D', 'SpatialDropout3D', 'StringLookup', 'Subtract', 'UnitNormalization', 'UpSampling1D', 'UpSampling2D', 'UpSampling3D', 'ZeroPadding1D', 'ZeroPadding2D', 'ZeroPadding3D', 'add', 'average', 'concatenate', 'deserialize', 'dot', 'maximum', 'minimum', 'multiply', 'serialize', 'subtract']
 def add(inputs: Sequence[Any], *settings: Any, **options: Any) -> Any: ...
 def average(inputs: Sequence[Any], *settings: Any, **options: Any) -> Any: ...
 def concatenate(inputs: Sequence[Any], *settings: Any, **options: Any) -> Any: ...
