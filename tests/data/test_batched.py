@@ -63,7 +63,10 @@ def test_fit_takes_images_of_folders(folder):
     assert scaled.class_names == ["a", "b"]
     assert len(model.fit(scaled, epochs=2, verbose=0).history["loss"]) == 2
     assert model.predict(scaled.take(1), verbose=0).shape == (5, 2)
-    assert greys(data.shuffle(10, seed=3)) == greys(data)
+    shuffled = data.shuffle(10, seed=3)
+    assert greys(shuffled) == greys(data)
+    assert len(shuffled.take(1)) == 1
+    assert len({str(greys(shuffled.take(1))) for _ in range(8)}) > 1  # each pass has its own order
 
 
 IMAGES_REFUSED = [

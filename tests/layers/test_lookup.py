@@ -56,6 +56,7 @@ def test_the_vocabulary_is_ordered_by_frequency_and_then_from_the_last_text():
     layer = layers.StringLookup(mask_token="zz")
     layer.adapt(iter([WORDS[:2], (WORDS[2:], None)]))
     assert layer.get_vocabulary() == ["zz", "[UNK]", "a", "b", "c", "?"]
+    layer.adapt(iter(WORDS.tolist()))
     assert layer.get_vocabulary(include_special_tokens=False) == ["a", "b", "c", "?"]
     assert layer.vocabulary_size() == 6
     numbers = layers.IntegerLookup()
@@ -86,6 +87,7 @@ REFUSED = [
     (lambda: layers.Hashing(3, salt="x"), "one integer or two"),
     (lambda: layers.HashedCrossing(3)([np.array(["a"])]), "two arrays"),
     (lambda: layers.HashedCrossing(3)([rv.Input((1,)), rv.Input((1,))]), "no part of a model"),
+    (lambda: layers.HashedCrossing(3)([np.array([1.5]), np.array([1])]), "int64"),
     (layers.Discretization, "num_bins"),
     (lambda: layers.Discretization(num_bins=3)(np.ones((1, 1))), "adapt"),
     (lambda: layers.StringLookup()(layers.Dense(1)(rv.Input((1,)))), "dtype='string'"),

@@ -30,6 +30,7 @@ ROWS = [
     ("Hashing", {"num_bins": 10}, None, NUMBERS),
     *(("HashedCrossing", {"num_bins": 20, "output_mode": mode}, None, [WORDS[:, :1], NUMBERS[:, :1]])
       for mode in ("int", "one_hot")),
+    ("CategoryEncoding", {"num_tokens": 4, "output_mode": "count"}, None, np.arange(24).reshape(2, 3, 4) % 4),
     *(("Discretization", o, REAL, REAL) for o in ({"num_bins": 4}, {"num_bins": 7, "epsilon": 0.05})),
     *(("Discretization", {"bin_boundaries": [-1.0, 0.5], "output_mode": mode}, None, REAL) for mode in ("int", "count")),
 ]  # fmt: skip

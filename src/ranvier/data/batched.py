@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,23 +25,24 @@ class BatchedDataset(CheckedConstructor):
     With ``shuffle`` each pass has another order, which ``seed`` decides. Without a ``batch_size`` it gives rows.
     """
 
-    class_names: list[str]
+    class_names: list[str] | None
     file_paths: list[str]
+    limit: int | None  # of the batches in a pass
 
     def __init__(self, rows: Rows, count: int, batch_size: int | None, shuffle: bool = False, seed: int = 0) -> None:
         self.rows, self.count, self.batch_size, self.seed = rows, count, batch_size, seed
-        self.shuffled, self.passes = shuffle, 0
+        self.shuffled, self.passes, self.limit = shuffle, itertools.count(), None
 
     def __len__(self) -> int:
-        return (self.count + (self.batch_size or 1) - 1) // (self.batch_size or 1)
+        batches = (self.count + (self.batch_size or 1) - 1) // (self.batch_size or 1)
+        return batches if self.limit is None else min(batches, self.limit)
 
     def __iter__(self) -> Iterator[Any]:
         order = np.arange(self.count)
         if self.shuffled:
-            order = np.random.default_rng([self.seed, self.passes]).permutation(self.count)
-        self.passes += 1
+            order = np.random.default_rng([self.seed, next(self.passes)]).permutation(self.count)
         size = self.batch_size or 1
-        for start in range(0, self.count, size):
+        for start in range(0, len(self) * size, size):
             made = self.rows(order[start : start + size])
             if self.batch_size is None:
                 made = tuple(part[0] for part in made) if isinstance(made, tuple) else made[0]
@@ -53,22 +56,21 @@ class BatchedDataset(CheckedConstructor):
             made = rows(numbers)
             return function(*made) if isinstance(made, tuple) else function(made)
 
-        return self._with(changed, self.count)
+        return self._with(rows=changed)
 
     def take(self, count: int) -> BatchedDataset:
-        """The first batches, in the order without shuffling."""
-        return self._with(self.rows, min(self.count, count * (self.batch_size or 1)))
+        """The first batches of each pass."""
+        return self._with(limit=min(count, len(self)))
 
-    def _with(self, rows: Rows, count: int) -> BatchedDataset:
-        made = BatchedDataset(rows, count, self.batch_size, self.shuffled, self.seed)
-        made.__dict__.update({k: v for k, v in self.__dict__.items() if k in ("class_names", "file_paths")})
+    def _with(self, **changes: Any) -> BatchedDataset:
+        """The data set with other attributes; both take the orders of one sequence."""
+        made = copy.copy(self)
+        made.__dict__.update(changes)
         return made
 
     def shuffle(self, buffer_size: int, seed: int | None = None, **_: Any) -> BatchedDataset:
         """The data set in another order in each pass: of all rows, whatever ``buffer_size`` is."""
-        made = self._with(self.rows, self.count)
-        made.shuffled, made.seed = True, self.seed if seed is None else seed
-        return made
+        return self._with(shuffled=True, seed=self.seed if seed is None else seed)
 
     def cache(self, *_: Any) -> BatchedDataset:
         """Itself: nothing is cached."""
@@ -116,6 +118,7 @@ def image_dataset_from_directory(
     _one_of(label_mode, LABEL_MODES, "label_mode")
     _one_of(color_mode, tuple(COLOR_MODES), "color_mode")
     _one_of(interpolation := interpolation.replace("lanczos3", "lanczos"), RESIZING, "interpolation")
+    _one_of(format, ("tf", "grain"), "format")
     _one_of(data_format, (None, "channels_last"), "data_format")
     _one_of(subset, ("training", "validation", "both", None), "subset")
     if (validation_split is None) != (subset is None) or not 0 <= (validation_split or 0) < 1:
@@ -146,7 +149,7 @@ def image_dataset_from_directory(
             raise ValueError(f"no images in {root} are left for {part}. Write another validation_split instead.")
         own_order = shuffle and not (subset == "both" and part == "validation")
         made = BatchedDataset(_images(files, decoder, mode, len(classes)), len(files), batch_size, own_order, seed)
-        made.class_names, made.file_paths = classes, [str(image.path) for image in files]
+        made.class_names, made.file_paths = classes or None, [str(image.path) for image in files]
         return made
 
     return [dataset("training"), dataset("validation")] if subset == "both" else dataset(subset)
@@ -209,6 +212,7 @@ def timeseries_dataset_from_array(
     A window has every ``sampling_rate``-th of the steps, ``sequence_length`` of them, and begins ``sequence_stride``
     steps after the one before. Raises ValueError for indices that the data does not have.
     """
+    _one_of(format, ("tf", "grain"), "format")
     array, start, end = np.asarray(data), start_index or 0, len(data) if end_index is None else end_index
     if not 0 <= start < end <= len(array):
         raise ValueError(

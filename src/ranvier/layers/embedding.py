@@ -118,11 +118,12 @@ def encoded(x: Any, size: int, mode: str, weights: Any = None) -> Any:
     if mode == "one_hot":
         return arrays.one_hot(arrays.squeeze(x, -1) if x.ndim > 1 and x.shape[-1] == 1 else x, size)
     hot = arrays.one_hot(x, size)
+    numbers = 1 if x.ndim > 1 else 0
     if mode == "multi_hot":
-        return arrays.max(hot, -2)
+        return arrays.max(hot, numbers)
     if weights is not None:
         hot = arrays.multiply(hot, arrays.expand_dims(arrays.cast(weights, hot.dtype), -1))
-    return arrays.sum(hot, -2)
+    return arrays.sum(hot, numbers)
 
 
 def check_mode(mode: Any, known: Sequence[str], sparse: bool, name: str) -> str:
@@ -140,7 +141,7 @@ def check_mode(mode: Any, known: Sequence[str], sparse: bool, name: str) -> str:
 class CategoryEncoding(Layer):
     """Whole numbers below ``num_tokens`` as vectors of that size.
 
-    By ``output_mode``: "multi_hot", (batch, ..., numbers) -> (batch, ..., num_tokens), has 1 at each number that is
+    By ``output_mode``: "multi_hot", (batch, numbers, ...) -> (batch, ..., num_tokens), has 1 at each number that is
     there; "count" how often it is there, or with ``count_weights`` in the call the sum of their weights; "one_hot" a
     vector for each number: (batch, ...) -> (batch, ..., num_tokens), where a last dimension of 1 goes away. A number
     out of range is ignored.

@@ -245,8 +245,8 @@ def cardinality(name: str, layer: Any) -> int:
         return layer.vocabulary_size()
     if isinstance(layer, CategoryEncoding):
         return layer.num_tokens
-    if isinstance(layer, Discretization) and layer.bin_boundaries is not None:
+    if isinstance(layer, Discretization) and layer.num_bins is None and layer.bin_boundaries is not None:
         return len(layer.bin_boundaries) + 1
-    if not isinstance(layer, (Hashing, HashedCrossing)):
+    if not isinstance(layer, (Discretization, Hashing, HashedCrossing)):
         raise ValueError(f"{name!r} has a layer whose numbers are not counted. Write output_mode='int' instead.")
     return whole(layer.num_bins, "num_bins", name)

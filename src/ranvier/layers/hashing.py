@@ -88,6 +88,8 @@ class HashedCrossing(Layer):
                 "layer([a, b]) of arrays, and an Input for x, instead."
             )
         columns = [hashed_values(part, self.name) for part in inputs]
+        if any(np.asarray(part).dtype.kind == "f" for part in inputs):
+            raise ValueError(f"layer {self.name!r} crosses texts and whole numbers. Write x.astype('int64') instead.")
         shape = columns[0].shape
         if any(column.shape != shape for column in columns) or len(shape) > 2 or (len(shape) == 2 and shape[1] != 1):
             raise ValueError(

@@ -221,7 +221,7 @@ def batches(data: Any, steps: int | None = None) -> Iterable[Any]:
     for i, batch in enumerate(data):
         if steps is not None and i >= steps:
             return
-        yield batch[0] if isinstance(batch, (tuple, list)) else batch
+        yield batch[0] if isinstance(batch, tuple) else batch
 
 
 @register_module
@@ -331,7 +331,7 @@ class IntegerLookup(Lookup):
                 f"layer {self.name!r} distributes unknown numbers by their remainder. Leave oov_method and salt out, "
                 "or write StringLookup of x.astype(str) for hashes, instead."
             )
-        if vocabulary_dtype not in ("int64", "int32"):
+        if vocabulary_dtype != "int64":
             raise ValueError(f"layer {self.name!r} has vocabulary_dtype={vocabulary_dtype!r}. Leave it out.")
         self._configure(
             max_tokens, num_oov_indices, mask_token, oov_token, vocabulary, idf_weights, invert, output_mode,
