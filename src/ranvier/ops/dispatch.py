@@ -29,7 +29,11 @@ ALIASES = {
 }  # PyTorch takes NumPy's names too
 WORDS = {"dtype": "str | None", "inplace": "bool", "out": "None"}  # arguments that `_with_words` handles, and types
 NUMBERS = (bool, int, float)
-# PyTorch's functions whose first operand may be a Python number.
+# PyTorch's functions whose operands are all tensors, and those whose first operand may be a Python number.
+OF_TENSORS = (
+    "arctan2", "atan2", "fmax", "fmin", "heaviside", "hypot", "logaddexp", "logaddexp2", "logical_and", "logical_or",
+    "logical_xor", "maximum", "minimum",
+)  # fmt: skip
 OF_NUMBERS = ("div", "divide", "floor_divide", "mul", "multiply", "pow", "remainder", "true_divide", "xlogy")
 
 
@@ -87,8 +91,8 @@ def show(body: Any, name: str, text: str, aliases: bool, operation: str | None) 
         return _renamed(body, name, shown, targets)
     also = dict(zip(targets, targets, strict=True)) if aliases else {}
     also |= {ALIASES[p.name]: t for p, t in zip(shown, targets, strict=True) if aliases and p.name in ALIASES}
-    takes_numbers = not aliases or name in OF_NUMBERS
-    view = ParameterMap(inspect.unwrap(body), name, shown, targets, also, operation, takes_numbers)
+    no_numbers = () if not aliases or name in OF_NUMBERS else targets if name in OF_TENSORS else targets[:1]
+    view = ParameterMap(inspect.unwrap(body), name, shown, targets, also, operation, no_numbers)
     if operation:  # of Keras's functions the operands may be arrays, numbers, or symbolic values, as the result then is
         view.signature = view.signature.replace(return_annotation=Any)
     core = with_parameters(body, view)

@@ -16,8 +16,8 @@ class ParameterMap:
 
     ``shown`` are the vocabulary's parameters in order, ``targets`` the builder's names for them. ``also`` maps further
     accepted names to the builder's. A default that differs from the builder's is passed to it. ``operation`` is the
-    name under which a functional model records a call; None where it records none. Without ``takes_numbers`` the
-    first operand is no Python number.
+    name under which a functional model records a call; None where it records none. The operands
+    in ``no_numbers`` are no Python numbers.
     """
 
     def __init__(
@@ -28,10 +28,10 @@ class ParameterMap:
         targets: Sequence[str],
         also: Mapping[str, str] | None = None,
         operation: str | None = None,
-        takes_numbers: bool = True,
+        no_numbers: Sequence[str] = (),
     ) -> None:
         own = inspect.signature(body).parameters
-        self.name, self.operation, self.takes_numbers = name, operation, takes_numbers
+        self.name, self.operation, self.no_numbers = name, operation, tuple(no_numbers)
         self.signature = inspect.Signature(shown, return_annotation=inspect.signature(body).return_annotation)
         self.kinds = {p.name: _kind(str(p.annotation)) for p in own.values() if p.name in targets}
         self.order = tuple(targets)

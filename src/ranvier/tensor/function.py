@@ -172,12 +172,12 @@ def _classify(
 
     Returns None, or what handles the call instead: a symbolic value, or `Node` where the operands are nodes.
     """
-    if not mapping.takes_numbers and type(given.get(mapping.order[0])) in (int, float, bool):
-        number = given[mapping.order[0]]
-        raise TypeError(
-            f"{mapping.name} takes a tensor as {mapping.titles[mapping.order[0]]}, and here is {number}. Write "
-            f"torch.tensor({number}) instead."
-        )
+    for name in mapping.no_numbers:
+        if type(number := given.get(name)) in (int, float, bool):
+            raise TypeError(
+                f"{mapping.name} takes a tensor as {mapping.titles[name]}, and here is {number}. Write "
+                f"torch.tensor({number}) instead."
+            )
     for name, kind in mapping.kinds.items():
         if name not in given:
             if name in mapping.defaults:

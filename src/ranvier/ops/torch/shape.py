@@ -34,6 +34,8 @@ def broadcast_tensors(*tensors: Any) -> tuple[Any, ...]:
 def narrow(input: Any, dim: int, start: int, length: int) -> Any:
     """``length`` slices along ``dim`` from ``start`` on. Raises IndexError for more than there are."""
     axis = axis_of(dim, input.ndim)
+    if getattr(start, "ndim", 0):
+        raise ValueError(f"a start of shape {start.shape}. Write a number, or a tensor without dimensions, instead.")
     extent = input.shape[axis]
     first = int(start) + (extent if start < 0 else 0)
     if not 0 <= first <= first + length <= extent:
