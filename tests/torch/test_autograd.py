@@ -166,6 +166,7 @@ WRONG = [
     (returning(torch.ones(2), torch.ones(2)), RuntimeError, "returned 2 gradients"),
     (returning(torch.ones(3)), RuntimeError, r"shape \(3,\) for an argument of shape \(2,\)"),
     (returning(1.0), TypeError, "returned float for a tensor"),
+    (lambda: Exp()(leaf(1.0)), RuntimeError, r"Write Exp.apply\(x\)"),
     (lambda: Function.apply(leaf(1.0)), NotImplementedError, "no forward"),
     (lambda: func.grad(lambda x: x * 2)(leaf(1.0, 2.0)), RuntimeError, "Write .mean"),
     (lambda: func.grad(lambda x: x)(torch.tensor(1)), TypeError, r"Write x.float\(\)"),

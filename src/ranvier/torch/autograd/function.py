@@ -65,6 +65,11 @@ class Function(FunctionCtx):
     static methods and compute with tensors. ``forward`` may read their values, outside of `fit`.
     """
 
+    def __call__(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Raises RuntimeError."""
+        name = type(self).__name__
+        raise RuntimeError(f"{name}() is the context of a call. Write {name}.apply(x) in place of {name}()(x).")
+
     @staticmethod
     def forward(*args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError("this function has no forward. Write: @staticmethod def forward(ctx, x): ...")
