@@ -12,7 +12,7 @@ from ranvier.graph.dtypes import INTEGERS
 from ranvier.graph.node import GraphError, Node, apply, like
 from ranvier.graph.tiny import falling_exp, snapped
 from ranvier.ops import arrays as n
-from ranvier.ops.arrays.promotion import axis_of, floating, index_node
+from ranvier.ops.arrays.promotion import axes_of, axis_of, floating, index_node
 from ranvier.tensor.function import function
 
 sigmoid: Any = n.sigmoid
@@ -191,7 +191,7 @@ def log_sigmoid(x: Node) -> Node:
 def softmax(x: Node, axis: int = -1) -> Node:
     """``exp(x) / sum(exp(x))`` along an axis, stable; rows of minus infinity give nan, as the quotient has it."""
     x = floating(x)
-    if x.shape[axis_of(axis, x.ndim)] == 0:
+    if any(x.shape[place] == 0 for place in axes_of(axis, x.ndim)):
         return x
     e = n.exp(n.subtract(x, n.stop_gradient(n.max(x, axis, True))))
     return n.divide(e, n.sum(e, axis, True))
@@ -201,7 +201,7 @@ def softmax(x: Node, axis: int = -1) -> Node:
 def log_softmax(x: Node, axis: int = -1) -> Node:
     """The logarithm of `softmax`, stable."""
     x = floating(x)
-    if x.shape[axis_of(axis, x.ndim)] == 0:
+    if any(x.shape[place] == 0 for place in axes_of(axis, x.ndim)):
         return x
     shifted = n.subtract(x, n.stop_gradient(n.max(x, axis, True)))
     return n.subtract(shifted, n.log(n.sum(falling_exp(shifted), axis, True)))
