@@ -82,6 +82,7 @@ REFUSED = [
     (lambda: layers.StringLookup(vocabulary=["a"], num_oov_indices=0)(["b"]), "num_oov_indices=1"),
     (lambda: layers.IntegerLookup(vocabulary=[1], num_oov_indices=0)(np.array([2])).numpy(), "not in the vocabulary"),
     (lambda: layers.StringLookup(vocabulary=["a"])(np.array([1, 2])), r"x\.astype\(str\)"),
+    (lambda: layers.StringLookup(vocabulary=["a"])(np.array(["a", None], object)), "was given None"),
     (lambda: layers.StringLookup(output_mode="multi"), "'multi_hot'"),
     (lambda: layers.StringLookup(sparse=True), "sparse"),
     (lambda: layers.Hashing(3, salt="x"), "one integer or two"),
@@ -182,6 +183,23 @@ def test_an_input_of_texts_goes_to_one_layer():
     model = rv.Model(x, layers.Concatenate()(parts))
     with pytest.raises(ValueError, match="'words' goes to 'hashing"):
         model.predict(X, verbose=0)
+
+
+def test_a_model_that_calls_a_layer_of_texts_itself_is_called_on_texts_and_says_what_compiles():
+    class Words(rv.Model):
+        def __init__(self):
+            super().__init__()
+            self.lookup = layers.StringLookup(vocabulary=["a"], output_mode="one_hot")
+
+        def call(self, x):
+            return self.lookup(x)
+
+    model = Words()
+    assert model(X).numpy().argmax(1).tolist() == [1, 0, 0, 1]
+    model.compile("sgd", "mse")
+    with pytest.raises(TypeError) as caught:
+        model.fit(X, Y, verbose=0)
+    assert "dtype='string'" in caught.value.__notes__[0]
 
 
 # --- tables ---------------------------------------------------------------------------------------------------------

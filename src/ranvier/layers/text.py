@@ -20,9 +20,9 @@ def as_texts(values: Any, name: str) -> Array:
     if array.dtype.kind in "US":
         array = array.astype(object)
     flat = [v.decode() if isinstance(v, bytes) else v for v in array.reshape(-1).tolist()]
-    other = next((v for v in flat if not isinstance(v, str)), None) if array.dtype.kind == "O" else array.dtype
-    if other is not None:
-        raise TypeError(f"layer {name!r} maps texts, and was given {other!r}. Write x.astype(str) instead.")
+    others = [v for v in flat if not isinstance(v, str)] if array.dtype.kind == "O" else [array.dtype]
+    if others:
+        raise TypeError(f"layer {name!r} maps texts, and was given {others[0]!r}. Write x.astype(str) instead.")
     texts = np.empty(len(flat), object)
     texts[:] = flat
     return texts.reshape(array.shape)

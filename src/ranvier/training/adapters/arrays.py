@@ -74,9 +74,17 @@ def input_arrays(
         )
         if i < len(texts) and texts[i] is not None:
             part = texts[i].encode(part)
-        array = as_features(
-            value_of(part), name=label, expected=expected, check_finite=check_finite, owner=owner, dtype=get_dtype()
-        )
+        try:
+            array = as_features(
+                value_of(part), name=label, expected=expected, check_finite=check_finite, owner=owner, dtype=get_dtype()
+            )
+        except TypeError as error:
+            if not texts and any(module._text_layers() for module in model.modules()):
+                error.add_note(
+                    "(Layers of texts work before the program of a model. Write rv.Model(inputs, outputs) with an "
+                    "rv.Input((1,), dtype='string') that they are called on, or a Sequential that begins with one.)"
+                )
+            raise
         names = column_names(part) if learn and key not in model._frame_columns else None
         if names is not None:  # after the checks, which may refuse the frame
             model._frame_columns[key] = list(names)
