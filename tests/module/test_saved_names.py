@@ -40,7 +40,7 @@ class Below(rv.constraints.Constraint):
     most: float
 
     def __call__(self, w):
-        return w.minimum(self.most)
+        return rv.ops.minimum(w, self.most)
 
 
 @mine

@@ -100,7 +100,7 @@ class Embedding(Layer):
 
     def config(self) -> dict[str, Any]:
         """The constructor's arguments, without the weights: they are kept as weights are."""
-        return {key: value for key, value in super().config().items() if key != "weights"}
+        return {key: None if key == "weights" else value for key, value in super().config().items()}
 
     def build(self, input_shape: Sequence[Any] | None = None) -> None:
         self._make_weights(embeddings=(self.input_dim, self.output_dim))

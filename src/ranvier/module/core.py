@@ -31,6 +31,7 @@ from ranvier.tensor.call_state import call_state, isolated_tape
 from ranvier.tensor.check_returned import callable_name, check_tensor
 from ranvier.tensor.context import dtype_scope, get_dtype
 from ranvier.tensor.tensor import Tensor
+from ranvier.tensor.trace import state
 
 UNCOPIED = (*DESCRIBED, "_within", "_predictors", "_plans")  # attributes that copies lack; the last hold programs
 
@@ -247,7 +248,7 @@ class Module(FunctionalAPI):
                 self._build_for(args, kwargs)
             hooks = self._call_hooks
             result = self.forward(*args, **kwargs) if hooks is None else hooks.call(self, args, kwargs)
-            if result is None:
+            if result is None and outermost and not state.tracing:
                 warn(f"{self.name!r} returns None. Write return and the result at the end of its forward instead.")
             trace.append((self, getattr(result, "spec", None)))
             if call_state.hook is not None:
