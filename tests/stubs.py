@@ -153,10 +153,11 @@ class Stub:
 
     def add(self, name: str, module: str, attribute: str, value: Any) -> None:
         """Declare one name: import it from where a checker finds it, or write what is made there."""
+        module = STANDING.get((module, attribute), module)
         if isinstance(value, ModuleType):
             parent, _, last = value.__name__.rpartition(".")
             self.body.append(f"from {parent} import {last} as {name}")
-        elif module != self.module and declared(module, attribute) and held(module, attribute) is value:
+        elif module != self.module and declared(module, attribute) and held(module, attribute) == value:
             self.body.append(f"from {module} import {attribute} as {name}")
         elif inspect.isclass(value):
             self.body.append(self.made_class(name, value))
@@ -226,6 +227,8 @@ def stub_of(name: str) -> str:
     return stub.text(module.__all__)
 
 
+# Classes that stand for another, of which what they make is: a checker knows that one.
+STANDING = {("ranvier.ops.torch.tensor_types", "Tensor"): "ranvier.tensor.tensor"}
 TENSOR_METHODS = "ranvier.tensor.methods"
 
 

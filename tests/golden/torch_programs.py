@@ -152,7 +152,7 @@ def torch_eager() -> Result:
         loss = ((x @ w).exp().log1p() - x[:, :3].abs().sqrt()).pow(2).mean()
         loss.backward()
         with torch.no_grad():
-            w -= 0.1 * w.grad
+            w -= 0.1 * w.grad  # type: ignore[operator]  # there is a gradient
         w.grad = None
         losses.append(loss.item())
     return losses, [w.detach().numpy()]

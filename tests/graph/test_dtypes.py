@@ -31,7 +31,7 @@ def execute(build, arrays, names, engine):
     nodes = [input_node(f"x{i}", a.shape, n) for i, (a, n) in enumerate(zip(arrays, names, strict=True))]
     graph = Graph(tuple(nodes), tuple(build(*nodes)))
     verify(graph)
-    outputs = [np.empty(n.shape, array_dtype(n.dtype)) for n in graph.outputs]
+    outputs = [np.empty(tuple(map(int, n.shape)), array_dtype(n.dtype)) for n in graph.outputs]
     engines.compile(graph, engine=engine).run(arrays, outputs)
     return outputs
 

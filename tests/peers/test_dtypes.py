@@ -3,6 +3,7 @@
 import operator
 import os
 import warnings
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -133,7 +134,7 @@ def compare(run, arguments, what):
 
 @pytest.mark.parametrize("name", BINARY)
 def test_pairs_of_dtypes(name):
-    function = BINARY[name]
+    function = cast("Any", BINARY[name])
     run = function if name in ("maximum", "minimum", "fmod", "trunc_divide", "where", "logical_xor") else None
     compared = 0
     for one in DTYPES:

@@ -132,10 +132,10 @@ def test_the_default_methods_are_the_built_in_step(weights, reference):
         )  # fmt: skip
         found.append((history.history, model.get_weights()))
     (built, expected), *others = found
-    for history, values in others:
-        assert list(history) == list(built)
+    for results, values in others:
+        assert list(results) == list(built)
         for name in built:
-            np.testing.assert_allclose(history[name], built[name], rtol=1e-6)
+            np.testing.assert_allclose(results[name], built[name], rtol=1e-6)
         for a, b in zip(values, expected, strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 

@@ -85,7 +85,7 @@ class TraceNode:
         again = bool(inputs) and not requires_grad and types[0].shape == () and inputs[0].function is function
         self.repeats: int = inputs[0].repeats + 1 if again else 0
         self.plain = output_index < 0 and not self.eager and not again  # one result, which waits: see `function.record`
-        self.step = function, options, output_index  # the movement, of a view
+        self.step: Any = function, options, output_index  # the movement, of a view
         # By operation, the Python numbers it was called with beside this node: see `function` and `ops.indexing`.
         self.seen_constants: dict[Any, Any] = {}
 

@@ -31,7 +31,7 @@ def broadcast_tensors(*tensors: Any) -> tuple[Any, ...]:
     return tuple(n.broadcast_to(t, shape) for t in tensors)
 
 
-def narrow(input: Any, dim: int, start: int, length: int) -> Any:
+def narrow(input: Any, dim: int, start: Any, length: int) -> Any:
     """``length`` slices along ``dim`` from ``start`` on. Raises IndexError for more than there are."""
     axis = axis_of(dim, input.ndim)
     if getattr(start, "ndim", 0):

@@ -139,7 +139,8 @@ def check_order(model: Module, x: Any, y: Any, x_name: str, y_name: str) -> None
             f"{x_name} has shape {inputs} and {y_name} has {targets}, and the network takes samples of shape "
             f"{expected}: they are likely swapped. Write fit(x, y), the inputs first, instead."
         )
-    rows, labels = getattr(x, "index", None), getattr(y, "index", None)
+    rows: Any = getattr(x, "index", None)
+    labels: Any = getattr(y, "index", None)
     if hasattr(rows, "equals") and hasattr(labels, "equals") and len(rows) == len(labels) and not rows.equals(labels):
         warn(
             f"the rows of {x_name} and {y_name} have different labels in their indexes, and are matched by position. "
