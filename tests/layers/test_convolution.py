@@ -207,7 +207,6 @@ REFUSED = {
     "torch, groups": (lambda: nn.Conv2d(3, 8, 3, groups=2), "in_channels.*is 3.*groups=1, or in_channels=4"),
     "torch, same": (lambda: nn.Conv2d(3, 8, 3, stride=2, padding="same"), "Write numbers for the padding"),
     "torch, mode": (lambda: nn.Conv2d(3, 8, 3, padding_mode="mirror"), "'zeros' or 'reflect'"),
-    "torch, indices": (lambda: nn.MaxPool2d(2, return_indices=True), "places of maxima"),
     "torch, padding": (lambda: nn.MaxPool2d(2, padding=2)(torch.tensor(zeros(1, 1, 9, 9))), "at most half"),
     "torch, pad": (lambda: nn.ZeroPad2d((1, 2)), "4 of them"),
     "torch, reflect": (lambda: nn.ReflectionPad1d(5)(torch.tensor(zeros(1, 1, 4))), "write 3 or less"),

@@ -88,7 +88,7 @@ ROWS: list[tuple[Any, Any, Any]] = [
     *[(op(name, axis, keep), lambda x, name=name, axis=axis, keep=keep: np.asarray(getattr(np, name)(x, axis=axis, keepdims=keep)), [CUBE])
       for name in ("sum", "mean", "max", "min", "var", "std") for axis, keep in ((None, False), (1, False), ((0, -1), True), (None, True))],
     (op("sum"), lambda x: np.asarray(x.sum(), np.int32), [FLAGS]),
-    (op("sum", 0), lambda x: x.sum(0).astype(np.int32), [np.full((3, 2), 200, np.uint8)]),
+    (op("sum", 0), lambda x: x.sum(0).astype(np.uint32), [np.full((3, 2), 200, np.uint8)]),
     (op("mean", 1), lambda x: x.mean(1).astype(np.float32), [INT]),
     (op("var", 0, ddof=1), lambda x: x.var(0, ddof=1), [A]),
     (op("min", 1), lambda x: x.min(1), [LEAST]),

@@ -76,4 +76,6 @@ def test_lazy_names_are_listed_and_lead_somewhere():
             assert name in listed, f"{path}.{name}"
         for name in listed:
             if not name.startswith("__"):
-                assert shown(module, name) is not None or name == "newaxis", f"{path}.{name}"
+                assert shown(module, name) is not None or name == "newaxis" or path.endswith("version"), (
+                    f"{path}.{name}"
+                )

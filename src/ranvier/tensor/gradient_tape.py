@@ -19,6 +19,7 @@ from ranvier.graph.dtypes import array_dtype
 from ranvier.graph.extents import extents
 from ranvier.graph.grad import gradient
 from ranvier.graph.node import FLOATS, Node, apply, constant, like
+from ranvier.support.constructors import CheckedConstructor
 from ranvier.support.tree import flatten, map_structure
 from ranvier.tensor import tape
 from ranvier.tensor.autograd import check_history
@@ -83,7 +84,7 @@ _DERIVATIVES = Function("derivatives", _derivatives)
 _JACOBIANS = Function("jacobians", _jacobians)
 
 
-class GradientTape:
+class GradientTape(CheckedConstructor):
     """Records what is computed within its context, for derivatives by what it watches.
 
     It watches each trainable weight that is read, unless ``watch_accessed_variables`` is False, and each tensor that

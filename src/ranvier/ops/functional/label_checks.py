@@ -34,8 +34,10 @@ def in_range(x: Any, rule: str, count: int, *, low: int = 0, ignored: int | None
     known = x.known if isinstance(x, Tensor) else x
     if isinstance(known, (np.ndarray, list)):
         check_known(np.asarray(known), rule, count, low, ignored)
+    if isinstance(x, (np.ndarray, list)):
         return x
-    return checked(arrays.cast(x, "int32") if x.dtype in FLOATING else x, rule, low, count - 1, ignored)
+    x = arrays.cast(x, "int32") if x.dtype in FLOATING else x
+    return x if isinstance(known, np.ndarray) else checked(x, rule, low, count - 1, ignored)
 
 
 def labels_in_range(labels: Any, rule: str, classes: Any, ignored: int | None) -> Any:
