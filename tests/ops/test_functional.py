@@ -65,7 +65,7 @@ ACTIVATIONS: dict[str, tuple[Any, Any]] = {
 
 
 def test_every_activation_has_a_row():
-    assert set(ACTIVATIONS) == set(activations.__all__) - {"get"}
+    assert set(ACTIVATIONS) == set(activations.__all__) - {"deserialize", "get", "serialize"}
 
 
 def held(x):
