@@ -7,7 +7,7 @@ import ranvier.torch as ours
 from ranvier.optimizers import schedules as s
 from ranvier.torch.optim import lr_scheduler
 
-pytestmark = pytest.mark.peers
+pytestmark = [pytest.mark.peers, pytest.mark.filterwarnings("ignore:.*no parameter has a gradient")]
 STEPS = 200
 
 

@@ -6,7 +6,7 @@ import pytest
 import ranvier.torch as ours
 
 theirs = pytest.importorskip("torch")
-pytestmark = pytest.mark.peers
+pytestmark = [pytest.mark.peers, pytest.mark.filterwarnings("ignore:.*no parameter has a gradient")]
 
 RNG = np.random.default_rng(3)
 X = RNG.standard_normal((24, 5)).astype(np.float32)
