@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import importlib.util
 import inspect
 import re
 import sys
@@ -40,6 +41,8 @@ def faces() -> dict[str, Path]:
         if (path.name == "__init__.py" and "lazy_names(" in text) or "vocabulary.maker(" in text or name in MADE:
             found[name] = path.with_suffix(".pyi")
     found.pop("ranvier.ops.vocabulary", None)
+    if importlib.util.find_spec("sklearn") is None:  # the classes of scikit-learn, which are made only with it
+        found.pop("ranvier.estimators", None)
     return found
 
 

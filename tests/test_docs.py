@@ -48,9 +48,16 @@ def program(text):
     return "\n".join(lines)
 
 
-def run(path, folder):
+def run(path, folder, forked=True):
+    """``forked=False`` for a document that starts pools of processes, which wait for ever in a forked one."""
     code = program(path.read_text(encoding="utf-8"))
-    return processes.run(code, path, file=str(path), cwd=folder, **SETTINGS)
+    if forked:
+        return processes.run(code, path, file=str(path), cwd=folder, **SETTINGS)
+    settings = {name: str(value) for name, value in SETTINGS.items()}
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], cwd=folder, env=ENVIRONMENT | settings, capture_output=True,
+        text=True, encoding="utf-8", timeout=300, check=False,
+    )  # fmt: skip
 
 
 ELSEWHERE = {
@@ -67,9 +74,9 @@ def test_every_block_runs_and_prints_what_it_says(path, tmp_path):
     verify(path, tmp_path)
 
 
-def verify(path, folder):
+def verify(path, folder, forked=True):
     """Run a document and compare what it prints with what it says."""
-    result = run(path, folder)
+    result = run(path, folder, forked)
     assert result.returncode == 0, result.stdout + result.stderr
     outputs = iter(result.stdout.split(MARK))
     checker, printed = doctest.OutputChecker(), ""

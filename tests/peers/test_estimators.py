@@ -864,4 +864,4 @@ def test_scikit_learn_is_imported_when_it_is_needed():
 
 
 def test_the_document(tmp_path):
-    verify(ROOT / "docs" / "scikit-learn.md", tmp_path)
+    verify(ROOT / "docs" / "scikit-learn.md", tmp_path, forked=False)

@@ -317,7 +317,7 @@ def test_a_metric_made_of_metrics_gives_what_it_gives_in_keras(keras):
         model = library.Sequential([library.Input((K,)), library.layers.Dense(1, activation="sigmoid")])
         model.set_weights([np.linspace(-1, 2, K, dtype=np.float32)[:, None], np.zeros(1, np.float32)])
         model.compile(
-            library.optimizers.SGD(0.0), "binary_crossentropy", metrics=[own()], weighted_metrics=[own(name="w")]
+            library.optimizers.SGD(1e-30), "binary_crossentropy", metrics=[own()], weighted_metrics=[own(name="w")]
         )
         targets = (LABELS > 1).astype(np.float32)[:, None]
         history = model.fit(SCORES, targets, sample_weight=WEIGHTS + 1, epochs=2, verbose=0).history

@@ -74,7 +74,7 @@ class LBFGS(Optimizer):
         for iteration in range(1, group["max_iter"] + 1):
             state["n_iter"] += 1
             direction = _direction(state, gradient, group["history_size"])
-            t = group["lr"]
+            t = float(group["lr"])
             if state["n_iter"] == 1:
                 t *= min(1.0, 1.0 / float(np.abs(gradient).sum()))
             state["prev_flat_grad"], before = gradient, loss
