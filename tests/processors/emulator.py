@@ -98,7 +98,8 @@ class EmulatedProgram(NativeProgram):
         self.written = {graph.inputs.index(target) for target, _ in graph.updates}
 
     def run(self, arrays, outputs, start=0, stop=1, total=None):
-        given = (*arrays, *outputs)
+        faults = np.zeros(context.FAULT_WORDS, np.int64)  # what checks write
+        given = (*arrays, *outputs, *((faults,) if self.checks else ()))
         if total is None:
             total = len(arrays[self._batch_from]) if self._batch_from is not None else self.batch * stop
         words: list[object] = [0] * (context.WORDS + len(self.text.symbols))
@@ -114,6 +115,8 @@ class EmulatedProgram(NativeProgram):
                 array = given[number]
                 values = np.frombuffer(result, array.dtype, array.size, at * LINE)
                 np.copyto(array, values.reshape(array.shape))
+        if faults.any():
+            raise RuntimeError(f"a check of the program failed: {faults.tolist()}")
 
     def run_each(self, arrays, own, steps, total):  # one call of QEMU for each
         for i in range(len(next(iter(own.values())))):
