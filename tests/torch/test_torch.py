@@ -546,7 +546,7 @@ def test_state_dicts_through_files(tmp_path):
         (lambda: torch.ones(2).to(device="tpu"), RuntimeError, "there is no device 'tpu'"),
         (lambda: nn.Linear(2, 3).to("cuda:0"), RuntimeError, "there is no device 'cuda:0'"),
         (lambda: nn.Linear(2, 3).cuda(), RuntimeError, "there is no device 'cuda'"),
-        (lambda: nn.Linear(2, 3)(None), TypeError, "linear takes a tensor as x, and here is None"),
+        (lambda: nn.Linear(2, 3)(None), TypeError, "linear takes a tensor as input, and here is None"),
         (lambda: nn.ReLU()(None), TypeError, "relu takes a tensor as input, and here is None"),
         (lambda: F.one_hot(torch.tensor([0, 5]), 3), RuntimeError, "index 5 .* or a larger num_classes"),
         (lambda: F.one_hot(torch.tensor([0.0, 4.0]).long(), 3), RuntimeError, "index 4 .* or a larger num_classes"),

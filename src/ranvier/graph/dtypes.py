@@ -145,7 +145,7 @@ def as_array(value: Any, name: str) -> Any:
 
 def widened(array: Any) -> Any:
     """An array with numbers that NumPy computes with: bfloat16 as float32, any other as it is."""
-    if array.dtype != array_dtype("bfloat16"):
+    if array.dtype.names is None:  # only bfloat16 is a record
         return array
     bits = np.asarray(np.asarray(array).view(np.uint16)).astype(np.uint32)
     return np.asarray(bits << np.uint32(16)).view(np.float32)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ranvier.graph.dtypes import DTYPES as DTYPES  # noqa: PLC0414  # read from here too
-from ranvier.graph.dtypes import FLOATS as FLOATS  # noqa: PLC0414
+from ranvier.graph.dtypes import FLOATS as FLOATS  # noqa: PLC0414  # likewise
 from ranvier.graph.dtypes import STORAGE
 
 

@@ -87,7 +87,7 @@ class Lookup(Layer):
     # --- the vocabulary ---------------------------------------------------------------------------------------------
 
     def _values(self, data: Any) -> Array:
-        """Data as an array of tokens."""
+        """Data as an array of tokens: `StringLookup` and `IntegerLookup` say what these are."""
         raise NotImplementedError
 
     def _sorting_key(self, token: Any) -> Any:

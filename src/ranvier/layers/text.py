@@ -9,6 +9,7 @@ import numpy as np
 from ranvier.data.convert import Array
 from ranvier.layers.base import Layer
 from ranvier.module.symbolic import Operators
+from ranvier.support.errors import unwritten
 from ranvier.tensor.call_state import call_state
 from ranvier.tensor.tensor import Tensor
 from ranvier.tensor.trace import state
@@ -36,7 +37,8 @@ class TextLayer(Layer):
     """
 
     def encode(self, values: Any) -> Array:
-        raise NotImplementedError
+        """Whole numbers in place of texts, sample by sample."""
+        raise unwritten(self, "encode(self, values): the whole numbers, as an array")
 
     def _text_layers(self) -> tuple[Any, ...]:
         return (self,)

@@ -68,7 +68,7 @@ class _Curve(Checked):
         return [*[((len(self._cutoffs()), *rest), WIDE)] * 2, *[(rest, WIDE)] * 2, ((), WIDE)]
 
     def _cutoffs(self) -> list[float]:
-        """The thresholds at which the curve is computed."""
+        """The thresholds at which the curve is computed: each curve has its own."""
         raise NotImplementedError
 
     def update(self, states: Sequence[Node], y_true: Node, y_pred: Node, weight: Node | None) -> list[Node]:

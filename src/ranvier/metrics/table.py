@@ -16,6 +16,7 @@ class Tabular(CheckedConstructor):
     """Subclasses define `table`: a title, the column names, and rows of text; None is a line between rows."""
 
     def table(self) -> tuple[str, list[str], list[Row]]:
+        """The title, the column names and the rows: each report has its own."""
         raise NotImplementedError
 
     def __str__(self) -> str:

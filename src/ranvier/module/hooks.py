@@ -45,7 +45,7 @@ class ModuleHooks:
         args = args if watch is None else watch.at_inputs(args)
         try:
             result = module.forward(*args, **kwargs)
-        except Exception:
+        except Exception:  # of any kind: it goes on after the hooks that are always called
             for number in list(self.always):
                 self._after(number, module, args, kwargs, None)
             raise

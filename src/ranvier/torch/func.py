@@ -77,6 +77,23 @@ def _call(func: Function, args: Sequence[Any], kwargs: Mapping[str, Any], has_au
     return returned
 
 
+def _called_on_copies(
+    func: Function,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    argnums: int | Sequence[int],
+    has_aux: bool,
+    name: str,
+) -> tuple[Any, bool, Any, Any]:
+    """Copies of the arguments to differentiate by, whether they are several, and what a function of them returns."""
+    places, several = _chosen(argnums, args, name)
+    by = _copied([args[p] for p in places], name)
+    given = list(args)
+    for place, tree in zip(places, by, strict=True):
+        given[place] = tree
+    return (by, several, *_call(func, given, kwargs, has_aux, name))
+
+
 def grad_and_value(func: Function, argnums: int | Sequence[int] = 0, has_aux: bool = False) -> Function:
     """A function that returns the gradient of the number that ``func`` returns, and this number.
 
@@ -86,12 +103,7 @@ def grad_and_value(func: Function, argnums: int | Sequence[int] = 0, has_aux: bo
     @functools.wraps(func)
     def inner(*args: Any, **kwargs: Any) -> Any:
         with transform() as outermost:
-            places, several = _chosen(argnums, args, "grad")
-            by = _copied([args[p] for p in places], "grad")
-            given = list(args)
-            for place, tree in zip(places, by, strict=True):
-                given[place] = tree
-            output, aux = _call(func, given, kwargs, has_aux, "grad")
+            by, several, output, aux = _called_on_copies(func, args, kwargs, argnums, has_aux, "grad")
             if not isinstance(output, Tensor) or output.numel() != 1 or output.ndim:
                 shape = f"shape {output.shape}" if isinstance(output, Tensor) else type(output).__name__
                 raise RuntimeError(
@@ -171,12 +183,7 @@ def jacrev(
     @functools.wraps(func)
     def inner(*args: Any, **kwargs: Any) -> Any:
         with transform() as outermost:
-            places, several = _chosen(argnums, args, "jacrev")
-            by = _copied([args[p] for p in places], "jacrev")
-            given = list(args)
-            for place, tree in zip(places, by, strict=True):
-                given[place] = tree
-            output, aux = _call(func, given, kwargs, has_aux, "jacrev")
+            by, several, output, aux = _called_on_copies(func, args, kwargs, argnums, has_aux, "jacrev")
 
             def rows(one: Tensor) -> Any:
                 recorded = not outermost or has_leaves(one)

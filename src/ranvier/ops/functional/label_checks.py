@@ -32,12 +32,13 @@ def in_range(x: Any, rule: str, count: int, *, low: int = 0, ignored: int | None
     Others raise the error of a rule (`graph.checks`): at once where they are known, else when the program runs.
     """
     known = x.known if isinstance(x, Tensor) else x
-    if isinstance(known, (np.ndarray, list)):
+    is_known = isinstance(known, (np.ndarray, list))
+    if is_known:
         check_known(np.asarray(known), rule, count, low, ignored)
     if isinstance(x, (np.ndarray, list)):
         return x
     x = arrays.cast(x, "int32") if x.dtype in FLOATING else x
-    return x if isinstance(known, np.ndarray) else checked(x, rule, low, count - 1, ignored)
+    return x if is_known else checked(x, rule, low, count - 1, ignored)
 
 
 def labels_in_range(labels: Any, rule: str, classes: Any, ignored: int | None) -> Any:

@@ -10,7 +10,7 @@ from ranvier.ops import arrays, functional
 from ranvier.ops.functional.label_checks import in_range, labels_in_range
 from ranvier.tensor.tensor import Tensor
 
-_NO_INDEX = (*FLOATING, "bool")
+_NO_INDEX = frozenset((*FLOATING, "bool"))
 
 
 def check_labels(input: Any, target: Any, ignore_index: int | None = None) -> Any:

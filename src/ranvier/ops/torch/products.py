@@ -9,22 +9,18 @@ from ranvier.graph.node import Node, apply
 from ranvier.ops import arrays, functional
 from ranvier.ops.torch.noise import dropout
 from ranvier.tensor.function import function
-from ranvier.tensor.tensor import Tensor
 from ranvier.tensor.trace import state
 
 
-def linear(input: Any, weight: Any, bias: Any = None) -> Any:
+@function
+def linear(input: Node, weight: Node, bias: Node | None = None) -> Node:
     """``x @ weight.T + bias``: (..., in), (out, in), (out,) -> (..., out). Raises RuntimeError for two dtypes."""
-    if (
-        type(input) is Tensor
-        and isinstance(weight, Tensor)
-        and input.spec.dtype != weight.spec.dtype
-        and not state.tracing
-    ):
+    if input.dtype != weight.dtype and not state.tracing:  # a model is traced before the dtype of its data is known
         raise RuntimeError(
-            f"the input is {input.dtype} and the weight {weight.dtype}. Write x.to({weight.dtype!r}) instead of x."
+            f"the input is {input.dtype} and the weight {weight.dtype}. Write x.to(torch.{weight.dtype}) instead of x."
         )
-    return functional.linear(input, weight, bias)
+    y: Node = functional.linear(input, weight, bias)
+    return y
 
 
 @function

@@ -14,10 +14,10 @@ from ranvier.ops.torch import creation
 from ranvier.ops.torch.device import check_device
 from ranvier.ops.torch.device import device as device_of
 from ranvier.ops.torch.dtypes import CLASSES
-from ranvier.tensor.hooks import (  # methods
-    register_hook,  # noqa: F401
-    register_post_accumulate_grad_hook,  # noqa: F401
-    retain_grad,  # noqa: F401
+from ranvier.tensor.hooks import (
+    register_hook,  # noqa: F401  # the table finds it here
+    register_post_accumulate_grad_hook,  # noqa: F401  # likewise
+    retain_grad,  # noqa: F401  # likewise
 )
 from ranvier.tensor.hooks import retains_grad as _retains_grad
 from ranvier.tensor.printing import gradient_name

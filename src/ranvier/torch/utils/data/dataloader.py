@@ -281,5 +281,5 @@ def _gathered(tensors: Sequence[Tensor], batches: Iterable[Any]) -> Iterator[lis
         size = len(indices)
         known = types.get(size)
         if known is None:
-            known = types[size] = [Type((size, *t.shape[1:]), t.dtype) for t in tensors]
+            known = types[size] = [Type((size, *t.spec.shape[1:]), t.spec.dtype) for t in tensors]
         yield [wrap(array[indices], type_=type_) for array, type_ in zip(arrays, known, strict=True)]
