@@ -285,7 +285,8 @@ def test_a_frame_is_read_in_a_call():
         (lambda: layers.Dense(2, input_shape=(-3,)), ValueError, "without the batch"),
         (lambda: layers.Dense(2, input_shape=(3,), dtype="float16"), ValueError, "float16"),
         (lambda: layers.Dense(2, dtype="flaot32"), ValueError, "dtype 'flaot32'. Write one of float32, float64"),
-        (lambda: layers.Flatten(dtype="mixed_float16"), ValueError, "no half floats"),
+        (lambda: rv.mixed_precision, AttributeError, "no half floats: leave the policy out"),
+        (lambda: layers.Flatten(dtype="mixed_float16"), ValueError, "no half floats: write dtype='float32'"),
         (lambda: layers.Input((3,), batch_shape=(None, 3)), ValueError, "Write one of them"),
         (
             lambda: layers.Embedding(3, 2, weights=[np.ones((2, 2))])(LABELLED),

@@ -513,7 +513,35 @@ def test_mistakes_are_reported_with_what_to_write_instead():
         (lambda: rv.ops.cross(A.T, A.T), ValueError, "write three elements"),
         (lambda: described(lambda x: rv.ops.map(rv.ops.relu, x)), ValueError, "all samples at once"),
         (lambda: rv.ops.meshgrid(A[0], indexing="x"), ValueError, "Write 'xy' or 'ij'"),
+        (lambda: rv.ops.add(np.ones(2, np.uint64), 1), TypeError, "Write x.astype\\('int64'\\)"),
         (lambda: rv.ops.relux, AttributeError, "nearest that does is relu"),
     ]:
         with pytest.raises(kind, match=words):
             call()
+
+
+HALF = np.arange(6, dtype=np.float16).reshape(2, 3) * 300
+HALVES = {
+    "add": lambda: rv.ops.add(HALF, 1.5),
+    "matmul": lambda: rv.ops.matmul(HALF, HALF.T),
+    "mean": lambda: rv.ops.mean(HALF, axis=0),
+    "moments": lambda: rv.ops.moments(HALF, axes=[0])[0],
+    "concatenate": lambda: rv.ops.concatenate([HALF, HALF]),
+    "where": lambda: rv.ops.where(HALF > 0, HALF, 0.5),
+    "sort": lambda: rv.ops.sort(HALF),
+    "median": lambda: rv.ops.median(HALF, axis=1),
+    "quantile": lambda: rv.ops.quantile(HALF, 0.4),
+    "attention": lambda: rv.ops.dot_product_attention(*[HALF.reshape(1, 2, 1, 3) / 1024] * 3),
+}
+
+
+@pytest.mark.parametrize("name", HALVES)
+def test_operations_on_arrays_of_half_floats_give_half_floats(name):
+    assert HALVES[name]().dtype == "float16"
+
+
+def test_layers_and_losses_on_arrays_of_half_floats_compute_in_float32():
+    layer = rv.layers.Dense(2)
+    assert layer(HALF).dtype == rv.layers.Flatten()(HALF).dtype == "float32"
+    loss = rv.losses.MeanSquaredError()(HALF, HALF + 300)
+    assert (loss.dtype, loss.item()) == ("float32", 90_000)  # beyond float16

@@ -54,6 +54,7 @@ NAMESPACES = ("layers", "ops", "losses", "metrics", "optimizers", "models", "cal
 NOT_HERE = (
     "dtype 'uint16' is none",
     "dtype 'uint64' is none",
+    "no tensors of uint64",
     "dtype 'complex64' is none",
     "quantize",
     "_lora",

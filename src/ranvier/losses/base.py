@@ -8,8 +8,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from ranvier.graph.dtypes import STORAGE
 from ranvier.losses.mixture import each
 from ranvier.losses.reduction import REDUCTIONS, reduced
+from ranvier.ops.arrays import cast
 from ranvier.ops.functional.losses_keras import as_samples, logits_of, not_of_class
 from ranvier.support.errors import snake_case
 from ranvier.support.function_classes import class_of, options_of
@@ -52,6 +54,8 @@ class Loss(Configured):
         return each(lambda y: self.call(y, y_pred), y_true)
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        if getattr(y_pred, "dtype", None) in STORAGE:  # losses are float32, as in Keras
+            y_pred = cast(y_pred, get_dtype())
         losses, counted = each(lambda y: self.call(y, y_pred), y_true), each(self.counted, y_true)
         return reduced(losses, sample_weight, counted, self.reduction)
 

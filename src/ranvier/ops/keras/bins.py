@@ -69,6 +69,7 @@ def bincount(x: Any, weights: Any = None, minlength: int = 0, sparse: bool = Fal
     if sparse:
         raise ValueError("there are no sparse tensors. Leave sparse=True out instead.")
     rows = np.atleast_2d(np.asarray(x))
+    rows = rows.astype(np.int64) if rows.dtype.kind == "u" else rows  # NumPy counts signed ones alone
     masses = [None] * len(rows) if weights is None else np.atleast_2d(np.asarray(weights))
     size = max(minlength, int(rows.max(initial=-1)) + 1)
     counts = np.stack([np.bincount(r, w, size) for r, w in zip(rows, masses, strict=True)])

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ranvier.graph.dtypes import STORAGE
 from ranvier.graph.node import Node
 from ranvier.ops import arrays, indexing
 from ranvier.ops.arrays import linalg, shape
@@ -114,7 +115,9 @@ def quantile(x: Any, q: Any, axis: Axes = None, method: str = "linear", keepdims
     Between neighbours "linear" interpolates; "lower", "higher", "nearest" and "midpoint" choose as NumPy does. Raises
     ValueError for shares outside of 0 to 1.
     """
-    return indexing.quantile(x if isinstance(x, Tensor) else Tensor(x), q, axis, keepdims, method)
+    x = x if isinstance(x, Tensor) else Tensor(x)
+    found = indexing.quantile(x, q, axis, keepdims, method)
+    return arrays.cast(found, x.dtype) if x.dtype in STORAGE else found
 
 
 def median(x: Any, axis: Axes = None, keepdims: bool = False) -> Any:
