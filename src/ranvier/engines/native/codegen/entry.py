@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import groupby
 from math import prod
+from typing import NamedTuple
 
 from ranvier.engines.native.codegen import prefetch
 from ranvier.engines.native.codegen.builder import Function
@@ -16,7 +17,7 @@ from ranvier.engines.native.runtime.context import CLOCK, FAULT, PRIVATE, SCRATC
 from ranvier.engines.native.schedule.memory_planning import round_up
 from ranvier.engines.native.schedule.task import Task
 from ranvier.engines.native.schedule.view import Buffer
-from ranvier.engines.native.target.lanes import SIZE, Scalar, memory_type
+from ranvier.engines.native.target.lanes import ELEMENT, SIZE, Scalar, literal, memory_type
 from ranvier.graph.extents import extent, extents
 from ranvier.graph.node import BATCH, Node, Symbol
 
@@ -36,14 +37,22 @@ class Addresses(dict[tuple[str, int], str]):
         return self.read(*key)
 
 
+class Call(NamedTuple):
+    """A kernel's name, and what it is given beside its range."""
+
+    kernel: str
+    buffers: list[Buffer]
+    numbers: list[Node]  # integer constants
+
+
 class EntryWriter:
-    """Writes the entry. ``names`` maps each kernel to the one that is equal to it; ``clocks`` numbers the clocks."""
+    """Writes the entry. ``calls`` has each task's kernel; ``clocks`` numbers the clocks."""
 
     def __init__(
-        self, layout: Layout, partition: Partition, symbols: tuple[str, ...], names: Mapping[str, str],
+        self, layout: Layout, partition: Partition, symbols: tuple[str, ...], calls: Mapping[str, Call],
         clocks: Mapping[str, int], prefetched: Prefetch | None,
     ) -> None:  # fmt: skip
-        self.layout, self.partition, self.symbols, self.names = layout, partition, symbols, names
+        self.layout, self.partition, self.symbols, self.calls = layout, partition, symbols, calls
         self.clocks, self.prefetched, self.schedule = clocks, prefetched, layout.schedule
         self.deep = len(self.schedule.buffers) > MAX_LIVE_BUFFERS
         self.f = Function("entry", ["i64 %tid", "i64 %nthreads", "ptr %ctx"], linkage="")
@@ -52,14 +61,14 @@ class EntryWriter:
         # Addresses of the block's values, as if row 0 of the batch were in the block.
         self.at_hand: dict[Buffer, str] = {}
 
-    def write(self, update: tuple[str, list[Buffer]] | None) -> str:
-        """The text. ``update`` is the kernel that updates private scalars after each step, and its buffers."""
+    def write(self, advances: bool) -> str:
+        """The text. ``advances``: the kernel "advance" updates private scalars after each step."""
         self._read_context()
         copied = self._take_private()
         with self.f.loop(self.words[START], self.words[STOP]) as step:
             self._step(step.index, step.done)
-            if update is not None:
-                self._call(update[0], 0, 0, update[1])
+            if advances:
+                self._call("advance", 0, 0)
             if self.schedule.double_buffered is None:
                 self._barrier()
         self._give_back_private(copied)
@@ -173,9 +182,8 @@ class EntryWriter:
         f = self.f
         for task in tasks:
             if task.accumulates:
-                stores = [view.buffer for _, view in task.stores]
                 with f.loop(*workers) as turn:
-                    self._call(f"start{task.number}", 0, 0, stores, turn.index)
+                    self._call(f"start{task.number}", 0, 0, turn.index)
         most = f.floor_divide(f.add(self.rows, self.schedule.workers - 1), self.schedule.workers)
         together = f.maximum(f.floor_divide(self.schedule.block, most), 1)
         with f.loop(*workers, together) as turn:
@@ -217,14 +225,16 @@ class EntryWriter:
                 if self.prefetched is not None and task is self.prefetched.product:
                     self._prefetch_next(self.prefetched, own)
                 mark = self.step if task.kind == "fault" else worker
-                self._call(f"k{task.number}", *own, task.buffers(self.schedule.view), mark)
+                self._call(f"k{task.number}", *own, mark)
 
-    def _call(self, name: str, low: Scalar, high: Scalar, buffers: list[Buffer], worker: Scalar = 0) -> None:
+    def _call(self, name: str, low: Scalar, high: Scalar, worker: Scalar = 0) -> None:
+        call = self.calls[name]
         given = [f"i64 {low}", f"i64 {high}", f"i64 {worker}", f"ptr {self.work}"]
         given += [f"i64 {self.extents[s]}" for s in self.symbols]
-        given += [f"ptr {self.at_hand.get(b) or self._pointer(b)}" for b in buffers]
+        given += [f"ptr {self.at_hand.get(b) or self._pointer(b)}" for b in call.buffers]
+        given += [f"{ELEMENT[n.dtype]} {literal(n.attrs['value'].item(), ELEMENT[n.dtype])}" for n in call.numbers]
         with self._timed(name):
-            self.f.emit(f"call void @{self.names.get(name, name)}({', '.join(given)})")
+            self.f.emit(f"call void @{call.kernel}({', '.join(given)})")
 
     def _barrier(self) -> None:
         with self._timed("barrier"):
