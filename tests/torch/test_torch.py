@@ -88,7 +88,7 @@ def test_networks_that_change_activations_in_place(first, tmp_path):
 
     def run(inplace, how):
         torch.manual_seed(0)
-        net = nn.Sequential(first, nn.Linear(20, 8), nn.ReLU(True), nn.Dropout(0.2, True), nn.Linear(8, 3))
+        net = nn.Sequential(first, nn.Linear(20, 8), nn.Dropout(0.2, True), nn.ReLU(True), nn.Linear(8, 3))
         for module in net.modules():
             if hasattr(module, "inplace"):
                 module.inplace = inplace

@@ -135,7 +135,7 @@ class Tensor(TensorMethods):
         if bool(flag) is not self._requires_grad:
             tape.flush_readers(self)  # a segment knows a leaf by one flag
             if self.owner is not None:
-                self.base.separate(self)
+                self.base.lead(self)
         self._requires_grad = bool(flag)
 
     @property
