@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -80,6 +80,8 @@ class Compiled:
         self.reported: set[str] = set()  # codes of checks and keys of data warnings that have been reported
         self.checked = self.checked_batch = False  # whether all checks have run, or those of a first batch
         self.checked_epoch = False  # whether the checks after the first epoch have run
+        self.class_names: Sequence[Any] | None = None  # of class numbers, where the user writes other labels
+        self.advice: Mapping[str, str] = {}  # what the checks of these codes say to write, in place of their own words
         self._begin()
 
     def _begin(self) -> None:
