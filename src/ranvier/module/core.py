@@ -33,7 +33,7 @@ from ranvier.tensor.context import dtype_scope, get_dtype
 from ranvier.tensor.tensor import Tensor
 from ranvier.tensor.trace import state
 
-UNCOPIED = (*DESCRIBED, "_within", "_predictors", "_plans")  # attributes that copies lack; the last hold programs
+UNCOPIED = (*DESCRIBED, "_within", "_reported_nan", "_predictors", "_plans")  # attributes that copies lack
 
 
 _counters: dict[str, int] = {}

@@ -31,6 +31,7 @@ from ranvier.training.adapters.generators import batch_splitter, is_source, memo
 from ranvier.training.adapters.trees import as_given
 from ranvier.training.loop.callback import Callback
 from ranvier.training.loop.callback_list import Callbacks
+from ranvier.training.preflight.predictions import has_nan, warn_of_nan
 from ranvier.training.step.argument_types import Verbosity
 from ranvier.training.step.arrays import Data
 from ranvier.training.step.compiled import Compiled
@@ -150,7 +151,8 @@ def predict(
     """The model's outputs for ``x``, in evaluation mode, as one array with a row for each sample.
 
     A model of several outputs gives a tuple, list or dict of arrays, as its forward does. ``x`` is an array (for a
-    model of several inputs a list of arrays, or a dict by name), or a source of batches. NaN in x gives NaN.
+    model of several inputs a list of arrays, or a dict by name), or a source of batches. NaN in x gives NaN, with a
+    warning, once for each model (RV601 and RV602).
     ``verbose`` is accepted and shows nothing. Several threads may call it at once. Raises ValueError or TypeError
     naming the layer for inputs of a wrong shape.
     """
@@ -161,6 +163,8 @@ def predict(
         if plan is not None and x.flags.c_contiguous and plan.fits():
             out = np.empty(plan.shape, plan.type)
             plan.run([x, *plan.drawn(), *plan.arrays], [out], 0, plan.steps, plan.rows)
+            if has_nan(out):
+                warn_of_nan(model, [x], [out])
             return out
     with model_dtype_scope(model):
         if callbacks is None:
@@ -175,7 +179,7 @@ def all_at_once(model: Module, x: Any, batch_size: int | None, steps: int | None
     loader = memory_loader(x)
     if loader is None:
         with warned_once(set()):  # not for each batch
-            return joined(predict_batches(model, part, batch_size, None) for part in parts_of(model, x, steps))
+            return joined(predicted(model, parts_of(model, x, steps), batch_size))
     rows = loader.draw()
     given = loader.x(model, rows if steps is None else rows[: steps * loader.batch])
     return all_at_once(model, given, batch_size or loader.batch, None)
@@ -193,18 +197,26 @@ def with_callbacks(model: Module, x: Any, batch_size: int | None, steps: int | N
             cuts = ([a[i : i + size] for a in arrays] for i in range(0, len(arrays[0]), size)[:steps])
             batches = (cut if len(cut) > 1 else cut[0] for cut in cuts)
 
-        def each() -> Iterator[tuple[OutputStructure, list[Array]]]:
-            for number, batch in enumerate(batches):
-                callbacks.call("on_predict_batch_begin", number, {})
-                outputs, values = predict_batches(model, batch, batch_size, None)
-                callbacks.call("on_predict_batch_end", number, {"outputs": outputs.pack(values)})
-                yield outputs, values
-
-        result = joined(each())
+        result = joined(predicted(model, batches, batch_size, callbacks))
     else:
         result = all_at_once(model, x, batch_size, steps)
     callbacks.call("on_predict_end", {"outputs": result})
     return result
+
+
+def predicted(
+    model: Module, batches: Iterable[Any], batch_size: int | None, callbacks: Callbacks | None = None
+) -> Iterator[tuple[OutputStructure, list[Array]]]:
+    """The outputs of each batch."""
+    done = 0
+    for number, batch in enumerate(batches):
+        if callbacks is not None:
+            callbacks.call("on_predict_batch_begin", number, {})
+        outputs, values = predict_batches(model, batch, batch_size, None, done)
+        if callbacks is not None:
+            callbacks.call("on_predict_batch_end", number, {"outputs": outputs.pack(values)})
+        yield outputs, values
+        done += len(values[0])
 
 
 def parts_of(model: Module, source: Any, steps: int | None) -> Iterator[Any]:
@@ -230,8 +242,9 @@ def joined(found: Iterable[tuple[OutputStructure, list[Array]]]) -> Any:
 
 
 def predict_batches(
-    model: Module, x: Any, batch_size: int | None, steps: int | None
+    model: Module, x: Any, batch_size: int | None, steps: int | None, start: int = 0
 ) -> tuple[OutputStructure, list[Array]]:
+    """The outputs for ``x``, whose first row has the number ``start`` in messages."""
     now = changes()
     state = model.__dict__.get("_compiled")
     tree = None
@@ -243,7 +256,9 @@ def predict_batches(
     if steps is not None:
         arrays = tuple(a[: steps * size] for a in arrays)
     if tree is not None and isinstance(state, Compiled) and state.eager:
-        return eager_batches(model, replace(tree, x=arrays), size)
+        outputs, result = eager_batches(model, replace(tree, x=arrays), size)
+        warn_of_nan(model, arrays, result, start)
+        return outputs, result
     # Fewer rows are one smaller batch, rounded up to a power of two so that fewer programs are compiled.
     size = min(size, max(DEFAULT_BATCH, 1 << (len(arrays[0]) - 1).bit_length()))
     engine = state.engine if isinstance(state, Compiled) else None
@@ -259,6 +274,7 @@ def predict_batches(
     predictors.pop(key, None)
     predictors[key] = predictor
     result = predictor(arrays)
+    warn_of_nan(model, arrays, result, start)
     n = len(arrays[0])
     simple = predictor.outputs.kind == "one" and arrays[0] is x
     if steps is None and n <= Pace().steps() * size and simple:
