@@ -736,6 +736,38 @@ if child == 0:
 assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 print("good")
 """
+FORK_BESIDE_A_COMPILER = """
+def predict(i):
+    rv.Sequential([rv.layers.Dense(2 + i % 9, input_shape=(3 + i // 9,))]).predict(np.zeros((2, 3 + i // 9), np.float32))
+def compile():
+    for i in range(10**6):
+        predict(i)
+threading.Thread(target=compile, daemon=True).start()
+for number in range(8):  # many held a lock of LLVM or of llvmlite
+    time.sleep(0.03 * number)
+    child = os.fork()
+    if child == 0:
+        signal.alarm(15)
+        predict(10**4 + number)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0, number
+print("good")
+"""
+FORK_BESIDE_AN_IMPORT = """
+import importlib, tempfile, pathlib
+folder = pathlib.Path(tempfile.mkdtemp())
+(folder / "slow.py").write_text("import time; time.sleep(0.5)")
+rv.__path__.append(str(folder))
+threading.Thread(target=importlib.import_module, args=("ranvier.slow",)).start()
+time.sleep(0.1)
+child = os.fork()
+if child == 0:
+    signal.alarm(5)
+    importlib.import_module("ranvier.slow")
+    os._exit(0)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+print("good")
+"""
 EXIT = """
 rv.set_threads(2)
 before = model.get_weights()
@@ -766,6 +798,11 @@ PROCESSES = [(38, INTERRUPT), (39, FORK), (43, EXIT)]
 @pytest.mark.parametrize("watched", [False, True])
 def test_processes(number, program, watched, tmp_path):
     process(program, WATCHED=str(tmp_path) if watched else "")
+
+
+@pytest.mark.parametrize("program", [FORK_BESIDE_A_COMPILER, FORK_BESIDE_AN_IMPORT])
+def test_a_fork_waits_for_other_threads(program, tmp_path):
+    process(program, RANVIER_CACHE=str(tmp_path))
 
 
 # --- nothing is forgotten -----------------------------------------------------------------------------------------
