@@ -17,6 +17,7 @@ from ranvier.data.convert import Array, refuse_dates, to_numeric
 from ranvier.data.targets import as_weights
 from ranvier.estimators.network import custom_network, from_state, hidden_network, optimizer_state, resume, to_state
 from ranvier.estimators.objective import Objective
+from ranvier.estimators.samples import SparseBatches, is_sparse, to_predict, warn_of_sparse, with_weight
 from ranvier.estimators.settings import (
     ADVICE,
     HINTS,
@@ -26,7 +27,6 @@ from ranvier.estimators.settings import (
     seed_from,
     tried_before,
 )
-from ranvier.estimators.sparse import SparseBatches, is_sparse, to_predict, warn_of_sparse
 from ranvier.estimators.stopping import Scoring, Stopping, release
 from ranvier.layers import Dense
 from ranvier.module import Module
@@ -45,14 +45,6 @@ FEW = 200  # the most samples for which dtype="auto" keeps float64, whose cost i
 
 # Checks of complete data, which do not apply to a part in `partial_fit`: one class, few classes, constant columns.
 PARTIAL = ("RV204", "RV205", "RV304", "RV305", "RV306", "RV307")
-
-
-def with_weight(X: Array, y: Array, weight: Array | None) -> tuple[Array, Array, Array | None]:
-    """The samples with positive weight. A sample with weight 0 is ignored."""
-    if weight is None or weight.all():
-        return X, y, weight
-    kept = np.flatnonzero(weight)
-    return X[kept], y[kept], weight[kept]
 
 
 class NeuralEstimator(CheckedConstructor, BaseEstimator):  # type: ignore[misc]  # scikit-learn is optional and has no types

@@ -1,4 +1,7 @@
-"""SciPy's sparse matrices as batches of dense rows. They are recognized by their methods; SciPy is not imported."""
+"""The samples of X: those with a weight, and SciPy's sparse matrices as batches of dense rows.
+
+These are recognized by their methods; SciPy is not imported.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,14 @@ from ranvier.tensor import rng
 
 BLOCK = 1 << 22  # numbers that are dense at once in prediction, if 32 rows have fewer
 ROWS = 32  # of a batch of `predict`
+
+
+def with_weight(X: Any, y: Array, weight: Array | None) -> tuple[Any, Array, Array | None]:
+    """The samples with positive weight. A sample with weight 0 is ignored."""
+    if weight is None or weight.all():
+        return X, y, weight
+    kept = np.flatnonzero(weight)
+    return X[kept], y[kept], weight[kept]
 
 
 def is_sparse(X: Any) -> bool:
