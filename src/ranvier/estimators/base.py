@@ -262,7 +262,8 @@ class NeuralEstimator(CheckedConstructor, BaseEstimator):  # type: ignore[misc] 
         ignore = [*PARTIAL] if incremental else []
         own = self.callbacks if isinstance(self.callbacks, (list, tuple)) else [self.callbacks]
         own = [callback for callback in own if callback is not None]
-        scoring, watched = None, None
+        scoring: Scoring | None = None
+        watched: Any = None
         if validation is not None:
             x_val, coded_val, weight_val = validation
             scoring = Scoring(lambda: self._scored(coded_val, self.model_.predict(to_predict(x_val)), weight_val))

@@ -18,7 +18,7 @@ from ranvier.tensor import rng
 from ranvier.tensor.call_state import forward_hook, isolated_tape
 from ranvier.tensor.tensor import Tensor, leaves_of
 from ranvier.tensor.trace import TraceNode
-from ranvier.training.preflight.report import Fault
+from ranvier.training.preflight.report import Fault, listed
 from ranvier.training.step.arrays import Data
 from ranvier.training.step.compiled import Compiled
 from ranvier.training.step.objective import exclusive
@@ -189,6 +189,9 @@ class InspectedOutput:
     def label(self, number: int) -> str:
         """A class as the user wrote it."""
         return str(number) if self.class_names is None else repr(self.class_names[number])
+
+    def listed(self, numbers: Array) -> str:
+        return listed([self.label(number) for number in numbers.tolist()])
 
     def counts(self, y: Array) -> Array | None:
         """How often each class occurs; labels out of range (those that the loss ignores) are left out."""

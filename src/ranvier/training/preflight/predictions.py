@@ -8,8 +8,7 @@ from math import isnan
 
 import numpy as np
 
-from ranvier.data.cast import place
-from ranvier.data.convert import Array, first_where
+from ranvier.data.convert import Array, first_where, place
 from ranvier.module import Module
 from ranvier.module.shape_errors import user_name
 from ranvier.training.preflight.report import WARNING, Check, Fault, Finding, raise_or_warn

@@ -8,7 +8,7 @@ import numpy as np
 
 from ranvier.data.sampled import sample
 from ranvier.training.preflight.inspection import MIN_ROWS, InspectedOutput, Inspection, of_outputs
-from ranvier.training.preflight.report import Fault, listed
+from ranvier.training.preflight.report import Fault
 
 INFINITY = float("inf")
 RANGES = {  # the range of an activation
@@ -144,7 +144,7 @@ def absent_classes(output: InspectedOutput) -> Iterator[Fault]:
     if absent.tolist() == [0]:
         fix = f"Write {output.name} - 1 and {output.classes - 1} outputs if the labels are numbered from 1"
     yield Fault(
-        f"the model has {output.classes} outputs, and class {listed(list(map(output.label, absent)))} never occurs in "
+        f"the model has {output.classes} outputs, and class {output.listed(absent)} never occurs in "
         f"the {counts.sum():,} targets {output.name}",
         f"{fix}, or rows of every class, instead.",
     )

@@ -9,7 +9,7 @@ import numpy as np
 from ranvier.data.convert import Array
 from ranvier.data.sampled import sample
 from ranvier.training.preflight.inspection import MIN_ROWS, InspectedInput, InspectedOutput, Inspection
-from ranvier.training.preflight.report import Fault, listed
+from ranvier.training.preflight.report import Fault
 from ranvier.training.preflight.targets import MANY
 
 SLICE = 128  # bytes of a row by which most rows differ
@@ -131,7 +131,7 @@ def classes_unseen(view: Inspection) -> Iterator[Fault]:
         new = np.flatnonzero((after > 0) & (before == 0))
         if len(new):
             yield Fault(
-                f"class {listed(list(map(output.label, new)))} occurs in the validation targets "
+                f"class {output.listed(new)} occurs in the validation targets "
                 f"({after[new].sum():,} rows) and never in the training targets {output.name}, so the model cannot "
                 "learn it",
                 "Write rows drawn from all classes for both instead: shuffle x and y together before they are split.",
@@ -144,7 +144,7 @@ def classes_not_validated(view: Inspection) -> Iterator[Fault]:
         gone = np.flatnonzero((after == 0) & (expected >= EXPECTED))
         if len(gone):
             yield Fault(
-                f"class {listed(list(map(output.label, gone)))} of the training targets {output.name} never occurs in "
+                f"class {output.listed(gone)} of the training targets {output.name} never occurs in "
                 f"the {after.sum():,} validation targets, where about {expected[gone[0]]:.0f} rows of class "
                 f"{output.label(gone[0])} were to be expected",
                 "Write rows drawn from all classes for both instead: shuffle x and y together before they are split "
