@@ -16,6 +16,7 @@ from ranvier.graph.dtypes import as_array
 from ranvier.graph.node import DTYPES, Node, apply
 from ranvier.ops import arrays
 from ranvier.ops.arrays import division
+from ranvier.ops.draws import drawn_tensor, generator_of
 from ranvier.ops.indexing import put, writable
 from ranvier.tensor import trace
 from ranvier.tensor.autograd import backward as backward  # noqa: PLC0414 - a method too
@@ -224,6 +225,12 @@ def drawn(draw: Callable[..., Any]) -> Callable[..., Any]:
 
     def change(self: Tensor, *arguments: float, generator: Any = None, **named: float) -> Tensor:
         own = None if generator is None else generator.numpy
+        if trace.state.tracing and (self.is_constant or isinstance(trace.state.tracing, trace.StepTrace)):
+            values = drawn_tensor(draw(generator_of(own), self.shape, *arguments, **named), self.dtype)
+            if self.base is not None or not self.is_constant:
+                return put(self, values)
+            self.replace(values)
+            return self
         source = numpy_generator("tensor") if own is None else own
         return hold(self, as_array(draw(source, self.shape, *arguments, **named), self.dtype))
 
