@@ -141,7 +141,7 @@ def test_a_batch_hook_may_change_weights_rate_and_what_is_trainable():
         np.testing.assert_array_equal(weight, np.ones_like(weight))
     rv.set_seed(0)
     first = classifier(optimizers.SGD(0.1))
-    fit(None, first, steps_per_epoch=1)
+    fit(None, first, steps_per_epoch=1, batch_size=32)
     rv.set_seed(0)
     changed = classifier(optimizers.SGD())
 
@@ -595,7 +595,7 @@ def test_a_rate_that_a_hook_makes_far_too_high(event):
     with pytest.raises(NonFiniteLoss, match=r"it is 1e\+20") as caught:
         model.fit(X, X[:, :2], shuffle=False, epochs=3, verbose=0, callbacks=High(), ignore="RV")
     assert caught.value.epoch * 4 + caught.value.step == good + 1
-    expected.fit(X, X[:, :2], shuffle=False, steps_per_epoch=good, verbose=0, ignore="RV")
+    expected.fit(X, X[:, :2], shuffle=False, steps_per_epoch=good, batch_size=32, verbose=0, ignore="RV")
     expected.optimizer.learning_rate = 1e20
     rows = np.arange(N)[32 * (good % 4) :][:32]
     expected.train_on_batch(X[rows], X[rows, :2])

@@ -346,8 +346,10 @@ ONCE = ["begin", 0, 1, 2, 3, "end"]
 READ = {  # what is called on it: what it is asked for
     "fit": (lambda m, d: m.fit(d, epochs=2, shuffle=False, verbose=0, ignore="RV"), 2 * ONCE),
     "fit, some steps": (
-        lambda m, d: m.fit(d, epochs=3, steps_per_epoch=3, shuffle=False, verbose=0),
-        ["begin", 0, 1, 2, "end", "begin", 3, 0, 1, "end", "begin", 2, 3, 0, "end"]),
+        lambda m, d: m.fit(d, epochs=3, steps_per_epoch=2, shuffle=False, verbose=0),
+        ["begin", 0, 1, "end", "begin", 2, 3, "end", "begin", 0, 1, "end"]),
+    "fit, as many steps as there are": (
+        lambda m, d: m.fit(d, epochs=2, steps_per_epoch=4, shuffle=False, verbose=0, ignore="RV"), 2 * ONCE),
     "validation": (lambda m, d: m.fit([[1.0]], [[1.0]], epochs=2, validation_data=d, verbose=0, ignore="RV"), 2 * ONCE),
     "evaluate": (lambda m, d: m.evaluate(d, verbose=0), ONCE),
     "predict": (lambda m, d: m.predict(d), ONCE),

@@ -27,19 +27,24 @@ from ranvier.tensor.context import get_dtype, no_grad
 from ranvier.tensor.tensor import Tensor
 from ranvier.tensor.trace import lower
 from ranvier.training.adapters.arrays import input_arrays
-from ranvier.training.adapters.generators import batch_splitter, is_source, memory_loader, with_epoch_events
+from ranvier.training.adapters.generators import (
+    as_many_as_come,
+    batch_splitter,
+    is_source,
+    memory_loader,
+    with_epoch_events,
+)
 from ranvier.training.adapters.trees import as_given
 from ranvier.training.loop.callback import Callback
 from ranvier.training.loop.callback_list import Callbacks
 from ranvier.training.preflight.predictions import has_nan, warn_of_nan
 from ranvier.training.step.argument_types import Verbosity
-from ranvier.training.step.arrays import Data
+from ranvier.training.step.arrays import DEFAULT_BATCH, Data, rows_of_a_batch
 from ranvier.training.step.compiled import Compiled
 from ranvier.training.step.placeholders import cast_rows, placeholders, random_streams
 from ranvier.training.step.runner import Pace
 from ranvier.training.step.structure import OutputStructure, outputs_of
 
-DEFAULT_BATCH = 32  # rows
 PLANS = 64  # the most that are kept for exact input shapes
 
 
@@ -189,11 +194,11 @@ def with_callbacks(model: Module, x: Any, batch_size: int | None, steps: int | N
     """The same with callbacks, which get the outputs of each batch if they have a method for it."""
     callbacks.call("on_predict_begin", {})
     if callbacks.listens("on_predict_batch_begin", "on_predict_batch_end"):
-        size = batch_size or DEFAULT_BATCH
         if is_source(x):
             batches: Any = parts_of(model, x, steps)
         else:
             arrays = input_arrays(model, x, check_finite=False)
+            size = batch_size = rows_of_a_batch(batch_size, len(arrays[0]), steps)
             cuts = ([a[i : i + size] for a in arrays] for i in range(0, len(arrays[0]), size)[:steps])
             batches = (cut if len(cut) > 1 else cut[0] for cut in cuts)
 
@@ -227,7 +232,7 @@ def parts_of(model: Module, source: Any, steps: int | None) -> Iterator[Any]:
 
     parts = batch_splitter(model)
     batches = batches_from(source, steps=steps, as_x=same, as_y=same, as_w=same, parts=parts, check=False)
-    for x, _, _ in with_epoch_events(source, batches):
+    for x, _, _ in with_epoch_events(source, as_many_as_come(iter(batches))):
         yield x
 
 
@@ -251,7 +256,9 @@ def predict_batches(
     if isinstance(state, Compiled) and (state.eager or "predict_step" in state.overridden):
         tree = as_given(x, None, None, check_finite=False)
     arrays = input_arrays(model, x, check_finite=False) if tree is None else tree.x
-    size = DEFAULT_BATCH if batch_size is None else whole("batch_size", batch_size)
+    if steps is not None:
+        steps = whole("steps", steps)
+    size = rows_of_a_batch(None if batch_size is None else whole("batch_size", batch_size), len(arrays[0]), steps)
     size = 1 if len(arrays[0]) == 1 else size
     if steps is not None:
         arrays = tuple(a[: steps * size] for a in arrays)

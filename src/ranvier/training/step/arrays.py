@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,6 +13,12 @@ import numpy.typing as npt
 from ranvier.support.tree import map_structure
 
 Array = npt.NDArray[Any]
+DEFAULT_BATCH = 32  # rows
+
+
+def rows_of_a_batch(given: int | None, rows: int, steps: int | None) -> int:
+    """The batch size of arrays: where it is not given, so many that ``steps`` batches are all rows, as in Keras."""
+    return given or (DEFAULT_BATCH if steps is None else math.ceil(rows / steps))
 
 
 @dataclass

@@ -280,7 +280,7 @@ class Builder:
     def _as_given(self, rows: Node, output: int) -> Node:
         """Targets in the shape and dtype in which they were given; those that an augmentation made stay as they are."""
         given = self.target_kinds[output]
-        if given is None or self.training and self.compiled.augment is not None:
+        if given is None or (self.training and self.compiled.augment is not None):
             return rows
         shape, dtype = given
         if rows.shape[1:] != shape:
