@@ -111,7 +111,12 @@ class Operation:
         self.options.pop("name", None)
 
     def __call__(self, *args: Any, **options: Any) -> Any:
-        return self.function(*args, **self.options, **options)
+        options, rest, placed = {**self.options, **options}, list(args), []
+        for p in inspect.signature(self.function).parameters.values():  # each in its place in the function
+            if p.kind is not p.POSITIONAL_OR_KEYWORD or not (rest or p.name in options):
+                break
+            placed.append(options.pop(p.name) if p.name in options else rest.pop(0))
+        return self.function(*placed, *rest, **options)
 
     call = symbolic_call = compute_output_spec = __call__
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.graph.node import FLOATS, Symbol
+from ranvier.graph.dtypes import ELEMENT_TYPES, FLOATING, array_dtype, limits
+from ranvier.graph.node import Symbol
 from ranvier.ops import arrays, indexing, tensor_methods
 from ranvier.ops.arrays import linalg
 from ranvier.ops.arrays.promotion import axes_of, axis_of
@@ -91,9 +92,16 @@ def take(x: Operand, indices: Operand, axis: int | None = None) -> Any:
     return arrays.take(x, indices, axis)
 
 
-def one_hot(x: Operand, num_classes: int, axis: int = -1, dtype: Any = None) -> Any:
+def one_hot(x: Operand, num_classes: int, axis: int = -1, dtype: Any = None, sparse: bool = False) -> Any:
     """1 at each class number along a new axis, 0 elsewhere."""
+    no_sparse("one_hot", sparse)
     return arrays.one_hot(x, num_classes, dtype_name(dtype), axis)
+
+
+def no_sparse(name: str, sparse: bool) -> None:
+    """Raise ValueError where a sparse tensor is asked for."""
+    if sparse:
+        raise ValueError(f"ops.{name}: there are no sparse tensors. Leave sparse=True out.")
 
 
 def einsum(subscripts: str, *operands: Operand) -> Any:
@@ -142,10 +150,10 @@ def cast(x: Operand, dtype: Any) -> Any:
 
 
 def _limits(dtype: str) -> tuple[Any, Any]:
-    if dtype == "bool":
-        return 0, 1
-    info: Any = np.finfo(dtype) if dtype in FLOATS else np.iinfo(dtype)
-    return (float(info.min), float(info.max)) if dtype in FLOATS else (info.min, info.max)
+    if dtype not in FLOATING:
+        return limits(dtype)
+    largest = (2 - 2**-7) * 2.0**127 if dtype == "bfloat16" else float(np.finfo(dtype).max)
+    return -largest, largest
 
 
 def saturate_cast(x: Operand, dtype: Any) -> Any:
@@ -195,7 +203,8 @@ def empty(shape: Any, dtype: Any = None) -> Tensor:
 def full(shape: Any, fill_value: Any, dtype: Any = None) -> Tensor:
     """One number everywhere."""
     known(shape if isinstance(shape, (list, tuple)) else (shape,), "ops.zeros_like(x), ones_like(x) or full_like(x, v)")
-    return Tensor(np.full(shape, fill_value, dtype_name(dtype)))
+    name = dtype_name(dtype)
+    return Tensor(np.full(shape, fill_value, array_dtype(ELEMENT_TYPES[name].arithmetic)), dtype=name)
 
 
 def known(extents: Any, instead: str) -> None:
@@ -209,7 +218,7 @@ def known(extents: Any, instead: str) -> None:
 
 def eye(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Tensor:  # Keras's names
     """Ones on the diagonal."""
-    return Tensor(np.eye(N, M, k, dtype_name(dtype)))
+    return Tensor(np.eye(N, M, k), dtype=dtype_name(dtype))
 
 
 def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> Tensor:
