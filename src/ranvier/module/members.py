@@ -18,6 +18,7 @@ from ranvier.module.properties import part_of_module
 from ranvier.module.versions import QUIET, changed
 from ranvier.support import rows
 from ranvier.support.constructors import CheckedConstructor
+from ranvier.support.foreign import check_own
 from ranvier.tensor.call_state import call_state
 from ranvier.tensor.check_returned import check_initial
 from ranvier.tensor.context import get_dtype
@@ -89,6 +90,7 @@ class ModuleBase(CheckedConstructor, HookMethods, MissingMethods):
         elif name in self._parameters or name in self._buffers:
             raise self._replacement_error(name, value)
         else:
+            check_own(value)
             if name in self._modules:
                 self._forget(name)
             if name not in QUIET and call_state.results is None and self.__dict__.get(name, QUIET) is not value:
