@@ -366,3 +366,31 @@ def test_a_configuration_has_every_argument():
     assert config["kernel_initializer"] == "ones"
     assert config["bias_initializer"] == "zeros"
     assert layers.Dense.from_config(config).get_config() == config
+
+
+ONE, TWO = np.array([[1, 0, 1], [0, 0, 1]], bool), np.array([[0, 0, 1], [1, 0, 0]], bool)
+EITHER = (ONE | TWO).tolist()
+MASKS = [  # layer, masks of two inputs (2, 3, 4), the mask of the result
+    *((kind(), (ONE, TWO), EITHER) for kind in (layers.Add, layers.Subtract, layers.Multiply, layers.Average)),
+    (layers.Maximum(), (ONE, None), None), (layers.Minimum(), (None, None), None), (layers.Add(), None, None),
+    (layers.Concatenate(), (ONE, TWO), EITHER), (layers.Concatenate(), (None, TWO), [[True] * 3] * 2),
+    (layers.Concatenate(1), (ONE, TWO), np.hstack([ONE, TWO]).tolist()), (layers.Concatenate(), (None, None), None),
+    (layers.Concatenate(1), (None, TWO), np.hstack([ONE | True, TWO]).tolist()), (layers.Dot(1), (ONE, TWO), None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("layer", "masks", "wanted"), MASKS, ids=range(len(MASKS)))
+def test_masks_of_merged_inputs(layer, masks, wanted):
+    """As in Keras: either input's, and joined where the inputs are."""
+    x = np.ones((2, 3, 4), np.float32)
+    found = layer.compute_mask([x, x], masks)
+    assert (found if wanted is None else found.numpy().tolist()) == wanted
+    assert layer.compute_mask([rv.Input((3, 4))] * 2, [None, None]) is None
+
+
+def test_masks_are_a_list_beside_a_list():
+    x = np.ones((2, 3, 4), np.float32)
+    for inputs, masks in ((x, [ONE, TWO]), ([x, x], ONE), ([x, x], [ONE])):
+        for layer in (layers.Add(), layers.Concatenate()):
+            with pytest.raises(ValueError, match=r"Write .*compute_mask\(\[a, b\], \[mask, None\]\)"):
+                layer.compute_mask(inputs, masks)
