@@ -293,6 +293,13 @@ def test_a_frame_is_read_in_a_call():
             ValueError,
             r"\(3, 2\) and was given \(2, 2\)",
         ),
+        (
+            lambda: layers.ReLU(max_value=-1),
+            ValueError,
+            "max_value of layer 're_lu.*' is -1. Write a number of 0 or more",
+        ),
+        (lambda: layers.LeakyReLU(None), ValueError, "negative_slope .* is None. Write a number"),
+        (lambda: layers.Cropping1D((1,)), ValueError, "Write one number, or before and after"),
         (lambda: layers.Dense(2, layers.LeakyReLU), TypeError, r"LeakyReLU is a class. Write LeakyReLU\(\) instead"),
         (lambda: layers.Activation(np.maximum), TypeError, "with rv.ops.maximum"),
         (

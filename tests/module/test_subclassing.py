@@ -216,6 +216,19 @@ class Each(layers.Layer):
         return (a @ self.w) * b
 
 
+class Exchanged(Each):
+    def build(self, b_shape, a_shape):  # type: ignore[override]  # as Keras has it
+        super().build(a_shape, b_shape)
+
+
+def test_build_takes_shapes_by_the_names_of_the_arguments():
+    a, b = np.ones((2, 3), np.float32), np.ones((2, 4), np.float32)
+    for layer in (Each(), Exchanged()):
+        assert layer(a, b).shape == (2, 4)
+        assert layer.w.shape == (3, 4)
+    assert Exchanged()(a, b=b).shape == (2, 4)
+
+
 PACKED = {"list": lambda a, b: [a, b], "tuple": lambda a, b: (a, b), "dict": lambda a, b: {"a": a, "b": b}}
 
 

@@ -292,11 +292,20 @@ class Module(FunctionalAPI):
         self._input_types, self._input_container = (types, form) if several else ((), None)
 
     def _build_for(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Make the weights for the arguments of a call. A ``build`` of several shapes is given one for each."""
+        """Make the weights for the arguments of a call.
+
+        A ``build`` of several shapes is given ``key_shape`` for the argument ``key`` where all are named so, else one
+        for each argument in order.
+        """
         given = [a for a in (*args, *kwargs.values()) if hasattr(a, "shape") or isinstance(a, (list, tuple, Mapping))]
         if not given:
             raise arguments.no_tensor(next(iter(args), None), repr(self.name))
-        self._build_of([shape_of(a) for a in given[: self._shapes]] if self._shapes > 1 else shape_of(given[0]))
+        if self._shapes > 1:
+            called = {**dict(zip(arguments.input_parameters(self)[0], args, strict=False)), **kwargs}
+            taken = list(inspect.signature(self.build).parameters)[: self._shapes]
+            named = [called[n.removesuffix("_shape")] for n in taken if n.removesuffix("_shape") in called]
+            given = named if len(named) == len(taken) else given[: self._shapes]
+        self._build_of([shape_of(a) for a in given] if self._shapes > 1 else shape_of(given[0]))
 
     def _build_of(self, shape: Any) -> None:
         """Call `build` with the shape, or with each of the shapes."""
