@@ -114,9 +114,8 @@ def fit(
         training = Training(model, state, listeners, progress, Interrupt.current())
         training.ignore, training.epoch = ignore, initial_epoch
         source = epochs_of(training, x, data, loader, batch, steps, shuffle, sampler, options, validation)
-        if batch is None:
-            batch = source.batch if isinstance(source, ArrayEpochs) else DEFAULT_BATCH
-        settings = {"batch_size": batch, "shuffle": shuffle, "sampler": sampler, "augment": augment, "data": data}
+        size = batch or DEFAULT_BATCH
+        settings = {"batch_size": size, "shuffle": shuffle, "sampler": sampler, "augment": augment, "data": data}
         return train(training, source, validation, settings, epochs, resume)
 
 
