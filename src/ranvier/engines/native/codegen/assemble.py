@@ -8,13 +8,14 @@ from typing import Any
 from ranvier.engines.native.codegen import math, prefetch
 from ranvier.engines.native.codegen.builder import PREFETCH
 from ranvier.engines.native.codegen.contraction import emit_contraction
-from ranvier.engines.native.codegen.entry import Call, EntryWriter
+from ranvier.engines.native.codegen.entry import EntryWriter
 from ranvier.engines.native.codegen.kernel import Kernel, Module
 from ranvier.engines.native.codegen.layout import COPY, Layout
 from ranvier.engines.native.codegen.map_kernels import emit_task
 from ranvier.engines.native.codegen.partition import Partition
 from ranvier.engines.native.codegen.reductions import emit_start
 from ranvier.engines.native.codegen.signature import Signature, Signatures
+from ranvier.engines.native.codegen.step import Call, Program
 from ranvier.engines.native.codegen.values import KernelWriter
 from ranvier.engines.native.runtime.context import Text
 from ranvier.engines.native.runtime.threads import barrier_ir
@@ -70,9 +71,8 @@ class Assembler:
             self._kernels(task)
         advance, reads = self._advance() if self.layout.scalars else ("", [])
         self.calls["advance"] = Call("advance", reads, [])
-        entry = EntryWriter(self.layout, self.partition, self.symbols, self.calls, self.clocks, self.prefetched).write(
-            bool(advance)
-        )
+        program = Program(self.layout, self.partition, self.symbols, self.calls, self.clocks, self.prefetched)
+        entry = EntryWriter(program).write(advances=bool(advance))
         kernels = [text.replace("@kernel(", f"@{name}(", 1) for text, name in self.kernels.items()]
         library, needed = math.library(self.module.functions, self.target.has_fma)
         constants = [_constant(b) for b in self.schedule.buffers if b.kind == "constant"]

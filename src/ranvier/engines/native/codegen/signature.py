@@ -15,7 +15,7 @@ from ranvier.engines.native.schedule.schedule import Schedule
 from ranvier.engines.native.schedule.sparsity import zeros_of
 from ranvier.engines.native.schedule.task import Task
 from ranvier.engines.native.schedule.view import Buffer, View
-from ranvier.graph.dtypes import FLOATS
+from ranvier.graph.dtypes import INTEGERS
 from ranvier.graph.node import Node
 
 
@@ -55,8 +55,8 @@ class Signatures:
             lines.append((self._code(node), None if view is None else seen(view)))
             if view is None or node in own or self._looks_through(task, node, view):
                 operands = self._operands(node)
-                if not node.shape and node.dtype not in FLOATS:
-                    numbers.update(dict.fromkeys(i for i in operands if i.op.name == "constant" and i not in number))
+                if not node.shape and node.dtype in INTEGERS:
+                    numbers.update(dict.fromkeys(i for i in operands if _is_integer(i) and i not in number))
                 for operand in operands:
                     at = number.setdefault(operand, len(order))
                     if at == len(order):
@@ -89,6 +89,10 @@ class Signatures:
             what = (node.op.name, node.shape, node.dtype, once, *attrs)
             found = self._code_of[node] = self._codes.setdefault(what, len(self._codes))
         return found
+
+
+def _is_integer(node: Node) -> bool:
+    return node.op.name == "constant" and node.dtype in INTEGERS
 
 
 def _plain(attrs: dict[str, Any]) -> Iterator[object]:
