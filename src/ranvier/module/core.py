@@ -176,6 +176,9 @@ class Module(FunctionalAPI):
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name not in UNCOPIED}
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+
     @overridable_property
     def built(self) -> bool:
         """Whether all weights are made."""

@@ -267,6 +267,21 @@ class ModuleBase(CheckedConstructor, HookMethods, MissingMethods):
         """The module below this one under a dotted name; this one for "". Raises AttributeError where there is none."""
         return cast("ModuleBase", self._found(target, "_modules", "module")) if target else self
 
+    def set_submodule(self, target: str, module: ModuleBase, strict: bool = False) -> None:
+        """Put a module in place of the one below this under a dotted name; with ``strict`` there must be one.
+
+        Raises ValueError for "" and AttributeError where a module on the way is missing.
+        """
+        path, _, name = target.rpartition(".")
+        if not name:
+            raise ValueError("set_submodule needs a name. Write 'layer' or 'block.layer', as named_modules() has them.")
+        if not isinstance(module, ModuleBase):
+            check_own(module)
+            raise ValueError(f"{target!r} is given {type(module).__name__}. Write a Module instead.")
+        if strict:
+            self.get_submodule(target)
+        setattr(self.get_submodule(path), name, module)
+
     def get_parameter(self, target: str) -> Parameter:
         """The parameter under a dotted name. Raises AttributeError where there is none."""
         return cast("Parameter", self._found(target, "_parameters", "parameter"))

@@ -326,7 +326,8 @@ class View(_Base):
             place(root, self.steps, result, False)
         else:
             written_by(self, root, lambda: place(root, self.steps, result, True))
-        if result.trace_node is not None and (result.requires_grad or not at_once):  # else the root makes the view
+        is_made_of_root = at_once or root.requires_grad
+        if result.trace_node is not None and (result.requires_grad or not is_made_of_root):
             view.replace(result)
             self.seen = root.version
         self.memory.wrote(root)
