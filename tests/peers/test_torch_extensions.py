@@ -43,7 +43,7 @@ def a_hook_of_every_module_replaces_outputs(torch):
 
 
 def dirty_arguments(torch):
-    class Doubled(torch.autograd.Function):
+    class Doubled(torch.autograd.Function):  # type: ignore[name-defined,misc]  # of either library
         @staticmethod
         def forward(ctx, x):
             ctx.mark_dirty(x)
@@ -97,7 +97,7 @@ def forward_mode(torch):
 
 
 def extra_state(torch):
-    class Counting(torch.nn.Module):
+    class Counting(torch.nn.Module):  # type: ignore[name-defined,misc]  # of either library
         def __init__(self, count=0):
             super().__init__()
             self.layer, self.count = torch.nn.Linear(1, 1), count
@@ -138,7 +138,7 @@ def submodules_that_are_set(torch):
 
 
 def states_of_modules(torch):
-    class Old(torch.nn.Module):
+    class Old(torch.nn.Module):  # type: ignore[name-defined,misc]  # of either library
         def __setstate__(self, state):
             super().__setstate__(state)
             self.added = 1

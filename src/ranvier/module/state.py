@@ -58,10 +58,10 @@ class ModuleState(ModuleBase):
         """Take from ``load_state_dict`` what `get_extra_state` has given."""
         raise RuntimeError(f"{type(self).__name__} takes no extra state. Write: def set_extra_state(self, state): ...")
 
-    def _with_extra_state(self) -> dict[str, ModuleState]:
+    def _with_extra_state(self) -> dict[str, Any]:
         """By name in the state, the modules that have more of it than tensors."""
         own = ModuleState.get_extra_state
-        found = self.named_modules(remove_duplicate=False)
+        found: Iterator[tuple[str, Any]] = self.named_modules(remove_duplicate=False)
         return {f"{p}.{EXTRA}" if p else EXTRA: m for p, m in found if type(m).get_extra_state is not own}
 
     def state_dict(

@@ -48,7 +48,7 @@ class ProgramGenerator:
     def integers(self, low: int, high: int, shape: Any) -> Tensor:
         """Whole numbers from low up to but not including high, float64."""
         made: Tensor = arrays.floor(arrays.multiply(self.random(shape, "float64"), float(high - low)))
-        return arrays.add(made, float(low))  # type: ignore[no-any-return]
+        return arrays.add(made, float(low))
 
     def __getattr__(self, name: str) -> NoReturn:
         raise RuntimeError(

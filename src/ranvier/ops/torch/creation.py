@@ -345,7 +345,7 @@ def normal(mean: Any, std: Any = 1.0, size: Any = None, *, generator: Any = None
         shape = size or arrays.broadcast_shape(*(getattr(v, "shape", ()) for v in (mean, std)))
         noise, known = randn(shape, generator=generator, **options), (mean, std)
         centre, width = (v.detach() if isinstance(v, Tensor) else v for v in known)
-        return arrays.add(arrays.multiply(noise, width), centre)  # type: ignore[no-any-return]
+        return arrays.add(arrays.multiply(noise, width), centre)
     given = [v.detach().compute() if isinstance(v, Tensor) else v for v in (mean, std)]
     shape = np.broadcast_shapes(*map(np.shape, given)) if size is None else size
     drawn = randn(shape, generator=generator, **options)
