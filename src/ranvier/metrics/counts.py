@@ -170,7 +170,8 @@ class FBetaScore(_Counts):
         dtype: DTypeLike | None = None,
     ) -> None:
         super().__init__(threshold, name=name, dtype=dtype, average=average)
-        if not isinstance(beta, (int, float)) or not beta > 0:
+        given: Any = beta
+        if not isinstance(given, (int, float)) or not given > 0:
             raise ValueError(f"beta={beta!r}: write a number above 0, such as 2.0 where recall counts more.")
         self.beta, self.threshold = beta, threshold
 
