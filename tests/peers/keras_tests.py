@@ -3,7 +3,7 @@
 Each test module runs with an ``__import__`` of its own, by which ``keras`` and ``keras.src`` mean Ranvier. A test that
 asks for a name which is not here does not apply. Of the others, failures whose arrays differ are wrong numbers.
 
-    python -m tests.peers.keras_tests                    all modules; one line for each fault, then the counts
+    python -m tests.peers.keras_tests                    all modules; one line for each fault, then a table
     python -m tests.peers.keras_tests layers/core ops    those with one of these texts in their paths
 """
 
@@ -328,7 +328,7 @@ def _outcome(test: unittest.TestCase) -> Outcome:
         return Outcome(name, "other words", last)  # an error is raised, in words of ours
     if last.startswith("Skipped:"):
         return Outcome(name, "skipped")
-    if "Mismatched elements" in text and "shapes" not in last:
+    if re.search("Mismatched elements|location mismatch", text) and "shapes" not in last:
         return Outcome(name, "wrong number", _reason(text))
     return Outcome(name, "failed", last)
 
@@ -364,20 +364,29 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", help="texts of paths")
     parser.add_argument("--engine", default="reference", help="the engine: by default the one that compiles nothing")
     parser.add_argument("--only", default="", help="a text in the names of tests")
+    parser.add_argument("--words", action="store_true", help="also errors in words of ours")
     parser.add_argument("--part", default="0/1", help="I/N: each N-th module from I on")
     given = parser.parse_args()
     rv.set_engine(given.engine)
     first, step = map(int, given.part.split("/"))
-    counts: Counter[str] = Counter()
+    tallies: dict[str, Counter[str]] = {}
     for file in files(given.parts)[first::step]:
         outcomes = run(file, given.only)
-        counts.update(o.kind for o in outcomes)
         for o in outcomes:
-            if o.kind in ("failed", "wrong number", "not here"):
+            if o.kind in ("failed", "wrong number", "not here", *(("other words",) if given.words else ())):
                 print(f"{o.kind:12} {o.test}: {o.why[:200]}")
-        tally = Counter(o.kind for o in outcomes)
+        tally = tallies[str(file.relative_to(ROOT))] = Counter(o.kind for o in outcomes)
         print(f"-- {file.relative_to(ROOT)}: {dict(tally)}", flush=True)
-    print(dict(counts))
+    _print_table({**tallies, "all": sum(tallies.values(), Counter())})
+
+
+def _print_table(tallies: dict[str, Counter[str]]) -> None:
+    """A row for each module: how many tests apply, and what came of them; what is not here does not apply."""
+    kinds = ("passed", "failed", "other words", "wrong number")
+    print(f"\n{'':70} {'apply':>7}" + "".join(f"{kind:>14}" for kind in kinds) + f"{'not here':>10}")
+    for name, tally in tallies.items():
+        applies = sum(tally[kind] for kind in kinds)
+        print(f"{name:70} {applies:7}" + "".join(f"{tally[kind]:14}" for kind in kinds) + f"{tally['not here']:10}")
 
 
 if __name__ == "__main__":
