@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from ranvier.support.errors import nearest
-from ranvier.support.results import number_of
 from ranvier.support.source_lines import warn
 from ranvier.support.validation import whole
 from ranvier.training.loop.callback import Callback, Logs
@@ -81,7 +80,7 @@ class Monitor(Callback):
     def value(self, logs: Logs) -> float | None:
         """The result that is watched; None, with a warning the first time, if it is not in the logs.
 
-        Of a result with a number for each class it is their mean. Raises ValueError for arrays of more dimensions.
+        Raises ValueError unless it is a single number.
         """
         found = (logs or {}).get(self.monitor)
         if found is None:
@@ -94,13 +93,12 @@ class Monitor(Callback):
                     f"{results}. It does nothing; {self._hint((*known, *(logs or ())))} instead."
                 )
             return None
-        number = number_of(found)
-        if number is None:
+        if np.ndim(found):
             raise ValueError(
-                f"{type(self).__name__} watches {self.monitor!r}, which is an array of shape "
-                f"{np.shape(found)}. Write the name of a result that is one number instead."
+                f"{type(self).__name__} watches {self.monitor!r}, which is an array of shape {np.shape(found)}. Write "
+                "the name of a result that is one number instead."
             )
-        return float(number)
+        return float(found)
 
 
 def metric_of(result: str, metrics: Iterable[Any]) -> Any:

@@ -19,7 +19,6 @@ from typing import Any
 
 from ranvier.engines.native.runtime.release_memory import release_pages
 from ranvier.engines.native.target.target import CompilerError, Target, arch_of
-from ranvier.support import forks
 
 # Cross targets: architecture, required features, vector registers, their bytes, fused multiply-add. The levels are
 # those of the x86-64 psABI.
@@ -65,15 +64,15 @@ _due = 0
 
 # LLVM calls are serialized, and none runs while the process forks.
 _lock = threading.RLock()
-forks.guard(_lock)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
 
 
 @cache
 def _binding() -> ModuleType:
-    with _lock:
-        import llvmlite.binding as llvm
+    import llvmlite.binding as llvm
 
-        forks.guard(llvm.ffi.lib._lock)  # of llvmlite, whose objects are freed without ours
+    with _lock:
         llvm.initialize_native_target()
         llvm.initialize_native_asmprinter()
     binding: ModuleType = llvm

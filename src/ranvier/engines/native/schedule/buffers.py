@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ranvier.engines.native.passes.wide_products import along_samples, reads_any_layout
 from ranvier.engines.native.schedule.fusion import Fusion
 from ranvier.engines.native.schedule.task import Task, bits
 from ranvier.engines.native.schedule.view import Buffer, View, c_strides, move
@@ -52,14 +53,17 @@ class Buffers:
 
         Rows are not a large power of two apart, or they would map to the same cache lines. Where each thread takes some
         features of all samples, a value is stored feature by feature: along a row, the processor would prefetch other
-        threads' features.
+        threads' features. So is the result of a product whose vectors run along the samples.
         """
         strides: tuple[int, ...]
         readers = self.fusion.readers.get(node, ())
         features = any(reader.attrs.get("of") == "features" for reader in readers)
         by_feature = self.samples_adjacent or (features and all(reader.op.name == "contract" for reader in readers))
-        if by_feature and node.ndim == 2 and node.shape[0] == BATCH:
-            pitch = -(-self.batch // 16) * 16 + 16
+        made = self.task_of.get(node)
+        outputs = made is not None and made.space == node.shape and along_samples(made.anchor)
+        outputs = outputs and all(map(reads_any_layout, readers))
+        if outputs or (by_feature and node.ndim == 2 and node.shape[0] == BATCH):
+            pitch = -(-size(node.shape[:1], self.batch) // 16) * 16 + 16
             strides, elements = (1, pitch), size(node.shape[1:], self.batch) * pitch
         elif node.ndim == 2 and isinstance(node.shape[1], int) and node not in self.fusion.contiguous:
             columns = node.shape[1]
@@ -167,8 +171,9 @@ class Buffers:
                 targets.setdefault(value, []).insert(0, self.scratch(value))
         for node, task_of in self.task_of.items():
             places = targets.get(node, [])
-            if not places and node in readers:
-                places = [self.scratch(node)]
+            outputs = along_samples(task_of.anchor) and node.shape == task_of.space
+            if (not places and node in readers) or (places and outputs and places[0].buffer.kind != "scratch"):
+                places = [self.scratch(node), *places]
             if places:
                 task_of.stores += [(node, view) for view in places]
                 self.views[node] = places[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ranvier.engines.native.passes.rematerialize import RECOMPUTED
+from ranvier.engines.native.passes.wide_products import divides_outputs
 from ranvier.engines.native.schedule.task import Task
 from ranvier.graph.extents import size
 from ranvier.graph.node import BATCH, Node
@@ -23,6 +24,9 @@ def divide_tasks(tasks: Sequence[Task], batch: int, alone: bool = False) -> None
     for task in tasks:
         within = task.kind in ("map", "contract", "reduce") and len(task.space) > 3 and task.space[0] == BATCH
         if alone and within and work(task, batch) >= SERIAL:
+            task.division, task.axis = "split", 1
+            continue
+        if task.kind == "contract" and divides_outputs(task.anchor):
             task.division, task.axis = "split", 1
             continue
         anywhere = task.kind == "scatter" and not task.node.attrs.get("batch", 0)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from ranvier.engines.native.codegen.contraction.base import prefix_of
+from ranvier.engines.native.codegen.contraction.blocked import Blocked
 from ranvier.engines.native.codegen.contraction.columns import Columns
 from ranvier.engines.native.codegen.contraction.dot import DotProducts
 from ranvier.engines.native.codegen.contraction.sparse import SparseProducts
 from ranvier.engines.native.codegen.kernel import Kernel
+from ranvier.engines.native.schedule.blocking import in_blocks
 from ranvier.engines.native.schedule.loop_nest import plan, room
 from ranvier.engines.native.schedule.sparsity import skips_zeros
 from ranvier.engines.native.schedule.task import Task
@@ -24,5 +26,6 @@ def emit_contraction(k: Kernel, task: Task, target: Target, batch: int) -> None:
     skipping = skips_zeros(task, nest, views, batch)
     if not skipping and any(view.rows is not None for view in views):
         raise AssertionError("only products that skip zeros read rows in place")
-    form = SparseProducts if skipping else DotProducts if nest.form == "dot" else Columns
+    blocked = not prefix and in_blocks(node, nest, batch)
+    form = SparseProducts if skipping else DotProducts if nest.form == "dot" else Blocked if blocked else Columns
     form(k, task, node, nest, stored, target, batch).write()

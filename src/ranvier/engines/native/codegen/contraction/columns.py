@@ -14,7 +14,7 @@ from math import prod
 from ranvier.engines.native.codegen.contraction.base import Place
 from ranvier.engines.native.codegen.contraction.leftover_columns import LeftoverColumns
 from ranvier.engines.native.codegen.contraction.pack_panel import pack_panel
-from ranvier.engines.native.codegen.contraction.pipelined_epilogue import pipeline_tiles
+from ranvier.engines.native.codegen.contraction.pipelined_epilogue import Tiles, pipeline_tiles
 from ranvier.engines.native.codegen.contraction.tile import Panel, Tile, tile_of
 from ranvier.engines.native.codegen.kernel import At
 from ranvier.engines.native.codegen.loops import along, panels, scope
@@ -103,6 +103,12 @@ class Columns(LeftoverColumns):
         elif full != low:
             with f.loop(low, full, height) as turn, scope(self.k):
                 tile(turn.index, height)
+        self.leftover_rows(full, high, height, tile)
+
+    def leftover_rows(self, full: Scalar, high: Scalar, height: int, tile: Callable[[Scalar, int], None]) -> None:
+        """The rows that whole tiles of ``height`` leave, from ``full`` on."""
+        f, rows = self.k.function, self.plan.rows
+        assert rows is not None
         if isinstance(full, int) and isinstance(high, int):
             if high > full:
                 with scope(self.k):
@@ -134,7 +140,8 @@ class Columns(LeftoverColumns):
         first = {i: ["zeroinitializer"] * panel.vectors for i in range(height)}
         self.share(first)
         size = self.lanes_each if self.lanewise else 1
-        pipeline_tiles(self, rows, panel, first, size, terms, self.unshare)
+        tiles = Tiles(rows, height, lambda row: (row, panel), self.range_of(p.reduce[0]))
+        pipeline_tiles(self, tiles, first, size, terms, self.unshare)
 
     def _tile(self, at: Place, row: Scalar | None, height: int, panel: Panel) -> None:
         """One tile: the sum in registers, then the epilogue and the stores."""
@@ -223,7 +230,7 @@ class Columns(LeftoverColumns):
                 users.setdefault(self.row_at(i) + turn * ahead, []).append((i, turn))
         result = dict(sums)
         for place in sorted(users, reverse=ahead < 0):  # so that each row sums its terms in order
-            left = self._left(at.a, place, masks)
+            left = self._left(at, users[place][0][0], place, masks)
             for i, turn in users[place]:
                 own, shared = result[i][: len(masks)], result[i][len(masks) :]
                 terms = zip(left, right[turn], own, strict=True)
@@ -248,15 +255,18 @@ class Columns(LeftoverColumns):
             result.append(f.op(f"load {self.type}, ptr {pointer}, align 64"))
         return result
 
-    def _left(self, a: Scalar, more: int, masks: list[str | None]) -> list[str]:
-        """The factors of a row's vectors: one element broadcast to all of them, or vectors of elements."""
+    def _left(self, at: Place, i: int, more: int, masks: list[str | None]) -> list[str]:
+        """The factors of row ``i``'s vectors, at the offset ``more``: one element for all of them, or vectors."""
         k, f, view, columns = self.k, self.k.function, self.plan.a, self.columns
         if columns.a:
-            return [self.load(view, a, more + j * LANES * columns.a, columns.a, m) for j, m in enumerate(masks)]
-        base = f.pointer(k.pointers[view.buffer], f.add(a, view.offset), self.element)
-        size = SIZE[self.node.dtype]
-        one = f.op(f"load {self.element}, ptr {f.pointer(base, more, self.element)}, align {size}")
-        return [f.splat(one, self.element)] * len(masks)
+            return [self.load(view, at.a, more + j * LANES * columns.a, columns.a, m) for j, m in enumerate(masks)]
+        base = f.pointer(k.pointers[view.buffer], f.add(at.a, view.offset), self.element)
+        return self.spread(f.pointer(base, more, self.element), masks)
+
+    def spread(self, pointer: str, masks: list[str | None]) -> list[str]:
+        """An element in all lanes of a row's vectors."""
+        one = self.k.function.op(f"load {self.element}, ptr {pointer}, align {SIZE[self.node.dtype]}")
+        return [self.k.function.splat(one, self.element)] * len(masks)
 
     def _within(self, taps: Loop, i: int, turn: int) -> bool:
         """Whether a row of the tile reads no padding in this iteration."""

@@ -1,13 +1,15 @@
-"""Packing: a panel of an operand whose columns are not adjacent is copied for all tiles of rows that read it."""
+"""Packing: panels of an operand are copied for all tiles of rows that read them, so that columns are adjacent."""
 
 from __future__ import annotations
 
 from math import prod
+from typing import NamedTuple
 
 from ranvier.engines.native.codegen.contraction.tile import Tiled
-from ranvier.engines.native.codegen.loops import scope
+from ranvier.engines.native.codegen.loops import along, scope
 from ranvier.engines.native.codegen.shuffles import transpose
 from ranvier.engines.native.schedule.loop_nest import Loop
+from ranvier.engines.native.schedule.memory_planning import LINE
 from ranvier.engines.native.target.lanes import LANES, SIZE, Scalar, tail_mask
 
 
@@ -24,13 +26,7 @@ def pack_panel(n: Tiled, b: Scalar, vectors: int, mask: str | None) -> str:
 
     def block(offset: Scalar, row: Scalar, j: Scalar, some: int = LANES) -> None:
         """16 terms of up to 16 columns."""
-        lines = ["zeroinitializer"] * LANES
-        first = f.add(offset, f.mul(j, LANES * columns.b))
-        for i in range(some):
-            source = f.add(first, p.b.offset + i * columns.b)
-            pointer = f.pointer(k.pointers[p.b.buffer], source, kind)
-            lines[i] = f.op(f"load {n.type}, ptr {pointer}, align {size}")
-        for i, line in enumerate(transpose(f, lines, kind)):
+        for i, line in enumerate(_square(n, f.add(offset, f.mul(j, LANES * columns.b)), some)):
             store(line, f.add(row, i), j)
 
     def rows(loops: list[Loop], offset: Scalar, place: Scalar) -> None:
@@ -60,3 +56,49 @@ def pack_panel(n: Tiled, b: Scalar, vectors: int, mask: str | None) -> str:
 
     rows(list(p.reduce), b, 0)
     return target
+
+
+def _square(n: Tiled, b: Scalar, some: int = LANES) -> list[str]:
+    """16 adjacent terms of ``some`` columns, transposed: a vector along the columns for each term."""
+    k, f, view, columns = n.k, n.k.function, n.plan.b, n.columns
+    lines = ["zeroinitializer"] * LANES
+    for i in range(some):
+        pointer = f.pointer(k.pointers[view.buffer], f.add(b, view.offset + i * columns.b), n.element)
+        lines[i] = f.op(f"load {n.type}, ptr {pointer}, align {SIZE[n.node.dtype]}")
+    return transpose(f, lines, n.element)
+
+
+class Panels(NamedTuple):
+    """Memory for panels of ``wide`` columns, ``pitch`` elements apart."""
+
+    pointer: str
+    pitch: int
+    wide: int
+
+
+def pack_block(n: Tiled, b: Scalar, terms: Scalar, columns: Scalar, panels: Panels) -> None:
+    """Copy a block of the second operand, which begins at the offset ``b``, into panels. Excess columns are zeros."""
+    k, f, inner, across = n.k, n.k.function, n.plan.reduce[0], n.columns
+    whole = f.multiple(columns, LANES)
+    by_squares = f.multiple(terms, LANES) if inner.b == 1 and across.b != 1 else 0
+
+    def store(line: str, term: Scalar, column: Scalar) -> None:
+        panel = f.mul(f.floor_divide(column, panels.wide), panels.pitch)
+        place = f.add(f.add(panel, f.mul(term, panels.wide)), f.remainder(column, panels.wide))
+        f.emit(f"store {n.type} {line}, ptr {f.pointer(panels.pointer, place, n.element)}, align {LINE}")
+
+    def some(term: Scalar, column: Scalar, mask: str | None) -> None:
+        at = f.add(f.add(b, f.mul(term, inner.b)), f.mul(column, across.b))
+        store(n.load(n.plan.b, at, 0, across.b, mask), term, column)
+
+    if by_squares != 0 and whole != 0:
+        with f.loop(0, by_squares, LANES) as turn, scope(k), f.loop(0, whole, LANES) as column, scope(k):
+            at = f.add(f.add(b, turn.index), f.mul(column.index, across.b))
+            for i, line in enumerate(_square(n, at)):
+                store(line, f.add(turn.index, i), column.index)
+    if by_squares != terms and whole != 0:
+        with f.loop(by_squares, terms) as turn, scope(k), f.loop(0, whole, LANES) as column, scope(k):
+            some(turn.index, column.index, None)
+    if whole != columns:
+        with f.loop(0, terms) as turn, scope(k):
+            along(k, whole, columns, lambda at: some(turn.index, at.base, k.mask), once=True)

@@ -8,6 +8,7 @@ the stack, and their vectors are finished one by one between the terms of the ne
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 from ranvier.engines.native.codegen.contraction.tile import BEYOND_CACHE, Panel, Tile, Tiled, rows_of
 from ranvier.engines.native.codegen.loops import scope
@@ -15,33 +16,43 @@ from ranvier.engines.native.schedule.memory_planning import LINE
 from ranvier.engines.native.target.lanes import ALL_LANES, LANES, SIZE, Scalar, vector
 from ranvier.graph.extents import size
 
-# Adds terms: the tile's first row, the range of terms, the sums.
+# Adds terms: where the tile is, the range of terms, the sums.
 Terms = Callable[[Scalar, Scalar, Scalar, Tile], Tile]
 
 
+class Tiles(NamedTuple):
+    """Tiles along one loop: its range and the step between two tiles; ``at`` gives a tile's first row and panel."""
+
+    range: tuple[Scalar, Scalar]
+    step: int
+    at: Callable[[Scalar], tuple[Scalar, Panel]]
+    terms: tuple[Scalar, Scalar]  # the range of the sum
+
+
 def pipeline_tiles(
-    n: Tiled, rows: tuple[Scalar, Scalar], panel: Panel, first: Tile, together: int, terms: Terms,
-    part: Callable[[Tile], None],
-) -> None:  # fmt: skip
-    """Write whole tiles of a panel of columns.
+    n: Tiled, tiles: Tiles, first: Tile, together: int, terms: Terms, part: Callable[[Tile], None]
+) -> None:
+    """Write whole tiles, one after another.
 
     ``first`` are the initial sums; ``terms`` adds to them, ``together`` at a time where possible; ``part`` splits
     shared vectors at the end.
     """
-    k, f, height, (start, vectors, mask) = n.k, n.k.function, len(first), panel
+    k, f, height = n.k, n.k.function, len(first)
+    vectors = tiles.at(tiles.range[0])[1].vectors
     pieces = height * vectors
     area = n.room(height, vectors * LANES)
     stored = [view for _, view in n.task.stores]
     # Loads of large values would stall; those of the next tile are prefetched during this one's epilogue.
     far = sum(size(view.shape, k.module.batch) * SIZE[view.buffer.dtype] for view in stored) > BEYOND_CACHE
-    low, high = n.range_of(n.plan.reduce[0])
+    low, high = tiles.terms
     # One iteration more than there are tiles: it adds nothing and finishes the last tile.
-    with f.loop(rows[0], f.add(rows[1], height), height) as turn, scope(k):
-        row = turn.index
+    with f.loop(tiles.range[0], f.add(tiles.range[1], tiles.step), tiles.step) as turn, scope(k):
+        row, panel = tiles.at(turn.index)
+        start, _, mask = panel
         n.prefetch_epilogue(row, height, panel)
-        before = f.sub(row, height)
-        begun = f.op(f"icmp sgt i64 {row}, {rows[0]}")
-        more = f.op(f"icmp slt i64 {row}, {rows[1]}")
+        earlier, (before, _, _) = tiles.at(f.sub(turn.index, tiles.step))
+        begun = f.op(f"icmp sgt i64 {turn.index}, {tiles.range[0]}")
+        more = f.op(f"icmp slt i64 {turn.index}, {tiles.range[1]}")
         count = f.op(f"select i1 {more}, i64 {f.sub(high, low)}, i64 0")
         carry = [("i64", str(low)), *((n.type, s) for line in first.values() for s in line)]
         with f.loop(0, pieces, carry=carry) as piece, scope(k):
@@ -51,7 +62,7 @@ def pipeline_tiles(
                 last = f.op(f"icmp eq i64 {number}, {pieces - 1}")
                 share = f.op(f"select i1 {last}, i64 {share}, i64 {f.op(f'and i64 {share}, -{together}')}")
             end = f.add(low, share)
-            sums = terms(row, piece.values[0], end, rows_of(first, piece.values[1:]))
+            sums = terms(turn.index, piece.values[0], end, rows_of(first, piece.values[1:]))
             with f.when(begun), scope(k):
                 i, j = f.floor_divide(number, vectors), f.remainder(number, vectors)
                 lanes = mask
@@ -63,7 +74,7 @@ def pipeline_tiles(
                     n.fix_index(row, i, start, j)
                     k.prefetch(view, n.index())
                 value = n.load_vector(area, f.mul(number, LANES), LINE)
-                n.place(before, i, start, j, lanes, value)
+                n.place(earlier, i, before, j, lanes, value)
             piece.next = [str(end), *(s for line in sums.values() for s in line)]
         done = rows_of(first, piece.results[1:])
         part(done)

@@ -1,0 +1,274 @@
+"""Products in blocks (`schedule/blocking.py`), each block packed into panels for the tiles that pass over it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from ranvier.engines.native.codegen.builder import PREFETCH
+from ranvier.engines.native.codegen.contraction.base import Place
+from ranvier.engines.native.codegen.contraction.columns import Columns
+from ranvier.engines.native.codegen.contraction.pack_panel import Panels, pack_block
+from ranvier.engines.native.codegen.contraction.pipelined_epilogue import Tiles, pipeline_tiles
+from ranvier.engines.native.codegen.contraction.tile import Panel, Tile, tile_of
+from ranvier.engines.native.codegen.kernel import At
+from ranvier.engines.native.codegen.loops import along, scope
+from ranvier.engines.native.schedule.blocking import Blocks, blocks
+from ranvier.engines.native.schedule.loop_nest import Loop, is_pipelined
+from ranvier.engines.native.schedule.memory_planning import LINE
+from ranvier.engines.native.schedule.view import View
+from ranvier.engines.native.target.lanes import LANES, SIZE, Scalar, vector
+from ranvier.graph.node import Symbol
+
+
+class Block(NamedTuple):
+    """A block being written: where it begins in the operands, its ranges, and whether its sums begin or end here."""
+
+    at: Place
+    rows: tuple[Scalar, Scalar]
+    columns: tuple[Scalar, Scalar]
+    terms: Scalar  # how many
+    begins: str
+    ends: str
+    next: Scalar  # where the next block begins in the second operand
+
+
+class Blocked(Columns):
+    """Writes such a kernel."""
+
+    def write(self) -> None:
+        p, size = self.plan, SIZE[self.node.dtype]
+        (self.terms,) = p.reduce
+        self.height, self.across = tile_of(self.task, p, self.target, self.node.dtype, self.batch)
+        self.wide = self.across * LANES
+        self.blocks: Blocks = blocks(p, self.height, self.across, self.batch, self.node.dtype)
+        # Panels a power of two apart would map to the same cache lines.
+        self.panel_pitch = self.blocks.terms * self.wide + 2 * LINE // size if self.blocks.packs else 0
+        parts = [
+            self.blocks.columns // self.wide * self.panel_pitch,
+            self.height * max(self.blocks.row_steps[0], self.blocks.terms) if self.blocks.row_steps else 0,
+            self.blocks.rows * self.blocks.columns if self.blocks.waits else 0,
+        ]
+        starts = [sum(-(-part * size // LINE) * LINE for part in parts[:i]) for i in range(4)]
+        work = self.k.workspace(starts[-1])
+        self.panels_at, self.left_at, self.sums_at = (
+            self.k.function.pointer(work, start, "i8") for start in starts[:3]
+        )
+        self.around(list(p.outer), self._blocks)
+
+    def _blocks(self, at: Place) -> None:
+        f, p, size = self.k.function, self.plan, self.blocks
+        assert p.rows is not None
+        extent = self.k.extent(self.terms.extent)
+        with (
+            self._steps(p.rows, self.range_of(p.rows), size.rows) as rows,
+            self._steps(self.columns, self.range_of(self.columns), size.columns) as columns,
+            self._steps(self.terms, (0, extent), size.terms) as (low, high),
+        ):
+            here = self.moved(self.moved(at, self.terms, low), self.columns, columns[0])
+            begins, ends = f.op(f"icmp eq i64 {low}, 0"), f.op(f"icmp sge i64 {high}, {extent}")
+            below = f.mul(size.terms, self.terms.b)
+            beside = f.sub(self.columns.b * size.columns, f.mul(low, self.terms.b))
+            more = f.add(here.b, f.op(f"select i1 {ends}, i64 {beside}, i64 {below}"))
+            self._block(Block(here, rows, columns, f.sub(high, low), begins, ends, more))
+
+    @contextmanager
+    def _steps(self, loop: Loop, ends: tuple[Scalar, Scalar], size: int) -> Iterator[tuple[Scalar, Scalar]]:
+        """The parts of a loop's range, each of ``size``; without a loop, if it is known that there is only one."""
+        if (self.batch if isinstance(loop.extent, Symbol) else loop.extent) <= size:
+            yield ends
+            return
+        f = self.k.function
+        with f.loop(*ends, size) as turn, scope(self.k):
+            yield turn.index, f.minimum(f.add(turn.index, size), ends[1])
+
+    def _block(self, block: Block) -> None:
+        """All tiles of a block: within each tile of rows, panel by panel."""
+        rows = self.plan.rows
+        assert rows is not None
+        if self.blocks.packs:
+            count = self.k.function.sub(block.columns[1], block.columns[0])
+            pack_block(self, block.at.b, block.terms, count, Panels(self.panels_at, self.panel_pitch, self.wide))
+
+        def tile(row: Scalar, height: int) -> None:
+            here = self.moved(block.at, rows, row)
+            self._pack_rows(here.a, block.terms, height)
+            self._row_of_tiles(block, here, row, height)
+
+        f, (low, high) = self.k.function, block.rows
+        if self.height == 1:
+            with f.loop(low, high) as turn, scope(self.k):
+                tile(turn.index, 1)
+            return
+        full = f.end_of_whole(low, high, self.height)
+        if full != low:
+            with f.loop(low, full, self.height) as turn, scope(self.k):
+                tile(turn.index, self.height)
+        self.leftover_rows(full, high, self.height, tile)
+
+    def _pack_rows(self, a: Scalar, terms: Scalar, height: int) -> None:
+        """Copy a tile's rows of the first operand: along its terms or across them, as they lie in memory."""
+        if self.blocks.row_steps is None:
+            return
+        k, f, p, rows, (row_step, term_step) = self.k, self.k.function, self.plan, self.plan.rows, self.blocks.row_steps
+        assert rows is not None
+        size = SIZE[self.node.dtype]
+        if self.terms.a == 1:
+
+            def line(at: At) -> None:
+                for i in range(height):
+                    value = self.load(p.a, f.add(a, at.base), i * rows.a, 1, k.mask)
+                    target = f.pointer(self.left_at, f.add(at.base, i * row_step), self.element)
+                    f.emit(f"store {self.type} {value}, ptr {target}, align {size}")
+
+            along(k, 0, terms, line)
+            return
+        some = vector(self.element, height)
+        with f.loop(0, terms) as turn, scope(k):
+            place = f.add(f.add(a, p.a.offset), f.mul(turn.index, self.terms.a))
+            source = f.pointer(k.pointers[p.a.buffer], place, self.element)
+            value = f.op(f"load {some}, ptr {source}, align {size}")
+            target = f.pointer(self.left_at, f.mul(turn.index, term_step), self.element)
+            f.emit(f"store {some} {value}, ptr {target}, align {size}")
+
+    def _row_of_tiles(self, block: Block, at: Place, row: Scalar, height: int) -> None:
+        """The tiles of some rows: whole panels, then the leftover columns."""
+        k, f = self.k, self.k.function
+        low, high = block.columns
+        full = f.end_of_whole(low, high, self.wide)
+        if not self.blocks.waits and is_pipelined(self.target, self.plan, self.node.dtype, len(self.task.members)):
+            self._pipelined_panels(block, at, row, (low, full), height)
+        elif full != low:
+            with f.loop(low, full, self.wide) as turn, scope(k):
+                self._block_tile(block, at, row, height, Panel(turn.index, self.across, None))
+        if self._may_leave_columns():
+            # Panels of one vector, every one with a mask, so that their code is there once.
+            along(
+                k, full, high, lambda place: self._block_tile(block, at, row, height, Panel(place.base, 1, k.mask)),
+                once=True,
+            )  # fmt: skip
+
+    def _may_leave_columns(self) -> bool:
+        extent, task = self.columns.extent, self.task
+        if isinstance(extent, Symbol):
+            return True
+        own = extent // task.parts if task.parts and self.columns.output == task.axis else extent
+        return own % self.wide > 0
+
+    def _take_panel(self, block: Block, at: Place, start: Scalar) -> Place:
+        """Where the tile at a column begins in the operands, or in the panel that holds it."""
+        f = self.k.function
+        beyond = f.sub(start, block.columns[0])
+        if not self.blocks.packs:
+            return self.moved(at, self.columns, beyond)
+        number, inside = f.floor_divide(beyond, self.wide), f.remainder(beyond, self.wide)
+        self.pitch = self.wide
+        self.packed = f.pointer(self.panels_at, f.add(f.mul(number, self.panel_pitch), inside), self.element)
+        return at
+
+    def _pipelined_panels(
+        self, block: Block, at: Place, row: Scalar, columns: tuple[Scalar, Scalar], height: int
+    ) -> None:
+        """Whole panels, the epilogue of each interleaved with the sums of the next."""
+        masks: list[str | None] = [None] * self.across
+
+        def terms(start: Scalar, low: Scalar, high: Scalar, sums: Tile) -> Tile:
+            here = self._take_panel(block, at, start)
+            return self._terms(self.terms, low, high, here, masks, sums)
+
+        def place(start: Scalar) -> tuple[Scalar, Panel]:
+            return row, Panel(start, self.across, None)
+
+        first = {i: ["zeroinitializer"] * self.across for i in range(height)}
+        tiles = Tiles(columns, self.wide, place, (0, block.terms))
+        with self.k.function.when(self.k.function.op(f"icmp slt i64 {columns[0]}, {columns[1]}")), scope(self.k):
+            pipeline_tiles(self, tiles, first, 1, terms, lambda sums: None)
+
+    def _block_tile(self, block: Block, at: Place, row: Scalar, height: int, panel: Panel) -> None:
+        """The terms of a block for one tile; after the last block, the epilogue."""
+        k, f = self.k, self.k.function
+        here = self._take_panel(block, at, panel.start)
+        self.prefetch_epilogue(row, height, panel)
+        if not self.blocks.waits:
+            first = {i: ["zeroinitializer"] * panel.vectors for i in range(height)}
+            sums = self._all_terms(block, here, row, panel, first)
+            self.epilogue([sums[i] for i in range(height)], row, panel.start, panel.masks)
+            return
+        spots = self._spots(block, row, height, panel)
+        first = {i: [self._begun(block.begins, spot) for spot in line] for i, line in spots.items()}
+        sums = self._all_terms(block, here, row, panel, first)
+        with f.when(f.op(f"xor i1 {block.ends}, true")):
+            for i, line in spots.items():
+                for spot, value in zip(line, sums[i], strict=True):
+                    f.emit(f"store {self.type} {value}, ptr {spot}, align {LINE}")
+        with f.when(block.ends), scope(k):
+            self.epilogue([sums[i] for i in range(height)], row, panel.start, panel.masks)
+
+    def _all_terms(self, block: Block, at: Place, row: Scalar, panel: Panel, sums: Tile) -> Tile:
+        """The terms of a block for one tile, with prefetches of what is read after it, a cache line at a time.
+
+        What lies in rows is too short for the processor to notice that it is read in order.
+        """
+        f, line = self.k.function, LINE // SIZE[self.node.dtype]
+        fetch = self._next_rows if self.terms.a == 1 and self.columns.b != 1 else self._next_block
+        if not self.blocks.packs or panel.mask is not None or (fetch == self._next_block and self.columns.b != 1):
+            return self._terms(self.terms, 0, block.terms, at, panel.masks, sums)
+
+        def some(turn: Scalar, sums: Tile) -> Tile:
+            fetch(block, at, row, panel, len(sums), turn)
+            return self._terms(self.terms, turn, f.add(turn, line), at, panel.masks, sums)
+
+        self.k.module.declarations.add(PREFETCH)
+        whole = f.multiple(block.terms, line)
+        if whole != 0:
+            sums = self.loop(0, whole, line, sums, some)
+        return sums if whole == block.terms else self._terms(self.terms, whole, block.terms, at, panel.masks, sums)
+
+    def _next_rows(self, block: Block, at: Place, row: Scalar, panel: Panel, height: int, turn: Scalar) -> None:
+        """In the first panel: a line of each of the next rows of the first operand."""
+        f, view, rows = self.k.function, self.plan.a, self.plan.rows
+        assert rows is not None
+        with f.when(f.op(f"icmp eq i64 {panel.start}, {block.columns[0]}")):
+            for i in range(height):
+                self._fetch(view, f.add(f.add(at.a, turn), (height + i) * rows.a))
+
+    def _next_block(self, block: Block, at: Place, row: Scalar, panel: Panel, height: int, turn: Scalar) -> None:
+        """In the first tiles: a line of this panel in each of some rows of the next block of the second operand."""
+        f, line = self.k.function, LINE // SIZE[self.node.dtype]
+        number = f.floor_divide(f.sub(row, block.rows[0]), self.height)  # of the tile; each takes one line of a panel
+        with f.when(f.op(f"icmp slt i64 {number}, {self.wide // line}")):
+            column = f.add(f.sub(panel.start, block.columns[0]), f.mul(number, line))
+            for i in range(line):
+                self._fetch(self.plan.b, f.add(f.add(block.next, column), f.mul(f.add(turn, i), self.terms.b)))
+
+    def _fetch(self, view: View, offset: Scalar) -> None:
+        f, base = self.k.function, self.k.pointers[view.buffer]  # without "inbounds": it may be beyond the array
+        pointer = f.op(f"getelementptr {self.element}, ptr {base}, i64 {f.add(offset, view.offset)}")
+        f.emit(f"call void @llvm.prefetch.p0(ptr {pointer}, i32 0, i32 2, i32 1)")
+
+    def _spots(self, block: Block, row: Scalar, height: int, panel: Panel) -> Tile:
+        """Where the sums of a tile wait between two blocks of terms."""
+        f = self.k.function
+        place = f.add(
+            f.mul(f.sub(row, block.rows[0]), self.blocks.columns), f.mul(f.sub(panel.start, block.columns[0]), height)
+        )
+        return {
+            i: [
+                f.pointer(self.sums_at, f.add(place, (i * panel.vectors + j) * LANES), self.element)
+                for j in range(panel.vectors)
+            ]
+            for i in range(height)
+        }
+
+    def _begun(self, begins: str, spot: str) -> str:
+        """The sum of a vector after the blocks before."""
+        held = self.k.function.op(f"load {self.type}, ptr {spot}, align {LINE}")
+        return self.k.function.op(f"select i1 {begins}, {self.type} zeroinitializer, {self.type} {held}")
+
+    def _left(self, at: Place, i: int, more: int, masks: list[str | None]) -> list[str]:
+        if self.blocks.row_steps is None:
+            return super()._left(at, i, more, masks)
+        f, (row_step, term_step) = self.k.function, self.blocks.row_steps
+        place = f.add(f.mul(at.packed, term_step), i * row_step)
+        return self.spread(f.pointer(self.left_at, place, self.element), masks)

@@ -1,0 +1,68 @@
+"""A pass for wide layers: products with weights that exceed a second-level cache are marked, for the scheduler.
+
+Threads then divide a layer's outputs, not the samples, so that each thread reads its own part of the weights. Where
+weights lie transposed, vectors run along the samples, and the weights are read as they lie: element by element.
+"""
+
+from __future__ import annotations
+
+from ranvier.engines.native.target.lanes import LANES, SIZE
+from ranvier.graph.contraction import plain
+from ranvier.graph.extents import size
+from ranvier.graph.graph import Graph
+from ranvier.graph.node import Node, Symbol, apply
+
+LARGE = 3 << 19  # bytes of weights
+FEW_SAMPLES = 4  # below which the sums of transposed weights are dot products
+ALONG_OUTPUTS, ALONG_SAMPLES = "wide", "wide along samples"
+PLAIN = plain(0, 2), plain(2, 1)  # how a product addresses its operands: samples, outputs, inputs
+TRANSPOSED = plain(0, 2), plain(1, 2)
+
+
+def wide_products(graph: Graph, batch: int) -> Graph:
+    """Mark the products of wide layers."""
+
+    def change(node: Node, old: Node) -> Node:
+        mark = _mark(node, batch)
+        return apply("contract", *node.inputs, **node.attrs, of=mark) if mark else node
+
+    return graph.changed(change)
+
+
+def _mark(node: Node, batch: int) -> str | None:
+    if node.op.name != "contract" or "of" in node.attrs or node.attrs["index"] not in (PLAIN, TRANSPOSED):
+        return None
+    samples, outputs, _ = node.attrs["loops"]
+    count = size((samples,), batch)
+    if isinstance(outputs, Symbol) or count > outputs or not is_wide(node, batch):
+        return None
+    return ALONG_SAMPLES if node.attrs["index"] == TRANSPOSED and count >= FEW_SAMPLES else ALONG_OUTPUTS
+
+
+def is_wide(node: Node, batch: int) -> bool:
+    """Whether a contraction is a product with large weights, or computes a gradient of such weights."""
+    loops, rank = node.attrs["loops"], node.attrs["rank"]
+    known = sorted(loop for loop in loops[rank - 2 :] if not isinstance(loop, Symbol))[-2:]
+    if rank < 2 or len(loops) != rank + 1 or len(known) < 2 or "clip" in node.attrs:
+        return False
+    return size(known, batch) * SIZE[node.dtype] >= LARGE
+
+
+def divides_outputs(node: Node | None) -> bool:
+    """Whether threads divide the outputs of a product."""
+    return node is not None and node.attrs.get("of") in (ALONG_OUTPUTS, ALONG_SAMPLES)
+
+
+def along_samples(node: Node | None) -> bool:
+    """Whether vectors of a product run along the samples, so that its result is stored output by output."""
+    return node is not None and node.attrs.get("of") == ALONG_SAMPLES
+
+
+def reads_any_layout(reader: Node) -> bool:
+    """Whether a node computes the same bits if its operand is stored output by output: no dot product becomes a sum."""
+    node = reader.attrs.get("inner", reader)
+    if node.op.name != "contract":
+        return not node.op.is_view
+    *outer, _ = node.attrs["loops"]
+    known = all(not isinstance(loop, Symbol) and loop > 2 * LANES for loop in outer)
+    return known or along_samples(node) or node.attrs["index"] == PLAIN

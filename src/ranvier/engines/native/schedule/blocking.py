@@ -1,0 +1,71 @@
+"""Large products in blocks: what a core reads again stays in its second-level cache.
+
+A block is some columns of the result and some terms of their sums. All tiles of rows pass over it before the next one
+is read, so the operand that vectors run along, usually weights, is read from memory once. The sums of rows wait in
+memory between two blocks of terms; their order, and so every bit, is that of a product without blocks. Block sizes
+follow from extents alone.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ranvier.engines.native.passes.wide_products import is_wide
+from ranvier.engines.native.schedule.loop_nest import Nest
+from ranvier.engines.native.target.lanes import LANES, SIZE
+from ranvier.graph.node import Node, Symbol
+
+BLOCK_BYTES = 1 << 18  # of a block of the operand that vectors run along, and of the sums that wait
+MAX_TERMS = 512  # that are summed at once
+BLOCK_TERMS = 256  # of a block, where there are more
+MAX_COLUMNS = 1024  # of a block
+ALIASED = 1 << 11  # bytes: rows a multiple of this apart map to few sets of a first-level cache
+FEW_TERMS = 16  # of a block that one tile of rows reads once
+
+
+class Blocks(NamedTuple):
+    """The sizes of blocks; whether sums wait between blocks of terms; which operands are copied to adjacent memory.
+
+    ``row_steps`` are the strides of a copied tile of rows: from row to row, from term to term. None: it is not copied.
+    """
+
+    rows: int
+    columns: int
+    terms: int
+    waits: bool
+    packs: bool
+    row_steps: tuple[int, int] | None
+
+
+def in_blocks(node: Node, nest: Nest, batch: int) -> bool:
+    """Whether the kernel of a contraction works in blocks."""
+    plain_nest = nest.second_rows is None and nest.taps is None and not nest.clips and len(nest.reduce) == 1
+    if not plain_nest or nest.form == "dot" or nest.rows is None or nest.columns is None or nest.columns.a:
+        return False
+    return is_wide(node, batch)
+
+
+def blocks(nest: Nest, height: int, across: int, batch: int, dtype: str) -> Blocks:
+    """The blocks of a product whose tiles have ``height`` rows and ``across`` vectors."""
+    assert nest.rows is not None
+    assert nest.columns is not None
+    (reduce,), wide = nest.reduce, across * LANES
+    rows, columns, terms = (
+        batch if isinstance(loop.extent, Symbol) else loop.extent for loop in (nest.rows, nest.columns, reduce)
+    )
+    budget = BLOCK_BYTES // SIZE[dtype]
+    columns = -(-columns // wide) * wide
+    if rows <= height and nest.columns.b == 1:
+        return Blocks(height, columns, min(terms, FEW_TERMS), terms > FEW_TERMS, False, None)
+    some = terms if terms <= MAX_TERMS else BLOCK_TERMS
+    few = min(columns, max(min(MAX_COLUMNS, budget // some) // wide, 1) * wide)
+    if terms > MAX_TERMS and few == columns:
+        some = min(terms, MAX_TERMS, budget // columns // LANES * LANES)
+    # All rows pass over a block before the next one, unless their sums have to wait.
+    tall = -(-rows // height) * height if some == terms else max(budget // few // height, 1) * height
+    steps = None
+    if nest.rows.a == 1 and reduce.a != 1:
+        steps = 1, height
+    elif reduce.a == 1 and nest.rows.a * SIZE[dtype] % ALIASED == 0:
+        steps = some + 2 * LANES, 1
+    return Blocks(tall, few, some, some < terms, True, steps)
