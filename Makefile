@@ -2,6 +2,7 @@
 #   make demo         train on Fashion-MNIST, print the scores, write demo/
 #   make test         formatter, linter, types, core tests
 #   make test-peers   the tests whose second oracle is torch, keras, jax or scikit-learn
+#   make tables       PyTorch's own tables and Keras's own tests, whole; one line for each fault, then the counts
 #   make test-processors   train on an emulated AArch64 and compare every bit; fetches QEMU with apt-get, without root
 #   make lint | format | bench | clean
 
@@ -20,10 +21,10 @@ SOURCES := src tests examples $(wildcard benchmarks)
 
 # Tests run beside each other, a process for each processor: threads of one would wait for those of the others. They start
 # further processes, which read the byte code that earlier ones have written.
-test test-peers test-processors: export OMP_NUM_THREADS := 1
+test test-peers test-processors tables: export OMP_NUM_THREADS := 1
 test test-peers test-processors: export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test test-peers test-processors lint format bench clean
+.PHONY: demo test test-peers tables test-processors lint format bench clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo
@@ -34,6 +35,10 @@ test: lint
 
 test-peers: $(VENV)/.peers
 	$(BIN)/python -m pytest $(PYTEST_ARGS) tests/peers
+
+tables: $(VENV)/.peers
+	$(BIN)/python -m tests.peers.torch_tables
+	$(BIN)/python -m tests.peers.keras_tests
 
 test-processors: $(VENV)/.dev $(VENV)/processors
 	RANVIER_PROCESSORS=$(VENV)/processors $(BIN)/python -m pytest $(PYTEST_ARGS) -rs tests/processors

@@ -24,6 +24,7 @@ from ranvier import callbacks, optimizers, training
 from ranvier.training import NonFiniteLoss, PreflightError, PreflightWarning
 from ranvier.training.adapters.generators import is_source
 
+INF, NAN, BIG = np.inf, np.nan, 1e300
 RNG = np.random.default_rng(0)
 N, F, K = 40, 5, 3
 X = RNG.normal(size=(N, F)).astype(np.float32)
@@ -239,7 +240,36 @@ def nan_survives():
 
     out = numeric.isnan(rv.Tensor([np.nan, np.inf, 1.0])).numpy()
     np.testing.assert_array_equal(out, [True, False, False])
-    assert np.isnan(classifier().predict(np.full((1, F), np.nan, np.float32))).all()
+    with pytest.warns(PreflightWarning, match="RV601"):
+        assert np.isnan(classifier().predict(np.full((1, F), np.nan, np.float32))).all()
+
+
+def nan_predicted():
+    """Warned of once for each model: of one row, of many, of batches that come, of weights, and within the network."""
+    bad = put(X, (35, 2), NAN)
+    for x in (bad, (bad[i : i + 8] for i in range(0, N, 8))):
+        model = classifier()
+        with pytest.warns(
+            PreflightWarning, match="RV601.*x has nan at row 35, column 2, and the output has nan at row 35"
+        ):
+            model.predict(x)
+        model.predict(bad)  # nothing is said again
+    model = classifier()
+    for row in X[:3]:
+        model.predict(row[None])
+    with pytest.warns(PreflightWarning, match="RV601.*row 0, column 2"):
+        model.predict(bad[35:36])
+    kept = rv.Sequential([rv.layers.Lambda(lambda x: rv.ops.where(rv.ops.isnan(x), 0.0, x), input_shape=(F,)), D(1)])
+    with pytest.warns(PreflightWarning, match="RV601.*no output is NaN"):
+        kept.predict(bad)
+    model.weights[0].assign(np.full((F, 4), NAN))
+    with pytest.warns(
+        PreflightWarning, match="RV602.*the output has nan at row 0.*weight 'kernel' of layer 'first' has NaN"
+    ):
+        model.predict(X)
+    log = rv.Sequential([rv.layers.Lambda(rv.ops.log, input_shape=(F,))])
+    with pytest.warns(PreflightWarning, match="RV602.*outside the domain"):
+        log.predict(-np.abs(X))
 
 
 def no_denormal_state():
@@ -454,7 +484,6 @@ def warned(layers, loss, y=Y):
     model.fit(X, y, verbose=0)
 
 
-INF, NAN, BIG = np.inf, np.nan, 1e300
 LOGITS = rv.losses.SparseCategoricalCrossentropy(from_logits=True)
 ROWS = [  # number, what is done, error or warning, its text
     (1, lambda: fit(put(X, (3, 2), NAN), Y), ValueError, "x has nan at row 3, column 2"),
@@ -508,6 +537,7 @@ ROWS = [  # number, what is done, error or warning, its text
     (26, last_good_weights, None, ""),
     (27, extreme_logits, None, ""),
     (28, nan_survives, None, ""),
+    (28, nan_predicted, None, ""),
     (29, no_denormal_state, None, ""),
     (29, no_denormals_where_samples_are_learned, None, ""),
     (31, lambda: warned([D(K, activation="softmax")], LOGITS), PreflightWarning, "expects logits"),
@@ -706,6 +736,38 @@ if child == 0:
 assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 print("good")
 """
+FORK_BESIDE_A_COMPILER = """
+def predict(i):
+    rv.Sequential([rv.layers.Dense(2 + i % 9, input_shape=(3 + i // 9,))]).predict(np.zeros((2, 3 + i // 9), np.float32))
+def compile():
+    for i in range(10**6):
+        predict(i)
+threading.Thread(target=compile, daemon=True).start()
+for number in range(8):  # many held a lock of LLVM or of llvmlite
+    time.sleep(0.03 * number)
+    child = os.fork()
+    if child == 0:
+        signal.alarm(15)
+        predict(10**4 + number)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0, number
+print("good")
+"""
+FORK_BESIDE_AN_IMPORT = """
+import importlib, tempfile, pathlib
+folder = pathlib.Path(tempfile.mkdtemp())
+(folder / "slow.py").write_text("import time; time.sleep(0.5)")
+rv.__path__.append(str(folder))
+threading.Thread(target=importlib.import_module, args=("ranvier.slow",)).start()
+time.sleep(0.1)
+child = os.fork()
+if child == 0:
+    signal.alarm(5)
+    importlib.import_module("ranvier.slow")
+    os._exit(0)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+print("good")
+"""
 EXIT = """
 rv.set_threads(2)
 before = model.get_weights()
@@ -736,6 +798,11 @@ PROCESSES = [(38, INTERRUPT), (39, FORK), (43, EXIT)]
 @pytest.mark.parametrize("watched", [False, True])
 def test_processes(number, program, watched, tmp_path):
     process(program, WATCHED=str(tmp_path) if watched else "")
+
+
+@pytest.mark.parametrize("program", [FORK_BESIDE_A_COMPILER, FORK_BESIDE_AN_IMPORT])
+def test_a_fork_waits_for_other_threads(program, tmp_path):
+    process(program, RANVIER_CACHE=str(tmp_path))
 
 
 # --- nothing is forgotten -----------------------------------------------------------------------------------------

@@ -32,6 +32,7 @@ rows.declare({
     ("layer", "Activation"): "ranvier.layers:Activation",
     ("layer", "Add"): "ranvier.layers:Add",
     ("layer", "GetItem"): "ranvier.layers.operators:GetItem",
+    ("layer", "Input"): "ranvier.layers:Input",
     ("layer", "Multiply"): "ranvier.layers:Multiply",
     ("layer", "Operation"): "ranvier.layers.operators:Operation",
     ("layer", "Subtract"): "ranvier.layers:Subtract",

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ranvier.config import backend, epsilon, floatx, image_data_format, set_epsilon, set_floatx, set_image_data_format
+from ranvier.graph.dtypes import merged, promote
+from ranvier.ops.keras.elementwise import dtype_name
 from ranvier.support.errors import missing
 from ranvier.utils import clear_session
 
 __all__ = [
-    "backend", "clear_session", "epsilon", "floatx", "image_data_format", "set_epsilon", "set_floatx",
-    "set_image_data_format",
+    "backend", "clear_session", "epsilon", "floatx", "image_data_format", "result_type", "set_epsilon",
+    "set_floatx", "set_image_data_format",
 ]  # fmt: skip
+
+
+def result_type(*dtypes: Any) -> str:
+    """The dtype in which operands of these dtypes meet; ``int`` and ``float`` are Python's numbers, None is `floatx`.
+
+    Raises ValueError for a dtype that no tensor has, such as "uint64".
+    """
+    own = promote(dtype_name(d) for d in dtypes if d not in (int, float))
+    return merged(own, promote(dtype_name(d.__name__) for d in dtypes if d in (int, float))) or floatx()
+
 
 __getattr__, __dir__ = missing("ranvier.backend", __all__)

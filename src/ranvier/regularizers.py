@@ -130,8 +130,8 @@ class OrthogonalRegularizer(Regularizer):
 
 @function
 def each_sample(loss: Node, outputs: Node) -> Node:
-    """A penalty on a batch of outputs, divided by the number of samples."""
-    return loss / count(outputs.shape[:1], loss.dtype)
+    """A penalty on a batch of outputs, divided by the number of samples; that of none is not divided."""
+    return loss if outputs.shape[:1] == (0,) else loss / count(outputs.shape[:1], loss.dtype)
 
 
 REGISTRY = Registry(

@@ -141,7 +141,7 @@ def test_a_batch_hook_may_change_weights_rate_and_what_is_trainable():
         np.testing.assert_array_equal(weight, np.ones_like(weight))
     rv.set_seed(0)
     first = classifier(optimizers.SGD(0.1))
-    fit(None, first, steps_per_epoch=1)
+    fit(None, first, steps_per_epoch=1, batch_size=32)
     rv.set_seed(0)
     changed = classifier(optimizers.SGD())
 
@@ -345,12 +345,32 @@ def test_monitors_say_what_is_wrong():
     with pytest.raises(ValueError, match="write 'min', 'max' or 'auto'"):
         c.EarlyStopping(mode="low")
     with pytest.raises(ValueError, match="one number"):
-        play(c.EarlyStopping("x", mode="min"), [np.zeros(3)], "x")
+        play(c.EarlyStopping("x", mode="min"), [np.zeros((3, 3))], "x")
     with pytest.warns(UserWarning, match=r"'val_loss'.*results: loss, accuracy\. .*validation_data"):
         fit(c.EarlyStopping(), epochs=2)
     fit(c.EarlyStopping(), epochs=2, validation_data=(X, Y), validation_freq=2)  # nothing is said of epoch 1
     with pytest.raises(ValueError, match="below 1"):
         c.ReduceLROnPlateau(factor=1.5)
+
+
+def test_results_of_each_class_show_and_can_be_watched_by_their_mean(tmp_path, capsys):
+    from ranvier.pictures.curves import panels
+
+    model = classifier(optimizers.SGD(0.1))
+    model.compile(
+        optimizers.SGD(0.1), "sparse_categorical_crossentropy", metrics=["f1_score", rv.metrics.ConfusionMatrix()]
+    )
+    stop = c.EarlyStopping("val_f1_score", patience=2, restore_best_weights=True)
+    best = c.ModelCheckpoint(tmp_path / "{val_f1_score:.4f}", "val_f1_score", save_best_only=True)
+    history = fit([stop, best], model, epochs=9, validation_data=(X, Y), verbose=2)
+    each = history.history["val_f1_score"]
+    means = [float(np.mean(one)) for one in each]
+    assert np.shape(each) == (len(means), len(set(Y)))
+    assert stop.best == max(means)
+    assert (tmp_path / f"{max(means):.4f}").exists()
+    assert f"val_f1_score {means[0]:.4f} (mean of {len(set(Y))})" in capsys.readouterr().out
+    assert panels(history.history)["f1_score"][1] == means
+    assert "confusion_matrix" not in panels(history.history)
 
 
 def test_early_stopping_in_fit():
@@ -575,7 +595,7 @@ def test_a_rate_that_a_hook_makes_far_too_high(event):
     with pytest.raises(NonFiniteLoss, match=r"it is 1e\+20") as caught:
         model.fit(X, X[:, :2], shuffle=False, epochs=3, verbose=0, callbacks=High(), ignore="RV")
     assert caught.value.epoch * 4 + caught.value.step == good + 1
-    expected.fit(X, X[:, :2], shuffle=False, steps_per_epoch=good, verbose=0, ignore="RV")
+    expected.fit(X, X[:, :2], shuffle=False, steps_per_epoch=good, batch_size=32, verbose=0, ignore="RV")
     expected.optimizer.learning_rate = 1e20
     rows = np.arange(N)[32 * (good % 4) :][:32]
     expected.train_on_batch(X[rows], X[rows, :2])

@@ -154,3 +154,35 @@ def test_a_layer_draws_other_numbers_in_each_step():
     assert len(set(losses)) == 4
     assert np.mean(losses) == pytest.approx(200, rel=0.4)
     assert model.evaluate(np.zeros((64, 2)), np.zeros((64, 1)), verbose=0) == 0
+
+
+MOMENTS = {  # of each of Keras's distributions a draw, and the mean and standard deviation that there are
+    "truncated_normal": (lambda r, n: r.truncated_normal((n,), mean=1.0, stddev=2.0, seed=5), 1, 2 * 0.8796),
+    "gamma": (lambda r, n: r.gamma((n,), alpha=4.0, seed=5), 4, 2),
+    "beta": (lambda r, n: r.beta((n,), alpha=2.0, beta=2.0, seed=5), 0.5, 0.2236),
+    "binomial": (lambda r, n: r.binomial((n,), counts=10, probabilities=0.5, seed=5), 5, 1.5811),
+    "categorical": (lambda r, n: r.categorical(np.log([[0.2, 0.0, 0.8]], where=[True, False, True], out=np.full((1, 3), -99.0)), n, seed=5)[0], 1.6, 0.8),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MOMENTS)
+def test_distributions_have_their_moments_and_are_those_of_their_seed(name):
+    draw, mean, deviation = MOMENTS[name]
+    values = draw(rv.random, 4000).numpy()
+    assert np.isclose(values.mean(), mean, atol=4 * deviation / 4000**0.5)
+    assert np.isclose(values.std(), deviation, rtol=0.06)
+    np.testing.assert_array_equal(values, draw(rv.random, 4000).numpy())
+
+
+def test_shuffled_slices_and_what_random_refuses():
+    rows = np.arange(24).reshape(2, 12)
+    moved = rv.random.shuffle(rows, axis=1, seed=1).numpy()
+    np.testing.assert_array_equal(np.sort(moved, 1), rows)
+    assert not (moved == rows).all()
+    for call, words in (
+        (lambda: rv.random.randint((2,), 0, 3, dtype="float32"), "Write 'int32'"),
+        (lambda: rv.random.uniform((2,), dtype="int32"), "Write 'float32'"),
+        (lambda: rv.random.categorical([0.0, 1.0], 2), r"Write \(batch, classes\)"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            call()

@@ -285,13 +285,21 @@ def test_a_frame_is_read_in_a_call():
         (lambda: layers.Dense(2, input_shape=(-3,)), ValueError, "without the batch"),
         (lambda: layers.Dense(2, input_shape=(3,), dtype="float16"), ValueError, "float16"),
         (lambda: layers.Dense(2, dtype="flaot32"), ValueError, "dtype 'flaot32'. Write one of float32, float64"),
-        (lambda: layers.Flatten(dtype="mixed_float16"), ValueError, "no half floats"),
+        (lambda: rv.mixed_precision, AttributeError, "no half floats: leave the policy out"),
+        (lambda: layers.Flatten(dtype="mixed_float16"), ValueError, "no half floats: write dtype='float32'"),
         (lambda: layers.Input((3,), batch_shape=(None, 3)), ValueError, "Write one of them"),
         (
             lambda: layers.Embedding(3, 2, weights=[np.ones((2, 2))])(LABELLED),
             ValueError,
             r"\(3, 2\) and was given \(2, 2\)",
         ),
+        (
+            lambda: layers.ReLU(max_value=-1),
+            ValueError,
+            "max_value of layer 're_lu.*' is -1. Write a number of 0 or more",
+        ),
+        (lambda: layers.LeakyReLU(None), ValueError, "negative_slope .* is None. Write a number"),
+        (lambda: layers.Cropping1D((1,)), ValueError, "Write one number, or before and after"),
         (lambda: layers.Dense(2, layers.LeakyReLU), TypeError, r"LeakyReLU is a class. Write LeakyReLU\(\) instead"),
         (lambda: layers.Activation(np.maximum), TypeError, "with rv.ops.maximum"),
         (
@@ -365,3 +373,31 @@ def test_a_configuration_has_every_argument():
     assert config["kernel_initializer"] == "ones"
     assert config["bias_initializer"] == "zeros"
     assert layers.Dense.from_config(config).get_config() == config
+
+
+ONE, TWO = np.array([[1, 0, 1], [0, 0, 1]], bool), np.array([[0, 0, 1], [1, 0, 0]], bool)
+EITHER = (ONE | TWO).tolist()
+MASKS = [  # layer, masks of two inputs (2, 3, 4), the mask of the result
+    *((kind(), (ONE, TWO), EITHER) for kind in (layers.Add, layers.Subtract, layers.Multiply, layers.Average)),
+    (layers.Maximum(), (ONE, None), None), (layers.Minimum(), (None, None), None), (layers.Add(), None, None),
+    (layers.Concatenate(), (ONE, TWO), EITHER), (layers.Concatenate(), (None, TWO), [[True] * 3] * 2),
+    (layers.Concatenate(1), (ONE, TWO), np.hstack([ONE, TWO]).tolist()), (layers.Concatenate(), (None, None), None),
+    (layers.Concatenate(1), (None, TWO), np.hstack([ONE | True, TWO]).tolist()), (layers.Dot(1), (ONE, TWO), None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("layer", "masks", "wanted"), MASKS, ids=range(len(MASKS)))
+def test_masks_of_merged_inputs(layer, masks, wanted):
+    """As in Keras: either input's, and joined where the inputs are."""
+    x = np.ones((2, 3, 4), np.float32)
+    found = layer.compute_mask([x, x], masks)
+    assert (found if wanted is None else found.numpy().tolist()) == wanted
+    assert layer.compute_mask([rv.Input((3, 4))] * 2, [None, None]) is None
+
+
+def test_masks_are_a_list_beside_a_list():
+    x = np.ones((2, 3, 4), np.float32)
+    for inputs, masks in ((x, [ONE, TWO]), ([x, x], ONE), ([x, x], [ONE])):
+        for layer in (layers.Add(), layers.Concatenate()):
+            with pytest.raises(ValueError, match=r"Write .*compute_mask\(\[a, b\], \[mask, None\]\)"):
+                layer.compute_mask(inputs, masks)

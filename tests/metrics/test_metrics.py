@@ -331,6 +331,9 @@ ERRORS = [
     (lambda: metrics.get("acuracy"), ValueError, "Write 'accuracy' instead"),
     (lambda: metrics.get(1), TypeError, "no metric"),
     (lambda: metrics.Precision(average="mean"), ValueError, "average='mean'"),
+    (lambda: metrics.FalsePositives(thresholds=[0.5, 2]), ValueError, "a threshold is a probability. Write 0.5"),
+    (lambda: metrics.F1Score(threshold="0.5"), ValueError, "a threshold is a probability"),
+    (lambda: metrics.FBetaScore(beta="2"), ValueError, "beta='2': write a number above 0"),
     (lambda: metrics.Precision(top_k=0), ValueError, "top_k=0: write a whole number"),
     (lambda: metrics.Recall(top_k=9)(HOT, SCORES), ValueError, f"top_k=9 of {K} outputs"),
     (lambda: metrics.IoU(3, [3]), ValueError, "class numbers from 0 to 2"),
@@ -952,3 +955,40 @@ def test_variables_are_what_a_metric_accumulates():
     metric.reset_state()
     assert [v.item() for v in metric.variables] == [0, 0]
     assert metric.result() == 0
+
+
+class Seen(metrics.Metric):
+    """What an update is given: dimensions of the targets, their kind, and whether there are weights."""
+
+    def __init__(self, name="seen"):
+        super().__init__(name)
+        self.seen = self.add_weight((), name="seen")
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        kinds = ["float32", "int32", "uint8", "bool"]
+        self.seen.assign(
+            self.seen * 0 + 100 * y_true.ndim + 10 * kinds.index(y_true.dtype) + (sample_weight is not None)
+        )
+
+    def result(self):
+        return self.seen
+
+
+GIVEN = [  # loss, units, targets, what Keras's metrics get by JAX
+    ("sparse_categorical_crossentropy", 2, np.array([0, 1, 1, 0]), 110),
+    ("sparse_categorical_crossentropy", 2, np.array([[0.0], [1.0], [1.0], [0.0]]), 200),
+    ("sparse_categorical_crossentropy", 2, np.array([0, 1, 1, 0], np.uint8), 120),
+    ("mse", 1, np.arange(4), 110), ("mse", 1, np.arange(4.0), 100), ("mse", 1, np.arange(4.0)[:, None], 200), ("mse", 1, [0, 1, 2, 3], 110),
+    ("mse", 1, np.array([True, False] * 2), 130),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("loss", "units", "y", "seen"), GIVEN, ids=range(len(GIVEN)))
+def test_updates_get_targets_as_they_are_given(loss, units, y, seen):
+    model = rv.Sequential([rv.Input((3,)), rv.layers.Dense(units, activation="softmax" if units > 1 else None)])
+    model.compile("sgd", loss, metrics=[Seen()], weighted_metrics=[Seen("weighted")], engine="reference")
+    x = np.zeros((4, 3), np.float32)
+    history = model.fit(x, y, sample_weight=np.ones(4), validation_data=(x, y), verbose=0, ignore="RV").history
+    assert (history["seen"], history["weighted"], history["val_seen"]) == ([seen], [seen + 1], [seen])
+    batches = [(x[:2], np.asarray(y)[:2]), (x[2:], np.asarray(y)[2:])]
+    assert model.fit((b for b in batches), verbose=0, ignore="RV").history["seen"] == [seen]

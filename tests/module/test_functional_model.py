@@ -487,7 +487,6 @@ MISTAKES = [
     (lambda: x6()[0], ValueError, "would choose among the samples of a batch"),
     (lambda: x6()[:, "a"], TypeError, "cannot be indexed by 'a'"),
     (lambda: rv.Input((3,))(x6()), TypeError, "is an Input, where a network begins"),
-    (lambda: rv.Model(x6(), x6()), TypeError, r"inputs is an output of layer 'six', no Input. Write x = rv.Input\(\(6,\)\)"),
     (lambda: rv.Model([A], x6()), TypeError, r"inputs\[0\] is ndarray, no Input. Write"),
     (lambda: rv.Model({"a": rv.Input((2,))}, {"y": 3}), TypeError, r"outputs\['y'\] is int, not what a layer returned"),
     (lambda: rv.Model(rv.Input((2,)), None), ValueError, "a model needs outputs. Write rv.Model"),
@@ -681,3 +680,33 @@ def test_compute_output_shape_takes_sizes_that_may_be_any():
     assert layer.compute_output_shape((2, None, 8, 3)) == (2, None, 6, 5)
     assert layer.compute_output_shape((None, 8, 8, 3)) == (None, 6, 6, 5)
     assert not layer.built
+
+
+def test_models_that_begin_at_what_a_layer_computes(tmp_path):
+    """With an Input in its place, and the layers themselves, as in Keras."""
+    x = np.linspace(-1, 1, 24, dtype=np.float32).reshape(6, 4)
+    given = rv.Input((4,))
+    hidden = rv.layers.Dense(5, activation="tanh", name="hidden")(given)
+    narrow = rv.layers.Dense(3, name="narrow")(hidden)
+    result = rv.layers.Dense(2, name="last")(rv.layers.Concatenate(name="joined")([narrow, hidden]))
+    whole, front = rv.Model(given, result), rv.Model(given, {"narrow": narrow, "hidden": hidden})
+    parts = front.predict(x)
+    back = rv.Model(whole.get_layer("hidden").output, whole.output)
+    both = rv.Model({"narrow": narrow, "hidden": hidden}, result)
+    assert ([layer.name for layer in back.layers], back.input_shape) == (
+        ["hidden_output", "narrow", "joined", "last"], (None, 5),
+    )  # fmt: skip
+    back.save(tmp_path / "back.ranvier")
+    for model, inputs in (
+        (back, parts["hidden"]),
+        (both, parts),
+        (rv.load_model(tmp_path / "back.ranvier"), parts["hidden"]),
+    ):
+        np.testing.assert_array_equal(model.predict(inputs), whole.predict(x))
+    back.compile("sgd", "mse")
+    back.fit(parts["hidden"], np.ones((6, 2)), verbose=0, ignore="RV")
+    np.testing.assert_array_equal(back.predict(parts["hidden"]), whole.predict(x))  # the layers are the same
+    assert whole.get_layer("narrow").output is narrow
+    np.testing.assert_array_equal(rv.Model(hidden, hidden)(parts["hidden"]), parts["hidden"])
+    with pytest.raises(ValueError, match=r"depend on the Input .* not among the inputs \(narrow_output\)"):
+        rv.Model(narrow, result)

@@ -136,6 +136,44 @@ def test_a_model_trains_where_it_is_called_directly_only_if_its_call_says_so():
     assert [network(default)(X, training=True).numpy()[0, 0] / X[0, 0] for default in (None, True)] == [3, 3]
 
 
+def plain(self, x):
+    return self.random(x)
+
+
+def none(self, x):
+    return self.random(x, training=None)
+
+
+def passed(self, x, training=None):
+    return self.random(x, training=training)
+
+
+def false(self, x, training=False):
+    return self.random(x, training=training)
+
+
+# A call, and whether a random image layer in it changes images: where the model is called by hand (left out, True,
+# False), in predict and in fit. By hand this is as in Keras.
+PHASES = [(plain, [1, 1, 0], 0, 1), (none, [1, 1, 0], 0, 1), (passed, [0, 1, 0], 0, 1), (false, [0, 1, 0], 0, 1)]
+
+
+@pytest.mark.filterwarnings("ignore:.* has no weights")
+@pytest.mark.parametrize(("call", "by_hand", "predicted", "fitted"), PHASES, ids=[row[0].__name__ for row in PHASES])
+def test_random_layers_follow_the_phase(call, by_hand, predicted, fitted):
+    rv.set_engine("reference")
+    images = np.random.default_rng(0).random((4, 6, 6, 3)).astype(np.float32)
+
+    net = type("Net", (rv.Model,), {"call": call})()
+    net.random = layers.RandomTranslation(0.4, 0.4)
+    found = [net(images, **given).numpy() for given in ({}, {"training": True}, {"training": False})]
+    assert [bool((y != images).any()) for y in found] == by_hand
+    assert bool((net.predict(images) != images).any()) == predicted
+    net.compile("sgd", "mse")
+    assert net.evaluate(images, images, verbose=0) == 0
+    assert bool(net.fit(images, images, verbose=0, ignore="RV").history["loss"][0]) == fitted
+    rv.set_engine(None)
+
+
 def test_a_merging_layer_is_called_with_the_list():
     np.testing.assert_allclose(Minus()([X, X]).numpy(), -2 * X)
     a, b = rv.Input((4,)), rv.Input((4,))
@@ -176,6 +214,19 @@ class Each(layers.Layer):
 
     def call(self, a, b):
         return (a @ self.w) * b
+
+
+class Exchanged(Each):
+    def build(self, b_shape, a_shape):  # type: ignore[override]  # as Keras has it
+        super().build(a_shape, b_shape)
+
+
+def test_build_takes_shapes_by_the_names_of_the_arguments():
+    a, b = np.ones((2, 3), np.float32), np.ones((2, 4), np.float32)
+    for layer in (Each(), Exchanged()):
+        assert layer(a, b).shape == (2, 4)
+        assert layer.w.shape == (3, 4)
+    assert Exchanged()(a, b=b).shape == (2, 4)
 
 
 PACKED = {"list": lambda a, b: [a, b], "tuple": lambda a, b: (a, b), "dict": lambda a, b: {"a": a, "b": b}}

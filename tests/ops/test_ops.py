@@ -189,6 +189,28 @@ ROWS: dict[str, Any] = {  # what is written with ops, and what NumPy makes
     "tri": (lambda o: o.tri(3, 4, k=1), np.tri(3, 4, 1)),
     "vander": (lambda o: o.vander(A[:, 0]), np.vander(A[:, 0])),
     "vander, increasing": (lambda o: o.vander(A[:, 0], N=3, increasing=True), np.vander(A[:, 0], 3, True)),
+    **{f"correlate, {m}": (lambda o, m=m: o.correlate(A[:, 0], A[0], mode=m), np.correlate(A[:, 0], A[0], m)) for m in ("valid", "same", "full")},
+    "correlate with a longer one": (lambda o: o.correlate(A[0], A[:, 0], mode="same"), np.correlate(A[0], A[:, 0], "same")),
+    **{f"pad, {m}": (lambda o, m=m: o.pad(A, ((1, 2), (2, 0)), mode=m), np.pad(A, ((1, 2), (2, 0)), m)) for m in ("reflect", "symmetric")},
+    **{name: (named(name, LABELS * 6, LABELS + 4), getattr(np, name)(LABELS * 6, LABELS + 4)) for name in (
+        "bitwise_and", "bitwise_or", "bitwise_xor", "gcd", "lcm", "bitwise_left_shift", "bitwise_right_shift")},
+    "bitwise_not": (lambda o: o.bitwise_not(LABELS), ~LABELS),
+    "ldexp": (lambda o: o.ldexp(A[:, 0], LABELS - 1), np.ldexp(A[:, 0], LABELS - 1)),
+    "nextafter": (lambda o: o.nextafter(A, B), np.nextafter(A, B)),
+    "view": (lambda o: o.view(A, dtype="int32"), A.view(np.int32)),
+    "argpartition": (lambda o: o.argpartition(LABELS * 2 + 1, 0, axis=0)[0], LABELS.argmin()),
+    **{name: (named(name, 5), getattr(np, name)(5)) for name in ("bartlett", "blackman", "hamming", "hanning")},
+    "kaiser": (lambda o: o.kaiser(5, 2.0), np.kaiser(5, 2)),
+    "nanmedian": (lambda o: o.nanmedian(NANS, axis=1, keepdims=True), np.nanmedian(NANS, 1, keepdims=True)),
+    "nanquantile": (lambda o: o.nanquantile(NANS, [0.2, 0.5], axis=1), np.nanquantile(NANS, [0.2, 0.5], 1)),
+    "nanpercentile": (lambda o: o.nanpercentile(NANS, 30), np.nanpercentile(NANS, 30)),
+    "max, initial": (lambda o: o.max(A, axis=0, initial=0.5), A.max(0, initial=0.5)),
+    "min of none": (lambda o: o.min(A[:0], axis=0, initial=0.5), np.full(3, 0.5)),
+    "linspace between arrays": (lambda o: o.linspace(A[0], B[0], 4, axis=1), np.linspace(A[0], B[0], 4, axis=1)),
+    "linspace, step": (lambda o: o.linspace(0.0, 1.0, 5, endpoint=False, retstep=True)[1], 0.2),
+    "where of a condition": (lambda o: o.where(YES)[1], np.nonzero(YES)[1]),
+    "take of one number": (lambda o: o.take(A, 2, axis=1), A[:, 2]),
+    "full_like of an array": (lambda o: o.full_like(A, A[0]), np.broadcast_to(A[0], A.shape)),
     "vdot": (lambda o: o.vdot(A, B), np.vdot(A, B)),
     "inner": (lambda o: o.inner(A, C[0].T), np.inner(A, C[0].T)),
     "cross": (lambda o: o.cross(A, B), np.cross(A, B)),
@@ -477,8 +499,7 @@ def test_what_operations_do_is_said_of_each():
 def test_mistakes_are_reported_with_what_to_write_instead():
     for call, kind, words in [
         (lambda: rv.ops.cast(A, "complex64"), ValueError, "'complex64' is none .* Write one of"),
-        (lambda: rv.ops.pad(A, 1, mode="reflect"), ValueError, "write mode='constant'"),
-        (lambda: rv.ops.where(A > 0), ValueError, "takes a condition and two values"),
+        (lambda: rv.ops.where(A > 0, A), ValueError, "takes a condition and two values"),
         (lambda: rv.ops.quantile(A, 0.5, method="other"), ValueError, "Write one of 'linear'"),
         (lambda: rv.ops.quantile(A, 1.5), ValueError, "q=1.5. Write shares from 0 to 1"),
         (lambda: rv.ops.slice(C, (0, 1, 0), (2, 5, 2)), ValueError, r"of \(2, 3, 4\) at \(0, 1, 0\) .* not within it"),
@@ -502,6 +523,10 @@ def test_mistakes_are_reported_with_what_to_write_instead():
         ),
         (lambda: described(lambda x: x / rv.ops.size(x)), ValueError, r"\(batch, 3\) is known only when"),
         (lambda: described(lambda x: x + rv.ops.zeros(rv.ops.shape(x))), ValueError, r"ops.zeros_like\(x\)"),
+        (lambda: rv.ops.correlate(A, A), ValueError, "Write two vectors"),
+        (lambda: rv.ops.pad(A, 1, "edge"), ValueError, "'reflect' or 'symmetric'"),
+        (lambda: rv.ops.bitwise_and(A, A), TypeError, "Write whole numbers"),
+        (lambda: rv.ops.one_hot(LABELS, 3, sparse=True), ValueError, "no sparse tensors"),
         (lambda: rv.ops.searchsorted(A, 1.0), ValueError, "Write one vector in order"),
         (lambda: rv.ops.searchsorted(A[0], 1.0, "up"), ValueError, "Write 'left' or 'right'"),
         (lambda: rv.ops.scatter_update(A, AT, A[0], "mean"), ValueError, "Write one of 'add', 'max'"),
@@ -513,7 +538,35 @@ def test_mistakes_are_reported_with_what_to_write_instead():
         (lambda: rv.ops.cross(A.T, A.T), ValueError, "write three elements"),
         (lambda: described(lambda x: rv.ops.map(rv.ops.relu, x)), ValueError, "all samples at once"),
         (lambda: rv.ops.meshgrid(A[0], indexing="x"), ValueError, "Write 'xy' or 'ij'"),
+        (lambda: rv.ops.add(np.ones(2, np.uint64), 1), TypeError, "Write x.astype\\('int64'\\)"),
         (lambda: rv.ops.relux, AttributeError, "nearest that does is relu"),
     ]:
         with pytest.raises(kind, match=words):
             call()
+
+
+HALF = np.arange(6, dtype=np.float16).reshape(2, 3) * 300
+HALVES = {
+    "add": lambda: rv.ops.add(HALF, 1.5),
+    "matmul": lambda: rv.ops.matmul(HALF, HALF.T),
+    "mean": lambda: rv.ops.mean(HALF, axis=0),
+    "moments": lambda: rv.ops.moments(HALF, axes=[0])[0],
+    "concatenate": lambda: rv.ops.concatenate([HALF, HALF]),
+    "where": lambda: rv.ops.where(HALF > 0, HALF, 0.5),
+    "sort": lambda: rv.ops.sort(HALF),
+    "median": lambda: rv.ops.median(HALF, axis=1),
+    "quantile": lambda: rv.ops.quantile(HALF, 0.4),
+    "attention": lambda: rv.ops.dot_product_attention(*[HALF.reshape(1, 2, 1, 3) / 1024] * 3),
+}
+
+
+@pytest.mark.parametrize("name", HALVES)
+def test_operations_on_arrays_of_half_floats_give_half_floats(name):
+    assert HALVES[name]().dtype == "float16"
+
+
+def test_layers_and_losses_on_arrays_of_half_floats_compute_in_float32():
+    layer = rv.layers.Dense(2)
+    assert layer(HALF).dtype == rv.layers.Flatten()(HALF).dtype == "float32"
+    loss = rv.losses.MeanSquaredError()(HALF, HALF + 300)
+    assert (loss.dtype, loss.item()) == ("float32", 90_000)  # beyond float16

@@ -61,7 +61,7 @@ CHECKED = [
 
 
 # The checks give unscaled data, and no seed: some starts are worth a warning, and right to warn is no failure.
-@pytest.mark.filterwarnings("ignore::ranvier.training.PreflightWarning")
+@pytest.mark.filterwarnings("ignore::ranvier.training.PreflightWarning", "ignore:X is a sparse")
 @parametrize_with_checks(CHECKED, expected_failed_checks=lambda estimator: {})
 def test_the_checks_of_scikit_learn(estimator, check):
     check(estimator)
@@ -840,12 +840,71 @@ def test_running_out_of_epochs_is_said():
         assert NeuralClassifier(max_iter=9, callbacks=early).fit(X, Y).n_iter_ < 9
 
 
-def test_no_sparse_matrix_is_made_dense_in_silence():
+SPARSE_ROWS = [  # settings, targets, weights of samples
+    (NeuralClassifier(early_stopping=True, dropout=0.2, batch_size=32, **SMALL), Y, None),
+    (NeuralClassifier(class_weight={0: 1.0, 1: 2.0}, batch_size=1000, **SMALL), YES, np.arange(300) % 3),
+    (NeuralRegressor(dtype="float64", batch_size=64, **SMALL), VALUES, None),
+]
+
+
+@pytest.mark.parametrize(("estimator", "y", "weight"), SPARSE_ROWS)
+@pytest.mark.parametrize("form", ["csr_matrix", "coo_array"])
+def test_sparse_matrices_train_as_dense_ones_do(estimator, y, weight, form):
+    """The same bits, with one warning; after it the estimator takes sparse matrices without another."""
     import scipy.sparse
 
-    for x, y in ((scipy.sparse.csr_array(X), Y), (X, scipy.sparse.csr_matrix(TAGS))):
-        with pytest.raises(TypeError, match="dense"):
-            NeuralClassifier().fit(x, y)
+    x = np.where(np.abs(X32) < 1, 0, X32)
+    some = getattr(scipy.sparse, form)(x)
+    dense = clone(estimator).fit(x, y, weight)
+    with pytest.warns(UserWarning, match=r"shape \(300, 10\).*never the whole matrix") as warned:
+        found = clone(estimator).fit(some, y, weight)
+    assert len([w for w in warned if "sparse" in str(w.message)]) == 1
+    assert found.loss_curve_ == dense.loss_curve_
+    np.testing.assert_array_equal(found.predict(some), dense.predict(x))
+    assert found.score(some, y) == dense.score(x, y)
+    if isinstance(found, NeuralClassifier):
+        np.testing.assert_array_equal(found.predict_proba(some), dense.predict_proba(x))
+    with pytest.warns(UserWarning, match="a sparse"):
+        dense.predict(some)
+    if not estimator.early_stopping:
+        for part in (found, dense):
+            part.partial_fit(some if part is found else x, y)
+        np.testing.assert_array_equal(found.predict(some), dense.predict(x))
+
+
+def test_sparse_matrices_become_dense_in_blocks(monkeypatch):
+    """A matrix of 160 GB as float64: no more than a block of rows is made dense at once."""
+    import scipy.sparse
+
+    x = scipy.sparse.random_array((10**5, 2 * 10**5), density=1e-6, format="csr", rng=np.random.default_rng(0))
+    y, largest, dense = np.arange(10**5) % 2, [0], scipy.sparse.csr_array.toarray
+
+    def toarray(self, *args, **options):
+        largest[0] = max(largest[0], int(np.prod(self.shape)))
+        return dense(self, *args, **options)
+
+    monkeypatch.setattr(scipy.sparse.csr_array, "toarray", toarray)
+    with pytest.warns(UserWarning, match="made dense"):
+        network = NeuralClassifier((2,), max_iter=1, batch_size=16, tol=None, dtype="float32").fit(x[:64], y[:64])
+    assert network.predict(x[:96]).shape == (96,)
+    assert largest[0] == 32 * 2 * 10**5
+
+
+@pytest.mark.parametrize(("labels", "named"), [(["ham", "spam"], "'spam'"), ([7, 3], "3"), ([7, 8, 3], "3")])
+def test_checks_name_classes_and_settings_as_the_user_wrote_them(labels, named):
+    y = np.repeat(labels, [300 - 5 * (len(labels) - 1), *[5] * (len(labels) - 1)])
+    text = rf"class {labels[0]!r} is .* class ({named}|8) .* always predicts {labels[0]!r} .*class_weight='balanced' in the"
+    with pytest.warns(rv.training.PreflightWarning, match=text):
+        NeuralClassifier(**SMALL).fit(X, y)
+    with pytest.warns(rv.training.PreflightWarning, match=r"RV203.*make_pipeline\(StandardScaler\(\), estimator\)"):
+        NeuralRegressor(**SMALL).fit(X * [10**4, *[1] * 9], VALUES)
+
+
+def test_no_sparse_targets_are_made_dense_in_silence():
+    import scipy.sparse
+
+    with pytest.raises(TypeError, match="dense"):
+        NeuralClassifier().fit(X, scipy.sparse.csr_matrix(TAGS))
 
 
 def run(code):

@@ -84,6 +84,32 @@ def test_a_vector_alone_is_one_sample(name, y, x, keras):
         assert float(measured[1].result()) == pytest.approx(float(measured[0].result()), rel=1e-5)
 
 
+VECTORS = [(n, Y[0], X[0]) for n in ("MeanSquaredError", "MeanAbsoluteError", "MeanAbsolutePercentageError", "Huber", "LogCosh")] + [
+    *((n, YES[0], P[0]) for n in ("BinaryCrossentropy", "BinaryFocalCrossentropy", "Poisson", "MeanSquaredLogarithmicError")),
+    *((n, YES[0], X[0]) for n in ("Hinge", "SquaredHinge")), ("CosineSimilarity", Y[0], X[0]), ("Dice", Q[0], P[0]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "y", "x"), VECTORS, ids=[name for name, _, _ in VECTORS])
+def test_weights_of_vectors(name, y, x, keras):
+    """The mean over a vector is taken first, and weighed by each of the weights."""
+    weights = (None, 2.0, WEIGHTS[:4], WEIGHTS[:4, None])
+    for reduction in ("sum_over_batch_size", "sum", "mean_with_sample_weight", "none"):
+        for given in weights[name == "CosineSimilarity" :] if reduction == "none" else weights:
+            expected = np.asarray(getattr(keras.losses, name)(reduction=reduction)(y, x, given))
+            found = getattr(losses, name)(reduction=reduction)(y, x, given).numpy()
+            assert found.shape == expected.shape
+            np.testing.assert_allclose(found, expected, rtol=2e-5)
+
+
+def test_one_weight_for_all(keras):
+    """ "mean_with_sample_weight" divides by the sum of the weights, which is that one."""
+    for y, x in ((Y, X), (Y[:, :1], X[:, :1])):
+        expected = float(keras.losses.MeanSquaredError(reduction="mean_with_sample_weight")(y, x, 2.0))
+        found = losses.MeanSquaredError(reduction="mean_with_sample_weight")(y, x, 2.0).item()
+        assert found == pytest.approx(expected, rel=1e-6)
+
+
 @pytest.mark.parametrize("reduction", ["sum_over_batch_size", "mean_with_sample_weight", "none"])
 @pytest.mark.parametrize("weights", [np.zeros(7), WEIGHTS[:, None]], ids=["zeros", "column"])
 def test_weights_of_zero_and_of_a_column(weights, reduction, keras):

@@ -35,7 +35,15 @@ def layers(module, last):
     ]
 
 
-@pytest.mark.parametrize("extra", [{}, {"validation_split": 0.2}, {"steps_per_epoch": 1, "batch_size": 66}])
+@pytest.mark.parametrize(
+    "extra",
+    [
+        {},
+        {"validation_split": 0.2},
+        {"steps_per_epoch": 1, "batch_size": 66},
+        {"steps_per_epoch": 3, "batch_size": None},
+    ],
+)
 @pytest.mark.parametrize(("optimizer", "loss", "metrics", "last", "y"), RUNS)
 def test_keras(optimizer, loss, metrics, last, y, extra):
     keras = pytest.importorskip("keras")

@@ -357,3 +357,74 @@ def test_descriptions_that_someone_has_changed(data, saved):
         pass
     finally:
         saved.write_bytes(whole)
+
+
+# --- models with optimizers of their own --------------------------------------------------------------------------
+
+
+@rv.register_module
+class Adversaries(rv.Model):
+    """Two networks with an optimizer each: one that ``__init__`` makes, and one that ``compile`` is given."""
+
+    def __init__(self):
+        super().__init__()
+        self.maker = rv.Sequential([rv.Input((2,)), rv.layers.Dense(3)])
+        self.judge = rv.Sequential([rv.Input((3,)), rv.layers.Dense(1)])
+        self.judge_optimizer = rv.optimizers.Adam(0.01)
+
+    def compile(self, maker_optimizer, **options):
+        super().compile(**options)
+        self.maker_optimizer = maker_optimizer
+
+    def train_step(self, data):
+        noise, real = data
+        with rv.GradientTape() as tape:
+            loss = rv.ops.mean(self.judge(self.maker(noise)) ** 2) - rv.ops.mean(self.judge(real))
+        grads = tape.gradient(loss, self.judge.trainable_weights)
+        self.judge_optimizer.apply_gradients(zip(grads, self.judge.trainable_weights, strict=True))
+        with rv.GradientTape() as tape:
+            loss = rv.ops.mean(rv.ops.abs(self.judge(self.maker(noise))))
+        grads = tape.gradient(loss, self.maker.trainable_weights)
+        self.maker_optimizer.apply_gradients(zip(grads, self.maker.trainable_weights, strict=True))
+        return {"loss": loss}
+
+
+def test_optimizers_of_a_model_are_saved_and_loaded_with_it(tmp_path):
+    noise, real = (np.linspace(-1, 1, 8 * n, dtype=np.float32).reshape(8, n) for n in (2, 3))
+    model = Adversaries()
+    model.compile(rv.optimizers.RMSprop(0.02, momentum=0.5), engine="reference")
+    model.fit(noise, real, epochs=2, batch_size=4, shuffle=False, verbose=0)
+    model.judge_optimizer.learning_rate = 0.003
+    model.save(tmp_path / "model.ranvier")
+    loaded = rv.load_model(tmp_path / "model.ranvier")
+    assert loaded.maker_optimizer.momentum == 0.5
+    assert float(loaded.judge_optimizer.learning_rate) == pytest.approx(0.003)
+    for name in ("judge_optimizer", "maker_optimizer"):
+        one, other = (getattr(m, name).state() for m in (model, loaded))
+        assert one["iterations"] == other["iterations"] == 4
+    for each in (model, loaded):
+        each.fit(noise, real, epochs=2, batch_size=4, shuffle=False, verbose=0)
+    for one, other in zip(model.get_weights(), loaded.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    with pytest.raises(AttributeError):
+        rv.load_model(tmp_path / "model.ranvier", compile=False).maker_optimizer  # noqa: B018
+
+
+class Slow(rv.optimizers.Optimizer):
+    """An optimizer of your own, which no file holds."""
+
+    learning_rate = 0.1
+
+    def rule(self, p, g, slots, lr, t):
+        return p - g, {}
+
+
+def test_an_optimizer_of_your_own_is_loaded_where_the_model_makes_it(tmp_path):
+    noise, real = np.ones((4, 2), np.float32), np.ones((4, 3), np.float32)
+    model = Adversaries()
+    model.compile(Slow(), engine="reference")
+    model.fit(noise, real, verbose=0)
+    model.save(tmp_path / "model.ranvier")
+    with pytest.warns(UserWarning, match="'maker_optimizer' .* is not loaded"):
+        loaded = rv.load_model(tmp_path / "model.ranvier")
+    assert loaded.judge_optimizer.iterations == 1

@@ -88,7 +88,7 @@ def test_networks_that_change_activations_in_place(first, tmp_path):
 
     def run(inplace, how):
         torch.manual_seed(0)
-        net = nn.Sequential(first, nn.Linear(20, 8), nn.ReLU(True), nn.Dropout(0.2, True), nn.Linear(8, 3))
+        net = nn.Sequential(first, nn.Linear(20, 8), nn.Dropout(0.2, True), nn.ReLU(True), nn.Linear(8, 3))
         for module in net.modules():
             if hasattr(module, "inplace"):
                 module.inplace = inplace
@@ -870,8 +870,6 @@ def test_a_module_that_stands_twice():
     assert net.a.weight.tolist() == [[3, 3]]
     with pytest.raises(ValueError, match=r"missing: a\.bias"):
         net.load_state_dict({"b.weight": state["b.weight"]})
-    with pytest.raises(ValueError, match="values are copied"):
-        net.load_state_dict(state, assign=True)
     assert [name for name, _ in net.named_modules({net.a})] == [""]
     net.a.back = net  # a circle ends
     assert list(net.state_dict()) == twice

@@ -1,5 +1,6 @@
 """Forms of data: memory maps, frames, loaders, generators. All give what plain arrays give, to the last bit."""
 
+import contextlib
 import copy
 import tempfile
 import threading
@@ -302,7 +303,7 @@ def test_a_loader_in_memory_runs_as_arrays_with_the_results_of_its_batches(make)
 
 @pytest.mark.parametrize("steps", [1, 2, 4, 9])  # of four batches, the last of them smaller
 def test_steps_over_a_loader_go_on_where_the_last_epoch_stopped(steps):
-    """Each batch as it is, also the smaller one, and in as many passes as it takes."""
+    """Each batch as it is, also the smaller one; the end of a pass ends the epoch, with a warning where it is early."""
     y = np.arange(7.0, dtype=np.float32)[:, None]
 
     class ByNumber:
@@ -317,11 +318,39 @@ def test_steps_over_a_loader_go_on_where_the_last_epoch_stopped(steps):
         model = rv.Sequential([rv.layers.Dense(1, input_shape=(1,), kernel_initializer="zeros")])
         model.compile(rv.optimizers.SGD(0.0), "mae")
         options = {"epochs": 5, "steps_per_epoch": steps, "shuffle": False, **OPTIONS}
-        loss = model.fit(source, **options).history["loss"]
-        passes = [y[2 * (i % 4) : 2 * (i % 4) + 2] for i in range(5 * steps)]
-        wanted = [np.concatenate(passes[i : i + steps]).mean() for i in range(0, 5 * steps, steps)]
+        with pytest.warns(UserWarning, match="ended after 4 of the 9") if steps > 4 else contextlib.nullcontext():
+            loss = model.fit(source, **options).history["loss"]
+        made = min(steps, 4)
+        wanted = [y[2 * i % 8 : 2 * i % 8 + 2 * made].mean() for i in range(0, 5 * made, made)]
         np.testing.assert_allclose(loss, wanted, rtol=1e-6)
-        assert model.optimizer.iterations.item() == 5 * steps
+        assert model.optimizer.iterations.item() == 5 * made
+
+
+def test_a_generator_to_validate_on_begins_with_its_first_two_batches_each_time():
+    """And goes on where it stopped, as in Keras. Where it ends, validations are on what there is, with a warning."""
+
+    def batches(number):
+        for i in range(number):
+            yield np.zeros((2, 1), np.float32), np.full((2, 1), 10.0**i, np.float32)
+
+    x = np.zeros((4, 1), np.float32)
+    for number, steps, wanted, words in (
+        (9, 3, [37, 337, 3337], None),
+        (4, 2, [5.5] * 3, None),
+        (4, None, [277.75, 5.5, 5.5], "has ended, and each further validation is on its first 2 batches"),
+        (4, 6, [277.75, 5.5, 5.5], "batch [24] of 6 is missing"),
+        (1, 2, [1, 1, 1], "batch 1 of 2 is missing"),
+    ):
+        model = rv.Sequential([rv.layers.Dense(1, input_shape=(1,), kernel_initializer="zeros")])
+        model.compile(rv.optimizers.SGD(0.0), "mae")
+        options = {"validation_data": batches(number), "validation_steps": steps, "epochs": 3, **OPTIONS}
+        with pytest.warns(UserWarning, match=words) if words else contextlib.nullcontext():
+            history = model.fit(x, x, **options).history
+        np.testing.assert_allclose(history["val_loss"], wanted, rtol=1e-6)
+    with pytest.warns(UserWarning, match="batch 4 of 6 is missing"):
+        assert model.evaluate(batches(4), steps=6, verbose=0) == pytest.approx(277.75)
+    with pytest.warns(UserWarning, match="batch 4 of 6 is missing"):
+        assert len(model.predict(batches(4), steps=6)) == 8
 
 
 @pytest.mark.parametrize("named", [False, True])

@@ -59,8 +59,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "one batch": {"batch_size": 100},
     "in order": {"shuffle": False},
     "weights, some of them zero": {"sample_weight": WEIGHTS},
-    "steps_per_epoch": {"steps_per_epoch": 2, "batch_size": 8},
-    "steps_per_epoch, more than all": {"steps_per_epoch": 9, "batch_size": 8},
+    "steps_per_epoch": {"steps_per_epoch": 2, "batch_size": 7},
+    "steps_per_epoch, all": {"steps_per_epoch": 9},
     "balanced batches": {"sampler": rv.data.BalancedSampler()},
 }
 

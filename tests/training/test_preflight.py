@@ -22,7 +22,7 @@ from ranvier.torch import optim
 from ranvier.torch.utils.data import DataLoader, TensorDataset
 from ranvier.training import NonFiniteLoss, PreflightError, PreflightWarning
 from ranvier.training.adapters.arrays import to_data
-from ranvier.training.preflight import table
+from ranvier.training.preflight import predictions, table
 from ranvier.training.preflight.probe import STEPS, Probe
 from ranvier.training.preflight.report import ERROR, Report
 from ranvier.training.preflight.validation import shared_rows
@@ -412,7 +412,7 @@ def test_the_document_has_the_table():
     text = (ROOT / "docs/checks.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| (RV\d{3}) \| ([^|]+) \| (\w+) \|", text, re.MULTILINE)
     wanted = [(code, title, ERROR) for code, title in table.GIVEN.values()]
-    wanted += sorted((c.code, c.title, c.level) for c in table.CHECKS)
+    wanted += sorted((c.code, c.title, c.level) for c in (*table.CHECKS, *predictions.CHECKS))
     assert [(code, title.strip(), level) for code, title, level in rows] == wanted
 
 

@@ -1,5 +1,6 @@
 """fit, evaluate and predict: what they compute, what they return, and what they share with an explicit loop."""
 
+import contextlib
 import itertools
 import signal
 import threading
@@ -210,24 +211,50 @@ def test_masks_are_aligned_to_one_channel():
 
 
 @pytest.mark.parametrize("shuffle", [False, True])
-@pytest.mark.parametrize("steps", [3, 7, 13])  # of five batches: less than all rows, and all of them once and twice
+@pytest.mark.parametrize("steps", [2, 3, 5, 13])  # of five batches
 def test_an_epoch_of_some_steps_goes_on_where_the_last_one_stopped(shuffle, steps):
+    """As in Keras, and the end of the data ends it, with a warning."""
     model = rv.Sequential([rv.layers.Dense(1, input_shape=(1,), kernel_initializer="zeros")])
     model.compile(optimizers.SGD(0.0), "mae")  # so that an epoch's loss is the mean of its targets
     y = np.arange(50, dtype=np.float32)
     options = {"epochs": 7, "batch_size": 10, "steps_per_epoch": steps, "verbose": 0, "ignore": "RV"}
-    loss = model.fit(np.zeros((50, 1)), y, shuffle=shuffle, **options).history["loss"]
-    assert model.optimizer.iterations == 7 * steps
+    made = {2: [2, 2, 1], 3: [3, 2], 5: [5], 13: [5]}[steps]  # of the epochs of a pass
+    ends = (
+        pytest.warns(UserWarning, match=f"ended after {made[-1]} of the {steps} steps")
+        if made[-1] < steps
+        else contextlib.nullcontext()
+    )
+    with ends:
+        loss = model.fit(np.zeros((50, 1)), y, shuffle=shuffle, **options).history["loss"]
+    each = (7 * made)[:7]
+    assert model.optimizer.iterations == sum(each)
     if not shuffle:
-        rows = np.arange(7 * 10 * steps).reshape(7, 10 * steps) % 50
-        np.testing.assert_allclose(loss, y[rows].mean(1), rtol=1e-6)
-    assert np.mean(loss[:5]) == pytest.approx(y.mean())  # five epochs are all rows, as often as there are steps
-    assert len(set(loss)) > 2
+        rows = np.split(np.arange(50), 10 * np.cumsum(made)[:-1])
+        np.testing.assert_allclose(loss, [y[r].mean() for r in 7 * rows][:7], rtol=1e-6)
+    whole = len(made)
+    assert np.average(loss[:whole], weights=made) == pytest.approx(y.mean())  # they are all rows once
+    assert shuffle is (loss[:whole] != loss[whole : 2 * whole]) or whole == 1
 
 
-@pytest.mark.parametrize(("size", "steps", "made"), [(30, 4, 4), (30, 2, 2), (64, 5, 5)])
+@pytest.mark.parametrize(("steps", "batches"), [(3, [17, 17, 16]), (50, [1] * 50), (4, [13, 13, 13, 11])])
+def test_without_a_batch_size_the_steps_of_an_epoch_are_all_rows(steps, batches):
+    """As in Keras, in `evaluate`, `predict` and validation too."""
+    model = rv.Sequential([rv.layers.Dense(1, input_shape=(1,), kernel_initializer="zeros")])
+    model.compile(optimizers.SGD(0.0), "mae")
+    x, y = np.zeros((50, 1)), np.arange(50, dtype=np.float32)
+    options = {"validation_data": (x, y), "validation_steps": steps, "verbose": 0, "ignore": "RV"}
+    history = model.fit(x, y, steps_per_epoch=steps, **options).history
+    assert model.optimizer.iterations == len(batches)
+    assert [*history["loss"], *history["val_loss"]] == pytest.approx([24.5] * 2)
+    assert model.evaluate(x, y, steps=steps, verbose=0) == pytest.approx(24.5)
+    seen = []
+    callback = rv.callbacks.LambdaCallback(on_predict_batch_end=lambda batch, logs: seen.append(len(logs["outputs"])))
+    assert len(model.predict(x, steps=steps, callbacks=[callback])) == len(model.predict(x, steps=steps)) == 50
+    assert seen == batches
+
+
+@pytest.mark.parametrize(("size", "steps", "made"), [(30, 2, 2), (50, 1, 1)])
 def test_steps_of_an_epoch_with_a_smaller_last_batch(size, steps, made):
-    """As many steps as there are batches are all rows once; more continue in full batches, and one batch is one batch."""
     model = rv.Sequential([rv.layers.Dense(1, input_shape=(1,))])
     model.compile("sgd", "mae")
     seen = rv.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: batches.append(batch))

@@ -39,6 +39,22 @@ def weights_of(model):
     return np.concatenate([w.ravel() for w in model.get_weights()])
 
 
+@pytest.mark.parametrize("loss", ["mse", "mae", "huber", "binary_crossentropy", "binary_focal_crossentropy"])
+def test_outputs_of_one_dimension_are_one_number_a_sample(loss):
+    """In `fit` and `evaluate`; a loss object that is called on vectors takes their mean first."""
+    found = []
+    for flat in (False, True):
+        given = rv.Input((F,))
+        rv.set_seed(0)
+        outputs = rv.layers.Dense(1, activation="sigmoid")(given)
+        model = rv.Model(given, outputs[:, 0] if flat else outputs)
+        model.compile("sgd", loss, weighted_metrics=["mse", "mae"])
+        history = model.fit(X, Y > 1, sample_weight=W, **OPTIONS).history
+        found.append([*history.values(), model.evaluate(X, Y > 1, sample_weight=W, verbose=0)])
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-6)
+
+
 # --- one value for each loss ---------------------------------------------------------------------------------------
 
 LOSSES = [  # loss, units, activation, targets, losses of the samples by hand

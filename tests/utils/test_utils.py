@@ -346,8 +346,10 @@ ONCE = ["begin", 0, 1, 2, 3, "end"]
 READ = {  # what is called on it: what it is asked for
     "fit": (lambda m, d: m.fit(d, epochs=2, shuffle=False, verbose=0, ignore="RV"), 2 * ONCE),
     "fit, some steps": (
-        lambda m, d: m.fit(d, epochs=3, steps_per_epoch=3, shuffle=False, verbose=0),
-        ["begin", 0, 1, 2, "end", "begin", 3, 0, 1, "end", "begin", 2, 3, 0, "end"]),
+        lambda m, d: m.fit(d, epochs=3, steps_per_epoch=2, shuffle=False, verbose=0),
+        ["begin", 0, 1, "end", "begin", 2, 3, "end", "begin", 0, 1, "end"]),
+    "fit, as many steps as there are": (
+        lambda m, d: m.fit(d, epochs=2, steps_per_epoch=4, shuffle=False, verbose=0, ignore="RV"), 2 * ONCE),
     "validation": (lambda m, d: m.fit([[1.0]], [[1.0]], epochs=2, validation_data=d, verbose=0, ignore="RV"), 2 * ONCE),
     "evaluate": (lambda m, d: m.evaluate(d, verbose=0), ONCE),
     "predict": (lambda m, d: m.predict(d), ONCE),
@@ -498,9 +500,23 @@ def test_settings_by_kerass_names():
     assert rv.layers.Dense(1).name == "dense"
 
 
+RESULTS = [
+    ((), "float32"), ((int,), "int32"), ((float,), "float32"), ((None, "int8"), "float32"), (("uint32", "int32"), "int64"),
+    (("uint32", "uint8"), "uint32"), (("uint32", int), "uint32"), (("bool", int), "int32"), (("uint8", "int8"), "int16"),
+    (("uint8", float), "float32"), (("int64", "float16"), "float16"), (("float16", "bfloat16"), "float32"),
+    ((np.float64, "float32", "int8"), "float64"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("dtypes", "wanted"), RESULTS, ids=str)
+def test_where_dtypes_meet(dtypes, wanted):
+    assert rv.backend.result_type(*dtypes) == wanted
+
+
 @pytest.mark.parametrize(
     ("make", "words"),
     [
+        (lambda: rv.backend.result_type("uint64", "int8"), "'uint64' is none that programs have"),
         (lambda: rv.config.set_epsilon(1e-3), "is fixed at 1e-07. Give epsilon="),
         (lambda: rv.config.set_image_data_format("channels_first"), "Write data_format='channels_first' in each"),
         (lambda: rv.layers.Embedding(3, 2, mask_zero=True), "there are no masks"),

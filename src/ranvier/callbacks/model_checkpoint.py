@@ -9,6 +9,7 @@ from typing import Any
 
 from ranvier.callbacks.monitor import Monitor
 from ranvier.data.files import make_folder
+from ranvier.support.results import number_of
 from ranvier.training.loop.callback import Logs
 from ranvier.training.step.argument_types import FilePath
 
@@ -86,7 +87,8 @@ class ModelCheckpoint(Monitor):
             self.say(f"Epoch {epoch + 1}: {reason}saved to {path}")
 
     def path(self, epoch: int, logs: Mapping[str, Any], place: Mapping[str, Any]) -> Path:
-        known = {"epoch": epoch + 1, **place, **logs}
+        numbers = {name: number for name, value in logs.items() if (number := number_of(value)) is not None}
+        known = {"epoch": epoch + 1, **place, **logs, **numbers}
         try:
             return Path(self.filepath.format(**known))
         except (KeyError, IndexError, ValueError, TypeError) as error:

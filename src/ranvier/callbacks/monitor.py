@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ranvier.support.errors import nearest
+from ranvier.support.results import number_of
 from ranvier.support.source_lines import warn
 from ranvier.support.validation import whole
 from ranvier.training.loop.callback import Callback, Logs
@@ -80,7 +81,7 @@ class Monitor(Callback):
     def value(self, logs: Logs) -> float | None:
         """The result that is watched; None, with a warning the first time, if it is not in the logs.
 
-        Raises ValueError unless it is a single number.
+        Of a result with a number for each class it is their mean. Raises ValueError for arrays of more dimensions.
         """
         found = (logs or {}).get(self.monitor)
         if found is None:
@@ -93,12 +94,13 @@ class Monitor(Callback):
                     f"{results}. It does nothing; {self._hint((*known, *(logs or ())))} instead."
                 )
             return None
-        if np.ndim(found):
+        number = number_of(found)
+        if number is None:
             raise ValueError(
-                f"{type(self).__name__} watches {self.monitor!r}, which is an array of shape {np.shape(found)}. Write "
-                "the name of a result that is one number instead."
+                f"{type(self).__name__} watches {self.monitor!r}, which is an array of shape "
+                f"{np.shape(found)}. Write the name of a result that is one number instead."
             )
-        return float(found)
+        return float(number)
 
 
 def metric_of(result: str, metrics: Iterable[Any]) -> Any:

@@ -147,7 +147,7 @@ def image_dataset_from_directory(
         files = parts[part]
         if not files:
             raise ValueError(f"no images in {root} are left for {part}. Write another validation_split instead.")
-        own_order = shuffle and not (subset == "both" and part == "validation")
+        own_order = shuffle and format == "tf" and not (subset == "both" and part == "validation")  # grain: one order
         made = BatchedDataset(_images(files, decoder, mode, len(classes)), len(files), batch_size, own_order, seed)
         made.class_names, made.file_paths = classes or None, [str(image.path) for image in files]
         return made

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from ranvier.graph.graph import Graph
 from ranvier.graph.random import shuffle
+from ranvier.support import forks as forks  # a fork waits for imports, also before an engine is imported
 
 NAMES = {"native": "ranvier.engines.native", "reference": "ranvier.engines.reference"}
 

@@ -17,12 +17,22 @@ from ranvier.data.convert import Array, refuse_dates, to_numeric
 from ranvier.data.targets import as_weights
 from ranvier.estimators.network import custom_network, from_state, hidden_network, optimizer_state, resume, to_state
 from ranvier.estimators.objective import Objective
-from ranvier.estimators.settings import HINTS, check_settings, fresh_optimizer, hidden_sizes, seed_from, tried_before
+from ranvier.estimators.samples import SparseBatches, is_sparse, to_predict, warn_of_sparse, with_weight
+from ranvier.estimators.settings import (
+    ADVICE,
+    HINTS,
+    check_settings,
+    fresh_optimizer,
+    hidden_sizes,
+    seed_from,
+    tried_before,
+)
 from ranvier.estimators.stopping import Scoring, Stopping, release
 from ranvier.layers import Dense
 from ranvier.module import Module
 from ranvier.support.constructors import CheckedConstructor
 from ranvier.support.source_lines import warn
+from ranvier.tensor import rng
 from ranvier.tensor.context import dtype_scope
 from ranvier.tensor.rng import SeedState, seed_scope
 
@@ -37,14 +47,6 @@ FEW = 200  # the most samples for which dtype="auto" keeps float64, whose cost i
 PARTIAL = ("RV204", "RV205", "RV304", "RV305", "RV306", "RV307")
 
 
-def with_weight(X: Array, y: Array, weight: Array | None) -> tuple[Array, Array, Array | None]:
-    """The samples with positive weight. A sample with weight 0 is ignored."""
-    if weight is None or weight.all():
-        return X, y, weight
-    kept = np.flatnonzero(weight)
-    return X[kept], y[kept], weight[kept]
-
-
 class NeuralEstimator(CheckedConstructor, BaseEstimator):  # type: ignore[misc]  # scikit-learn is optional and has no types
     """The base of `NeuralClassifier` and `NeuralRegressor`, which describe the parameters."""
 
@@ -54,6 +56,7 @@ class NeuralEstimator(CheckedConstructor, BaseEstimator):  # type: ignore[misc] 
 
     _hints = HINTS
     _classifies = False
+    _sparse = False  # whether fit was given a sparse matrix, and warned of it
 
     def _store(self, arguments: dict[str, Any]) -> None:
         """Store the arguments of a constructor as attributes, which scikit-learn requires."""
@@ -83,6 +86,10 @@ class NeuralEstimator(CheckedConstructor, BaseEstimator):  # type: ignore[misc] 
         """The validation score of the outputs."""
         raise NotImplementedError
 
+    def _class_names(self) -> Sequence[Any] | None:
+        """The classes by their numbers in the targets; None without such numbers."""
+        return None
+
     def _class_weights(self, y: Array, incremental: bool) -> Array | None:
         return None
 
@@ -91,10 +98,10 @@ class NeuralEstimator(CheckedConstructor, BaseEstimator):  # type: ignore[misc] 
     def fit(self, X: Any, y: Any, sample_weight: Any = None, *, validation_data: Any = None) -> Self:
         """Train a new network, or with ``warm_start`` the existing one.
 
-        ``X`` is an array or a frame (samples, features); with ``model`` it may have more dimensions. ``sample_weight``
-        has one weight for each sample; samples with weight 0 are ignored. ``validation_data`` is (X, y) or (X, y,
-        sample_weight). It is scored after every epoch (``validation_scores_``), and ``early_stopping`` uses it instead
-        of a part of X. Callbacks receive its score as "val_score" and its loss as "val_loss".
+        ``X`` is an array, a frame or a sparse matrix (samples, features); with ``model`` it may have more dimensions.
+        ``sample_weight`` has one weight for each sample; samples with weight 0 are ignored. ``validation_data`` is
+        (X, y) or (X, y, sample_weight). It is scored after every epoch (``validation_scores_``), and ``early_stopping``
+        uses it instead of a part of X. Callbacks receive its score as "val_score" and its loss as "val_loss".
         """
         fresh = not self.warm_start or not hasattr(self, "model_")
         return self._train(X, y, sample_weight, validation_data, fresh=fresh)
@@ -123,7 +130,11 @@ class NeuralEstimator(CheckedConstructor, BaseEstimator):  # type: ignore[misc] 
     def _trained(
         self, X: Any, y: Any, sample_weight: Any, validation_data: Any, fresh: bool, incremental: bool, classes: Any
     ) -> None:  # fmt: skip
+        warned = not fresh and self._sparse
         X, y = self._checked(X, y, reset=fresh)
+        self._sparse = is_sparse(X)
+        if self._sparse and not warned:
+            warn_of_sparse(X)
         weight = None if sample_weight is None else as_weights(sample_weight, len(y), dtype=np.float64)
         X, y, weight = with_weight(X, y, weight)
         by_class = self._class_weights(y, incremental)
@@ -131,7 +142,7 @@ class NeuralEstimator(CheckedConstructor, BaseEstimator):  # type: ignore[misc] 
             X, y, weight = with_weight(X, y, by_class if weight is None else weight * by_class)
         if fresh:
             self._calls = 0
-            few = len(X) <= FEW and X.dtype == np.float64
+            few = len(y) <= FEW and X.dtype == np.float64
             self._floats = self.dtype if self.dtype != "auto" else "float64" if few else "float32"
         coded = self._encode(y, classes, fresh)
         seed, chosen = seed_from(self.random_state, self._calls)
@@ -167,7 +178,9 @@ class NeuralEstimator(CheckedConstructor, BaseEstimator):  # type: ignore[misc] 
         refuse_dates(X, "X")
         refuse_dates(target, "y")
         try:
-            found = validate_data(self, X, *y, dtype="numeric", allow_nd=self.model is not None, **options)
+            found = validate_data(
+                self, X, *y, accept_sparse="csr", dtype="numeric", allow_nd=self.model is not None, **options
+            )
             checked = found[0] if y else found
             if checked.dtype.kind == "O":  # text, which scikit-learn does not check in all frames
                 checked.astype(np.float64)
@@ -188,8 +201,10 @@ class NeuralEstimator(CheckedConstructor, BaseEstimator):  # type: ignore[misc] 
                 "validation_data must be (X, y) or (X, y, sample_weight). Write validation_data=(X_val, y_val)."
             )
         X, y = self._checked(given[0], given[1], reset=False)
+        if is_sparse(X) and not self._sparse:
+            warn_of_sparse(X)
         weight = given[2] if len(given) == 3 else None
-        weight = None if weight is None else as_weights(weight, len(X), dtype=np.float64)
+        weight = None if weight is None else as_weights(weight, len(y), dtype=np.float64)
         X, y, weight = with_weight(X, y, weight)
         return X, self._encode(y, None, False), weight
 
@@ -197,7 +212,7 @@ class NeuralEstimator(CheckedConstructor, BaseEstimator):  # type: ignore[misc] 
         """Divide the samples into training and validation samples, stratified by class."""
         X, coded, weight = data
         stratify = coded if self._classifies and coded.ndim == 1 else None
-        rows = np.arange(len(X))
+        rows = np.arange(len(coded))
         kept, held = train_test_split(
             rows, test_size=self.validation_fraction, random_state=seed % 2**32, stratify=stratify
         )
@@ -231,6 +246,8 @@ class NeuralEstimator(CheckedConstructor, BaseEstimator):  # type: ignore[misc] 
             loss, times = self._loss(self.n_outputs_)
             objective = Objective(loss, self.alpha, list(self.model_.parameters()), times)
             self.model_.compile(fresh_optimizer(self.optimizer, self.learning_rate), objective)
+            state = self.model_._compiled
+            state.advice, state.class_names = ADVICE, self._class_names()
             resumed = self.__dict__.pop("_resumed", None)
             if incremental:
                 resume(self.model_, resumed)
@@ -241,36 +258,42 @@ class NeuralEstimator(CheckedConstructor, BaseEstimator):  # type: ignore[misc] 
 
     def _run(self, data: tuple[Any, ...], validation: Any, *, incremental: bool, fresh: bool) -> None:
         X, coded, weight = data
-        batch = 200 if self.batch_size == "auto" else int(self.batch_size)
+        batch = min(len(coded), 200 if self.batch_size == "auto" else int(self.batch_size))
         ignore = [*PARTIAL] if incremental else []
         own = self.callbacks if isinstance(self.callbacks, (list, tuple)) else [self.callbacks]
         own = [callback for callback in own if callback is not None]
-        scoring, watched = None, None
+        scoring: Scoring | None = None
+        watched: Any = None
         if validation is not None:
             x_val, coded_val, weight_val = validation
-            scoring = Scoring(lambda: self._scored(coded_val, self.model_.predict(x_val), weight_val))
+            scoring = Scoring(lambda: self._scored(coded_val, self.model_.predict(to_predict(x_val)), weight_val))
             if any(str(getattr(c, "monitor", "val_")).startswith("val_") for c in own):  # they may use val_loss
                 watched = x_val, self._targets(coded_val), weight_val
+                if is_sparse(x_val):
+                    watched = SparseBatches(x_val, watched[1:], batch)
         if tried_before(self, X.shape[1:], self.n_outputs_):
             ignore.append("RV5")
         tol = None if incremental else self.tol
         stop = Stopping(tol, self.n_iter_no_change, scoring, restore=self.early_stopping)
         callbacks = [*([] if scoring is None else [scoring]), *own, stop]
+        given: dict[str, Any] = {"x": X, "y": self._targets(coded), "sample_weight": weight, "batch_size": batch}
+        if is_sparse(X):
+            generator = rng.numpy_generator("shuffle") if self.shuffle else None
+            given = {"x": SparseBatches(X, (given["y"], weight), batch, generator)}
         try:
             self.model_.fit(
-                X, self._targets(coded), batch_size=min(batch, len(X)), epochs=1 if incremental else self.max_iter,
-                verbose=int(self.verbose), shuffle=self.shuffle, sample_weight=weight,
+                **given, epochs=1 if incremental else self.max_iter, verbose=int(self.verbose), shuffle=self.shuffle,
                 callbacks=callbacks, ignore=ignore, validation_data=watched,
                 check_finite=False,  # validate_data checks this, unless scikit-learn is configured otherwise
             )  # fmt: skip
         except KeyboardInterrupt:
             if stop.losses:  # the network is usable
                 stop.on_train_end()
-                self._note(stop, len(X), incremental=incremental, fresh=fresh, interrupted=True)
+                self._note(stop, len(coded), incremental=incremental, fresh=fresh, interrupted=True)
             raise
         finally:
             release(callbacks)
-        self._note(stop, len(X), incremental=incremental, fresh=fresh)
+        self._note(stop, len(coded), incremental=incremental, fresh=fresh)
 
     def _note(self, stop: Stopping, samples: int, *, incremental: bool, fresh: bool, interrupted: bool = False) -> None:
         """Set the fitted attributes. A network that continues training keeps its curves."""
@@ -309,8 +332,10 @@ class NeuralEstimator(CheckedConstructor, BaseEstimator):  # type: ignore[misc] 
         """The outputs of the network for X: (samples, outputs)."""
         check_is_fitted(self, "model_")
         checked = self._validated(X, reset=False)
+        if is_sparse(checked) and not self._sparse:
+            warn_of_sparse(checked)
         with dtype_scope(self._floats):
-            outputs: Array = self.model_.predict(checked)
+            outputs: Array = self.model_.predict(to_predict(checked))
         return outputs
 
     @property
@@ -352,6 +377,7 @@ class NeuralEstimator(CheckedConstructor, BaseEstimator):  # type: ignore[misc] 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
+        tags.input_tags.sparse = True
         return tags
 
     def __getstate__(self) -> dict[str, Any]:

@@ -167,6 +167,9 @@ class NeuralClassifier(ClassifierMixin, NeuralEstimator):  # type: ignore[misc] 
         right = self._labels.decided(outputs) == coded
         return float(np.average(right if right.ndim == 1 else right.all(axis=1), weights=weight))
 
+    def _class_names(self) -> Sequence[Any] | None:
+        return self.classes_.tolist() if self._labels.kind in ("binary", "multiclass") else None
+
     def _class_weights(self, y: Array, incremental: bool) -> Array | None:
         if self.class_weight is None:
             return None

@@ -12,7 +12,7 @@ from sklearn.utils import check_random_state
 from ranvier import optimizers
 from ranvier.support.validation import is_whole
 
-__all__ = ["HINTS", "check_settings", "fresh_optimizer", "hidden_sizes", "seed_from", "tried_before"]
+__all__ = ["ADVICE", "HINTS", "check_settings", "fresh_optimizer", "hidden_sizes", "seed_from", "tried_before"]
 
 Test = Callable[[Any], bool]
 
@@ -65,6 +65,16 @@ OTHER_FORMS = {
     "max_fun": "max_iter=200",
 }
 HINTS = {name: f"Write {words} instead." for name, words in OTHER_FORMS.items()}
+
+
+# What the checks of these codes advise in an estimator, whose `fit` has no such arguments as that of a network.
+STANDARDIZED = "Write make_pipeline(StandardScaler(), estimator) instead."
+ADVICE = {
+    "RV202": STANDARDIZED,
+    "RV203": STANDARDIZED,
+    "RV306": "Write class_weight='balanced' in the estimator, and scoring='balanced_accuracy', instead.",
+    "RV308": "Write TransformedTargetRegressor(estimator, transformer=StandardScaler()) instead.",
+}
 
 
 def check_settings(estimator: Any) -> None:

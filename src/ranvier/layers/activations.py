@@ -5,11 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Unpack
 
+import numpy as np
+
 from ranvier.layers.annotations import LayerOptions
 from ranvier.layers.base import Layer
 from ranvier.module.serialization import register_module
 from ranvier.ops import arrays, functional
 from ranvier.tensor.tensor import Tensor
+
+
+def _at_least_0(value: Any, what: str, layer: str) -> float:
+    if not isinstance(value, (int, float, np.number)) or not value >= 0:
+        raise ValueError(f"{what} of layer {layer!r} is {value!r}. Write a number of 0 or more instead.")
+    return value  # type: ignore[return-value]  # a number
 
 
 @register_module
@@ -26,7 +34,9 @@ class ReLU(Layer):
         **options: Unpack[LayerOptions],
     ) -> None:
         super().__init__(**options)
-        self.max_value, self.negative_slope, self.threshold = max_value, negative_slope, threshold
+        self.max_value = None if max_value is None else _at_least_0(max_value, "max_value", self.name)
+        self.negative_slope = _at_least_0(negative_slope, "negative_slope", self.name)
+        self.threshold = _at_least_0(threshold, "threshold", self.name)
 
     def forward(self, x: Any) -> Any:
         if (self.negative_slope, self.max_value, self.threshold) == (0, None, 0):
@@ -43,7 +53,7 @@ class LeakyReLU(Layer):
 
     def __init__(self, negative_slope: float = 0.3, **options: Unpack[LayerOptions]) -> None:
         super().__init__(**options)
-        self.negative_slope = float(negative_slope)
+        self.negative_slope = float(_at_least_0(negative_slope, "negative_slope", self.name))
 
     def forward(self, x: Any) -> Any:
         return functional.leaky_relu(x, self.negative_slope)

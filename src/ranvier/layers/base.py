@@ -149,10 +149,15 @@ def known_dtype(dtype: Any, name: str) -> str | None:
         return None
     text = str(np.dtype(dtype).name if isinstance(dtype, type) else getattr(dtype, "name", dtype))
     if text not in ARITHMETIC:
-        half = " Layers compute in no half floats." if "float16" in text else ""
+        what = f"layer {name!r} was given the dtype {dtype!r}"
+        if "float16" in text:
+            raise ValueError(
+                f"{what}. Layers compute in no half floats: write dtype='float32', or leave it out, instead. Arrays of "
+                "float16 may be data all the same."
+            )
         raise ValueError(
-            f"layer {name!r} was given the dtype {dtype!r}.{half} Write one of {', '.join(ARITHMETIC)} instead: "
-            "floats for what it computes in, any for the inputs of a network."
+            f"{what}. Write one of {', '.join(ARITHMETIC)} instead: floats for what it computes in, any for the inputs "
+            "of a network."
         )
     return text
 

@@ -40,6 +40,24 @@ class _Merge(Family):
     def merged(self, inputs: Sequence[Any]) -> Any:
         raise NotImplementedError
 
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        """The mask of the result, from a list with the mask of each input: it is where one of them is, and None where
+        one is missing. Raises ValueError for other than a mask for each.
+        """
+        masks = self._masks(inputs, previous_mask)
+        return None if masks is None or any(m is None for m in masks) else reduce(arrays.logical_or, masks)
+
+    def _masks(self, inputs: Any, masks: Any) -> list[Any] | None:
+        if masks is None:
+            return None
+        lists = isinstance(inputs, (list, tuple)) and isinstance(masks, (list, tuple))
+        if not lists or len(inputs) != len(masks):
+            raise ValueError(
+                f"layer {self.name!r} takes a list of inputs and a list of as many masks. Write "
+                f"{self.name}.compute_mask([a, b], [mask, None]) instead."
+            )
+        return list(masks)
+
 
 @register_module
 class Concatenate(_Merge):
@@ -58,6 +76,18 @@ class Concatenate(_Merge):
             given = " and ".join(str(tuple(x.shape)) for x in inputs)
             raise GraphError(f"shapes {given} differ in more than axis {self.axis}, along which they would be joined")
         return arrays.concatenate(list(inputs), self.axis)
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        """The masks joined as the inputs are. One of fewer dimensions is for all features; None covers everything."""
+        masks = self._masks(inputs, previous_mask)
+        if masks is None or all(m is None for m in masks):
+            return None
+        whole = [
+            arrays.full_like(x, True, "bool") if m is None
+            else arrays.broadcast_to(arrays.expand_dims(m, -1), x.shape) if m.ndim < x.ndim else m
+            for x, m in zip(inputs, masks, strict=True)
+        ]  # fmt: skip
+        return arrays.any(arrays.concatenate(whole, self.axis), -1)
 
 
 class _Elementwise(_Merge):
@@ -149,6 +179,9 @@ class Dot(_Merge):
         if self.normalize:
             inputs = [functional.normalize(x, 2.0, a) for x, a in zip(inputs, self.axes, strict=True)]
         return batch_dot(*inputs, axes=self.axes)
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> None:
+        """None: the result has no mask."""
 
 
 # --- as functions -------------------------------------------------------------------------------------------------

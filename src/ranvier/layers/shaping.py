@@ -101,8 +101,12 @@ class _Borders(Spatial):
     what: str  # the argument's name
 
     def borders(self, value: Any) -> tuple[tuple[int, int], ...]:
-        if self.dimensions == 1 and isinstance(value, (list, tuple)):
-            value = (value,) if len(value) == 2 and not isinstance(value[0], (list, tuple)) else value
+        if (
+            self.dimensions == 1
+            and isinstance(value, (list, tuple))
+            and not isinstance(next(iter(value), 0), (list, tuple))
+        ):
+            value = (value,)
         given = tuple(value) if isinstance(value, (list, tuple)) else (value,) * self.dimensions
         pairs = [tuple(p) if isinstance(p, (list, tuple)) else (p, p) for p in given]
         if len(pairs) != self.dimensions or any(len(p) != 2 for p in pairs):

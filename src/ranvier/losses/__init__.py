@@ -12,6 +12,7 @@ from ranvier.ops.functional import losses_keras as keras
 from ranvier.ops.functional.losses_focal import *  # noqa: F403 - its __all__ is part of this one
 from ranvier.ops.functional.losses_keras import *  # noqa: F403 - its __all__ is part of this one
 from ranvier.support.errors import missing
+from ranvier.support.foreign import check_own
 from ranvier.support.registry import Registry
 from ranvier.support.serialized import deserializer
 from ranvier.support.serialized import serialize_keras_object as serialize
@@ -75,6 +76,7 @@ def get(loss: str | Loss | type[Loss] | Callable[..., Any] | Mapping[str, Any]) 
     Any other function is wrapped. Raises ValueError naming the nearest name that exists, TypeError for anything else.
     """
     own = isinstance(loss, Loss) or (isinstance(loss, type) and issubclass(loss, Loss))
+    check_own(loss)
     if callable(loss) and not own:
         by_function: dict[Any, Any] = {known.formula: known for known in REGISTRY.classes.values()}
         loss = by_function[loss]() if loss in by_function else LossFunction(loss)

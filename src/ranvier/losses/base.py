@@ -8,9 +8,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from ranvier.graph.dtypes import STORAGE
 from ranvier.losses.mixture import each
 from ranvier.losses.reduction import REDUCTIONS, reduced
-from ranvier.ops.functional.losses_keras import logits_of, not_of_class
+from ranvier.ops.arrays import cast
+from ranvier.ops.functional.losses_keras import as_samples, logits_of, not_of_class
 from ranvier.support.errors import snake_case
 from ranvier.support.function_classes import class_of, options_of
 from ranvier.support.registry import Configured
@@ -48,11 +50,13 @@ class Loss(Configured):
         raise NotImplementedError(f"{type(self).__name__} has no method call. Write 'def call(self, y_true, y_pred)'.")
 
     def per_sample(self, y_true: Any, y_pred: Any) -> Any:
-        """The loss of each sample, (N, ...); for mixed labels, the mixture of the losses."""
+        """The loss of each sample, (N, ...), as `fit` takes it; for mixed labels, the mixture of the losses."""
         return each(lambda y: self.call(y, y_pred), y_true)
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-        losses, counted = self.per_sample(y_true, y_pred), each(self.counted, y_true)
+        if getattr(y_pred, "dtype", None) in STORAGE:  # losses are float32, as in Keras
+            y_pred = cast(y_pred, get_dtype())
+        losses, counted = each(lambda y: self.call(y, y_pred), y_true), each(self.counted, y_true)
         return reduced(losses, sample_weight, counted, self.reduction)
 
     def counted(self, y_true: Any) -> Any:
@@ -121,6 +125,9 @@ class Formula(Loss):
             if logits is not None:
                 y_pred, given["from_logits"] = logits, True
         return type(self).formula(y_true, y_pred, **given)
+
+    def per_sample(self, y_true: Any, y_pred: Any) -> Any:
+        return each(lambda y: self.call(as_samples(type(self).formula, y, y_pred), y_pred), y_true)
 
     @property
     def weighs_classes(self) -> bool:

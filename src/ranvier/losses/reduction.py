@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ranvier.graph.node import GraphError, Node, apply
 from ranvier.ops import arrays as n
-from ranvier.ops.arrays.promotion import count
+from ranvier.ops.arrays.promotion import as_node, count
 from ranvier.tensor.function import function
 
 REDUCTIONS = ("sum_over_batch_size", "mean", "mean_with_sample_weight", "sum", "none", None)
@@ -45,8 +45,10 @@ def reduced(losses: Node, sample_weight: Node | None, counted: Node | None, redu
         weighted = n.multiply(losses, weight)
         if reduction == "mean_with_sample_weight":
             divisor = weight if divisor is None else n.multiply(*together(divisor, weight))
-    elif sample_weight is not None:  # one number for all, which does not change the divisor
+    elif sample_weight is not None:  # one number for all
         weighted = n.multiply(losses, sample_weight)
+        if reduction == "mean_with_sample_weight" and losses.ndim:  # as Keras, where its sum is itself
+            divisor = as_node(sample_weight, losses.dtype)
     if reduction in ("none", None):
         return weighted
     total = n.sum(weighted)

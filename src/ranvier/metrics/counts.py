@@ -46,7 +46,12 @@ class _Counts(Checked):
         given: Any = thresholds
         self.thresholds: float | list[float] | None = None
         if given is not None:
-            self.thresholds = [float(t) for t in given] if np.ndim(given) else float(given)
+            each = list(given) if isinstance(given, (list, tuple, np.ndarray)) else [given]
+            if not all(isinstance(t, (int, float, np.number)) and 0 <= t <= 1 for t in each):
+                raise ValueError(
+                    f"{type(self).__name__} at {given!r}: a threshold is a probability. Write 0.5 instead."
+                )
+            self.thresholds = list(map(float, each)) if np.ndim(given) else float(given)
         self.average, self.class_id = average, class_id
         self.top_k = None if top_k is None else whole("top_k", top_k)
 
@@ -165,7 +170,8 @@ class FBetaScore(_Counts):
         dtype: DTypeLike | None = None,
     ) -> None:
         super().__init__(threshold, name=name, dtype=dtype, average=average)
-        if not beta > 0:
+        given: Any = beta
+        if not isinstance(given, (int, float)) or not given > 0:
             raise ValueError(f"beta={beta!r}: write a number above 0, such as 2.0 where recall counts more.")
         self.beta, self.threshold = beta, threshold
 

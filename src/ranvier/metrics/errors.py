@@ -42,6 +42,7 @@ class _LossMean(SampleMean):
         return self
 
     def values(self, y_true: Node, y_pred: Node) -> Node:
+        y_true = losses_keras.as_samples(type(self).formula, y_true, y_pred)
         result = type(self).formula(y_true, y_pred, **{name: getattr(self, name) for name in self.options})
         return result if self.sign > 0 else rn.negative(result)
 
@@ -163,6 +164,7 @@ class Crossentropy(SampleMean):
             formula = losses_keras.sparse_categorical_crossentropy
         else:
             formula = losses_keras.categorical_crossentropy
+        y_true = losses_keras.as_samples(formula, y_true, y_pred)
         return cast("Node", formula(y_true, y_pred, from_logits=self.from_logits))
 
 

@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from ranvier.graph.dtypes import STORAGE
 from ranvier.graph.node import Type
 from ranvier.module.calls import input_type
 from ranvier.module.members import ModuleBase
 from ranvier.support.tree import flatten, map_structure
+from ranvier.tensor.context import get_dtype
 from ranvier.tensor.tensor import Tensor
 
 NOT_INPUTS = ("training", "mask")  # arguments of Keras's call
@@ -42,8 +44,9 @@ def as_tensors(argument: Any, lists: bool) -> Any:
 
 
 def number_tensor(array: Any) -> Any:
-    """An array as a tensor; one of texts stays, for a layer that maps them to numbers."""
-    return array if array.dtype.kind in "US" else Tensor(array)
+    """An array as a tensor, half floats in the default dtype. One of texts stays, for a layer that maps them."""
+    half = array.dtype.name in STORAGE
+    return array if array.dtype.kind in "US" else Tensor(array, dtype=get_dtype() if half else None)
 
 
 def no_tensor(argument: Any, what: str = "a layer") -> TypeError:

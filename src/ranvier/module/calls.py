@@ -11,6 +11,7 @@ import numpy as np
 
 from ranvier.graph.node import BATCH, FLOATS, Type
 from ranvier.module.members import ModuleBase
+from ranvier.support.foreign import check_own
 from ranvier.tensor.call_state import call_state
 from ranvier.tensor.context import dtype_scope, get_dtype
 from ranvier.tensor.tensor import Tensor
@@ -42,6 +43,7 @@ def first_float_dtype(module: ModuleBase, registry: str) -> str | None:
 def check_network(model: Any) -> None:
     """Raise TypeError for what is no network, such as an estimator in place of the network that it has trained."""
     if "_input_type" not in getattr(model, "__dict__", ()):
+        check_own(model)
         fix = "Write estimator.model_, once it is fitted," if hasattr(model, "get_params") else "Write a model"
         raise TypeError(f"here is a {type(model).__name__}, and a network is needed. {fix} instead.")
 

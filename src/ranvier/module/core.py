@@ -33,7 +33,7 @@ from ranvier.tensor.context import dtype_scope, get_dtype
 from ranvier.tensor.tensor import Tensor
 from ranvier.tensor.trace import state
 
-UNCOPIED = (*DESCRIBED, "_within", "_predictors", "_plans")  # attributes that copies lack; the last hold programs
+UNCOPIED = (*DESCRIBED, "_within", "_reported_nan", "_predictors", "_plans")  # attributes that copies lack
 
 
 _counters: dict[str, int] = {}
@@ -176,6 +176,9 @@ class Module(FunctionalAPI):
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name not in UNCOPIED}
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+
     @overridable_property
     def built(self) -> bool:
         """Whether all weights are made."""
@@ -292,11 +295,20 @@ class Module(FunctionalAPI):
         self._input_types, self._input_container = (types, form) if several else ((), None)
 
     def _build_for(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Make the weights for the arguments of a call. A ``build`` of several shapes is given one for each."""
+        """Make the weights for the arguments of a call.
+
+        A ``build`` of several shapes is given ``key_shape`` for the argument ``key`` where all are named so, else one
+        for each argument in order.
+        """
         given = [a for a in (*args, *kwargs.values()) if hasattr(a, "shape") or isinstance(a, (list, tuple, Mapping))]
         if not given:
             raise arguments.no_tensor(next(iter(args), None), repr(self.name))
-        self._build_of([shape_of(a) for a in given[: self._shapes]] if self._shapes > 1 else shape_of(given[0]))
+        if self._shapes > 1:
+            called = {**dict(zip(arguments.input_parameters(self)[0], args, strict=False)), **kwargs}
+            taken = list(inspect.signature(self.build).parameters)[: self._shapes]
+            named = [called[n.removesuffix("_shape")] for n in taken if n.removesuffix("_shape") in called]
+            given = named if len(named) == len(taken) else given[: self._shapes]
+        self._build_of([shape_of(a) for a in given] if self._shapes > 1 else shape_of(given[0]))
 
     def _build_of(self, shape: Any) -> None:
         """Call `build` with the shape, or with each of the shapes."""

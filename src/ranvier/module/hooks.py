@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ranvier.module.versions import changed
+from ranvier.module.versions import changed, changed_everywhere
 from ranvier.tensor import trace
 from ranvier.tensor.cuts import PlacedCut, cut
 from ranvier.tensor.hooks import RemovableHandle, replaced
@@ -27,7 +27,7 @@ class ModuleHooks:
 
     def call(self, module: HookMethods, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The result of the module's ``forward``, and of its hooks."""
-        for number, hook in list(self.before.items()):
+        for number, hook in self._all("before"):
             takes_all = number in self.takes_all
             found = hook(module, args, kwargs) if takes_all else hook(module, args)
             if found is None:
@@ -41,22 +41,32 @@ class ModuleHooks:
                     "a forward pre-hook with with_kwargs=True must return None or (args, kwargs), and this one "
                     f"returned {type(found).__name__}."
                 )
-        watch = _CallGradients(self, module) if self.gradients or self.output_gradients else None
+        has_gradients = self.gradients or self.output_gradients or EVERY.gradients or EVERY.output_gradients
+        watch = _CallGradients(self, module) if has_gradients else None
         args = args if watch is None else watch.at_inputs(args)
         try:
             result = module.forward(*args, **kwargs)
         except Exception:  # of any kind: it goes on after the hooks that are always called
-            for number in list(self.always):
-                self._after(number, module, args, kwargs, None)
+            for number, hook in self._all("after"):
+                if number in self.always or number in EVERY.always:
+                    self._after(number, hook, module, args, kwargs, None)
             raise
-        for number in list(self.after):
-            found = self._after(number, module, args, kwargs, result)
+        for number, hook in self._all("after"):
+            found = self._after(number, hook, module, args, kwargs, result)
             result = result if found is None else found
         return result if watch is None else watch.at_outputs(result)
 
-    def _after(self, number: int, module: HookMethods, args: Any, kwargs: Any, result: Any) -> Any:
-        hook = self.after[number]
-        return hook(module, args, kwargs, result) if number in self.takes_all else hook(module, args, result)
+    def _all(self, kind: str) -> list[tuple[int, Hook]]:
+        """The hooks of a kind, by number: those of every module come first."""
+        own, every = getattr(self, kind), getattr(EVERY, kind)
+        return list(own.items()) if self is EVERY or not every else [*every.items(), *own.items()]
+
+    def _after(self, number: int, hook: Hook, module: HookMethods, args: Any, kwargs: Any, result: Any) -> Any:
+        takes_all = number in self.takes_all or number in EVERY.takes_all
+        return hook(module, args, kwargs, result) if takes_all else hook(module, args, result)
+
+
+EVERY = ModuleHooks()  # those of every module
 
 
 def _fitting(found: Any, given: Sequence[Any], what: str) -> list[Any]:
@@ -111,12 +121,12 @@ class _CallGradients:
 
     def _at_output_gradients(self, gradients: list[Any], place: PlacedCut) -> list[Any]:
         full = self._spread(gradients, self.output_places, self.outputs)
-        for hook in list(self.hooks.output_gradients.values()):
+        for _, hook in self.hooks._all("output_gradients"):
             found = hook(self.module, tuple(full))
             full = full if found is None else _fitting(found, full, "a full backward pre-hook")
         self.received = tuple(full)
         if not self.input_places:
-            for hook in list(self.hooks.gradients.values()):
+            for _, hook in self.hooks._all("gradients"):
                 found = hook(self.module, (None,) * self.inputs, self.received)
                 if found is not None and any(g is not None for g in _fitting(found, [None] * self.inputs, "a hook")):
                     raise RuntimeError(
@@ -127,7 +137,7 @@ class _CallGradients:
 
     def _at_input_gradients(self, gradients: list[Any], place: PlacedCut) -> list[Any]:
         full, received, self.received = self._spread(gradients, self.input_places, self.inputs), self.received, ()
-        for hook in list(self.hooks.gradients.values()):
+        for _, hook in self.hooks._all("gradients"):
             found = hook(self.module, tuple(full), received)
             full = full if found is None else _fitting(found, full, "a full backward hook")
         return [full[i] for i in self.input_places]
@@ -141,25 +151,22 @@ class HookMethods:
     """
 
     forward: Callable[..., Any]
-    _call_hooks: ModuleHooks | None = None
+    _call_hooks: ModuleHooks | None = None  # of the class while `EVERY` has some
 
     # What programs that look into PyTorch's modules find there: the hooks by number.
-    _forward_pre_hooks = property(lambda self: (self._call_hooks or ModuleHooks()).before)
-    _forward_hooks = property(lambda self: (self._call_hooks or ModuleHooks()).after)
-    _backward_hooks = property(lambda self: (self._call_hooks or ModuleHooks()).gradients)
-    _backward_pre_hooks = property(lambda self: (self._call_hooks or ModuleHooks()).output_gradients)
+    _forward_pre_hooks = property(lambda self: self._own_hooks().before)
+    _forward_hooks = property(lambda self: self._own_hooks().after)
+    _backward_hooks = property(lambda self: self._own_hooks().gradients)
+    _backward_pre_hooks = property(lambda self: self._own_hooks().output_gradients)
+
+    def _own_hooks(self) -> ModuleHooks:
+        own: ModuleHooks = self.__dict__.get("_call_hooks") or ModuleHooks()
+        return own
 
     def _add_hook(self, kind: str, hook: Hook, prepend: bool, **flags: bool) -> RemovableHandle:
-        hooks = self._call_hooks
-        if hooks is None:
-            hooks = self.__dict__["_call_hooks"] = ModuleHooks()
+        hooks = self.__dict__["_call_hooks"] = self._own_hooks()
         changed(self)
-        places = [getattr(hooks, name) for name in (kind, *flags)]
-        handle = RemovableHandle(*places, first=prepend, then=lambda: changed(self)).put(hook)
-        for name, is_set in flags.items():
-            if is_set:
-                getattr(hooks, name)[handle.id] = True
-        return handle
+        return _added(hooks, kind, hook, prepend, lambda: changed(self), flags)
 
     def register_forward_pre_hook(
         self, hook: Hook, *, prepend: bool = False, with_kwargs: bool = False
@@ -192,3 +199,27 @@ class HookMethods:
     def register_full_backward_pre_hook(self, hook: Hook, prepend: bool = False) -> RemovableHandle:
         """Call ``hook(module, grad_output)`` with the gradients of the outputs; what it returns replaces them."""
         return self._add_hook("output_gradients", hook, prepend)
+
+
+def _added(
+    hooks: ModuleHooks, kind: str, hook: Hook, prepend: bool, then: Callable[[], None], flags: dict[str, bool]
+) -> RemovableHandle:
+    places = [getattr(hooks, name) for name in (kind, *flags)]
+    handle = RemovableHandle(*places, first=prepend, then=then).put(hook)
+    for name, is_set in flags.items():
+        if is_set:
+            getattr(hooks, name)[handle.id] = True
+    return handle
+
+
+def add_to_every(kind: str, hook: Hook, **flags: bool) -> RemovableHandle:
+    """Add a hook that is called with every module. Without such hooks modules look for none."""
+
+    def then() -> None:
+        changed_everywhere()
+        in_use = EVERY.before or EVERY.after or EVERY.gradients or EVERY.output_gradients
+        HookMethods._call_hooks = EVERY if in_use else None
+
+    handle = _added(EVERY, kind, hook, False, then, flags)
+    then()
+    return handle

@@ -18,6 +18,7 @@ from ranvier.module.properties import part_of_module
 from ranvier.module.versions import QUIET, changed
 from ranvier.support import rows
 from ranvier.support.constructors import CheckedConstructor
+from ranvier.support.foreign import check_own
 from ranvier.tensor.call_state import call_state
 from ranvier.tensor.check_returned import check_initial
 from ranvier.tensor.context import get_dtype
@@ -89,6 +90,7 @@ class ModuleBase(CheckedConstructor, HookMethods, MissingMethods):
         elif name in self._parameters or name in self._buffers:
             raise self._replacement_error(name, value)
         else:
+            check_own(value)
             if name in self._modules:
                 self._forget(name)
             if name not in QUIET and call_state.results is None and self.__dict__.get(name, QUIET) is not value:
@@ -264,6 +266,21 @@ class ModuleBase(CheckedConstructor, HookMethods, MissingMethods):
     def get_submodule(self, target: str) -> ModuleBase:
         """The module below this one under a dotted name; this one for "". Raises AttributeError where there is none."""
         return cast("ModuleBase", self._found(target, "_modules", "module")) if target else self
+
+    def set_submodule(self, target: str, module: ModuleBase, strict: bool = False) -> None:
+        """Put a module in place of the one below this under a dotted name; with ``strict`` there must be one.
+
+        Raises ValueError for "" and AttributeError where a module on the way is missing.
+        """
+        path, _, name = target.rpartition(".")
+        if not name:
+            raise ValueError("set_submodule needs a name. Write 'layer' or 'block.layer', as named_modules() has them.")
+        if not isinstance(module, ModuleBase):
+            check_own(module)
+            raise ValueError(f"{target!r} is given {type(module).__name__}. Write a Module instead.")
+        if strict:
+            self.get_submodule(target)
+        setattr(self.get_submodule(path), name, module)
 
     def get_parameter(self, target: str) -> Parameter:
         """The parameter under a dotted name. Raises AttributeError where there is none."""

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple, NoReturn
 import numpy as np
 
 from ranvier.module.members import ModuleBase
-from ranvier.module.symbolic import Call, Operators, Symbolic, record_call, topological_order
+from ranvier.module.symbolic import Call, Operators, Symbolic, record_call, shown_shape, topological_order
+from ranvier.support import rows
 from ranvier.support.source_lines import location
 from ranvier.support.tree import flatten, map_structure
 from ranvier.support.validation import is_whole
@@ -107,9 +108,10 @@ class Network(NamedTuple):
 def record(inputs: Any, outputs: Any) -> Network:
     """The network from symbolic inputs to outputs, each alone or several in a list, tuple or dict.
 
-    Raises TypeError for what is no symbolic value, ValueError for an output that depends on an input that is not listed
-    and for two layers of one name.
+    An input that a layer computes becomes an `Input` of its own. Raises TypeError for what is no symbolic value,
+    ValueError for an output that depends on an input that is not listed and for two layers of one name.
     """
+    inputs, outputs = cut(inputs, outputs)
     starts, ends = parts(inputs, "inputs"), parts(outputs, "outputs")
     first = [input_call(*one) for one in starts.items()]
     for key, end in ends.items():
@@ -200,13 +202,34 @@ def input_call(key: Any, value: Any) -> Call:
             f"{label('inputs', key)} is {type(value).__name__}, no Input. Write x = rv.Input((784,)), call the layers "
             "on it, and give x instead."
         )
-    call = value.symbol().call
-    if call.parents:
-        raise TypeError(
-            f"{label('inputs', key)} is an output of layer {call.module.name!r}, no Input. Write x = "
-            f"rv.Input({value.shape[1:]}), call the layers that come after {call.module.name!r} on it, and give x."
-        )
-    return call
+    return value.symbol().call
+
+
+def cut(inputs: Any, outputs: Any) -> tuple[Any, Any]:
+    """The same inputs and outputs, with an `Input` in the place of each input that a layer computes, as in Keras.
+
+    Calls that lead from there to the outputs are copied, with the layers as they are.
+    """
+    given = [value.symbol() for value in flatten(inputs, Operators)]
+    replaced: dict[Symbolic, Symbolic] = {}
+    for value in given:
+        if value.call.parents:
+            name = f"{value.call.module.name}_output"
+            start = rows.look_up("layer", "Input")(shown_shape(value.free)[1:], dtype=value.dtype, name=name)
+            replaced[value] = start.symbol()
+    if not replaced:
+        return inputs, outputs
+    copies: dict[Call, Call] = {}
+
+    def copied(value: Any) -> Symbolic:
+        found = value.symbol()
+        return replaced[found] if found in replaced else copies.get(found.call, found.call).values[found.place]
+
+    for call in topological_order([value.symbol().call for value in flatten(outputs, Operators)]):
+        taken = list(flatten((call.arguments, call.options), Symbolic))
+        if any(copied(value) is not value for value in taken):
+            copies[call] = call.called_on(*map_structure((call.arguments, call.options), Symbolic, copied))
+    return tuple(map_structure(tree, Operators, copied) for tree in (inputs, outputs))
 
 
 def layers_in_order(steps: Sequence[Call], ends: Sequence[Call]) -> list[ModuleBase]:

@@ -13,6 +13,7 @@ from ranvier.module.members import ModuleBase
 from ranvier.module.properties import overridable_property
 from ranvier.module.serialization import POSITIONAL, class_of, register_module
 from ranvier.module.symbolic import record_of
+from ranvier.support.foreign import check_own
 from ranvier.support.tree import flatten
 
 
@@ -41,6 +42,7 @@ class Sequential(Module):
         given: Any = modules
         if layers is not None or (len(modules) == 1 and not isinstance(modules[0], Module)):
             given = layers if layers is not None else modules[0]
+        check_own(given)
         if isinstance(given, Mapping):
             for key, module in given.items():
                 self._add_layer(str(key), module)
@@ -63,6 +65,7 @@ class Sequential(Module):
 
     def _add_layer(self, key: str, module: Any) -> None:
         if not isinstance(module, Module):
+            check_own(module)
             raise TypeError(f"{module!r} is no layer. Write a Module, such as rv.layers.Dense(64), instead.")
         first = not self._modules
         if first and module._input_type is not None and self._input_type is None:

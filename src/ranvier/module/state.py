@@ -12,10 +12,11 @@ from ranvier.graph.dtypes import FLOATING, widened
 from ranvier.graph.node import Type
 from ranvier.module.members import ModuleBase
 from ranvier.module.properties import part_of_module
-from ranvier.ops.tensor_methods import DEVICES, get_data, no_device
+from ranvier.ops.tensor_methods import DEVICES, get_data, no_device, set_data
 from ranvier.tensor.tape import flush_readers
 from ranvier.tensor.tensor import Tensor, to_array
 
+EXTRA = "_extra_state"  # the name of what a module's `get_extra_state` gives
 DESCRIBED = ("_record", "_graph")  # symbolic calls of a module, and those within it
 
 
@@ -41,10 +42,27 @@ class ModuleState(ModuleBase):
 
     def _state(self, remove_duplicate: bool = True) -> Iterator[tuple[str, Tensor]]:
         for path, module in self.named_modules(remove_duplicate=remove_duplicate):
-            start = f"{path}." if path else ""
-            yield from ((start + n, p) for n, p in module._parameters.items() if p is not None)
-            kept = ((n, b) for n, b in module._buffers.items() if n not in module._non_persistent)
-            yield from ((start + n, b) for n, b in kept if b is not None)
+            yield from module._own_state(f"{path}." if path else "")
+
+    def _own_state(self, start: str) -> Iterator[tuple[str, Tensor]]:
+        """What a module itself holds, by name."""
+        yield from ((start + n, p) for n, p in self._parameters.items() if p is not None)
+        kept = ((n, b) for n, b in self._buffers.items() if n not in self._non_persistent)
+        yield from ((start + n, b) for n, b in kept if b is not None)
+
+    def get_extra_state(self) -> Any:
+        """What ``state_dict`` has of this module besides its tensors: write it together with `set_extra_state`."""
+        raise RuntimeError(f"{type(self).__name__} has no extra state. Write: def get_extra_state(self): return ...")
+
+    def set_extra_state(self, state: Any) -> None:
+        """Take from ``load_state_dict`` what `get_extra_state` has given."""
+        raise RuntimeError(f"{type(self).__name__} takes no extra state. Write: def set_extra_state(self, state): ...")
+
+    def _with_extra_state(self) -> dict[str, Any]:
+        """By name in the state, the modules that have more of it than tensors."""
+        own = ModuleState.get_extra_state
+        found: Iterator[tuple[str, Any]] = self.named_modules(remove_duplicate=False)
+        return {f"{p}.{EXTRA}" if p else EXTRA: m for p, m in found if type(m).get_extra_state is not own}
 
     def state_dict(
         self, *, destination: dict[str, Any] | None = None, prefix: str = "", keep_vars: bool = False
@@ -56,8 +74,13 @@ class ModuleState(ModuleBase):
         ``keep_vars`` the values are the parameters and buffers themselves.
         """
         found = OrderedDict[str, Any]() if destination is None else destination
-        for name, tensor in self._state(remove_duplicate=False):
-            found[prefix + name] = tensor if keep_vars else get_data(tensor)
+        extra = self._with_extra_state()
+        for path, module in self.named_modules(remove_duplicate=False):
+            start = f"{path}." if path else ""
+            for name, tensor in module._own_state(start):
+                found[prefix + name] = tensor if keep_vars else get_data(tensor)
+            if start + EXTRA in extra:
+                found[prefix + start + EXTRA] = extra[start + EXTRA].get_extra_state()
         return found
 
     def load_state_dict(
@@ -67,20 +90,23 @@ class ModuleState(ModuleBase):
 
         Nothing is written unless all of it fits. Raises an error that is a ValueError and a RuntimeError, listing
         every missing and unexpected name (unless not ``strict``) and every wrong shape. Of a tensor with several names
-        one is enough. Raises ValueError for ``assign``: values are always copied.
+        one is enough. With ``assign`` parameters and buffers go on in the memory and in the dtype of the given tensors.
         """
-        if assign:
-            raise ValueError("load_state_dict(assign=True): values are copied into the parameters. Leave assign out.")
+        extra = self._with_extra_state()
         own = dict(self._state(remove_duplicate=False))
         given = {name: value for name, value in state_dict.items() if name in own}
         values = {n: widened(v.compute()) if isinstance(v, Tensor) else np.asarray(v) for n, v in given.items()}
         known = {id(own[name]) for name in given}
         left_out = IncompatibleKeys(
-            [n for n, tensor in own.items() if id(tensor) not in known], [n for n in state_dict if n not in own]
+            [n for n, tensor in own.items() if id(tensor) not in known] + [n for n in extra if n not in state_dict],
+            [n for n in state_dict if n not in own and n not in extra],
         )
         problems = []
         if strict:
-            problems += [f"missing: {name} {tuple(own[name].shape)}" for name in left_out.missing_keys]
+            problems += [
+                f"missing: {name} {tuple(own[name].shape) if name in own else ''}".rstrip()
+                for name in left_out.missing_keys
+            ]
             problems += [f"unexpected: {name}" for name in left_out.unexpected_keys]
         problems += [
             f"wrong shape: {name} is {own[name].shape} here and {v.shape} in the state"
@@ -93,7 +119,13 @@ class ModuleState(ModuleBase):
                 + "\nBuild the network the state came from; strict=False skips missing and unexpected names."
             )  # fmt: skip
         for name, value in values.items():
-            own[name].assign(value)
+            if assign and isinstance(given[name], Tensor):
+                set_data(own[name], given[name])
+            else:
+                own[name].assign(value)
+        for name, module in extra.items():
+            if name in state_dict:
+                module.set_extra_state(state_dict[name])
         return left_out
 
     def to(self, *args: Any, **kwargs: Any) -> Self:

@@ -53,6 +53,13 @@ class Call:
         self.result = map_structure(result, Tensor, value)
         return self.result
 
+    def called_on(self, arguments: tuple[Any, ...], options: dict[str, Any]) -> Call:
+        """The same call on other symbolic values of the same types, which the module does not record."""
+        call = Call(self.module, arguments, options, self.batch)
+        call.values = [Symbolic(call, value.place, value.spec) for value in self.values]
+        call.result = map_structure(self.result, Symbolic, lambda value: call.values[value.place])
+        return call
+
 
 def record_of(module: ModuleBase) -> list[Call]:
     """The calls of a module on symbolic values, oldest first. A copy of the module has none."""

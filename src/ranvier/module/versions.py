@@ -14,6 +14,7 @@ QUIET = frozenset({
     "_built_shape", "_compiled", "_frame_columns", "_types", "_end", "optimizer",
 })  # fmt: skip
 _all = [0]
+_everywhere = [0]
 
 
 class Changing(Protocol):
@@ -35,6 +36,12 @@ def changes() -> int:
     return _all[0]
 
 
+def changed_everywhere() -> None:
+    """Count a change of all modules, such as a hook that is called with each."""
+    _everywhere[0] += 1
+    _all[0] += 1
+
+
 def structure(module: Changing) -> tuple[Any, ...]:
     """The key of a program compiled for a module: the identity of each module in it and its number of changes."""
-    return tuple((id(m), m._changes) for m in module.modules())
+    return (_everywhere[0], *((id(m), m._changes) for m in module.modules()))

@@ -19,10 +19,10 @@ from ranvier.ops.arrays.promotion import axes_of, axis_of
 from ranvier.ops.functional.label_checks import check_known, in_range
 from ranvier.tensor import trace
 from ranvier.tensor.context import get_dtype
-from ranvier.tensor.sharing import holds_value
 from ranvier.tensor.tensor import Tensor
 from ranvier.tensor.trace import Function
 from ranvier.tensor.views import become_view, root_of_gradients, write, write_part
+from ranvier.tensor.writing import holds_value
 
 INDEX = Function("index", inspect.unwrap(arrays.index_basic))  # the movement of a view by whole numbers and slices
 
@@ -92,6 +92,8 @@ def indexed(self: Tensor, index: Any) -> Any:
             part = _picked(self, described)
         else:
             part = arrays.index_basic(self, described)
+            if (node := part.trace_node) is not None:
+                node.function.makes_views = True
         become_view(part, self, ((INDEX, (("items", described),), -1),))
         return part
     if at_once:

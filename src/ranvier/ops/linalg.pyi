@@ -3,12 +3,12 @@ from ranvier.ops.arrays.decompositions import cholesky as cholesky
 from ranvier.ops.arrays.decompositions import det as det
 from ranvier.ops.arrays.decompositions import eigh as eigh
 from ranvier.ops.arrays.decompositions import inv as inv
-from ranvier.ops.arrays.decompositions import matrix_rank as matrix_rank
-from ranvier.ops.arrays.decompositions import pinv as pinv
 from ranvier.ops.arrays.decompositions import slogdet as slogdet
 from ranvier.ops.arrays.decompositions import solve as solve
 from ranvier.ops.keras.elementwise import Axes as Axes
 from ranvier.ops.keras.elementwise import Operand as Operand
+from ranvier.ops.keras.placing import matrix_rank as matrix_rank
+from ranvier.ops.keras.placing import pinv as pinv
 from ranvier.ops.keras.placing import qr as qr
 from ranvier.ops.keras.placing import svd as svd
 from typing import Any as Any

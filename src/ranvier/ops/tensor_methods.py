@@ -16,6 +16,7 @@ from ranvier.graph.dtypes import as_array
 from ranvier.graph.node import DTYPES, Node, apply
 from ranvier.ops import arrays
 from ranvier.ops.arrays import division
+from ranvier.ops.draws import drawn_tensor, generator_of
 from ranvier.ops.indexing import put, writable
 from ranvier.tensor import trace
 from ranvier.tensor.autograd import backward as backward  # noqa: PLC0414 - a method too
@@ -25,7 +26,8 @@ from ranvier.tensor.movements import overwritten
 from ranvier.tensor.rng import numpy_generator
 from ranvier.tensor.sharing import Memory, memory_of
 from ranvier.tensor.tensor import Tensor
-from ranvier.tensor.views import add_number, alias_of, is_row_major, shown_array
+from ranvier.tensor.views import add_number, alias_of, is_row_major, leave_memory, note_write, shown_array, take_memory
+from ranvier.tensor.writing import holds_value
 
 
 def _named(method: Any, doc: str) -> Any:
@@ -53,6 +55,7 @@ def hold(self: Tensor, array: Any) -> Tensor:
     """Let a tensor hold these values from here on; a gradient of 0 goes on to what a result was computed from."""
     writable(self)
     if self.is_leaf or not self.requires_grad:
+        note_write(self)
         self.assign(array)
         return self
     given = Tensor.wrap(np.array(as_array(array, self.dtype), order="C"))
@@ -167,18 +170,26 @@ def get_data(self: Tensor) -> Tensor:
     known = None if memory.data is None else memory.data()
     owner = self if self.owner is None else self.owner
     if known is None or known.owner is not owner:
-        known = alias_of(self)
+        known = alias_of(self, silent=True)
         memory.data = weakref.ref(known)
     return known
 
 
 def set_data(self: Tensor, value: Any) -> None:
-    """Take the values of another tensor. Tensors that shared the memory keep the old ones."""
-    if isinstance(value, Tensor) and value.base is not None and memory_of(value)[0] is memory_of(self)[0]:
-        return  # of ``x.data += 1``, which has been written already
-    if isinstance(self.base, Memory):
-        self.base.forgotten(self)
-    self.assign(value)
+    """Go on in the memory of another tensor. Tensors that shared the memory keep the old values."""
+    if isinstance(value, Tensor) and value.base is not None:
+        memory, steps, _, _ = memory_of(value)
+        if (memory, steps) == memory_of(self)[:2]:
+            return  # of ``x.data += 1``, which has been written already
+        if memory is memory_of(self)[0]:
+            value = Tensor.wrap(np.array(value.compute(), order="C"), type_=value.spec)
+    if isinstance(value, Tensor) and holds_value(self):
+        leave_memory(self)
+        take_memory(self, value)
+    else:
+        if isinstance(self.base, Memory):
+            self.base.forgotten(self)
+        self.assign(value)
 
 
 def size(self: Tensor, dim: int | None = None) -> Any:
@@ -214,6 +225,12 @@ def drawn(draw: Callable[..., Any]) -> Callable[..., Any]:
 
     def change(self: Tensor, *arguments: float, generator: Any = None, **named: float) -> Tensor:
         own = None if generator is None else generator.numpy
+        if trace.state.tracing and (self.is_constant or isinstance(trace.state.tracing, trace.StepTrace)):
+            values = drawn_tensor(draw(generator_of(own), self.shape, *arguments, **named), self.dtype)
+            if self.base is not None or not self.is_constant:
+                return put(self, values)
+            self.replace(values)
+            return self
         source = numpy_generator("tensor") if own is None else own
         return hold(self, as_array(draw(source, self.shape, *arguments, **named), self.dtype))
 

@@ -56,6 +56,11 @@ class Rate(FloatResult):
         """The optimizer's current learning rate."""
         return float(self.optimizer.current_rate())
 
+    @property
+    def value(self) -> float:
+        """The optimizer's current learning rate (Keras)."""
+        return self.item()
+
 
 def number(kind: str, name: str, value: Any) -> float:
     """A setting as a float. Raises TypeError for a value that is no number, ValueError for one out of bounds."""

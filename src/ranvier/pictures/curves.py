@@ -9,6 +9,7 @@ import numpy as np
 
 from ranvier.pictures.style import BLUE, INK, ORANGE, Target, finish, grid, percent, tidy
 from ranvier.support.columns import column_names
+from ranvier.support.results import number_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,10 +39,12 @@ def results_of(run: Results) -> Mapping[str, Sequence[Any]]:
 
 
 def panels(history: Mapping[str, Sequence[Any]]) -> dict[str, tuple[Sequence[Any], Sequence[Any] | None]]:
-    """The numeric results, the loss first, each with its validation results (named "val_..."), if any."""
-    plain = {
-        name: values for name, values in history.items() if values and all(np.ndim(value) == 0 for value in values)
-    }
+    """The numeric results, the loss first, each with its validation results (named "val_..."), if any.
+
+    Of results with a number for each class it is their mean.
+    """
+    each = {name: list(map(number_of, values)) for name, values in history.items()}
+    plain = {name: values for name, values in each.items() if values and None not in values}
     names = [n for n in plain if not (n.startswith("val_") and n[4:] in plain)]
     names.sort(key=lambda name: name != "loss")
     return {name: (plain[name], plain.get(f"val_{name}")) for name in names}

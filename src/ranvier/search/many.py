@@ -22,6 +22,7 @@ from ranvier.search.results import Interrupted, Results, Trained, counted
 from ranvier.search.settings import check_build, check_settings
 from ranvier.search.variants import Grid, Variant, grid_points, variants_of
 from ranvier.support.errors import arguments, unknown_keyword
+from ranvier.support.results import number_of
 from ranvier.tensor import rng, trace
 from ranvier.tensor.context import dtype_scope
 from ranvier.training.adapters.generators import is_source
@@ -141,6 +142,12 @@ def _count(threads: int | None, variants: int) -> int:
     return min(get_threads() if threads is None else positive(threads, "threads"), variants)
 
 
+def ranked(result: Any) -> Any:
+    """A result by which models are ranked: its number if it has one."""
+    number = number_of(result)
+    return result if number is None else number
+
+
 def train(job: Job, interrupt: Interrupt) -> Trained:
     """Train a model with `fit` on this thread, and evaluate it on the held-out rows."""
     began = time.perf_counter()
@@ -152,11 +159,11 @@ def train(job: Job, interrupt: Interrupt) -> Trained:
             result.error = error.with_traceback(None)  # its frames would keep the model and the data in memory
             history = job.model.history
         result.history = history.history
-        result.metrics = {name: values[-1] for name, values in history.history.items() if values}
+        result.metrics = {name: ranked(values[-1]) for name, values in history.history.items() if values}
         if job.held_out is not None and result.error is None:
             batch = job.options.get("batch_size")
             scores = evaluate(job.model, job.held_out, batch_size=batch, verbose=0, return_dict=True)
-            result.metrics |= {f"val_{name}": value for name, value in scores.items()}
+            result.metrics |= {f"val_{name}": ranked(value) for name, value in scores.items()}
     result.samples = len(job.model.history.epoch) * len(job.train)
     result.seconds = time.perf_counter() - began
     return result

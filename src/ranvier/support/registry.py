@@ -10,6 +10,7 @@ from typing import Any, Self, TypeVar
 
 from ranvier.support.constructors import CheckedConstructor
 from ranvier.support.errors import no_such, snake_case
+from ranvier.support.foreign import check_own
 
 AnyClass = TypeVar("AnyClass", bound=type)
 
@@ -95,6 +96,7 @@ class Registry:
             return value
         if self.base is not None and isinstance(value, type) and issubclass(value, self.base):
             return self.make(value)
+        check_own(value)
         if self.callables and callable(value):
             return value
         raise TypeError(f"{value!r} is no {self.kind}. Write {self.form}, such as {self.example}, instead.")

@@ -18,6 +18,7 @@ from ranvier.tensor.cuts import Reached
 from ranvier.tensor.cuts import derivatives as derivatives_through_cuts
 from ranvier.tensor.function import add, converted
 from ranvier.tensor.hooks import hooked, leaf_hooks
+from ranvier.tensor.saved import check_saved
 from ranvier.tensor.segment import TapeSegment
 from ranvier.tensor.tensor import Tensor, leaves_of
 from ranvier.tensor.trace import Function, TraceNode, intern, state
@@ -51,7 +52,25 @@ def gradients(output: Tensor, wrt: Sequence[Tensor], seed: Tensor | None = None)
     if segment.node_of(output).cuts:
         parts = joint_gradients([output], wrt, [seed])
         return [Tensor.wrap(np.zeros(w.shape, w.dtype)) if p is None else p for p, w in zip(parts, wrt, strict=True)]
-    return _derivatives(output, segment, [segment.node_of(t) for t in wrt], seeds)
+    return _derivatives(output, segment, [_node_read(segment, t) for t in wrt], seeds)
+
+
+def _node_read(segment: TapeSegment, tensor: Tensor) -> TraceNode:
+    """The node of a tensor as it was read, where a later assignment waits."""
+    if (
+        tensor.trace_node is None
+        and tensor.segment is segment
+        and (ordinal := segment.ordinals.get(id(tensor), -1)) >= 0
+    ):
+        return segment.leaf_nodes[ordinal]
+    return segment.node_of(tensor)
+
+
+def check_operands(outputs: Sequence[Tensor], wrt: Sequence[Tensor]) -> None:
+    """Raise RuntimeError where derivatives of the outputs need values that have been overwritten since."""
+    segment = tape.segment_of([*outputs, *wrt])
+    if segment.overwritten or segment.assigns:
+        check_saved(segment, [segment.node_of(t) for t in outputs], [_node_read(segment, t) for t in wrt])
 
 
 def joint_gradients(outputs: Sequence[Tensor], wrt: Sequence[Tensor], seeds: Sequence[Any]) -> list[Tensor | None]:
@@ -161,6 +180,8 @@ def backward(
             wanted = _leaf_ids(inputs)
             reached = [o for o in reached if id(segment.leaves[o]) in wanted]
         nodes, leaves = [segment.leaf_nodes[o] for o in reached], leaves_of(segment)
+        if segment.overwritten or segment.assigns:
+            check_saved(segment, [root], nodes)
         leaves = [leaves[o] for o in reached]
         parts: Sequence[Tensor | None]
         if root.cuts:

@@ -113,6 +113,10 @@ def cut_at(tensor: Tensor, rule: Rule) -> None:
     for ordinal, value in segment.assigns.items():
         segment.assigns[ordinal] = interned_over(value, known)
     segment.changed = {interned_over(old, known): changed for old, changed in segment.changed.items()}
+    segment.overwritten = {
+        interned_over(old, known): tuple([interned_over(r, known) for r in readers])
+        for old, readers in segment.overwritten.items()
+    }
 
 
 def rule_of(node: TraceNode | None, segment: TapeSegment | None) -> Rule | None:

@@ -28,17 +28,18 @@ BATCHES_PER_RUN = 1 << 16  # stream numbers reserved for the batches of one run
 class SeedState:
     """A seed and, by purpose, the number of streams drawn from it. None as ``seed`` is replaced at the first use.
 
-    ``chosen`` is the seed as the user wrote it; None where the system drew it.
+    ``chosen`` is the seed as the user wrote it; None where the system drew it. ``times`` is how often one was set.
     """
 
     def __init__(self, seed: int | None = None, chosen: int | str | None = None) -> None:
         self.seed, self.chosen = seed, chosen
         self.counters: Counter[str] = Counter()
+        self.times = 0
 
 
 class _Local(threading.local):
     def __init__(self) -> None:
-        self.state: SeedState | None = None  # set by `seed_scope`
+        self.state: SeedState | None = None  # set by `seed_scope`, and by `set_seed` in a thread
         self.listeners: list[list[tuple[Tensor, Tensor]]] = []  # see `traced_draws`
 
 
@@ -47,8 +48,35 @@ _local = _Local()
 
 
 def current_state() -> SeedState:
-    """The state that this thread draws from: `seed_scope`'s, else the process's."""
+    """The state that this thread draws from: its own, else the process's."""
     return _local.state or _process
+
+
+class RunStreams:
+    """The streams of the runs of one model in threads that have no seed of their own.
+
+    The first one continues from where the streams were when this object was made, or from a seed that was set since,
+    and the next one from its end. So a run is the same whatever else draws meanwhile, and the same as if it were alone.
+    """
+
+    def __init__(self) -> None:
+        self.origin = current_state()
+        self.times, self.counters = self.origin.times, Counter(self.origin.counters)
+        self.state: SeedState | None = None
+
+    @contextlib.contextmanager
+    def entered(self) -> Iterator[None]:
+        """Within this context a thread draws from these streams; the main thread, and one with a seed, as usual."""
+        if _local.state is not None or threading.current_thread() is threading.main_thread():
+            yield
+            return
+        if self.times != self.origin.times:
+            self.times, self.counters, self.state = self.origin.times, Counter(), None
+        if self.state is None:
+            self.state = SeedState(seed_of(self.origin), self.origin.chosen)
+            self.state.counters = Counter(self.counters)
+        with seed_scope(self.state):
+            yield
 
 
 @contextlib.contextmanager
@@ -79,10 +107,15 @@ def check_seed(seed: Any, fix: str = "seed=0", bits: int = 64) -> int:
 def set_seed(seed: int) -> None:
     """Make everything random from here on a function of ``seed`` alone: weights, shuffling, dropout.
 
-    Raises ValueError unless it is an integer from 0 to 2**64 - 1.
+    In another thread than the main one it is the seed of that thread. Raises ValueError unless it is an integer from 0
+    to 2**64 - 1.
     """
+    checked = check_seed(seed, "set_seed(0)")
+    if _local.state is None and threading.current_thread() is not threading.main_thread():
+        _local.state = SeedState()
     current = current_state()
-    current.seed = current.chosen = check_seed(seed, "set_seed(0)")
+    current.seed = current.chosen = checked
+    current.times += 1
     current.counters.clear()
 
 
@@ -93,10 +126,13 @@ def chosen_seed() -> int | str | None:
 
 def get_seed() -> int:
     """The seed. Where none was set, the system draws one once."""
-    current = current_state()
-    if current.seed is None:
-        current.seed = secrets.randbits(63)
-    return current.seed
+    return seed_of(current_state())
+
+
+def seed_of(state: SeedState) -> int:
+    if state.seed is None:
+        state.seed = secrets.randbits(63)
+    return state.seed
 
 
 def _pytorch() -> Any:

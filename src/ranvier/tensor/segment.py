@@ -76,6 +76,7 @@ class TapeSegment:
         "leaves",
         "live",
         "ordinals",
+        "overwritten",
         "placeholders",
         "traced",
         "versions",
@@ -91,6 +92,8 @@ class TapeSegment:
         self.assigns: dict[int, TraceNode] = {}  # by ordinal, the value that is assigned
         # By their nodes, the tensors that were overwritten through `.data`: see `autograd`.
         self.changed: dict[TraceNode, TapeTensor] = {}
+        # By their nodes, values that were overwritten otherwise, and what had been recorded before: see `saved`.
+        self.overwritten: dict[TraceNode, tuple[TraceNode, ...]] = {}
         self.failed: dict[TraceNode, Exception] = {}  # raised when the result is read
         self.flushed = False
         self.traced = False  # it records a model or a step that is traced, and is never run
@@ -195,6 +198,8 @@ def merge(target: TapeSegment, other: TapeSegment) -> None:
         other.leaves[ordinal].segment = target
     for node, changed in other.changed.items():
         target.changed[interned_over(node, moved)] = changed
+    for node, readers in other.overwritten.items():
+        target.overwritten[interned_over(node, moved)] = tuple([interned_over(r, moved) for r in readers])
     for node, error in other.failed.items():
         target.failed[interned_over(node, moved)] = error
-    other.assigns, other.live, other.failed, other.flushed = {}, [], {}, True
+    other.assigns, other.live, other.failed, other.overwritten, other.flushed = {}, [], {}, {}, True

@@ -20,37 +20,9 @@ from ranvier.graph.dtypes import array_dtype, as_array
 from ranvier.graph.node import Symbol
 from ranvier.tensor import tape, trace
 from ranvier.tensor.function import detach, record
-from ranvier.tensor.movements import (
-    PLACED,
-    Steps,
-    Strides,
-    moved_array,
-    overlaps,
-    strides_after,
-    with_value,
-    write_moved,
-)
-from ranvier.tensor.segment import local
+from ranvier.tensor.movements import Steps, Strides, moved_array, overlaps, strides_after, write_moved
 from ranvier.tensor.tensor import Tensor
-
-
-def recorded(grad: int, call: Callable[..., Any], *arguments: Any) -> Any:
-    """A call that records gradients, or none, whatever the mode."""
-    before, trace.state.grad_enabled = trace.state.grad_enabled, grad
-    try:
-        return call(*arguments)
-    finally:
-        trace.state.grad_enabled = before
-
-
-def _constant(tensor: Tensor) -> Tensor:
-    """The tensor, without its history."""
-    return recorded(False, detach, tensor) if tensor.requires_grad else tensor
-
-
-def holds_value(tensor: Tensor) -> bool:
-    """Whether a tensor is a leaf with an array, which can be written to at once."""
-    return tensor.trace_node is None and tensor._value is not None and not trace.state.tracing
+from ranvier.tensor.writing import constant, holds_value, place, put_whole, recorded, written_by
 
 
 class _Base:
@@ -58,12 +30,16 @@ class _Base:
 
     __slots__ = ()
     snapshot: Tensor | None = None  # of a root that NumPy may write into: what programs read
+    silent = False  # it comes from `.data`: gradients are not told of writes, see `unnoticed`
 
     def __reduce__(self) -> Any:
         return type(None), ()
 
     def sync(self, tensor: Tensor) -> None:
         """Bring the tensor up to date with writes to what it shares."""
+
+    def written_whole(self, tensor: Tensor) -> None:
+        """A program has written into the tensor's own array."""
 
     def array(self, tensor: Tensor) -> Any:
         """The array that shows writes, and through which others may write."""
@@ -88,7 +64,8 @@ class Memory(_Base):
 
     def living(self) -> list[Tensor]:
         """The tensors that share the memory, but the root."""
-        return [t for member in self.members if (t := member()) is not None and t.base.memory is self]
+        there = [t for member in self.members if (t := member()) is not None]
+        return [t for t in there if isinstance(t.base, (Alias, View)) and t.base.memory is self]
 
     def add(self, tensor: Tensor) -> None:
         if len(self.members) >= self.limit:
@@ -105,6 +82,22 @@ class Memory(_Base):
             elif tensor.base.kept is not None:
                 tensor.base.kept = root
 
+    def lead(self, old: Tensor, new: Tensor, silent: bool = False) -> None:
+        """Let another leaf be the root and have the array of the one before, which becomes its alias."""
+        tape.flush_readers(old)
+        if tape.is_leaf(old):
+            tape.replace_leaf(old, old.copy_leaf())
+        others = [t for t in self.living() if t is not new]
+        for tensor in others:
+            if isinstance(tensor.base, View):
+                tensor.base.grad = 0
+        self.members = [weakref.ref(t) for t in others]
+        new._value, new.spec, new.base = old._value, old.spec, self
+        old.base = Alias(self, new, silent)
+        new.version, old.version = max(new.version, old.version) + 1, old.version + 1
+        self.move(new)
+        self.add(old)
+
     def wrote(self, root: Tensor) -> None:
         """After the first write to the root: views keep it from here on."""
         if not self.written:
@@ -118,7 +111,7 @@ class Memory(_Base):
         views = [t for t in self.living() if isinstance(t.base, View)]
         root = Tensor.wrap(np.zeros(cast("Any", self.spec.shape), array_dtype(self.spec.dtype)))
         for view in views:
-            _place(root, view.base.steps, view, not view.base.grad)
+            place(root, view.base.steps, view, not view.base.grad)
         root.base, self.root = self, weakref.ref(root)
         for view in views:
             view.base.seen = root.version
@@ -193,11 +186,11 @@ class _Window:
 class Alias(_Base):
     """The base of a tensor that shares all of a leaf's array, as ``x.data`` does. It is read as that leaf's data."""
 
-    __slots__ = ("memory", "owner")
+    __slots__ = ("memory", "owner", "silent")
     owner: Tensor
 
-    def __init__(self, memory: Memory, owner: Tensor) -> None:
-        self.memory, self.owner = memory, owner
+    def __init__(self, memory: Memory, owner: Tensor, silent: bool = False) -> None:
+        self.memory, self.owner, self.silent = memory, owner, silent
 
     def sync(self, tensor: Tensor) -> None:
         self.memory.sync(self.owner)
@@ -205,14 +198,23 @@ class Alias(_Base):
     def array(self, tensor: Tensor) -> Any:
         return self.memory.array(self.owner)
 
+    def lead(self, alias: Tensor) -> None:
+        """Let an alias ask for a gradient of its own: as the root, where that asks for none."""
+        if self.owner._requires_grad or not holds_value(self.owner):
+            self.separate(alias)
+        else:
+            self.owner.compute()
+            self.memory.lead(self.owner, alias, self.silent)
+
     def separate(self, alias: Tensor) -> None:
         """Make a view of an alias, which can have a history and a gradient of its own."""
         memory, steps, _, root = memory_of(self.owner)
         alias._value = alias.compute().copy(order="K")
-        alias.base = View(memory, steps, False, root)
+        alias.base = View(memory, steps, False, root, self.silent)
+        tape.shared.has_leaf_views = True
 
     def assign(self, tensor: Tensor, value: Any) -> None:
-        unnoticed(self.owner, lambda: self.owner.assign(value))
+        written_by(self, self.owner, lambda: self.owner.assign(value))
         tensor.version += 1
 
     def put(self, tensor: Tensor, result: Tensor) -> None:
@@ -226,11 +228,11 @@ class Alias(_Base):
 class View(_Base):
     """The base of a view: its root's memory, and the steps from the root."""
 
-    __slots__ = ("grad", "kept", "memory", "seen", "steps")
+    __slots__ = ("grad", "kept", "memory", "seen", "silent", "steps")
     owner = None
 
-    def __init__(self, memory: Memory, steps: Steps, grad: int, root: Tensor | None) -> None:
-        self.memory, self.steps = memory, steps
+    def __init__(self, memory: Memory, steps: Steps, grad: int, root: Tensor | None, silent: bool = False) -> None:
+        self.memory, self.steps, self.silent = memory, steps, silent
         self.grad = grad  # whether gradients go on to the root, as in `trace._State.grad_enabled`
         self.kept = root if memory.written else None
         self.seen = -1 if root is None else root.version
@@ -261,6 +263,13 @@ class View(_Base):
         view.replace(made)
         if is_leaf:
             view._requires_grad = True
+
+    def written_whole(self, view: Tensor) -> None:
+        root, array = self.root(), view._value
+        if root is not None and view.trace_node is None and holds_value(root):
+            root.overwrite_part(lambda whole: write_moved(self.steps, whole, ..., array))
+            self.seen = root.version
+            self.memory.wrote(root)
 
     def array(self, view: Tensor) -> Any:
         root = self.root()
@@ -302,7 +311,7 @@ class View(_Base):
         given = value if isinstance(value, Tensor) else Tensor.wrap(np.array(as_array(value, view.dtype), order="C"))
         if given.shape != view.shape:
             raise ValueError(f"a tensor of shape {view.shape} cannot take values of shape {given.shape}.")
-        self._write(root, view, _constant(given))
+        self._write(root, view, constant(given))
 
     def put(self, view: Tensor, result: Tensor) -> None:
         root = self.root_to_write(view)
@@ -314,45 +323,23 @@ class View(_Base):
     def _write(self, root: Tensor, view: Tensor, result: Tensor) -> None:
         at_once = holds_value(root) and (not result.requires_grad or not self.grad)
         if self.grad:
-            _place(root, self.steps, result, False)
+            place(root, self.steps, result, False)
         else:
-            unnoticed(root, lambda: _place(root, self.steps, result, True))
-        if result.trace_node is not None and (result.requires_grad or not at_once):  # else the root makes the view
+            written_by(self, root, lambda: place(root, self.steps, result, True))
+        is_made_of_root = at_once or root.requires_grad
+        if result.trace_node is not None and (result.requires_grad or not is_made_of_root):
             view.replace(result)
             self.seen = root.version
         self.memory.wrote(root)
 
 
-def unnoticed(root: Tensor, write: Callable[[], None]) -> None:
-    """Make a write of which gradients are not told: as in PyTorch, they read the new value where they need the old."""
-    if not trace.state.tracing:
-        key = id(root)
-        for segment in local.segments:
-            if (ordinal := segment.ordinals.get(key)) is not None and segment.live:
-                segment.changed[segment.leaf_nodes[ordinal]] = root
-        if root.trace_node is not None and root.segment is not None:
-            root.segment.changed[root.trace_node] = root
-    write()
-
-
-def _place(root: Tensor, steps: Steps, result: Tensor, detached: bool) -> None:
-    """Write a view's new values into its root."""
-    if holds_value(root) and (not result.requires_grad or detached):
-        array = result.compute()
-        root.overwrite_part(lambda whole: write_moved(steps, whole, ..., array))
-        return
-    given = _constant(result) if detached else result
-    whole = record(PLACED, (root, given), (("steps", steps),)) if steps else given
-    put_whole(root, whole, detached)
-
-
-def put_whole(root: Tensor, result: Tensor, detached: bool) -> None:
-    if root.trace_node is None and root._value is not None and not result.requires_grad:
-        root.overwrite(result)
-        return
-    if root.requires_grad and root.trace_node is not None and (detached or not trace.state.grad_enabled):
-        result = recorded(trace.state.grad_enabled | True, with_value, root, result)
-    root.replace(result)
+def sharers(tensor: Tensor) -> list[Tensor]:
+    """The tensors that share the memory of one, with itself."""
+    memory = tensor.base if tensor.base is None or isinstance(tensor.base, Memory) else tensor.base.memory
+    if memory is None:
+        return [tensor]
+    root = memory.root()
+    return [*([] if root is None else [root]), *memory.living()]
 
 
 def memory_of(tensor: Tensor) -> tuple[Memory, Steps, int, Tensor | None]:

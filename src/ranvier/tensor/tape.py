@@ -19,6 +19,15 @@ MAX_REPEATS = 3
 MAX_LEAVES = 1_000  # of one segment: bounds the operands that unread results keep alive
 
 
+class _Shared:
+    """What this process shares memory for."""
+
+    has_leaf_views = False  # there have been views with gradients of their own: what programs write goes to their roots
+
+
+shared = _Shared()
+
+
 # --- eager evaluation ---------------------------------------------------------------------------------------------
 
 
@@ -69,8 +78,10 @@ def evaluate_eagerly(node: TraceNode, tensors: Sequence[TapeTensor], segment: Ta
 def _clear_if_unused(segment: TapeSegment) -> None:
     """Let go of the leaves of a segment from which nothing is pending."""
     if not (segment.live or segment.assigns or segment.placeholders):
-        for known in (segment.leaves, segment.leaf_nodes, segment.versions, segment.ordinals, segment.changed):
+        for known in (segment.leaves, segment.leaf_nodes, segment.versions, segment.ordinals):
             known.clear()
+        segment.changed.clear()
+        segment.overwritten.clear()
 
 
 def release(tensor: TapeTensor, value: Any) -> None:
@@ -289,6 +300,10 @@ def _end_flush(segment: TapeSegment, living: Sequence[TapeTensor], replaced: dic
             keep.append(weakref.ref(tensor))
     segment.live = keep
     segment.assigns = {}
+    if shared.has_leaf_views:
+        for leaf in [leaves[o] for o in written]:
+            if leaf.base is not None:
+                leaf.base.written_whole(leaf)
 
 
 # --- writes to arrays ---------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ranvier.graph.dtypes import DTYPES, FLOATING, INTEGERS, array_dtype, as_array, dtype_of, limits, widened
+from ranvier.graph.dtypes import DTYPES, FLOATING, INTEGERS, STORAGE, array_dtype, as_array, dtype_of, limits, widened
 from ranvier.graph.node import Symbol, Type
 from ranvier.support.source_lines import warn
 from ranvier.tensor import printing, tape
@@ -135,7 +135,7 @@ class Tensor(TensorMethods):
         if bool(flag) is not self._requires_grad:
             tape.flush_readers(self)  # a segment knows a leaf by one flag
             if self.owner is not None:
-                self.base.separate(self)
+                self.base.lead(self)
         self._requires_grad = bool(flag)
 
     @property
@@ -341,15 +341,18 @@ class Tensor(TensorMethods):
 def to_array(value: Any, dtype: str | None = None) -> NDArray[Any]:
     """A copy of an array-like, C- or Fortran-contiguous, in a dtype that programs support.
 
-    Without ``dtype`` floats take the default floating dtype. Integers of arrays keep theirs, and Python's are int32.
+    Without ``dtype`` floats take the default floating dtype, but for those of 16 bits, which keep theirs. Integers of
+    arrays keep theirs, and Python's are int32.
     Raises OverflowError for integers that do not fit.
     """
     array = np.asarray(value)
+    if dtype is None and array.dtype == np.uint64:
+        raise TypeError("there are no tensors of uint64. Write x.astype('int64') for numbers below 2**63 instead.")
     if array.dtype.kind not in "fiub" and dtype_of(array) not in DTYPES:
         raise TypeError(f"a tensor cannot hold {array.dtype}. Convert it to numbers first.")
     name, by_python = dtype_of(array), not hasattr(value, "dtype")
     target = dtype or name
-    if dtype is None and array.dtype.kind == "f":
+    if dtype is None and array.dtype.kind == "f" and name not in STORAGE:
         target = get_dtype()
     elif dtype is None and array.dtype.kind in "iu" and (by_python or name not in DTYPES):
         target = "int32" if by_python or array.dtype.itemsize < 4 else "int64"

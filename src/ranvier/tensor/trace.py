@@ -21,6 +21,7 @@ class Function:
     def __init__(self, name: str, body: Callable[..., Any]) -> None:
         self.name = name
         self.body = body
+        self.makes_views = False  # of its operand: set by the first view that it makes
 
     def __repr__(self) -> str:
         return f"<function {self.name}>"

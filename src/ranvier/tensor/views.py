@@ -9,22 +9,27 @@ import numpy as np
 
 from ranvier.graph.dtypes import FLOATS, INDICES, as_array
 from ranvier.graph.node import Symbol
-from ranvier.tensor import tape, trace
+from ranvier.tensor import saved, tape, trace
 from ranvier.tensor.function import detach
 from ranvier.tensor.movements import Steps, Strides, moved_array, row_major, write_moved
-from ranvier.tensor.sharing import Alias, Memory, View, holds_value, memory_of, put_whole, recorded, unnoticed
+from ranvier.tensor.sharing import Alias, Memory, View, memory_of, sharers
 from ranvier.tensor.tensor import Tensor
 from ranvier.tensor.trace import DATA
+from ranvier.tensor.writing import holds_value, put_whole, recorded, unnoticed, written_by
 
 
 def become_view(view: Tensor, source: Tensor, steps: Steps, grad: bool = True) -> bool:
     """Let a tensor that was made of ``source`` by these steps share its memory. False where that takes a copy."""
     memory, before, goes_on, root = memory_of(source)
-    base = View(memory, before + steps if before else steps, trace.state.grad_enabled if goes_on and grad else 0, root)
+    recorded_by = trace.state.grad_enabled if goes_on and grad else 0
+    silent = source.base is not None and source.base.silent
+    base = View(memory, before + steps if before else steps, recorded_by, root, silent)
     if before and steps and base.strides() is None and not any(isinstance(n, Symbol) for n in memory.spec.shape):
         return False
     view.base = base
     memory.add(view)
+    for target, _, _ in steps:
+        target.makes_views = True
     return True
 
 
@@ -85,19 +90,20 @@ def _owner(tensor: Tensor) -> Tensor:
     return tensor if (owner := tensor.owner) is None else owner
 
 
-def alias_of(tensor: Tensor) -> Tensor:
-    """A tensor of the same memory that gradients take as constant."""
+def alias_of(tensor: Tensor, silent: bool = False) -> Tensor:
+    """A tensor of the same memory that gradients take as constant. They are not told of writes to a silent one."""
     owner = _owner(tensor)
     if owner.base is not None:
         owner.base.sync(owner)
     if owner.trace_node is None and owner._value is not None and not isinstance(owner.base, View):
         memory = memory_of(owner)[0]
         alias = Tensor.wrap(owner._value, type_=owner.spec)
-        alias.base = Alias(memory, owner)
+        alias.base = Alias(memory, owner, silent or (tensor.base is not None and tensor.base.silent))
         memory.add(alias)
         return alias
     view: Tensor = recorded(False, detach, owner)
     become_view(view, owner, (), False)
+    view.base.silent |= silent
     return view
 
 
@@ -106,15 +112,47 @@ def join(leaf: Tensor, tensor: Tensor) -> bool:
     if isinstance(tensor.base, (Alias, View)) or not holds_value(tensor) or tensor._requires_grad:
         return False
     tensor.compute()
-    tape.flush_readers(tensor)
-    memory = memory_of(tensor)[0]
-    leaf._value, leaf.spec = tensor._value, tensor.spec
     leaf._init_leaf(False)
-    leaf.base, leaf.version = memory, tensor.version + 1
-    tensor.base, tensor.version = Alias(memory, leaf), tensor.version + 1
-    memory.move(leaf)
-    memory.add(tensor)
+    memory_of(tensor)[0].lead(tensor, leaf)
     return True
+
+
+def leave_memory(leaf: Tensor) -> None:
+    """Let a leaf share its memory with nobody from here on."""
+    if isinstance(leaf.base, Memory):
+        leaf.base.forgotten(leaf)
+    elif leaf.base is not None:
+        leaf._value, leaf.base = leaf.compute().copy(order="K"), None
+
+
+def take_memory(leaf: Tensor, tensor: Tensor) -> None:
+    """Let a leaf, which shares its memory with nobody, go on in that of a tensor, as ``p.data = q`` does."""
+    if leaf.spec == tensor.spec:
+        unnoticed(leaf, lambda: leaf.assign(tensor))
+        if trace.state.tracing or (tensor.requires_grad and tensor.trace_node is not None):
+            return  # a result with a history keeps its memory
+    else:
+        leaf.compute()
+    owner = _owner(tensor)
+    is_root = not isinstance(owner.base, View) and not owner._requires_grad
+    if is_root and owner.trace_node is not None and leaf.spec == owner.spec:  # a result, which waits to be assigned
+        memory = memory_of(leaf)[0]
+        owner.trace_node, owner.segment, owner.base = None, None, Alias(memory, leaf)
+        memory.add(owner)
+    elif is_root:
+        owner.compute()
+        owner.trace_node = owner.segment = None
+        leaf.compute()
+        memory_of(owner)[0].lead(owner, leaf)
+    elif leaf.spec == tensor.spec:
+        leaf.compute()
+        if become_view(leaf, tensor, (), False):
+            root = leaf.base.root()
+            leaf.base.memory.wrote(root)
+            leaf.base.kept, tape.shared.has_leaf_views = root, True
+    else:
+        copy = Tensor.wrap(np.array(tensor.compute(), order="C"), type_=tensor.spec)
+        memory_of(copy)[0].lead(copy, leaf)
 
 
 # --- writing ------------------------------------------------------------------------------------------------------
@@ -122,10 +160,17 @@ def join(leaf: Tensor, tensor: Tensor) -> bool:
 
 def write(tensor: Tensor, result: Tensor) -> None:
     """Let a tensor, and all that share its memory, hold the values and the history of another from here on."""
+    note_write(tensor, result)
     if tensor.base is None:
         put_whole(tensor, result, False)
     else:
         tensor.base.put(tensor, result)
+
+
+def note_write(tensor: Tensor, result: Tensor | None = None) -> None:
+    """Before a write to a tensor, tell gradients of it. See `tensor.saved`."""
+    if tensor.base is None or not tensor.base.silent:
+        saved.note_write(sharers(tensor), result)
 
 
 MODERATE = 1e37  # a sum of two numbers below it does not overflow, in any float dtype
@@ -167,13 +212,14 @@ def write_part(tensor: Tensor, index: Any, value: Any) -> bool:
     if root is None or not holds_value(root):
         return False
     given = as_array(value.compute() if isinstance(value, Tensor) else value, tensor.dtype)
+    note_write(tensor)
     leaf = root
 
     def change() -> None:
         leaf.overwrite_part(lambda whole: write_moved(steps, whole, index, given))
 
-    if isinstance(base, Alias) or (isinstance(base, View) and not base.grad):
-        unnoticed(root, change)
+    if isinstance(base, (Alias, View)):
+        written_by(base, root, change)
     else:
         change()
     if isinstance(root.base, Memory):

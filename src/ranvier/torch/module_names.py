@@ -19,9 +19,10 @@ SHOWN = {  # by module: those that show its names
     "ranvier.torch.nn":
         "nn.modules nn.modules.activation nn.modules.adaptive nn.modules.batchnorm nn.modules.channelshuffle "
         "nn.modules.container nn.modules.conv nn.modules.distance nn.modules.dropout nn.modules.flatten "
-        "nn.modules.fold nn.modules.instancenorm nn.modules.lazy nn.modules.linear nn.modules.loss nn.modules.module "
+        "nn.modules.fold nn.modules.instancenorm nn.modules.lazy nn.modules.linear nn.modules.loss "
         "nn.modules.normalization nn.modules.padding nn.modules.pixelshuffle nn.modules.pooling nn.modules.rnn "
         "nn.modules.sparse nn.modules.transformer nn.modules.upsampling nn.parameter",
+    "ranvier.torch.nn.module_hooks": "nn.modules.module",
     "ranvier.torch.nn.tuples": "nn.modules.utils",
     "ranvier.torch.nn.utils": "nn.utils.clip_grad nn.utils.convert_parameters",
     "ranvier.torch.optim":

@@ -490,7 +490,7 @@ def test_a_deep_program_has_another_entry_and_the_same_bits(monkeypatch):
     graph = network(ACTIVATIONS["relu"])
     usual, scratch = trained(graph)
     monkeypatch.setattr(entry, "MAX_LIVE_BUFFERS", 0)
-    assert "optnone" in compiler.text_of(compiler.lower(graph), BATCH_SIZE, resolve_target()).text
+    assert "@listed0(" in compiler.text_of(compiler.lower(graph), BATCH_SIZE, resolve_target()).text
     deep, same = trained(graph)
     assert scratch == same
     for a, b in zip(usual, deep, strict=True):

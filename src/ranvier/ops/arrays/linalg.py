@@ -99,8 +99,9 @@ def outer(input: Node, other: Node) -> Node:
 
 @function
 def vdot(input: Node, other: Node) -> Node:
-    """The sum of the products of the elements of both, each in one axis."""
-    return reductions.sum(n.multiply(shapes.reshape(input, (-1,)), shapes.reshape(other, (-1,))))
+    """The sum of the products of the elements of both, each in one axis, in the dtype of a product."""
+    products = n.multiply(shapes.reshape(input, (-1,)), shapes.reshape(other, (-1,)))
+    return n.cast(reductions.sum(products), products.dtype)
 
 
 def _product(name: str, what: str, dims: tuple[int, int]) -> Any:

@@ -14,7 +14,7 @@ from ranvier.ops import arrays as n
 from ranvier.ops.arrays.promotion import floating
 from ranvier.ops.functional.label_checks import check_labels
 from ranvier.ops.functional.losses_elementwise import EPSILON, binary_crossentropy, binary_crossentropy_of_probabilities
-from ranvier.ops.functional.losses_keras import ignoring, labels_for, log_probabilities, pair, smoothed, vectors
+from ranvier.ops.functional.losses_keras import ignoring, labels_for, log_probabilities, of_vectors, pair, smoothed
 from ranvier.ops.functional.losses_torch import classes_of, weight_of
 from ranvier.tensor.function import function
 
@@ -72,6 +72,7 @@ def binary_focal_crossentropy(
     return n.mean(losses, -1)
 
 
+@of_vectors
 @function
 def categorical_focal_crossentropy(
     y_true: Node,
@@ -86,7 +87,7 @@ def categorical_focal_crossentropy(
     ``-sum(alpha * (1 - p) ** gamma * y * log(p))`` over the classes (Lin et al., 2017). ``alpha`` is one number, or a
     list of one for each class, such as ``1 / count``.
     """
-    y, x = vectors(y_true, y_pred)
+    y, x = pair(y_true, y_pred)
     y = smoothed(y, label_smoothing, x.shape[-1])
     logs = log_probabilities(x, from_logits)
     terms = focused(y * logs, n.negative(n.expm1(logs)), gamma)

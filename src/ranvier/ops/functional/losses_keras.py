@@ -49,12 +49,12 @@ def logits_of(y_pred: Any, maker: str) -> Any:
 
 
 def pair(y_true: Node, y_pred: Node) -> tuple[Node, Node]:
-    """Targets and predictions of one shape, in floats, with two dimensions or more.
+    """Targets and predictions of one shape, in floats. If both have one dimension they are one sample, as in Keras.
 
     One of them may lack a last axis of 1. Raises GraphError for other differences: nothing is broadcast.
     """
     x, y = floating(y_pred), y_true
-    if x.ndim < 2:
+    if x.ndim < 2 and not x.ndim == y.ndim == 1:
         x = n.reshape(x, (*x.shape, 1) if x.ndim else (1, 1))
     if y.shape != x.shape and (*y.shape, 1) == x.shape:
         y = n.expand_dims(y, -1)
@@ -68,10 +68,23 @@ def pair(y_true: Node, y_pred: Node) -> tuple[Node, Node]:
     return n.cast(y, x.dtype), x
 
 
-def vectors(y_true: Node, y_pred: Node) -> tuple[Node, Node]:
-    """`pair` for losses of vectors: one-dimensional arguments are one sample, as in Keras; the result is a scalar."""
-    y, x = pair(y_true, y_pred)
-    return (n.squeeze(y, -1), n.squeeze(x, -1)) if y_true.ndim == y_pred.ndim == 1 else (y, x)
+VECTORS: set[Any] = set()
+"""The losses of vectors, which do not average over the last axis."""
+
+
+def of_vectors(loss: Any) -> Any:
+    """Declare a loss of vectors."""
+    VECTORS.add(loss)
+    return loss
+
+
+def as_samples(loss: Any, y_true: Any, y_pred: Any) -> Any:
+    """Targets for which a loss gives one value for each sample also where targets and predictions are (samples,).
+
+    A column; for losses of vectors, labels, and other shapes the targets as they are.
+    """
+    flat = getattr(y_true, "ndim", None) == getattr(y_pred, "ndim", None) == 1
+    return n.expand_dims(y_true, -1) if flat and loss not in VECTORS else y_true
 
 
 def labels_for(y_true: Node, scores: Node) -> Node:
@@ -127,12 +140,13 @@ def not_of_class(y_true: Node, ignored: int) -> Node:
     return n.cast(n.not_equal(index_node(labels), ignored), get_dtype())
 
 
+@of_vectors
 @function
 def categorical_crossentropy(
     y_true: Node, y_pred: Node, from_logits: bool = False, label_smoothing: float = 0.0
 ) -> Node:
     """Cross entropy of target probabilities and scores, both (N, ..., classes): probabilities, or logits."""
-    y, x = vectors(y_true, y_pred)
+    y, x = pair(y_true, y_pred)
     y = smoothed(y, label_smoothing, x.shape[-1])
     return n.negative(n.sum(y * log_probabilities(x, from_logits), -1))
 
@@ -205,18 +219,20 @@ def squared_hinge(y_true: Node, y_pred: Node) -> Node:
     return n.mean(n.square(n.maximum(n.subtract(1, signs(y) * x), 0)), -1)
 
 
+@of_vectors
 @function
 def categorical_hinge(y_true: Node, y_pred: Node) -> Node:
     """``max(highest score of another class - score of the true class + 1, 0)`` for one-hot targets."""
-    y, x = vectors(y_true, y_pred)
+    y, x = pair(y_true, y_pred)
     wrong = n.max(n.subtract(1, y) * x, -1)
     return n.maximum(n.add(wrong - n.sum(y * x, -1), 1), 0)
 
 
+@of_vectors
 @function
 def kl_divergence(y_true: Node, y_pred: Node) -> Node:
     """The divergence of target probabilities from predicted ones, summed over the last axis."""
-    y, x = (n.clip(v, EPSILON, 1.0) for v in vectors(y_true, y_pred))
+    y, x = (n.clip(v, EPSILON, 1.0) for v in pair(y_true, y_pred))
     return n.sum(y * n.log(y / x), -1)
 
 
@@ -226,10 +242,11 @@ def poisson(y_true: Node, y_pred: Node) -> Node:
     return n.mean(each.poisson(*pair(y_true, y_pred), EPSILON), -1)
 
 
+@of_vectors
 @function
 def cosine_similarity(y_true: Node, y_pred: Node, axis: int = -1) -> Node:
     """Minus the cosine of the angle between targets and predictions along an axis."""
-    y, x = (v / _length(v, axis) for v in vectors(y_true, y_pred))
+    y, x = (v / _length(v, axis) for v in pair(y_true, y_pred))
     return n.negative(n.sum(y * x, axis))
 
 

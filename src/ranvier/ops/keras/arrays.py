@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.graph.node import FLOATS, Symbol
+from ranvier.graph.dtypes import ELEMENT_TYPES, FLOATING, array_dtype, limits
+from ranvier.graph.node import Symbol
 from ranvier.ops import arrays, indexing, tensor_methods
 from ranvier.ops.arrays import linalg
 from ranvier.ops.arrays.promotion import axes_of, axis_of
@@ -74,11 +75,25 @@ def repeat(x: Operand, repeats: int, axis: int | None = None) -> Any:
 
 
 def pad(x: Operand, pad_width: Any, mode: str = "constant", constant_values: float | None = None) -> Any:
-    """A number, by default 0, before and after each axis: ``pad_width`` holds (before, after) for each."""
-    if mode != "constant":
-        raise ValueError(f"ops.pad(mode={mode!r}): write mode='constant', which is all there is, instead.")
-    widths = np.broadcast_to(np.asarray(pad_width), (x.ndim, 2)).tolist()
-    return arrays.pad(x, tuple((int(a), int(b)) for a, b in widths), constant_values or 0.0)
+    """More elements before and after each axis: ``pad_width`` holds (before, after) for each.
+
+    They are a number, by default 0, or mirror the others: "reflect" about the first and last element, "symmetric"
+    about the edges.
+    """
+    widths = [(int(a), int(b)) for a, b in np.broadcast_to(np.asarray(pad_width), (x.ndim, 2)).tolist()]
+    if mode == "constant":
+        return arrays.pad(x, tuple(widths), constant_values or 0.0)
+    if mode not in ("reflect", "symmetric") or constant_values is not None:
+        number = "" if constant_values is None else f", constant_values={constant_values!r}"
+        raise ValueError(
+            f"ops.pad(mode={mode!r}{number}). Write mode='constant' with a number, or 'reflect' or 'symmetric' without "
+            "one, instead."
+        )
+    for axis, width in enumerate(widths):
+        if any(width):
+            known(x.shape[axis : axis + 1], "widths of 0 for the batch")
+            x = arrays.take(x, np.pad(np.arange(x.shape[axis], dtype=np.int32), width, mode), axis)  # type: ignore[call-overload]  # one of two words
+    return x
 
 
 # --- choosing -----------------------------------------------------------------------------------------------------
@@ -88,17 +103,36 @@ def take(x: Operand, indices: Operand, axis: int | None = None) -> Any:
     """The slices along an axis at whole numbers; without an axis, elements."""
     if axis is None:
         x, axis = arrays.reshape(x, (-1,)), 0
-    return arrays.take(x, indices, axis)
+    return arrays.take(x, Tensor(indices) if isinstance(indices, int) else indices, axis)
 
 
-def one_hot(x: Operand, num_classes: int, axis: int = -1, dtype: Any = None) -> Any:
+def one_hot(x: Operand, num_classes: int, axis: int = -1, dtype: Any = None, sparse: bool = False) -> Any:
     """1 at each class number along a new axis, 0 elsewhere."""
+    no_sparse("one_hot", sparse)
     return arrays.one_hot(x, num_classes, dtype_name(dtype), axis)
+
+
+def no_sparse(name: str, sparse: bool) -> None:
+    """Raise ValueError where a sparse tensor is asked for."""
+    if sparse:
+        raise ValueError(f"ops.{name}: there are no sparse tensors. Leave sparse=True out.")
 
 
 def einsum(subscripts: str, *operands: Operand) -> Any:
     """Einstein's summation over any number of operands."""
-    return arrays.einsum(subscripts, *operands)
+    return arrays.einsum(subscripts, *wide_products(*operands))
+
+
+def matmul(x1: Operand, x2: Operand) -> Any:
+    """The matrix product with NumPy's rules: matrices in the last two axes, those before broadcast, 1-D is a vector."""
+    return arrays.matmul(*wide_products(x1, x2))
+
+
+def wide_products(*operands: Any) -> tuple[Any, ...]:
+    """The operands of sums of products: those of int8 alone as int32, in which their sums fit."""
+    if all(getattr(x, "dtype", None) == "int8" for x in operands):
+        return tuple(arrays.cast(x, "int32") for x in operands)
+    return operands
 
 
 def dot(x1: Operand, x2: Operand) -> Any:
@@ -142,10 +176,10 @@ def cast(x: Operand, dtype: Any) -> Any:
 
 
 def _limits(dtype: str) -> tuple[Any, Any]:
-    if dtype == "bool":
-        return 0, 1
-    info: Any = np.finfo(dtype) if dtype in FLOATS else np.iinfo(dtype)
-    return (float(info.min), float(info.max)) if dtype in FLOATS else (info.min, info.max)
+    if dtype not in FLOATING:
+        return limits(dtype)
+    largest = (2 - 2**-7) * 2.0**127 if dtype == "bfloat16" else float(np.finfo(dtype).max)
+    return -largest, largest
 
 
 def saturate_cast(x: Operand, dtype: Any) -> Any:
@@ -173,8 +207,11 @@ def empty_like(x: Operand, dtype: Any = None) -> Any:
 
 
 def full_like(x: Operand, fill_value: float, dtype: Any = None) -> Any:
-    """A number in the shape of ``x``."""
-    return arrays.full_like(x, fill_value, None if dtype is None else dtype_name(dtype))
+    """A number, or an array that is broadcast, in the shape of ``x``."""
+    name = x.dtype if dtype is None else dtype_name(dtype)
+    if np.ndim(fill_value):
+        return arrays.broadcast_to(arrays.cast(fill_value, name), x.shape)
+    return arrays.full_like(x, fill_value, name)
 
 
 def zeros(shape: Any, dtype: Any = None) -> Tensor:
@@ -195,7 +232,8 @@ def empty(shape: Any, dtype: Any = None) -> Tensor:
 def full(shape: Any, fill_value: Any, dtype: Any = None) -> Tensor:
     """One number everywhere."""
     known(shape if isinstance(shape, (list, tuple)) else (shape,), "ops.zeros_like(x), ones_like(x) or full_like(x, v)")
-    return Tensor(np.full(shape, fill_value, dtype_name(dtype)))
+    name = dtype_name(dtype)
+    return Tensor(np.full(shape, fill_value, array_dtype(ELEMENT_TYPES[name].arithmetic)), dtype=name)
 
 
 def known(extents: Any, instead: str) -> None:
@@ -209,7 +247,7 @@ def known(extents: Any, instead: str) -> None:
 
 def eye(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Tensor:  # Keras's names
     """Ones on the diagonal."""
-    return Tensor(np.eye(N, M, k, dtype_name(dtype)))
+    return Tensor(np.eye(N, M, k), dtype=dtype_name(dtype))
 
 
 def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> Tensor:
@@ -219,21 +257,34 @@ def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> Te
     return Tensor(values, dtype=default if dtype is None else dtype_name(dtype))
 
 
-def linspace(start: float, stop: float, num: int = 50, endpoint: bool = True) -> Tensor:
-    """``num`` evenly spaced numbers from ``start`` to ``stop``."""
-    return Tensor(np.linspace(start, stop, num, endpoint))
+def linspace(
+    start: Any, stop: Any, num: int = 50, endpoint: bool = True, retstep: bool = False, dtype: Any = None, axis: int = 0
+) -> Any:
+    """``num`` evenly spaced numbers from ``start`` to ``stop``, or between the elements of arrays along a new axis.
+
+    With ``retstep`` also the step.
+    """
+    values, step = np.linspace(np.asarray(start), np.asarray(stop), num, endpoint=endpoint, retstep=True, axis=axis)
+    spaced = _of_numpy(values, dtype)
+    return (spaced, _of_numpy(np.asarray(step), None)) if retstep else spaced
 
 
 def logspace(
-    start: float, stop: float, num: int = 50, endpoint: bool = True, base: float = 10, dtype: Any = None
+    start: Any, stop: Any, num: int = 50, endpoint: bool = True, base: float = 10, dtype: Any = None, axis: int = 0
 ) -> Tensor:
-    """``base`` to the power of ``num`` evenly spaced numbers."""
-    return Tensor(np.logspace(start, stop, num, endpoint, base), dtype=dtype_name(dtype))
+    """``base`` to the power of ``num`` evenly spaced numbers; see `linspace`."""
+    return _of_numpy(np.logspace(np.asarray(start), np.asarray(stop), num, endpoint, base, axis=axis), dtype)
 
 
-def geomspace(start: float, stop: float, num: int = 50, endpoint: bool = True, dtype: Any = None) -> Tensor:
-    """``num`` numbers from ``start`` to ``stop`` with a constant ratio."""
-    return Tensor(np.geomspace(start, stop, num, endpoint), dtype=dtype_name(dtype))
+def geomspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype: Any = None, axis: int = 0) -> Tensor:
+    """``num`` numbers from ``start`` to ``stop`` with a constant ratio; see `linspace`."""
+    return _of_numpy(np.geomspace(np.asarray(start), np.asarray(stop), num, endpoint, axis=axis), dtype)
+
+
+def _of_numpy(values: Any, dtype: Any) -> Tensor:
+    """A tensor of doubles; of integers rounded down, as NumPy's functions round theirs."""
+    name = dtype_name(dtype)
+    return Tensor(values if name in FLOATING else np.floor(values), dtype=name)
 
 
 def convert_to_tensor(x: Any, dtype: Any = None) -> Tensor:

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.graph.node import FLOATS, Node, apply
+from ranvier.graph.dtypes import FLOATS, NUMBERS, STORAGE, dtype_of, widened
+from ranvier.graph.node import Node, apply
 from ranvier.ops import arrays, indexing
 from ranvier.ops.arrays import linalg
 from ranvier.ops.arrays.promotion import index_node, signed
@@ -69,11 +70,17 @@ def bincount(x: Any, weights: Any = None, minlength: int = 0, sparse: bool = Fal
     if sparse:
         raise ValueError("there are no sparse tensors. Leave sparse=True out instead.")
     rows = np.atleast_2d(np.asarray(x))
-    masses = [None] * len(rows) if weights is None else np.atleast_2d(np.asarray(weights))
+    rows = rows.astype(np.int64) if rows.dtype.kind == "u" else rows  # NumPy counts signed ones alone
+    masses: Any = [None] * len(rows)
+    if weights is not None:
+        weights = weights if hasattr(weights, "dtype") else Tensor(weights)
+        masses = np.atleast_2d(widened(np.asarray(weights)))
     size = max(minlength, int(rows.max(initial=-1)) + 1)
     counts = np.stack([np.bincount(r, w, size) for r, w in zip(rows, masses, strict=True)])
-    dtype = "int32" if weights is None else np.asarray(weights).dtype.name
-    return Tensor(counts if np.ndim(x) > 1 else counts[0], dtype=dtype if dtype in FLOATS else "int32")
+    dtype = "bool" if weights is None else dtype_of(np.asarray(weights))
+    return Tensor(
+        counts if np.ndim(x) > 1 else counts[0], dtype=dtype if dtype in NUMBERS or dtype in STORAGE else "int32"
+    )
 
 
 def histogram(x: Any, bins: int = 10, range: Any = None) -> tuple[Tensor, Tensor]:

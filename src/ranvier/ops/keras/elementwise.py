@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.graph.node import DTYPES, Node
+from ranvier.graph.node import DTYPES, FLOATS, Node
 from ranvier.ops import arrays, functional
 from ranvier.ops.arrays import elementary, norms, shape
+from ranvier.ops.arrays.promotion import counted, floating, result_dtype, together
 from ranvier.ops.functional import losses_keras
+from ranvier.ops.indexing import nonzero
 from ranvier.tensor.context import get_dtype
 from ranvier.tensor.function import function
 
@@ -53,6 +55,31 @@ def log10(x: Node) -> Node:
 def fabs(x: Node) -> Node:
     """Elementwise absolute value, as a float."""
     return arrays.abs(arrays.multiply(x, 1.0))
+
+
+@function
+def floor(x: Node) -> Node:
+    """Elementwise rounding toward minus infinity, as a float."""
+    return arrays.floor(floating(x))
+
+
+@function
+def ceil(x: Node) -> Node:
+    """Elementwise rounding toward infinity, as a float."""
+    return arrays.ceil(floating(x))
+
+
+@function
+def square(x: Node) -> Node:
+    """Elementwise ``x * x``; of bool int32."""
+    return arrays.square(counted(x))
+
+
+@function
+def heaviside(x1: Node, x2: Node) -> Node:
+    """0 below 0, 1 above, and ``x2`` at 0, as a float."""
+    dtype = result_dtype(x1, x2)
+    return elementary.heaviside(*together(x1, x2, dtype=dtype if dtype in FLOATS else get_dtype()))
 
 
 @function
@@ -108,7 +135,9 @@ def moments(x: Operand, axes: Axes, keepdims: bool = False) -> Any:
 
 
 def where(condition: Operand, x1: Operand = None, x2: Operand = None) -> Any:
-    """``x1`` where the condition holds, else ``x2``."""
+    """``x1`` where the condition holds, else ``x2``; without them the indices where it holds, evaluated at once."""
+    if x1 is None and x2 is None:
+        return tuple(arrays.cast(part, "int32") for part in nonzero(condition, as_tuple=True))
     if x1 is None or x2 is None:
         raise ValueError("ops.where takes a condition and two values. Write where(x > 0, x, 0.0), for example.")
     chosen = arrays.where(condition, x1, x2)

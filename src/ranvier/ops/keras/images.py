@@ -14,6 +14,7 @@ from ranvier.ops.arrays.promotion import axes_of, axis_of
 from ranvier.ops.functional.convolution import convolve, convolve_transposed, enlarged
 from ranvier.ops.functional.normalization import layer_standardize, rms_standardize
 from ranvier.ops.functional.pooling import adaptive_pool, pool
+from ranvier.ops.keras.arrays import no_sparse
 from ranvier.ops.keras.elementwise import Operand, dtype_name
 
 FORMATS = ("channels_last", "channels_first")
@@ -249,7 +250,8 @@ def rms_normalization(x: Operand, scale: Operand = None, axis: Any = -1, epsilon
     return y if scale is None else arrays.multiply(y, _along(scale, x, axis))
 
 
-def multi_hot(inputs: Operand, num_classes: int, axis: int = -1, dtype: Any = None) -> Any:
+def multi_hot(inputs: Operand, num_classes: int, axis: int = -1, dtype: Any = None, sparse: bool = False) -> Any:
     """1 at each class number of a sample, 0 elsewhere: (batch, numbers) -> (batch, num_classes)."""
+    no_sparse("multi_hot", sparse)
     hot = arrays.one_hot(inputs, num_classes, dtype_name(dtype), axis)
     return arrays.max(hot, 1 if np.ndim(inputs) > 1 else 0)

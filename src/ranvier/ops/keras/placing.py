@@ -173,6 +173,16 @@ def svd(x: Any, full_matrices: bool = True, compute_uv: bool = True) -> Any:
     return found if compute_uv else found[1]
 
 
+def pinv(x: Any, rcond: Any = None) -> Any:
+    """The pseudoinverses of matrices; singular values up to ``rcond`` of the largest count as 0. Evaluated at once."""
+    return decompositions.pinv(x, rtol=rcond)
+
+
+def matrix_rank(x: Any, tol: Any = None) -> Any:
+    """How many singular values are above ``tol``, by default above rounding; int32. NumPy evaluates it at once."""
+    return arrays.cast(decompositions.matrix_rank(x, atol=tol), "int32")
+
+
 def logdet(x: Any) -> Any:
     """The logarithm of a determinant; nan if it is negative. NumPy evaluates it at once."""
     return decompositions.slogdet(x)[1]
@@ -180,4 +190,4 @@ def logdet(x: Any) -> Any:
 
 def tri(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Tensor:  # Keras's names
     """Ones on and below a diagonal, 0 above."""
-    return Tensor(np.tri(N, M, k, dtype_name(dtype)))
+    return Tensor(np.tri(N, M, k), dtype=dtype_name(dtype))

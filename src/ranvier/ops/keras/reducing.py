@@ -6,13 +6,36 @@ from typing import Any
 
 import numpy as np
 
+from ranvier.graph.dtypes import FLOATING, STORAGE
 from ranvier.graph.node import Node
 from ranvier.ops import arrays, indexing
 from ranvier.ops.arrays import linalg, shape
 from ranvier.ops.arrays.promotion import axes_of, axis_of, of_32_bits
+from ranvier.ops.keras.arrays import known
 from ranvier.ops.keras.elementwise import Axes, Operand, dtype_name, last
 from ranvier.tensor.function import function
 from ranvier.tensor.tensor import Tensor
+
+
+def max(x: Operand, axis: Axes = None, keepdims: bool = False, initial: Any = None) -> Any:
+    """The largest value along these axes, or of all elements, and ``initial`` if that is larger; equal ones share the
+    gradient.
+    """
+    return _extreme(x, axis, keepdims, initial, arrays.max, arrays.maximum)
+
+
+def min(x: Operand, axis: Axes = None, keepdims: bool = False, initial: Any = None) -> Any:
+    """The smallest value along these axes, or of all elements, and ``initial`` if that is smaller; see `max`."""
+    return _extreme(x, axis, keepdims, initial, arrays.min, arrays.minimum)
+
+
+def _extreme(x: Any, axis: Axes, keepdims: bool, initial: Any, reduce: Any, choose: Any) -> Any:
+    if initial is None:
+        return reduce(x, axis, keepdims)
+    initial = bool(initial) if x.dtype == "bool" else initial
+    if 0 in x.shape:
+        return arrays.full_like(arrays.sum(x, axis, keepdims), initial, x.dtype)
+    return choose(reduce(x, axis, keepdims), initial)
 
 
 def prod(x: Operand, axis: Axes = None, keepdims: bool = False, dtype: Any = None) -> Any:
@@ -22,12 +45,17 @@ def prod(x: Operand, axis: Axes = None, keepdims: bool = False, dtype: Any = Non
 
 def nanprod(x: Operand, axis: Axes = None, keepdims: bool = False) -> Any:
     """The product of the elements that are not nan."""
-    return _product(_or(x, 1), axis, keepdims)
+    return _product(_accumulated(_or(x, 1)), axis, keepdims)
+
+
+def nansum(x: Operand, axis: Axes = None, keepdims: bool = False) -> Any:
+    """The sum of the elements that are not nan."""
+    return arrays.sum(_or(x, 0), axis, keepdims)
 
 
 def _or(x: Any, instead: int) -> Any:
-    """A number in place of nan."""
-    return arrays.where(arrays.isnan(x), instead, x)
+    """A number in place of nan; integers and bool have none."""
+    return arrays.where(arrays.isnan(x), instead, x) if x.dtype in FLOATING else x
 
 
 @function
@@ -94,6 +122,29 @@ def cross(x1: Operand, x2: Operand, axisa: int = -1, axisb: int = -1, axisc: int
     return shape.moveaxis(linalg.cross(last(first, x1)[0], last(second, x2)[0]), -1, into)
 
 
+def correlate(x1: Operand, x2: Operand, mode: str = "valid") -> Any:
+    """The sums of the products of two vectors at each offset of the second, as NumPy's.
+
+    ``mode``: "valid" offsets at which the shorter is within the longer, "full" all at which they meet, or of these the
+    middle "same" as many as the longer has elements.
+    """
+    if mode not in ("valid", "same", "full"):
+        raise ValueError(f"mode={mode!r}. Write 'valid', 'same' or 'full' instead.")
+    if x1.ndim != 1 or x2.ndim != 1:
+        raise ValueError(f"ops.correlate of shapes {x1.shape} and {x2.shape}. Write two vectors instead.")
+    size, width = x1.shape[0], x2.shape[0]
+    known((size, width), "ops.conv")
+    if size < width:
+        return arrays.flip(correlate(x2, x1, mode), 0)
+    if x1.dtype not in FLOATING and x2.dtype not in FLOATING:
+        x1 = arrays.multiply(x1, 1.0)
+    before = {"valid": 0, "same": width // 2, "full": width - 1}[mode]
+    rows = {"valid": size - width + 1, "same": size, "full": size + width - 1}[mode]
+    padded = arrays.pad(x1, ((before, rows + width - 1 - before - size),))
+    places = np.add.outer(np.arange(rows), np.arange(width)).astype(np.int32)
+    return arrays.matmul(arrays.take(padded, places), x2)
+
+
 def vander(x: Operand, N: int | None = None, increasing: bool = False) -> Any:  # Keras's names
     """The powers of a vector's elements as ``N`` columns, by default as many as elements, the highest first."""
     columns = [arrays.ones_like(x)]
@@ -114,7 +165,9 @@ def quantile(x: Any, q: Any, axis: Axes = None, method: str = "linear", keepdims
     Between neighbours "linear" interpolates; "lower", "higher", "nearest" and "midpoint" choose as NumPy does. Raises
     ValueError for shares outside of 0 to 1.
     """
-    return indexing.quantile(x if isinstance(x, Tensor) else Tensor(x), q, axis, keepdims, method)
+    x = x if isinstance(x, Tensor) else Tensor(x)
+    found = indexing.quantile(x, q, axis, keepdims, method)
+    return arrays.cast(found, x.dtype) if x.dtype in STORAGE else found
 
 
 def median(x: Any, axis: Axes = None, keepdims: bool = False) -> Any:

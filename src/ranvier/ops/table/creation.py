@@ -7,6 +7,7 @@ from ranvier.ops.table.row import SAME, Row, each
 ROWS = (
     *each("keras", "keras.arrays", "arange array convert_to_numpy convert_to_tensor dtype empty empty_like eye full full_like "
           "geomspace is_tensor linspace logspace ndim ones ones_like shape size zeros zeros_like"),
+    *each("keras", "keras.evaluated", "bartlett blackman hamming hanning kaiser"),
     *each("keras", "keras.placing", "cond identity tri"),
     *each("keras", "keras.looping", "fori_loop map scan switch vectorized_map while_loop"),
     *each("torch", "torch.creation", "arange as_tensor asarray empty empty_like eye from_numpy full full_like is_tensor linspace "

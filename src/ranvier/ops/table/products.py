@@ -17,7 +17,7 @@ def solver(name: str, keras: str = "", torch: str = "", method: str = "") -> Row
 
 
 ROWS = (
-    Row("matmul", "arrays.products:matmul", "matmul(x1, x2)", "matmul linalg.matmul(input, other)", SAME, samples="X, Y.T", value="X @ Y.T"),
+    Row("matmul", "arrays.products:matmul", "matmul -> keras.arrays:matmul", "matmul linalg.matmul(input, other)", SAME, samples="X, Y.T", value="X @ Y.T"),
     Row("mm", f"{L}:mm", torch="mm(input, mat2)", method=SAME, samples="X, Y.T", value="X @ Y.T"),
     Row("mv", f"{L}:mv", torch="mv(input, vec)", method=SAME, samples="X, Y[0]", value="X @ Y[0]"),
     Row("dot", f"{L}:dot", "dot -> keras.arrays:dot", "dot(input, tensor)", SAME, samples="X[0], Y[0]", value="X[0] @ Y[0]"),
@@ -33,12 +33,12 @@ ROWS = (
     Row("cov", f"{L}:cov", torch="cov(input, *, correction=1, fweights=None, aweights=None)", method=SAME, samples="X", value="np.cov(X)"),
     Row("einsum", "", "einsum -> keras.arrays:einsum", "einsum -> torch.reductions:einsum"),
     *each("torch", "torch.reductions", "addmm addmv baddbmm", SAME),
-    *each("keras", "keras.reducing", "vander"),
+    *each("keras", "keras.reducing", "correlate vander"),
     # --- decompositions and solvers: evaluated at once --------------------------------------------------------------
-    solver("cholesky"), solver("eigh"), solver("matrix_rank"), solver("slogdet"), solver("solve"),
+    solver("cholesky"), solver("eigh"), solver("matrix_rank", keras="matrix_rank linalg.matrix_rank -> keras.placing:matrix_rank"), solver("slogdet"), solver("solve"),
     solver("det", torch="det(input: A)", method=SAME),
     solver("inv", torch="inverse(input: A)", method=f"inverse -> {D}:inv"),
-    solver("pinv", torch="pinverse(input: A, rcond: rtol = None)"),
+    solver("pinv", keras="pinv linalg.pinv -> keras.placing:pinv", torch="pinverse(input: A, rcond: rtol = None)"),
     solver("qr", keras="qr linalg.qr -> keras.placing:qr"),
     solver("svd", keras="svd linalg.svd -> keras.placing:svd"),
     solver("eigvalsh", keras=" "), solver("svdvals", keras=" "), solver("matrix_power", keras=" ", torch="matrix_power(input: A, n)"),

@@ -12,13 +12,18 @@ import numpy as np
 
 from ranvier.data.memory import check_memory
 from ranvier.graph.dtypes import FLOATING, INTEGERS, array_dtype, as_array, dtype_of, promote, widened
-from ranvier.graph.node import DTYPES
+from ranvier.graph.node import DTYPES, Symbol
+from ranvier.graph.node import full as full_node
 from ranvier.ops import arrays
+from ranvier.ops.draws import drawn_tensor
 from ranvier.ops.torch.device import check_device
 from ranvier.ops.torch.dtypes import dtype_name
-from ranvier.ops.torch.random import numpy_of
+from ranvier.ops.torch.random import drawer_of
+from ranvier.tensor import trace
 from ranvier.tensor.context import get_dtype
+from ranvier.tensor.function import record
 from ranvier.tensor.tensor import Tensor
+from ranvier.tensor.trace import Function
 from ranvier.tensor.views import over_array
 
 
@@ -111,9 +116,14 @@ def is_tensor(obj: Any) -> bool:
 def _sizes(size: tuple[Any, ...], dtype: str) -> tuple[int, ...]:
     if len(size) == 1 and isinstance(size[0], Sequence):
         size = tuple(size[0])
+    if any(isinstance(n, Symbol) for n in size):  # in a model that is traced
+        return tuple(size)
     shape = tuple(int(n) for n in size)
     check_memory(shape, array_dtype(dtype), "a tensor")
     return shape
+
+
+FILLED = Function("full", lambda dtype, shape, value: full_node(value, shape, dtype))
 
 
 def _filled(
@@ -123,6 +133,10 @@ def _filled(
     name = dtype_name(dtype) or default or get_dtype()
     shape = _sizes(size, name)
     number = value.compute() if isinstance(value, Tensor) else value
+    if any(isinstance(n, Symbol) for n in shape):
+        options = ("dtype", name), ("shape", shape), ("value", as_array(number, name).item())
+        made: Tensor = record(FILLED, (), options)
+        return made
     return Tensor.wrap(np.full(shape, as_array(number, name)), requires_grad=requires_grad)
 
 
@@ -252,8 +266,7 @@ def eye(n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, 
 def _random(draw: Any, size: tuple[Any, ...], dtype: Any, generator: Any, device: Any, requires_grad: bool) -> Tensor:
     check_device(device)
     name = dtype_name(dtype) or get_dtype()
-    values = draw(numpy_of(generator, "tensor"), _sizes(size, name))
-    return Tensor.wrap(as_array(values, name), requires_grad=requires_grad)
+    return drawn_tensor(draw(drawer_of(generator), _sizes(size, name)), name, requires_grad)
 
 
 def _uniform(generator: Any, shape: tuple[int, ...]) -> Any:
@@ -308,8 +321,8 @@ def randint(
     if size is None:
         low, high, size = 0, low, high
     name = dtype_name(dtype) or "int64"
-    values = numpy_of(generator, "tensor").integers(low, high, _sizes((size,), name))
-    return Tensor(values, dtype=name, requires_grad=requires_grad)
+    values = drawer_of(generator).integers(low, high, _sizes((size,), name))
+    return drawn_tensor(values, name, requires_grad)
 
 
 @_made
@@ -323,11 +336,16 @@ def randint_like(input: Tensor, low: int, high: Any = None, *, dtype: Any = None
 def randperm(n: int, *, generator: Any = None, dtype: Any = None, device: Any = None) -> Tensor:
     """The numbers 0 to n - 1 in random order, int64."""
     check_device(device)
-    return Tensor(numpy_of(generator, "tensor").permutation(n), dtype=dtype_name(dtype) or "int64")
+    return Tensor(drawer_of(generator).permutation(n), dtype=dtype_name(dtype) or "int64")
 
 
 def normal(mean: Any, std: Any = 1.0, size: Any = None, *, generator: Any = None, **options: Any) -> Tensor:
     """Normal numbers of a mean and a deviation, each a number, for a ``size``, or a tensor."""
+    if trace.state.tracing:
+        shape = size or arrays.broadcast_shape(*(getattr(v, "shape", ()) for v in (mean, std)))
+        noise, known = randn(shape, generator=generator, **options), (mean, std)
+        centre, width = (v.detach() if isinstance(v, Tensor) else v for v in known)
+        return arrays.add(arrays.multiply(noise, width), centre)
     given = [v.detach().compute() if isinstance(v, Tensor) else v for v in (mean, std)]
     shape = np.broadcast_shapes(*map(np.shape, given)) if size is None else size
     drawn = randn(shape, generator=generator, **options)
@@ -346,10 +364,13 @@ def _without_slope(drawn: Tensor, *sources: Any) -> Tensor:
 
 def bernoulli(input: Tensor, p: float | None = None, *, generator: Any = None) -> Tensor:
     """1 with the probability that each element is (or ``p``), else 0, in the dtype of ``input``."""
+    if trace.state.tracing:
+        drawn = drawer_of(generator).random(input.shape) < (input.detach() if p is None else p)
+        return _without_slope(drawn_tensor(drawn, input.dtype), input)
     chance = input.detach().compute() if p is None else np.full(input.shape, p)
     if chance.size and not (chance.min() >= 0 and chance.max() <= 1):
         raise ValueError(f"probabilities from {chance.min()} to {chance.max()}. Write 0 to 1 instead.")
-    drawn = Tensor.wrap(as_array(numpy_of(generator, "tensor").random(input.shape) < chance, input.dtype))
+    drawn = drawn_tensor(drawer_of(generator).random(input.shape) < chance, input.dtype)
     return _without_slope(drawn, input)
 
 
@@ -362,6 +383,8 @@ def multinomial(input: Tensor, num_samples: int, replacement: bool = False, *, g
         raise ValueError(
             f"{num_samples} numbers by {input.dtype} weights. Write 1 or more, and float weights, instead."
         )
+    if trace.state.tracing:
+        drawer_of(generator).multinomial()
     weights = as_array(input.detach().compute(), "float64")
     rows = weights.reshape(-1, weights.shape[-1])
     with np.errstate(all="ignore"):  # of shares that are none, of which the error below tells
@@ -372,6 +395,6 @@ def multinomial(input: Tensor, num_samples: int, replacement: bool = False, *, g
             f"{num_samples} numbers cannot be drawn with these weights. Write weights of 0 or more, of which "
             f"{enough} or more are above 0, or replacement=True."
         )
-    source = numpy_of(generator, "tensor")
+    source = drawer_of(generator)
     drawn = [source.choice(len(r), num_samples, replacement, r) for r in rows]
     return Tensor(np.array(drawn).reshape(*weights.shape[:-1], num_samples), dtype="int64")

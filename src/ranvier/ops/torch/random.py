@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from ranvier.ops.draws import generator_of
 from ranvier.ops.torch.device import check_device
 from ranvier.support.constructors import CheckedConstructor
 from ranvier.tensor.rng import get_seed, get_streams, numpy_generator, set_generator_state, set_seed, set_streams
@@ -157,6 +158,12 @@ def checked_generator(generator: Any) -> Any:
         f"generator={generator!r} is no ranvier.torch.Generator. Write generator=torch.Generator().manual_seed(0) "
         "instead."
     )
+
+
+def drawer_of(generator: Any) -> Any:
+    """What tensors are drawn from: see `ranvier.ops.draws`."""
+    given: Generator | None = checked_generator(generator)
+    return generator_of(None if given is None else given.numpy)
 
 
 def numpy_of(generator: Any, purpose: str) -> np.random.Generator:

@@ -11,11 +11,13 @@ import numpy as np
 from ranvier.graph.dtypes import FLOATING, array_dtype
 from ranvier.graph.node import Type
 from ranvier.ops import arrays
+from ranvier.ops.indexing import writable
 from ranvier.tensor import trace
 from ranvier.tensor.context import no_grad
 from ranvier.tensor.cuts import PlacedCut, cut
 from ranvier.tensor.function import converted
 from ranvier.tensor.tensor import Tensor
+from ranvier.tensor.views import write
 
 __all__ = ["Function", "FunctionCtx", "once_differentiable"]
 
@@ -27,6 +29,7 @@ class FunctionCtx:
     saved_tensors: tuple[Any, ...] = ()
     _materializes = True
     _constant: tuple[Any, ...] = ()
+    _changed: tuple[Any, ...] = ()
 
     def save_for_backward(self, *tensors: Any) -> None:
         """Keep tensors (or None) for ``backward``, which reads them as ``saved_tensors``."""
@@ -45,12 +48,9 @@ class FunctionCtx:
         """Let these results require no gradient."""
         self._constant = tensors
 
-    def mark_dirty(self, *tensors: Any) -> NoReturn:
-        """Raises RuntimeError."""
-        raise RuntimeError(
-            "a function with a gradient of its own changes none of its arguments. Write the result as a new tensor "
-            "and leave mark_dirty out."
-        )
+    def mark_dirty(self, *tensors: Any) -> None:
+        """Say that ``forward`` has changed these arguments in place, and returns them."""
+        self._changed = tensors
 
     def set_materialize_grads(self, value: bool) -> None:
         """Whether ``backward`` gets zeros for a result without a gradient, or None."""
@@ -96,6 +96,8 @@ class Function(FunctionCtx):
                 cls.setup_context(ctx, args, output)
         if not any(needed) or not trace.state.grad_enabled:
             return output
+        for tensor in ctx._changed:
+            writable(tensor)
         results = list(output) if isinstance(output, (tuple, list)) else [output]
         places = [
             i for i, r in enumerate(results)
@@ -108,7 +110,10 @@ class Function(FunctionCtx):
         saved = [t for t in ctx.saved_tensors if t is not None and not any(t is v for v in values)]
         rule = _Backward(cls, ctx, [a.spec if isinstance(a, Tensor) else None for a in args], results, places, saved)
         for i, made in zip(places, cut(rule, values, sources, saved), strict=True):
-            results[i] = made
+            if any(results[i] is t for t in ctx._changed):
+                write(results[i], made)
+            else:
+                results[i] = made
         return type(output)(results) if isinstance(output, (tuple, list)) else results[0]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ranvier.tensor.autograd import backward as backward_of
-from ranvier.tensor.autograd import check_history, gradients, joint_gradients, meets_rules, reaches
+from ranvier.tensor.autograd import check_history, check_operands, gradients, joint_gradients, meets_rules, reaches
 from ranvier.tensor.function import add
 from ranvier.tensor.tensor import Tensor
 from ranvier.torch.autograd.modes import set_grad_enabled
@@ -47,6 +47,7 @@ def grad(
                 "is used."
             )
     with set_grad_enabled(create_graph):
+        check_operands(given, wanted)
         if meets_rules(given, wanted):
             results = joint_gradients(given, wanted, seeds)
         else:

@@ -65,7 +65,7 @@ class Bernoulli(Distribution):
         return self.probs * (1 - self.probs)
 
     def sample(self, sample_shape: Any = ()) -> Tensor:
-        shape, probs = self._extended_shape(sample_shape), draws.array(self.probs)
+        shape, probs = self._extended_shape(sample_shape), draws.parameter(self.probs)
         return draws.drawn(lambda source: source.random(shape) < probs, self.probs.dtype)
 
     def log_prob(self, value: Any) -> Any:

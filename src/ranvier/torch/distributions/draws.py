@@ -12,16 +12,21 @@ from typing import Any
 import numpy as np
 
 from ranvier.graph.dtypes import as_array, widened
-from ranvier.ops import functional, vocabulary
-from ranvier.ops.torch.random import numpy_of
-from ranvier.tensor.rng import draw
+from ranvier.ops import arrays, vocabulary
+from ranvier.ops.draws import drawn_tensor
+from ranvier.ops.torch.random import drawer_of
 from ranvier.tensor.tensor import Tensor
 from ranvier.tensor.trace import state
 
 
 def drawn(make: Callable[[np.random.Generator], Any], dtype: str) -> Tensor:
     """What a function draws from NumPy's generator of the process, as a tensor."""
-    return Tensor.wrap(as_array(np.asarray(make(numpy_of(None, "tensor"))), dtype))
+    return drawn_tensor(make(drawer_of(None)), dtype)
+
+
+def parameter(x: Tensor) -> Any:
+    """The values of a tensor, to compare draws with: in a traced step they are not known yet."""
+    return x.detach() if state.tracing else array(x)
 
 
 def array(x: Tensor) -> Any:
@@ -30,23 +35,21 @@ def array(x: Tensor) -> Any:
 
 
 def normal(like: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """Standard normal numbers; in a traced step they are drawn anew in each run."""
-    if state.tracing and tuple(shape) == tuple(like.shape):
-        made: Tensor = functional.standard_normal(like.detach(), *draw())
-        return made
+    """Standard normal numbers."""
     return drawn(lambda source: source.standard_normal(shape), like.dtype)
 
 
 def uniform(like: Tensor, shape: tuple[int, ...]) -> Tensor:
     """Uniform numbers above 0 and below 1."""
     smallest = np.finfo(np.float32).tiny
-    return drawn(lambda source: np.clip(source.random(shape), smallest, 1 - 2.0**-24), like.dtype)
+    clip: Any = arrays.clip if state.tracing else np.clip
+    return drawn(lambda source: clip(source.random(shape), smallest, 1 - 2.0**-24), like.dtype)
 
 
 def gamma(concentration: Tensor, shape: tuple[int, ...]) -> Tensor:
     """Gamma variates of rate 1, with the gradient by their shapes, ``concentration``."""
     alpha = np.broadcast_to(array(concentration), shape)
-    value = np.maximum(numpy_of(None, "tensor").standard_gamma(alpha), np.finfo(np.float32).tiny)
+    value = np.maximum(drawer_of(None).standard_gamma(alpha), np.finfo(np.float32).tiny)
     result = Tensor.wrap(as_array(value, concentration.dtype))
     if not (concentration.requires_grad and state.grad_enabled):
         return result

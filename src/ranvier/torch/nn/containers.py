@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self
 
 from ranvier.module import Module, Parameter, register_module
+from ranvier.support.foreign import check_own
 from ranvier.tensor.tensor import Tensor
 
 
@@ -51,6 +52,7 @@ class _List(_Container):
 
     def append(self, item: Any) -> Self:
         if not isinstance(item, self._kind):
+            check_own(item)
             raise TypeError(f"{item!r} is no {self._kind.__name__}.")
         setattr(self, str(len(self)), item)
         return self
@@ -146,6 +148,7 @@ class _Dict(_Container):
     def __setitem__(self, key: str, item: Any) -> None:
         # Not as an attribute: a key such as "keys" or "train" would hide the method.
         if not isinstance(item, self._kind):
+            check_own(item)
             raise TypeError(f"{item!r} is no {self._kind.__name__}.")
         if "." in key or not key:
             raise KeyError(f"{key!r} cannot name a part of a module. Write a key without dots.")

@@ -8,6 +8,7 @@ from typing import Any
 
 from ranvier.module import Module
 from ranvier.support.constructors import CheckedConstructor
+from ranvier.support.foreign import check_own
 from ranvier.tensor.tensor import Tensor, clear_gradients
 
 
@@ -30,6 +31,7 @@ def leaves(params: Sequence[Any]) -> None:
     """Raise TypeError for a tensor that is no leaf, and ValueError for a parameter that occurs twice."""
     for p in params:
         if not isinstance(p, Tensor) or not p.is_leaf:
+            check_own(p)
             raise TypeError(f"an optimizer changes leaves, such as model.parameters(), not {p!r}.")
     if len({*map(id, params)}) < len(params):
         raise ValueError("a parameter appears twice in the optimizer's parameters.")

@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 
 from ranvier.data.arrays import as_features, check_column_names, check_lengths
-from ranvier.data.convert import Array, refuse_sparse
+from ranvier.data.convert import Array, refuse_sparse, to_numeric
 from ranvier.data.sampled import fraction_of_zeros
 from ranvier.data.targets import as_weights
+from ranvier.graph.dtypes import ARITHMETIC
 from ranvier.graph.node import Type
 from ranvier.graph.open_extents import OpenExtent, is_open
+from ranvier.metrics.custom import CustomMetric
 from ranvier.module import Module, mode, versions
 from ranvier.module.arguments import input_parameters, pack_inputs
 from ranvier.support.columns import column_names
@@ -247,12 +249,14 @@ def checked(
     if structure.kind == "one":
         y = target_of(model, y, len(arrays[0]), structure, y_name)
     parts = [None] * len(specs) if y is None else targets_of(y, specs, y_name)
+    given: list[tuple[tuple[int, ...], str] | None] = []
     for i, (spec, part) in enumerate(zip(specs, parts, strict=True)):
         label, shape = structure.label(i, y_name), types[i].shape[1:]
         weights_given = given_weights[i]
         if part is None or not spec.used:
             targets.append(None)
             weights.append(None)
+            given.append(None)
             continue
         refuse_sparse(part, label)
         if hasattr(part, "__len__") and np.ndim(part) and len(part):
@@ -271,7 +275,20 @@ def checked(
             )
         targets.append(target)
         weights.append(weights_given)
-    return Data(arrays, tuple(targets), tuple(weights), zeros=tuple(map(fraction_of_zeros, arrays)))
+        own = any(isinstance(metric, CustomMetric) for metric, _ in spec.metrics)
+        given.append(kind_of(part, label) if own else None)
+    zeros = tuple(map(fraction_of_zeros, arrays))
+    return Data(arrays, tuple(targets), tuple(weights), zeros=zeros, given=tuple(given) if any(given) else ())
+
+
+def kind_of(y: Any, label: str) -> tuple[tuple[int, ...], str]:
+    """The shape and dtype of a sample's targets as Keras's metrics get them: floats of the default dtype, int32 for
+    int64, and a Series of pandas as a column.
+    """
+    array = to_numeric(value_of(y), label)
+    shape = (1,) if array.ndim == 1 and hasattr(y, "iloc") else array.shape[1:]
+    name = get_dtype() if array.dtype.kind == "f" else array.dtype.name
+    return tuple(shape), name if name in ARITHMETIC and name != "int64" else "int32"
 
 
 def target_of(model: Module, y: Any, rows: int, structure: OutputStructure, name: str) -> Any:

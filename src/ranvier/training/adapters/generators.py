@@ -14,7 +14,7 @@ from ranvier.data.batches import RanOut, batches_from, name_of, notify
 from ranvier.data.convert import Array, to_numeric
 from ranvier.module import Module
 from ranvier.module.arguments import input_parameters
-from ranvier.support.source_lines import warned_once
+from ranvier.support.source_lines import warn, warned_once
 from ranvier.support.tree import flatten
 from ranvier.tensor.tensor import Tensor
 from ranvier.training.adapters.arrays import has_open_sizes, input_arrays, to_data, traced_outputs
@@ -297,7 +297,24 @@ def evaluation_batches(
         order = loader.draw()
         return [replace(data, among=order if steps is None else order[: steps * loader.batch])]
     batches = batches_of(model, compiled, source, steps, **options)
-    return with_epoch_events(source, iter(lambda: batches.take(TOGETHER), None))
+    return with_epoch_events(source, as_many_as_come(iter(lambda: batches.take(TOGETHER), None)))
+
+
+def as_many_as_come(batches: Iterator[Any]) -> Iterator[Any]:
+    """Batches, with a warning where fewer come than were asked for. Raises RanOut where none comes."""
+    came = False
+    while True:
+        try:
+            batch = next(batches)
+        except StopIteration:
+            return
+        except RanOut as error:
+            if not came:
+                raise
+            warn(f"the batches end before the last step. {error}")
+            return
+        came = True
+        yield batch
 
 
 def with_epoch_events(source: Any, batches: Iterator[Any]) -> Iterator[Any]:

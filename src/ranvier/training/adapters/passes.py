@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ranvier.data.batches import by_number, check_source, in_order, name_of, notify, number_of
+from ranvier.support.source_lines import warn
 from ranvier.tensor import rng
 
 END = object()
@@ -28,10 +29,10 @@ def hooked(source: Any) -> bool:
 class Passes:
     """The batches of a source, epoch after epoch, as one iterator that ends where a pass does.
 
-    An iterator continues from epoch to epoch. A source that can be read again is read once in each epoch; with
-    ``steps`` an epoch continues where the last one stopped, and starts a new pass when the batches run out.
-    ``shuffler`` draws the order of batches that are read by number. ``taken`` returns how many batches have been
-    trained on.
+    An iterator continues from epoch to epoch; after `rewind` it begins with its first ``repeated`` batches again. A
+    source that can be read again is read once in each epoch; with ``steps`` an epoch continues where the last one
+    stopped, and begins a new pass where that was the end of one. ``shuffler`` draws the order of batches that are read
+    by number. ``taken`` returns how many batches have been trained on.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Passes:
         steps: int | None = None,
         shuffler: np.random.Generator | None = None,
         taken: Callable[[], int] | None = None,
+        repeated: int = 0,
     ) -> None:
         check_source(source, name_of(source))
         self.source, self.steps, self.shuffler = source, steps, shuffler
@@ -49,7 +51,11 @@ class Passes:
         # A source whose state is unknown is read again from its beginning.
         self.replayed = self.once or hooked(source)
         self.begun = rng.get_state(*self.generators) if self.replayed else None
+        self.repeated = repeated
+        self.first: list[Any] = []  # those batches, and how many of them came since `rewind`
+        self.place = self.rewound = 0
         self.count = 0  # batches that were read
+        self.since = 0  # of this epoch
         self.settled = 0  # batches whose results are known
         self.taken = taken or (lambda: self.settled)
         # Passes of which not all batches are trained on: the number of batches before, and the random state then.
@@ -65,16 +71,35 @@ class Passes:
         return self
 
     def __next__(self) -> Any:
+        if self.place < len(self.first):
+            self.place += 1
+            return self.first[self.place - 1]
         if self.once:
-            item = next(self.source)
+            item = next(self.source, END)
+            if item is END:
+                if self.rewound > 1 and self.steps is None:
+                    warn(
+                        f"{self.__name__} has ended, and each further validation is on its first {len(self.first)} "
+                        "batches, as in Keras. Write arrays, a loader, or a generator that does not end, instead.",
+                        key=f"{self.__name__} has ended",
+                    )
+                raise StopIteration
+            if len(self.first) < self.repeated:
+                self.first.append(item)
+                self.place += 1
         else:
             item = next(self.begin_pass() if self.current is None else self.current, END)
-            if item is END and self.steps is not None:
+            if item is END and self.steps is not None and not self.since:
                 item = next(self.begin_pass(), END)
             if item is END:
+                self.current = None
                 raise StopIteration
-        self.count += 1
+        self.count, self.since = self.count + 1, self.since + 1
         return item
+
+    def rewind(self) -> None:
+        """Begin with the first batches again, of an iterator."""
+        self.place, self.rewound = 0, self.rewound + 1
 
     def begin_pass(self) -> Iterator[Any]:
         if not self.replayed:
@@ -93,7 +118,7 @@ class Passes:
 
     def begin(self) -> None:
         """An epoch begins."""
-        self.epochs, self.ended = self.epochs + 1, False
+        self.epochs, self.ended, self.since = self.epochs + 1, False, 0
         if self.steps is None:
             self.current = None
         notify(self.source, "on_epoch_begin")

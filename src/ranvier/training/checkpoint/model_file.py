@@ -16,6 +16,7 @@ from ranvier.graph.dtypes import widened
 from ranvier.module import Module, from_architecture
 from ranvier.support.custom_objects import UnknownNameError, custom_object_scope
 from ranvier.support.source_lines import warn
+from ranvier.training.checkpoint import further_optimizers
 from ranvier.training.step import custom_objects
 from ranvier.training.step.argument_types import FilePath
 from ranvier.training.step.compiled import Compiled
@@ -30,15 +31,20 @@ SLACK = 1 << 20  # bytes that a network may have in fresh weights beyond what it
 
 
 def save(model: Module, filepath: FilePath, *, include_optimizer: bool = True, overwrite: bool = True) -> None:
-    """Write ``model`` to ``filepath``: architecture, weights, how it was compiled, and the optimizer's state.
+    """Write ``model`` to ``filepath``: architecture, weights, how it was compiled, and the state of its optimizers.
 
+    These are the one of `compile` and those that are attributes of the model, whose ``train_step`` uses them.
     The file is the whole old one or the whole new one, whatever happens meanwhile. Raises TypeError naming a layer
     whose arguments no file can hold, OSError if the file cannot be written, and warns if a loss or metric is a function
     of yours, which no file can hold.
     """
     check_target(filepath, overwrite)
     description = describe(model)
-    files.store(filepath, tensors_of(model, include_optimizer and description["compiled"] is not None), description)
+    tensors = tensors_of(model, include_optimizer and description["compiled"] is not None)
+    if include_optimizer and (further := further_optimizers.describe(model)):
+        description["optimizers"] = further
+        tensors |= further_optimizers.tensors_of(model, further)
+    files.store(filepath, tensors, description)
 
 
 def save_weights(model: Module, filepath: FilePath, *, overwrite: bool = True) -> None:
@@ -65,7 +71,7 @@ def tensors_of(model: Module, include_optimizer: bool = True) -> dict[str, Array
     """Weights and buffers, and the optimizer's state if there is one, by their names in a file."""
     tensors = {f"weights/{name}": np.array(widened(tensor.compute())) for name, tensor in model._state()}
     state = model.__dict__.get("_compiled")
-    # A step of the model's own may train some weights alone: the state of its optimizers is not in a file.
+    # A step of the model's own may train some weights alone: see `further_optimizers`.
     own = list(map(id, model.parameters()))
     if include_optimizer and isinstance(state, Compiled) and own and own == list(map(id, state.optimizer.parameters)):
         tensors |= {f"optimizer/{name}": array for name, array in state.optimizer.state().items()}
@@ -117,6 +123,11 @@ def load_model(
     if compile and settings is not None:
         with custom_object_scope(custom_objects or {}):
             restore(model, settings, tensors, source)
+    if compile and described.get("optimizers"):
+        try:
+            further_optimizers.restore(model, described["optimizers"], tensors)
+        except MALFORMED as error:
+            raise CheckpointError(f"{source} does not fit the optimizers of the model: {error}") from error
     return model
 
 

@@ -22,8 +22,20 @@ from ranvier.training.step.arrays import Data
 from ranvier.training.step.builder import Step
 
 
+def warn_of_end(done: int, wanted: int, name: str) -> None:
+    """Warn that a pass over the data ended within an epoch, which therefore has fewer steps."""
+    warn(
+        f"{name} ended after {done} of the {wanted} steps of an epoch; the next one begins anew, as in Keras. Write a "
+        "steps_per_epoch that divides the number of batches, or leave it out, instead.",
+        key=f"{name} ended within an epoch",
+    )
+
+
 class ArrayEpochs:
-    """Epochs over arrays."""
+    """Epochs over arrays.
+
+    An epoch of fewer steps than there are batches continues where the last one stopped. The end of the data ends it.
+    """
 
     def __init__(
         self,
@@ -46,18 +58,26 @@ class ArrayEpochs:
             self.batch = min(batch, self.size)
         elif self.batch >= self.size:
             self.shuffler = None  # the order within one batch has no effect
-        whole = limit is None or limit == math.ceil(self.size / self.batch)
-        self.taken = self.size if whole or limit is None else limit * self.batch
-        self.steps = math.ceil(self.taken / self.batch)
-        # Rows in order: those that no epoch has used yet, and those of an epoch.
+        batches = math.ceil(self.size / self.batch)
+        self.limit = batches if limit is None else limit
+        self.steps = min(self.limit, batches)
+        self.taken = min(self.size, self.steps * self.batch)
+        # Rows in order: those of this pass that no epoch has used yet, and those of an epoch.
         self.left = self.order = self.rows[:0]
         self.next: Callable[[], Array] | None = None  # the next order, if it is being drawn already
         self.generator: Any = None if self.shuffler is None else self.shuffler.bit_generator.state
+        # Before the order of this pass.
+        self.begun = self.generator
         # Where this epoch and the next begin: the generator's state before the order, and the rows used of the order.
         self.now: Mapping[str, Any] = {"generator": self.generator, "passed": 0}
         self.then = self.now
         self.step: Step | None = None
         self.prefetch: EpochPrefetch | None = None  # where nothing happens between epochs
+
+    @property
+    def equal(self) -> bool:
+        """Whether all epochs have as many rows."""
+        return self.size % self.taken == 0
 
     def sampled(self, generator: Any, size: int | None) -> Array:
         """The rows that the sampler chooses for this epoch."""
@@ -77,27 +97,27 @@ class ArrayEpochs:
         return order
 
     def next_order(self, into: Array | None = None) -> Array:
-        """The rows of the next epoch, in order; ``into`` is memory for them.
-
-        An epoch of fewer steps continues where the last one stopped, so that every row is used once before any is used
-        again; an epoch of more steps than there are batches takes several orders.
-        """
-        self.now, begun = self.then, self.then["generator"]
-        orders, size = ([self.left], len(self.left)) if len(self.left) else ([], 0)
-        while size < self.taken:
-            begun = self.generator
-            orders.append(self.shuffled_rows(into if self.taken == len(self.rows) and not size else None))
-            size += len(orders[-1])
-        order = orders[0] if len(orders) == 1 else np.concatenate(orders)
+        """The rows of the next epoch, in order; ``into`` is memory for them."""
+        self.now = self.then
+        if not len(self.left):
+            self.begun = self.generator
+            self.left = self.shuffled_rows(into if self.taken == len(self.rows) else None)
         # An order of all rows is the same array in every epoch, which shows that it is the same order.
-        whole = len(order) == self.taken
-        self.order, self.left = (order, order[:0]) if whole else (order[: self.taken], order[self.taken :])
+        whole, left = len(self.left) <= self.taken, self.left
+        self.order, self.left = (left, left[:0]) if whole else (left[: self.taken], left[self.taken :])
         passed = self.size - len(self.left) if len(self.left) else 0
-        self.then = {"generator": begun if passed else self.generator, "passed": passed}
+        self.then = {"generator": self.begun if passed else self.generator, "passed": passed}
+        if self.count < self.limit:
+            warn_of_end(self.count, self.limit, "the pass over the data")
         return self.order
 
+    @property
+    def count(self) -> int:
+        """The number of steps of this epoch."""
+        return math.ceil(len(self.order) / self.batch)
+
     def next_orders(self, count: int) -> Array | list[Array]:
-        """The rows of several epochs, in order: as one array, or as a list of one array that all share."""
+        """The rows of several epochs of as many rows, in order: as one array, or as a list of one that all share."""
         if self.shuffler is None and self.taken == self.size:
             return [self.next_order() for _ in range(count)]
         orders: Array = np.empty((count, self.taken), self.rows.dtype)
@@ -117,9 +137,9 @@ class ArrayEpochs:
             self.step = training.step(self.data, self.batch)
         elif training.runner is not None:
             self.step = training.runner.step  # a callback may have changed it during the last epoch
-        training.progress.begin(title, self.steps)
+        training.progress.begin(title, self.count)
         samples = training.run(self.step, self.data, self.order)
-        if self.shuffler is not None and self.sampler is None and len(self.left) < self.taken:
+        if self.shuffler is not None and self.sampler is None and not len(self.left):
             # Drawn in a thread while callbacks and validation run.
             self.next = rng.start_shuffle(self.rows, self.shuffler)
         return training.logs(), samples
@@ -131,7 +151,7 @@ class ArrayEpochs:
         return self.now if self.training.done else self.then
 
     def set_state(self, state: Any, random: Mapping[str, Any]) -> None:
-        self.then, self.generator, self.next = state, state["generator"], None
+        self.then, self.begun, self.generator, self.next = state, state["generator"], state["generator"], None
         if self.shuffler is not None:
             rng.set_generator_state(self.shuffler, self.generator)
         passed = int(state["passed"])
@@ -178,6 +198,10 @@ class StreamEpochs:
             try:
                 data = batches.take(1 if step is None else training.steps_to_run())
             except RanOut as error:
+                if training.done and self.steps is not None and not self.passes.once:
+                    warn_of_end(training.done, self.steps, self.passes.__name__)
+                    self.passes.end()
+                    break
                 if not training.done or training.taken == training.done:
                     raise
                 stop_without_batches(error, training)  # the batches that came are the last epoch

@@ -21,7 +21,7 @@ from ranvier.training.loop.callback import Callback
 from ranvier.training.loop.callback_list import Callbacks
 from ranvier.training.loop.progress import Progress, progress_of
 from ranvier.training.step.argument_types import Verbosity
-from ranvier.training.step.arrays import Data
+from ranvier.training.step.arrays import DEFAULT_BATCH, Data, rows_of_a_batch
 from ranvier.training.step.builder import Step
 from ranvier.training.step.compiled import Compiled, compiled
 from ranvier.training.step.runner import Pace, Runner
@@ -157,16 +157,17 @@ def evaluate(
     Raises as `fit` does.
     """
     state = compiled(model, "evaluate")
-    batch = whole("batch_size", 32 if batch_size is None else batch_size)
+    batch = None if batch_size is None else whole("batch_size", batch_size)
     if is_source(x):
         parts: Any = evaluation_batches(model, state, x, steps, check_finite)
         size = batch_size or batch_size_of(x)
     else:
-        parts, size = [to_data(model, state, x, y, sample_weight, check_finite=check_finite)], batch
+        parts = [to_data(model, state, x, y, sample_weight, check_finite=check_finite)]
+        size = rows_of_a_batch(batch, len(parts[0]), None if steps is None else whole("steps", steps))
         if steps is not None:
-            parts = [parts[0].rows(slice(0, whole("steps", steps) * batch))]
+            parts = [parts[0].rows(slice(0, steps * size))]
     show = progress_of(verbose)
-    total = math.ceil(len(parts[0]) / (size or batch)) if isinstance(parts, list) else steps
+    total = math.ceil(len(parts[0]) / (size or DEFAULT_BATCH)) if isinstance(parts, list) else steps
     listeners = Callbacks(callbacks, model, {"verbose": verbose, "steps": total}, show.speaker())
     try:
         show.begin("Evaluation", total)

@@ -30,7 +30,7 @@ from ranvier.training.loop.trainer import Logs, Training
 from ranvier.training.loop.validation import Validation
 from ranvier.training.preflight.run import after_epoch
 from ranvier.training.step.argument_types import Augmentation, ClassWeight, Codes, FilePath, Verbosity
-from ranvier.training.step.arrays import Data
+from ranvier.training.step.arrays import DEFAULT_BATCH, Data, rows_of_a_batch
 from ranvier.training.step.compiled import Compiled, compiled
 from ranvier.training.step.compiled import compile as compile  # noqa: A004, PLC0414 - what is compiled is fitted next
 from ranvier.training.step.runner import Interrupt
@@ -69,7 +69,8 @@ def fit(
 
     The arguments are those of Keras: ``batch_size`` is 32 by default, ``validation_split`` takes the last rows before
     any shuffling, and the loss of an epoch is the mean over its samples. With ``steps_per_epoch`` an epoch continues
-    where the last one stopped: each row is used once before any is used again. Validation uses ``validation_steps``
+    where the last one stopped, and the end of the data ends it; without a batch size that many batches are all rows.
+    Validation uses ``validation_steps``
     batches of ``validation_batch_size`` rows, every ``validation_freq`` epochs, or after the epochs that it lists
     (counted from 1). With ``epochs=0`` nothing is trained, and the history is empty. ``sampler`` chooses the rows of an
     epoch and their order, whatever ``shuffle`` is (`ranvier.data.BalancedSampler`). ``augment`` is called on (inputs,
@@ -95,7 +96,7 @@ def fit(
             f"initial_epoch={initial_epoch} with epochs={epochs} trains nothing: epochs is the number at which it "
             f"ends. Write epochs={initial_epoch + epochs} for {epochs} more instead."
         )
-    batch = whole("batch_size", 32 if batch_size is None else batch_size)
+    batch = None if batch_size is None else whole("batch_size", batch_size)
     steps = None if steps_per_epoch is None else whole("steps_per_epoch", steps_per_epoch)
     with state.exclusive(augment):
         options = {"class_weight": class_weight, "check_finite": check_finite}
@@ -103,7 +104,7 @@ def fit(
         fraction = validation_split if validation_data is None else 0.0
         data, loader, held_out = rows_of(model, state, x, y, sample_weight, fraction, sampler, options)
         given = held_out if validation_data is None else validation_data
-        size = batch if validation_batch_size is None else validation_batch_size
+        size = batch_size if validation_batch_size is None else validation_batch_size
         frequency = validation_freq
         validation = Validation.of(model, state, given, size, validation_steps, frequency, check_finite)
         progress = progress_of(verbose)
@@ -113,7 +114,8 @@ def fit(
         training = Training(model, state, listeners, progress, Interrupt.current())
         training.ignore, training.epoch = ignore, initial_epoch
         source = epochs_of(training, x, data, loader, batch, steps, shuffle, sampler, options, validation)
-        settings = {"batch_size": batch, "shuffle": shuffle, "sampler": sampler, "augment": augment, "data": data}
+        size = batch or DEFAULT_BATCH
+        settings = {"batch_size": size, "shuffle": shuffle, "sampler": sampler, "augment": augment, "data": data}
         return train(training, source, validation, settings, epochs, resume)
 
 
@@ -146,7 +148,7 @@ def epochs_of(
     x: Any,
     data: Data | None,
     loader: MemoryLoader | None,
-    batch: int,
+    batch: int | None,
     steps: int | None,
     shuffle: bool,
     sampler: Any,
@@ -167,10 +169,11 @@ def epochs_of(
         check(data, batch=loader.batch, steps=steps)
         return LoaderEpochs(training, data, loader, steps)
     shuffler = rng.numpy_generator("shuffle") if shuffle or sampler is not None else None
+    batch = rows_of_a_batch(batch, len(data), steps)
     source = ArrayEpochs(training, data, batch, steps, shuffler, sampler)
-    training.callbacks.params["steps"] = source.steps
+    training.callbacks.params["steps"] = source.limit
     check(data, batch=batch, steps=source.steps, sampled=sampler is not None)
-    if not training.callbacks and validation is None and not training.shows_progress:
+    if not training.callbacks and validation is None and not training.shows_progress and source.equal:
         source.prefetch = EpochPrefetch(training, training.callbacks.params["epochs"])
     return source
 

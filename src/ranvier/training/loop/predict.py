@@ -27,18 +27,24 @@ from ranvier.tensor.context import get_dtype, no_grad
 from ranvier.tensor.tensor import Tensor
 from ranvier.tensor.trace import lower
 from ranvier.training.adapters.arrays import input_arrays
-from ranvier.training.adapters.generators import batch_splitter, is_source, memory_loader, with_epoch_events
+from ranvier.training.adapters.generators import (
+    as_many_as_come,
+    batch_splitter,
+    is_source,
+    memory_loader,
+    with_epoch_events,
+)
 from ranvier.training.adapters.trees import as_given
 from ranvier.training.loop.callback import Callback
 from ranvier.training.loop.callback_list import Callbacks
+from ranvier.training.preflight.predictions import has_nan, warn_of_nan
 from ranvier.training.step.argument_types import Verbosity
-from ranvier.training.step.arrays import Data
+from ranvier.training.step.arrays import DEFAULT_BATCH, Data, rows_of_a_batch
 from ranvier.training.step.compiled import Compiled
 from ranvier.training.step.placeholders import cast_rows, placeholders, random_streams
 from ranvier.training.step.runner import Pace
 from ranvier.training.step.structure import OutputStructure, outputs_of
 
-DEFAULT_BATCH = 32  # rows
 PLANS = 64  # the most that are kept for exact input shapes
 
 
@@ -150,7 +156,8 @@ def predict(
     """The model's outputs for ``x``, in evaluation mode, as one array with a row for each sample.
 
     A model of several outputs gives a tuple, list or dict of arrays, as its forward does. ``x`` is an array (for a
-    model of several inputs a list of arrays, or a dict by name), or a source of batches. NaN in x gives NaN.
+    model of several inputs a list of arrays, or a dict by name), or a source of batches. NaN in x gives NaN, with a
+    warning, once for each model (RV601 and RV602).
     ``verbose`` is accepted and shows nothing. Several threads may call it at once. Raises ValueError or TypeError
     naming the layer for inputs of a wrong shape.
     """
@@ -161,6 +168,8 @@ def predict(
         if plan is not None and x.flags.c_contiguous and plan.fits():
             out = np.empty(plan.shape, plan.type)
             plan.run([x, *plan.drawn(), *plan.arrays], [out], 0, plan.steps, plan.rows)
+            if has_nan(out):
+                warn_of_nan(model, [x], [out])
             return out
     with model_dtype_scope(model):
         if callbacks is None:
@@ -175,7 +184,7 @@ def all_at_once(model: Module, x: Any, batch_size: int | None, steps: int | None
     loader = memory_loader(x)
     if loader is None:
         with warned_once(set()):  # not for each batch
-            return joined(predict_batches(model, part, batch_size, None) for part in parts_of(model, x, steps))
+            return joined(predicted(model, parts_of(model, x, steps), batch_size))
     rows = loader.draw()
     given = loader.x(model, rows if steps is None else rows[: steps * loader.batch])
     return all_at_once(model, given, batch_size or loader.batch, None)
@@ -185,26 +194,34 @@ def with_callbacks(model: Module, x: Any, batch_size: int | None, steps: int | N
     """The same with callbacks, which get the outputs of each batch if they have a method for it."""
     callbacks.call("on_predict_begin", {})
     if callbacks.listens("on_predict_batch_begin", "on_predict_batch_end"):
-        size = batch_size or DEFAULT_BATCH
         if is_source(x):
             batches: Any = parts_of(model, x, steps)
         else:
             arrays = input_arrays(model, x, check_finite=False)
+            size = batch_size = rows_of_a_batch(batch_size, len(arrays[0]), steps)
             cuts = ([a[i : i + size] for a in arrays] for i in range(0, len(arrays[0]), size)[:steps])
             batches = (cut if len(cut) > 1 else cut[0] for cut in cuts)
 
-        def each() -> Iterator[tuple[OutputStructure, list[Array]]]:
-            for number, batch in enumerate(batches):
-                callbacks.call("on_predict_batch_begin", number, {})
-                outputs, values = predict_batches(model, batch, batch_size, None)
-                callbacks.call("on_predict_batch_end", number, {"outputs": outputs.pack(values)})
-                yield outputs, values
-
-        result = joined(each())
+        result = joined(predicted(model, batches, batch_size, callbacks))
     else:
         result = all_at_once(model, x, batch_size, steps)
     callbacks.call("on_predict_end", {"outputs": result})
     return result
+
+
+def predicted(
+    model: Module, batches: Iterable[Any], batch_size: int | None, callbacks: Callbacks | None = None
+) -> Iterator[tuple[OutputStructure, list[Array]]]:
+    """The outputs of each batch."""
+    done = 0
+    for number, batch in enumerate(batches):
+        if callbacks is not None:
+            callbacks.call("on_predict_batch_begin", number, {})
+        outputs, values = predict_batches(model, batch, batch_size, None, done)
+        if callbacks is not None:
+            callbacks.call("on_predict_batch_end", number, {"outputs": outputs.pack(values)})
+        yield outputs, values
+        done += len(values[0])
 
 
 def parts_of(model: Module, source: Any, steps: int | None) -> Iterator[Any]:
@@ -215,7 +232,7 @@ def parts_of(model: Module, source: Any, steps: int | None) -> Iterator[Any]:
 
     parts = batch_splitter(model)
     batches = batches_from(source, steps=steps, as_x=same, as_y=same, as_w=same, parts=parts, check=False)
-    for x, _, _ in with_epoch_events(source, batches):
+    for x, _, _ in with_epoch_events(source, as_many_as_come(iter(batches))):
         yield x
 
 
@@ -230,20 +247,25 @@ def joined(found: Iterable[tuple[OutputStructure, list[Array]]]) -> Any:
 
 
 def predict_batches(
-    model: Module, x: Any, batch_size: int | None, steps: int | None
+    model: Module, x: Any, batch_size: int | None, steps: int | None, start: int = 0
 ) -> tuple[OutputStructure, list[Array]]:
+    """The outputs for ``x``, whose first row has the number ``start`` in messages."""
     now = changes()
     state = model.__dict__.get("_compiled")
     tree = None
     if isinstance(state, Compiled) and (state.eager or "predict_step" in state.overridden):
         tree = as_given(x, None, None, check_finite=False)
     arrays = input_arrays(model, x, check_finite=False) if tree is None else tree.x
-    size = DEFAULT_BATCH if batch_size is None else whole("batch_size", batch_size)
+    if steps is not None:
+        steps = whole("steps", steps)
+    size = rows_of_a_batch(None if batch_size is None else whole("batch_size", batch_size), len(arrays[0]), steps)
     size = 1 if len(arrays[0]) == 1 else size
     if steps is not None:
         arrays = tuple(a[: steps * size] for a in arrays)
     if tree is not None and isinstance(state, Compiled) and state.eager:
-        return eager_batches(model, replace(tree, x=arrays), size)
+        outputs, result = eager_batches(model, replace(tree, x=arrays), size)
+        warn_of_nan(model, arrays, result, start)
+        return outputs, result
     # Fewer rows are one smaller batch, rounded up to a power of two so that fewer programs are compiled.
     size = min(size, max(DEFAULT_BATCH, 1 << (len(arrays[0]) - 1).bit_length()))
     engine = state.engine if isinstance(state, Compiled) else None
@@ -259,6 +281,7 @@ def predict_batches(
     predictors.pop(key, None)
     predictors[key] = predictor
     result = predictor(arrays)
+    warn_of_nan(model, arrays, result, start)
     n = len(arrays[0])
     simple = predictor.outputs.kind == "one" and arrays[0] is x
     if steps is None and n <= Pace().steps() * size and simple:

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from ranvier.support.results import number_of
+
 REDRAW_SECONDS = 0.2
 BAR_WIDTHS = (24, 12)  # columns, the widest that fits
 GAP = "  "
@@ -128,12 +130,14 @@ class Bar(Lines):
 
 
 def results(logs: Mapping[str, Any]) -> list[str]:
-    """The results that are single numbers, as text with four digits after the point or an exponent."""
-    return [
-        f"{name} {value:.4e}" if 0 < abs(value) < SMALL else f"{name} {value:.4f}"
-        for name, value in logs.items()
-        if np.ndim(value) == 0
-    ]
+    """The results as text with four digits after the point or an exponent; of a number for each class the mean."""
+    found = []
+    for name, value in logs.items():
+        number = number_of(value)
+        if number is not None:
+            text = f"{name} {number:.4e}" if 0 < abs(number) < SMALL else f"{name} {number:.4f}"
+            found.append(f"{text} (mean of {np.size(value)})" if np.size(value) > 1 else text)
+    return found
 
 
 def wrapped(parts: Sequence[str], width: int) -> list[str]:

@@ -22,7 +22,7 @@ from ranvier.training.adapters.passes import Passes
 from ranvier.training.loop.evaluate import run_evaluation
 from ranvier.training.loop.progress import Progress
 from ranvier.training.loop.trainer import Logs, Training
-from ranvier.training.step.arrays import Data
+from ranvier.training.step.arrays import DEFAULT_BATCH, Data, rows_of_a_batch
 from ranvier.training.step.compiled import Compiled
 
 
@@ -41,20 +41,25 @@ def validation_data_of(model: Module, state: Compiled, given: Any, check_finite:
     return to_data(model, state, x, y, weight, check_finite=check_finite, prefix="validation ")
 
 
+REPEATED = 2  # the batches of an iterator with which each validation begins, as in Keras, which looks at them first
+
+
 class Validation:
     """Data to validate on: arrays, a loader in memory, or a source of batches.
 
     It runs on ``steps`` batches of ``batch`` rows, after the epochs of ``frequency``: every so many, or those listed
-    (counted from 1).
+    (counted from 1). Each validation on an iterator begins with its first batches, and goes on where the last stopped.
     """
 
-    def __init__(self, data: Any, batch: int, steps: int | None, frequency: Any) -> None:
+    def __init__(self, data: Any, batch: int | None, steps: int | None, frequency: Any) -> None:
         self.is_due = due(frequency)
-        self.batch, self.steps = batch, None if steps is None else whole("validation_steps", steps)
+        self.steps = None if steps is None else whole("validation_steps", steps)
+        self.batch = DEFAULT_BATCH if batch is None else whole("validation_batch_size", batch)
         if isinstance(data, Data) and self.steps is not None:
-            data = data.rows(slice(0, self.steps * batch))
+            self.batch = rows_of_a_batch(batch, len(data), self.steps)
+            data = data.rows(slice(0, self.steps * self.batch))
         if hasattr(data, "__next__"):
-            data = Passes(data)
+            data = Passes(data, self.steps, repeated=REPEATED)
         self.data: Data | MemoryLoader | Passes | Any = data
 
     @classmethod
@@ -63,7 +68,7 @@ class Validation:
     ) -> Validation | None:
         """The validation on the data that `fit` was given; None without data. Raises for wrong arguments either way."""
         data = None if given is None else validation_data_of(model, state, given, check_finite)
-        validation = cls(data, whole("validation_batch_size", batch), steps, frequency)
+        validation = cls(data, batch, steps, frequency)
         return None if data is None else validation
 
     @property
@@ -78,6 +83,7 @@ class Validation:
         parts: Any = [self.data]
         if self.passes is not None:
             self.passes.seek()
+            self.passes.rewind()
         if not isinstance(self.data, Data):
             parts, batch = evaluation_batches(model, state, self.data, self.steps), batch_size_of(self.data)
         logs, _ = run_evaluation(

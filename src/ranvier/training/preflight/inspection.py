@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -18,7 +18,7 @@ from ranvier.tensor import rng
 from ranvier.tensor.call_state import forward_hook, isolated_tape
 from ranvier.tensor.tensor import Tensor, leaves_of
 from ranvier.tensor.trace import TraceNode
-from ranvier.training.preflight.report import Fault
+from ranvier.training.preflight.report import Fault, listed
 from ranvier.training.step.arrays import Data
 from ranvier.training.step.compiled import Compiled
 from ranvier.training.step.objective import exclusive
@@ -115,6 +115,7 @@ class InspectedOutput:
     weight: Array | None
     name: str = "y"
     place: int = 0  # among the outputs
+    class_names: Sequence[Any] | None = None
 
     @property
     def kind(self) -> str:
@@ -185,6 +186,13 @@ class InspectedOutput:
                 return y.argmax(1)
         return None
 
+    def label(self, number: int) -> str:
+        """A class as the user wrote it."""
+        return str(number) if self.class_names is None else repr(self.class_names[number])
+
+    def listed(self, numbers: Array) -> str:
+        return listed([self.label(number) for number in numbers.tolist()])
+
     def counts(self, y: Array) -> Array | None:
         """How often each class occurs; labels out of range (those that the loss ignores) are left out."""
         labels = self.labels(y)
@@ -209,7 +217,7 @@ class Inspection:
             given = pack_inputs([i.leaf for i in self.inputs], model._input_container)
             outputs = specs.structure.flat(model(*given))
         self.outputs = [
-            InspectedOutput(spec.loss, output, y, weight, specs.structure.label(i, "y"), i)
+            InspectedOutput(spec.loss, output, y, weight, specs.structure.label(i, "y"), i, state.class_names)
             for i, (spec, output, y, weight) in enumerate(zip(specs, outputs, data.y, data.weight, strict=True))
             if spec.loss is not None and y is not None
         ]

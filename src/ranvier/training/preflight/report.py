@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, overload
 
@@ -82,11 +82,13 @@ class Finding:
     severity: float = field(default=0.0, repr=False, compare=False)
 
     @classmethod
-    def of(cls, check: Check, fault: Fault, model: Module) -> Finding:
+    def of(cls, check: Check, fault: Fault, model: Module, advice: Mapping[str, str]) -> Finding:
+        """``advice`` has the fix by the check's code, where it is not that of the fault."""
         layer, line = None, None
         if fault.module is not None:
             layer, line = user_name(fault.module, model), location(fault.module._made)
-        return cls(check.code, check.title, check.level, fault.text, fault.fix, layer, line, fault.severity)
+        fix = advice.get(check.code, fault.fix)
+        return cls(check.code, check.title, check.level, fault.text, fix, layer, line, fault.severity)
 
     @property
     def where(self) -> str:

@@ -43,7 +43,7 @@ def found(checks: Sequence[Check], subject: Any, before: Iterable[Finding] = ())
     findings = list(before)
     for c in checks:
         if not any(f.code in c.unless for f in findings):
-            findings += [Finding.of(c, fault, subject.model) for fault in c.find(subject)]
+            findings += [Finding.of(c, fault, subject.model, subject.state.advice) for fault in c.find(subject)]
     return findings
 
 

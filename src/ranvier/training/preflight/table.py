@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ranvier.training.preflight import dynamics, features, last_layer, network, targets, validation
+from ranvier.training.preflight import dynamics, features, last_layer, network, predictions, targets, validation
 from ranvier.training.preflight.report import ERROR, WARNING, Check
 
 NETWORK = (
@@ -68,4 +68,4 @@ NOT_FINITE = Check("RV504", "loss not finite", ERROR, dynamics.not_finite)
 GIVEN = {"data": ("RV001", "invalid data"), "shapes": ("RV002", "layers of shapes that do not fit")}
 
 CHECKS = (*NETWORK, *DATA, *VALIDATION, *GRADIENTS, *FIRST_BATCH, *SETTINGS, NOT_FINITE, *ACTIVATIONS)
-CODES = dict(GIVEN.values()) | {c.code: c.title for c in CHECKS}
+CODES = dict(GIVEN.values()) | {c.code: c.title for c in (*CHECKS, *predictions.CHECKS)}

@@ -8,7 +8,7 @@ import numpy as np
 
 from ranvier.data.sampled import sample
 from ranvier.training.preflight.inspection import MIN_ROWS, InspectedOutput, Inspection, of_outputs
-from ranvier.training.preflight.report import Fault, listed
+from ranvier.training.preflight.report import Fault
 
 INFINITY = float("inf")
 RANGES = {  # the range of an activation
@@ -97,8 +97,8 @@ def one_class(output: InspectedOutput) -> Iterator[Fault]:
     if counts is None or counts.sum() < MIN_ROWS or np.count_nonzero(counts) != 1 or output.classes < 2:
         return
     yield Fault(
-        f"all {counts.sum():,} targets {output.name} are of class {counts.argmax()}, so the model can only learn to "
-        "predict this class",
+        f"all {counts.sum():,} targets {output.name} are of class {output.label(int(counts.argmax()))}, so the model "
+        "can only learn to predict this class",
         "Check how the labels were read and the rows chosen; write rows of two classes or more instead.",
     )
 
@@ -125,9 +125,9 @@ def imbalance(output: InspectedOutput) -> Iterator[Fault]:
     often, rare = int(counts.argmax()), int(present[counts[present].argmin()])
     if counts[often] >= RARE * counts[rare]:
         yield Fault(
-            f"class {often} is {counts[often] / counts[rare]:.0f} times as frequent in {output.name} as class {rare} "
-            f"({counts[often]:,} and {counts[rare]:,} of {counts.sum():,} samples), so a model that always predicts "
-            f"{often} is {counts[often] / counts.sum():.1%} accurate",
+            f"class {output.label(often)} is {counts[often] / counts[rare]:.0f} times as frequent in {output.name} as "
+            f"class {output.label(rare)} ({counts[often]:,} and {counts[rare]:,} of {counts.sum():,} samples), so a "
+            f"model that always predicts {output.label(often)} is {counts[often] / counts.sum():.1%} accurate",
             "Write fit(..., class_weight='balanced'), and use the metric 'balanced_accuracy', instead.",
         )
 
@@ -144,8 +144,8 @@ def absent_classes(output: InspectedOutput) -> Iterator[Fault]:
     if absent.tolist() == [0]:
         fix = f"Write {output.name} - 1 and {output.classes - 1} outputs if the labels are numbered from 1"
     yield Fault(
-        f"the model has {output.classes} outputs, and class {listed(absent)} never occurs in the {counts.sum():,} "
-        f"targets {output.name}",
+        f"the model has {output.classes} outputs, and class {output.listed(absent)} never occurs in "
+        f"the {counts.sum():,} targets {output.name}",
         f"{fix}, or rows of every class, instead.",
     )
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from ranvier.data.convert import Array
 from ranvier.data.sampled import sample
-from ranvier.training.preflight.inspection import MIN_ROWS, InspectedInput, Inspection
-from ranvier.training.preflight.report import Fault, listed
+from ranvier.training.preflight.inspection import MIN_ROWS, InspectedInput, InspectedOutput, Inspection
+from ranvier.training.preflight.report import Fault
 from ranvier.training.preflight.targets import MANY
 
 SLICE = 128  # bytes of a row by which most rows differ
@@ -116,35 +116,37 @@ def shared_with_validation(view: Inspection) -> Iterator[Fault]:
     )
 
 
-def counted(view: Inspection) -> Iterator[tuple[str, Array, Array]]:
-    """The name, and how often each class occurs in training and validation targets."""
+def counted(view: Inspection) -> Iterator[tuple[InspectedOutput, Array, Array]]:
+    """The output, and how often each class occurs in training and validation targets."""
     assert view.validation is not None
     for output in view.outputs:
         y = view.validation.y[output.place]
         before, after = output.counts(output.y), None if y is None else output.counts(y)
         if before is not None and after is not None and output.classes <= MANY and before.sum() and after.sum():
-            yield output.name, before, after
+            yield output, before, after
 
 
 def classes_unseen(view: Inspection) -> Iterator[Fault]:
-    for name, before, after in counted(view):
+    for output, before, after in counted(view):
         new = np.flatnonzero((after > 0) & (before == 0))
         if len(new):
             yield Fault(
-                f"class {listed(new)} occurs in the validation targets ({after[new].sum():,} rows) and never in the "
-                f"training targets {name}, so the model cannot learn it",
+                f"class {output.listed(new)} occurs in the validation targets "
+                f"({after[new].sum():,} rows) and never in the training targets {output.name}, so the model cannot "
+                "learn it",
                 "Write rows drawn from all classes for both instead: shuffle x and y together before they are split.",
             )
 
 
 def classes_not_validated(view: Inspection) -> Iterator[Fault]:
-    for name, before, after in counted(view):
+    for output, before, after in counted(view):
         expected = before / before.sum() * after.sum()
         gone = np.flatnonzero((after == 0) & (expected >= EXPECTED))
         if len(gone):
             yield Fault(
-                f"class {listed(gone)} of the training targets {name} never occurs in the {after.sum():,} validation "
-                f"targets, where about {expected[gone[0]]:.0f} rows of class {gone[0]} were to be expected",
+                f"class {output.listed(gone)} of the training targets {output.name} never occurs in "
+                f"the {after.sum():,} validation targets, where about {expected[gone[0]]:.0f} rows of class "
+                f"{output.label(gone[0])} were to be expected",
                 "Write rows drawn from all classes for both instead: shuffle x and y together before they are split "
                 "(validation_split takes the last rows).",
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,6 +13,12 @@ import numpy.typing as npt
 from ranvier.support.tree import map_structure
 
 Array = npt.NDArray[Any]
+DEFAULT_BATCH = 32  # rows
+
+
+def rows_of_a_batch(given: int | None, rows: int, steps: int | None) -> int:
+    """The batch size of arrays: where it is not given, so many that ``steps`` batches are all rows, as in Keras."""
+    return given or (DEFAULT_BATCH if steps is None else math.ceil(rows / steps))
 
 
 @dataclass
@@ -23,7 +30,8 @@ class Data:
     (int32) are used, such as those of a fold; the arrays stay whole and may be shared. ``size`` is the batch size of
     rows that came in batches. ``zeros`` has the fraction of zeros in each array of ``x`` if it is known
     (`fraction_of_zeros`). ``form`` is what a model's own ``train_step`` takes, x, (x, y) or (x, y, weight):
-    a tree with the numbers of the arrays of ``x``, which has all of them, at its leaves.
+    a tree with the numbers of the arrays of ``x``, which has all of them, at its leaves. ``given`` has for each output
+    the shape of a sample's targets and their dtype as they were given, where metrics of the user's own read them.
     """
 
     x: tuple[Array, ...]
@@ -33,6 +41,7 @@ class Data:
     size: int | None = None
     zeros: tuple[float, ...] = ()
     form: Any = None
+    given: tuple[tuple[tuple[int, ...], str] | None, ...] = ()
 
     def __len__(self) -> int:
         return len(self.x[0] if self.among is None else self.among)
@@ -44,10 +53,11 @@ class Data:
 
     def kind(self) -> tuple[Any, ...]:
         """The shapes and dtypes that a program depends on."""
-        return tuple(
+        arrays = (
             tuple(None if a is None else (a.shape[1:], a.dtype.name) for a in part)
             for part in (self.x, self.y, self.weight)
         )
+        return (*arrays, self.given)
 
     def rows(self, part: Any) -> Data:
         """The rows of a slice, or of an array of row numbers."""
@@ -57,7 +67,7 @@ class Data:
         def cut(arrays: tuple[Any, ...]) -> tuple[Any, ...]:
             return tuple(None if a is None else a[part] for a in arrays)
 
-        return Data(cut(self.x), cut(self.y), cut(self.weight), zeros=self.zeros, form=self.form)
+        return Data(cut(self.x), cut(self.y), cut(self.weight), zeros=self.zeros, form=self.form, given=self.given)
 
     def packed(self, values: Sequence[Any]) -> Any:
         """What Keras gives to ``train_step``, with a value for each array: x, (x, y) or (x, y, sample_weight)."""

@@ -11,6 +11,7 @@ import numpy as np
 from ranvier.graph.grad import gradient
 from ranvier.graph.graph import Graph, input_node
 from ranvier.graph.node import BATCH, Node, Symbol, apply, like
+from ranvier.metrics.custom import CustomMetric
 from ranvier.metrics.operands import WIDE
 from ranvier.module import Module, mode
 from ranvier.module.arguments import pack_inputs
@@ -158,6 +159,7 @@ class Builder:
         # it must not skip zeros, which a NaN in a weight would meet.
         x_rows = self.rows(order, "x", data.x, data.zeros if training else ())
         y_rows, weight_rows = self.rows(order, "y", data.y), self.rows(order, "weight", data.weight)
+        self.target_kinds = data.given
         known: dict[int, Node] = {}
         with mode(model, training), isolated_tape(model), rng.traced_draws() as self.draws:
             given = placeholders(model, data.x)
@@ -262,6 +264,8 @@ class Builder:
         custom = [iter(o.custom) for o in self.traced]
         for i, metric, weighted in self.compiled.outputs.order:
             start, rows = len(self.totals), self.node(self.traced[i].y)
+            if isinstance(metric, CustomMetric) and self.target_kinds:
+                rows = self._as_given(rows, i)
             weight = self.node(self.traced[i].weight) if weighted else None
             out = apply("stop_gradient", self.node(self.outputs[i]))
             states = [self.total(tuple(shape), dtype) for shape, dtype in metric.states_for(rows, out, weight)]
@@ -272,6 +276,16 @@ class Builder:
             self.updates += zip(states, after, strict=True)
             found.append((metric, slice(start, len(self.totals))))
         return found
+
+    def _as_given(self, rows: Node, output: int) -> Node:
+        """Targets in the shape and dtype in which they were given; those that an augmentation made stay as they are."""
+        given = self.target_kinds[output]
+        if given is None or (self.training and self.compiled.augment is not None):
+            return rows
+        shape, dtype = given
+        if rows.shape[1:] != shape:
+            rows = apply("reshape", rows, shape=(*rows.shape[:1], *shape))
+        return rows if rows.dtype == dtype else apply("cast", rows, dtype=dtype)
 
 
 def lowered(segment: TapeSegment, roots: Sequence[TraceNode], known: Mapping[int, Node]) -> list[Node]:

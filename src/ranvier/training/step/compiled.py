@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -15,6 +15,7 @@ from ranvier.metrics import Mean, Metric
 from ranvier.module import Module
 from ranvier.module.training_api import RowMethod
 from ranvier.optimizers.slots import StepCount
+from ranvier.tensor import rng
 from ranvier.training.step.argument_types import Losses, LossWeights, Metrics, OptimizerLike
 from ranvier.training.step.objective import as_loss
 from ranvier.training.step.outputs import (
@@ -34,7 +35,7 @@ __all__ = ["Compiled", "FunctionMetric", "compile", "compiled"]
 # Methods that subclasses may override, as in Keras: they become the step.
 METHODS = ("train_step", "test_step", "predict_step", "compute_loss", "compute_metrics")
 
-_OF_THIS_PROCESS = ("augment", "programs", "traced", "evaluating", "_lock")
+_OF_THIS_PROCESS = ("augment", "programs", "streams", "traced", "evaluating", "_lock")
 
 
 class Compiled:
@@ -80,12 +81,15 @@ class Compiled:
         self.reported: set[str] = set()  # codes of checks and keys of data warnings that have been reported
         self.checked = self.checked_batch = False  # whether all checks have run, or those of a first batch
         self.checked_epoch = False  # whether the checks after the first epoch have run
+        self.class_names: Sequence[Any] | None = None  # of class numbers, where the user writes other labels
+        self.advice: Mapping[str, str] = {}  # what the checks of these codes say to write, in place of their own words
         self._begin()
 
     def _begin(self) -> None:
         """Make what belongs to this process: see `_OF_THIS_PROCESS`."""
         self.augment: Any = None  # the augmentation of the fit that runs
         self.programs: dict[Any, Any] = {}
+        self.streams = rng.RunStreams()
         self.traced: dict[Any, Any] = {}  # the structure of the outputs, for each kind of inputs
         self.evaluating = threading.Lock()  # evaluations run one after the other: they share their totals
         self._lock = threading.Lock()
@@ -181,7 +185,8 @@ class Compiled:
             )
         self.augment = augment
         try:
-            yield
+            with self.streams.entered():
+                yield
         finally:
             self.augment = None
             self._lock.release()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from typing import Any
+
 from ranvier.engines.native.codegen import math, prefetch
 from ranvier.engines.native.codegen.builder import PREFETCH
 from ranvier.engines.native.codegen.contraction import emit_contraction
@@ -11,6 +14,8 @@ from ranvier.engines.native.codegen.layout import COPY, Layout
 from ranvier.engines.native.codegen.map_kernels import emit_task
 from ranvier.engines.native.codegen.partition import Partition
 from ranvier.engines.native.codegen.reductions import emit_start
+from ranvier.engines.native.codegen.signature import Signature, Signatures
+from ranvier.engines.native.codegen.step import Call, Program
 from ranvier.engines.native.codegen.values import KernelWriter
 from ranvier.engines.native.runtime.context import Text
 from ranvier.engines.native.runtime.threads import barrier_ir
@@ -57,18 +62,17 @@ class Assembler:
         self.prefetched = prefetch.choose(schedule)
         self.layout = Layout(schedule, self.partition, self.prefetched is not None, len(self.clocks))
         self.kernels: dict[str, str] = {}  # the text of each, and its name
-        self.names: dict[str, str] = {}
+        self.signatures = Signatures(schedule)
+        self.known: dict[tuple[Any, ...], tuple[str, str]] = {}  # by signature: the names of a kernel and its starter
+        self.calls: dict[str, Call] = {}
 
     def write(self) -> Text:
         for task in self.schedule.order:
-            self._kernel(task)
-            if task.accumulates:
-                self._starter(task)
+            self._kernels(task)
         advance, reads = self._advance() if self.layout.scalars else ("", [])
-        update = ("advance", reads) if advance else None
-        entry = EntryWriter(self.layout, self.partition, self.symbols, self.names, self.clocks, self.prefetched).write(
-            update
-        )
+        self.calls["advance"] = Call("advance", reads, [])
+        program = Program(self.layout, self.partition, self.symbols, self.calls, self.clocks, self.prefetched)
+        entry = EntryWriter(program).write(advances=bool(advance))
         kernels = [text.replace("@kernel(", f"@{name}(", 1) for text, name in self.kernels.items()]
         library, needed = math.library(self.module.functions, self.target.has_fma)
         constants = [_constant(b) for b in self.schedule.buffers if b.kind == "constant"]
@@ -82,12 +86,26 @@ class Assembler:
         at = self.layout.clocks_at if self.clocks else None
         return Text(text, self.symbols, self.layout.scratch, self.layout.private, self._work(), at)
 
-    def _define(self, name: str, k: Kernel) -> None:
-        """A kernel under this name, or under that of an equal one: deep networks repeat themselves."""
-        self.names[name] = self.kernels.setdefault(k.function.text("noinline nounwind "), name)
+    def _kernels(self, task: Task) -> None:
+        """The kernel of a task and, if it accumulates, its starter: new ones, or those of an equal task."""
+        signature = self.signatures.of(task)
+        key = (*signature.key, self.prefetched is not None and task is self.prefetched.product)
+        found = self.known.get(key)
+        if found is None or os.environ.get("RANVIER_VERIFY"):
+            written = self._kernel(task, signature), self._starter(task) if task.accumulates else ""
+            if found not in (None, written):
+                raise AssertionError(f"equal signatures of different kernels: {found[0]} and k{task.number}")
+            found = self.known[key] = written
+        self.calls[f"k{task.number}"] = Call(found[0], signature.buffers, signature.numbers)
+        if task.accumulates:
+            self.calls[f"start{task.number}"] = Call(found[1], [view.buffer for _, view in task.stores], [])
 
-    def _kernel(self, task: Task) -> None:
-        k = KernelWriter(self.module, "kernel", task.buffers(self.schedule.view), self.symbols)
+    def _define(self, name: str, k: Kernel) -> str:
+        """The name of a kernel: this one, or that of a kernel of equal text."""
+        return self.kernels.setdefault(k.function.text("noinline nounwind "), name)
+
+    def _kernel(self, task: Task, signature: Signature) -> str:
+        k = KernelWriter(self.module, "kernel", signature.buffers, self.symbols, signature.numbers)
         inner = task.computed
         if inner is not None and inner.op.name == "contract":
             k.computed_here = set(task.nodes)
@@ -98,12 +116,12 @@ class Assembler:
         else:
             emit_task(k, task)
         self.layout.workspace = max(self.layout.workspace, k.work)
-        self._define(f"k{task.number}", k)
+        return self._define(f"k{task.number}", k)
 
-    def _starter(self, task: Task) -> None:
+    def _starter(self, task: Task) -> str:
         k = KernelWriter(self.module, "kernel", [view.buffer for _, view in task.stores], self.symbols)
         emit_start(k, task)
-        self._define(f"start{task.number}", k)
+        return self._define(f"start{task.number}", k)
 
     def _advance(self) -> tuple[str, list[Buffer]]:
         """The kernel that updates the private scalars, and its buffers: all are computed before any is stored."""

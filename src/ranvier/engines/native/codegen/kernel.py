@@ -67,14 +67,22 @@ class Module:
 
 
 class Kernel(ABC):
-    """Writes one kernel function. Its parameters are its range, the extents of symbols, and the buffers it touches."""
+    """Writes one kernel function.
 
-    def __init__(self, module: Module, name: str, buffers: Sequence[Buffer], symbols: Sequence[str]) -> None:
+    Its parameters are its range, the extents of symbols, the buffers it touches, and ``numbers``.
+    """
+
+    def __init__(
+        self, module: Module, name: str, buffers: Sequence[Buffer], symbols: Sequence[str], numbers: Sequence[Node] = ()
+    ) -> None:
         self.module = module
+        self.numbers = {node: f"%c{i}" for i, node in enumerate(numbers)}  # constants that are passed to it
         self.pointers = {buffer: f"%p{i}" for i, buffer in enumerate(buffers)}
         pointers = [f"ptr noalias {p}" for p in self.pointers.values()]
         extents = [f"i64 %n.{s}" for s in symbols]
-        self.function = Function(name, ["i64 %lo", "i64 %hi", "i64 %worker", "ptr noalias %work", *extents, *pointers])
+        constants = [f"{ELEMENT[node.dtype]} {name}" for node, name in self.numbers.items()]
+        parameters = ["i64 %lo", "i64 %hi", "i64 %worker", "ptr noalias %work", *extents, *pointers, *constants]
+        self.function = Function(name, parameters)
         self.work = 0  # bytes of workspace that it needs
         self.scopes: list[dict[object, Value]] = [{}]
         self.mask: str | None = None  # the active lanes, if not all are

@@ -5,7 +5,7 @@ Replicated values have a copy in each thread's; the caller's arrays among them a
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
+from collections.abc import Callable
 
 from ranvier.engines.native.codegen import prefetch
 from ranvier.engines.native.codegen.builder import Function
@@ -19,7 +19,6 @@ from ranvier.graph.extents import size
 from ranvier.graph.node import Node
 
 COPY = "declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)"
-Arrays = MutableMapping[tuple[str, int], str]  # pointers to inputs and outputs
 
 
 class Copies:
@@ -38,18 +37,18 @@ class Copies:
             return buffer.elements * SIZE[buffer.dtype] + LINE  # rows are stored as whole vectors
         return size(self.schedule.graph.inputs[buffer.number].shape, 1) * SIZE[buffer.dtype]
 
-    def take(self, f: Function, arrays: Arrays, private: str) -> dict[Buffer, str]:
-        """Copy the caller's arrays and replace their addresses by the copies'. Returns the caller's addresses."""
-        given = {b: arrays[b.kind, b.number] for b in self.offsets if b.kind == "input"}
-        for buffer, pointer in given.items():
-            copy = arrays[buffer.kind, buffer.number] = f.pointer(private, self.offsets[buffer], "i8")
-            _copy(f, copy, pointer, self._bytes(buffer))
-        return given
+    def take(self, f: Function, given: Callable[[Buffer], str], private: str) -> None:
+        """Copy the caller's arrays, whose addresses ``given`` has, into a thread's memory."""
+        for buffer, offset in self.offsets.items():
+            if buffer.kind == "input":
+                _copy(f, f.pointer(private, offset, "i8"), given(buffer), self._bytes(buffer))
 
-    def give_back(self, f: Function, given: dict[Buffer, str], arrays: Arrays) -> None:
+    def give_back(self, f: Function, given: Callable[[Buffer], str], private: str) -> None:
         """Copy this thread's results to the caller's arrays: all of a copy, or the thread's own part."""
-        for buffer, pointer in given.items():
-            task, copy = self.schedule.replicated[buffer], arrays[buffer.kind, buffer.number]
+        for buffer, offset in self.offsets.items():
+            if buffer.kind != "input":
+                continue
+            task, pointer, copy = self.schedule.replicated[buffer], given(buffer), f.pointer(private, offset, "i8")
             if task.division == "each":
                 with f.when(f.op("icmp eq i64 %tid, 0")):
                     _copy(f, pointer, copy, self._bytes(buffer))

@@ -13,7 +13,7 @@ from ranvier.graph.node import Node
 
 
 def _constant(k: Kernel, node: Node, index: Index) -> Value:
-    return Value(literal(node.attrs["value"].item(), ELEMENT[node.dtype]), False)
+    return Value(k.numbers.get(node) or literal(node.attrs["value"].item(), ELEMENT[node.dtype]), False)
 
 
 def _iota(k: Kernel, node: Node, index: Index) -> Value:

@@ -19,6 +19,7 @@ from typing import Any
 
 from ranvier.engines.native.runtime.release_memory import release_pages
 from ranvier.engines.native.target.target import CompilerError, Target, arch_of
+from ranvier.support import forks
 
 # Cross targets: architecture, required features, vector registers, their bytes, fused multiply-add. The levels are
 # those of the x86-64 psABI.
@@ -64,15 +65,15 @@ _due = 0
 
 # LLVM calls are serialized, and none runs while the process forks.
 _lock = threading.RLock()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
+forks.guard(_lock)
 
 
 @cache
 def _binding() -> ModuleType:
-    import llvmlite.binding as llvm
-
     with _lock:
+        import llvmlite.binding as llvm
+
+        forks.guard(llvm.ffi.lib._lock)  # of llvmlite, whose objects are freed without ours
         llvm.initialize_native_target()
         llvm.initialize_native_asmprinter()
     binding: ModuleType = llvm
