@@ -185,21 +185,82 @@ def test_an_input_of_texts_goes_to_one_layer():
         model.predict(X, verbose=0)
 
 
-def test_a_model_that_calls_a_layer_of_texts_itself_is_called_on_texts_and_says_what_compiles():
-    class Words(rv.Model):
+@rv.register_module
+class Words(rv.Model):
+    """Calls a layer of texts itself, which learns its vocabulary later."""
+
+    def __init__(self):
+        super().__init__()
+        self.lookup = layers.StringLookup(output_mode="one_hot")
+        self.last = layers.Dense(1)
+
+    def call(self, x):
+        return self.last(self.lookup(x))
+
+
+@rv.register_module
+class Columns(rv.Model):
+    """Takes columns by name: two of texts, one of numbers."""
+
+    def __init__(self):
+        super().__init__()
+        self.city, self.name_of = layers.StringLookup(vocabulary=["a", "b"]), layers.Hashing(4, output_mode="one_hot")
+        self.vectors, self.bins, self.last = layers.Embedding(3, 2), layers.Discretization(num_bins=2), layers.Dense(1)
+
+    def call(self, inputs):
+        city = layers.Flatten()(self.vectors(self.city(inputs["city"])))
+        age = rv.ops.cast(self.bins(inputs["age"]), "float32")
+        return self.last(rv.ops.concatenate([city, self.name_of(inputs["name"]), age], axis=-1))
+
+
+def words():
+    model = Words()
+    model.lookup.adapt(X)
+    return model, X
+
+
+def columns():
+    model, x = Columns(), {"city": X, "name": X.astype(object), "age": np.arange(4.0, dtype=np.float32)[:, None]}
+    model.bins.adapt(x["age"])
+    return model, x
+
+
+@pytest.mark.parametrize("make", [words, columns])
+def test_models_that_call_layers_of_texts_themselves(make, tmp_path):
+    """In calls, fit, evaluate and predict, on arrays and batches; files have what `adapt` found."""
+    rv.set_seed(0)
+    model, x = make()
+    model.compile("sgd", "mse", engine="reference")
+
+    def rows(start, stop):
+        return {k: v[start:stop] for k, v in x.items()} if isinstance(x, dict) else x[start:stop]
+
+    options = {"verbose": 0, "ignore": "RV"}
+    history = model.fit(x, Y, batch_size=2, shuffle=False, **options).history["loss"]
+    rv.set_seed(0)
+    other, _ = make()
+    other.compile("sgd", "mse", engine="reference")
+    assert other.fit(iter([(rows(0, 2), Y[:2]), (rows(2, 4), Y[2:])]), **options).history["loss"] == history
+    predicted = model.predict(x)
+    np.testing.assert_allclose(model(x).numpy(), predicted, rtol=1e-6)
+    assert model.evaluate(x, Y, verbose=0) == pytest.approx(float(np.mean((predicted[:, 0] - Y) ** 2)), rel=1e-5)
+    model.save(tmp_path / "model.safetensors")
+    assert np.array_equal(rv.load_model(tmp_path / "model.safetensors").predict(x), predicted)
+
+
+def test_texts_that_go_to_several_layers_of_a_model_or_to_none_are_reported():
+    class Both(rv.Model):
         def __init__(self):
             super().__init__()
-            self.lookup = layers.StringLookup(vocabulary=["a"], output_mode="one_hot")
+            self.one, self.two = layers.Hashing(4, name="one"), layers.Hashing(5, name="two")
 
         def call(self, x):
-            return self.lookup(x)
+            return self.one(x) + self.two(x)
 
-    model = Words()
-    assert model(X).numpy().argmax(1).tolist() == [1, 0, 0, 1]
-    model.compile("sgd", "mse")
-    with pytest.raises(TypeError) as caught:
-        model.fit(X, Y, verbose=0)
-    assert "dtype='string'" in caught.value.__notes__[0]
+    model = Both()
+    assert model(X).shape == (4, 1)
+    with pytest.raises(ValueError, match=r"holds texts, which go to 'one' and 'two'.* Write an input for each"):
+        model.predict(X)
 
 
 # --- tables ---------------------------------------------------------------------------------------------------------

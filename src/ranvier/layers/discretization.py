@@ -53,6 +53,12 @@ class Discretization(Layer):
             found["bin_boundaries"] = self.bin_boundaries
         return found
 
+    def _learned(self) -> Any:
+        return self.bin_boundaries
+
+    def _learn(self, learned: Any) -> None:
+        self.bin_boundaries = [float(edge) for edge in learned]
+
     def adapt(self, data: Any, steps: int | None = None) -> None:
         """Find the boundaries for data: an array, or batches of arrays (``steps`` of them at most)."""
         if self.num_bins is None:

@@ -84,6 +84,13 @@ class Lookup(Layer):
             found["idf_weights"] = self.table.weights[: len(found["vocabulary"])].tolist()
         return found
 
+    def _learned(self) -> Any:
+        found = self.config() if self.table.tokens else {}
+        return {key: found[key] for key in ("vocabulary", "idf_weights") if key in found} or None
+
+    def _learn(self, learned: Any) -> None:
+        self.set_vocabulary(learned["vocabulary"], learned.get("idf_weights"))
+
     # --- the vocabulary ---------------------------------------------------------------------------------------------
 
     def _values(self, data: Any) -> Array:

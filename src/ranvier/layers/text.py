@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from ranvier.data.convert import Array
+from ranvier.graph.node import BATCH, Type
 from ranvier.layers.base import Layer
+from ranvier.module import Module, mode
+from ranvier.module.arguments import Container, number_tensor, pack_inputs
 from ranvier.module.symbolic import Operators
 from ranvier.support.errors import unwritten
 from ranvier.tensor.call_state import call_state
+from ranvier.tensor.context import no_grad
 from ranvier.tensor.tensor import Tensor
 from ranvier.tensor.trace import state
 
@@ -52,5 +58,72 @@ class TextLayer(Layer):
                     "computes. Write x = rv.Input((1,), dtype='string'), and call it on x, instead."
                 )
         elif args and (not isinstance(x, Tensor) or (call_state.results is None and not state.tracing)):
+            if _taken.texts is not None:
+                _taken.texts.append((x, self))
             args = (Tensor(self.encode(x)), *args[1:])
         return super().__call__(*args, **kwargs)
+
+
+# --- models that call layers of texts themselves --------------------------------------------------------------------
+
+
+NUMBERS = ("f", "i", "u", "b")  # kinds of NumPy's dtypes
+
+
+class _Taken(threading.local):
+    """The texts that layers of this thread map while a model is called to find them."""
+
+    texts: list[tuple[Any, TextLayer]] | None = None
+
+
+_taken = _Taken()
+
+
+def text_layers_of(model: Module, inputs: Sequence[Any], form: Container) -> tuple[Any, ...]:
+    """For each input the layer that maps its texts, None for an input of numbers; nothing where there are no texts.
+
+    A subclass with a ``call`` of its own is called on the first row, once. Raises ValueError where the texts of an
+    input go to several layers.
+    """
+    known: tuple[Any, ...] = model._text_layers() or model.__dict__.get("_texts_taken", ())
+    numbers = all(getattr(getattr(part, "dtype", None), "kind", "") in NUMBERS for part in inputs)
+    if known or numbers or not any(isinstance(module, TextLayer) for module in model.modules()):
+        return known
+    arrays = [np.asarray(part.compute() if isinstance(part, Tensor) else part) for part in inputs]
+    of_texts = [is_texts(array) for array in arrays]
+    if not any(of_texts):
+        return ()
+    first = [array[:1] for array in arrays]
+    given = [row if texts else number_tensor(row) for row, texts in zip(first, of_texts, strict=True)]
+    _taken.texts = []
+    try:
+        with mode(model, False), no_grad():
+            model(*pack_inputs(given, form))
+        taken = _taken.texts
+    finally:
+        _taken.texts = None
+    found = [_taker(model, row, taken) if texts else None for row, texts in zip(first, of_texts, strict=True)]
+    types = [
+        Type((BATCH, *row.shape[1:]), "int32" if texts else value.dtype)
+        for row, value, texts in zip(first, given, of_texts, strict=True)
+    ]
+    model._input_type, model._input_types = types[0], tuple(types) if len(types) > 1 or form is not None else ()
+    model.__dict__["_texts_taken"] = tuple(found)
+    return tuple(found)
+
+
+def is_texts(array: Array) -> bool:
+    """Whether an array holds texts."""
+    return array.dtype.kind in "US" or (array.dtype.kind == "O" and isinstance(array.flat[0], (str, bytes)))
+
+
+def _taker(model: Module, row: Array, taken: Sequence[tuple[Any, TextLayer]]) -> TextLayer:
+    """The layer that mapped this row, or a part of it."""
+    layers = {id(layer): layer for texts, layer in taken if np.shares_memory(np.asarray(texts), row)}
+    if len(layers) != 1:
+        names = " and ".join(repr(layer.name) for layer in layers.values()) or "no layer of texts"
+        raise ValueError(
+            f"an input of {model.name!r} holds texts, which go to {names}, and an input of texts goes to one layer. "
+            "Write an input for each layer, and give the same array to all of them, instead."
+        )
+    return next(iter(layers.values()))

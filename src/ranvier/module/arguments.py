@@ -46,7 +46,8 @@ def as_tensors(argument: Any, lists: bool) -> Any:
 def number_tensor(array: Any) -> Any:
     """An array as a tensor, half floats in the default dtype. One of texts stays, for a layer that maps them."""
     half = array.dtype.name in STORAGE
-    return array if array.dtype.kind in "US" else Tensor(array, dtype=get_dtype() if half else None)
+    texts = array.dtype.kind in "US" or (array.dtype.kind == "O" and array.size and isinstance(array.flat[0], str))
+    return array if texts else Tensor(array, dtype=get_dtype() if half else None)
 
 
 def no_tensor(argument: Any, what: str = "a layer") -> TypeError:

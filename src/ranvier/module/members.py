@@ -78,6 +78,14 @@ class ModuleBase(CheckedConstructor, HookMethods, MissingMethods):
         """For each input the layer that maps its texts to numbers, if there are any: see `TextLayer`."""
         return ()
 
+    def _learned(self) -> Any:
+        """What ``adapt`` found that is no tensor, as plain values for the architecture; None if nothing."""
+        return None
+
+    def _learn(self, learned: Any) -> None:
+        """Take what `_learned` returned."""
+        raise ValueError(f"{type(self).__name__} {self.name!r} learns nothing")
+
     def __setattr__(self, name: str, value: Any) -> None:
         if isinstance(value, Parameter):
             self.register_parameter(name, value)

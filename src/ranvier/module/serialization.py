@@ -81,6 +81,7 @@ def all_arguments(module: ModuleBase) -> dict[str, Any]:
 
 def architecture_of(module: ModuleBase, known: dict[int, int] | None = None) -> dict[str, Any]:
     """See `Module.architecture`. ``known`` numbers the modules that are described already: each is described once."""
+    whole = known is None
     known = {} if known is None else known
     registered = vars(type(module)).get("_registered")
     functional = module._recorded is not None and not module._own_arguments
@@ -121,6 +122,10 @@ def architecture_of(module: ModuleBase, known: dict[int, int] | None = None) -> 
         result["inputs_in"] = form if isinstance(form, str) else list(form)
     if type(module)._builds and module.built:
         result["built"] = map_structure(module._built_shape, tuple, lambda shape: list(shape[1:]))
+    # Vocabularies and their like, of layers that constructors of the user's make.
+    inner = {path: m._learned() for path, m in module.named_modules() if whole and path and id(m) not in known}
+    if learned := {path: value for path, value in inner.items() if value is not None}:
+        result["learned"] = learned
     return result
 
 
@@ -307,6 +312,10 @@ def _make(description: Mapping[str, Any], depth: int, made: _Made) -> ModuleBase
     if "inputs" in description and not module._input_types:
         module._input_types = tuple(_input(*one) for one in description["inputs"])
         module._input_container = _form(description.get("inputs_in"), len(module._input_types))
+    if learned := description.get("learned"):
+        inner = dict(module.named_modules())
+        for path, value in learned.items():
+            inner[path]._learn(value)
     if "built" in description and not module.built:
         module._build_of(with_batch(description["built"]))
     module._find_contained()  # registers the parameters in lists

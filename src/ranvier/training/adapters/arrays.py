@@ -15,6 +15,7 @@ from ranvier.data.targets import as_weights
 from ranvier.graph.dtypes import ARITHMETIC
 from ranvier.graph.node import Type
 from ranvier.graph.open_extents import OpenExtent, is_open
+from ranvier.layers.text import text_layers_of
 from ranvier.metrics.custom import CustomMetric
 from ranvier.module import Module, mode, versions
 from ranvier.module.arguments import input_parameters, pack_inputs
@@ -60,11 +61,11 @@ def input_arrays(
     """
     form = container_of(model, x, rows)
     parts = inputs_of(model, x, name, form)
-    wanted = model._input_types or (model._input_type,)
     first = next((m for m in model.modules() if m._parameters), model)
     owner = f"layer {first.name!r}" if len(parts) == 1 else f"model {model.name!r}"
     arrays = []
-    texts = model._text_layers()
+    texts = text_layers_of(model, list(parts.values()), form)
+    wanted = model._input_types or (model._input_type,)
     for i, (label, part) in enumerate(parts.items()):
         key = str(i)
         check_column_names(part, model._frame_columns.get(key), name=label)
@@ -76,17 +77,9 @@ def input_arrays(
         )
         if i < len(texts) and texts[i] is not None:
             part = texts[i].encode(part)
-        try:
-            array = as_features(
-                value_of(part), name=label, expected=expected, check_finite=check_finite, owner=owner, dtype=get_dtype()
-            )
-        except TypeError as error:
-            if not texts and any(module._text_layers() for module in model.modules()):
-                error.add_note(
-                    "(Layers of texts work before the program of a model. Write rv.Model(inputs, outputs) with an "
-                    "rv.Input((1,), dtype='string') that they are called on, or a Sequential that begins with one.)"
-                )
-            raise
+        array = as_features(
+            value_of(part), name=label, expected=expected, check_finite=check_finite, owner=owner, dtype=get_dtype()
+        )
         names = column_names(part) if learn and key not in model._frame_columns else None
         if names is not None:  # after the checks, which may refuse the frame
             model._frame_columns[key] = list(names)

@@ -12,6 +12,7 @@ import numpy as np
 
 from ranvier.data.batches import RanOut, batches_from, name_of, notify
 from ranvier.data.convert import Array, to_numeric
+from ranvier.layers.text import text_layers_of
 from ranvier.module import Module
 from ranvier.module.arguments import input_parameters
 from ranvier.support.source_lines import warn, warned_once
@@ -249,7 +250,7 @@ class Batches:
         rows = len(part[0]) if isinstance(part, (list, tuple)) and len(part) and np.ndim(part[0]) else None
         form = container_of(self.model, part, rows)
         parts = inputs_of(self.model, part, form=form)
-        texts = self.model._text_layers() or (None,) * len(parts)
+        texts = text_layers_of(self.model, list(parts.values()), form) or (None,) * len(parts)
         found = tuple(
             simple(p if t is None else np.asarray(p), label)
             for (label, p), t in zip(parts.items(), texts, strict=False)
