@@ -372,7 +372,7 @@ class Adversaries(rv.Model):
         self.judge = rv.Sequential([rv.Input((3,)), rv.layers.Dense(1)])
         self.judge_optimizer = rv.optimizers.Adam(0.01)
 
-    def compile(self, maker_optimizer, **options):
+    def compile(self, maker_optimizer, **options):  # type: ignore[override]  # as the guides of Keras do
         super().compile(**options)
         self.maker_optimizer = maker_optimizer
 

@@ -94,7 +94,7 @@ def text_layers_of(model: Module, inputs: Sequence[Any], form: Container) -> tup
     if not any(of_texts):
         return ()
     first = [array[:1] for array in arrays]
-    given = [row if texts else number_tensor(row) for row, texts in zip(first, of_texts, strict=True)]
+    given: list[Any] = [row if texts else number_tensor(row) for row, texts in zip(first, of_texts, strict=True)]
     _taken.texts = []
     try:
         with mode(model, False), no_grad():
