@@ -559,6 +559,27 @@ def exploding():
     return model
 
 
+def test_a_full_disk_names_the_log_and_a_folder_that_vanishes_is_made_again(tmp_path, monkeypatch):
+    path = tmp_path / "logs" / "log.csv"
+    path.parent.mkdir()
+
+    class Vanish(c.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 1:
+                path.unlink()
+                path.parent.rmdir()
+
+    fit([Vanish(), c.CSVLogger(path)], epochs=3)
+    assert [row["epoch"] for row in csv.DictReader(path.read_text().splitlines())] == ["1", "2"]
+
+    def full(*arguments, **options):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(csv, "writer", full)
+    with pytest.raises(OSError, match=r"No space left on device \(free some, or .*: '.*log.csv'"):
+        fit(c.CSVLogger(path))
+
+
 def test_terminate_on_nan_ends_quietly_what_fit_raises(capsys):
     with pytest.raises(NonFiniteLoss):
         exploding().fit(X, X[:, :2], verbose=0, ignore="RV")

@@ -308,6 +308,17 @@ def test_an_interruption_leaves_nothing(folder, own_cache, monkeypatch):
     assert len(images_from_folder(folder).x) == 30
 
 
+def test_a_full_disk_names_the_file_and_leaves_nothing(folder, own_cache, monkeypatch):
+    def full(handle: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match=r"No space left on device \(free some, or .*: '.*images.*\.u8'"):
+            images_from_folder(folder)
+    assert not list(own_cache.iterdir())
+
+
 def test_without_a_cache(folder, own_cache, tmp_path):
     assert len(images_from_folder(folder, cache=False).x) == 30
     assert not own_cache.exists()

@@ -94,9 +94,15 @@ def test_a_history_may_be_a_frame(library):
 
 
 def test_what_is_no_number_is_not_drawn():
-    history = {"loss": [1.0, 0.5], "recall": [np.zeros(3), np.ones(3)], "learning_rate": [0.1, 0.001]}
-    assert list(panels(history)) == ["loss", "learning_rate"]
-    assert len(pictures.curves(history).axes) == 2
+    history = {
+        "loss": [1.0, 0.5],
+        "recall": [np.zeros(3), np.ones(3)],  # of each class: their mean
+        "confusion_matrix": [np.zeros((3, 3)), np.ones((3, 3))],
+        "learning_rate": [0.1, 0.001],
+    }
+    assert list(panels(history)) == ["loss", "recall", "learning_rate"]
+    assert panels(history)["recall"][0] == [0.0, 1.0]
+    assert len(pictures.curves(history).axes) == 3
 
 
 def test_arrows_follow_the_tensors_past_what_is_computed_between_layers():

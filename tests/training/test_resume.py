@@ -2,6 +2,7 @@
 
 import os
 import platform
+import shutil
 import signal
 import tempfile
 import time
@@ -740,11 +741,28 @@ def test_a_full_disk_ends_the_run_and_leaves_the_backup_before(tmp_path, monkeyp
 
     train(tmp_path / "b", stop=5)
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OSError, match=r"No space left.*: '.*backup.ranvier'"):
         train(tmp_path / "b")
     monkeypatch.undo()
     assert [p.name for p in (tmp_path / "b").iterdir()] == ["backup.ranvier"]
     assert same(train(tmp_path / "b")[0], plain)
+
+
+def test_a_backup_folder_that_vanishes_is_made_again(tmp_path):
+    plain, _ = train(tmp_path / "a")
+
+    found = []
+
+    class Vanish(c.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            found.extend(p.name for p in (tmp_path / "b").iterdir())
+            shutil.rmtree(tmp_path / "b")
+
+        def on_train_end(self, logs=None):
+            shutil.rmtree(tmp_path / "b")
+
+    assert same(train(tmp_path / "b", Vanish())[0], plain)
+    assert found == ["backup.ranvier"] * 2  # after each epoch but the last
 
 
 def test_folders_in_the_way(tmp_path):

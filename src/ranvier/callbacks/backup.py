@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import Any
@@ -96,6 +97,7 @@ class BackupAndRestore(Callback):
     def save(self) -> None:
         """Write the run in its present state."""
         self.warn_of_forgetful()
+        make_folder(self.backup_dir, "the backup")  # it may have been removed since
         if self.double_checkpoint and self.path.exists():
             os.replace(self.path, self.previous)  # noqa: PTH105  # one system call, whose failure is tested
         self._run.save(self.path)
@@ -116,5 +118,6 @@ class BackupAndRestore(Callback):
         if self.delete_checkpoint:
             remove(self.path)
             remove(self.previous)
-            if not any(self.backup_dir.iterdir()):
-                self.backup_dir.rmdir()
+            with contextlib.suppress(FileNotFoundError):
+                if not any(self.backup_dir.iterdir()):
+                    self.backup_dir.rmdir()

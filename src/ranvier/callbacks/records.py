@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.data.files import check_target
+from ranvier.data.files import check_target, make_folder
+from ranvier.support.whole_files import naming
 from ranvier.training.loop.callback import Callback, Logs
 from ranvier.training.step.argument_types import FilePath
 
@@ -43,7 +44,8 @@ class CSVLogger(Callback):
             self.keys = sorted(logs)
             if not any(key.startswith("val_") for key in self.keys):  # validation may come later
                 self.keys += [f"val_{key}" for key in self.keys]
-        with self.filename.open("a+", newline="", encoding="utf-8") as file:
+        make_folder(self.filename.parent, "the log")  # it may have been removed since
+        with naming(self.filename), self.filename.open("a+", newline="", encoding="utf-8") as file:
             end = file.seek(0, os.SEEK_END)
             if self._end <= end:
                 file.truncate(self._end)

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ranvier.support.whole_files import naming
+
 # The parts of the package tensorboard that are used here need neither TensorFlow nor a running server.
 
 
@@ -38,7 +40,7 @@ class EventFiles:
         if path is None:
             path = self.current[side] = self.begin(side, now)
             events.insert(0, Event(wall_time=now, file_version="brain.Event:2"))
-        with path.open("ab") as file:
+        with naming(path), path.open("ab") as file:
             writer = RecordWriter(file)
             for event in events:
                 writer.write(event.SerializeToString())

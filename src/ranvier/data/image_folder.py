@@ -21,6 +21,7 @@ from ranvier.data.memory import check_memory
 from ranvier.datasets.places import data_folder
 from ranvier.support.constructors import CheckedConstructor
 from ranvier.support.source_lines import warn
+from ranvier.support.whole_files import naming
 
 FORMAT = 2  # the version of the decoded files, which is part of their key
 AHEAD = 256  # images that are decoded at a time
@@ -224,14 +225,15 @@ def _decoded(images: list[Found], decoder: Decoder, folder: Path | None, key: st
             return _kept(images, decoder, folder, key, resize)
         except (PermissionError, IsADirectoryError) as error:
             warn(f"decoded images are not kept: {error}. Write cache=<a folder of yours>.")
-    with tempfile.TemporaryFile(prefix="ranvier-") as scratch:
+    with naming(Path(tempfile.gettempdir())), tempfile.TemporaryFile(prefix="ranvier-") as scratch:
         shape, skipped = _write(scratch, images, decoder, resize)
         scratch.flush()
         return _mapped(scratch, shape), skipped
 
 
 def _kept(images: list[Found], decoder: Decoder, folder: Path, key: str, resize: bool) -> Decoded:
-    with tempfile.NamedTemporaryFile(dir=folder, prefix=PARTIAL, delete=False) as file:
+    naming_file = naming(folder / f"{key}.u8")
+    with naming_file, tempfile.NamedTemporaryFile(dir=folder, prefix=PARTIAL, delete=False) as file:
         partial = Path(file.name)
         words = partial.with_name(f"{partial.name}.json")
         try:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ranvier.data.files import check_target
+from ranvier.support.whole_files import naming
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -100,10 +101,10 @@ def finish(made: Figure, path: Target) -> Figure:
     kind = target.suffix[1:].lower() or "png"
     partial = target.with_name(f".{target.name}.partial")
     try:
-        with rc_context(SVG):
+        with rc_context(SVG), naming(target):
             made.savefig(partial, format=kind, metadata={"Date": None} if kind == "svg" else None)
-        if kind == "svg":
-            partial.write_text(rounded(partial.read_text(encoding="utf-8")), encoding="utf-8")
+            if kind == "svg":
+                partial.write_text(rounded(partial.read_text(encoding="utf-8")), encoding="utf-8")
         partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)
