@@ -441,6 +441,11 @@ class Misspelled(callbacks.Callback):
         raise AssertionError("no event has this name")
 
 
+class OnlyMisspelled:
+    def on_epoch_ending(self, epoch, logs=None):
+        raise AssertionError("no event has this name")
+
+
 class Short(callbacks.Callback):
     def on_epoch_end(self, epoch):  # type: ignore[override]  # the fault
         raise AssertionError("it is refused before")
@@ -460,6 +465,49 @@ class Labels(list):
 
     def equals(self, other):
         return self == other
+
+
+class _Pytorch:
+    """What the library sees of a module of PyTorch itself."""
+
+    __module__ = "torch.nn.modules.linear"
+
+
+def unbuilt():
+    model = rv.Sequential([D(K, activation="softmax")])
+    model.compile("adam", SCE)
+    return model
+
+
+def two_inputs():
+    a, b = rv.Input((F,), name="a"), rv.Input((F,), name="b")
+    model = rv.Model([a, b], D(1)(rv.layers.Concatenate()([a, b])))
+    model.compile("sgd", "mse")
+    return model
+
+
+def none_forward():
+    class Model(rv.Model):
+        def call(self, x):
+            self.shape = x.shape
+
+    model = Model()
+    model.compile("sgd", "mse")
+    return model
+
+
+def load_pickle():
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "x.ranvier").write_bytes(pickle.dumps({"a": [1.0] * 9}))
+        rv.load_model(Path(folder) / "x.ranvier")
+
+
+def stepped(optimizer, **settings):
+    net = torch.nn.Linear(F, 1)
+    net(torch.tensor(X)).sum().backward()
+    optimizer(net.parameters(), **settings).step()
 
 
 def compiled(optimizer):
@@ -564,6 +612,26 @@ ROWS = [  # number, what is done, error or warning, its text
     (43, lambda: fit(X, Y, validation_split=0.5, validation_data=(X, Y), ignore="RV4"), UserWarning, "validation_split=0.5 is not used"),
     (43, lambda: fit(X, Y, initial_epoch=5, epochs=3), UserWarning, "trains nothing.*epochs=8"),
     (43, lambda: fit(Indexed(X, range(N)), Indexed(Y, range(N)[::-1])), UserWarning, "matched by position"),
+    (43, lambda: stepped(torch.optim.SGD, lr=0.0), UserWarning, r"SGD\(lr=0\).step\(\) changes no weight"),
+    (43, lambda: stepped(torch.optim.Adam, eps=0.0), UserWarning, r"Adam\(eps=0\).*Write eps=1e-8"),
+    (43, lambda: torch.optim.SGD([torch.ones(1)], lr=0.1, momentum=2.0), ValueError, "from 0 to 1"),
+    (43, lambda: torch.optim.lr_scheduler.ReduceLROnPlateau(torch.optim.SGD([torch.ones(1)]), patience=2.5), ValueError, "patience=2.5.*whole number"),
+    (43, lambda: fit(X, Y, callbacks=[OnlyMisspelled()]), TypeError, "is not a callback.*with the method on_epoch_end "),
+    (43, lambda: fit(Indexed(X, range(N)), Y, sample_weight=Indexed(np.ones(N), range(N)[::-1])), UserWarning, "sample_weight have different labels"),
+    (44, lambda: fit(Y, X, unbuilt()), ValueError, r"likely swapped. Write fit\(x, y\)"),
+    (44, lambda: callbacks.LambdaCallback(on_epoch_end=lambda epoch: None), TypeError, "Write lambda epoch, logs=None: ... instead"),
+    (44, lambda: torch.tensor({1, 2}), TypeError, r"Write sorted\(x\)"),
+    (44, lambda: torch.tensor(["a", "b"]), TypeError, "texts such as 'a'"),
+    (44, lambda: fit(["good", "bad"] * 20, Y), TypeError, "(?s)x contains strings.*adapted rv.layers.StringLookup"),
+    (44, lambda: torch.tensor(X).view(-1, 7), ValueError, r"200 elements are no multiple of 7. Write \(-1, 8\)"),
+    (44, lambda: rv.ops.reshape(X, (3, 7)), ValueError, r"200 elements are not 21. Write \(-1, 8\)"),
+    (44, lambda: torch.tensor([1e300]), RuntimeWarning, r"1e\+300 is infinite as float32.*dtype='float64'"),
+    (44, lambda: fit(put(X.astype(float), (0, 0), BIG), Y), (RuntimeWarning, NonFiniteLoss), "1e\\+300 at row 0, column 0. Write scaled"),
+    (44, lambda: two_inputs().fit(X, VALUES, verbose=0), TypeError, r"takes 2 inputs \(a, b\), and x is a ndarray. Write x=\[a, b\]"),
+    (44, lambda: two_inputs()(X), TypeError, r"takes 2 input.*Write model\(\[a, b\]\)"),
+    (44, lambda: none_forward().fit(X, VALUES, verbose=0), ValueError, "returns None. Write return"),
+    (44, lambda: rv.Sequential([_Pytorch()]), TypeError, "is of PyTorch's own package.*Write `import ranvier.torch as torch"),
+    (44, load_pickle, ValueError, "x.ranvier is a pickle.*could run whatever code"),
     (44, lambda: fit(Y, X), ValueError, r"likely swapped. Write fit\(x, y\)"),
     (44, lambda: fit(X.T, Y[:F]), ValueError, r"The samples are columns: write x\.T"),
     (44, lambda: fit({1, 2}, Y), TypeError, "x is a set"),

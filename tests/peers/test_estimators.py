@@ -890,6 +890,29 @@ def test_sparse_matrices_become_dense_in_blocks(monkeypatch):
     assert largest[0] == 32 * 2 * 10**5
 
 
+MISTAKES = [  # what is done, the error or warning, what it says
+    (lambda: NeuralClassifier().fit(Y, X), ValueError, r"(?s)Expected 2D.*X and y are likely swapped. Write fit\(X, y\)"),
+    (lambda: NeuralClassifier().fit(X.T, Y), ValueError, "inconsistent numbers of samples.*\n.*columns of X. Write X.T"),
+    (lambda: NeuralClassifier().fit({1, 2}, Y), ValueError, "(?s)Expected 2D.*X is a set"),
+    (lambda: NeuralClassifier().fit(["good", "bad"] * 150, Y), ValueError, r"(?s)Expected 2D.*TfidfVectorizer\(\)"),
+    (lambda: NeuralClassifier(class_weight={0: 1.0, 2: 2.0}, **SMALL).fit(X, Y), UserWarning, "no weight for class 1, which"),
+    (lambda: NeuralRegressor(optimizer=rv.optimizers.Adam(epsilon=0), **SMALL).fit(X, VALUES), UserWarning, "RV508"),
+    (lambda: NeuralRegressor(learning_rate=0.0, **SMALL).fit(X, VALUES), UserWarning, "RV507"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("action", "error", "text"), MISTAKES)
+def test_mistakes_are_named_with_what_to_write(action, error, text):
+    with pytest.warns(error, match=text) if issubclass(error, Warning) else pytest.raises(error, match=text):
+        action()
+
+
+def test_frames_of_other_labels_are_matched_by_position_with_a_warning():
+    pandas = pytest.importorskip("pandas")
+    with pytest.warns(UserWarning, match="rows of X and y have different labels"):
+        NeuralClassifier(**SMALL).fit(pandas.DataFrame(X), pandas.Series(Y, index=range(300)[::-1]))
+
+
 @pytest.mark.parametrize(("labels", "named"), [(["ham", "spam"], "'spam'"), ([7, 3], "3"), ([7, 8, 3], "3")])
 def test_checks_name_classes_and_settings_as_the_user_wrote_them(labels, named):
     y = np.repeat(labels, [300 - 5 * (len(labels) - 1), *[5] * (len(labels) - 1)])

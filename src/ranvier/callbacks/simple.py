@@ -7,6 +7,7 @@ from typing import Any
 
 from ranvier.support.errors import nearest
 from ranvier.training.loop.callback import EVENTS, Callback, Logs
+from ranvier.training.loop.callback_list import check_signature
 
 
 class LambdaCallback(Callback):
@@ -25,6 +26,7 @@ class LambdaCallback(Callback):
             if function is not None:
                 if not callable(function):
                     raise TypeError(f"LambdaCallback({event}={function!r}): write a function instead.")
+                check_signature(function, f"LambdaCallback({event}=...)", event, "lambda {}: ...")
                 setattr(self, event, function)
 
 

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from ranvier.data.cast import contiguous, not_finite, to_float
 from ranvier.data.convert import Array, all_finite, fits, refuse_sparse, to_numeric
 from ranvier.support.columns import column_names
+from ranvier.support.source_lines import warn
 
 Shape = Sequence[int | None]
 # The engines cast these dtypes.
@@ -117,6 +118,18 @@ def check_column_names(x: object, seen: Sequence[str] | None, *, name: str = "x"
         at = next(i for i, (a, b) in enumerate(zip(now, seen, strict=False)) if a != b)
         found = f"{name} has the columns in another order: column {at} is {now[at]!r}, in fit it was {seen[at]!r}"
     raise ValueError(f"{found}. Write {name}[model_columns] with the columns seen in fit instead: {list(seen)[:10]}.")
+
+
+def warn_of_other_labels(x: object, y: object, x_name: str, y_name: str) -> None:
+    """Warn where x and y are frames or series whose rows have different labels."""
+    rows: Any = getattr(x, "index", None)
+    labels: Any = getattr(y, "index", None)
+    if hasattr(rows, "equals") and hasattr(labels, "equals") and len(rows) == len(labels) and not rows.equals(labels):
+        warn(
+            f"the rows of {x_name} and {y_name} have different labels in their indexes, and are matched by position. "
+            f"Write {y_name}.loc[{x_name}.index], or reset_index(drop=True) of both where that is right, instead.",
+            key=f"labels of {y_name}",
+        )
 
 
 def _shape_error(

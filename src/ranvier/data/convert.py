@@ -322,7 +322,10 @@ def _strings(array: Array, x: object, index: tuple[int, ...], name: str) -> Type
         return TypeError(f"{start} {write}, which gives a column of 0 and 1 for each word, instead.")
     part = name if single else f"{name}[:, {index[-1]}]"
     return TypeError(
-        f"{start} classes, codes = np.unique({part}, return_inverse=True) and use the integer codes instead."
+        f"{start} classes, codes = np.unique({part}, return_inverse=True) and use the integer codes, or begin the "
+        "network with rv.Input((1,), dtype='string') and an adapted rv.layers.StringLookup, instead."
+        if name.endswith("x")
+        else f"{start} classes, codes = np.unique({part}, return_inverse=True) and use the integer codes instead."
     )
 
 

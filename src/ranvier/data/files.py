@@ -32,6 +32,11 @@ _DTYPES = {
     "F16": "<f2", "F32": "<f4", "F64": "<f8", "I8": "i1", "I16": "<i2", "I32": "<i4", "I64": "<i8",
     "U8": "u1", "U16": "<u2", "U32": "<u4", "U64": "<u8", "BOOL": "?",
 }  # fmt: skip
+PICKLED = (b"PK\x03\x04", *(b"\x80" + bytes([n]) for n in range(2, 6)))  # the first bytes of pickles and archives
+UNPICKLED = (
+    "reading it could run whatever code it holds. With PyTorch, write safetensors.torch.save_file(torch.load(path), "
+    "other) once, and read that, instead."
+)
 STORED = frozenset(np.dtype(d).newbyteorder("=").str for d in _DTYPES.values())
 _writing: set[str] = set()  # temporary files that this process is writing now
 
@@ -247,6 +252,8 @@ def header_of(data: bytes, source: Path) -> dict[str, Any]:
     """The header of a safetensors file: its length in eight bytes, then JSON."""
     size = struct.unpack("<Q", data[:8])[0] if len(data) >= 8 else 0
     if not 2 <= size <= LARGEST_HEADER:
+        if data.startswith(PICKLED):
+            raise CheckpointError(f"{source} is a pickle, or an archive of PyTorch or Keras: {UNPICKLED}")
         raise CheckpointError(f"{source} is not a saved model ({len(data):,} bytes that do not begin like one).")
     if 8 + size > len(data):
         raise CheckpointError(

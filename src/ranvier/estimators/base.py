@@ -10,10 +10,10 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from ranvier import losses
-from ranvier.data.convert import Array, refuse_dates, to_numeric
+from ranvier.data.convert import Array
 from ranvier.data.targets import as_weights
 from ranvier.estimators.network import custom_network, from_state, hidden_network, optimizer_state, resume, to_state
 from ranvier.estimators.objective import Objective
@@ -28,6 +28,7 @@ from ranvier.estimators.settings import (
     tried_before,
 )
 from ranvier.estimators.stopping import Scoring, Stopping, release
+from ranvier.estimators.validation import checked_pair, validated
 from ranvier.layers import Dense
 from ranvier.module import Module
 from ranvier.support.constructors import CheckedConstructor
@@ -35,8 +36,6 @@ from ranvier.support.source_lines import warn
 from ranvier.tensor import rng
 from ranvier.tensor.context import dtype_scope
 from ranvier.tensor.rng import SeedState, seed_scope
-
-NOT_NUMERIC = "could not convert string"  # part of NumPy's error for text
 
 # The names of activations in scikit-learn.
 OUT = {"sigmoid": "logistic", "exponential": "exp", "logits": "identity", None: "identity"}
@@ -163,37 +162,8 @@ class NeuralEstimator(CheckedConstructor, BaseEstimator):  # type: ignore[misc] 
         with seed_scope(source), dtype_scope(self._floats):
             yield
 
-    def _checked(self, X: Any, y: Any, reset: bool) -> tuple[Array, Array]:
-        if hasattr(y, "tocsr"):
-            raise TypeError(
-                f"Sparse data was passed for y, a {type(y).__name__}, but dense data is required. Write y.toarray() "
-                "instead."
-            )
-        checked, y = self._validated(X, y, multi_output=True, y_numeric=not self._classifies, reset=reset)
-        return checked, y
-
-    def _validated(self, X: Any, *y: Any, **options: Any) -> Any:
-        """X and y as scikit-learn validates them; its errors for text and dates name the column and the correction."""
-        target = None if not y or self._classifies else y[0]
-        refuse_dates(X, "X")
-        refuse_dates(target, "y")
-        try:
-            found = validate_data(
-                self, X, *y, accept_sparse="csr", dtype="numeric", allow_nd=self.model is not None, **options
-            )
-            checked = found[0] if y else found
-            if checked.dtype.kind == "O":  # text, which scikit-learn does not check in all frames
-                checked.astype(np.float64)
-            return found
-        except ValueError as error:
-            if NOT_NUMERIC not in str(error):
-                raise
-            try:
-                to_numeric(X, "X")
-                to_numeric(0 if target is None else target, "y")
-            except TypeError as better:
-                raise ValueError(str(better)) from None
-            raise
+    def _checked(self, X: Any, y: Any, reset: bool) -> tuple[Any, Array]:
+        return checked_pair(self, X, y, self._classifies, reset=reset, allow_nd=self.model is not None)
 
     def _validation(self, given: Any) -> tuple[Array, Array, Array | None]:
         if not isinstance(given, (tuple, list)) or len(given) not in (2, 3):
@@ -331,7 +301,7 @@ class NeuralEstimator(CheckedConstructor, BaseEstimator):  # type: ignore[misc] 
     def _outputs(self, X: Any) -> Array:
         """The outputs of the network for X: (samples, outputs)."""
         check_is_fitted(self, "model_")
-        checked = self._validated(X, reset=False)
+        checked = validated(self, X, classifies=True, reset=False, allow_nd=self.model is not None)
         if is_sparse(checked) and not self._sparse:
             warn_of_sparse(checked)
         with dtype_scope(self._floats):

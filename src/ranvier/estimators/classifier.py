@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -19,6 +19,7 @@ from ranvier.layers.annotations import ActivationLike
 from ranvier.module import Module
 from ranvier.optimizers import Optimizer
 from ranvier.optimizers.schedules import LearningRateSchedule
+from ranvier.support.source_lines import warn
 from ranvier.training.loop.callback import Callback
 
 ENDS = {"binary": "sigmoid", "multilabel": "sigmoid", "multiclass": "softmax", "multioutput": "logits"}
@@ -178,6 +179,14 @@ class NeuralClassifier(ClassifierMixin, NeuralEstimator):  # type: ignore[misc] 
                 "class_weight='balanced' needs all of y, and partial_fit sees a part. Write a dict, such as that of "
                 "sklearn.utils.class_weight.compute_class_weight, instead."
             )
+        if isinstance(self.class_weight, Mapping) and y.ndim == 1:
+            without = [c for c in np.unique(y).tolist() if c not in self.class_weight]
+            if without:
+                more = f" and {len(without) - 1} more" if without[1:] else ""
+                warn(
+                    f"class_weight has no weight for class {without[0]!r}{more}, which counts as 1. Write "
+                    f"{{..., {without[0]!r}: 1.0}} instead."
+                )
         return np.asarray(compute_sample_weight(self.class_weight, y), np.float64)
 
     def __sklearn_tags__(self) -> Any:

@@ -13,10 +13,17 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 SECONDS = 10.0  # the longest wait for imports
-PACKAGES = frozenset(("ranvier", "llvmlite", "numpy", "ctypes", "safetensors"))
+# Packages whose imports end; those of a program may never, such as that of a server which runs when it is imported.
+PACKAGES = sys.stdlib_module_names | {"ranvier", "llvmlite", "numpy", "safetensors"}
 
 _locks: list[AbstractContextManager[Any]] = []
-_held: tuple[AbstractContextManager[Any], ...] = ()
+
+
+class _Forking(threading.local):
+    held: tuple[AbstractContextManager[Any], ...] = ()  # by this thread, while it forks
+
+
+_forking = _Forking()
 
 
 def guard(lock: AbstractContextManager[Any]) -> None:
@@ -25,7 +32,7 @@ def guard(lock: AbstractContextManager[Any]) -> None:
 
 
 def _importing() -> bool:
-    """Whether another thread is importing a module of ours. Python has no public way to ask."""
+    """Whether another thread is importing a module of these packages. Python has no public way to ask."""
     known = getattr(sys.modules.get("importlib._bootstrap"), "_module_locks", {})
     for name, reference in list(known.items()):
         lock = reference() if name.partition(".")[0] in PACKAGES else None
@@ -35,21 +42,20 @@ def _importing() -> bool:
 
 
 def _before() -> None:
-    global _held
     deadline = time.monotonic() + SECONDS
     while True:
-        _held = tuple(_locks)
-        for lock in _held:
+        held = _forking.held = tuple(_locks)
+        for lock in held:
             lock.__enter__()
-        if not _importing() or time.monotonic() > deadline:
+        complete = len(held) == len(_locks)  # none was added while this waited for another
+        if complete and (not _importing() or time.monotonic() > deadline):
             return
         _after()  # an import may need one of the locks
         time.sleep(0.001)
 
 
 def _after() -> None:
-    global _held
-    held, _held = _held, ()
+    held, _forking.held = _forking.held, ()
     for lock in reversed(held):
         lock.__exit__(None, None, None)
 

@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ranvier.graph.dtypes import DTYPES, FLOATING, INTEGERS, STORAGE, array_dtype, as_array, dtype_of, limits, widened
+from ranvier.graph.dtypes import DTYPES, FLOATING, INTEGERS, STORAGE, array_dtype, as_array, dtype_of, widened
 from ranvier.graph.node import Symbol, Type
 from ranvier.support.source_lines import warn
 from ranvier.tensor import printing, tape
 from ranvier.tensor.attribute_types import DTYPES as DTYPE_OF
 from ranvier.tensor.attribute_types import DType, Size
 from ranvier.tensor.context import get_dtype
+from ranvier.tensor.conversion import check_range, copied, not_numbers
 from ranvier.tensor.methods import TensorMethods
 from ranvier.tensor.segment import TapeSegment
 from ranvier.tensor.trace import StepTrace, TraceNode, state
@@ -349,7 +350,7 @@ def to_array(value: Any, dtype: str | None = None) -> NDArray[Any]:
     if dtype is None and array.dtype == np.uint64:
         raise TypeError("there are no tensors of uint64. Write x.astype('int64') for numbers below 2**63 instead.")
     if array.dtype.kind not in "fiub" and dtype_of(array) not in DTYPES:
-        raise TypeError(f"a tensor cannot hold {array.dtype}. Convert it to numbers first.")
+        raise not_numbers(value, array)
     name, by_python = dtype_of(array), not hasattr(value, "dtype")
     target = dtype or name
     if dtype is None and array.dtype.kind == "f" and name not in STORAGE:
@@ -357,22 +358,9 @@ def to_array(value: Any, dtype: str | None = None) -> NDArray[Any]:
     elif dtype is None and array.dtype.kind in "iu" and (by_python or name not in DTYPES):
         target = "int32" if by_python or array.dtype.itemsize < 4 else "int64"
     if array.dtype.kind in "iu" and target in INTEGERS and (by_python or name not in DTYPES):
-        _check_range(array, target)
-    array = as_array(array, target).copy(order="K") if target == "bfloat16" else _copied(array, target)
+        check_range(array, target)
+    array = as_array(array, target).copy(order="K") if target == "bfloat16" else copied(array, target)
     return array if array.flags.f_contiguous or array.flags.c_contiguous else np.ascontiguousarray(array)
-
-
-def _check_range(array: Any, target: str) -> None:
-    """Raise OverflowError for an integer that does not fit."""
-    low, high = limits(target)
-    if array.size and (array.max() > high or array.min() < low):
-        integer = array.max() if array.max() > high else array.min()
-        wider = "" if target == "int64" else " Write dtype='int64', or an array of int64, instead."
-        raise OverflowError(f"integer {integer} does not fit {target}.{wider}")
-
-
-def _copied(array: Any, target: str) -> Any:
-    return np.array(widened(array), array_dtype(target), order="K")
 
 
 def leaves_of(segment: TapeSegment) -> list[Tensor]:

@@ -20,10 +20,6 @@ from ranvier.tensor.tensor import Tensor
 
 KEY = "torch"  # the key in the metadata
 BFLOAT16 = "bfloat16"
-PICKLED = (
-    b"PK\x03\x04",
-    *(b"\x80" + bytes([n]) for n in range(2, 6)),
-)  # the first bytes of PyTorch's files and of pickles
 PLAIN = (str, int, float, bool, type(None))
 
 
@@ -106,7 +102,7 @@ def load(f: Any, map_location: Any = None, *, weights_only: bool = True) -> Any:
     from safetensors import SafetensorError
     from safetensors.numpy import load as from_bytes
 
-    from ranvier.data.files import check_source
+    from ranvier.data.files import PICKLED, UNPICKLED, check_source
 
     if _is_open(f, "read"):
         data = f.read()
@@ -119,10 +115,7 @@ def load(f: Any, map_location: Any = None, *, weights_only: bool = True) -> Any:
         arrays = from_bytes(data)
     except SafetensorError as error:
         if data.startswith(PICKLED):
-            raise ValueError(
-                f"{f} is a pickle, as PyTorch and Python write: reading it could run whatever code it holds. With "
-                "PyTorch, write safetensors.torch.save_file(torch.load(path), other) once, and read that, instead."
-            ) from None
+            raise ValueError(f"{f} is a pickle, as PyTorch and Python write: {UNPICKLED}") from None
         raise ValueError(
             f"{f} is no safetensors file ({error}). Write it with torch.save(model.state_dict(), path)."
         ) from None

@@ -29,11 +29,25 @@ def reshape(x: Node, shape: tuple[Any, ...]) -> Node:
         known = math.prod(d for d in rest if not isinstance(d, Symbol))
         if not known and not symbols:
             raise GraphError(f"an extent of -1 in {tuple(dims)} could be any: write the number")
+        if known and size % known and not symbols:
+            raise unfitting(x.shape, dims, f"{size} elements are no multiple of {known}")
         missing: Any = size // known if known else 0
         if symbols and missing == 1 and size == known:
             missing = symbols[0]
         dims[dims.index(-1)] = missing
+    if not any(isinstance(d, Symbol) for d in (*x.shape, *dims)) and math.prod(x.shape) != math.prod(dims):
+        raise unfitting(x.shape, dims, f"{math.prod(x.shape)} elements are not {math.prod(dims)}")
     return x if tuple(dims) == x.shape else apply("reshape", x, shape=tuple(dims))
+
+
+def unfitting(shape: Sequence[int], dims: Sequence[int], why: str) -> GraphError:
+    """The error for a shape of another number of elements: it gives the nearest last extent that fits."""
+    size, last = math.prod(shape), dims[-1] if dims and dims[-1] > 0 else 1
+    fits = next((d for i in range(last) for d in (last - i, last + i) if size % d == 0), 1)
+    return GraphError(
+        f"cannot reshape {tuple(shape)} to {tuple(dims)}: {why}. Write (-1, {fits}) for rows of {fits}, in which -1 is "
+        "the extent that follows, instead"
+    )
 
 
 def with_ones(x: Any, ndim: int) -> Any:

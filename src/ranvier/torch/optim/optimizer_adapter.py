@@ -15,6 +15,7 @@ from ranvier import optimizers
 from ranvier.optimizers.explicit_step import warn_without_gradients
 from ranvier.optimizers.settings import as_rate
 from ranvier.support.errors import unknown_keyword
+from ranvier.support.source_lines import warn
 from ranvier.tensor import tape
 from ranvier.tensor.tensor import Tensor
 from ranvier.torch.autograd import enable_grad
@@ -215,8 +216,10 @@ class OptimizerAdapter(Optimizer):
         if closure is not None:
             with enable_grad():
                 loss = closure()
-        self._stepped = True
         self._synchronize()
+        if not self._stepped:
+            self._stepped = True
+            self._warn_of_settings()
         segments = [entry.rule.record() for entry in self._group_rules if entry.rule.parameters]
         recorded = [segment for segment in segments if segment is not None]
         for segment in recorded:
@@ -224,6 +227,18 @@ class OptimizerAdapter(Optimizer):
         if not recorded:
             warn_without_gradients(self)
         return loss
+
+    def _warn_of_settings(self) -> None:
+        """Warn, at the first step, of a rate of 0 that no scheduler changes, and of an eps of 0."""
+        who = type(self).__name__
+        for group, rule in ((entry.group, entry.rule) for entry in self._group_rules if entry.rule.parameters):
+            if rule.schedule is None and group["lr"] == 0 and "initial_lr" not in group:
+                warn(f"{who}(lr=0).step() changes no weight. Write a rate such as lr=0.001 instead.")
+            if group.get("eps") == 0:
+                warn(
+                    f"{who}(eps=0): a weight without a gradient so far is divided by 0 and becomes NaN. Write "
+                    "eps=1e-8, or leave it out, instead."
+                )
 
     @property
     def stepped(self) -> bool:

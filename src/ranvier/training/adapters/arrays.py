@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.data.arrays import as_features, check_column_names, check_lengths
+from ranvier.data.arrays import as_features, check_column_names, check_lengths, warn_of_other_labels
 from ranvier.data.convert import Array, refuse_sparse, to_numeric
 from ranvier.data.sampled import fraction_of_zeros
 from ranvier.data.targets import as_weights
@@ -20,7 +20,6 @@ from ranvier.metrics.custom import CustomMetric
 from ranvier.module import Module, mode, versions
 from ranvier.module.arguments import input_parameters, pack_inputs
 from ranvier.support.columns import column_names
-from ranvier.support.source_lines import warn
 from ranvier.tensor.call_state import isolated_tape
 from ranvier.tensor.context import get_dtype
 from ranvier.tensor.rng import traced_draws
@@ -126,7 +125,7 @@ def likely_several(model: Module, x: Any) -> bool:
 
 
 def check_order(model: Module, x: Any, y: Any, x_name: str, y_name: str) -> None:
-    """Raise ValueError where x and y are likely swapped; warn where they are frames whose rows have other labels."""
+    """Raise ValueError where x and y are likely swapped."""
     expected = () if model._input_types or model._input_type is None else model._input_type.shape[1:]
     inputs, targets = (tuple(getattr(a, "shape", ())) for a in (x, y))
     if expected and inputs[:1] == targets[:1] and inputs[1:] != expected == targets[1:]:
@@ -134,13 +133,12 @@ def check_order(model: Module, x: Any, y: Any, x_name: str, y_name: str) -> None
             f"{x_name} has shape {inputs} and {y_name} has {targets}, and the network takes samples of shape "
             f"{expected}: they are likely swapped. Write fit(x, y), the inputs first, instead."
         )
-    rows: Any = getattr(x, "index", None)
-    labels: Any = getattr(y, "index", None)
-    if hasattr(rows, "equals") and hasattr(labels, "equals") and len(rows) == len(labels) and not rows.equals(labels):
-        warn(
-            f"the rows of {x_name} and {y_name} have different labels in their indexes, and are matched by position. "
-            f"Write {y_name}.loc[{x_name}.index], or reset_index(drop=True) of both where that is right, instead.",
-            key=f"labels of {y_name}",
+    kinds = [getattr(getattr(a, "dtype", None), "kind", "") for a in (x, y)]
+    unbuilt = not model._input_types and model._input_type is None
+    if unbuilt and kinds == ["i", "f"] and len(inputs) == 1 and len(targets) == 2 and inputs == targets[:1]:
+        raise ValueError(
+            f"{x_name} has shape {inputs} and {y_name} has {targets}: they are likely swapped. Write fit(x, y), the "
+            "inputs first, instead."
         )
 
 
@@ -219,6 +217,8 @@ def checked(
             "fit(*data) where they are one tuple, instead."
         )
     check_order(model, x, y, x_name, y_name)
+    for part, name in ((y, y_name), (weight, w_name)):
+        warn_of_other_labels(x, part, x_name, name)
     arrays = input_arrays(model, x, name=x_name, check_finite=check_finite, learn=not prefix, rows=rows_of(y))
     if without_loss and not adds_losses(model, arrays):
         raise RuntimeError(

@@ -45,17 +45,21 @@ def check_methods(callback: Any) -> None:
             continue
         if str(getattr(method, "__module__", "")).partition(".")[0] in OURS or not callable(method):
             continue
-        given = list(inspect.signature(getattr(Callback, name)).parameters)[1:]
-        try:
-            inspect.signature(method).bind(*given)
-        except TypeError:
-            written = ", ".join("logs=None" if part == "logs" else part for part in given)
-            raise TypeError(
-                f"{who}.{name}{inspect.signature(method)} cannot take what fit gives it. Write def {name}(self"
-                f"{', ' if written else ''}{written}) instead."
-            ) from None
-        except ValueError:  # a function without a signature, of C
-            continue
+        check_signature(method, f"{who}.{name}", name, f"def {name}(self, {{}})")
+
+
+def check_signature(function: Callable[..., Any], what: str, event: str, fix: str) -> None:
+    """Raise TypeError unless a function takes what its event gives; ``fix`` has {} in the place of its arguments."""
+    given = list(inspect.signature(getattr(Callback, event)).parameters)[1:]
+    try:
+        signature = inspect.signature(function)
+        signature.bind(*given)
+    except TypeError:
+        written = ", ".join("logs=None" if part == "logs" else part for part in given)
+        write = fix.format(written).replace(", )", ")")
+        raise TypeError(f"{what} takes {signature}, which is not what fit gives it. Write {write} instead.") from None
+    except ValueError:  # a function without a signature, of C
+        return
 
 
 class Callbacks:
@@ -72,6 +76,8 @@ class Callbacks:
         for callback in given:
             if isinstance(callback, type) or not any(hasattr(callback, event) for event in EVENTS):
                 fix = f"{callback.__name__}()" if isinstance(callback, type) else "a subclass of rv.callbacks.Callback"
+                near = next((n for m in dir(callback) if m.startswith("on_") and (n := likely(m, EVENTS))), None)
+                fix += f" with the method {near}" if near else ""
                 raise TypeError(f"{callback!r} is not a callback. Write {fix} instead.")
             if type(callback).__module__.partition(".")[0] not in OURS:
                 check_methods(callback)

@@ -65,7 +65,7 @@ def find(runner: Runner, rate: Callable[[], float], cause: Callable[[], str | No
     elif op == "input":
         where = f"Parameter {layer!r} was" if layer else "The data of that step are"
         where += " not finite before the step"
-        fix = "Write np.nan_to_num of it instead."
+        fix = "Write np.nan_to_num of it, or scaled numbers where they are too large for the dtype, instead."
     else:
         place = f"the {phase} pass" if phase in ("forward", "backward") else "the update"
         where = f"The first value that is not finite is in {place}, in {op!r}{near}"

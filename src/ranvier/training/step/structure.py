@@ -76,6 +76,11 @@ def outputs_of(model: Module, output: Any, rows: Any = BATCH) -> OutputStructure
         if not isinstance(part, Tensor) or part.spec.shape[:1] != (rows,):
             got = part.spec if isinstance(part, Tensor) else type(part).__name__
             where = "" if key is None else f" for output {key!r}"
+            if part is None:
+                raise ValueError(
+                    f"{model.name!r} returns None{where}. Write return and the result at the end of its forward (call) "
+                    "instead."
+                )
             raise ValueError(
                 f"{model.name!r} returns {got}{where}. Write a forward that returns one tensor with a row for each "
                 "sample, or a tuple, list or dict of such tensors, instead."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from ranvier.support.validation import whole
 from ranvier.torch.optim.lr_scheduler.base import LRScheduler, by_group, checked
 from ranvier.torch.optim.optimizer import Optimizer
 
@@ -40,9 +41,10 @@ class ReduceLROnPlateau(LRScheduler):
                 raise ValueError(
                     f"ReduceLROnPlateau({name}={value!r}): write {allowed[0]!r} or {allowed[1]!r} instead."
                 )
-        self.mode, self.factor, self.patience = mode, factor, patience
+        self.mode, self.factor = mode, factor
+        self.patience = whole("patience", patience, 0, "ReduceLROnPlateau")
         self.threshold, self.threshold_mode = threshold, threshold_mode
-        self.cooldown, self.eps = cooldown, eps
+        self.cooldown, self.eps = whole("cooldown", cooldown, 0, "ReduceLROnPlateau"), eps
         self.min_lrs = by_group("min_lr", min_lr, self.optimizer)
         self.best = math.inf if mode == "min" else -math.inf
         self.cooldown_counter = self.num_bad_epochs = 0
