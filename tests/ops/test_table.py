@@ -119,6 +119,7 @@ def test_in_place_is_the_function(row, sample, value, float64):
 @pytest.mark.parametrize(
     ("row", "sample", "value"), [c for c in CASES if c.values[0] in ELEMENTWISE and c.values[0].keras]
 )
+@pytest.mark.filterwarnings("ignore:RV601")  # some samples have NaN
 def test_symbolic_values_are_recorded(row, sample, value):
     args, options = arguments(sample)
     args = [a.astype(np.float32) if isinstance(a, np.ndarray) else a for a in args]
