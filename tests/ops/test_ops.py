@@ -204,6 +204,8 @@ ROWS: dict[str, Any] = {  # what is written with ops, and what NumPy makes
     "nanmedian": (lambda o: o.nanmedian(NANS, axis=1, keepdims=True), np.nanmedian(NANS, 1, keepdims=True)),
     "nanquantile": (lambda o: o.nanquantile(NANS, [0.2, 0.5], axis=1), np.nanquantile(NANS, [0.2, 0.5], 1)),
     "nanpercentile": (lambda o: o.nanpercentile(NANS, 30), np.nanpercentile(NANS, 30)),
+    "einsum of one row": (lambda o: o.einsum("ij,ij->i", A, B[:1]), np.einsum("ij,ij->i", A, B[:1])),
+    "moments of half floats": (lambda o: o.moments(np.full((2, 4), 6e4, np.float16) * np.float16([1, -1])[:, None], axes=[0])[1], np.full(4, 65504)),
     "max, initial": (lambda o: o.max(A, axis=0, initial=0.5), A.max(0, initial=0.5)),
     "min of none": (lambda o: o.min(A[:0], axis=0, initial=0.5), np.full(3, 0.5)),
     "linspace between arrays": (lambda o: o.linspace(A[0], B[0], 4, axis=1), np.linspace(A[0], B[0], 4, axis=1)),
@@ -282,6 +284,9 @@ ROWS: dict[str, Any] = {  # what is written with ops, and what NumPy makes
         lambda o: o.conv_transpose(PICTURES, KERNEL.transpose(0, 1, 3, 2), strides=2),
         np.einsum("bijc,uvcf->biujvf", PICTURES, KERNEL).reshape(2, 8, 8, 2)),
     "psnr": (lambda o: o.psnr(A, B, max_val=2.0), 20 * np.log10(2) - 10 * np.log10(((A - B) ** 2).mean())),
+    "dot_product_attention of groups": (
+        lambda o: o.dot_product_attention(PICTURES, PICTURES[:, :, :2], PICTURES[:, :, :2])
+        - o.dot_product_attention(PICTURES, *[np.repeat(PICTURES[:, :, :2], 2, 2)] * 2), np.zeros(PICTURES.shape)),
     "dot_product_attention": (lambda o: o.dot_product_attention(PICTURES, PICTURES, PICTURES), attended(0)),
     "dot_product_attention, masked": (
         lambda o: o.dot_product_attention(PICTURES, PICTURES, PICTURES, bias=SQUARES, mask=SQUARES > 0, is_causal=True, scale=0.5),
@@ -523,6 +528,8 @@ def test_mistakes_are_reported_with_what_to_write_instead():
         ),
         (lambda: described(lambda x: x / rv.ops.size(x)), ValueError, r"\(batch, 3\) is known only when"),
         (lambda: described(lambda x: x + rv.ops.zeros(rv.ops.shape(x))), ValueError, r"ops.zeros_like\(x\)"),
+        (lambda: rv.ops.einsum("ij,jk->ik", A, A), ValueError, "'j' stands for 3 and 4. Write operands of one extent"),
+        (lambda: rv.ops.einsum("ii", A), ValueError, "'i' stands for 4 and 3"),
         (lambda: rv.ops.correlate(A, A), ValueError, "Write two vectors"),
         (lambda: rv.ops.pad(A, 1, "edge"), ValueError, "'reflect' or 'symmetric'"),
         (lambda: rv.ops.bitwise_and(A, A), TypeError, "Write whole numbers"),

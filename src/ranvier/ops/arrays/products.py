@@ -126,12 +126,11 @@ def einsum(equation: str, *operands: Any) -> Any:
         once = "".join(sorted(c for c in set(inputs) - set(",.") if inputs.count(c) == 1))
         output = "..." * ("..." in inputs) + once
     shapes = [np.shape(x) if not hasattr(x, "shape") else tuple(x.shape) for x in operands]
-    given, ((output, *parts), spread) = list(operands), _named(equation, [output, *parts], shapes)
+    given = list(operands)
+    output, *parts = _named(equation, [output, *parts], shapes)
+    wide = _extents(equation, parts, shapes)
     for i, (letters, shape) in enumerate(zip(parts, shapes, strict=True)):
-        if len(letters) != len(shape) or not (letters.isalpha() or not letters):
-            raise GraphError(f"einsum {equation!r}: write one letter for every axis of {shape}")
-        # One row along an axis of ... serves all of another operand's.
-        alone = [a for a, c in enumerate(letters) if c in spread and shape[a] == 1 and _wider(c, parts, shapes)]
+        alone = [a for a, c in enumerate(letters) if shape[a] == 1 and c in wide]  # one row serves all of another's
         if alone:
             given[i] = squeeze(given[i], tuple(alone))
             parts[i] = "".join(c for a, c in enumerate(letters) if a not in alone)
@@ -146,8 +145,8 @@ def einsum(equation: str, *operands: Any) -> Any:
     return _summed(f"{','.join(parts)}->{output}", *given)
 
 
-def _named(equation: str, parts: list[str], shapes: list[tuple[Any, ...]]) -> tuple[list[str], str]:
-    """The parts of an equation, its result's first, with letters for the axes of ``...``; and these letters."""
+def _named(equation: str, parts: list[str], shapes: list[tuple[Any, ...]]) -> list[str]:
+    """The parts of an equation, its result's first, with letters for the axes of ``...``."""
     if len(parts) != len(shapes) + 1:
         raise GraphError(f"einsum {equation!r} does not fit {len(shapes)} operands: write for example 'bik,bkj->bij'")
     counts = [
@@ -158,11 +157,19 @@ def _named(equation: str, parts: list[str], shapes: list[tuple[Any, ...]]) -> tu
     spread = "".join(c for c in string.ascii_letters if c not in equation)[:most]
     if min(counts, default=0) < 0 or len(spread) < most:
         raise GraphError(f"einsum {equation!r} does not fit shapes {shapes}: write a letter for every axis")
-    pairs = zip(parts, [most, *counts], strict=True)
-    return [part.replace("...", spread[most - count :]) for part, count in pairs], spread
+    return [part.replace("...", spread[most - count :]) for part, count in zip(parts, [most, *counts], strict=True)]
 
 
-def _wider(letter: str, parts: list[str], shapes: list[tuple[Any, ...]]) -> bool:
-    """Whether an operand has more than one row along an axis."""
-    found = (shape[part.index(letter)] for part, shape in zip(parts, shapes, strict=True) if letter in part)
-    return any(extent != 1 for extent in found)
+def _extents(equation: str, parts: list[str], shapes: list[tuple[Any, ...]]) -> dict[str, Any]:
+    """For each letter its extent, unless it is 1 everywhere. Raises GraphError where a letter stands for several."""
+    found: dict[str, Any] = {}
+    for letters, shape in zip(parts, shapes, strict=True):
+        if len(letters) != len(shape) or not (letters.isalpha() or not letters):
+            raise GraphError(f"einsum {equation!r}: write one letter for every axis of {shape}")
+        for letter, extent in zip(letters, shape, strict=True):
+            if extent != 1 and found.setdefault(letter, extent) != extent:
+                raise GraphError(
+                    f"einsum {equation!r} of shapes {' and '.join(map(str, shapes))}: {letter!r} stands for "
+                    f"{found[letter]} and {extent}. Write operands of one extent, or of 1, along it"
+                )
+    return found

@@ -175,7 +175,8 @@ def cast(x: Operand, dtype: Any) -> Any:
     return arrays.cast(x, dtype_name(dtype))
 
 
-def _limits(dtype: str) -> tuple[Any, Any]:
+def limits_of(dtype: str) -> tuple[Any, Any]:
+    """The smallest and the largest number of a dtype."""
     if dtype not in FLOATING:
         return limits(dtype)
     largest = (2 - 2**-7) * 2.0**127 if dtype == "bfloat16" else float(np.finfo(dtype).max)
@@ -186,7 +187,7 @@ def saturate_cast(x: Operand, dtype: Any) -> Any:
     """In another dtype, what it does not hold as the nearest that it holds."""
     name = dtype_name(dtype)
     if x.dtype != "bool":
-        (low, high), (least, most) = _limits(x.dtype), _limits(name)
+        (low, high), (least, most) = limits_of(x.dtype), limits_of(name)
         x = arrays.clip(x, max(low, least), min(high, most))
     return arrays.cast(x, name)
 

@@ -129,9 +129,13 @@ def norm(x: Operand, ord: Any = None, axis: Axes = None, keepdims: bool = False)
     return norms.norm_of(x, None if ord == "euclidean" else ord, listed(axis), keepdims)
 
 
-def moments(x: Operand, axes: Axes, keepdims: bool = False) -> Any:
-    """The mean and the variance."""
-    return arrays.mean(x, listed(axes), keepdims), arrays.var(x, listed(axes), keepdims)
+def moments(x: Operand, axes: Axes, keepdims: bool = False, synchronized: bool = False) -> Any:
+    """The mean and the variance, of float16 at most its largest number; ``synchronized`` changes nothing."""
+    half = x.dtype == "float16"
+    x = arrays.cast(x, "float32") if half else x
+    found = arrays.mean(x, listed(axes), keepdims), arrays.var(x, listed(axes), keepdims)
+    largest = float(np.finfo(np.float16).max)
+    return tuple(arrays.cast(arrays.clip(v, -largest, largest), "float16") for v in found) if half else found
 
 
 def where(condition: Operand, x1: Operand = None, x2: Operand = None) -> Any:

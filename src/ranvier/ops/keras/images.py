@@ -14,7 +14,7 @@ from ranvier.ops.arrays.promotion import axes_of, axis_of
 from ranvier.ops.functional.convolution import convolve, convolve_transposed, enlarged
 from ranvier.ops.functional.normalization import layer_standardize, rms_standardize
 from ranvier.ops.functional.pooling import adaptive_pool, pool
-from ranvier.ops.keras.arrays import no_sparse
+from ranvier.ops.keras.arrays import limits_of, no_sparse, repeat
 from ranvier.ops.keras.elementwise import Operand, dtype_name
 
 FORMATS = ("channels_last", "channels_first")
@@ -212,15 +212,23 @@ def dot_product_attention(
     """Means of values (batch, s, heads, size), weighted by softmax of the products of queries (batch, t, heads, size)
     and keys: (batch, t, heads, size). ``bias`` and ``mask``, true for what counts, are (batch, heads, t, s).
 
+    Keys and values of fewer heads serve several heads of the queries each (grouped queries).
     ``is_causal`` masks later positions; ``flash_attention`` changes nothing. Attention of Vaswani et al., 2017.
     """
+    if 1 < key.shape[2] < query.shape[2]:
+        groups, rest = divmod(query.shape[2], key.shape[2])
+        if rest:
+            raise ValueError(
+                f"queries of {query.shape[2]} heads and keys of {key.shape[2]}. Write a multiple of the keys' heads."
+            )
+        key, value = (repeat(x, groups, 2) for x in (key, value))
     factor = 1 / math.sqrt(key.shape[-1]) if scale is None else scale
     logits = arrays.multiply(arrays.einsum("btnh,bsnh->bnts", query, key), factor)
     logits = logits if bias is None else arrays.add(logits, bias)
     if attn_logits_soft_cap:
         capped = arrays.tanh(arrays.divide(logits, attn_logits_soft_cap))
         logits = arrays.multiply(capped, attn_logits_soft_cap)
-    least = -0.7 * float(np.finfo(logits.dtype).max)
+    least = 0.7 * limits_of(logits.dtype)[0]
     logits = logits if mask is None else arrays.where(mask, logits, least)
     if is_causal:
         logits = arrays.where(linalg.tril(arrays.ones_like(logits, "bool")), logits, least)
