@@ -394,6 +394,19 @@ def test_second_order_of_a_convolution(engine):
 
 
 @pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("step", [-1, -2])
+def test_a_contraction_that_reads_backwards_and_its_gradients(step, engine):
+    a, b = RNG.normal(size=9), RNG.normal(size=3)
+    at = [(((0, step), (1, 1)), -3 * step)], [plain(1)]
+
+    def build(x, y):
+        return contract(x, y, *at, [4, 3], 1)
+
+    same(evaluate(build, [a, b], engine), np.array([a[step * (i - 3) :][:3] @ b for i in range(4)]))
+    check_gradient(build, [a, b], engine, tolerance=1e-5)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
 def test_a_loop_may_read_the_front_part_of_a_dimension(engine):
     a, b = RNG.normal(size=(5, 4)), RNG.normal(size=(4, 3))
     rows, columns, terms = ((((loop, 1),), 0) for loop in range(3))

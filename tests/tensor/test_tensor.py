@@ -200,3 +200,23 @@ def test_a_call_on_operands_of_two_segments_merges_them():
     assert x.segment is not y.segment
     (x * y).backward(np.ones(1))
     assert (a.grad.item(), b.grad.item()) == (2 * 2 * 3 * 5, 2 * 2 * 5)
+
+
+BITS = [
+    lambda a, b: a & b, lambda a, b: a | b, lambda a, b: a ^ b, lambda a, b: ~a, lambda a, b: a << 2,
+    lambda a, b: a >> 1, lambda a, b: 5 & a, lambda a, b: 5 | a, lambda a, b: 5 ^ a, lambda a, b: 1 << b,
+    lambda a, b: a & (b > 2), lambda a, b: (a > 0) & (b > 2), lambda a, b: ~(a > 0), lambda a, b: (a > 0) ^ True,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("operation", BITS)
+def test_operations_of_bits(operation):
+    a, b = np.array([[1, -2, 12]]), np.array([[3], [5]])
+    found, expected = operation(Tensor(a), Tensor(b)), operation(a, b)
+    assert found.dtype == str(expected.dtype)
+    np.testing.assert_array_equal(found.numpy(), expected)
+
+
+def test_operations_of_bits_refuse_floats():
+    with pytest.raises(TypeError, match="& is for whole numbers and bools, and here is float32"):
+        Tensor([1.0]) & 1

@@ -127,6 +127,17 @@ def einsum(equation: str, a: Node, b: Node) -> Node:
     return contract(a, b, index(a_letters), index(b_letters), [extent[c] for c in order], len(output))
 
 
+def _backwards(index: Sequence[Affine], loop: int, extent: int) -> list[Affine]:
+    """Index functions of a loop that runs from its end to its start."""
+    return [
+        (
+            tuple((i, -c if i == loop else c) for i, c in terms),
+            offset + sum(c * (extent - 1) for i, c in terms if i == loop),
+        )
+        for terms, offset in index
+    ]
+
+
 def _operand_gradient(node: Node, g: Node, side: int) -> Node:
     """The derivative by one operand is again a contraction: of ``g`` and the other operand.
 
@@ -150,12 +161,13 @@ def _operand_gradient(node: Node, g: Node, side: int) -> Node:
     for dim, (terms, _) in enumerate(mine):
         if dim in kept.values():
             continue
-        candidates = [t for t in terms if t[0] < rank and t[0] not in kept and t[0] not in eliminated and t[1] > 0]
+        candidates = [t for t in terms if t[0] < rank and t[0] not in kept and t[0] not in eliminated]
         if not candidates:
-            raise GraphError(
-                "this contraction's gradient needs an output loop with a positive coefficient in each dimension"
-            )
-        eliminated[candidates[0][0]] = dim
+            raise GraphError("this contraction's gradient needs an output loop in each dimension")
+        loop, coefficient = max(candidates, key=lambda t: t[1] > 0)
+        eliminated[loop] = dim
+        if coefficient < 0:  # count it backwards
+            g, mine = apply("reverse", g, axes=(loop,)), _backwards(mine, loop, loops[loop])
     for loop, extent in enumerate(loops):
         if loop not in kept and loop not in eliminated:
             (position[loop],) = plain(len(new_loops))

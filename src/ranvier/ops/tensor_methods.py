@@ -14,7 +14,7 @@ import numpy as np
 
 from ranvier.graph.dtypes import as_array
 from ranvier.graph.node import DTYPES, Node, apply
-from ranvier.ops import arrays
+from ranvier.ops import arrays, bits
 from ranvier.ops.arrays import division
 from ranvier.ops.draws import drawn_tensor, generator_of
 from ranvier.ops.indexing import put, writable
@@ -197,19 +197,6 @@ def size(self: Tensor, dim: int | None = None) -> Any:
     return self.shape if dim is None else self.shape[dim]
 
 
-def logical(operation: Callable[..., Any], sign: str, word: str) -> Callable[..., Any]:
-    """The operator ``sign``, of bool tensors."""
-
-    def method(*operands: Any) -> Any:
-        for x in operands:
-            if not isinstance(x, bool) and getattr(x, "dtype", None) != "bool":
-                kind = getattr(x, "dtype", type(x).__name__)
-                raise TypeError(f"{sign} is for bool tensors, and here is {kind}. Write {word} instead.")
-        return operation(*operands)
-
-    return method
-
-
 def eq(self: Tensor, other: Any) -> Any:
     """``==``, element by element."""
     return False if other is None else arrays.equal(self, other)
@@ -285,11 +272,10 @@ iadd, isub = augmented(arrays.add, np.add), augmented(arrays.subtract, np.subtra
 imul, itruediv = augmented(arrays.multiply), augmented(arrays.divide)
 ifloordiv, imod = augmented(division.whole_quotient), augmented(division.whole_remainder)
 ipow = augmented(arrays.power)
-and_ = rand = logical(arrays.logical_and, "&", "(x != 0) & (y != 0)")
-or_ = ror = logical(arrays.logical_or, "|", "(x != 0) | (y != 0)")
-xor = rxor = logical(arrays.logical_xor, "^", "(x != 0) ^ (y != 0)")
-iand, ior, ixor = augmented(and_), augmented(or_), augmented(xor)
-invert = logical(arrays.logical_not, "~", "x == 0")
+and_, or_, xor, invert = bits.bitwise_and, bits.bitwise_or, bits.bitwise_xor, bits.bitwise_not
+lshift, rshift = bits.bitwise_left_shift, bits.bitwise_right_shift
+rand, ror, rxor, rlshift, rrshift = map(reflected, (and_, or_, xor, lshift, rshift))
+iand, ior, ixor, ilshift, irshift = map(augmented, (and_, or_, xor, lshift, rshift))
 assign_add, assign_sub = assigned(arrays.add), assigned(arrays.subtract)
 to_float, to_double, to_bool = to_dtype("float32"), to_dtype("float64"), to_dtype("bool")
 to_int, to_long, to_short, to_char = map(to_dtype, ("int32", "int64", "int16", "int8"))

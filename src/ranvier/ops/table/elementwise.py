@@ -110,6 +110,7 @@ ROWS = (
     Row("where", "", "where -> keras.elementwise:where", "where -> torch.indexing:where", "where -> tensor_methods:where"),
     *each("torch", "torch.elementwise", "lerp addcmul addcdiv", SAME, IN_PLACE),
     *each("torch", "torch.elementwise", "equal", SAME),
+    *each("torch", "bits", "bitwise_and bitwise_left_shift bitwise_not bitwise_or bitwise_right_shift bitwise_xor", SAME, IN_PLACE),
     Row("stop_gradient", f"{E}:stop_gradient", "stop_gradient(variable)", samples="X", value="X"),
     Row("cast", "", "cast -> keras.arrays:cast"),
     Row("saturate_cast", "", "saturate_cast -> keras.arrays:saturate_cast"),

@@ -24,7 +24,8 @@ RENAMED = {  # names of Python's, and those of two methods
 }  # fmt: skip
 OWN = (
     "__radd__ __iadd__ __rsub__ __isub__ __rmul__ __imul__ __rtruediv__ __itruediv__ __rfloordiv__ __rmod__ __rpow__ "
-    "__ifloordiv__ __imod__ __ipow__ __iand__ __ior__ __ixor__ __rmatmul__ __pos__ __eq__ __ne__ __xor__ __rand__ __ror__ __rxor__ __invert__"
+    "__ifloordiv__ __imod__ __ipow__ __iand__ __ior__ __ixor__ __rmatmul__ __pos__ __eq__ __ne__ __xor__ __rand__ __ror__ __rxor__ __invert__ "
+    "__lshift__ __rshift__ __rlshift__ __rrshift__ __ilshift__ __irshift__"
 )
 METHODS = "assign_add assign_sub contiguous cpu dim numel numpy requires_grad_ size to normal_ uniform_"
 PYTORCH = (

@@ -14,8 +14,6 @@ PROCESSES = "there is one process, whose threads use all cores"
 _SAID: dict[str, Iterable[str]] = {
     "there are no quantized tensors": ("quantization",),
     "integers are signed, or uint8. Write int32 or int64 instead": ("uint16", "uint32", "uint64"),
-    "bits of numbers are not computed with. Write &, |, ^ and ~ of bool tensors": ("bitwise_and", "bitwise_left_shift",
-        "bitwise_not", "bitwise_or", "bitwise_right_shift", "bitwise_xor"),
     "there are no complex tensors": ("cdouble", "cfloat", "complex", "complex32", "complex64", "complex128", "angle",
         "imag", "real", "view_as_complex", "view_as_real", "polar"),
     _LAZY: ("LazyBatchNorm1d", "LazyBatchNorm2d", "LazyBatchNorm3d", "LazyConv1d", "LazyConv2d", "LazyConv3d",
