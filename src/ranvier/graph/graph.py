@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
@@ -29,7 +30,11 @@ class Graph:
         return (*self.outputs, *(value for _, value in self.updates))
 
     def nodes(self) -> list[Node]:
-        """All nodes, inputs before their users."""
+        """All nodes, inputs before their users. The list is computed once: do not change it."""
+        return self._nodes
+
+    @cached_property
+    def _nodes(self) -> list[Node]:
         return topological((*self.inputs, *self.roots()))
 
     def readers(self) -> dict[Node, list[Node]]:
@@ -53,7 +58,8 @@ class Graph:
         """
         result: dict[Node, Node] = {}
         for node in self.nodes():
-            result[node] = change(node.on(tuple(result[i] for i in node.inputs)), node)
+            inputs = tuple(map(result.__getitem__, node.inputs))
+            result[node] = change(node.on(inputs), node)
         return self.rebuild(lambda n: result[n])
 
     def key(self) -> tuple[Any, ...]:

@@ -195,6 +195,11 @@ def topological(roots: Iterable[Node]) -> list[Node]:
             order.append(node)
         elif node not in seen:
             seen.add(node)
+            if not node.inputs:
+                order.append(node)
+                continue
             stack.append((node, True))
-            stack.extend((child, False) for child in reversed(node.inputs) if child not in seen)
+            for child in reversed(node.inputs):
+                if child not in seen:
+                    stack.append((child, False))  # noqa: PERF401  # a generator takes longer for two operands
     return order

@@ -9,10 +9,12 @@ tests, the graph is verified after every pass.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from ranvier.engines.native.runtime import llvm
@@ -134,6 +136,18 @@ def text_of(graph: Graph, batch: int, target: Target) -> Text:
     return text
 
 
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Without Python's garbage collector: it would examine all nodes again and again, and nodes form no cycles."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
+
+
 def compile(graph: Graph, batch: int | None = None) -> NativeProgram | ReferenceProgram:
     """Compile a graph, or load it from the cache. ``batch`` is the most rows that a step sees.
 
@@ -143,6 +157,11 @@ def compile(graph: Graph, batch: int | None = None) -> NativeProgram | Reference
         return ReferenceProgram(graph, batch)
     target = llvm.resolve_target()
     llvm.check_runnable(target)
+    with _without_collector():
+        return _compile(graph, batch, target)
+
+
+def _compile(graph: Graph, batch: int | None, target: Target) -> NativeProgram:
     lowered = lower(graph)
     rows = batch or 1
     key = cache_key(str(lowered), str(rows), target.triple, target.cpu, target.features)

@@ -53,7 +53,7 @@ class Assembler:
         self.partition = Partition(schedule, target)
         self.clocks = {name: i for i, name in enumerate(clocks(schedule))} if timed else {}
         graph = schedule.graph
-        found = {d.name for n in graph.nodes() for d in n.shape if isinstance(d, Symbol)}
+        found = {d.name for n in graph.inputs for d in n.shape if isinstance(d, Symbol)}
         self.symbols = tuple(sorted(found | {BATCH.name}))
         self.module = Module(
             graph, schedule.view, schedule.uses, target.has_fma, target.has_masks, schedule.samples_adjacent,

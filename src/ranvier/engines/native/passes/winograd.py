@@ -21,7 +21,7 @@ from ranvier.engines.native.target.lanes import LANES, SIZE
 from ranvier.graph.contraction import plain
 from ranvier.graph.extents import extent, extents
 from ranvier.graph.graph import Graph
-from ranvier.graph.node import BATCH, Node, apply, constant, like
+from ranvier.graph.node import BATCH, Node, Type, apply, constant, full
 
 STRIP_BYTES = 1 << 19  # of transformed values at a time: half of a second-level cache
 MAX_RELATIVE_COST = 0.75  # beside the plain convolution, by the estimate in `_pays`
@@ -263,9 +263,17 @@ def _sums(table: Sums, value: Callable[[int, int], Node]) -> list[Node]:
     return [_sum([(factor, rows_of[i][place]) for i, factor in down]) for down in table for place in range(len(table))]
 
 
+@cache
+def _factor(number: float, type_: Type) -> Node:
+    """A number as a value of a type; one node for all transforms."""
+    return full(number, type_.shape, type_.dtype)
+
+
 def _sum(terms: Sequence[tuple[float, Node]]) -> Node:
     """The sum of nodes times factors."""
-    scaled = [(number > 0, node if abs(number) == 1 else node * like(node, abs(number))) for number, node in terms]
+    scaled = [
+        (number > 0, node if abs(number) == 1 else node * _factor(abs(number), node.type)) for number, node in terms
+    ]
     total = scaled[0][1] if scaled[0][0] else -scaled[0][1]
     for positive, node in scaled[1:]:
         total = total + node if positive else total - node
