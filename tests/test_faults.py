@@ -467,12 +467,6 @@ class Labels(list):
         return self == other
 
 
-class _Pytorch:
-    """What the library sees of a module of PyTorch itself."""
-
-    __module__ = "torch.nn.modules.linear"
-
-
 def unbuilt():
     model = rv.Sequential([D(K, activation="softmax")])
     model.compile("adam", SCE)
@@ -630,7 +624,6 @@ ROWS = [  # number, what is done, error or warning, its text
     (44, lambda: two_inputs().fit(X, VALUES, verbose=0), TypeError, r"takes 2 inputs \(a, b\), and x is a ndarray. Write x=\[a, b\]"),
     (44, lambda: two_inputs()(X), TypeError, r"takes 2 input.*Write model\(\[a, b\]\)"),
     (44, lambda: none_forward().fit(X, VALUES, verbose=0), ValueError, "returns None. Write return"),
-    (44, lambda: rv.Sequential([_Pytorch()]), TypeError, "is of PyTorch's own package.*Write `import ranvier.torch as torch"),
     (44, load_pickle, ValueError, "x.ranvier is a pickle.*could run whatever code"),
     (44, lambda: fit(Y, X), ValueError, r"likely swapped. Write fit\(x, y\)"),
     (44, lambda: fit(X.T, Y[:F]), ValueError, r"The samples are columns: write x\.T"),

@@ -36,15 +36,19 @@ def reshape(x: Node, shape: tuple[Any, ...]) -> Node:
             missing = symbols[0]
         dims[dims.index(-1)] = missing
     if not any(isinstance(d, Symbol) for d in (*x.shape, *dims)):
-        held, asked = (math.prod(map(int, part)) for part in (x.shape, dims))
+        held, asked = elements(x.shape), elements(dims)
         if held != asked:
             raise unfitting(x.shape, dims, f"{held} elements are not {asked}")
     return x if tuple(dims) == x.shape else apply("reshape", x, shape=tuple(dims))
 
 
+def elements(shape: Sequence[Any]) -> int:
+    return math.prod(map(int, shape))
+
+
 def unfitting(shape: Sequence[Any], dims: Sequence[Any], why: str) -> GraphError:
     """The error for a shape of another number of elements: it gives the nearest last extent that fits."""
-    size, last = math.prod(map(int, shape)), dims[-1] if dims and dims[-1] > 0 else 1
+    size, last = elements(shape), dims[-1] if dims and dims[-1] > 0 else 1
     fits = next((d for i in range(last) for d in (last - i, last + i) if size % d == 0), 1)
     return GraphError(
         f"cannot reshape {tuple(shape)} to {tuple(dims)}: {why}. Write (-1, {fits}) for rows of {fits}, in which -1 is "
