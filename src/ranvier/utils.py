@@ -23,6 +23,7 @@ from ranvier.support.constructors import CheckedConstructor
 from ranvier.support.errors import missing
 from ranvier.tensor import rng as seeds
 from ranvier.tensor.context import get_dtype
+from ranvier.tensor.tensor import Tensor
 
 __all__ = [
     "BatchedDataset", "CustomObjectScope", "FeatureSpace", "PyDataset", "Sequence", "array_to_img", "clear_session",
@@ -111,11 +112,12 @@ def get_file(
     return str(path)
 
 
-def normalize(x: Any, axis: int = -1, order: float = 2) -> Array:
-    """Divide ``x`` by its norms along an axis, as a NumPy array. Vectors of zeros stay 0."""
+def normalize(x: Any, axis: int = -1, order: float = 2) -> Any:
+    """Divide ``x`` by its norms along an axis: a tensor of one, else a NumPy array. Vectors of zeros stay 0."""
     values = to_numeric(x, "x").astype(get_dtype())
     length = np.linalg.norm(values, order, axis, keepdims=True)
-    return values / np.where(length == 0, 1, length)
+    scaled = values / np.where(length == 0, 1, length)
+    return Tensor(scaled) if isinstance(x, Tensor) else scaled
 
 
 def pad_sequences(
@@ -225,8 +227,8 @@ def set_random_seed(seed: int) -> None:
     np.random.seed(seed)  # noqa: NPY002  # user code may draw from it
 
 
-def to_categorical(x: Any, num_classes: int | None = None) -> Array:
-    """One-hot vectors of class numbers: (..., num_classes), in float32 (float64 in float64 mode).
+def to_categorical(x: Any, num_classes: int | None = None) -> Any:
+    """One-hot vectors of class numbers: (..., num_classes), in float32 (float64 in float64 mode); of a tensor a tensor.
 
     A last dimension of 1 is removed first, as in Keras. ``num_classes`` is by default the largest class number plus 1.
     Raises ValueError for values that are not class numbers.
@@ -241,7 +243,8 @@ def to_categorical(x: Any, num_classes: int | None = None) -> Array:
             f"x contains the class number {largest}, and num_classes={classes} has 0 to {classes - 1}. Write "
             f"num_classes={largest + 1}, or np.unique(x, return_inverse=True)[1] for numbers without gaps, instead."
         )
-    return (labels[..., None] == np.arange(classes)).astype(get_dtype())
+    vectors = (labels[..., None] == np.arange(classes)).astype(get_dtype())
+    return Tensor(vectors) if isinstance(x, Tensor) else vectors
 
 
 __getattr__, __dir__ = missing("ranvier.utils", __all__)

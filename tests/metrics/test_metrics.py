@@ -331,6 +331,7 @@ ERRORS = [
     (lambda: metrics.get("acuracy"), ValueError, "Write 'accuracy' instead"),
     (lambda: metrics.get(1), TypeError, "no metric"),
     (lambda: metrics.Precision(average="mean"), ValueError, "average='mean'"),
+    (lambda: metrics.Precision(class_id=2)([0, 1], [0.2, 0.7]), ValueError, "class_id=2 of 1 outputs"),
     (lambda: metrics.FalsePositives(thresholds=[0.5, 2]), ValueError, "a threshold is a probability. Write 0.5"),
     (lambda: metrics.F1Score(threshold="0.5"), ValueError, "a threshold is a probability"),
     (lambda: metrics.FBetaScore(beta="2"), ValueError, "beta='2': write a number above 0"),
@@ -992,3 +993,9 @@ def test_updates_get_targets_as_they_are_given(loss, units, y, seen):
     assert (history["seen"], history["weighted"], history["val_seen"]) == ([seen], [seen + 1], [seen])
     batches = [(x[:2], np.asarray(y)[:2]), (x[2:], np.asarray(y)[2:])]
     assert model.fit((b for b in batches), verbose=0, ignore="RV").history["seen"] == [seen]
+
+
+def test_outputs_of_one_sample_have_their_largest():
+    y_true, y_pred = [0, 1, 1, 0, 0], [0.2, 0.1, 0.5, 0, 0.2]
+    assert metrics.Precision(top_k=3)(y_true, y_pred) == pytest.approx(1 / 3)
+    assert metrics.Recall(top_k=3)([y_true], [y_pred]) == metrics.Recall(top_k=3)(y_true, y_pred) == 0.5

@@ -246,6 +246,7 @@ class Metric(Configured):
         if isinstance(state.tracing, StepTrace):
             self._record_update(y_true, y_pred, sample_weight)
             return
+        y_true, y_pred, sample_weight = self.arranged(y_true, y_pred, sample_weight)
         weight = None if sample_weight is None else weights_for(sample_weight, np.shape(y_pred))
         true, pred = self.pair(y_true, y_pred, weight)
         shapes = self.states(pred.shape[1:])
@@ -266,6 +267,10 @@ class Metric(Configured):
             program.run([*(a[start : start + rows] for a in given), *arrays], [])
         for variable in held:
             variable.version += 1
+
+    def arranged(self, *batch: Any) -> tuple[Any, ...]:
+        """Targets, outputs and weights of a call outside of a model, with a row for each sample."""
+        return batch
 
     def on_nodes(self, states: Sequence[Node], y_true: Node, y_pred: Node, weight: Node | None) -> list[Node]:
         """`update` for nodes as a user's method gives them: see `pair`."""

@@ -55,7 +55,16 @@ class _Counts(Checked):
         self.average, self.class_id = average, class_id
         self.top_k = None if top_k is None else whole("top_k", top_k)
 
+    def arranged(self, *batch: Any) -> tuple[Any, ...]:
+        """With ``top_k`` one-dimensional arrays are the outputs of one sample, as in Keras."""
+        if self.top_k is None or np.ndim(batch[1]) != 1:
+            return batch
+        return tuple(None if part is None else np.asarray(part)[None] for part in batch)
+
     def states(self, output_shape: Sequence[int]) -> list[StateType]:
+        classes = op.classes_of(output_shape)
+        if self.class_id is not None and isinstance(classes, int) and not -classes <= self.class_id < classes:
+            raise ValueError(f"class_id={self.class_id} of {classes} outputs. Write a class from 0 to {classes - 1}.")
         number = len(self.thresholds) if isinstance(self.thresholds, list) else 1
         return [*[((op.classes_of(output_shape),), WIDE)] * (4 * number), ((), "int32"), ((), WIDE)]
 
