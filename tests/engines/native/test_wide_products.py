@@ -17,6 +17,7 @@ from ranvier.graph.grad import gradient
 from ranvier.graph.graph import Graph, input_node
 from ranvier.graph.node import BATCH, apply, like
 from ranvier.ops import arrays as numeric
+from ranvier.ops.functional.convolution import convolve
 
 SMALL = {"BLOCK_BYTES": 1 << 12, "MAX_TERMS": 32, "BLOCK_TERMS": 16, "MAX_COLUMNS": 48, "ALIASED": 1 << 7}
 FURTHER = ["x86-64-v2", "x86-64-v3"] if platform.machine() in ("x86_64", "AMD64") else []
@@ -48,6 +49,19 @@ def step(text, batch, widths, dtype="float32"):
         mean, square = m * like(m, 0.9) + g * like(g, 0.1), v * like(v, 0.99) + g * g * like(g, 0.01)
         updates += [(w, w - mean / numeric.add(numeric.sqrt(square), 1e-3) * like(w, 0.01)), (m, mean), (v, square)]
     return Graph((x, *(array for own in states for array in own)), (h, gradients[-1]), tuple(updates))
+
+
+def images(side, channels, filters, kernel, layers=2):
+    """A step of gradient descent on padded convolutions."""
+    x = input_node("x", (BATCH, side, side, channels), "float32", windowed=True)
+    h, kernels = x, []
+    for number in range(layers):
+        shape = (kernel, kernel, channels if number == 0 else filters, filters)
+        kernels.append(input_node(f"kernel{number}", shape, "float32"))
+        h = apply("relu", convolve(h, kernels[-1], stride=(1, 1), padding="same", dilation=(1, 1)))
+    gradients = gradient(numeric.mean(h * h), kernels)
+    updates = [(k, k - g * like(g, 0.1)) for k, g in zip(kernels, gradients, strict=True)]
+    return Graph((x, *kernels), (h,), tuple(updates))
 
 
 def trained(graph, rows, target="host", threads=(1,)):
@@ -90,6 +104,18 @@ def test_the_same_bits_on_every_target(text, target, request):
     expected = trained(graph, 37)
     request.getfixturevalue("always")
     assert trained(graph, 37, target, (2,)) == expected
+
+
+@pytest.mark.parametrize(
+    ("rows", "side", "channels", "filters", "kernel"),
+    [(5, 4, 20, 48, 1), (3, 3, 16, 100, 1), (4, 8, 64, 64, 3), (1, 7, 24, 130, 3), (1, 9, 32, 32, 3)],
+)
+def test_the_same_bits_of_images(rows, side, channels, filters, kernel, request):
+    """Products of 1 x 1, of transformed 3 x 3, and of a single sample, whose channels or rows threads divide."""
+    graph = images(side, channels, filters, kernel)
+    expected = trained(graph, rows)
+    request.getfixturevalue("always")
+    assert trained(graph, rows, threads=(1, 3)) == 2 * expected
 
 
 def test_float64(request):

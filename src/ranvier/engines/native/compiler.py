@@ -69,8 +69,8 @@ PASSES = (
     Pass("rematerialize", "ranvier.engines.native.passes.rematerialize:rematerialize", LATE),
     Pass("batch_variance", "ranvier.engines.native.passes.batch_variance:batch_variance", LATE),
     Pass("two_stage_sum", "ranvier.engines.native.passes.two_stage_sum:two_stage_sum", LATE),
-    Pass("parallelize", "ranvier.engines.native.passes.parallelize:parallelize", LATE),
     Pass("wide_products", "ranvier.engines.native.passes.wide_products:wide_products", LATE),
+    Pass("parallelize", "ranvier.engines.native.passes.parallelize:parallelize", LATE),
 )
 """Every pass, in the order in which they run."""
 AFTER_CACHE = (*(each.name for each in PASSES if each.late), "schedule", "llvm", "optimized", "assembly")

@@ -29,7 +29,7 @@ def split_units(graph: Graph, batch: int) -> Graph:
 
     def change(node: Node, old: Node) -> Node:
         if old is first:
-            return apply("contract", *node.inputs, **node.attrs, of="units")
+            return apply("contract", *node.inputs, **{**node.attrs, "of": "units"})
         return apply("reduce_sum", _split(node), axes=(0,)) if old is second else node
 
     return graph.changed(change)

@@ -6,13 +6,16 @@ weights lie transposed, vectors run along the samples, and the weights are read 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ranvier.engines.native.target.lanes import LANES, SIZE
-from ranvier.graph.contraction import plain
+from ranvier.graph.contraction import Affine, plain
 from ranvier.graph.extents import size
 from ranvier.graph.graph import Graph
-from ranvier.graph.node import Node, Symbol, apply
+from ranvier.graph.node import BATCH, Node, Symbol, apply
 
 LARGE = 3 << 19  # bytes of weights
+MANY_PLACES = 4  # for each output, of images: with more, the weights are small beside the images
 FEW_SAMPLES = 4  # below which the sums of transposed weights are dot products
 ALONG_OUTPUTS, ALONG_SAMPLES = "wide", "wide along samples"
 PLAIN = plain(0, 2), plain(2, 1)  # how a product addresses its operands: samples, outputs, inputs
@@ -30,22 +33,42 @@ def wide_products(graph: Graph, batch: int) -> Graph:
 
 
 def _mark(node: Node, batch: int) -> str | None:
-    if node.op.name != "contract" or "of" in node.attrs or node.attrs["index"] not in (PLAIN, TRANSPOSED):
+    if node.op.name != "contract" or "of" in node.attrs or not is_wide(node, batch):
         return None
-    samples, outputs, _ = node.attrs["loops"]
-    count = size((samples,), batch)
-    if isinstance(outputs, Symbol) or count > outputs or not is_wide(node, batch):
+    loops, rank, index = node.attrs["loops"], node.attrs["rank"], node.attrs["index"]
+    outputs = loops[rank - 1]
+    if rank > 2:
+        return ALONG_OUTPUTS if _shares_weights(node) and _places(node, batch) <= MANY_PLACES * outputs else None
+    count = size(loops[:1], batch)
+    if index not in (PLAIN, TRANSPOSED) or isinstance(outputs, Symbol) or count > outputs:
         return None
-    return ALONG_SAMPLES if node.attrs["index"] == TRANSPOSED and count >= FEW_SAMPLES else ALONG_OUTPUTS
+    return ALONG_SAMPLES if index == TRANSPOSED and count >= FEW_SAMPLES else ALONG_OUTPUTS
+
+
+def _shares_weights(node: Node) -> bool:
+    """Whether all samples of a batch are multiplied with the second operand, whose last axis is the result's last."""
+    loops, rank, (_, weights) = node.attrs["loops"], node.attrs["rank"], node.attrs["index"]
+    return loops[0] == BATCH and weights[-1] == (((rank - 1, 1),), 0) and 0 not in _loops(weights)
+
+
+def _loops(index: Sequence[Affine]) -> set[int]:
+    """The loops that an operand's index depends on."""
+    return {loop for terms, _ in index for loop, _ in terms}
+
+
+def _places(node: Node, batch: int) -> int:
+    """The places, of all samples, that are multiplied with the same weights."""
+    loops, weights = node.attrs["loops"], _loops(node.attrs["index"][1])
+    return size([loops[i] for i in range(node.attrs["rank"]) if i not in weights], batch)
 
 
 def is_wide(node: Node, batch: int) -> bool:
     """Whether a contraction is a product with large weights, or computes a gradient of such weights."""
     loops, rank = node.attrs["loops"], node.attrs["rank"]
-    known = sorted(loop for loop in loops[rank - 2 :] if not isinstance(loop, Symbol))[-2:]
-    if rank < 2 or len(loops) != rank + 1 or len(known) < 2 or "clip" in node.attrs:
+    if rank < 2 or len(loops) != rank + 1 or "clip" in node.attrs:
         return False
-    return size(known, batch) * SIZE[node.dtype] >= LARGE
+    largest = max((size(i.shape, batch) for i in (*node.inputs, node) if BATCH not in i.shape), default=0)
+    return largest * SIZE[node.dtype] >= LARGE
 
 
 def divides_outputs(node: Node | None) -> bool:

@@ -42,11 +42,14 @@ def in_blocks(node: Node, nest: Nest, batch: int) -> bool:
     plain_nest = nest.second_rows is None and nest.taps is None and not nest.clips and len(nest.reduce) == 1
     if not plain_nest or nest.form == "dot" or nest.rows is None or nest.columns is None or nest.columns.a:
         return False
-    return is_wide(node, batch)
+    return is_wide(node, batch) and (node.attrs["rank"] == 2 or "of" in node.attrs)
 
 
 def blocks(nest: Nest, height: int, across: int, batch: int, dtype: str) -> Blocks:
-    """The blocks of a product whose tiles have ``height`` rows and ``across`` vectors."""
+    """The blocks of a product whose tiles have ``height`` rows and ``across`` vectors.
+
+    Where several loops give rows, sums do not wait: a block has all of their terms.
+    """
     assert nest.rows is not None
     assert nest.columns is not None
     (reduce,), wide = nest.reduce, across * LANES
@@ -55,11 +58,12 @@ def blocks(nest: Nest, height: int, across: int, batch: int, dtype: str) -> Bloc
     )
     budget = BLOCK_BYTES // SIZE[dtype]
     columns = -(-columns // wide) * wide
-    if rows <= height and nest.columns.b == 1:
+    if rows <= height and nest.columns.b == 1 and not nest.outer:
         return Blocks(height, columns, min(terms, FEW_TERMS), terms > FEW_TERMS, False, None)
-    some = terms if terms <= MAX_TERMS else BLOCK_TERMS
+    whole = terms <= MAX_TERMS or any(loop.b == 0 for loop in nest.outer)
+    some = terms if whole else BLOCK_TERMS
     few = min(columns, max(min(MAX_COLUMNS, budget // some) // wide, 1) * wide)
-    if terms > MAX_TERMS and few == columns:
+    if not whole and few == columns:
         some = min(terms, MAX_TERMS, budget // columns // LANES * LANES)
     # All rows pass over a block before the next one, unless their sums have to wait.
     tall = -(-rows // height) * height if some == terms else max(budget // few // height, 1) * height

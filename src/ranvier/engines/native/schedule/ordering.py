@@ -7,27 +7,29 @@ from collections.abc import Mapping, Sequence
 from ranvier.engines.native.passes.rematerialize import RECOMPUTED
 from ranvier.engines.native.passes.wide_products import divides_outputs
 from ranvier.engines.native.schedule.task import Task
-from ranvier.graph.extents import size
+from ranvier.graph.extents import extent, size
 from ranvier.graph.node import BATCH, Node
 
 SERIAL = 4096  # elements below which a task is not worth dividing
 # The same for new weights, whose cache lines move from the threads that read the old ones.
 SERIAL_UPDATE = 512
+MANY_CHANNELS = 128  # of a product for a single sample, which threads then divide evenly, unlike rows of a small image
 Edge = tuple[int, bool]  # a task to run before, and whether it may share a phase
 
 
 def divide_tasks(tasks: Sequence[Task], batch: int, alone: bool = False) -> None:
     """Decide for each task whether a thread takes rows of the batch, a part of an axis, or all of it.
 
-    A single sample (``alone``) is divided along its own first axis: the rows of an image.
+    A single sample (``alone``) is divided along its own first axis, the rows of an image, or along many channels.
     """
     for task in tasks:
         within = task.kind in ("map", "contract", "reduce") and len(task.space) > 3 and task.space[0] == BATCH
         if alone and within and work(task, batch) >= SERIAL:
-            task.division, task.axis = "split", 1
+            channels = task.kind == "contract" and extent(task.node, -1) >= MANY_CHANNELS
+            task.division, task.axis = "split", len(task.space) - 1 if channels else 1
             continue
         if task.kind == "contract" and divides_outputs(task.anchor):
-            task.division, task.axis = "split", 1
+            task.division, task.axis = "split", len(task.space) - 1
             continue
         anywhere = task.kind == "scatter" and not task.node.attrs.get("batch", 0)
         if task.kind == "partial" or (task.space and task.space[0] == BATCH and not anywhere):

@@ -55,7 +55,9 @@ class Blocked(Columns):
         self.panels_at, self.left_at, self.sums_at = (
             self.k.function.pointer(work, start, "i8") for start in starts[:3]
         )
-        self.around(list(p.outer), self._blocks)
+        # Loops that read the same block again run within it.
+        self.within = [loop for loop in p.outer if loop.b == 0]
+        self.around([loop for loop in p.outer if loop.b], self._blocks)
 
     def _blocks(self, at: Place) -> None:
         f, p, size = self.k.function, self.plan, self.blocks
@@ -91,8 +93,13 @@ class Blocked(Columns):
             count = self.k.function.sub(block.columns[1], block.columns[0])
             pack_block(self, block.at.b, block.terms, count, Panels(self.panels_at, self.panel_pitch, self.wide))
 
+        self.around(self.within, lambda at: self._rows_of_tiles(block, rows, at), block.at)
+
+    def _rows_of_tiles(self, block: Block, rows: Loop, at: Place) -> None:
+        """The tiles of all rows, or of those that a place in the outer loops has."""
+
         def tile(row: Scalar, height: int) -> None:
-            here = self.moved(block.at, rows, row)
+            here = self.moved(at, rows, row)
             self._pack_rows(here.a, block.terms, height)
             self._row_of_tiles(block, here, row, height)
 
