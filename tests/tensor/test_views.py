@@ -237,3 +237,17 @@ def test_copies_of_views_share_no_memory():
     for twin in (copy.deepcopy(x[0:1]), copy.deepcopy(x), x.clone()):
         twin.add_(1)
     assert x.tolist() == [0, 0]
+
+
+def test_what_numpy_may_write_is_compared_by_its_bits():
+    """NaN is equal to itself, so that nothing is copied again; and -0.0 is no 0.0."""
+    array = np.array([np.nan, 0.0], "float32")
+    x = torch.from_numpy(array)
+    first, before = x * 1, x.base.snapshot
+    second, after = 1 / x, x.base.snapshot
+    assert before is after
+    array[1] = -0.0
+    third = 1 / x
+    np.testing.assert_array_equal(
+        [t.numpy() for t in (first, second, third)], [[np.nan, 0], [np.nan, np.inf], [np.nan, -np.inf]]
+    )

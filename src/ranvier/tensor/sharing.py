@@ -16,6 +16,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from ranvier.data.memory import same_bits
 from ranvier.graph.dtypes import array_dtype, as_array
 from ranvier.graph.node import Symbol
 from ranvier.tensor import tape, trace
@@ -131,7 +132,7 @@ class Memory(_Base):
             return
         if root._requires_grad or not holds_value(root) or not self._is_seen(root):
             self.snapshot = None
-        elif self.snapshot is None or not np.array_equal(self.snapshot._value, root._value):
+        elif self.snapshot is None or not same_bits(self.snapshot._value, root._value):
             self.snapshot = root.copy_leaf()
 
     def array(self, root: Tensor) -> Any:
