@@ -5,7 +5,7 @@ import pytest
 
 import ranvier as rv
 from ranvier import layers
-from ranvier.data.text_hash import fingerprint, siphash
+from ranvier.data.text_hash import cross_table, crossed, fingerprint, siphash
 
 WORDS = np.array([["a", "b"], ["c", "a"], ["zz", "a"], ["b", "?"]])  # a 3 times, b twice
 ASKED = np.array([["a", "q"], ["c", "?"]])
@@ -87,7 +87,7 @@ REFUSED = [
     (lambda: layers.StringLookup(sparse=True), "sparse"),
     (lambda: layers.Hashing(3, salt="x"), "one integer or two"),
     (lambda: layers.HashedCrossing(3)([np.array(["a"])]), "two arrays"),
-    (lambda: layers.HashedCrossing(3)([rv.Input((1,)), rv.Input((1,))]), "no part of a model"),
+    (lambda: layers.HashedCrossing(3)([rv.Input((1,)), rv.Input((1,))]), "crosses what lookups"),
     (lambda: layers.HashedCrossing(3)([np.array([1.5]), np.array([1])]), "int64"),
     (layers.Discretization, "num_bins"),
     (lambda: layers.Discretization(num_bins=3)(np.ones((1, 1))), "adapt"),
@@ -301,3 +301,44 @@ def test_a_feature_space_of_a_dict_learns_from_batches():
     assert np.array_equal(made["age"].numpy()[:, 0], TABLE["age"])
     with pytest.raises(ValueError, match="no 'age'"):
         space({"job": TABLE["job"]})
+
+
+def test_a_feature_space_is_part_of_a_model(tmp_path):
+    """Trained on what is encoded already, and then given the columns, as in Keras's guide."""
+    space = rv.utils.FeatureSpace(
+        {"age": "float_normalized", "job": "string_categorical", "n": "integer_categorical"},
+        crosses=[("job", "n")], crossing_dim=8,
+    )  # fmt: skip
+    space.adapt(TABLE)
+    encoded, columns = space.get_encoded_features(), space.get_inputs()
+    assert encoded.shape == (None, *space(TABLE).shape[1:])
+    outputs = layers.Dense(1)(encoded)
+    training, whole = rv.Model(encoded, outputs), rv.Model(columns, outputs)
+    training.compile("sgd", "mse", engine="reference")
+    training.fit(space(TABLE).numpy(), Y, verbose=0, ignore="RV")
+    table = {name: TABLE[name][:, None] for name in columns}
+    np.testing.assert_allclose(rv.Model(columns, encoded).predict(table), space(TABLE).numpy(), rtol=1e-6)
+    np.testing.assert_allclose(whole.predict(table), training.predict(space(TABLE).numpy()), rtol=1e-5)
+    whole.save(tmp_path / "model.safetensors")
+    assert np.array_equal(rv.load_model(tmp_path / "model.safetensors").predict(table), whole.predict(table))
+    by_name = rv.utils.FeatureSpace({"job": "string_hashed", "n": "integer_categorical"}, "dict", hashing_dim=4)
+    by_name.adapt(TABLE)
+    made = rv.Model(by_name.get_inputs(), by_name.get_encoded_features()).predict({k: table[k] for k in ("job", "n")})
+    assert all(np.array_equal(made[name], part.numpy()) for name, part in by_name(TABLE).items())
+
+
+def test_crossings_in_a_model_are_those_of_arrays():
+    words, numbers = np.array([["a"], ["q"], ["b"]]), np.array([[1], [2], [9]])
+    text, number = rv.Input((1,), dtype="string"), rv.Input((1,), dtype="int32")
+    lookups = layers.StringLookup(vocabulary=["a", "b"]), layers.IntegerLookup(vocabulary=[1, 2])
+    for mode in ("int", "one_hot"):
+        symbolic = layers.HashedCrossing(50, mode)([lookups[0](text), lookups[1](number)])
+        found = rv.Model([text, number], symbolic).predict([words, numbers])
+        indices = [lookups[0](words).numpy(), lookups[1](numbers).numpy()]
+        assert np.array_equal(found, layers.HashedCrossing(50, mode)(indices).numpy())
+    rows = np.array(list(np.ndindex(3, 4, 2))).T
+    assert np.array_equal(cross_table((3, 4, 2), 11), crossed(list(rows), 11))
+    with pytest.raises(TypeError, match="crosses what lookups, Hashing and Discretization return"):
+        layers.HashedCrossing(4)([text, number])
+    with pytest.raises(ValueError, match="crosses 100,000,000 combinations"):
+        layers.HashedCrossing(4)([layers.Hashing(10_000)(text), layers.Hashing(10_000)(rv.Input((1,), dtype="string"))])

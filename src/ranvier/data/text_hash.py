@@ -48,6 +48,22 @@ def crossed(columns: Sequence[Array], count: int) -> Array:
     return np.array(found, np.int32).reshape(columns[0].shape)
 
 
+def cross_table(sizes: Sequence[int], count: int) -> Array:
+    """`crossed` of all combinations of whole numbers below these sizes, the last number running fastest."""
+    factor = np.uint64(CROSSING)
+    result = np.full(1, CROSSING_KEY, np.uint64)
+    with np.errstate(over="ignore"):  # modulo 2**64
+        for size in sizes:
+            second = _all_folded(np.arange(size, dtype=np.uint64) * factor) * factor
+            result = (result[:, None] ^ factor ^ second).reshape(-1) * factor
+            result = _all_folded(_all_folded(result) * factor)
+    return (result % np.uint64(count)).astype(np.int32)
+
+
+def _all_folded(values: Array) -> Array:
+    return values ^ values >> np.uint64(47)
+
+
 def each_value(values: Array, function: Callable[[Any], int]) -> Array:
     """A whole number for each element, by a function that is called once for each different element."""
     known: dict[Any, int] = {}

@@ -17,7 +17,7 @@ __getattr__, __dir__, __all__ = lazy_names("ranvier.layers", {
         "SpatialDropout2D SpatialDropout3D",
     "ranvier.layers.embedding": "CategoryEncoding Embedding Identity PReLU",
     "ranvier.layers.feature_space": "-Cross -Feature -FeatureSpace",
-    "ranvier.layers.hashing": "HashedCrossing Hashing",
+    "ranvier.layers.hashing": "-CrossedIndices HashedCrossing Hashing",
     "ranvier.layers.lookup": "IntegerLookup StringLookup",
     "ranvier.layers.merging":
         "Add Average Concatenate Dot Maximum Minimum Multiply Subtract add average concatenate dot maximum "

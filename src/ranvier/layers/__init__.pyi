@@ -39,6 +39,7 @@ from ranvier.layers.embedding import PReLU as PReLU
 from ranvier.layers.feature_space import Cross as Cross
 from ranvier.layers.feature_space import Feature as Feature
 from ranvier.layers.feature_space import FeatureSpace as FeatureSpace
+from ranvier.layers.hashing import CrossedIndices as CrossedIndices
 from ranvier.layers.hashing import HashedCrossing as HashedCrossing
 from ranvier.layers.hashing import Hashing as Hashing
 from ranvier.layers.lookup import IntegerLookup as IntegerLookup

@@ -7,15 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.layers.base import Layer, whole
+from ranvier.layers.base import Layer
 from ranvier.layers.core import Input, Rescaling
 from ranvier.layers.discretization import Discretization
-from ranvier.layers.embedding import CategoryEncoding, Identity, encoded
-from ranvier.layers.hashing import HashedCrossing, Hashing
+from ranvier.layers.embedding import CategoryEncoding, Identity
+from ranvier.layers.hashing import HashedCrossing, Hashing, cardinality
 from ranvier.layers.lookup import IntegerLookup, Lookup, StringLookup
+from ranvier.layers.merging import Concatenate
 from ranvier.layers.preprocessing import Normalization
 from ranvier.module.serialization import register_module
-from ranvier.ops import arrays
+from ranvier.module.symbolic import Operators
 from ranvier.tensor.context import get_dtype
 from ranvier.tensor.tensor import Tensor
 
@@ -70,7 +71,7 @@ class FeatureSpace(Layer):
 
     ``features`` are names of columns, each with a method of this class, as ``FeatureSpace.float_normalized()``, or its
     name. ``crosses`` are tuples of names whose values are hashed together. ``adapt(data)`` learns vocabularies, means
-    and boundaries; then a call encodes data, before a model is given them. `save` writes all of it to a file.
+    and boundaries; then a call encodes data, or the inputs of a model. `save` writes all of it to a file.
     """
 
     def __init__(
@@ -201,18 +202,18 @@ class FeatureSpace(Layer):
             feature.preprocessor.adapt(feature.values(table[name]) for table in tables)
 
     def get_inputs(self) -> dict[str, Any]:
-        """An `Input` for each column."""
-        return {name: Input((1,), dtype=feature.of, name=name) for name, feature in self.features.items()}
+        """An `Input` for each column, the same in each call."""
+        known: dict[str, Any] | None = self.__dict__.get("_inputs_of_columns")
+        if known is None:
+            known = {name: Input((1,), dtype=feature.of, name=name) for name, feature in self.features.items()}
+            self.__dict__["_inputs_of_columns"] = known
+        return known
 
     def get_encoded_features(self) -> Any:
-        """An `Input` of what a call returns, or a dict of them, on which a model begins that is given encoded data."""
-        rows = {name: np.zeros((1, 1), object if f.of == "string" else f.of) for name, f in self.features.items()}
-        for name, feature in self.features.items():
-            rows[name][:] = "" if feature.of == "string" else 0
-        made = self(rows)
-        if self.output_mode == "concat":
-            return Input(made.shape[1:])
-        return {name: Input(part.shape[1:], dtype=part.dtype, name=name) for name, part in made.items()}
+        """What a call on these inputs returns. ``rv.Model(space.get_inputs(), outputs)`` is given the columns, and
+        ``rv.Model(encoded, outputs)``, with the same layers, encoded data.
+        """
+        return self(self.get_inputs())
 
     def __call__(self, data: Any, **options: Any) -> Any:
         if not isinstance(data, Mapping) and not hasattr(data, "columns"):
@@ -220,33 +221,25 @@ class FeatureSpace(Layer):
         missing = [name for name in self.features if name not in data]
         if missing:
             raise ValueError(f"{self.name!r} was given no {', '.join(map(repr, missing))}. Write all columns.")
-        alone = all(np.ndim(data[name]) == 0 for name in self.features)
-        found = {n: feature.preprocessor(feature.values(data[n])) for n, feature in sorted(self.features.items())}
+        symbolic = any(isinstance(data[name], Operators) for name in self.features)
+        alone = not symbolic and all(np.ndim(data[name]) == 0 for name in self.features)
+        columns = {n: data[n] if symbolic else feature.values(data[n]) for n, feature in self.features.items()}
+        found = {n: feature.preprocessor(columns[n]) for n, feature in sorted(self.features.items())}
         crossed = {c.name: c.preprocessor([found[n] for n in c.feature_names]) for c in self.crosses}
         specs = {**self.features, **{cross.name: cross for cross in self.crosses}}
         result = {}
         for name, part in [*found.items(), *sorted(crossed.items())]:
             if specs[name].output_mode == "one_hot":
-                part = encoded(part, cardinality(name, specs[name].preprocessor), "multi_hot")
+                size = cardinality(name, specs[name].preprocessor)
+                part = CategoryEncoding(size, name=f"{name}_encoding")(part)
             elif self.output_mode == "concat" and part.dtype.startswith("int"):
                 raise ValueError(f"{name!r} is of whole numbers, which are not concatenated. Write output_mode='dict'.")
             result[name] = part[0] if alone else part
-        return result if self.output_mode == "dict" else arrays.concatenate(list(result.values()), -1)
+        if self.output_mode == "dict":
+            return result
+        return Concatenate()(list(result.values())) if len(result) > 1 else next(iter(result.values()))
 
 
 def layer_name(name: str | None) -> str | None:
     """The name of the layer of a column."""
     return None if name is None else f"{name}_preprocessor"
-
-
-def cardinality(name: str, layer: Any) -> int:
-    """How many different whole numbers a layer returns."""
-    if isinstance(layer, Lookup):
-        return layer.vocabulary_size()
-    if isinstance(layer, CategoryEncoding):
-        return layer.num_tokens
-    if isinstance(layer, Discretization) and layer.num_bins is None and layer.bin_boundaries is not None:
-        return len(layer.bin_boundaries) + 1
-    if not isinstance(layer, (Discretization, Hashing, HashedCrossing)):
-        raise ValueError(f"{name!r} has a layer whose numbers are not counted. Write output_mode='int' instead.")
-    return whole(layer.num_bins, "num_bins", name)
