@@ -43,8 +43,8 @@ def emit_map(k: Kernel, task: Task) -> None:
         f, (low, high), row = k.function, ranges[0], size(task.space[1:], k.module.batch)
         before = (At(0),) * (len(ranges) - 1)
         along(k, f.mul(low, row), f.mul(high, row), lambda at: finish(k, task, (*before, at)))
-    elif not k.module.samples_adjacent and [_is_by_feature(view) for _, view in task.stores] == [True]:
-        emit_by_feature(k, task, ranges)
+    elif not k.module.samples_adjacent and (axes := _transposed_axes(k, task)) is not None:
+        emit_transposed(k, task, ranges, *axes)
     elif by_sample:
 
         def sample(at: At) -> None:
@@ -62,30 +62,53 @@ def _narrow(k: Kernel, task: Task) -> bool:
     return isinstance(columns, int) and columns < LANES <= k.module.batch
 
 
-def _is_by_feature(view: View) -> bool:
-    """Whether rows of samples are stored feature by feature."""
-    return view.shape[:1] == (BATCH,) and len(view.strides) == 2 and view.strides[0] == 1 < view.strides[1]
+def _transposed_axes(k: Kernel, task: Task) -> tuple[int, int] | None:
+    """The axes along which a task stores and reads adjacent elements, if they are different ones.
+
+    So it is with rows of samples that are stored feature by feature, and with weights that are packed.
+    """
+    if len(task.stores) != 1:
+        return None
+    (_, view), last = task.stores[0], len(task.space) - 1
+    if view.shape[:1] == (BATCH,) and len(view.strides) == 2 and view.strides[0] == 1 < view.strides[1]:
+        return 0, 1
+    if [node.op.kind for node in task.members] != ["layout"] or view.strides[last] != 1:
+        return None
+    source = k.module.view(task.members[0].inputs[0])
+    if source is None or 1 not in source.strides[:last]:
+        return None
+    read = source.strides.index(1)
+    known = all(isinstance(task.space[axis], int) and task.space[axis] >= LANES for axis in (read, last))  # type: ignore[operator]
+    return (last, read) if known else None
 
 
-def emit_by_feature(k: Kernel, task: Task, ranges: list[tuple[Scalar, Scalar]]) -> None:
-    """Rows that are stored feature by feature: transposed in blocks of 16 by 16, of which the last ones overlap."""
+def emit_transposed(k: Kernel, task: Task, ranges: list[tuple[Scalar, Scalar]], stored: int, read: int) -> None:
+    """Read along one axis and store along another, in blocks of 16 by 16, of which the last ones overlap."""
     f = k.function
     ((node, view),) = task.stores
-    (top, bottom), (left, right) = ranges
     element = ELEMENT[node.dtype]
+    (top, bottom), (left, right) = ranges[stored], ranges[read]
 
     def each(low: Scalar, high: Scalar, body: Callable[[Scalar], None]) -> None:
         with f.loop(low, high, LANES) as loop, scope(k):
             body(f.minimum(loop.index, f.sub(high, LANES)))
 
-    def block(i: Scalar, j: Scalar) -> None:
-        lines = [k.widen(k.value(node, (At(f.add(i, n)), At(j, 1))), element) for n in range(LANES)]
-        for n, line in enumerate(transpose(f, lines, element)):
-            k.store(view, (At(i, 1), At(f.add(j, n))), Value(line, True))
+    def at(outer: Index, i: At, j: At) -> Index:
+        rest = iter(outer)
+        return tuple(i if axis == stored else j if axis == read else next(rest) for axis in range(len(ranges)))
 
+    def block(outer: Index, i: Scalar, j: Scalar) -> None:
+        lines = [k.widen(k.value(node, at(outer, At(f.add(i, n)), At(j, 1))), element) for n in range(LANES)]
+        for n, line in enumerate(transpose(f, lines, element)):
+            k.store(view, at(outer, At(i, 1), At(f.add(j, n))), Value(line, True))
+
+    def blocks(outer: Index) -> None:
+        each(top, bottom, lambda i: each(left, right, lambda j: block(outer, i, j)))
+
+    others = [range_ for axis, range_ in enumerate(ranges) if axis not in (stored, read)]
     less = f.minimum(f.sub(bottom, top), f.sub(right, left))
     with f.when(f.op(f"icmp sge i64 {less}, {LANES}")):
-        each(top, bottom, lambda i: each(left, right, lambda j: block(i, j)))
+        nest(k, others, blocks, wide=False)
     with f.when(f.op(f"icmp slt i64 {less}, {LANES}")):
         nest(k, ranges, lambda index: finish(k, task, index), wide=False)
 

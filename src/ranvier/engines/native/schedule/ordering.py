@@ -7,13 +7,15 @@ from collections.abc import Mapping, Sequence
 from ranvier.engines.native.passes.rematerialize import RECOMPUTED
 from ranvier.engines.native.passes.wide_products import divides_outputs
 from ranvier.engines.native.schedule.task import Task
+from ranvier.engines.native.target.lanes import LANES
 from ranvier.graph.extents import extent, size
-from ranvier.graph.node import BATCH, Node
+from ranvier.graph.node import BATCH, Node, Shape
 
 SERIAL = 4096  # elements below which a task is not worth dividing
 # The same for new weights, whose cache lines move from the threads that read the old ones.
 SERIAL_UPDATE = 512
 MANY_CHANNELS = 128  # of a product for a single sample, which threads then divide evenly, unlike rows of a small image
+FEW_PARTS = 16  # of an axis, which threads do not divide evenly
 Edge = tuple[int, bool]  # a task to run before, and whether it may share a phase
 
 
@@ -36,7 +38,21 @@ def divide_tasks(tasks: Sequence[Task], batch: int, alone: bool = False) -> None
             task.division = "rows"
         elif task.kind in ("map", "contract", "reduce", "copy") and task.space:
             updates = any(view.buffer.kind == "input" for _, view in task.stores)
-            task.division = "split" if work(task, batch) >= (SERIAL_UPDATE if updates else SERIAL) else "serial"
+            if work(task, batch) >= (SERIAL_UPDATE if updates else SERIAL):
+                task.division, task.axis = "split", _even_axis(task.space)
+            else:
+                task.division = "serial"
+
+
+def _even_axis(space: Shape) -> int:
+    """The axis that threads divide evenly: the first, unless it is short, as of a 3 x 3 kernel."""
+    known = [extent if isinstance(extent, int) else FEW_PARTS for extent in space]
+    if known[0] >= FEW_PARTS or len(space) == 1:
+        return 0
+    longest = max(range(len(space) - 1), key=lambda axis: known[axis])
+    if known[longest] >= FEW_PARTS:
+        return longest
+    return len(space) - 1 if known[-1] >= FEW_PARTS * LANES else 0
 
 
 def fault_task(tasks: Sequence[Task]) -> Task | None:
