@@ -192,7 +192,7 @@ REFUSED = {
     "causal": (lambda: layers.Conv2D(8, 3, padding="causal"), "Write 'valid' or 'same'"),
     "format": (lambda: layers.Conv2D(8, 3, data_format="nchw"), "'channels_last' or 'channels_first'"),
     "output padding": (lambda: layers.Conv2DTranspose(8, 3, 2, output_padding=2), "less than the strides"),
-    "interpolation": (lambda: layers.UpSampling2D(2, interpolation="cubic"), "'nearest' or 'bilinear'"),
+    "interpolation": (lambda: layers.UpSampling2D(2, interpolation="cubic"), "'bilinear' or 'bicubic'"),
     "borders": (lambda: layers.ZeroPadding2D((1, 2, 3)), r"\(\(1, 1\), \(1, 1\)\)"),
     "cropping": (lambda: layers.Cropping2D(3)(zeros(2, 5, 5, 1)), "leaves nothing"),
     "reshape": (lambda: layers.Reshape((5,))(zeros(2, 4)), "a sample has 4 elements"),

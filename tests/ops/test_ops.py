@@ -196,6 +196,8 @@ ROWS: dict[str, Any] = {  # what is written with ops, and what NumPy makes
         "bitwise_and", "bitwise_or", "bitwise_xor", "gcd", "lcm", "bitwise_left_shift", "bitwise_right_shift")},
     "bitwise_not": (lambda o: o.bitwise_not(LABELS), ~LABELS),
     "ldexp": (lambda o: o.ldexp(A[:, 0], LABELS - 1), np.ldexp(A[:, 0], LABELS - 1)),
+    "nextafter of bfloat16": (lambda o: o.cast(o.nextafter(o.cast([1.0, -1.0, 0.0], "bfloat16"), o.cast([2.0, -2.0, -1.0], "bfloat16")), "float32"),
+        [1 + 2**-7, -1 - 2**-7, -(2.0**-133)]),
     "nextafter": (lambda o: o.nextafter(A, B), np.nextafter(A, B)),
     "view": (lambda o: o.view(A, dtype="int32"), A.view(np.int32)),
     "argpartition": (lambda o: o.argpartition(LABELS * 2 + 1, 0, axis=0)[0], LABELS.argmin()),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ranvier.ops.functional.pooling import adaptive_pool
-from ranvier.ops.functional.resizing import resize, shares
+from ranvier.ops.functional.resizing import KERNELS, resize, shares
 
 RULES: dict[str, tuple[Any, Any, Any]] = {
     "halves of pixels": ((2, 4), {}, [[1, 0], [0.75, 0.25], [0.25, 0.75], [0, 1]]),
@@ -27,13 +27,13 @@ def test_shares(row):
     np.testing.assert_allclose(shares(*sizes, **options), expected, atol=1e-15)
 
 
-@pytest.mark.parametrize("interpolation", ["nearest", "linear", "cubic"])
+@pytest.mark.parametrize("interpolation", ["nearest", "linear", "cubic", "lanczos3"])
 @pytest.mark.parametrize("places", ["centres", "starts", "corners"])
 @pytest.mark.parametrize("sizes", [(1, 1), (1, 5), (5, 1), (7, 3), (3, 7), (6, 6)])
 def test_shares_sum_to_one_and_the_same_size_is_the_same(sizes, places, interpolation):
     found = shares(*sizes, interpolation, places)
     np.testing.assert_allclose(found.sum(1), 1)
-    if sizes[0] == sizes[1] and (interpolation, places) not in {("linear", "starts"), ("cubic", "starts")}:
+    if sizes[0] == sizes[1] and (interpolation, places) not in {(name, "starts") for name in KERNELS}:
         np.testing.assert_allclose(found, np.eye(sizes[0]), atol=1e-15)
 
 

@@ -13,7 +13,7 @@ X = np.random.default_rng(0).random((3, 9, 12, 3)).astype(np.float32) * 255
 
 
 @pytest.mark.parametrize("size", [(9, 12), (5, 6), (4, 5), (18, 24), (13, 7), (1, 1), (20, 5)])
-@pytest.mark.parametrize("interpolation", ["bilinear", "nearest", "bicubic"])
+@pytest.mark.parametrize("interpolation", ["bilinear", "nearest", "bicubic", "lanczos3", "lanczos5"])
 @pytest.mark.parametrize(
     "options",
     [{}, {"antialias": True}, {"crop_to_aspect_ratio": True}, {"pad_to_aspect_ratio": True, "fill_value": 7.0}],

@@ -20,6 +20,11 @@ SAMPLE = {  # a text in the path, a text in the names of tests, and the least th
     "schedules": ("optimizers/schedules", "", 30),
     "dtypes": ("ops/numpy_test", "DtypeTest.test_add_", 45),
     "shapes": ("ops/numpy_test", "TwoInputOpsStaticShapeTest", 30),
+    "cropping": ("reshaping/cropping", "", 93),
+    "random numbers": ("random/random_test", "", 68),
+    "models": ("models/model_test", "single_", 18),
+    "linear algebra": ("ops/linalg_test", "LinalgOpsCorrectness", 40),
+    "bits": ("ops/numpy_test", "DtypeTest.test_bitwise_and", 5),
     "operations": ("ops/numpy_test", "OneInputOpsCorrectnessTest.test_s", 18),
 }
 

@@ -13,7 +13,7 @@ from ranvier.module.serialization import register_module
 from ranvier.ops import arrays
 from ranvier.ops.functional import augmentation, resampling
 from ranvier.ops.functional.resampling import FILL_MODES, INTERPOLATIONS
-from ranvier.ops.functional.resizing import resize
+from ranvier.ops.functional.resizing import RESIZING, resize
 from ranvier.tensor.rng import draw
 
 LAST, FIRST = (0, 2, 3, 1), (0, 3, 1, 2)  # transpositions to channels last, and back
@@ -85,9 +85,6 @@ class RandomLayer(ImageLayer):
 # --- sizes ------------------------------------------------------------------------------------------------------------
 
 
-RESIZING = {"bilinear": "linear", "bicubic": "cubic", "nearest": "nearest"}  # words of images, and of any dimension
-
-
 def aspect_box(size: tuple[int, int], target: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int]]:
     """The largest centred part with the target's proportions: (start, extent) of rows and of columns."""
     (height, width), (rows, columns) = size, target
@@ -126,9 +123,9 @@ class _Sized(RandomLayer):
 class Resizing(_Sized):
     """Images resized to (height, width), in floats; the same in training and evaluation.
 
-    ``interpolation`` is "bilinear", "nearest" or "bicubic". ``crop_to_aspect_ratio`` first cuts the largest centred
-    part of the new proportions; ``pad_to_aspect_ratio`` first adds ``fill_value`` at both sides. ``antialias``
-    averages all old pixels where images shrink.
+    ``interpolation`` is "bilinear", "nearest", "bicubic", "lanczos3" or "lanczos5". ``crop_to_aspect_ratio`` first cuts
+    the largest centred part of the new proportions; ``pad_to_aspect_ratio`` first adds ``fill_value`` at both sides.
+    ``antialias`` averages all old pixels where images shrink.
     """
 
     random = False

@@ -14,7 +14,7 @@ from ranvier.layers.spatial import Spatial
 from ranvier.module.calls import shape_of
 from ranvier.module.serialization import register_module
 from ranvier.ops import arrays
-from ranvier.ops.functional.resizing import resize
+from ranvier.ops.functional.resizing import RESIZING, resize
 from ranvier.ops.functional.spatial import crop, extend, repeat
 from ranvier.tensor.function import function
 
@@ -202,7 +202,7 @@ class _UpSampling(Spatial):
         if self.interpolation == "nearest":
             return repeat(x, times=self.size, first=self.first)
         shape = tuple(n * k for n, k in zip(self.layout.positions(x.shape), self.size, strict=True))
-        return resize(x, shape=shape, first=self.first)
+        return resize(x, shape=shape, interpolation=RESIZING[self.interpolation], first=self.first)
 
 
 class UpSampling1D(_UpSampling, dimensions=1):
@@ -210,7 +210,9 @@ class UpSampling1D(_UpSampling, dimensions=1):
 
 
 class UpSampling2D(_UpSampling, dimensions=2):
-    """Images enlarged ``size`` times, by their "nearest" pixels or by "bilinear" interpolation between centres."""
+    """Images enlarged ``size`` times, by their "nearest" pixels or by interpolation between centres: "bilinear",
+    "bicubic", "lanczos3" or "lanczos5".
+    """
 
     def __init__(
         self,
@@ -220,7 +222,7 @@ class UpSampling2D(_UpSampling, dimensions=2):
         **options: Unpack[LayerOptions],
     ) -> None:
         super().__init__(size, data_format, **options)
-        self.interpolation = self.one_of(interpolation, "interpolation", ("nearest", "bilinear"))
+        self.interpolation = self.one_of(interpolation, "interpolation", tuple(RESIZING))
 
 
 class UpSampling3D(_UpSampling, dimensions=3):

@@ -63,7 +63,7 @@ class _Counts(Checked):
 
     def states(self, output_shape: Sequence[int]) -> list[StateType]:
         classes = op.classes_of(output_shape)
-        if self.class_id is not None and isinstance(classes, int) and not -classes <= self.class_id < classes:
+        if self.class_id is not None and not -classes <= self.class_id < classes:
             raise ValueError(f"class_id={self.class_id} of {classes} outputs. Write a class from 0 to {classes - 1}.")
         number = len(self.thresholds) if isinstance(self.thresholds, list) else 1
         return [*[((op.classes_of(output_shape),), WIDE)] * (4 * number), ((), "int32"), ((), WIDE)]

@@ -38,7 +38,18 @@ def _clamped_cubic(place: Any, size: int) -> Any:
     return matrix
 
 
-KERNELS: dict[str, Callable[[Any], Any]] = {"linear": lambda t: np.maximum(0, 1 - np.abs(t)), "cubic": _keys}
+def _lanczos(reach: int) -> Callable[[Any], Any]:
+    """Lanczos's kernel: a sinc within ``reach`` positions, times one that ends there (Duchon, 1979)."""
+    return lambda t: np.where(np.abs(t) < reach, np.sinc(t) * np.sinc(t / reach), 0)
+
+
+KERNELS: dict[str, Callable[[Any], Any]] = {
+    "linear": lambda t: np.maximum(0, 1 - np.abs(t)), "cubic": _keys, "lanczos3": _lanczos(3), "lanczos5": _lanczos(5),
+}  # fmt: skip
+
+RESIZING = {  # words of images, and of any dimension
+    "bilinear": "linear", "bicubic": "cubic", "nearest": "nearest", "lanczos3": "lanczos3", "lanczos5": "lanczos5",
+}  # fmt: skip
 
 # Where new position i of m lies among n old ones, old position j reaching from j to j + 1. ``ratio`` old ones make one.
 PLACES: dict[str, Callable[[Any, int, int, float], Any]] = {
@@ -58,7 +69,7 @@ def shares(
 ) -> Any:
     """The matrix (target, size) of how much each old position gives to each new one.
 
-    ``interpolation`` is "nearest", "linear", "cubic" or "clamped cubic", ``places`` "centres", "starts" or "corners".
+    ``interpolation`` is "nearest", "clamped cubic" or a name in `KERNELS`, ``places`` "centres", "starts" or "corners".
     ``antialias`` widens the kernel where images shrink, so that every old position counts. ``ratio`` is how many old
     positions a new one stands for, if not what the sizes say.
     """

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.graph.dtypes import FLOATING, array_dtype, widened
+from ranvier.graph.dtypes import FLOATING, array_dtype, as_array, widened
 from ranvier.ops.arrays.promotion import axis_of, result_dtype
 from ranvier.ops.keras.arrays import convert_to_tensor
 from ranvier.ops.keras.elementwise import Axes, dtype_name, listed
@@ -101,8 +101,16 @@ def nextafter(x1: Any, x2: Any) -> Tensor:
     dtype = result_dtype(*held)
     dtype = dtype if dtype in FLOATING else get_dtype()
     if dtype == "bfloat16":
-        raise TypeError("ops.nextafter of bfloat16. Write ops.cast(x, 'float32') instead.")
+        return Tensor(_next_bfloat16(*(_array(x).astype(np.float32) for x in held)), dtype=dtype)
     return Tensor(np.nextafter(*(_array(x).astype(dtype) for x in held)), dtype=dtype)
+
+
+def _next_bfloat16(start: Any, toward: Any) -> Any:
+    """`nextafter` of bfloat16: the bits of positive numbers, as whole numbers, are in their order."""
+    bits = as_array(start, "bfloat16").view(np.uint16).astype(np.int32)
+    place = np.where(bits < 0x8000, bits, 0x8000 - bits) + np.where(toward > start, 1, np.where(toward < start, -1, 0))
+    found = np.where(place < 0, 0x8000 - place, place).astype(np.uint16).view(array_dtype("bfloat16"))
+    return np.where(np.isnan(start + toward), np.nan, widened(found))
 
 
 def view(x: Any, dtype: Any = None) -> Tensor:
