@@ -131,7 +131,7 @@ def frames():
 
     names, index = list("abcd"), RNG.permutation(N)
     return {
-        "pandas": (pd.DataFrame(X, columns=names, index=index), pd.Series(Y, index=index), pd.Series(W)),
+        "pandas": (pd.DataFrame(X, columns=names, index=index), pd.Series(Y, index=index), pd.Series(W, index=index)),
         "pandas nullable": (
             pd.DataFrame(X, columns=names).astype("Float64"), pd.Series(Y, dtype="Int64"),
             pd.Series(W, dtype="Float64"),
