@@ -364,3 +364,11 @@ SIZES = {  # as published, or counted by hand
 def test_networks_are_as_large_as_published(name):
     make, parameters = SIZES[name]
     assert make().count_params() == parameters
+
+
+@pytest.mark.parametrize("order", ["channels_last", "channels_first"])
+def test_a_mean_of_the_steps_of_a_mask(order):
+    x, mask = np.arange(24, dtype=np.float32).reshape(2, 3, 4), np.array([[1, 1, 0], [0, 1, 0]], np.int32)
+    expected = [x[0, :2].mean(0), x[1, 1]]
+    pooled = layers.GlobalAveragePooling1D(order)(x if order == "channels_last" else x.transpose(0, 2, 1), mask)
+    np.testing.assert_allclose(pooled.numpy(), expected)

@@ -207,7 +207,7 @@ ROWS: dict[str, Any] = {  # what is written with ops, and what NumPy makes
     "nanquantile": (lambda o: o.nanquantile(NANS, [0.2, 0.5], axis=1), np.nanquantile(NANS, [0.2, 0.5], 1)),
     "nanpercentile": (lambda o: o.nanpercentile(NANS, 30), np.nanpercentile(NANS, 30)),
     "einsum of one row": (lambda o: o.einsum("ij,ij->i", A, B[:1]), np.einsum("ij,ij->i", A, B[:1])),
-    "moments of half floats": (lambda o: o.moments(np.full((2, 4), 6e4, np.float16) * np.float16([1, -1])[:, None], axes=[0])[1], np.full(4, 65504)),
+    "moments of half floats": (lambda o: o.moments(np.full((2, 4), 6e4, np.float16) * np.array([[1], [-1]], np.float16), axes=[0])[1], np.full(4, 65504)),
     "max, initial": (lambda o: o.max(A, axis=0, initial=0.5), A.max(0, initial=0.5)),
     "min of none": (lambda o: o.min(A[:0], axis=0, initial=0.5), np.full(3, 0.5)),
     "linspace between arrays": (lambda o: o.linspace(A[0], B[0], 4, axis=1), np.linspace(A[0], B[0], 4, axis=1)),

@@ -230,7 +230,7 @@ def resolve(path: str, name: str) -> Any:
 
 _LOADED: dict[str, types.ModuleType] = {}
 CONFTEST = types.ModuleType("conftest")  # it skips tests of one of Keras's backends, and the wheel does not have it
-CONFTEST.skip_if_backend = lambda backend, reason: lambda test: test  # type: ignore[attr-defined]
+CONFTEST.skip_if_backend = lambda backend, reason: lambda test: test
 
 
 def _tool(path: str) -> types.ModuleType:

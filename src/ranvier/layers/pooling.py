@@ -8,6 +8,7 @@ from ranvier.graph.node import Type
 from ranvier.layers.annotations import LayerOptions, Sizes
 from ranvier.layers.shape_errors import ShapeFault
 from ranvier.layers.spatial import Spatial
+from ranvier.ops import arrays
 from ranvier.ops.functional.convolution import padding_of
 from ranvier.ops.functional.pooling import adaptive_pool, global_pool, pool
 
@@ -118,7 +119,19 @@ class GlobalMaxPooling3D(_GlobalPooling, dimensions=3, largest=True):
 
 
 class GlobalAveragePooling1D(_GlobalPooling, dimensions=1, largest=False):
-    """The mean of each channel: (batch, steps, channels) -> (batch, channels)."""
+    """The mean of each channel, or of the steps where a ``mask`` (batch, steps) is true: (batch, steps, channels) ->
+    (batch, channels).
+    """
+
+    supports_masking = True
+
+    def forward(self, x: Any, mask: Any = None) -> Any:
+        if mask is None:
+            return super().forward(x)
+        steps, channels = (2, 1) if self.first else (1, 2)
+        counted = arrays.expand_dims(arrays.cast(mask, x.dtype), channels)
+        total = arrays.sum(arrays.multiply(x, counted), steps, self.keepdims)
+        return arrays.divide(total, arrays.sum(counted, steps, self.keepdims))
 
 
 class GlobalAveragePooling2D(_GlobalPooling, dimensions=2, largest=False):
