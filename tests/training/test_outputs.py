@@ -206,6 +206,11 @@ def test_targets_only_for_the_outputs_that_are_used():
     assert same_weights(model, both)
 
 
+def test_a_loss_alone_in_a_list_is_that_loss():
+    models = [two("list", loss=[last, None]) for last in ("mse", ["mse"])]
+    assert models[0].evaluate([A, B], [AGE], verbose=0) == models[1].evaluate([A, B], [AGE], verbose=0)
+
+
 def test_one_output_in_a_list_or_a_dict():
     class One(rv.Module):
         def __init__(self):

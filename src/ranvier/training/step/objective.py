@@ -86,9 +86,11 @@ def criteria() -> dict[str, Any]:
 
 
 def as_loss(loss: Any) -> losses.Loss | None:
-    """A loss by any of its spellings; None stays."""
+    """A loss by any of its spellings, also alone in a list; None stays."""
     if loss is None:
         return None
+    if isinstance(loss, (list, tuple)) and len(loss) == 1:
+        return as_loss(loss[0])
     if isinstance(loss, dict) and str(loss.get("class_name")).startswith(TORCH):
         return Criterion(criteria()[loss["class_name"].removeprefix(TORCH)](**loss["config"]))
     return Criterion(loss) if isinstance(loss, Module) else losses.get(loss)
