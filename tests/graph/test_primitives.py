@@ -407,6 +407,18 @@ def test_a_contraction_that_reads_backwards_and_its_gradients(step, engine):
 
 
 @pytest.mark.parametrize("engine", ENGINES)
+def test_gradients_of_a_sum_over_one_operand_alone(engine):
+    a, b = RNG.normal(size=(2, 3)), RNG.normal(size=4)
+    rows, terms, columns = plain(0), plain(2), plain(1)
+
+    def build(x, y):
+        return contract(x, y, [rows, terms], [columns], [2, 4, 3], 2)
+
+    same(evaluate(build, [a, b], engine), a.sum(1)[:, None] * b)
+    check_gradient(build, [a, b], engine, tolerance=1e-5)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
 def test_a_loop_may_read_the_front_part_of_a_dimension(engine):
     a, b = RNG.normal(size=(5, 4)), RNG.normal(size=(4, 3))
     rows, columns, terms = ((((loop, 1),), 0) for loop in range(3))

@@ -107,7 +107,11 @@ def to_ours(value: Any) -> Any:
     if isinstance(value, tuple) and hasattr(value, "_fields"):
         return type(value)(*map(to_ours, value))
     if isinstance(value, (list, tuple)):
-        return type(value)(map(to_ours, value))
+        several: list[Any] = []
+        for i, item in enumerate(value):  # a tensor that is there twice stays one
+            first = next((k for k in range(i) if value[k] is item and isinstance(item, torch.Tensor)), None)
+            several.append(to_ours(item) if first is None else several[first])
+        return type(value)(several)
     if isinstance(value, dict):
         return {k: to_ours(v) for k, v in value.items()}
     if callable(value) and not isinstance(value, type):

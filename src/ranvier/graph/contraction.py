@@ -194,7 +194,22 @@ def _operand_gradient(node: Node, g: Node, side: int) -> Node:
             new_terms += [(j, c * d) for j, d in inner]
             new_offset += c * inner_offset
         mapped.append((tuple(new_terms), new_offset))
-    return contract(g, other, g_index, mapped, new_loops, operand.ndim)
+    return _contract_and_spread(g, other, (g_index, mapped), new_loops, operand.shape)
+
+
+def _contract_and_spread(
+    a: Node, b: Node, index: tuple[Sequence[Affine], Sequence[Affine]], loops: Sequence[Any], shape: Sequence[Any]
+) -> Node:
+    """A contraction of this shape, which is constant along the output loops that no index uses."""
+    used = {loop for functions in index for terms, _ in functions for loop, _ in terms}
+    kept = [loop for loop in range(len(loops)) if loop in used or loop >= len(shape)]
+    number = {loop: i for i, loop in enumerate(kept)}
+    first, second = (
+        [(tuple((number[loop], c) for loop, c in terms), offset) for terms, offset in functions] for functions in index
+    )
+    axes = tuple(loop for loop in kept if loop < len(shape))
+    made = contract(a, b, first, second, [loops[loop] for loop in kept], len(axes))
+    return made if len(axes) == len(shape) else apply("broadcast", made, shape=tuple(shape), axes=axes)
 
 
 def contract_gradient(node: Node, g: Node) -> tuple[Node, Node]:

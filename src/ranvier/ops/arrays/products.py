@@ -130,7 +130,8 @@ def einsum(equation: str, *operands: Any) -> Any:
     output, *parts = _named(equation, [output, *parts], shapes)
     wide = _extents(equation, parts, shapes)
     for i, (letters, shape) in enumerate(zip(parts, shapes, strict=True)):
-        alone = [a for a, c in enumerate(letters) if shape[a] == 1 and c in wide]  # one row serves all of another's
+        # One row serves all of another's, and is its own sum.
+        alone = [a for a, c in enumerate(letters) if shape[a] == 1 and (c in wide or c not in output)]
         if alone:
             given[i] = squeeze(given[i], tuple(alone))
             parts[i] = "".join(c for a, c in enumerate(letters) if a not in alone)
