@@ -7,6 +7,7 @@ import pytest
 
 from ranvier.graph.node import GraphError, Node, apply
 from ranvier.ops import arrays as n
+from ranvier.ops.bits import bitwise_and
 from ranvier.tensor.context import set_dtype
 from ranvier.tensor.function import function
 from ranvier.tensor.tensor import Tensor
@@ -220,3 +221,5 @@ def test_operations_of_bits(operation):
 def test_operations_of_bits_refuse_floats():
     with pytest.raises(TypeError, match="& is for whole numbers and bools, and here is float32"):
         Tensor([1.0]) & 1
+    with pytest.raises(TypeError, match="numbers alone"):
+        bitwise_and(2, 3)

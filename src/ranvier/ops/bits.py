@@ -19,6 +19,10 @@ def _is_bool(x: Any) -> bool:
 def _dtype(operands: tuple[Any, ...], sign: str) -> str:
     """The dtype in which whole numbers meet. Raises TypeError for others."""
     tensors = [x for x in operands if isinstance(x, Tensor)]
+    if not tensors:
+        raise TypeError(
+            f"{sign} of tensors is given numbers alone. Write torch.tensor(x), or Python's {sign}, instead."
+        )
     for x in operands:
         if (isinstance(x, Tensor) and x.dtype in FLOATING) or not isinstance(
             x, (Tensor, bool, int, np.ndarray, np.generic)
