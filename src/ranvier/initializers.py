@@ -254,7 +254,10 @@ REGISTRY = Registry(
         Constant, GlorotNormal, GlorotUniform, HeNormal, HeUniform, Identity, LecunNormal, LecunUniform, Ones,
         Orthogonal, RandomNormal, RandomUniform, TruncatedNormal, VarianceScaling, Zeros,
     ),
-    aliases={"normal": RandomNormal, "uniform": RandomUniform, "zero": Zeros, "one": Ones},
+    aliases={
+        "normal": RandomNormal, "uniform": RandomUniform, "zero": Zeros, "one": Ones,
+        "OrthogonalInitializer": Orthogonal, "IdentityInitializer": Identity,
+    },
     callables=True,
     example="'glorot_uniform' or initializers.HeNormal()",
 )  # fmt: skip

@@ -95,6 +95,7 @@ def test_get():
         ("HeNormal", "HeNormal"),
         ("zeros", "Zeros"),
         ("normal", "RandomNormal"),
+        ("OrthogonalInitializer", "Orthogonal"),
     ):
         assert type(initializers.get(name)).__name__ == kind
     assert isinstance(initializers.get(initializers.Ones), initializers.Ones)
