@@ -20,6 +20,7 @@ from ranvier.engines.native.runtime.llvm import (
     resolve_target,
     target_names,
 )
+from ranvier.engines.native.runtime.object_file import symbols
 from ranvier.engines.native.runtime.release_memory import release_pages
 from ranvier.engines.native.target.target import CompilerError, Target
 
@@ -116,10 +117,11 @@ def test_a_wide_target_uses_its_whole_vectors():
 
 @pytest.mark.parametrize("target", [HOST, resolve_target("aarch64"), APPLE], ids=lambda t: t.name)
 def test_the_symbols_of_an_object_are_read(target):
-    defined, needed = llvm._symbols(compile_object(WHOLE, target), target.arch)
-    assert defined == {"zero", "look", "variable"}
-    assert needed <= {"memset", "bzero"}
-    assert len(needed) == 1
+    found = symbols(compile_object(WHOLE, target), target.arch)
+    assert found.exported == {"zero", "look", "variable"}
+    assert not found.hidden
+    assert found.needed <= {"memset", "bzero"}
+    assert len(found.needed) == 1
 
 
 def test_a_loaded_object_calls_memset_and_holds_its_constants():

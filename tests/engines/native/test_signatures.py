@@ -16,7 +16,7 @@ from tests.engines.native.test_programs import training_step
 
 def kernels(graph, batch=32):
     text = compiler.text_of(compiler.lower(graph), batch, resolve_target()).text
-    return len(re.findall(r"(?m)^define internal void @k\d+\(", text))
+    return len(re.findall(r"(?m)^define hidden void @k\d+\(", text))
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])

@@ -15,18 +15,21 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from ranvier.engines.native.runtime import llvm
 from ranvier.engines.native.runtime.context import Text
 from ranvier.engines.native.runtime.object_cache import cache_key, default_cache
 from ranvier.engines.native.runtime.program import NativeProgram
+from ranvier.engines.native.runtime.threads import get_threads
 from ranvier.engines.native.target.target import Target
 from ranvier.engines.reference import ReferenceProgram
 from ranvier.graph.graph import Graph, verify
 from ranvier.support.rows import load
 
 if TYPE_CHECKING:
+    from ranvier.engines.native.codegen.assemble import Assembler
     from ranvier.engines.native.schedule.schedule import Schedule
 
 
@@ -124,12 +127,22 @@ def schedule_of(graph: Graph, batch: int) -> Schedule:
 
 def text_of(graph: Graph, batch: int, target: Target) -> Text:
     """The LLVM text of a graph that `lower` gave."""
+    assembler = _assembler(graph, batch, target)
+    for _ in assembler.units():
+        pass
+    return _dumped(assembler.program(), target)
+
+
+def _assembler(graph: Graph, batch: int, target: Target) -> Assembler:
     # Imported here: to load a program from the cache takes less time than these imports.
-    from ranvier.engines.native.codegen.assemble import assemble
+    from ranvier.engines.native.codegen.assemble import Assembler
 
     schedule = schedule_of(graph, batch)
     dump("schedule", schedule.__str__)
-    text = assemble(schedule, target)
+    return Assembler(schedule, target)
+
+
+def _dumped(text: Text, target: Target) -> Text:
     dump("llvm", lambda: text.text)
     dump("optimized", lambda: llvm.optimized_ir(text.text, target))
     dump("assembly", lambda: llvm.assembly(text.text, target))
@@ -172,10 +185,17 @@ def _compile(graph: Graph, batch: int | None, target: Target) -> NativeProgram:
             text_of(lowered, rows, target)  # prints the stages
         line, _, data = found.partition(b"\n")
         facts = json.loads(line)
+        ends = accumulate(facts["sizes"], initial=0)
+        objects = [data[start:end] for start, end in pairwise(ends)]
         text = Text("", tuple(facts["symbols"]), facts["scratch"], facts["private"], facts["work"])
-        return NativeProgram(graph, batch, text, llvm.load_object(data, target))
-    text = text_of(lowered, rows, target)
-    data = llvm.compile_object(text.text, target)
-    head = json.dumps(dict(symbols=text.symbols, scratch=text.scratch, private=text.private, work=text.work))
-    cache.put(key, head.encode() + b"\n" + data)
-    return NativeProgram(graph, batch, text, llvm.load_object(data, target))
+        return NativeProgram(graph, batch, text, llvm.load_objects(objects, target))
+    from ranvier.engines.native.runtime.units import compile_units
+
+    assembler = _assembler(lowered, rows, target)
+    objects = compile_units(assembler.units(), target, get_threads())
+    text = _dumped(assembler.program(), target)
+    head = dict(
+        symbols=text.symbols, scratch=text.scratch, private=text.private, work=text.work, sizes=[*map(len, objects)]
+    )
+    cache.put(key, b"".join([json.dumps(head).encode(), b"\n", *objects]))
+    return NativeProgram(graph, batch, text, llvm.load_objects(objects, target))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from typing import Any
 
-from ranvier.engines.native.codegen import math, prefetch
+from ranvier.engines.native.codegen import prefetch
 from ranvier.engines.native.codegen.builder import PREFETCH
 from ranvier.engines.native.codegen.contraction import emit_contraction
 from ranvier.engines.native.codegen.entry import EntryWriter
@@ -16,9 +17,12 @@ from ranvier.engines.native.codegen.partition import Partition
 from ranvier.engines.native.codegen.reductions import emit_start
 from ranvier.engines.native.codegen.signature import Signature, Signatures
 from ranvier.engines.native.codegen.step import Call, Program
+from ranvier.engines.native.codegen.task_lists import LISTED
+from ranvier.engines.native.codegen.unit_writer import UnitWriter
 from ranvier.engines.native.codegen.values import KernelWriter
 from ranvier.engines.native.runtime.context import Text
 from ranvier.engines.native.runtime.threads import barrier_ir
+from ranvier.engines.native.runtime.units import Unit
 from ranvier.engines.native.schedule.memory_planning import LINE
 from ranvier.engines.native.schedule.schedule import Schedule
 from ranvier.engines.native.schedule.task import Task
@@ -27,12 +31,15 @@ from ranvier.engines.native.target.target import Target
 from ranvier.graph.extents import size
 from ranvier.graph.node import BATCH, Symbol, walk
 
-EXTREMA = {f"declare i64 @llvm.{name}.i64(i64, i64)" for name in ("smin", "smax")}
+KERNEL = "kernel"  # what the text of each calls it
 
 
 def assemble(schedule: Schedule, target: Target, timed: bool = False) -> Text:
     """The LLVM text of a schedule for a target; if ``timed``, it also counts the cycles that each part of it takes."""
-    return Assembler(schedule, target, timed).write()
+    assembler = Assembler(schedule, target, timed)
+    for _ in assembler.units():
+        pass
+    return assembler.program()
 
 
 def clocks(schedule: Schedule) -> list[str]:
@@ -40,15 +47,10 @@ def clocks(schedule: Schedule) -> list[str]:
     return [*(f"k{task.number}" for task in schedule.order), "barrier"]
 
 
-def _constant(buffer: Buffer) -> str:
-    data = "".join(f"\\{byte:02X}" for byte in buffer.data)
-    return f'@c.{buffer.number} = private unnamed_addr constant [{len(buffer.data)} x i8] c"{data}", align {LINE}'
-
-
 class Assembler:
-    """Writes the module of one schedule for one target."""
+    """Writes the program of one schedule for one target: in units, which are compiled on their own, and as a whole."""
 
-    def __init__(self, schedule: Schedule, target: Target, timed: bool) -> None:
+    def __init__(self, schedule: Schedule, target: Target, timed: bool = False) -> None:
         self.schedule, self.target = schedule, target
         self.partition = Partition(schedule, target)
         self.clocks = {name: i for i, name in enumerate(clocks(schedule))} if timed else {}
@@ -61,30 +63,47 @@ class Assembler:
         )  # fmt: skip
         self.prefetched = prefetch.choose(schedule)
         self.layout = Layout(schedule, self.partition, self.prefetched is not None, len(self.clocks))
+        self.written = UnitWriter(self.module, target.has_fma)
         self.kernels: dict[str, str] = {}  # the text of each, and its name
         self.signatures = Signatures(schedule)
         self.known: dict[tuple[Any, ...], tuple[str, str]] = {}  # by signature: the names of a kernel and its starter
         self.calls: dict[str, Call] = {}
 
-    def write(self) -> Text:
+    def units(self) -> Iterator[Unit]:
+        """The program's kernels, some in each unit, and in the last one its entry."""
         for task in self.schedule.order:
             self._kernels(task)
-        advance, reads = self._advance() if self.layout.scalars else ("", [])
-        self.calls["advance"] = Call("advance", reads, [])
+            if self.written.is_full:
+                yield self.written.unit()
+        advances = bool(self.layout.scalars)
+        if advances:
+            self._advance()
+        for buffer in self.schedule.buffers:
+            if buffer.kind == "constant":
+                self._constant(buffer)
         program = Program(self.layout, self.partition, self.symbols, self.calls, self.clocks, self.prefetched)
-        entry = EntryWriter(program).write(advances=bool(advance))
-        kernels = [text.replace("@kernel(", f"@{name}(", 1) for text, name in self.kernels.items()]
-        library, needed = math.library(self.module.functions, self.target.has_fma)
-        constants = [_constant(b) for b in self.schedule.buffers if b.kind == "constant"]
-        declarations = self.module.declarations | needed | EXTREMA
-        declarations |= {"declare i64 @llvm.readcyclecounter()"} if self.clocks else set()
-        declarations |= {COPY} if self.schedule.replicated else set()
-        declarations |= {PREFETCH} if self.prefetched is not None else set()
-        parts = [prefetch.TEXT] if self.prefetched is not None else []
-        parts += [*kernels, *([advance] if advance else []), entry]
-        text = "\n".join([*constants, *sorted(declarations), barrier_ir(self.target.arch), library, *parts])
+        entry = EntryWriter(program)
+        text = entry.write(advances)
+        for name, function in entry.functions():
+            self.written.add_function(name, function, LISTED)
+            if self.written.is_full:
+                yield self.written.unit()
+        self.written.add("entry", f"{barrier_ir(self.target.arch)}\n{text}")
+        self.module.declarations.update({"declare i64 @llvm.readcyclecounter()"} if self.clocks else ())
+        self.module.declarations.update({COPY} if self.schedule.replicated else ())
+        yield self.written.unit()
+
+    def program(self) -> Text:
+        """The whole program, after the last unit."""
         at = self.layout.clocks_at if self.clocks else None
+        text = self.written.text()
         return Text(text, self.symbols, self.layout.scratch, self.layout.private, self._work(), at)
+
+    def _constant(self, buffer: Buffer) -> None:
+        data = "".join(f"\\{byte:02X}" for byte in buffer.data)
+        name, type_ = f"c.{buffer.number}", f"[{len(buffer.data)} x i8]"
+        text = f'@{name} = unnamed_addr constant {type_} c"{data}", align {LINE}'
+        self.written.add(name, text, f"@{name} = external unnamed_addr constant {type_}, align {LINE}")
 
     def _kernels(self, task: Task) -> None:
         """The kernel of a task and, if it accumulates, its starter: new ones, or those of an equal task."""
@@ -102,15 +121,21 @@ class Assembler:
 
     def _define(self, name: str, k: Kernel) -> str:
         """The name of a kernel: this one, or that of a kernel of equal text."""
-        return self.kernels.setdefault(k.function.text("noinline nounwind "), name)
+        text = k.function.text("noinline nounwind ")
+        if text not in self.kernels:
+            self.kernels[text] = name
+            self.written.add_function(name, text, KERNEL)
+        return self.kernels[text]
 
     def _kernel(self, task: Task, signature: Signature) -> str:
-        k = KernelWriter(self.module, "kernel", signature.buffers, self.symbols, signature.numbers)
+        k = KernelWriter(self.module, KERNEL, signature.buffers, self.symbols, signature.numbers)
         inner = task.computed
         if inner is not None and inner.op.name == "contract":
             k.computed_here = set(task.nodes)
             if self.prefetched is not None and task is self.prefetched.product:
                 k.interleaved = prefetch.CALL
+                self.module.declarations.add(PREFETCH)
+                self.written.add("rv.fetch", prefetch.TEXT)
             block = self.schedule.block if task.division == "rows" and not task.whole else 0
             emit_contraction(k, task, self.target, min(block or self.schedule.batch, self.schedule.batch))
         else:
@@ -119,22 +144,22 @@ class Assembler:
         return self._define(f"k{task.number}", k)
 
     def _starter(self, task: Task) -> str:
-        k = KernelWriter(self.module, "kernel", [view.buffer for _, view in task.stores], self.symbols)
+        k = KernelWriter(self.module, KERNEL, [view.buffer for _, view in task.stores], self.symbols)
         emit_start(k, task)
         return self._define(f"start{task.number}", k)
 
-    def _advance(self) -> tuple[str, list[Buffer]]:
-        """The kernel that updates the private scalars, and its buffers: all are computed before any is stored."""
+    def _advance(self) -> None:
+        """The kernel that updates the private scalars: all are computed before any is stored."""
         views = self.schedule.views
         reads: dict[Buffer, None] = {views[node].buffer: None for node in self.layout.scalars}
         for node in walk(self.schedule.private.values(), lambda node: node not in views):
             if node in views:
                 reads[views[node].buffer] = None
-        k = KernelWriter(self.module, "advance", list(reads), self.symbols)
+        k = KernelWriter(self.module, KERNEL, list(reads), self.symbols)
         values = [k.value(value, ()) for value in self.schedule.private.values()]
         for node, value in zip(self.schedule.private, values, strict=True):
             k.store(views[node], (), value)
-        return k.function.text("noinline nounwind "), list(reads)
+        self.calls["advance"] = Call(self._define("advance", k), list(reads), [])
 
     def _work(self) -> float:
         """The multiply-adds of a step, roughly."""

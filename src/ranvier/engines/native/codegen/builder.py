@@ -49,7 +49,7 @@ class Function:
     Equal instructions are emitted once where the first result is in scope (local value numbering).
     """
 
-    def __init__(self, name: str, parameters: Sequence[str], linkage: str = "internal ") -> None:
+    def __init__(self, name: str, parameters: Sequence[str], linkage: str = "hidden ") -> None:
         self.head = f"define {linkage}void @{name}({', '.join(parameters)})"
         self.prologue: list[str] = []
         self.lines: list[str] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import groupby
 
 from ranvier.engines.native.codegen.builder import Function
@@ -33,7 +34,7 @@ class EntryWriter:
                 if buffer.kind in ("input", "output"):
                     self.step.arrays[buffer] = self.step.array(buffer)
         self._take_private()
-        with self.f.loop(self.step.words[START], self.step.words[STOP]) as loop:
+        with self.f.loop(self.step.word(START), self.step.word(STOP)) as loop:
             self.step.begin(loop.index)
             self.step.pointers = self._pointers() if self.lists is None else {}
             self._phases(loop.done)
@@ -46,6 +47,10 @@ class EntryWriter:
         self._give_back_private()
         text = self.f.text("nounwind ")
         return text if self.lists is None else f"{self.lists.text()}\n{text}"
+
+    def functions(self) -> Iterable[tuple[str, str]]:
+        """The names and texts of the functions that the entry calls by its lists of tasks."""
+        return () if self.lists is None else ((name, text) for text, name in self.lists.functions.items())
 
     def _pointers(self) -> dict[Buffer, str]:
         """The addresses of this step that kernels are called with; functions of phases compute them for each call."""

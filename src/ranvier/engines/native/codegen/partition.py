@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 from ranvier.engines.native.codegen.builder import Function
 from ranvier.engines.native.codegen.contraction.tile import tile_of
@@ -19,16 +20,21 @@ from ranvier.engines.native.target.lanes import LANES, Scalar
 from ranvier.engines.native.target.target import Target
 
 
+class RowParts(NamedTuple):
+    """The division of a step's rows."""
+
+    first_row_of: Callable[[Scalar], Scalar]  # of each worker
+    own: tuple[Scalar, Scalar]  # this thread's rows
+    workers: tuple[Scalar, Scalar] | None  # this thread's workers, if there are workers
+
+
 class Partition:
     """The partition of one schedule's tasks, on a target."""
 
     def __init__(self, schedule: Schedule, target: Target) -> None:
         self.schedule, self.target = schedule, target
 
-    def rows(
-        self, f: Function, rows: Scalar
-    ) -> tuple[Callable[[Scalar], Scalar], tuple[Scalar, Scalar], tuple[Scalar, Scalar] | None]:
-        """The first row of each worker, this thread's rows, and its workers (None if there are no workers)."""
+    def rows(self, f: Function, rows: Scalar) -> RowParts:
         count = self.schedule.workers
         if self.schedule.samples_adjacent:
             few = 2 * LANES
@@ -43,9 +49,9 @@ class Partition:
             return f.minimum(f.mul(f.floor_divide(f.mul(blocks, worker), count), few), rows)
 
         if not count:
-            return edge, self.portion(f, rows, blocks, few), None
+            return RowParts(edge, self.portion(f, rows, blocks, few), None)
         workers = self.portion(f, count, count, 1)
-        return edge, (edge(workers[0]), edge(workers[1])), workers
+        return RowParts(edge, (edge(workers[0]), edge(workers[1])), workers)
 
     @staticmethod
     def portion(f: Function, extent: Scalar, blocks: Scalar, size: int) -> tuple[Scalar, Scalar]:

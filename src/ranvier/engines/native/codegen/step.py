@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import groupby
 from math import prod
 from typing import NamedTuple
@@ -12,7 +13,7 @@ from typing import NamedTuple
 from ranvier.engines.native.codegen import prefetch
 from ranvier.engines.native.codegen.builder import Function
 from ranvier.engines.native.codegen.layout import Layout
-from ranvier.engines.native.codegen.partition import Partition
+from ranvier.engines.native.codegen.partition import Partition, RowParts
 from ranvier.engines.native.codegen.prefetch import Prefetch
 from ranvier.engines.native.runtime.context import CLOCK, PRIVATE, SCRATCH, SYNC, TOTAL, WORDS
 from ranvier.engines.native.schedule.memory_planning import round_up
@@ -60,7 +61,9 @@ class StepWriter:
     to the table, and the function reads them from %table.
     """
 
-    def __init__(self, program: Program, f: Function, table: list[int | str] | None = None) -> None:
+    def __init__(
+        self, program: Program, f: Function, step: Scalar | None = None, table: list[int | str] | None = None
+    ) -> None:
         self.program, self.f, self.table = program, f, table
         self.layout, self.partition, self.schedule = program.layout, program.partition, program.layout.schedule
         self.clocks, self.prefetched = program.clocks, program.prefetched
@@ -68,30 +71,87 @@ class StepWriter:
         self.pointers: dict[Buffer, str] = {}  # addresses of this step that are at hand
         self.block: Scalar | None = None  # the first row of the block at hand
         self.backward = False  # whether the next phase takes the samples from the last to the first
-        self._read_context()
-
-    def _read_context(self) -> None:
-        f, layout = self.f, self.layout
-        self.words = [f.op(f"load i64, ptr {f.pointer('%ctx', i, 'i64')}, align 8") for i in range(WORDS)]
-        self.sync, self.scratch = (f.op(f"inttoptr i64 {self.words[i]} to ptr") for i in (SYNC, SCRATCH))
-        own = f.add(self.words[PRIVATE], f.mul("%tid", layout.private))
-        self.private = f.op(f"inttoptr i64 {own} to ptr")
-        self.work = f.pointer(self.private, layout.workspace_at, "i8")
-        self.local = f.pointer(self.work, round_up(layout.workspace), "i8")
-        self.clock = f.pointer(self.private, layout.clocks_at, "i8")
-        self.extents: dict[str, Scalar] = {}
-        for i, symbol in enumerate(self.program.symbols):
-            if symbol != BATCH.name:
-                self.extents[symbol] = f.op(f"load i64, ptr {f.pointer('%ctx', WORDS + i, 'i64')}, align 8")
+        self.is_parameter = step is not None
+        if step is not None:
+            self.step = step
 
     def begin(self, step: Scalar) -> None:
-        """Compute the rows of a step, and this thread's part of them."""
-        f, batch = self.f, self.schedule.batch
-        self.step, self.start = step, f.mul(step, batch)
-        self.rows = f.minimum(f.sub(self.words[TOTAL], self.start), batch)
-        self.extents[BATCH.name] = self.rows
-        self.first_row_of, self.own_rows, self.workers = self.partition.rows(f, self.rows)
-        self.odd = f.op(f"and i64 {step}, 1") if self.schedule.double_buffered else 0
+        """Begin a step of the entry. Elsewhere the step is a parameter, and its values are computed if needed."""
+        self.step = step
+        _ = self.rows, self.parts, self.odd
+
+    # --- values of a run and of a step -----------------------------------------------------------------------------
+
+    def word(self, number: int) -> str:
+        """A word of the context."""
+        with self.f.at_entry():
+            return self.f.op(f"load i64, ptr {self.f.pointer('%ctx', number, 'i64')}, align 8")
+
+    def _memory(self, word: int, offset: Scalar = 0) -> str:
+        with self.f.at_entry():
+            return self.f.op(f"inttoptr i64 {self.f.add(self.word(word), offset)} to ptr")
+
+    def _own(self, offset: int) -> str:
+        with self.f.at_entry():
+            return self.f.pointer(self.private, offset, "i8")
+
+    @cached_property
+    def sync(self) -> str:
+        return self._memory(SYNC)
+
+    @cached_property
+    def scratch(self) -> str:
+        return self._memory(SCRATCH)
+
+    @cached_property
+    def private(self) -> str:
+        with self.f.at_entry():
+            return self._memory(PRIVATE, self.f.mul("%tid", self.layout.private))
+
+    @cached_property
+    def work(self) -> str:
+        return self._own(self.layout.workspace_at)
+
+    @cached_property
+    def local(self) -> str:
+        return self._own(self.layout.workspace_at + round_up(self.layout.workspace))
+
+    @cached_property
+    def clock(self) -> str:
+        return self._own(self.layout.clocks_at)
+
+    @cached_property
+    def extents(self) -> dict[str, Scalar]:
+        """The extent of each symbol."""
+        symbols = enumerate(self.program.symbols)
+        return {name: self.rows if name == BATCH.name else self.word(WORDS + i) for i, name in symbols}
+
+    def _at_step(self) -> AbstractContextManager[None]:
+        """Where values of a step are computed: at the function's beginning if the step is a parameter, else here."""
+        return self.f.at_entry() if self.is_parameter else nullcontext()
+
+    @cached_property
+    def start(self) -> Scalar:
+        """The first row of the step."""
+        with self._at_step():
+            return self.f.mul(self.step, self.schedule.batch)
+
+    @cached_property
+    def rows(self) -> Scalar:
+        with self._at_step():
+            return self.f.minimum(self.f.sub(self.word(TOTAL), self.start), self.schedule.batch)
+
+    @cached_property
+    def parts(self) -> RowParts:
+        """The division of the rows among threads and workers."""
+        with self._at_step():
+            return self.partition.rows(self.f, self.rows)
+
+    @cached_property
+    def odd(self) -> Scalar:
+        """Which of two copies of a double-buffered value the step writes."""
+        with self._at_step():
+            return self.f.op(f"and i64 {self.step}, 1") if self.schedule.double_buffered else 0
 
     # --- tasks -----------------------------------------------------------------------------------------------------
 
@@ -99,24 +159,24 @@ class StepWriter:
         """Tasks of one phase that are divided in the same way."""
         f, depth, tasks, division = self.f, self.schedule.block, group.tasks, group.division
         if group.whole or division == "each":
-            self._run(tasks, self.own_rows)
+            self._run(tasks, self.parts.own)
         elif division == "serial":
             self._run_serial(tasks)
-        elif division == "rows" and self.workers is not None and depth:
-            self._run_workers_in_blocks(tasks, self.workers)
-        elif division == "rows" and self.workers is not None:  # all tasks on one worker's rows, then the next's
-            with f.loop(*self.workers) as turn:
-                rows = self.first_row_of(turn.index), self.first_row_of(f.add(turn.index, 1))
+        elif division == "rows" and self.parts.workers is not None and depth:
+            self._run_workers_in_blocks(tasks, self.parts.workers)
+        elif division == "rows" and self.parts.workers is not None:  # all tasks on one worker's rows, then the next's
+            with f.loop(*self.parts.workers) as turn:
+                rows = self.parts.first_row_of(turn.index), self.parts.first_row_of(f.add(turn.index, 1))
                 self._run(tasks, rows, turn.index)
         elif division == "rows" and depth:
-            self._run_in_blocks(tasks, *self.own_rows, (0, 0))
+            self._run_in_blocks(tasks, *self.parts.own, (0, 0))
         else:
-            self._run(tasks, self.own_rows)
+            self._run(tasks, self.parts.own)
 
     def _run_serial(self, tasks: Sequence[Task]) -> None:
         for turn, own in groupby(tasks, key=lambda t: t.turn):
             with self._turn(turn):
-                self._run(list(own), self.own_rows)
+                self._run(list(own), self.parts.own)
 
     def _turn(self, turn: Scalar) -> AbstractContextManager[None]:
         """What the thread does whose turn it is."""
@@ -134,7 +194,7 @@ class StepWriter:
             if self.backward:  # as far from the last worker as these are from the first
                 both = f.add(*workers)
                 some = f.sub(both, end), f.sub(both, turn.index)
-            self._run_in_blocks(tasks, self.first_row_of(some[0]), self.first_row_of(some[1]), some)
+            self._run_in_blocks(tasks, self.parts.first_row_of(some[0]), self.parts.first_row_of(some[1]), some)
         self.backward = not self.backward
 
     def _start(self, tasks: Sequence[Task], workers: Range) -> None:
@@ -167,8 +227,8 @@ class StepWriter:
             return
         f = self.f
         with f.loop(*workers) as turn:
-            first = f.maximum(rows[0], self.first_row_of(turn.index))
-            end = f.minimum(rows[1], self.first_row_of(f.add(turn.index, 1)))
+            first = f.maximum(rows[0], self.parts.first_row_of(turn.index))
+            end = f.minimum(rows[1], self.parts.first_row_of(f.add(turn.index, 1)))
             with f.when(f.op(f"icmp slt i64 {first}, {end}")):
                 self._run_part(task, (first, end), turn.index)
 
@@ -215,7 +275,7 @@ class StepWriter:
 
         ``own`` is this thread's part of the product that the prefetching is interleaved with.
         """
-        f, work, total = self.f, self.work, self.words[TOTAL]
+        f, work, total = self.f, self.work, self.word(TOTAL)
         start = f.add(self.start, self.schedule.batch)
         source, order = (self.schedule.views[node].buffer for node in found.gather.inputs)
         samples = found.gather.inputs[0].shape[0]
@@ -229,7 +289,7 @@ class StepWriter:
             order=f.pointer(self.array(order), start, "i32"),
             source=self.array(source),
             last=f.sub(self.extents[samples.name] if isinstance(samples, Symbol) else samples, 1),
-            rows=(0, count) if parts or found.task.division == "each" else self.partition.rows(f, count)[1],
+            rows=(0, count) if parts or found.task.division == "each" else self.partition.rows(f, count).own,
             features=own if is_cyclic else features,
             tiles=f.floor_divide(
                 self.partition.calls(found.product), found.product.parts if is_cyclic else "%nthreads"

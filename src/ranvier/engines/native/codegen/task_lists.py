@@ -19,6 +19,7 @@ FUNCTION, LENGTH, TURN, RECORD = range(4)
 STARTS, START_WORDS, TASKS, GROUP = range(4)
 # An entry of the list of groups: the address of its function, its place in the table, and whether a barrier follows.
 PLACE, BARRIER, ENTRY = 1, 2, 3
+LISTED = "listed"  # what the text of each function of a list calls it
 COMMON = ("i64 %tid", "i64 %nthreads", "ptr %ctx", "i64 %step", "ptr %table")
 OF_TASK = ("i64 %lo", "i64 %hi", "i64 %worker", "i64 %first", "i64 %end", "i64 %block")
 
@@ -27,8 +28,7 @@ class GroupWriter(StepWriter):
     """Writes the function of a group, which loops over the records of its tasks."""
 
     def __init__(self, program: Program, f: Function) -> None:
-        super().__init__(program, f)
-        self.begin("%step")
+        super().__init__(program, f, "%step")
         starts, words, tasks = (_word(f, "%table", i) for i in (STARTS, START_WORDS, TASKS))
         first = f.pointer("%table", GROUP, "i64")
         self.starts, self.tasks = (starts, first), (tasks, f.pointer(first, words, "i64"))
@@ -37,7 +37,7 @@ class GroupWriter(StepWriter):
         self._loop(self.tasks, (*rows, worker, *workers))
 
     def _run_serial(self, tasks: Sequence[Task]) -> None:
-        self._loop(self.tasks, (*self.own_rows, 0, 0, 0), serial=True)
+        self._loop(self.tasks, (*self.parts.own, 0, 0, 0), serial=True)
 
     def _start(self, tasks: Sequence[Task], workers: Range) -> None:
         self._loop(self.starts, (0, 0, 0, *workers))
@@ -68,7 +68,7 @@ class TaskLists:
 
     def add(self, group: Group, backward: bool) -> bool:
         """Add a group; if ``backward``, it takes the samples from the last to the first. Returns that of the next."""
-        f = Function("listed", COMMON)
+        f = Function(LISTED, COMMON)
         own = GroupWriter(self.program, f)
         own.backward = backward
         own.run_group(group)
@@ -81,9 +81,8 @@ class TaskLists:
         return own.backward
 
     def _record(self, task: Task, group: Group, start: bool = False) -> list[int | str]:
-        f, record = Function("listed", (*COMMON, *OF_TASK)), list[int | str]([0] * RECORD)
-        own = StepWriter(self.program, f, record)
-        own.begin("%step")
+        f, record = Function(LISTED, (*COMMON, *OF_TASK)), list[int | str]([0] * RECORD)
+        own = StepWriter(self.program, f, "%step", record)
         if start:
             own.start_task(task, ("%first", "%end"))
         else:
@@ -94,7 +93,7 @@ class TaskLists:
         return record
 
     def _address(self, f: Function) -> str:
-        name = self.functions.setdefault(f.text("noinline nounwind "), f"listed{len(self.functions)}")
+        name = self.functions.setdefault(f.text("noinline nounwind "), f"{LISTED}{len(self.functions)}")
         return f"ptrtoint (ptr @{name} to i64)"
 
     def barrier(self) -> None:
@@ -115,9 +114,9 @@ class TaskLists:
                 step.barrier()
 
     def text(self) -> str:
+        """The table."""
         words = ", ".join(f"i64 {word}" for word in self.table)
-        table = f"@table = private unnamed_addr constant [{len(self.table)} x i64] [{words}]"
-        return "\n".join([table, *(text.replace("@listed(", f"@{name}(", 1) for text, name in self.functions.items())])
+        return f"@table = private unnamed_addr constant [{len(self.table)} x i64] [{words}]"
 
 
 def _word(f: Function, pointer: str, place: int) -> str:

@@ -6,17 +6,18 @@ machine) is refused before LLVM sees it.
 
 from __future__ import annotations
 
+import ctypes
 import itertools
 import os
 import re
-import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from types import ModuleType
 from typing import Any
 
+from ranvier.engines.native.runtime.object_file import Symbols, symbols
 from ranvier.engines.native.runtime.release_memory import release_pages
 from ranvier.engines.native.target.target import CompilerError, Target, arch_of
 from ranvier.support import forks
@@ -96,8 +97,6 @@ def _release_start() -> None:
 @cache
 def _externals() -> dict[str, int]:
     """The addresses of the external functions, without a search through the process's libraries."""
-    import ctypes
-
     functions = dict(memcpy=ctypes.memmove, memmove=ctypes.memmove, memset=ctypes.memset)
     return {name: ctypes.cast(f, ctypes.c_void_p).value or 0 for name, f in functions.items()}
 
@@ -169,26 +168,33 @@ def check_runnable(target: Target) -> None:
 
 
 @contextmanager
-def _compiled(ir: str, target: Target) -> Iterator[tuple[Any, Any]]:
-    """The optimized module and the target machine, with LLVM's lock held."""
+def exclusive() -> Iterator[None]:
+    """With LLVM's lock held."""
+    with _lock:
+        _binding()
+        _release_start()
+        yield
+
+
+@contextmanager
+def _compiled(ir: str, target: Target, outside: frozenset[str] = frozenset()) -> Iterator[tuple[Any, Any]]:
+    """The optimized module and the target machine. ``outside`` are functions of other units that it may call."""
     if "asm" in ir and re.search(r'(?m)^[^;"\n]*\basm\b', ir):
         raise CompilerError("the module holds inline assembly, which cannot be checked. Write an intrinsic instead.")
     llvm = _binding()
-    with _lock:
-        _release_start()
-        try:
-            module = llvm.parse_assembly(ir, context=llvm.create_context())
-            _check_declarations(module, target)
-            machine = _machine(target)
-            module.triple = machine.triple
-            module.data_layout = str(machine.target_data)
-            module.verify()
-            _optimize(module, machine)
-            yield module, machine
-        except CompilerError:
-            raise
-        except RuntimeError as error:
-            raise CompilerError(f"LLVM refused the module for {target.name}: {error}") from error
+    try:
+        module = llvm.parse_assembly(ir, context=llvm.create_context())
+        _check_declarations(module, target, outside)
+        machine = _machine(target)
+        module.triple = machine.triple
+        module.data_layout = str(machine.target_data)
+        module.verify()
+        _optimize(module, machine)
+        yield module, machine
+    except CompilerError:
+        raise
+    except RuntimeError as error:
+        raise CompilerError(f"LLVM refused the module for {target.name}: {error}") from error
 
 
 def _machine(target: Target) -> Any:
@@ -203,10 +209,10 @@ def _machine(target: Target) -> Any:
     )
 
 
-def _check_declarations(module: Any, target: Target) -> None:
+def _check_declarations(module: Any, target: Target, outside: frozenset[str]) -> None:
     """LLVM would abort on a symbol that it can't find, or an intrinsic that it cannot select."""
     for function in module.functions:
-        if not function.is_declaration or function.name in _EXTERNAL:
+        if not function.is_declaration or function.name in _EXTERNAL or function.name in outside:
             continue
         line = str(function).strip().rpartition("\n")[2]
         if not function.name.startswith("llvm."):
@@ -235,89 +241,63 @@ def compile_object(ir: str, target: Target) -> bytes:
     Raises:
         CompilerError: the module does not parse or verify, or needs a symbol from outside itself.
     """
-    with _compiled(ir, target) as (module, machine):
-        data = bytes(machine.emit_object(module))
-    _check_undefined(data, target)
+    with exclusive():
+        return emit(ir, target)
+
+
+def emit(ir: str, target: Target, outside: frozenset[str] = frozenset()) -> bytes:
+    """The same within `exclusive`: several threads may do so at once, each with modules of its own.
+
+    ``outside`` are functions of other units that it may call.
+    """
+    with _compiled(ir, target, outside) as (module, machine):
+        data = _emit_unlocked(module, machine)
+    _check_undefined(data, target, outside)
     return data
+
+
+def _emit_unlocked(module: Any, machine: Any) -> bytes:
+    """``machine.emit_object(module)`` without llvmlite's own lock, which makes threads wait for each other.
+
+    LLVM needs no lock for modules of different contexts.
+    """
+    from llvmlite.binding import ffi
+
+    def unlocked(name: str) -> Any:
+        return getattr(ffi.lib, name)._cfn
+
+    with ffi.OutputString() as error:
+        buffer = unlocked("LLVMPY_TargetMachineEmitToMemory")(machine, module, 1, error)
+        if not buffer:
+            raise RuntimeError(str(error))
+    try:
+        return ctypes.string_at(ffi.lib.LLVMPY_GetBufferStart(buffer), ffi.lib.LLVMPY_GetBufferSize(buffer))
+    finally:
+        ffi.lib.LLVMPY_DisposeMemoryBuffer(buffer)
 
 
 def assembly(ir: str, target: Target) -> str:
     """The target's assembly of a module, for people to read."""
-    with _compiled(ir, target) as (module, machine):
+    with exclusive(), _compiled(ir, target) as (module, machine):
         return str(machine.emit_assembly(module))
 
 
 def optimized_ir(ir: str, target: Target) -> str:
     """A module's text after the passes that ``compile_object`` runs."""
-    with _compiled(ir, target) as (module, _):
+    with exclusive(), _compiled(ir, target) as (module, _):
         return str(module)
 
 
-# How object files begin: the format's magic number, and the offset and value of the processor field.
-_ELF, _MACH_O = b"\x7fELF\x02\x01", b"\xcf\xfa\xed\xfe"
-_PROCESSORS = {
-    "x86_64": ((_ELF, 0x12, b"\x3e\x00"), (_MACH_O, 4, b"\x07\x00\x00\x01")),
-    "aarch64": ((_ELF, 0x12, b"\xb7\x00"), (_MACH_O, 4, b"\x0c\x00\x00\x01")),
-}
-
-
-def _symbols(data: bytes, arch: str) -> tuple[set[str], set[str]]:
-    """The global symbols that an object file defines and those that it needs (64-bit ELF and Mach-O).
-
-    LLVM ends the process on a damaged object, so the tables' offsets are checked too.
-    """
-    marks = _PROCESSORS.get(arch, ((_ELF, 0, b""),))
-    if not any(data.startswith(mark) and data.startswith(code, at) for mark, at, code in marks):
-        raise CompilerError(f"not an object file for {arch}: it begins with {data[:20].hex(' ')}")
-    sets: tuple[set[str], set[str]] = set(), set()
-    try:
-        for name, defined in _mach_o(data) if data.startswith(_MACH_O) else _elf(data):
-            end = data.index(b"\0", name)
-            sets[not defined].add(data[name:end].decode())
-    except (struct.error, ValueError, IndexError) as error:
-        raise CompilerError(f"the object file is damaged: {error}") from error
-    if not sets[0]:
-        raise CompilerError("the object file is damaged or empty: it defines nothing")
-    return sets
-
-
-def _elf(data: bytes) -> Iterator[tuple[int, bool]]:
-    (start,) = struct.unpack_from("<Q", data, 0x28)
-    size, count = struct.unpack_from("<HH", data, 0x3A)
-    if start + size * count > len(data):
-        raise ValueError("its table of sections is cut off")
-    sections = [struct.unpack_from("<4xI16xQQI", data, start + i * size) for i in range(count)]
-    for kind, offset, length, link in sections:
-        if kind != 8 and offset + length > len(data):  # SHT_NOBITS is zeros that the file does not hold
-            raise ValueError("a section ends beyond the file")
-        if kind == 2:  # SHT_SYMTAB
-            names = sections[link][1]
-            for name, info, section in struct.iter_unpack("<IBxH16x", data[offset : offset + length]):
-                if name and info >> 4:  # STB_LOCAL is 0
-                    yield names + name, section != 0
-
-
-def _mach_o(data: bytes) -> Iterator[tuple[int, bool]]:
-    at = 32
-    for _ in range(struct.unpack_from("<I", data, 16)[0]):
-        command, size, offset, count, names = struct.unpack_from("<5I", data, at)
-        if command == 2:  # LC_SYMTAB
-            for name, kind, _section in struct.iter_unpack("<IBB10x", data[offset : offset + 16 * count]):
-                if kind & 1 and not kind & 0xE0:  # external, not for debuggers
-                    yield names + name + 1, kind & 0x0E != 0  # every name begins with an underscore
-        at += size
-
-
-def _check_undefined(data: bytes, target: Target) -> set[str]:
-    defined, needed = _symbols(data, target.arch)
+def _check_undefined(data: bytes, target: Target, outside: Collection[str] = ()) -> Symbols:
+    found = symbols(data, target.arch)
     known = _EXTERNAL_APPLE if "-apple-" in target.triple else _EXTERNAL
-    outside = sorted(needed - known - {"_GLOBAL_OFFSET_TABLE_"})
-    if outside:
+    unknown = sorted(found.needed - known - {"_GLOBAL_OFFSET_TABLE_"} - set(outside))
+    if unknown:
         raise CompilerError(
-            f"code for {target.name!r} calls {', '.join(outside)}: some operation has no instruction there. "
+            f"code for {target.name!r} calls {', '.join(unknown)}: some operation has no instruction there. "
             "Write it out in simpler ones instead."
         )
-    return defined
+    return found
 
 
 class Library:
@@ -339,8 +319,6 @@ class Library:
 
     def function(self, name: str, result: Any, *types: Any) -> Any:
         """A function as one of ctypes, which runs without Python's lock. It keeps the library alive."""
-        import ctypes
-
         made: Any = ctypes.CFUNCTYPE(result, *types)(self.address(name))
         made.keep = self
         return made
@@ -363,12 +341,21 @@ def load_object(data: bytes, target: Target) -> Library:
     Raises:
         CompilerError: this machine cannot run it, it is no object file, or it needs symbols from outside.
     """
+    return load_objects([data], target)
+
+
+def load_objects(objects: Sequence[bytes], target: Target) -> Library:
+    """Load the code of a program's objects, which may call each other."""
     check_runnable(target)
-    names = _check_undefined(data, target)
+    found = [symbols(data, target.arch) for data in objects]
+    defined = {name for own in found for name in (*own.exported, *own.hidden)}
+    names = {name for data in objects for name in _check_undefined(data, target, defined).exported}
     llvm = _binding()
     with _lock:
         try:
-            builder = llvm.JITLibraryBuilder().add_object_img(data)
+            builder = llvm.JITLibraryBuilder()
+            for data in objects:
+                builder.add_object_img(data)
             for name in names:
                 builder.export_symbol(name)
             for name, address in _externals().items():
@@ -376,7 +363,7 @@ def load_object(data: bytes, target: Target) -> Library:
             linked = builder.link(_linker(), f"object{next(_count)}")
         except RuntimeError as error:
             raise CompilerError(f"LLVM could not load the object: {error}") from error
-        _loaded(len(data))
+        _loaded(sum(map(len, objects)))
     return Library(linked, frozenset(names))
 
 
