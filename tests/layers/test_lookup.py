@@ -335,7 +335,9 @@ def test_crossings_in_a_model_are_those_of_arrays():
         symbolic = layers.HashedCrossing(50, mode)([lookups[0](text), lookups[1](number)])
         found = rv.Model([text, number], symbolic).predict([words, numbers])
         indices = [lookups[0](words).numpy(), lookups[1](numbers).numpy()]
-        assert np.array_equal(found, layers.HashedCrossing(50, mode)(indices).numpy())
+        wanted = layers.HashedCrossing(50, mode)(indices).numpy()
+        assert np.array_equal(found, wanted)
+        assert found.dtype == wanted.dtype == ("int64" if mode == "int" else "float32")
     rows = np.array(list(np.ndindex(3, 4, 2))).T
     assert np.array_equal(cross_table((3, 4, 2), 11), crossed(list(rows), 11))
     with pytest.raises(TypeError, match="crosses what lookups, Hashing and Discretization return"):

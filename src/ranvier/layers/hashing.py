@@ -103,7 +103,7 @@ class HashedCrossing(Layer):
         return super().__call__(Tensor(crossed(columns, self.num_bins)), **options)
 
     def forward(self, indices: Any) -> Any:
-        return encoded(indices, self.num_bins, self.output_mode)
+        return crossing(indices, self.num_bins, self.output_mode)
 
     def _in_model(self, inputs: Sequence[Any]) -> Any:
         """The crossing of symbolic values, which layers made that return few whole numbers."""
@@ -147,7 +147,12 @@ class CrossedIndices(_Merge):
         place: Any = 0
         for x, size in zip(inputs, self.sizes, strict=True):
             place = arrays.add(arrays.multiply(place, size), in_range(arrays.cast(x, "int32"), "index", size))
-        return encoded(arrays.take(Tensor(self._table), place, 0), self.num_bins, self.output_mode)
+        return crossing(arrays.take(Tensor(self._table), place, 0), self.num_bins, self.output_mode)
+
+
+def crossing(buckets: Any, num_bins: int, mode: str) -> Any:
+    """Buckets of crossings as vectors, or int64, as Keras's are."""
+    return arrays.cast(buckets, "int64") if mode == "int" else encoded(buckets, num_bins, mode)
 
 
 COUNTED = (Lookup, Discretization, Hashing, HashedCrossing, CrossedIndices)
