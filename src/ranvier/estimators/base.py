@@ -133,7 +133,7 @@ class NeuralEstimator(CheckedConstructor, BaseEstimator):  # type: ignore[misc] 
         X, y = self._checked(X, y, reset=fresh)
         self._sparse = is_sparse(X)
         if self._sparse and not warned:
-            warn_of_sparse(X)
+            warn_of_sparse()
         weight = None if sample_weight is None else as_weights(sample_weight, len(y), dtype=np.float64)
         X, y, weight = with_weight(X, y, weight)
         by_class = self._class_weights(y, incremental)
@@ -172,7 +172,7 @@ class NeuralEstimator(CheckedConstructor, BaseEstimator):  # type: ignore[misc] 
             )
         X, y = self._checked(given[0], given[1], reset=False)
         if is_sparse(X) and not self._sparse:
-            warn_of_sparse(X)
+            warn_of_sparse()
         weight = given[2] if len(given) == 3 else None
         weight = None if weight is None else as_weights(weight, len(y), dtype=np.float64)
         X, y, weight = with_weight(X, y, weight)
@@ -303,7 +303,7 @@ class NeuralEstimator(CheckedConstructor, BaseEstimator):  # type: ignore[misc] 
         check_is_fitted(self, "model_")
         checked = validated(self, X, classifies=True, reset=False, allow_nd=self.model is not None)
         if is_sparse(checked) and not self._sparse:
-            warn_of_sparse(checked)
+            warn_of_sparse()
         with dtype_scope(self._floats):
             outputs: Array = self.model_.predict(to_predict(checked))
         return outputs

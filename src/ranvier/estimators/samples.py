@@ -30,12 +30,12 @@ def is_sparse(X: Any) -> bool:
     return hasattr(X, "tocsr")
 
 
-def warn_of_sparse(X: Any) -> None:
-    rows, features = X.shape
+def warn_of_sparse() -> None:
+    """Warn that rows become dense: in the same words for any matrix, so that Python may show one of several."""
     warn(
-        f"X is a sparse {type(X).__name__} of shape ({rows:,}, {features:,}). A network computes with every zero, so "
-        "blocks of rows are made dense as batches are read, never the whole matrix. Where that is slow, write "
-        "TruncatedSVD or SelectKBest before the estimator in a pipeline."
+        "X is a sparse matrix. A network computes with every zero, so blocks of rows are made dense as batches are "
+        "read, never the whole matrix. Where that is slow, write TruncatedSVD or SelectKBest before the estimator in a "
+        "pipeline."
     )
 
 
