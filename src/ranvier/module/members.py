@@ -275,7 +275,7 @@ class ModuleBase(CheckedConstructor, HookMethods, MissingMethods):
         """The module below this one under a dotted name; this one for "". Raises AttributeError where there is none."""
         return cast("ModuleBase", self._found(target, "_modules", "module")) if target else self
 
-    def set_submodule(self, target: str, module: ModuleBase, strict: bool = False) -> None:
+    def set_submodule(self, target: str, module: Any, strict: bool = False) -> None:
         """Put a module in place of the one below this under a dotted name; with ``strict`` there must be one.
 
         Raises ValueError for "" and AttributeError where a module on the way is missing.
