@@ -9,12 +9,10 @@ tests, the graph is verified after every pass.
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -26,6 +24,7 @@ from ranvier.engines.native.runtime.threads import get_threads
 from ranvier.engines.native.target.target import Target
 from ranvier.engines.reference import ReferenceProgram
 from ranvier.graph.graph import Graph, verify
+from ranvier.support.collector import paused_collector
 from ranvier.support.rows import load
 
 if TYPE_CHECKING:
@@ -149,18 +148,6 @@ def _dumped(text: Text, target: Target) -> Text:
     return text
 
 
-@contextmanager
-def _without_collector() -> Iterator[None]:
-    """Without Python's garbage collector: it would examine all nodes again and again, and nodes form no cycles."""
-    collects = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collects:
-            gc.enable()
-
-
 def compile(graph: Graph, batch: int | None = None) -> NativeProgram | ReferenceProgram:
     """Compile a graph, or load it from the cache. ``batch`` is the most rows that a step sees.
 
@@ -170,7 +157,7 @@ def compile(graph: Graph, batch: int | None = None) -> NativeProgram | Reference
         return ReferenceProgram(graph, batch)
     target = llvm.resolve_target()
     llvm.check_runnable(target)
-    with _without_collector():
+    with paused_collector():
         return _compile(graph, batch, target)
 
 

@@ -10,6 +10,7 @@ from ranvier.graph.graph import Graph
 from ranvier.graph.node import Node, like
 from ranvier.module import Module
 from ranvier.module.versions import structure
+from ranvier.support.collector import paused_collector
 from ranvier.support.registry import object_key
 from ranvier.tensor import layout
 from ranvier.tensor.context import get_dtype
@@ -51,13 +52,14 @@ def step_for(model: Module, compiled: Compiled, data: Data, batch: int, kind: st
     if known is None:
         while len(compiled.programs) >= KEPT:
             del compiled.programs[next(iter(compiled.programs))]
-        if compiled.eager:
-            known = eager_step(model, compiled, data, batch, kind)
-        elif compiled.calls_methods:
-            known = build_traced(model, compiled, data, batch, kind)
-            key = key_of(model, compiled, data, batch, kind)  # the trace may have made weights
-        else:
-            known = build(model, compiled, data, batch, kind == "train")
+        with paused_collector():
+            if compiled.eager:
+                known = eager_step(model, compiled, data, batch, kind)
+            elif compiled.calls_methods:
+                known = build_traced(model, compiled, data, batch, kind)
+                key = key_of(model, compiled, data, batch, kind)  # the trace may have made weights
+            else:
+                known = build(model, compiled, data, batch, kind == "train")
     compiled.programs[key] = known
     return known
 
