@@ -3,7 +3,8 @@
 #   make test         formatter, linter, types, core tests
 #   make test-peers   the tests whose second oracle is torch, keras, jax or scikit-learn
 #   make tables       PyTorch's own tables and Keras's own tests, whole; one line for each fault, then the counts
-#   make test-processors   train on an emulated AArch64 and compare every bit; fetches QEMU with apt-get, without root
+#   make test-processors   train on an emulated AArch64 and for older x86-64, and compare every bit; fetches QEMU with
+#                          apt-get, without root
 #   make lint | format | bench | clean
 
 PYTHON ?= python3
