@@ -67,6 +67,7 @@ class Assembler:
         self.kernels: dict[str, str] = {}  # the text of each, and its name
         self.signatures = Signatures(schedule)
         self.known: dict[tuple[Any, ...], tuple[str, str]] = {}  # by signature: the names of a kernel and its starter
+        self.numbers: dict[tuple[Any, ...], int] = {}  # of signatures
         self.calls: dict[str, Call] = {}
 
     def units(self) -> Iterator[Unit]:
@@ -115,9 +116,11 @@ class Assembler:
             if found not in (None, written):
                 raise AssertionError(f"equal signatures of different kernels: {found[0]} and k{task.number}")
             found = self.known[key] = written
-        self.calls[f"k{task.number}"] = Call(found[0], signature.buffers, signature.numbers)
+        number = self.numbers.setdefault(key, len(self.numbers))
+        self.calls[f"k{task.number}"] = Call(found[0], signature.buffers, signature.numbers, number)
         if task.accumulates:
-            self.calls[f"start{task.number}"] = Call(found[1], [view.buffer for _, view in task.stores], [])
+            stored = [view.buffer for _, view in task.stores]
+            self.calls[f"start{task.number}"] = Call(found[1], stored, [], number)
 
     def _define(self, name: str, k: Kernel) -> str:
         """The name of a kernel: this one, or that of a kernel of equal text."""

@@ -6,10 +6,7 @@ Arrays and values are numbered in the order in which they appear, so layers of o
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, NamedTuple
-
-import numpy as np
 
 from ranvier.engines.native.schedule.schedule import Schedule
 from ranvier.engines.native.schedule.sparsity import zeros_of
@@ -45,23 +42,29 @@ class Signatures:
         lines: list[object] = []
 
         def seen(view: View) -> tuple[object, ...]:
-            return place.get(view.buffer), view.buffer.dtype, view.shape, view.strides, view.offset
+            gathers = view.rows is not None
+            return place.get(view.buffer), view.buffer.dtype, view.shape, view.strides, view.offset, gathers
 
+        view_of, codes = self.view, self._code_of
         for node in order:  # grows while it is walked
             if node in numbers:
                 lines.append(node.dtype)
                 continue
-            view = self.view(node)
-            lines.append((self._code(node), None if view is None else seen(view)))
-            if view is None or node in own or self._looks_through(task, node, view):
-                operands = self._operands(node)
-                if not node.shape and node.dtype in INTEGERS:
-                    numbers.update(dict.fromkeys(i for i in operands if _is_integer(i) and i not in number))
-                for operand in operands:
-                    at = number.setdefault(operand, len(order))
-                    if at == len(order):
-                        order.append(operand)
-                    lines.append(at)
+            view = view_of(node)
+            lines.append(codes.get(node) or self._code(node))
+            if view is not None:
+                lines.append(seen(view))
+                if node not in own and not self._looks_through(task, node, view):
+                    continue
+            operands = node.inputs if node.op.name != "partial" else (*node.inputs, node.attrs["inner"])
+            if not node.shape and node.dtype in INTEGERS:
+                numbers.update(dict.fromkeys(i for i in operands if _is_integer(i) and i not in number))
+            for operand in operands:
+                at = number.get(operand)
+                if at is None:
+                    at = number[operand] = len(order)
+                    order.append(operand)
+                lines.append(at)
         near = [buffer in self.schedule.local for buffer in buffers]
         zeros = [zeros_of(operand) for operand in task.node.inputs] if task.kind == "contract" else []
         stores = [(number[node], *seen(view)) for node, view in task.stores]
@@ -76,28 +79,22 @@ class Signatures:
         """Whether a kernel looks at the operands of a value that it reads from memory."""
         return view.rows is node or (task.kind == "place" and node.op.name == "reshape")
 
-    @staticmethod
-    def _operands(node: Node) -> tuple[Node, ...]:
-        inner = node.attrs.get("inner")
-        return node.inputs if inner is None else (*node.inputs, inner)
-
     def _code(self, node: Node) -> int:
-        found = self._code_of.get(node)
-        if found is None:
-            once = node.op.name == "mul" and self.schedule.uses[node] == 1  # it may be part of a fused multiply-add
-            attrs = (repr(node.attrs),) if node.op.kind == "fault" else _plain(node.attrs)
-            what = (node.op.name, node.shape, node.dtype, once, *attrs)
-            found = self._code_of[node] = self._codes.setdefault(what, len(self._codes))
+        """What a node is, apart from its operands and whatever they read, as a number from 1."""
+        op, attrs = node.op, node.attrs
+        once = op.name == "mul" and self.schedule.uses[node] == 1  # it may be part of a fused multiply-add
+        if op.name == "constant":
+            facts: object = attrs["value"].tobytes()
+        elif op.kind == "fault":
+            facts = repr(attrs)
+        elif op.name == "input":
+            facts = None
+        else:
+            facts = tuple([item for item in attrs.items() if item[0] != "inner"])
+        what = op.name, len(node.inputs), node.shape, node.dtype, once, facts
+        found = self._code_of[node] = self._codes.setdefault(what, len(self._codes) + 1)
         return found
 
 
 def _is_integer(node: Node) -> bool:
     return node.op.name == "constant" and node.dtype in INTEGERS
-
-
-def _plain(attrs: dict[str, Any]) -> Iterator[object]:
-    """Attributes, with arrays as bytes."""
-    for name, value in attrs.items():
-        if name not in ("name", "inner"):
-            yield name
-            yield value.tobytes() if isinstance(value, np.ndarray) else value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import groupby
 from math import prod
@@ -32,6 +32,7 @@ class Call(NamedTuple):
     kernel: str
     buffers: list[Buffer]
     numbers: list[Node]  # integer constants
+    signature: int = 0  # equal for tasks whose kernels are called in the same way
 
 
 class Group(NamedTuple):
@@ -40,6 +41,18 @@ class Group(NamedTuple):
     division: str
     whole: bool
     tasks: list[Task]
+
+
+class Place(NamedTuple):
+    """Where a value is: in which memory, the bytes of a row along which it moves, and its own numbers.
+
+    Of a constant, ``row`` is its number; of the caller's arrays, numbers are words of the context; elsewhere the
+    numbers are the offset and, of a double-buffered value, the distance of its second copy.
+    """
+
+    memory: str
+    row: int
+    numbers: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -52,6 +65,35 @@ class Program:
     calls: Mapping[str, Call]  # of each task's kernels
     clocks: Mapping[str, int]
     prefetched: Prefetch | None
+    places: dict[Buffer, Place] = field(default_factory=dict)
+
+    def place(self, buffer: Buffer) -> Place:
+        found = self.places.get(buffer)
+        if found is None:
+            found = self.places[buffer] = self._place(buffer)
+        return found
+
+    def _place(self, buffer: Buffer) -> Place:
+        layout, schedule = self.layout, self.layout.schedule
+        if buffer.kind == "private":
+            return Place("private", 0, (buffer.number,))
+        if buffer in layout.copies.offsets:
+            return Place("private", 0, (layout.copies.offsets[buffer],))
+        if buffer in schedule.local:
+            return Place("local", schedule.local[buffer] * SIZE[buffer.dtype], (layout.offsets[buffer],))
+        if buffer.kind == "scratch":
+            second = (layout.sizes[buffer] // 2,) if buffer in (schedule.double_buffered or ()) else ()
+            return Place("scratch", 0, (layout.offsets[buffer], *second))
+        if buffer.kind == "constant":
+            return Place("constant", buffer.number, ())
+        node = (schedule.graph.inputs if buffer.kind == "input" else schedule.graph.outputs)[buffer.number]
+        moves = node.attrs["windowed"] if buffer.kind == "input" else node.shape[:1] == (BATCH,)
+        return Place("array", SIZE[buffer.dtype] * prod(extents(node, 1)) if moves else 0, (self.word_of(buffer),))
+
+    def word_of(self, buffer: Buffer) -> int:
+        """The word of the context that has the address of one of the caller's arrays."""
+        inputs = len(self.layout.schedule.graph.inputs) if buffer.kind == "output" else 0
+        return WORDS + len(self.symbols) + inputs + buffer.number
 
 
 class StepWriter:
@@ -307,40 +349,29 @@ class StepWriter:
 
     def array(self, buffer: Buffer) -> str:
         """The address of one of the caller's arrays."""
-        if buffer in self.arrays:
-            return self.arrays[buffer]
-        word = WORDS + len(self.program.symbols) + buffer.number
-        word += len(self.schedule.graph.inputs) if buffer.kind == "output" else 0
-        return self.f.op(f"load ptr, ptr {self.f.pointer('%ctx', self.number(word), 'i64')}, align 8")
+        found = self.arrays.get(buffer)
+        return found or self._array(self.number(self.program.word_of(buffer)))
+
+    def _array(self, word: Scalar) -> str:
+        return self.f.op(f"load ptr, ptr {self.f.pointer('%ctx', word, 'i64')}, align 8")
 
     def pointer(self, buffer: Buffer) -> str:
-        return self.pointers[buffer] if buffer in self.pointers else self.address(buffer)
+        return self.pointers.get(buffer) or self.address(buffer)
 
     def address(self, buffer: Buffer) -> str:
         """The address of a value; of a block's values as if row 0 of the batch were in the block."""
-        f, graph, layout = self.f, self.schedule.graph, self.layout
-        if buffer.kind == "private":
-            return f.pointer(self.private, self.number(buffer.number), "i8")
-        if buffer in layout.copies.offsets:
-            return f.pointer(self.private, self.number(layout.copies.offsets[buffer]), "i8")
-        if buffer in self.schedule.local:
+        f, place = self.f, self.program.place(buffer)
+        if place.memory == "constant":
+            return f"@c.{place.row}"
+        if place.memory == "array":
+            return f.pointer(self.array(buffer), f.mul(self.start, place.row) if place.row else 0, "i8")
+        offset, *second = map(self.number, place.numbers)
+        if place.memory == "private":
+            return f.pointer(self.private, offset, "i8")
+        if place.memory == "local":
             assert self.block is not None
-            row = self.schedule.local[buffer] * SIZE[buffer.dtype]
-            back = f.add(f.mul(self.block, -row), self.number(layout.offsets[buffer]))
-            return f.op(f"getelementptr i8, ptr {self.local}, i64 {back}")
-        if buffer.kind == "scratch":
-            offset = self.number(layout.offsets[buffer])
-            if buffer in (self.schedule.double_buffered or ()):
-                offset = f.add(offset, f.mul(self.odd, self.number(layout.sizes[buffer] // 2)))
-            return f.pointer(self.scratch, offset, "i8")
-        if buffer.kind == "constant":
-            return f"@c.{buffer.number}"
-        pointer = self.array(buffer)
-        node = (graph.inputs if buffer.kind == "input" else graph.outputs)[buffer.number]
-        if node.attrs["windowed"] if buffer.kind == "input" else node.shape[:1] == (BATCH,):
-            row = SIZE[buffer.dtype] * prod(extents(node, 1))
-            return f.pointer(pointer, f.mul(self.start, row), "i8")
-        return pointer
+            return f.op(f"getelementptr i8, ptr {self.local}, i64 {f.add(f.mul(self.block, -place.row), offset)}")
+        return f.pointer(self.scratch, f.add(offset, f.mul(self.odd, second[0])) if second else offset, "i8")
 
 
 def _division(task: Task) -> tuple[int, str, bool]:

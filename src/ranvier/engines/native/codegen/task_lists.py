@@ -7,6 +7,8 @@ the offsets of arrays. Tasks that differ only in these numbers have one function
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
+from typing import Any
 
 from ranvier.engines.native.codegen.builder import Function
 from ranvier.engines.native.codegen.step import Group, Program, Range, StepWriter
@@ -63,6 +65,7 @@ class TaskLists:
     def __init__(self, program: Program) -> None:
         self.program = program
         self.functions: dict[str, str] = {}  # the text of each, and its name
+        self.known: dict[tuple[Any, ...], int | str] = {}  # their addresses, by what tasks have in common
         self.table: list[int | str] = []
         self.entries: list[list[int | str]] = []  # since `run` was called last
 
@@ -81,6 +84,20 @@ class TaskLists:
         return own.backward
 
     def _record(self, task: Task, group: Group, start: bool = False) -> list[int | str]:
+        """The record of a task. Its function is that of a task of the same signature and the same kinds of places."""
+        call = self.program.calls[f"{'start' if start else 'k'}{task.number}"]
+        places = [self.program.place(buffer) for buffer in call.buffers]
+        key = call.signature, start, group[:2], tuple([(p.memory, p.row, len(p.numbers)) for p in places])
+        found = self.known.get(key)
+        if found is None:
+            record = self._new_record(task, group, start)
+            if not self.program.clocks and self.program.prefetched is None:
+                self.known[key] = record[FUNCTION]
+            return record
+        numbers = [*chain.from_iterable(p.numbers for p in places), *(n.attrs["value"].item() for n in call.numbers)]
+        return [found, RECORD + len(numbers), task.turn, *numbers]
+
+    def _new_record(self, task: Task, group: Group, start: bool) -> list[int | str]:
         f, record = Function(LISTED, (*COMMON, *OF_TASK)), list[int | str]([0] * RECORD)
         own = StepWriter(self.program, f, "%step", record)
         if start:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from ranvier.engines.native.passes.wide_products import along_samples, reads_any_layout
 from ranvier.engines.native.schedule.fusion import Fusion
 from ranvier.engines.native.schedule.task import Task, bits
@@ -102,7 +100,11 @@ class Buffers:
         stack: list[tuple[Node, bool]] = []
 
         def add_operands(node: Node, row: bool) -> None:
-            stack.extend((i, r) for i, r in zip(node.inputs, _rows_kept(node, row), strict=True))
+            rule = node.op.keeps_rows
+            if row and rule is not None:
+                stack.extend(zip(node.inputs, rule(node), strict=True))
+            else:
+                stack.extend([(operand, row) for operand in node.inputs])
 
         for node in task.nodes:
             if node.op.name == "contract":
@@ -253,9 +255,3 @@ def _summed_by_row(node: Node, side: int) -> bool:
     index = node.attrs["index"][side]
     plain = bool(index) and len(index[0][0]) == 1 and index[0][1] == 0 and index[0][0][0][1] == 1
     return plain and node.attrs["loops"][index[0][0][0][0]] == BATCH
-
-
-def _rows_kept(node: Node, row: bool) -> Sequence[bool]:
-    """For each operand, whether a node read at a row of the batch reads it at that row."""
-    rule = node.op.keeps_rows
-    return rule(node) if row and rule is not None else [row] * len(node.inputs)

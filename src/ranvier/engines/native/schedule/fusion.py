@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import reduce
 from math import prod
 from operator import or_
+from typing import Any
 
 from ranvier.engines.native.passes.rematerialize import RECOMPUTED
 from ranvier.engines.native.schedule.task import Task, Waits, bits, numbers
@@ -31,7 +32,10 @@ KERNELS = {
 """Primitives with a kind of task of their own."""
 
 
-@dataclass
+NONE: frozenset[Any] = frozenset()
+
+
+@dataclass(slots=True)
 class Fact:
     """Where a node's value comes from."""
 
@@ -166,22 +170,25 @@ class Fusion:
 
     def _float(self, node: Node) -> Fact:
         """The fact of a node that each reader recomputes."""
-        name, facts = node.op.name, [self.facts[i] for i in node.inputs]
-        depth = 1 + max((f.depth for f in facts), default=0)
-        aligned: set[int] = set()
-        crossed = 0
-        for operand, fact in zip(node.inputs, facts, strict=True):
+        # It reads one element of an operand, at another index.
+        moves = node.op.cost == FREE and node.op.name != "broadcast"
+        aligned, loads = set[int](), set[Node]()
+        crossed = depth = 0
+        for operand in node.inputs:
+            fact = self.facts[operand]
             crossed |= fact.crossed
+            depth = max(depth, fact.depth)
             for number in fact.aligned:
                 if self._same_place(node, operand, self.tasks[number]):
                     aligned.add(number)
                 else:
                     crossed |= 1 << number
-        # It reads one element of an operand, at another index.
-        moves = node.op.cost == FREE and name != "broadcast"
-        own = (i for i in node.inputs if moves or i.shape == node.shape)
-        loads = ({i} if i in self.task_of or i.op.name == "input" else self.facts[i].loads for i in own)
-        return Fact(frozenset(aligned), crossed, depth, frozenset[Node]().union(*loads))
+            if moves or operand.type.shape == node.type.shape:
+                if operand in self.task_of or operand.op.name == "input":
+                    loads.add(operand)
+                else:
+                    loads |= fact.loads
+        return Fact(frozenset(aligned) if aligned else NONE, crossed, depth + 1, frozenset(loads) if loads else NONE)
 
     def _window(self, node: Node, operand: Node) -> Fact:
         """What an operand contributes to the fact of a reduction over a small window.

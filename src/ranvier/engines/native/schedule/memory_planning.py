@@ -36,17 +36,26 @@ def _in_order(keys: Iterable[Key], sizes: Mapping[Key, int], lives: Mapping[Key,
     """Each value in turn into the first gap that is large enough."""
     offsets: dict[Key, int] = {}
     total = 0
-    # Lifetimes and offsets of the values placed so far. Arrays, since deep networks have thousands.
-    firsts, lasts, starts, ends = np.empty((4, len(sizes)), np.int64)
+    # Lifetimes and offsets of the values placed so far, by offset. Arrays, since deep networks have thousands.
+    placed = np.empty((4, len(sizes) + 1), np.int64)
+    firsts, lasts, starts, ends = placed
     for count, key in enumerate(keys):
         size, (first, last) = round_up(sizes[key]), lives[key]
-        near = np.flatnonzero((firsts[:count] <= last) & (lasts[:count] >= first))
-        near = near[starts[near].argsort(kind="stable")]
-        # The end of everything before each value.
-        tops = np.maximum.accumulate(np.concatenate([[0], ends[near]]))
-        gaps = np.flatnonzero(tops[:-1] + size <= starts[near])
-        at = int(tops[gaps[0] if len(gaps) else -1])
+        near = ((firsts[:count] <= last) & (lasts[:count] >= first)).nonzero()[0]
+        at = 0
+        if len(near):
+            # The end of everything up to each value.
+            tops = np.maximum.accumulate(ends[near])
+            before = starts[near]
+            before[1:] -= tops[:-1]
+            gap = int((before >= size).argmax())
+            if before[gap] < size:
+                at = int(tops[-1])
+            elif gap:
+                at = int(tops[gap - 1])
+        place = int(starts[:count].searchsorted(at, side="right"))
+        placed[:, place + 1 : count + 1] = placed[:, place:count]
+        placed[:, place] = first, last, at, at + size
         offsets[key] = at
-        firsts[count], lasts[count], starts[count], ends[count] = first, last, at, at + size
         total = max(total, at + size)
     return offsets, total
