@@ -20,7 +20,8 @@ from ranvier.engines.native.runtime import llvm
 from ranvier.engines.native.runtime.context import Text
 from ranvier.engines.native.runtime.object_cache import cache_key, default_cache
 from ranvier.engines.native.runtime.program import NativeProgram
-from ranvier.engines.native.runtime.threads import get_threads
+from ranvier.engines.native.runtime.thread_tuning import Remembered
+from ranvier.engines.native.runtime.threads import default_threads, get_threads
 from ranvier.engines.native.target.target import Target
 from ranvier.engines.reference import ReferenceProgram
 from ranvier.graph.graph import Graph, verify
@@ -166,6 +167,7 @@ def _compile(graph: Graph, batch: int | None, target: Target) -> NativeProgram:
     rows = batch or 1
     key = cache_key(str(lowered), str(rows), target.triple, target.cpu, target.features)
     cache = default_cache()
+    threads = Remembered(cache, cache_key(key, "threads", str(default_threads())))
     found = cache.get(key)
     if found is not None:
         if asked(*AFTER_CACHE):
@@ -175,7 +177,7 @@ def _compile(graph: Graph, batch: int | None, target: Target) -> NativeProgram:
         ends = accumulate(facts["sizes"], initial=0)
         objects = [data[start:end] for start, end in pairwise(ends)]
         text = Text("", tuple(facts["symbols"]), facts["scratch"], facts["private"], facts["work"])
-        return NativeProgram(graph, batch, text, llvm.load_objects(objects, target))
+        return NativeProgram(graph, batch, text, llvm.load_objects(objects, target), threads)
     from ranvier.engines.native.runtime.units import compile_units
 
     assembler = _assembler(lowered, rows, target)
@@ -185,4 +187,4 @@ def _compile(graph: Graph, batch: int | None, target: Target) -> NativeProgram:
         symbols=text.symbols, scratch=text.scratch, private=text.private, work=text.work, sizes=[*map(len, objects)]
     )
     cache.put(key, b"".join([json.dumps(head).encode(), b"\n", *objects]))
-    return NativeProgram(graph, batch, text, llvm.load_objects(objects, target))
+    return NativeProgram(graph, batch, text, llvm.load_objects(objects, target), threads)

@@ -24,7 +24,7 @@ from ranvier.engines.native.runtime.context import (
     WORDS,
     Text,
 )
-from ranvier.engines.native.runtime.thread_tuning import ThreadTuner
+from ranvier.engines.native.runtime.thread_tuning import Remembered, ThreadTuner
 from ranvier.graph.checks import reported
 from ranvier.graph.dtypes import array_dtype
 from ranvier.graph.graph import Graph
@@ -62,7 +62,9 @@ class _Frame:
 class NativeProgram:
     """A graph as machine code. `ranvier.engines.Program` describes ``run``."""
 
-    def __init__(self, graph: Graph, batch: int | None, text: Text, library: llvm.Library) -> None:
+    def __init__(
+        self, graph: Graph, batch: int | None, text: Text, library: llvm.Library, remembered: Remembered | None = None
+    ) -> None:
         self.inputs, self.outputs = graph.inputs, graph.outputs
         self.batch = batch or 1
         self.text = text
@@ -72,7 +74,7 @@ class NativeProgram:
         self.checks = [node for node in graph.nodes() if node.op.name == "check"]
         self._fault = self._first + len(self._arrays) + 1
         self.entry = thread_pool.function(library.address("entry"), library)
-        self.tuner = ThreadTuner(text.work)
+        self.tuner = ThreadTuner(text.work, remembered)
         self.tuner_each = ThreadTuner(text.work)  # of calls with several runs
         self._frames: list[_Frame] = []  # one for each concurrent run at most; append and pop are atomic
         dims = {d: (p, axis) for p, n in enumerate(graph.inputs) for axis, d in enumerate(n.shape)}
