@@ -25,8 +25,8 @@ class ShapeError(ValueError):
 
 def user_name(module: ModuleBase, root: ModuleBase | None) -> str:
     """The name of a module of ``root`` in messages: its path (``fc1``, ``encoder.fc1``) or, in a list, its name."""
-    paths = {} if root is None else {id(m): path for path, m in root.named_modules()}
-    path = paths.get(id(module), "")
+    modules = () if root is None else root.named_modules()
+    path = next((path for path, m in modules if m is module), "")
     return module.name if not path or path.rsplit(".", 1)[-1].isdecimal() else path
 
 

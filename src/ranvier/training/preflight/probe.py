@@ -100,7 +100,8 @@ class Probe:
         self.loss: Node = step.loss
         # The names of a step's parameters come in the order of the model's.
         self.owners = dict(zip(step.named, owners_of(model), strict=True))
-        self.trained = [n for n in step.named if any(n is target for target, _ in step.graph.updates)]
+        changed = {target for target, _ in step.graph.updates}
+        self.trained = [n for n in step.named if n in changed]
         self.kernels = [n for n in self.trained if len(n.shape) > 1]
         inputs = list(step.graph.inputs)
         first = len(inputs) - len(step.state) - len(step.totals)
@@ -220,7 +221,12 @@ class Probe:
         for node in nodes:
             for i in node.inputs:
                 users.setdefault(i, []).append(node)
-        named = set(self.step.named)
+        named = self.step.named
+        last: dict[Node, Node | None] = {}  # the last parameter that a node depends on, in the order of the graph
+        place = {node: i for i, node in enumerate(nodes)}
+        for node in nodes:
+            before = [found for i in node.inputs if (found := last[i]) is not None]
+            last[node] = node if node in named else max(before, key=place.__getitem__, default=None)
         idle: dict[Node, Array] = {  # the units that have not been active on any row so far
             n: np.ones(units(n), bool) for n in nodes if units(n) and not softplus(n, users)
         }
@@ -244,9 +250,10 @@ class Probe:
             start, stop = stop, stop + min(stop, ROWS)
         found = []
         for node, silent in idle.items():
-            owners = [self.owners[n] for n in topological([node]) if n in named]
-            if owners:
-                found.append(Activation(node.op.name, owners[-1], len(silent), int(silent.sum()), len(data)))
+            parameter = last[node]
+            if parameter is not None:
+                owner = self.owners[parameter]
+                found.append(Activation(node.op.name, owner, len(silent), int(silent.sum()), len(data)))
         return found
 
 
