@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pytest
 
+from ranvier import models
 from ranvier.engines import native, reference
 from ranvier.engines.native import compiler
 from ranvier.engines.native.runtime.llvm import resolve_target
@@ -23,6 +24,27 @@ def kernels(graph, batch=32):
 def test_a_deep_network_has_no_more_kernels_than_a_shallow_one(optimizer):
     few, many = (kernels(training_step([24] * layers, optimizer=optimizer)[0]) for layers in (5, 11))
     assert few == many
+
+
+class _Captured(Exception):
+    """A graph that the engine was to compile."""
+
+
+def _captured(graph, batch=None):
+    raise _Captured(graph)
+
+
+def test_resnet_110_has_no_more_kernels_than_resnet_20(monkeypatch):
+    monkeypatch.delenv("RANVIER_VERIFY")  # for speed: smaller programs verify signatures
+    monkeypatch.setattr(native, "compile", _captured)
+    counts = []
+    for depth in (20, 110):
+        model = models.resnet((32, 32, 3), 10, depth)
+        model.compile("sgd", "sparse_categorical_crossentropy", engine="native")
+        with pytest.raises(_Captured) as captured:
+            model.train_on_batch(np.zeros((64, 32, 32, 3), np.float32), np.zeros(64, np.int64))
+        counts.append(kernels(captured.value.args[0], 64))
+    assert counts[1] <= counts[0] < 200
 
 
 def noises(count):
