@@ -53,7 +53,8 @@ def test_more_numbers_than_a_run_has_steps_to_try_them_on(monkeypatch):
 def test_how_soon_the_fastest_number_is_found(fastest, pace, steps, work, monkeypatch):
     """Within 30 steps or 50 ms, though the first step takes five times as long; from then on nearly every step."""
     machine = Machine(monkeypatch, {fastest: pace, 3 - fastest: 2 * pace})
-    tuner, taken, cold = ThreadTuner(work), [], True
+    tuner, cold = ThreadTuner(work), True
+    taken: list[tuple[float, int]] = []
     while len(taken) < 200 or machine.now < 0.3:
         for first, end, n in tuner.pieces(0, steps):
             machine.now += machine.seconds[n] * (end - first) + 4 * pace * cold

@@ -51,14 +51,14 @@ def step(text, batch, widths, dtype="float32"):
     return Graph((x, *(array for own in states for array in own)), (h, gradients[-1]), tuple(updates))
 
 
-def images(side, channels, filters, kernel, layers=2):
-    """A step of gradient descent on padded convolutions."""
+def images(side, channels, filters, kernel, stride=1):
+    """A step of gradient descent on two padded convolutions, the second one with a stride."""
     x = input_node("x", (BATCH, side, side, channels), "float32", windowed=True)
     h, kernels = x, []
-    for number in range(layers):
+    for number, step in enumerate((1, stride)):
         shape = (kernel, kernel, channels if number == 0 else filters, filters)
         kernels.append(input_node(f"kernel{number}", shape, "float32"))
-        h = apply("relu", convolve(h, kernels[-1], stride=(1, 1), padding="same", dilation=(1, 1)))
+        h = apply("relu", convolve(h, kernels[-1], stride=(step, step), padding="same", dilation=(1, 1)))
     gradients = gradient(numeric.mean(h * h), kernels)
     updates = [(k, k - g * like(g, 0.1)) for k, g in zip(kernels, gradients, strict=True)]
     return Graph((x, *kernels), (h,), tuple(updates))
@@ -107,15 +107,28 @@ def test_the_same_bits_on_every_target(text, target, request):
 
 
 @pytest.mark.parametrize(
-    ("rows", "side", "channels", "filters", "kernel"),
-    [(5, 4, 20, 48, 1), (3, 3, 16, 100, 1), (4, 8, 64, 64, 3), (1, 7, 24, 130, 3), (1, 9, 32, 32, 3)],
-)
-def test_the_same_bits_of_images(rows, side, channels, filters, kernel, request):
-    """Products of 1 x 1, of transformed 3 x 3, and of a single sample, whose channels or rows threads divide."""
-    graph = images(side, channels, filters, kernel)
+    ("rows", "side", "channels", "filters", "kernel", "stride"),
+    [
+        (5, 4, 20, 48, 1, 1), (3, 3, 16, 100, 1, 1), (4, 8, 64, 64, 3, 1), (5, 3, 18, 40, 3, 1), (6, 5, 8, 50, 3, 2),
+        (1, 7, 24, 130, 3, 1), (1, 9, 32, 32, 3, 1),
+    ],
+)  # fmt: skip
+def test_the_same_bits_of_images(rows, side, channels, filters, kernel, stride, request):
+    """Products of 1 x 1, of transformed 3 x 3, of patches, and of a single sample, divided by channels or rows."""
+    graph = images(side, channels, filters, kernel, stride)
     expected = trained(graph, rows)
     request.getfixturevalue("always")
     assert trained(graph, rows, threads=(1, 3)) == 2 * expected
+
+
+def test_which_convolutions_become_products_of_patches(always):
+    def products(*sizes, batch=4):
+        graph = compiler.optimize(compiler.lower(images(*sizes)), batch)
+        found = [node.attrs for node in graph.nodes() if node.op.name == "contract"]
+        return sum(attrs["rank"] == 3 and attrs["loops"][0] == BATCH for attrs in found)
+
+    assert products(3, 18, 40, 3) == 3  # two convolutions, and the gradient by the second one's images
+    assert products(12, 18, 40, 3) == 0  # too many pixels
 
 
 def test_float64(request):

@@ -67,6 +67,7 @@ PASSES = (
     Pass("simplify_squeezed", "ranvier.graph.simplify:simplify"),
     # Late passes run for a program that the cache does not have.
     Pass("winograd", "ranvier.engines.native.passes.winograd:winograd", LATE),
+    Pass("patches", "ranvier.engines.native.passes.patches:patches", LATE),
     Pass("clip_padding", "ranvier.engines.native.passes.clip_padding:clip_padding", LATE),
     Pass("pack_weights", "ranvier.engines.native.passes.pack_weights:pack_weights", LATE),
     Pass("rematerialize", "ranvier.engines.native.passes.rematerialize:rematerialize", LATE),

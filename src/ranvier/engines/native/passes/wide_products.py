@@ -33,7 +33,7 @@ def wide_products(graph: Graph, batch: int) -> Graph:
 
 
 def _mark(node: Node, batch: int) -> str | None:
-    if node.op.name != "contract" or "of" in node.attrs or not is_wide(node, batch):
+    if node.op.name != "contract" or "of" in node.attrs or not is_wide(node):
         return None
     loops, rank, index = node.attrs["loops"], node.attrs["rank"], node.attrs["index"]
     outputs = loops[rank - 1]
@@ -62,13 +62,17 @@ def _places(node: Node, batch: int) -> int:
     return size([loops[i] for i in range(node.attrs["rank"]) if i not in weights], batch)
 
 
-def is_wide(node: Node, batch: int) -> bool:
+def is_wide(node: Node) -> bool:
     """Whether a contraction is a product with large weights, or computes a gradient of such weights."""
     loops, rank = node.attrs["loops"], node.attrs["rank"]
     if rank < 2 or len(loops) != rank + 1 or "clip" in node.attrs:
         return False
-    largest = max((size(i.shape, batch) for i in (*node.inputs, node) if BATCH not in i.shape), default=0)
-    return largest * SIZE[node.dtype] >= LARGE
+    return any(is_large(operand) for operand in (*node.inputs, node) if BATCH not in operand.shape)
+
+
+def is_large(weights: Node) -> bool:
+    """Whether weights exceed a second-level cache."""
+    return size(weights.shape, 1) * SIZE[weights.dtype] >= LARGE
 
 
 def divides_outputs(node: Node | None) -> bool:

@@ -8,6 +8,7 @@ follow from extents alone.
 
 from __future__ import annotations
 
+from math import prod
 from typing import NamedTuple
 
 from ranvier.engines.native.passes.wide_products import is_wide
@@ -20,6 +21,7 @@ MAX_TERMS = 512  # that are summed at once
 BLOCK_TERMS = 256  # of a block, where there are more
 MAX_COLUMNS = 1024  # of a block
 ALIASED = 1 << 11  # bytes: rows a multiple of this apart map to few sets of a first-level cache
+MOST_PLACES = 1 << 11  # of images, whose sums wait
 FEW_TERMS = 16  # of a block that one tile of rows reads once
 
 
@@ -37,36 +39,37 @@ class Blocks(NamedTuple):
     row_steps: tuple[int, int] | None
 
 
-def in_blocks(node: Node, nest: Nest, batch: int) -> bool:
+def in_blocks(node: Node, nest: Nest) -> bool:
     """Whether the kernel of a contraction works in blocks."""
     plain_nest = nest.second_rows is None and nest.taps is None and not nest.clips and len(nest.reduce) == 1
     if not plain_nest or nest.form == "dot" or nest.rows is None or nest.columns is None or nest.columns.a:
         return False
-    return is_wide(node, batch) and (node.attrs["rank"] == 2 or "of" in node.attrs)
+    return is_wide(node) and (node.attrs["rank"] == 2 or "of" in node.attrs)
 
 
 def blocks(nest: Nest, height: int, across: int, batch: int, dtype: str) -> Blocks:
-    """The blocks of a product whose tiles have ``height`` rows and ``across`` vectors.
-
-    Where several loops give rows, sums do not wait: a block has all of their terms.
-    """
+    """The blocks of a product whose tiles have ``height`` rows and ``across`` vectors."""
     assert nest.rows is not None
     assert nest.columns is not None
     (reduce,), wide = nest.reduce, across * LANES
     rows, columns, terms = (
         batch if isinstance(loop.extent, Symbol) else loop.extent for loop in (nest.rows, nest.columns, reduce)
     )
-    budget = BLOCK_BYTES // SIZE[dtype]
-    columns = -(-columns // wide) * wide
+    budget, columns = BLOCK_BYTES // SIZE[dtype], -(-columns // wide) * wide
+    outer = [batch if isinstance(loop.extent, Symbol) else loop.extent for loop in nest.outer if loop.b == 0]
     if rows <= height and nest.columns.b == 1 and not nest.outer:
         return Blocks(height, columns, min(terms, FEW_TERMS), terms > FEW_TERMS, False, None)
-    whole = terms <= MAX_TERMS or any(loop.b == 0 for loop in nest.outer)
-    some = terms if whole else BLOCK_TERMS
+    some = terms if terms <= MAX_TERMS else BLOCK_TERMS
     few = min(columns, max(min(MAX_COLUMNS, budget // some) // wide, 1) * wide)
-    if not whole and few == columns:
+    if terms > MAX_TERMS and few == columns:
         some = min(terms, MAX_TERMS, budget // columns // LANES * LANES)
-    # All rows pass over a block before the next one, unless their sums have to wait.
-    tall = -(-rows // height) * height if some == terms else max(budget // few // height, 1) * height
+    # All rows pass over a block before the next one, unless their sums have to wait: then as many as these leave room.
+    tall = -(-rows // height) * height
+    if some < terms and not outer:
+        tall = min(tall, max(budget // few // height, 1) * height)
+    elif some < terms and prod(outer) * tall > MOST_PLACES:
+        some = terms
+        few = min(columns, max(budget // some // wide, 1) * wide)
     steps = None
     if nest.rows.a == 1 and reduce.a != 1:
         steps = 1, height

@@ -26,6 +26,6 @@ def emit_contraction(k: Kernel, task: Task, target: Target, batch: int) -> None:
     skipping = skips_zeros(task, nest, views, batch)
     if not skipping and any(view.rows is not None for view in views):
         raise AssertionError("only products that skip zeros read rows in place")
-    blocked = not prefix and in_blocks(node, nest, batch)
+    blocked = not prefix and in_blocks(node, nest)
     form = SparseProducts if skipping else DotProducts if nest.form == "dot" else Blocked if blocked else Columns
     form(k, task, node, nest, stored, target, batch).write()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import prod
 from typing import NamedTuple
 
 from ranvier.engines.native.codegen.builder import PREFETCH
@@ -43,20 +44,21 @@ class Blocked(Columns):
         self.height, self.across = tile_of(self.task, p, self.target, self.node.dtype, self.batch)
         self.wide = self.across * LANES
         self.blocks: Blocks = blocks(p, self.height, self.across, self.batch, self.node.dtype)
+        # Loops that read the same block again run within it.
+        self.within = [loop for loop in p.outer if loop.b == 0]
+        counts = [self.batch if isinstance(loop.extent, Symbol) else loop.extent for loop in self.within]
         # Panels a power of two apart would map to the same cache lines.
         self.panel_pitch = self.blocks.terms * self.wide + 2 * LINE // size if self.blocks.packs else 0
         parts = [
             self.blocks.columns // self.wide * self.panel_pitch,
             self.height * max(self.blocks.row_steps[0], self.blocks.terms) if self.blocks.row_steps else 0,
-            self.blocks.rows * self.blocks.columns if self.blocks.waits else 0,
+            prod(counts) * self.blocks.rows * self.blocks.columns if self.blocks.waits else 0,
         ]
         starts = [sum(-(-part * size // LINE) * LINE for part in parts[:i]) for i in range(4)]
         work = self.k.workspace(starts[-1])
         self.panels_at, self.left_at, self.sums_at = (
             self.k.function.pointer(work, start, "i8") for start in starts[:3]
         )
-        # Loops that read the same block again run within it.
-        self.within = [loop for loop in p.outer if loop.b == 0]
         self.around([loop for loop in p.outer if loop.b], self._blocks)
 
     def _blocks(self, at: Place) -> None:
@@ -256,10 +258,12 @@ class Blocked(Columns):
 
     def _spots(self, block: Block, row: Scalar, height: int, panel: Panel) -> Tile:
         """Where the sums of a tile wait between two blocks of terms."""
-        f = self.k.function
-        place = f.add(
-            f.mul(f.sub(row, block.rows[0]), self.blocks.columns), f.mul(f.sub(panel.start, block.columns[0]), height)
-        )
+        f, number = self.k.function, 0
+        for loop in self.within:
+            low, high = self.range_of(loop)
+            number = f.add(f.mul(number, f.sub(high, low)), f.sub(self.at[loop.number], low))  # type: ignore[assignment]
+        number = f.add(f.mul(number, self.blocks.rows), f.sub(row, block.rows[0]))  # type: ignore[assignment]
+        place = f.add(f.mul(number, self.blocks.columns), f.mul(f.sub(panel.start, block.columns[0]), height))
         return {
             i: [
                 f.pointer(self.sums_at, f.add(place, (i * panel.vectors + j) * LANES), self.element)
