@@ -890,7 +890,7 @@ def test_sparse_matrices_become_dense_in_blocks(monkeypatch):
     assert largest[0] == 32 * 2 * 10**5
 
 
-MISTAKES = [  # what is done, the error or warning, what it says
+MISHAPS = [  # what is done, the error or warning, what it says
     (lambda: NeuralClassifier().fit(Y, X), ValueError, r"(?s)Expected 2D.*X and y are likely swapped. Write fit\(X, y\)"),
     (lambda: NeuralClassifier().fit(X.T, Y), ValueError, "inconsistent numbers of samples.*\n.*columns of X. Write X.T"),
     (lambda: NeuralClassifier().fit({1, 2}, Y), ValueError, "(?s)Expected 2D.*X is a set"),
@@ -901,7 +901,7 @@ MISTAKES = [  # what is done, the error or warning, what it says
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("action", "error", "text"), MISTAKES)
+@pytest.mark.parametrize(("action", "error", "text"), MISHAPS)
 def test_mistakes_are_named_with_what_to_write(action, error, text):
     with pytest.warns(error, match=text) if issubclass(error, Warning) else pytest.raises(error, match=text):
         action()

@@ -750,8 +750,7 @@ def test_a_full_disk_ends_the_run_and_leaves_the_backup_before(tmp_path, monkeyp
 
 def test_a_backup_folder_that_vanishes_is_made_again(tmp_path):
     plain, _ = train(tmp_path / "a")
-
-    found = []
+    found: list[object] = []
 
     class Vanish(c.Callback):
         def on_epoch_begin(self, epoch, logs=None):

@@ -225,7 +225,7 @@ class Probe:
         last: dict[Node, Node | None] = {}  # the last parameter that a node depends on, in the order of the graph
         place = {node: i for i, node in enumerate(nodes)}
         for node in nodes:
-            before = [found for i in node.inputs if (found := last[i]) is not None]
+            before = [known for i in node.inputs if (known := last[i]) is not None]
             last[node] = node if node in named else max(before, key=place.__getitem__, default=None)
         idle: dict[Node, Array] = {  # the units that have not been active on any row so far
             n: np.ones(units(n), bool) for n in nodes if units(n) and not softplus(n, users)
