@@ -92,10 +92,10 @@ class Node:
     type: Type
 
     def __init__(self, op: Primitive, inputs: tuple[Node, ...], attrs: dict[str, Any], type_: Type) -> None:
-        object.__setattr__(self, "op", op)
-        object.__setattr__(self, "inputs", inputs)
-        object.__setattr__(self, "attrs", attrs)
-        object.__setattr__(self, "type", type_)
+        _set_op(self, op)
+        _set_inputs(self, inputs)
+        _set_attrs(self, attrs)
+        _set_type(self, type_)
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError("nodes are immutable; build a new one with ranvier.graph.node.apply")
@@ -134,6 +134,12 @@ class Node:
 
     def __neg__(self) -> Node:
         return apply("neg", self)
+
+
+# How a new node gets its fields: `Node.__setattr__` refuses, and this is faster than `object.__setattr__`.
+_set_op, _set_inputs, _set_attrs, _set_type = (
+    Node.__dict__[field].__set__ for field in ("op", "inputs", "attrs", "type")
+)
 
 
 def apply(name: str, /, *inputs: Node, **attrs: Any) -> Node:

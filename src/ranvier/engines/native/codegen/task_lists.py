@@ -110,7 +110,8 @@ class TaskLists:
         return record
 
     def _address(self, f: Function) -> str:
-        name = self.functions.setdefault(f.text("noinline nounwind "), f"{LISTED}{len(self.functions)}")
+        # Not optimized: it runs a few instructions for a whole task, and LLVM takes half as long.
+        name = self.functions.setdefault(f.text("noinline optnone nounwind "), f"{LISTED}{len(self.functions)}")
         return f"ptrtoint (ptr @{name} to i64)"
 
     def barrier(self) -> None:
