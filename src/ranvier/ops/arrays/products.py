@@ -92,8 +92,6 @@ def _diagonals(x: Node, letters: str) -> tuple[Node, str]:
         double = next(c for c in letters if letters.count(c) > 1)
         first = letters.index(double)
         second = letters.index(double, first + 1)
-        if x.shape[first] != x.shape[second]:
-            raise GraphError(f"{x.shape} has no diagonal in axes {first} and {second}: write equal extents")
         x = diagonal(x, 0, first, second)
         letters = "".join(c for i, c in enumerate(letters) if i not in (first, second)) + double
     return x, letters
@@ -167,10 +165,14 @@ def _extents(equation: str, parts: list[str], shapes: list[tuple[Any, ...]]) -> 
     for letters, shape in zip(parts, shapes, strict=True):
         if len(letters) != len(shape) or not (letters.isalpha() or not letters):
             raise GraphError(f"einsum {equation!r}: write one letter for every axis of {shape}")
+        own: dict[str, Any] = {}  # an operand's diagonal has one extent, which may be 1 while another operand's is not
         for letter, extent in zip(letters, shape, strict=True):
-            if extent != 1 and found.setdefault(letter, extent) != extent:
+            other = own.setdefault(letter, extent)
+            if extent == other != 1:
+                other = found.setdefault(letter, extent)
+            if extent != other:
                 raise GraphError(
                     f"einsum {equation!r} of shapes {' and '.join(map(str, shapes))}: {letter!r} stands for "
-                    f"{found[letter]} and {extent}. Write operands of one extent, or of 1, along it"
+                    f"{other} and {extent}. Write operands of one extent, or of 1, along it"
                 )
     return found

@@ -77,7 +77,7 @@ class Callbacks:
             if isinstance(callback, type) or not any(hasattr(callback, event) for event in EVENTS):
                 fix = f"{callback.__name__}()" if isinstance(callback, type) else "a subclass of rv.callbacks.Callback"
                 near = next((n for m in dir(callback) if m.startswith("on_") and (n := likely(m, EVENTS))), None)
-                fix += f" with the method {near}" if near else ""
+                fix += f" with the method {near}" if near and not isinstance(callback, type) else ""
                 raise TypeError(f"{callback!r} is not a callback. Write {fix} instead.")
             if type(callback).__module__.partition(".")[0] not in OURS:
                 check_methods(callback)
