@@ -25,10 +25,12 @@ def scalar_of(node: Node) -> Any:
 def _constant_fold(node: Node) -> Node | None:
     if node.op.kind != "elementwise" or node.op.name == "stop_gradient" or node.dtype in STORAGE:
         return None
-    values = [scalar_of(i) for i in node.inputs]
-    if any(v is None for v in values):
-        return None
-    arrays = [np.asarray(v, i.dtype) for v, i in zip(values, node.inputs, strict=True)]
+    arrays = []
+    for operand in node.inputs:
+        known = scalar_of(operand)
+        if known is None:
+            return None
+        arrays.append(np.asarray(known, operand.dtype))
     with np.errstate(all="ignore"):
         value = node.op.value(arrays, node.attrs, {})
     return full(np.asarray(value, node.dtype), node.shape, node.dtype)  # type: ignore[arg-type]  # a 0-d array
@@ -124,11 +126,8 @@ def _key(node: Node) -> Any:
     def plain(value: Any) -> Any:
         return (value.dtype.str, value.shape, value.tobytes()) if isinstance(value, np.ndarray) else value
 
-    return (
-        node.op.name,
-        tuple(id(i) for i in node.inputs),
-        tuple((k, plain(v)) for k, v in sorted(node.attrs.items())),
-    )
+    attrs = tuple([(k, plain(v)) for k, v in sorted(node.attrs.items())]) if node.attrs else ()
+    return node.op.name, tuple(map(id, node.inputs)), attrs
 
 
 def _rewrite(graph: Graph, rule: Callable[[Node], Node]) -> Graph:
@@ -145,14 +144,15 @@ def _rewrite(graph: Graph, rule: Callable[[Node], Node]) -> Graph:
 
     def simplified(node: Node) -> Node:
         better = rule(node)
+        if better is node:  # its operands are merged already
+            return intern(node)
         while better is not node:
             node, better = better, rule(better)
         inputs = tuple(intern(i) for i in node.inputs)
         return intern(node.on(inputs))
 
     for node in graph.nodes():
-        inputs = tuple(result[i] for i in node.inputs)
-        fresh = node.on(inputs)
+        fresh = node.on(tuple(map(result.__getitem__, node.inputs)))
         result[node] = simplified(fresh)
     return graph.rebuild(lambda n: result[n])
 

@@ -19,6 +19,7 @@ class Buffers:
         self.batch = batch
         self.samples_adjacent = samples_adjacent
         self.views: dict[Node, View] = {}
+        self._sources_of: dict[Node, set[Node]] = {}  # of nodes that were asked for
         self.buffers: list[Buffer] = []
         self.private: dict[Node, Node] = {}  # scalar inputs with their new values: every thread keeps a copy
         # task -> (task to run before it, may share a phase)
@@ -226,7 +227,7 @@ class Buffers:
 
         own = set(task.nodes)
         for node in walk(own, lambda node: node in own or is_free(node)):
-            if node not in own and not is_free(node):
+            if not node.inputs or not (node in own or is_free(node)):
                 continue
             here = node.op.kind == "elementwise"
             if target in node.inputs and not (here and node.shape == task.space):
@@ -237,11 +238,14 @@ class Buffers:
 
     def _sources(self, node: Node) -> set[Node]:
         """The node and the nodes that it depends on, up to those that a task computes."""
+        known = self._sources_of.get(node)
+        if known is None:
 
-        def here(found: Node) -> bool:
-            return found is node or found not in self.task_of
+            def here(found: Node) -> bool:
+                return found is node or found not in self.task_of
 
-        return set(filter(here, walk([node], here)))
+            known = self._sources_of[node] = set(filter(here, walk([node], here)))
+        return known
 
 
 def _indexed_by_row(node: Node, side: int) -> bool:
