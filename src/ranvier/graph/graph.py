@@ -66,9 +66,12 @@ class Graph:
         """A key that graphs of the same structure share, and no others; it leaves out the names of inputs."""
         nodes = self.nodes()
         number = {node: i for i, node in enumerate(nodes)}
+        place = number.__getitem__
         lines = tuple(
-            (node.op.name, *(number[i] for i in node.inputs), node.type.shape, node.type.dtype, _key(node.attrs))
-            for node in nodes
+            [
+                (node.op.name, *map(place, node.inputs), node.type.shape, node.type.dtype, _key(node.attrs))
+                for node in nodes
+            ]
         )
         updates = tuple((number[target], number[value]) for target, value in self.updates)
         return tuple(number[i] for i in self.inputs), tuple(number[o] for o in self.outputs), updates, lines
@@ -83,6 +86,8 @@ def _key(attrs: dict[str, Any]) -> tuple[Any, ...]:
             return value.shape, value.dtype.char, value.tobytes()
         return tuple(map(fixed, value)) if isinstance(value, (list, tuple)) else value
 
+    if not attrs:  # most nodes of a network
+        return ()
     return tuple((name, fixed(value)) for name, value in attrs.items() if name not in ("name", "shape", "dtype"))
 
 

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ranvier.graph.dtypes import ARITHMETIC, DTYPES, INDICES, NUMBERS
+from ranvier.graph.dtypes import ARITHMETIC, DTYPES, INDICES, NUMBERS, dtype_of
 from ranvier.graph.node import GraphError, Symbol, Type
 
 Attrs = dict[str, Any]
@@ -56,7 +56,7 @@ def iota_type(types: Types, attrs: Attrs) -> Type:
 
 
 def constant_type(types: Types, attrs: Attrs) -> Type:
-    return Type(attrs["value"].shape, attrs["value"].dtype.name)
+    return Type(attrs["value"].shape, dtype_of(attrs["value"]))
 
 
 def reduce_type(types: Types, attrs: Attrs) -> Type:
