@@ -1,0 +1,52 @@
+"""Programs in several units: compiled on several threads, linked into one library."""
+
+import ctypes
+
+import pytest
+
+from ranvier.engines.native.runtime.llvm import load_objects, resolve_target
+from ranvier.engines.native.runtime.units import Unit, compile_units
+from ranvier.engines.native.target.target import CompilerError
+
+HOST = resolve_target("host")
+COUNT = 5
+CALLS = "\n".join(f"  %v{i + 1} = call i64 @add{i}(i64 %v{i})" for i in range(COUNT))
+HEADS = "\n".join(f"declare hidden i64 @add{i}(i64)" for i in range(COUNT))
+ENTRY = Unit(
+    f"{HEADS}\ndefine i64 @entry(i64 %v0) {{\n{CALLS}\n  ret i64 %v{COUNT}\n}}\n",
+    frozenset(f"add{i}" for i in range(COUNT)),
+)
+
+
+def part(number, word="add"):
+    text = f"define hidden i64 @add{number}(i64 %x) noinline {{\n  %r = {word} i64 %x, {10**number}\n  ret i64 %r\n}}\n"
+    return Unit(text)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 4])
+def test_units_call_each_other_however_many_threads_compile_them(threads):
+    objects = compile_units((*map(part, range(COUNT)), ENTRY), HOST, threads)
+    assert len(objects) == COUNT + 1
+    library = load_objects(objects, HOST)
+    assert library.names == {"entry"}
+    assert library.function("entry", ctypes.c_int64, ctypes.c_int64)(0) == 11111
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_an_error_in_a_unit_is_raised_and_so_is_one_of_those_who_write_them(threads):
+    with pytest.raises(CompilerError, match="expected instruction opcode"):
+        compile_units((part(0), part(1, "addd"), part(2)), HOST, threads)
+
+    def units():
+        yield part(0)
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        compile_units(units(), HOST, threads)
+
+
+def test_a_unit_calls_only_what_it_declares_to_and_what_another_defines():
+    with pytest.raises(CompilerError, match="nothing outside itself"):
+        compile_units((ENTRY._replace(outside=frozenset()),), HOST, 1)
+    with pytest.raises(CompilerError, match="add0, add1"):
+        load_objects(compile_units((ENTRY,), HOST, 1), HOST)
