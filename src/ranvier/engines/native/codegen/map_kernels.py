@@ -185,32 +185,30 @@ def emit_scatter(k: Kernel, task: Task) -> None:
 
 def emit_place(k: Kernel, task: Task) -> None:
     """Copy the operands into their parts of the result; for pad, fill the rest first."""
-    node = task.node
+    node, axis = task.node, task.axis
     for _, view in task.stores:
         if node.op.name == "pad":
             value = k.value(node.inputs[1], ())
-            nest(k, _placed(k, task, node.shape), partial(k.store, view, value=value), wide=True)
+            nest(k, _placed(k, task, node.shape, axis), partial(k.store, view, value=value), wide=True)
             widths = node.attrs["widths"]
             offset = view.offset + sum(low * s for (low, _, _), s in zip(widths, view.strides, strict=True))
             strides = tuple((mid + 1) * s for (_, _, mid), s in zip(widths, view.strides, strict=True))
-            _fill(k, task, node.inputs[0], View(view.buffer, node.inputs[0].shape, strides, offset))
+            _fill(k, task, node.inputs[0], View(view.buffer, node.inputs[0].shape, strides, offset), axis)
         else:
-            _join(k, task, node, view)
+            _join(k, task, node, view, axis)
 
 
-def _join(k: Kernel, task: Task, node: Node, view: View) -> None:
-    """Copy the operands of a concatenation into their parts of the result."""
+def _join(k: Kernel, task: Task, node: Node, view: View, own: int) -> None:
+    """Copy the operands of a concatenation into their parts of the result. The axis ``own`` is divided."""
     axis, start = node.attrs["axis"], 0
     for operand in node.inputs:
         part = View(view.buffer, operand.shape, view.strides, view.offset + start * view.strides[axis])
-        _fill(k, task, operand, part)
+        _fill(k, task, operand, part, own)
         start += operand.shape[axis]
 
 
-def _split(view: View, shape: Shape, source: Shape) -> View:
-    """A view with joined extents, as a view with separate extents."""
-    groups = joined(shape, source)
-    assert groups is not None
+def _split(view: View, source: Shape, groups: list[list[int]]) -> View:
+    """A view with joined extents, as a view with separate extents: those of ``groups``."""
     strides = [
         stride * prod(source[i] for i in own[at + 1 :])  # type: ignore[misc]  # joined extents are known
         for stride, own in zip(view.strides, groups, strict=True)
@@ -219,20 +217,24 @@ def _split(view: View, shape: Shape, source: Shape) -> View:
     return View(view.buffer, source, tuple(strides), view.offset)
 
 
-def _placed(k: Kernel, task: Task, shape: Shape) -> list[tuple[Scalar, Scalar]]:
-    if not shape:
-        return []
-    first = shared(k, task, 0) if task.division == "rows" else (0, k.extent(shape[0]))
-    return [first, *((0, k.extent(d)) for d in shape[1:])]
+def _placed(k: Kernel, task: Task, shape: Shape, own: int = 0) -> list[tuple[Scalar, Scalar]]:
+    """The ranges of all axes, of which threads divide one."""
+    ranges: list[tuple[Scalar, Scalar]] = [(0, k.extent(extent)) for extent in shape]
+    if task.division in ("rows", "split"):
+        ranges[own] = "%lo", "%hi"
+    return ranges
 
 
-def _fill(k: Kernel, task: Task, operand: Node, view: View) -> None:
+def _fill(k: Kernel, task: Task, operand: Node, view: View, own: int) -> None:
     """Copy an operand into its part of memory; if it is itself a concatenation, part by part."""
     source = concatenation_in(operand)
     if source is not None and k.module.view(source) is None:
-        _join(k, task, source, _split(view, operand.shape, source.shape))
+        groups = joined(operand.shape, source.shape)
+        assert groups is not None
+        _join(k, task, source, _split(view, source.shape, groups), groups[own][0])
         return
-    nest(k, _placed(k, task, operand.shape), lambda index: k.store(view, index, k.value(operand, index)), wide=True)
+    ranges = _placed(k, task, operand.shape, own)
+    nest(k, ranges, lambda index: k.store(view, index, k.value(operand, index)), wide=True)
 
 
 def emit_copy(k: Kernel, task: Task) -> None:

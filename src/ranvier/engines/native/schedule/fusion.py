@@ -122,7 +122,7 @@ class Fusion:
             and (node.op.name != "reshape" or only_ones(node.shape, node.inputs[0].shape))
         ):
             node = node.inputs[0]
-        if node.op.name == "reshape" and node.shape[:1] == node.inputs[0].shape[:1]:
+        if node.op.name == "reshape" and (BATCH not in node.shape or node.shape[:1] == node.inputs[0].shape[:1]):
             return  # a view of a contiguous value
         self.in_memory_nodes.add(node)
         self.viewed.add(node)
@@ -295,6 +295,19 @@ def concatenation_in(node: Node) -> Node | None:
     """The concatenation that a node is, or is a reshape of with joined extents; None if it is neither."""
     source = node.inputs[0] if node.op.name == "reshape" else node
     return source if source.op.name == "concatenate" and joined(node.shape, source.shape) is not None else None
+
+
+def divisible_axes(node: Node) -> list[int]:
+    """The axes of known extent along which threads can divide a concatenation or padding, with all parts of it."""
+    if node.op.name == "pad":
+        return [axis for axis, width in enumerate(node.attrs["widths"]) if not any(width) and node.shape[axis] != BATCH]
+    axes = [axis for axis, dim in enumerate(node.shape) if axis != node.attrs["axis"] and dim != BATCH]
+    for operand in node.inputs:
+        source = concatenation_in(operand)
+        if source is not None:
+            groups, own = joined(operand.shape, source.shape), divisible_axes(source)
+            axes = [axis for axis in axes if groups and len(groups[axis]) == 1 and groups[axis][0] in own]
+    return axes
 
 
 def data_sources(node: Node) -> set[Node]:

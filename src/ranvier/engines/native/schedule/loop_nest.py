@@ -19,7 +19,6 @@ from ranvier.graph.node import Node, Symbol
 MAX_UNROLLED = 8  # iterations of a loop that is unrolled
 TILE_ROWS = 8  # of the batch, in a tile at most; samples are divided by whole tiles
 PACK_ROWS = 4  # fewer rows do not repay packing an operand
-MANY_COLUMNS = 512  # of which leftover ones are few
 LONG_EPILOGUE = 6  # nodes above which an epilogue is a loop over a tile's vectors, not unrolled
 # Vectors of a tile at most, if the epilogue of the tile before is interleaved with its sums.
 PIPELINED_SUMS = 20
@@ -203,7 +202,7 @@ def rows_per_shared_vector(nest: Nest) -> int:
     if columns is None or rows is None or columns.a or nest.second_rows is not None or nest.taps is not None:
         return 1
     left, inner = columns.count % LANES, nest.reduce[-1] if nest.reduce else None
-    few = isinstance(columns.extent, int) and LANES < columns.count < MANY_COLUMNS and 1 < left <= LANES // 2
+    few = isinstance(columns.extent, int) and columns.count > LANES and 1 < left <= LANES // 2
     adjacent = rows.a == 1 or (inner is not None and inner.a == 1 and nest.clip(inner) is None)
     padded = any(clip[0] in (rows.number, columns.number) for clip in nest.clips)
     return LANES // (1 << (left - 1).bit_length()) if few and adjacent and not padded else 1
@@ -263,9 +262,7 @@ def tile(target: Target, nest: Nest, dtype: str, batch: int, members: int = 0) -
     if isinstance(rows.extent, Symbol):
         return next(r for r in (TILE_ROWS, 4, 2, 1) if r <= min(most, batch)), across
     if is_pipelined(target, nest, dtype, members):
-        # Low, wide tiles read and write few rows at a time, whose lines are adjacent.
-        even = columns.count % (4 * LANES) == 0 or columns.count >= MANY_COLUMNS
-        across = 4 if share == 1 and even else across
+        across = 4 if share == 1 and columns.count % (4 * LANES) == 0 else across
         most = min(most, max(share, PIPELINED_SUMS // across))
     if rows.extent <= most:
         return rows.extent, across

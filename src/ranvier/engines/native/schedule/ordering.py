@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from ranvier.engines.native.passes.rematerialize import RECOMPUTED
 from ranvier.engines.native.passes.wide_products import divides_outputs
+from ranvier.engines.native.schedule.fusion import divisible_axes
 from ranvier.engines.native.schedule.task import Task
 from ranvier.engines.native.target.lanes import LANES
 from ranvier.graph.extents import extent, size
@@ -25,6 +26,12 @@ def divide_tasks(tasks: Sequence[Task], batch: int, alone: bool = False) -> None
     A single sample (``alone``) is divided along its own first axis, the rows of an image, or along many channels.
     """
     for task in tasks:
+        if task.kind == "place" and (task.space[0] != BATCH or alone) and work(task, batch) >= SERIAL:
+            axes = divisible_axes(task.node)
+            if axes:
+                long = (axis for axis in axes if extent(task.node, axis) >= FEW_PARTS)
+                task.division, task.axis = "split", next(long, axes[0])
+                continue
         within = task.kind in ("map", "contract", "reduce") and len(task.space) > 3 and task.space[0] == BATCH
         if alone and within and work(task, batch) >= SERIAL:
             channels = task.kind == "contract" and extent(task.node, -1) >= MANY_CHANNELS
