@@ -89,14 +89,21 @@ def test_exact_on_whole_numbers(shape, kernel, options):
     agree_exactly(programs(shape, kernel, options))
 
 
-def agree_exactly(graph):
+@pytest.mark.parametrize(("shape", "kernel"), [((15, 17, 64), (3, 3, 64, 70)), ((20, 34, 32), (3, 3, 32, 128))])
+def test_a_single_sample_is_transformed_too(shape, kernel):
+    graph = programs(shape, kernel, {})
+    assert products(winograd(compiler.lower(graph), 1)) < products(compiler.lower(graph))
+    agree_exactly(graph, 1)
+
+
+def agree_exactly(graph, samples=SAMPLES):
     rng = np.random.default_rng(0)
-    dims = [[SAMPLES if d == BATCH else d for d in node.shape] for node in (*graph.inputs, *graph.outputs)]
+    dims = [[samples if d == BATCH else d for d in node.shape] for node in (*graph.inputs, *graph.outputs)]
     arrays = [rng.integers(-3, 4, size).astype(np.float32) for size in dims[:3]]
     results = []
     for engine in (reference, native):
         results.append([np.full(size, np.nan, np.float32) for size in dims[3:]])
-        engine.compile(graph, SAMPLES).run(arrays, results[-1])
+        engine.compile(graph, samples).run(arrays, results[-1])
     for expected, got in zip(*results, strict=True):
         np.testing.assert_array_equal(got, expected)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from ranvier.engines.native.passes.primitives import packed
 from ranvier.engines.native.passes.virtual_workers import is_spatial
-from ranvier.engines.native.passes.wide_products import MANY_PLACES, is_large
+from ranvier.engines.native.passes.wide_products import few_places, is_large
 from ranvier.graph.contraction import plain
 from ranvier.graph.extents import size
 from ranvier.graph.graph import Graph
@@ -33,7 +33,7 @@ def _product(node: Node, batch: int) -> Node:
     if len(loops) != 7 or rank != 4 or loops[0] != BATCH or images.ndim != 4 or weights.ndim != 4:
         return node
     _, height, width, filters, *_ = loops
-    if BATCH in weights.shape or not is_large(weights) or batch * height * width > MANY_PLACES * filters:
+    if BATCH in weights.shape or not is_large(weights) or not few_places(batch * height * width, filters):
         return node
     taps = [next((loop for loop, _ in at[axis][0] if loop >= rank), None) for axis in WINDOW]
     channel = next((loop for loop in range(rank, 7) if at[3] == (((loop, 1),), 0)), None)

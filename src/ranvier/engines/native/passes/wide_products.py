@@ -38,11 +38,16 @@ def _mark(node: Node, batch: int) -> str | None:
     loops, rank, index = node.attrs["loops"], node.attrs["rank"], node.attrs["index"]
     outputs = loops[rank - 1]
     if rank > 2:
-        return ALONG_OUTPUTS if _shares_weights(node) and _places(node, batch) <= MANY_PLACES * outputs else None
+        return ALONG_OUTPUTS if _shares_weights(node) and few_places(_places(node, batch), outputs) else None
     count = size(loops[:1], batch)
     if index not in (PLAIN, TRANSPOSED) or isinstance(outputs, Symbol) or count > outputs:
         return None
     return ALONG_SAMPLES if index == TRANSPOSED and count >= FEW_SAMPLES else ALONG_OUTPUTS
+
+
+def few_places(places: int, filters: int) -> bool:
+    """Whether a batch of images has so few places that large weights are better read once for all of them."""
+    return places <= MANY_PLACES * filters
 
 
 def _shares_weights(node: Node) -> bool:

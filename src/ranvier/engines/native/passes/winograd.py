@@ -17,6 +17,7 @@ from math import prod
 from ranvier.engines.native.passes.clip_padding import is_zero
 from ranvier.engines.native.passes.primitives import packed
 from ranvier.engines.native.passes.virtual_workers import is_spatial
+from ranvier.engines.native.passes.wide_products import few_places, is_large
 from ranvier.engines.native.target.lanes import LANES, SIZE
 from ranvier.graph.contraction import plain
 from ranvier.graph.extents import extent, extents
@@ -25,6 +26,7 @@ from ranvier.graph.node import BATCH, Node, Type, apply, constant, full
 
 STRIP_BYTES = 1 << 19  # of transformed values at a time: half of a second-level cache
 MAX_RELATIVE_COST = 0.75  # beside the plain convolution, by the estimate in `_pays`
+WEIGHTS_COST = 88  # cycles to transform 3 x 3 vectors of weights
 Sums = Sequence[Sequence[tuple[int, float]]]  # a transform: for each output, the inputs and factors that it sums
 INPUTS: Sums = (((0, 1), (2, -1)), ((1, 1), (2, 1)), ((2, 1), (1, -1)), ((1, 1), (3, -1)))
 WEIGHTS: Sums = (((0, 1),), ((0, 0.5), (1, 0.5), (2, 0.5)), ((0, 0.5), (1, -0.5), (2, 0.5)), ((2, 1),))
@@ -60,16 +62,16 @@ class WeightGradient:
 
 
 def winograd(graph: Graph, batch: int) -> Graph:
-    """Transform the larger convolutions and their gradients by weights, where a step has several samples."""
-    if not is_spatial(graph) or batch == 1:
+    """Transform the larger convolutions and their gradients by weights."""
+    if not is_spatial(graph):
         return graph
 
     def change(node: Node, old: Node) -> Node:
         if node.op.name != "contract":
             return node
-        found, weights = _convolution(node), _weight_gradient(node)
+        found, weights = _convolution(node, batch), _weight_gradient(node)
         if found is not None:
-            return _transformed(found)
+            return _transformed(found, batch)
         return _transformed_gradient(weights) if weights is not None else node
 
     return graph.changed(change)
@@ -87,7 +89,7 @@ def _pays(result: Sequence[int], given: Sequence[int], channels: int, filters: i
     return products + moved < MAX_RELATIVE_COST * plain
 
 
-def _convolution(node: Node) -> Convolution | None:
+def _convolution(node: Node, batch: int) -> Convolution | None:
     """A contraction as such a convolution; None if it is no such convolution, or too small to gain."""
     loops, rank = node.attrs["loops"], node.attrs["rank"]
     (images, weights), (at, by) = node.inputs, node.attrs["index"]
@@ -111,7 +113,10 @@ def _convolution(node: Node) -> Convolution | None:
     axes = [place for loop in (*taps, channel, 3) for place, read in enumerate(by) if read == (((loop, 1),), 0)]
     if len(axes) != 4 or len(flipped) != 1 or min(around) < 0:
         return None
-    extra = 8 * loops[1] * loops[2] * -(-loops[3] // LANES)
+    vectors = -(-loops[3] // LANES)
+    extra = 8 * loops[1] * loops[2] * vectors
+    if batch == 1:  # which alone pays for the transformed weights
+        extra += WEIGHTS_COST * loops[channel] * vectors
     if not _pays(loops[1:3], extents(images, 1, 3), loops[channel], loops[3], extra):
         return None
     if axes != [0, 1, 2, 3]:
@@ -202,29 +207,26 @@ def _transformed_gradient(g: WeightGradient) -> Node:
         apply("reshape", results, shape=(BATCH, 16, high * wide, filters)),
         index=(plain(3, 0, 4, 1), plain(3, 0, 4, 2)), loops=(16, channels, filters, BATCH, high * wide), rank=3,
     )  # fmt: skip
-    products = apply("reshape", products, shape=(16 * channels, filters))
 
     def product(i: int, j: int) -> Node:
-        at = (4 * i + j) * channels
-        return apply("slice", products, ranges=((at, at + channels, 1), None))
+        return apply("slice", products, ranges=((4 * i + j, 4 * i + j + 1, 1), None, None))
 
     weights = apply("concatenate", *_sums(_transposed(WEIGHTS), product), axis=0)
     weights = apply("reshape", weights, shape=(3, 3, channels, filters))
     return weights if g.order == (0, 1, 2, 3) else apply("transpose", weights, axes=g.order)
 
 
-def _transformed(c: Convolution) -> Node:
+def _transformed(c: Convolution, batch: int) -> Node:
     """(batch, height, width, filters)."""
     channels, filters = extents(c.kernel, 2)
     high, wide = -(-c.height // 2), -(-c.width // 2)
-    kernel = apply("reshape", c.kernel, shape=(9 * channels, filters))
+    kernel = apply("reshape", c.kernel, shape=(9, channels, filters))
 
     def weight(i: int, j: int) -> Node:
-        at = (3 * (2 - i) + 2 - j if c.flipped else 3 * i + j) * channels
-        return apply("slice", kernel, ranges=((at, at + channels, 1), None))
+        at = 3 * (2 - i) + 2 - j if c.flipped else 3 * i + j
+        return apply("slice", kernel, ranges=((at, at + 1, 1), None, None))
 
     weights = apply("concatenate", *_sums(WEIGHTS, weight), axis=0)
-    weights = apply("reshape", weights, shape=(16, channels, filters))
     padded = _padded(c.images, c.around)
 
     def strip(first: int, end: int) -> Node:
@@ -245,7 +247,9 @@ def _transformed(c: Convolution) -> Node:
         lines = (apply("reshape", pair, shape=(BATCH, rows, 2 * wide * filters)) for pair in pairs)
         return apply("concatenate", *lines, axis=2)
 
-    count = -(-high * wide * 16 * (channels + filters) * SIZE[c.kernel.dtype] // STRIP_BYTES)
+    # A thread takes some samples, strip by strip. Threads that divide a sample, or the filters, take it whole.
+    whole = batch == 1 or (is_large(weights) and few_places(batch * high * wide, filters))
+    count = 1 if whole else -(-high * wide * 16 * (channels + filters) * SIZE[c.kernel.dtype] // STRIP_BYTES)
     edges = [high * i // count for i in range(count + 1)]
     strips = [strip(*both) for both in pairwise(edges)]
     result = strips[0] if count == 1 else apply("concatenate", *strips, axis=1)
