@@ -22,7 +22,9 @@ BLOCK_TERMS = 256  # of a block, where there are more
 MAX_COLUMNS = 1024  # of a block
 ALIASED = 1 << 11  # bytes: rows a multiple of this apart map to few sets of a first-level cache
 MOST_PLACES = 1 << 11  # of images, whose sums wait
-FEW_TERMS = 16  # of a block that one tile of rows reads once
+# Of a block that one tile of rows reads once. Where its rows are many, multiply-adds leave time to prefetch more.
+FEW_TERMS, PREFETCHED_TERMS = 16, 64
+MANY_ROWS = 4
 
 
 class Blocks(NamedTuple):
@@ -58,7 +60,8 @@ def blocks(nest: Nest, height: int, across: int, batch: int, dtype: str) -> Bloc
     budget, columns = BLOCK_BYTES // SIZE[dtype], -(-columns // wide) * wide
     outer = [batch if isinstance(loop.extent, Symbol) else loop.extent for loop in nest.outer if loop.b == 0]
     if rows <= height and nest.columns.b == 1 and not nest.outer:
-        return Blocks(height, columns, min(terms, FEW_TERMS), terms > FEW_TERMS, False, None)
+        some = min(terms, PREFETCHED_TERMS if height >= MANY_ROWS else FEW_TERMS)
+        return Blocks(height, columns, some, some < terms, False, None)
     some = terms if terms <= MAX_TERMS else BLOCK_TERMS
     few = min(columns, max(min(MAX_COLUMNS, budget // some) // wide, 1) * wide)
     if terms > MAX_TERMS and few == columns:

@@ -15,12 +15,14 @@ from ranvier.engines.native.codegen.contraction.pipelined_epilogue import Tiles,
 from ranvier.engines.native.codegen.contraction.tile import Panel, Tile, tile_of
 from ranvier.engines.native.codegen.kernel import At
 from ranvier.engines.native.codegen.loops import along, scope
-from ranvier.engines.native.schedule.blocking import Blocks, blocks
+from ranvier.engines.native.schedule.blocking import MANY_ROWS, Blocks, blocks
 from ranvier.engines.native.schedule.loop_nest import Loop, is_pipelined
 from ranvier.engines.native.schedule.memory_planning import LINE
 from ranvier.engines.native.schedule.view import View
 from ranvier.engines.native.target.lanes import LANES, SIZE, Scalar, vector
 from ranvier.graph.node import Symbol
+
+AHEAD = 2  # panels, by which weights are prefetched that are read as they lie
 
 
 class Block(NamedTuple):
@@ -220,6 +222,16 @@ class Blocked(Columns):
         What lies in rows is too short for the processor to notice that it is read in order.
         """
         f, line = self.k.function, LINE // SIZE[self.node.dtype]
+
+        def one(turn: Scalar, sums: Tile) -> Tile:
+            here = self.moved(at, self.terms, turn, 1)
+            for j in range(AHEAD * panel.vectors, (AHEAD + 1) * panel.vectors):
+                self._fetch(self.plan.b, f.add(here.b, j * LANES))
+            return self._multiply(here, panel.masks, sums)
+
+        if not self.blocks.packs and self.height >= MANY_ROWS and panel.mask is None:
+            self.k.module.declarations.add(PREFETCH)
+            return self.loop(0, block.terms, 1, sums, one)
         fetch = self._next_rows if self.terms.a == 1 and self.columns.b != 1 else self._next_block
         if not self.blocks.packs or panel.mask is not None or (fetch == self._next_block and self.columns.b != 1):
             return self._terms(self.terms, 0, block.terms, at, panel.masks, sums)
