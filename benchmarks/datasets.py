@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +14,7 @@ from benchmarks.networks import NETWORKS
 from benchmarks.workload import Workload
 
 Floats = NDArray[np.float32]
+LARGEST = 1 << 27  # bytes of a file of `IMAGES` images; of larger images it has as many as a workload takes
 TESTED = 10_000  # images of MNIST and of Fashion-MNIST
 
 
@@ -49,7 +52,8 @@ def _images(folder: Path) -> tuple[Path, Path, str]:
 
 def _teacher(workload: Workload, folder: Path) -> tuple[Path, Path, str]:
     """Normal inputs and the outputs of a random two-layer network, which can be learned."""
-    x_path, y_path = folder / f"{workload.name}-x.npy", folder / f"{workload.name}-y.npy"
+    shape = "-".join(map(str, (workload.samples, workload.layers[0], workload.layers[-1])))
+    x_path, y_path = (folder / f"teacher-{workload.loss}-{shape}-{part}.npy" for part in "xy")
     if not y_path.exists():
         rng = np.random.default_rng(5)
         inputs, outputs = workload.layers[0], workload.layers[-1]
@@ -106,12 +110,12 @@ def _pictures(shape: tuple[int, ...], samples: int, folder: Path) -> tuple[Path,
     else:
         rng = np.random.default_rng(9)
         height, width, channels = shape
-        coarse = rng.normal(0, 0.1, (10, height // 4, width // 4, channels))
+        coarse = rng.normal(0, 0.1, (10, -(-height // 4), -(-width // 4), channels))
         coarse += rng.normal(0, 0.15, (10, 1, 1, channels))  # each class has its patches and its colour
         y = rng.integers(0, 10, samples, dtype=np.int32)
         x = rng.standard_normal((samples, *shape), np.float32)
         x *= np.float32(0.2)
-        x += (0.5 + coarse.repeat(4, axis=1).repeat(4, axis=2)).astype(np.float32)[y]
+        x += (0.5 + coarse.repeat(4, axis=1).repeat(4, axis=2)[:, :height, :width]).astype(np.float32)[y]
         np.clip(x, 0, 1, out=x)
     np.save(x_path, x)
     np.save(y_path, y)
@@ -133,22 +137,43 @@ def _real(workload: Workload, folder: Path) -> tuple[Path, Path, str]:
     return x_path, y_path, f"{workload.samples:,} images to train on, {TESTED:,} others to test"
 
 
+def _sparse(workload: Workload, folder: Path) -> tuple[Path, Path, str]:
+    """Zeros that take no room on the disk, because they were never written, and random labels."""
+    x_path, y_path = (folder / f"sparse-{workload.samples}-{part}.npy" for part in "xy")
+    shape = (workload.samples, workload.layers[0])
+    if not y_path.exists():
+        np.lib.format.open_memmap(x_path, mode="w+", dtype=np.float32, shape=shape)
+        np.save(y_path, np.random.default_rng(5).integers(0, 10, workload.samples, dtype=np.int32))
+    return x_path, y_path, f"a sparse file of {4 * math.prod(shape) / 1e9:.1f} GB"
+
+
 def prepare(workload: Workload, folder: Path) -> tuple[Path, Path, str]:
     """Write the workload's x and y as .npy files in `folder`; return both paths and a description of the source.
 
     x is float32 (samples, features), of an image network (samples, height, width, channels); of a real data set uint8,
     with `TESTED` more images to test on at the end. y is int32 (samples,) for a sparse loss, float32 (samples, outputs)
-    elsewhere.
+    elsewhere, and the file of x where x is to be restored.
     """
     if workload.dataset:
         return _real(workload, folder)
+    if workload.kind == "mapped":
+        return _sparse(workload, folder)
     if workload.network:
-        return _pictures(NETWORKS[workload.network].shape, IMAGES, folder)
+        network = NETWORKS[workload.network]
+        every = 4 * IMAGES * math.prod(network.shape) <= LARGEST
+        x, y, source = _pictures(network.shape, IMAGES if every else workload.samples, folder)
+        return x, x if network.restores else y, source
     if workload.digits:
         return _digits(folder)
     if workload.letters:
         return _letters(folder)
     return _images(folder) if workload.images else _teacher(workload, folder)
+
+
+def load(x_path: str, y_path: str, samples: int | None = None) -> tuple[NDArray[Any], NDArray[Any]]:
+    """The first `samples` of the files of x and y, in memory: one array where both are the same."""
+    x = np.load(x_path)[:samples]
+    return x, x if y_path == x_path else np.load(y_path)[:samples]
 
 
 def initial_weights(workload: Workload) -> list[Floats]:
@@ -159,6 +184,11 @@ def initial_weights(workload: Workload) -> list[Floats]:
         limit = np.sqrt(6.0 / (fan_in + fan_out))
         out += [rng.uniform(-limit, limit, (fan_in, fan_out)).astype(np.float32), np.zeros(fan_out, np.float32)]
     return out
+
+
+def batches(workload: Workload, x: NDArray[Any]) -> list[NDArray[Any]]:
+    """The parts of x that the calls of a prediction take in turn."""
+    return [x[i : i + workload.batch] for i in range(0, len(x), workload.batch)]
 
 
 def reference_predict(workload: Workload, x: Floats) -> Floats:

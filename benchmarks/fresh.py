@@ -77,9 +77,18 @@ class Fresh:
         return Sample(time.perf_counter() - begin, loss)
 
     def _compile(self, _: Contestant, environment: dict[str, str]) -> Sample:
-        script = "compile_images.py" if self.workload.network else "compile_ours.py"
-        report = json.loads(_python([str(SCRIPTS / script), *self._files()], environment))
+        arguments = ["-m", "benchmarks.compilation", self.workload.name, *self._files()]
+        report = json.loads(_python(arguments, environment))
+        if self.workload.unit == "MB":
+            return Sample(report["megabytes"], report["loss"])
         note = f"import of LLVM {report['llvm'] * 1e3:.0f} ms before, second fit {report['second'] * 1e3:.1f} ms"
+        return Sample(report["seconds"], report["loss"], note)
+
+    def _mapped(self, _: Contestant, environment: dict[str, str]) -> Sample:
+        report = json.loads(_python(["-m", "benchmarks.mapped", self.workload.name, *self._files()], environment))
+        if self.workload.unit == "MB":
+            return Sample(report["megabytes"], report["loss"])
+        note = f"{report['gigabytes']:.1f} GB, {report['megabytes']:.0f} MB private"
         return Sample(report["seconds"], report["loss"], note)
 
     def _memory(self, contestant: Contestant, environment: dict[str, str]) -> Sample:

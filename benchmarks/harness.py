@@ -24,7 +24,7 @@ from benchmarks.contestants import WARM, Contestant
 from benchmarks.cores import Cores
 from benchmarks.datasets import prepare
 from benchmarks.fresh import Fresh
-from benchmarks.peak import Peak
+from benchmarks.peak import Peak, bandwidth
 from benchmarks.workloads import Workload
 
 ROOT = Path(__file__).parent.parent
@@ -119,7 +119,8 @@ class Harness:
     def measure(self, workload: Workload) -> Record:
         """Run every contestant of the workload, interleaved. Return a record of JSON values (see `report.py`)."""
         if self.cut > 1 and workload.samples:
-            workload = dataclasses.replace(workload, samples=max(workload.samples // self.cut, 256))
+            few = min(workload.samples, max(workload.samples // self.cut, 256))
+            workload = dataclasses.replace(workload, samples=few)
             workload = dataclasses.replace(workload, batch=min(workload.batch, workload.samples))
             if workload.unit == "training":
                 workload = dataclasses.replace(workload, epochs=FEW)
@@ -131,7 +132,8 @@ class Harness:
         except OSError as error:
             x, y, source, unavailable = None, None, "", str(error).splitlines()[0]
         paths = (x, y) if x is not None and y is not None else None
-        able = [c for c in self.contestants if workload.kind in c.kinds]
+        asked = workload.contestants or tuple(c.name for c in self.contestants)
+        able = [c for c in self.contestants if workload.kind in c.kinds and c.name in asked]
         reasons = {c.name: unavailable for c in able} if unavailable else dict(workload.without)
         chosen = [c for c in able if c.name not in reasons]
         rows: list[Record] = []
@@ -151,6 +153,7 @@ class Harness:
                 continue
             rows.append({"name": contestant.name, "times": [], **first})
         peaks, apart, ready = [self._peak()], [self._apart()], time.perf_counter()
+        copies = [self._copy(workload)]
         rounds = 1 if workload.unit == "MB" else self.rounds  # a size does not vary
         for i in range(0 if workload.warmed else 1, rounds):
             # The order rotates from round to round, so that no contestant always follows the same one.
@@ -165,6 +168,7 @@ class Harness:
             rows = [r for r in rows if len(r["times"]) == i + 1]
             peaks.append(self._peak())
             apart.append(self._apart())
+            copies.append(self._copy(workload))
         start = ready if workload.warmed else begun_turns
         if workload.kind in WARM:
             for row in rows:
@@ -174,6 +178,8 @@ class Harness:
             "data": source,
             "flops": workload.flops,
             "peak": max(peaks),
+            "bytes": workload.bytes,
+            "bandwidth": max(copies),
             "apart": [round(ns) for ns in apart if ns],
             "rows": rows,
             "failed": failed,
@@ -189,6 +195,9 @@ class Harness:
 
     def _peak(self) -> float:
         return self.peak.measure(_cores())
+
+    def _copy(self, workload: Workload) -> float:
+        return bandwidth(_cores()) if workload.bytes else 0.0
 
     def _apart(self) -> float:
         return self.cores.measure() if self.cores is not None else 0.0

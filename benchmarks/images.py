@@ -17,6 +17,7 @@ _TRAINED: tuple[tuple[str, int, int, tuple[tuple[str, str], ...]], ...] = (
     ("resnet", 128, 640, _SLOW),
     ("depthwise", 128, 5120, ()),
 )
+_TRAINERS = ("ranvier", "torch", "keras-tf", "keras-jax")
 _PREDICTED = (1, 64)  # batches
 _LONG = (("keras-jax", "it would take some 8 minutes, by its time on the network `bn` of the rows above"),)
 DATASETS = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST"}
@@ -31,7 +32,7 @@ def _train(network: str, batch: int, checked: int, without: tuple[tuple[str, str
     title = f"{NETWORKS[network].title}: training, batch {batch}, Adam, {IMAGES:,} images"
     return Workload(
         f"image-train-{network}-{batch}", title, "images", batch=batch, samples=IMAGES, loss_at=2,
-        network=network, checked=checked, without=without,
+        network=network, checked=checked, without=without, contestants=_TRAINERS,
     )  # fmt: skip
 
 

@@ -8,10 +8,9 @@ import resource
 import sys
 from pathlib import Path
 
-import numpy as np
-
 from benchmarks.contestants import by_name
 from benchmarks.contestants.images import Epochs
+from benchmarks.datasets import load
 from benchmarks.workloads import by_name as workload_by_name
 
 
@@ -26,8 +25,8 @@ def peak_megabytes() -> float:
 
 def main(contestant: str, workload_name: str, x: str, y: str) -> None:
     workload = workload_by_name(workload_name)
-    module = importlib.import_module(by_name(contestant).path(images=True), __package__)
-    epochs: Epochs = module.memory(workload, np.load(x), np.load(y))
+    module = importlib.import_module(by_name(contestant).path(images=bool(workload.network)), __package__)
+    epochs: Epochs = module.memory(workload, *load(x, y))
     _, loss = epochs(workload.checked, workload.loss_at)
     print(json.dumps({"megabytes": peak_megabytes(), "loss": loss}))
 

@@ -1,14 +1,15 @@
-"""The compact tables of RESULTS.md: image networks, complete trainings, and the time of a step by part."""
+"""The compact tables of RESULTS.md: image networks, complete trainings, growth, and the time of a step by part."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from statistics import median
 from typing import Any
 
-from benchmarks.figures import duration, markdown_table, number, ratios
-from benchmarks.images import DATASETS
-from benchmarks.networks import NETWORKS
+from benchmarks.figures import duration, least, markdown_table, number, ratios
+from benchmarks.growth import GROWTH_WORKLOADS, PREDICTED, TRAINED
+from benchmarks.images import DATASETS, IMAGE_WORKLOADS
 from benchmarks.workload import OURS
 from benchmarks.workloads import WORKLOADS
 
@@ -16,6 +17,7 @@ Record = dict[str, Any]
 # Of the training row: ours / theirs. Then of the prediction and memory rows of the same network.
 _PEERS = ("torch", "keras-tf", "keras-jax")
 _PREDICTED = (1, 64)
+_RIVALS = ("torch", "jax", "keras-tf")  # of a row of growth
 _TRAINED = (OURS, *_PEERS)
 
 
@@ -24,6 +26,10 @@ _HEADINGS = (
     "predict 1 / ONNX Runtime", "predict 64 / ONNX Runtime", "memory / PyTorch",
 )  # fmt: skip
 _TRAININGS = ("data", "network", "epochs", "ranvier", "PyTorch", "Keras on TensorFlow", "Keras on JAX")
+_GROWTH = (
+    "training", "a step", "GFLOP/s", "of peak", "GB/s", "of a copy", "/ least possible time", "/ PyTorch", "/ JAX",
+    "/ Keras on TensorFlow", "memory / PyTorch",
+)  # fmt: skip
 _TITLES = {
     "cnn": "CNN 32-64",
     "bn": "CNN 32-32-64 with batch normalization",
@@ -33,7 +39,7 @@ _TITLES = {
     "digits": "`cnn`: 32-64, dropout",
     "clothes": "`vgg_small`: 32-64-128, batch normalization, mirrored at random",
 }
-assert set(_TITLES) == set(NETWORKS)
+assert set(_TITLES) == {w.network for w in IMAGE_WORKLOADS if w.network}
 
 
 def _ratio(records: Mapping[str, Record], name: str, peer: str) -> str:
@@ -44,7 +50,7 @@ def _ratio(records: Mapping[str, Record], name: str, peer: str) -> str:
 def rows(records: Mapping[str, Record]) -> list[tuple[str, ...]]:
     """A row for each image network and batch that was trained; ratios are medians over the rounds, ours / theirs."""
     out = []
-    for workload in WORKLOADS:
+    for workload in IMAGE_WORKLOADS:
         record = records.get(workload.name)
         times = {row["name"]: row["times"] for row in record["rows"]} if record else {}
         if workload.kind != "images" or record is None or OURS not in times:
@@ -86,6 +92,44 @@ def trainings(records: Mapping[str, Record]) -> list[str]:
         ]
         found.append((DATASETS[workload.dataset], _TITLES[workload.network], str(workload.epochs), *cells))
     return markdown_table(_TRAININGS, found) if found else []
+
+
+def growth(records: Mapping[str, Record]) -> list[str]:
+    """The lines of the table of trainings of wider and deeper networks, by step; empty without results."""
+    found = []
+    for workload in TRAINED:
+        record = records.get(workload.name)
+        ran = {row["name"]: row["times"] for row in record["rows"]} if record else {}
+        if record is None or OURS not in ran:
+            continue
+        seconds = median(ran[OURS])
+        rate, moved = record["flops"] / seconds / 1e9, record["bytes"] / seconds / 1e9
+        found.append(
+            (
+                workload.title,
+                duration(seconds / math.ceil(workload.samples / workload.batch)),
+                f"{rate:.0f}",
+                f"{rate / record['peak']:.0%}",
+                f"{moved:.1f}",
+                f"{moved / record['bandwidth']:.0%}",
+                number(seconds / least(record)),
+                *(_ratio(records, workload.name, peer) for peer in _RIVALS),
+                _ratio(records, workload.name.replace("growth-", "growth-memory-", 1), "torch"),
+            )
+        )
+    return markdown_table(_GROWTH, found) if found else []
+
+
+def predictions(records: Mapping[str, Record]) -> list[str]:
+    """The lines of the table of predictions, ours / ONNX Runtime by batch; empty without results."""
+    found: dict[str, dict[int, str]] = {}
+    for workload in GROWTH_WORKLOADS:
+        if workload.unit == "call" and workload.name in records:
+            cells = found.setdefault(workload.title.split(": ")[0], {})
+            cells[workload.batch] = _ratio(records, workload.name, "onnx")
+    rows = [(title, *(cells.get(batch, "") for batch in PREDICTED)) for title, cells in found.items()]
+    headings = ("prediction", *(f"{batch} / ONNX Runtime" for batch in PREDICTED))
+    return markdown_table(headings, rows) if rows else []
 
 
 def times(records: Mapping[str, Record]) -> list[str]:

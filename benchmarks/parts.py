@@ -37,7 +37,10 @@ def parts(workload: Workload, threads: int) -> dict[str, float]:
     rng, samples = np.random.default_rng(0), STEPS * workload.batch
     x = rng.random((samples, *shape), dtype=np.float32)
     sparse = workload.loss.startswith("sparse")
-    y = rng.integers(0, 10, samples) if sparse else rng.random((samples, workload.layers[-1]), dtype=np.float32)
+    if network is not None and network.restores:
+        y = x
+    else:
+        y = rng.integers(0, 10, samples) if sparse else rng.random((samples, workload.layers[-1]), dtype=np.float32)
     state = model._compiled
     with state.exclusive():
         training = Training(model, state, Callbacks(None, model, {}))

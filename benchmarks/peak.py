@@ -1,4 +1,7 @@
-"""The machine's peak: independent fused multiply-adds on registers, in vectors of every width of the host."""
+"""The machine's peak, and the bandwidth of a copy.
+
+The peak is that of independent fused multiply-adds on registers, in vectors of every width of the host.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,9 @@ import threading
 import time
 from collections.abc import Callable
 
+import numpy as np
+
+COPIED = 1 << 27  # bytes of a copy: more than the caches hold
 # Operations of one loop turn: 4 rounds over the accumulators, two operations per multiply-add.
 _ROUNDS = 4
 
@@ -76,21 +82,38 @@ class Peak:
 
     def _rate(self, kernel: Callable[[int, object], None], flops: float, threads: int, seconds: float) -> float:
         turns = max(1000, int(seconds * 5e10 / flops))
-        start = threading.Barrier(threads)
-        begins, ends = [0.0] * threads, [0.0] * threads
-
-        def work(i: int) -> None:
-            data = (ctypes.c_float * 64)(*[0.5] * 64)
+        operands = [(ctypes.c_float * 64)(*[0.5] * 64) for _ in range(threads)]
+        for data in operands:
             kernel(100, data)
-            start.wait()
-            # Each thread reads the clock itself, because waiting for the interpreter would delay it.
-            begins[i] = time.perf_counter()
-            kernel(turns, data)
-            ends[i] = time.perf_counter()
+        return flops * turns * threads / _together(threads, lambda i: kernel(turns, operands[i])) / 1e9
 
-        pool = [threading.Thread(target=work, args=(i,)) for i in range(threads)]
-        for t in pool:
-            t.start()
-        for t in pool:
-            t.join()
-        return flops * turns * threads / (max(ends) - min(begins)) / 1e9
+
+def bandwidth(threads: int, tries: int = 4) -> float:
+    """The best rate of a copy, each thread a part, in GB/s: the bytes read and those written."""
+    source, target = (np.ones(COPIED // threads * threads, np.uint8) for _ in range(2))
+    part = COPIED // threads
+
+    def copy(i: int) -> None:
+        ctypes.memmove(target.ctypes.data + i * part, source.ctypes.data + i * part, part)
+
+    return max(2 * part * threads / _together(threads, copy) / 1e9 for _ in range(tries))
+
+
+def _together(threads: int, work: Callable[[int], object]) -> float:
+    """The seconds from the first start to the last end of `work(i)` on as many threads."""
+    start = threading.Barrier(threads)
+    begins, ends = [0.0] * threads, [0.0] * threads
+
+    def run(i: int) -> None:
+        start.wait()
+        # Each thread reads the clock itself, because waiting for the interpreter would delay it.
+        begins[i] = time.perf_counter()
+        work(i)
+        ends[i] = time.perf_counter()
+
+    pool = [threading.Thread(target=run, args=(i,)) for i in range(threads)]
+    for t in pool:
+        t.start()
+    for t in pool:
+        t.join()
+    return max(ends) - min(begins)

@@ -15,9 +15,8 @@ import os
 import sys
 from typing import Any
 
-import numpy as np
-
 from benchmarks.contestants import Job, by_name
+from benchmarks.datasets import load
 from benchmarks.workloads import Workload
 from benchmarks.workloads import by_name as workload_by_name
 
@@ -40,8 +39,8 @@ class Worker:
             job_of = dataclasses.replace(job_of, batch=samples)
         module = importlib.import_module(self.contestant.path(images=bool(job_of.network)), __package__)
         self._threads()
-        self.job = getattr(module, job_of.kind)(job_of, np.load(x)[:samples], np.load(y)[:samples])
-        loss = self.job.begin(samples if job_of.kind == "predict" else job_of.loss_at)
+        self.job = getattr(module, job_of.kind)(job_of, *load(x, y, samples))
+        loss = self.job.begin(job_of.loss_at)
         once = self.job.run(1)
         if once < seconds:
             few = max(1, min(100, int(seconds / 4 / once)))

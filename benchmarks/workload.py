@@ -9,6 +9,9 @@ from benchmarks.networks import NETWORKS
 
 OURS = "ranvier"
 FASTEST = "fastest peer"
+DECAY = 0.004  # of AdamW, for all: the default of Keras
+MOMENTS = {"sgd": 0, "rmsprop": 1, "adam": 2, "adamw": 2}  # arrays of the size of the weights
+FLOAT = 4  # bytes
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,7 @@ class Workload:
 
     name: str
     title: str
-    kind: str  # "train", "loop", "search", "fit", "predict", "images", "infer", "accuracy", "memory", "process", ...
+    kind: str  # "train", "loop", "search", "fit", "predict", "images", "infer", "accuracy", "memory", "mapped", ...
     layers: tuple[int, ...] = ()
     batch: int = 0
     samples: int = 0
@@ -37,6 +40,7 @@ class Workload:
     network: str = ""  # of `networks.NETWORKS`, instead of `layers`
     checked: int = 0  # images of the epochs up to `loss_at`, where all images would take too long
     without: tuple[tuple[str, str], ...] = ()  # excluded contestants, with the reasons
+    contestants: tuple[str, ...] = ()  # the others are not asked; empty for all with the kind
     dataset: str = ""  # a data set of `ranvier.datasets`, as bytes, the test set last
     images: bool = False  # Fashion-MNIST where it is available, else random images in its shape
     digits: bool = False  # the 8x8 digits in ranvier
@@ -82,18 +86,39 @@ class Workload:
         if self.kind == "infer":
             return NETWORKS[self.network].forward_flops * self.batch
         if self.kind == "predict":
-            return 2.0 * self.weights
+            return 2.0 * self.weights * self.batch
         if self.kind not in ("train", "loop", "process"):
             return 0.0
         per_sample = 2.0 * (3 * self.weights - self.layers[0] * self.layers[1])
         return per_sample * self.samples * (self.epochs if self.kind == "process" else 1)
+
+    @property
+    def parameters(self) -> int:
+        """The number of trained weights."""
+        if self.network:
+            return NETWORKS[self.network].parameters
+        return self.weights + sum(self.layers[1:])
+
+    @property
+    def bytes(self) -> float:
+        """The bytes of weights and moments that one timed unit must read and write, each once a step.
+
+        A prediction reads every weight. What other data a step moves is not counted.
+        """
+        if self.kind in ("infer", "predict"):
+            return float(FLOAT * self.parameters)
+        if self.kind not in ("train", "loop", "images"):
+            return 0.0
+        return 2.0 * FLOAT * (1 + MOMENTS[self.optimizer]) * self.parameters * math.ceil(self.samples / self.batch)
 
 
 @dataclass(frozen=True)
 class Requirement:
     """A limit on the `measure` of `contestant` on `workload`, relative to `against` for a ratio.
 
-    Measures are "ratio", "seconds" and "MB" (at most), "share" of peak and "accuracy" on the test images (at least).
+    Measures are "ratio", "seconds", "MB" and "least" (at most), "share" of peak and "accuracy" on the test images (at
+    least). The measure "least" is the time relative to the least possible one: operations at peak, and bytes at the
+    bandwidth of a copy.
     """
 
     workload: str

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fnmatch import fnmatch
 from typing import Any
 
+from benchmarks.growth import GROWTH_REQUIREMENTS, GROWTH_WORKLOADS
 from benchmarks.images import IMAGE_REQUIREMENTS, IMAGE_WORKLOADS
 from benchmarks.workload import FASTEST, OURS, Requirement, Workload
 
@@ -118,6 +119,7 @@ WORKLOADS: tuple[Workload, ...] = (
     Workload("import", "import", "import", unit="import"),
     Workload("size", "installed size with all hard dependencies", "size", unit="MB"),
     *IMAGE_WORKLOADS,
+    *GROWTH_WORKLOADS,
 )
 
 
@@ -144,11 +146,12 @@ REQUIREMENTS: tuple[Requirement, ...] = (
     *(Requirement(f"fit-{data}", "ratio", 0.25, "sklearn") for data in ("digits", "letters", "fashion", "fashion-64")),
     Requirement("predict-one", "ratio", 1.0, "onnx"),
     Requirement("predict-one", "ratio", 0.002, "keras-tf"),
-    Requirement("compile", "seconds", 0.5, contestant="ranvier"),
+    Requirement("compile", "seconds", 0.25, contestant="ranvier"),
     Requirement("compile", "seconds", 0.05, contestant="ranvier-cache"),
     Requirement("import", "seconds", 0.15),
     Requirement("size", "MB", 300.0),
     *IMAGE_REQUIREMENTS,
+    *GROWTH_REQUIREMENTS,
 )
 
 

@@ -5,8 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from benchmarks.workload import Workload
+
 # Kinds that a long-lived worker runs; the others run in a fresh process each time.
 WARM = ("train", "loop", "search", "fit", "predict", "images", "infer")
+
+
+TRIAL = 1e11  # operations of a trial
+
+
+def most(workload: Workload, steps: int) -> int:
+    """The steps or calls of a trial: this many where they take a fraction of a second."""
+    each = workload.flops / (1 if workload.unit == "call" else workload.steps)
+    return max(2, min(steps, int(TRIAL / each)))
 
 
 @dataclass
@@ -63,7 +74,7 @@ CONTESTANTS: tuple[Contestant, ...] = (
         "ranvier",
         "ranvier",
         "ours",
-        (*_ALL, *_IMAGES, "infer", "loop", "search", "fit", "compile"),
+        (*_ALL, *_IMAGES, "infer", "loop", "search", "fit", "compile", "mapped"),
         "train_ours.py",
         ("ranvier",),
         "import ranvier",
@@ -84,7 +95,8 @@ CONTESTANTS: tuple[Contestant, ...] = (
         ("search",),
         environment={"ONE_AFTER_THE_OTHER": "1"},
     ),
-    Contestant("jax", "JAX", "jax_scan", _ALL, "train_jax.py", ("jax",), "import jax"),
+    Contestant("ranvier-loaded", "ranvier, 1 GB in memory", "ours", ("mapped",), environment={"IN_MEMORY": "1"}),
+    Contestant("jax", "JAX", "jax_scan", (*_ALL, "images"), "train_jax.py", ("jax",), "import jax"),
     Contestant(
         "torch",
         "PyTorch",

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -14,10 +15,10 @@ from jax import Array, lax
 from numpy.typing import NDArray
 
 from benchmarks.contestants import Job
-from benchmarks.datasets import initial_weights, reference_predict
-from benchmarks.workloads import Workload
+from benchmarks.datasets import batches, initial_weights, reference_predict
+from benchmarks.workload import DECAY, Workload
 
-Params = list[tuple[Array, Array]]
+Params: TypeAlias = Any  # a tree of arrays; of dense layers a list of kernels and biases
 State = tuple[Params, tuple[Array, Params, Params]]
 TRIAL = 0.1  # seconds
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {"relu": jax.nn.relu, "tanh": jnp.tanh}
@@ -52,28 +53,46 @@ def start(workload: Workload) -> State:
     """The initial weights and an optimizer before its first step, in new buffers."""
     weights = [jnp.array(w) for w in initial_weights(workload)]
     params = [(weights[i], weights[i + 1]) for i in range(0, len(weights), 2)]
-    return params, (jnp.int32(0), jax.tree.map(jnp.zeros_like, params), jax.tree.map(jnp.zeros_like, params))
+    return params, optimizer_state(params)
 
 
-def _adam(params: Params, grads: Params, state: Any, rate: float) -> State:
+def optimizer_state(params: Params) -> tuple[Array, Params, Params]:
+    """The number of steps and two moments of every weight, which some optimizers leave as they are."""
+    return jnp.int32(0), jax.tree.map(jnp.zeros_like, params), jax.tree.map(jnp.zeros_like, params)
+
+
+def _adam(params: Params, grads: Params, state: Any, rate: float, decay: float = 0.0) -> State:
     t, m, v = state
     t = t + 1
     m = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, m, grads)
     v = jax.tree.map(lambda v, g: 0.999 * v + 0.001 * g * g, v, grads)
     time = t.astype(jnp.float32)
     step = rate * jnp.sqrt(1 - 0.999**time) / (1 - 0.9**time)
+    if decay:
+        params = jax.tree.map(lambda p: p - rate * decay * p, params)
     return jax.tree.map(lambda p, m, v: p - step * m / (jnp.sqrt(v) + 1e-7), params, m, v), (t, m, v)
+
+
+def _rmsprop(params: Params, grads: Params, state: Any, rate: float) -> State:
+    t, m, v = state
+    v = jax.tree.map(lambda v, g: 0.9 * v + 0.1 * g * g, v, grads)
+    return jax.tree.map(lambda p, g, v: p - rate * g / jnp.sqrt(v + 1e-7), params, grads, v), (t, m, v)
 
 
 def _sgd(params: Params, grads: Params, state: Any, rate: float) -> State:
     return jax.tree.map(lambda p, g: p - rate * g, params, grads), state
 
 
+def update(workload: Workload) -> Callable[[Params, Params, Any, float], State]:
+    """The step of the workload's optimizer."""
+    return {"adam": _adam, "adamw": partial(_adam, decay=DECAY), "rmsprop": _rmsprop, "sgd": _sgd}[workload.optimizer]
+
+
 def epoch_function(workload: Workload, unroll: int) -> Any:
     """The jitted epoch: (state, x, y, order) -> (state, mean loss, correct answers). A full batch needs no order:
     then the length of `order` is the number of epochs."""
     activation, loss = ACTIVATIONS[workload.hidden], LOSSES[workload.loss]
-    update = {"adam": _adam, "sgd": _sgd}[workload.optimizer]
+    step_of = update(workload)
     full, batch = workload.batch >= workload.samples, workload.batch
 
     def objective(params: Params, x: Array, y: Array) -> tuple[Array, Array]:
@@ -84,7 +103,7 @@ def epoch_function(workload: Workload, unroll: int) -> Any:
     def step(state: State, x: Array, y: Array) -> tuple[State, tuple[Array, Array]]:
         params, rest = state
         (value, correct), grads = jax.value_and_grad(objective, has_aux=True)(params, x, y)
-        return update(params, grads, rest, workload.learning_rate), (value * len(x), correct)
+        return step_of(params, grads, rest, workload.learning_rate), (value * len(x), correct)
 
     def epoch(state: State, x: Array, y: Array, order: Array) -> tuple[State, Array, Array]:
         if full:
@@ -133,9 +152,10 @@ def train(workload: Workload, x: NDArray[Any], y: NDArray[Any]) -> Job:
     least = 20 if trials[1].full else 1
     for training in trials.values():
         training.epochs(least)  # which compiles it
-    few = least * max(1, round(TRIAL / trials[1].epochs(least)[0]))
+    once = trials[1].epochs(least)[0]
+    few = least * max(1, round(TRIAL / once))
     times = dict.fromkeys(trials, math.inf)
-    for _ in range(3):  # in turn, because the speed of the machine varies
+    for _ in range(3 if once < 2 * TRIAL else 1):  # in turn, because the speed of the machine varies
         for unroll, training in trials.items():
             times[unroll] = min(times[unroll], training.epochs(few)[0])
     unroll = min(times, key=times.__getitem__)
@@ -153,12 +173,12 @@ def predict(workload: Workload, x: NDArray[Any], y: NDArray[Any]) -> Job:
     params, _ = start(workload)
     activation = ACTIVATIONS[workload.hidden]
     function = jax.jit(lambda p, x: jax.nn.softmax(forward(p, x, activation)))
-    samples = [x[i : i + 1] for i in range(len(x))]
+    samples = batches(workload, x)
     expected = reference_predict(workload, x)
 
-    def begin(count: int) -> float:
-        answers = np.concatenate([np.asarray(function(params, s)) for s in samples[:count]])
-        return float(np.abs(answers - expected[:count]).max())
+    def begin(_: int) -> float:
+        answers = np.concatenate([np.asarray(function(params, s)) for s in samples])
+        return float(np.abs(answers - expected).max())
 
     def run(calls: int) -> float:
         start = time.perf_counter()

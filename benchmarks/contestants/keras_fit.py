@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from functools import partial
 from typing import Any
 
 import keras
@@ -11,10 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.contestants import Job
-from benchmarks.datasets import initial_weights, reference_predict
-from benchmarks.workloads import Workload
+from benchmarks.datasets import batches, initial_weights, reference_predict
+from benchmarks.workload import DECAY, Workload
 
 Array = NDArray[Any]
+OPTIMIZERS = {
+    "adam": keras.optimizers.Adam,
+    "adamw": partial(keras.optimizers.AdamW, weight_decay=DECAY),
+    "rmsprop": keras.optimizers.RMSprop,
+    "sgd": keras.optimizers.SGD,
+}
 
 
 class _Clock(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
@@ -38,7 +45,7 @@ def build(workload: Workload) -> Any:
 
 def train(workload: Workload, x: Array, y: Array) -> Job:
     model = build(workload)
-    optimizer = {"adam": keras.optimizers.Adam, "sgd": keras.optimizers.SGD}[workload.optimizer]
+    optimizer = OPTIMIZERS[workload.optimizer]
     steps_a_call = min(int(os.environ.get("STEPS_PER_EXECUTION", "1")), len(x) // workload.batch)
     model.compile(
         optimizer=optimizer(workload.learning_rate),
@@ -69,13 +76,13 @@ def train(workload: Workload, x: Array, y: Array) -> Job:
 
 def predict(workload: Workload, x: Array, y: Array) -> Job:
     model = build(workload)
-    samples = [x[i : i + 1] for i in range(len(x))]
+    samples = batches(workload, x)
     expected = reference_predict(workload, x)
 
-    def begin(count: int) -> float:
-        few = min(count, 16)  # it is slow, and one comparison is enough
+    def begin(_: int) -> float:
+        few = 16  # it is slow, and one comparison is enough
         answers = np.concatenate([model.predict(s, verbose=0) for s in samples[:few]])
-        return float(np.abs(answers - expected[:few]).max())
+        return float(np.abs(answers - expected[: len(answers)]).max())
 
     def run(calls: int) -> float:
         start = time.perf_counter()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import time
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,12 +13,19 @@ from numpy.typing import NDArray
 
 import ranvier as rv
 from benchmarks.contestants import Job
-from benchmarks.datasets import Floats, initial_weights, reference_predict
-from benchmarks.workloads import FOLDS, RATES, UNITS, Workload
-from ranvier.search import StratifiedKFold
+from benchmarks.contestants.images import Epochs
+from benchmarks.datasets import Floats, batches, initial_weights, reference_predict
+from benchmarks.workload import DECAY, Workload
+from benchmarks.workloads import FOLDS, RATES, UNITS
 
 Array = NDArray[Any]
 
+OPTIMIZERS = {
+    "adam": rv.optimizers.Adam,
+    "adamw": partial(rv.optimizers.AdamW, weight_decay=DECAY),
+    "rmsprop": rv.optimizers.RMSprop,
+    "sgd": rv.optimizers.SGD,
+}
 MANY = 30  # epochs of a call, so that its fixed cost and callbacks are negligible
 
 
@@ -43,13 +51,31 @@ def build(workload: Workload) -> Any:
     return model
 
 
-def train(workload: Workload, x: Array, y: Array) -> Job:
+def compiled(workload: Workload) -> Any:
+    """The network with its initial weights and its optimizer."""
     rv.set_seed(0)  # so that any number of threads must report the same loss
     model = build(workload)
-    optimizer = {"adam": rv.optimizers.Adam, "sgd": rv.optimizers.SGD}[workload.optimizer](workload.learning_rate)
+    optimizer = OPTIMIZERS[workload.optimizer](workload.learning_rate)
     model.compile(optimizer=optimizer, loss=workload.loss, metrics=list(workload.metrics))
+    return model
 
-    clock = _Clock()
+
+def memory(workload: Workload, x: Array, y: Array) -> Epochs:
+    """A program that trains, with its data and its initial weights."""
+    model, clock = compiled(workload), _Clock()
+
+    def epochs(count: int, number: int) -> tuple[list[float], float]:
+        clock.ends = [time.perf_counter()]
+        history = model.fit(
+            x[:count], y[:count], batch_size=workload.batch, epochs=number, verbose=0, callbacks=[clock]
+        )
+        return clock.ends, float(history.history["loss"][-1])
+
+    return epochs
+
+
+def train(workload: Workload, x: Array, y: Array) -> Job:
+    model, clock = compiled(workload), _Clock()
 
     def fit(epochs: int, callbacks: list[_Clock]) -> float:
         history = model.fit(
@@ -124,6 +150,8 @@ def loop(workload: Workload, x: Array, y: Array) -> Job:
 
 
 def search(workload: Workload, x: Array, y: Array) -> Job:
+    from ranvier.search import StratifiedKFold
+
     inputs, *_, outputs = workload.layers
     folds = StratifiedKFold(FOLDS).split(x, y)
     grid = {"units": UNITS, "learning_rate": RATES}
@@ -185,17 +213,17 @@ def fit(workload: Workload, x: Array, y: Array) -> Job:
 
 def predict(workload: Workload, x: Array, y: Array) -> Job:
     model = build(workload)
-    samples = [x[i : i + 1] for i in range(len(x))]
+    samples = batches(workload, x)
     expected: Floats = reference_predict(workload, x)
 
-    def begin(count: int) -> float:
-        answers = np.concatenate([model.predict(s, verbose=0) for s in samples[:count]])
-        return float(np.abs(answers - expected[:count]).max())
+    def begin(_: int) -> float:
+        answers = np.concatenate([model.predict(s, batch_size=max(32, workload.batch), verbose=0) for s in samples])
+        return float(np.abs(answers - expected).max())
 
     def run(calls: int) -> float:
         start = time.perf_counter()
         for i in range(calls):
-            model.predict(samples[i % len(samples)], verbose=0)
+            model.predict(samples[i % len(samples)], batch_size=max(32, workload.batch), verbose=0)
         return time.perf_counter() - start
 
     return Job(begin, run)

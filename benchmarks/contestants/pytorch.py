@@ -11,13 +11,22 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from benchmarks.contestants import Job
-from benchmarks.datasets import initial_weights, reference_predict
-from benchmarks.workloads import Workload
+from benchmarks.contestants import Job, most
+from benchmarks.contestants.images import Epochs
+from benchmarks.datasets import batches, initial_weights, reference_predict
+from benchmarks.workload import DECAY, Workload
 
 Array = NDArray[Any]
 Batches = Callable[[], Iterator[tuple[torch.Tensor, torch.Tensor]]]
+LONG = 0.4  # seconds of a trial that is not repeated often
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh}
+# RMSprop has no fused form.
+OPTIMIZERS: dict[str, tuple[Any, dict[str, Any]]] = {
+    "adam": (torch.optim.Adam, {"fused": True}),
+    "adamw": (torch.optim.AdamW, {"fused": True, "weight_decay": DECAY}),
+    "rmsprop": (torch.optim.RMSprop, {"foreach": True, "alpha": 0.9, "eps": 1e-7}),
+    "sgd": (torch.optim.SGD, {"fused": True}),
+}
 LOSSES: dict[str, Callable[[], nn.Module]] = {
     "sparse_categorical_crossentropy": nn.CrossEntropyLoss,
     "binary_crossentropy": nn.BCEWithLogitsLoss,
@@ -39,8 +48,8 @@ def build(workload: Workload) -> nn.Sequential:
 
 
 def optimizer_of(workload: Workload, model: nn.Module) -> torch.optim.Optimizer:
-    kind = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}[workload.optimizer]
-    return kind(model.parameters(), lr=workload.learning_rate, fused=True)
+    kind, options = OPTIMIZERS[workload.optimizer]
+    return kind(model.parameters(), lr=workload.learning_rate, **options)
 
 
 def best_threads(seconds: Callable[[], float]) -> int:
@@ -48,8 +57,8 @@ def best_threads(seconds: Callable[[], float]) -> int:
     times = {}
     for threads in (1, 2):
         torch.set_num_threads(threads)
-        seconds()
-        times[threads] = min(seconds() for _ in range(3))
+        first = seconds()
+        times[threads] = min(seconds() for _ in range(3 if first < LONG else 1))
     best = min(times, key=times.__getitem__)
     torch.set_num_threads(best)
     return best
@@ -80,24 +89,31 @@ def epoch(
     return float(total) / count
 
 
-def train(workload: Workload, x: Array, y: Array) -> Job:
+def shuffled(workload: Workload, x: Array, y: Array) -> Batches:
+    """The batches of an epoch: all samples at once, or by index in random order."""
     sparse = workload.loss == "sparse_categorical_crossentropy"
     inputs, labels = torch.from_numpy(x), torch.from_numpy(y.astype(np.int64) if sparse else y)
 
-    def batches() -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    def of_epoch() -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         if workload.batch >= len(inputs):
             yield inputs, labels
             return
         for index in torch.randperm(len(inputs)).split(workload.batch):
             yield inputs[index], labels[index]
 
+    return of_epoch
+
+
+def train(workload: Workload, x: Array, y: Array) -> Job:
+    of_epoch = shuffled(workload, x, y)
     criterion, metrics = LOSSES[workload.loss](), bool(workload.metrics)
     scratch = build(workload)
     scratch_optimizer = optimizer_of(workload, scratch)
+    steps = most(workload, 200)
 
     def trial() -> float:
         begin = time.perf_counter()
-        epoch(scratch, criterion, scratch_optimizer, batches, metrics, stop=200)
+        epoch(scratch, criterion, scratch_optimizer, of_epoch, metrics, stop=steps)
         return time.perf_counter() - begin
 
     threads = best_threads(trial)
@@ -108,10 +124,26 @@ def train(workload: Workload, x: Array, y: Array) -> Job:
         torch.set_num_threads(threads)  # another workload may have changed it
         begin, loss = time.perf_counter(), 0.0
         for _ in range(count):
-            loss = epoch(model, criterion, optimizer, batches, metrics)
+            loss = epoch(model, criterion, optimizer, of_epoch, metrics)
         return time.perf_counter() - begin, loss
 
     return Job(lambda n: epochs(n)[1], lambda n: epochs(n)[0], f"{threads} thread{'s' * (threads > 1)}")
+
+
+def memory(workload: Workload, x: Array, y: Array) -> Epochs:
+    """The program without trials."""
+    model, criterion = build(workload), LOSSES[workload.loss]()
+    optimizer = optimizer_of(workload, model)
+
+    def epochs(count: int, number: int) -> tuple[list[float], float]:
+        of_epoch = shuffled(workload, x[:count], y[:count])
+        times, loss = [time.perf_counter()], 0.0
+        for _ in range(number):
+            loss = epoch(model, criterion, optimizer, of_epoch, bool(workload.metrics))
+            times.append(time.perf_counter())
+        return times, loss
+
+    return epochs
 
 
 loop = train  # the same loop without a DataLoader, for comparison
@@ -119,13 +151,13 @@ loop = train  # the same loop without a DataLoader, for comparison
 
 def predict(workload: Workload, x: Array, y: Array) -> Job:
     model = nn.Sequential(*build(workload), nn.Softmax(dim=1)).eval()
-    samples = [torch.from_numpy(x[i : i + 1]) for i in range(len(x))]
+    samples = [torch.from_numpy(part) for part in batches(workload, x)]
     expected = reference_predict(workload, x)
 
-    def begin(count: int) -> float:
+    def begin(_: int) -> float:
         with torch.inference_mode():
-            answers = torch.cat([model(s) for s in samples[:count]]).numpy()
-        return float(np.abs(answers - expected[:count]).max())
+            answers = torch.cat([model(s) for s in samples]).numpy()
+        return float(np.abs(answers - expected).max())
 
     def run(calls: int) -> float:
         start = time.perf_counter()
@@ -134,5 +166,5 @@ def predict(workload: Workload, x: Array, y: Array) -> Job:
                 model(samples[i % len(samples)]).numpy()
         return time.perf_counter() - start
 
-    threads = best_threads(lambda: run(500))
+    threads = best_threads(lambda: run(most(workload, 500)))
     return Job(begin, run, f"{threads} thread{'s' * (threads > 1)}")

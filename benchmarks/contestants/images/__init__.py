@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.contestants import Job
+from benchmarks.networks import NETWORKS
 from benchmarks.workload import Workload
 
 Array = NDArray[Any]
@@ -23,6 +24,7 @@ TURN = 0.6  # seconds of an epoch; where all would take 1.5 times as long, fewer
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 TEST_BATCH = 1000
 FEWEST = 2  # batches of such an epoch
+TRIAL = 5e10  # operations of a trial of predictions
 
 
 @dataclass(frozen=True)
@@ -67,11 +69,16 @@ def training(workload: Workload, epochs: Epochs, note: str, untimed: int = 1) ->
 
 
 def prediction(workload: Workload, x: Array, y: Array, predict: Callable[[Array], Array], note: str = "") -> Job:
-    """The job of calls of `predict` on batches in its layout. The cross entropy of its results is compared."""
+    """The job of calls of `predict` on batches in its layout.
+
+    The cross entropy of its results is compared, or the mean square of restored images.
+    """
     batches = [np.ascontiguousarray(x[i : i + workload.batch]) for i in range(0, len(x), workload.batch)]
 
     def begin(_: int) -> float:
         answers = np.concatenate([predict(b) for b in batches])
+        if NETWORKS[workload.network].restores:
+            return float(np.square(answers, dtype=np.float64).mean())
         return float(-np.log(np.maximum(answers[np.arange(len(y)), y], 1e-12)).mean())
 
     def run(calls: int) -> float:
@@ -81,6 +88,11 @@ def prediction(workload: Workload, x: Array, y: Array, predict: Callable[[Array]
         return time.perf_counter() - start
 
     return Job(begin, run, note)
+
+
+def trial_calls(workload: Workload, images: int) -> int:
+    """The calls of a trial: on this many images where that takes a fraction of a second."""
+    return max(2, min(images // workload.batch, int(TRIAL / workload.flops)))
 
 
 def fastest(trials: Mapping[Key, Callable[[], float]]) -> Key:

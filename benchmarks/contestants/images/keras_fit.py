@@ -11,10 +11,11 @@ import keras
 
 from benchmarks.contestants import Job
 from benchmarks.contestants.images import TEST_BATCH, Array, WholeTraining, fastest, training
-from benchmarks.networks import (
-    NETWORKS,
+from benchmarks.network import (
     Before,
+    Beside,
     Conv,
+    Deconv,
     Dense,
     Depthwise,
     Dropout,
@@ -26,6 +27,7 @@ from benchmarks.networks import (
     Rescale,
     Residual,
 )  # fmt: skip
+from benchmarks.networks import NETWORKS
 from benchmarks.workload import Workload
 
 # (jit_compile, steps_per_execution). XLA saves calls but its convolutions are several times slower, as Keras on JAX
@@ -33,6 +35,11 @@ from benchmarks.workload import Workload
 WAYS = ((False, 1), (False, 8), (True, 8))
 LARGE = 5e7  # operations of a sample above which XLA is not tried
 STEPS = 8  # of an epoch of a trial
+LONG = 1e10  # operations of a step above which a trial has fewer
+LOSSES = {
+    "sparse_categorical_crossentropy": partial(keras.losses.SparseCategoricalCrossentropy, from_logits=True),
+    "mean_squared_error": keras.losses.MeanSquaredError,
+}
 
 
 class _Network:
@@ -53,18 +60,19 @@ class _Network:
     def part(self, part: Part, x: Any) -> Any:
         layers = keras.layers
         match part:
-            case Conv(filters, size, stride, same, normalized, relu):
+            case Conv(filters, size, stride, same, normalized, relu, six=six):
                 options: dict[str, Any] = {"strides": stride, "padding": "same" if same else "valid"}
-                if not normalized:
-                    options["activation"] = "relu" if relu else None
-                    return self._apply(layers.Conv2D(filters, size, **options), x)
-                x = self._apply(layers.Conv2D(filters, size, use_bias=False, **options), x)
-                x = self._apply(layers.BatchNormalization(), x)
-                return layers.ReLU()(x) if relu else x
-            case Depthwise(size):
-                return self._apply(layers.DepthwiseConv2D(size, activation="relu"), x)
-            case Pool(same):
-                return layers.MaxPooling2D(2, padding="same" if same else "valid")(x)
+                name = ("relu6" if six else "relu") if relu else None
+                return self._normalized(layers.Conv2D, (filters, size), options, normalized, name, x)
+            case Deconv(filters, size, stride, relu):
+                options = {"padding": "same", "activation": "relu" if relu else None}
+                return self._apply(layers.Conv2DTranspose(filters, size, stride, **options), x)
+            case Depthwise(size, stride, same, normalized, six):
+                options = {"strides": stride, "padding": "same" if same else "valid"}
+                name = "relu6" if six else "relu"
+                return self._normalized(layers.DepthwiseConv2D, (size,), options, normalized, name, x)
+            case Pool(same, size):
+                return layers.MaxPooling2D(size, 2, padding="same" if same else "valid")(x)
             case GlobalPool():
                 return layers.GlobalAveragePooling2D()(x)
             case Flatten():
@@ -73,9 +81,22 @@ class _Network:
                 return layers.Dropout(rate)(x)
             case Dense(units, relu):
                 return self._apply(layers.Dense(units, activation="relu" if relu else None), x)
-            case Residual(body, shortcut):
+            case Residual(body, shortcut, relu):
                 inner = self.chain(body, x)
-                return layers.ReLU()(layers.Add()([inner, self.chain(shortcut, x)]))
+                total = layers.Add()([inner, self.chain(shortcut, x)])
+                return layers.ReLU()(total) if relu else total
+            case Beside(body):
+                return layers.Concatenate()([x, self.chain(body, x)])
+
+    def _normalized(
+        self, kind: Any, arguments: tuple[int, ...], options: dict[str, Any], normalized: bool, name: str | None, x: Any
+    ) -> Any:
+        """A convolution, its normalization where it has one, and its activation."""
+        if not normalized:
+            return self._apply(kind(*arguments, activation=name, **options), x)
+        x = self._apply(kind(*arguments, use_bias=False, **options), x)
+        x = self._apply(keras.layers.BatchNormalization(), x)
+        return keras.layers.ReLU(6.0 if name == "relu6" else None)(x) if name else x
 
 
 def _before(part: Before) -> Any:
@@ -141,7 +162,7 @@ class _Training:
             rate = OneCycle(rate, workload.steps)
         self.model.compile(
             optimizer=keras.optimizers.Adam(rate),
-            loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+            loss=LOSSES[workload.loss](),
             metrics=list(workload.metrics),
             jit_compile="auto" if keras.backend.backend() == "jax" else way[0],
             steps_per_execution=way[1],
@@ -166,7 +187,7 @@ def _choice(workload: Workload, x: Array, y: Array) -> tuple[tuple[bool, int], s
     way, note = WAYS[0], ""
     network = NETWORKS[workload.network]
     if keras.backend.backend() == "tensorflow":
-        few = STEPS * workload.batch
+        few = min(len(x), (STEPS if network.training_flops * workload.batch < LONG else 2) * workload.batch)
         ways = [w for w in WAYS if not (w[0] and network.training_flops > LARGE)]
         trials = {w: partial(_seconds, _Training(workload, x, y, w), few) for w in ways}
         way = fastest(trials)

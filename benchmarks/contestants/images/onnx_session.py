@@ -10,11 +10,12 @@ import onnxruntime as ort
 from onnx import TensorProto, checker, helper, numpy_helper
 
 from benchmarks.contestants import Job
-from benchmarks.contestants.images import Array, fastest, prediction
-from benchmarks.networks import (
+from benchmarks.contestants.images import Array, fastest, prediction, trial_calls
+from benchmarks.network import (
     EPSILON,
-    NETWORKS,
+    Beside,
     Conv,
+    Deconv,
     Dense,
     Depthwise,
     Dropout,
@@ -25,6 +26,7 @@ from benchmarks.networks import (
     Pool,
     Residual,
 )  # fmt: skip
+from benchmarks.networks import NETWORKS
 from benchmarks.workload import Workload
 
 
@@ -53,19 +55,16 @@ class _Graph:
 
     def part(self, part: Part, x: str) -> str:
         match part:
-            case Conv(size=size, stride=stride, same=same, normalized=normalized, relu=relu):
-                pads = {"auto_pad": "SAME_UPPER" if same else "VALID"}
-                strides = [stride] * 2
-                x = self.node("Conv", x, *self.take(1 + part.bias), kernel_shape=[size] * 2, strides=strides, **pads)
-                if normalized:
-                    x = self.node("BatchNormalization", x, *self.take(4), epsilon=EPSILON)
-                return self.node("Relu", x) if relu else x
-            case Depthwise(size):
-                names = self.take(2)
-                group = self.constants[-1].dims[0]
-                return self.node("Relu", self.node("Conv", x, *names, kernel_shape=[size] * 2, group=group))
-            case Pool(same):
-                return self.node("MaxPool", x, kernel_shape=[2, 2], strides=[2, 2], ceil_mode=int(same))
+            case Conv(relu=relu, six=six):
+                return self.activated(self.convolution(part, x), six) if relu else self.convolution(part, x)
+            case Deconv(size=size, stride=stride, relu=relu):
+                shape = {"kernel_shape": [size] * 2, "strides": [stride] * 2, "auto_pad": "SAME_UPPER"}
+                x = self.node("ConvTranspose", x, *self.take(2), **shape)
+                return self.activated(x) if relu else x
+            case Depthwise(six=six):
+                return self.activated(self.convolution(part, x), six)
+            case Pool(same, size):
+                return self.node("MaxPool", x, kernel_shape=[size] * 2, strides=[2, 2], ceil_mode=int(same))
             case GlobalPool():
                 return self.node("Flatten", self.node("GlobalAveragePool", x))
             case Flatten():
@@ -75,21 +74,45 @@ class _Graph:
             case Dense(relu=relu):
                 x = self.node("Gemm", x, *self.take(2), transB=1)
                 return self.node("Relu", x) if relu else x
-            case Residual(body, shortcut):
+            case Residual(body, shortcut, relu):
                 inner = self.chain(body, x)
-                return self.node("Relu", self.node("Add", inner, self.chain(shortcut, x)))
+                total = self.node("Add", inner, self.chain(shortcut, x))
+                return self.activated(total) if relu else total
+            case Beside(body):
+                return self.node("Concat", x, self.chain(body, x), axis=1)
+
+    def convolution(self, part: Conv | Depthwise, x: str) -> str:
+        """A convolution of all channels or of each, and its normalization where it has one."""
+        names = self.take(1 + part.bias)
+        group = self.constants[-len(names)].dims[0] if isinstance(part, Depthwise) else 1
+        x = self.node(
+            "Conv", x, *names, kernel_shape=[part.size] * 2, strides=[part.stride] * 2, group=group,
+            auto_pad="SAME_UPPER" if part.same else "VALID",
+        )  # fmt: skip
+        return self.node("BatchNormalization", x, *self.take(4), epsilon=EPSILON) if part.normalized else x
+
+    def activated(self, x: str, six: bool = False) -> str:
+        """relu, with `six` at most 6."""
+        if not six:
+            return self.node("Relu", x)
+        names = [f"w{len(self.constants) + i}" for i in range(2)]
+        limits = (np.float32(0), np.float32(6))
+        self.constants += [numpy_helper.from_array(np.asarray(v), n) for v, n in zip(limits, names, strict=True)]
+        return self.node("Clip", x, *names)
 
 
 def model_bytes(network: Network, batch: int) -> bytes:
-    """The network as an ONNX model from images, channels first, to probabilities."""
+    """The network as an ONNX model from images, channels first, to probabilities or restored images."""
     graph = _Graph(network)
-    last = graph.node("Softmax", graph.chain(network.parts, "x"), axis=1)
+    last = graph.chain(network.parts, "x")
     height, width, channels = network.shape
+    answer = [channels, height, width] if network.restores else [10]
+    last = last if network.restores else graph.node("Softmax", last, axis=1)
     made = helper.make_graph(
         graph.nodes,
         "network",
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, [batch, channels, height, width])],
-        [helper.make_tensor_value_info(last, TensorProto.FLOAT, [batch, 10])],
+        [helper.make_tensor_value_info(last, TensorProto.FLOAT, [batch, *answer])],
         graph.constants,
     )
     model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
@@ -104,6 +127,7 @@ def infer(workload: Workload, x: Array, y: Array) -> Job:
     def job_of(threads: int) -> Job:
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
         session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
         def predict(batch: Array) -> Any:
@@ -112,5 +136,5 @@ def infer(workload: Workload, x: Array, y: Array) -> Job:
         return prediction(workload, first, y, predict, "1 thread" if threads else "default threads")
 
     jobs = {threads: job_of(threads) for threads in (1, 0)}  # 0 is the default: one thread for each core
-    calls = max(2, 512 // workload.batch)
+    calls = trial_calls(workload, 512)
     return jobs[fastest({threads: partial(job.run, calls) for threads, job in jobs.items()})]

@@ -8,10 +8,11 @@ from typing import Any
 import ranvier as rv
 from benchmarks.contestants import Job
 from benchmarks.contestants.images import TEST_BATCH, Array, Epochs, WholeTraining, prediction, training
-from benchmarks.networks import (
-    NETWORKS,
+from benchmarks.network import (
     Before,
+    Beside,
     Conv,
+    Deconv,
     Dense,
     Depthwise,
     Dropout,
@@ -23,35 +24,56 @@ from benchmarks.networks import (
     Rescale,
     Residual,
 )  # fmt: skip
+from benchmarks.networks import NETWORKS
 from benchmarks.workload import Workload
 
 
 class Sum(rv.Module):
-    """relu(body(x) + shortcut(x))."""
+    """body(x) + shortcut(x), then relu where `relu`."""
 
-    def __init__(self, body: Any, shortcut: Any) -> None:
+    def __init__(self, body: Any, shortcut: Any, relu: bool) -> None:
         super().__init__()
-        self.body, self.shortcut = body, shortcut
+        self.body, self.shortcut, self.relu = body, shortcut, relu
 
     def forward(self, x: Any) -> Any:
         beside = self.shortcut(x) if self.shortcut is not None else x
-        return rv.activations.relu(self.body(x) + beside)
+        total = self.body(x) + beside
+        return rv.activations.relu(total) if self.relu else total
+
+
+class Joined(rv.Module):
+    """The channels of x and those of body(x)."""
+
+    def __init__(self, body: Any) -> None:
+        super().__init__()
+        self.body = body
+
+    def forward(self, x: Any) -> Any:
+        return rv.ops.concatenate([x, self.body(x)], axis=-1)
 
 
 def _layers(part: Part) -> list[Any]:
     layers = rv.layers
     match part:
-        case Conv(filters, size, stride, same, normalized, relu):
-            activation = "relu" if relu else None
+        case Conv(filters, size, stride, same, normalized, relu, six=six):
+            name = ("relu6" if six else "relu") if relu else None
             options: dict[str, Any] = {"strides": stride, "padding": "same" if same else "valid"}
             if not normalized:
-                return [layers.Conv2D(filters, size, activation=activation, **options)]
+                return [layers.Conv2D(filters, size, activation=name, **options)]
             out = [layers.Conv2D(filters, size, use_bias=False, **options), layers.BatchNormalization()]
-            return [*out, layers.Activation("relu")] if relu else out
-        case Depthwise(size):
-            return [layers.DepthwiseConv2D(size, activation="relu")]
-        case Pool(same):
-            return [layers.MaxPooling2D(2, padding="same" if same else "valid")]
+            return [*out, layers.Activation(name)] if name else out
+        case Deconv(filters, size, stride, relu):
+            activation = "relu" if relu else None
+            return [layers.Conv2DTranspose(filters, size, stride, padding="same", activation=activation)]
+        case Depthwise(size, stride, same, normalized, six):
+            name = "relu6" if six else "relu"
+            options = {"strides": stride, "padding": "same" if same else "valid"}
+            if not normalized:
+                return [layers.DepthwiseConv2D(size, activation=name, **options)]
+            depthwise = layers.DepthwiseConv2D(size, use_bias=False, **options)
+            return [depthwise, layers.BatchNormalization(), layers.Activation(name)]
+        case Pool(same, size):
+            return [layers.MaxPooling2D(size, 2, padding="same" if same else "valid")]
         case GlobalPool():
             return [layers.GlobalAveragePooling2D()]
         case Flatten():
@@ -60,8 +82,10 @@ def _layers(part: Part) -> list[Any]:
             return [layers.Dropout(rate)]
         case Dense(units, relu):
             return [layers.Dense(units, activation="relu" if relu else None)]
-        case Residual(body, shortcut):
-            return [Sum(_chain(body), _chain(shortcut) if shortcut else None)]
+        case Residual(body, shortcut, relu):
+            return [Sum(_chain(body), _chain(shortcut) if shortcut else None, relu)]
+        case Beside(body):
+            return [Joined(_chain(body))]
 
 
 def _before(part: Before) -> Any:
@@ -75,12 +99,12 @@ def _chain(parts: tuple[Part, ...]) -> Any:
 
 
 def build(network: Network) -> Any:
-    """The network without weights. Its last layer is a softmax."""
+    """The network without weights. The last layer of a classifier is a softmax."""
     *parts, last = network.parts
-    assert isinstance(last, Dense)
     layers = [_before(part) for part in network.before]
     layers += [layer for part in parts for layer in _layers(part)]
-    return rv.Sequential([rv.layers.Input(network.shape), *layers, rv.layers.Dense(last.units, activation="softmax")])
+    layers += [rv.layers.Dense(last.units, activation="softmax")] if isinstance(last, Dense) else _layers(last)
+    return rv.Sequential([rv.layers.Input(network.shape), *layers])
 
 
 class _Clock:
@@ -93,19 +117,19 @@ class _Clock:
         self.times.append(time.perf_counter())
 
 
-def _compiled(workload: Workload, rate: Any) -> Any:
+def compiled(workload: Workload, rate: Any = None) -> Any:
     """The network with its initial weights and its optimizer."""
     rv.set_seed(0)
     network = NETWORKS[workload.network]
     model = build(network)
     model.set_weights(network.weights())
-    model.compile(rv.optimizers.Adam(rate), workload.loss, metrics=list(workload.metrics))
+    model.compile(rv.optimizers.Adam(rate or workload.learning_rate), workload.loss, metrics=list(workload.metrics))
     return model
 
 
 def memory(workload: Workload, x: Array, y: Array) -> Epochs:
     """A program that trains, with its data and its initial weights."""
-    model = _compiled(workload, workload.learning_rate)
+    model = compiled(workload)
 
     def epochs(count: int, number: int) -> tuple[list[float], float]:
         clock = _Clock()
@@ -122,7 +146,7 @@ def images(workload: Workload, x: Array, y: Array) -> Job:
 
 
 def accuracy(workload: Workload, x: Array, y: Array) -> WholeTraining:
-    model = _compiled(workload, rv.optimizers.schedules.OneCycle(workload.learning_rate, workload.steps))
+    model = compiled(workload, rv.optimizers.schedules.OneCycle(workload.learning_rate, workload.steps))
     return WholeTraining(
         lambda: model.fit(x, y, batch_size=workload.batch, epochs=workload.epochs, verbose=0),
         lambda images: model.predict(images, batch_size=TEST_BATCH, verbose=0),

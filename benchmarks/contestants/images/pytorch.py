@@ -13,13 +13,24 @@ import torch.nn.functional as F
 from torch import nn
 
 from benchmarks.contestants import Job
-from benchmarks.contestants.images import CORES, TEST_BATCH, Array, Epochs, WholeTraining, fastest, prediction, training
-from benchmarks.networks import (
+from benchmarks.contestants.images import (
+    CORES,
+    TEST_BATCH,
+    Array,
+    Epochs,
+    WholeTraining,
+    fastest,
+    prediction,
+    training,
+    trial_calls,
+)
+from benchmarks.network import (
     EPSILON,
     MOMENTUM,
-    NETWORKS,
     Before,
+    Beside,
     Conv,
+    Deconv,
     Dense,
     Depthwise,
     Dropout,
@@ -31,6 +42,7 @@ from benchmarks.networks import (
     Rescale,
     Residual,
 )  # fmt: skip
+from benchmarks.networks import NETWORKS
 from benchmarks.workload import Workload
 
 SMALL = 4e6  # operations a sample below which one thread may be faster
@@ -39,21 +51,38 @@ FORMATS = {"channels first": torch.contiguous_format, "channels last": torch.cha
 
 
 class Sum(nn.Module):  # type: ignore[misc]  # mypy skips torch
-    """relu(body(x) + shortcut(x))."""
+    """body(x) + shortcut(x), then relu where `relu`."""
 
-    def __init__(self, body: nn.Module, shortcut: nn.Module) -> None:
+    def __init__(self, body: nn.Module, shortcut: nn.Module, relu: bool) -> None:
         super().__init__()
-        self.body, self.shortcut = body, shortcut
+        self.body, self.shortcut, self.relu = body, shortcut, relu
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return F.relu(self.body(x) + self.shortcut(x))
+        total = self.body(x) + self.shortcut(x)
+        return F.relu(total, inplace=True) if self.relu else total
+
+
+class Joined(nn.Module):  # type: ignore[misc]  # mypy skips torch
+    """The channels of x and those of body(x)."""
+
+    def __init__(self, body: nn.Module) -> None:
+        super().__init__()
+        self.body = body
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.cat([x, self.body(x)], 1)
 
 
 class UnevenPadding(nn.Module):  # type: ignore[misc]  # mypy skips torch
-    """Keras's 'same' padding of a stride of 2: one more pixel below and at the right, none above and at the left."""
+    """Keras's 'same' padding of a stride of 2 on even images: one more pixel below and at the right."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        before = (size - 2) // 2
+        self.edges = (before, size - 2 - before) * 2
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return F.pad(x, (0, 1, 0, 1))
+        return F.pad(x, self.edges)
 
 
 class Rescaling(nn.Module):  # type: ignore[misc]  # mypy skips torch
@@ -78,22 +107,33 @@ def _before(part: Before) -> nn.Module:
     return Rescaling(part.scale) if isinstance(part, Rescale) else RandomFlip()
 
 
+def _convolution(
+    channels: int, filters: int, size: int, stride: int, same: bool, normalized: bool, groups: int = 1
+) -> list[nn.Module]:
+    """A convolution with its padding, and its normalization where it has one."""
+    out: list[nn.Module] = []
+    if same and stride > 1 and size > 1:
+        out, same = [UnevenPadding(size)], False
+    padding = size // 2 if same else 0
+    out.append(nn.Conv2d(channels, filters, size, stride, padding, groups=groups, bias=not normalized))
+    return [*out, nn.BatchNorm2d(filters, EPSILON, 1 - MOMENTUM)] if normalized else out
+
+
 def _layers(part: Part, channels: int) -> tuple[list[nn.Module], int]:
     """The modules of a part, and its output channels (or features); 0 where they are unknown."""
     match part:
-        case Conv(filters, size, stride, same, normalized, relu):
-            out: list[nn.Module] = []
-            if same and stride > 1 and size > 1:
-                out, same = [UnevenPadding()], False
-            padding = size // 2 if same else 0
-            out.append(nn.Conv2d(channels, filters, size, stride, padding, bias=not normalized))
-            if normalized:
-                out.append(nn.BatchNorm2d(filters, EPSILON, 1 - MOMENTUM))
+        case Conv(filters, size, stride, same, normalized, relu, six=six):
+            out = _convolution(channels, filters, size, stride, same, normalized)
+            return [*out, (nn.ReLU6 if six else nn.ReLU)(inplace=True)] if relu else out, filters
+        case Deconv(filters, size, stride, relu):
+            edge = size // 2 if size > stride else 0
+            out = [nn.ConvTranspose2d(channels, filters, size, stride, edge, stride + 2 * edge - size)]
             return [*out, nn.ReLU(inplace=True)] if relu else out, filters
-        case Depthwise(size):
-            return [nn.Conv2d(channels, channels, size, groups=channels), nn.ReLU(inplace=True)], channels
-        case Pool(same):
-            return [nn.MaxPool2d(2, ceil_mode=same)], channels
+        case Depthwise(size, stride, same, normalized, six):
+            out = _convolution(channels, channels, size, stride, same, normalized, groups=channels)
+            return [*out, (nn.ReLU6 if six else nn.ReLU)(inplace=True)], channels
+        case Pool(same, size):
+            return [nn.MaxPool2d(size, 2, ceil_mode=same)], channels
         case GlobalPool():
             return [nn.AdaptiveAvgPool2d(1), nn.Flatten()], channels
         case Flatten():
@@ -103,9 +143,12 @@ def _layers(part: Part, channels: int) -> tuple[list[nn.Module], int]:
         case Dense(units, relu):
             linear = nn.Linear(channels, units) if channels else nn.LazyLinear(units)
             return [linear, nn.ReLU(inplace=True)] if relu else [linear], units
-        case Residual(body, shortcut):
+        case Residual(body, shortcut, relu):
             inner, made = _chain(body, channels)
-            return [Sum(inner, _chain(shortcut, channels)[0] if shortcut else nn.Identity())], made
+            return [Sum(inner, _chain(shortcut, channels)[0] if shortcut else nn.Identity(), relu)], made
+        case Beside(body):
+            inner, made = _chain(body, channels)
+            return [Joined(inner)], channels + made
 
 
 def _chain(parts: Iterable[Part], channels: int) -> tuple[nn.Sequential, int]:
@@ -140,8 +183,10 @@ class _Training:
 
     def __init__(self, workload: Workload, x: Array, y: Array, layout: str) -> None:
         self.batch, self.layout = workload.batch, layout
-        self.images, self.labels = _arranged(x, layout), torch.from_numpy(y.astype(np.int64))
-        self.model = build(NETWORKS[workload.network]).to(memory_format=FORMATS[layout])
+        network = NETWORKS[workload.network]
+        self.images = _arranged(x, layout)
+        self.labels = None if network.restores else torch.from_numpy(y.astype(np.int64))
+        self.model = build(network).to(memory_format=FORMATS[layout])
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=workload.learning_rate, eps=1e-7, fused=True)
         self.counts = "accuracy" in workload.metrics
         self.after_step: Callable[[], object] = lambda: None
@@ -151,14 +196,19 @@ class _Training:
         total, right = torch.zeros(()), torch.zeros((), dtype=torch.int64)
         for index in torch.randperm(count).split(self.batch):
             self.optimizer.zero_grad()
-            logits, labels = self.model(self.images(index)), self.labels[index]
-            loss = F.cross_entropy(logits, labels)
+            images = self.images(index)
+            answers = self.model(images)
+            if self.labels is None:
+                loss = F.mse_loss(answers, images)
+            else:
+                labels = self.labels[index]
+                loss = F.cross_entropy(answers, labels)
             loss.backward()
             self.optimizer.step()
             self.after_step()
             total += loss.detach() * len(index)
-            if self.counts:
-                right += (logits.detach().argmax(1) == labels).sum()
+            if self.counts and self.labels is not None:
+                right += (answers.detach().argmax(1) == labels).sum()
         self.accuracy = int(right) / count
         return float(total) / count
 
@@ -230,8 +280,9 @@ def infer(workload: Workload, x: Array, y: Array) -> Job:
     data = {"channels first": np.ascontiguousarray(x.transpose(0, 3, 1, 2)), "channels last": x}
 
     def job_of(layout: str, threads: int) -> Job:
-        logits = build(NETWORKS[workload.network], trained=True)
-        model = nn.Sequential(logits, nn.Softmax(dim=1)).eval().to(memory_format=FORMATS[layout])
+        network = NETWORKS[workload.network]
+        last = nn.Identity() if network.restores else nn.Softmax(dim=1)
+        model = nn.Sequential(build(network, trained=True), last).eval().to(memory_format=FORMATS[layout])
 
         def predict(batch: Array) -> Any:
             images = torch.from_numpy(batch)
@@ -246,6 +297,6 @@ def infer(workload: Workload, x: Array, y: Array) -> Job:
 
         return Job(job.begin, run, job.note)
 
-    calls = max(2, 256 // workload.batch)
+    calls = trial_calls(workload, 256)
     jobs = {(n, c): job_of(n, c) for n in FORMATS for c in {1, CORES}}
     return jobs[fastest({key: partial(job.run, calls) for key, job in jobs.items()})]
