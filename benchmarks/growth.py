@@ -10,9 +10,8 @@ from typing import Any
 from benchmarks.networks import NETWORKS, stack_name
 from benchmarks.workload import FASTEST, FLOAT, Requirement, Workload
 
-# An epoch takes about this long at the rates of a machine of two cores: operations and bytes a second.
-TURN, OPERATIONS, BYTES = 0.2, 5e11, 5e10
-FEWEST, MOST = 3, 256  # steps of an epoch
+TURN = 0.2  # seconds of an epoch, roughly
+FEWEST, MOST = 2, 256  # steps of an epoch
 TRAINERS = ("ranvier", "torch", "jax", "keras-tf")
 PREDICTORS = ("ranvier", "torch", "onnx")
 LEARNING_RATES = {"sgd": 1e-2}  # elsewhere 1e-3
@@ -63,9 +62,9 @@ PREDICTIONS: tuple[tuple[tuple[int, ...] | str, float], ...] = (
 
 
 def _sized(workload: Workload) -> Workload:
-    """The workload with enough samples that an epoch takes some `TURN` seconds. It has those of one step."""
-    least = workload.flops / OPERATIONS + workload.bytes / BYTES
-    return dataclasses.replace(workload, samples=workload.batch * min(MOST, max(FEWEST, math.ceil(TURN / least))))
+    """The workload, which has the samples of one step, with those of an epoch."""
+    steps = min(MOST, max(FEWEST, math.ceil(TURN / workload.expected)))
+    return dataclasses.replace(workload, samples=steps * workload.batch)
 
 
 def _units(layers: tuple[int, ...]) -> str:

@@ -12,6 +12,7 @@ FASTEST = "fastest peer"
 DECAY = 0.004  # of AdamW, for all: the default of Keras
 MOMENTS = {"sgd": 0, "rmsprop": 1, "adam": 2, "adamw": 2}  # arrays of the size of the weights
 FLOAT = 4  # bytes
+OPERATIONS, BYTES = 5e11, 5e10  # a second, roughly, of two cores
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,12 @@ class Workload:
         if self.kind not in ("train", "loop", "images"):
             return 0.0
         return 2.0 * FLOAT * (1 + MOMENTS[self.optimizer]) * self.parameters * math.ceil(self.samples / self.batch)
+
+    @property
+    def expected(self) -> float:
+        """The seconds of a step or a call, roughly, by which trials and epochs are sized."""
+        steps = 1 if self.unit == "call" else math.ceil(self.samples / self.batch)
+        return (self.flops / OPERATIONS + self.bytes / BYTES) / steps
 
 
 @dataclass(frozen=True)

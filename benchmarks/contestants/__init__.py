@@ -11,13 +11,12 @@ from benchmarks.workload import Workload
 WARM = ("train", "loop", "search", "fit", "predict", "images", "infer")
 
 
-TRIAL = 1e11  # operations of a trial
+TRIAL = 0.25  # seconds of a trial, roughly
 
 
 def most(workload: Workload, steps: int) -> int:
     """The steps or calls of a trial: this many where they take a fraction of a second."""
-    each = workload.flops / (1 if workload.unit == "call" else workload.steps)
-    return max(2, min(steps, int(TRIAL / each)))
+    return max(1, min(steps, int(TRIAL / workload.expected)))
 
 
 @dataclass

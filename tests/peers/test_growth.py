@@ -45,7 +45,7 @@ def small(request, monkeypatch):
     """A small network, in the table."""
     monkeypatch.setitem(networks.NETWORKS, "small", SMALL[request.param])
     monkeypatch.setattr(pytorch, "CORES", 1)
-    monkeypatch.setattr(pytorch, "trial_calls", lambda workload, images: 1)
+    monkeypatch.setattr(pytorch, "most", lambda workload, calls: 1)
     return SMALL[request.param]
 
 

@@ -24,7 +24,7 @@ TURN = 0.6  # seconds of an epoch; where all would take 1.5 times as long, fewer
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 TEST_BATCH = 1000
 FEWEST = 2  # batches of such an epoch
-TRIAL = 5e10  # operations of a trial of predictions
+HEAVY = 1e10  # operations of a call that takes all cores
 
 
 @dataclass(frozen=True)
@@ -88,11 +88,6 @@ def prediction(workload: Workload, x: Array, y: Array, predict: Callable[[Array]
         return time.perf_counter() - start
 
     return Job(begin, run, note)
-
-
-def trial_calls(workload: Workload, images: int) -> int:
-    """The calls of a trial: on this many images where that takes a fraction of a second."""
-    return max(2, min(images // workload.batch, int(TRIAL / workload.flops)))
 
 
 def fastest(trials: Mapping[Key, Callable[[], float]]) -> Key:

@@ -9,8 +9,8 @@ import numpy as np
 import onnxruntime as ort
 from onnx import TensorProto, checker, helper, numpy_helper
 
-from benchmarks.contestants import Job
-from benchmarks.contestants.images import Array, fastest, prediction, trial_calls
+from benchmarks.contestants import Job, most
+from benchmarks.contestants.images import HEAVY, Array, fastest, prediction
 from benchmarks.network import (
     EPSILON,
     Beside,
@@ -135,6 +135,7 @@ def infer(workload: Workload, x: Array, y: Array) -> Job:
 
         return prediction(workload, first, y, predict, "1 thread" if threads else "default threads")
 
-    jobs = {threads: job_of(threads) for threads in (1, 0)}  # 0 is the default: one thread for each core
-    calls = trial_calls(workload, 512)
+    # 0 is the default: one thread for each core.
+    jobs = {threads: job_of(threads) for threads in {1 if workload.flops < HEAVY else 0, 0}}
+    calls = most(workload, max(2, 512 // workload.batch))
     return jobs[fastest({threads: partial(job.run, calls) for threads, job in jobs.items()})]

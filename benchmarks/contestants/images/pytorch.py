@@ -12,9 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from benchmarks.contestants import Job
+from benchmarks.contestants import Job, most
 from benchmarks.contestants.images import (
     CORES,
+    HEAVY,
     TEST_BATCH,
     Array,
     Epochs,
@@ -22,7 +23,6 @@ from benchmarks.contestants.images import (
     fastest,
     prediction,
     training,
-    trial_calls,
 )
 from benchmarks.network import (
     EPSILON,
@@ -297,6 +297,6 @@ def infer(workload: Workload, x: Array, y: Array) -> Job:
 
         return Job(job.begin, run, job.note)
 
-    calls = trial_calls(workload, 256)
-    jobs = {(n, c): job_of(n, c) for n in FORMATS for c in {1, CORES}}
+    calls = most(workload, max(2, 256 // workload.batch))
+    jobs = {(n, c): job_of(n, c) for n in FORMATS for c in {1 if workload.flops < HEAVY else CORES, CORES}}
     return jobs[fastest({key: partial(job.run, calls) for key, job in jobs.items()})]
