@@ -15,6 +15,7 @@ from benchmarks.workload import Workload
 
 Floats = NDArray[np.float32]
 LARGEST = 1 << 27  # bytes of a file of `IMAGES` images; of larger images it has as many as a workload takes
+FILLED = 10_000  # rows of a sparse file
 TESTED = 10_000  # images of MNIST and of Fashion-MNIST
 
 
@@ -138,12 +139,15 @@ def _real(workload: Workload, folder: Path) -> tuple[Path, Path, str]:
 
 
 def _sparse(workload: Workload, folder: Path) -> tuple[Path, Path, str]:
-    """Zeros that take no room on the disk, because they were never written, and random labels."""
+    """Some random rows, then zeros that take no room on the disk, because they were never written; random labels."""
     x_path, y_path = (folder / f"sparse-{workload.samples}-{part}.npy" for part in "xy")
     shape = (workload.samples, workload.layers[0])
     if not y_path.exists():
-        np.lib.format.open_memmap(x_path, mode="w+", dtype=np.float32, shape=shape)
-        np.save(y_path, np.random.default_rng(5).integers(0, 10, workload.samples, dtype=np.int32))
+        rng = np.random.default_rng(5)
+        x = np.lib.format.open_memmap(x_path, mode="w+", dtype=np.float32, shape=shape)
+        x[:FILLED] = rng.random((FILLED, shape[1]), np.float32)
+        x.flush()
+        np.save(y_path, rng.integers(0, 10, workload.samples, dtype=np.int32))
     return x_path, y_path, f"a sparse file of {4 * math.prod(shape) / 1e9:.1f} GB"
 
 

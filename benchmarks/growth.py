@@ -100,7 +100,8 @@ def _images(network: str, batch: int) -> Workload:
     return _sized(
         Workload(
             f"growth-{network}-{batch}", f"{NETWORKS[network].title}: training, batch {batch}, Adam", "images",
-            batch=batch, samples=batch, loss=_loss(network), loss_at=2, network=network, checked=FEWEST * batch,
+            batch=batch, samples=batch, learning_rate=1e-4, loss=_loss(network), loss_at=2, network=network,
+            checked=FEWEST * batch,
             contestants=TRAINERS,
         )
     )  # fmt: skip

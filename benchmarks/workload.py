@@ -62,7 +62,7 @@ class Workload:
     @property
     def warmed(self) -> bool:
         """Whether the first turn only warms up. Otherwise it is the first round."""
-        return self.unit not in ("MB", "training")
+        return self.unit not in ("MB", "sample", "training")
 
     @property
     def steps(self) -> int:
