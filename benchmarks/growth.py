@@ -174,7 +174,7 @@ def _of_training(workload: Workload) -> Iterator[Requirement]:
 GROWTH_REQUIREMENTS: tuple[Requirement, ...] = (
     *(Requirement(_dense(row).name, "ratio", row[3], "torch") for row in DENSE),
     *(Requirement(_dense(row).name, "ratio", row[4], "jax") for row in DENSE if row[4] is not None),
-    *(Requirement(_images(network, batch).name, "ratio", *limit) for network, batch, *limit in IMAGES),
+    *(Requirement(_images(network, batch).name, "ratio", limit, peer) for network, batch, limit, peer in IMAGES),
     *(requirement for workload in TRAINED for requirement in _of_training(workload)),
     *(
         Requirement(_predict(what, batch).name, "ratio", limit, "onnx")

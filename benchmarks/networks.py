@@ -69,7 +69,7 @@ def _mobilenet() -> tuple[Part, ...]:
         for i in range(count):
             stride = 1 if i else first
             wide = Conv(expansion * channels, 1, same=True, normalized=True, six=True)
-            body = (
+            body: tuple[Part, ...] = (
                 *([wide] if expansion > 1 else []),
                 Depthwise(3, stride, same=True, normalized=True, six=True),
                 Conv(filters, 1, same=True, normalized=True, relu=False),

@@ -6,10 +6,11 @@ images are random, because the time does not depend on their content.
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import typer
+from numpy.typing import NDArray
 from rich.console import Console
 
 import ranvier as rv
@@ -38,7 +39,7 @@ def parts(workload: Workload, threads: int) -> dict[str, float]:
     x = rng.random((samples, *shape), dtype=np.float32)
     sparse = workload.loss.startswith("sparse")
     if network is not None and network.restores:
-        y = x
+        y: NDArray[Any] = x
     else:
         y = rng.integers(0, 10, samples) if sparse else rng.random((samples, workload.layers[-1]), dtype=np.float32)
     state = model._compiled

@@ -83,16 +83,19 @@ def _sgd(params: Params, grads: Params, state: Any, rate: float) -> State:
     return jax.tree.map(lambda p, g: p - rate * g, params, grads), state
 
 
-def update(workload: Workload) -> Callable[[Params, Params, Any, float], State]:
-    """The step of the workload's optimizer."""
-    return {"adam": _adam, "adamw": partial(_adam, decay=DECAY), "rmsprop": _rmsprop, "sgd": _sgd}[workload.optimizer]
+OPTIMIZERS: dict[str, Callable[[Params, Params, Any, float], State]] = {
+    "adam": _adam,
+    "adamw": partial(_adam, decay=DECAY),
+    "rmsprop": _rmsprop,
+    "sgd": _sgd,
+}
 
 
 def epoch_function(workload: Workload, unroll: int) -> Any:
     """The jitted epoch: (state, x, y, order) -> (state, mean loss, correct answers). A full batch needs no order:
     then the length of `order` is the number of epochs."""
     activation, loss = ACTIVATIONS[workload.hidden], LOSSES[workload.loss]
-    step_of = update(workload)
+    update = OPTIMIZERS[workload.optimizer]
     full, batch = workload.batch >= workload.samples, workload.batch
 
     def objective(params: Params, x: Array, y: Array) -> tuple[Array, Array]:
@@ -103,7 +106,7 @@ def epoch_function(workload: Workload, unroll: int) -> Any:
     def step(state: State, x: Array, y: Array) -> tuple[State, tuple[Array, Array]]:
         params, rest = state
         (value, correct), grads = jax.value_and_grad(objective, has_aux=True)(params, x, y)
-        return step_of(params, grads, rest, workload.learning_rate), (value * len(x), correct)
+        return update(params, grads, rest, workload.learning_rate), (value * len(x), correct)
 
     def epoch(state: State, x: Array, y: Array, order: Array) -> tuple[State, Array, Array]:
         if full:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import time
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -20,7 +21,7 @@ from benchmarks.workloads import FOLDS, RATES, UNITS
 
 Array = NDArray[Any]
 
-OPTIMIZERS = {
+OPTIMIZERS: dict[str, Callable[[float], Any]] = {
     "adam": rv.optimizers.Adam,
     "adamw": partial(rv.optimizers.AdamW, weight_decay=DECAY),
     "rmsprop": rv.optimizers.RMSprop,

@@ -14,7 +14,7 @@ from jax import Array, lax
 from benchmarks.contestants import Job
 from benchmarks.contestants.images import Array as Images
 from benchmarks.contestants.images import training
-from benchmarks.contestants.jax_scan import LOSSES, optimizer_state, update
+from benchmarks.contestants.jax_scan import LOSSES, OPTIMIZERS, optimizer_state
 from benchmarks.network import (
     EPSILON,
     MOMENTUM,
@@ -141,7 +141,7 @@ def images(workload: Workload, x: Images, y: Images) -> Job:
         (value, statistics), grads = jax.value_and_grad(objective, has_aux=True)(
             params, statistics, used, inputs, targets
         )
-        params, rest = update(workload)(params, grads, rest, workload.learning_rate)
+        params, rest = OPTIMIZERS[workload.optimizer](params, grads, rest, workload.learning_rate)
         return (params, rest, statistics, key), value * len(index)
 
     jitted = jax.jit(step, donate_argnums=0)
