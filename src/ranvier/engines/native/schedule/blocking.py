@@ -59,7 +59,7 @@ def blocks(nest: Nest, height: int, across: int, batch: int, dtype: str) -> Bloc
     )
     budget, columns = BLOCK_BYTES // SIZE[dtype], -(-columns // wide) * wide
     outer = [batch if isinstance(loop.extent, Symbol) else loop.extent for loop in nest.outer if loop.b == 0]
-    if rows <= height and nest.columns.b == 1 and not nest.outer:
+    if rows <= height and nest.columns.b == 1 and prod(outer) == 1:
         some = min(terms, PREFETCHED_TERMS if height >= MANY_ROWS else FEW_TERMS)
         return Blocks(height, columns, some, some < terms, False, None)
     some = terms if terms <= MAX_TERMS else BLOCK_TERMS
