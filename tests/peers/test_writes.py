@@ -32,6 +32,8 @@ ROWS = [
     ("a = w * 2; y = a * a", "a.add_(1)", "y"),
     ("a = w * 2; y = a * a", "no_grad: a.add_(1)", "y"),
     ("a = w * 2; y = a * a; a = w * 2", "a.add_(1)", "a * 2"),
+    ("a = w * 2; y = a * a; b = w * 2", "b.add_(1)", "y"),
+    ("a = w.clone(); y = a.square_(); b = w.clone()", "b.exp_(); b.add_(1)", "y"),
     ("y = w.exp()", "y.mul_(2)", "y"),
     ("h = w * 1; y = h.exp()", "h.mul_(2)", "y"),
     ("y = w.relu()", "y.mul_(2)", "y"),

@@ -35,6 +35,7 @@ def note_write(tensors: Sequence[TapeTensor], result: TapeTensor | None = None) 
     """Before a write to tensors that share memory, note what has been recorded, but for the result that is written."""
     if state.tracing:
         return
+    own = {id(t) for t in (*tensors, result)}
     for segment in local.segments:
         if not segment.live:
             continue
@@ -46,12 +47,21 @@ def note_write(tensors: Sequence[TapeTensor], result: TapeTensor | None = None) 
         ]
         if nodes and (readers := _recorded(segment, result)):
             for node in nodes:
-                segment.overwritten[node] = segment.overwritten.get(node, ()) + readers
+                # Equal results, as two clones, have one node: what reads it may have read the other one.
+                if node in segment.overwritten and node.function is not None:
+                    continue
+                if not any(t.trace_node is node and id(t) not in own for t in _living(segment)):
+                    segment.overwritten[node] = segment.overwritten.get(node, ()) + readers
+
+
+def _living(segment: TapeSegment) -> list[TapeTensor]:
+    """The results of a segment that somebody holds."""
+    return [t for reference in segment.live if (t := reference()) is not None and t.segment is segment]
 
 
 def _recorded(segment: TapeSegment, but: TapeTensor | None) -> tuple[TraceNode, ...]:
     """What is recorded in a segment for gradients."""
-    living = [t for reference in segment.live if (t := reference()) is not None and t.segment is segment]
+    living = _living(segment)
     return tuple([t.trace_node for t in living if t is not but and t.trace_node is not None and t._requires_grad])
 
 
