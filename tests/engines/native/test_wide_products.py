@@ -112,6 +112,7 @@ def test_the_same_bits_on_every_target(text, target, request):
     [
         (5, 4, 20, 48, 1, 1), (3, 3, 16, 100, 1, 1), (4, 8, 64, 64, 3, 1), (5, 3, 18, 40, 3, 1), (6, 5, 8, 50, 3, 2),
         (1, 7, 24, 130, 3, 1), (1, 9, 32, 32, 3, 1), (1, 20, 48, 64, 3, 1),
+        (1, 3, 18, 100, 3, 1), (5, 3, 40, 70, 1, 1),
     ],
 )  # fmt: skip
 def test_the_same_bits_of_images(rows, side, channels, filters, kernel, stride, request):

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from ranvier.engines.native.codegen.builder import Function
-from ranvier.engines.native.codegen.contraction.tile import tile_of
-from ranvier.engines.native.schedule.loop_nest import TILE_ROWS, Nest, plan, tiles
+from ranvier.engines.native.codegen.contraction.tile import nest_of, tile_of
+from ranvier.engines.native.schedule.loop_nest import TILE_ROWS, Nest, tiles
 from ranvier.engines.native.schedule.schedule import Schedule
 from ranvier.engines.native.schedule.sparsity import interleaved_calls, skips_zeros
 from ranvier.engines.native.schedule.task import Task
@@ -111,7 +111,8 @@ class Partition:
 
     def nest(self, task: Task) -> tuple[Nest, int, int]:
         """The loop nest of a contraction, and the rows and vectors of its tiles."""
-        nest = plan(task.node, task.operands(self.schedule.view), task.stored.strides)
+        views, batch = task.operands(self.schedule.view), self.schedule.batch
+        nest = nest_of(task, task.node, views, task.stored.strides, self.target, batch)
         if nest.columns is None:
             return nest, 1, 1
-        return nest, *tile_of(task, nest, self.target, task.node.dtype, self.schedule.batch)
+        return nest, *tile_of(task, nest, self.target, task.node.dtype, batch)

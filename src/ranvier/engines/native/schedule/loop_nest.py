@@ -121,6 +121,11 @@ def plan(
     too_long = {clip[0] for clip in clips if loops[clip[2]].count > MAX_UNROLLED}
     candidates = [loop for loop in rest if loop.b == 0 and loop.number not in too_long]
     rows = max(candidates, key=_as_rows, default=None) if columns.a == 0 or columns.b == 1 else None
+    if rows is not None and isinstance(rows.extent, Symbol) and columns.b == 1:
+        # The few pixels of an image, rather than samples, which may be few at a time.
+        pixels = sorted((n for n in candidates if isinstance(n.extent, int) and n.number not in bounding), key=_as_rows)
+        if len(pixels) > 1 and prod(loop.count for loop in pixels[-2:]) <= most(columns):
+            rows = pixels[-1]
     form = "columns"
     if columns.b != 1:
         inner = reduce[-1] if reduce else None

@@ -7,9 +7,9 @@ from ranvier.engines.native.codegen.contraction.blocked import Blocked
 from ranvier.engines.native.codegen.contraction.columns import Columns
 from ranvier.engines.native.codegen.contraction.dot import DotProducts
 from ranvier.engines.native.codegen.contraction.sparse import SparseProducts
+from ranvier.engines.native.codegen.contraction.tile import nest_of
 from ranvier.engines.native.codegen.kernel import Kernel
 from ranvier.engines.native.schedule.blocking import in_blocks
-from ranvier.engines.native.schedule.loop_nest import plan, room
 from ranvier.engines.native.schedule.sparsity import skips_zeros
 from ranvier.engines.native.schedule.task import Task
 from ranvier.engines.native.target.target import Target
@@ -20,9 +20,7 @@ def emit_contraction(k: Kernel, task: Task, target: Target, batch: int) -> None:
     prefix = prefix_of(task)
     node = task.node.attrs["inner"] if prefix else task.node
     views, stored = task.operands(k.module.view), task.stored
-    # Two loops may form the rows of a tile if there is no epilogue and threads do not divide the rows.
-    most = (lambda columns: room(target, columns, node.dtype)[0]) if prefix else (lambda columns: 0)
-    nest = plan(node, views, stored.strides[len(prefix) :], most)
+    nest = nest_of(task, node, views, stored.strides[len(prefix) :], target, batch)
     skipping = skips_zeros(task, nest, views, batch)
     if not skipping and any(view.rows is not None for view in views):
         raise AssertionError("only products that skip zeros read rows in place")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import product
 from typing import NamedTuple
@@ -11,12 +11,15 @@ from ranvier.engines.native.codegen.contiguity import is_contiguous
 from ranvier.engines.native.codegen.contraction.base import Contraction
 from ranvier.engines.native.codegen.kernel import At, Value
 from ranvier.engines.native.codegen.loops import along, finish, masked, scope
-from ranvier.engines.native.schedule.loop_nest import LONG_EPILOGUE, Loop, Nest, tile
+from ranvier.engines.native.passes.wide_products import is_wide
+from ranvier.engines.native.schedule.loop_nest import LONG_EPILOGUE, Loop, Nest, plan, room, tile
 from ranvier.engines.native.schedule.memory_planning import LINE
 from ranvier.engines.native.schedule.task import Task
+from ranvier.engines.native.schedule.view import View
 from ranvier.engines.native.target.lanes import LANES, SIZE, Scalar
 from ranvier.engines.native.target.target import Target
 from ranvier.graph.extents import size
+from ranvier.graph.node import Node
 
 LONG_SUM = 64  # terms, whose sum takes as long as a read from memory
 BEYOND_CACHE = 1 << 20  # bytes: larger values have left the second-level cache before they are read again
@@ -30,6 +33,23 @@ def rows_of(sums: Tile, flat: list[str]) -> Tile:
     """A flat list of values in rows, like those of ``sums``."""
     values = iter(flat)
     return {i: [next(values) for _ in line] for i, line in sums.items()}
+
+
+def nest_of(task: Task, node: Node, views: Sequence[View], output: Sequence[int], target: Target, batch: int) -> Nest:
+    """The loop nest of a task's contraction. Two loops form the rows of a tile if they fit and are not divided.
+
+    Products with large weights, of several samples, are computed in blocks instead. Convolutions of several taps may
+    sum these innermost, which depends on the rows.
+    """
+    partial, blocked = task.kind == "partial", batch > 1 and is_wide(node)
+    single = len(task.space) > 3 and len(node.attrs["loops"]) == node.attrs["rank"] + 1
+    short = single and len(task.members) <= LONG_EPILOGUE and not blocked
+
+    def most(columns: Loop) -> int:
+        divided = task.division == "split" and task.axis != columns.output
+        return room(target, columns, node.dtype)[0] if partial or (short and not divided) else 0
+
+    return plan(node, views, output, most)
 
 
 def tile_of(task: Task, plan: Nest, target: Target, dtype: str, batch: int) -> tuple[int, int]:
