@@ -13,7 +13,7 @@ from benchmarks.workload import FASTEST, FLOAT, Requirement, Workload
 TURN = 0.2  # seconds of an epoch, roughly
 FEWEST, MOST = 2, 256  # steps of an epoch
 TRAINERS = ("ranvier", "torch", "jax", "keras-tf")
-PREDICTORS = ("ranvier", "torch", "onnx")
+PREDICTORS = ("ranvier", "onnx")
 LEARNING_RATES = {"sgd": 1e-2}  # elsewhere 1e-3
 NAMES = {"adam": "Adam", "adamw": "AdamW", "rmsprop": "RMSprop", "sgd": "SGD"}
 PREDICTED = (1, 8, 64)  # batches
