@@ -7,6 +7,7 @@ Ctrl-C. When the reader of a pipe exits, SIGPIPE ends the program.
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -32,7 +33,10 @@ def main() -> None:
         # By default Python raises an exception in a later print instead.
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     try:
-        app(prog_name="ranvier")
+        try:
+            app(prog_name="ranvier")
+        finally:
+            sys.stdout.flush()  # Python's own, at exit, reports a full disk in two lines and with the code 120
     except OSError as error:  # output of typer, such as the help, to a full disk
         _say(error)
         sys.exit(1)
@@ -53,6 +57,10 @@ def _errors_as_lines() -> Iterator[None]:
 
 def _say(error: BaseException) -> None:
     typer.echo(f"ranvier: {str(error) or type(error).__name__}", err=True)
+    try:
+        sys.stdout.flush()
+    except OSError:  # a full disk: what is left is not tried again
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _version(wanted: bool) -> None:
