@@ -78,8 +78,8 @@ def _transposed_axes(k: Kernel, task: Task) -> tuple[int, int] | None:
     if source is None or 1 not in source.strides[:last]:
         return None
     read = source.strides.index(1)
-    known = all(isinstance(task.space[axis], int) and task.space[axis] >= LANES for axis in (read, last))  # type: ignore[operator]
-    return (last, read) if known else None
+    known = [extent for extent in (task.space[read], task.space[last]) if isinstance(extent, int)]
+    return (last, read) if len(known) == 2 and min(known) >= LANES else None
 
 
 def emit_transposed(k: Kernel, task: Task, ranges: list[tuple[Scalar, Scalar]], stored: int, read: int) -> None:

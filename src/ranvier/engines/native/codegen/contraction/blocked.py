@@ -270,11 +270,12 @@ class Blocked(Columns):
 
     def _spots(self, block: Block, row: Scalar, height: int, panel: Panel) -> Tile:
         """Where the sums of a tile wait between two blocks of terms."""
-        f, number = self.k.function, 0
+        f = self.k.function
+        number: Scalar = 0
         for loop in self.within:
             low, high = self.range_of(loop)
-            number = f.add(f.mul(number, f.sub(high, low)), f.sub(self.at[loop.number], low))  # type: ignore[assignment]
-        number = f.add(f.mul(number, self.blocks.rows), f.sub(row, block.rows[0]))  # type: ignore[assignment]
+            number = f.add(f.mul(number, f.sub(high, low)), f.sub(self.at[loop.number], low))
+        number = f.add(f.mul(number, self.blocks.rows), f.sub(row, block.rows[0]))
         place = f.add(f.mul(number, self.blocks.columns), f.mul(f.sub(panel.start, block.columns[0]), height))
         return {
             i: [
