@@ -44,6 +44,7 @@ __getattr__, __dir__, __all__ = lazy_names("ranvier.layers", {
     "ranvier.layers.shaping":
         "Cropping1D Cropping2D Cropping3D Lambda Permute RepeatVector Reshape UpSampling1D UpSampling2D "
         "UpSampling3D ZeroPadding1D ZeroPadding2D ZeroPadding3D",
+    "ranvier.layers.text_vectorization": "TextVectorization",
     "ranvier.module.serialization": "REGISTRY",
     "ranvier.support.serialized": "deserialize=deserialize_keras_object serialize=serialize_keras_object",
 }, {

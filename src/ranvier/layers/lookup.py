@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -29,7 +31,7 @@ NOWHERE, UNKNOWN = -1, -2  # the indices of what is masked, and of what no index
 
 @dataclass(frozen=True)
 class Table:
-    """A vocabulary: the tokens in order, the index of each, and the weight of each index ("tf_idf")."""
+    """A vocabulary: the tokens in order, the index of each and of the mask, the weight of each index ("tf_idf")."""
 
     tokens: list[Any] = field(default_factory=list)
     index: dict[Any, int] = field(default_factory=dict)
@@ -69,7 +71,8 @@ class Lookup(Layer):
             raise ValueError(f"layer {name!r} has pad_to_max_tokens=True. Write max_tokens=... too.")
         if invert and self.output_mode != "int":
             raise ValueError(f"layer {name!r} has invert=True. Leave output_mode={output_mode!r} out.")
-        self.table, self.given = Table(), vocabulary is not None
+        self.given = vocabulary is not None
+        self._store([], None)
         if vocabulary is not None:
             self.set_vocabulary(vocabulary, idf_weights)
         elif idf_weights is not None:
@@ -96,6 +99,12 @@ class Lookup(Layer):
     def _values(self, data: Any) -> Array:
         """Data as an array of tokens: `StringLookup` and `IntegerLookup` say what these are."""
         raise NotImplementedError
+
+    def _documents(self, data: Any) -> list[list[Any]]:
+        """The tokens of each sample of data."""
+        values = self._values(data)
+        rows: list[list[Any]] = values.reshape(-1, math.prod(values.shape[1:])).tolist()
+        return rows
 
     def _sorting_key(self, token: Any) -> Any:
         return token
@@ -165,7 +174,8 @@ class Lookup(Layer):
         if weights is not None:
             size = self.max_tokens if self.pad_to_max_tokens and self.max_tokens else start + len(tokens)
             weights = np.pad(weights, (0, size - len(weights))).astype(get_dtype())
-        self.table = Table(tokens, {token: i for i, token in enumerate(tokens, start)}, weights)
+        index = {} if self.mask_token is None else {self.mask_token: 0 if self.output_mode == "int" else NOWHERE}
+        self.table = Table(tokens, index | {token: i for i, token in enumerate(tokens, start)}, weights)
 
     def adapt(self, data: Any, steps: int | None = None) -> None:
         """Take the vocabulary from data: an array or list of tokens, or batches of such (``steps`` of them at most).
@@ -178,14 +188,11 @@ class Lookup(Layer):
         counts: Counter[Any] = Counter()
         documents: Counter[Any] = Counter()
         total = 0
-        for batch in batches(data, steps):
-            values = self._values(batch)
-            rows = values.reshape(-1, 1) if values.ndim < 2 else values
-            counts.update(values.reshape(-1).tolist())
-            total += len(rows)
+        for row in chain.from_iterable(map(self._documents, batches(data, steps))):
+            counts.update(row)
+            total += 1
             if self.output_mode == "tf_idf":
-                for row in rows.reshape(len(rows), -1).tolist():
-                    documents.update(set(row))
+                documents.update(set(row))
         for token in (self.mask_token, self.oov_token):
             counts.pop(token, None)
         if not counts:
@@ -208,6 +215,12 @@ class Lookup(Layer):
         if self.table.weights is None:
             raise ValueError(f"layer {self.name!r} has no weights of tokens yet. Write adapt(data) first.")
         return arrays.multiply(result, self.table.weights)
+
+
+def check_encoding(encoding: str, name: str) -> None:
+    """Raise ValueError for any but UTF-8."""
+    if encoding.lower().replace("_", "-") not in ("utf-8", "utf8"):
+        raise ValueError(f"layer {name!r} has encoding={encoding!r}. Write texts, or bytes in UTF-8, instead.")
 
 
 def key_of(salt: Any, name: str) -> list[int] | None:
@@ -259,8 +272,7 @@ class StringLookup(Lookup, TextLayer):
         **options: Unpack[LayerOptions],
     ) -> None:
         super().__init__(**options)
-        if encoding.lower().replace("_", "-") not in ("utf-8", "utf8"):
-            raise ValueError(f"layer {self.name!r} has encoding={encoding!r}. Write texts, or bytes in UTF-8, instead.")
+        check_encoding(encoding, self.name)
         self._configure(
             max_tokens, num_oov_indices, mask_token, oov_token, vocabulary, idf_weights, invert, output_mode,
             pad_to_max_tokens, sparse, salt,
@@ -274,14 +286,11 @@ class StringLookup(Lookup, TextLayer):
 
     def encode(self, values: Any) -> Array:
         texts = self._values(values)
-        special, masked = self._special(), 0 if self.output_mode == "int" else NOWHERE
-        start, known, mask = len(special) - self.num_oov_indices, self.table.index, self.mask_token
+        start, known = len(self._special()) - self.num_oov_indices, self.table.index
 
         def index(text: str) -> int:
             if text in known:
                 return int(known[text])
-            if mask is not None and text == mask:
-                return masked
             if not self.num_oov_indices:
                 raise ValueError(
                     f"layer {self.name!r} has num_oov_indices=0, and {text!r} is not in its vocabulary. Write "

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ranvier.data.convert import Array
+from ranvier.data.tokens import utf8
 from ranvier.graph.node import BATCH, Type
 from ranvier.layers.base import Layer
 from ranvier.module import Module, mode
@@ -24,9 +25,10 @@ from ranvier.tensor.trace import state
 def as_texts(values: Any, name: str) -> Array:
     """An array of ``str`` objects, of texts in lists, arrays, frames and columns; bytes are read as UTF-8."""
     array = np.asarray(values.compute() if isinstance(values, Tensor) else values)
-    if array.dtype.kind in "US":
+    if array.dtype.kind in "UST":
         array = array.astype(object)
-    flat = [v.decode() if isinstance(v, bytes) else v for v in array.reshape(-1).tolist()]
+    given = array.reshape(-1).tolist()
+    flat = [utf8(v, f"text {i} of layer {name!r}") if isinstance(v, bytes) else v for i, v in enumerate(given)]
     others = [v for v in flat if not isinstance(v, str)] if array.dtype.kind == "O" else [array.dtype]
     if others:
         raise TypeError(f"layer {name!r} maps texts, and was given {others[0]!r}. Write x.astype(str) instead.")
@@ -45,6 +47,13 @@ class TextLayer(Layer):
     def encode(self, values: Any) -> Array:
         """Whole numbers in place of texts, sample by sample."""
         raise unwritten(self, "encode(self, values): the whole numbers, as an array")
+
+    def codes_type(self, given: Type | None) -> Type | None:
+        """The type of what `encode` returns for texts of a type (None: of any type), which a network's program takes.
+
+        None before the layer has learned what decides it.
+        """
+        return given
 
     def _text_layers(self) -> tuple[Any, ...]:
         return (self,)
@@ -103,9 +112,11 @@ def text_layers_of(model: Module, inputs: Sequence[Any], form: Container) -> tup
     finally:
         _taken.texts = None
     found = [_taker(model, row, taken) if texts else None for row, texts in zip(first, of_texts, strict=True)]
-    types = [
-        Type((BATCH, *row.shape[1:]), "int32" if texts else value.dtype)
-        for row, value, texts in zip(first, given, of_texts, strict=True)
+    types: list[Any] = [
+        Type((BATCH, *row.shape[1:]), value.dtype)
+        if layer is None
+        else layer.codes_type(Type((BATCH, *row.shape[1:]), "int32"))
+        for row, value, layer in zip(first, given, found, strict=True)
     ]
     model._input_type, model._input_types = types[0], tuple(types) if len(types) > 1 or form is not None else ()
     model.__dict__["_texts_taken"] = tuple(found)
@@ -114,7 +125,7 @@ def text_layers_of(model: Module, inputs: Sequence[Any], form: Container) -> tup
 
 def is_texts(array: Array) -> bool:
     """Whether an array holds texts."""
-    return array.dtype.kind in "US" or (array.dtype.kind == "O" and isinstance(array.flat[0], (str, bytes)))
+    return array.dtype.kind in "UST" or (array.dtype.kind == "O" and isinstance(array.flat[0], (str, bytes)))
 
 
 def _taker(model: Module, row: Array, taken: Sequence[tuple[Any, TextLayer]]) -> TextLayer:

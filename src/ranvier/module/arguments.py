@@ -46,7 +46,7 @@ def as_tensors(argument: Any, lists: bool) -> Any:
 def number_tensor(array: Any) -> Any:
     """An array as a tensor, half floats in the default dtype. One of texts stays, for a layer that maps them."""
     half = array.dtype.name in STORAGE
-    texts = array.dtype.kind in "US" or (array.dtype.kind == "O" and array.size and isinstance(array.flat[0], str))
+    texts = array.dtype.kind in "UST" or (array.dtype.kind == "O" and array.size and isinstance(array.flat[0], str))
     return array if texts else Tensor(array, dtype=get_dtype() if half else None)
 
 

@@ -69,8 +69,7 @@ class Sequential(Module):
             raise TypeError(f"{module!r} is no layer. Write a Module, such as rv.layers.Dense(64), instead.")
         first = not self._modules
         if first and module._input_type is not None and self._input_type is None:
-            self._input_type = self._end = module._input_type
-            self._types = [(None, self._end)]
+            self._begin_with(module._input_type)
             self._batch = getattr(module, "_batch", None)
         if getattr(module, "is_input", False):
             if not first:
@@ -81,6 +80,8 @@ class Sequential(Module):
             raise ValueError(
                 f"{self.name!r} has a layer {module.name!r} already. Write another name=, or none, instead."
             )
+        if first and self._input_type is not None and (texts := module._text_layers()):
+            self._begin_with(texts[0].codes_type(self._input_type))
         self.add_module(key, module)
         self._forget_graph()
         if self._end is not None:
@@ -92,6 +93,11 @@ class Sequential(Module):
                 raise
             self._end = self._types[-1][1]
         self._point_to_self(module)
+
+    def _begin_with(self, type_: Type | None) -> None:
+        """Note the type of the inputs, before there are layers; None if only data will show it."""
+        self._input_type = self._end = type_
+        self._types = [] if type_ is None else [(None, type_)]
 
     def _point_to_self(self, module: Module) -> None:
         """Point a layer to this Sequential, which records its ``input`` and ``output`` when they are first read."""

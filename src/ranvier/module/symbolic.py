@@ -90,6 +90,9 @@ def record_call(module: ModuleBase, arguments: tuple[Any, ...], options: dict[st
             f"{module.name!r} is an Input, where a network begins: it is called on nothing. Write a layer instead."
         )
     arguments, options = map_structure((arguments, options), Operators, lambda value: value.symbol())
+    for value, layer in zip(flatten(arguments, Symbolic), module._text_layers(), strict=False):
+        if layer is not None:
+            value.take_codes(layer)
     call = Call(module, arguments, options)
     try:
         result = trace_call(call, [])
@@ -306,6 +309,16 @@ class Symbolic(Operators):
         known, batch = self._type, self.call.batch
         fixed = batch is not None and known.shape[:1] == (batch,)
         return Type((BATCH, *known.shape[1:]), known.dtype) if fixed else known
+
+    def take_codes(self, layer: Any) -> None:
+        """Be of the type of what a layer maps texts to, which is what a program gets in place of them."""
+        codes = layer.codes_type(self._type)
+        if codes is None:
+            raise ValueError(
+                f"layer {layer.name!r} has no vocabulary yet, and so no number of outputs. Write adapt(texts) before "
+                "it is called on an Input."
+            )
+        self._type = codes
 
     def symbol(self) -> Symbolic:
         return self
