@@ -28,7 +28,7 @@ KEY = "ranvier"  # the key of the description in the metadata
 SEAL = len('{"checksum": "", ') + 32  # characters before the part of a description that its checksum covers
 LARGEST_HEADER = 100 << 20
 LONGEST_NAME = 255  # bytes of a file name, in common file systems
-_DTYPES = {
+DTYPES = {
     "F16": "<f2", "F32": "<f4", "F64": "<f8", "I8": "i1", "I16": "<i2", "I32": "<i4", "I64": "<i8",
     "U8": "u1", "U16": "<u2", "U32": "<u4", "U64": "<u8", "BOOL": "?",
 }  # fmt: skip
@@ -37,7 +37,7 @@ UNPICKLED = (
     "reading it could run whatever code it holds. With PyTorch, write safetensors.torch.save_file(torch.load(path), "
     "other) once, and read that, instead."
 )
-STORED = frozenset(np.dtype(d).newbyteorder("=").str for d in _DTYPES.values())
+STORED = frozenset(np.dtype(d).newbyteorder("=").str for d in DTYPES.values())
 _writing: set[str] = set()  # temporary files that this process is writing now
 
 
@@ -89,15 +89,20 @@ def make_folder(folder: Path, purpose: str) -> None:
 
 
 def write(path: Any, tensors: Mapping[str, Array], metadata: dict[str, str]) -> None:
-    """Write a safetensors file under a temporary name, flush it to the disk, and then rename it.
+    """Write a safetensors file with `write_bytes`."""
+    check_target(path, "model.ranvier")
+    write_bytes(path, to_bytes(tensors, metadata))
+
+
+def write_bytes(path: Any, data: bytes, name: str = "model.ranvier") -> None:
+    """Write a file under a temporary name, flush it to the disk, and then rename it. ``name`` is as in `check_target`.
 
     The mode follows the umask. Of a link, the file that it points to is replaced. Where this fails, it raises OSError,
     the old file does not change, and the temporary file is removed.
     """
-    check_target(path, "model.ranvier")
+    check_target(path, name)
     target = Path(os.path.realpath(path))
     folder = target.parent
-    data = to_bytes(tensors, metadata)
     clean(target)
     temporary = folder / f"{stem(target.name)}{os.getpid()}-{secrets.token_hex(4)}.tmp"
     _writing.add(temporary.name)
@@ -268,10 +273,12 @@ def header_of(data: bytes, source: Path) -> dict[str, Any]:
     return header
 
 
-def place_of(name: str, entry: Any, source: Path) -> tuple[np.dtype[Any], tuple[int, ...], int, int]:
+def place_of(
+    name: str, entry: Any, source: Path, dtypes: Mapping[str, Any] = DTYPES
+) -> tuple[np.dtype[Any], tuple[int, ...], int, int]:
     """The dtype and the shape of a tensor, and the offsets of its first byte and of its end."""
     try:
-        dtype = np.dtype(_DTYPES[entry["dtype"]])
+        dtype = np.dtype(dtypes[entry["dtype"]])
         shape = tuple(int(n) for n in entry["shape"])
         low, high = (int(n) for n in entry["data_offsets"])
         count = 1
@@ -284,9 +291,9 @@ def place_of(name: str, entry: Any, source: Path) -> tuple[np.dtype[Any], tuple[
     return dtype, shape, low, high
 
 
-def check_places(header: dict[str, Any], size: int, source: Path) -> None:
+def check_places(header: dict[str, Any], size: int, source: Path, dtypes: Mapping[str, Any] = DTYPES) -> None:
     """Check that tensors fill the file without gaps or overlaps, so that memory use is limited by the file size."""
-    places = sorted((*place_of(name, entry, source)[2:], name) for name, entry in header.items())
+    places = sorted((*place_of(name, entry, source, dtypes)[2:], name) for name, entry in header.items())
     end = 0
     for low, high, name in places:
         if high > size:

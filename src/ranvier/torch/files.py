@@ -1,7 +1,8 @@
-"""``torch.save`` and ``torch.load`` for checkpoints, as safetensors files without pickles or code.
+"""``torch.save`` and ``torch.load``: checkpoints as PyTorch writes and reads them, and safetensors files.
 
-The tensors of a state dict are stored under their names. For nested values, such as a dict with the state dicts of a
-model and an optimizer, the tensors are numbered, and the file's metadata holds the rest as JSON.
+Neither needs PyTorch, and no file is run as code: see `ranvier.data.torch_archive`. In a safetensors file the tensors
+of a state dict are stored under their names. For nested values the tensors are numbered, and the file's metadata holds
+the rest as JSON.
 """
 
 from __future__ import annotations
@@ -15,39 +16,56 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.graph.dtypes import widened
+from ranvier.graph.dtypes import DTYPES, dtype_of, widened
+from ranvier.module.parameter import Parameter
 from ranvier.tensor.tensor import Tensor
 
 KEY = "torch"  # the key in the metadata
 BFLOAT16 = "bfloat16"
 PLAIN = (str, int, float, bool, type(None))
+SAFETENSORS = ".safetensors"
 
 
 def save(obj: Any, f: Any) -> None:
     """Write a state dict, or dicts, lists and tuples of state dicts, numbers and texts.
 
-    ``f`` is a path, whose file is replaced atomically, or a file open for binary writing, such as ``io.BytesIO()``.
-    Raises TypeError for other values: save a whole model with ``model.save(path)``.
+    PyTorch reads the file with ``torch.load``. ``f`` is a path, whose file is replaced atomically, or a file open for
+    binary writing, such as ``io.BytesIO()``. To a path that ends with ``.safetensors`` such a file is written. Raises
+    TypeError for other values: save a whole model with ``model.save(path)``.
     """
-    from pathlib import Path
-
-    from ranvier.data.files import to_bytes, write
+    from ranvier.data import files
 
     opened = _is_open(f, "write")
-    if isinstance(obj, Mapping) and obj and all(map(_is_plain, obj.values())):
-        tensors, metadata = {str(name): np.asarray(value) for name, value in obj.items()}, {}
+    if not opened and os.fspath(f).endswith(SAFETENSORS):
+        data = _safetensors(obj)
     else:
-        tensors = {}
-        metadata = {KEY: json.dumps(_encode(obj, "", tensors))}
+        from ranvier.data.torch_archive import to_bytes
+
+        data = to_bytes(obj, _stored, _refusal)
     if opened:
-        f.write(to_bytes(tensors, metadata))
+        f.write(data)
     else:
-        write(Path(f), tensors, metadata)
+        files.write_bytes(f, data, "model.pt")
 
 
-def _is_plain(value: Any) -> bool:
-    """Whether a file holds a value as it is: a tensor or an array, not of bfloat16, which is stored as float32."""
-    return isinstance(value, np.ndarray) or (isinstance(value, Tensor) and value.dtype != BFLOAT16)
+def _stored(value: Any) -> Any:
+    """A tensor or an array as a checkpoint holds it; None for anything else."""
+    from ranvier.data.torch_archive import StoredTensor
+
+    if isinstance(value, Tensor):
+        return StoredTensor(value.compute(), value.requires_grad, isinstance(value, Parameter))
+    if not isinstance(value, np.ndarray):
+        return None
+    if dtype_of(value) not in DTYPES:
+        raise TypeError(f"an array of {value.dtype} is no tensor. Write one of {', '.join(DTYPES)} instead.")
+    return StoredTensor(value)
+
+
+def _refusal(value: Any, path: str) -> TypeError:
+    return TypeError(
+        f"torch.save writes tensors, numbers, texts, and dicts and lists of them, and here is a {type(value).__name__}"
+        f"{f' at {path}' if path else ''}. Write torch.save(model.state_dict(), path), or model.save(path)."
+    )
 
 
 def _is_open(f: Any, method: str) -> bool:
@@ -59,6 +77,24 @@ def _is_open(f: Any, method: str) -> bool:
     if not hasattr(f, method):
         raise TypeError(f"a {type(f).__name__} is no file to {method}. Write a path, or a file that is open, instead.")
     return True
+
+
+# --- safetensors --------------------------------------------------------------------------------------------------
+
+
+def _safetensors(obj: Any) -> bytes:
+    from ranvier.data.files import to_bytes
+
+    if isinstance(obj, Mapping) and obj and all(map(_is_plain, obj.values())):
+        return to_bytes({str(name): np.asarray(value) for name, value in obj.items()}, {})
+    tensors: dict[str, Any] = {}
+    described = json.dumps(_encode(obj, "", tensors))
+    return to_bytes(tensors, {KEY: described})
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a file holds a value as it is: a tensor or an array, not of bfloat16, which is stored as float32."""
+    return isinstance(value, np.ndarray) or (isinstance(value, Tensor) and value.dtype != BFLOAT16)
 
 
 def _encode(value: Any, path: str, tensors: dict[str, Any]) -> Any:
@@ -79,50 +115,13 @@ def _encode(value: Any, path: str, tensors: dict[str, Any]) -> Any:
     if isinstance(value, (list, tuple)):
         parts = [_encode(v, f"{path}[{i}]", tensors) for i, v in enumerate(value)]
         return {"tuple": parts} if isinstance(value, tuple) else parts
-    raise TypeError(
-        f"torch.save writes tensors, numbers, texts, and dicts and lists of them, and here is a {type(value).__name__}"
-        f"{f' at {path}' if path else ''}. Write torch.save(model.state_dict(), path), or model.save(path)."
-    )
+    raise _refusal(value, path)
 
 
 def _key(key: Any, path: str) -> Any:
     if not isinstance(key, (str, int)):
         raise TypeError(f"the key {key!r}{f' at {path}' if path else ''} is neither text nor a whole number.")
     return key
-
-
-def load(f: Any, map_location: Any = None, *, weights_only: bool = True) -> Any:
-    """What `save` wrote, or the tensors of any safetensors file by their names.
-
-    ``f`` is a path, or a file open for binary reading, which is read from its position to its end. Raises ValueError
-    for other contents.
-    """
-    from pathlib import Path
-
-    from safetensors import SafetensorError
-    from safetensors.numpy import load as from_bytes
-
-    from ranvier.data.files import PICKLED, UNPICKLED, check_source
-
-    if _is_open(f, "read"):
-        data = f.read()
-        if not data:
-            raise ValueError(f"{f!r} holds nothing after its position. Write f.seek(0) before torch.load(f).")
-    else:
-        check_source(f)
-        data = Path(f).read_bytes()
-    try:
-        arrays = from_bytes(data)
-    except SafetensorError as error:
-        if data.startswith(PICKLED):
-            raise ValueError(f"{f} is a pickle, as PyTorch and Python write: {UNPICKLED}") from None
-        raise ValueError(
-            f"{f} is no safetensors file ({error}). Write it with torch.save(model.state_dict(), path)."
-        ) from None
-    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-    tensors = OrderedDict((name, Tensor(array, dtype=array.dtype.name)) for name, array in arrays.items())
-    described = header.get("__metadata__", {}).get(KEY)
-    return tensors if described is None else _decode(json.loads(described), tensors)
 
 
 def _decode(value: Any, tensors: Mapping[str, Tensor]) -> Any:
@@ -138,3 +137,51 @@ def _decode(value: Any, tensors: Mapping[str, Tensor]) -> Any:
     if kind == "tuple":
         return tuple(_decode(v, tensors) for v in held)
     return {key: _decode(v, tensors) for key, v in held}
+
+
+# --- reading ------------------------------------------------------------------------------------------------------
+
+
+def load(f: Any, map_location: Any = None, *, weights_only: bool = True) -> Any:
+    """What `save` wrote here or in PyTorch, or the tensors of any safetensors file by their names.
+
+    ``f`` is a path, or a file open for binary reading, which is read from its position to its end; or the path of the
+    index of several safetensors files (``model.safetensors.index.json``), which lie beside it. Of PyTorch's checkpoints
+    it reads tensors, parameters, numbers and texts, and dicts, lists and tuples of them. Raises ValueError for other
+    contents, of which none is run as code.
+    """
+    from pathlib import Path
+
+    from ranvier.data import safetensors_files, torch_archive
+    from ranvier.data.files import PICKLED, UNPICKLED, CheckpointError, check_source
+
+    if _is_open(f, "read"):
+        data = f.read()
+        if not data:
+            raise ValueError(f"{f!r} holds nothing after its position. Write f.seek(0) before torch.load(f).")
+    else:
+        check_source(f)
+        data = Path(f).read_bytes()
+        if os.fspath(f).endswith(safetensors_files.INDEX):
+            return OrderedDict((name, _tensor(a)) for name, a in safetensors_files.read_shards(data, Path(f)).items())
+    if data.startswith((torch_archive.ZIP, torch_archive.OLD)):
+        return torch_archive.read(data, f, _tensor, Parameter)
+    if not safetensors_files.looks_like(data):
+        if data.startswith(PICKLED):
+            raise CheckpointError(f"{f} is a pickle, as Python writes: {UNPICKLED}")
+        raise CheckpointError(
+            f"{f} is neither a checkpoint of PyTorch nor a safetensors file. Write it with "
+            "torch.save(model.state_dict(), path)."
+        )
+    arrays, metadata = safetensors_files.read(data, f)
+    tensors = OrderedDict((name, _tensor(array)) for name, array in arrays.items())
+    if KEY not in metadata:
+        return tensors
+    try:
+        return _decode(json.loads(metadata[KEY]), tensors)
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise CheckpointError(f"{f} is damaged: its description cannot be read ({error}).") from None
+
+
+def _tensor(array: Any, requires_grad: bool = False) -> Tensor:
+    return Tensor(array, dtype=dtype_of(array), requires_grad=requires_grad)
