@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from ranvier.graph.dtypes import ELEMENT_TYPES, FLOATING
 from ranvier.graph.node import GraphError, Node, apply, like, topological
@@ -24,6 +25,12 @@ def gradient(output: Node, wrt: Sequence[Node], seed: Node | None = None) -> lis
 
 def joint_gradient(outputs: Sequence[Node], seeds: Sequence[Node], wrt: Sequence[Node]) -> list[Node]:
     """The derivative by each node of ``wrt`` of what the outputs lead to, whose derivatives by them are the seeds."""
+    found = derivatives(outputs, seeds, wrt)
+    return [part if part is not None else like(node, 0.0) for node, part in zip(wrt, found, strict=True)]
+
+
+def derivatives(outputs: Sequence[Node], seeds: Sequence[Node], wrt: Sequence[Node]) -> list[Node | None]:
+    """`joint_gradient`, and None for a node that the outputs do not depend on."""
     order = topological(outputs)
     wanted = set(wrt)
     depends: set[Node] = set()
@@ -31,19 +38,23 @@ def joint_gradient(outputs: Sequence[Node], seeds: Sequence[Node], wrt: Sequence
         if node in wanted or any(i in depends for i in node.inputs):
             depends.add(node)
     pending: dict[Node, Node] = {}
+    of_results: dict[Node, dict[int, Node]] = {}  # of what has several results, by their indices
     for output, seed in zip(outputs, seeds, strict=True):
         pending[output] = _total(pending[output], seed) if output in pending else seed
     for node in reversed(order):
-        g = pending.get(node)
+        g: Any = of_results.get(node) or pending.get(node)
         if g is None or node not in depends or not any(i in depends for i in node.inputs):
             continue
         if node.op.gradient is None:
             raise GraphError(f"{node.op.name} has no gradient")
+        if node.op.name == "result":
+            of_results.setdefault(node.inputs[0], {})[node.attrs["index"]] = g
+            continue
         for operand, part in zip(node.inputs, node.op.gradient(node, g), strict=True):
             if part is not None and operand in depends and operand.dtype in FLOATING:
                 known = pending.get(operand)
                 pending[operand] = part if known is None else _total(known, part)
-    return [pending.get(node) or like(node, 0.0) for node in wrt]
+    return [pending.get(node) for node in wrt]
 
 
 def _total(a: Node, b: Node) -> Node:

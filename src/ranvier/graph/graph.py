@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -84,6 +85,8 @@ def _key(attrs: dict[str, Any]) -> tuple[Any, ...]:
     def fixed(value: Any) -> Any:
         if isinstance(value, np.ndarray):
             return value.shape, value.dtype.char, value.tobytes()
+        if isinstance(value, Graph):
+            return value.key()
         return tuple(map(fixed, value)) if isinstance(value, (list, tuple)) else value
 
     if not attrs:  # most nodes of a network
@@ -113,6 +116,8 @@ def verify(graph: Graph, extra: Mapping[str, Primitive] = MappingProxyType({})) 
             raise GraphError(f"unknown primitive {node.op.name}")
         if node.op.infer([i.type for i in node.inputs], node.attrs) != node.type:
             raise GraphError(f"{node!r} disagrees with its type rule")
+        if isinstance(body := node.attrs.get("body"), Graph):
+            verify(body, extra)
         if node.op.name == "input" and node not in known:
             raise GraphError(f"input {node.attrs['name']!r} is used but not among the graph's inputs")
     for target, value in graph.updates:
@@ -126,6 +131,8 @@ def _attr(value: Any) -> str:
     if isinstance(value, np.ndarray):
         digest = hashlib.sha256(value.tobytes()).hexdigest()[:16]
         return str(value.tolist()) if value.size <= 8 else f"array{value.shape}#{digest}"
+    if isinstance(value, Graph):
+        return "{\n" + textwrap.indent(f"inputs {', '.join(names(value)[n] for n in value.inputs)}\n{value}", "  ") + "\n}"
     return str(value)
 
 

@@ -16,6 +16,7 @@ from ranvier.graph import checks, derivatives, type_rules, values
 from ranvier.graph.contraction import contract_gradient, contract_type, contract_value
 from ranvier.graph.derivatives import restore, where, zeros
 from ranvier.graph.dtypes import ARITHMETIC, DTYPES, FLOATING, FLOATS, INTEGERS, NUMBERS, SIGNED
+from ranvier.graph.loops import scan_gradient
 from ranvier.graph.node import (
     DIVISION,
     FREE,
@@ -29,6 +30,7 @@ from ranvier.graph.node import (
     full,
     like,
 )
+from ranvier.graph.scan import result_type, scan_type, scan_value
 from ranvier.graph.tiny import falling_exp, snapped
 from ranvier.graph.type_rules import Attrs, Types, same
 from ranvier.graph.values import concrete, numpy_value
@@ -202,6 +204,13 @@ primitive("contract", "contract", contract_type, contract_value, contract_gradie
 primitive(
     "random", "random", type_rules.random_type, values.random_value, lambda n, g: (None, None),
     keeps_rows=lambda n: [False, False],
+)  # fmt: skip
+
+# --- loops --------------------------------------------------------------------------------------------------------
+
+primitive("scan", "scan", scan_type, scan_value, scan_gradient, keeps_rows=lambda n: [False] * len(n.inputs))
+primitive(  # its gradient is a part of that of the scan: see `grad`
+    "result", "result", result_type, lambda arrays, attrs, extents: arrays[0][attrs["index"]], lambda n, g: (), cost=FREE,
 )  # fmt: skip
 
 __all__ = ["PRIMITIVES", "concrete", "full"]

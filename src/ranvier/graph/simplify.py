@@ -9,6 +9,7 @@ import numpy as np
 
 from ranvier.graph.dtypes import FLOATS, STORAGE
 from ranvier.graph.graph import Graph
+from ranvier.graph.loop_passes import with_loops
 from ranvier.graph.node import Node, apply, full
 from ranvier.graph.sums import sum_of
 
@@ -159,7 +160,7 @@ def _rewrite(graph: Graph, rule: Callable[[Node], Node]) -> Graph:
 
 def simplify(graph: Graph) -> Graph:
     """Fold constants, remove identities, merge equal nodes, and drop unused nodes."""
-    return _rewrite(graph, _one)
+    return _rewrite(with_loops(graph, simplify), _one)
 
 
 def common_subexpressions(graph: Graph) -> Graph:
