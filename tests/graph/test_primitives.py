@@ -9,6 +9,7 @@ import pytest
 from ranvier.graph.contraction import contract
 from ranvier.graph.grad import gradient
 from ranvier.graph.graph import Graph, input_node, verify
+from ranvier.graph.loops import scan
 from ranvier.graph.node import BATCH, FLOATS, PRIMITIVES, GraphError, Node, Symbol, Type, apply, constant, topological
 from ranvier.graph.random import threefry
 from tests.strategies import ENGINES, check_gradient, evaluate, inputs_for, run, same
@@ -31,6 +32,29 @@ ODD = np.array([0.0, -0.0, 1.0, -1.0, np.inf, -np.inf, np.nan, 1e-300])
 
 def op(name, **attrs):
     return lambda *nodes: apply(name, *nodes, **attrs)
+
+
+def looped(axis, index, reverse=False):
+    """One of the results of a loop: the carries before each step, then the last one, of ``carry * k + slice``."""
+
+    def build(carry, slices, k):
+        shape = tuple(d for a, d in enumerate(slices.shape) if a != axis)
+        c, x = input_node("c", carry.shape, carry.dtype), input_node("x", shape, slices.dtype)
+        factor = input_node("k", (), k.dtype)
+        following = c * apply("broadcast", factor, shape=c.shape, axes=()) + x
+        body = Graph((c, x, factor), (c,), ((c, following),))
+        last, before = scan(body, [carry], [slices], [k], length=slices.shape[axis], axis=axis, reverse=reverse)
+        return last if index else before
+
+    return build
+
+
+def from_the_end(carry, slices, k):
+    found = []
+    for x in slices.T[::-1]:
+        found.append(carry)
+        carry = carry * k + x
+    return np.stack(found[::-1], 1)
 
 
 def each(function):
@@ -151,6 +175,9 @@ ROWS: list[tuple[str, list[Any], Any, Any]] = [
     ("contract", [X, RNG.normal(size=(4, 5))], matrix, lambda a, b: np.array([[math.fsum(r * c) for c in b.T] for r in a])),
     ("random", [SEED, STREAM], op("random", shape=(3, 4), dtype="float32"), lambda s, t: ((threefry(int(s), int(t), np.arange(12, dtype=np.uint64)) >> 8) * 2.0**-24).astype(np.float32).reshape(3, 4)),
     ("stop_gradient", [X], op("stop_gradient"), lambda x: x),
+    ("scan", [X[0].copy(), Y, SCALAR], looped(0, 1), lambda c, x, k: ((c * k + x[0]) * k + x[1]) * k + x[2]),
+    ("scan", [X[:, 0].copy(), Y, SCALAR], looped(1, 0, reverse=True), from_the_end),
+    ("result", [X[0].copy(), Y, SCALAR], looped(0, 0), lambda c, x, k: np.stack([c, c * k + x[0], (c * k + x[0]) * k + x[1]])),
 ]  # fmt: skip
 
 FLAT = {"sign", "floor", "less", "less_equal", "equal", "argmax", "random", "stop_gradient", "iota", "extent", "input"}

@@ -132,7 +132,9 @@ def _attr(value: Any) -> str:
         digest = hashlib.sha256(value.tobytes()).hexdigest()[:16]
         return str(value.tolist()) if value.size <= 8 else f"array{value.shape}#{digest}"
     if isinstance(value, Graph):
-        return "{\n" + textwrap.indent(f"inputs {', '.join(names(value)[n] for n in value.inputs)}\n{value}", "  ") + "\n}"
+        return (
+            "{\n" + textwrap.indent(f"inputs {', '.join(names(value)[n] for n in value.inputs)}\n{value}", "  ") + "\n}"
+        )
     return str(value)
 
 

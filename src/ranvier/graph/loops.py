@@ -169,7 +169,9 @@ class _Gradient:
         found = dict(zip(wrt, derivatives(outputs, [*seeds, *stacks], wrt), strict=True))
         inside = self._inside([part for part in found.values() if part is not None])
         parts = {n: inside[part] for n, part in found.items() if part is not None}
-        zero = {seed: parts.get(target) or like(target, 0.0) for seed, (_, (target, _)) in zip(seeds, floats, strict=True)}
+        zero = {
+            seed: parts.get(target) or like(target, 0.0) for seed, (_, (target, _)) in zip(seeds, floats, strict=True)
+        }
         totals, sums = self._totals(parts, seeds, stacks)
         accumulated = [n for n in inner.constants if n in parts and n not in sums]
         adders = {n: input_node(f"a{i}", n.shape, n.dtype) for i, n in enumerate(accumulated)}

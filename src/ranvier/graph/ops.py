@@ -210,7 +210,8 @@ primitive(
 
 primitive("scan", "scan", scan_type, scan_value, scan_gradient, keeps_rows=lambda n: [False] * len(n.inputs))
 primitive(  # its gradient is a part of that of the scan: see `grad`
-    "result", "result", result_type, lambda arrays, attrs, extents: arrays[0][attrs["index"]], lambda n, g: (), cost=FREE,
+    "result", "result", result_type, lambda arrays, attrs, extents: arrays[0][attrs["index"]], lambda n, g: (),
+    cost=FREE,
 )  # fmt: skip
 
 __all__ = ["PRIMITIVES", "concrete", "full"]

@@ -55,7 +55,11 @@ def _broadcast(node: Node, inputs: list[Node], varies: list[bool], length: int, 
 
 def _reduction(node: Node, inputs: list[Node], varies: list[bool], length: int, axis: int) -> Node | None:
     axes = node.attrs["axes"]
-    return None if any(a < axis for a in axes) else apply(node.op.name, *inputs, **{**node.attrs, "axes": _moved(axes, axis)})
+    return (
+        None
+        if any(a < axis for a in axes)
+        else apply(node.op.name, *inputs, **{**node.attrs, "axes": _moved(axes, axis)})
+    )
 
 
 def _argmax(node: Node, inputs: list[Node], varies: list[bool], length: int, axis: int) -> Node | None:

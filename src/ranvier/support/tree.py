@@ -27,7 +27,7 @@ def map_together(trees: Sequence[Any], change: Callable[..., Any]) -> Any:
     return None if first is None else change(*trees)
 
 
-def map_structure(value: Any, kind: type, change: Callable[[Any], Any]) -> Any:
+def map_structure(value: Any, kind: type | tuple[type, ...], change: Callable[[Any], Any]) -> Any:
     """The same tree with ``change`` applied to each leaf of type ``kind``."""
     if isinstance(value, kind):
         return change(value)

@@ -20,8 +20,11 @@ from typing import Any
 import numpy as np
 
 from ranvier import engines
+from ranvier.graph.node import Node, apply, like
+from ranvier.tensor.function import function
 from ranvier.tensor.tensor import Tensor
 
+STEP = 0x9E3779B9  # between the seeds of two steps of a loop: odd, so that 2**32 steps have different seeds
 BATCHES_PER_RUN = 1 << 16  # stream numbers reserved for the batches of one run
 
 
@@ -41,6 +44,7 @@ class _Local(threading.local):
     def __init__(self) -> None:
         self.state: SeedState | None = None  # set by `seed_scope`, and by `set_seed` in a thread
         self.listeners: list[list[tuple[Tensor, Tensor]]] = []  # see `traced_draws`
+        self.step: Tensor | None = None  # see `in_step`
 
 
 _process = SeedState()
@@ -315,7 +319,24 @@ def draw(seed: int | None = None) -> tuple[Tensor, Tensor]:
     )
     for listener in _local.listeners:
         listener.append(pair)
-    return pair
+    return pair if _local.step is None else (_moved(pair[0], _local.step), pair[1])
+
+
+@function
+def _moved(seed: Node, step: Node) -> Node:
+    """The seed of one step of a loop."""
+    return seed + apply("reshape", step, shape=()) * like(seed, STEP)
+
+
+@contextlib.contextmanager
+def in_step(number: Tensor) -> Iterator[None]:
+    """Within this context, where the body of a loop is recorded, draws are those of a step of this number."""
+    before = _local.step
+    _local.step = number
+    try:
+        yield
+    finally:
+        _local.step = before
 
 
 @contextlib.contextmanager

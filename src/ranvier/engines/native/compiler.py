@@ -155,7 +155,7 @@ def compile(graph: Graph, batch: int | None = None) -> NativeProgram | Reference
 
     The reference engine runs programs over arrays without elements: they compute nothing.
     """
-    if any(0 in node.shape for node in graph.nodes()):
+    if any(0 in node.shape or node.op.name == "scan" for node in graph.nodes()):
         return ReferenceProgram(graph, batch)
     target = llvm.resolve_target()
     llvm.check_runnable(target)

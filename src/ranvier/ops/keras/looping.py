@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ranvier.ops import arrays as numeric
+from ranvier.ops import loops
 from ranvier.ops.keras.arrays import convert_to_tensor, known
 from ranvier.ops.keras.placing import choose
 from ranvier.support.tree import flatten, map_structure, map_together
@@ -76,12 +77,8 @@ def scan(
     """
     if xs is None and length is None:
         raise ValueError("ops.scan(f, init) has no end. Write xs=, or length=, too.")
-    slices = [None] * (length or 0) if xs is None else _parts(xs)
-    carry, results = init, []
-    for x in reversed(slices) if reverse else slices:
-        carry, y = f(carry, x)
-        results.append(y)
-    return carry, _stacked(results[::-1] if reverse else results) if results else None
+    init, xs = (map_structure(tree, np.ndarray, convert_to_tensor) for tree in (init, xs))
+    return loops.scan(f, init, xs, length=length, reverse=reverse)
 
 
 def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -> Any:

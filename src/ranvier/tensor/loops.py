@@ -1,0 +1,121 @@
+"""Loops over time on tensors: the body is called once, on placeholders, and what it records is the loop's body."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ranvier.graph.dtypes import FLOATING
+from ranvier.graph.graph import Graph, input_node
+from ranvier.graph.loops import scan as scan_nodes
+from ranvier.graph.node import Node, Type, apply
+from ranvier.graph.scan import stacked_shape
+from ranvier.tensor import rng, tape
+from ranvier.tensor.tensor import Tensor
+from ranvier.tensor.trace import Function, TraceNode, intern, lower, state
+
+Body = Callable[[list[Tensor], list[Tensor]], tuple[Sequence[Tensor], Sequence[Tensor]]]
+
+MAX_LOOPS = 500  # bounds the cache of a program whose loops keep changing
+_loops: dict[Any, Function] = {}  # by what their bodies recorded
+
+
+def scan(
+    body: Body,
+    carries: Sequence[Tensor],
+    slices: Sequence[Tensor],
+    *,
+    length: int,
+    axis: int = 0,
+    reverse: bool = False,
+    recompute: bool = False,
+) -> tuple[list[Tensor], list[Tensor]] | None:
+    """The last carries, and the results stacked along ``axis``, of a loop of ``length`` steps.
+
+    ``body(carries, slices)`` returns the next carries and the results of a step. It is called once, on tensors without
+    values: ``slices`` are the given tensors at one position of ``axis``. What it reads besides becomes a constant of
+    the loop, through which gradients go. Random numbers that it draws differ from step to step. With ``recompute``
+    gradients compute each step again, and nothing but the carries is kept. Returns None where the body has gradients of
+    the user's own, which no loop has. Raises TypeError for a carry whose type changes.
+    """
+    count = len(carries)
+    place = Type((1,) * axis, "uint32")  # of the step's number, for random numbers
+    types = [*(t.spec for t in carries), *(Type(_without(t.shape, axis), t.dtype) for t in slices), place]
+    given = [Tensor.placeholder(t, requires_grad=t.dtype in FLOATING and bool(state.grad_enabled)) for t in types]
+    with rng.in_step(given[-1]):
+        following, results = body(given[:count], given[count:-1])
+    for before, after in zip(carries, following, strict=True):
+        if before.spec != after.spec:
+            raise TypeError(
+                f"a carry of a loop is {before.spec} before a step and {after.spec} after it. Write a first value of "
+                "the type that the step returns, or convert what it returns."
+            )
+    own, returned = [*carries, *slices], [*following, *results]
+    segment = tape.segment_of([*own, *given, *returned])
+    inside, roots = [segment.node_of(t) for t in given], tuple([segment.node_of(t) for t in returned])
+    if any(root.cuts for root in roots):
+        return None
+    captured = _captured(roots, frozenset(node.ordinal for node in inside))
+    inputs = (*(segment.node_of(t) for t in own), *captured)
+    attrs = {"length": length, "axis": axis, "reverse": reverse, "recompute": recompute}
+    key = roots, tuple(inside), tuple(captured), count, tuple(attrs.items()), state.dtype
+    if key not in _loops:
+        while len(_loops) >= MAX_LOOPS:
+            _loops.pop(next(iter(_loops)))
+        _loops[key] = Function("scan", _builder(roots, inside, captured, count, attrs))
+    nodes = intern(_loops[key], inputs, (), state.grad_enabled)
+    made = [Tensor.pending(node, segment) for node in nodes]
+    return made[:count], made[count:]
+
+
+def _without(shape: Sequence[Any], axis: int) -> tuple[Any, ...]:
+    return (*shape[:axis], *shape[axis + 1 :])
+
+
+def _captured(roots: Sequence[TraceNode], given: frozenset[int]) -> list[TraceNode]:
+    """What the body reads of the outside: the nodes next to it that depend on none of its placeholders, in order."""
+    found: dict[TraceNode, None] = {}
+    seen = set[TraceNode]()
+    stack = list(reversed(roots))
+    while stack:
+        node = stack.pop()
+        if node in seen:
+            continue
+        seen.add(node)
+        if given.isdisjoint(node.leaves):
+            found[node] = None
+        else:
+            stack.extend(reversed(node.inputs))
+    return list(found)
+
+
+def _builder(
+    roots: Sequence[TraceNode],
+    inside: Sequence[TraceNode],
+    captured: Sequence[TraceNode],
+    carries: int,
+    attrs: dict[str, Any],
+) -> Callable[..., list[Node]]:
+    """The function from the operands' nodes to the results' nodes."""
+    length, axis, numbered = attrs["length"], attrs["axis"], inside[-1]
+    draws = any(numbered.ordinal in root.leaves for root in roots)
+    operands = [*(inside if draws else inside[:-1]), *captured]
+
+    def build(*nodes: Node) -> list[Node]:
+        given = list(nodes)
+        if draws:
+            shape = stacked_shape(numbered.type.shape, length, axis)
+            given.insert(len(inside) - 1, apply("iota", shape=shape, dtype=numbered.type.dtype, axis=axis))
+        leaves, results, inputs = dict[int, Node](), dict[Any, Any](), list[Node]()
+        for i, node in enumerate(operands):
+            inputs.append(input_node(f"x{i}", node.type.shape, node.type.dtype))
+            if node.function is None:
+                leaves[node.ordinal] = inputs[-1]
+            else:
+                results.setdefault(node.call, {})[max(node.output_index, 0)] = inputs[-1]
+        found = lower(roots, leaves, results)
+        updates = tuple(zip(inputs[:carries], found[:carries], strict=True))
+        body, count = Graph(tuple(inputs), tuple(found[carries:]), updates), len(operands) - len(captured)
+        return scan_nodes(body, given[:carries], given[carries:count], given[count:], **attrs)
+
+    return build
