@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.data.batched import BatchedDataset, image_dataset_from_directory, timeseries_dataset_from_array
+from ranvier.data.batched import BatchedDataset, timeseries_dataset_from_array
 from ranvier.data.convert import Array, to_numeric
+from ranvier.data.directories import image_dataset_from_directory, text_dataset_from_directory
 from ranvier.data.image_values import array_to_img, img_to_array, load_img, save_img
 from ranvier.data.targets import as_labels
 from ranvier.layers.feature_space import FeatureSpace
@@ -29,7 +30,8 @@ __all__ = [
     "BatchedDataset", "CustomObjectScope", "FeatureSpace", "PyDataset", "Sequence", "array_to_img", "clear_session",
     "custom_object_scope", "get_file", "get_registered_name", "image_dataset_from_directory", "img_to_array",
     "load_img", "normalize", "pad_sequences", "plot_model", "register_keras_serializable", "save_img",
-    "set_random_seed", "split_dataset", "timeseries_dataset_from_array", "to_categorical",
+    "set_random_seed", "split_dataset", "text_dataset_from_directory", "timeseries_dataset_from_array",
+    "to_categorical",
 ]  # fmt: skip
 
 

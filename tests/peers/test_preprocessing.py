@@ -100,3 +100,19 @@ def test_the_division_of_images_is_that_of_keras(keras, tmp_path):
     options = {"image_size": (2, 2), "validation_split": 0.4, "seed": 1, "subset": "validation", "verbose": False}
     theirs, ours = (where.utils.image_dataset_from_directory(tmp_path, **options) for where in (keras, rv))
     assert theirs.file_paths == ours.file_paths
+
+
+def test_the_division_of_texts_is_that_of_keras(keras, tmp_path):
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        for i in range(4):
+            (tmp_path / name / f"{i}.txt").write_text(f"{name}{i} caf\u00e9", encoding="utf-8")
+    options = {"validation_split": 0.4, "seed": 1, "subset": "both", "verbose": False, "batch_size": 8}
+    for mode in ("int", "binary", "categorical"):
+        datasets = (
+            where.utils.text_dataset_from_directory(tmp_path, label_mode=mode, **options) for where in (keras, rv)
+        )
+        (x, y), (own_x, own_y) = (next(iter(held)) for _, held in datasets)
+        assert [text.decode() for text in x.numpy().tolist()] == own_x.tolist()
+        assert np.array_equal(y, own_y)
+        assert np.asarray(y).dtype == own_y.dtype

@@ -8,7 +8,9 @@ from ranvier.support.errors import lazy_names
 
 __getattr__, __dir__, __all__ = lazy_names("ranvier.data", {
     "ranvier.data.": "-datasets",
+    "ranvier.data.buckets": "BucketedDataset batches_by_length",
     "ranvier.data.image_folder": "ImageFolder images_from_folder",
     "ranvier.data.samplers": "BalancedSampler Sampler WeightedSampler",
+    "ranvier.data.text_files": "LabelledTexts texts_from_csv",
     "ranvier.datasets": "DatasetUnavailable load_digits load_fashion_mnist load_mnist",
 })  # fmt: skip

@@ -16,7 +16,8 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
-from ranvier.data.image_files import CHANNELS, COLOR_MODES, RESIZING, Decoder, Found, found_in, one_size, opened, pillow
+from ranvier.data.class_folders import Found, found_in, opened
+from ranvier.data.image_files import CHANNELS, COLOR_MODES, IMAGES, RESIZING, Decoder, one_size, pillow
 from ranvier.data.memory import check_memory
 from ranvier.datasets.places import data_folder
 from ranvier.support.constructors import CheckedConstructor
@@ -113,7 +114,7 @@ def images_from_folder(
         check_memory((*size, CHANNELS[color_mode]), np.uint8, f"one image with image_size={image_size!r},")
     pillow()
     root = Path(path).expanduser().resolve()
-    classes, found = found_in(root, None if class_names is None else list(class_names), follow_links)
+    classes, found = found_in(root, IMAGES, None if class_names is None else list(class_names), follow_links)
     kept, held = _divided(found, validation_split, seed)
     options = [size, color_mode, interpolation, fit, classes, len(kept)]
     parts = [FORMAT, str(root), *options, *map(_stamp, kept + held)]

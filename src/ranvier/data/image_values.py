@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from ranvier.data.class_folders import opened
 from ranvier.data.convert import Array
-from ranvier.data.image_files import COLOR_MODES, FORMATS, opened, pillow
+from ranvier.data.image_files import COLOR_MODES, FORMATS, pillow
 from ranvier.support.source_lines import warn
 
 METHODS = ("nearest", "bilinear", "bicubic", "hamming", "box", "lanczos")
