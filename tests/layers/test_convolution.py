@@ -77,9 +77,8 @@ def test_lambda_is_held_to_its_output_shape():
     for said, words in wrong:
         with pytest.raises(ValueError, match=words):
             layers.Lambda(lambda x: x * 2, output_shape=said)(np.ones((2, 6)))
-    for options, words in [({"output_shape": "six"}, "whole number"), ({"mask": 1}, "there are no masks")]:
-        with pytest.raises(ValueError, match=words):
-            layers.Lambda(lambda x: x, **options)
+    with pytest.raises(ValueError, match="whole number"):
+        layers.Lambda(lambda x: x, output_shape="six")
 
 
 # --- a table of windows, native against reference -----------------------------------------------------------------

@@ -85,6 +85,14 @@ ROWS = {
         lambda: layers.PReLU("he_normal", shared_axes=[1]), X.reshape(3, 2, 2),
         lambda m, x: np.maximum(x, 0) + m.get_weights()[0] * np.minimum(x, 0),
     ),
+    "masking": (lambda: layers.Masking(1.0), X, lambda m, x: x * (x != 1).any(-1, keepdims=True)),
+    "wrapper": (lambda: layers.Wrapper(layers.Dense(2)), X, lambda m, x: m.layer(x).numpy()),
+    "steps": (lambda: layers.TimeDistributed(layers.Flatten()), X.reshape(3, 2, 2, 1), lambda m, x: x[..., 0]),
+    "steps, dense": (lambda: layers.TimeDistributed(layers.Dense(2)), X.reshape(3, 2, 2), lambda m, x: m.layer(x).numpy()),
+    "reversible": (
+        lambda: layers.ReversibleEmbedding(7, 2, mask_zero=True), np.arange(6, dtype=np.int32).reshape(3, 2),
+        lambda m, x: m.get_weights()[0][x.astype(int)],
+    ),
     "embedding": (lambda: layers.Embedding(7, 2), np.arange(6, dtype=np.int32).reshape(3, 2), lambda m, x: m.get_weights()[0][x.astype(int)]),
     "category encoding": (
         lambda: layers.CategoryEncoding(5), LABELLED, lambda m, x: (x.astype(int)[..., None] == np.arange(5)).max(-2)),

@@ -15,13 +15,14 @@ __getattr__, __dir__, __all__ = lazy_names("ranvier.layers", {
     "ranvier.layers.dropout":
         "ActivityRegularization AlphaDropout Dropout GaussianDropout GaussianNoise SpatialDropout1D "
         "SpatialDropout2D SpatialDropout3D",
-    "ranvier.layers.embedding": "CategoryEncoding Embedding Identity PReLU",
+    "ranvier.layers.embedding": "CategoryEncoding Embedding Identity PReLU ReversibleEmbedding",
     "ranvier.layers.feature_space": "-Cross -Feature -FeatureSpace",
     "ranvier.layers.hashing": "-CrossedIndices HashedCrossing Hashing",
     "ranvier.layers.lookup": "IntegerLookup StringLookup",
     "ranvier.layers.merging":
         "Add Average Concatenate Dot Maximum Minimum Multiply Subtract add average concatenate dot maximum "
         "minimum multiply subtract",
+    "ranvier.layers.masking": "Masking",
     "ranvier.layers.mixup": "MixUp",
     "ranvier.layers.normalization": "BatchNormalization LayerNormalization",
     "ranvier.layers.normalization_group":
@@ -45,6 +46,7 @@ __getattr__, __dir__, __all__ = lazy_names("ranvier.layers", {
         "Cropping1D Cropping2D Cropping3D Lambda Permute RepeatVector Reshape UpSampling1D UpSampling2D "
         "UpSampling3D ZeroPadding1D ZeroPadding2D ZeroPadding3D",
     "ranvier.layers.text_vectorization": "TextVectorization",
+    "ranvier.layers.wrappers": "TimeDistributed Wrapper",
     "ranvier.module.serialization": "REGISTRY",
     "ranvier.support.serialized": "deserialize=deserialize_keras_object serialize=serialize_keras_object",
 }, {

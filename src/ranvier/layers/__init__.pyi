@@ -36,6 +36,7 @@ from ranvier.layers.embedding import CategoryEncoding as CategoryEncoding
 from ranvier.layers.embedding import Embedding as Embedding
 from ranvier.layers.embedding import Identity as Identity
 from ranvier.layers.embedding import PReLU as PReLU
+from ranvier.layers.embedding import ReversibleEmbedding as ReversibleEmbedding
 from ranvier.layers.feature_space import Cross as Cross
 from ranvier.layers.feature_space import Feature as Feature
 from ranvier.layers.feature_space import FeatureSpace as FeatureSpace
@@ -44,6 +45,7 @@ from ranvier.layers.hashing import HashedCrossing as HashedCrossing
 from ranvier.layers.hashing import Hashing as Hashing
 from ranvier.layers.lookup import IntegerLookup as IntegerLookup
 from ranvier.layers.lookup import StringLookup as StringLookup
+from ranvier.layers.masking import Masking as Masking
 from ranvier.layers.merging import Add as Add
 from ranvier.layers.merging import Average as Average
 from ranvier.layers.merging import Concatenate as Concatenate
@@ -118,12 +120,14 @@ from ranvier.layers.shaping import ZeroPadding1D as ZeroPadding1D
 from ranvier.layers.shaping import ZeroPadding2D as ZeroPadding2D
 from ranvier.layers.shaping import ZeroPadding3D as ZeroPadding3D
 from ranvier.layers.text_vectorization import TextVectorization as TextVectorization
+from ranvier.layers.wrappers import TimeDistributed as TimeDistributed
+from ranvier.layers.wrappers import Wrapper as Wrapper
 from ranvier.module.serialization import REGISTRY as REGISTRY
 from ranvier.support.serialized import deserialize_keras_object as deserialize
 from ranvier.support.serialized import serialize_keras_object as serialize
 from typing import Any as Any
 
-__all__ = ['Activation', 'ActivityRegularization', 'AdaptiveAveragePooling1D', 'AdaptiveAveragePooling2D', 'AdaptiveAveragePooling3D', 'AdaptiveMaxPooling1D', 'AdaptiveMaxPooling2D', 'AdaptiveMaxPooling3D', 'Add', 'AlphaDropout', 'Average', 'AveragePooling1D', 'AveragePooling2D', 'AveragePooling3D', 'AvgPool1D', 'AvgPool2D', 'AvgPool3D', 'BatchNormalization', 'CategoryEncoding', 'CenterCrop', 'Concatenate', 'Conv1D', 'Conv1DTranspose', 'Conv2D', 'Conv2DTranspose', 'Conv3D', 'Conv3DTranspose', 'Convolution1D', 'Convolution2D', 'Convolution3D', 'Cropping1D', 'Cropping2D', 'Cropping3D', 'CutMix', 'Dense', 'DepthwiseConv1D', 'DepthwiseConv2D', 'Discretization', 'Dot', 'Dropout', 'ELU', 'Embedding', 'Flatten', 'GaussianDropout', 'GaussianNoise', 'GlobalAveragePooling1D', 'GlobalAveragePooling2D', 'GlobalAveragePooling3D', 'GlobalAvgPool1D', 'GlobalAvgPool2D', 'GlobalAvgPool3D', 'GlobalMaxPool1D', 'GlobalMaxPool2D', 'GlobalMaxPool3D', 'GlobalMaxPooling1D', 'GlobalMaxPooling2D', 'GlobalMaxPooling3D', 'GroupNormalization', 'HashedCrossing', 'Hashing', 'Identity', 'Input', 'InstanceNormalization', 'IntegerLookup', 'Lambda', 'Layer', 'LayerNormalization', 'LeakyReLU', 'MaxPool1D', 'MaxPool2D', 'MaxPool3D', 'MaxPooling1D', 'MaxPooling2D', 'MaxPooling3D', 'Maximum', 'Minimum', 'MixUp', 'Multiply', 'Normalization', 'PReLU', 'Permute', 'REGISTRY', 'RMSNormalization', 'RandomBrightness', 'RandomContrast', 'RandomCrop', 'RandomErasing', 'RandomFlip', 'RandomRotation', 'RandomTranslation', 'RandomZoom', 'ReLU', 'RepeatVector', 'Rescaling', 'Reshape', 'Resizing', 'SeparableConv1D', 'SeparableConv2D', 'Softmax', 'SpatialDropout1D', 'SpatialDropout2D', 'SpatialDropout3D', 'StringLookup', 'Subtract', 'TextVectorization', 'UnitNormalization', 'UpSampling1D', 'UpSampling2D', 'UpSampling3D', 'ZeroPadding1D', 'ZeroPadding2D', 'ZeroPadding3D', 'add', 'average', 'concatenate', 'deserialize', 'dot', 'maximum', 'minimum', 'multiply', 'serialize', 'subtract']
+__all__ = ['Activation', 'ActivityRegularization', 'AdaptiveAveragePooling1D', 'AdaptiveAveragePooling2D', 'AdaptiveAveragePooling3D', 'AdaptiveMaxPooling1D', 'AdaptiveMaxPooling2D', 'AdaptiveMaxPooling3D', 'Add', 'AlphaDropout', 'Average', 'AveragePooling1D', 'AveragePooling2D', 'AveragePooling3D', 'AvgPool1D', 'AvgPool2D', 'AvgPool3D', 'BatchNormalization', 'CategoryEncoding', 'CenterCrop', 'Concatenate', 'Conv1D', 'Conv1DTranspose', 'Conv2D', 'Conv2DTranspose', 'Conv3D', 'Conv3DTranspose', 'Convolution1D', 'Convolution2D', 'Convolution3D', 'Cropping1D', 'Cropping2D', 'Cropping3D', 'CutMix', 'Dense', 'DepthwiseConv1D', 'DepthwiseConv2D', 'Discretization', 'Dot', 'Dropout', 'ELU', 'Embedding', 'Flatten', 'GaussianDropout', 'GaussianNoise', 'GlobalAveragePooling1D', 'GlobalAveragePooling2D', 'GlobalAveragePooling3D', 'GlobalAvgPool1D', 'GlobalAvgPool2D', 'GlobalAvgPool3D', 'GlobalMaxPool1D', 'GlobalMaxPool2D', 'GlobalMaxPool3D', 'GlobalMaxPooling1D', 'GlobalMaxPooling2D', 'GlobalMaxPooling3D', 'GroupNormalization', 'HashedCrossing', 'Hashing', 'Identity', 'Input', 'InstanceNormalization', 'IntegerLookup', 'Lambda', 'Layer', 'LayerNormalization', 'LeakyReLU', 'Masking', 'MaxPool1D', 'MaxPool2D', 'MaxPool3D', 'MaxPooling1D', 'MaxPooling2D', 'MaxPooling3D', 'Maximum', 'Minimum', 'MixUp', 'Multiply', 'Normalization', 'PReLU', 'Permute', 'REGISTRY', 'RMSNormalization', 'RandomBrightness', 'RandomContrast', 'RandomCrop', 'RandomErasing', 'RandomFlip', 'RandomRotation', 'RandomTranslation', 'RandomZoom', 'ReLU', 'RepeatVector', 'Rescaling', 'Reshape', 'Resizing', 'ReversibleEmbedding', 'SeparableConv1D', 'SeparableConv2D', 'Softmax', 'SpatialDropout1D', 'SpatialDropout2D', 'SpatialDropout3D', 'StringLookup', 'Subtract', 'TextVectorization', 'TimeDistributed', 'UnitNormalization', 'UpSampling1D', 'UpSampling2D', 'UpSampling3D', 'Wrapper', 'ZeroPadding1D', 'ZeroPadding2D', 'ZeroPadding3D', 'add', 'average', 'concatenate', 'deserialize', 'dot', 'maximum', 'minimum', 'multiply', 'serialize', 'subtract']
 def add(inputs: Sequence[Any], *settings: Any, **options: Any) -> Any: ...
 def average(inputs: Sequence[Any], *settings: Any, **options: Any) -> Any: ...
 def concatenate(inputs: Sequence[Any], *settings: Any, **options: Any) -> Any: ...

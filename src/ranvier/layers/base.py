@@ -21,6 +21,7 @@ from ranvier.support.tree import map_structure
 from ranvier.support.validation import is_whole
 from ranvier.tensor.check_returned import callable_name, check_tensor
 from ranvier.tensor.context import dtype_scope, get_dtype
+from ranvier.tensor.masks import mask_of, set_mask
 from ranvier.tensor.tensor import Tensor
 
 SHARED = ("name", "trainable", "input_shape", "input_dim", "dtype", "activity_regularizer")
@@ -37,7 +38,8 @@ class Layer(Module):
     """
 
     activity_regularizer: Any = None
-    supports_masking = False  # whether it keeps the positions that a mask is of, as Keras says of each layer
+    every_position = False  # of this very class: whether it does the same at each position of (batch, ..., features)
+    supports_masking = False  # whether `compute_mask` says what mask the outputs have; else they have none
 
     _starts_training = False
     _has_call = True
@@ -79,8 +81,14 @@ class Layer(Module):
             self.add_loss(regularizers.each_sample(check_tensor(own(result), what, "a tensor"), result))
         return result
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls._makes_masks = cls.compute_mask is not Layer.compute_mask
+        if "compute_mask" in vars(cls) and "supports_masking" not in vars(cls):
+            cls.supports_masking = True
+
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
-        """The mask of the outputs: that of the inputs, for your own layers to override. No layer here makes one."""
+        """The mask of the outputs: that of the inputs, for your own layers to override."""
         return previous_mask
 
     def config(self) -> dict[str, Any]:
@@ -89,7 +97,10 @@ class Layer(Module):
         return {**given, "dtype": known_dtype(given["dtype"], self.name)} if "dtype" in given else given
 
     def _cast_floats(self, tensor: Tensor) -> Any:
-        return arrays.cast(tensor, self._floats) if tensor.dtype in FLOATS and tensor.dtype != self._floats else tensor
+        if tensor.dtype not in FLOATS or tensor.dtype == self._floats:
+            return tensor
+        cast, mask = arrays.cast(tensor, self._floats), mask_of(tensor)
+        return cast if mask is None else set_mask(cast, mask)
 
     def _store_settings(self, weight: str, initializer: Any, regularizer: Any = None, constraint: Any = None) -> None:
         """Store the initializer, regularizer and constraint of a weight: ``kernel_initializer`` and so on."""

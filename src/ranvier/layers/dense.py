@@ -42,6 +42,7 @@ class Dense(Layer):
     """
 
     supports_masking = True
+    every_position = True
     kernel: Parameter
     bias: Parameter | None
     _shown = "{units}"

@@ -9,12 +9,13 @@ import numpy as np
 
 from ranvier.graph.node import GraphError
 from ranvier.layers.annotations import ConstraintLike, EmbeddingOptions, InitializerLike, LayerOptions, RegularizerLike
-from ranvier.layers.base import Layer, whole
+from ranvier.layers.base import Layer, known_dtype, whole
 from ranvier.layers.weight_dtype import prelu
 from ranvier.module.parameter import Parameter
 from ranvier.module.serialization import register_module
 from ranvier.ops import arrays, functional
 from ranvier.ops.functional.label_checks import in_range
+from ranvier.tensor.masks import set_mask
 
 MODES = ("one_hot", "multi_hot", "count")
 
@@ -70,9 +71,11 @@ class Embedding(Layer):
     """Whole numbers below ``input_dim`` -> learned vectors: (batch, ...) -> (batch, ..., output_dim).
 
     The weight is ``embeddings``, (input_dim, output_dim), which ``weights=[array]`` gives. A number out of range
-    raises ValueError. There are no masks: ``mask_zero=True`` raises ValueError.
+    raises ValueError. With ``mask_zero`` the number 0 is padding: the layers after this one are given a mask that is
+    false there.
     """
 
+    every_position = True
     embeddings: Parameter
     _shown = "{input_dim}, {output_dim}"
 
@@ -88,11 +91,7 @@ class Embedding(Layer):
         **options: Unpack[EmbeddingOptions],
     ) -> None:
         super().__init__(**options)
-        if mask_zero:
-            raise ValueError(
-                f"layer {self.name!r}: mask_zero=True would hide positions from the layers after it, and there are no "
-                "masks. Write sample_weight, or a layer that multiplies by x != 0, instead."
-            )
+        self.mask_zero = self.supports_masking = bool(mask_zero)
         self.input_dim = whole(input_dim, "input_dim", self.name)
         self.output_dim = whole(output_dim, "output_dim", self.name)
         self._store_settings("embeddings", embeddings_initializer, embeddings_regularizer, embeddings_constraint)
@@ -109,6 +108,64 @@ class Embedding(Layer):
 
     def forward(self, x: Any) -> Any:
         return functional.embedding(in_range(x, "vector", self.input_dim), self.embeddings)
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        """With ``mask_zero`` where the inputs are not 0, else None."""
+        return arrays.not_equal(inputs, 0) if self.mask_zero else None
+
+
+@register_module
+class ReversibleEmbedding(Embedding):
+    """`Embedding`, and with ``reverse=True`` in the call logits of its numbers: (..., output_dim) -> (..., input_dim).
+
+    These are the products with the same vectors, or without ``tie_weights`` with the columns of a weight of their own,
+    ``reverse_embeddings`` (output_dim, input_dim). They are computed in ``reverse_dtype`` if there is one, and
+    ``logit_soft_cap`` c makes them ``c * tanh(logits / c)``.
+    """
+
+    reverse_embeddings: Parameter
+    every_position = True
+
+    def __init__(
+        self,
+        input_dim: int,
+        output_dim: int,
+        tie_weights: bool = True,
+        embeddings_initializer: InitializerLike = "uniform",
+        embeddings_regularizer: RegularizerLike = None,
+        embeddings_constraint: ConstraintLike = None,
+        mask_zero: bool = False,
+        reverse_dtype: str | None = None,
+        logit_soft_cap: float | None = None,
+        weights: Any = None,
+        **options: Unpack[EmbeddingOptions],
+    ) -> None:
+        super().__init__(
+            input_dim, output_dim, embeddings_initializer, embeddings_regularizer, embeddings_constraint, mask_zero,
+            weights, **options,
+        )  # fmt: skip
+        self.tie_weights = bool(tie_weights)
+        self.reverse_dtype = known_dtype(reverse_dtype, self.name)
+        self.logit_soft_cap = None if logit_soft_cap is None else float(logit_soft_cap)
+
+    def build(self, input_shape: Sequence[Any] | None = None) -> None:
+        super().build(input_shape)
+        if not self.tie_weights:
+            self.add_weight((self.output_dim, self.input_dim), self.embeddings_initializer, name="reverse_embeddings")
+
+    def forward(self, x: Any, reverse: bool = False) -> Any:
+        if not reverse:
+            found = super().forward(x)
+            return set_mask(found, arrays.not_equal(x, 0)) if self.mask_zero else found
+        kernel = arrays.transpose(self.embeddings) if self.tie_weights else self.reverse_embeddings
+        if self.reverse_dtype is not None:
+            x, kernel = arrays.cast(x, self.reverse_dtype), arrays.cast(kernel, self.reverse_dtype)
+        logits = arrays.matmul(x, kernel)
+        cap = self.logit_soft_cap
+        return logits if cap is None else arrays.multiply(arrays.tanh(arrays.divide(logits, cap)), cap)
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> None:
+        """None: a mask is made in ``forward``, which knows the direction."""
 
 
 def encoded(x: Any, size: int, mode: str, weights: Any = None) -> Any:

@@ -14,6 +14,7 @@ from ranvier.module.serialization import register_module
 from ranvier.ops import arrays, functional
 from ranvier.ops.arrays.promotion import axis_of
 from ranvier.tensor.function import function
+from ranvier.tensor.masks import mask_of
 
 
 class _Merge(Family):
@@ -118,15 +119,46 @@ class Subtract(_Elementwise, combine=arrays.subtract, least=2, most=2):
     """The first of two inputs less the second."""
 
 
+class _Extremum(_Elementwise):
+    """One of the inputs, element by element. Where the mask of one is false, the others are chosen from."""
+
+    def merged(self, inputs: Sequence[Any]) -> Any:
+        masks = [mask_of(x) for x in inputs]
+        if all(mask is None for mask in masks):
+            return super().merged(inputs)
+        result, kept = inputs[0], masks[0]
+        for x, mask in zip(inputs[1:], masks[1:], strict=True):
+            other = x if mask is None else arrays.where(over_features(mask, x), x, result)
+            own = result if kept is None else arrays.where(over_features(kept, result), result, other)
+            result = super().merged([own, other])
+            kept = None if kept is None or mask is None else arrays.logical_or(kept, mask)
+        return result
+
+
 class Multiply(_Elementwise, combine=arrays.multiply):
-    """The product of inputs of one shape, element by element."""
+    """The product of inputs of one shape, element by element. Where the mask of one is false, it counts as 1; where
+    those of all are, the product is 0.
+    """
+
+    def merged(self, inputs: Sequence[Any]) -> Any:
+        masks = [mask_of(x) for x in inputs]
+        kept = [None if m is None else over_features(m, x) for m, x in zip(masks, inputs, strict=True)]
+        product = super().merged([x if m is None else arrays.where(m, x, 1) for m, x in zip(kept, inputs, strict=True)])
+        if any(mask is None for mask in kept):
+            return product
+        return arrays.where(reduce(arrays.logical_or, kept), product, 0)
 
 
-class Maximum(_Elementwise, combine=arrays.maximum):
+def over_features(mask: Any, x: Any) -> Any:
+    """A mask with a dimension of 1 for each that it lacks of those of ``x``."""
+    return arrays.reshape(mask, (*mask.shape, *(1,) * (x.ndim - mask.ndim)))
+
+
+class Maximum(_Extremum, combine=arrays.maximum):
     """The largest of inputs of one shape, element by element."""
 
 
-class Minimum(_Elementwise, combine=arrays.minimum):
+class Minimum(_Extremum, combine=arrays.minimum):
     """The smallest of inputs of one shape, element by element."""
 
 

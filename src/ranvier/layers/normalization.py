@@ -84,6 +84,8 @@ class BatchNormalization(Normalizing):
     A last batch that is smaller counts as what it is. In a batch of one value for each feature the variance is 0: the
     output is ``beta``, and the moving variance moves toward 0, as in Keras; ``batch_size`` should not leave one over.
 
+    Positions where a ``mask``, of all dimensions but the last, is false are in no statistics.
+
     Weights: gamma, beta, moving_mean, moving_variance, (features,) each.
     """
 
@@ -130,11 +132,16 @@ class BatchNormalization(Normalizing):
         for name in ("moving_mean", "moving_variance"):
             self.register_buffer(name, Buffer.over(getattr(self, f"{name}_initializer")(shape)))
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Any, mask: Any = None) -> Any:
+        if mask is not None and mask.ndim != x.ndim - 1:
+            raise ValueError(
+                f"layer {self.name!r} was given a mask of shape {tuple(mask.shape)} for values of shape "
+                f"{tuple(x.shape)}. Write a mask of all dimensions but the last instead."
+            )
         mean, variance = self.moving_mean, self.moving_variance
         if not (self.training and self._trainable):
             return standardize(x, mean, variance, self.gamma, self.beta, self.axis, self.epsilon)
-        y, *own = normalize_batch(x, self.gamma, self.beta, self.axis, self.epsilon)
+        y, *own = normalize_batch(x, self.gamma, self.beta, self.axis, self.epsilon, mask)
         with no_grad():
             after = moved(mean, variance, *own, x, None, self.axis, 1.0 - self.momentum)
             self._running.assign((mean, variance), after)

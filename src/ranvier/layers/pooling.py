@@ -120,7 +120,7 @@ class GlobalMaxPooling3D(_GlobalPooling, dimensions=3, largest=True):
 
 class GlobalAveragePooling1D(_GlobalPooling, dimensions=1, largest=False):
     """The mean of each channel, or of the steps where a ``mask`` (batch, steps) is true: (batch, steps, channels) ->
-    (batch, channels).
+    (batch, channels). Of a sample without such a step it is 0. The result has no mask.
     """
 
     supports_masking = True
@@ -129,9 +129,13 @@ class GlobalAveragePooling1D(_GlobalPooling, dimensions=1, largest=False):
         if mask is None:
             return super().forward(x)
         steps, channels = (2, 1) if self.first else (1, 2)
-        counted = arrays.expand_dims(arrays.cast(mask, x.dtype), channels)
-        total = arrays.sum(arrays.multiply(x, counted), steps, self.keepdims)
-        return arrays.divide(total, arrays.sum(counted, steps, self.keepdims))
+        kept = arrays.expand_dims(arrays.cast(mask, "bool"), channels)
+        total = arrays.sum(arrays.where(kept, x, 0.0), steps, self.keepdims)
+        number = arrays.sum(arrays.cast(kept, x.dtype), steps, self.keepdims)
+        return arrays.divide(total, arrays.maximum(number, 1.0))
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> None:
+        """None: the steps are gone."""
 
 
 class GlobalAveragePooling2D(_GlobalPooling, dimensions=2, largest=False):

@@ -231,17 +231,16 @@ class UpSampling3D(_UpSampling, dimensions=3):
 
 @register_module
 class Lambda(Layer):
-    """A function of tensors as a layer, called with ``arguments`` too and, where it takes it, ``training``.
+    """A function of tensors as a layer, called with ``arguments`` too and, where it takes them, ``training`` and
+    ``mask``, that of the inputs.
 
     ``output_shape`` is checked where it is given: a shape without the batch's dimension, or a function from the input's
-    shape (of several inputs, their list or dict) to the output's, both with it. Raises ValueError for another output,
-    and for a ``mask``: there are no masks.
+    shape (of several inputs, their list or dict) to the output's, both with it. Raises ValueError for another output.
+    ``mask`` is the mask of the outputs, or a function of the inputs and their mask; without it they have none.
 
     It can be saved only where the function is registered (`ranvier.saving.register_keras_serializable`), since files
     hold no code. Or write a `Module` with a ``forward`` method, registered by ``rv.register_module``.
     """
-
-    supports_masking = True
 
     def __init__(
         self,
@@ -252,8 +251,7 @@ class Lambda(Layer):
         **options: Unpack[LayerOptions],
     ) -> None:
         super().__init__(**options)
-        if mask is not None:
-            raise ValueError(f"layer {self.name!r} was given a mask, and there are no masks. Leave it out.")
+        self.mask, self.supports_masking = mask, mask is not None
         if callable(output_shape) or output_shape is None:
             self.output_sizes = output_shape
         else:
@@ -263,16 +261,20 @@ class Lambda(Layer):
             raise TypeError(f"layer {self.name!r} was given {function!r}. Write a function of one tensor instead.")
         self.function, self.arguments = function, dict(arguments or {})
         try:
-            self._takes_training = "training" in inspect.signature(function).parameters
+            self._taken = {"training", "mask"}.intersection(inspect.signature(function).parameters)
         except (TypeError, ValueError):  # a C function, whose arguments are not known
-            self._takes_training = False
+            self._taken = set()
 
     def _takes_lists(self) -> bool:
         return True
 
-    def forward(self, *inputs: Any) -> Any:
-        mode = {"training": self.training} if self._takes_training else {}
-        result = self.function(*inputs, **mode, **self.arguments)
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        """The constructor's ``mask``, or what it returns for the inputs and their mask."""
+        return self.mask(inputs, previous_mask) if callable(self.mask) else self.mask
+
+    def forward(self, *inputs: Any, mask: Any = None) -> Any:
+        known = {"training": self.training, "mask": mask}
+        result = self.function(*inputs, **{name: known[name] for name in self._taken}, **self.arguments)
         if self.output_sizes is not None and hasattr(result, "shape"):
             self._check(tuple(result.shape), shape_of(inputs[0]))
         return result

@@ -17,6 +17,7 @@ from ranvier.support.errors import snake_case
 from ranvier.support.function_classes import class_of, options_of
 from ranvier.support.registry import Configured
 from ranvier.tensor.context import get_dtype
+from ranvier.tensor.masks import mask_of
 
 
 class Loss(Configured):
@@ -24,7 +25,8 @@ class Loss(Configured):
 
     ``reduction`` makes one number of the values: "sum_over_batch_size" (or "mean") divides the weighted sum by the
     number of values, "mean_with_sample_weight" by the sum of the weights, "sum" by nothing; "none" returns the values.
-    If the divisor is 0 (all weights are 0, or all labels ``ignore_class``), the loss is 0.
+    If the divisor is 0 (all weights are 0, or all labels ``ignore_class``), the loss is 0. Where the mask of ``y_pred``
+    is false, nothing counts, in the divisor neither.
     """
 
     kind: ClassVar[str] = "targets"  # what y_true holds: dense "targets", or integer "labels"
@@ -54,10 +56,11 @@ class Loss(Configured):
         return each(lambda y: self.call(y, y_pred), y_true)
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        mask = mask_of(y_pred)
         if getattr(y_pred, "dtype", None) in STORAGE:  # losses are float32, as in Keras
             y_pred = cast(y_pred, get_dtype())
         losses, counted = each(lambda y: self.call(y, y_pred), y_true), each(self.counted, y_true)
-        return reduced(losses, sample_weight, counted, self.reduction)
+        return reduced(losses, sample_weight, counted, self.reduction, mask)
 
     def counted(self, y_true: Any) -> Any:
         """1 for each sample that a mean counts and 0 for the others; None if it counts all."""

@@ -30,21 +30,38 @@ def together(losses: Node, sample_weight: Node) -> tuple[Node, Node]:
     return losses, weight
 
 
+def mask_weights(sample_weight: Node | None, mask: Node) -> Node | None:
+    """Weights that are 0 where a mask (bool, with at least their dimensions) is false."""
+    if sample_weight is None or not getattr(sample_weight, "ndim", 0):
+        return sample_weight
+    mask, weight = together(n.cast(mask, sample_weight.dtype), sample_weight)
+    return n.multiply(mask, weight)
+
+
 @function
-def reduced(losses: Node, sample_weight: Node | None, counted: Node | None, reduction: str | None) -> Node:
+def reduced(
+    losses: Node, sample_weight: Node | None, counted: Node | None, reduction: str | None, mask: Node | None = None
+) -> Node:
     """One number from losses (N, ...) and their weights; with "none" the weighted losses.
 
-    ``counted`` is the number that a mean counts for each loss, 1 if it is None (`Loss.counted`). "sum" divides by
-    nothing, "batchmean" by the number of samples, "mean_with_sample_weight" by the sum of the weights, all others by
-    the number of losses. If the divisor is 0, so is the result.
+    ``counted`` is the number that a mean counts for each loss, 1 if it is None (`Loss.counted`). Losses where ``mask``
+    (of their first dimensions) is false are 0 and are not counted. "sum" divides by nothing, "batchmean" by the number
+    of samples, "mean_with_sample_weight" by the sum of the weights, all others by the number of losses. If the divisor
+    is 0, so is the result.
     """
     divisor = None if counted is None else n.cast(counted, losses.dtype)
+    if mask is not None and losses.ndim:  # one loss of a whole batch is what it is
+        losses, kept = together(losses, mask)
+        divisor = kept if divisor is None else n.multiply(*together(divisor, kept))
+        kept = n.cast(kept, "bool")
+        losses = n.where(kept, losses, 0)
+        sample_weight = mask_weights(sample_weight, kept)
     weighted = losses
     if getattr(sample_weight, "ndim", 0):
         losses, weight = together(losses, sample_weight)  # type: ignore[arg-type]  # which has dimensions
         weighted = n.multiply(losses, weight)
         if reduction == "mean_with_sample_weight":
-            divisor = weight if divisor is None else n.multiply(*together(divisor, weight))
+            divisor = weight if counted is None else n.multiply(*together(n.cast(counted, losses.dtype), weight))
     elif sample_weight is not None:  # one number for all
         weighted = n.multiply(losses, sample_weight)
         if reduction == "mean_with_sample_weight" and losses.ndim:  # as Keras, where its sum is itself

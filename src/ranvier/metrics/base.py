@@ -12,20 +12,37 @@ from numpy.typing import DTypeLike
 from ranvier.engines import reference
 from ranvier.graph.graph import Graph, input_node
 from ranvier.graph.node import BATCH, Node, apply
-from ranvier.metrics.operands import WIDE, Array, as_pair, dtype_of, has_trailing_one, paired, weighted_sum, weights_for
+from ranvier.metrics.operands import (
+    WIDE,
+    Array,
+    as_pair,
+    dtype_of,
+    has_trailing_one,
+    masked_weight,
+    paired,
+    weighted_sum,
+    weights_for,
+)
 from ranvier.metrics.variables import Variable
 from ranvier.ops import arrays as numeric
 from ranvier.support.errors import snake_case, unwritten
 from ranvier.support.registry import Configured
 from ranvier.support.source_lines import caller, line_of, location
 from ranvier.tensor.context import get_dtype, no_grad
-from ranvier.tensor.function import record
+from ranvier.tensor.function import function, record
+from ranvier.tensor.masks import mask_of
 from ranvier.tensor.results import ArrayResult, FloatResult
 from ranvier.tensor.tensor import Tensor
 from ranvier.tensor.trace import Function, StepTrace, state
 
 AT_ONCE = 1 << 14  # the most samples, or positions in them, of an update: this bounds the memory
 StateType = tuple[tuple[int, ...], str]
+
+
+@function
+def with_mask(sample_weight: Node | None, mask: Node) -> Node:
+    """See `masked_weight`."""
+    return masked_weight(sample_weight, mask)
 
 
 class LaterResult:
@@ -237,9 +254,12 @@ class Metric(Configured):
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Add a batch of any size.
 
+        Where the mask of ``y_pred`` is false, nothing counts.
         Raises ValueError for shapes that do not match, class numbers without an output (those of weight 0 are allowed),
         and weights that are negative or not one for each sample.
         """
+        if (mask := mask_of(y_pred)) is not None:
+            sample_weight = with_mask(sample_weight, mask)
         if self._traced is not None:
             self._traced(y_true, y_pred, sample_weight)
             return

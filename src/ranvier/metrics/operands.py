@@ -147,6 +147,18 @@ def broadcast_weight(weight: Node | None, values: Node) -> Node | None:
     return apply("broadcast", weight, shape=values.shape, axes=tuple(range(weight.ndim)))
 
 
+def masked_weight(weight: Node | None, mask: Node) -> Node:
+    """Weights of samples, or of their positions, that are 0 where a mask is false."""
+    if weight is None:
+        return rn.cast(mask, get_dtype())
+    if weight.ndim == mask.ndim + 1 and weight.shape[-1] == 1:
+        weight = apply("reshape", weight, shape=weight.shape[:-1])
+    wide, narrow = (weight, mask) if weight.ndim > mask.ndim else (mask, weight)
+    spread = apply("broadcast", narrow, shape=wide.shape, axes=tuple(range(narrow.ndim)))
+    kept, weight = (spread, wide) if wide is weight else (wide, spread)
+    return rn.where(rn.cast(kept, "bool"), weight, 0)
+
+
 def weighted(values: Node, weight: Node | None) -> Node:
     """Values (samples, ...) times their weights."""
     spread = broadcast_weight(weight, values)

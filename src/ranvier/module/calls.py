@@ -14,6 +14,7 @@ from ranvier.module.members import ModuleBase
 from ranvier.support.foreign import check_own
 from ranvier.tensor.call_state import call_state
 from ranvier.tensor.context import dtype_scope, get_dtype
+from ranvier.tensor.masks import mask_of
 from ranvier.tensor.tensor import Tensor
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -93,13 +94,15 @@ def traced_within(results: list[tuple[Any, Any]], root: Any) -> Iterator[None]:
 
 
 def trace_calls(
-    module: ModuleBase, type_: Type | None, before: Sequence[tuple[Any, Any]] = ()
-) -> list[tuple[ModuleBase | None, Type | None]]:
-    """What ``module`` and all it calls return, in order of completion and after ``before``, for an input of a type."""
+    module: ModuleBase, type_: Type | None, before: Sequence[tuple[Any, Any]] = (), mask: Type | None = None
+) -> tuple[list[tuple[ModuleBase | None, Type | None]], Type | None]:
+    """What ``module`` and all it calls return, in order of completion and after ``before``, for an input of a type
+    and with such a mask; and the type of the result's mask.
+    """
     results = [*before]
     with traced_within(results, None):
-        module._trace(type_)
-    return results
+        found = mask_of(module._trace(type_, mask))
+    return results, None if found is None else found.spec
 
 
 def shape_of(value: Any) -> Any:

@@ -18,6 +18,7 @@ from ranvier.module import arguments
 from ranvier.module.call_or_forward import by_call, by_either_name, defines_call
 from ranvier.module.calls import float_dtype_of, input_type, known_shape, mode, shape_of
 from ranvier.module.functional import FunctionalAPI
+from ranvier.module.masks import masked_call, placeholders
 from ranvier.module.properties import overridable_property
 from ranvier.module.serialization import register_module
 from ranvier.module.shape_errors import explain
@@ -30,6 +31,7 @@ from ranvier.tensor.arguments import find_handler
 from ranvier.tensor.call_state import call_state, isolated_tape
 from ranvier.tensor.check_returned import callable_name, check_tensor
 from ranvier.tensor.context import dtype_scope, get_dtype
+from ranvier.tensor.masks import mask_state
 from ranvier.tensor.tensor import Tensor
 from ranvier.tensor.trace import state
 
@@ -249,8 +251,11 @@ class Module(FunctionalAPI):
         try:
             if self._builds and not self.__dict__["built"]:
                 self._build_for(args, kwargs)
-            hooks = self._call_hooks
-            result = self.forward(*args, **kwargs) if hooks is None else hooks.call(self, args, kwargs)
+            if self._tracks and (mask_state.in_use or self._makes_masks or "mask" in kwargs):
+                result = masked_call(self, args, kwargs)
+            else:
+                hooks = self._call_hooks
+                result = self.forward(*args, **kwargs) if hooks is None else hooks.call(self, args, kwargs)
             if result is None and outermost and not state.tracing:
                 warn(f"{self.name!r} returns None. Write return and the result at the end of its forward instead.")
             trace.append((self, getattr(result, "spec", None)))
@@ -353,8 +358,8 @@ class Module(FunctionalAPI):
         """What calling the module on a placeholder returns, in evaluation mode; its ``type`` is the output's."""
         return self._trace(type_)
 
-    def _trace(self, type_: Type | None = None) -> Any:
-        """`trace` under a name that networks do not use for attributes of their own."""
+    def _trace(self, type_: Type | None = None, mask: Type | None = None) -> Any:
+        """`trace` under a name that networks do not use for attributes of their own; with a mask of the input."""
         own = self._input_types or (self._input_type,)
         wanted, form = (own, self._input_container) if type_ is None else ((type_,), None)
         if wanted[0] is None:
@@ -363,7 +368,7 @@ class Module(FunctionalAPI):
                 "give the first layer input_shape=(features,), or call the model once."
             )
         with mode(self, False), isolated_tape(self):
-            return self(*arguments.pack_inputs([Tensor.placeholder(t) for t in wanted if t is not None], form))
+            return self(*arguments.pack_inputs(placeholders(wanted, mask), form))
 
     def shape_error(self, given: Type) -> tuple[str, str] | None:
         """Why a call on this type fails, and what to write instead. None where the layer cannot tell."""

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from ranvier.module.masks import parts_of
 from ranvier.module.members import ModuleBase
 from ranvier.module.properties import overridable_property, part_of_module
 from ranvier.module.recorded_calls import RecordedCalls, Ref, from_config, record, replayed
@@ -22,6 +23,7 @@ from ranvier.module.symbolic import Call, Operators, only_call
 from ranvier.module.training_api import TrainingAPI
 from ranvier.support.tree import flatten, map_structure
 from ranvier.tensor.arguments import find_handler
+from ranvier.tensor.masks import set_mask
 from ranvier.tensor.tensor import Tensor
 
 
@@ -169,8 +171,8 @@ class FunctionalAPI(TrainingAPI):
             found += maps[:1] or [None]
         return tuple(found)
 
-    def _run_recorded(self, *inputs: Any) -> Any:
-        """The computation of a functional model."""
+    def _run_recorded(self, *inputs: Any, mask: Any = None) -> Any:
+        """The computation of a functional model; ``mask`` is that of the input, or has one for each."""
         assert self._recorded is not None
         names = self.input_names
         if len(inputs) != len(names):
@@ -178,6 +180,9 @@ class FunctionalAPI(TrainingAPI):
                 f"{self.name!r} takes {len(names)} input(s) and was given {len(inputs)}. Write "
                 f"model([{', '.join(names)}]) instead."
             )
+        for value, own in zip(inputs, parts_of(mask), strict=False):
+            if own is not None:
+                set_mask(value, own)
         return self._recorded.run(self._recorded_layers(), inputs)
 
     # --- configuration --------------------------------------------------------------------------------------------

@@ -57,6 +57,7 @@ class ModuleBase(CheckedConstructor, HookMethods, MissingMethods):
     _registered: str | None = None  # the name that files know the class by
     _builds = False  # whether the class has a `build` that makes weights
     _floats: str | None = None  # the floats that it computes in, where the user gave them
+    _makes_masks = False  # whether the class says what mask its results have: see `ranvier.module.masks`
     _tracks = False  # whether attributes that are lists or dicts are searched for members, as in Keras
     _containers: dict[str, None]  # the names of such attributes, in order
     _contained: dict[str, Any]  # the members found in them, by dotted path

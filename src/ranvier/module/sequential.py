@@ -15,6 +15,7 @@ from ranvier.module.serialization import POSITIONAL, class_of, register_module
 from ranvier.module.symbolic import record_of
 from ranvier.support.foreign import check_own
 from ranvier.support.tree import flatten
+from ranvier.tensor.masks import set_mask
 
 
 @register_module
@@ -38,6 +39,7 @@ class Sequential(Module):
         super().__init__(name=name)
         self._types: list[tuple[ModuleBase | None, Type | None]] = []
         self._end: Type | None = None
+        self._end_mask: Type | None = None  # that of what the last layer returns
         self._batch: int | None = None  # of `Input(batch_shape=...)`, which shapes show
         given: Any = modules
         if layers is not None or (len(modules) == 1 and not isinstance(modules[0], Module)):
@@ -86,7 +88,7 @@ class Sequential(Module):
         self._forget_graph()
         if self._end is not None:
             try:
-                self._types = trace_calls(module, self._end, self._types)
+                self._types, self._end_mask = trace_calls(module, self._end, self._types, self._end_mask)
             except ValueError:
                 self._forget(key)
                 del self.__dict__[key]
@@ -141,7 +143,7 @@ class Sequential(Module):
             delattr(self, key)
         self._forget_graph()
         start = self._input_type
-        self._types, self._end = [] if start is None else [(None, start)], start
+        self._types, self._end, self._end_mask = [] if start is None else [(None, start)], start, None
         if isinstance(modules, list):
             return self.extend(modules)
         for key, module in modules.items():
@@ -189,7 +191,9 @@ class Sequential(Module):
     def outputs(self) -> Any:
         return [self._symbolic_values()[-1]]
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Any, mask: Any = None) -> Any:
+        if mask is not None:
+            set_mask(x, mask)
         for module in self._modules.values():
             x = module(x)  # type: ignore[misc]  # _add_layer keeps None out
         return x

@@ -30,9 +30,8 @@ def _types(module: ModuleBase) -> dict[int, Type]:
     """The type of what each module returns, where the model can be traced."""
     if module._input_type is None:
         return {}
-    return {
-        id(m): t for m, t in trace_calls(module, None if module._input_types else module._input_type) if t is not None
-    }
+    found, _ = trace_calls(module, None if module._input_types else module._input_type)
+    return {id(m): t for m, t in found if t is not None}
 
 
 def _size(tensors: list[Any]) -> tuple[int, int]:

@@ -20,6 +20,7 @@ from ranvier.support import rows
 from ranvier.support.tree import flatten, map_structure
 from ranvier.tensor.call_state import isolated_tape
 from ranvier.tensor.function import same_function
+from ranvier.tensor.masks import mask_of, set_mask
 from ranvier.tensor.rng import traced_draws
 from ranvier.tensor.tensor import Tensor
 
@@ -47,7 +48,8 @@ class Call:
         """Store the result of the call, with a symbolic value for each tensor, and return it."""
 
         def value(tensor: Tensor) -> Symbolic:
-            self.values.append(Symbolic(self, len(self.values), tensor.spec))
+            mask = mask_of(tensor)
+            self.values.append(Symbolic(self, len(self.values), tensor.spec, None if mask is None else mask.spec))
             return self.values[-1]
 
         self.result = map_structure(result, Tensor, value)
@@ -56,7 +58,7 @@ class Call:
     def called_on(self, arguments: tuple[Any, ...], options: dict[str, Any]) -> Call:
         """The same call on other symbolic values of the same types, which the module does not record."""
         call = Call(self.module, arguments, options, self.batch)
-        call.values = [Symbolic(call, value.place, value.spec) for value in self.values]
+        call.values = [Symbolic(call, value.place, value.spec, value.mask_type) for value in self.values]
         call.result = map_structure(self.result, Symbolic, lambda value: call.values[value.place])
         return call
 
@@ -113,13 +115,17 @@ def record_call(module: ModuleBase, arguments: tuple[Any, ...], options: dict[st
 def trace_call(call: Call, before: list[tuple[Any, Any]]) -> Any:
     """What the module returns for placeholders of the arguments. Errors list the calls ``before``."""
     placeholders: dict[Symbolic, Tensor] = {}
-    arguments, options = map_structure(
-        (call.arguments, call.options),
-        Symbolic,
-        lambda value: placeholders.setdefault(
-            value, Tensor.placeholder(value.free if call.batch is None else value.spec)
-        ),
-    )
+
+    def placeholder(value: Symbolic) -> Tensor:
+        if value not in placeholders:
+            free = call.batch is None
+            found, mask = Tensor.placeholder(value.free if free else value.spec), value.mask_type
+            if mask is not None:
+                set_mask(found, Tensor.placeholder(value.freed(mask) if free else mask))
+            placeholders[value] = found
+        return placeholders[value]
+
+    arguments, options = map_structure((call.arguments, call.options), Symbolic, placeholder)
     with traced_within(before, call.module), mode(call.module, False), isolated_tape(call.module), traced_draws():
         return call.module(*arguments, **options)
 
@@ -292,12 +298,12 @@ class Operators:
 
 
 class Symbolic(Operators):
-    """A value of a functional model: output ``place`` of a call, of which only the type is known."""
+    """A value of a functional model: output ``place`` of a call, of which only the type is known, and its mask's."""
 
-    __slots__ = ("_type", "call", "place")
+    __slots__ = ("_type", "call", "mask_type", "place")
 
-    def __init__(self, call: Call, place: int, type_: Type) -> None:
-        self.call, self.place, self._type = call, place, type_
+    def __init__(self, call: Call, place: int, type_: Type, mask_type: Type | None = None) -> None:
+        self.call, self.place, self._type, self.mask_type = call, place, type_, mask_type
 
     @property
     def spec(self) -> Type:
@@ -306,7 +312,11 @@ class Symbolic(Operators):
     @property
     def free(self) -> Type:
         """The type for batches of any size, whatever `Input(batch_shape=...)` says."""
-        known, batch = self._type, self.call.batch
+        return self.freed(self._type)
+
+    def freed(self, known: Type) -> Type:
+        """A type of this value or of its mask, for batches of any size."""
+        batch = self.call.batch
         fixed = batch is not None and known.shape[:1] == (batch,)
         return Type((BATCH, *known.shape[1:]), known.dtype) if fixed else known
 

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 QUIET = frozenset({
     "training", "built", "name", "history", "stop_training", "_input_type", "_input_types", "_input_container",
-    "_built_shape", "_compiled", "_frame_columns", "_types", "_end", "optimizer",
+    "_built_shape", "_compiled", "_frame_columns", "_types", "_end", "_end_mask", "optimizer",
 })  # fmt: skip
 _all = [0]
 _everywhere = [0]

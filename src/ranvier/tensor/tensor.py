@@ -36,6 +36,7 @@ class Tensor(TensorMethods):
     __slots__ = (
         "__weakref__",
         "_grad",
+        "_keras_mask",  # see `tensor.masks`; absent from a tensor that has never had one
         "_requires_grad",
         "_value",
         "as_leaf",

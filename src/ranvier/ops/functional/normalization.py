@@ -11,9 +11,18 @@ from ranvier.ops.arrays.promotion import axes_of, axis_of, count, floating
 from ranvier.tensor.function import function
 
 
-def moments(x: Node, axis: int) -> tuple[Node, Node]:
-    """The mean and the variance (the mean squared distance from it) over all axes but one: (features,) each."""
+def moments(x: Node, axis: int, mask: Node | None = None) -> tuple[Node, Node]:
+    """The mean and the variance (the mean squared distance from it) over all axes but one: (features,) each.
+
+    With a ``mask`` (all axes of x but the last), of where it is true; without such a place both are 0.
+    """
     others = tuple(a for a in range(x.ndim) if a != axis)
+    if mask is not None:
+        kept = apply("broadcast", n.cast(mask, "bool"), shape=x.shape, axes=tuple(range(mask.ndim)))
+        number = n.maximum(n.sum(n.cast(kept, x.dtype), others, True), 1)
+        mean = n.divide(n.sum(n.where(kept, x, 0), others, True), number)
+        centred = n.where(kept, n.subtract(x, mean), 0)
+        return tuple(n.reshape(v, (-1,)) for v in (mean, n.divide(n.sum(centred * centred, others, True), number)))
     mean = n.mean(x, others, True)
     centred = n.subtract(x, mean)
     return n.reshape(mean, (-1,)), n.mean(centred * centred, others)
@@ -44,11 +53,16 @@ def standardize(
 
 @function
 def normalize_batch(
-    x: Node, gamma: Node | None = None, beta: Node | None = None, axis: int = -1, epsilon: float = 1e-3
+    x: Node,
+    gamma: Node | None = None,
+    beta: Node | None = None,
+    axis: int = -1,
+    epsilon: float = 1e-3,
+    mask: Node | None = None,
 ) -> tuple[Node, Node, Node]:
-    """`standardize` by the batch's own statistics, which are the second and third result."""
+    """`standardize` by the batch's own statistics, which are the second and third result; see `moments`."""
     x = floating(x)
-    mean, variance = moments(x, axis_of(axis, x.ndim))
+    mean, variance = moments(x, axis_of(axis, x.ndim), mask)
     return standardize(x, mean, variance, gamma, beta, axis, epsilon), mean, variance
 
 

@@ -88,8 +88,8 @@ def large_features(view: Inspection) -> Iterator[Fault]:
 def constant_features(view: Inspection) -> Iterator[Fault]:
     for given in view.inputs:
         array = given.array
-        if array.ndim != 2 or len(array) < MIN_ROWS or not given.finite:
-            continue
+        if array.ndim != 2 or len(array) < MIN_ROWS or not given.finite or view.are_indices(given):
+            continue  # of indices, such as the mark at the start of each text
         still = np.flatnonzero(given.low == given.high)
         if len(still) == array.shape[1]:
             continue  # the check of identical rows reports it

@@ -29,7 +29,7 @@ LINEAR = (*AFFINE, "convolve", "convolve_transposed")
 # Calls between two layers that these checks may skip.
 TRANSPARENT = (
     "flatten", "_rows", "reshape", "drop", "dropout", "alpha_dropout", "gaussian_dropout", "linear_activation", "cast",
-    "detach", "squeeze", "expand_dims", "transpose",
+    "checked", "detach", "squeeze", "expand_dims", "transpose",
 )  # fmt: skip
 MIN_ROWS = 10  # fewer rows prove nothing
 
@@ -300,6 +300,11 @@ class Inspection:
             if any(len(w.shape) > 1 for w in self.weights(node)):
                 return self.layer_of(node)
         return None
+
+    def are_indices(self, given: InspectedInput) -> bool:
+        """Whether an embedding looks up the numbers of this input."""
+        rows = (skip_transparent(node.inputs[0]) for node in self.trace_nodes if name_of(node) == "embedding")
+        return any(self.leaf(first) is given.leaf for first in rows)
 
 
 def of_outputs(find: Callable[[InspectedOutput], Iterator[Fault]]) -> Callable[[Inspection], Iterator[Fault]]:

@@ -12,7 +12,7 @@ from ranvier.graph.grad import gradient
 from ranvier.graph.graph import Graph, input_node
 from ranvier.graph.node import BATCH, Node, Symbol, apply, like
 from ranvier.metrics.custom import CustomMetric
-from ranvier.metrics.operands import WIDE
+from ranvier.metrics.operands import WIDE, masked_weight
 from ranvier.module import Module, mode
 from ranvier.module.arguments import pack_inputs
 from ranvier.ops import arrays as numeric
@@ -241,7 +241,7 @@ class Builder:
     def losses(self) -> list[Node]:
         """The loss that is minimized, and that of each output where there are several."""
         losses = [
-            (objective(o.spec.loss, self.node(o.values), self.node(o.weight), self.node(o.counted)), o.spec)
+            (objective(o.spec.loss, *map(self.node, (o.values, o.weight, o.counted, o.mask))), o.spec)
             for o in self.traced
             if o.spec.loss is not None
         ]
@@ -266,7 +266,9 @@ class Builder:
             start, rows = len(self.totals), self.node(self.traced[i].y)
             if isinstance(metric, CustomMetric) and self.target_kinds:
                 rows = self._as_given(rows, i)
-            weight = self.node(self.traced[i].weight) if weighted else None
+            weight, mask = self.node(self.traced[i].weight) if weighted else None, self.node(self.traced[i].mask)
+            if mask is not None and not isinstance(metric, CustomMetric):  # as Keras, whose own take it from y_pred
+                weight = masked_weight(weight, mask)
             out = apply("stop_gradient", self.node(self.outputs[i]))
             states = [self.total(tuple(shape), dtype) for shape, dtype in metric.states_for(rows, out, weight)]
             if isinstance(metric, FunctionMetric):

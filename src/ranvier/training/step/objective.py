@@ -172,11 +172,14 @@ def one_number(loss: losses.Loss) -> ValueError:
     )
 
 
-def objective(loss: losses.Loss, values: Node, weight: Node | None, counted: Node | None) -> Node:
+def objective(
+    loss: losses.Loss, values: Node, weight: Node | None, counted: Node | None, mask: Node | None = None
+) -> Node:
     """The number that is minimized: the losses of the samples (or of their parts), reduced.
 
     ``weight`` are the samples' weights, with the shape of the losses or its first dimensions; for ``counted`` see
-    `Loss.counted`. A loss that is one number is reduced already; weights multiply it where it is the library's.
+    `Loss.counted`; losses where the ``mask`` of the output is false do not count. A loss that is one number is reduced
+    already; weights multiply it where it is the library's.
     """
     if not values.shape:
         if weight is None:
@@ -185,5 +188,5 @@ def objective(loss: losses.Loss, values: Node, weight: Node | None, counted: Nod
             raise one_number(loss)
     given = loss.reduction not in ("none", None)
     each = per_sample(values) if values.shape else values
-    result: Node = reduced(each, weight, counted, loss.reduction if given else "sum_over_batch_size")
+    result: Node = reduced(each, weight, counted, loss.reduction if given else "sum_over_batch_size", mask)
     return result

@@ -10,11 +10,13 @@ from typing import Any
 from ranvier import losses, metrics
 from ranvier.graph.node import FLOATS, Node
 from ranvier.metrics import Metric, SampleMean
+from ranvier.metrics.base import with_mask
 from ranvier.metrics.operands import WIDE, weighted_sum
 from ranvier.ops import arrays
 from ranvier.support.errors import likely
 from ranvier.tensor.context import no_grad
 from ranvier.tensor.function import function
+from ranvier.tensor.masks import mask_of
 from ranvier.tensor.tensor import Tensor
 from ranvier.training.step import custom_objects
 from ranvier.training.step.objective import TORCH, Criterion, as_loss, criteria, exclusive
@@ -44,6 +46,8 @@ class FunctionMetric(SampleMean):
         values = self.on(*(x if isinstance(x, Tensor) else Tensor(x) for x in (y_true, y_pred)))
         if not values.shape:
             values = arrays.broadcast_to(values, y_pred.shape[:1])
+        if (mask := mask_of(y_pred)) is not None:
+            sample_weight = with_mask(sample_weight, mask)
         if sample_weight is not None and not isinstance(sample_weight, Tensor):
             sample_weight = Tensor(sample_weight)
         held = self._states_like(self.states(()))

@@ -15,6 +15,7 @@ from ranvier.module import Module, mode
 from ranvier.tensor import rng
 from ranvier.tensor.check_returned import callable_name, check_tensor, return_error
 from ranvier.tensor.context import get_dtype
+from ranvier.tensor.masks import mask_of
 from ranvier.tensor.tensor import Tensor
 from ranvier.training.step.outputs import FunctionMetric, OutputSpec
 
@@ -39,7 +40,7 @@ def cast_rows(node: Node, wanted: Type) -> Node:
 @dataclass
 class TracedOutput:
     """What is recorded of one output: the losses of its samples, what each counts in a mean, the results of metric
-    functions, the targets for metrics, and the samples' weights.
+    functions, the targets for metrics, the samples' weights, and the output's mask.
     """
 
     spec: OutputSpec
@@ -48,6 +49,7 @@ class TracedOutput:
     custom: list[Tensor]
     y: Tensor | None
     weight: Tensor | None
+    mask: Tensor | None
 
     @classmethod
     def of(cls, spec: OutputSpec, y: Any, output: Tensor, weight: Tensor | None) -> TracedOutput:
@@ -61,12 +63,12 @@ class TracedOutput:
             if isinstance(m, FunctionMetric)
         ]
         if spec.loss is None:
-            return cls(spec, None, None, custom, plain, weight)
+            return cls(spec, None, None, custom, plain, weight, mask_of(output))
         values = losses_of(spec.loss, y, output)
-        return cls(spec, values, each(spec.loss.counted, y), custom, plain, weight)
+        return cls(spec, values, each(spec.loss.counted, y), custom, plain, weight, mask_of(output))
 
     def tensors(self) -> list[Tensor]:
-        found = (self.values, self.counted, *self.custom, self.y, self.weight)
+        found = (self.values, self.counted, *self.custom, self.y, self.weight, self.mask)
         return [t for t in found if t is not None]
 
 

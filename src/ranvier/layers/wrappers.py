@@ -1,0 +1,54 @@
+"""Layers around another layer."""
+
+from __future__ import annotations
+
+from typing import Any, Unpack
+
+from ranvier.graph.node import GraphError
+from ranvier.layers.annotations import LayerOptions
+from ranvier.layers.base import Layer
+from ranvier.module.core import Module
+from ranvier.module.masks import parameters_of
+from ranvier.module.serialization import register_module
+from ranvier.ops import arrays
+
+
+@register_module
+class Wrapper(Layer):
+    """The base of layers around another, which is their ``layer``."""
+
+    def __init__(self, layer: Module, **options: Unpack[LayerOptions]) -> None:
+        super().__init__(**options)
+        if not isinstance(layer, Module):
+            raise ValueError(
+                f"layer {self.name!r} was given {layer!r} to wrap. Write a layer, such as Dense(8), instead."
+            )
+        self.layer = layer
+
+    def forward(self, x: Any) -> Any:
+        return self.layer(x)
+
+
+@register_module
+class TimeDistributed(Wrapper):
+    """The layer at each step of a sequence: (batch, steps, ...) -> (batch, steps, ...).
+
+    A ``mask`` (batch, steps) is given to the layer, step by step, where it takes one, and stays that of the result.
+    """
+
+    supports_masking = True
+
+    def forward(self, x: Any, mask: Any = None) -> Any:
+        if x.ndim < 3:
+            raise GraphError("it takes inputs of 3 dimensions or more: (batch, steps, features)")
+        if mask is not None and tuple(mask.shape[:2]) != tuple(x.shape[:2]):
+            raise ValueError(
+                f"layer {self.name!r} was given a mask of shape {tuple(mask.shape)} for inputs of shape "
+                f"{tuple(x.shape)}. Write one of shape {tuple(x.shape[:2])} instead."
+            )
+        if vars(type(self.layer)).get("every_position"):
+            return self.layer(x)
+        takes_mask = mask is not None and "mask" in parameters_of(self.layer)
+        steps = range(x.shape[1])
+        each = [self.layer(x[:, i], **({"mask": mask[:, i]} if takes_mask else {})) for i in steps]
+        return arrays.stack(each, 1)
