@@ -6,6 +6,7 @@ __getattr__, __dir__, __all__ = lazy_names("ranvier.layers", {
     "ranvier.layers.activations": "ELU LeakyReLU ReLU Softmax",
     "ranvier.layers.augmentation": "CutMix RandomBrightness RandomContrast RandomErasing",
     "ranvier.layers.base": "Layer",
+    "ranvier.layers.byte_pairs": "BytePairEncoding",
     "ranvier.layers.convolution":
         "Conv1D Conv1DTranspose Conv2D Conv2DTranspose Conv3D Conv3DTranspose Convolution1D=Conv1D "
         "Convolution2D=Conv2D Convolution3D=Conv3D",

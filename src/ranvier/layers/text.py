@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,27 @@ def as_texts(values: Any, name: str) -> Array:
     texts = np.empty(len(flat), object)
     texts[:] = flat
     return texts.reshape(array.shape)
+
+
+def padded(rows: Sequence[Sequence[int]], size: int | None, value: int) -> Array:
+    """Indices of tokens as an array of int32 (texts, ``size``, or the longest), filled with ``value`` or cut.
+
+    Where no text has a token there is one column of padding: programs have no empty sequences.
+    """
+    codes, texts, lengths = joined(rows)
+    columns = np.arange(len(codes)) - (np.cumsum(lengths) - lengths)[texts]
+    wide = size or max(1, int(lengths.max(initial=0)))
+    kept = columns < wide
+    result = np.full((len(rows), wide), value, np.int32)
+    result[texts[kept], columns[kept]] = codes[kept]
+    return result
+
+
+def joined(rows: Sequence[Sequence[int]]) -> tuple[Array, Array, Array]:
+    """The indices of all tokens, the text that each is of, and the number of tokens of each text."""
+    lengths = np.array([len(row) for row in rows], np.int64)
+    codes = np.fromiter(chain.from_iterable(rows), np.int32, int(lengths.sum()))
+    return codes, np.repeat(np.arange(len(rows)), lengths), lengths
 
 
 class TextLayer(Layer):

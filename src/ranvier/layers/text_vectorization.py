@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import chain
 from typing import Any, Unpack
 
 import numpy as np
@@ -16,7 +15,7 @@ from ranvier.layers.annotations import LayerOptions
 from ranvier.layers.base import Layer, whole
 from ranvier.layers.embedding import check_mode
 from ranvier.layers.lookup import FORMER, NOWHERE, StringLookup, check_encoding
-from ranvier.layers.text import as_texts
+from ranvier.layers.text import as_texts, joined, padded
 from ranvier.module.serialization import register_module
 from ranvier.ops import arrays
 from ranvier.support.errors import likely
@@ -142,27 +141,19 @@ class TextVectorization(StringLookup):
 
     def encode(self, values: Any) -> Array:
         """Indices (samples, tokens) as int32, or vectors (samples, vocabulary)."""
-        rows = self._documents(values)
-        lengths = np.array([len(row) for row in rows], np.int64)
         find, unknown = self.table.index.get, len(self._special()) - 1
-        codes = np.fromiter((find(token, unknown) for token in chain.from_iterable(rows)), np.int32, int(lengths.sum()))
-        places = np.repeat(np.arange(len(rows)), lengths)
+        rows = [[find(token, unknown) for token in row] for row in self._documents(values)]
         if self._gives_rows:
-            columns = np.arange(len(codes)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-            # Without any token there is one column of padding: programs have no empty sequences.
-            size = self.output_sequence_length or max(1, int(lengths.max(initial=0)))
-            kept = columns < size
-            result = np.full((len(rows), size), self.table.index[""], np.int32)
-            result[places[kept], columns[kept]] = codes[kept]
-            return result
+            return padded(rows, self.output_sequence_length, self.table.index[""])
         if self.codes_type(None) is None:
             raise ValueError(f"layer {self.name!r} has no vocabulary yet. Write adapt(texts) before it is called.")
         vectors = np.zeros((len(rows), self.depth), get_dtype())
-        kept = codes != NOWHERE
+        codes, texts, _ = joined(rows)
+        known = codes != NOWHERE
         if self.output_mode == "multi_hot":
-            vectors[places[kept], codes[kept]] = 1
+            vectors[texts[known], codes[known]] = 1
             return vectors
-        np.add.at(vectors, (places[kept], codes[kept]), 1)
+        np.add.at(vectors, (texts[known], codes[known]), 1)
         if self.output_mode == "tf_idf":
             if self.table.weights is None:
                 raise ValueError(f"layer {self.name!r} has no weights of tokens yet. Write adapt(texts) first.")
