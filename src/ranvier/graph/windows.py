@@ -15,6 +15,7 @@ import numpy as np
 from ranvier.graph.node import GraphError, Node, Type, apply, constant
 
 Attrs = dict[str, Any]
+LARGE = 16  # offsets in a window from which on they are not added one by one
 
 
 def windows_type(types: Sequence[Type], attrs: Attrs) -> Type:
@@ -63,25 +64,50 @@ def windows_gradient(n: Node, g: Node) -> tuple[Node]:
         return (_padded(whole, [(0, 0, 0)] * x.ndim, x),)
     places = {axis: axis + i for i, (axis, *_) in enumerate(axes)}  # the axis of g for the windows of each axis
     total: Node | None = None
-    for offsets in product(*(range(size) for _, size, _, _ in axes)):
+    for groups in product(*(_offsets(*rest) for _, *rest in axes)):
         ranges: list[Any] = [None] * g.ndim
         widths = [(0, 0, 0)] * x.ndim
-        for (axis, _, stride, dilation), i in zip(axes, offsets, strict=True):
-            ranges[places[axis] + 1] = (i, i + 1, 1)
-            widths[axis] = (i * dilation, 0, stride - 1)
-        kept = [d for place, d in enumerate(g.shape) if place - 1 not in places.values()]
-        part = apply("reshape", apply("slice", g, ranges=tuple(ranges)), shape=tuple(kept))
+        kept = list(g.shape)
+        spread = [(0, 0, 0)] * g.ndim
+        for (axis, _, stride, dilation), (first, count) in zip(axes, groups, strict=True):
+            place = places[axis]
+            ranges[place + 1] = (first, first + count, 1)
+            if count == 1:
+                widths[axis], kept[place + 1] = (first * dilation, 0, stride - 1), 0
+            else:  # windows side by side, with zeros between them where they do not touch
+                spread[place + 1] = (0, stride - count, 0)
+                widths[axis], kept[place], kept[place + 1] = (first, 0, 0), kept[place] * stride, 0
+        part = apply("slice", g, ranges=tuple(ranges))
+        if any(width != (0, 0, 0) for width in spread):
+            part = apply("pad", part, constant(0, part.dtype), widths=tuple(spread))
+        offsets = {place + 1 for place in places.values()}
+        part = apply("reshape", part, shape=tuple(d for i, d in enumerate(kept) if i not in offsets))
         part = _padded(part, widths, x)
         total = part if total is None else total + part
     assert total is not None
     return (total,)
 
 
+def _offsets(size: int, stride: int, dilation: int) -> list[tuple[int, int]]:
+    """The offsets in a window as (first, count) of those that are added at once.
+
+    Of large windows as many as windows are apart: their elements lie side by side. Either way an element is the sum of
+    its windows from the last to the first.
+    """
+    together = stride if dilation == 1 and size > LARGE else 1
+    return [(first, min(together, size - first)) for first in range(0, size, together)]
+
+
 def _padded(part: Node, widths: list[tuple[int, int, int]], like: Node) -> Node:
     """``part`` spread out and padded with zeros to the shape of ``like``."""
-    full = []
+    full: list[tuple[int, int, int]] = []
     for dim, wanted, (low, _, between) in zip(part.shape, like.shape, widths, strict=True):
         reached = low + dim + max(0, dim - 1) * between if isinstance(dim, int) else 0
+        if isinstance(dim, int) and isinstance(wanted, int) and reached > wanted:  # zeros after the last window
+            part = apply("slice", part, ranges=tuple(
+                (0, dim - reached + wanted, 1) if axis == len(full) else None for axis in range(part.ndim)
+            ))  # fmt: skip
+            reached = wanted
         full.append((low, wanted - reached if isinstance(wanted, int) else 0, between))
     if all(w == (0, 0, 0) for w in full):
         return part
