@@ -17,13 +17,14 @@ from ranvier.support.errors import missing, unwritten
 from ranvier.support.registry import Configured, Registry
 from ranvier.support.serialized import deserializer
 from ranvier.support.serialized import serialize_keras_object as serialize
+from ranvier.support.window_functions import window_values
 from ranvier.tensor.context import get_dtype
 from ranvier.tensor.rng import numpy_generator
 
 __all__ = [
-    "Constant", "GlorotNormal", "GlorotUniform", "HeNormal", "HeUniform", "Identity", "Initializer", "LecunNormal",
-    "LecunUniform", "Ones", "Orthogonal", "RandomNormal", "RandomUniform", "TruncatedNormal", "VarianceScaling",
-    "Zeros", "deserialize", "fans", "get", "serialize", "uniform",
+    "STFT", "Constant", "GlorotNormal", "GlorotUniform", "HeNormal", "HeUniform", "Identity", "Initializer",
+    "LecunNormal", "LecunUniform", "Ones", "Orthogonal", "RandomNormal", "RandomUniform", "TruncatedNormal",
+    "VarianceScaling", "Zeros", "deserialize", "fans", "get", "serialize", "uniform",
 ]  # fmt: skip
 
 _TRUNCATED_STD = 0.87962566103423978  # standard deviation of a normal distribution truncated at 2
@@ -247,16 +248,50 @@ class LecunNormal(_Family):
     choice = (1.0, "fan_in", "truncated_normal")
 
 
+@dataclass(eq=False)
+class STFT(Initializer):
+    """The cosines or the sines, ``side`` "real" or "imag", of a short-time Fourier transform: (samples, 1, bins).
+
+    They are multiplied by ``window``, a word or numbers, which is divided by its norm (``scaling="density"``), by its
+    sum ("spectrum"), or by nothing (None).
+    """
+
+    side: str = "real"
+    window: Any = "hann"
+    scaling: str | None = "density"
+    periodic: bool = False
+
+    def __post_init__(self) -> None:
+        for what, value, known in (
+            ("side", self.side, ("real", "imag")), ("scaling", self.scaling, ("density", "spectrum", None)),
+        ):  # fmt: skip
+            if value not in known:
+                raise ValueError(f"{what}={value!r}. Write {' or '.join(map(repr, known))} instead.")
+        if isinstance(self.window, str):
+            window_values(self.window, 1)
+
+    def values(self, shape: tuple[int, ...]) -> Any:
+        samples, _, bins = shape
+        angles = np.pi * np.outer(np.arange(samples), np.arange(bins)) / max(bins - 1, 1)
+        waves = np.cos(angles) if self.side == "real" else -np.sin(angles)
+        if self.window is not None:
+            window = window_values(self.window, samples, self.periodic)
+            norms = {"density": np.sqrt((window**2).sum()), "spectrum": np.abs(window).sum(), None: 1.0}
+            waves = waves * window[:, None] / norms[self.scaling]
+        return waves[:, None]
+
+
 REGISTRY = Registry(
     "initializer",
     Initializer,
     (
         Constant, GlorotNormal, GlorotUniform, HeNormal, HeUniform, Identity, LecunNormal, LecunUniform, Ones,
-        Orthogonal, RandomNormal, RandomUniform, TruncatedNormal, VarianceScaling, Zeros,
+        Orthogonal, RandomNormal, RandomUniform, STFT, TruncatedNormal, VarianceScaling, Zeros,
     ),
     aliases={
         "normal": RandomNormal, "uniform": RandomUniform, "zero": Zeros, "one": Ones,
         "OrthogonalInitializer": Orthogonal, "IdentityInitializer": Identity,
+        "STFTInitializer": STFT,
     },
     callables=True,
     example="'glorot_uniform' or initializers.HeNormal()",

@@ -38,7 +38,11 @@ ROWS = [
 
 
 def test_every_class_has_a_row():
-    assert {r[0] for r in ROWS} == {c for c in initializers.__all__ if c[0].isupper()} - {"Initializer", "Identity"}
+    assert {r[0] for r in ROWS} == {c for c in initializers.__all__ if c[0].isupper()} - {
+        "Initializer",
+        "Identity",
+        "STFT",
+    }
 
 
 def test_identity():
@@ -46,6 +50,15 @@ def test_identity():
     np.testing.assert_array_equal(initializers.Identity(gain=2.0)((2, 2)), 2 * np.eye(2))
     with pytest.raises(ValueError, match="makes matrices"):
         initializers.Identity()((3,))
+
+
+def test_stft_is_the_transform_of_a_window():
+    window = np.arange(1, 9) / 36
+    values = [initializers.STFT(side, tuple(range(1, 9)), "spectrum")((8, 1, 6))[:, 0] for side in ("real", "imag")]
+    np.testing.assert_allclose(values[0].sum(0) + 1j * values[1].sum(0), np.fft.rfft(window, 10), atol=1e-6)
+    for wrong in ({"side": "phase"}, {"scaling": "l2"}, {"window": "hat"}):
+        with pytest.raises(ValueError, match="Write"):
+            initializers.STFT(**wrong)
 
 
 @pytest.mark.parametrize(("name", "options", "bound", "deviation"), ROWS, ids=[r[0] for r in ROWS])

@@ -15,6 +15,7 @@ from ranvier.tensor.tensor import Tensor
 from tests.layers.augmentation_rows import ROWS as AUGMENTED_ROWS
 from tests.layers.image_rows import MERGES
 from tests.layers.image_rows import ROWS as IMAGES_ROWS
+from tests.layers.signal_rows import ROWS as SIGNAL_ROWS
 
 X = np.array([[-2.0, -0.5, 0.0, 0.5], [3.0, 1.0, -1.0, 2.0], [0.1, -0.2, 0.3, -4.0]], np.float32)
 IMAGES = np.arange(12, dtype=np.uint8).reshape(3, 2, 2)
@@ -126,6 +127,7 @@ ROWS = {
     "input": (lambda: layers.Input((4,)), X, lambda m, x: x),
     **IMAGES_ROWS,
     **AUGMENTED_ROWS,
+    **SIGNAL_ROWS,
 }  # fmt: skip
 
 

@@ -48,6 +48,8 @@ __getattr__, __dir__, __all__ = lazy_names("ranvier.layers", {
         "UpSampling3D ZeroPadding1D ZeroPadding2D ZeroPadding3D",
     "ranvier.layers.text_vectorization": "TextVectorization",
     "ranvier.layers.wrappers": "TimeDistributed Wrapper",
+    "ranvier.layers.signal_augmentation": "RandomNoise RandomShift SpecAugment",
+    "ranvier.layers.spectra": "MFCC MelSpectrogram STFTSpectrogram",
     "ranvier.module.serialization": "REGISTRY",
     "ranvier.support.serialized": "deserialize=deserialize_keras_object serialize=serialize_keras_object",
 }, {

@@ -5,6 +5,7 @@ Functions of the seed and stream that `ranvier.tensor.rng.draw` gives: the same 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -122,3 +123,36 @@ def paste(x: Node, other: Node, top: Node, bottom: Node, left: Node, right: Node
     if x.ndim != 4:
         raise GraphError(f"CutMix pastes images, (batch, height, width, channels), and here is {x.type}")
     return n.where(within(x, top, bottom, left, right), other, x)
+
+
+@function
+def mask_bands(
+    x: Node, draws: Sequence[Node], axes: Sequence[int], widths: Sequence[float], value: float | None
+) -> Node:
+    """Bands of each sample filled with a value, or with the sample's mean: one along each of ``axes``.
+
+    ``draws`` holds the seeds and streams of two numbers for each band. Its width is uniform up to that share of the
+    dimension, and it lies anywhere.
+    """
+    x = floating(x)
+    hit: Node | None = None
+    for i, (axis, width) in enumerate(zip(axes, widths, strict=True)):
+        size = extents(x, axis, axis + 1)[0]
+        share, place = (uniform(x, *draws[4 * i + k : 4 * i + k + 2]) for k in (0, 2))
+        wide = n.multiply(share, float(width * size))
+        start = n.multiply(place, n.subtract(float(size), wide))
+        position = apply("iota", shape=tuple(size if a == axis else 1 for a in range(x.ndim)), axis=axis, dtype=x.dtype)
+        first, last = (with_ones(v, x.ndim) for v in (start, start + wide))
+        within_band = n.logical_and(n.greater_equal(position, first), n.less(position, last))
+        hit = within_band if hit is None else n.logical_or(hit, within_band)
+    filling = n.mean(x, tuple(range(1, x.ndim)), keepdims=True) if value is None else value
+    return x if hit is None else n.where(hit, filling, x)
+
+
+@function
+def noise_at(x: Node, ratio: Node, seed: Node, stream: Node) -> Node:
+    """``x`` plus normal noise that is ``ratio`` decibels below each sample's mean power, a number for each sample."""
+    x = floating(x)
+    power = n.mean(n.square(x), tuple(range(1, x.ndim)))
+    deviation = n.sqrt(n.multiply(power, n.exp(n.multiply(ratio, -math.log(10) / 10))))
+    return x + n.multiply(standard_normal(x, seed, stream), with_ones(deviation, x.ndim))

@@ -21,6 +21,7 @@ def both(names: str, prefix: str) -> str:
 
 ROWS = (
     *each("keras", "keras.images", both(IMAGES, "nn.")),
+    *each("keras", "keras.signals", "extract_sequences fft fft2 ifft2 irfft istft rfft stft"),
     *each("keras", "keras.elementwise", both(f"{LOSSES} normalize", "nn.")),
     Row("linear", torch="F.linear -> torch.products:linear"),
     Row("embedding", torch="embedding F.embedding -> torch.labels:embedding"),
