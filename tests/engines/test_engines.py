@@ -75,7 +75,10 @@ def test_tables_of_the_native_engine_name_exactly_the_primitives():
     reductions = {name for name, p in PRIMITIVES.items() if p.kind == "reduce"}
     kernels = set(KERNELS) - set(INTERNAL)
     assert set(ELEMENTWISE) == elementwise
-    lifted = {"check", "scan", "result"}  # by a pass, to the kernel of the internal primitive "fault"; loops by NumPy
+    lifted = {
+        "check",
+        "result",
+    }  # by a pass, to the kernel of the internal primitive "fault"; by the kernel of the loop
     assert elementwise | reductions | set(SOURCES) | kernels | lifted | {"input"} == set(PRIMITIVES)
     assert not set(SOURCES) & kernels
     assert set(squeeze._RULES) <= set(PRIMITIVES)

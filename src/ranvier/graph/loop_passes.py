@@ -7,7 +7,7 @@ from typing import Any
 
 from ranvier.graph.graph import Graph
 from ranvier.graph.node import Node, apply, walk
-from ranvier.graph.scan import Operands
+from ranvier.graph.scan import Operands, operands, stacked_shape
 
 
 def with_loops(graph: Graph, simplify: Callable[[Graph], Graph]) -> Graph:
@@ -110,3 +110,54 @@ def _simplified(graph: Graph, simplify: Callable[[Graph], Graph]) -> Graph:
 def with_body(node: Node, body: Graph) -> Node:
     """The same loop with an equivalent body."""
     return Node(node.op, node.inputs, {**node.attrs, "body": body}, node.type)
+
+
+def unroll_checked(graph: Graph) -> Graph:
+    """The program with each loop whose body checks values written out: a check of a program names a row of the data."""
+    loops = {node for node in graph.nodes() if node.op.name == "scan" and _checks(node.attrs["body"])}
+    if not loops:
+        return graph
+    written: dict[Node, list[Node]] = {}
+    result: dict[Node, Node] = {}
+    for node in graph.nodes():
+        inputs = tuple(result[i] for i in node.inputs)
+        if node in loops:
+            written[node] = _written_out(node.on(inputs))
+            result[node] = node
+        elif node.op.name == "result" and node.inputs[0] in loops:
+            result[node] = written[node.inputs[0]][node.attrs["index"]]
+        else:
+            result[node] = node.on(inputs)
+    return unroll_checked(graph.rebuild(lambda n: result[n]))
+
+
+def _checks(body: Graph) -> bool:
+    inner = [node.attrs["body"] for node in body.nodes() if node.op.name == "scan"]
+    return any(node.op.name == "check" for node in body.nodes()) or any(map(_checks, inner))
+
+
+def _written_out(node: Node) -> list[Node]:
+    """The results of a loop, step by step."""
+    body, length, axis = (node.attrs[name] for name in ("body", "length", "axis"))
+    given, carries = operands(node), operands(node).carries
+    steps: list[list[Node]] = [[] for _ in range(length)]
+    for t in reversed(range(length)) if node.attrs["reverse"] else range(length):
+        slices = [_at(x, t, axis) for x in given.slices]
+        value = dict(zip(body.inputs, (*carries, *slices, *given.constants), strict=True))
+        for inner in body.nodes():
+            if inner not in value:
+                value[inner] = inner.on(tuple(value[i] for i in inner.inputs))
+        carries = [value[following] for _, following in body.updates]
+        steps[t] = [value[output] for output in body.outputs]
+    stacks = [_stack(parts, axis) for parts in zip(*steps, strict=True)]
+    return [*carries, *stacks]
+
+
+def _at(x: Node, t: int, axis: int) -> Node:
+    part = apply("slice", x, ranges=tuple((t, t + 1, 1) if a == axis else None for a in range(x.ndim)))
+    return apply("reshape", part, shape=(*x.shape[:axis], *x.shape[axis + 1 :]))
+
+
+def _stack(parts: tuple[Node, ...], axis: int) -> Node:
+    wide = [apply("reshape", part, shape=stacked_shape(part.shape, 1, axis)) for part in parts]
+    return apply("concatenate", *wide, axis=axis) if len(wide) > 1 else wide[0]

@@ -8,6 +8,7 @@ more to compute again than to keep. With ``recompute`` it stores the carries alo
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from ranvier.graph.dtypes import FLOATING
@@ -231,12 +232,12 @@ class _Gradient:
             new = input_node(f"v{number}", node.shape, node.dtype)
             if node in self.inner.slices:
                 outer = self.given.slices[self.inner.slices.index(node)]
-                self.slices[node] = new, lambda stored, outer=outer: outer
+                self.slices[node] = new, partial(_given, outer)
             else:
                 places = {output: i for i, output in reversed(list(enumerate(self.body.outputs)))}
                 if node not in places:
                     self.kept[node] = None
-                self.slices[node] = new, lambda stored, node=node: self._stack(stored, node)
+                self.slices[node] = new, partial(self._stack, node)
         return self.slices[node][0]
 
     def _outputs(self) -> tuple[Node, ...]:
@@ -249,7 +250,7 @@ class _Gradient:
         body = Graph(self.body.inputs, self._outputs(), self.body.updates)
         return apply("scan", *self.node.inputs, **{**self.node.attrs, "body": body})
 
-    def _stack(self, stored: Node, node: Node) -> Node:
+    def _stack(self, node: Node, stored: Node) -> Node:
         return apply("result", stored, index=len(self.body.updates) + self._outputs().index(node))
 
     # --- sums over the steps ----------------------------------------------------------------------------------------
@@ -262,6 +263,11 @@ class _Gradient:
         totals = _Totals({*slices, *seeds}, slices, dict(self.constants.values()), self.length, self.axis)
         sums = {n: build for n in self.inner.constants if n in parts and (build := totals.build(parts[n])) is not None}
         return totals, sums
+
+
+def _given(outer: Node, stored: Node) -> Node:
+    """The stack of a slice, which the loop need not store."""
+    return outer
 
 
 class _Totals:

@@ -37,7 +37,7 @@ from ranvier.graph.values import concrete, numpy_value
 from ranvier.graph.windows import windows_gradient, windows_type, windows_value
 
 Rule = Callable[[Types, Attrs], Type]
-Gradient = Callable[[Node, Node], Sequence[Node | None]]
+Gradient = Callable[[Node, Any], Sequence[Node | None]]
 
 
 def primitive(

@@ -16,6 +16,7 @@ import numpy as np
 
 from ranvier.graph.graph import Graph
 from ranvier.graph.node import GraphError, Node, Shape, Type
+from ranvier.graph.values import concrete
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,6 @@ def scan_value(arrays: Sequence[Any], attrs: dict[str, Any], extents: dict[str, 
         carries = [values[value] for _, value in body.updates]
         steps[t] = [values[node] for node in body.outputs]
     if not length:
-        shapes = [[extents[d.name] if not isinstance(d, int) else d for d in node.shape] for node in body.outputs]
-        empty = zip(shapes, body.outputs, strict=True)
-        return (*carries, *(np.zeros(stacked_shape(tuple(s), 0, axis), node.dtype) for s, node in empty))
+        shapes = [concrete(stacked_shape(node.shape, 0, axis), extents) for node in body.outputs]
+        return (*carries, *(np.zeros(s, node.dtype) for s, node in zip(shapes, body.outputs, strict=True)))
     return (*carries, *(np.stack(parts, axis) for parts in zip(*steps, strict=True)))

@@ -49,8 +49,7 @@ def scan(
         structure[:] = [result]
         return list(flatten(following, Tensor)), list(flatten(result, Tensor))
 
-    options = {"axis": axis, "reverse": reverse}
-    made = loops.scan(flat, first, given, length=steps, recompute=recompute, **options)
+    made = loops.scan(flat, first, given, length=steps, axis=axis, reverse=reverse, recompute=recompute)
     if made is None:
         return _in_python(body, carry, slices, steps, axis, reverse)
     return _filled(carry, made[0]), _filled(structure[0], made[1])

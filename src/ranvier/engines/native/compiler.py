@@ -25,6 +25,8 @@ from ranvier.engines.native.runtime.threads import default_threads, get_threads
 from ranvier.engines.native.target.target import Target
 from ranvier.engines.reference import ReferenceProgram
 from ranvier.graph.graph import Graph, verify
+from ranvier.graph.loop_passes import unroll_checked, with_body
+from ranvier.graph.node import Node
 from ranvier.support.collector import paused_collector
 from ranvier.support.rows import load
 
@@ -37,16 +39,17 @@ class Pass(NamedTuple):
     """A row of `PASSES`.
 
     ``function`` is "module:attribute", imported when the pass first runs. An early pass takes a graph, a late one a
-    graph and the batch size; each returns a graph that computes the same.
+    graph and the batch size; each returns a graph that computes the same. ``bodies``: it also runs on the bodies of
+    loops, whose inputs and results stay as they are.
     """
 
     name: str
     function: str
     late: bool = False
+    bodies: bool = False
 
     def run(self, graph: Graph, batch: int) -> Graph:
-        function: Callable[..., Graph] = load(self.function)
-        graph = function(graph, batch) if self.late else function(graph)
+        graph = self._applied(graph, load(self.function), batch)
         if os.environ.get("RANVIER_VERIFY"):
             from ranvier.engines.native.passes.primitives import INTERNAL
 
@@ -54,26 +57,39 @@ class Pass(NamedTuple):
         dump(self.name, graph.__str__)
         return graph
 
+    def _applied(self, graph: Graph, function: Callable[..., Graph], batch: int) -> Graph:
+        if self.bodies and any(node.op.name == "scan" for node in graph.nodes()):
+
+            def change(node: Node, old: Node) -> Node:
+                inner = node.op.name == "scan"
+                return with_body(node, self._applied(node.attrs["body"], function, batch)) if inner else node
+
+            graph = graph.changed(change)
+        return function(graph, batch) if self.late else function(graph)
+
 
 EARLY, LATE = False, True
+BODIES = True
 PASSES = (
     # Early passes run before the cache is asked: the graph that they give is part of a program's key.
     Pass("lift_checks", "ranvier.engines.native.passes.lift_checks:lift_checks"),
     Pass("common_subexpressions", "ranvier.graph.simplify:common_subexpressions"),
     Pass("simplify", "ranvier.graph.simplify:simplify"),
-    Pass("clip_slices", "ranvier.engines.native.passes.clip_slices:clip_slices"),
+    Pass("clip_slices", "ranvier.engines.native.passes.clip_slices:clip_slices", EARLY, BODIES),
     Pass("split_strided", "ranvier.engines.native.passes.split_strided:split_strided"),
     Pass("squeeze", "ranvier.engines.native.passes.squeeze:squeeze"),
     Pass("simplify_squeezed", "ranvier.graph.simplify:simplify"),
     # Late passes run for a program that the cache does not have.
-    Pass("winograd", "ranvier.engines.native.passes.winograd:winograd", LATE),
-    Pass("patches", "ranvier.engines.native.passes.patches:patches", LATE),
-    Pass("clip_padding", "ranvier.engines.native.passes.clip_padding:clip_padding", LATE),
+    Pass("winograd", "ranvier.engines.native.passes.winograd:winograd", LATE, BODIES),
+    Pass("patches", "ranvier.engines.native.passes.patches:patches", LATE, BODIES),
+    Pass("clip_padding", "ranvier.engines.native.passes.clip_padding:clip_padding", LATE, BODIES),
+    Pass("place_carries", "ranvier.engines.native.passes.loops:place_carries", LATE, BODIES),
+    Pass("pack_constants", "ranvier.engines.native.passes.loops:pack_constants", LATE),
     Pass("pack_weights", "ranvier.engines.native.passes.pack_weights:pack_weights", LATE),
     Pass("rematerialize", "ranvier.engines.native.passes.rematerialize:rematerialize", LATE),
     Pass("batch_variance", "ranvier.engines.native.passes.batch_variance:batch_variance", LATE),
     Pass("two_stage_sum", "ranvier.engines.native.passes.two_stage_sum:two_stage_sum", LATE),
-    Pass("wide_products", "ranvier.engines.native.passes.wide_products:wide_products", LATE),
+    Pass("wide_products", "ranvier.engines.native.passes.wide_products:wide_products", LATE, BODIES),
     Pass("parallelize", "ranvier.engines.native.passes.parallelize:parallelize", LATE),
 )
 """Every pass, in the order in which they run."""
@@ -155,7 +171,8 @@ def compile(graph: Graph, batch: int | None = None) -> NativeProgram | Reference
 
     The reference engine runs programs over arrays without elements: they compute nothing.
     """
-    if any(0 in node.shape or node.op.name == "scan" for node in graph.nodes()):
+    graph = unroll_checked(graph)
+    if any(0 in node.shape for node in graph.nodes()):
         return ReferenceProgram(graph, batch)
     target = llvm.resolve_target()
     llvm.check_runnable(target)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 from ranvier.engines.native.codegen import prefetch
@@ -14,9 +15,9 @@ from ranvier.engines.native.codegen.kernel import Kernel, Module
 from ranvier.engines.native.codegen.layout import COPY, Layout
 from ranvier.engines.native.codegen.map_kernels import emit_task
 from ranvier.engines.native.codegen.partition import Partition
+from ranvier.engines.native.codegen.program import Call, Program
 from ranvier.engines.native.codegen.reductions import emit_start
 from ranvier.engines.native.codegen.signature import Signature, Signatures
-from ranvier.engines.native.codegen.step import Call, Program
 from ranvier.engines.native.codegen.task_lists import LISTED
 from ranvier.engines.native.codegen.unit_writer import UnitWriter
 from ranvier.engines.native.codegen.values import KernelWriter
@@ -43,66 +44,87 @@ def assemble(schedule: Schedule, target: Target, timed: bool = False) -> Text:
 
 
 def clocks(schedule: Schedule) -> list[str]:
-    """The clocks of a timed program: one for each task, by its number, and one for all barriers."""
-    return [*(f"k{task.number}" for task in schedule.order), "barrier"]
+    """The clocks of a timed program: one for each task, and one for all barriers."""
+    return [*(f"{prefix}k{task.number}" for prefix, own in bodies(schedule) for task in own.order), "barrier"]
 
 
-class Assembler:
-    """Writes the program of one schedule for one target: in units, which are compiled on their own, and as a whole."""
+def bodies(schedule: Schedule, prefix: str = "") -> Iterator[tuple[str, Schedule]]:
+    """A schedule and those of the bodies of its loops, each with what the names of its kernels begin with."""
+    yield prefix, schedule
+    for task, loop in schedule.loops.items():
+        yield from bodies(loop.schedule, f"{prefix}l{task.number}_")
 
-    def __init__(self, schedule: Schedule, target: Target, timed: bool = False) -> None:
-        self.schedule, self.target = schedule, target
-        self.partition = Partition(schedule, target)
-        self.clocks = {name: i for i, name in enumerate(clocks(schedule))} if timed else {}
-        graph = schedule.graph
-        found = {d.name for n in graph.inputs for d in n.shape if isinstance(d, Symbol)}
-        self.symbols = tuple(sorted(found | {BATCH.name}))
+
+@dataclass
+class Definitions:
+    """What the kernels of a program's schedules share: its text, and the kernels by theirs."""
+
+    target: Target
+    symbols: tuple[str, ...]
+    clocks: dict[str, int]
+    functions: set[tuple[str, str]] = field(default_factory=set)
+    declarations: set[str] = field(default_factory=set)
+    kernels: dict[str, str] = field(default_factory=dict)  # the text of each, and its name
+    written: UnitWriter = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.written = UnitWriter(self.functions, self.declarations, self.target.has_fma)
+
+
+class Kernels:
+    """The kernels of one schedule, and those of the bodies of its loops."""
+
+    def __init__(self, schedule: Schedule, shared: Definitions, prefix: str = "") -> None:
+        self.schedule, self.shared, self.prefix = schedule, shared, prefix
+        self.loops: dict[Task, Kernels] = {
+            task: Kernels(loop.schedule, shared, f"{prefix}l{task.number}_") for task, loop in schedule.loops.items()
+        }
+        self.target, self.written = shared.target, shared.written
+        self.partition = Partition(schedule, self.target)
         self.module = Module(
-            graph, schedule.view, schedule.uses, target.has_fma, target.has_masks, schedule.samples_adjacent,
-            schedule.batch, schedule.local,
+            schedule.graph, schedule.view, schedule.uses, self.target.has_fma, self.target.has_masks,
+            schedule.samples_adjacent, schedule.batch, schedule.local, shared.functions, shared.declarations,
         )  # fmt: skip
-        self.prefetched = prefetch.choose(schedule)
-        self.layout = Layout(schedule, self.partition, self.prefetched is not None, len(self.clocks))
-        self.written = UnitWriter(self.module, target.has_fma)
-        self.kernels: dict[str, str] = {}  # the text of each, and its name
+        self.prefetched = prefetch.choose(schedule) if schedule.interface is None else None
+        memory = {schedule.loops[task].memory: inner.layout.scratch for task, inner in self.loops.items()}
+        timed = 0 if prefix else len(shared.clocks)
+        self.layout = Layout(schedule, self.partition, self.prefetched is not None, timed, memory)
         self.signatures = Signatures(schedule)
         self.known: dict[tuple[Any, ...], tuple[str, str]] = {}  # by signature: the names of a kernel and its starter
         self.numbers: dict[tuple[Any, ...], int] = {}  # of signatures
         self.calls: dict[str, Call] = {}
 
-    def units(self) -> Iterator[Unit]:
-        """The program's kernels, some in each unit, and in the last one its entry."""
+    def write(self) -> Iterator[Unit]:
+        """The kernels, some in each unit, but for the last ones."""
         for task in self.schedule.order:
-            self._kernels(task)
+            if task in self.loops:
+                yield from self.loops[task].write()
+                self.layout.workspace = max(self.layout.workspace, self.loops[task].layout.workspace)
+            else:
+                self._kernels(task)
             if self.written.is_full:
                 yield self.written.unit()
-        advances = bool(self.layout.scalars)
-        if advances:
+        if self.layout.scalars:
             self._advance()
         for buffer in self.schedule.buffers:
             if buffer.kind == "constant":
                 self._constant(buffer)
-        program = Program(self.layout, self.partition, self.symbols, self.calls, self.clocks, self.prefetched)
-        entry = EntryWriter(program)
-        text = entry.write(advances)
-        for name, function in entry.functions():
-            self.written.add_function(name, function, LISTED)
-            if self.written.is_full:
-                yield self.written.unit()
-        self.written.add("entry", f"{barrier_ir(self.target.arch)}\n{text}")
-        self.module.declarations.update({"declare i64 @llvm.readcyclecounter()"} if self.clocks else ())
-        self.module.declarations.update({COPY} if self.schedule.replicated else ())
-        yield self.written.unit()
 
-    def program(self) -> Text:
-        """The whole program, after the last unit."""
-        at = self.layout.clocks_at if self.clocks else None
-        text = self.written.text()
-        return Text(text, self.symbols, self.layout.scratch, self.layout.private, self._work(), at)
+    @property
+    def program(self) -> Program:
+        """How to call them."""
+        own = {name.removeprefix(self.prefix): i for name, i in self.shared.clocks.items() if self._is_own(name)}
+        inner = {task: kernels.program for task, kernels in self.loops.items()}
+        return Program(
+            self.layout, self.partition, self.shared.symbols, self.calls, own, self.prefetched, inner, self.prefix
+        )
+
+    def _is_own(self, clock: str) -> bool:
+        return clock == "barrier" or (clock.startswith(self.prefix) and "_" not in clock.removeprefix(self.prefix))
 
     def _constant(self, buffer: Buffer) -> None:
         data = "".join(f"\\{byte:02X}" for byte in buffer.data)
-        name, type_ = f"c.{buffer.number}", f"[{len(buffer.data)} x i8]"
+        name, type_ = f"{self.prefix}c.{buffer.number}", f"[{len(buffer.data)} x i8]"
         text = f'@{name} = unnamed_addr constant {type_} c"{data}", align {LINE}'
         self.written.add(name, text, f"@{name} = external unnamed_addr constant {type_}, align {LINE}")
 
@@ -125,13 +147,14 @@ class Assembler:
     def _define(self, name: str, k: Kernel) -> str:
         """The name of a kernel: this one, or that of a kernel of equal text."""
         text = k.function.text("noinline nounwind ")
-        if text not in self.kernels:
-            self.kernels[text] = name
-            self.written.add_function(name, text, KERNEL)
-        return self.kernels[text]
+        kernels = self.shared.kernels
+        if text not in kernels:
+            kernels[text] = f"{self.prefix}{name}"
+            self.written.add_function(kernels[text], text, KERNEL)
+        return kernels[text]
 
     def _kernel(self, task: Task, signature: Signature) -> str:
-        k = KernelWriter(self.module, KERNEL, signature.buffers, self.symbols, signature.numbers)
+        k = KernelWriter(self.module, KERNEL, signature.buffers, self.shared.symbols, signature.numbers)
         inner = task.computed
         if inner is not None and inner.op.name == "contract":
             k.computed_here = set(task.nodes)
@@ -147,7 +170,7 @@ class Assembler:
         return self._define(f"k{task.number}", k)
 
     def _starter(self, task: Task) -> str:
-        k = KernelWriter(self.module, KERNEL, [view.buffer for _, view in task.stores], self.symbols)
+        k = KernelWriter(self.module, KERNEL, [view.buffer for _, view in task.stores], self.shared.symbols)
         emit_start(k, task)
         return self._define(f"start{task.number}", k)
 
@@ -158,17 +181,52 @@ class Assembler:
         for node in walk(self.schedule.private.values(), lambda node: node not in views):
             if node in views:
                 reads[views[node].buffer] = None
-        k = KernelWriter(self.module, KERNEL, list(reads), self.symbols)
+        k = KernelWriter(self.module, KERNEL, list(reads), self.shared.symbols)
         values = [k.value(value, ()) for value in self.schedule.private.values()]
         for node, value in zip(self.schedule.private, values, strict=True):
             k.store(views[node], (), value)
         self.calls["advance"] = Call(self._define("advance", k), list(reads), [])
 
-    def _work(self) -> float:
+    def work(self) -> float:
         """The multiply-adds of a step, roughly."""
         total = 0.0
         for task in self.schedule.order:
+            if task in self.loops:
+                total += task.node.attrs["length"] * self.loops[task].work()
+                continue
             inner = task.computed
             dims = inner.attrs["loops"] if inner is not None and inner.op.name == "contract" else task.space
             total += size(dims, self.schedule.batch) * (1 if task.kind == "contract" else 4)
         return total
+
+
+class Assembler:
+    """Writes the program of one schedule for one target: in units, which are compiled on their own, and as a whole."""
+
+    def __init__(self, schedule: Schedule, target: Target, timed: bool = False) -> None:
+        found = {d.name for n in schedule.graph.inputs for d in n.shape if isinstance(d, Symbol)}
+        own = {name: i for i, name in enumerate(clocks(schedule))} if timed else {}
+        self.shared = Definitions(target, tuple(sorted(found | {BATCH.name})), own)
+        self.kernels = Kernels(schedule, self.shared)
+
+    def units(self) -> Iterator[Unit]:
+        """The program's kernels, some in each unit, and in the last one its entry."""
+        shared, kernels = self.shared, self.kernels
+        yield from kernels.write()
+        entry = EntryWriter(kernels.program)
+        text = entry.write(bool(kernels.layout.scalars))
+        for name, function in entry.functions():
+            shared.written.add_function(name, function, LISTED)
+            if shared.written.is_full:
+                yield shared.written.unit()
+        shared.written.add("entry", f"{barrier_ir(shared.target.arch)}\n{text}")
+        shared.declarations.update({"declare i64 @llvm.readcyclecounter()"} if shared.clocks else ())
+        shared.declarations.update({COPY} if kernels.schedule.replicated else ())
+        yield shared.written.unit()
+
+    def program(self) -> Text:
+        """The whole program, after the last unit."""
+        layout = self.kernels.layout
+        at = layout.clocks_at if self.shared.clocks else None
+        text = self.shared.written.text()
+        return Text(text, self.shared.symbols, layout.scratch, layout.private, self.kernels.work(), at)

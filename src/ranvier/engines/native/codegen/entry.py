@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from itertools import groupby
 
 from ranvier.engines.native.codegen.builder import Function
-from ranvier.engines.native.codegen.step import Program, StepWriter, groups_of
+from ranvier.engines.native.codegen.program import Program, groups_of
+from ranvier.engines.native.codegen.step import StepWriter
 from ranvier.engines.native.codegen.task_lists import TaskLists
 from ranvier.engines.native.runtime.context import CLOCK, FAULT, START, STOP
 from ranvier.engines.native.schedule.task import Task

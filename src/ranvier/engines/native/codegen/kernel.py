@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from ranvier.engines.native.codegen.builder import PREFETCH, Function
@@ -62,8 +62,8 @@ class Module:
     batch: int  # the most rows that a step sees
     near: Collection[Buffer]  # values of a block of samples, which stay in the cache
     # (name, suffix) of the elementary functions needed.
-    functions: set[tuple[str, str]] = field(default_factory=set)
-    declarations: set[str] = field(default_factory=set)
+    functions: set[tuple[str, str]]
+    declarations: set[str]
 
 
 class Kernel(ABC):

@@ -5,7 +5,7 @@ Replicated values have a copy in each thread's; the caller's arrays among them a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from ranvier.engines.native.codegen import prefetch
 from ranvier.engines.native.codegen.builder import Function
@@ -70,10 +70,13 @@ class Layout:
     """The memory of one schedule.
 
     A thread's own memory holds, in this order: scalars that every thread keeps for itself, its copies of shared values,
-    what prefetching needs, the workspace of kernels, the values of the samples at hand, and clocks.
+    what prefetching needs, the workspace of kernels, the values of the samples at hand, and clocks. ``loops`` are the
+    bytes that the bodies of loops take.
     """
 
-    def __init__(self, schedule: Schedule, partition: Partition, prefetches: bool, clocks: int) -> None:
+    def __init__(
+        self, schedule: Schedule, partition: Partition, prefetches: bool, clocks: int, loops: Mapping[Buffer, int]
+    ) -> None:
         self.schedule, self.prefetches, self.clocks = schedule, prefetches, clocks
         # One vector more than the values: rows are stored whole where nothing follows them.
         self.sizes = {
@@ -81,6 +84,7 @@ class Layout:
             for b in schedule.buffers
             if b.kind == "scratch" and b not in schedule.local and b not in schedule.replicated
         }
+        self.sizes.update(loops)
         offsets, self.scratch = pack(self.sizes, schedule.phase_lives)
         own = {b: n * schedule.block * SIZE[b.dtype] + LINE for b, n in schedule.local.items()}
         local, self.local = pack(own, schedule.order_lives)

@@ -2,98 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import groupby
-from math import prod
-from typing import NamedTuple
 
 from ranvier.engines.native.codegen import prefetch
 from ranvier.engines.native.codegen.builder import Function
-from ranvier.engines.native.codegen.layout import Layout
-from ranvier.engines.native.codegen.partition import Partition, RowParts
+from ranvier.engines.native.codegen.partition import RowParts
 from ranvier.engines.native.codegen.prefetch import Prefetch
+from ranvier.engines.native.codegen.program import Group, Program, groups_of
 from ranvier.engines.native.runtime.context import CLOCK, PRIVATE, SCRATCH, SYNC, TOTAL, WORDS
 from ranvier.engines.native.schedule.memory_planning import round_up
 from ranvier.engines.native.schedule.task import Task
-from ranvier.engines.native.schedule.view import Buffer
+from ranvier.engines.native.schedule.view import Buffer, View
 from ranvier.engines.native.target.lanes import ELEMENT, SIZE, Scalar, literal
-from ranvier.graph.extents import extent, extents
-from ranvier.graph.node import BATCH, Node, Symbol
+from ranvier.graph.extents import extent
+from ranvier.graph.node import BATCH, Symbol
+from ranvier.graph.scan import Operands
 
 Range = tuple[Scalar, Scalar]
-
-
-class Call(NamedTuple):
-    """A kernel's name, and what it is given beside its range."""
-
-    kernel: str
-    buffers: list[Buffer]
-    numbers: list[Node]  # integer constants
-    signature: int = 0  # equal for tasks whose kernels are called in the same way
-
-
-class Group(NamedTuple):
-    """Tasks that are divided among threads in the same way."""
-
-    division: str
-    whole: bool
-    tasks: list[Task]
-
-
-class Place(NamedTuple):
-    """Where a value is: in which memory, the bytes of a row along which it moves, and its own numbers.
-
-    Of a constant, ``row`` is its number; of the caller's arrays, numbers are words of the context; elsewhere the
-    numbers are the offset and, of a double-buffered value, the distance of its second copy.
-    """
-
-    memory: str
-    row: int
-    numbers: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Program:
-    """The parts of a program that its entry puts together."""
-
-    layout: Layout
-    partition: Partition
-    symbols: tuple[str, ...]
-    calls: Mapping[str, Call]  # of each task's kernels
-    clocks: Mapping[str, int]
-    prefetched: Prefetch | None
-    places: dict[Buffer, Place] = field(default_factory=dict)
-
-    def place(self, buffer: Buffer) -> Place:
-        found = self.places.get(buffer)
-        if found is None:
-            found = self.places[buffer] = self._place(buffer)
-        return found
-
-    def _place(self, buffer: Buffer) -> Place:
-        layout, schedule = self.layout, self.layout.schedule
-        if buffer.kind == "private":
-            return Place("private", 0, (buffer.number,))
-        if buffer in layout.copies.offsets:
-            return Place("private", 0, (layout.copies.offsets[buffer],))
-        if buffer in schedule.local:
-            return Place("local", schedule.local[buffer] * SIZE[buffer.dtype], (layout.offsets[buffer],))
-        if buffer.kind == "scratch":
-            second = (layout.sizes[buffer] // 2,) if buffer in (schedule.double_buffered or ()) else ()
-            return Place("scratch", 0, (layout.offsets[buffer], *second))
-        if buffer.kind == "constant":
-            return Place("constant", buffer.number, ())
-        node = (schedule.graph.inputs if buffer.kind == "input" else schedule.graph.outputs)[buffer.number]
-        moves = node.attrs["windowed"] if buffer.kind == "input" else node.shape[:1] == (BATCH,)
-        return Place("array", SIZE[buffer.dtype] * prod(extents(node, 1)) if moves else 0, (self.word_of(buffer),))
-
-    def word_of(self, buffer: Buffer) -> int:
-        """The word of the context that has the address of one of the caller's arrays."""
-        inputs = len(self.layout.schedule.graph.inputs) if buffer.kind == "output" else 0
-        return WORDS + len(self.symbols) + inputs + buffer.number
 
 
 class StepWriter:
@@ -200,7 +128,10 @@ class StepWriter:
     def run_group(self, group: Group) -> None:
         """Tasks of one phase that are divided in the same way."""
         f, depth, tasks, division = self.f, self.schedule.block, group.tasks, group.division
-        if group.whole or division == "each":
+        if division == "loop":
+            for task in tasks:
+                LoopWriter(self, task).write()
+        elif group.whole or division == "each":
             self._run(tasks, self.parts.own)
         elif division == "serial":
             self._run_serial(tasks)
@@ -374,13 +305,63 @@ class StepWriter:
         return f.pointer(self.scratch, f.add(offset, f.mul(self.odd, second[0])) if second else offset, "i8")
 
 
-def _division(task: Task) -> tuple[int, str, bool]:
-    """The stage of a task, and how it is divided among threads."""
-    return task.stage, task.division, task.whole
+class LoopWriter(StepWriter):
+    """Writes a loop over time into the function of ``outer``: the tasks of its body, for each step."""
 
+    def __init__(self, outer: StepWriter, task: Task) -> None:
+        super().__init__(outer.program.loops[task], outer.f, outer.step)
+        self.outer, self.loop, self.task = outer, outer.schedule.loops[task], task
+        self.time: Scalar = 0
+        self.is_parameter = outer.is_parameter
+        self.sync, self.work, self.rows = outer.sync, outer.work, outer.rows
+        if self.clocks:
+            self.clock = outer.clock
+        self.bases: dict[Buffer, str] = {}  # addresses that are the same in all steps
 
-def groups_of(phase: Iterable[Task]) -> Iterator[Group]:
-    """The groups of a phase's tasks, which do not wait for each other."""
-    for (_, division, whole), tasks in groupby(sorted(phase, key=_division), key=_division):
-        own = list(tasks)
-        yield Group(division, whole, sorted(own, key=lambda t: t.turn) if division == "serial" else own)
+    def write(self) -> None:
+        f, attrs = self.f, self.loop.node.attrs
+        _ = self.parts
+        self.bases = {buffer: self._base(buffer) for buffer in self.schedule.buffers}
+        with f.loop(0, attrs["length"]) as turn:
+            self.time = f.sub(attrs["length"] - 1, turn.index) if attrs["reverse"] else turn.index
+            odd = f.op(f"and i64 {turn.index}, 1")
+            self.pointers = {buffer: self._in_step(buffer, odd) for buffer in self.schedule.buffers}
+            for number, (_, tasks) in enumerate(groupby(self.schedule.order, key=lambda t: t.phase)):
+                if number:
+                    self.barrier()
+                for group in groups_of(tasks):
+                    self.run_group(group)
+            if self.loop.joins_steps:
+                self.barrier()
+
+    def _outside(self, buffer: Buffer) -> View:
+        """Where an input or an output of the body is in the outer program."""
+        node, carries = self.loop.node, self.loop.carries
+        if buffer.kind == "output" and buffer.number >= carries:
+            return next(view for result, view in self.task.stores if result.attrs["index"] == buffer.number)
+        found = self.outer.schedule.view(node.inputs[buffer.number])
+        assert found is not None
+        return found
+
+    def _base(self, buffer: Buffer) -> str:
+        if buffer.kind == "constant":
+            return f"@{self.program.name}c.{buffer.number}"
+        if buffer.kind == "scratch":
+            return self.f.pointer(self.outer.pointer(self.loop.memory), self.layout.offsets[buffer], "i8")
+        return self.outer.pointer(self._outside(buffer).buffer)
+
+    def _in_step(self, buffer: Buffer, odd: str) -> str:
+        """The address of a value in the step at hand; ``odd`` tells which of a carry's two places is written."""
+        f, base = self.f, self.bases[buffer]
+        if buffer.kind not in ("input", "output"):
+            return base
+        size, place = SIZE[buffer.dtype], self._outside(buffer)
+        if buffer.number < self.loop.carries:
+            half = place.buffer.elements // 2 * size
+            written = odd if buffer.kind == "input" else f.sub(1, odd)
+            return f.pointer(base, f.mul(written, half), "i8")
+        body = self.loop.node.attrs["body"]
+        slices = Operands(range(len(body.inputs)), body, self.loop.node.attrs["slices"]).slices
+        if buffer.kind == "input" and buffer.number not in slices:
+            return base
+        return f.pointer(base, f.mul(self.time, place.strides[self.loop.node.attrs["axis"]] * size), "i8")

@@ -11,7 +11,8 @@ from itertools import chain
 from typing import Any
 
 from ranvier.engines.native.codegen.builder import Function
-from ranvier.engines.native.codegen.step import Group, Program, Range, StepWriter
+from ranvier.engines.native.codegen.program import Group, Program
+from ranvier.engines.native.codegen.step import Range, StepWriter
 from ranvier.engines.native.schedule.task import Task
 from ranvier.engines.native.target.lanes import Scalar
 
@@ -76,10 +77,11 @@ class TaskLists:
         own.backward = backward
         own.run_group(group)
         self.entries.append([self._address(f), len(self.table), 0])
-        starts = [word for task in group.tasks if task.accumulates for word in self._record(task, group, start=True)]
-        count = sum(task.accumulates for task in group.tasks)
-        self.table += [count, len(starts), len(group.tasks), *starts]
-        for task in group.tasks:
+        listed = [] if group.division == "loop" else group.tasks  # the function of a loop has no records
+        starts = [word for task in listed if task.accumulates for word in self._record(task, group, start=True)]
+        count = sum(task.accumulates for task in listed)
+        self.table += [count, len(starts), len(listed), *starts]
+        for task in listed:
             self.table += self._record(task, group)
         return own.backward
 

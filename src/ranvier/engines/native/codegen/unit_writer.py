@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 from ranvier.engines.native.codegen import math
-from ranvier.engines.native.codegen.kernel import Module
 from ranvier.engines.native.runtime.units import Unit
 
 SIZE = 1 << 16  # characters of a unit: less than a tenth of a second's work for LLVM
@@ -14,10 +13,10 @@ EXTREMA = {f"declare i64 @llvm.{name}.i64(i64, i64)" for name in ("smin", "smax"
 
 
 class UnitWriter:
-    """Gathers definitions, and what they need of ``module``."""
+    """Gathers definitions, and what they need: elementary ``functions`` and ``declarations``."""
 
-    def __init__(self, module: Module, has_fma: bool) -> None:
-        self.module, self.has_fma = module, has_fma
+    def __init__(self, functions: set[tuple[str, str]], declarations: set[str], has_fma: bool) -> None:
+        self.needed, self.has_fma = (functions, declarations), has_fma
         self.heads: dict[str, str] = {}  # the declaration of each definition that other units may refer to
         self.waiting: dict[str, str] = {}  # definitions since the last unit, by name
         self.whole: list[str] = []
@@ -45,7 +44,7 @@ class UnitWriter:
 
     def unit(self) -> Unit:
         """A unit of the definitions since the last one."""
-        functions, declarations = self.module.functions, self.module.declarations
+        functions, declarations = self.needed
         texts = [self._library(functions, declarations), *self.waiting.values()]
         used = {name for text in self.waiting.values() for name in MARK.findall(text)}
         outside = frozenset((used & self.heads.keys()) - self.waiting.keys())

@@ -34,19 +34,29 @@ def _is_dot(node: Node, last: int, ends: list[Any]) -> bool:
     return along and terms[0][0] > last and loops[last] < LANES // 2 and loops[terms[0][0]] >= LANES
 
 
+def packed_axes(node: Node, side: int) -> tuple[int, ...] | None:
+    """The order of an operand's axes in which vectors along the last loop of the result read adjacent elements.
+
+    None where they do already, or where no order lets them.
+    """
+    last, operand, functions = node.attrs["rank"] - 1, node.inputs[side], node.attrs["index"][side]
+    dims = [dim for dim, (terms, _) in enumerate(functions) if any(loop == last for loop, _ in terms)]
+    if last < 0 or len(dims) != 1 or dims[0] == operand.ndim - 1:
+        return None
+    if _is_dot(node, last, [functions[-1] for functions in node.attrs["index"] if functions]):
+        return None
+    return (*(a for a in range(operand.ndim) if a != dims[0]), dims[0])
+
+
 def _of_packed(node: Node, known: Packed) -> Node:
     """The contraction of packed weights; ``known`` are those that other contractions read, by operand and axes."""
-    last = node.attrs["rank"] - 1
-    if BATCH not in node.attrs["loops"][:last]:
+    if BATCH not in node.attrs["loops"][: node.attrs["rank"] - 1]:
         return node
     inputs, index = list(node.inputs), list(node.attrs["index"])
     for side, (operand, functions) in enumerate(zip(inputs, index, strict=True)):
-        dims = [dim for dim, (terms, _) in enumerate(functions) if any(loop == last for loop, _ in terms)]
-        if BATCH in operand.shape or len(dims) != 1 or dims[0] == operand.ndim - 1:
+        axes = None if BATCH in operand.shape else packed_axes(node, side)
+        if axes is None:
             continue
-        if _is_dot(node, last, [functions[-1] for functions in node.attrs["index"]]):
-            continue
-        axes = (*(a for a in range(operand.ndim) if a != dims[0]), dims[0])
         if (operand, axes) not in known:
             known[operand, axes] = packed(operand, axes)
         inputs[side] = known[operand, axes]

@@ -32,7 +32,16 @@ def packed(node: Node, axes: tuple[int, ...]) -> Node:
     return Node(PACK, (transposed,), {}, transposed.type)
 
 
+START = Primitive("start", "layout", lambda types, attrs: types[0], lambda arrays, attrs, extents: arrays[0])
+"""The same value in memory of its own, which a loop then overwrites step by step."""
+
+
+def start(node: Node) -> Node:
+    """The first value of a carry."""
+    return Node(START, (node,), {}, node.type)
+
+
 FAULT = Primitive("fault", "fault", lambda types, attrs: Type((FAULT_WORDS,), "int64"), _no_value)
 """What is wrong with its operands, by their ``ranges`` (low, high, ignored): see `runtime.context`."""
 
-INTERNAL = {primitive.name: primitive for primitive in (PARTIAL, PACK, FAULT)}
+INTERNAL = {primitive.name: primitive for primitive in (PARTIAL, PACK, START, FAULT)}

@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
 from ranvier.engines.native.passes.wide_products import along_samples, reads_any_layout
-from ranvier.engines.native.schedule.fusion import Fusion
+from ranvier.engines.native.schedule.fusion import Fusion, carry_of
 from ranvier.engines.native.schedule.task import Task, bits
 from ranvier.engines.native.schedule.view import Buffer, View, c_strides, move
 from ranvier.graph.extents import size
 from ranvier.graph.node import BATCH, Node, walk
 
 
-class Buffers:
-    """Memory for the values of a graph's tasks. ``batch`` is the most rows that a step sees."""
+class Interface(NamedTuple):
+    """Where the body of a loop finds its inputs and stores its outputs: strides and offset of each, in elements."""
 
-    def __init__(self, fusion: Fusion, batch: int, samples_adjacent: bool) -> None:
+    inputs: Sequence[tuple[tuple[int, ...], int]]
+    outputs: Sequence[tuple[tuple[int, ...], int]]
+
+
+class Buffers:
+    """Memory for the values of a graph's tasks. ``batch`` is the most rows that a step sees.
+
+    ``interface`` is that of the body of a loop.
+    """
+
+    def __init__(self, fusion: Fusion, batch: int, samples_adjacent: bool, interface: Interface | None = None) -> None:
+        self.interface = interface
         self.fusion, self.graph = fusion, fusion.graph
         self.tasks, self.task_of = fusion.tasks, fusion.task_of
         self.batch = batch
@@ -37,7 +52,8 @@ class Buffers:
 
     def _place_given(self) -> None:
         for number, node in enumerate(self.graph.inputs):
-            self.views[node] = View(self._buffer("input", number, node), node.shape, c_strides(node.shape))
+            strides, offset = (c_strides(node.shape), 0) if self.interface is None else self.interface.inputs[number]
+            self.views[node] = View(self._buffer("input", number, node), node.shape, strides, offset)
         for node in self.fusion.in_place_gathers:
             given = self.views[node.inputs[0]]
             self.views[node] = View(given.buffer, node.shape, given.strides, rows=node)
@@ -48,7 +64,7 @@ class Buffers:
                 self.views[node] = View(buffer, node.shape, c_strides(node.shape))
 
     def scratch(self, node: Node) -> View:
-        """Allocate scratch memory for a node's value.
+        """Allocate scratch memory for a node's value; for two values of a carry, which a loop reads and writes in turn.
 
         Rows are not a large power of two apart, or they would map to the same cache lines. Where each thread takes some
         features of all samples, a value is stored feature by feature: along a row, the processor would prefetch other
@@ -74,7 +90,8 @@ class Buffers:
             strides, elements = c_strides(shape), size(shape, self.batch)
             if BATCH in node.shape[1:]:
                 strides, elements = ((strides[0] + 16, *strides[1:]), elements + 16 * size(node.shape[:1], self.batch))
-        return View(self._buffer("scratch", len(self.buffers), node, elements), node.shape, strides)
+        copies = 2 if node.op.name == "start" else 1
+        return View(self._buffer("scratch", len(self.buffers), node, copies * elements), node.shape, strides)
 
     def view(self, node: Node) -> View | None:
         """The view of a node in memory, also through movements; None if it is not in memory."""
@@ -136,7 +153,8 @@ class Buffers:
         """Allocate every value that is needed in memory: the caller's array where there is one, otherwise scratch."""
         targets: dict[Node, list[View]] = {}
         for i, node in enumerate(self.graph.outputs):
-            view = View(self._buffer("output", i, node), node.shape, c_strides(node.shape))
+            strides, offset = (c_strides(node.shape), 0) if self.interface is None else self.interface.outputs[i]
+            view = View(self._buffer("output", i, node), node.shape, strides, offset)
             targets.setdefault(node, []).append(view)
         self.private = self._private_scalars()
         for target, value in self.graph.updates:
@@ -145,8 +163,8 @@ class Buffers:
                 targets.setdefault(value, []).insert(0, self.scratch(value))  # the copy below fills it
         for task in self.tasks:
             self._reads(task)
-        for node, places in targets.items():  # a task copies values that no task computes
-            if node not in self.task_of:
+        for node, places in targets.items():  # a task copies values that no task computes, and results of loops
+            if node not in self.task_of or node.op.name == "result":
                 stores = [(node, view) for view in places]
                 self._add_task(Task(len(self.tasks), "map", node.shape, stores=stores))
         readers: dict[Node, list[Task]] = {}
@@ -160,7 +178,8 @@ class Buffers:
             if target in self.private:
                 continue
             first = fault is not None and task_of is not None and self.fusion.waits.before(fault, task_of.number)
-            if task_of is None or first or not self._in_place(target, task_of, readers.get(target, [])):
+            copied = task_of is None or task_of.kind == "loop"
+            if task_of is None or copied or first or not self._in_place(target, task_of, readers.get(target, [])):
                 late.append((target, value))
                 continue
             if fault is not None:  # see `ordering.in_order`
@@ -170,9 +189,12 @@ class Buffers:
             self.after.setdefault(task_of.number, set()).update((r.number, r.reads[target]) for r in others)
             self.fusion.waits.wait(task_of.number, bits(r.number for r in others))
         for _, value in late:
-            if all(view.buffer.kind != "scratch" for view in targets.get(value, ())):
+            if value.op.name != "result" and all(view.buffer.kind != "scratch" for view in targets.get(value, ())):
                 targets.setdefault(value, []).insert(0, self.scratch(value))
         for node, task_of in self.task_of.items():
+            if node.op.name == "result":
+                self._store_result(node, task_of)
+                continue
             places = targets.get(node, [])
             outputs = along_samples(task_of.anchor) and node.shape == task_of.space
             if (not places and node in readers) or (places and outputs and places[0].buffer.kind != "scratch"):
@@ -181,10 +203,22 @@ class Buffers:
                 task_of.stores += [(node, view) for view in places]
                 self.views[node] = places[0]
         for target, value in late:  # a new value that waits for readers of the old one
-            new = next(view for view in targets[value] if view.buffer.kind == "scratch")
+            new = self.views[value]
+            if value.op.name != "result":
+                new = next(view for view in targets[value] if view.buffer.kind == "scratch")
             task = Task(len(self.tasks), "copy", target.shape, copy=(new, self.views[target]))
             self.after[task.number] = {(before.number, False) for before in self.tasks}
             self._add_task(task)
+
+    def _store_result(self, node: Node, task: Task) -> None:
+        """A result of a loop: the memory of a carry, of which the last step wrote one of the two values, or a stack."""
+        first = carry_of(node)
+        if first is None:
+            self.views[node] = self.scratch(node)
+            task.stores.append((node, self.views[node]))
+            return
+        carry, odd = self.views[first], node.inputs[0].attrs["length"] % 2
+        self.views[node] = replace(carry, offset=odd * (carry.buffer.elements // 2))
 
     def _private_scalars(self) -> dict[Node, Node]:
         """The scalar updates that every thread computes for itself, from values that no task computes.
@@ -192,6 +226,8 @@ class Buffers:
         They are stored last, so they may not read what a task overwrites.
         """
         facts = self.fusion.facts
+        if self.interface is not None:
+            return {}
         own = {
             target: value
             for target, value in self.graph.updates

@@ -27,7 +27,7 @@ MAX_LOADS = 1
 MAX_DEPTH = 40  # of a chain of recomputed nodes
 KERNELS = {
     "contract": "contract", "partial": "partial", "scatter_add": "scatter", "pad": "place", "concatenate": "place",
-    "fault": "fault",
+    "fault": "fault", "scan": "loop",
 }  # fmt: skip
 """Primitives with a kind of task of their own."""
 
@@ -79,7 +79,8 @@ class Fusion:
         for node in reversed(self.graph.nodes()):
             op = node.attrs["inner"].op if node.op.name == "partial" else node.op
             joins = op.name == "concatenate"
-            operands = node.inputs if joins else [node.inputs[i] for i in op.in_memory]
+            whole = joins or op.name == "scan"
+            operands = node.inputs if whole else [node.inputs[i] for i in op.in_memory]
             for operand in operands:
                 if op.name == "reshape":
                     keeps = only_ones(node.shape, operand.shape) or self._regrouped(node)
@@ -134,6 +135,8 @@ class Fusion:
         self.in_memory_nodes.add(node)
         self.viewed.add(node)
         self.contiguous.add(node)
+        if node.op.name == "result" and (first := carry_of(node)) is not None:
+            self.contiguous.add(first)
 
     # --- tasks -----------------------------------------------------------------------------------------------------
 
@@ -144,8 +147,10 @@ class Fusion:
             if node in self.in_memory_nodes and name == "constant" and not node.attrs["value"].ndim:
                 self._new("map", node.shape, None, node)
             return
-        if RECOMPUTED in node.attrs:  # it is computed at another time than its operands
+        if RECOMPUTED in node.attrs or name == "start":  # it is computed at another time than its operands
             self._new("map", node.shape, None, node)
+        elif name == "result":
+            self._add(self.task_of[node.inputs[0]], node, 0)
         elif node in self.parts:
             self.facts[node] = Fact(crossed=self._awaited(node))
         elif name in KERNELS:
@@ -229,7 +234,7 @@ class Fusion:
     def _join(self, node: Node, fact: Fact) -> None:
         for number in sorted(fact.aligned, reverse=True):
             task = self.tasks[number]
-            if task.kind in ("scatter", "place", "partial") or not self._fits(node, task):
+            if task.kind in ("scatter", "place", "partial", "loop") or not self._fits(node, task):
                 continue
             if node.op.kind == "reduce" and (task.kind != "map" or node.shape != task.space):
                 continue  # its operand is computed element by element
@@ -284,6 +289,12 @@ class Fusion:
         self.task_of[node] = task
         self.facts[node] = Fact(frozenset((task.number,)))
         self.waits.wait(task.number, needs)
+
+
+def carry_of(result: Node) -> Node | None:
+    """The first value of the carry whose last value a result of a loop is; None for a stacked output."""
+    (loop,), index = result.inputs, result.attrs["index"]
+    return loop.inputs[index] if index < len(loop.attrs["body"].updates) else None
 
 
 def is_cheap(node: Node) -> bool:

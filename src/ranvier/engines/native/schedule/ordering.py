@@ -26,6 +26,9 @@ def divide_tasks(tasks: Sequence[Task], batch: int, alone: bool = False) -> None
     A single sample (``alone``) is divided along its own first axis, the rows of an image, or along many channels.
     """
     for task in tasks:
+        if task.kind == "loop":
+            task.division = "loop"
+            continue
         if task.kind == "place" and (task.space[0] != BATCH or alone) and work(task, batch) >= SERIAL:
             axes = divisible_axes(task.node)
             if axes:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections import Counter
+from dataclasses import dataclass
 
 from ranvier.engines.native.passes.virtual_workers import is_spatial
 from ranvier.engines.native.schedule import split_features, split_units
-from ranvier.engines.native.schedule.buffers import Buffers
+from ranvier.engines.native.schedule.buffers import Buffers, Interface
 from ranvier.engines.native.schedule.fusion import Fusion
 from ranvier.engines.native.schedule.gather_in_place import in_place_gathers, not_in_place
+from ranvier.engines.native.schedule.loop import body_graph, interface_of, stored_results
 from ranvier.engines.native.schedule.loop_nest import TILE_ROWS
 from ranvier.engines.native.schedule.memory_planning import Life, pack
 from ranvier.engines.native.schedule.ordering import divide_tasks, fault_task, in_order
@@ -27,20 +30,23 @@ BLOCK_BYTES = 1 << 19  # of the values of a block of samples: half of a second-l
 class Schedule:
     """The tasks of a graph, and in ``order`` as they run. ``batch`` is the most rows that a step sees.
 
-    With ``samples_adjacent`` a batch is stored feature by feature (`passes/virtual_workers.py`).
+    With ``samples_adjacent`` a batch is stored feature by feature (`passes/virtual_workers.py`). ``interface`` is that
+    of the body of a loop.
     """
 
-    def __init__(self, graph: Graph, batch: int, samples_adjacent: bool = False) -> None:
-        self.graph, self.batch, self.samples_adjacent = graph, batch, samples_adjacent
+    def __init__(
+        self, graph: Graph, batch: int, samples_adjacent: bool = False, interface: Interface | None = None
+    ) -> None:
+        self.graph, self.batch, self.samples_adjacent, self.interface = graph, batch, samples_adjacent, interface
         operands = (operand for node in graph.nodes() for operand in node.inputs)
         self.uses = Counter((*operands, *graph.roots()))
-        candidates = in_place_gathers(graph, batch)
+        candidates = in_place_gathers(graph, batch) if interface is None else set[Node]()
         fusion, buffers = self._make_tasks(candidates)
         if copied := not_in_place(candidates, self.tasks, self.view, batch):
             fusion, buffers = self._make_tasks(candidates - copied)
         # The number of virtual workers; 0 if sums over the samples are not split.
         self.workers = next((extent(t.anchor, 0) for t in self.tasks if t.anchor and t.kind == "partial"), 0)
-        large = is_spatial(graph)
+        large = is_spatial(graph) and interface is None
         for task in self.tasks:
             task.whole = large and _is_dense(task, batch)
         self.order = in_order(self.tasks, fusion.task_of, buffers.after, batch)
@@ -52,12 +58,13 @@ class Schedule:
         # When each buffer is in use: by phases, and by positions in the order.
         self.phase_lives: dict[Buffer, Life] = {}
         self.order_lives: dict[Buffer, Life] = {}
+        self.loops = {task: self._loop(task) for task in self.order if task.kind == "loop"}
         self._note_lives()
         if large:
             self._use_blocks()
         # Values that are double-buffered from step to step; None if a barrier follows every step.
         self.fault = fault_task(self.tasks)
-        overlaps = not self.block and self.fault is None
+        overlaps = not (self.block or self.loops or interface) and self.fault is None
         self.double_buffered = double_buffered(self.order, self.view, self.replicated) if overlaps else None
         if self.double_buffered is not None:
             self._overlap()
@@ -65,7 +72,7 @@ class Schedule:
     def _make_tasks(self, in_place: set[Node]) -> tuple[Fusion, Buffers]:
         """Fuse nodes into tasks, allocate their values and divide them among threads."""
         fusion = Fusion(self.graph, in_place)
-        buffers = Buffers(fusion, self.batch, self.samples_adjacent)
+        buffers = Buffers(fusion, self.batch, self.samples_adjacent, self.interface)
         self.tasks, self.buffers, self.private = fusion.tasks, buffers.buffers, buffers.private
         self.views, self.view = buffers.views, buffers.view
         divide_tasks(self.tasks, self.batch, alone=self.batch == 1)
@@ -75,6 +82,13 @@ class Schedule:
         self.replicated = split_units.assign(self.graph, self.tasks, self.view, self.batch)
         return fusion, buffers
 
+    def _loop(self, task: Task) -> Loop:
+        """The loop of a task, with memory for its body's values."""
+        interface = interface_of(task.node, self.view, stored_results(task))
+        memory = Buffer("scratch", len(self.buffers), "float32")
+        self.buffers.append(memory)
+        return Loop(task.node, Schedule(body_graph(task.node), self.batch, interface=interface), memory)
+
     def _note_lives(self) -> None:
         def use(lives: dict[Buffer, Life], buffer: Buffer, at: int) -> None:
             first, last = lives.get(buffer, (at, at))
@@ -82,9 +96,11 @@ class Schedule:
 
         for place, task in enumerate(self.order):
             views = [view for node in task.reads if (view := self.view(node)) is not None]
-            for view in (*views, *(view for _, view in task.stores), *(task.copy or ())):
-                use(self.phase_lives, view.buffer, task.phase)
-                use(self.order_lives, view.buffer, place)
+            own = [self.loops[task].memory] if task in self.loops else []
+            stored = [view.buffer for view in (*views, *(view for _, view in task.stores), *(task.copy or ()))]
+            for buffer in (*stored, *own):
+                use(self.phase_lives, buffer, task.phase)
+                use(self.order_lives, buffer, place)
 
     def _overlap(self) -> None:
         """What the first tasks of a step write must not overlap what other threads may still read of the last one."""
@@ -129,7 +145,29 @@ class Schedule:
             lines.append(
                 f"k{task.number}: {task.kind} ({space}) by {task.division}: {' '.join(made)} -> {', '.join(stored)}"
             )
+            lines += textwrap.indent(str(self.loops[task].schedule), "  ").split("\n") if task in self.loops else []
         return "\n".join(lines)
+
+
+@dataclass(eq=False)
+class Loop:
+    """A loop over time: its node, the schedule of its body, and the memory of the body's values."""
+
+    node: Node
+    schedule: Schedule
+    memory: Buffer
+
+    @property
+    def carries(self) -> int:
+        return len(self.node.attrs["body"].updates)
+
+    @property
+    def joins_steps(self) -> bool:
+        """Whether a barrier must follow each step: whether a thread reads of a step what another one wrote."""
+        order = self.schedule.order
+        carries = set(self.schedule.graph.inputs[: self.carries])
+        alone = all(task.division == "rows" and task.phase == order[0].phase for task in order)
+        return not alone or any(not row for task in order for node, row in task.reads.items() if node in carries)
 
 
 def _is_dense(task: Task, batch: int) -> bool:

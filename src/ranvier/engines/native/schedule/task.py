@@ -16,7 +16,7 @@ class Task:
     """The work of one kernel.
 
     ``kind``: map, reduce, contract, partial (each virtual worker's part of a sum over the samples), scatter, place
-    (copies operands into a larger result), copy, fault (examines values, one kernel in a program).
+    (copies operands into a larger result), copy, fault (examines values, one kernel in a program), loop (over time).
     """
 
     number: int
@@ -29,7 +29,7 @@ class Task:
     reads: dict[Node, bool] = field(default_factory=dict)
     copy: tuple[View, View] | None = None
     # rows: by rows of the batch; split: along ``axis``; serial: one thread does it; each: every thread does all of it
-    # and has its own copy of the result
+    # and has its own copy of the result; loop: as the tasks of its body are
     division: str = "serial"
     axis: int = 0  # of the space, along which it is split
     parts: int = 0  # equal parts; tasks of as many parts read of each other what the same part computed

@@ -1,0 +1,51 @@
+"""Loops over time: each has a schedule of its own for its body, which reads and writes memory of the outer one.
+
+A step of the loop reads the slices at its place in the stacks, and writes its outputs to theirs. Each carry has two
+places: a step reads one and writes the other, so nothing is copied and no step disturbs the reads of another thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ranvier.engines.native.schedule.buffers import Interface
+from ranvier.engines.native.schedule.task import Task
+from ranvier.engines.native.schedule.view import View
+from ranvier.graph.graph import Graph
+from ranvier.graph.node import Node
+from ranvier.graph.scan import Operands
+
+Step = tuple[tuple[int, ...], int]
+
+
+def body_graph(node: Node) -> Graph:
+    """The body as a graph whose first outputs are the carries' next values."""
+    body: Graph = node.attrs["body"]
+    return Graph(body.inputs, (*(value for _, value in body.updates), *body.outputs))
+
+
+def interface_of(node: Node, view: Callable[[Node], View | None], results: dict[int, View]) -> Interface:
+    """Where the body of a loop finds its inputs and stores its outputs; ``results`` are those of the loop that are
+    stored, by index.
+    """
+    axis, body = node.attrs["axis"], node.attrs["body"]
+
+    def found(operand: Node) -> View:
+        place = view(operand)
+        assert place is not None
+        return place
+
+    def step(place: View) -> Step:
+        return (*place.strides[:axis], *place.strides[axis + 1 :]), place.offset
+
+    given = Operands([found(operand) for operand in node.inputs], body, node.attrs["slices"])
+    carries = [(place.strides, place.offset) for place in given.carries]
+    constants = [(place.strides, place.offset) for place in given.constants]
+    count = len(carries)
+    stacks = [step(results[count + i]) for i in range(len(body.outputs))]
+    return Interface([*carries, *map(step, given.slices), *constants], [*carries, *stacks])
+
+
+def stored_results(task: Task) -> dict[int, View]:
+    """The stacks that a loop stores, by index of the result."""
+    return {node.attrs["index"]: view for node, view in task.stores}

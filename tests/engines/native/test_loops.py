@@ -1,0 +1,130 @@
+"""Loops over time: the native engine against the reference, in every direction, with gradients, for any threads."""
+
+import numpy as np
+import pytest
+
+from ranvier.engines.native import compiler
+from ranvier.engines.native.runtime.threads import threads_here
+from ranvier.engines.reference import evaluate
+from ranvier.graph.contraction import einsum
+from ranvier.graph.grad import gradient
+from ranvier.graph.graph import Graph, input_node, verify
+from ranvier.graph.loops import scan
+from ranvier.graph.node import BATCH, apply
+from ranvier.graph.simplify import simplify
+
+STEPS, INPUTS, UNITS, ROWS = 5, 4, 20, 37
+F = "float32"
+
+
+def operation(name, *operands, **attrs):
+    return apply(name, *operands, **attrs)
+
+
+def lstm(rows, axis, reverse=False, recompute=False):
+    """The operands of a loop of LSTM cells, and its results."""
+    x, h, c = (input_node(name, (rows, size), F) for name, size in (("x", INPUTS), ("h", UNITS), ("c", UNITS)))
+    weights = [input_node(name, shape, F) for name, shape in (("w", (INPUTS, 4 * UNITS)), ("u", (UNITS, 4 * UNITS)))]
+    bias = input_node("b", (4 * UNITS,), F)
+    projected = einsum("bi,ij->bj", x, weights[0]) + operation("broadcast", bias, shape=(rows, 4 * UNITS), axes=(1,))
+    total = projected + einsum("bi,ij->bj", h, weights[1])
+    parts = [operation("slice", total, ranges=(None, (i * UNITS, (i + 1) * UNITS, 1))) for i in range(4)]
+    i, f, o = (operation("sigmoid", part) for part in (*parts[:2], parts[3]))
+    cell = f * c + i * operation("tanh", parts[2])
+    output = o * operation("tanh", cell)
+    body = Graph((h, c, x, *weights, bias), (output,), ((h, output), (c, cell)))
+    stack = (rows, STEPS, INPUTS) if axis == 1 else (STEPS, rows, INPUTS)
+    operands = [input_node(f"g{n}", node.shape if node is not x else stack, F) for n, node in enumerate(body.inputs)]
+    options = {"length": STEPS, "axis": axis, "reverse": reverse, "recompute": recompute}
+    return operands, scan(body, operands[:2], operands[2:3], operands[3:], **options)
+
+
+def with_gradients(operands, results):
+    squares = [n * apply("sin", n) for n in results]
+    total = None
+    for node in squares:
+        part = apply("reduce_sum", node, axes=tuple(range(node.ndim)))
+        total = part if total is None else total + part
+    return Graph(tuple(operands), (total, *gradient(total, operands), *results))
+
+
+def arrays_for(graph, rows):
+    rng = np.random.default_rng(0)
+    return [rng.normal(size=[rows if d is BATCH else d for d in n.shape]).astype(F) / 2 for n in graph.inputs]
+
+
+def native(graph, arrays, want, rows, threads):
+    with threads_here(threads):
+        program = compiler.compile(graph, rows)
+        found = [np.zeros(w.shape, w.dtype) for w in want]
+        program.run(arrays, found)
+    return found
+
+
+@pytest.mark.parametrize("recompute", [False, True])
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize(("rows", "axis"), [(BATCH, 1), (3, 1), (3, 0)])
+def test_a_loop_and_its_gradient(rows, axis, reverse, recompute):
+    count = ROWS if rows is BATCH else rows
+    graph = with_gradients(*lstm(rows, axis, reverse, recompute))
+    verify(graph)
+    arrays = arrays_for(graph, count)
+    want, _ = evaluate(graph, arrays, {BATCH.name: count})
+    found = [native(graph, arrays, want, count, threads) for threads in (1, 2, 3)]
+    for a, b in zip(found[0], want, strict=True):
+        np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-4)
+    for other in found[1:]:
+        for a, b in zip(found[0], other, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_products_of_the_slices_leave_the_loop_and_weights_gradients_are_one_product():
+    operands, results = lstm(BATCH, 1)
+    graph = simplify(with_gradients(operands, results))
+    loops = [node for node in graph.nodes() if node.op.name == "scan"]
+    products = [[n for n in loop.attrs["body"].nodes() if n.op.name == "contract"] for loop in loops]
+    assert [len(own) for own in products] == [1, 1]  # of the carry, forward and backward
+    assert all(loop.shape == () and len(loop.attrs["body"].updates) == 2 for loop in loops)
+
+
+def test_a_loop_computes_only_what_is_read():
+    operands, (last, cell, _) = lstm(BATCH, 1)
+    (loop,) = [n for n in simplify(Graph(tuple(operands), (last,))).nodes() if n.op.name == "scan"]
+    assert not loop.attrs["body"].outputs
+    assert len(loop.attrs["body"].updates) == 2
+    (loop,) = [n for n in simplify(Graph(tuple(operands), (last, cell))).nodes() if n.op.name == "scan"]
+    assert not loop.attrs["body"].outputs
+
+
+def test_a_loop_within_a_loop():
+    x, c = input_node("x", (BATCH, 3, 20), F), input_node("c", (BATCH, 20), F)
+    inner_x, inner_c, factor = (
+        input_node("y", (BATCH, 20), F),
+        input_node("d", (BATCH, 20), F),
+        input_node("k", (20,), F),
+    )
+    wide = apply("broadcast", factor, shape=(BATCH, 20), axes=(1,))
+    step = Graph((inner_c, inner_x, factor), (inner_c,), ((inner_c, apply("tanh", inner_c * wide + inner_x)),))
+    last, stack = scan(step, [c], [x], [factor], length=3, axis=1)
+    outer = Graph((c, x, factor), (apply("reduce_sum", stack, axes=(1,)),), ((c, last),))
+    given = [input_node("c0", (BATCH, 20), F), input_node("x0", (BATCH, 4, 3, 20), F), input_node("k0", (20,), F)]
+    graph = with_gradients(given, scan(outer, given[:1], given[1:2], given[2:], length=4, axis=1))
+    arrays = arrays_for(graph, 9)
+    want, _ = evaluate(graph, arrays, {BATCH.name: 9})
+    for threads in (1, 2):
+        for a, b in zip(native(graph, arrays, want, 9, threads), want, strict=True):
+            np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-4)
+
+
+def test_a_loop_that_checks_values_names_what_is_out_of_range():
+    table, ids, c = input_node("t", (4, 20), F), input_node("i", (BATCH,), "int32"), input_node("c", (BATCH, 20), F)
+    shift = apply("cast", apply("reduce_max", c, axes=(1,)), dtype="int32")
+    checked = apply("check", ids + shift, rule="row", low=0, high=3, ignored=None)
+    body = Graph((c, ids, table), (), ((c, c * apply("gather", table, checked)),))
+    given = [input_node("c0", (BATCH, 20), F), input_node("i0", (BATCH, 6), "int32"), input_node("t0", (4, 20), F)]
+    graph = Graph(tuple(given), tuple(scan(body, given[:1], given[1:2], given[2:], length=6, axis=1)))
+    arrays = [np.zeros((5, 20), F), np.ones((5, 6), np.int32), np.ones((4, 20), F)]
+    native(graph, arrays, [arrays[0]], 5, 1)
+    arrays[1][3, 4] = 9
+    with pytest.raises(IndexError, match=r"index 9 is out of range for 4 rows, in row 3"):
+        native(graph, arrays, [arrays[0]], 5, 1)
