@@ -12,6 +12,8 @@ from ranvier.graph.node import BATCH, Type
 from ranvier.layers.text import TextLayer
 from ranvier.module import from_architecture
 from ranvier.tensor.tensor import Tensor
+from tests.layers.attention_rows import ATTENTIONS, LISTS
+from tests.layers.attention_rows import ROWS as ATTENTION_ROWS
 from tests.layers.augmentation_rows import ROWS as AUGMENTED_ROWS
 from tests.layers.image_rows import MERGES
 from tests.layers.image_rows import ROWS as IMAGES_ROWS
@@ -128,6 +130,7 @@ ROWS = {
     **IMAGES_ROWS,
     **AUGMENTED_ROWS,
     **SIGNAL_ROWS,
+    **ATTENTION_ROWS,
 }  # fmt: skip
 
 
@@ -191,7 +194,9 @@ def test_through_a_file(row):
 
 
 def test_every_exported_layer_has_a_row():
-    tested = {type(make()).__name__ for make, *_ in (*ROWS.values(), *MERGES.values())}
+    tested = {
+        type(make()).__name__ for make, *_ in (*ROWS.values(), *MERGES.values(), *ATTENTIONS.values(), *LISTS.values())
+    }
     shown = [getattr(layers, name) for name in layers.__all__]
     numeric = [value for value in shown if isinstance(value, type) and not issubclass(value, TextLayer)]
     classes = {value.__name__ for value in numeric}  # without their other names

@@ -4,6 +4,7 @@ from ranvier.support.errors import lazy_names
 
 __getattr__, __dir__, __all__ = lazy_names("ranvier.layers", {
     "ranvier.layers.activations": "ELU LeakyReLU ReLU Softmax",
+    "ranvier.layers.attention": "AdditiveAttention Attention",
     "ranvier.layers.augmentation": "CutMix RandomBrightness RandomContrast RandomErasing",
     "ranvier.layers.base": "Layer",
     "ranvier.layers.byte_pairs": "BytePairEncoding",
@@ -16,6 +17,7 @@ __getattr__, __dir__, __all__ = lazy_names("ranvier.layers", {
     "ranvier.layers.dropout":
         "ActivityRegularization AlphaDropout Dropout GaussianDropout GaussianNoise SpatialDropout1D "
         "SpatialDropout2D SpatialDropout3D",
+    "ranvier.layers.einsum_dense": "EinsumDense",
     "ranvier.layers.embedding": "CategoryEncoding Embedding Identity PReLU ReversibleEmbedding",
     "ranvier.layers.feature_space": "-Cross -Feature -FeatureSpace",
     "ranvier.layers.hashing": "-CrossedIndices HashedCrossing Hashing",
@@ -25,6 +27,7 @@ __getattr__, __dir__, __all__ = lazy_names("ranvier.layers", {
         "minimum multiply subtract",
     "ranvier.layers.masking": "Masking",
     "ranvier.layers.mixup": "MixUp",
+    "ranvier.layers.multi_head_attention": "GroupQueryAttention MultiHeadAttention",
     "ranvier.layers.normalization": "BatchNormalization LayerNormalization",
     "ranvier.layers.normalization_group":
         "GroupNormalization InstanceNormalization RMSNormalization UnitNormalization",
@@ -39,6 +42,7 @@ __getattr__, __dir__, __all__ = lazy_names("ranvier.layers", {
         "GlobalMaxPool2D=GlobalMaxPooling2D GlobalMaxPool3D=GlobalMaxPooling3D GlobalMaxPooling1D "
         "GlobalMaxPooling2D GlobalMaxPooling3D MaxPool1D=MaxPooling1D MaxPool2D=MaxPooling2D "
         "MaxPool3D=MaxPooling3D MaxPooling1D MaxPooling2D MaxPooling3D",
+    "ranvier.layers.positions": "PositionEmbedding RotaryEmbedding SinePositionEncoding",
     "ranvier.layers.preprocessing": "Normalization",
     "ranvier.layers.resampling":
         "CenterCrop RandomCrop RandomFlip RandomRotation RandomTranslation RandomZoom Resizing",

@@ -4,6 +4,8 @@ from ranvier.layers.activations import ELU as ELU
 from ranvier.layers.activations import LeakyReLU as LeakyReLU
 from ranvier.layers.activations import ReLU as ReLU
 from ranvier.layers.activations import Softmax as Softmax
+from ranvier.layers.attention import AdditiveAttention as AdditiveAttention
+from ranvier.layers.attention import Attention as Attention
 from ranvier.layers.augmentation import CutMix as CutMix
 from ranvier.layers.augmentation import RandomBrightness as RandomBrightness
 from ranvier.layers.augmentation import RandomContrast as RandomContrast
@@ -33,6 +35,7 @@ from ranvier.layers.dropout import GaussianNoise as GaussianNoise
 from ranvier.layers.dropout import SpatialDropout1D as SpatialDropout1D
 from ranvier.layers.dropout import SpatialDropout2D as SpatialDropout2D
 from ranvier.layers.dropout import SpatialDropout3D as SpatialDropout3D
+from ranvier.layers.einsum_dense import EinsumDense as EinsumDense
 from ranvier.layers.embedding import CategoryEncoding as CategoryEncoding
 from ranvier.layers.embedding import Embedding as Embedding
 from ranvier.layers.embedding import Identity as Identity
@@ -57,6 +60,8 @@ from ranvier.layers.merging import Multiply as Multiply
 from ranvier.layers.merging import Subtract as Subtract
 from ranvier.layers.merging import dot as dot
 from ranvier.layers.mixup import MixUp as MixUp
+from ranvier.layers.multi_head_attention import GroupQueryAttention as GroupQueryAttention
+from ranvier.layers.multi_head_attention import MultiHeadAttention as MultiHeadAttention
 from ranvier.layers.normalization import BatchNormalization as BatchNormalization
 from ranvier.layers.normalization import LayerNormalization as LayerNormalization
 from ranvier.layers.normalization_group import GroupNormalization as GroupNormalization
@@ -95,6 +100,9 @@ from ranvier.layers.pooling import MaxPooling2D as MaxPool2D
 from ranvier.layers.pooling import MaxPooling2D as MaxPooling2D
 from ranvier.layers.pooling import MaxPooling3D as MaxPool3D
 from ranvier.layers.pooling import MaxPooling3D as MaxPooling3D
+from ranvier.layers.positions import PositionEmbedding as PositionEmbedding
+from ranvier.layers.positions import RotaryEmbedding as RotaryEmbedding
+from ranvier.layers.positions import SinePositionEncoding as SinePositionEncoding
 from ranvier.layers.preprocessing import Normalization as Normalization
 from ranvier.layers.resampling import CenterCrop as CenterCrop
 from ranvier.layers.resampling import RandomCrop as RandomCrop
@@ -134,7 +142,7 @@ from ranvier.support.serialized import deserialize_keras_object as deserialize
 from ranvier.support.serialized import serialize_keras_object as serialize
 from typing import Any as Any
 
-__all__ = ['Activation', 'ActivityRegularization', 'AdaptiveAveragePooling1D', 'AdaptiveAveragePooling2D', 'AdaptiveAveragePooling3D', 'AdaptiveMaxPooling1D', 'AdaptiveMaxPooling2D', 'AdaptiveMaxPooling3D', 'Add', 'AlphaDropout', 'Average', 'AveragePooling1D', 'AveragePooling2D', 'AveragePooling3D', 'AvgPool1D', 'AvgPool2D', 'AvgPool3D', 'BatchNormalization', 'BytePairEncoding', 'CategoryEncoding', 'CenterCrop', 'Concatenate', 'Conv1D', 'Conv1DTranspose', 'Conv2D', 'Conv2DTranspose', 'Conv3D', 'Conv3DTranspose', 'Convolution1D', 'Convolution2D', 'Convolution3D', 'Cropping1D', 'Cropping2D', 'Cropping3D', 'CutMix', 'Dense', 'DepthwiseConv1D', 'DepthwiseConv2D', 'Discretization', 'Dot', 'Dropout', 'ELU', 'Embedding', 'Flatten', 'GaussianDropout', 'GaussianNoise', 'GlobalAveragePooling1D', 'GlobalAveragePooling2D', 'GlobalAveragePooling3D', 'GlobalAvgPool1D', 'GlobalAvgPool2D', 'GlobalAvgPool3D', 'GlobalMaxPool1D', 'GlobalMaxPool2D', 'GlobalMaxPool3D', 'GlobalMaxPooling1D', 'GlobalMaxPooling2D', 'GlobalMaxPooling3D', 'GroupNormalization', 'HashedCrossing', 'Hashing', 'Identity', 'Input', 'InstanceNormalization', 'IntegerLookup', 'Lambda', 'Layer', 'LayerNormalization', 'LeakyReLU', 'MFCC', 'Masking', 'MaxPool1D', 'MaxPool2D', 'MaxPool3D', 'MaxPooling1D', 'MaxPooling2D', 'MaxPooling3D', 'Maximum', 'MelSpectrogram', 'Minimum', 'MixUp', 'Multiply', 'Normalization', 'PReLU', 'Permute', 'REGISTRY', 'RMSNormalization', 'RandomBrightness', 'RandomContrast', 'RandomCrop', 'RandomErasing', 'RandomFlip', 'RandomNoise', 'RandomRotation', 'RandomShift', 'RandomTranslation', 'RandomZoom', 'ReLU', 'RepeatVector', 'Rescaling', 'Reshape', 'Resizing', 'ReversibleEmbedding', 'STFTSpectrogram', 'SeparableConv1D', 'SeparableConv2D', 'Softmax', 'SpatialDropout1D', 'SpatialDropout2D', 'SpatialDropout3D', 'SpecAugment', 'StringLookup', 'Subtract', 'TextVectorization', 'TimeDistributed', 'UnitNormalization', 'UpSampling1D', 'UpSampling2D', 'UpSampling3D', 'Wrapper', 'ZeroPadding1D', 'ZeroPadding2D', 'ZeroPadding3D', 'add', 'average', 'concatenate', 'deserialize', 'dot', 'maximum', 'minimum', 'multiply', 'serialize', 'subtract']
+__all__ = ['Activation', 'ActivityRegularization', 'AdaptiveAveragePooling1D', 'AdaptiveAveragePooling2D', 'AdaptiveAveragePooling3D', 'AdaptiveMaxPooling1D', 'AdaptiveMaxPooling2D', 'AdaptiveMaxPooling3D', 'Add', 'AdditiveAttention', 'AlphaDropout', 'Attention', 'Average', 'AveragePooling1D', 'AveragePooling2D', 'AveragePooling3D', 'AvgPool1D', 'AvgPool2D', 'AvgPool3D', 'BatchNormalization', 'BytePairEncoding', 'CategoryEncoding', 'CenterCrop', 'Concatenate', 'Conv1D', 'Conv1DTranspose', 'Conv2D', 'Conv2DTranspose', 'Conv3D', 'Conv3DTranspose', 'Convolution1D', 'Convolution2D', 'Convolution3D', 'Cropping1D', 'Cropping2D', 'Cropping3D', 'CutMix', 'Dense', 'DepthwiseConv1D', 'DepthwiseConv2D', 'Discretization', 'Dot', 'Dropout', 'ELU', 'EinsumDense', 'Embedding', 'Flatten', 'GaussianDropout', 'GaussianNoise', 'GlobalAveragePooling1D', 'GlobalAveragePooling2D', 'GlobalAveragePooling3D', 'GlobalAvgPool1D', 'GlobalAvgPool2D', 'GlobalAvgPool3D', 'GlobalMaxPool1D', 'GlobalMaxPool2D', 'GlobalMaxPool3D', 'GlobalMaxPooling1D', 'GlobalMaxPooling2D', 'GlobalMaxPooling3D', 'GroupNormalization', 'GroupQueryAttention', 'HashedCrossing', 'Hashing', 'Identity', 'Input', 'InstanceNormalization', 'IntegerLookup', 'Lambda', 'Layer', 'LayerNormalization', 'LeakyReLU', 'MFCC', 'Masking', 'MaxPool1D', 'MaxPool2D', 'MaxPool3D', 'MaxPooling1D', 'MaxPooling2D', 'MaxPooling3D', 'Maximum', 'MelSpectrogram', 'Minimum', 'MixUp', 'MultiHeadAttention', 'Multiply', 'Normalization', 'PReLU', 'Permute', 'PositionEmbedding', 'REGISTRY', 'RMSNormalization', 'RandomBrightness', 'RandomContrast', 'RandomCrop', 'RandomErasing', 'RandomFlip', 'RandomNoise', 'RandomRotation', 'RandomShift', 'RandomTranslation', 'RandomZoom', 'ReLU', 'RepeatVector', 'Rescaling', 'Reshape', 'Resizing', 'ReversibleEmbedding', 'RotaryEmbedding', 'STFTSpectrogram', 'SeparableConv1D', 'SeparableConv2D', 'SinePositionEncoding', 'Softmax', 'SpatialDropout1D', 'SpatialDropout2D', 'SpatialDropout3D', 'SpecAugment', 'StringLookup', 'Subtract', 'TextVectorization', 'TimeDistributed', 'UnitNormalization', 'UpSampling1D', 'UpSampling2D', 'UpSampling3D', 'Wrapper', 'ZeroPadding1D', 'ZeroPadding2D', 'ZeroPadding3D', 'add', 'average', 'concatenate', 'deserialize', 'dot', 'maximum', 'minimum', 'multiply', 'serialize', 'subtract']
 def add(inputs: Sequence[Any], *settings: Any, **options: Any) -> Any: ...
 def average(inputs: Sequence[Any], *settings: Any, **options: Any) -> Any: ...
 def concatenate(inputs: Sequence[Any], *settings: Any, **options: Any) -> Any: ...

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import itertools
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
@@ -303,16 +304,16 @@ class Module(FunctionalAPI):
         """Make the weights for the arguments of a call.
 
         A ``build`` of several shapes is given ``key_shape`` for the argument ``key`` where all are named so, else one
-        for each argument in order.
+        for each argument in order. Shapes that it need not take are those of arguments that the call has.
         """
         given = [a for a in (*args, *kwargs.values()) if hasattr(a, "shape") or isinstance(a, (list, tuple, Mapping))]
         if not given:
             raise arguments.no_tensor(next(iter(args), None), repr(self.name))
         if self._shapes > 1:
             called = {**dict(zip(arguments.input_parameters(self)[0], args, strict=False)), **kwargs}
-            taken = list(inspect.signature(self.build).parameters)[: self._shapes]
-            named = [called[n.removesuffix("_shape")] for n in taken if n.removesuffix("_shape") in called]
-            given = named if len(named) == len(taken) else given[: self._shapes]
+            taken = [name.removesuffix("_shape") for name in inspect.signature(self.build).parameters]
+            named = list(itertools.takewhile(lambda a: a is not None, map(called.get, taken)))
+            given = named if len(named) >= self._shapes else given[: self._shapes]
         self._build_of([shape_of(a) for a in given] if self._shapes > 1 else shape_of(given[0]))
 
     def _build_of(self, shape: Any) -> None:

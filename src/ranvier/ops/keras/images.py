@@ -1,4 +1,4 @@
-"""Keras's operations on images, sequences and volumes: convolutions, pooling, attention and normalization."""
+"""Keras's operations on images, sequences and volumes: convolutions, pooling and normalization."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.ops import arrays, functional
-from ranvier.ops.arrays import linalg
+from ranvier.ops import arrays
 from ranvier.ops.arrays import shape as movement
 from ranvier.ops.arrays.promotion import axes_of, axis_of
 from ranvier.ops.functional.convolution import convolve, convolve_transposed, enlarged
 from ranvier.ops.functional.normalization import layer_standardize, rms_standardize
 from ranvier.ops.functional.pooling import adaptive_pool, pool
-from ranvier.ops.keras.arrays import limits_of, no_sparse, repeat
+from ranvier.ops.keras.arrays import no_sparse
 from ranvier.ops.keras.elementwise import Operand, dtype_name
 
 FORMATS = ("channels_last", "channels_first")
@@ -196,43 +195,6 @@ def psnr(x1: Operand, x2: Operand, max_val: float) -> Any:
     """The ratio of the largest value there could be to the mean squared difference, in decibels."""
     error = arrays.mean(arrays.square(arrays.subtract(x1, x2)))
     return arrays.multiply(arrays.subtract(2 * math.log(max_val), arrays.log(error)), 10 / math.log(10))
-
-
-def dot_product_attention(
-    query: Operand,
-    key: Operand,
-    value: Operand,
-    bias: Operand = None,
-    mask: Operand = None,
-    scale: float | None = None,
-    is_causal: bool = False,
-    flash_attention: bool | None = None,
-    attn_logits_soft_cap: float | None = None,
-) -> Any:
-    """Means of values (batch, s, heads, size), weighted by softmax of the products of queries (batch, t, heads, size)
-    and keys: (batch, t, heads, size). ``bias`` and ``mask``, true for what counts, are (batch, heads, t, s).
-
-    Keys and values of fewer heads serve several heads of the queries each (grouped queries).
-    ``is_causal`` masks later positions; ``flash_attention`` changes nothing. Attention of Vaswani et al., 2017.
-    """
-    if 1 < key.shape[2] < query.shape[2]:
-        groups, rest = divmod(query.shape[2], key.shape[2])
-        if rest:
-            raise ValueError(
-                f"queries of {query.shape[2]} heads and keys of {key.shape[2]}. Write a multiple of the keys' heads."
-            )
-        key, value = (repeat(x, groups, 2) for x in (key, value))
-    factor = 1 / math.sqrt(key.shape[-1]) if scale is None else scale
-    logits = arrays.multiply(arrays.einsum("btnh,bsnh->bnts", query, key), factor)
-    logits = logits if bias is None else arrays.add(logits, bias)
-    if attn_logits_soft_cap:
-        capped = arrays.tanh(arrays.divide(logits, attn_logits_soft_cap))
-        logits = arrays.multiply(capped, attn_logits_soft_cap)
-    least = 0.7 * limits_of(logits.dtype)[0]
-    logits = logits if mask is None else arrays.where(mask, logits, least)
-    if is_causal:
-        logits = arrays.where(linalg.tril(arrays.ones_like(logits, "bool")), logits, least)
-    return arrays.einsum("bnts,bsnh->btnh", functional.softmax(logits, axis=-1), value)
 
 
 def _along(values: Any, x: Any, axis: Any) -> Any:

@@ -8,7 +8,7 @@ F = "functional.activations"
 
 IMAGES = (
     "adaptive_average_pool adaptive_max_pool average_pool batch_normalization conv conv_transpose depth_to_space "
-    "depthwise_conv dot_product_attention layer_normalization max_pool multi_hot psnr rms_normalization separable_conv "
+    "depthwise_conv layer_normalization max_pool multi_hot psnr rms_normalization separable_conv "
     "space_to_depth"
 )
 LOSSES = "binary_crossentropy categorical_crossentropy sparse_categorical_crossentropy"
@@ -22,6 +22,7 @@ def both(names: str, prefix: str) -> str:
 ROWS = (
     *each("keras", "keras.images", both(IMAGES, "nn.")),
     *each("keras", "keras.signals", "extract_sequences fft fft2 ifft2 irfft istft rfft stft"),
+    *each("keras", "keras.attention", both("dot_product_attention", "nn.")),
     *each("keras", "keras.elementwise", both(f"{LOSSES} normalize", "nn.")),
     Row("linear", torch="F.linear -> torch.products:linear"),
     Row("embedding", torch="embedding F.embedding -> torch.labels:embedding"),
@@ -37,7 +38,7 @@ ROWS = (
     *each("torch", "torch.noise", both("alpha_dropout dropout feature_alpha_dropout", "F.")),
     *each("torch", "torch.noise", "alpha_dropout_ dropout_ feature_alpha_dropout_ F.dropout1d F.dropout2d F.dropout3d F.gumbel_softmax"),
     *each("torch", "torch.products", both("bilinear", "F.")),
-    *each("torch", "torch.products", "F.scaled_dot_product_attention"),
+    *each("torch", "torch.attention", "F.scaled_dot_product_attention"),
     *each("torch", "torch.spatial", both("pixel_shuffle pixel_unshuffle", "F.")),
     *each("torch", "torch.spatial", "F.channel_shuffle F.interpolate F.pad"),
     *each("torch", "torch.losses", "F.cosine_embedding_loss F.gaussian_nll_loss F.hinge_embedding_loss F.margin_ranking_loss "

@@ -9,6 +9,7 @@ __getattr__, __dir__, __all__ = lazy_names("torch.nn", {
         "CELU ELU GELU GLU Hardshrink Hardsigmoid Hardswish Hardtanh Identity LeakyReLU LogSigmoid LogSoftmax "
         "Mish ReLU ReLU6 SELU SiLU Sigmoid Softmax Softmin Softplus Softshrink Softsign Tanh Tanhshrink "
         "Threshold",
+    "ranvier.torch.nn.attention": "MultiheadAttention",
     "ranvier.torch.nn.containers": "ModuleDict ModuleList ParameterDict ParameterList",
     "ranvier.torch.nn.convolution": "Conv1d Conv2d Conv3d ConvTranspose1d ConvTranspose2d ConvTranspose3d",
     "ranvier.torch.nn.groups": "GroupNorm InstanceNorm1d InstanceNorm2d InstanceNorm3d RMSNorm",
@@ -31,4 +32,6 @@ __getattr__, __dir__, __all__ = lazy_names("torch.nn", {
         "Dropout2d Dropout3d PixelShuffle PixelUnshuffle ReflectionPad1d ReflectionPad2d ReflectionPad3d "
         "ReplicationPad1d ReplicationPad2d ReplicationPad3d Upsample UpsamplingBilinear2d UpsamplingNearest2d "
         "ZeroPad1d ZeroPad2d ZeroPad3d",
+    "ranvier.torch.nn.transformer":
+        "Transformer TransformerDecoder TransformerDecoderLayer TransformerEncoder TransformerEncoderLayer",
 })  # fmt: skip

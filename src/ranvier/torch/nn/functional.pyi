@@ -1,5 +1,6 @@
 # Written by `python -m tests.stubs --write`; a test holds it against the code.
 from ranvier.ops.torch.activations import gelu as gelu
+from ranvier.ops.torch.attention import scaled_dot_product_attention as scaled_dot_product_attention
 from ranvier.ops.torch.labels import embedding as embedding
 from ranvier.ops.torch.labels import one_hot as one_hot
 from ranvier.ops.torch.losses import cosine_embedding_loss as cosine_embedding_loss
@@ -21,7 +22,6 @@ from ranvier.ops.torch.normalization import layer_norm as layer_norm
 from ranvier.ops.torch.normalization import rms_norm as rms_norm
 from ranvier.ops.torch.products import bilinear as bilinear
 from ranvier.ops.torch.products import linear as linear
-from ranvier.ops.torch.products import scaled_dot_product_attention as scaled_dot_product_attention
 from ranvier.ops.torch.spatial import channel_shuffle as channel_shuffle
 from ranvier.ops.torch.spatial import interpolate as interpolate
 from ranvier.ops.torch.spatial import pad as pad

@@ -102,7 +102,8 @@ class Probe:
         self.owners = dict(zip(step.named, owners_of(model), strict=True))
         changed = {target for target, _ in step.graph.updates}
         self.trained = [n for n in step.named if n in changed]
-        self.kernels = [n for n in self.trained if len(n.shape) > 1]
+        # A bias for each of several heads has two dimensions.
+        self.kernels = [n for n in self.trained if len(n.shape) > 1 and not step.named[n].endswith("bias")]
         inputs = list(step.graph.inputs)
         first = len(inputs) - len(step.state) - len(step.totals)
         self.places = {node: place - first for place, node in enumerate(inputs[first:], first)}  # in the state
