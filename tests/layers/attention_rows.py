@@ -85,17 +85,17 @@ ATTENTIONS: dict[str, Any] = {
     "heads, masks": (
         lambda: layers.MultiHeadAttention(2, 3, use_gate=True), (WORDS, VALUES),
         {"query_mask": WANTED, "value_mask": SEEN, "attention_mask": PAIRS},
-        lambda m, *x: heads(m, *x, mask=WANTED[:, :, None] & SEEN[:, None] & PAIRS)),
+        lambda m, q, v, k=None: heads(m, q, v, k, mask=WANTED[:, :, None] & SEEN[:, None] & PAIRS)),
     "heads, causal": (
         lambda: layers.MultiHeadAttention(2, 3), (WORDS, VALUES), {"use_causal_mask": True},
-        lambda m, *x: heads(m, *x, mask=CAUSAL)),
+        lambda m, q, v, k=None: heads(m, q, v, k, mask=CAUSAL)),
     "heads, window": (
         lambda: layers.MultiHeadAttention(2, 3, sliding_window=2), (WORDS, VALUES), {"use_causal_mask": True},
-        lambda m, *x: heads(m, *x, mask=CAUSAL & window(2))),
+        lambda m, q, v, k=None: heads(m, q, v, k, mask=CAUSAL & window(2))),
     "groups": (lambda: layers.GroupQueryAttention(3, 4, 2), (WORDS, VALUES, KEYS), {}, heads),
     "groups, masks": (
         lambda: layers.GroupQueryAttention(3, 4, 2, sliding_window=3), (WORDS, VALUES),
-        {"key_mask": SEEN, "attention_mask": PAIRS}, lambda m, *x: heads(m, *x, mask=SEEN[:, None] & PAIRS & window(3))),
+        {"key_mask": SEEN, "attention_mask": PAIRS}, lambda m, q, v, k=None: heads(m, q, v, k, mask=SEEN[:, None] & PAIRS & window(3))),
 }  # fmt: skip
 
 # of a list

@@ -30,8 +30,8 @@ def contracted(x: Node, kernel: Node, bias: Node | None = None, equation: str = 
 class Shapes(NamedTuple):
     """The shapes of the weights, and the extents of the kernel that are summed over and that are kept."""
 
-    kernel: tuple[int, ...]
-    bias: tuple[int, ...] | None
+    kernel: tuple[Any, ...]
+    bias: tuple[Any, ...] | None
     fans: tuple[int, int]
 
 
@@ -44,7 +44,6 @@ class EinsumDense(Layer):
     Raises ValueError for an equation of another form.
     """
 
-    supports_masking = True
     kernel: Parameter
     bias: Parameter | None
     _shown = "{equation!r}, {partial_output_shape}"

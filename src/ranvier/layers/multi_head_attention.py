@@ -54,6 +54,7 @@ class HeadsAttention(Layer):
             f"{outer}{inner},{inner}{made}->{outer}{made}", (*[None] * (free - 1), *kept), activation,
             made if self.use_bias else None, name=name, **self._projection_settings,
         )  # fmt: skip
+        layer.supports_masking = True  # it keeps the positions
         layer.build(shape)
         return layer
 
@@ -181,7 +182,9 @@ class MultiHeadAttention(HeadsAttention):
             bias_constraint=bias_constraint,
         )  # fmt: skip
 
-    def build(self, query_shape: Sequence[Any], value_shape: Sequence[Any], key_shape: Any = None) -> None:
+    def build(  # type: ignore[override]  # several shapes, as Keras's
+        self, query_shape: Sequence[Any], value_shape: Sequence[Any], key_shape: Any = None
+    ) -> None:
         heads, sizes = (self.num_heads, self.num_heads), (self.key_dim, self.value_dim)
         shapes = (query_shape, value_shape, value_shape if key_shape is None else key_shape)
         self._make_projections(shapes, heads, sizes, self.outputs or (query_shape[-1],))
@@ -254,7 +257,9 @@ class GroupQueryAttention(HeadsAttention):
             bias_constraint=bias_constraint,
         )  # fmt: skip
 
-    def build(self, query_shape: Sequence[Any], value_shape: Sequence[Any], key_shape: Any = None) -> None:
+    def build(  # type: ignore[override]  # several shapes, as Keras's
+        self, query_shape: Sequence[Any], value_shape: Sequence[Any], key_shape: Any = None
+    ) -> None:
         shapes = (query_shape, value_shape, value_shape if key_shape is None else key_shape)
         heads = (self.num_query_heads, self.num_key_value_heads)
         self._make_projections(shapes, heads, (self.head_dim, self.head_dim), (query_shape[-1],))

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ranvier.graph.extents import extent
 from ranvier.graph.node import GraphError, Node, apply
 from ranvier.ops import arrays as n
 from ranvier.ops.arrays.promotion import floating
@@ -90,7 +91,7 @@ def _weights(
 
 
 def _normalized(scores: Node, mask: Node | None, start: Node | None, scoring: Scoring) -> Node:
-    mask = _every(mask, scoring.visible(*scores.shape[-2:], start))
+    mask = _every(mask, scoring.visible(scores.shape[-2], scores.shape[-1], start))
     if scoring.fill is not None and mask is not None:
         scores, mask = n.where(mask, scores, scoring.fill), None
     return _softmax(scores, mask, tuple(range(-scoring.axes, 0)))
@@ -169,7 +170,7 @@ class _Groups(NamedTuple):
         axis = {HEADS_FIRST: -3, HEADS_LAST: -2}.get(scoring.equations, 0)
         if not axis or min(query.ndim, key.ndim) < 4:
             return cls()
-        many, few = query.shape[axis if own is None else own], key.shape[axis]
+        many, few = extent(query, axis if own is None else own), extent(key, axis)
         if many == few or few == 1:
             return cls()
         if many % few:
@@ -190,4 +191,4 @@ class _Groups(NamedTuple):
         if not self.count:
             return x
         place = x.ndim + (self.axis if axis is None else axis)
-        return n.reshape(x, (*x.shape[: place - 1], x.shape[place - 1] * x.shape[place], *x.shape[place + 1 :]))
+        return n.reshape(x, (*x.shape[: place - 1], extent(x, place - 1) * extent(x, place), *x.shape[place + 1 :]))

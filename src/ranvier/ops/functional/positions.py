@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from ranvier.graph.extents import extent
 from ranvier.graph.node import GraphError, Node, apply
 from ranvier.ops import arrays as n
 from ranvier.ops.arrays.promotion import axis_of, floating
@@ -31,7 +32,7 @@ def sine_positions(x: Node, start: Node | int = 0, max_wavelength: float = 10000
     (Vaswani et al., 2017, section 3.5.)
     """
     x = floating(x)
-    length, features = x.shape[-2:]
+    length, features = x.shape[-2], extent(x, -1)
     half = (features + 1) // 2
     angles = _angles(_positions(length, start, x.dtype), half, max_wavelength ** (2 * half / features))
     pairs = n.reshape(n.stack([n.sin(angles), n.cos(angles)], 2), (length, 2 * half))

@@ -221,7 +221,7 @@ class Transformer(Module):
     ) -> None:
         super().__init__()
 
-        def stack(kind: type[Module], stacked: type[Module], layers: int) -> Module:
+        def stack(kind: type[_Layer], stacked: Callable[..., Module], layers: int) -> Module:
             layer = kind(
                 d_model, nhead, dim_feedforward, dropout, activation, layer_norm_eps, batch_first, norm_first, bias,
                 device, dtype,
