@@ -49,6 +49,7 @@ def run(optimizer, start, gradients):
 
 START = np.array([0.5, -1.0, 2.0])
 GRADIENTS = np.random.default_rng(0).normal(size=(12, 3))
+GRADIENTS[5:, 2] = 0.0
 
 
 def sgd(p, g, s, t):
@@ -113,6 +114,13 @@ def lion(p, g, s, t):
     return p - 0.001 * np.sign(0.9 * m + 0.1 * g)
 
 
+def sparse_adam(p, g, s, t):
+    m, v = s.get("m", np.zeros(3)), s.get("v", np.zeros(3))
+    new, used = adam(p, g, s, t), g != 0
+    s["m"], s["v"] = np.where(used, s["m"], m), np.where(used, s["v"], v)
+    return np.where(used, new, p)
+
+
 RULES = [
     (optimizers.SGD(), sgd),
     (optimizers.SGD(momentum=0.9), momentum),
@@ -125,6 +133,7 @@ RULES = [
     (optimizers.Adagrad(), adagrad),
     (optimizers.Adadelta(), adadelta),
     (optimizers.Lion(), lion),
+    (optimizers.SparseAdam(), sparse_adam),
 ]
 
 

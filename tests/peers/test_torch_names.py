@@ -127,6 +127,67 @@ def test_embedding():
     compare(program, np.array([[0, 1], [4, 4]]))
 
 
+INDICES = np.array([[0, 1, 1], [4, 4, 3]])
+
+
+def table_program(make, **options):
+    """A program that makes a module of a table, and returns its result, its gradient and the table afterwards."""
+
+    def program(t, index):
+        layer = copied(t, make(t), weight=TABLE)
+        given = {name: value if isinstance(value, bool) else t.tensor(value) for name, value in options.items()}
+        (layer(index, **given) ** 2).sum().backward()
+        return layer(index, **given).detach(), layer.weight.grad.clone(), layer.weight.detach().clone()
+
+    return program
+
+
+TABLE = 1.5 * RNG.standard_normal((5, 3)).astype(np.float32)
+TABLES = [
+    table_program(lambda t: t.nn.Embedding(5, 3, scale_grad_by_freq=True)),
+    table_program(lambda t: t.nn.Embedding(5, 3, max_norm=1.0)),
+    table_program(lambda t: t.nn.Embedding(5, 3, 1, 1.0, 1.0)),
+    *(
+        table_program(lambda t, mode=mode, pad=pad: t.nn.EmbeddingBag(5, 3, mode=mode, padding_idx=pad))
+        for mode in ("sum", "mean", "max")
+        for pad in (None, 4)
+    ),
+    table_program(
+        lambda t: t.nn.EmbeddingBag(5, 3, mode="sum"), per_sample_weights=np.arange(6, dtype="f").reshape(2, 3)
+    ),
+]
+BAGS = [
+    (mode, *rest)
+    for mode in ("sum", "mean", "max")
+    for rest in (([0, 2], False), ([0, 0, 3], False), ([0, 2, 6], True))
+]
+
+
+@pytest.mark.parametrize("program", TABLES)
+def test_tables(program):
+    compare(program, INDICES)
+
+
+@pytest.mark.parametrize(("mode", "offsets", "last"), BAGS)
+def test_bags_of_a_vector(mode, offsets, last):
+    make = lambda t: t.nn.EmbeddingBag(5, 3, mode=mode, include_last_offset=last, padding_idx=1)  # noqa: E731
+    compare(table_program(make, offsets=np.array(offsets)), INDICES.ravel())
+
+
+def test_sparse_adam():
+    def program(t, index):
+        layer = copied(t, t.nn.Embedding(5, 3, sparse=True), weight=TABLE)
+        optimizer, weights = t.optim.SparseAdam(layer.parameters(), lr=0.1, betas=(0.8, 0.9)), []
+        for i in (0, 1, 0):
+            optimizer.zero_grad()
+            (layer(index[i]) ** 2).sum().backward()
+            optimizer.step()
+            weights.append(layer.weight.detach().clone())
+        return tuple(weights)
+
+    compare(program, INDICES)
+
+
 PROBABILITIES = {
     "above": lambda t: t.nn.functional.binary_cross_entropy(t.tensor([0.5, 1.5]), t.tensor([0.0, 1.0])),
     "below": lambda t: t.nn.BCELoss()(t.tensor([0.5, -0.1]), t.tensor([0.0, 1.0])),

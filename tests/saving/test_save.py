@@ -428,3 +428,36 @@ def test_an_optimizer_of_your_own_is_loaded_where_the_model_makes_it(tmp_path):
     with pytest.warns(UserWarning, match="'maker_optimizer' .* is not loaded"):
         loaded = rv.load_model(tmp_path / "model.ranvier")
     assert loaded.judge_optimizer.iterations == 1
+
+
+def tied_dense():
+    model = rv.Sequential([rv.Input((4,)), rv.layers.Dense(4, activation="tanh"), rv.layers.Dense(4)])
+    model.layers[1].kernel = model.layers[0].kernel
+    return model, "kernel", np.ones((6, 4), np.float32)
+
+
+def tied_torch():
+    nn = rv.torch.nn
+    model = nn.Sequential(nn.Embedding(5, 3), nn.Linear(3, 5, bias=False))
+    model[1].weight = model[0].weight
+    return model, "weight", np.arange(6).reshape(3, 2) % 5
+
+
+def test_tied_weights_are_one_also_when_loaded(tmp_path):
+    for make in (tied_dense, tied_torch):
+        model, name, x = make()
+        targets = np.zeros((*x.shape[: 2 if x.dtype.kind == "i" else 1], model(x).shape[-1]), np.float32)
+        model.compile("adam", "mse")
+        model.fit(x, targets, verbose=0)
+        model.save(tmp_path / "m.ranvier")
+        again = rv.load_model(tmp_path / "m.ranvier")
+        for one in (model, again):
+            assert getattr(one[1], name) is getattr(one[0], name)
+            assert len(list(one.parameters())) == len({id(p) for p in one.state_dict(keep_vars=True).values()})
+            one.fit(x, targets, verbose=0)
+        np.testing.assert_array_equal(again.predict(x), model.predict(x))
+    described, tensors = files.read(tmp_path / "m.ranvier")
+    described["tied"] = [["0.weight", "1.bias"]]
+    files.store(tmp_path / "m.ranvier", tensors, described)
+    with pytest.raises(CheckpointError):
+        rv.load_model(tmp_path / "m.ranvier")

@@ -532,7 +532,7 @@ def test_state_dicts_through_files(tmp_path):
             "torch.nn.LazyLinear does not exist: layers that find their sizes are those of the Keras vocabulary",
         ),
         (lambda: torch.hub, AttributeError, "torch.hub does not exist: docs/pytorch.md lists"),
-        (lambda: F.embedding_bag, AttributeError, "does not exist: docs/pytorch.md lists"),
+        (lambda: F.unfold, AttributeError, "does not exist: docs/pytorch.md lists"),
         (
             lambda: nn.Linear(72, 3)(torch.zeros(4, 2, 6, 6)),
             ValueError,

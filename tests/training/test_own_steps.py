@@ -396,3 +396,23 @@ def test_rates_and_what_is_trained_are_read_by_each_run(reference):
     assert moved() == [True, True]
     model.discriminator.trainable = False
     assert moved() == [False, True]
+
+
+def test_a_weight_that_forward_assigns():
+    """As in PyTorch, the step goes on from what was assigned, with the gradient by that."""
+
+    class Clipped(rv.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = rv.Parameter(np.array([3.0, 0.5], np.float32))
+
+        def forward(self, x):
+            with rv.no_grad():
+                self.weight.assign(rv.ops.minimum(self.weight, 1.0))
+            return x * self.weight
+
+    model = Clipped()
+    model.compile(rv.optimizers.SGD(0.5), "mse", engine="reference")
+    x = np.ones((2, 2), np.float32)
+    model.fit(x, np.zeros((2, 2), np.float32), verbose=0)
+    np.testing.assert_allclose(model.weight.numpy(), [0.5, 0.25])  # w - 0.5 * w

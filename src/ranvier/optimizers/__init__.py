@@ -14,6 +14,7 @@ from ranvier.optimizers import schedules
 from ranvier.optimizers.base import Optimizer
 from ranvier.optimizers.parameter_options import DecayExclusions
 from ranvier.optimizers.rules import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, Ftrl, Lion, NAdam, RMSprop
+from ranvier.optimizers.sparse import SparseAdam
 from ranvier.support.errors import missing
 from ranvier.support.registry import Registry
 from ranvier.support.serialized import deserializer
@@ -21,7 +22,7 @@ from ranvier.support.serialized import serialize_keras_object as serialize
 
 __all__ = [
     "SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "Ftrl", "Lion", "NAdam", "Nadam", "Optimizer", "RMSprop",
-    "deserialize", "get", "schedules", "serialize",
+    "SparseAdam", "deserialize", "get", "schedules", "serialize",
 ]  # fmt: skip
 
 Nadam = NAdam  # PyTorch's spelling is the class's
@@ -29,7 +30,7 @@ Nadam = NAdam  # PyTorch's spelling is the class's
 REGISTRY = Registry(
     "optimizer",
     Optimizer,
-    (SGD, Adam, AdamW, Adamax, NAdam, RMSprop, Adagrad, Adadelta, Ftrl, Lion),
+    (SGD, Adam, AdamW, Adamax, NAdam, RMSprop, Adagrad, Adadelta, Ftrl, Lion, SparseAdam),
     short=lambda optimizer: optimizer.__name__.lower(),
     normalize=lambda name: name.lower().replace("_", ""),
     example="'adam' or optimizers.Adam(0.001)",

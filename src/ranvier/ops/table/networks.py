@@ -25,7 +25,7 @@ ROWS = (
     *each("keras", "keras.attention", both("dot_product_attention", "nn.")),
     *each("keras", "keras.elementwise", both(f"{LOSSES} normalize", "nn.")),
     Row("linear", torch="F.linear -> torch.products:linear"),
-    Row("embedding", torch="embedding F.embedding -> torch.labels:embedding"),
+    *each("torch", "torch.embedding", "embedding F.embedding F.embedding_bag"),
     *each("torch", "torch.convolution", both("conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d", "F.")),
     *each("torch", "torch.pooling", both("adaptive_avg_pool1d avg_pool1d max_pool1d max_pool2d max_pool3d", "F.")),
     *each("torch", "torch.pooling", "F.adaptive_avg_pool2d F.adaptive_avg_pool3d F.adaptive_max_pool1d F.adaptive_max_pool2d "

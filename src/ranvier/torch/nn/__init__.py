@@ -12,6 +12,7 @@ __getattr__, __dir__, __all__ = lazy_names("torch.nn", {
     "ranvier.torch.nn.attention": "MultiheadAttention",
     "ranvier.torch.nn.containers": "ModuleDict ModuleList ParameterDict ParameterList",
     "ranvier.torch.nn.convolution": "Conv1d Conv2d Conv3d ConvTranspose1d ConvTranspose2d ConvTranspose3d",
+    "ranvier.torch.nn.embedding": "Embedding EmbeddingBag",
     "ranvier.torch.nn.groups": "GroupNorm InstanceNorm1d InstanceNorm2d InstanceNorm3d RMSNorm",
     "ranvier.torch.nn.layers": "AlphaDropout Dropout FeatureAlphaDropout Flatten Linear Unflatten",
     "ranvier.torch.nn.losses":
@@ -20,7 +21,7 @@ __getattr__, __dir__, __all__ = lazy_names("torch.nn", {
         "NLLLoss PoissonNLLLoss SmoothL1Loss SoftMarginLoss TripletMarginLoss",
     "ranvier.torch.nn.normalization": "BatchNorm1d BatchNorm2d BatchNorm3d LayerNorm",
     "ranvier.torch.nn.pairs":
-        "Bilinear ChannelShuffle CosineSimilarity Embedding LocalResponseNorm PReLU PairwiseDistance "
+        "Bilinear ChannelShuffle CosineSimilarity LocalResponseNorm PReLU PairwiseDistance "
         "Softmax2d",
     "ranvier.torch.nn.parallel": "DataParallel",
     "ranvier.torch.nn.pooling":

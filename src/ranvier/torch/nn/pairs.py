@@ -1,4 +1,4 @@
-"""Modules of two inputs, of a row of channels or of a table: Bilinear, distances, Embedding, PReLU and others."""
+"""Modules of two inputs, of or of a row of channels: Bilinear, distances, PReLU and others."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from ranvier.data.memory import check_memory
-from ranvier.initializers import RandomNormal
 from ranvier.layers.base import whole
 from ranvier.module import Module, Parameter, register_module
 from ranvier.ops.torch.device import Device, check_device
@@ -16,75 +14,6 @@ from ranvier.ops.torch.dtypes import dtype_name
 from ranvier.tensor.context import get_dtype
 from ranvier.torch.nn import functional as F
 from ranvier.torch.nn.layers import Drawn
-
-
-@register_module(name="torch.Embedding")
-class Embedding(Module):
-    """A row of the weight (num_embeddings, embedding_dim) for each index: integers (...) -> (..., embedding_dim).
-
-    The weight starts normal, of mean 0 and deviation 1. The row ``padding_idx`` starts at 0 and gets no gradient.
-    ``sparse`` has no effect. Raises IndexError for an index out of range, if the values of the indices are known.
-    """
-
-    def __init__(
-        self,
-        num_embeddings: int,
-        embedding_dim: int,
-        padding_idx: int | None = None,
-        max_norm: float | None = None,
-        norm_type: float = 2.0,
-        scale_grad_by_freq: bool = False,
-        sparse: bool = False,
-        _weight: Any = None,
-        _freeze: bool = False,
-        device: Device = None,
-        dtype: DTypeLike | None = None,
-    ) -> None:
-        super().__init__()
-        check_device(device)
-        if max_norm is not None or scale_grad_by_freq:
-            raise ValueError(
-                "Embedding has neither max_norm nor scale_grad_by_freq here. Write a normalization of the weight under "
-                "no_grad in the loop, or leave them out, instead."
-            )
-        self.num_embeddings = whole(num_embeddings, "num_embeddings", self.name)
-        self.embedding_dim = whole(embedding_dim, "embedding_dim", self.name)
-        if padding_idx is not None and not -num_embeddings <= padding_idx < num_embeddings:
-            raise ValueError(f"padding_idx={padding_idx} is out of range for {num_embeddings} rows.")
-        self.padding_idx = None if padding_idx is None else padding_idx % num_embeddings
-        self.max_norm, self.norm_type, self.scale_grad_by_freq, self.sparse = None, norm_type, False, sparse
-        shape, name = (self.num_embeddings, self.embedding_dim), dtype_name(dtype) or get_dtype()
-        check_memory(shape, name, f"the weight of layer {self.name!r}")
-        given = None if _weight is None else np.array(_weight, name)
-        if given is not None and given.shape != shape:
-            raise ValueError(f"the weight has shape {given.shape} instead of {shape}.")
-        self.weight = Parameter.over(self._drawn(name) if given is None else given, requires_grad=not _freeze)
-
-    def _drawn(self, dtype: str) -> Any:
-        shape = (self.num_embeddings, self.embedding_dim)
-        values = np.asarray(RandomNormal(0.0, 1.0)(shape, dtype), dtype)
-        if self.padding_idx is not None:
-            values[self.padding_idx] = 0
-        return values
-
-    def reset_parameters(self) -> None:
-        """Draw new initial values."""
-        self.weight.assign(self._drawn(self.weight.dtype))
-
-    @classmethod
-    def from_pretrained(
-        cls, embeddings: Any, freeze: bool = True, padding_idx: int | None = None, **options: Any
-    ) -> Embedding:
-        """An embedding of the given rows, (rows, width), which are not trained unless ``freeze=False``."""
-        rows, width = embeddings.shape
-        return cls(rows, width, padding_idx, _weight=embeddings, _freeze=freeze, **options)
-
-    def forward(self, input: Any) -> Any:
-        return F.embedding(input, self.weight, self.padding_idx)
-
-    def extra_repr(self) -> str:
-        padding = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"
-        return f"{self.num_embeddings}, {self.embedding_dim}{padding}"
 
 
 @register_module(name="torch.Bilinear")

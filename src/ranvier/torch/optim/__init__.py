@@ -14,8 +14,8 @@ from ranvier.torch.optim.optimizer import Optimizer
 from ranvier.torch.optim.optimizer_adapter import EXECUTION, OptimizerAdapter
 
 __all__ = [
-    "LBFGS", "SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "NAdam", "Optimizer", "RMSprop", "lr_scheduler",
-    "swa_utils",
+    "LBFGS", "SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "NAdam", "Optimizer", "RMSprop",
+    "SparseAdam", "lr_scheduler", "swa_utils",
 ]  # fmt: skip
 
 _MOMENTS: dict[str, Any] = {"betas": (0.9, 0.999), "eps": 1e-8}
@@ -41,6 +41,9 @@ Adam = _optimizer(
     "Adam", optimizers.Adam, "Adam (Kingma and Ba, 2014).",
     lr=1e-3, **_MOMENTS, weight_decay=0.0, amsgrad=False,
 )  # fmt: skip
+SparseAdam = _optimizer(
+    "SparseAdam", optimizers.SparseAdam, "Adam on the rows whose gradient is not 0.", lr=1e-3, **_MOMENTS
+)
 AdamW = _optimizer(
     "AdamW", optimizers.AdamW, "Adam with decoupled weight decay (Loshchilov and Hutter, 2017).",
     coupled=False, lr=1e-3, **_MOMENTS, weight_decay=1e-2, amsgrad=False,

@@ -9,7 +9,7 @@ from ranvier.torch.optim.optimizer import Optimizer as Optimizer
 from ranvier.torch.optim.optimizer_adapter import OptimizerAdapter as OptimizerAdapter
 from typing import Any as Any
 
-__all__ = ['Adadelta', 'Adagrad', 'Adam', 'AdamW', 'Adamax', 'LBFGS', 'NAdam', 'Optimizer', 'RMSprop', 'SGD', 'lr_scheduler', 'swa_utils']
+__all__ = ['Adadelta', 'Adagrad', 'Adam', 'AdamW', 'Adamax', 'LBFGS', 'NAdam', 'Optimizer', 'RMSprop', 'SGD', 'SparseAdam', 'lr_scheduler', 'swa_utils']
 class Adadelta(OptimizerAdapter):
     def __init__(self, params: Iterable[Any], lr: float | Tensor | LearningRateSchedule = 1.0, rho: float = 0.9, eps: float = 1e-06, weight_decay: float = 0.0, *, maximize: bool = False, foreach: bool | None = None, capturable: bool | None = None, differentiable: bool | None = None, fused: bool | None = None) -> None: ...
 class Adagrad(OptimizerAdapter):
@@ -26,3 +26,5 @@ class RMSprop(OptimizerAdapter):
     def __init__(self, params: Iterable[Any], lr: float | Tensor | LearningRateSchedule = 0.01, alpha: float = 0.99, eps: float = 1e-08, weight_decay: float = 0.0, momentum: float = 0.0, centered: bool = False, *, maximize: bool = False, foreach: bool | None = None, capturable: bool | None = None, differentiable: bool | None = None, fused: bool | None = None) -> None: ...
 class SGD(OptimizerAdapter):
     def __init__(self, params: Iterable[Any], lr: float | Tensor | LearningRateSchedule = 0.001, momentum: float = 0.0, dampening: float = 0.0, weight_decay: float = 0.0, nesterov: bool = False, *, maximize: bool = False, foreach: bool | None = None, capturable: bool | None = None, differentiable: bool | None = None, fused: bool | None = None) -> None: ...
+class SparseAdam(OptimizerAdapter):
+    def __init__(self, params: Iterable[Any], lr: float | Tensor | LearningRateSchedule = 0.001, betas: tuple[float, float] = ..., eps: float = 1e-08, *, maximize: bool = False, foreach: bool | None = None, capturable: bool | None = None, differentiable: bool | None = None, fused: bool | None = None) -> None: ...

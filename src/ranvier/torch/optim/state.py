@@ -15,6 +15,7 @@ STEP = "step"
 NAMES: dict[type[optimizers.Optimizer], dict[str, str]] = {
     optimizers.SGD: {"momentum_buffer": "momentum"},
     optimizers.Adam: {"exp_avg": "momentum", "exp_avg_sq": "velocity", "max_exp_avg_sq": "velocity_max"},
+    optimizers.SparseAdam: {"exp_avg": "momentum", "exp_avg_sq": "velocity"},
     optimizers.Adamax: {"exp_avg": "momentum", "exp_inf": "norm"},
     optimizers.NAdam: {"mu_product": "product", "exp_avg": "momentum", "exp_avg_sq": "velocity"},
     optimizers.RMSprop: {"square_avg": "velocity", "momentum_buffer": "momentum", "grad_avg": "average"},

@@ -17,6 +17,7 @@ from ranvier.module import Module, from_architecture
 from ranvier.support.custom_objects import UnknownNameError, custom_object_scope
 from ranvier.support.source_lines import warn
 from ranvier.training.checkpoint import further_optimizers
+from ranvier.training.checkpoint.ties import tie, tied_names
 from ranvier.training.step import custom_objects
 from ranvier.training.step.argument_types import FilePath
 from ranvier.training.step.compiled import Compiled
@@ -64,7 +65,8 @@ def describe(model: Module) -> dict[str, Any]:
     """Architecture and settings as JSON values."""
     state = model.__dict__.get("_compiled")
     settings = settings_of(state) if isinstance(state, Compiled) else None
-    return {"architecture": model.architecture(), "compiled": settings, "columns": model._frame_columns}
+    described = {"architecture": model.architecture(), "compiled": settings, "columns": model._frame_columns}
+    return {**described, "tied": tied} if (tied := tied_names(model)) else described
 
 
 def tensors_of(model: Module, include_optimizer: bool = True) -> dict[str, Array]:
@@ -111,6 +113,7 @@ def load_model(
     try:
         with weights_within(8 * held + SLACK):
             model = from_architecture(described["architecture"], custom_objects)
+        tie(model, described.get("tied", ()))
     except MALFORMED as error:
         raise CheckpointError(f"{source}: {error}") from error
     take_weights(model, tensors, source)

@@ -111,6 +111,8 @@ class Builder:
         self.seeds: list[Tensor] = []
         self.parts: dict[int, Tensor | None] = {}
         self.by_rules: dict[Node, Node] = {}  # by the input of a parameter, its gradient
+        # By the id of a parameter that the model assigns to and reads again, what it was assigned.
+        self.redefined: dict[int, list[Node]] = {}
 
     # --- inputs ---------------------------------------------------------------------------------------------------
 
@@ -194,7 +196,11 @@ class Builder:
         """The gradient of the loss by each parameter."""
         nodes = [self.tensor(p, name)[1] for name, p in chosen]
         if not self.seeds:
-            return gradient(loss, nodes)
+            further = [node for _, p in chosen for node in self.redefined.get(id(p), ())]
+            found = gradient(loss, [*nodes, *further])
+            rest = iter(found[len(nodes) :])
+            sums = zip(chosen, found, strict=False)
+            return [total_of([part, *(next(rest) for _ in self.redefined.get(id(p), ()))]) for (_, p), part in sums]
         segment, known = self.recorded
         known |= {id(seed): node for seed, node in zip(self.seeds, gradient(loss, self.outer), strict=True)}
         for leaf in leaves_of(segment):
@@ -225,7 +231,7 @@ class Builder:
             if id(leaf) not in known and id(leaf) not in seeds:
                 known[id(leaf)] = self.tensor(leaf, buffers.get(id(leaf), f"leaf{len(self.inputs)}"))[1]
         assigned = list(segment.assigns.items())
-        nodes = lowered(segment, [*trace_nodes, *(e for _, e in assigned)], known)
+        nodes = lowered(segment, [*trace_nodes, *(e for _, e in assigned)], known, self.redefined)
         if self.seeds:  # the gradients of the parameters are those of the recorded calls: see `gradients`
             self.recorded = segment, known
             nodes[: len(recorded)] = [apply("stop_gradient", n) for n in nodes[: len(recorded)]]
@@ -290,12 +296,26 @@ class Builder:
         return rows if rows.dtype == dtype else apply("cast", rows, dtype=dtype)
 
 
-def lowered(segment: TapeSegment, roots: Sequence[TraceNode], known: Mapping[int, Node]) -> list[Node]:
-    """The nodes of what a trace recorded; ``known`` has those of its leaves, by their ids."""
+def lowered(
+    segment: TapeSegment,
+    roots: Sequence[TraceNode],
+    known: Mapping[int, Node],
+    redefined: dict[int, list[Node]] | None = None,
+) -> list[Node]:
+    """The nodes of what a trace recorded; ``known`` has those of its leaves, by their ids.
+
+    Values that parameters were assigned, and read with afterwards, are added to ``redefined``. They are variables:
+    gradients are taken by them, and go no further.
+    """
     leaves = {o: known[id(leaf)] for o, leaf in enumerate(segment.leaves) if id(leaf) in known}
     results: dict[Any, Any] = {}
     for ordinal, value in segment.definitions.items():
-        leaves[ordinal] = lower([value], leaves, results)[0]
+        (node,) = lower([value], leaves, results)
+        leaf = leaves_of(segment)[ordinal]
+        if redefined is not None and leaf.requires_grad:
+            node = apply("stop_gradient", node)
+            redefined.setdefault(id(leaf), []).append(node)
+        leaves[ordinal] = node
     return lower(roots, leaves, results)
 
 

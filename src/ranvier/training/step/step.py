@@ -110,7 +110,10 @@ def _optimize(b: Builder, loss: Node) -> list[tuple[Node, Node]]:
     varied = {key: b.tensor(t, key)[0] for key, t in optimizer.inputs().items()}
     own, whose = optimizer.advanced([i for i, _, _ in chosen])
     counts = [ticks, *(b.tensor(t, f"steps{i}")[0] for i, t in enumerate(own, 1))]
-    new, after, ticked = optimizer.update(sources, grads, slots, rate, counts, varied, options, whose)
+    assigned = {target: value for target, value in b.updates if target in sources}  # by the model itself
+    b.updates[:] = [pair for pair in b.updates if pair[0] not in assigned]
+    starts = [assigned.get(source, source) for source in sources]
+    new, after, ticked = optimizer.update(starts, grads, slots, rate, counts, varied, options, whose)
     updates = list(zip(sources, new, strict=True))
     for before, now in zip(slots, after, strict=True):
         updates += [(before[key], now[key]) for key in before]
