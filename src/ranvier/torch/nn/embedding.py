@@ -58,7 +58,9 @@ class _Table(Module):
         The rest are the constructor's arguments after the sizes.
         """
         rows, width = embeddings.shape
-        return cls(rows, width, *settings, _weight=embeddings, _freeze=freeze, **options)
+        kind: Any = cls
+        made: Self = kind(rows, width, *settings, _weight=embeddings, _freeze=freeze, **options)
+        return made
 
     def extra_repr(self) -> str:
         shown = {"padding_idx": None, **self._defaults, "mode": None}

@@ -197,9 +197,9 @@ class Builder:
         nodes = [self.tensor(p, name)[1] for name, p in chosen]
         if not self.seeds:
             further = [node for _, p in chosen for node in self.redefined.get(id(p), ())]
-            found = gradient(loss, [*nodes, *further])
-            rest = iter(found[len(nodes) :])
-            sums = zip(chosen, found, strict=False)
+            first = gradient(loss, [*nodes, *further])
+            rest = iter(first[len(nodes) :])
+            sums = zip(chosen, first, strict=False)
             return [total_of([part, *(next(rest) for _ in self.redefined.get(id(p), ()))]) for (_, p), part in sums]
         segment, known = self.recorded
         known |= {id(seed): node for seed, node in zip(self.seeds, gradient(loss, self.outer), strict=True)}
