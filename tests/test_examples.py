@@ -1,4 +1,4 @@
-"""The programs in examples/, on a few small images in place of the real ones."""
+"""The programs in examples/, on small data in place of the real ones."""
 
 import re
 import runpy
@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ranvier.datasets import digits, fashion_mnist, mnist
+import ranvier as rv
+from ranvier.datasets import digits, fashion_mnist, mnist, reuters_r8
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -32,3 +33,47 @@ def test_images(monkeypatch, capsys, data, epochs, least):
     assert accuracy > least
     last = capsys.readouterr().out.splitlines()[-1]
     assert re.fullmatch(rf"{data}, seed 1: {accuracy:.2%} of the test images, \d+\.\d s", last)
+
+
+WORDS = {
+    "earn": "net profit rose cts shr",
+    "acq": "buys shares of stake in company",
+    "ship": "port vessel cargo strike",
+}
+
+
+def small_news():
+    """Sentences of the words of three topics."""
+    generator = np.random.default_rng(0)
+    topics = [list(reuters_r8.classes).index(name) for name in WORDS]
+
+    def part(count):
+        picks = [list(WORDS.values())[i % 3].split() for i in range(count)]
+        texts = [" ".join(generator.choice(words, 4)) for words in picks]
+        return np.array(texts, object), np.array([topics[i % 3] for i in range(count)], np.uint8)
+
+    return part(300), part(30)
+
+
+def small_fortunes():
+    """Entries of ten invented languages, each of a few letters of its own and some of all."""
+    generator = np.random.default_rng(0)
+
+    def part(count):
+        entries = ["".join(generator.choice(list("eni abc"[i % 2 :] + chr(97 + i % 10) * 3), 90)) for i in range(count)]
+        return np.array(entries, object), np.arange(count).astype(np.uint8) % 10
+
+    return part(200), part(30)
+
+
+@pytest.mark.parametrize(
+    ("name", "loader", "data", "least"),
+    [("topics", "load_reuters_r8", small_news, 0.9), ("language", "load_fortunes", small_fortunes, 0.5)],
+)
+@pytest.mark.filterwarnings("ignore::ranvier.training.PreflightWarning")
+def test_texts(monkeypatch, capsys, name, loader, data, least):
+    monkeypatch.setattr(rv.datasets, loader, data, raising=False)
+    accuracy = runpy.run_path(str(EXAMPLES / f"{name}.py"))["main"](1)
+    assert accuracy > least
+    assert capsys.readouterr().out.splitlines()[-1].startswith(f"seed 1: {accuracy:.2%} of the test ")
+    assert len((EXAMPLES / f"{name}.py").read_text(encoding="utf-8").splitlines()) <= 40

@@ -13,8 +13,8 @@ import numpy as np
 
 from ranvier.data.class_folders import FileKind, opened
 from ranvier.data.convert import Array
-from ranvier.data.tokens import utf8
 from ranvier.support.constructors import CheckedConstructor
+from ranvier.support.utf8 import utf8
 
 TEXTS = FileKind("texts", (".txt",))
 DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}  # by the endings of names

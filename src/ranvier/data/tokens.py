@@ -1,4 +1,4 @@
-"""Texts as tokens: decoding, standardization, splitting and n-grams, as Keras does them."""
+"""Texts as tokens: standardization, splitting and n-grams, as Keras does them."""
 
 from __future__ import annotations
 
@@ -24,17 +24,6 @@ TABLES: dict[str, dict[int, Any]] = {
     "strip_punctuation": _STRIP,
     "lower_and_strip_punctuation": {**_LOWER, **_STRIP},
 }
-
-
-def utf8(raw: bytes, what: str) -> str:
-    """Bytes as text. Raises ValueError with the offset of the first byte that is not UTF-8."""
-    try:
-        return raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise ValueError(
-            f"{what} is not UTF-8: byte 0x{raw[error.start]:02x} at offset {error.start:,} ({error.reason}). Convert "
-            "it, for example with text = raw.decode('latin-1'), instead."
-        ) from None
 
 
 def standardized(texts: list[str], how: str | Change | None, name: str) -> list[str]:

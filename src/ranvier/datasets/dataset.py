@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 Labels = npt.NDArray[np.uint8]
 Images = tuple[tuple[npt.NDArray[np.uint8], Labels], tuple[npt.NDArray[np.uint8], Labels]]
+Texts = tuple[tuple[npt.NDArray[np.object_], Labels], tuple[npt.NDArray[np.object_], Labels]]
 Features = tuple[tuple[npt.NDArray[np.float32], Labels], tuple[npt.NDArray[np.float32], Labels]]
 
 
@@ -66,6 +67,13 @@ class Dataset:
         if self.source is not None:
             return (self.source.name,)
         return tuple(f"{member.name}{suffix}" for member in self.members for suffix in ("", ".gz"))
+
+
+class Stored(Protocol):
+    """What has a folder of its own in the data folder, by name."""
+
+    @property
+    def folder(self) -> str: ...
 
 
 def image_members(*digests: tuple[str, str]) -> tuple[Member, ...]:

