@@ -894,7 +894,7 @@ MISHAPS = [  # what is done, the error or warning, what it says
     (lambda: NeuralClassifier().fit(Y, X), ValueError, r"(?s)Expected 2D.*X and y are likely swapped. Write fit\(X, y\)"),
     (lambda: NeuralClassifier().fit(X.T, Y), ValueError, "inconsistent numbers of samples.*\n.*columns of X. Write X.T"),
     (lambda: NeuralClassifier().fit({1, 2}, Y), ValueError, "(?s)Expected 2D.*X is a set"),
-    (lambda: NeuralClassifier().fit(["good", "bad"] * 150, Y), ValueError, r"(?s)Expected 2D.*TfidfVectorizer\(\)"),
+    (lambda: NeuralClassifier().fit(np.array(["good", 3] * 150, object), Y), TypeError, r"maps texts, and was given 3"),
     (lambda: NeuralClassifier(class_weight={0: 1.0, 2: 2.0}, **SMALL).fit(X, Y), UserWarning, "no weight for class 1, which"),
     (lambda: NeuralRegressor(optimizer=rv.optimizers.Adam(epsilon=0), **SMALL).fit(X, VALUES), UserWarning, "RV508"),
     (lambda: NeuralRegressor(learning_rate=0.0, **SMALL).fit(X, VALUES), UserWarning, "RV507"),

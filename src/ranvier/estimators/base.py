@@ -28,6 +28,7 @@ from ranvier.estimators.settings import (
     tried_before,
 )
 from ranvier.estimators.stopping import Scoring, Stopping, release
+from ranvier.estimators.texts import numbers_of
 from ranvier.estimators.validation import checked_pair, validated
 from ranvier.layers import Dense
 from ranvier.module import Module
@@ -55,6 +56,7 @@ class NeuralEstimator(CheckedConstructor, BaseEstimator):  # type: ignore[misc] 
 
     _hints = HINTS
     _classifies = False
+    _length: int | None = None  # of the sequences in fit
     _sparse = False  # whether fit was given a sparse matrix, and warned of it
 
     def _store(self, arguments: dict[str, Any]) -> None:
@@ -97,7 +99,9 @@ class NeuralEstimator(CheckedConstructor, BaseEstimator):  # type: ignore[misc] 
     def fit(self, X: Any, y: Any, sample_weight: Any = None, *, validation_data: Any = None) -> Self:
         """Train a new network, or with ``warm_start`` the existing one.
 
-        ``X`` is an array, a frame or a sparse matrix (samples, features); with ``model`` it may have more dimensions.
+        ``X`` is an array, a frame or a sparse matrix (samples, features), or texts, a list or array of str, which the
+        ``vectorizer`` maps to numbers. With ``model`` it may have more dimensions, or be a list of sequences of several
+        lengths, which are padded with zeros to the longest; longer ones are cut later, with a warning.
         ``sample_weight`` has one weight for each sample; samples with weight 0 are ignored. ``validation_data`` is
         (X, y) or (X, y, sample_weight). It is scored after every epoch (``validation_scores_``), and ``early_stopping``
         uses it instead of a part of X. Callbacks receive its score as "val_score" and its loss as "val_loss".
@@ -130,9 +134,10 @@ class NeuralEstimator(CheckedConstructor, BaseEstimator):  # type: ignore[misc] 
         self, X: Any, y: Any, sample_weight: Any, validation_data: Any, fresh: bool, incremental: bool, classes: Any
     ) -> None:  # fmt: skip
         warned = not fresh and self._sparse
+        given = X
         X, y = self._checked(X, y, reset=fresh)
         self._sparse = is_sparse(X)
-        if self._sparse and not warned:
+        if is_sparse(given) and not warned:
             warn_of_sparse()
         weight = None if sample_weight is None else as_weights(sample_weight, len(y), dtype=np.float64)
         X, y, weight = with_weight(X, y, weight)
@@ -163,7 +168,9 @@ class NeuralEstimator(CheckedConstructor, BaseEstimator):  # type: ignore[misc] 
             yield
 
     def _checked(self, X: Any, y: Any, reset: bool) -> tuple[Any, Array]:
-        return checked_pair(self, X, y, self._classifies, reset=reset, allow_nd=self.model is not None)
+        return checked_pair(
+            self, numbers_of(self, X, reset), y, self._classifies, reset=reset, allow_nd=self.model is not None
+        )
 
     def _validation(self, given: Any) -> tuple[Array, Array, Array | None]:
         if not isinstance(given, (tuple, list)) or len(given) not in (2, 3):
@@ -171,7 +178,7 @@ class NeuralEstimator(CheckedConstructor, BaseEstimator):  # type: ignore[misc] 
                 "validation_data must be (X, y) or (X, y, sample_weight). Write validation_data=(X_val, y_val)."
             )
         X, y = self._checked(given[0], given[1], reset=False)
-        if is_sparse(X) and not self._sparse:
+        if is_sparse(given[0]) and not self._sparse:
             warn_of_sparse()
         weight = given[2] if len(given) == 3 else None
         weight = None if weight is None else as_weights(weight, len(y), dtype=np.float64)
@@ -301,8 +308,9 @@ class NeuralEstimator(CheckedConstructor, BaseEstimator):  # type: ignore[misc] 
     def _outputs(self, X: Any) -> Array:
         """The outputs of the network for X: (samples, outputs)."""
         check_is_fitted(self, "model_")
-        checked = validated(self, X, classifies=True, reset=False, allow_nd=self.model is not None)
-        if is_sparse(checked) and not self._sparse:
+        numbers = numbers_of(self, X, False)
+        checked = validated(self, numbers, classifies=True, reset=False, allow_nd=self.model is not None)
+        if is_sparse(X) and not self._sparse:
             warn_of_sparse()
         with dtype_scope(self._floats):
             outputs: Array = self.model_.predict(to_predict(checked))

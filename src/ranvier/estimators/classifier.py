@@ -15,6 +15,7 @@ from ranvier.data.convert import Array
 from ranvier.estimators.base import NeuralEstimator
 from ranvier.estimators.labels import Labels
 from ranvier.estimators.objective import SeveralCrossentropies, named_loss
+from ranvier.layers import BytePairEncoding, TextVectorization
 from ranvier.layers.annotations import ActivationLike
 from ranvier.module import Module
 from ranvier.optimizers import Optimizer
@@ -62,6 +63,9 @@ class NeuralClassifier(ClassifierMixin, NeuralEstimator):  # type: ignore[misc] 
         callbacks: Callbacks of `ranvier.callbacks`, as in fit of a network.
         dtype: The dtype of the computation. "auto" is float32, except for float64 data of at most 200 samples.
             "float64" is more precise, and up to two times slower.
+        vectorizer: What maps X of texts, a list or array of str, to numbers: a TextVectorization or BytePairEncoding,
+            which fit copies, and which learns its vocabulary of X unless it has one. None means the TF-IDF of the
+            20,000 most frequent words, in rows of length 1.
 
     Attributes:
         classes_: The labels (for several outputs a list of arrays).
@@ -70,6 +74,7 @@ class NeuralClassifier(ClassifierMixin, NeuralEstimator):  # type: ignore[misc] 
         validation_scores_, best_validation_score_: The accuracy on the validation data; None without them.
         n_iter_: The number of epochs.
         n_features_in_, feature_names_in_, n_outputs_: The columns of X, their names if X is a frame, and the outputs.
+        vectorizer_: What has mapped the texts; only where X has texts.
         t_: The number of samples that the optimizer processed.
         coefs_, intercepts_: Copies of kernels and biases of a network of ``hidden_layer_sizes``.
         n_layers_, out_activation_: The number of its layers, including input and output, and its last activation:
@@ -89,6 +94,7 @@ class NeuralClassifier(ClassifierMixin, NeuralEstimator):  # type: ignore[misc] 
         validation_fraction: float = 0.1, warm_start: bool = False,
         random_state: int | np.random.RandomState | None = None, verbose: bool | int = False,
         callbacks: Callback | Sequence[Callback] | None = None, dtype: str = "auto",
+        vectorizer: TextVectorization | BytePairEncoding | None = None,
     ) -> None:  # fmt: skip
         self._store(locals())
 

@@ -13,6 +13,7 @@ from ranvier import losses
 from ranvier.data.convert import Array
 from ranvier.estimators.base import NeuralEstimator
 from ranvier.estimators.objective import HalfSquaredError, named_loss
+from ranvier.layers import BytePairEncoding, TextVectorization
 from ranvier.layers.annotations import ActivationLike
 from ranvier.module import Module
 from ranvier.optimizers import Optimizer
@@ -48,6 +49,7 @@ class NeuralRegressor(RegressorMixin, NeuralEstimator):  # type: ignore[misc]  #
         validation_fraction: float = 0.1, warm_start: bool = False,
         random_state: int | np.random.RandomState | None = None, verbose: bool | int = False,
         callbacks: Callback | Sequence[Callback] | None = None, dtype: str = "auto",
+        vectorizer: TextVectorization | BytePairEncoding | None = None,
     ) -> None:  # fmt: skip
         self._store(locals())
 

@@ -40,7 +40,7 @@ def validated(estimator: Any, X: Any, *y: Any, classifies: bool, **options: Any)
 
 
 def correction(X: Any, y: Any = None) -> str | None:
-    """What to write for an X that is likely transposed, swapped with y, a set, or texts; None if it is none of them."""
+    """What to write for an X that is likely transposed, swapped with y, or a set; None if it is none of them."""
     if isinstance(X, (set, frozenset)):
         return "X is a set, which has no order. Write an array of shape (samples, features) instead."
     inputs, targets = (tuple(getattr(a, "shape", ())) for a in (X, y))
@@ -48,9 +48,6 @@ def correction(X: Any, y: Any = None) -> str | None:
         return "The samples are the columns of X. Write X.T instead."
     if len(inputs) == 1 and len(targets) == 2 and inputs[0] == targets[0]:
         return "X and y are likely swapped. Write fit(X, y), the features first, instead."
-    texts = isinstance(X, (list, tuple)) and X and all(isinstance(part, str) for part in X)
-    if texts or (len(inputs) == 1 and getattr(X, "dtype", np.dtype(float)) in (object, str) and isinstance(X[0], str)):
-        return "X has texts. Write make_pipeline(TfidfVectorizer(), estimator) instead."
     return None
 
 

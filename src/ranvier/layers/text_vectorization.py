@@ -139,10 +139,14 @@ class TextVectorization(StringLookup):
             raise ValueError(f"layer {self.name!r} was given texts of shape {texts.shape}. Write {wanted} instead.")
         return rows if self.ngrams == (1,) else [with_ngrams(row, self.ngrams) for row in rows]
 
+    def indices(self, values: Any) -> list[list[int]]:
+        """The index of each token of each text; of a masked one -1, except with ``output_mode="int"``."""
+        find, unknown = self.table.index.get, len(self._special()) - 1
+        return [[find(token, unknown) for token in row] for row in self._documents(values)]
+
     def encode(self, values: Any) -> Array:
         """Indices (samples, tokens) as int32, or vectors (samples, vocabulary)."""
-        find, unknown = self.table.index.get, len(self._special()) - 1
-        rows = [[find(token, unknown) for token in row] for row in self._documents(values)]
+        rows = self.indices(values)
         if self._gives_rows:
             return padded(rows, self.output_sequence_length, self.table.index[""])
         if self.codes_type(None) is None:
