@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from ranvier.graph.dtypes import FLOATING
@@ -11,11 +13,13 @@ from ranvier.graph.loops import scan as scan_nodes
 from ranvier.graph.node import Node, Type, apply
 from ranvier.graph.scan import stacked_shape
 from ranvier.tensor import rng, tape
+from ranvier.tensor.segment import TapeSegment
 from ranvier.tensor.tensor import Tensor
-from ranvier.tensor.trace import Function, TraceNode, intern, lower, state
+from ranvier.tensor.trace import Function, TraceNode, intern, leaf_node, lower, state
 
 Body = Callable[[list[Tensor], list[Tensor]], tuple[Sequence[Tensor], Sequence[Tensor]]]
 
+MAX_OPERANDS = 1000  # of one loop: the ordinals of a loop within it follow
 MAX_LOOPS = 500  # bounds the cache of a program whose loops keep changing
 _loops: dict[Any, Function] = {}  # by what their bodies recorded
 
@@ -41,8 +45,8 @@ def scan(
     count = len(carries)
     place = Type((1,) * axis, "uint32")  # of the step's number, for random numbers
     types = [*(t.spec for t in carries), *(Type(_without(t.shape, axis), t.dtype) for t in slices), place]
-    given = [Tensor.placeholder(t, requires_grad=t.dtype in FLOATING and bool(state.grad_enabled)) for t in types]
-    with rng.in_step(given[-1]):
+    own = [*carries, *slices]
+    with _placeholders(types, tape.segment_of(own)) as given, rng.in_step(given[-1]):
         following, results = body(given[:count], given[count:-1])
     for before, after in zip(carries, following, strict=True):
         if before.spec != after.spec:
@@ -50,7 +54,7 @@ def scan(
                 f"a carry of a loop is {before.spec} before a step and {after.spec} after it. Write a first value of "
                 "the type that the step returns, or convert what it returns."
             )
-    own, returned = [*carries, *slices], [*following, *results]
+    returned = [*following, *results]
     segment = tape.segment_of([*own, *given, *returned])
     inside, roots = [segment.node_of(t) for t in given], tuple([segment.node_of(t) for t in returned])
     if any(root.cuts for root in roots):
@@ -66,6 +70,29 @@ def scan(
     nodes = intern(_loops[key], inputs, (), state.grad_enabled)
     made = [Tensor.pending(node, segment) for node in nodes]
     return made[:count], made[count:]
+
+
+class _Depth(threading.local):
+    loops = 0  # whose bodies are being recorded, one within another
+
+
+_depth = _Depth()
+
+
+@contextlib.contextmanager
+def _placeholders(types: Sequence[Type], segment: TapeSegment) -> Iterator[list[Tensor]]:
+    """The operands of a body: leaves with negative ordinals, which are none of the segment's own."""
+    first = _depth.loops * MAX_OPERANDS
+    _depth.loops += 1
+    try:
+        given = []
+        for i, type_ in enumerate(types, first + 1):
+            segment.placeholders.add(-i)
+            gradient = type_.dtype in FLOATING and bool(state.grad_enabled)
+            given.append(Tensor.pending(leaf_node(-i, type_, gradient, transposed=False), segment))
+        yield given
+    finally:
+        _depth.loops -= 1
 
 
 def _without(shape: Sequence[Any], axis: int) -> tuple[Any, ...]:

@@ -87,7 +87,8 @@ class TapeSegment:
         self.leaf_nodes: list[TraceNode] = []  # by ordinal
         self.versions: list[int] = []  # by ordinal, when the leaf was first read here
         self.ordinals: dict[int, int] = {}  # by the tensor's id
-        self.placeholders: set[int] = set()  # ordinals of leaves without a value, while a model is traced
+        # Ordinals of leaves without a value, while a model is traced; those of a loop's body are negative.
+        self.placeholders: set[int] = set()
         self.live: list[weakref.ref[TapeTensor]] = []  # the results
         self.assigns: dict[int, TraceNode] = {}  # by ordinal, the value that is assigned
         # By their nodes, the tensors that were overwritten through `.data`: see `autograd`.
@@ -188,6 +189,7 @@ def merge(target: TapeSegment, other: TapeSegment) -> None:
         else:  # overwritten since it was read: a leaf of its own, so that `prepare` refuses its results
             target.add_leaf(leaf, other.versions[ordinal])
     moved = {node: target.leaf_nodes[ordinals[o]] for o, node in enumerate(other.leaf_nodes)}
+    target.placeholders.update(o for o in other.placeholders if o < 0)
     for reference in other.live:
         tensor = reference()
         if tensor is not None and tensor.segment is other and tensor.trace_node is not None:

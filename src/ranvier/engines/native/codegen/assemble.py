@@ -88,7 +88,7 @@ class Kernels:
         self.prefetched = prefetch.choose(schedule) if schedule.interface is None else None
         memory = {schedule.loops[task].memory: inner.layout.scratch for task, inner in self.loops.items()}
         timed = 0 if prefix else len(shared.clocks)
-        self.layout = Layout(schedule, self.partition, self.prefetched is not None, timed, memory)
+        self.layout: Layout = Layout(schedule, self.partition, self.prefetched is not None, timed, memory)
         self.signatures = Signatures(schedule)
         self.known: dict[tuple[Any, ...], tuple[str, str]] = {}  # by signature: the names of a kernel and its starter
         self.numbers: dict[tuple[Any, ...], int] = {}  # of signatures
