@@ -11,7 +11,7 @@ from ranvier.graph.dtypes import FLOATS, STORAGE
 from ranvier.graph.graph import Graph
 from ranvier.graph.loop_passes import with_loops
 from ranvier.graph.node import Node, apply, full
-from ranvier.graph.sums import sum_of
+from ranvier.graph.sums import joined, sum_of
 
 
 def scalar_of(node: Node) -> Any:
@@ -116,7 +116,7 @@ def _elementwise_first(node: Node) -> Node | None:
 
 def _one(node: Node) -> Node:
     """Apply the first rule that matches."""
-    for rule in (_constant_fold, _identity, _transpose_last, sum_of):
+    for rule in (_constant_fold, _identity, _transpose_last, sum_of, joined):
         better = rule(node)
         if better is not None and better is not node:
             return better

@@ -32,6 +32,38 @@ def sum_of(node: Node) -> Node | None:
     return None
 
 
+def joined(node: Node) -> Node | None:
+    """A sum of values padded with zeros that together fill an axis, as the gradient of a split: their concatenation.
+
+    None for other nodes.
+    """
+    if node.op.name != "add":
+        return None
+    parts, axes, stack = list[tuple[int, int, Node]](), set[int](), [node]
+    while stack:
+        each = stack.pop()
+        if each.op.name == "add":
+            stack.extend(each.inputs)
+            continue
+        padded = (
+            [axis for axis, width in enumerate(each.attrs["widths"]) if any(width)] if each.op.name == "pad" else []
+        )
+        if len(padded) != 1 or _number(each.inputs[1]) != (0.0, ()):
+            return None
+        (axis,) = padded
+        low, _, between = widths[axis]
+        size = each.inputs[0].shape[axis]
+        if between or not isinstance(size, int):
+            return None
+        parts.append((low, low + size, each.inputs[0]))
+        axes.add(axis)
+    parts.sort(key=lambda part: part[:2])
+    ends = [0, *(end for _, end, _ in parts)]
+    if len(axes) != 1 or [low for low, _, _ in parts] != ends[:-1] or ends[-1] != node.shape[axis]:
+        return None
+    return apply("concatenate", *(part for _, _, part in parts), axis=axis)
+
+
 def _without(node: Node, axes: tuple[int, ...]) -> Node | None:
     """The node without these axes, if it does not vary along them; otherwise None."""
     if node.op.name != "broadcast" or any(axis in axes for axis in node.attrs["axes"]):

@@ -13,7 +13,7 @@ from ranvier.graph.loops import scan
 from ranvier.graph.node import BATCH, apply
 from ranvier.graph.simplify import simplify
 
-STEPS, INPUTS, UNITS, ROWS = 5, 4, 20, 37
+STEPS, INPUTS, UNITS, ROWS = 5, 4, 36, 37
 F = "float32"
 
 

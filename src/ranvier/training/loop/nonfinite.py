@@ -106,8 +106,13 @@ def culprit(runner: Runner, step: int) -> tuple[str | None, str | None, str | No
     return None, None, None
 
 
-def bad(value: Array) -> bool:
-    return value.dtype.kind == "f" and not bool(np.isfinite(value).all())
+def bad(value: Array | tuple[Array, ...]) -> bool:
+    """Whether a value, or one of several, is not finite."""
+    return (
+        any(map(bad, value))
+        if isinstance(value, tuple)
+        else value.dtype.kind == "f" and not bool(np.isfinite(value).all())
+    )
 
 
 def near(target: Node) -> set[Node]:

@@ -104,7 +104,7 @@ class EntryWriter:
             value = f.op(f"load {kind}, ptr {step.array(layout.given[node])}, align {size}")
             f.emit(f"store {kind} {value}, ptr {f.pointer(step.private, offset, 'i8')}, align {size}")
         layout.copies.take(f, step.array, step.private)
-        for i in range(len(self.program.clocks)):
+        for i in range(self.layout.clocks):
             f.emit(f"store i64 0, ptr {f.pointer(step.clock, CLOCK * i, 'i8')}, align {CLOCK}")
 
     def _give_back_private(self) -> None:

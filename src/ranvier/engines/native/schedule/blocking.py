@@ -25,6 +25,8 @@ MOST_PLACES = 1 << 11  # of images, whose sums wait
 # Of a block that one tile of rows reads once. Where its rows are many, multiply-adds leave time to prefetch more.
 FEW_TERMS, PREFETCHED_TERMS = 16, 64
 MANY_ROWS = 4
+# Where the sums of a block wait between rounds, they, the terms of a round and the panels take a part of the cache.
+FEW_ROWS, ROUND_ROWS, ROUND_BYTES = 32, 128, 1 << 16
 
 
 class Blocks(NamedTuple):
@@ -43,17 +45,27 @@ class Blocks(NamedTuple):
 
 def in_blocks(node: Node, nest: Nest) -> bool:
     """Whether the kernel of a contraction works in blocks."""
-    plain_nest = nest.second_rows is None and nest.taps is None and not nest.clips and len(nest.reduce) == 1
+    plain_nest = nest.second_rows is None and nest.taps is None and not nest.clips and nest.reduce
     if not plain_nest or nest.form == "dot" or nest.rows is None or nest.columns is None or nest.columns.a:
         return False
+    if len(nest.reduce) > 1:
+        return _has_rounds(node, nest)
     return is_wide(node) and (node.attrs["rank"] == 2 or "of" in node.attrs)
+
+
+def _has_rounds(node: Node, nest: Nest) -> bool:
+    """Whether a product sums in rounds of many terms each, such as the gradient of weights over the steps of a loop."""
+    rows, columns = nest.rows, nest.columns
+    large = rows is not None and columns is not None and rows.count >= FEW_ROWS and columns.count >= 4 * LANES
+    known = not isinstance(node.shape[0], Symbol) and nest.form == "columns"
+    return node.attrs["rank"] == 2 and known and large and nest.reduce[-1].count >= LANES
 
 
 def blocks(nest: Nest, height: int, across: int, batch: int, dtype: str) -> Blocks:
     """The blocks of a product whose tiles have ``height`` rows and ``across`` vectors."""
     assert nest.rows is not None
     assert nest.columns is not None
-    (reduce,), wide = nest.reduce, across * LANES
+    (*rounds, reduce), wide = nest.reduce, across * LANES
     rows, columns, terms = (
         batch if isinstance(loop.extent, Symbol) else loop.extent for loop in (nest.rows, nest.columns, reduce)
     )
@@ -62,6 +74,10 @@ def blocks(nest: Nest, height: int, across: int, batch: int, dtype: str) -> Bloc
     if rows <= height and nest.columns.b == 1 and prod(outer) == 1:
         some = min(terms, PREFETCHED_TERMS if height >= MANY_ROWS else FEW_TERMS)
         return Blocks(height, columns, some, some < terms, False, None)
+    if rounds:
+        tall = min(-(-rows // height), max(ROUND_ROWS // height, 1)) * height
+        few = min(columns, max(ROUND_BYTES // SIZE[dtype] // tall // wide, 1) * wide)
+        return Blocks(tall, few, min(terms, ROUND_ROWS), True, True, (1, height) if nest.rows.a == 1 else None)
     some = terms if terms <= MAX_TERMS else BLOCK_TERMS
     few = min(columns, max(min(MAX_COLUMNS, budget // some) // wide, 1) * wide)
     if terms > MAX_TERMS and few == columns:

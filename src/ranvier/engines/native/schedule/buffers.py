@@ -12,6 +12,7 @@ from ranvier.engines.native.schedule.task import Task, bits
 from ranvier.engines.native.schedule.view import Buffer, View, c_strides, move
 from ranvier.graph.extents import size
 from ranvier.graph.node import BATCH, Node, walk
+from ranvier.graph.scan import operands
 
 
 class Interface(NamedTuple):
@@ -77,6 +78,8 @@ class Buffers:
         made = self.task_of.get(node)
         outputs = made is not None and made.space == node.shape and along_samples(made.anchor)
         outputs = outputs and all(map(reads_any_layout, readers))
+        if node.ndim == 3 and node not in self.fusion.contiguous and is_stack(node, readers):
+            return self._time_major(node)
         if outputs or (by_feature and node.ndim == 2 and node.shape[0] == BATCH):
             pitch = -(-size(node.shape[:1], self.batch) // 16) * 16 + 16
             strides, elements = (1, pitch), size(node.shape[1:], self.batch) * pitch
@@ -92,6 +95,16 @@ class Buffers:
                 strides, elements = ((strides[0] + 16, *strides[1:]), elements + 16 * size(node.shape[:1], self.batch))
         copies = 2 if node.op.name == "start" else 1
         return View(self._buffer("scratch", len(self.buffers), node, copies * elements), node.shape, strides)
+
+    def _time_major(self, node: Node) -> View:
+        """Memory for a stack: what a step of a loop reads or writes of all samples is adjacent."""
+        rows, steps, columns = (self.batch if dim == BATCH else dim for dim in node.shape)
+        assert isinstance(rows, int)
+        assert isinstance(steps, int)
+        assert isinstance(columns, int)
+        pitch = columns + 16 if columns >= 256 and columns % 256 == 0 else columns
+        buffer = self._buffer("scratch", len(self.buffers), node, steps * rows * pitch)
+        return View(buffer, node.shape, (pitch, rows * pitch, 1))
 
     def view(self, node: Node) -> View | None:
         """The view of a node in memory, also through movements; None if it is not in memory."""
@@ -282,6 +295,17 @@ class Buffers:
 
             known = self._sources_of[node] = set(filter(here, walk([node], here)))
         return known
+
+
+def is_stack(node: Node, readers: Sequence[Node]) -> bool:
+    """Whether a loop writes or reads a value step by step, along its second axis."""
+
+    def is_sliced(loop: Node) -> bool:
+        return loop.op.name == "scan" and loop.attrs["axis"] == 1 and node in operands(loop).slices
+
+    made = node.inputs[0] if node.op.name == "result" else None
+    written = made is not None and made.attrs["axis"] == 1 and carry_of(node) is None
+    return written or any(map(is_sliced, readers))
 
 
 def _indexed_by_row(node: Node, side: int) -> bool:

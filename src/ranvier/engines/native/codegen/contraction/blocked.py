@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from math import prod
 from typing import NamedTuple
 
@@ -42,7 +42,7 @@ class Blocked(Columns):
 
     def write(self) -> None:
         p, size = self.plan, SIZE[self.node.dtype]
-        (self.terms,) = p.reduce
+        *self.rounds, self.terms = p.reduce
         self.height, self.across = tile_of(self.task, p, self.target, self.node.dtype, self.batch)
         self.wide = self.across * LANES
         self.blocks: Blocks = blocks(p, self.height, self.across, self.batch, self.node.dtype)
@@ -70,14 +70,35 @@ class Blocked(Columns):
         with (
             self._steps(p.rows, self.range_of(p.rows), size.rows) as rows,
             self._steps(self.columns, self.range_of(self.columns), size.columns) as columns,
+            self._in_rounds(at) as (place, first, last),
             self._steps(self.terms, (0, extent), size.terms) as (low, high),
         ):
-            here = self.moved(self.moved(at, self.terms, low), self.columns, columns[0])
+            here = self.moved(self.moved(place, self.terms, low), self.columns, columns[0])
             begins, ends = f.op(f"icmp eq i64 {low}, 0"), f.op(f"icmp sge i64 {high}, {extent}")
             below = f.mul(size.terms, self.terms.b)
             beside = f.sub(self.columns.b * size.columns, f.mul(low, self.terms.b))
             more = f.add(here.b, f.op(f"select i1 {ends}, i64 {beside}, i64 {below}"))
+            for flag in first:
+                begins = f.op(f"and i1 {begins}, {flag}")
+            for flag in last:
+                ends = f.op(f"and i1 {ends}, {flag}")
             self._block(Block(here, rows, columns, f.sub(high, low), begins, ends, more))
+
+    @contextmanager
+    def _in_rounds(self, at: Place) -> Iterator[tuple[Place, list[str], list[str]]]:
+        """The loops around that of the terms, such as the steps of a loop over time: where each round is, and whether
+        it is the first or the last one.
+        """
+        f, first, last = self.k.function, list[str](), list[str]()
+        with ExitStack() as stack:
+            for loop in self.rounds:
+                count = self.k.extent(loop.extent)
+                turn = stack.enter_context(f.loop(0, count))
+                stack.enter_context(scope(self.k))
+                first.append(f.op(f"icmp eq i64 {turn.index}, 0"))
+                last.append(f.op(f"icmp eq i64 {turn.index}, {f.sub(count, 1)}"))
+                at = self.moved(at, loop, turn.index)
+            yield at, first, last
 
     @contextmanager
     def _steps(self, loop: Loop, ends: tuple[Scalar, Scalar], size: int) -> Iterator[tuple[Scalar, Scalar]]:

@@ -78,7 +78,7 @@ class Panels(NamedTuple):
 
 def pack_block(n: Tiled, b: Scalar, terms: Scalar, columns: Scalar, panels: Panels) -> None:
     """Copy a block of the second operand, which begins at the offset ``b``, into panels. Excess columns are zeros."""
-    k, f, inner, across = n.k, n.k.function, n.plan.reduce[0], n.columns
+    k, f, inner, across = n.k, n.k.function, n.plan.reduce[-1], n.columns
     whole = f.multiple(columns, LANES)
     by_squares = f.multiple(terms, LANES) if inner.b == 1 and across.b != 1 else 0
 
