@@ -45,9 +45,8 @@ def joined(node: Node) -> Node | None:
         if each.op.name == "add":
             stack.extend(each.inputs)
             continue
-        padded = (
-            [axis for axis, width in enumerate(each.attrs["widths"]) if any(width)] if each.op.name == "pad" else []
-        )
+        widths = each.attrs["widths"] if each.op.name == "pad" else ()
+        padded = [axis for axis, width in enumerate(widths) if any(width)]
         if len(padded) != 1 or _number(each.inputs[1]) != (0.0, ()):
             return None
         (axis,) = padded
