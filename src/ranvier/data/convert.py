@@ -226,7 +226,10 @@ def _ragged(x: object, name: str, error: Exception) -> Exception:
 
 def _mixed(name: str, what: str, first: tuple[int, ...], row: int, shape: tuple[int, ...]) -> Exception:
     """Return the error for rows of different shapes, which may be images."""
-    fix = "Write rows of one length instead, padded or cut."
+    fix = (
+        "Write rows of one length instead, padded or cut; or Input((None,)) as the network's first layer, which takes "
+        "any length."
+    )
     if len(first) > 1 and len(shape) > 1:
         fix = (
             "Write images of one size instead: resize each as it is read (Pillow's image.resize((width, height))), or "

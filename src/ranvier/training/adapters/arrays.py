@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from ranvier.data.arrays import as_features, check_column_names, check_lengths, warn_of_other_labels
-from ranvier.data.convert import Array, refuse_sparse, to_numeric
+from ranvier.data.convert import Array, first_where, refuse_sparse, to_numeric
 from ranvier.data.sampled import fraction_of_zeros
 from ranvier.data.targets import as_weights
 from ranvier.graph.dtypes import ARITHMETIC
-from ranvier.graph.node import Type
+from ranvier.graph.node import FLOATS, Type
 from ranvier.graph.open_extents import OpenExtent, is_open
 from ranvier.layers.text import text_layers_of
 from ranvier.metrics.custom import CustomMetric
@@ -91,6 +91,8 @@ def input_arrays(
                 f"{owner} expects rows of features, and {label} has shape {array.shape}. Write "
                 f"{label}.reshape(-1, 1) for one feature a sample, or {label}.reshape(1, -1) for one sample, instead."
             )
+        if type_ is not None:
+            check_elements(array, type_, label)
         arrays.append(array)
     check_lengths(**dict(zip(parts, arrays, strict=True)))
     if (len(arrays) > 1 or form is not None) and not model._input_types:
@@ -99,6 +101,24 @@ def input_arrays(
     elif wanted[0] is None:
         model.build((None, *arrays[0].shape[1:]))
     return tuple(arrays)
+
+
+def check_elements(array: Array, type_: Type, label: str) -> None:
+    """Raise ValueError for sequences of no elements, and for fractions where the input is of whole numbers."""
+    if is_open(type_.shape) and 0 in array.shape[1:]:
+        raise ValueError(
+            f"{label} has shape {array.shape}: its sequences are empty. Leave them out, or write one element of "
+            "padding, instead."
+        )
+    if type_.dtype not in FLOATS and array.dtype.kind == "f":
+        found = first_where(array, lambda piece: piece != np.trunc(piece))
+        if found is not None:
+            (row, *rest), _ = found
+            place = f", position {', '.join(map(str, rest))}" if rest else ""
+            raise ValueError(
+                f"{label} has {array[(row, *rest)]:g} in row {row}{place}, and the network takes whole numbers there "
+                f"({type_.dtype}). Write indices, such as those of TextVectorization or StringLookup, instead."
+            )
 
 
 def rows_of(y: Any) -> int | None:

@@ -17,6 +17,7 @@ from ranvier.support.validation import whole
 from ranvier.tensor import rng
 from ranvier.training.adapters.arrays import to_data
 from ranvier.training.adapters.generators import batch_size_of, evaluation_batches, is_source
+from ranvier.training.adapters.ragged import RaggedBatches, is_ragged
 from ranvier.training.loop.callback import Callback
 from ranvier.training.loop.callback_list import Callbacks
 from ranvier.training.loop.progress import Progress, progress_of
@@ -45,19 +46,25 @@ def split(data: Data, fraction: Any) -> tuple[Data, Data]:
 
     Raises ValueError unless both parts have rows with a weight.
     """
-    number = isinstance(fraction, (int, float, np.integer, np.floating)) and not isinstance(fraction, bool)
-    if not number or not 0 < fraction < 1:
-        raise ValueError(f"validation_split={fraction!r}: write a fraction between 0 and 1, such as 0.2, instead.")
-    at = int(np.floor(len(data) * (1 - fraction)))
-    if at in (0, len(data)):
-        raise ValueError(
-            f"validation_split={fraction} of {len(data)} samples leaves none to {'train' if at == 0 else 'validate'} "
-            "on. Write another fraction, or validation_data=(x, y), instead."
-        )
+    at = split_at(len(data), fraction)
     train, validation = data.rows(slice(0, at)), data.rows(slice(at, None))
     check_counting(train, f"those that validation_split={fraction} trains on")
     check_counting(validation, f"those that validation_split={fraction} holds out")
     return train, validation
+
+
+def split_at(count: int, fraction: Any) -> int:
+    """How many of the rows are trained on. Raises ValueError for no fraction, and where all or none are."""
+    number = isinstance(fraction, (int, float, np.integer, np.floating)) and not isinstance(fraction, bool)
+    if not number or not 0 < fraction < 1:
+        raise ValueError(f"validation_split={fraction!r}: write a fraction between 0 and 1, such as 0.2, instead.")
+    at = int(np.floor(count * (1 - fraction)))
+    if at in (0, count):
+        raise ValueError(
+            f"validation_split={fraction} of {count} samples leaves none to {'train' if at == 0 else 'validate'} "
+            "on. Write another fraction, or validation_data=(x, y), instead."
+        )
+    return at
 
 
 _running = threading.local()
@@ -158,6 +165,8 @@ def evaluate(
     """
     state = compiled(model, "evaluate")
     batch = None if batch_size is None else whole("batch_size", batch_size)
+    if is_ragged(model, x):
+        x = RaggedBatches.of(model, (x, y, sample_weight), batch)
     if is_source(x):
         parts: Any = evaluation_batches(model, state, x, steps, check_finite)
         size = batch_size or batch_size_of(x)

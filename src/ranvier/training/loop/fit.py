@@ -16,10 +16,11 @@ from ranvier.tensor import rng
 from ranvier.training.adapters.arrays import to_data
 from ranvier.training.adapters.generators import MemoryLoader, is_source, memory_loader
 from ranvier.training.adapters.passes import Passes
+from ranvier.training.adapters.ragged import RaggedBatches, is_ragged
 from ranvier.training.loop.callback import Callback
 from ranvier.training.loop.callback_list import Callbacks
 from ranvier.training.loop.epochs import ArrayEpochs, StreamEpochs, stop_without_batches
-from ranvier.training.loop.evaluate import split
+from ranvier.training.loop.evaluate import split, split_at
 from ranvier.training.loop.history import History
 from ranvier.training.loop.nonfinite import NonFiniteLoss
 from ranvier.training.loop.prefetched_epochs import EpochPrefetch
@@ -65,19 +66,20 @@ def fit(
     """Train ``model`` on arrays, or on batches from a generator or DataLoader, and return the history.
 
     For a model of several inputs or outputs ``x``, ``y`` and ``sample_weight`` are lists in their order, or dicts by
-    name. ``class_weight`` is a dict by class, or "balanced"; for several outputs a list or dict of them.
+    name; for a model of ``Input((None,))`` they may be lists of sequences, of which a batch has those of one length.
+    ``class_weight`` is a dict by class, or "balanced"; for several outputs a list or dict of them.
 
-    The arguments are those of Keras: ``batch_size`` is 32 by default, ``validation_split`` takes the last rows before
-    any shuffling, and the loss of an epoch is the mean over its samples. With ``steps_per_epoch`` an epoch continues
-    where the last one stopped, and the end of the data ends it; without a batch size that many batches are all rows.
-    Validation uses ``validation_steps``
-    batches of ``validation_batch_size`` rows, every ``validation_freq`` epochs, or after the epochs that it lists
-    (counted from 1). With ``epochs=0`` nothing is trained, and the history is empty. ``sampler`` chooses the rows of an
-    epoch and their order, whatever ``shuffle`` is (`ranvier.data.BalancedSampler`). ``augment`` is called on (inputs,
-    targets) tensors within the compiled step and returns the tensors to train on (`ranvier.layers.MixUp`); validation
-    data are not augmented. ``ignore`` silences checks of the model and its data by their codes ("RV203", "RV2" for a
-    group, "RV" for all). With ``resume``, the path of a backup that `callbacks.BackupAndRestore` wrote, the run
-    continues from there and ends in the same bits as a run that never stopped.
+    The arguments are those of Keras: ``batch_size`` is 32 by default, ``validation_split`` takes the last rows
+    before any shuffling, and the loss of an epoch is the mean over its samples. With ``steps_per_epoch`` an epoch
+    continues where the last one stopped, and the end of the data ends it; without a batch size that many batches
+    are all rows. Validation uses ``validation_steps`` batches of ``validation_batch_size`` rows, every
+    ``validation_freq`` epochs, or after the epochs that it lists (counted from 1). With ``epochs=0`` nothing is
+    trained, and the history is empty. ``sampler`` chooses the rows of an epoch and their order, whatever
+    ``shuffle`` is (`ranvier.data.BalancedSampler`). ``augment`` is called on (inputs, targets) tensors within the
+    compiled step and returns the tensors to train on (`ranvier.layers.MixUp`); validation data are not augmented.
+    ``ignore`` silences checks of the model and its data by their codes ("RV203", "RV2" for a group, "RV" for all).
+    With ``resume``, the path of a backup that `callbacks.BackupAndRestore` wrote, the run continues from there and
+    ends in the same bits as a run that never stopped.
 
     Raises ValueError or TypeError naming the place and the fix for anything wrong with the data, before any step;
     `PreflightError` for a mistake that makes training useless; `NonFiniteLoss` when the loss becomes NaN, with the last
@@ -102,11 +104,11 @@ def fit(
         options = {"class_weight": class_weight, "check_finite": check_finite}
         sampler = None if sampler is None else checked_sampler(sampler)
         fraction = validation_split if validation_data is None else 0.0
-        data, loader, held_out = rows_of(model, state, x, y, sample_weight, fraction, sampler, options)
+        x, y, sample_weight, held_out = by_length(model, x, y, sample_weight, batch, shuffle, fraction)
+        data, loader, held_out = rows_of(model, state, x, y, sample_weight, fraction, sampler, options, held_out)
         given = held_out if validation_data is None else validation_data
         size = batch_size if validation_batch_size is None else validation_batch_size
-        frequency = validation_freq
-        validation = Validation.of(model, state, given, size, validation_steps, frequency, check_finite)
+        validation = Validation.of(model, state, given, size, validation_steps, validation_freq, check_finite)
         progress = progress_of(verbose)
         names = [*state.names, *(f"val_{n}" for n in state.names if validation is not None)]
         params = {"epochs": epochs, "verbose": verbose, "steps": steps, "metrics": names}
@@ -119,12 +121,36 @@ def fit(
         return train(training, source, validation, settings, epochs, resume)
 
 
+def by_length(
+    model: Module, x: Any, y: Any, sample_weight: Any, batch: int | None, shuffle: bool, fraction: float
+) -> tuple[Any, Any, Any, Any]:
+    """What `fit` was given. Of sequences of different lengths x is their batches; the last are the held out rows."""
+    if not is_ragged(model, x):
+        return x, y, sample_weight, None
+    generator = rng.numpy_generator("shuffle") if shuffle else None
+    batches = RaggedBatches.of(model, (x, y, sample_weight), batch, generator)
+    rest = None
+    if fraction:
+        batches, rest = batches.split(split_at(batches.count, fraction))
+    return batches, None, None, rest
+
+
 def rows_of(
-    model: Module, state: Compiled, x: Any, y: Any, sample_weight: Any, fraction: float, sampler: Any, options: Any
-) -> tuple[Data | None, MemoryLoader | None, Data | None]:
-    """The training data as arrays (None if x gives batches), the loader that gave them, and a fraction held out."""
+    model: Module,
+    state: Compiled,
+    x: Any,
+    y: Any,
+    sample_weight: Any,
+    fraction: float,
+    sampler: Any,
+    options: Any,
+    held_out: Any = None,
+) -> tuple[Data | None, MemoryLoader | None, Any]:
+    """The training data as arrays (None if x gives batches), the loader that gave them, and a fraction held out, which
+    is ``held_out`` where x gives batches.
+    """
     if is_source(x):
-        if y is not None or sample_weight is not None or fraction:
+        if y is not None or sample_weight is not None or (fraction and held_out is None):
             raise ValueError(
                 "x gives batches, so y, sample_weight and validation_split cannot be given. Write a generator of "
                 "(x, y, sample_weight) and validation_data=(x, y) instead."
@@ -135,7 +161,7 @@ def rows_of(
                 "give balanced batches, instead."
             )
         loader = None if state.calls_methods else memory_loader(x)
-        return None if loader is None else loader.data(model, state, **options), loader, None
+        return None if loader is None else loader.data(model, state, **options), loader, held_out
     if not fraction:
         return to_data(model, state, x, y, sample_weight, **options), None, None
     data = to_data(model, state, x, y, sample_weight, check_finite=options["check_finite"])

@@ -34,6 +34,7 @@ from ranvier.training.adapters.generators import (
     memory_loader,
     with_epoch_events,
 )
+from ranvier.training.adapters.ragged import is_ragged, predicted_in_order
 from ranvier.training.adapters.trees import as_given
 from ranvier.training.loop.callback import Callback
 from ranvier.training.loop.callback_list import Callbacks
@@ -155,6 +156,7 @@ def predict(
 ) -> Any:
     """The model's outputs for ``x``, in evaluation mode, as one array with a row for each sample.
 
+    For a list of sequences (see `fit`) the rows are in its order, in a list where their shapes differ.
     A model of several outputs gives a tuple, list or dict of arrays, as its forward does. ``x`` is an array (for a
     model of several inputs a list of arrays, or a dict by name), or a source of batches. NaN in x gives NaN, with a
     warning, once for each model (RV601 and RV602).
@@ -178,6 +180,11 @@ def predict(
 
 
 def all_at_once(model: Module, x: Any, batch_size: int | None, steps: int | None) -> Any:
+    if is_ragged(model, x):
+        if steps is not None:
+            raise ValueError("steps counts batches, and sequences of different lengths are not cut. Leave it out.")
+        outputs, values = predicted_in_order(model, x, lambda part: predict_batches(model, part, batch_size, None))
+        return outputs.pack(values)
     if not is_source(x):
         outputs, values = predict_batches(model, x, batch_size, steps)
         return outputs.pack(values)

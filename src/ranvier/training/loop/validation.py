@@ -19,6 +19,7 @@ from ranvier.training.adapters.generators import (
     memory_loader,
 )
 from ranvier.training.adapters.passes import Passes
+from ranvier.training.adapters.ragged import RaggedBatches, is_ragged
 from ranvier.training.loop.evaluate import run_evaluation
 from ranvier.training.loop.progress import Progress
 from ranvier.training.loop.trainer import Logs, Training
@@ -26,7 +27,7 @@ from ranvier.training.step.arrays import DEFAULT_BATCH, Data, rows_of_a_batch
 from ranvier.training.step.compiled import Compiled
 
 
-def validation_data_of(model: Module, state: Compiled, given: Any, check_finite: bool) -> Any:
+def validation_data_of(model: Module, state: Compiled, given: Any, batch: Any, check_finite: bool) -> Any:
     """Validation data as checked arrays; a source of batches stays one, and is read in each epoch."""
     if isinstance(given, Data):
         return given
@@ -38,6 +39,8 @@ def validation_data_of(model: Module, state: Compiled, given: Any, check_finite:
             "validation_data must be (x, y) or (x, y, sample_weight). Write validation_data=(x_val, y_val)."
         )
     x, y, weight = (*given, None)[:3]
+    if is_ragged(model, x):
+        return RaggedBatches.of(model, (x, y, weight), batch)
     return to_data(model, state, x, y, weight, check_finite=check_finite, prefix="validation ")
 
 
@@ -67,7 +70,7 @@ class Validation:
         cls, model: Module, state: Compiled, given: Any, batch: Any, steps: Any, frequency: Any, check_finite: bool
     ) -> Validation | None:
         """The validation on the data that `fit` was given; None without data. Raises for wrong arguments either way."""
-        data = None if given is None else validation_data_of(model, state, given, check_finite)
+        data = None if given is None else validation_data_of(model, state, given, batch, check_finite)
         validation = cls(data, batch, steps, frequency)
         return None if data is None else validation
 
