@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import ranvier as rv
-from ranvier.datasets import digits, fashion_mnist, mnist, reuters_r8
+from ranvier.datasets import digits, fashion_mnist, mnist, reuters_r8, voices
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -77,3 +77,34 @@ def test_texts(monkeypatch, capsys, name, loader, data, least):
     assert accuracy > least
     assert capsys.readouterr().out.splitlines()[-1].startswith(f"seed 1: {accuracy:.2%} of the test ")
     assert len((EXAMPLES / f"{name}.py").read_text(encoding="utf-8").splitlines()) <= 40
+
+
+def tones(count):
+    """For each voice a tone of its own in noise, of half a second to two."""
+    rng = np.random.default_rng(count)
+    y = np.arange(count, dtype=np.uint8) % 5
+    clips = [
+        np.int16(3000 * np.sin(0.1 * (4 + k) * np.arange(n)) + rng.normal(0, 300, n))
+        for k, n in zip(y, rng.integers(4000, 16000, count), strict=True)
+    ]
+    return clips, y
+
+
+def test_speech(monkeypatch, capsys):
+    monkeypatch.setattr(voices, "load_data", lambda: (tones(50), tones(10)))
+    accuracy = runpy.run_path(str(EXAMPLES / "speech.py"))["main"](["--epochs", "2", "--seed", "1"])
+    assert accuracy > 0.3
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert re.fullmatch(rf"seed 1: {accuracy:.2%} of \d+ seconds of other phrases", last)
+
+
+def test_series(capsys):
+    pytest.importorskip("statsmodels")
+    errors = runpy.run_path(str(EXAMPLES / "series.py"))["main"](["--seed", "1"])
+    assert errors["network"] < 0.9 * errors["year before"] < 0.5 * errors["last value"]
+    assert capsys.readouterr().out.startswith(f"network {errors['network']:.3f}, last value ")
+
+
+@pytest.mark.parametrize("name", ["series.py", "speech.py"])
+def test_examples_are_short(name):
+    assert len((EXAMPLES / name).read_text(encoding="utf-8").splitlines()) <= 40

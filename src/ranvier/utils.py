@@ -13,7 +13,11 @@ import numpy as np
 
 from ranvier.data.batched import BatchedDataset, timeseries_dataset_from_array
 from ranvier.data.convert import Array, to_numeric
-from ranvier.data.directories import image_dataset_from_directory, text_dataset_from_directory
+from ranvier.data.directories import (
+    audio_dataset_from_directory,
+    image_dataset_from_directory,
+    text_dataset_from_directory,
+)
 from ranvier.data.image_values import array_to_img, img_to_array, load_img, save_img
 from ranvier.data.targets import as_labels
 from ranvier.layers.feature_space import FeatureSpace
@@ -27,7 +31,8 @@ from ranvier.tensor.context import get_dtype
 from ranvier.tensor.tensor import Tensor
 
 __all__ = [
-    "BatchedDataset", "CustomObjectScope", "FeatureSpace", "PyDataset", "Sequence", "array_to_img", "clear_session",
+    "BatchedDataset", "CustomObjectScope", "FeatureSpace", "PyDataset", "Sequence", "array_to_img",
+    "audio_dataset_from_directory", "clear_session",
     "custom_object_scope", "get_file", "get_registered_name", "image_dataset_from_directory", "img_to_array",
     "load_img", "normalize", "pad_sequences", "plot_model", "register_keras_serializable", "save_img",
     "set_random_seed", "split_dataset", "text_dataset_from_directory", "timeseries_dataset_from_array",

@@ -13,7 +13,9 @@ from ranvier.data.class_folders import FileKind, Found, found_in, visible
 from ranvier.data.convert import Array
 from ranvier.data.image_files import CHANNELS, COLOR_MODES, IMAGES, RESIZING, Decoder
 from ranvier.data.memory import check_memory
+from ranvier.data.sound_files import SOUNDS, batch_of_sounds, check_alike
 from ranvier.data.text_files import TEXTS, read_text
+from ranvier.support.validation import is_whole
 
 LABEL_MODES = ("int", "categorical", "binary", None)
 Read = Callable[[Sequence[Found]], Array]  # the inputs of a batch, from its files
@@ -100,6 +102,52 @@ def text_dataset_from_directory(
     )  # fmt: skip
 
 
+def audio_dataset_from_directory(
+    directory: Any,
+    labels: Any = "inferred",
+    label_mode: str | None = "int",
+    class_names: Sequence[str] | None = None,
+    batch_size: int | None = 32,
+    sampling_rate: int | None = None,
+    output_sequence_length: int | None = None,
+    ragged: bool = False,
+    shuffle: bool = True,
+    seed: int | None = None,
+    validation_split: float | None = None,
+    subset: str | None = None,
+    follow_links: bool = False,
+    verbose: bool = True,
+    mono: bool = False,
+) -> Any:
+    """Batches of the sounds (WAV, FLAC, Ogg) in a folder's subfolders, float32 (batch, samples, channels).
+
+    Arguments and the division by ``validation_split`` are Keras's; with ``subset="both"`` the result is a list of two.
+    Sounds are resampled to ``sampling_rate``, cut or extended with zeros to ``output_sequence_length``, or else to the
+    longest of the batch. ``mono``, which Keras does not have, takes the mean of the channels. There are no ragged
+    batches. Results have ``class_names`` and ``file_paths``.
+
+    Needs ``pip install 'ranvier[audio]'``. Raises ValueError for files that cannot be read, that have no samples, and
+    that have NaN; and, naming files, where sampling rates or numbers of channels differ.
+    """
+    if ragged:
+        raise ValueError(
+            "there are no ragged batches. Leave ragged out, and sounds are extended to the longest of their batch, or "
+            "write output_sequence_length=."
+        )
+    if output_sequence_length is not None and not is_whole(output_sequence_length, 1):
+        raise ValueError(
+            f"output_sequence_length={output_sequence_length!r}. Write a whole number of 1 or more instead."
+        )
+
+    def samples(files: Sequence[Found]) -> Array:
+        return batch_of_sounds(files, sampling_rate, output_sequence_length, mono)
+
+    return files_dataset(
+        directory, SOUNDS, samples, labels, label_mode, class_names, batch_size, shuffle, seed, validation_split,
+        subset, follow_links, "tf", verbose, check=lambda files: check_alike(files, sampling_rate, mono),
+    )  # fmt: skip
+
+
 # --- files of any kind ----------------------------------------------------------------------------------------------
 
 
@@ -107,8 +155,12 @@ def files_dataset(
     directory: Any, kind: FileKind, read: Read, labels: Any, label_mode: str | None,
     class_names: Sequence[str] | None, batch_size: int | None, shuffle: bool, seed: int | None,
     validation_split: float | None, subset: str | None, follow_links: bool, format: str, verbose: bool,
+    check: Callable[[Sequence[Found]], None] | None = None,
 ) -> Any:  # fmt: skip
-    """Batches of the files of a kind, divided and labelled as Keras does; ``read`` makes the inputs of each."""
+    """Batches of the files of a kind, divided and labelled as Keras does; ``read`` makes the inputs of each.
+
+    ``check`` raises ValueError where the files do not go together.
+    """
     one_of(label_mode, LABEL_MODES, "label_mode")
     one_of(format, ("tf", "grain"), "format")
     one_of(subset, ("training", "validation", "both", None), "subset")
@@ -118,6 +170,8 @@ def files_dataset(
         raise ValueError("a shuffled division needs a seed. Write seed=0, the same for both subsets, instead.")
     root = Path(directory).expanduser().resolve()
     classes, found = _found(root, kind, labels, class_names, follow_links)
+    if check is not None:
+        check(found)
     if label_mode == "binary" and len(classes) != 2:
         raise ValueError(f"label_mode='binary' is of 2 classes, and there are {len(classes)}. Write 'int' instead.")
     seed = int(np.random.default_rng().integers(10**6)) if seed is None else seed

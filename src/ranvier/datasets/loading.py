@@ -23,7 +23,7 @@ from ranvier.support.whole_files import write_whole
 _STALE = 3600  # seconds after which no process still writes a temporary file
 _LOADERS = (
     "load_digits", "load_fashion_mnist", "load_fortunes", "load_letter_recognition", "load_mnist", "load_reuters_r8",
-    "load_shuttle",
+    "load_shuttle", "load_voices",
 )  # fmt: skip
 
 

@@ -33,7 +33,7 @@ class Input(Operators, Layer):
 
     def __init__(
         self,
-        shape: Sequence[int] | int | None = None,
+        shape: Sequence[int | None] | int | None = None,
         dtype: str | None = None,
         batch_shape: Sequence[int | None] | None = None,
         **options: Any,
@@ -46,7 +46,7 @@ class Input(Operators, Layer):
                     f"Input was given shape={shape!r} and batch_shape={batch_shape!r}. Write one of them: "
                     "Input((784,)), or Input(batch_shape=(None, 784))."
                 )
-            batch, *shape = batch_shape  # type: ignore[assignment]  # `declared` takes None
+            batch, *shape = batch_shape
         if shape is None:
             raise ValueError("Input needs a shape. Write Input((784,)) for rows of 784 features.")
         self.of_texts = dtype == "string"

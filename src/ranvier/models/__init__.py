@@ -3,8 +3,9 @@
     model = rv.models.cnn((28, 28, 1), 10)
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
 
-Images are (height, width, channels). The last layer is ``Dense(classes, activation)``. Its outputs are probabilities,
-or logits with ``activation=None``, for losses with ``from_logits=True``. All networks can be saved.
+Images are (height, width, channels); `speech_classifier` takes samples. The last layer is ``Dense(classes,
+activation)``. Its outputs are probabilities, or logits with ``activation=None``, for losses with ``from_logits=True``.
+All networks can be saved.
 """
 
 from ranvier.support.errors import lazy_names
@@ -13,6 +14,7 @@ __getattr__, __dir__, __all__ = lazy_names("ranvier.models", {
     "ranvier.models.mobile": "InvertedResidual mobilenet_small",
     "ranvier.models.plain": "cnn lenet5 mlp vgg_small",
     "ranvier.models.residual": "ResidualBlock resnet",
+    "ranvier.models.speech": "speech_classifier",
     "ranvier.module": "Model=Module Sequential",
     "ranvier.saving": "clone_model model_from_json",
     "ranvier.training": "load_model save_model=save",

@@ -7,6 +7,7 @@ from ranvier.models.plain import mlp as mlp
 from ranvier.models.plain import vgg_small as vgg_small
 from ranvier.models.residual import ResidualBlock as ResidualBlock
 from ranvier.models.residual import resnet as resnet
+from ranvier.models.speech import speech_classifier as speech_classifier
 from ranvier.module import Module as Model
 from ranvier.module import Sequential as Sequential
 from ranvier.saving import clone_model as clone_model
@@ -14,4 +15,4 @@ from ranvier.saving import model_from_json as model_from_json
 from ranvier.training import load_model as load_model
 from ranvier.training import save as save_model
 
-__all__ = ['InvertedResidual', 'Model', 'ResidualBlock', 'Sequential', 'clone_model', 'cnn', 'lenet5', 'load_model', 'mlp', 'mobilenet_small', 'model_from_json', 'resnet', 'save_model', 'vgg_small']
+__all__ = ['InvertedResidual', 'Model', 'ResidualBlock', 'Sequential', 'clone_model', 'cnn', 'lenet5', 'load_model', 'mlp', 'mobilenet_small', 'model_from_json', 'resnet', 'save_model', 'speech_classifier', 'vgg_small']

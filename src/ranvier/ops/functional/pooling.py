@@ -10,6 +10,7 @@ import numpy as np
 from ranvier.graph.dtypes import FLOATS, limits
 from ranvier.graph.extents import extent, extents
 from ranvier.graph.node import Node, apply, constant, like
+from ranvier.graph.open_extents import is_open
 from ranvier.ops.arrays.elementwise import add, divide, maximum
 from ranvier.ops.arrays.promotion import floating, keep
 from ranvier.ops.arrays.shape import reshape
@@ -145,6 +146,8 @@ def adaptive_pool(x: Node, shape: Sequence[int | None], largest: bool = False, f
     if all(n % m == 0 for n, m in zip(dims, parts, strict=True)):
         size = tuple(n // m for n, m in zip(dims, parts, strict=True))
         y = pool(x, size, size, "valid", largest)
+        if is_open(y.shape[1:-1]):  # the number of parts is known, whatever the size
+            y = apply("reshape", y, shape=(y.shape[0], *parts, y.shape[-1]))
     else:
         y = _largest_parts(x, parts) if largest else _mean_parts(x, parts)
     return channels_first(y) if first else y
