@@ -30,8 +30,10 @@ class Sampler(Protocol):
         ...
 
 
-def checked_sampler(sampler: Any) -> Sampler:
-    """Return the sampler that was passed to ``fit``. Raises TypeError for other objects."""
+def checked_sampler(sampler: Any) -> Sampler | None:
+    """Return the sampler that was passed to ``fit``, None for none. Raises TypeError for other objects."""
+    if sampler is None:
+        return None
     if hasattr(sampler, "order") and not isinstance(sampler, type):
         return sampler
     name = sampler.__name__ if isinstance(sampler, type) else repr(sampler)

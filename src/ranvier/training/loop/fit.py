@@ -102,10 +102,10 @@ def fit(
     steps = None if steps_per_epoch is None else whole("steps_per_epoch", steps_per_epoch)
     with state.exclusive(augment):
         options = {"class_weight": class_weight, "check_finite": check_finite}
-        sampler = None if sampler is None else checked_sampler(sampler)
+        sampler = checked_sampler(sampler)
         fraction = validation_split if validation_data is None else 0.0
-        x, y, sample_weight, held_out = by_length(model, x, y, sample_weight, batch, shuffle, fraction)
-        data, loader, held_out = rows_of(model, state, x, y, sample_weight, fraction, sampler, options, held_out)
+        x, y, sample_weight, rest = by_length(model, x, y, sample_weight, batch, shuffle, fraction)
+        data, loader, held_out = rows_of(model, state, x, y, sample_weight, fraction, sampler, options, rest)
         given = held_out if validation_data is None else validation_data
         size = batch_size if validation_batch_size is None else validation_batch_size
         validation = Validation.of(model, state, given, size, validation_steps, validation_freq, check_finite)
