@@ -69,17 +69,16 @@ def fit(
     name; for a model of ``Input((None,))`` they may be lists of sequences, of which a batch has those of one length.
     ``class_weight`` is a dict by class, or "balanced"; for several outputs a list or dict of them.
 
-    The arguments are those of Keras: ``batch_size`` is 32 by default, ``validation_split`` takes the last rows
-    before any shuffling, and the loss of an epoch is the mean over its samples. With ``steps_per_epoch`` an epoch
-    continues where the last one stopped, and the end of the data ends it; without a batch size that many batches
-    are all rows. Validation uses ``validation_steps`` batches of ``validation_batch_size`` rows, every
-    ``validation_freq`` epochs, or after the epochs that it lists (counted from 1). With ``epochs=0`` nothing is
-    trained, and the history is empty. ``sampler`` chooses the rows of an epoch and their order, whatever
-    ``shuffle`` is (`ranvier.data.BalancedSampler`). ``augment`` is called on (inputs, targets) tensors within the
-    compiled step and returns the tensors to train on (`ranvier.layers.MixUp`); validation data are not augmented.
-    ``ignore`` silences checks of the model and its data by their codes ("RV203", "RV2" for a group, "RV" for all).
-    With ``resume``, the path of a backup that `callbacks.BackupAndRestore` wrote, the run continues from there and
-    ends in the same bits as a run that never stopped.
+    The arguments are those of Keras: ``batch_size`` is 32 by default, ``validation_split`` takes the last rows before
+    any shuffling, and the loss of an epoch is the mean over its samples. With ``steps_per_epoch`` an epoch continues
+    where the last one stopped, and the end of the data ends it; without a batch size that many batches are all rows.
+    Validation uses ``validation_steps`` batches of ``validation_batch_size`` rows, every ``validation_freq`` epochs, or
+    after the epochs that it lists (counted from 1). With ``epochs=0`` nothing is trained. ``sampler`` chooses the rows
+    of an epoch and their order, whatever ``shuffle`` is (`ranvier.data.BalancedSampler`). ``augment`` is called on
+    (inputs, targets) tensors within the compiled step and returns the tensors to train on (`ranvier.layers.MixUp`);
+    validation data are not augmented. ``ignore`` silences checks of the model and its data by their codes ("RV203",
+    "RV2" for a group, "RV" for all). With ``resume``, the path of a backup that `callbacks.BackupAndRestore` wrote, the
+    run continues from there and ends in the same bits as a run that never stopped.
 
     Raises ValueError or TypeError naming the place and the fix for anything wrong with the data, before any step;
     `PreflightError` for a mistake that makes training useless; `NonFiniteLoss` when the loss becomes NaN, with the last
