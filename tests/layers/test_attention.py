@@ -8,7 +8,8 @@ import pytest
 import ranvier as rv
 from ranvier import layers
 from ranvier.module import from_architecture
-from ranvier.ops.functional.attention import Scoring, attend, attention_weights
+from ranvier.ops.functional.attention import attend, attention_weights
+from ranvier.ops.functional.scoring import Scoring
 from ranvier.tensor.tensor import Tensor
 from tests.layers.attention_rows import ATTENTIONS, CAUSAL, KEYS, LISTS, SEEN, VALUES, WANTED, WORDS, softmax
 

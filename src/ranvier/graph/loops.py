@@ -260,7 +260,8 @@ class _Gradient:
     ) -> tuple[_Totals, dict[Node, Any]]:
         """What computes the derivatives by constants after the loop, where that is one operation for all steps."""
         slices = {*(new for new, _ in self.slices.values()), *stacks}
-        totals = _Totals({*slices, *seeds}, slices, dict(self.constants.values()), self.length, self.axis)
+        constants = dict(self.constants.values())
+        totals = _Totals({*slices, *seeds}, slices, constants, self.length, self.axis, not self.recompute)
         sums = {n: build for n in self.inner.constants if n in parts and (build := totals.build(parts[n])) is not None}
         return totals, sums
 
@@ -274,9 +275,15 @@ class _Totals:
     """Sums over the steps of a gradient's loop: the values of the body that they read, and how."""
 
     def __init__(
-        self, changing: set[Node], slices: set[Node], constants: Mapping[Node, Node], length: int, axis: int
+        self,
+        changing: set[Node],
+        slices: set[Node],
+        constants: Mapping[Node, Node],
+        length: int,
+        axis: int,
+        stores: bool = True,
     ) -> None:
-        self.changing, self.slices, self.constants = changing, slices, constants
+        self.changing, self.slices, self.constants, self.stores = changing, slices, constants, stores
         self.length, self.axis = length, axis
         self.known: dict[Node, bool] = {}
         self.wanted_inside: list[Node] = []
@@ -297,6 +304,8 @@ class _Totals:
     def build(self, part: Node) -> Callable[[Callable[[Node], Node]], Node] | None:
         total = Total(self.varies, self.fixed, self.length, self.axis)
         build = total.of(part)
+        if not self.stores and not self.slices.issuperset(total.wanted):
+            return None  # values of all steps would be kept
         if build is not None:
             self.wanted_inside += [n for n in total.wanted if n not in self.slices and n not in self.wanted_inside]
         return build

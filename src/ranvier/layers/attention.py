@@ -12,7 +12,8 @@ from ranvier.layers.dropout import check_rate
 from ranvier.module.parameter import Parameter
 from ranvier.module.serialization import register_module
 from ranvier.ops import arrays, functional
-from ranvier.ops.functional.attention import Scoring, attention_weights, weights_of
+from ranvier.ops.functional.attention import attention_weights, weights_of
+from ranvier.ops.functional.scoring import Scoring
 from ranvier.tensor.function import function
 from ranvier.tensor.rng import draw
 

@@ -12,7 +12,8 @@ from ranvier.layers.dropout import check_rate
 from ranvier.layers.einsum_dense import EinsumDense
 from ranvier.module.serialization import register_module
 from ranvier.ops import arrays, functional
-from ranvier.ops.functional.attention import HEADS_LAST, Scoring, attend, attention_means, attention_weights
+from ranvier.ops.functional.attention import attend, attention_means, attention_weights
+from ranvier.ops.functional.scoring import HEADS_LAST, Scoring
 from ranvier.tensor.rng import draw
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ranvier.graph.dtypes import FLOATING
-from ranvier.ops.functional.attention import HEADS_LAST, Scoring, attend
+from ranvier.ops.functional.attention import attend
+from ranvier.ops.functional.scoring import HEADS_LAST, Scoring
 from ranvier.ops.keras.arrays import limits_of
 from ranvier.ops.keras.elementwise import Operand
 from ranvier.tensor.context import get_dtype

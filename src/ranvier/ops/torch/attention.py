@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ranvier.ops.functional.attention import Scoring, attend
+from ranvier.ops.functional.attention import attend
+from ranvier.ops.functional.scoring import Scoring
 from ranvier.ops.torch.noise import share
 from ranvier.tensor.rng import draw
 

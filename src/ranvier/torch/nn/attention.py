@@ -14,7 +14,8 @@ from ranvier.initializers import RandomNormal, uniform
 from ranvier.layers.base import whole
 from ranvier.module import Module, Parameter, register_module
 from ranvier.ops import arrays
-from ranvier.ops.functional.attention import HEADS_LAST, Scoring, attend, attention_means, attention_weights
+from ranvier.ops.functional.attention import attend, attention_means, attention_weights
+from ranvier.ops.functional.scoring import HEADS_LAST, LENGTH_FIRST, Scoring
 from ranvier.ops.torch.attention import seen_and_added
 from ranvier.ops.torch.device import Device, check_device
 from ranvier.ops.torch.dtypes import dtype_name
@@ -25,8 +26,6 @@ from ranvier.tensor.function import function
 from ranvier.tensor.rng import draw
 from ranvier.torch.nn import functional as F
 from ranvier.torch.nn.layers import Linear
-
-LENGTH_FIRST = ("tb...e,sb...e->b...ts", "b...ts,sb...v->tb...v")
 
 
 @register_module(name="torch.MultiheadAttention")

@@ -1,0 +1,96 @@
+"""How queries and keys make the weights of attention: products, masks and softmax."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any
+
+import numpy as np
+
+from ranvier.graph.node import Node, apply
+from ranvier.ops import arrays as n
+from ranvier.ops.arrays.promotion import floating
+from ranvier.ops.functional.activations import softmax
+
+# Equations of the scores, and of the means: queries (..., t, e), keys (..., s, e) and values (..., s, v); with the
+# heads behind the positions, (batch, t, heads, e); and with the positions first. Scores are (..., heads, t, s) in all.
+HEADS_FIRST = ("...te,...se->...ts", "...ts,...sv->...tv")
+HEADS_LAST = ("bt...e,bs...e->b...ts", "b...ts,bs...v->bt...v")
+LENGTH_FIRST = ("tb...e,sb...e->b...ts", "b...ts,sb...v->tb...v")
+LENGTH_AXIS = {HEADS_FIRST: -2, HEADS_LAST: 1, LENGTH_FIRST: 0}  # of queries, keys, values and results
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """How queries and keys make weights, whose last ``axes`` axes are the keys'.
+
+    The products of ``equations`` are multiplied by ``scale`` (None: 1 / sqrt(e)); ``soft_cap`` keeps them between its
+    negative and itself. ``causal`` hides the keys behind a query, ``window`` those that many positions away, or more. A
+    hidden key has the weight 0, and so it is in rows that see no key; with ``fill`` it has that score instead.
+    """
+
+    equations: tuple[str, str] = HEADS_FIRST
+    scale: float | None = None
+    causal: bool = False
+    window: int | None = None
+    soft_cap: float | None = None
+    fill: float | None = None
+    axes: int = 1
+
+    def visible(self, rows: Any, columns: Any, start: Node | None = None) -> Node | None:
+        """Which keys a query sees, (rows, columns); the first query is at the position ``start``."""
+        if not self.causal and self.window is None:
+            return None
+        row, column = (apply("iota", shape=(rows, columns), dtype="int32", axis=axis) for axis in (0, 1))
+        row = row if start is None else n.add(row, start)
+        parts = [n.less_equal(column, row)] if self.causal else []
+        if self.window is not None:
+            parts += [n.less(n.subtract(row, column), self.window)]
+            parts += [] if self.causal else [n.less(n.subtract(column, row), self.window)]
+        return _every(*parts)
+
+
+PLAIN = Scoring()
+
+
+def _every(*masks: Node | None) -> Node | None:
+    """Where all of the masks are true; None without a mask."""
+    known = [mask for mask in masks if mask is not None]
+    return reduce(n.logical_and, known) if known else None
+
+
+def _softmax(x: Node, mask: Node | None, axes: tuple[int, ...] = (-1,)) -> Node:
+    """`softmax` along axes, of the elements where the mask is true; others are 0, and so are rows without one."""
+    x = floating(x)
+    if mask is None and len(axes) == 1:
+        return softmax(x, axes[0])
+    if mask is not None:
+        x = n.where(mask, x, -math.inf)
+    # Of a row without elements the least number is subtracted, and 1 divides it: 0 / 1.
+    top = n.stop_gradient(n.maximum(n.max(x, axes, True), float(np.finfo(x.dtype).min)))
+    e = n.exp(n.subtract(x, top))
+    total = n.sum(e, axes, True)
+    return n.divide(e, n.where(n.equal(total, 0.0), 1.0, total))
+
+
+def weights(query: Node, key: Node, mask: Node | None, bias: Node | None, start: Node | None, scoring: Scoring) -> Node:
+    """The weight of each key in each query's mean; ``mask`` is true where it is seen, ``bias`` is added to scores."""
+    width = query.shape[-1]
+    scale = scoring.scale
+    if scale is None:
+        scale = 1 / math.sqrt(width) if isinstance(width, int) and width else 1.0
+    scores = n.multiply(floating(n.einsum(scoring.equations[0], query, key)), scale)
+    scores = scores if bias is None else n.add(scores, bias)
+    if scoring.soft_cap:
+        scores = n.multiply(n.tanh(n.divide(scores, scoring.soft_cap)), scoring.soft_cap)
+    return normalized(scores, mask, start, scoring)
+
+
+def normalized(scores: Node, mask: Node | None, start: Node | None, scoring: Scoring) -> Node:
+    """The weights that scores make."""
+    mask = _every(mask, scoring.visible(scores.shape[-2], scores.shape[-1], start))
+    if scoring.fill is not None and mask is not None:
+        scores, mask = n.where(mask, scores, scoring.fill), None
+    return _softmax(scores, mask, tuple(range(-scoring.axes, 0)))
