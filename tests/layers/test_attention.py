@@ -7,9 +7,14 @@ import pytest
 
 import ranvier as rv
 from ranvier import layers
+from ranvier.engines import set_engine
+from ranvier.graph.grad import gradient
+from ranvier.graph.graph import input_node
+from ranvier.graph.node import like, topological
 from ranvier.module import from_architecture
+from ranvier.ops.functional import long_attention
 from ranvier.ops.functional.attention import attend, attention_weights
-from ranvier.ops.functional.scoring import Scoring
+from ranvier.ops.functional.scoring import HEADS_LAST, Scoring
 from ranvier.tensor.tensor import Tensor
 from tests.layers.attention_rows import ATTENTIONS, CAUSAL, KEYS, LISTS, SEEN, VALUES, WANTED, WORDS, softmax
 
@@ -187,3 +192,50 @@ def test_scoring_with_a_start_is_that_of_later_queries():
     whole = attention_weights(KEYS, KEYS, scoring=Scoring(causal=True, window=3)).numpy()
     last = attention_weights(KEYS[:, 3:], KEYS, None, None, Tensor(np.int32(3)), Scoring(causal=True, window=3)).numpy()
     assert np.array_equal(whole[:, 3:], last)
+
+
+LENGTHS = [
+    (150, 150, {"causal": True}),
+    (100, 90, {}),
+    (130, 140, {"causal": True, "window": 20}),
+    (90, 130, {"window": 30}),
+]
+
+
+@pytest.mark.parametrize(("rows", "columns", "settings"), LENGTHS)
+@pytest.mark.parametrize("masked", ["", "keys", "pairs"])
+def test_blocks_of_long_sequences_are_the_whole(monkeypatch, rows, columns, settings, masked):
+    set_engine("reference")
+    rng = np.random.default_rng(0)
+    arrays = [rng.standard_normal((2, length, 2, 4)) for length in (rows, columns, columns)]
+    seen = rng.random((rows if masked == "pairs" else 1, columns)) < 0.8
+    found = []
+    for long in (1 << 20, 1):
+        monkeypatch.setattr(long_attention, "LONG", long)
+        monkeypatch.setattr(long_attention, "ROWS", 16)
+        leaves = [Tensor(x, requires_grad=True) for x in arrays]
+        scoring = Scoring(HEADS_LAST, scale=0.5 + long / 2**40, **settings)  # each is a function of its own
+        y = attend(*leaves, Tensor(seen) if masked else None, scoring=scoring)
+        (y * y).sum().backward()
+        found.append([y.numpy(), *(x.grad.numpy() for x in leaves)])
+    for part, whole in zip(*found, strict=True):
+        np.testing.assert_allclose(part, whole, rtol=1e-4, atol=1e-5)
+    set_engine(None)
+
+
+def test_each_block_drops_other_weights(monkeypatch):
+    monkeypatch.setattr(long_attention, "LONG", 1)
+    monkeypatch.setattr(long_attention, "ROWS", 16)
+    x, noise = np.zeros((48, 2)), [Tensor(np.uint32(n)) for n in (3, 4)]
+    kept = attend(x, x, np.eye(48), None, None, None, *noise, scoring=Scoring(scale=0.7), rate=0.5).numpy() > 0
+    assert 0.4 < kept.mean() < 0.6
+    blocks = kept.reshape(3, 16, 48)
+    assert not any(np.array_equal(blocks[i], blocks[i - 1]) for i in range(3))
+
+
+def test_the_gradient_of_blocks_keeps_no_matrix_of_scores():
+    q, k, v = (input_node(name, (1, 4, 2048, 8), "float32") for name in "qkv")
+    y = attend(q, k, v, scoring=Scoring(causal=True))
+    nodes = topological([y, *gradient(y, [q, k, v], like(y, 1.0))])
+    most = max(np.prod(node.shape) for node in nodes)
+    assert most == 4 * 2048 * 8, "of all positions there is no value but those of queries, keys and values"

@@ -207,7 +207,9 @@ class _Gradient:
 
     def _is_read(self, node: Node) -> bool:
         """Whether the gradient reads a value of the loop, rather than compute it again."""
-        return node.op.name == "input" or not (self.recompute or _is_cheap(node))
+        if self.recompute:
+            return node.op.name == "input" or node in self.body.outputs  # they are stored anyway
+        return node.op.name == "input" or not _is_cheap(node)
 
     def _inside(self, roots: Sequence[Node]) -> dict[Node, Node]:
         """The nodes of the derivatives, on the inputs of the new body."""

@@ -7,21 +7,22 @@ not need O(n^2) memory".
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from ranvier.graph.node import Node, apply, like
 from ranvier.ops import arrays as n
-from ranvier.ops.arrays.shape import part
+from ranvier.ops.arrays.promotion import axis_of
+from ranvier.ops.arrays.shape import moveaxis, part
 from ranvier.ops.functional.blocks import in_blocks
 from ranvier.ops.functional.noise import dropout
-from ranvier.ops.functional.scoring import LENGTH_AXIS, Scoring, weights
+from ranvier.ops.functional.scoring import LENGTH_AXIS, Scoring, exponentials, weights
 from ranvier.tensor.rng import STEP
 
 LONG = 1 << 20  # scores of a head, from which they are computed in blocks
-ROWS = 64  # queries of a block
-SPAN = 512  # queries that have products with the same keys, where a mask hides keys by their distance
+ROWS = 128  # queries of a block
+SPANS = 8  # of queries that have products with the same keys, where a mask hides keys by their distance
 
 
 class Operands(NamedTuple):
@@ -40,31 +41,39 @@ def means(given: Operands, scoring: Scoring, rate: float) -> Node:
     """The means of the values, by weights of which a share of ``rate`` is dropped."""
     axis = LENGTH_AXIS.get(scoring.equations)
     if axis is None:
-        return _means(given, scoring, rate)
+        query, key, value, mask, bias, start, noise = given
+        shares = weights(query, key, mask, bias, start, scoring)
+        return n.einsum(scoring.equations[1], dropout(shares, *noise, rate=rate) if rate else shares, value)
     query, key = given.query, given.key
     rows, columns = query.shape[axis], key.shape[axis]
     if not isinstance(rows, int) or not isinstance(columns, int) or rows * columns < LONG:
         return _means(given, scoring, rate)
     given = given._replace(mask=_of_scores(given.mask, query.ndim), bias=_of_scores(given.bias, query.ndim))
     clipped = given.start is None and (scoring.causal or scoring.window is not None)
-    spans = [(low, min(low + SPAN, rows)) for low in range(0, rows, SPAN)] if clipped else [(0, rows)]
+    span = -(-rows // (SPANS * ROWS)) * ROWS if clipped else rows
+    spans = [(low, min(low + span, rows)) for low in range(0, rows, span)]
     parts = []
     for low, high in spans:
         first, last = _seen(low, high, columns, scoring) if clipped else (0, columns)
         middle = low + (high - low) // ROWS * ROWS
-        for start, stop, body in ((low, middle, _in_blocks), (middle, high, _means)):
-            if start < stop:
-                parts.append(body(_part(given, (start, stop), (first, last), axis), scoring, rate))
+        for ends, body in (((low, middle), _in_blocks), ((middle, high), _means)):
+            if ends[0] < ends[1]:
+                parts.append(body(_part(given, ends, (first, last), axis), scoring, rate))
     return n.concatenate(parts, axis) if len(parts) > 1 else parts[0]
 
 
 def _means(given: Operands, scoring: Scoring, rate: float) -> Node:
-    """The means of the values, with all weights at once."""
-    shares = weights(given.query, given.key, given.mask, given.bias, given.start, scoring)
+    """The means of the values, with all weights at once: sums by exponentials of scores, divided by the sums of these.
+
+    To divide last takes a division for each result, where the weights would take one for each pair of positions.
+    """
+    query, key, value, mask, bias, start, noise = given
+    shares, totals = exponentials(query, key, mask, bias, start, scoring)
     if rate:
-        shares = dropout(shares, *given.noise, rate=rate)
-    result: Node = n.einsum(scoring.equations[1], shares, given.value)
-    return result
+        shares = dropout(shares, *noise, rate=rate)
+    sums = n.einsum(scoring.equations[1], shares, value)
+    place = axis_of(LENGTH_AXIS[scoring.equations], sums.ndim)
+    return n.divide(sums, n.expand_dims(moveaxis(n.squeeze(totals, -1), -1, place), -1))
 
 
 def _of_scores(mask: Node | None, ndim: int) -> Node | None:
@@ -82,9 +91,9 @@ def _seen(low: int, high: int, columns: int, scoring: Scoring) -> tuple[int, int
 
 def _part(given: Operands, rows: tuple[int, int], columns: tuple[int, int], axis: int) -> Operands:
     """Some of the queries, and some of the keys."""
-    query = part(given.query, axis % given.query.ndim, *rows)
-    key, value = (part(x, axis % x.ndim, *columns) for x in (given.key, given.value))
-    masks: list[Any] = []
+    query = part(given.query, axis_of(axis, given.query.ndim), *rows)
+    key, value = (part(x, axis_of(axis, x.ndim), *columns) for x in (given.key, given.value))
+    masks: list[Node | None] = []
     for mask in (given.mask, given.bias):
         for place, ends in ((-2, rows), (-1, columns)):
             if mask is not None and mask.shape[place] != 1:
@@ -95,14 +104,15 @@ def _part(given: Operands, rows: tuple[int, int], columns: tuple[int, int], axis
     if first:
         moved = apply("constant", value=np.array(first, np.int32))
         start = moved if start is None else n.add(start, moved)
-    return Operands(query, key, value, *masks, start, _noise_of(given.noise, rows[0] // ROWS))
+    mask, bias = masks
+    return Operands(query, key, value, mask, bias, start, _noise_of(given.noise, rows[0] // ROWS))
 
 
 def _in_blocks(given: Operands, scoring: Scoring, rate: float) -> Node:
     """The same, with the weights of some queries after the other."""
     axis = LENGTH_AXIS[scoring.equations]
     query, key, value, _, _, start, noise = given
-    divided = [(query, axis % query.ndim)]
+    divided = [(query, axis_of(axis, query.ndim))]
     whole = [key, value, *noise]
     places: list[tuple[str, bool, int]] = []  # of further operands: their names, whether they are divided, where
     for name, more in (("mask", given.mask), ("bias", given.bias), ("start", start)):
@@ -120,9 +130,10 @@ def _in_blocks(given: Operands, scoring: Scoring, rate: float) -> Node:
         rows = n.multiply(number, ROWS)
         more["start"] = rows if start is None else n.add(more["start"], rows)
         drawn = _noise_of(tuple(constants[2 : 2 + len(noise)]), number)
-        return _means(Operands(blocks[0], *constants[:2], noise=drawn, **more), scoring, rate)
+        own = Operands(blocks[0], constants[0], constants[1], more.get("mask"), more.get("bias"), more["start"], drawn)
+        return _means(own, scoring, rate)
 
-    return in_blocks(body, divided, whole, ROWS, axis % query.ndim)
+    return in_blocks(body, divided, whole, ROWS, axis_of(axis, query.ndim))
 
 
 def _noise_of(noise: tuple[Node, ...], block: Node | int) -> tuple[Node, ...]:

@@ -61,22 +61,30 @@ def _every(*masks: Node | None) -> Node | None:
     return reduce(n.logical_and, known) if known else None
 
 
-def _softmax(x: Node, mask: Node | None, axes: tuple[int, ...] = (-1,)) -> Node:
-    """`softmax` along axes, of the elements where the mask is true; others are 0, and so are rows without one."""
-    x = floating(x)
-    if mask is None and len(axes) == 1:
-        return softmax(x, axes[0])
-    if mask is not None:
-        x = n.where(mask, x, -math.inf)
-    # Of a row without elements the least number is subtracted, and 1 divides it: 0 / 1.
-    top = n.stop_gradient(n.maximum(n.max(x, axes, True), float(np.finfo(x.dtype).min)))
-    e = n.exp(n.subtract(x, top))
-    total = n.sum(e, axes, True)
-    return n.divide(e, n.where(n.equal(total, 0.0), 1.0, total))
+def exponentials(
+    query: Node, key: Node, mask: Node | None, bias: Node | None, start: Node | None, scoring: Scoring
+) -> tuple[Node, Node]:
+    """The exponentials of the scores, and their sums, by which they are divided: see `_exponentials`.
+
+    ``mask`` is true where a key is seen, ``bias`` is added to the scores.
+    """
+    return _exponentials(*_masked(_scores(query, key, bias, scoring), mask, start, scoring), scoring)
 
 
 def weights(query: Node, key: Node, mask: Node | None, bias: Node | None, start: Node | None, scoring: Scoring) -> Node:
-    """The weight of each key in each query's mean; ``mask`` is true where it is seen, ``bias`` is added to scores."""
+    """The weight of each key in each query's mean."""
+    return normalized(_scores(query, key, bias, scoring), mask, start, scoring)
+
+
+def normalized(scores: Node, mask: Node | None, start: Node | None, scoring: Scoring) -> Node:
+    """The weights that scores make."""
+    scores, mask = _masked(scores, mask, start, scoring)
+    if mask is None and scoring.axes == 1:
+        return softmax(scores, -1)
+    return n.divide(*_exponentials(scores, mask, scoring))
+
+
+def _scores(query: Node, key: Node, bias: Node | None, scoring: Scoring) -> Node:
     width = query.shape[-1]
     scale = scoring.scale
     if scale is None:
@@ -85,12 +93,29 @@ def weights(query: Node, key: Node, mask: Node | None, bias: Node | None, start:
     scores = scores if bias is None else n.add(scores, bias)
     if scoring.soft_cap:
         scores = n.multiply(n.tanh(n.divide(scores, scoring.soft_cap)), scoring.soft_cap)
-    return normalized(scores, mask, start, scoring)
+    return scores
 
 
-def normalized(scores: Node, mask: Node | None, start: Node | None, scoring: Scoring) -> Node:
-    """The weights that scores make."""
+def _masked(scores: Node, mask: Node | None, start: Node | None, scoring: Scoring) -> tuple[Node, Node | None]:
+    """The scores, and where keys are seen if others have no score."""
     mask = _every(mask, scoring.visible(scores.shape[-2], scores.shape[-1], start))
     if scoring.fill is not None and mask is not None:
-        scores, mask = n.where(mask, scores, scoring.fill), None
-    return _softmax(scores, mask, tuple(range(-scoring.axes, 0)))
+        return n.where(mask, scores, scoring.fill), None
+    return scores, mask
+
+
+def _exponentials(x: Node, mask: Node | None, scoring: Scoring) -> tuple[Node, Node]:
+    """Exponentials of scores less the largest of their row, 0 where the mask is false; and their sums.
+
+    The sum of a row without scores is 1, so that its weights are 0.
+    """
+    axes = tuple(range(-scoring.axes, 0))
+    x = floating(x)
+    if mask is not None:
+        x = n.where(mask, x, -math.inf)
+    top = n.max(x, axes, True)
+    if mask is not None:
+        top = n.maximum(top, float(np.finfo(x.dtype).min))
+    e = n.exp(n.subtract(x, n.stop_gradient(top)))
+    total = n.sum(e, axes, True)
+    return e, total if mask is None else n.where(n.equal(total, 0.0), 1.0, total)
