@@ -55,6 +55,11 @@ RULES = {
     "token": Rule(
         ValueError, "a number{place} is not in the vocabulary of {count}. Write num_oov_indices=1, or more, instead."
     ),
+    "samples": Rule(
+        ValueError,
+        "a stateful layer keeps states of {low} samples and was given a batch of {value}. Write batches of {low}, or a "
+        "new layer for batches of another size, instead.",
+    ),
     "input": Rule(
         RuntimeError,
         _PROBABILITY + "a sigmoid at the end of the model, or binary_cross_entropy_with_logits (BCEWithLogitsLoss) "

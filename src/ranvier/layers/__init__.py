@@ -7,7 +7,10 @@ __getattr__, __dir__, __all__ = lazy_names("ranvier.layers", {
     "ranvier.layers.attention": "AdditiveAttention Attention",
     "ranvier.layers.augmentation": "CutMix RandomBrightness RandomContrast RandomErasing",
     "ranvier.layers.base": "Layer",
+    "ranvier.layers.bidirectional": "Bidirectional",
     "ranvier.layers.byte_pairs": "BytePairEncoding",
+    "ranvier.layers.cells": "GRUCell LSTMCell SimpleRNNCell",
+    "ranvier.layers.conv_lstm": "ConvLSTM1D ConvLSTM2D ConvLSTM3D",
     "ranvier.layers.convolution":
         "Conv1D Conv1DTranspose Conv2D Conv2DTranspose Conv3D Conv3DTranspose Convolution1D=Conv1D "
         "Convolution2D=Conv2D Convolution3D=Conv3D",
@@ -44,12 +47,15 @@ __getattr__, __dir__, __all__ = lazy_names("ranvier.layers", {
         "MaxPool3D=MaxPooling3D MaxPooling1D MaxPooling2D MaxPooling3D",
     "ranvier.layers.positions": "PositionEmbedding RotaryEmbedding SinePositionEncoding",
     "ranvier.layers.preprocessing": "Normalization",
+    "ranvier.layers.recurrent": "GRU LSTM SimpleRNN",
     "ranvier.layers.resampling":
         "CenterCrop RandomCrop RandomFlip RandomRotation RandomTranslation RandomZoom Resizing",
+    "ranvier.layers.rnn": "RNN",
     "ranvier.layers.separable": "DepthwiseConv1D DepthwiseConv2D SeparableConv1D SeparableConv2D",
     "ranvier.layers.shaping":
         "Cropping1D Cropping2D Cropping3D Lambda Permute RepeatVector Reshape UpSampling1D UpSampling2D "
         "UpSampling3D ZeroPadding1D ZeroPadding2D ZeroPadding3D",
+    "ranvier.layers.stacked_cells": "StackedRNNCells",
     "ranvier.layers.text_vectorization": "TextVectorization",
     "ranvier.layers.wrappers": "TimeDistributed Wrapper",
     "ranvier.layers.signal_augmentation": "RandomNoise RandomShift SpecAugment",

@@ -11,7 +11,14 @@ from ranvier.layers.augmentation import RandomBrightness as RandomBrightness
 from ranvier.layers.augmentation import RandomContrast as RandomContrast
 from ranvier.layers.augmentation import RandomErasing as RandomErasing
 from ranvier.layers.base import Layer as Layer
+from ranvier.layers.bidirectional import Bidirectional as Bidirectional
 from ranvier.layers.byte_pairs import BytePairEncoding as BytePairEncoding
+from ranvier.layers.cells import GRUCell as GRUCell
+from ranvier.layers.cells import LSTMCell as LSTMCell
+from ranvier.layers.cells import SimpleRNNCell as SimpleRNNCell
+from ranvier.layers.conv_lstm import ConvLSTM1D as ConvLSTM1D
+from ranvier.layers.conv_lstm import ConvLSTM2D as ConvLSTM2D
+from ranvier.layers.conv_lstm import ConvLSTM3D as ConvLSTM3D
 from ranvier.layers.convolution import Conv1D as Conv1D
 from ranvier.layers.convolution import Conv1D as Convolution1D
 from ranvier.layers.convolution import Conv1DTranspose as Conv1DTranspose
@@ -104,6 +111,9 @@ from ranvier.layers.positions import PositionEmbedding as PositionEmbedding
 from ranvier.layers.positions import RotaryEmbedding as RotaryEmbedding
 from ranvier.layers.positions import SinePositionEncoding as SinePositionEncoding
 from ranvier.layers.preprocessing import Normalization as Normalization
+from ranvier.layers.recurrent import GRU as GRU
+from ranvier.layers.recurrent import LSTM as LSTM
+from ranvier.layers.recurrent import SimpleRNN as SimpleRNN
 from ranvier.layers.resampling import CenterCrop as CenterCrop
 from ranvier.layers.resampling import RandomCrop as RandomCrop
 from ranvier.layers.resampling import RandomFlip as RandomFlip
@@ -111,6 +121,7 @@ from ranvier.layers.resampling import RandomRotation as RandomRotation
 from ranvier.layers.resampling import RandomTranslation as RandomTranslation
 from ranvier.layers.resampling import RandomZoom as RandomZoom
 from ranvier.layers.resampling import Resizing as Resizing
+from ranvier.layers.rnn import RNN as RNN
 from ranvier.layers.separable import DepthwiseConv1D as DepthwiseConv1D
 from ranvier.layers.separable import DepthwiseConv2D as DepthwiseConv2D
 from ranvier.layers.separable import SeparableConv1D as SeparableConv1D
@@ -134,6 +145,7 @@ from ranvier.layers.signal_augmentation import SpecAugment as SpecAugment
 from ranvier.layers.spectra import MFCC as MFCC
 from ranvier.layers.spectra import MelSpectrogram as MelSpectrogram
 from ranvier.layers.spectra import STFTSpectrogram as STFTSpectrogram
+from ranvier.layers.stacked_cells import StackedRNNCells as StackedRNNCells
 from ranvier.layers.text_vectorization import TextVectorization as TextVectorization
 from ranvier.layers.wrappers import TimeDistributed as TimeDistributed
 from ranvier.layers.wrappers import Wrapper as Wrapper
@@ -142,7 +154,7 @@ from ranvier.support.serialized import deserialize_keras_object as deserialize
 from ranvier.support.serialized import serialize_keras_object as serialize
 from typing import Any as Any
 
-__all__ = ['Activation', 'ActivityRegularization', 'AdaptiveAveragePooling1D', 'AdaptiveAveragePooling2D', 'AdaptiveAveragePooling3D', 'AdaptiveMaxPooling1D', 'AdaptiveMaxPooling2D', 'AdaptiveMaxPooling3D', 'Add', 'AdditiveAttention', 'AlphaDropout', 'Attention', 'Average', 'AveragePooling1D', 'AveragePooling2D', 'AveragePooling3D', 'AvgPool1D', 'AvgPool2D', 'AvgPool3D', 'BatchNormalization', 'BytePairEncoding', 'CategoryEncoding', 'CenterCrop', 'Concatenate', 'Conv1D', 'Conv1DTranspose', 'Conv2D', 'Conv2DTranspose', 'Conv3D', 'Conv3DTranspose', 'Convolution1D', 'Convolution2D', 'Convolution3D', 'Cropping1D', 'Cropping2D', 'Cropping3D', 'CutMix', 'Dense', 'DepthwiseConv1D', 'DepthwiseConv2D', 'Discretization', 'Dot', 'Dropout', 'ELU', 'EinsumDense', 'Embedding', 'Flatten', 'GaussianDropout', 'GaussianNoise', 'GlobalAveragePooling1D', 'GlobalAveragePooling2D', 'GlobalAveragePooling3D', 'GlobalAvgPool1D', 'GlobalAvgPool2D', 'GlobalAvgPool3D', 'GlobalMaxPool1D', 'GlobalMaxPool2D', 'GlobalMaxPool3D', 'GlobalMaxPooling1D', 'GlobalMaxPooling2D', 'GlobalMaxPooling3D', 'GroupNormalization', 'GroupQueryAttention', 'HashedCrossing', 'Hashing', 'Identity', 'Input', 'InstanceNormalization', 'IntegerLookup', 'Lambda', 'Layer', 'LayerNormalization', 'LeakyReLU', 'MFCC', 'Masking', 'MaxPool1D', 'MaxPool2D', 'MaxPool3D', 'MaxPooling1D', 'MaxPooling2D', 'MaxPooling3D', 'Maximum', 'MelSpectrogram', 'Minimum', 'MixUp', 'MultiHeadAttention', 'Multiply', 'Normalization', 'PReLU', 'Permute', 'PositionEmbedding', 'REGISTRY', 'RMSNormalization', 'RandomBrightness', 'RandomContrast', 'RandomCrop', 'RandomErasing', 'RandomFlip', 'RandomNoise', 'RandomRotation', 'RandomShift', 'RandomTranslation', 'RandomZoom', 'ReLU', 'RepeatVector', 'Rescaling', 'Reshape', 'Resizing', 'ReversibleEmbedding', 'RotaryEmbedding', 'STFTSpectrogram', 'SeparableConv1D', 'SeparableConv2D', 'SinePositionEncoding', 'Softmax', 'SpatialDropout1D', 'SpatialDropout2D', 'SpatialDropout3D', 'SpecAugment', 'StringLookup', 'Subtract', 'TextVectorization', 'TimeDistributed', 'UnitNormalization', 'UpSampling1D', 'UpSampling2D', 'UpSampling3D', 'Wrapper', 'ZeroPadding1D', 'ZeroPadding2D', 'ZeroPadding3D', 'add', 'average', 'concatenate', 'deserialize', 'dot', 'maximum', 'minimum', 'multiply', 'serialize', 'subtract']
+__all__ = ['Activation', 'ActivityRegularization', 'AdaptiveAveragePooling1D', 'AdaptiveAveragePooling2D', 'AdaptiveAveragePooling3D', 'AdaptiveMaxPooling1D', 'AdaptiveMaxPooling2D', 'AdaptiveMaxPooling3D', 'Add', 'AdditiveAttention', 'AlphaDropout', 'Attention', 'Average', 'AveragePooling1D', 'AveragePooling2D', 'AveragePooling3D', 'AvgPool1D', 'AvgPool2D', 'AvgPool3D', 'BatchNormalization', 'Bidirectional', 'BytePairEncoding', 'CategoryEncoding', 'CenterCrop', 'Concatenate', 'Conv1D', 'Conv1DTranspose', 'Conv2D', 'Conv2DTranspose', 'Conv3D', 'Conv3DTranspose', 'ConvLSTM1D', 'ConvLSTM2D', 'ConvLSTM3D', 'Convolution1D', 'Convolution2D', 'Convolution3D', 'Cropping1D', 'Cropping2D', 'Cropping3D', 'CutMix', 'Dense', 'DepthwiseConv1D', 'DepthwiseConv2D', 'Discretization', 'Dot', 'Dropout', 'ELU', 'EinsumDense', 'Embedding', 'Flatten', 'GRU', 'GRUCell', 'GaussianDropout', 'GaussianNoise', 'GlobalAveragePooling1D', 'GlobalAveragePooling2D', 'GlobalAveragePooling3D', 'GlobalAvgPool1D', 'GlobalAvgPool2D', 'GlobalAvgPool3D', 'GlobalMaxPool1D', 'GlobalMaxPool2D', 'GlobalMaxPool3D', 'GlobalMaxPooling1D', 'GlobalMaxPooling2D', 'GlobalMaxPooling3D', 'GroupNormalization', 'GroupQueryAttention', 'HashedCrossing', 'Hashing', 'Identity', 'Input', 'InstanceNormalization', 'IntegerLookup', 'LSTM', 'LSTMCell', 'Lambda', 'Layer', 'LayerNormalization', 'LeakyReLU', 'MFCC', 'Masking', 'MaxPool1D', 'MaxPool2D', 'MaxPool3D', 'MaxPooling1D', 'MaxPooling2D', 'MaxPooling3D', 'Maximum', 'MelSpectrogram', 'Minimum', 'MixUp', 'MultiHeadAttention', 'Multiply', 'Normalization', 'PReLU', 'Permute', 'PositionEmbedding', 'REGISTRY', 'RMSNormalization', 'RNN', 'RandomBrightness', 'RandomContrast', 'RandomCrop', 'RandomErasing', 'RandomFlip', 'RandomNoise', 'RandomRotation', 'RandomShift', 'RandomTranslation', 'RandomZoom', 'ReLU', 'RepeatVector', 'Rescaling', 'Reshape', 'Resizing', 'ReversibleEmbedding', 'RotaryEmbedding', 'STFTSpectrogram', 'SeparableConv1D', 'SeparableConv2D', 'SimpleRNN', 'SimpleRNNCell', 'SinePositionEncoding', 'Softmax', 'SpatialDropout1D', 'SpatialDropout2D', 'SpatialDropout3D', 'SpecAugment', 'StackedRNNCells', 'StringLookup', 'Subtract', 'TextVectorization', 'TimeDistributed', 'UnitNormalization', 'UpSampling1D', 'UpSampling2D', 'UpSampling3D', 'Wrapper', 'ZeroPadding1D', 'ZeroPadding2D', 'ZeroPadding3D', 'add', 'average', 'concatenate', 'deserialize', 'dot', 'maximum', 'minimum', 'multiply', 'serialize', 'subtract']
 def add(inputs: Sequence[Any], *settings: Any, **options: Any) -> Any: ...
 def average(inputs: Sequence[Any], *settings: Any, **options: Any) -> Any: ...
 def concatenate(inputs: Sequence[Any], *settings: Any, **options: Any) -> Any: ...

@@ -40,23 +40,11 @@ class Spatial(Family):
 
     def sizes(self, value: Any, what: str, least: int = 1) -> tuple[int, ...]:
         """One whole number for each dimension, from one for all or one for each; raises ValueError."""
-        given = tuple(value) if isinstance(value, (list, tuple)) else (value,) * self.dimensions
-        if len(given) != self.dimensions:
-            example = ", ".join(["3"] * self.dimensions)
-            raise ValueError(
-                f"{what} of layer {self.name!r} is {value!r}. Write a whole number, or one for each dimension: "
-                f"({example}{',' if self.dimensions == 1 else ''})."
-            )
-        return tuple(whole(n, what, self.name, least) for n in given)
+        return sizes_of(value, what, self.dimensions, self.name, least)
 
     def one_of(self, value: Any, what: str, known: tuple[str, ...]) -> str:
         """An argument that is one of some words; raises ValueError for others."""
-        low = value.lower() if isinstance(value, str) else value
-        if low not in known:
-            raise ValueError(
-                f"{what} of layer {self.name!r} is {value!r}. Write {' or '.join(map(repr, known))} instead."
-            )
-        return str(low)
+        return word_of(value, what, known, self.name)
 
     def require(self, shape: tuple[Any, ...]) -> None:
         """Raise GraphError where inputs of this shape do not fit."""
@@ -66,3 +54,23 @@ class Spatial(Family):
 
     def shape_error(self, given: Type) -> ShapeFault:
         return self.layout.rank(given.shape)
+
+
+def sizes_of(value: Any, what: str, dimensions: int, name: str, least: int = 1) -> tuple[int, ...]:
+    """One whole number for each dimension, from one for all or one for each. Raises ValueError naming the layer."""
+    given = tuple(value) if isinstance(value, (list, tuple)) else (value,) * dimensions
+    if len(given) != dimensions:
+        example = ", ".join(["3"] * dimensions)
+        raise ValueError(
+            f"{what} of layer {name!r} is {value!r}. Write a whole number, or one for each dimension: "
+            f"({example}{',' if dimensions == 1 else ''})."
+        )
+    return tuple(whole(n, what, name, least) for n in given)
+
+
+def word_of(value: Any, what: str, known: tuple[str, ...], name: str) -> str:
+    """An argument that is one of some words. Raises ValueError naming the layer for others."""
+    low = value.lower() if isinstance(value, str) else value
+    if low not in known:
+        raise ValueError(f"{what} of layer {name!r} is {value!r}. Write {' or '.join(map(repr, known))} instead.")
+    return str(low)

@@ -85,6 +85,7 @@ class Sequential(Module):
         if first and self._input_type is not None and (texts := module._text_layers()):
             self._begin_with(texts[0].codes_type(self._input_type))
         self.add_module(key, module)
+        self._point_to_self(module)
         self._forget_graph()
         if self._end is not None:
             try:
@@ -92,9 +93,9 @@ class Sequential(Module):
             except ValueError:
                 self._forget(key)
                 del self.__dict__[key]
+                vars(module).pop("_within", None)
                 raise
             self._end = self._types[-1][1]
-        self._point_to_self(module)
 
     def _begin_with(self, type_: Type | None) -> None:
         """Note the type of the inputs, before there are layers; None if only data will show it."""
@@ -102,7 +103,9 @@ class Sequential(Module):
         self._types = [] if type_ is None else [(None, type_)]
 
     def _point_to_self(self, module: Module) -> None:
-        """Point a layer to this Sequential, which records its ``input`` and ``output`` when they are first read."""
+        """Point a layer to this Sequential, which records its ``input`` and ``output`` when they are first read, and
+        knows the size of a batch that was given.
+        """
         if module.__dict__.get("_within", lambda: None)() is None:
             module.__dict__["_within"] = weakref.ref(self)
 

@@ -329,8 +329,11 @@ def _moved(seed: Node, step: Node) -> Node:
 
 
 @contextlib.contextmanager
-def in_step(number: Tensor) -> Iterator[None]:
-    """Within this context, where the body of a loop is recorded, draws are those of a step of this number."""
+def in_step(number: Tensor | None) -> Iterator[None]:
+    """Within this context, where the body of a loop is recorded, draws are those of a step of this number.
+
+    With None they are the same in all steps.
+    """
     before = _local.step
     _local.step = number
     try:

@@ -8,7 +8,7 @@ symbols such as the batch: reshapes keep them and means divide by them.
 from ranvier.support.errors import lazy_names
 
 __getattr__, __dir__, __all__ = lazy_names("ranvier.ops.arrays", {
-    "ranvier.ops.arrays.creation": "arange full_like iota one_hot ones_like take take_along zeros_like",
+    "ranvier.ops.arrays.creation": "arange filled full_like iota one_hot ones_like take take_along zeros_like",
     "ranvier.ops.arrays.division": "floor_divide fmod remainder",
     "ranvier.ops.arrays.elementwise":
         "abs add cast ceil clip cos divide equal erf exp expm1 floor greater greater_equal isfinite isnan less "

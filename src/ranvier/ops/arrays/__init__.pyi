@@ -1,5 +1,6 @@
 # Written by `python -m tests.stubs --write`; a test holds it against the code.
 from ranvier.ops.arrays.creation import arange as arange
+from ranvier.ops.arrays.creation import filled as filled
 from ranvier.ops.arrays.creation import full_like as full_like
 from ranvier.ops.arrays.creation import iota as iota
 from ranvier.ops.arrays.creation import one_hot as one_hot
@@ -91,4 +92,4 @@ from ranvier.ops.arrays.shape import stack as stack
 from ranvier.ops.arrays.shape import swapaxes as swapaxes
 from ranvier.ops.arrays.shape import transpose as transpose
 
-__all__ = ['abs', 'add', 'all', 'any', 'arange', 'argmax', 'argmin', 'as_node', 'axes_of', 'axis_of', 'broadcast_shape', 'broadcast_to', 'cast', 'ceil', 'clip', 'concatenate', 'cos', 'count', 'diagonal', 'divide', 'einsum', 'equal', 'erf', 'exp', 'expand', 'expand_dims', 'expm1', 'flatten', 'flip', 'floating', 'floor', 'floor_divide', 'fmod', 'full_like', 'greater', 'greater_equal', 'index_basic', 'iota', 'isfinite', 'isnan', 'keep', 'less', 'less_equal', 'log', 'log1p', 'logical_and', 'logical_not', 'logical_or', 'logical_xor', 'logsumexp', 'matmul', 'max', 'maximum', 'mean', 'min', 'minimum', 'multiply', 'negative', 'norm', 'not_equal', 'one_hot', 'ones_like', 'pad', 'power', 'reciprocal', 'remainder', 'reshape', 'result_dtype', 'rsqrt', 'sigmoid', 'sign', 'signed', 'sin', 'split', 'sqrt', 'square', 'squeeze', 'stack', 'std', 'stop_gradient', 'subtract', 'sum', 'swapaxes', 'take', 'take_along', 'tanh', 'together', 'transpose', 'var', 'where', 'zeros_like']
+__all__ = ['abs', 'add', 'all', 'any', 'arange', 'argmax', 'argmin', 'as_node', 'axes_of', 'axis_of', 'broadcast_shape', 'broadcast_to', 'cast', 'ceil', 'clip', 'concatenate', 'cos', 'count', 'diagonal', 'divide', 'einsum', 'equal', 'erf', 'exp', 'expand', 'expand_dims', 'expm1', 'filled', 'flatten', 'flip', 'floating', 'floor', 'floor_divide', 'fmod', 'full_like', 'greater', 'greater_equal', 'index_basic', 'iota', 'isfinite', 'isnan', 'keep', 'less', 'less_equal', 'log', 'log1p', 'logical_and', 'logical_not', 'logical_or', 'logical_xor', 'logsumexp', 'matmul', 'max', 'maximum', 'mean', 'min', 'minimum', 'multiply', 'negative', 'norm', 'not_equal', 'one_hot', 'ones_like', 'pad', 'power', 'reciprocal', 'remainder', 'reshape', 'result_dtype', 'rsqrt', 'sigmoid', 'sign', 'signed', 'sin', 'split', 'sqrt', 'square', 'squeeze', 'stack', 'std', 'stop_gradient', 'subtract', 'sum', 'swapaxes', 'take', 'take_along', 'tanh', 'together', 'transpose', 'var', 'where', 'zeros_like']

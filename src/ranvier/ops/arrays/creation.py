@@ -70,6 +70,12 @@ def arange(start: float, stop: float | None = None, step: float = 1, dtype: str 
 
 
 @function
+def filled(shape: tuple[Any, ...], value: float, dtype: str) -> Node:
+    """One number everywhere, in a shape whose extents may be known only when the program runs."""
+    return full(value, shape, dtype)
+
+
+@function
 def zeros_like(x: Node, dtype: str | None = None) -> Node:
     """Zeros in the shape of ``x``."""
     return full(0, x.shape, dtype or x.dtype)

@@ -231,9 +231,11 @@ def empty(shape: Any, dtype: Any = None) -> Tensor:
 
 
 def full(shape: Any, fill_value: Any, dtype: Any = None) -> Tensor:
-    """One number everywhere."""
-    known(shape if isinstance(shape, (list, tuple)) else (shape,), "ops.zeros_like(x), ones_like(x) or full_like(x, v)")
+    """One number everywhere. The rows of a batch may be among the extents."""
     name = dtype_name(dtype)
+    extents = tuple(shape) if isinstance(shape, (list, tuple)) else (shape,)
+    if any(isinstance(d, Symbol) for d in extents):
+        return arrays.filled(extents, fill_value, name)
     return Tensor(np.full(shape, fill_value, array_dtype(ELEMENT_TYPES[name].arithmetic)), dtype=name)
 
 

@@ -79,18 +79,24 @@ class Predictor:
             own |= random_streams(draws, salt, ticks)
             updates = [(ticks, ticks + like(ticks, 1))]
         self.tensors: list[Any] = []
-        leaves = {}
+        self.assigned = [segment.leaves[o] for o in segment.assigns]  # the states of stateful layers
+        roots = [*trace_nodes, *segment.assigns.values()]
+        leaves, inputs = {}, {}
         for ordinal, leaf in enumerate(segment.leaves):
             if id(leaf) in own:
                 leaves[ordinal] = own[id(leaf)]
-            elif any(ordinal in node.leaves for node in trace_nodes):
-                source, leaves[ordinal] = layout.leaf_input(f"leaf{ordinal}", leaf)
-                sources.append(source)
+            elif ordinal in segment.assigns or any(ordinal in node.leaves for node in roots):
+                inputs[ordinal], leaves[ordinal] = layout.leaf_input(f"leaf{ordinal}", leaf)
+                sources.append(inputs[ordinal])
                 self.tensors.append(leaf)
-        nodes = lower(trace_nodes, leaves)
+        nodes = lower(roots, leaves)
+        for ordinal, value in zip(segment.assigns, nodes[len(trace_nodes) :], strict=True):
+            updates.append((inputs[ordinal], layout.to_storage(value, segment.leaves[ordinal])))
         self.kinds = [(t.shape[1:], np.dtype(t.dtype)) for t in returned]
         self.batch = batch
-        self.program = engines.shared(Graph(tuple(sources), tuple(nodes), tuple(updates)), batch=batch, engine=engine)
+        self.program = engines.shared(
+            Graph(tuple(sources), tuple(nodes[: len(trace_nodes)]), tuple(updates)), batch=batch, engine=engine
+        )
 
     def arrays(self) -> list[Array]:
         return [layout.storage(t.compute()) for t in self.tensors]
@@ -101,6 +107,9 @@ class Predictor:
 
     def __call__(self, x: Sequence[Array]) -> list[Array]:
         """The outputs, in the order of their names."""
+        for tensor in self.assigned:
+            tape.flush_readers(tensor)
+            tensor.version += 1
         arrays, n = [*x, *self.drawn(), *self.arrays()], len(x[0])
         result = [np.empty((n, *shape), dtype) for shape, dtype in self.kinds]
         steps, done, pace = math.ceil(n / self.batch), 0, Pace()
@@ -291,7 +300,7 @@ def predict_batches(
     warn_of_nan(model, arrays, result, start)
     n = len(arrays[0])
     simple = predictor.outputs.kind == "one" and arrays[0] is x
-    if steps is None and n <= Pace().steps() * size and simple:
+    if steps is None and n <= Pace().steps() * size and simple and not predictor.assigned:
         plans = model.__dict__.setdefault("_plans", {})
         if len(plans) >= PLANS:
             plans.clear()

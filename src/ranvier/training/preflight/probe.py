@@ -113,7 +113,9 @@ class Probe:
         return float(self.state.optimizer.current_rate())
 
     def picked(self, rows: int) -> Data:
-        """So many rows, evenly spread over those that have a weight."""
+        """So many rows, or as many as a stateful layer takes, evenly spread over those that have a weight."""
+        checks = (n.attrs for n in self.step.graph.nodes() if n.op.name == "check")
+        rows = next((attrs["low"] for attrs in checks if attrs["rule"] == "samples"), rows)
         weights = [w for w in self.data.weight if w is not None and self.data.among is None]
         kept: Array | range = range(len(self.data))
         if weights and len(weights) == len(self.data.weight):
