@@ -17,8 +17,8 @@ from tests.layers.attention_rows import ROWS as ATTENTION_ROWS
 from tests.layers.augmentation_rows import ROWS as AUGMENTED_ROWS
 from tests.layers.image_rows import MERGES
 from tests.layers.image_rows import ROWS as IMAGES_ROWS
-from tests.layers.signal_rows import ROWS as SIGNAL_ROWS
 from tests.layers.recurrent_rows import ROWS as RECURRENT_ROWS
+from tests.layers.signal_rows import ROWS as SIGNAL_ROWS
 
 X = np.array([[-2.0, -0.5, 0.0, 0.5], [3.0, 1.0, -1.0, 2.0], [0.1, -0.2, 0.3, -4.0]], np.float32)
 IMAGES = np.arange(12, dtype=np.uint8).reshape(3, 2, 2)

@@ -23,7 +23,7 @@ from ranvier.tensor.autograd import joint_gradients, meets_rules
 from ranvier.tensor.call_state import isolated_tape
 from ranvier.tensor.context import get_dtype, no_grad
 from ranvier.tensor.segment import TapeSegment
-from ranvier.tensor.tensor import Tensor, stored_leaves
+from ranvier.tensor.tensor import Tensor, leaves_of, stored_leaves
 from ranvier.tensor.trace import TraceNode, lower
 from ranvier.training.step.arrays import Array, Data
 from ranvier.training.step.compiled import Compiled
