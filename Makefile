@@ -2,6 +2,7 @@
 #   make demo         train on Fashion-MNIST, print the scores, write demo/
 #   make test         formatter, linter, types, core tests
 #   make test-peers   the tests whose second oracle is torch, keras, jax or scikit-learn
+#   make test-bridges  the models of other libraries, in and out: every layer and optimizer, thousands of damaged files
 #   make tables       PyTorch's own tables and Keras's own tests, whole; one line for each fault, then the counts
 #   make test-processors   train on an emulated AArch64 and for older x86-64, and compare every bit; fetches QEMU with
 #                          apt-get, without root
@@ -22,10 +23,10 @@ SOURCES := src tests examples $(wildcard benchmarks)
 
 # Tests run beside each other, a process for each processor: threads of one would wait for those of the others. They start
 # further processes, which read the byte code that earlier ones have written.
-test test-peers test-processors tables: export OMP_NUM_THREADS := 1
-test test-peers test-processors: export PYTHONDONTWRITEBYTECODE :=
+test test-peers test-bridges test-processors tables: export OMP_NUM_THREADS := 1
+test test-peers test-bridges test-processors: export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test test-peers tables test-processors lint format bench clean
+.PHONY: demo test test-peers test-bridges tables test-processors lint format bench clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo
@@ -36,6 +37,10 @@ test: lint
 
 test-peers: $(VENV)/.peers
 	$(BIN)/python -m pytest $(PYTEST_ARGS) tests/peers
+
+# All of it; `make test` and `make test-peers` run a sample.
+test-bridges: $(VENV)/.bridges
+	RANVIER_BRIDGES=2000 $(BIN)/python -m pytest $(PYTEST_ARGS) tests/interop tests/peers/bridges
 
 tables: $(VENV)/.peers
 	$(BIN)/python -m tests.peers.torch_tables
@@ -80,4 +85,8 @@ $(VENV)/.dev: $(VENV)/.venv pyproject.toml
 
 $(VENV)/.peers: $(VENV)/.dev
 	$(PIP) --editable ".[dev,peers]"
+	@touch $@
+
+$(VENV)/.bridges: $(VENV)/.dev
+	$(PIP) --editable ".[dev,bridges]"
 	@touch $@

@@ -18,13 +18,14 @@ rows.declare({
     ("method", "evaluate"): "ranvier.training.loop.evaluate:evaluate",
     ("method", "fit"): "ranvier.training.loop.fit:fit",
     ("method", "get_metrics_result"): "ranvier.training.step.methods:get_metrics_result",
-    ("method", "load_weights"): "ranvier.training.checkpoint.model_file:load_weights",
+    ("method", "load_weights"): "ranvier.interop.files:load_weights",
     ("method", "predict"): "ranvier.training.loop.predict:predict",
     ("method", "predict_step"): "ranvier.training.step.methods:predict_step",
-    ("method", "save"): "ranvier.training.checkpoint.model_file:save",
-    ("method", "save_weights"): "ranvier.training.checkpoint.model_file:save_weights",
+    ("method", "save"): "ranvier.interop.files:save",
+    ("method", "save_weights"): "ranvier.interop.files:save_weights",
     ("method", "test_step"): "ranvier.training.step.methods:test_step",
     ("method", "train_on_batch"): "ranvier.training.loop.fit:train_on_batch",
+    ("method", "to_keras"): "ranvier.interop.keras.live:to_keras",
     ("method", "train_step"): "ranvier.training.step.methods:train_step",
     ("method", "plot"): "ranvier.pictures:network",
     ("method", "_repr_html_"): "ranvier.pictures.html:model_html",
@@ -70,7 +71,7 @@ rows.declare({
 __getattr__, __dir__, __all__ = lazy_names("ranvier", {
     "ranvier.":
         "activations backend calibration callbacks config constraints data datasets estimators explain initializers "
-        "layers losses metrics models ops optimizers pictures random regularizers saving search torch utils",
+        "interop layers losses metrics models ops optimizers pictures random regularizers saving search torch utils",
     "ranvier.engines": "get_engine set_engine",
     "ranvier.engines.native.runtime.threads": "get_threads set_threads",
     "ranvier.initializers": "Initializer",
@@ -88,7 +89,9 @@ __getattr__, __dir__, __all__ = lazy_names("ranvier", {
     "ranvier.tensor.gradient_tape": "GradientTape",
     "ranvier.tensor.rng": "set_seed",
     "ranvier.tensor.tensor": "Tensor",
-    "ranvier.training": "load_model verify_resume",
+    "ranvier.interop.files": "load_model",
+    "ranvier.interop.keras.live": "from_keras",
+    "ranvier.training": "verify_resume",
     "ranvier.training.loop.lr_finder": "find_learning_rate",
 })  # fmt: skip
 

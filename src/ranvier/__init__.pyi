@@ -10,6 +10,7 @@ from ranvier import datasets as datasets
 from ranvier import estimators as estimators
 from ranvier import explain as explain
 from ranvier import initializers as initializers
+from ranvier import interop as interop
 from ranvier import layers as layers
 from ranvier import losses as losses
 from ranvier import metrics as metrics
@@ -28,6 +29,8 @@ from ranvier.engines import set_engine as set_engine
 from ranvier.engines.native.runtime.threads import get_threads as get_threads
 from ranvier.engines.native.runtime.threads import set_threads as set_threads
 from ranvier.initializers import Initializer as Initializer
+from ranvier.interop.files import load_model as load_model
+from ranvier.interop.keras.live import from_keras as from_keras
 from ranvier.layers import Input as Input
 from ranvier.layers import Layer as Layer
 from ranvier.losses import Loss as Loss
@@ -48,9 +51,8 @@ from ranvier.tensor.function import function as function
 from ranvier.tensor.gradient_tape import GradientTape as GradientTape
 from ranvier.tensor.rng import set_seed as set_seed
 from ranvier.tensor.tensor import Tensor as Tensor
-from ranvier.training import load_model as load_model
 from ranvier.training import verify_resume as verify_resume
 from ranvier.training.loop.lr_finder import find_learning_rate as find_learning_rate
 
-__all__ = ['GradientTape', 'Initializer', 'Input', 'Layer', 'Loss', 'Metric', 'Model', 'Module', 'Optimizer', 'Parameter', 'Regularizer', 'Sequential', 'Tensor', 'Variable', '__version__', 'activations', 'backend', 'calibration', 'callbacks', 'config', 'constraints', 'data', 'datasets', 'estimators', 'explain', 'find_learning_rate', 'fit_many', 'function', 'get_dtype', 'get_engine', 'get_threads', 'initializers', 'layers', 'load_model', 'losses', 'metrics', 'models', 'no_grad', 'ops', 'optimizers', 'pictures', 'random', 'register_module', 'regularizers', 'saving', 'search', 'set_dtype', 'set_engine', 'set_seed', 'set_threads', 'torch', 'utils', 'verify_resume']
+__all__ = ['GradientTape', 'Initializer', 'Input', 'Layer', 'Loss', 'Metric', 'Model', 'Module', 'Optimizer', 'Parameter', 'Regularizer', 'Sequential', 'Tensor', 'Variable', '__version__', 'activations', 'backend', 'calibration', 'callbacks', 'config', 'constraints', 'data', 'datasets', 'estimators', 'explain', 'find_learning_rate', 'fit_many', 'from_keras', 'function', 'get_dtype', 'get_engine', 'get_threads', 'initializers', 'interop', 'layers', 'load_model', 'losses', 'metrics', 'models', 'no_grad', 'ops', 'optimizers', 'pictures', 'random', 'register_module', 'regularizers', 'saving', 'search', 'set_dtype', 'set_engine', 'set_seed', 'set_threads', 'torch', 'utils', 'verify_resume']
 __version__: str

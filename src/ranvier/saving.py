@@ -6,13 +6,14 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ranvier.interop.files import load_model, save
 from ranvier.layers import Input
-from ranvier.module import Functional, Module, Sequential, from_architecture, register_module
+from ranvier.module import Functional, Module, Sequential, from_architecture
+from ranvier.module.registered import get_registered_name, register_keras_serializable
 from ranvier.module.serialization import classes_of
-from ranvier.support.custom_objects import OBJECTS, custom_object_scope, name_of, register
+from ranvier.support.custom_objects import custom_object_scope
 from ranvier.support.errors import missing
 from ranvier.support.serialized import deserialize_keras_object, serialize_keras_object
-from ranvier.training import load_model, save
 
 __all__ = [
     "CustomObjectScope", "clone_model", "custom_object_scope", "deserialize_keras_object", "get_registered_name",
@@ -21,33 +22,6 @@ __all__ = [
 
 save_model = save
 CustomObjectScope = custom_object_scope
-
-
-def register_keras_serializable(package: str = "Custom", name: str | None = None) -> Callable[[Any], Any]:
-    """Let models with this class or function be saved and loaded, by the name ``package>name``, as Keras does.
-
-    A layer or model needs nothing else (it is `ranvier.register_module`). A regularizer, constraint, initializer, loss,
-    metric or learning rate schedule needs a ``get_config`` with its constructor's arguments, where it is no dataclass.
-    Files hold the names: where they are loaded, the same is registered, or given as ``custom_objects``. Raises
-    ValueError where another class or function of the package has the name, TypeError for anything else.
-    """
-
-    def decorate(thing: Any) -> Any:
-        if not callable(thing) or not hasattr(thing, "__qualname__"):
-            raise TypeError(f"{thing!r} is neither a class nor a function, and only those have names in files.")
-        known = f"{package}>{name or thing.__name__}"
-        if isinstance(thing, type) and issubclass(thing, Module):
-            return register_module(thing, name=known)
-        return register(OBJECTS, thing, known)
-
-    return decorate
-
-
-def get_registered_name(obj: Any) -> str:
-    """The name by which files know a class or function. Raises TypeError for anything else."""
-    if not callable(obj) or not hasattr(obj, "__qualname__"):
-        raise TypeError(f"get_registered_name({obj!r}): write a class or a function instead.")
-    return str(vars(obj).get("_registered") or name_of(obj) or obj.__name__)
 
 
 def model_from_json(json_string: str, custom_objects: Mapping[str, Any] | None = None) -> Any:

@@ -22,9 +22,10 @@ from ranvier.data.image_values import array_to_img, img_to_array, load_img, save
 from ranvier.data.targets import as_labels
 from ranvier.layers.feature_space import FeatureSpace
 from ranvier.module.core import restart_names
+from ranvier.module.registered import get_registered_name, register_keras_serializable
 from ranvier.pictures.network import network
-from ranvier.saving import CustomObjectScope, custom_object_scope, get_registered_name, register_keras_serializable
 from ranvier.support.constructors import CheckedConstructor
+from ranvier.support.custom_objects import custom_object_scope
 from ranvier.support.errors import missing
 from ranvier.tensor import rng as seeds
 from ranvier.tensor.context import get_dtype
@@ -38,6 +39,8 @@ __all__ = [
     "set_random_seed", "split_dataset", "text_dataset_from_directory", "timeseries_dataset_from_array",
     "to_categorical",
 ]  # fmt: skip
+
+CustomObjectScope = custom_object_scope
 
 
 class PyDataset(CheckedConstructor):

@@ -4,8 +4,10 @@ import os
 import random
 from collections.abc import Iterator
 
-COUNT = int(os.environ.get("RANVIER_DAMAGED", "60"))
-"""How many of each format: a sample, and 2,000 by ``make test-bridges``."""
+WHOLE = "RANVIER_BRIDGES" in os.environ
+"""Whether all tests of models in and out run, by ``make test-bridges``, and not a sample."""
+COUNT = int(os.environ.get("RANVIER_BRIDGES", "60"))
+"""How many damaged files of each format."""
 
 
 def damaged(data: bytes, seed: int = 0, count: int | None = None) -> Iterator[bytes]:

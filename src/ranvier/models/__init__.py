@@ -17,5 +17,5 @@ __getattr__, __dir__, __all__ = lazy_names("ranvier.models", {
     "ranvier.models.speech": "speech_classifier",
     "ranvier.module": "Model=Module Sequential",
     "ranvier.saving": "clone_model model_from_json",
-    "ranvier.training": "load_model save_model=save",
+    "ranvier.interop.files": "load_model save_model=save",
 })  # fmt: skip

@@ -1,4 +1,6 @@
 # Written by `python -m tests.stubs --write`; a test holds it against the code.
+from ranvier.interop.files import load_model as load_model
+from ranvier.interop.files import save as save_model
 from ranvier.models.mobile import InvertedResidual as InvertedResidual
 from ranvier.models.mobile import mobilenet_small as mobilenet_small
 from ranvier.models.plain import cnn as cnn
@@ -12,7 +14,5 @@ from ranvier.module import Module as Model
 from ranvier.module import Sequential as Sequential
 from ranvier.saving import clone_model as clone_model
 from ranvier.saving import model_from_json as model_from_json
-from ranvier.training import load_model as load_model
-from ranvier.training import save as save_model
 
 __all__ = ['InvertedResidual', 'Model', 'ResidualBlock', 'Sequential', 'clone_model', 'cnn', 'lenet5', 'load_model', 'mlp', 'mobilenet_small', 'model_from_json', 'resnet', 'save_model', 'speech_classifier', 'vgg_small']

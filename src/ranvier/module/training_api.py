@@ -67,6 +67,7 @@ class TrainingAPI(KerasAPI):
     save = RowMethod()
     save_weights = RowMethod()
     test_step = RowMethod()
+    to_keras = RowMethod()
     train_on_batch = RowMethod()
     train_step = RowMethod()
     _repr_html_ = RowMethod()

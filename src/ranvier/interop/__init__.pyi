@@ -1,0 +1,9 @@
+# Written by `python -m tests.stubs --write`; a test holds it against the code.
+from ranvier.interop.files import load_model as load_model
+from ranvier.interop.files import load_weights as load_weights
+from ranvier.interop.files import save as save
+from ranvier.interop.files import save_weights as save_weights
+from ranvier.interop.keras.live import from_keras as from_keras
+from ranvier.interop.keras.live import to_keras as to_keras
+
+__all__ = ['from_keras', 'load_model', 'load_weights', 'save', 'save_weights', 'to_keras']

@@ -1,0 +1,125 @@
+"""The files of models by their formats: which one a name or the contents stand for, and what reads and writes it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ranvier.data.files import CheckpointError, check_source
+from ranvier.module import Module
+from ranvier.training.checkpoint import model_file
+from ranvier.training.step.argument_types import FilePath
+
+KERAS = (".keras", ".h5", ".hdf5")
+MAGIC = b"\x89HDF\r\n\x1a\n"
+ZIP = b"PK\x03\x04"
+TORCH = (".pt", ".pth", ".bin", ".ckpt")
+# The ends of names of formats that `save` does not write, and what writes them.
+OTHERS = {
+    **dict.fromkeys((*TORCH, ".safetensors"), "ranvier.torch.save(model.state_dict(), path)"),
+    ".onnx": "model.export(path, format='onnx')",
+    ".pb": "another name, since nothing here writes that format",
+    ".tflite": "another name, since nothing here writes that format",
+}
+
+
+def save(model: Module, filepath: FilePath, *, include_optimizer: bool = True, overwrite: bool = True) -> None:
+    """Write ``model`` to ``filepath``: architecture, weights, how it was compiled, and the state of its optimizers.
+
+    A name that ends with ``.keras``, or with ``.h5`` for the form of earlier versions, makes a file of Keras, which
+    Keras loads too; any other a file of Ranvier. The file is the whole old one or the whole new one, whatever happens
+    meanwhile. Raises TypeError naming a layer whose arguments no file can hold, or that Keras lacks; ValueError for a
+    name of another format; OSError if the file cannot be written; and warns if a loss or metric is a function of yours,
+    which no file can hold.
+    """
+    if _is_keras(filepath):
+        from ranvier.interop.keras import files
+
+        model_file.check_target(filepath, overwrite)
+        files.save(model, Path(filepath), include_optimizer)
+        return
+    _refuse_others(filepath)
+    model_file.save(model, filepath, include_optimizer=include_optimizer, overwrite=overwrite)
+
+
+def save_weights(model: Module, filepath: FilePath, *, overwrite: bool = True) -> None:
+    """Write the weights of ``model`` alone, which may be of any class; as Keras does for names that end with ``.h5``.
+
+    Raises OSError if that fails, ValueError for a name of another format.
+    """
+    if _is_keras(filepath):
+        from ranvier.interop.keras import files
+
+        if not Path(filepath).name.endswith(".h5"):
+            raise ValueError(f"{filepath} would hold weights alone. Write a name that ends with .weights.h5 instead.")
+        model_file.check_target(filepath, overwrite)
+        files.save_weights(model, Path(filepath))
+        return
+    _refuse_others(filepath)
+    model_file.save_weights(model, filepath, overwrite=overwrite)
+
+
+def load_model(
+    filepath: FilePath, custom_objects: Mapping[str, Any] | None = None, compile: bool = True, safe_mode: bool = True
+) -> Any:
+    """The model that ``save`` wrote, here or in Keras, compiled as it was (unless ``compile=False``) and with its
+    optimizer's state.
+
+    Files of Keras need h5py, and not Keras. ``custom_objects`` are your classes and functions by their names, unless
+    they are registered (`ranvier.saving.register_keras_serializable`); ``safe_mode`` is accepted as in Keras, and has
+    no effect. If a loss, metric or schedule is neither, a warning says so and the model is not compiled. No code in the
+    file is run. Raises CheckpointError for a file that is truncated, altered, no model, or of a newer version, naming
+    the tensor, or the layer that cannot be brought over, if there is one.
+    """
+    kind = _kind(filepath)
+    if kind == "keras":
+        from ranvier.interop.keras import files
+
+        return files.load_model(Path(filepath), custom_objects, compile)
+    return model_file.load_model(filepath, custom_objects, compile, safe_mode)
+
+
+def load_weights(model: Module, filepath: FilePath) -> None:
+    """Overwrite the weights of ``model`` with those in a file that `save`, `save_weights` or a backup wrote, or Keras.
+
+    The weights are unchanged unless all tensors fit. Raises CheckpointError naming every tensor that is missing,
+    unexpected or of another shape.
+    """
+    if _kind(filepath) == "keras":
+        from ranvier.interop.keras import files
+
+        files.load_weights(model, Path(filepath))
+        return
+    model_file.load_weights(model, filepath)
+
+
+def _is_keras(path: FilePath) -> bool:
+    return Path(path).name.endswith(KERAS)
+
+
+def _refuse_others(path: FilePath) -> None:
+    """Raise ValueError for a name that ends as those of another format, which would then hold one of ours."""
+    fix = next((fix for end, fix in OTHERS.items() if Path(path).name.endswith(end)), None)
+    if fix is not None:
+        raise ValueError(
+            f"{path} has the name of another format. Write {fix}, or a name that ends with .ranvier, instead."
+        )
+
+
+def _kind(path: FilePath) -> str:
+    """The format of a file by its contents; raises CheckpointError where the name says another."""
+    source = Path(path)
+    check_source(source)
+    with source.open("rb") as file:
+        start = file.read(16)
+    if start.startswith(MAGIC):
+        return "keras"
+    if start.startswith(ZIP):
+        if source.name.endswith(TORCH):
+            raise CheckpointError(
+                f"{source} is a checkpoint of PyTorch, which holds no architecture. Build the network and write "
+                "model.load_state_dict(ranvier.torch.load(path)) instead."
+            )
+        return "keras"
+    return "ranvier"

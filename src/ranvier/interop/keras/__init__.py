@@ -1,0 +1,1 @@
+"""Models in Keras's files, and from and to models of Keras."""

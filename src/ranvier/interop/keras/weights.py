@@ -1,0 +1,167 @@
+"""The weights of a model by their places in Keras's files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple, cast
+
+import numpy as np
+
+from ranvier.data.convert import Array
+from ranvier.graph.dtypes import widened
+from ranvier.interop.keras import hdf5
+from ranvier.interop.keras.hdf5 import Tree
+from ranvier.layers.operators import GetItem, Operation
+from ranvier.layers.preprocessing import Normalization
+from ranvier.module import Module, Sequential
+from ranvier.support.errors import snake_case
+from ranvier.tensor.tensor import Tensor
+
+
+class Place(NamedTuple):
+    """A layer with the group that holds its weights in the order of their numbers."""
+
+    path: str
+    layer: Module
+    weights: list[Tensor]
+
+
+def places(model: Module) -> list[Place]:
+    """The layers of a model, each once, in Keras's order."""
+    return list(_walk(model, "", set()))
+
+
+def _walk(module: Module, path: str, seen: set[int]) -> Iterator[Place]:
+    if id(module) in seen:
+        return
+    seen.add(id(module))
+    yield Place(f"{path}vars", module, own_weights(module))
+    if isinstance(module, Sequential):
+        yield from _walk_all(module, f"{path}layers/", seen)
+    elif module._recorded is not None:
+        yield from _walk_all(layers_of(module), f"{path}layers/", seen)
+    else:
+        for name in sorted(vars(module) | module._modules, key=lambda n: f"~{n}" if n.startswith("_") else n):
+            part = module._modules.get(name, vars(module).get(name))
+            if isinstance(part, Module) and name in module._modules:
+                yield from _walk(part, f"{path}{name}/", seen)
+            elif isinstance(part, (list, tuple, dict)) and not name.startswith("_"):
+                inner = part.values() if isinstance(part, dict) else part
+                yield from _walk_all([p for p in inner if isinstance(p, Module)], f"{path}{name}/", seen)
+
+
+def layers_of(model: Module) -> list[Module]:
+    """The layers of a functional model without its operations, which Keras counts as no layers."""
+    layers = cast("list[Module]", model._recorded_layers())
+    return [layer for layer in layers if not isinstance(layer, (Operation, GetItem))]
+
+
+def _walk_all(layers: Iterable[Module], path: str, seen: set[int]) -> Iterator[Place]:
+    """Layers in a container, which go by the names of their classes."""
+    held = list(layers)
+    for layer, name in zip(held, numbered(map(class_name, held)), strict=True):
+        yield from _walk(layer, f"{path}{name}/", seen)
+
+
+def numbered(titles: Iterable[str]) -> Iterator[str]:
+    """The names that layers have in a container, by those of their classes: ``dense``, ``dense_1`` and so on."""
+    counts: dict[str, int] = {}
+    for title in titles:
+        name = snake_case(title)
+        counts[name] = number = counts.get(name, -1) + 1
+        yield f"{name}_{number}" if number else name
+
+
+def class_name(layer: Module) -> str:
+    """Keras's name for the class of a layer."""
+    return "InputLayer" if getattr(layer, "is_input", False) else type(layer).__name__
+
+
+def own_weights(module: Module) -> list[Tensor]:
+    """What a layer itself holds, in Keras's order: what is trained, then the rest."""
+    if isinstance(module, Normalization) and module.given is not None:
+        return []
+    kept = (b for name, b in module._buffers.items() if name not in module._non_persistent)
+    return [p for p in (*module._parameters.values(), *kept) if p is not None]
+
+
+# --- reading ------------------------------------------------------------------------------------------------------
+
+
+def take(model: Module, tree: Tree) -> None:
+    """Overwrite the weights of a model by those of a file; nothing is written unless all fit. Raises ValueError."""
+    if "layer_names" in tree.attributes.get("", {}) or "layer_names0" in tree.attributes.get("", {}):
+        pairs = _legacy(model, tree)
+    else:
+        held = hdf5.nested(tree.arrays)
+        pairs = [(place, held.get(place.path, [])) for place in places(model)]
+    problems, values = [], list[tuple[Tensor, Array]]()
+    for place, arrays in pairs:
+        if isinstance(place.layer, Normalization):
+            arrays = arrays[: len(place.weights)]  # the third counts what it was adapted to
+        if len(arrays) != len(place.weights):
+            problems.append(f"{place.layer.name}: {len(place.weights)} weights here and {len(arrays)} in the file")
+            continue
+        for weight, array in zip(place.weights, arrays, strict=True):
+            if tuple(weight.shape) != array.shape:
+                problems.append(f"{place.layer.name}: {tuple(weight.shape)} here and {array.shape} in the file")
+            values.append((weight, array))
+    if problems:
+        raise ValueError("the weights do not fit:\n  " + "\n  ".join(problems))
+    for weight, array in values:
+        weight.assign(from_stored(array))
+
+
+def from_stored(array: Array) -> Array:
+    """Numbers as arrays of a dtype that NumPy has: h5py gives bfloat16 as two bytes without a meaning."""
+    if array.dtype.kind == "V" and array.dtype.itemsize == 2:
+        return np.asarray((np.ascontiguousarray(array).view(np.uint16).astype(np.uint32) << 16).view(np.float32))
+    return array
+
+
+def _legacy(model: Module, tree: Tree) -> list[tuple[Place, list[Array]]]:
+    """The form before Keras 3: by layer, all that is trained, then the rest. Layers without weights are passed by."""
+    groups = []
+    for name in hdf5.texts(tree, "", "layer_names"):
+        inner = tree.below(name)
+        found = [inner.arrays[title] for title in hdf5.texts(inner, "", "weight_names")]
+        if found:
+            groups.append(found)
+    own = [place for place in legacy_places(model) if place.weights]
+    if len(groups) != len(own):
+        raise ValueError(f"the file has {len(groups)} layers with weights, and the model {len(own)}")
+    return list(zip(own, groups, strict=True))
+
+
+def legacy_places(model: Module) -> list[Place]:
+    """The layers of a model with all that each holds, in the order before Keras 3."""
+    if isinstance(model, Sequential):
+        layers = list(model)
+    elif model._recorded is not None:
+        layers = layers_of(model)
+    else:
+        layers = list(model.children())
+    found = []
+    for layer in layers:
+        inside = [(weight, place.layer) for place in places(layer) for weight in place.weights]
+        trained = [weight for weight, _ in inside if weight.requires_grad]
+        rest = [weight for weight, _ in inside if not weight.requires_grad]
+        found.append(Place(layer.name, layer, trained + rest))
+    return found
+
+
+# --- writing ------------------------------------------------------------------------------------------------------
+
+
+def collected(model: Module) -> Tree:
+    """The tree of a file with the weights of a model."""
+    tree = Tree()
+    for place in places(model):
+        tree.groups.add(place.path)
+        tree.attributes[place.path] = {"name": place.layer.name}
+        stored = [widened(weight.compute()) for weight in place.weights]
+        if isinstance(place.layer, Normalization) and stored:
+            stored.append(np.zeros((), np.int32))
+        for i, array in enumerate(stored):
+            tree.arrays[f"{place.path}/{i}"] = array
+    return tree

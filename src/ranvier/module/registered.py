@@ -1,0 +1,37 @@
+"""Classes and functions of the user's by the names that files have for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ranvier.module.core import Module
+from ranvier.module.serialization import register_module
+from ranvier.support.custom_objects import OBJECTS, name_of, register
+
+
+def register_keras_serializable(package: str = "Custom", name: str | None = None) -> Callable[[Any], Any]:
+    """Let models with this class or function be saved and loaded, by the name ``package>name``, as Keras does.
+
+    A layer or model needs nothing else (it is `ranvier.register_module`). A regularizer, constraint, initializer, loss,
+    metric or learning rate schedule needs a ``get_config`` with its constructor's arguments, where it is no dataclass.
+    Files hold the names: where they are loaded, the same is registered, or given as ``custom_objects``. Raises
+    ValueError where another class or function of the package has the name, TypeError for anything else.
+    """
+
+    def decorate(thing: Any) -> Any:
+        if not callable(thing) or not hasattr(thing, "__qualname__"):
+            raise TypeError(f"{thing!r} is neither a class nor a function, and only those have names in files.")
+        known = f"{package}>{name or thing.__name__}"
+        if isinstance(thing, type) and issubclass(thing, Module):
+            return register_module(thing, name=known)
+        return register(OBJECTS, thing, known)
+
+    return decorate
+
+
+def get_registered_name(obj: Any) -> str:
+    """The name by which files know a class or function. Raises TypeError for anything else."""
+    if not callable(obj) or not hasattr(obj, "__qualname__"):
+        raise TypeError(f"get_registered_name({obj!r}): write a class or a function instead.")
+    return str(vars(obj).get("_registered") or name_of(obj) or obj.__name__)
