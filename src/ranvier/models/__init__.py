@@ -15,6 +15,7 @@ __getattr__, __dir__, __all__ = lazy_names("ranvier.models", {
     "ranvier.models.plain": "cnn lenet5 mlp vgg_small",
     "ranvier.models.residual": "ResidualBlock resnet",
     "ranvier.models.speech": "speech_classifier",
+    "ranvier.models.text": "text_classifier",
     "ranvier.module": "Model=Module Sequential",
     "ranvier.saving": "clone_model model_from_json",
     "ranvier.interop.files": "load_model save_model=save",

@@ -1,0 +1,74 @@
+"""Networks that classify texts: a bag of words, a convolutional network, a transformer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ranvier import layers, ops
+from ranvier.layers.annotations import ActivationLike
+from ranvier.layers.base import whole
+from ranvier.module import Module
+
+
+def text_classifier(
+    vocabulary: Any,
+    classes: int,
+    kind: str = "bag",
+    *,
+    width: int = 64,
+    dropout: float = 0.5,
+    activation: ActivationLike = "softmax",
+) -> Module:
+    """A network for texts of any length. More padding does not change what it predicts.
+
+    ``vocabulary`` is a `TextVectorization` or `BytePairEncoding` layer that has learned one: the network then takes
+    strings. Or it is the number of indices, of which 0 is padding: the network takes arrays (texts, tokens). Each token
+    has a vector of ``width`` numbers. ``kind`` is
+
+    - "bag": the mean of the vectors (Iyyer et al., 2015, without hidden layers);
+    - "cnn": convolutions over 3, 4 and 5 tokens, ``width`` of each, and their largest values (Kim, 2014);
+    - "transformer": two layers of attention with 4 heads on vectors with sines of their places, and the mean (Vaswani
+      et al., 2017). ``width`` is a multiple of 4.
+
+    ``dropout`` is before the last layer. Raises ValueError for other kinds, and for a layer without a vocabulary.
+    """
+    if kind not in KINDS:
+        raise ValueError(f"kind={kind!r}. Write one of {', '.join(map(repr, KINDS))} instead.")
+    texts = isinstance(vocabulary, (layers.TextVectorization, layers.BytePairEncoding))
+    if texts and (getattr(vocabulary, "output_mode", "int") != "int" or vocabulary._learned() is None):
+        raise ValueError(
+            f"text_classifier needs the indices of a vocabulary, and {vocabulary!r} has none. Write "
+            "TextVectorization(), without output_mode, and its adapt(texts) first."
+        )
+    size = vocabulary.vocabulary_size() if texts else whole(vocabulary, "vocabulary", "text_classifier", 2)
+    inputs = layers.Input((), dtype="string") if texts else layers.Input(batch_shape=(None, None), dtype="int32")
+    tokens = vocabulary(inputs) if texts else inputs
+    x = KINDS[kind](tokens, size, whole(width, "width", "text_classifier"))
+    x = layers.Dropout(dropout)(x) if dropout else x
+    return Module(inputs, layers.Dense(classes, activation=activation)(x), name="text_classifier")
+
+
+def _bag(tokens: Any, size: int, width: int) -> Any:
+    return layers.GlobalAveragePooling1D()(layers.Embedding(size, width, mask_zero=True)(tokens))
+
+
+def _cnn(tokens: Any, size: int, width: int) -> Any:
+    """Padding has zeros before and after each convolution, which exceed none of the values of ReLU."""
+    filled = ops.expand_dims(ops.cast(ops.not_equal(tokens, 0), "float32"), -1)
+    x = layers.Embedding(size, width)(tokens) * filled
+    found = [layers.Conv1D(width, n, padding="same", activation="relu")(x) * filled for n in (3, 4, 5)]
+    return layers.Concatenate()([layers.GlobalMaxPooling1D()(part) for part in found])
+
+
+def _transformer(tokens: Any, size: int, width: int) -> Any:
+    x = layers.Rescaling(width**0.5)(layers.Embedding(size, width, mask_zero=True)(tokens))
+    x = x + layers.SinePositionEncoding()(x)
+    for _ in range(2):
+        attended = layers.MultiHeadAttention(4, width // 4)(x, x)
+        x = layers.LayerNormalization()(x + attended)
+        hidden = layers.Dense(width)(layers.Dense(4 * width, activation="relu")(x))
+        x = layers.LayerNormalization()(x + hidden)
+    return layers.GlobalAveragePooling1D()(x)
+
+
+KINDS = {"bag": _bag, "cnn": _cnn, "transformer": _transformer}
