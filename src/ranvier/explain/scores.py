@@ -45,12 +45,17 @@ class Scorer:
     near 1 have almost no gradient. A single sigmoid decides between two classes, and both have a score.
     """
 
-    def __init__(self, model: Module, x: Any, target: Any, logits: bool, batch_size: int) -> None:
-        wanted = model._input_type
-        if wanted is not None and wanted.dtype not in FLOATS and wanted.dtype != "uint8":
+    def __init__(
+        self, model: Module, x: Any, target: Any, logits: bool, batch_size: int, differentiable: bool = True
+    ) -> None:
+        if texts := model._text_layers():
+            x = texts[0].encode(x)
+        dtype = get_dtype() if model._input_type is None else model._input_type.dtype
+        whole_numbers = dtype not in FLOATS and dtype != "uint8"
+        if whole_numbers and differentiable:
             raise TypeError(
-                f"{model.name!r} takes integers ({wanted.dtype}), which have no gradient. Explain the part of the "
-                "network after its Embedding instead."
+                f"{model.name!r} takes integers ({dtype}), which have no gradient. Explain the part of the "
+                "network after its Embedding, or words(model, texts), instead."
             )
         self.model, self.batch, self.logits = model, whole("batch_size", batch_size), logits
         self.target = target
@@ -62,7 +67,7 @@ class Scorer:
             raise ValueError(
                 f"x has shape {array.shape}. Write samples, with their number as the first dimension: x[None] for one."
             )
-        self.x = array.astype(get_dtype(), copy=False)
+        self.x = array if whole_numbers else array.astype(get_dtype(), copy=False)
 
     def outputs(self, x: Tensor) -> Tensor:
         """The scores of the outputs, (samples, outputs), recorded."""
@@ -104,9 +109,13 @@ class Scorer:
 
     @cached_property
     def masks(self) -> Array:
-        """1 at the output to explain for each sample, (samples, outputs): the target class, or the largest output."""
-        values, target, samples = self.values(self.x), self.target, len(self.x)
-        outputs = values.shape[1]
+        """1 at the output to explain for each sample, (samples, outputs)."""
+        values = self.values(self.x)
+        return np.eye(values.shape[1], dtype=values.dtype)[self.chosen_outputs(values, self.target)]
+
+    def chosen_outputs(self, values: Array, target: Any) -> Array:
+        """The output to explain for each sample: the target class, or the largest one of the values."""
+        samples, outputs = values.shape
         index = values.argmax(1) if target is None else np.asarray(target)
         if index.shape in ((), (1,)):
             index = np.broadcast_to(index, samples)
@@ -115,7 +124,7 @@ class Scorer:
                 f"target={target!r}: write one of the {outputs} outputs, 0 to {outputs - 1}, or one for each of the "
                 f"{samples} samples."
             )
-        return np.eye(outputs, dtype=values.dtype)[index]
+        return index
 
     def gradient(self, x: Array) -> Array:
         """The gradient of the selected scores with respect to the inputs."""
