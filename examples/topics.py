@@ -11,7 +11,7 @@ EPOCHS, BATCH = 8, 64
 def main(seed: int = 0) -> float:
     rv.set_seed(seed)
     (x, y), test = rv.datasets.load_reuters_r8()
-    vectorize = layers.TextVectorization(10_000, output_mode="tf_idf")
+    vectorize = layers.TextVectorization(20_000, ngrams=2, output_mode="tf_idf")
     vectorize.adapt(x)
     model = rv.Sequential([
         vectorize,
@@ -24,7 +24,7 @@ def main(seed: int = 0) -> float:
     ])  # fmt: skip
     rate = rv.optimizers.schedules.CosineDecay(2e-3, EPOCHS * -(-len(x) // BATCH))
     model.compile(rv.optimizers.Adam(rate), "sparse_categorical_crossentropy", metrics=["accuracy"])
-    model.fit(x, y, batch_size=BATCH, epochs=EPOCHS, verbose=2)
+    model.fit(x, y, batch_size=BATCH, epochs=EPOCHS, verbose=2, ignore=("RV306",))  # topics are of unequal sizes
     accuracy = float(model.evaluate(*test, verbose=0)[1])
     print(f"seed {seed}: {accuracy:.2%} of the test news")
     return accuracy

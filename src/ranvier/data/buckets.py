@@ -63,7 +63,8 @@ def batches_by_length(
             raise ValueError(f"{name}={number!r}. Write a whole number of 1 or more instead.")
     rows = [row[:maxlen] for row in rows]
     lengths = np.array([len(row) for row in rows])
-    ends = np.quantile(lengths, np.arange(1, buckets + 1) / buckets, method="higher")
+    ordered = np.sort(lengths)
+    ends = [ordered[-(-len(rows) * i // buckets) - 1] for i in range(1, buckets + 1)]
     sizes = np.unique(np.maximum(ends, 1))  # a sequence without elements is one of padding
     bucket = np.searchsorted(sizes, lengths)
     filled = [row for row in rows if len(row)]
