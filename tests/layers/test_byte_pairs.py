@@ -51,8 +51,8 @@ def test_models_take_strings_and_keep_the_tokens(make, tmp_path):
     model.compile("sgd", "mse", engine="reference")
     model.fit(TEXTS, np.arange(9.0), epochs=1, verbose=0, ignore="RV")
     expected = model.predict(["a new text"], verbose=0)
-    model.save(tmp_path / "model.safetensors")
-    same = rv.load_model(tmp_path / "model.safetensors") if make is None else make(model)
+    model.save(tmp_path / "model.ranvier")
+    same = rv.load_model(tmp_path / "model.ranvier") if make is None else make(model)
     assert np.array_equal(same.predict(["a new text"], verbose=0), expected)
 
 

@@ -131,8 +131,8 @@ def test_models_take_strings_and_keep_the_vocabulary(make, options, tmp_path):
     model.evaluate(TEXTS, Y, verbose=0)
     predicted, longer = model.predict(TEXTS, verbose=0), model.predict(NEW, verbose=0)
     np.testing.assert_allclose(model(np.array(TEXTS)).numpy(), predicted, rtol=1e-6)
-    model.save(tmp_path / "model.safetensors")
-    loaded = rv.load_model(tmp_path / "model.safetensors")
+    model.save(tmp_path / "model.ranvier")
+    loaded = rv.load_model(tmp_path / "model.ranvier")
     assert np.array_equal(loaded.predict(TEXTS, verbose=0), predicted)
     assert np.array_equal(loaded.predict(NEW, verbose=0), longer)
 
@@ -146,10 +146,8 @@ def test_a_sequential_may_be_written_before_adapt():
 def test_functions_are_saved_when_they_are_registered(tmp_path):
     model = rv.Sequential([adapted(standardize=small_letters, output_mode="count"), layers.Dense(1)])
     expected = model.predict(["\u00c9T\u00c9 cat"], verbose=0)
-    model.save(tmp_path / "model.safetensors")
-    assert np.array_equal(
-        rv.load_model(tmp_path / "model.safetensors").predict(["\u00e9t\u00e9 CAT"], verbose=0), expected
-    )
+    model.save(tmp_path / "model.ranvier")
+    assert np.array_equal(rv.load_model(tmp_path / "model.ranvier").predict(["\u00e9t\u00e9 CAT"], verbose=0), expected)
 
 
 @rv.saving.register_keras_serializable(package="tests")

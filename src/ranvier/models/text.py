@@ -1,4 +1,4 @@
-"""Networks that classify texts: a bag of words, a convolutional network, a transformer."""
+"""Networks that classify texts: a bag of words, a convolutional or recurrent network, a transformer."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ def text_classifier(
 
     - "bag": the mean of the vectors (Iyyer et al., 2015, without hidden layers);
     - "cnn": convolutions over 3, 4 and 5 tokens, ``width`` of each, and their largest values (Kim, 2014);
+    - "gru": a GRU of ``width`` units from each end, and their last states (Cho et al., 2014);
     - "transformer": two layers of attention with 4 heads on vectors with sines of their places, and the mean (Vaswani
       et al., 2017). ``width`` is a multiple of 4.
 
@@ -60,6 +61,10 @@ def _cnn(tokens: Any, size: int, width: int) -> Any:
     return layers.Concatenate()([layers.GlobalMaxPooling1D()(part) for part in found])
 
 
+def _gru(tokens: Any, size: int, width: int) -> Any:
+    return layers.Bidirectional(layers.GRU(width))(layers.Embedding(size, width, mask_zero=True)(tokens))
+
+
 def _transformer(tokens: Any, size: int, width: int) -> Any:
     x = layers.Rescaling(width**0.5)(layers.Embedding(size, width, mask_zero=True)(tokens))
     x = x + layers.SinePositionEncoding()(x)
@@ -71,4 +76,4 @@ def _transformer(tokens: Any, size: int, width: int) -> Any:
     return layers.GlobalAveragePooling1D()(x)
 
 
-KINDS = {"bag": _bag, "cnn": _cnn, "transformer": _transformer}
+KINDS = {"bag": _bag, "cnn": _cnn, "gru": _gru, "transformer": _transformer}
