@@ -165,8 +165,8 @@ def test_models_take_texts_in_fit_predict_and_calls_and_keep_the_tables_in_their
     assert other.fit(iter(batches * 2), epochs=2, steps_per_epoch=2, verbose=0).history["loss"] == history
     predicted = model.predict(x, verbose=0)
     np.testing.assert_allclose(model(x).numpy(), predicted, rtol=1e-6)
-    model.save(tmp_path / "model.safetensors")
-    assert np.array_equal(rv.load_model(tmp_path / "model.safetensors").predict(x, verbose=0), predicted)
+    model.save(tmp_path / "model.ranvier")
+    assert np.array_equal(rv.load_model(tmp_path / "model.ranvier").predict(x, verbose=0), predicted)
 
 
 def test_a_new_vocabulary_makes_a_new_program():
@@ -244,8 +244,8 @@ def test_models_that_call_layers_of_texts_themselves(make, tmp_path):
     predicted = model.predict(x)
     np.testing.assert_allclose(model(x).numpy(), predicted, rtol=1e-6)
     assert model.evaluate(x, Y, verbose=0) == pytest.approx(float(np.mean((predicted[:, 0] - Y) ** 2)), rel=1e-5)
-    model.save(tmp_path / "model.safetensors")
-    assert np.array_equal(rv.load_model(tmp_path / "model.safetensors").predict(x), predicted)
+    model.save(tmp_path / "model.ranvier")
+    assert np.array_equal(rv.load_model(tmp_path / "model.ranvier").predict(x), predicted)
 
 
 def test_texts_that_go_to_several_layers_of_a_model_or_to_none_are_reported():
@@ -319,8 +319,8 @@ def test_a_feature_space_is_part_of_a_model(tmp_path):
     table = {name: TABLE[name][:, None] for name in columns}
     np.testing.assert_allclose(rv.Model(columns, encoded).predict(table), space(TABLE).numpy(), rtol=1e-6)
     np.testing.assert_allclose(whole.predict(table), training.predict(space(TABLE).numpy()), rtol=1e-5)
-    whole.save(tmp_path / "model.safetensors")
-    assert np.array_equal(rv.load_model(tmp_path / "model.safetensors").predict(table), whole.predict(table))
+    whole.save(tmp_path / "model.ranvier")
+    assert np.array_equal(rv.load_model(tmp_path / "model.ranvier").predict(table), whole.predict(table))
     by_name = rv.utils.FeatureSpace({"job": "string_hashed", "n": "integer_categorical"}, "dict", hashing_dim=4)
     by_name.adapt(TABLE)
     made = rv.Model(by_name.get_inputs(), by_name.get_encoded_features()).predict({k: table[k] for k in ("job", "n")})

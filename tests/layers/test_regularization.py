@@ -384,8 +384,8 @@ def test_what_was_set_later_is_saved_and_so_is_what_does_not_decay(tmp_path):
     model.compile(optimizer, "mse")
     options: dict[str, Any] = {"batch_size": 16, "shuffle": False, "verbose": 0, "ignore": "RV"}
     model.fit(X, Y, **options)
-    model.save(tmp_path / "model.safetensors")
-    twin = rv.load_model(tmp_path / "model.safetensors")
+    model.save(tmp_path / "model.ranvier")
+    twin = rv.load_model(tmp_path / "model.ranvier")
     assert twin.layers[0].weight.constraint == constraints.MaxNorm(0.5, axis=1)
     for network_ in (model, twin):
         network_.fit(X, Y, epochs=2, **options)
