@@ -48,6 +48,17 @@ model.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=
 losses = model.fit(x, y, epochs=2, batch_size=64, verbose=0).history["loss"]
 out, weights = model.predict(x[:37], verbose=0), model.get_weights()
 """,
+    "speech": """
+x, y = rng.normal(0, 0.1, (40, 2000)).astype(np.float32), rng.integers(0, 3, 40)
+mel = rv.layers.MelSpectrogram(256, 80, 200, sampling_rate=8000, num_mel_bins=24, top_db=None)
+model = rv.Sequential([
+    rv.Input((2000,)), rv.layers.RandomShift(0.1), rv.layers.RandomNoise(), mel, rv.layers.SpecAugment(),
+    rv.layers.Permute((2, 1)), rv.layers.Conv1D(8, 3, activation="relu"), rv.layers.GlobalAveragePooling1D(),
+    rv.layers.Dense(3, activation="softmax")])
+model.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+losses = model.fit(x, y, epochs=2, batch_size=16, verbose=0).history["loss"]
+out, weights = model.predict(x[:7], verbose=0), model.get_weights()
+""",
     "mostly zeros": """
 x, y = rng.integers(0, 256, (300, 392), dtype=np.uint8) * (rng.random((300, 392)) < 0.4), rng.integers(0, 10, 300)
 x = x.astype(np.uint8)

@@ -25,6 +25,8 @@ SAMPLE = {  # a text in the path, a text in the names of tests, and the least th
     "models": ("models/model_test", "single_", 18),
     "linear algebra": ("ops/linalg_test", "LinalgOpsCorrectness", 40),
     "bits": ("ops/numpy_test", "DtypeTest.test_bitwise_and", 5),
+    "spectra": ("preprocessing/mel_spectrogram_test", "", 8),
+    "transforms": ("ops/math_test", "fft", 25),
     "operations": ("ops/numpy_test", "OneInputOpsCorrectnessTest.test_s", 18),
 }
 
