@@ -868,7 +868,7 @@ def test_a_fork_waits_for_other_threads(program, tmp_path):
 
 # --- nothing is forgotten -----------------------------------------------------------------------------------------
 
-DEMANDED = {*range(1, 59), 60, *range(63, 68)}
+DEMANDED = {*range(1, 59), 60, *range(63, 68), 74}
 ELSEWHERE = {  # number: the file that holds its tests
     20: "tests/training/test_weights.py",
     30: "tests/test_bits.py",
@@ -879,6 +879,7 @@ ELSEWHERE = {  # number: the file that holds its tests
     **dict.fromkeys((50, 53, 54, 56, 58), "tests/saving/test_save.py"),
     **dict.fromkeys((51, 52), "tests/training/test_resume.py"),
     **dict.fromkeys(range(63, 68), "tests/engines/native/test_object_cache.py"),
+    74: "tests/data/test_texts.py",
 }
 
 

@@ -287,8 +287,8 @@ def test_a_feature_space_encodes_columns_and_crosses(tmp_path):
     assert made[:, 4:8].argmax(1).tolist() == [1, 3, 1, 2]
     assert (made[:, 12:].sum(1) == 1).all()
     assert np.array_equal(space({name: column[0] for name, column in TABLE.items()}).numpy(), made[0])
-    space.save(tmp_path / "space.safetensors")
-    assert np.array_equal(rv.load_model(tmp_path / "space.safetensors")(TABLE).numpy(), made)
+    space.save(tmp_path / "space.ranvier")
+    assert np.array_equal(rv.load_model(tmp_path / "space.ranvier")(TABLE).numpy(), made)
     assert space.get_encoded_features().shape == (None, 20)
     assert space.get_inputs()["job"].dtype == "string"
 

@@ -1,5 +1,7 @@
 """Layers of texts and categories, tables of columns and windows against Keras, which computes them by TensorFlow."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -15,6 +17,9 @@ MODES = [{"output_mode": mode} for mode in ("one_hot", "multi_hot", "count", "tf
 PADDED = {"pad_to_max_tokens": True, "max_tokens": 9}
 TEXTS = np.array(["The cat, the dog!", "a\tDOG  ran\u00a0off", "", "\u00c9t\u00e9 caf\u00e9 [UNK] cat."])
 NEW_TEXTS = np.array([["the CAT saw it"], [""], ["\u00e9t\u00e9, dog"]])
+
+UNSPLIT: list[dict[str, Any]] = [{"split": None, "output_sequence_length": n} for n in (None, 3)]
+UNSPLIT += [{"split": None, **mode} for mode in MODES[1:]]
 
 # layer, its arguments, what it adapts to (None: nothing), what it is called on
 ROWS = [
@@ -38,7 +43,7 @@ ROWS = [
         {"standardize": "strip_punctuation"}, {"standardize": np.char.upper}, *MODES[1:], {"output_mode": "tf_idf", **PADDED},
         {"output_mode": "count", "pad_to_max_tokens": True, "max_tokens": 30},
     )),
-    *(("TextVectorization", {"split": None, **o}, WORDS, ASKED) for o in ({}, {"output_sequence_length": 3}, *MODES[1:])),
+    *(("TextVectorization", o, WORDS, ASKED) for o in UNSPLIT),
     ("CategoryEncoding", {"num_tokens": 4, "output_mode": "count"}, None, np.arange(24).reshape(2, 3, 4) % 4),
     *(("Discretization", o, REAL, REAL) for o in ({"num_bins": 4}, {"num_bins": 7, "epsilon": 0.05})),
     *(("Discretization", {"bin_boundaries": [-1.0, 0.5], "output_mode": mode}, None, REAL) for mode in ("int", "count")),

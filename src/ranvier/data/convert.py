@@ -326,7 +326,8 @@ def _strings(array: Array, x: object, index: tuple[int, ...], name: str) -> Type
     part = name if single else f"{name}[:, {index[-1]}]"
     return TypeError(
         f"{start} classes, codes = np.unique({part}, return_inverse=True) and use the integer codes, or begin the "
-        "network with rv.Input((1,), dtype='string') and an adapted rv.layers.StringLookup, instead."
+        "network with rv.Input((1,), dtype='string') and an adapted rv.layers.StringLookup, or TextVectorization for "
+        "texts, instead."
         if name.endswith("x")
         else f"{start} classes, codes = np.unique({part}, return_inverse=True) and use the integer codes instead."
     )
