@@ -10,6 +10,7 @@ from ranvier.layers.annotations import ConstraintLike, InitializerLike, OptionsW
 from ranvier.layers.base import Layer, whole
 from ranvier.layers.dropout import check_rate
 from ranvier.layers.einsum_dense import EinsumDense
+from ranvier.module.key_values import active_cache
 from ranvier.module.serialization import register_module
 from ranvier.ops import arrays, functional
 from ranvier.ops.functional.attention import attend, attention_means, attention_weights
@@ -89,15 +90,24 @@ class HeadsAttention(Layer):
         scoring = self._scoring(query.ndim, use_causal_mask)
         mask = self._seen(query_mask, value_mask, key_mask, attention_mask, query.ndim + scoring.axes, scoring.axes)
         queries, keys, values = self.query_dense(query), self.key_dense(key), self.value_dense(value)
+        start = None
+        cache = active_cache()
+        if cache is not None and use_causal_mask:
+            if mask is not None:
+                raise ValueError(
+                    f"layer {self.name!r} takes no masks from a KeyValueCache. Write prompts of one length."
+                )
+            keys, values = cache.extended(self, keys, values, 1)
+            start = cache.position
         rate = self.dropout if (self.training if training is None else training) else 0.0
         noise = draw(self.seed) if rate else ()
         weights = None
         if return_attention_scores:
-            weights = attention_weights(queries, keys, mask, scoring=scoring)
+            weights = attention_weights(queries, keys, mask, None, start, scoring=scoring)
             used = functional.dropout(weights, *noise, rate=rate) if rate else weights
             y = attention_means(used, values, scoring)
         else:
-            y = attend(queries, keys, values, mask, None, None, *noise, scoring=scoring, rate=rate)
+            y = attend(queries, keys, values, mask, None, start, *noise, scoring=scoring, rate=rate)
         if self.use_gate:
             y = arrays.multiply(y, self.gate_dense(query))
         y = self.output_dense(y)

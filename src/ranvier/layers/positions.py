@@ -8,6 +8,7 @@ from typing import Any, Unpack
 from ranvier.graph.node import GraphError
 from ranvier.layers.annotations import ConstraintLike, InitializerLike, LayerOptions, RegularizerLike
 from ranvier.layers.base import Layer, whole
+from ranvier.module.key_values import first_position
 from ranvier.module.parameter import Parameter
 from ranvier.module.serialization import register_module
 from ranvier.ops import arrays
@@ -43,6 +44,7 @@ class PositionEmbedding(Layer):
         self._make_weights(position_embeddings=(self.sequence_length, input_shape[-1]))
 
     def forward(self, x: Any, start_index: Any = 0) -> Any:
+        start_index = first_position(start_index)
         length = x.shape[-2]
         first = start_index if isinstance(start_index, int) else 0
         if isinstance(length, int) and first + length > self.sequence_length:
@@ -72,7 +74,7 @@ class SinePositionEncoding(Layer):
         self.max_wavelength = amount(max_wavelength, self._label(), "max_wavelength")
 
     def forward(self, x: Any, start_index: Any = 0) -> Any:
-        return sine_positions(x, start_index, max_wavelength=self.max_wavelength)
+        return sine_positions(x, first_position(start_index), max_wavelength=self.max_wavelength)
 
 
 @register_module
@@ -100,6 +102,6 @@ class RotaryEmbedding(Layer):
 
     def forward(self, x: Any, start_index: Any = 0) -> Any:
         return rotate_by_position(
-            x, start_index, max_wavelength=self.max_wavelength, scaling_factor=self.scaling_factor,
+            x, first_position(start_index), max_wavelength=self.max_wavelength, scaling_factor=self.scaling_factor,
             sequence_axis=self.sequence_axis, feature_axis=self.feature_axis,
         )  # fmt: skip

@@ -17,6 +17,7 @@ __getattr__, __dir__, __all__ = lazy_names("ranvier.models", {
     "ranvier.models.speech": "speech_classifier",
     "ranvier.models.text": "text_classifier",
     "ranvier.module": "Model=Module Sequential",
+    "ranvier.module.key_values": "KeyValueCache",
     "ranvier.saving": "clone_model model_from_json",
     "ranvier.interop.files": "load_model save_model=save",
 })  # fmt: skip

@@ -13,7 +13,8 @@ from ranvier.models.speech import speech_classifier as speech_classifier
 from ranvier.models.text import text_classifier as text_classifier
 from ranvier.module import Module as Model
 from ranvier.module import Sequential as Sequential
+from ranvier.module.key_values import KeyValueCache as KeyValueCache
 from ranvier.saving import clone_model as clone_model
 from ranvier.saving import model_from_json as model_from_json
 
-__all__ = ['InvertedResidual', 'Model', 'ResidualBlock', 'Sequential', 'clone_model', 'cnn', 'lenet5', 'load_model', 'mlp', 'mobilenet_small', 'model_from_json', 'resnet', 'save_model', 'speech_classifier', 'text_classifier', 'vgg_small']
+__all__ = ['InvertedResidual', 'KeyValueCache', 'Model', 'ResidualBlock', 'Sequential', 'clone_model', 'cnn', 'lenet5', 'load_model', 'mlp', 'mobilenet_small', 'model_from_json', 'resnet', 'save_model', 'speech_classifier', 'text_classifier', 'vgg_small']

@@ -4,6 +4,7 @@ They need matplotlib (``pip install 'ranvier[plot]'``), which is imported when t
 returns a matplotlib figure, which a notebook displays, and writes it to ``path`` if given.
 """
 
+from ranvier.pictures.attention_maps import attention
 from ranvier.pictures.comparison import compare
 from ranvier.pictures.curves import curves
 from ranvier.pictures.histograms import activations, weights
@@ -17,8 +18,8 @@ from ranvier.pictures.words import words
 from ranvier.support.errors import missing
 
 __all__ = [
-    "activations", "attributions", "compare", "confusion_matrix", "curves", "feature_maps", "filters", "learning_rates",
-    "mistakes", "moments", "network", "reliability", "spectrogram", "weights", "words",
+    "activations", "attention", "attributions", "compare", "confusion_matrix", "curves", "feature_maps", "filters",
+    "learning_rates", "mistakes", "moments", "network", "reliability", "spectrogram", "weights", "words",
 ]  # fmt: skip
 
 __getattr__, __dir__ = missing("ranvier.pictures", __all__)

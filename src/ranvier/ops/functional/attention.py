@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from ranvier.graph.extents import extent
-from ranvier.graph.node import GraphError, Node
+from ranvier.graph.node import GraphError, Node, apply
 from ranvier.ops import arrays as n
 from ranvier.ops.functional.long_attention import Operands, means
 from ranvier.ops.functional.scoring import HEADS_FIRST, HEADS_LAST, PLAIN, Scoring, normalized
@@ -68,6 +68,17 @@ def attend(
     mask, bias = groups.split(mask, -3), groups.split(bias, -3)
     noise = () if seed is None or stream is None else (seed, stream)
     return groups.join(means(Operands(query, key, value, mask, bias, start, noise), scoring, rate))
+
+
+@function
+def written_at(whole: Node, part: Node, start: Node, axis: int = 0) -> Node:
+    """``whole`` with ``part`` in place of its elements from ``start`` on, along an axis."""
+    place = n.subtract(apply("iota", shape=(whole.shape[axis],), dtype="int32", axis=0), start)
+    count = extent(part, axis)
+    inside = n.logical_and(n.greater_equal(place, 0), n.less(place, count))
+    rows = part if count == 1 else n.take(part, n.clip(place, 0, count - 1), axis)
+    shape = tuple(whole.shape[axis] if i == axis else 1 for i in range(whole.ndim))
+    return n.where(n.reshape(inside, shape), rows, whole)
 
 
 class _Groups(NamedTuple):

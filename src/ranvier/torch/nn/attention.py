@@ -13,6 +13,7 @@ from ranvier.graph.node import Node
 from ranvier.initializers import RandomNormal, uniform
 from ranvier.layers.base import whole
 from ranvier.module import Module, Parameter, register_module
+from ranvier.module.key_values import active_cache
 from ranvier.ops import arrays
 from ranvier.ops.functional.attention import attend, attention_means, attention_weights
 from ranvier.ops.functional.scoring import HEADS_LAST, LENGTH_FIRST, Scoring
@@ -124,22 +125,32 @@ class MultiheadAttention(Module):
             same, batch = query is key is value, 0 if self.batch_first else 1
             query, key, value = (arrays.expand_dims(x, batch) for x in (query, key, value))
             query, key, value = (query,) * 3 if same else (query, key, value)
-        causal = is_causal and not need_weights and key_padding_mask is None
+        cache = active_cache() if is_causal else None
+        causal = cache is not None or (is_causal and not need_weights and key_padding_mask is None)
         mask, bias = self._seen_and_added(None if causal else attn_mask, key_padding_mask)
         more = (None, self.bias_k, self.bias_v)
         queries, keys, values = (
             _in_heads(x, row, heads=self.num_heads, zero=self.add_zero_attn and i > 0, axis=int(self.batch_first))
             for i, (x, row) in enumerate(zip(self._projected(query, key, value), more, strict=True))
         )
+        start = None
+        if cache is not None:
+            if key_padding_mask is not None or not self.batch_first:
+                raise ValueError(
+                    "MultiheadAttention in a KeyValueCache takes no key_padding_mask, and the batch first. Write "
+                    "batch_first=True, and prompts of one length."
+                )
+            keys, values = cache.extended(self, keys, values, 1)
+            start = cache.position
         scoring = Scoring(HEADS_LAST if self.batch_first else LENGTH_FIRST, causal=causal)
         rate = self.dropout if self.training else 0.0
         weights = None
         if need_weights:
-            weights = F.dropout(attention_weights(queries, keys, mask, bias, scoring=scoring), rate)
+            weights = F.dropout(attention_weights(queries, keys, mask, bias, start, scoring=scoring), rate)
             y = attention_means(weights, values, scoring)
         else:
             noise = draw() if rate else ()
-            y = attend(queries, keys, values, mask, bias, None, *noise, scoring=scoring, rate=rate)
+            y = attend(queries, keys, values, mask, bias, start, *noise, scoring=scoring, rate=rate)
         y = self.out_proj(arrays.flatten(y, 2))
         if weights is not None and average_attn_weights:
             weights = arrays.mean(weights, 1)

@@ -1,0 +1,92 @@
+"""Generation step by step: a causal model is called on new tokens alone, and its attention keeps keys and values."""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from ranvier.module.members import ModuleBase
+from ranvier.ops import arrays
+from ranvier.ops.functional.attention import written_at
+from ranvier.support.validation import whole
+from ranvier.tensor.context import no_grad
+from ranvier.tensor.tensor import Tensor
+
+_active: contextvars.ContextVar[KeyValueCache | None] = contextvars.ContextVar("key_values", default=None)
+
+
+class KeyValueCache:
+    """The keys and values of the tokens so far, for each layer of causal attention in a model.
+
+    ``cache(model, tokens)`` is what ``model(tokens)`` gives for tokens (batch, new, ...) behind those of the calls
+    before, so that each token is computed once: first call it on the prompts, then on each new token. Layers with
+    ``use_causal_mask`` (PyTorch's with ``is_causal``) see the tokens before, and layers of positions count on from
+    them. It holds ``length`` tokens; a call beyond raises ValueError. Nothing computed has a gradient.
+
+    ``state`` holds all of it in tensors, so that it can be the carry of `ops.scan`, a loop that is compiled as a
+    whole: in its body, set ``cache.state`` to the carry, call the cache, and return its state.
+    """
+
+    def __init__(self, length: int) -> None:
+        self.length = whole("length", length, of="KeyValueCache")
+        self.used = 0
+        self.position: Any = Tensor(np.int32(0))  # of the first new token
+        self._stored: dict[ModuleBase, tuple[Any, Any]] = {}
+
+    @property
+    def state(self) -> tuple[Any, list[tuple[Any, Any]]]:
+        """The position, and the keys and values of each layer in the order of their first calls."""
+        return self.position, list(self._stored.values())
+
+    @state.setter
+    def state(self, state: tuple[Any, Any]) -> None:
+        self.position, stored = state
+        self._stored = dict(zip(self._stored, map(tuple, stored), strict=True))
+
+    def __call__(self, model: Any, tokens: Any) -> Any:
+        """What the model gives for the next tokens."""
+        new = tokens.shape[1]
+        if self.used + new > self.length:
+            raise ValueError(
+                f"a KeyValueCache of {self.length} tokens has {self.used} and is given {new} more. Write a larger "
+                "length."
+            )
+        with no_grad(), self._entered():
+            result = model(tokens)
+            self.position = arrays.add(self.position, new)
+        self.used += new
+        return result
+
+    @contextlib.contextmanager
+    def _entered(self) -> Iterator[None]:
+        token = _active.set(self)
+        try:
+            yield
+        finally:
+            _active.reset(token)
+
+    def extended(self, layer: ModuleBase, keys: Any, values: Any, axis: int) -> tuple[Any, Any]:
+        """All keys and values of a layer, with new ones in their places along ``axis``; places to come are zeros."""
+        before = self._stored.get(layer) or (self._empty(keys, axis), self._empty(values, axis))
+        pairs = zip(before, (keys, values), strict=True)
+        first, second = (written_at(whole, new, self.position, axis=axis) for whole, new in pairs)
+        self._stored[layer] = first, second
+        return first, second
+
+    def _empty(self, new: Any, axis: int) -> Any:
+        return Tensor(np.zeros((*new.shape[:axis], self.length, *new.shape[axis + 1 :]), new.dtype))
+
+
+def active_cache() -> KeyValueCache | None:
+    """The cache whose model is being called; None outside of such calls."""
+    return _active.get()
+
+
+def first_position(start: Any) -> Any:
+    """The position of the first token: ``start``, behind those that a cache holds."""
+    cache = _active.get()
+    return start if cache is None else arrays.add(cache.position, start)
