@@ -217,3 +217,26 @@ class Function:
             yield
             self.emit(f"br label %{after}")
         self.label(after)
+
+    @contextmanager
+    def chain(self, first: str, carry: Sequence[tuple[str, str]]) -> Iterator[Loop]:
+        """Run the body for ``first``, an i64 of 0 or more, and as long as the next one is not negative.
+
+        ``carry`` is that of `loop`. The body gives as the last of the next values that of the variable itself.
+        """
+        self.count += 1
+        body, done, before = f"chain{self.count}", f"done{self.count}", self.block
+        self.emit(f"br label %{body}")
+        with self._within(body):
+            loop = Loop(self.name(), done, [self.name() for _ in carry])
+            at = len(self.lines)
+            yield loop
+            *values, following = loop.next
+            self.emit(f"br i1 {self.op(f'icmp sge i64 {following}, 0')}, label %{body}, label %{done}")
+        latch = self.block
+        phis = [f"  {loop.index} = phi i64 [ {first}, %{before} ], [ {following}, %{latch} ]"]
+        for (type_, start), value, after in zip(carry, loop.values, values, strict=True):
+            phis.append(f"  {value} = phi {type_} [ {start}, %{before} ], [ {after}, %{latch} ]")
+        self.lines[at:at] = phis
+        self.label(done)
+        loop.results = values

@@ -12,6 +12,7 @@ from ranvier.engines.native.codegen.kernel import At, Index, Kernel, Value
 from ranvier.engines.native.codegen.loops import along, finish, masked, nest, scope, shared
 from ranvier.engines.native.codegen.reductions import emit_reduce
 from ranvier.engines.native.codegen.register_reductions import pieces, reduce_row, reduce_samples
+from ranvier.engines.native.codegen.row_updates import emit_row_update
 from ranvier.engines.native.codegen.shuffles import transpose
 from ranvier.engines.native.schedule.fusion import concatenation_in
 from ranvier.engines.native.schedule.task import Task
@@ -148,11 +149,14 @@ def emit_rows(k: Kernel, task: Task, ranges: list[tuple[Scalar, Scalar]], by_sam
 
 def emit_scatter(k: Kernel, task: Task) -> None:
     """Zeros, then one row after another, so that rows with the same index are added in order."""
+    if task.members:
+        emit_row_update(k, task)
+        return
     f, node = k.function, task.node
     rows, updates = node.inputs
     batch = node.attrs.get("batch", 0)
     view = task.stores[0][1]
-    everywhere = _placed(k, task, node.shape)
+    everywhere = _placed(k, task, node.shape, task.axis)
     zero = Value(literal(0, ELEMENT[node.dtype]), False)
     nest(k, everywhere, lambda index: k.store(view, index, zero), wide=True)
 
@@ -172,9 +176,10 @@ def emit_scatter(k: Kernel, task: Task) -> None:
                     view, target, Value(f.op(f"{'fadd' if node.dtype in FLOATS else 'add'} {type_} {a}, {b}"), wide)
                 )
 
-            nest(k, [(0, k.extent(d)) for d in node.shape[batch + 1 :]], add, wide=True)
+            nest(k, everywhere[batch + 1 :], add, wide=True)
 
-    nest(k, _placed(k, task, rows.shape), one, wide=False)
+    whole = [(0, k.extent(d)) for d in rows.shape]
+    nest(k, _placed(k, task, rows.shape) if task.axis == 0 else whole, one, wide=False)
 
     def copy(other: View, index: Index) -> None:
         k.store(other, index, k.load(view, index))

@@ -99,7 +99,7 @@ class Partition:
             if nest.columns is not None and nest.columns.output == task.axis:
                 return across * LANES
             return 1
-        last = task.kind == "place" and task.axis == len(task.space) - 1
+        last = task.kind in ("place", "scatter") and task.axis == len(task.space) - 1
         return LANES if len(task.space) == 1 or last else 1
 
     def calls(self, task: Task) -> int:

@@ -7,11 +7,12 @@ from memory belong to no task: each reader recomputes them.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import reduce
 from math import prod
 from operator import or_
+from types import MappingProxyType
 from typing import Any
 
 from ranvier.engines.native.passes.rematerialize import RECOMPUTED
@@ -48,9 +49,12 @@ class Fact:
 class Fusion:
     """The tasks of a graph, in the order of its nodes, and the task that each node belongs to."""
 
-    def __init__(self, graph: Graph, in_place_gathers: Collection[Node]) -> None:
+    def __init__(
+        self, graph: Graph, in_place_gathers: Collection[Node], row_updates: Mapping[Node, Node] = MappingProxyType({})
+    ) -> None:
         self.graph = graph
         self.in_place_gathers = in_place_gathers  # gathers whose rows are read in place
+        self.row_updates = row_updates  # new tables, each with the sum by rows whose task writes the rows that are used
         self.tasks: list[Task] = []
         self.task_of: dict[Node, Task] = {}
         self.waits = Waits()
@@ -234,7 +238,8 @@ class Fusion:
     def _join(self, node: Node, fact: Fact) -> None:
         for number in sorted(fact.aligned, reverse=True):
             task = self.tasks[number]
-            if task.kind in ("scatter", "place", "partial", "loop") or not self._fits(node, task):
+            own_rows = self.row_updates.get(node) in task.nodes
+            if (task.kind in ("scatter", "place", "partial", "loop") and not own_rows) or not self._fits(node, task):
                 continue
             if node.op.kind == "reduce" and (task.kind != "map" or node.shape != task.space):
                 continue  # its operand is computed element by element

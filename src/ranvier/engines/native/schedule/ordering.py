@@ -16,6 +16,7 @@ SERIAL = 4096  # elements below which a task is not worth dividing
 # The same for new weights, whose cache lines move from the threads that read the old ones.
 SERIAL_UPDATE = 512
 MANY_CHANNELS = 128  # of a product for a single sample, which threads then divide evenly, unlike rows of a small image
+MANY_COLUMNS = 2 * LANES  # of a table to which rows are added, of which threads take some each
 FEW_PARTS = 16  # of an axis, which threads do not divide evenly
 Edge = tuple[int, bool]  # a task to run before, and whether it may share a phase
 
@@ -44,6 +45,9 @@ def divide_tasks(tasks: Sequence[Task], batch: int, alone: bool = False) -> None
             task.division, task.axis = "split", len(task.space) - 1
             continue
         anywhere = task.kind == "scatter" and not task.node.attrs.get("batch", 0)
+        if anywhere and has_many_columns(task) and work(task, batch) >= SERIAL:
+            task.division, task.axis = "split", 1  # each thread adds its columns of all rows, in their order
+            continue
         if task.kind == "partial" or (task.space and task.space[0] == BATCH and not anywhere):
             task.division = "rows"
         elif task.kind in ("map", "contract", "reduce", "copy") and task.space:
@@ -63,6 +67,11 @@ def _even_axis(space: Shape) -> int:
     if known[longest] >= FEW_PARTS:
         return longest
     return len(space) - 1 if known[-1] >= FEW_PARTS * LANES else 0
+
+
+def has_many_columns(task: Task) -> bool:
+    """Whether threads can divide the columns of a table."""
+    return len(task.space) == 2 and isinstance(task.space[1], int) and task.space[1] >= MANY_COLUMNS
 
 
 def fault_task(tasks: Sequence[Task]) -> Task | None:

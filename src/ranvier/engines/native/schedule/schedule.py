@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ranvier.engines.native.passes.virtual_workers import is_spatial
@@ -15,6 +16,7 @@ from ranvier.engines.native.schedule.loop import body_graph, interface_of, store
 from ranvier.engines.native.schedule.loop_nest import TILE_ROWS
 from ranvier.engines.native.schedule.memory_planning import Life, pack
 from ranvier.engines.native.schedule.ordering import divide_tasks, fault_task, in_order
+from ranvier.engines.native.schedule.row_updates import not_overwritten, row_updates
 from ranvier.engines.native.schedule.step_overlap import double_buffered
 from ranvier.engines.native.schedule.task import Task
 from ranvier.engines.native.schedule.view import Buffer
@@ -41,9 +43,12 @@ class Schedule:
         operands = (operand for node in graph.nodes() for operand in node.inputs)
         self.uses = Counter((*operands, *graph.roots()))
         candidates = in_place_gathers(graph, batch) if interface is None else set[Node]()
-        fusion, buffers = self._make_tasks(candidates)
-        if copied := not_in_place(candidates, self.tasks, self.view, batch):
-            fusion, buffers = self._make_tasks(candidates - copied)
+        tables = row_updates(graph, batch) if interface is None else {}
+        fusion, buffers = self._make_tasks(candidates, tables)
+        copied, elsewhere = not_in_place(candidates, self.tasks, self.view, batch), not_overwritten(tables, self.tasks)
+        if copied or elsewhere:
+            tables = {value: sums for value, sums in tables.items() if value not in elsewhere}
+            fusion, buffers = self._make_tasks(candidates - copied, tables)
         # The number of virtual workers; 0 if sums over the samples are not split.
         self.workers = next((extent(t.anchor, 0) for t in self.tasks if t.anchor and t.kind == "partial"), 0)
         large = is_spatial(graph) and interface is None
@@ -69,9 +74,9 @@ class Schedule:
         if self.double_buffered is not None:
             self._overlap()
 
-    def _make_tasks(self, in_place: set[Node]) -> tuple[Fusion, Buffers]:
+    def _make_tasks(self, in_place: set[Node], tables: Mapping[Node, Node]) -> tuple[Fusion, Buffers]:
         """Fuse nodes into tasks, allocate their values and divide them among threads."""
-        fusion = Fusion(self.graph, in_place)
+        fusion = Fusion(self.graph, in_place, tables)
         buffers = Buffers(fusion, self.batch, self.samples_adjacent, self.interface)
         self.tasks, self.buffers, self.private = fusion.tasks, buffers.buffers, buffers.private
         self.views, self.view = buffers.views, buffers.view

@@ -15,8 +15,9 @@ from ranvier.graph.node import Node, Shape
 class Task:
     """The work of one kernel.
 
-    ``kind``: map, reduce, contract, partial (each virtual worker's part of a sum over the samples), scatter, place
-    (copies operands into a larger result), copy, fault (examines values, one kernel in a program), loop (over time).
+    ``kind``: map, reduce, contract, partial (each virtual worker's part of a sum over the samples), scatter (with
+    members: of the rows that are added to alone), place (copies operands into a larger result), copy, fault
+    (examines values, one kernel in a program), loop (over time).
     """
 
     number: int
