@@ -98,7 +98,6 @@ def test_the_error_of_an_unknown_name_gives_the_nearest(module, name, near):
 
 
 AFAR = [  # module, a name nothing is near to, what is said
-    ("torch.nn", "GRU", ": recurrent layers are not there yet."),
     ("losses", "load_model", ". Write ranvier.load_model instead."), ("layers", "Sequential", ". The nearest that does is rv.Sequential."),
     ("torch", "Linear", ". Write torch.nn.Linear instead."), ("torch", "fft", ": docs/pytorch.md lists what is not there."),
     ("torch", "nothing_like", ". dir(torch) lists what does, docs/pytorch.md what differs from PyTorch."),

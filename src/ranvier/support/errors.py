@@ -21,10 +21,8 @@ __all__ = [
 ALIKE = 0.7
 ALIKE_AT_START = 0.5  # the same where the first letters are equal: CosineLR and CosineAnnealingLR reach 0.64
 LISTED = 8  # arguments that a message lists at most
-RECURRENT = "recurrent layers are not there yet"
 HALVES = "layers compute in float32 or float64, and in no half floats: leave the policy out"
 ABSENT = {  # by lower-case starts of names that Keras and PyTorch have: why they do not exist here
-    "lstm": RECURRENT, "gru": RECURRENT, "rnn": RECURRENT,
     "mixed_precision": HALVES, "dtype_polic": HALVES, "set_dtype_policy": HALVES, "dtypepolicy": HALVES,
 }  # fmt: skip
 

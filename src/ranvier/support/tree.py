@@ -33,6 +33,8 @@ def map_structure(value: Any, kind: type | tuple[type, ...], change: Callable[[A
         return change(value)
     if isinstance(value, (list, tuple)):
         parts = [map_structure(part, kind, change) for part in value]
+        if hasattr(value, "_fields"):  # a named tuple takes each
+            return type(value)(*parts)
         return tuple(parts) if isinstance(value, tuple) else parts
     if isinstance(value, Mapping):
         container = OrderedDict if isinstance(value, OrderedDict) else dict

@@ -28,6 +28,8 @@ __getattr__, __dir__, __all__ = lazy_names("torch.nn", {
         "AdaptiveAvgPool1d AdaptiveAvgPool2d AdaptiveAvgPool3d AdaptiveMaxPool1d AdaptiveMaxPool2d "
         "AdaptiveMaxPool3d AvgPool1d AvgPool2d AvgPool3d MaxPool1d MaxPool2d MaxPool3d "
         "MaxUnpool1d MaxUnpool2d MaxUnpool3d",
+    "ranvier.torch.nn.recurrent": "GRU LSTM RNN RNNBase",
+    "ranvier.torch.nn.recurrent_cells": "GRUCell LSTMCell RNNCell RNNCellBase",
     "ranvier.torch.nn.shaping":
         "CircularPad1d CircularPad2d CircularPad3d ConstantPad1d ConstantPad2d ConstantPad3d Dropout1d "
         "Dropout2d Dropout3d PixelShuffle PixelUnshuffle ReflectionPad1d ReflectionPad2d ReflectionPad3d "
