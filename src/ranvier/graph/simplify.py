@@ -23,6 +23,26 @@ def scalar_of(node: Node) -> Any:
     return None
 
 
+def rejoined(node: Node) -> Node | None:
+    """All parts of a value along an axis, joined again in their order: the value. None for other nodes."""
+    if node.op.name != "concatenate":
+        return None
+    axis, sources, end = node.attrs["axis"], set[Node](), 0
+    for part in node.inputs:
+        inner = part
+        while inner.op.name == "reshape":
+            inner = inner.inputs[0]
+        if inner.op.name != "slice" or inner.shape != part.shape or len(sources) > 1:
+            return None
+        cut = [a for a, range_ in enumerate(inner.attrs["ranges"]) if range_ is not None]
+        if cut != [axis] or inner.attrs["ranges"][axis] != (end, end + part.shape[axis], 1):
+            return None
+        sources.add(inner.inputs[0])
+        end += part.shape[axis]
+    (source,) = sources
+    return source if source.shape == node.shape else None
+
+
 def _constant_fold(node: Node) -> Node | None:
     if node.op.kind != "elementwise" or node.op.name == "stop_gradient" or node.dtype in STORAGE:
         return None
@@ -116,7 +136,7 @@ def _elementwise_first(node: Node) -> Node | None:
 
 def _one(node: Node) -> Node:
     """Apply the first rule that matches."""
-    for rule in (_constant_fold, _identity, _transpose_last, sum_of, joined):
+    for rule in (_constant_fold, _identity, _transpose_last, sum_of, joined, rejoined):
         better = rule(node)
         if better is not None and better is not node:
             return better

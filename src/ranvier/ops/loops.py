@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from ranvier.graph.node import Node, Type, apply
 from ranvier.ops import arrays
 from ranvier.support.tree import flatten, map_structure, map_together
 from ranvier.tensor import loops
+from ranvier.tensor.function import function
 from ranvier.tensor.tensor import Tensor
 
 
@@ -49,10 +51,28 @@ def scan(
         structure[:] = [result]
         return list(flatten(following, Tensor)), list(flatten(result, Tensor))
 
-    made = loops.scan(flat, first, given, length=steps, axis=axis, reverse=reverse, recompute=recompute)
+    try:
+        made = loops.scan(flat, first, given, length=steps, axis=axis, reverse=reverse, recompute=recompute)
+    except loops.CarryError as error:  # a number may begin what is a tensor after the first step
+        first = [_spread(t, wanted) for t, wanted in zip(first, error.after, strict=True)]
+        made = loops.scan(flat, first, given, length=steps, axis=axis, reverse=reverse, recompute=recompute)
     if made is None:
         return _in_python(body, carry, slices, steps, axis, reverse)
     return _filled(carry, made[0]), _filled(structure[0], made[1])
+
+
+def _spread(first: Tensor, wanted: Type) -> Tensor:
+    """A carry's first value in the shape of the next ones, if it is one number of their dtype."""
+    if first.shape or not wanted.shape or first.dtype != wanted.dtype:
+        return first
+    spread: Tensor = spread_to(first, wanted.shape)
+    return spread
+
+
+@function
+def spread_to(x: Node, shape: tuple[Any, ...]) -> Node:
+    """One number in a shape, which may have a symbol."""
+    return apply("broadcast", x, shape=shape, axes=())
 
 
 def _filled(tree: Any, values: list[Tensor]) -> Any:

@@ -38,6 +38,7 @@ def _gradients(output: Node, *nodes: Node, seeded: bool, changed: int = 0) -> li
 
 
 _gradients_function = Function("gradients", _gradients)
+_gradients_function.is_local = False
 
 
 def gradients(output: Tensor, wrt: Sequence[Tensor], seed: Tensor | None = None) -> list[Tensor]:

@@ -11,7 +11,9 @@ import numpy as np
 from ranvier import engines
 from ranvier.data.sampled import fraction_of_zeros
 from ranvier.graph.dtypes import array_dtype
-from ranvier.graph.graph import Graph
+from ranvier.graph.extents import extents
+from ranvier.graph.graph import Graph, input_node
+from ranvier.graph.node import Node
 from ranvier.graph.simplify import simplify
 from ranvier.tensor.layout import leaf_input, storage_of, to_storage
 from ranvier.tensor.trace import Leaf, TraceNode, lower, programs
@@ -19,11 +21,19 @@ from ranvier.tensor.trace import Leaf, TraceNode, lower, programs
 MAX_PROGRAMS = 500  # bounds the cache of a loop whose control flow keeps changing
 
 
+class Joined(NamedTuple):
+    """Many leaves that a program reads as one array, joined along an axis."""
+
+    ordinals: tuple[int, ...]
+    axis: int
+    shape: tuple[int, ...]  # of each, with the axis along which they are joined
+
+
 class Program(NamedTuple):
     """A compiled program and how to call it."""
 
     compiled: Any
-    inputs: list[int]  # ordinals of the leaves that it reads or writes
+    inputs: list[int | Joined]  # ordinals of the leaves that it reads or writes
     transposed: list[bool]  # by output: stored in reversed axes, as the gradient of a Fortran-ordered weight
     outputs: list[tuple[tuple[Any, ...], Any]]  # shapes and dtypes, as stored
     preserves: bool  # whether gradients of the results may still read what it overwrites
@@ -61,11 +71,12 @@ def _compile(
         (inputs[o][0], to_storage(node, leaves[o])) for (o, _), node in zip(assigned, nodes[len(roots) :], strict=True)
     )
     graph = simplify(Graph(tuple(inputs[o][0] for o in used), tuple(nodes[: len(roots)]), updates))
+    graph, given = _with_joined_inputs(graph, used)
     transposed = [n.op.name == "transpose" and n.attrs["axes"] == tuple(reversed(range(n.ndim))) for n in graph.outputs]
     outputs = tuple(n.inputs[0] if flip else n for n, flip in zip(graph.outputs, transposed, strict=True))
     return Program(
         engines.compile(Graph(graph.inputs, outputs, graph.updates)),
-        used,
+        given,
         transposed,
         [
             (r.type.shape[::-1] if flip else r.type.shape, array_dtype(r.type.dtype))
@@ -73,6 +84,35 @@ def _compile(
         ],
         bool(overwritten_operands(leaves, roots, targets)),
     )
+
+
+MANY_LEAVES = 8  # that are joined before a program reads them
+
+
+def _with_joined_inputs(graph: Graph, ordinals: Sequence[int]) -> tuple[Graph, list[int | Joined]]:
+    """The program with one input for many leaves that it would only join, such as the steps of a sequence, which a
+    Python loop takes one by one; and what each input is.
+    """
+    number, readers = dict(zip(graph.inputs, ordinals, strict=True)), graph.readers()
+    joined: dict[Node, tuple[Node, Joined]] = {}
+    for node in graph.nodes():
+        if node.op.name != "concatenate" or len(node.inputs) < MANY_LEAVES:
+            continue
+        leaves = [part.inputs[0] if part.op.name == "reshape" else part for part in node.inputs]
+        parts = [readers[leaf] for leaf in leaves if leaf in number]
+        alone = len(parts) == len(leaves) == len(set(leaves)) and all(len(own) == 1 for own in parts)
+        known = all(isinstance(d, int) for d in node.shape) and not any(leaf in graph.roots() for leaf in leaves)
+        if alone and known and len({part.shape for part in node.inputs}) == 1:
+            what = Joined(tuple(number[leaf] for leaf in leaves), node.attrs["axis"], extents(node.inputs[0]))
+            joined[node] = input_node(f"joined{len(joined)}", node.shape, node.dtype), what
+    if not joined:
+        return graph, list(ordinals)
+    changed = graph.changed(lambda node, old: joined[old][0] if old in joined else node)
+    gone = {ordinal for _, what in joined.values() for ordinal in what.ordinals}
+    kept = [node for node in graph.inputs if number[node] not in gone]
+    inputs = (*kept, *(node for node, _ in joined.values()))
+    given = [*(number[node] for node in kept), *(what for _, what in joined.values())]
+    return Graph(inputs, changed.outputs, changed.updates), given
 
 
 def overwritten_operands(
@@ -108,11 +148,19 @@ def prepare(
     program = compiled_program(leaves, roots, assigns)
     inputs = []
     for o in program.inputs:
-        leaf = leaves[o]
-        if leaf.version != versions[o]:  # by another thread, or by code that bypasses the tape
-            raise RuntimeError(
-                f"a tensor of shape {leaf.spec.shape} was overwritten before what was computed from it was read. "
-                "Read results (item(), numpy()) and call backward() before you overwrite their operands."
-            )
-        inputs.append(storage_of(leaf))
+        if isinstance(o, Joined):
+            parts = [_array_of(leaves[n], versions[n]).reshape(o.shape) for n in o.ordinals]
+            inputs.append(np.concatenate(parts, o.axis))
+            continue
+        inputs.append(_array_of(leaves[o], versions[o]))
     return Execution(program, inputs, [np.empty(shape, dtype) for shape, dtype in program.outputs])
+
+
+def _array_of(leaf: Leaf, version: int) -> Any:
+    """The array of a leaf, as stored. Raises RuntimeError where it has been overwritten since it was read."""
+    if leaf.version != version:  # by another thread, or by code that bypasses the tape
+        raise RuntimeError(
+            f"a tensor of shape {leaf.spec.shape} was overwritten before what was computed from it was read. "
+            "Read results (item(), numpy()) and call backward() before you overwrite their operands."
+        )
+    return storage_of(leaf)

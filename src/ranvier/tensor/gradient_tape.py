@@ -82,6 +82,7 @@ def _jacobians(output: Node, *nodes: Node) -> list[Node]:
 
 _DERIVATIVES = Function("derivatives", _derivatives)
 _JACOBIANS = Function("jacobians", _jacobians)
+_DERIVATIVES.is_local = _JACOBIANS.is_local = False
 
 
 class GradientTape(CheckedConstructor):

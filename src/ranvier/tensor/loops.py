@@ -19,6 +19,19 @@ from ranvier.tensor.trace import Function, TraceNode, intern, leaf_node, lower, 
 
 Body = Callable[[list[Tensor], list[Tensor]], tuple[Sequence[Tensor], Sequence[Tensor]]]
 
+
+class CarryError(TypeError):
+    """The types of a loop's carries before a step, and others after it."""
+
+    def __init__(self, before: Sequence[Type], after: Sequence[Type]) -> None:
+        one, other = next(pair for pair in zip(before, after, strict=True) if pair[0] != pair[1])
+        super().__init__(
+            f"a carry of a loop is {one} before a step and {other} after it. Write a first value of the type that the "
+            "step returns, or convert what it returns."
+        )
+        self.after = after
+
+
 MAX_OPERANDS = 1000  # of one loop: the ordinals of a loop within it follow
 MAX_LOOPS = 500  # bounds the cache of a program whose loops keep changing
 _loops: dict[Any, Function] = {}  # by what their bodies recorded
@@ -40,7 +53,7 @@ def scan(
     values: ``slices`` are the given tensors at one position of ``axis``. What it reads besides becomes a constant of
     the loop, through which gradients go. Random numbers that it draws differ from step to step. With ``recompute``
     gradients compute each step again, and nothing but the carries is kept. Returns None where the body has gradients of
-    the user's own, which no loop has. Raises TypeError for a carry whose type changes.
+    the user's own, which no loop has. Raises CarryError for a carry whose type changes.
     """
     count = len(carries)
     place = Type((1,) * axis, "uint32")  # of the step's number, for random numbers
@@ -48,12 +61,8 @@ def scan(
     own = [*carries, *slices]
     with _placeholders(types, tape.segment_of(own)) as given, rng.in_step(given[-1]):
         following, results = body(given[:count], given[count:-1])
-    for before, after in zip(carries, following, strict=True):
-        if before.spec != after.spec:
-            raise TypeError(
-                f"a carry of a loop is {before.spec} before a step and {after.spec} after it. Write a first value of "
-                "the type that the step returns, or convert what it returns."
-            )
+    if [t.spec for t in carries] != [t.spec for t in following]:
+        raise CarryError([t.spec for t in carries], [t.spec for t in following])
     returned = [*following, *results]
     segment = tape.segment_of([*own, *given, *returned])
     inside, roots = [segment.node_of(t) for t in given], tuple([segment.node_of(t) for t in returned])

@@ -7,12 +7,16 @@ therefore finds the same nodes with one dictionary look-up per call, and their c
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Sequence
+from itertools import chain, count
 from typing import Any, Protocol
 
 from ranvier.graph.dtypes import FLOATING, INDICES
 from ranvier.graph.graph import input_node
 from ranvier.graph.node import DIVISION, Node, Type, apply, topological
+from ranvier.graph.simplify import rejoined
+from ranvier.tensor import equal_steps
 
 
 class Function:
@@ -21,6 +25,7 @@ class Function:
     def __init__(self, name: str, body: Callable[..., Any]) -> None:
         self.name = name
         self.body = body
+        self.is_local = True  # its result depends on the values of its operands alone, not on how they were computed
         self.makes_views = False  # of its operand: set by the first view that it makes
 
     def __repr__(self) -> str:
@@ -38,6 +43,7 @@ class TraceNode:
         "grad_leaves",
         "inputs",
         "leaves",
+        "number",
         "options",
         "output_index",
         "plain",
@@ -62,6 +68,7 @@ class TraceNode:
         exact: bool = False,
     ) -> None:
         self.function = function  # None for a leaf
+        self.number = next(_numbers)
         self.inputs = inputs
         self.options = options
         self.types = types
@@ -117,8 +124,10 @@ class Leaf(Protocol):
 
 MAX_INTERNED = 20_000  # nodes; bounds the cache of a loop whose shapes keep changing
 
+_numbers = count()  # of nodes, in the order in which they are recorded
 programs: dict[Any, Any] = {}
 _interned: dict[Any, Any] = {}
+_inferred: dict[Any, Any] = {}  # the types of a call's results, by its function, the types of its operands, its options
 
 
 class StepTrace:
@@ -166,6 +175,7 @@ def clear_caches() -> None:
     """Drop interned nodes and compiled programs, after a change of a setting that tensor functions read."""
     caches.generation += 1
     _interned.clear()
+    _inferred.clear()
     programs.clear()
 
 
@@ -198,12 +208,9 @@ def intern(
         return known
     if len(_interned) > MAX_INTERNED:
         clear_caches()
-    result = function.body(*fresh_inputs(inputs), **dict(options))
-    is_tuple = isinstance(result, (tuple, list))
-    types = tuple(n.type for n in result) if is_tuple else (result.type,)
+    types, is_tuple, exact = _inferred_types(function, inputs, options)
     requires_grad = bool(grad) and (function is WATCH or any(c.requires_grad for c in inputs))
     leaves = frozenset[int]().union(*(c.leaves for c in inputs))
-    exact = not is_tuple and result.shape == () and is_one_operation(result)
     nodes = tuple(
         TraceNode(
             function,
@@ -220,6 +227,21 @@ def intern(
     )
     _interned[key] = nodes
     return nodes
+
+
+def _inferred_types(
+    function: Function, inputs: tuple[TraceNode, ...], options: tuple[tuple[str, Any], ...]
+) -> tuple[tuple[Type, ...], bool, bool]:
+    """The types of a call's results, whether it returns a tuple, and whether it is one exact operation."""
+    key = function, tuple([(c.type.shape, c.type.dtype) for c in inputs]), options, state.dtype
+    known = _inferred.get(key) if function.is_local else None
+    if known is None:
+        result = function.body(*fresh_inputs(inputs), **dict(options))
+        is_tuple = isinstance(result, (tuple, list))
+        types = tuple(n.type for n in result) if is_tuple else (result.type,)
+        known = types, is_tuple, not is_tuple and result.shape == () and is_one_operation(result)
+        _inferred[key] = known
+    return known
 
 
 def interned_over(root: TraceNode, known: dict[TraceNode, TraceNode]) -> TraceNode:
@@ -264,19 +286,61 @@ def lower(roots: Sequence[TraceNode], leaf_nodes: dict[int, Node], results: dict
     ``results`` has the nodes of calls that were lowered before, and gets those of this call.
     """
     results = {} if results is None else results
-    stack: list[tuple[TraceNode, bool]] = [(root, False) for root in reversed(roots)]
-    while stack:
-        node, ready = stack.pop()
-        if node.function is None or node.call in results:
+    calls = _pending_calls(roots, results)
+    loops = {steps.start: (steps, read) for steps, read in equal_steps.find(calls, roots)}
+
+    def lowered(node: TraceNode) -> Node:
+        return _lowered(node, results, leaf_nodes)
+
+    place = 0
+    while place < len(calls):
+        if place in loops and loops[place][0].lower(lowered, loops[place][1], results):
+            place = loops[place][0].end
             continue
-        if not ready:
-            stack.append((node, True))
-            stack.extend((c, False) for c in node.inputs)
-            continue
-        result = node.function.body(*(_lowered(c, results, leaf_nodes) for c in node.inputs), **dict(node.options))
-        outputs = list(result) if isinstance(result, (tuple, list)) else [result]
+        node = calls[place]
+        result = node.function.body(*map(lowered, node.inputs), **dict(node.options))  # type: ignore[union-attr]  # a call's
+        outputs = list(result) if isinstance(result, (tuple, list)) else [rejoined(result) or result]
         results[node.call] = outputs if node.grad else [apply("stop_gradient", n) for n in outputs]
-    return [_lowered(root, results, leaf_nodes) for root in roots]
+        place += 1
+    return [lowered(root) for root in roots]
+
+
+def _pending_calls(roots: Sequence[TraceNode], results: dict[Any, Any]) -> list[TraceNode]:
+    """The calls that the roots need and that have no results yet, each once, in the order of their recording.
+
+    A call that takes one of many parts of its operand, such as a step's of a sequence, comes as early as it can: what
+    follows in that step is then the same in all steps.
+    """
+    found: dict[Any, TraceNode] = {}
+    stack, seen = list(roots), set[TraceNode]()
+    while stack:
+        node = stack.pop()
+        if node.function is None or node in seen:
+            continue
+        seen.add(node)
+        known = results.get(node.call)
+        if known is None or (isinstance(known, dict) and max(node.output_index, 0) not in known):
+            found.setdefault(node.call, node)
+            stack.extend(node.inputs)
+    calls = sorted(found.values(), key=lambda node: node.number)
+    parts = Counter([(node.function, node.inputs) for node in calls if len(node.inputs) == 1])
+    if not any(number >= equal_steps.LEAST_STEPS for number in parts.values()):
+        return calls
+    ordered: list[TraceNode] = []
+    taken: dict[Any, list[TraceNode]] = {}  # parts, by the call whose result they are taken of
+    for node in calls:
+        if parts[node.function, node.inputs] >= equal_steps.LEAST_STEPS:
+            source = node.inputs[0]
+            taken.setdefault(source.call if source.function is not None else None, []).append(node)
+    waiting = list(reversed([*taken.pop(None, ()), *(n for n in calls if n not in set(chain(*taken.values())))]))
+    seen = set()
+    while waiting:
+        node = waiting.pop()
+        if node not in seen:
+            seen.add(node)
+            ordered.append(node)
+            waiting.extend(reversed(taken.get(node.call, ())))
+    return ordered
 
 
 def _lowered(node: TraceNode, results: dict[Any, Any], leaf_nodes: dict[int, Node]) -> Node:

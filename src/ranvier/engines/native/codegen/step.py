@@ -313,7 +313,7 @@ class LoopWriter(StepWriter):
         self.outer, self.loop, self.task = outer, outer.schedule.loops[task], task
         self.time: Scalar = 0
         self.is_parameter = outer.is_parameter
-        self.sync, self.work, self.rows = outer.sync, outer.work, outer.rows
+        self.sync, self.work, self.rows = outer.sync, outer.work, self.loop.rows or outer.rows
         if self.clocks:
             self.clock = outer.clock
         self.bases: dict[Buffer, str] = {}  # addresses that are the same in all steps

@@ -18,12 +18,14 @@ from ranvier.engines.native.schedule.memory_planning import Life, pack
 from ranvier.engines.native.schedule.ordering import divide_tasks, fault_task, in_order
 from ranvier.engines.native.schedule.row_updates import not_overwritten, row_updates
 from ranvier.engines.native.schedule.step_overlap import double_buffered
+from ranvier.engines.native.schedule.symbolic_rows import symbolic_rows
 from ranvier.engines.native.schedule.task import Task
 from ranvier.engines.native.schedule.view import Buffer
 from ranvier.engines.native.target.lanes import SIZE
 from ranvier.graph.extents import extent, size
 from ranvier.graph.graph import Graph
 from ranvier.graph.node import BATCH, Node
+from ranvier.graph.scan import operands
 
 LARGE_WEIGHTS = 1 << 18  # bytes of weights that are better read once than for each block of samples
 BLOCK_BYTES = 1 << 19  # of the values of a block of samples: half of a second-level cache
@@ -92,7 +94,11 @@ class Schedule:
         interface = interface_of(task.node, self.view, stored_results(task))
         memory = Buffer("scratch", len(self.buffers), "float32")
         self.buffers.append(memory)
-        return Loop(task.node, Schedule(body_graph(task.node), self.batch, interface=interface), memory)
+        graph, rows = body_graph(task.node), None
+        varying = len(graph.inputs) - len(operands(task.node).constants)
+        if (known := symbolic_rows(graph, varying)) is not None:
+            graph, rows = known
+        return Loop(task.node, Schedule(graph, rows or self.batch, interface=interface), memory, rows)
 
     def _note_lives(self) -> None:
         def use(lives: dict[Buffer, Life], buffer: Buffer, at: int) -> None:
@@ -161,6 +167,7 @@ class Loop:
     node: Node
     schedule: Schedule
     memory: Buffer
+    rows: int | None = None  # of its steps, if these are not those of the program
 
     @property
     def carries(self) -> int:
