@@ -6,8 +6,9 @@ and the bits, of a sum over all rows. Each thread makes the lists for itself, an
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import prod
+from typing import NamedTuple
 
 from ranvier.engines.native.codegen.kernel import At, Index, Kernel, Value
 from ranvier.engines.native.codegen.loops import along, nest, scope
@@ -33,50 +34,64 @@ def emit_row_update(k: Kernel, task: Task) -> None:
     element = ELEMENT[sums.dtype]
     wide = vector(element)
 
-    def sums_of(first: Scalar, parts: Sequence[At]) -> list[Value]:
-        with f.chain(str(first), [(wide, "zeroinitializer")] * len(parts)) as loop, scope(k):
-            place = lists.places(loop.index)
-            for at, total in zip(parts, loop.values, strict=True):
-                added = k.value(updates, (*place, at))
-                loop.next.append(f.op(f"fadd {wide} {total}, {k.widen(added, element)}"))
-            loop.next.append(lists.after(loop.index))
-        return [Value(total, True) for total in loop.results]
+    def added(total: str, number: Scalar, at: At) -> str:
+        part = k.value(updates, (*lists.places(number), at))
+        return f.op(f"fadd {wide} {total}, {k.widen(part, element)}")
 
-    def update(number: Scalar, row: str, parts: Sequence[At]) -> None:
-        for at, total in zip(parts, sums_of(number, parts), strict=True):
-            target = (At(row), at)
-            k.remember(sums, target, total)
-            k.store(view, target, k.value(value, target))
+    def of_one(number: Scalar, parts: Sequence[At]) -> list[str]:
+        return [added("zeroinitializer", number, at) for at in parts]
 
-    def fetch(number: Scalar) -> None:
-        """Ask for a row that is written later: the rows of adjacent places are far apart."""
-        later = lists.places(f.minimum(f.add(number, AHEAD), f.sub(count, 1)))
-        row = lists.row(later)
-        with f.loop(low, high, LANES) as loop:
-            k.prefetch(view, (At(row), At(loop.index)))
+    def of_several(number: Scalar, parts: Sequence[At]) -> list[str]:
+        with f.chain(str(number), [(wide, "zeroinitializer")] * len(parts)) as loop, scope(k):
+            totals = [added(total, loop.index, at) for at, total in zip(parts, loop.values, strict=True)]
+            loop.next = [*totals, lists.after(loop.index)]
+        return loop.results
 
-    def one(place: Index) -> None:
-        number, row = lists.number(place), lists.row(place)
-        fetch(number)
-        with f.when(lists.is_first(number, row)), scope(k):
+    def update(listed: Listed, sums_of: Callable[[Scalar, Sequence[At]], list[str]]) -> None:
+        def write(number: Scalar, row: str, parts: Sequence[At]) -> None:
+            for at, total in zip(parts, sums_of(number, parts), strict=True):
+                target = (At(row), at)
+                k.remember(sums, target, Value(total, True))
+                k.store(view, target, k.value(value, target))
+
+        with f.loop(0, listed.length) as turn, scope(k):
+            later = lists.listed(listed, f.minimum(f.add(turn.index, AHEAD), f.sub(listed.length, 1)))
+            fetched = lists.row(lists.places(later))  # rows are far apart in memory
+            with f.loop(low, high, LANES) as loop:
+                k.prefetch(view, (At(fetched), At(loop.index)))
+            number = lists.listed(listed, turn.index)
+            row = lists.row(lists.places(number))
             full = f.end_of_whole(low, high, TOGETHER * LANES)
             if full != low:
                 with f.loop(low, full, TOGETHER * LANES) as loop, scope(k):
-                    update(number, row, [At(f.add(loop.index, i * LANES), 1) for i in range(TOGETHER)])
+                    write(number, row, [At(f.add(loop.index, i * LANES), 1) for i in range(TOGETHER)])
             if full != high:
-                along(k, full, high, lambda at: update(number, row, [at]))
+                along(k, full, high, lambda at: write(number, row, [at]))
 
-    count = lists.count()
-    nest(k, [(0, k.extent(extent)) for extent in index.shape], one, wide=False)
+    once, several = lists.first_places()
+    update(once, of_one)
+    update(several, of_several)
+
+
+class Listed(NamedTuple):
+    """Places in a list: where it is, and how many there are."""
+
+    start: str
+    length: str
 
 
 class _Lists:
-    """For each row the first place that uses it, and for each place the next; -1 for none."""
+    """For each row the first place that uses it, and for each place the next; -1 for none.
+
+    Rows that are used once have a list of their own, so that a processor need not guess which these are.
+    """
 
     def __init__(self, k: Kernel, index: Node, rows: int) -> None:
         self.k, self.index, self.rows = k, index, rows
-        work = k.workspace(NUMBER * (rows + size(index.shape, k.module.batch)))
-        self.heads, self.next = work, k.function.pointer(work, rows, "i32")
+        most = size(index.shape, k.module.batch)
+        work = k.workspace(NUMBER * (rows + 3 * most))
+        starts = (rows, rows + most, rows + 2 * most)
+        self.heads, (self.next, self.once, self.several) = work, [k.function.pointer(work, n, "i32") for n in starts]
 
     def fill(self) -> None:
         f = self.k.function
@@ -96,6 +111,25 @@ class _Lists:
 
         nest(self.k, ranges, clear, wide=False)
         nest(self.k, ranges, put_first, wide=False)
+
+    def first_places(self) -> tuple[Listed, Listed]:
+        """The first places of the rows that are used once, and of those that are used several times, ascending."""
+        f = self.k.function
+        with f.loop(0, self.count(), carry=[("i64", "0")] * 2) as loop, scope(self.k):
+            row = self.row(self.places(loop.index))
+            first = self._is_first(loop.index, row)
+            last = f.op(f"icmp slt i64 {self.after(loop.index)}, 0")
+            only = f.op(f"and i1 {first}, {last}")
+            more = f.op(f"xor i1 {first}, {only}")
+            number = f.op(f"trunc i64 {loop.index} to i32")
+            for list_, end, holds in zip((self.once, self.several), loop.values, (only, more), strict=True):
+                self._set(list_, end, number)  # the next one overwrites it if it does not belong here
+                loop.next.append(str(f.add(end, f.op(f"zext i1 {holds} to i64"))))
+        return Listed(self.once, loop.results[0]), Listed(self.several, loop.results[1])
+
+    def listed(self, places: Listed, turn: Scalar) -> str:
+        """The number of a place in a list."""
+        return self._wide(self._get(places.start, turn))
 
     def count(self) -> Scalar:
         """How many places there are."""
@@ -127,7 +161,7 @@ class _Lists:
             number = f.remainder(number, step)
         return tuple(found)
 
-    def is_first(self, number: Scalar, row: str) -> str:
+    def _is_first(self, number: Scalar, row: str) -> str:
         """Whether a place is the first that uses its row."""
         f = self.k.function
         inside = self.inside(row)
