@@ -137,6 +137,18 @@ def test_models_take_strings_and_keep_the_vocabulary(make, options, tmp_path):
     assert np.array_equal(loaded.predict(NEW, verbose=0), longer)
 
 
+def test_loaders_of_pairs_and_many_models_take_texts():
+    def build():
+        model = plain(adapted())
+        model.compile("adam", "sparse_categorical_crossentropy", engine="reference")
+        return model
+
+    loader = rv.torch.utils.data.DataLoader(list(zip(TEXTS, Y, strict=True)), batch_size=2)
+    assert build().fit(loader, verbose=0, ignore="RV").history["loss"]
+    assert build().fit(iter([(TEXTS, Y)]), verbose=0, ignore="RV").history["loss"]
+    assert len(rv.fit_many(build, TEXTS, Y, seeds=2, epochs=1, verbose=0)) == 2
+
+
 def test_a_sequential_may_be_written_before_adapt():
     model = with_input(layers.TextVectorization(output_mode="tf_idf"))
     model.layers[0].adapt(TEXTS)
@@ -171,7 +183,9 @@ REFUSED = [
     (lambda: layers.TextVectorization(vocabulary=["a"]).adapt(TEXTS), "Leave it out"),
     (lambda: adapted()([["a", "b"]]), r"shape \(1, 2\)"),
     (lambda: adapted()(np.ones((2, 1))), r"x\.astype\(str\)"),
-    (lambda: adapted()(["a", None]), "was given None"),
+    (lambda: adapted()(["a", None]), r"was given None \(text 1\). Write '' in its place"),
+    (lambda: adapted()(np.array(["a", np.nan], object)), r"was given nan .* x.fillna"),
+    (lambda: plain(adapted()).predict([], verbose=0), "0 samples"),
     (lambda: adapted()([b"a", b"caf\xe9"]), "text 1 of layer .* byte 0xe9 at offset 3"),
     (lambda: adapted(split=lambda x: x), "a list of tokens for each text"),
     (lambda: adapted(split=lambda x: [["a"]]), "1 rows for 4 texts"),

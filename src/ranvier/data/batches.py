@@ -137,6 +137,8 @@ def _parts(item: Any, index: int, name: str) -> Batch:
         raise TypeError(f"Batch {index} of {name} is None. Write yield x, y (or return to end it) instead.")
     if isinstance(item, dict):
         raise TypeError(f"Batch {index} of {name} is a dict with keys {list(item)[:5]}. Write a tuple (x, y) instead.")
+    if isinstance(item, (list, tuple)):
+        item = type(item)(np.array(part, object) if _are_texts(part) else part for part in item)
     # A list of arrays is a batch (PyTorch's DataLoader yields lists). A list of numbers is x.
     if not isinstance(item, tuple) and not (isinstance(item, list) and _holds_arrays(item)):
         return item, None, None
@@ -149,6 +151,11 @@ def _parts(item: Any, index: int, name: str) -> Batch:
             raise TypeError(f"Batch {index} of {name} has None for {role}. Write an array there instead.")
     x, y, w = (*item, None, None)[:3]
     return x, y, w
+
+
+def _are_texts(part: Any) -> bool:
+    """Whether this is a list or tuple of texts, as a DataLoader gives those of a batch."""
+    return isinstance(part, (list, tuple)) and bool(part) and all(isinstance(text, (str, bytes)) for text in part)
 
 
 def _holds_arrays(part: Any) -> bool:

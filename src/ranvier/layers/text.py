@@ -26,13 +26,15 @@ from ranvier.tensor.trace import state
 def as_texts(values: Any, name: str) -> Array:
     """An array of ``str`` objects, of texts in lists, arrays, frames and columns; bytes are read as UTF-8."""
     array = np.asarray(values.compute() if isinstance(values, Tensor) else values)
-    if array.dtype.kind in "UST":
+    if array.dtype.kind in "UST" or not array.size:
         array = array.astype(object)
     given = array.reshape(-1).tolist()
     flat = [utf8(v, f"text {i} of layer {name!r}") if isinstance(v, bytes) else v for i, v in enumerate(given)]
-    others = [v for v in flat if not isinstance(v, str)] if array.dtype.kind == "O" else [array.dtype]
-    if others:
-        raise TypeError(f"layer {name!r} maps texts, and was given {others[0]!r}. Write x.astype(str) instead.")
+    row = next((i for i, v in enumerate(flat) if not isinstance(v, str)), None)
+    if row is not None:
+        value = flat[row] if array.dtype.kind == "O" else array.dtype
+        fix = "'' in its place, or x.fillna('') of a column," if value is None or value != value else "x.astype(str)"
+        raise TypeError(f"layer {name!r} maps texts, and was given {value!r} (text {row}). Write {fix} instead.")
     texts = np.empty(len(flat), object)
     texts[:] = flat
     return texts.reshape(array.shape)

@@ -55,7 +55,8 @@ class Shared:
             return data
         before, columns = self.first
         model.__dict__["_frame_columns"] = dict(columns)
-        if len(before.x) > 1 or len(before.y) > 1:
+        # A layer of texts has a vocabulary of its own.
+        if len(before.x) > 1 or len(before.y) > 1 or model._text_layers():
             return to_data(model, state, *given, check_finite=False, **options)
         x, y, weight = before.x[0], before.y[0], before.weight[0]
         return to_data(model, state, x, y, weight, check_finite=False, **options)
