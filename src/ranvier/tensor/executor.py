@@ -111,7 +111,7 @@ def _with_joined_inputs(graph: Graph, ordinals: Sequence[int]) -> tuple[Graph, l
     gone = {ordinal for _, what in joined.values() for ordinal in what.ordinals}
     kept = [node for node in graph.inputs if number[node] not in gone]
     inputs = (*kept, *(node for node, _ in joined.values()))
-    given = [*(number[node] for node in kept), *(what for _, what in joined.values())]
+    given: list[int | Joined] = [*(number[node] for node in kept), *(what for _, what in joined.values())]
     return Graph(inputs, changed.outputs, changed.updates), given
 
 

@@ -323,7 +323,7 @@ def _pending_calls(roots: Sequence[TraceNode], results: dict[Any, Any]) -> list[
             found.setdefault(node.call, node)
             stack.extend(node.inputs)
     calls = sorted(found.values(), key=lambda node: node.number)
-    parts = Counter([(node.function, node.inputs) for node in calls if len(node.inputs) == 1])
+    parts: Counter[Any] = Counter([(node.function, node.inputs) for node in calls if len(node.inputs) == 1])
     if not any(number >= equal_steps.LEAST_STEPS for number in parts.values()):
         return calls
     ordered: list[TraceNode] = []
