@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import ranvier.torch as ours_torch
 from ranvier import layers, ops
 from ranvier.ops.functional import mel
 from ranvier.support.window_functions import COSINE_SUMS, SHAPES, window_values
@@ -77,6 +78,37 @@ def test_log_mel_and_its_gradient_as_torchaudio_computes_them():
     found.sum().backward()
     np.testing.assert_allclose(found.numpy(), expected.detach().numpy(), atol=5e-4)
     np.testing.assert_allclose(ours.grad.numpy(), x.grad.numpy(), atol=2e-3 * float(x.grad.abs().max()))
+
+
+SHORT = [
+    {"n_fft": 64}, {"n_fft": 64, "hop_length": 20, "win_length": 40, "window": "hann"},
+    {"n_fft": 50, "center": False, "normalized": True, "window": "hamming"},
+    {"n_fft": 51, "onesided": False, "pad_mode": "constant"},
+    {"n_fft": 64, "onesided": False, "window": "blackman", "pad_mode": "circular"},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("options", SHORT, ids=str)
+def test_stft_of_pytorch(options):
+    torch = pytest.importorskip("torch")
+    length = options.get("win_length", options["n_fft"])
+    results = []
+    for m in (torch, ours_torch):
+        own = (
+            {**options, "window": getattr(m, f"{options['window']}_window")(length)} if "window" in options else options
+        )
+        results.append(m.stft(m.tensor(X), return_complex=m is torch, **own))
+    np.testing.assert_allclose(results[1].numpy(), torch.view_as_real(results[0]).numpy(), atol=1e-4)
+    with pytest.raises(ValueError, match="return_complex=False"):
+        ours_torch.stft(ours_torch.tensor(X), 64)
+
+
+def test_windows_of_pytorch():
+    torch = pytest.importorskip("torch")
+    for name in ("hann", "hamming", "blackman", "bartlett"):
+        for length, periodic in ((0, True), (1, False), (7, True), (8, False)):
+            expected, found = (getattr(m, f"{name}_window")(length, periodic) for m in (torch, ours_torch))
+            np.testing.assert_allclose(found.numpy(), expected.numpy(), atol=1e-6)
 
 
 def test_windows_and_cosine_transform_against_scipy():

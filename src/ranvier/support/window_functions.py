@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,17 +26,26 @@ def window_values(window: Window, length: int, periodic: bool = True) -> Any:
     A ``periodic`` window is the beginning of a symmetric one of ``length + 1``. Raises ValueError for other words.
     """
     if window is None or isinstance(window, str):
-        known = (*COSINE_SUMS, *SHAPES)
-        if window is not None and window not in known:
-            raise ValueError(f"window={window!r}. Write {', '.join(map(repr, known))} or {length} numbers instead.")
-        if length == 1:
-            return np.ones(1)
-        turns = np.arange(length) / (length if periodic else length - 1)
-        if window in SHAPES:
-            return SHAPES[window](turns)
-        factors = COSINE_SUMS[window or "boxcar"]
-        return sum(a * (-1) ** i * np.cos(2 * np.pi * i * turns) for i, a in enumerate(factors))
+        if (factors := COSINE_SUMS.get(window or "boxcar")) is not None:
+            return cosine_sum(factors, length, periodic)
+        if window not in SHAPES:
+            known = ", ".join(map(repr, (*COSINE_SUMS, *SHAPES)))
+            raise ValueError(f"window={window!r}. Write {known} or {length} numbers instead.")
+        return SHAPES[window](_places(length, periodic)) if length > 1 else np.ones(length)
     values = np.asarray(window, np.float64)
     if values.shape != (length,):
         raise ValueError(f"window has shape {values.shape}. Write {length} numbers, one for each sample of a frame.")
     return values
+
+
+def cosine_sum(factors: Sequence[float], length: int, periodic: bool) -> Any:
+    """A window that is a sum of cosines with these factors, with alternating signs: see `COSINE_SUMS`."""
+    if length < 2:
+        return np.ones(length)
+    turns = 2 * np.pi * _places(length, periodic)
+    return sum(a * (-1) ** i * np.cos(i * turns) for i, a in enumerate(factors))
+
+
+def _places(length: int, periodic: bool) -> Any:
+    """The samples' places in the window, from 0 to 1."""
+    return np.arange(length) / (length if periodic else length - 1)

@@ -88,14 +88,16 @@ def _middle(window: Any) -> tuple[Any, int, int]:
 def parts(x: Node, window: Any, step: int, size: int, bins: Any) -> list[Part]:
     """The given ``bins`` of ``size``-point spectra of the frames of (..., samples), and perhaps more, in parts.
 
-    ``window`` has a number for each sample of a frame. See the head of this file.
+    ``window`` has a number for each sample of a frame, known when the program is built or a node. See the head of this
+    file.
     """
-    weights, start, middle = _middle(window)
+    frame = extent(window, 0) if isinstance(window, Node) else len(window)
+    weights, start, middle = _middle(np.ones(frame) if isinstance(window, Node) else window)
     length, half = len(weights), len(weights) // 2
-    count = (extent(x, -1) - len(window)) // step + 1
+    count = (extent(x, -1) - frame) // step + 1
     if count < 1:
         raise GraphError(
-            f"frames of {len(window)} samples do not fit signals of {extent(x, -1)}: write a smaller frame, or pad"
+            f"frames of {frame} samples do not fit signals of {extent(x, -1)}: write a smaller frame, or pad"
         )
     stop = start + (count - 1) * step + length
     if stop > extent(x, -1):  # the last number of an even window was made odd by a zero
@@ -103,8 +105,9 @@ def parts(x: Node, window: Any, step: int, size: int, bins: Any) -> list[Part]:
     cut = apply("slice", x, ranges=(*(None,) * (x.ndim - 1), (start, stop, 1)))
     framed = frames(cut, length, step)
     symmetric = np.allclose(weights, weights[::-1], rtol=1e-12, atol=1e-15)
-    if not symmetric:
-        framed = framed * expand(constant(weights, x.dtype), framed.shape)
+    if isinstance(window, Node) or not symmetric:
+        known = of_size(window, length) if isinstance(window, Node) else constant(weights, x.dtype)
+        framed = framed * expand(known, framed.shape)
         weights = np.ones(length)
     mirror = size % 2 == 0
     low = np.unique(np.minimum(bins, size // 2 - bins)) if mirror else np.asarray(bins)
@@ -150,9 +153,11 @@ def _joined(pieces: Sequence[tuple[Node, Any]]) -> Node:
 
 
 def centred(window: Any, size: int) -> Any:
-    """A window in the middle of a frame of ``size`` samples."""
-    before = (size - len(window)) // 2
-    return np.pad(window, (before, size - len(window) - before))
+    """A window, numbers or a node, in the middle of a frame of ``size`` samples."""
+    length = extent(window, 0) if isinstance(window, Node) else len(window)
+    before = (size - length) // 2
+    pair = (before, size - length - before)
+    return extend(window, (pair,), start=0) if isinstance(window, Node) else np.pad(window, pair)
 
 
 def padded(x: Node, size: int) -> Node:
@@ -174,14 +179,16 @@ def short_time_fourier(
     A frame has ``size`` samples, those of the window, of ``length``, in its middle.
     """
     x = floating(x)
-    x = padded(x, size) if center else x
-    values = centred(window_values(window, length), size)
-    found = parts(x, values, step, size, np.arange(size // 2 + 1))
+    return bins_of(padded(x, size) if center else x, centred(window_values(window, length), size), step)
+
+
+def bins_of(x: Node, window: Any, step: int) -> tuple[Node, Node]:
+    """All bins of the spectra of frames as long as the window, which is as in `parts`: real and imaginary parts."""
+    size = extent(window, 0) if isinstance(window, Node) else len(window)
     turned = []
-    for cosines, sines, bins, middle in found:
+    for cosines, sines, bins, middle in parts(x, window, step, size, np.arange(size // 2 + 1)):
         angles = turns([middle], bins, size)[0]
-        re, im = rotated(cosines, n.negative(sines), -angles)
-        turned.append((re, im, bins))
+        turned.append((*rotated(cosines, n.negative(sines), -angles), bins))
     return _joined([(re, bins) for re, _, bins in turned]), _joined([(im, bins) for _, im, bins in turned])
 
 

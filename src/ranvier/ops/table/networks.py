@@ -39,6 +39,7 @@ ROWS = (
     *each("torch", "torch.noise", "alpha_dropout_ dropout_ feature_alpha_dropout_ F.dropout1d F.dropout2d F.dropout3d F.gumbel_softmax"),
     *each("torch", "torch.products", both("bilinear", "F.")),
     *each("torch", "torch.attention", "F.scaled_dot_product_attention"),
+    *each("torch", "torch.signals", "bartlett_window blackman_window hamming_window hann_window stft"),
     *each("torch", "torch.spatial", both("pixel_shuffle pixel_unshuffle", "F.")),
     *each("torch", "torch.spatial", "F.channel_shuffle F.interpolate F.pad"),
     *each("torch", "torch.losses", "F.cosine_embedding_loss F.gaussian_nll_loss F.hinge_embedding_loss F.margin_ranking_loss "
