@@ -65,7 +65,7 @@ class Signatures:
                     at = number[operand] = len(order)
                     order.append(operand)
                 lines.append(at)
-        near = [buffer in self.schedule.local for buffer in buffers]
+        near = [(buffer in self.schedule.local, buffer in self.schedule.unread) for buffer in buffers]
         zeros = [zeros_of(operand) for operand in task.node.inputs] if task.kind == "contract" else []
         stores = [(number[node], *seen(view)) for node, view in task.stores]
         copied = [seen(view) for view in task.copy or ()]

@@ -16,10 +16,14 @@ from ranvier.graph.scan import operands
 
 
 class Interface(NamedTuple):
-    """Where the body of a loop finds its inputs and stores its outputs: strides and offset of each, in elements."""
+    """Where the body of a loop finds its inputs and stores its outputs: strides and offset of each, in elements.
+
+    ``slices`` are the inputs that each step reads at a place of its own.
+    """
 
     inputs: Sequence[tuple[tuple[int, ...], int]]
     outputs: Sequence[tuple[tuple[int, ...], int]]
+    slices: range
 
 
 class Buffers:

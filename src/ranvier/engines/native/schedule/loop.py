@@ -43,7 +43,8 @@ def interface_of(node: Node, view: Callable[[Node], View | None], results: dict[
     constants = [(place.strides, place.offset) for place in given.constants]
     count = len(carries)
     stacks = [step(results[count + i]) for i in range(len(body.outputs))]
-    return Interface([*carries, *map(step, given.slices), *constants], [*carries, *stacks])
+    slices = range(count, count + len(given.slices))
+    return Interface([*carries, *map(step, given.slices), *constants], [*carries, *stacks], slices)
 
 
 def stored_results(task: Task) -> dict[int, View]:

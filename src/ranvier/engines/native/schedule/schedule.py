@@ -62,6 +62,8 @@ class Schedule:
         self.block = 0
         # Values that are live only within a block, in each thread's own memory, with the elements of one sample.
         self.local: dict[Buffer, int] = {}
+        # Slices of a loop's steps, which no step before has read.
+        self.unread = {self.views[graph.inputs[i]].buffer for i in interface.slices} if interface else set[Buffer]()
         # When each buffer is in use: by phases, and by positions in the order.
         self.phase_lives: dict[Buffer, Life] = {}
         self.order_lives: dict[Buffer, Life] = {}

@@ -93,6 +93,7 @@ class Tiled(Contraction):
         read = [n for n in task.reads if n.shape == task.space and n not in self.node.inputs]
         for view in filter(None, map(module.view, read)):
             large = size(view.shape, module.batch) * SIZE[view.buffer.dtype] > BEYOND_CACHE
+            large = large or view.buffer in module.unread
             if not large or view.buffer in stored or view.buffer in module.near:
                 continue
             for i, j in product(range(height), range(panel.vectors)):
