@@ -32,7 +32,7 @@ def _spectra(
     if center:
         x = extend(x, ((n_fft // 2, n_fft // 2),), mode, start=x.ndim - 1)
     ones = window is None
-    values = np.ones(length) if ones else arrays.cast(window, x.dtype)
+    values: Any = np.ones(length) if ones else arrays.cast(window, x.dtype)
     if not ones and (values.ndim != 1 or extent(values, 0) != length):
         raise GraphError(f"stft takes a window of {length} numbers, not {values.type}: write win_length, or another")
     real, imag = bins_of(x, centred(values, n_fft), hop)
