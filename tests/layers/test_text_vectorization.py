@@ -1,5 +1,9 @@
 """Texts as indices and counts of their words: what is computed, in models and in files, and what is refused."""
 
+import json
+import zipfile
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -143,7 +147,7 @@ def test_loaders_of_pairs_and_many_models_take_texts():
         model.compile("adam", "sparse_categorical_crossentropy", engine="reference")
         return model
 
-    loader = rv.torch.utils.data.DataLoader(list(zip(TEXTS, Y, strict=True)), batch_size=2)
+    loader: Any = rv.torch.utils.data.DataLoader(list(zip(TEXTS, Y, strict=True)), batch_size=2)
     assert build().fit(loader, verbose=0, ignore="RV").history["loss"]
     assert build().fit(iter([(TEXTS, Y)]), verbose=0, ignore="RV").history["loss"]
     assert len(rv.fit_many(build, TEXTS, Y, seeds=2, epochs=1, verbose=0)) == 2
@@ -197,3 +201,19 @@ REFUSED = [
 def test_what_cannot_be_is_refused(call, message):
     with pytest.raises((ValueError, TypeError), match=message):
         call()
+
+
+def test_a_model_of_keras_begins_with_an_input_of_texts(tmp_path):
+    pytest.importorskip("h5py")
+    for make, shape, options in (
+        (plain, [None, 1], {"output_sequence_length": 4}),
+        (functional, [None], {}),
+        (plain, [None, 1], {"output_mode": "tf_idf"}),
+    ):
+        model = make(adapted(**options))
+        expected = model.predict(NEW, verbose=0)
+        model.save(tmp_path / "model.keras")
+        with zipfile.ZipFile(tmp_path / "model.keras") as archive:
+            first = json.loads(archive.read("config.json"))["config"]["layers"][0]["config"]
+        assert (first["dtype"], first["batch_shape"]) == ("string", shape)
+        assert np.array_equal(rv.load_model(tmp_path / "model.keras").predict(NEW, verbose=0), expected)

@@ -9,6 +9,7 @@ from typing import Any, cast
 import numpy as np
 
 from ranvier import activations, layers
+from ranvier.graph.node import BATCH, Type
 from ranvier.graph.open_extents import OpenExtent
 from ranvier.interop.keras.networks import RENAMED, TENSOR
 from ranvier.interop.keras.values import SPACES, ConfigError
@@ -61,8 +62,12 @@ def _words(place: str | None, title: str, config: Mapping[str, Any], registered:
 
 def _sequential(model: Sequential) -> dict[str, Any]:
     parts = [network(layer) for layer in model]
+    texts = next(iter(model._text_layers()), None)
     if model._input_type is not None and not (parts and parts[0]["class_name"] == "InputLayer"):
-        parts.insert(0, _input(f"{model.name}_input", model._input_type, model._batch))
+        # A vectorizer takes one text a sample, and the program what that becomes.
+        alone = texts is not None and texts.codes_type(None) is not None
+        type_ = Type((BATCH, 1), "int32") if alone else model._input_type
+        parts.insert(0, _input(f"{model.name}_input", type_, model._batch, texts is not None))
     return _words("keras", "Sequential", {**_base(model), "layers": parts})
 
 

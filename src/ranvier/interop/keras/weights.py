@@ -11,6 +11,7 @@ from ranvier.data.convert import Array
 from ranvier.graph.dtypes import widened
 from ranvier.interop.keras import hdf5
 from ranvier.interop.keras.hdf5 import Tree
+from ranvier.layers.lookup import Lookup
 from ranvier.layers.operators import GetItem, Operation
 from ranvier.layers.preprocessing import Normalization
 from ranvier.module import Module, Sequential
@@ -164,4 +165,11 @@ def collected(model: Module) -> Tree:
             stored.append(np.zeros((), np.int32))
         for i, array in enumerate(stored):
             tree.arrays[f"{place.path}/{i}"] = array
+        if isinstance(place.layer, Lookup) and place.layer.table.weights is not None:
+            for path in (
+                place.path,
+                f"{place.path.removesuffix('vars')}_lookup_layer/vars",
+            ):  # of a layer of texts: both
+                tree.groups.add(path)
+                tree.arrays[f"{path}/idf_weights"] = place.layer.table.weights
     return tree
