@@ -14,6 +14,7 @@ from ranvier.interop.keras.hdf5 import Tree
 from ranvier.layers.lookup import Lookup
 from ranvier.layers.operators import GetItem, Operation
 from ranvier.layers.preprocessing import Normalization
+from ranvier.layers.text_vectorization import TextVectorization
 from ranvier.module import Module, Sequential
 from ranvier.support.errors import snake_case
 from ranvier.tensor.tensor import Tensor
@@ -166,10 +167,10 @@ def collected(model: Module) -> Tree:
         for i, array in enumerate(stored):
             tree.arrays[f"{place.path}/{i}"] = array
         if isinstance(place.layer, Lookup) and place.layer.table.weights is not None:
-            for path in (
-                place.path,
-                f"{place.path.removesuffix('vars')}_lookup_layer/vars",
-            ):  # of a layer of texts: both
+            paths = [place.path]
+            if isinstance(place.layer, TextVectorization):  # which holds a lookup there, with the same weights
+                paths.append(f"{place.path.removesuffix('vars')}_lookup_layer/vars")
+            for path in paths:
                 tree.groups.add(path)
                 tree.arrays[f"{path}/idf_weights"] = place.layer.table.weights
     return tree
