@@ -21,10 +21,11 @@ FEW_PARTS = 16  # of an axis, which threads do not divide evenly
 Edge = tuple[int, bool]  # a task to run before, and whether it may share a phase
 
 
-def divide_tasks(tasks: Sequence[Task], batch: int, alone: bool = False) -> None:
+def divide_tasks(tasks: Sequence[Task], batch: int, alone: bool = False, looped: bool = False) -> None:
     """Decide for each task whether a thread takes rows of the batch, a part of an axis, or all of it.
 
-    A single sample (``alone``) is divided along its own first axis, the rows of an image, or along many channels.
+    A single sample (``alone``) is divided along its own first axis, the rows of an image, or along many channels; in
+    the steps of a loop (``looped``), where every product is worth two barriers, along many units.
     """
     for task in tasks:
         if task.kind == "loop":
@@ -37,9 +38,10 @@ def divide_tasks(tasks: Sequence[Task], batch: int, alone: bool = False) -> None
                 task.division, task.axis = "split", next(long, axes[0])
                 continue
         within = task.kind in ("map", "contract", "reduce") and len(task.space) > 3 and task.space[0] == BATCH
-        if alone and within and work(task, batch) >= SERIAL:
-            channels = task.kind == "contract" and extent(task.node, -1) >= MANY_CHANNELS
-            task.division, task.axis = "split", len(task.space) - 1 if channels else 1
+        units = looped and task.kind == "contract" and len(task.space) == 2
+        many = task.kind == "contract" and isinstance(task.space[-1], int) and task.space[-1] >= MANY_CHANNELS
+        if alone and (within or (units and many)) and work(task, batch) >= SERIAL:
+            task.division, task.axis = "split", len(task.space) - 1 if many else 1
             continue
         if task.kind == "contract" and divides_outputs(task.anchor):
             task.division, task.axis = "split", len(task.space) - 1

@@ -84,7 +84,7 @@ class Schedule:
         buffers = Buffers(fusion, self.batch, self.samples_adjacent, self.interface)
         self.tasks, self.buffers, self.private = fusion.tasks, buffers.buffers, buffers.private
         self.views, self.view = buffers.views, buffers.view
-        divide_tasks(self.tasks, self.batch, alone=self.batch == 1)
+        divide_tasks(self.tasks, self.batch, self.batch == 1, self.interface is not None)
         # Whether parts of the features may take different times.
         self.uneven = split_features.assign(self.graph, self.tasks, self.batch)
         # Values that each thread has its own copy of, and the tasks that compute them.
