@@ -33,6 +33,7 @@ import numpy as np
 import ranvier as rv
 from ranvier.module.core import Functional
 from ranvier.support.errors import snake_case
+from ranvier.tensor.masks import mask_of, set_mask
 
 os.environ.setdefault("KERAS_BACKEND", "numpy")
 ROOT = Path(next(iter(importlib.util.find_spec("keras").submodule_search_locations))) / "src"
@@ -173,6 +174,8 @@ OWN: dict[str, Any] = {
     "is_float_dtype": lambda dtype: "float" in str(dtype),
     "is_int_dtype": lambda dtype: "int" in str(dtype),
     "is_nnx_enabled": lambda: False,
+    "get_keras_mask": mask_of,
+    "set_keras_mask": set_mask,
 }
 
 

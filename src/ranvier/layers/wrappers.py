@@ -25,6 +25,10 @@ class Wrapper(Layer):
             )
         self.layer = layer
 
+    def build(self, input_shape: Any) -> None:
+        if type(self.layer)._builds and not self.layer.built:
+            self.layer._build_of(input_shape)
+
     def forward(self, x: Any) -> Any:
         return self.layer(x)
 
@@ -37,6 +41,9 @@ class TimeDistributed(Wrapper):
     """
 
     supports_masking = True
+
+    def build(self, input_shape: Any) -> None:
+        super().build((*input_shape[:1], *input_shape[2:]))
 
     def forward(self, x: Any, mask: Any = None) -> Any:
         if x.ndim < 3:

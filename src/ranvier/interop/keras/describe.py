@@ -28,7 +28,7 @@ OURS = ("input_shape", "input_dim", "dtype")  # arguments that Keras's files wri
 SETTINGS = ("_initializer", "_regularizer", "_constraint")
 WITHOUT_FORMAT = ("Cropping1D", "SpatialDropout1D", "UpSampling1D")
 # Layers that Keras lacks.
-UNKNOWN = ("InstanceNormalization", "ReversibleEmbedding")
+UNKNOWN = ("InstanceNormalization",)
 # The modules of Keras's operations; all others are in that of NumPy's names.
 MODULES = {
     "nn": "relu relu6 sigmoid sparse_sigmoid softplus softsign soft_shrink sparse_plus silu squareplus log_sigmoid "
@@ -107,7 +107,7 @@ def _config(layer: Module) -> dict[str, Any]:
         if key not in OURS and (part is not None or key in given):
             # What is written in short, such as 1.5 for an initializer, is resolved there.
             config[key] = _value(layer, getattr(layer, key, part) if key.endswith(SETTINGS) else part)
-    if title == "Embedding":
+    if title in ("Embedding", "ReversibleEmbedding"):
         config["input_dim"] = layer.input_dim
     if layer._floats is not None:
         config["dtype"] = layer._floats

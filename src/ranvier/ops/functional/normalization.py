@@ -14,11 +14,11 @@ from ranvier.tensor.function import function
 def moments(x: Node, axis: int, mask: Node | None = None) -> tuple[Node, Node]:
     """The mean and the variance (the mean squared distance from it) over all axes but one: (features,) each.
 
-    With a ``mask`` (all axes of x but the last), of where it is true; without such a place both are 0.
+    With a ``mask`` (all axes of x but the last, or 1 for one), of where it is true; without such a place both are 0.
     """
     others = tuple(a for a in range(x.ndim) if a != axis)
     if mask is not None:
-        kept = apply("broadcast", n.cast(mask, "bool"), shape=x.shape, axes=tuple(range(mask.ndim)))
+        kept = n.broadcast_to(n.expand_dims(n.cast(mask, "bool"), -1), x.shape)
         number = n.maximum(n.sum(n.cast(kept, x.dtype), others, True), 1)
         mean = n.divide(n.sum(n.where(kept, x, 0), others, True), number)
         centred = n.where(kept, n.subtract(x, mean), 0)

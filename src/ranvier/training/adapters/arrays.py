@@ -15,6 +15,7 @@ from ranvier.data.targets import as_weights
 from ranvier.graph.dtypes import ARITHMETIC
 from ranvier.graph.node import FLOATS, Type
 from ranvier.graph.open_extents import OpenExtent, is_open
+from ranvier.layers.embedding import Embedding
 from ranvier.layers.text import text_layers_of
 from ranvier.metrics.custom import CustomMetric
 from ranvier.module import Module, mode, versions
@@ -155,6 +156,7 @@ def check_order(model: Module, x: Any, y: Any, x_name: str, y_name: str) -> None
         )
     kinds = [getattr(getattr(a, "dtype", None), "kind", "") for a in (x, y)]
     unbuilt = not model._input_types and model._input_type is None
+    unbuilt = unbuilt and not any(isinstance(module, Embedding) for module in model.modules())  # which takes indices
     if unbuilt and kinds == ["i", "f"] and len(inputs) == 1 and len(targets) == 2 and inputs == targets[:1]:
         raise ValueError(
             f"{x_name} has shape {inputs} and {y_name} has {targets}: they are likely swapped. Write fit(x, y), the "
