@@ -74,7 +74,7 @@ def held(x):
 
 
 def test_every_class_has_a_row():
-    base = {"Loss", "LossFunction", "Mixture"}
+    base = {"Loss", "LossFunction", "Mixture", "CTC"}  # CTC has tests of its own
     assert {r[0] for r in ROWS} == {c for c in losses.__all__ if c[0].isupper()} - base
 
 

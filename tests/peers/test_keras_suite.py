@@ -73,7 +73,7 @@ SUITES = {
 ELSEWHERE = {  # parts of names of tests, and why what they test is otherwise here
     "test_config": "files are written in another form",
     "_dtype_arg": "a program has one dtype",
-    "CTCTest": "not there", "CircleTest": "not there", "DiceTest": "not there", "TverskyTest": "not there",
+    "CircleTest": "not there", "DiceTest": "not there", "TverskyTest": "not there",
     "GeneralizedCrossEntropy": "not there", "prgain": "not there", "top_k": "not there", "from_sorted_ids": "not there",
     "different_axis": "classes are last", "on_user_axis": "classes are last", "ignore_class": "of losses, not of metrics",
     "raises_value_error": "errors in our words", "_invalid_": "errors in our words", "R2ScoreTest.test_errors": "errors in our words",

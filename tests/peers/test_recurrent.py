@@ -135,3 +135,16 @@ def test_training_and_files(keras: Any, name: str, tmp_path: Any) -> None:
     np.testing.assert_allclose(want, theirs.predict(x, verbose=0), rtol=1e-3, atol=1e-4)
     ours.save(tmp_path / "model.rv")
     np.testing.assert_array_equal(rv.load_model(tmp_path / "model.rv").predict(x, verbose=0), want)
+
+
+def test_ctc(keras: Any) -> None:
+    scores = RNG.normal(size=(3, 8, 4)).astype(np.float32)
+    labels, lengths = np.array([[1, 2, 3], [2, 2, 0], [3, 0, 0]]), [3, 2, 1]
+    np.testing.assert_allclose(rv.losses.ctc(labels, scores), keras.losses.ctc(labels, scores), rtol=1e-5)
+    ours, theirs = (k.ops.ctc_loss(labels, scores, lengths, [8, 6, 4]) for k in (rv, keras))
+    np.testing.assert_allclose(ours, theirs, rtol=1e-5)
+    beams = {"strategy": "beam_search", "beam_width": 6, "top_paths": 2, "mask_index": 3}
+    for options in ({}, {"merge_repeated": False}, beams):
+        ours, theirs = (k.ops.ctc_decode(scores, [8, 6, 4], **options) for k in (rv, keras))
+        np.testing.assert_array_equal(ours[0], theirs[0])
+        np.testing.assert_allclose(ours[1], theirs[1], rtol=1e-5)

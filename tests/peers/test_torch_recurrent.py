@@ -114,3 +114,18 @@ def test_packing() -> None:
         return pack, rnn.unpack_sequence(pack), rnn.pad_packed_sequence(pack), m(x)
 
     agree(program, *twins("Linear", (5, 2), {}))
+
+
+@pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
+def test_ctc(reduction: str) -> None:
+    targets, lengths = np.array([[1, 1, 2], [3, 2, 4], [4, 4, 4]]), [2, 3, 3]
+    flat = np.concatenate([row[:n] for row, n in zip(targets, lengths, strict=True)])
+
+    def program(t: Any, m: Any, x: Any) -> Any:
+        logs = t.nn.functional.log_softmax(t.cat([x, 0.5 * x]), -1)
+        loss = t.nn.CTCLoss(reduction=reduction, zero_infinity=True)
+        given = t.tensor([7, 5, 4]), t.tensor(lengths)
+        alone = t.nn.functional.ctc_loss(logs[:, 0], t.tensor([2, 1]), t.tensor(8), t.tensor(2), 3, reduction)
+        return loss(logs, t.tensor(targets), *given), loss(logs, t.tensor(flat), *given), alone, m(x)
+
+    agree(program, *twins("Linear", (5, 2), {}))

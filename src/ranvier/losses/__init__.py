@@ -18,7 +18,7 @@ from ranvier.support.serialized import deserializer
 from ranvier.support.serialized import serialize_keras_object as serialize
 
 __all__ = [
-    "BinaryCrossentropy", "BinaryFocalCrossentropy", "CategoricalCrossentropy", "CategoricalFocalCrossentropy",
+    "CTC", "BinaryCrossentropy", "BinaryFocalCrossentropy", "CategoricalCrossentropy", "CategoricalFocalCrossentropy",
     "CategoricalHinge", "CosineSimilarity", "Dice", "Hinge", "Huber", "KLDivergence", "LogCosh", "Loss", "LossFunction",
     "MeanAbsoluteError", "MeanAbsolutePercentageError", "MeanSquaredError", "MeanSquaredLogarithmicError", "Mixture",
     "Poisson", "SparseCategoricalCrossentropy", "SparseCategoricalFocalCrossentropy", "SquaredHinge", "Tversky",
@@ -52,6 +52,7 @@ CategoricalHinge = loss_of("CategoricalHinge", keras.categorical_hinge)
 KLDivergence = loss_of("KLDivergence", keras.kl_divergence)
 Poisson = loss_of("Poisson", keras.poisson)
 CosineSimilarity = loss_of("CosineSimilarity", keras.cosine_similarity)
+CTC = loss_of("CTC", keras.ctc, kind="sequences")
 Dice = loss_of("Dice", keras.dice)
 Tversky = loss_of("Tversky", keras.tversky)
 

@@ -12,6 +12,7 @@ from ranvier.ops.functional.losses_keras import binary_crossentropy as binary_cr
 from ranvier.ops.functional.losses_keras import categorical_crossentropy as categorical_crossentropy
 from ranvier.ops.functional.losses_keras import categorical_hinge as categorical_hinge
 from ranvier.ops.functional.losses_keras import cosine_similarity as cosine_similarity
+from ranvier.ops.functional.losses_keras import ctc as ctc
 from ranvier.ops.functional.losses_keras import dice as dice
 from ranvier.ops.functional.losses_keras import hinge as hinge
 from ranvier.ops.functional.losses_keras import huber as huber
@@ -28,11 +29,13 @@ from ranvier.ops.functional.losses_keras import tversky as tversky
 from ranvier.support.registry import Registry as Registry
 from typing import Any as Any
 
-__all__ = ['BinaryCrossentropy', 'BinaryFocalCrossentropy', 'CategoricalCrossentropy', 'CategoricalFocalCrossentropy', 'CategoricalHinge', 'CosineSimilarity', 'Dice', 'Hinge', 'Huber', 'KLDivergence', 'LogCosh', 'Loss', 'LossFunction', 'MeanAbsoluteError', 'MeanAbsolutePercentageError', 'MeanSquaredError', 'MeanSquaredLogarithmicError', 'Mixture', 'Poisson', 'SparseCategoricalCrossentropy', 'SparseCategoricalFocalCrossentropy', 'SquaredHinge', 'Tversky', 'binary_crossentropy', 'binary_focal_crossentropy', 'categorical_crossentropy', 'categorical_focal_crossentropy', 'categorical_hinge', 'cosine_similarity', 'deserialize', 'dice', 'get', 'hinge', 'huber', 'kl_divergence', 'log_cosh', 'mean_absolute_error', 'mean_absolute_percentage_error', 'mean_squared_error', 'mean_squared_logarithmic_error', 'poisson', 'serialize', 'sparse_categorical_crossentropy', 'sparse_categorical_focal_crossentropy', 'squared_hinge', 'tversky']
+__all__ = ['BinaryCrossentropy', 'BinaryFocalCrossentropy', 'CTC', 'CategoricalCrossentropy', 'CategoricalFocalCrossentropy', 'CategoricalHinge', 'CosineSimilarity', 'Dice', 'Hinge', 'Huber', 'KLDivergence', 'LogCosh', 'Loss', 'LossFunction', 'MeanAbsoluteError', 'MeanAbsolutePercentageError', 'MeanSquaredError', 'MeanSquaredLogarithmicError', 'Mixture', 'Poisson', 'SparseCategoricalCrossentropy', 'SparseCategoricalFocalCrossentropy', 'SquaredHinge', 'Tversky', 'binary_crossentropy', 'binary_focal_crossentropy', 'categorical_crossentropy', 'categorical_focal_crossentropy', 'categorical_hinge', 'cosine_similarity', 'ctc', 'deserialize', 'dice', 'get', 'hinge', 'huber', 'kl_divergence', 'log_cosh', 'mean_absolute_error', 'mean_absolute_percentage_error', 'mean_squared_error', 'mean_squared_logarithmic_error', 'poisson', 'serialize', 'sparse_categorical_crossentropy', 'sparse_categorical_focal_crossentropy', 'squared_hinge', 'tversky']
 class BinaryCrossentropy(Formula):
     def __init__(self, from_logits: bool = False, label_smoothing: float = 0.0, reduction: str | None = 'sum_over_batch_size', name: str | None = None, dtype: str | None = None) -> None: ...
 class BinaryFocalCrossentropy(Formula):
     def __init__(self, apply_class_balancing: bool = False, alpha: Any = 0.25, gamma: float = 2.0, from_logits: bool = False, label_smoothing: float = 0.0, reduction: str | None = 'sum_over_batch_size', name: str | None = None, dtype: str | None = None) -> None: ...
+class CTC(Formula):
+    def __init__(self, reduction: str | None = 'sum_over_batch_size', name: str | None = None, dtype: str | None = None) -> None: ...
 class CategoricalCrossentropy(Formula):
     def __init__(self, from_logits: bool = False, label_smoothing: float = 0.0, reduction: str | None = 'sum_over_batch_size', name: str | None = None, dtype: str | None = None) -> None: ...
 class CategoricalFocalCrossentropy(Formula):

@@ -29,7 +29,8 @@ class Loss(Configured):
     is false, nothing counts, in the divisor neither.
     """
 
-    kind: ClassVar[str] = "targets"  # what y_true holds: dense "targets", or integer "labels"
+    # What y_true holds: dense "targets", integer "labels" of each place, or "sequences" of labels without places.
+    kind: ClassVar[str] = "targets"
     maker: ClassVar[str | None] = None  # the activation whose logits this loss can use
     from_logits: bool = False
 

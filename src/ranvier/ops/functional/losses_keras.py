@@ -14,6 +14,7 @@ from ranvier.ops import arrays as n
 from ranvier.ops.arrays.promotion import floating, index_node
 from ranvier.ops.functional import losses_elementwise as each
 from ranvier.ops.functional.activations import log_softmax, softplus
+from ranvier.ops.functional.ctc import ctc_of_scores
 from ranvier.ops.functional.label_checks import check_labels
 from ranvier.ops.functional.losses_elementwise import EPSILON
 from ranvier.tensor.context import get_dtype, no_grad
@@ -21,7 +22,7 @@ from ranvier.tensor.function import function, snapshot
 from ranvier.tensor.tensor import Tensor
 
 __all__ = [
-    "binary_crossentropy", "categorical_crossentropy", "categorical_hinge", "cosine_similarity", "dice", "hinge",
+    "binary_crossentropy", "categorical_crossentropy", "categorical_hinge", "cosine_similarity", "ctc", "dice", "hinge",
     "huber", "kl_divergence", "log_cosh", "mean_absolute_error", "mean_absolute_percentage_error", "mean_squared_error",
     "mean_squared_logarithmic_error", "poisson", "sparse_categorical_crossentropy", "squared_hinge", "tversky",
 ]  # fmt: skip
@@ -281,3 +282,15 @@ def tversky(
 def _length(v: Node, axis: int) -> Node:
     squares = n.sum(v * v, axis, True)
     return n.broadcast_to(n.sqrt(n.clip(squares, EPSILON**2)), v.shape)
+
+
+def ctc(y_true: Any, y_pred: Any) -> Any:
+    """The loss of connectionist temporal classification (Graves et al., 2006), for labels that have no given places.
+
+    (N, length) labels, with 0 after the last one, and (N, steps, classes) scores that no softmax has normalized give
+    (N,). Class 0 is the blank.
+    """
+    y_true = y_true if isinstance(y_true, Tensor) else Tensor(y_true)
+    there = n.cast(n.not_equal(y_true, 0), "int32")
+    steps = n.add(n.multiply(n.sum(there, -1), 0), y_pred.shape[1])
+    return ctc_of_scores(y_pred, y_true, steps, n.sum(there, -1))

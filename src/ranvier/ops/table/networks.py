@@ -24,6 +24,8 @@ ROWS = (
     *each("keras", "keras.signals", "extract_sequences fft fft2 ifft2 irfft istft rfft stft"),
     *each("keras", "keras.attention", both("dot_product_attention", "nn.")),
     *each("keras", "keras.elementwise", both(f"{LOSSES} normalize", "nn.")),
+    *each("keras", "keras.ctc", both("ctc_decode ctc_loss", "nn.")),
+    *each("torch", "torch.ctc", "F.ctc_loss"),
     Row("linear", torch="F.linear -> torch.products:linear"),
     *each("torch", "torch.embedding", "embedding F.embedding F.embedding_bag"),
     *each("torch", "torch.convolution", both("conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d", "F.")),

@@ -26,10 +26,10 @@ _SAID: dict[str, Iterable[str]] = {
         "spectral_norm", "weight_norm", "remove_weight_norm"),
     "PyTorch calls it nn.Linear(in_features, out_features)": ("Dense",),
     _LIST: (
-        "ASGD", "Adafactor", "AdaptiveLogSoftmaxWithLoss", "CTCLoss", "Fold", "FractionalMaxPool2d",
+        "ASGD", "Adafactor", "AdaptiveLogSoftmaxWithLoss", "Fold", "FractionalMaxPool2d",
         "FractionalMaxPool3d", "LPPool1d", "LPPool2d", "LPPool3d",
         "MultiLabelMarginLoss", "RAdam", "RReLU", "Rprop",
-        "TripletMarginWithDistanceLoss", "Unfold", "addbmm", "addr", "binomial", "ctc_loss", "cummax",
+        "TripletMarginWithDistanceLoss", "Unfold", "addbmm", "addr", "binomial", "cummax",
         "cummin", "fft", "fold",
         "fractional_max_pool2d", "fractional_max_pool3d",
         "gradient", "histogram", "hub", "kthvalue", "logcumsumexp", "lp_pool1d", "lp_pool2d", "lp_pool3d",

@@ -16,7 +16,7 @@ __getattr__, __dir__, __all__ = lazy_names("torch.nn", {
     "ranvier.torch.nn.groups": "GroupNorm InstanceNorm1d InstanceNorm2d InstanceNorm3d RMSNorm",
     "ranvier.torch.nn.layers": "AlphaDropout Dropout FeatureAlphaDropout Flatten Linear Unflatten",
     "ranvier.torch.nn.losses":
-        "BCELoss BCEWithLogitsLoss CosineEmbeddingLoss CrossEntropyLoss GaussianNLLLoss HingeEmbeddingLoss "
+        "BCELoss BCEWithLogitsLoss CTCLoss CosineEmbeddingLoss CrossEntropyLoss GaussianNLLLoss HingeEmbeddingLoss "
         "HuberLoss KLDivLoss L1Loss MSELoss MarginRankingLoss MultiLabelSoftMarginLoss MultiMarginLoss "
         "NLLLoss PoissonNLLLoss SmoothL1Loss SoftMarginLoss TripletMarginLoss",
     "ranvier.torch.nn.normalization": "BatchNorm1d BatchNorm2d BatchNorm3d LayerNorm",

@@ -9,13 +9,14 @@ from typing import Any
 from ranvier.module import Module
 from ranvier.ops import functional
 from ranvier.ops.torch import losses as criteria
+from ranvier.ops.torch.ctc import ctc_loss
 from ranvier.ops.torch.labels import check_labels
 from ranvier.ops.torch.loss_arguments import reduction_of
 from ranvier.support.function_classes import class_of, option, options_of
 from ranvier.tensor.tensor import Tensor
 
 __all__ = [
-    "BCELoss", "BCEWithLogitsLoss", "CosineEmbeddingLoss", "CrossEntropyLoss", "GaussianNLLLoss",
+    "BCELoss", "BCEWithLogitsLoss", "CTCLoss", "CosineEmbeddingLoss", "CrossEntropyLoss", "GaussianNLLLoss",
     "HingeEmbeddingLoss", "HuberLoss", "KLDivLoss", "L1Loss", "MSELoss", "MarginRankingLoss",
     "MultiLabelSoftMarginLoss", "MultiMarginLoss", "NLLLoss", "PoissonNLLLoss", "SmoothL1Loss", "SoftMarginLoss",
     "TripletMarginLoss",
@@ -102,6 +103,24 @@ def _option(name: str) -> Any:
         self.options[name] = value
 
     return property(lambda self: self.options[name], change)
+
+
+class CTCLoss(Module):
+    """The loss of connectionist temporal classification (Graves et al., 2006), for labels that have no given places.
+
+    It is called with log-probabilities (steps, batch, classes), labels, and the lengths of both: see
+    `torch.nn.functional.ctc_loss`.
+    """
+
+    def __init__(self, blank: int = 0, reduction: str = "mean", zero_infinity: bool = False) -> None:
+        super().__init__()
+        if reduction not in ("mean", "sum", "none"):
+            raise ValueError(f"reduction {reduction!r} does not exist. Write 'mean', 'sum' or 'none' instead.")
+        self.blank, self.reduction, self.zero_infinity = blank, reduction, zero_infinity
+
+    def forward(self, log_probs: Any, targets: Any, input_lengths: Any, target_lengths: Any) -> Any:
+        options = {"reduction": self.reduction, "zero_infinity": self.zero_infinity}
+        return ctc_loss(log_probs, targets, input_lengths, target_lengths, self.blank, **options)
 
 
 # fmt: off

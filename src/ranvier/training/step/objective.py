@@ -139,6 +139,8 @@ def target_array(
     """
     if hasattr(y, "compute") and hasattr(y, "entry"):
         y = y.compute()
+    if loss is not None and loss.kind == "sequences":
+        return as_labels(y, classes=classes_of(loss, output_shape), name=name, sample_shape=(None,), owner=owner)
     sparse = loss is not None and loss.kind == "labels"
     if sparse or of_labels(loss, to_numeric(y, name), output_shape):
         sample_shape = tuple(output_shape[1:] if isinstance(loss, Criterion) else output_shape[:-1])
