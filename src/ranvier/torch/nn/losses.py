@@ -119,8 +119,8 @@ class CTCLoss(Module):
         self.blank, self.reduction, self.zero_infinity = blank, reduction, zero_infinity
 
     def forward(self, log_probs: Any, targets: Any, input_lengths: Any, target_lengths: Any) -> Any:
-        options = {"reduction": self.reduction, "zero_infinity": self.zero_infinity}
-        return ctc_loss(log_probs, targets, input_lengths, target_lengths, self.blank, **options)
+        given = log_probs, targets, input_lengths, target_lengths
+        return ctc_loss(*given, blank=self.blank, reduction=self.reduction, zero_infinity=self.zero_infinity)
 
 
 # fmt: off
