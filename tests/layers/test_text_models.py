@@ -27,6 +27,9 @@ def test_text_classifiers_learn_and_take_strings_of_any_length(kind, tmp_path):
     assert losses[-1] < losses[0] - 0.05
     alone = model.predict(["a good one"], verbose=0)
     assert np.array_equal(model.predict(["a good one", "a much " * 9], verbose=0)[:1], alone)
+    empty = model.predict(["", "a good one"], verbose=0)
+    assert np.isfinite(empty).all()
+    assert np.array_equal(empty[:1], model.predict([" !"], verbose=0))
     model.save(tmp_path / "model.ranvier")
     assert np.array_equal(rv.load_model(tmp_path / "model.ranvier").predict(["a good one"], verbose=0), alone)
     if SIZES[kind]:
