@@ -38,9 +38,9 @@ def divide_tasks(tasks: Sequence[Task], batch: int, alone: bool = False, looped:
                 task.division, task.axis = "split", next(long, axes[0])
                 continue
         within = task.kind in ("map", "contract", "reduce") and len(task.space) > 3 and task.space[0] == BATCH
-        units = looped and task.kind == "contract" and len(task.space) == 2
-        many = task.kind == "contract" and isinstance(task.space[-1], int) and task.space[-1] >= MANY_CHANNELS
-        if alone and (within or (units and many)) and work(task, batch) >= SERIAL:
+        last = task.space[-1] if task.kind == "contract" and task.space else 0
+        many = isinstance(last, int) and last >= MANY_CHANNELS
+        if alone and (within or (looped and many and len(task.space) == 2)) and work(task, batch) >= SERIAL:
             task.division, task.axis = "split", len(task.space) - 1 if many else 1
             continue
         if task.kind == "contract" and divides_outputs(task.anchor):
