@@ -121,12 +121,12 @@ def test_layers_of_ones_own() -> None:
         assert mask_of(own(masked())) is None
     assert np.array_equal(own.seen.numpy(), KEPT)
     own.supports_masking = True
-    assert np.array_equal(mask_of(own(X, mask=KEPT)).numpy(), KEPT)  # type: ignore[union-attr]  # it has one
+    assert np.array_equal(mask_of(own(X, mask=KEPT)).numpy(), KEPT)
     pair = Pair()
     assert pair.supports_masking
     result = pair(masked(), Tensor(X))
     np.testing.assert_allclose(result.numpy(), X * KEPT[:, :, None] + X)
-    assert np.array_equal(mask_of(result).numpy(), ~KEPT)  # type: ignore[union-attr]  # likewise
+    assert np.array_equal(mask_of(result).numpy(), ~KEPT)
 
 
 def functional() -> Any:
@@ -160,7 +160,7 @@ def test_losses_and_metrics(make: Any, weight: Any, engine: str) -> None:
     given = None if weight is None else np.random.default_rng(2).random(weight).astype(np.float32)
     model.compile("sgd", "mse", metrics=["mae"], weighted_metrics=["mse"])
     output = model(TOKENS)
-    assert np.array_equal(mask_of(output).numpy(), KEPT)  # type: ignore[union-attr]  # it has one
+    assert np.array_equal(mask_of(output).numpy(), KEPT)
     errors = output.numpy() - y
     w = 1.0 if given is None else given.reshape(3, -1)
     square = (errors**2).mean(-1)
@@ -227,7 +227,7 @@ def test_through_a_file(tmp_path: Any) -> None:
         again = rv.load_model(tmp_path / "model.rv")
         found = again(TOKENS)
         assert np.array_equal(found.numpy(), model(TOKENS).numpy())
-        assert np.array_equal(mask_of(found).numpy(), KEPT)  # type: ignore[union-attr]  # it has one
+        assert np.array_equal(mask_of(found).numpy(), KEPT)
 
 
 def test_reversible() -> None:

@@ -170,7 +170,7 @@ def test_training_on_lists_follows_the_seed():
 def test_batches_of_lists_have_one_length_each():
     seen: list[tuple[int, ...]] = []
 
-    class Watched(L.Layer):  # type: ignore[misc, name-defined]  # Any
+    class Watched(L.Layer):
         def forward(self, x):
             seen.append(tuple(x.shape[1:]))
             return x

@@ -95,7 +95,7 @@ def test_a_table_that_is_read_by_the_change_itself():
         ]
         engines.compile(graph, BATCHES, engine).run(values, [], 0, 1, 6)
         results.append(values[0])
-    np.testing.assert_allclose(*results, rtol=1e-5)
+    np.testing.assert_allclose(results[0], results[1], rtol=1e-5)
 
 
 def test_training_of_an_embedding():
