@@ -149,19 +149,17 @@ class TextVectorization(StringLookup):
         rows = self.indices(values)
         if self._gives_rows:
             return padded(rows, self.output_sequence_length, self.table.index[""])
-        if self.codes_type(None) is None:
+        if self.codes_type(None) is None or (self.output_mode == "tf_idf" and self.table.weights is None):
             raise ValueError(f"layer {self.name!r} has no vocabulary yet. Write adapt(texts) before it is called.")
-        vectors = np.zeros((len(rows), self.depth), get_dtype())
         codes, texts, _ = joined(rows)
         known = codes != NOWHERE
+        places, counts = np.unique(texts[known] * self.depth + codes[known], return_counts=True)
+        vectors = np.zeros((len(rows), self.depth), get_dtype())
         if self.output_mode == "multi_hot":
-            vectors[texts[known], codes[known]] = 1
-            return vectors
-        np.add.at(vectors, (texts[known], codes[known]), 1)
-        if self.output_mode == "tf_idf":
-            if self.table.weights is None:
-                raise ValueError(f"layer {self.name!r} has no weights of tokens yet. Write adapt(texts) first.")
-            vectors *= self.table.weights
+            counts[:] = 1
+        if self.table.weights is not None:
+            counts = counts * self.table.weights[places % self.depth]
+        vectors.reshape(-1)[places] = counts
         return vectors
 
     def forward(self, codes: Any) -> Any:
