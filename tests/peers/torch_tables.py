@@ -58,6 +58,9 @@ REORDERED: dict[str, Callable[..., Any]] = {
     "nn.functional.embedding": lambda weight, indices, **options: ours.nn.functional.embedding(
         indices, weight, **options
     ),
+    "nn.functional.embedding_bag": lambda weight, indices, *rest, **options: ours.nn.functional.embedding_bag(
+        indices, weight, *rest, **options
+    ),
 }
 KINDS = ("right", "wrong", "refused", "refused without a message of ours")
 

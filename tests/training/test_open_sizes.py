@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import ranvier as rv
+from ranvier.training.loop.verify_resume import verify_resume
 
 L = rv.layers
 
@@ -165,6 +166,10 @@ def test_training_on_lists_follows_the_seed():
         found.append((history["loss"], history["val_loss"]))
     assert found[0] == found[1] != found[2]
     assert model.fit(TOKENS, Y, verbose=0, validation_data=(TOKENS, Y), class_weight=dict.fromkeys(range(10), 1.0))
+
+
+def test_a_stopped_run_on_lists_goes_on():
+    assert verify_resume(bag, TOKENS, Y, batch_size=2, stops=[3, 8])
 
 
 def test_batches_of_lists_have_one_length_each():

@@ -10,7 +10,7 @@ _slot: Any = vars(Tensor)["_keras_mask"]  # read without `Tensor.__getattr__`, w
 
 
 class MaskState:
-    """Whether a tensor of this process has had a mask: until then no call of a layer looks for one."""
+    """Whether a tensor of this process has had a mask: until then nothing looks for one."""
 
     in_use = False
 
@@ -20,6 +20,8 @@ mask_state = MaskState()
 
 def mask_of(value: Any) -> Tensor | None:
     """The mask of a tensor, true where it counts; None where all of it counts, and for anything else."""
+    if not mask_state.in_use:  # most programs have none, and loops ask in each step
+        return None
     try:
         found: Tensor | None = _slot.__get__(value)
     except (AttributeError, TypeError):
