@@ -40,6 +40,7 @@ rows.declare({
     # Of the classes in saved files: by the start of a name, the module that registers them.
     ("classes", "torch."): "ranvier.torch.nn",
     ("classes", "models."): "ranvier.models",
+    ("classes", "onnx."): "ranvier.interop.onnx.model",
     ("classes", "Calibrated"): "ranvier.calibration",
     ("classes", ""): "ranvier.layers",
     ("criteria", "torch."): "ranvier.torch.nn.losses",
@@ -91,6 +92,7 @@ __getattr__, __dir__, __all__ = lazy_names("ranvier", {
     "ranvier.tensor.tensor": "Tensor",
     "ranvier.interop.files": "load_model",
     "ranvier.interop.keras.live": "from_keras",
+    "ranvier.interop.onnx.model": "from_onnx",
     "ranvier.training": "verify_resume",
     "ranvier.training.loop.lr_finder": "find_learning_rate",
 })  # fmt: skip

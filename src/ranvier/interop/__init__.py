@@ -5,4 +5,5 @@ from ranvier.support.errors import lazy_names
 __getattr__, __dir__, __all__ = lazy_names("ranvier.interop", {
     "ranvier.interop.files": "load_model load_weights save save_weights",
     "ranvier.interop.keras.live": "from_keras to_keras",
+    "ranvier.interop.onnx.model": "from_onnx",
 })  # fmt: skip

@@ -5,5 +5,6 @@ from ranvier.interop.files import save as save
 from ranvier.interop.files import save_weights as save_weights
 from ranvier.interop.keras.live import from_keras as from_keras
 from ranvier.interop.keras.live import to_keras as to_keras
+from ranvier.interop.onnx.model import from_onnx as from_onnx
 
-__all__ = ['from_keras', 'load_model', 'load_weights', 'save', 'save_weights', 'to_keras']
+__all__ = ['from_keras', 'from_onnx', 'load_model', 'load_weights', 'save', 'save_weights', 'to_keras']

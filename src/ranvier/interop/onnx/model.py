@@ -1,0 +1,210 @@
+"""Models of ONNX as modules that predict, train on, and are saved."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ranvier.data.files import CheckpointError, check_source
+from ranvier.graph.dtypes import FLOATS, STORAGE
+from ranvier.graph.node import BATCH, Type
+from ranvier.graph.open_extents import ANY, OpenExtent
+from ranvier.interop.onnx import control, elementwise, graphs, movement, networks, recurrent
+from ranvier.interop.onnx.graphs import Program, library
+from ranvier.interop.onnx.values import ELEMENTS, UnsupportedError
+from ranvier.module import Module, Parameter, register_module
+from ranvier.module.parameter import Buffer
+from ranvier.support.source_lines import warn
+
+TABLES = (
+    control,
+    elementwise,
+    movement,
+    networks,
+    recurrent,
+)  # whose operators are in the table once they are imported
+OLDEST = 6
+STATISTICS = {"BatchNormalization": (3, 4)}  # inputs that are not trained: running means and variances
+
+
+class Part(Module):
+    """The weights of a part of a model, by their names."""
+
+
+@register_module(name="onnx.Model")
+class OnnxModel(Module):
+    """A model that came from a file of ONNX: its operators on its weights, whose names it keeps.
+
+    ``graph`` is the model without its weights, as text. Inputs are those of the graph, in its order; a model with
+    several outputs returns them in a tuple. In training, Dropout drops, and BatchNormalization uses the statistics of
+    the batch and moves the running ones.
+    """
+
+    def __init__(self, graph: str, name: str | None = None) -> None:
+        super().__init__(name=name)
+        self.graph = graph
+        model = library().ModelProto.FromString(base64.b64decode(graph))
+        self.__dict__["program"] = program = program_of(model)
+        self.__dict__["places"] = places = dict[str, str]()
+        frozen = {s.inputs[i] for s in program.steps for i in STATISTICS.get(s.op, ()) if i < len(s.inputs)}
+        for name_, array in list(program.constants.items()):
+            if str(array.dtype) in FLOATS and array.ndim:
+                places[name_] = self._hold(name_, array, name_ not in frozen)
+                del program.constants[name_]
+        types = [_input_type(program.types[n]) for n in program.inputs]
+        if types:
+            self._input_type = types[0]
+        if len(types) > 1:
+            self._input_types, self._input_container = tuple(types), "list"
+
+    def _hold(self, name: str, array: Any, trained: bool) -> str:
+        """Make a weight, in a part of the model for each part of its name. Returns its path."""
+        words = [word for word in name.replace("::", "/").replace("/", ".").replace(":", ".").split(".") if word] or [
+            "w"
+        ]
+        holder: Module = self
+        for word in words[:-1]:
+            part = holder._modules.get(word)
+            if part is None:
+                part = Part()
+                holder.add_module(word, part)
+            holder = part  # type: ignore[assignment]
+        last = words[-1]
+        while last in holder._parameters or last in holder._buffers or last in holder._modules or hasattr(Module, last):
+            last += "_"
+        if trained:
+            holder.register_parameter(last, Parameter.over(np.array(array), name=last))
+        else:
+            holder.register_buffer(last, Buffer.over(np.array(array)))
+        return ".".join([*words[:-1], last])
+
+    def forward(self, inputs: Any) -> Any:
+        program: Program = self.__dict__["program"]
+        inputs = inputs if isinstance(inputs, (list, tuple)) else [inputs]
+        if len(inputs) != len(program.inputs):
+            raise TypeError(f"{self.name!r} takes {len(program.inputs)} inputs: [{', '.join(program.inputs)}].")
+        held = dict(self._state(remove_duplicate=False))
+        weights = {name: held[path] for name, path in self.__dict__["places"].items()}
+        given = dict(zip(program.inputs, inputs, strict=True))
+        found = graphs.run(program, {**weights, **given}, training=self.training)
+        return found[0] if len(found) == 1 else tuple(found)
+
+
+def program_of(model: Any) -> Program:
+    """The steps of a model in memory. Raises UnsupportedError naming an operator that is not known."""
+    onnx = library()
+    # Only definitions of operators by others need the types.
+    with contextlib.suppress(onnx.shape_inference.InferenceError, RuntimeError, ValueError):
+        model = onnx.shape_inference.infer_shapes(model)
+    versions = {v.domain: v.version for v in model.opset_import}
+    version = versions.get("", versions.get("ai.onnx", OLDEST))
+    if version > onnx.defs.onnx_opset_version():
+        raise UnsupportedError(
+            f"its operators are of version {version}, and onnx here knows up to {onnx.defs.onnx_opset_version()}"
+        )
+    functions = {(f.domain, f.name): f for f in model.functions}
+    return graphs.program(model.graph, versions, functions)
+
+
+def _input_type(type_: Any) -> Type:
+    """The type of an input: the first dimension is the batch's, and one with a name alone may be any."""
+    if not type_.HasField("tensor_type"):
+        raise UnsupportedError("an input is no tensor")
+    dims = type_.tensor_type.shape.dim
+    sizes = [d.dim_value if d.HasField("dim_value") else OpenExtent(ANY) for d in dims]
+    name = ELEMENTS.get(type_.tensor_type.elem_type, "")
+    if name in STORAGE:
+        name = "float32"
+    return Type((BATCH, *sizes[1:]) if sizes else (), name)
+
+
+def from_onnx(path: Any) -> Any:
+    """A `Model` from a file of ONNX, or from a model of it in memory: it predicts, trains on, and is saved.
+
+    Needs onnx. Weights keep their names. External data are read only from the folder of the file. Raises
+    CheckpointError for a damaged file, and for an operator, a set of operators or an element type that is not known.
+    """
+    onnx = library()
+    proto = path if isinstance(path, onnx.ModelProto) else read(Path(path))
+    source = "the model" if isinstance(path, onnx.ModelProto) else str(path)
+    version = {v.domain: v.version for v in proto.opset_import}.get("", OLDEST)
+    if version < OLDEST:
+        raise CheckpointError(f"{source}: its operators are of version {version}, and {OLDEST} is the oldest known.")
+    _widen(proto, source)
+    try:
+        return OnnxModel(base64.b64encode(proto.SerializeToString(deterministic=True)).decode(), name=_name(proto))
+    except UnsupportedError as error:
+        raise CheckpointError(f"{source} cannot be brought over: {error}.") from None
+
+
+def _name(proto: Any) -> str:
+    return "".join(c if c.isalnum() or c in "_-" else "_" for c in proto.graph.name) or "onnx"
+
+
+def _widen(proto: Any, source: str) -> None:
+    """16-bit weights as float32, with one warning."""
+    onnx = library()
+    half = (onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16)
+    found = [t for t in proto.graph.initializer if t.data_type in half]
+    for tensor in found:
+        array = onnx.numpy_helper.to_array(tensor).astype(np.float32)
+        tensor.CopyFrom(onnx.numpy_helper.from_array(array, tensor.name))
+    if found:
+        warn(f"{source} holds {len(found)} weights of 16-bit floats; here they are float32.")
+
+
+def read(path: Path) -> Any:
+    """The model of a file, checked, with its external data. Raises CheckpointError for a damaged one."""
+    onnx = library()
+    check_source(path)
+    try:
+        proto = onnx.ModelProto.FromString(path.read_bytes())
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # noqa: BLE001  # protobuf has errors of its own
+        raise CheckpointError(f"{path} is no model of ONNX, or a damaged one: {error}.") from None
+    if not proto.HasField("graph") or not proto.opset_import:
+        raise CheckpointError(f"{path} is no model of ONNX: it has no graph.")
+    _check_external(proto, path)
+    try:
+        onnx.external_data_helper.load_external_data_for_model(proto, str(path.parent))
+        onnx.checker.check_model(proto, full_check=True)
+    except Exception as error:  # noqa: BLE001  # the checker raises errors of its own, and of C++
+        first = str(error).strip().splitlines() or [type(error).__name__]
+        raise CheckpointError(f"{path} is a damaged model of ONNX: {first[0]}.") from None
+    return proto
+
+
+def _check_external(proto: Any, path: Path) -> None:
+    """Weights in other files must be in regular files of the same folder, and within them."""
+    folder = path.parent.resolve()
+    for tensor in _tensors(proto.graph):
+        if tensor.data_location != library().TensorProto.EXTERNAL:
+            continue
+        places = {entry.key: entry.value for entry in tensor.external_data}
+        target = (folder / places.get("location", "")).resolve()
+        if folder not in target.parents or not target.is_file():
+            raise CheckpointError(f"{path}: the data of {tensor.name!r} are not in a file of its folder.")
+        try:
+            end = int(places.get("offset", 0)) + int(places.get("length", 0))
+        except ValueError:
+            end = -1
+        if not 0 <= end <= target.stat().st_size:
+            raise CheckpointError(
+                f"{path} is damaged: the data of {tensor.name!r} are beyond the end of {target.name}."
+            )
+
+
+def _tensors(graph: Any) -> Any:
+    """All constants of a graph and of the graphs within it."""
+    yield from graph.initializer
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.HasField("t"):
+                yield attribute.t
+            if attribute.HasField("g"):
+                yield from _tensors(attribute.g)

@@ -1,0 +1,23 @@
+"""The operators that come in: a function on tensors for each, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+TABLE: dict[str, Callable[..., Any]] = {}
+
+
+def row(*names: str) -> Callable[[Any], Any]:
+    """Add a function to the table, by the names of operators.
+
+    It takes a `Context`, the inputs (None where one is left out) and the attributes by name, and returns an output or
+    several in a tuple.
+    """
+
+    def add(function: Any) -> Any:
+        for name in names:
+            TABLE[name] = function
+        return function
+
+    return add

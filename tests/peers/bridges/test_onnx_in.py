@@ -1,0 +1,257 @@
+"""Models of ONNX: its own tests of operators, models that PyTorch exported, what is refused, damaged files."""
+
+import functools
+import io
+import re
+import warnings
+from collections import Counter
+
+import numpy as np
+import pytest
+
+import ranvier as rv
+from ranvier.data.files import CheckpointError
+from tests.interop.damage import WHOLE, damaged
+
+onnx = pytest.importorskip("onnx")
+torch = pytest.importorskip("torch")
+pytestmark = [pytest.mark.peers, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
+helper, FLOAT, INT64 = onnx.helper, onnx.TensorProto.FLOAT, onnx.TensorProto.INT64
+
+
+@pytest.fixture(autouse=True)
+def _reference():
+    rv.set_engine("reference")
+    yield
+    rv.set_engine("native")
+
+
+@functools.cache
+def cases(kind):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from onnx.backend.test.loader import load_model_tests
+
+        return load_model_tests(kind=kind)
+
+
+def data_of(case):
+    """The model of a case, and its inputs and outputs."""
+    if case.model is not None:
+        return case.model, case.data_sets
+    from pathlib import Path
+
+    folder = Path(case.model_dir)
+    sets = []
+    for part in sorted(folder.glob("test_data_set_*")):
+        found = []
+        for kind in ("input", "output"):
+            files = sorted(part.glob(f"{kind}_*.pb"), key=lambda p: int(p.stem.split("_")[1]))
+            found.append([onnx.numpy_helper.to_array(onnx.TensorProto.FromString(f.read_bytes())) for f in files])
+        sets.append(found)
+    return onnx.load(folder / "model.onnx"), sets
+
+
+def outcome(case):
+    """ "passed" or "refused"; raises AssertionError for anything else."""
+    from onnx.backend.test.runner import Runner
+
+    from ranvier.interop import onnx as backend
+
+    model, sets = data_of(case)
+    try:
+        prepared = backend.prepare(model)
+        found = [prepared.run(inputs) for inputs, _ in sets]
+    except backend.UnsupportedError as error:
+        if not re.search("operator|element type|input", str(error)):
+            raise
+        return "refused"
+    for (_, expected), ours in zip(sets, found, strict=True):
+        Runner.assert_similar_outputs(expected, ours, case.rtol, case.atol)
+    return "passed"
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize(("kind", "least"), [("node", 1333), ("pytorch-converted", 82), ("pytorch-operator", 35)])
+def test_onnx_has_no_case_that_is_wrong(kind, least):
+    """1,884 tests of operators and 117 models from PyTorch; the sample is every twelfth."""
+    step = 1 if WHOLE else 12
+    counts = Counter(map(outcome, cases(kind)[::step]))
+    assert counts["passed"] >= least // step * (1 if WHOLE else 0.9), counts
+
+
+def exported(module, *inputs, **options):
+    file = io.BytesIO()
+    names = [f"x{i}" for i in range(len(inputs))]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            module.eval(), inputs, file, dynamo=False, input_names=names, output_names=["y"], opset_version=17,
+            dynamic_axes={name: {0: "n"} for name in [*names, "y"]}, **options,
+        )  # fmt: skip
+    return file.getvalue()
+
+
+class Recurrent(torch.nn.Module):  # type: ignore[name-defined,misc]  # of the other library
+    def __init__(self):
+        super().__init__()
+        self.cells, self.last = torch.nn.LSTM(4, 5, batch_first=True), torch.nn.Linear(5, 2)
+
+    def forward(self, x):
+        return self.last(self.cells(x)[0][:, -1])
+
+
+class Two(torch.nn.Module):  # type: ignore[name-defined,misc]  # likewise
+    def __init__(self):
+        super().__init__()
+        self.first, self.norm = torch.nn.Linear(4, 3), torch.nn.LayerNorm(3)
+
+    def forward(self, a, b):
+        return self.norm(self.first(a) * 2 - torch.nn.functional.gelu(b)).softmax(-1)
+
+
+def pictures(name):
+    models = pytest.importorskip("torchvision").models
+    return lambda: (getattr(models, name)(num_classes=5), (torch.randn(2, 3, 32, 32),))
+
+
+NETWORKS = {
+    "layers": lambda: (torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Dropout(0.2), torch.nn.Linear(8, 3)), (torch.randn(2, 4),)),
+    "recurrent": lambda: (Recurrent(), (torch.randn(2, 6, 4),)),
+    "two inputs": lambda: (Two(), (torch.randn(2, 4), torch.randn(2, 3))),
+    "resnet18": pictures("resnet18"),
+    "mobilenet_v2": pictures("mobilenet_v2"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NETWORKS if WHOLE else ["layers", "recurrent", "two inputs"])
+def test_models_of_pytorch_predict_train_on_and_are_saved(name, tmp_path):
+    torch.manual_seed(0)
+    module, inputs = NETWORKS[name]()
+    (tmp_path / "a.onnx").write_bytes(exported(module, *inputs))
+    model = rv.from_onnx(tmp_path / "a.onnx")
+    more = [torch.cat([x, x + 1, x - 1]) for x in inputs]  # another size of the batch
+    expected = module(*more).detach().numpy()
+    x = [a.numpy() for a in more] if len(more) > 1 else more[0].numpy()
+    np.testing.assert_allclose(model.predict(x, verbose=0), expected, atol=1e-5 * np.abs(expected).max())
+    if name in ("layers", "two inputs"):
+        assert {n for n in module.state_dict() if n.endswith("bias")} <= set(model.state_dict())
+    if name in ("resnet18", "mobilenet_v2"):
+        return
+    model.compile(rv.optimizers.SGD(0.01), "mse")
+    losses = model.fit(x, np.zeros_like(expected), epochs=4, verbose=0, ignore="RV").history["loss"]
+    assert losses[-1] < losses[0]
+    model.save(tmp_path / "a.ranvier")
+    again = rv.load_model(tmp_path / "a.ranvier")
+    np.testing.assert_array_equal(again.predict(x, verbose=0), model.predict(x, verbose=0))
+
+
+# --- what is refused ----------------------------------------------------------------------------------------------
+
+
+def graph(*nodes, inputs=None, weights=(), version=18, domains=()):
+    x = inputs or [helper.make_tensor_value_info("x", FLOAT, ["n", 3])]
+    y = [helper.make_tensor_value_info("y", FLOAT, ["n", "m"])]
+    imports = [helper.make_opsetid("", version), *(helper.make_opsetid(d, 1) for d in domains)]
+    return helper.make_model(
+        helper.make_graph(list(nodes), "g", x, y, list(weights)), opset_imports=imports, ir_version=8
+    )
+
+
+RELU = helper.make_node("Relu", ["x"], ["y"])
+REFUSED = {
+    "an operator": (graph(helper.make_node("Custom", ["x"], ["y"], domain="mine"), domains=["mine"]), "the operator mine.Custom"),
+    "one of ONNX": (graph(helper.make_node("NonMaxSuppression", ["x", "x"], ["y"])), "operator NonMaxSuppression|damaged"),
+    "an old version": (graph(RELU, version=5), "of version 5, and 6 is the oldest"),
+    "a new version": (graph(RELU, version=99), "of version 99|damaged"),
+    "a type": (graph(helper.make_node("Cast", ["x"], ["y"], to=onnx.TensorProto.COMPLEX64)), "damaged|complex64"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_models_that_are_refused(name, tmp_path):
+    model, said = REFUSED[name]
+    (tmp_path / "a.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(CheckpointError, match=said):
+        rv.from_onnx(tmp_path / "a.onnx").predict(np.ones((2, 3), np.float32), verbose=0)
+
+
+def test_a_shape_that_depends_on_data_is_refused(tmp_path):
+    from ranvier.interop.onnx import UnsupportedError
+
+    shape = helper.make_tensor_value_info("s", INT64, [2])
+    x = helper.make_tensor_value_info("x", FLOAT, ["n", 4])
+    model = rv.from_onnx(graph(helper.make_node("Reshape", ["x", "s"], ["y"]), inputs=[x, shape]))
+    with pytest.raises(UnsupportedError, match=r"operator Reshape .*depends on the data"):
+        model.predict([np.ones((2, 4), np.float32), np.array([2, 4])], verbose=0)
+
+
+@pytest.mark.parametrize("place", ["../w.bin", "/etc/hostname", "w.bin", ""])
+def test_external_data_are_read_only_from_the_folder(place, tmp_path):
+    folder = tmp_path / "inner"
+    folder.mkdir()
+    (tmp_path / "w.bin").write_bytes(bytes(64))
+    weight = onnx.numpy_helper.from_array(np.ones((3,), np.float32), "w")
+    weight.ClearField("raw_data")
+    weight.data_location = onnx.TensorProto.EXTERNAL
+    for key, value in (("location", place), ("offset", "0"), ("length", "12")):
+        weight.external_data.add(key=key, value=value)
+    model = graph(helper.make_node("Mul", ["x", "w"], ["y"]), weights=[weight])
+    (folder / "a.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(CheckpointError, match=r"not in a file of its folder"):
+        rv.from_onnx(folder / "a.onnx")
+    if place == "w.bin":
+        (folder / "w.bin").write_bytes(np.arange(3, dtype=np.float32).tobytes())
+        found = rv.from_onnx(folder / "a.onnx").predict(np.ones((1, 3), np.float32), verbose=0)
+        assert found.tolist() == [[0, 1, 2]]
+        (folder / "w.bin").write_bytes(bytes(4))
+        with pytest.raises(CheckpointError, match="beyond the end"):
+            rv.from_onnx(folder / "a.onnx")
+
+
+def test_half_floats_are_widened_with_a_warning(tmp_path):
+    weight = onnx.numpy_helper.from_array(np.full((3,), 0.5, np.float16), "w")
+    x = [helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT16, ["n", 3])]
+    model = helper.make_model(
+        helper.make_graph([helper.make_node("Mul", ["x", "w"], ["y"])], "g", x, [helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT16, ["n", 3])], [weight]),
+        opset_imports=[helper.make_opsetid("", 18)],
+    )  # fmt: skip
+    with pytest.warns(UserWarning, match="1 weights of 16-bit floats"):
+        found = rv.from_onnx(model)
+    assert found.predict(np.ones((1, 3), np.float32), verbose=0).tolist() == [[0.5, 0.5, 0.5]]
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_damaged_models_are_refused_or_run(tmp_path):
+    """There is no checksum: what ONNX itself takes for a model runs, or is refused by name."""
+    module = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.ReLU(), torch.nn.Linear(3, 2))
+    data, refused = exported(module, torch.randn(2, 4)), 0
+    x = np.ones((2, 4), np.float32)
+    for part in damaged(data, seed=6):
+        (tmp_path / "a.onnx").write_bytes(part)
+        try:
+            model = rv.from_onnx(tmp_path / "a.onnx")
+            model.predict(x, verbose=0)
+        except (ValueError, TypeError):
+            refused += 1
+    assert refused
+
+
+def test_the_convention_of_backends():
+    from ranvier.interop import onnx as backend
+
+    assert backend.supports_device("CPU")
+    assert not backend.supports_device("CUDA")
+    x = np.array([[-1.0, 2.0]], np.float32)
+    assert backend.run_node(helper.make_node("Relu", ["x"], ["y"]), [x])[0].tolist() == [[0, 2]]
+    model = graph(helper.make_node("Neg", ["x"], ["y"]))
+    assert backend.prepare(model).run({"x": x})[0].tolist() == [[1, -2]]
+    assert backend.run_model(model, [x])[0].tolist() == [[1, -2]]
+    with pytest.raises(ValueError, match="Write 'CPU' instead"):
+        backend.prepare(model, "CUDA")
+
+
+def test_the_document_about_other_libraries(tmp_path):
+    from tests.test_docs import DOCUMENTS, verify
+
+    verify(next(path for path in DOCUMENTS if path.name == "interop.md"), tmp_path)
