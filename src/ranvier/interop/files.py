@@ -17,7 +17,7 @@ ZIP = b"PK\x03\x04"
 TORCH = (".pt", ".pth", ".bin", ".ckpt")
 # The ends of names of formats that `save` does not write, and what writes them.
 OTHERS = {
-    **dict.fromkeys((*TORCH, ".safetensors"), "ranvier.torch.save(model.state_dict(), path)"),
+    **dict.fromkeys(TORCH, "ranvier.torch.save(model.state_dict(), path)"),
     ".onnx": "model.export(path, format='onnx')",
     ".pb": "another name, since nothing here writes that format",
     ".tflite": "another name, since nothing here writes that format",
