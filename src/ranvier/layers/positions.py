@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Unpack
 
 from ranvier.graph.node import GraphError
+from ranvier.graph.open_extents import is_open
 from ranvier.layers.annotations import ConstraintLike, InitializerLike, LayerOptions, RegularizerLike
 from ranvier.layers.base import Layer, whole
 from ranvier.module.key_values import first_position
@@ -47,12 +48,13 @@ class PositionEmbedding(Layer):
         start_index = first_position(start_index)
         length = x.shape[-2]
         first = start_index if isinstance(start_index, int) else 0
-        if isinstance(length, int) and first + length > self.sequence_length:
+        known = isinstance(length, int) and not is_open((length,))
+        if known and first + length > self.sequence_length:
             raise GraphError(
                 f"there are embeddings for {self.sequence_length} positions, and x ends at {first + length}. Write a "
                 "larger sequence_length, or shorter inputs"
             )
-        if isinstance(start_index, int):
+        if isinstance(start_index, int) and known:
             rows = self.position_embeddings[start_index : start_index + length]
         else:
             rows = arrays.take(self.position_embeddings, arrays.add(start_index, arrays.arange(length)), 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Unpack
 
 import numpy as np
@@ -14,6 +15,7 @@ from ranvier.layers.base import Layer
 from ranvier.layers.cells import Cell
 from ranvier.layers.normalization import RunningStatistics
 from ranvier.layers.stacked_cells import build_cell, check_cell, gives_state, initial_states, size_of_output, step
+from ranvier.module.key_values import cache_of_steps
 from ranvier.module.parameter import Buffer
 from ranvier.module.serialization import register_module
 from ranvier.ops import arrays, loops
@@ -118,6 +120,10 @@ class RNN(Layer):
             states = map_structure(stored, Tensor, lambda state: of_rows(state, sequences))
         else:
             states = self._first_states(sequences, initial_state)
+        cache = cache_of_steps(sequences, self.name, self.go_backwards)
+        if cache is not None:
+            last = iter(cache.kept(self, partial(flatten, states)))
+            states = map_structure(states, Tensor, lambda _: next(last))
         kept = self._kept(sequences, mask)
         own = gives_state(self.cell)
         before = None
@@ -138,6 +144,8 @@ class RNN(Layer):
             return (after, before), output if self.return_sequences or not own else None
 
         (states, _), outputs = loops.scan(body, (states, before), (sequences, kept), axis=1, reverse=self.go_backwards)
+        if cache is not None:
+            cache.keep(self, list(flatten(states)))
         if stored is not None:
             with no_grad():
                 pairs = list(zip(flatten(stored), flatten(states), strict=True))

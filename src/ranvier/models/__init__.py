@@ -11,6 +11,8 @@ All networks can be saved.
 from ranvier.support.errors import lazy_names
 
 __getattr__, __dir__, __all__ = lazy_names("ranvier.models", {
+    "ranvier.models.generation": "generate",
+    "ranvier.models.language": "char_lm gpt seq2seq",
     "ranvier.models.mobile": "InvertedResidual mobilenet_small",
     "ranvier.models.plain": "cnn lenet5 mlp vgg_small",
     "ranvier.models.residual": "ResidualBlock resnet",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from numpy.typing import DTypeLike
@@ -10,11 +11,13 @@ from numpy.typing import DTypeLike
 from ranvier.graph.node import GraphError
 from ranvier.layers.base import whole
 from ranvier.module import register_module
+from ranvier.module.key_values import cache_of_steps
 from ranvier.ops import arrays, loops
 from ranvier.ops.keras.arrays import zeros
 from ranvier.ops.torch.device import Device
 from ranvier.ops.torch.noise import share
-from ranvier.support.tree import map_together
+from ranvier.support.tree import flatten, map_structure, map_together
+from ranvier.tensor.tensor import Tensor
 from ranvier.torch.nn import functional as F
 from ranvier.torch.nn.recurrent_cells import Elman, Gated, LongShortTerm, Recurrent, check_states
 from ranvier.torch.nn.utils.rnn import PackedSequence, packed_rows, padded_rows
@@ -131,6 +134,10 @@ class RNNBase(Recurrent):
         else:
             check_states(self, hx, [(count, x.shape[0], n) for n in sizes], shape)
             first = [[s[i] for s in hx] for i in range(count)]
+        cache = cache_of_steps(x, type(self).__name__, self.directions == 2)
+        if cache is not None:
+            before = iter(cache.kept(self, partial(flatten, first)))
+            first = map_structure(first, Tensor, lambda _: next(before))
         last = list[list[Any]]()
         for layer in range(self.num_layers):
             if layer and self.dropout and self.training:
@@ -142,6 +149,8 @@ class RNNBase(Recurrent):
                 found.append(output)
                 last.append(after)
             x = found[0] if len(found) == 1 else arrays.concatenate(found, -1)
+        if cache is not None:
+            cache.keep(self, list(flatten(last)))
         return x, [arrays.stack(list(parts), 0) for parts in zip(*last, strict=True)]
 
     def _direction(

@@ -1,0 +1,202 @@
+"""One token of a model as a program that writes its own next input: many tokens are one native call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ranvier import engines
+from ranvier.data.convert import Array
+from ranvier.graph.dtypes import array_dtype
+from ranvier.graph.graph import Graph, input_node
+from ranvier.graph.node import Node, Type
+from ranvier.models.sampling import drawn, likely, log_probabilities
+from ranvier.module import Module, mode
+from ranvier.module.arguments import pack_inputs
+from ranvier.module.key_values import KeyValueCache
+from ranvier.module.versions import structure
+from ranvier.ops import arrays
+from ranvier.ops.functional.attention import written_at
+from ranvier.tensor import layout, tape
+from ranvier.tensor.call_state import isolated_tape
+from ranvier.tensor.context import get_dtype
+from ranvier.tensor.tensor import Tensor
+from ranvier.tensor.trace import lower
+
+CHUNK = 128  # tokens of one native call at most
+KEPT = 16  # programs of a model
+
+
+class _HeldCache(KeyValueCache):
+    """A cache whose contents are inputs of the program that is traced. With ``parents``, they are those rows of it."""
+
+    def __init__(
+        self, length: int, position: Tensor, token: Tensor, parents: Tensor | None, given: Callable[..., Tensor]
+    ) -> None:
+        super().__init__(length)
+        self.position, self.first, self.parents, self.given = position, position, parents, given
+        self.held: list[Tensor] = []
+        self.token = tape.segment_of([token]).node_of(token).ordinal
+
+    def follows(self, x: Any) -> bool:
+        return self.token in tape.segment_of([x]).node_of(x).leaves
+
+    def kept(self, layer: Any, first: Callable[[], Sequence[Any]]) -> tuple[Any, ...]:
+        if layer in self._stored:
+            raise ValueError(f"{layer!r} is called twice for a token. Write a layer for each call to generate text.")
+        found = []
+        for value in first():
+            held = self.given(f"held{len(self.held)}", value.spec, value._value)
+            self.held.append(held)
+            before = held if self.parents is None else arrays.take(held, self.parents, 0)
+            known = value._value is not None  # else what it begins with is computed by the program
+            found.append(before if known else arrays.where(arrays.equal(self.first, 0), value, before))
+        return tuple(found)
+
+    def after(self) -> list[Any]:
+        """What is held for the next token, in the order of ``held``."""
+        return [value for values in self._stored.values() for value in values]
+
+
+class TokenStep:
+    """The program of one token for ``rows`` sequences at once, and what it reads.
+
+    ``kind`` is "draw" (from all tokens), "likely" (from those that top_k and top_p keep) or "beams", whose program
+    returns the logarithms of all probabilities, and takes the tokens and the rows that they follow. ``sources`` are the
+    inputs of the model before its tokens.
+    """
+
+    def __init__(self, model: Module, rows: int, length: int, kind: str, sources: Sequence[Array]) -> None:
+        self.rows, self.kind = rows, kind
+        self.inputs: dict[str, Node] = {}
+        self.begins: dict[str, Array] = {}
+        known: dict[int, Node] = {}
+
+        def given(name: str, type_: Type, value: Array | None = None, windowed: bool = False) -> Tensor:
+            tensor = Tensor.placeholder(type_)
+            node = input_node(name, type_.shape, type_.dtype, windowed=windowed)
+            known[id(tensor)] = self.inputs[name] = node
+            self.begins[name] = np.zeros(type_.shape, type_.dtype) if value is None else value
+            kept.append(tensor)
+            return tensor
+
+        kept: list[Tensor] = []  # their ids are keys
+        number, each = Type((), "int32"), Type((rows,), "int32")
+        with mode(model, False), isolated_tape(model):
+            token, position = given("token", each), given("position", number)
+            others = [given(f"source{i}", Type(a.shape, a.dtype.name)) for i, a in enumerate(sources)]
+            parents = given("parents", each) if kind == "beams" else None
+            cache = _HeldCache(length, position, token, parents, given)
+            inputs = [*others, token[:, None]]
+            logits = _of_one(cache(lambda _: model(*pack_inputs(inputs, model._input_container)), inputs[-1]), model, rows)
+            updates = [(position, cache.position), *zip(cache.held, cache.after(), strict=True)]
+            outputs = []
+            if kind == "beams":
+                outputs.append(log_probabilities(logits))
+            else:
+                updates += self._draw(logits, token, position, given)
+            roots = [*outputs, *(value for _, value in updates)]
+            segment = tape.segment_of(roots)
+            nodes = [segment.node_of(t) for t in roots]
+        self.vocabulary, self.dtype = int(logits.shape[-1]), array_dtype(logits.dtype)
+        self.tensors: list[Any] = []
+        leaves = {}
+        sources_of = list(self.inputs.values())
+        for ordinal, leaf in enumerate(segment.leaves):
+            if id(leaf) in known:
+                leaves[ordinal] = known[id(leaf)]
+            elif any(ordinal in node.leaves for node in nodes):
+                source, leaves[ordinal] = layout.leaf_input(f"leaf{len(self.tensors)}", leaf)
+                sources_of.append(source)
+                self.tensors.append(leaf)
+        values = lower(nodes, leaves)
+        written = tuple((known[id(t)], v) for (t, _), v in zip(updates, values[len(outputs) :], strict=True))
+        graph = Graph(tuple(sources_of), tuple(values[: len(outputs)]), written)
+        self.before: tuple[Any, list[Node], list[Node]] | None = None
+        fixed = [self.inputs[f"source{i}"] for i in range(len(sources))]
+        if fixed:
+            first, graph = without_fixed(graph, fixed, [node for n, node in self.inputs.items() if node not in fixed])
+            self.before = engines.compile(first, rows), first.inputs, first.outputs
+        self.order = graph.inputs
+        self.program = engines.shared(graph, batch=rows)
+
+    def _draw(
+        self, logits: Any, token: Tensor, position: Tensor, given: Callable[..., Tensor]
+    ) -> list[tuple[Tensor, Any]]:
+        """The updates that make the next token: the one that is forced, where it is not below 0, or one by the logits."""
+        number, rows = Type((), "int32"), self.rows
+        temperature = given("temperature", Type((), logits.dtype))
+        seed, count = given("seed", Type((), "uint32")), given("count", number)
+        written = given("written", Type((CHUNK, rows), "int32"))
+        forced = given("forced", Type((rows,), "int32"), windowed=True)
+        if self.kind == "likely":
+            top_k, top_p = given("top_k", Type((), logits.dtype)), given("top_p", Type((), logits.dtype))
+            logits = likely(logits, temperature, top_k, top_p)
+        chosen = drawn(logits, temperature, seed, arrays.cast(position, "uint32"))
+        following = arrays.where(arrays.greater_equal(forced, 0), forced, chosen)
+        return [
+            (token, following),
+            (written, written_at(written, following[None], count, axis=0)),
+            (count, arrays.add(count, 1)),
+        ]
+
+    def arrays(self, sources: Sequence[Array] = (), **values: Any) -> dict[str, Array]:
+        """New arrays of the inputs, in order, with these values and the present weights."""
+        made = {name: np.array(values.get(name, value), value.dtype) for name, value in self.begins.items()}
+        made |= {f"source{i}": a for i, a in enumerate(sources)}
+        made |= {f"leaf{i}": layout.storage(t.compute()) for i, t in enumerate(self.tensors)}
+        if self.before is not None:
+            program, inputs, outputs = self.before
+            found = [np.empty(node.shape, array_dtype(node.dtype)) for node in outputs]
+            program.run([made[node.attrs["name"]] for node in inputs], found, 0, 1, self.rows)
+            made |= {f"fixed{i}": array for i, array in enumerate(found)}
+        return {node.attrs["name"]: made[node.attrs["name"]] for node in self.order}
+
+
+def without_fixed(graph: Graph, fixed: Sequence[Node], varying: Sequence[Node]) -> tuple[Graph, Graph]:
+    """The part of a graph that depends on ``fixed`` inputs and on none that vary, and the rest, which takes its results.
+
+    An encoder is computed once so, and not for each token.
+    """
+    of_fixed, of_varying = set(fixed), set(varying)
+    for node in graph.nodes():
+        if not of_fixed.isdisjoint(node.inputs):
+            of_fixed.add(node)
+        if not of_varying.isdisjoint(node.inputs):
+            of_varying.add(node)
+    once = of_fixed - of_varying
+    used = {operand for node in graph.nodes() if node not in once for operand in node.inputs} | set(graph.roots())
+    results = [node for node in graph.nodes() if node in once and node in used]
+    made = {node: input_node(f"fixed{i}", node.shape, node.dtype) for i, node in enumerate(results)}
+    rest = graph.changed(lambda node, old: made.get(old, node))
+    inputs = (*(node for node in graph.inputs if node not in fixed), *made.values())
+    weights = [node for node in graph.inputs if node not in of_varying]
+    return Graph(tuple(weights), tuple(results)), Graph(inputs, rest.outputs, rest.updates)
+
+
+def _of_one(logits: Any, model: Module, rows: int) -> Any:
+    """The logits (rows, vocabulary) of a model for one token. Raises ValueError for other results."""
+    shape = tuple(getattr(logits, "shape", ()))
+    if shape[:-1] == (rows, 1):
+        return logits[:, 0]
+    if len(shape) == 2 and shape[0] == rows:
+        return logits
+    raise ValueError(
+        f"the model {model.name!r} gives {shape or type(logits).__name__} for one token of {rows} sequences. Write a "
+        "model that gives logits of shape (batch, tokens, vocabulary)."
+    )
+
+
+def step_of(model: Module, rows: int, length: int, kind: str, sources: Sequence[Array]) -> TokenStep:
+    """The step for so many sequences; it is compiled at the first call."""
+    shapes = tuple((a.shape, a.dtype.name) for a in sources)
+    weights = tuple(map(id, model.parameters()))
+    key = (rows, length, kind, shapes, get_dtype(), engines.get_engine(), weights, structure(model))
+    steps: dict[Any, TokenStep] = model.__dict__.setdefault("_token_steps", {})
+    known = steps.pop(key, None) or TokenStep(model, rows, length, kind, sources)
+    while len(steps) >= KEPT:
+        steps.pop(next(iter(steps)))
+    steps[key] = known
+    return known
