@@ -5,7 +5,7 @@
 
 Images are (height, width, channels); `speech_classifier` takes samples. The last layer is ``Dense(classes,
 activation)``. Its outputs are probabilities, or logits with ``activation=None``, for losses with ``from_logits=True``.
-All networks can be saved.
+`char_lm`, `gpt` and `seq2seq` give logits of the next token, and `generate` writes with them. All can be saved.
 """
 
 from ranvier.support.errors import lazy_names

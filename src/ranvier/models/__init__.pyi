@@ -1,6 +1,10 @@
 # Written by `python -m tests.stubs --write`; a test holds it against the code.
 from ranvier.interop.files import load_model as load_model
 from ranvier.interop.files import save as save_model
+from ranvier.models.generation import generate as generate
+from ranvier.models.language import char_lm as char_lm
+from ranvier.models.language import gpt as gpt
+from ranvier.models.language import seq2seq as seq2seq
 from ranvier.models.mobile import InvertedResidual as InvertedResidual
 from ranvier.models.mobile import mobilenet_small as mobilenet_small
 from ranvier.models.plain import cnn as cnn
@@ -17,4 +21,4 @@ from ranvier.module.key_values import KeyValueCache as KeyValueCache
 from ranvier.saving import clone_model as clone_model
 from ranvier.saving import model_from_json as model_from_json
 
-__all__ = ['InvertedResidual', 'KeyValueCache', 'Model', 'ResidualBlock', 'Sequential', 'clone_model', 'cnn', 'lenet5', 'load_model', 'mlp', 'mobilenet_small', 'model_from_json', 'resnet', 'save_model', 'speech_classifier', 'text_classifier', 'vgg_small']
+__all__ = ['InvertedResidual', 'KeyValueCache', 'Model', 'ResidualBlock', 'Sequential', 'char_lm', 'clone_model', 'cnn', 'generate', 'gpt', 'lenet5', 'load_model', 'mlp', 'mobilenet_small', 'model_from_json', 'resnet', 'save_model', 'seq2seq', 'speech_classifier', 'text_classifier', 'vgg_small']

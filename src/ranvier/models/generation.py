@@ -13,7 +13,7 @@ from ranvier.data.convert import Array, to_numeric
 from ranvier.layers import BytePairEncoding, PositionEmbedding
 from ranvier.models.steps import CHUNK, TokenStep, step_of
 from ranvier.module import Module
-from ranvier.module.calls import check_network, in_model_dtype
+from ranvier.module.calls import in_model_dtype
 from ranvier.support.validation import amount, whole
 from ranvier.tensor import rng
 
@@ -57,7 +57,7 @@ def generate(
             raise ValueError("a search with beams draws nothing, and ends at once. Leave the other arguments out.")
         return request.answer(_with_beams(model, request, whole("beams", beams)))
     temperature = amount(temperature, "generate", "temperature")
-    limits = {} if top_k is None else {"top_k": whole("top_k", top_k)}
+    limits: dict[str, float] = {} if top_k is None else {"top_k": whole("top_k", top_k)}
     limits |= {} if top_p is None else {"top_p": amount(top_p, "generate", "top_p", 1)}
     if stream and not request.alone:
         raise ValueError("stream=True is of one prompt. Write generate for each of several.")
@@ -124,14 +124,6 @@ def _request(model: Module, prompts: Any, sources: Any, length: int, stop: Any) 
     for row in rows:
         if not len(row) or row.dtype.kind not in "iu":
             raise ValueError(f"a prompt of {len(row)} tokens ({row.dtype}). Write a text, or indices, of one or more.")
-    if texts is not None:
-        ends = [_indices(texts, text) for text in ([stop] if isinstance(stop, str) else stop)]
-        wrong = next((end for end in ends if len(end) != 1), None)
-        if wrong is not None:
-            raise ValueError(f"stop={stop!r} has a text of {len(wrong)} tokens. Write texts of one token each.")
-        ends = [int(end[0]) for end in ends]
-    else:
-        ends = [int(stop)] if np.ndim(stop) == 0 else [int(end) for end in stop]
     most = max(map(len, rows)) - 1 + length
     known = [m.sequence_length for m in model.modules() if isinstance(m, PositionEmbedding)]
     if known and most > min(known):
@@ -140,7 +132,18 @@ def _request(model: Module, prompts: Any, sources: Any, length: int, stop: Any) 
             f"{min(known)}. Write at most length={max(min(known) - most + length, 1)}, or a model of more positions."
         )
     cached = min(known) if known else 1 << max(6, (most - 1).bit_length())
-    return Request(rows, _sources(model, sources, layers, len(rows)), length, ends, texts, alone, cached)
+    return Request(rows, _sources(model, sources, layers, len(rows)), length, _ends(texts, stop), texts, alone, cached)
+
+
+def _ends(texts: Any, stop: Any) -> list[int]:
+    """The indices of the tokens that end a text."""
+    if texts is None:
+        return [int(stop)] if np.ndim(stop) == 0 else [int(end) for end in stop]
+    ends = [_indices(texts, text) for text in ([stop] if isinstance(stop, str) else stop)]
+    wrong = next((end for end in ends if len(end) != 1), None)
+    if wrong is not None:
+        raise ValueError(f"stop={stop!r} has a text of {len(wrong)} tokens. Write texts of one token each.")
+    return [int(end[0]) for end in ends]
 
 
 def _indices(texts: Any, text: str) -> Array:
@@ -155,7 +158,9 @@ def _sources(model: Module, sources: Any, layers: Sequence[Any], rows: int) -> l
     given = [] if sources is None else [sources] if len(types) == 1 else list(sources)
     if len(given) != len(types):
         what = "Write sources=..., an array or texts for each." if types else "Leave sources out."
-        raise ValueError(f"{model.name!r} has {len(types)} inputs before its tokens, and {len(given)} are given. {what}")
+        raise ValueError(
+            f"{model.name!r} has {len(types)} inputs before its tokens, and {len(given)} are given. {what}"
+        )
     found = []
     for value, type_, layer in zip(given, types, (*layers, *types), strict=False):
         if layer is not None and layers:

@@ -6,33 +6,11 @@ from typing import Any
 
 from ranvier import initializers, layers
 from ranvier.layers.base import whole
+from ranvier.models.vocabulary import Vocabulary, tokens_of
 from ranvier.module import Module
 
-Vocabulary = Any  # a size, a list of symbols, or a layer of texts
 SMALL = initializers.RandomNormal(stddev=0.02)
 CELLS = {"lstm": layers.LSTM, "gru": layers.GRU, "rnn": layers.SimpleRNN}
-
-
-def tokens_of(vocabulary: Vocabulary, name: str) -> tuple[Any, Any, int]:
-    """The input of a model, its tokens, and how many there are.
-
-    A size takes indices, a list of symbols (single characters) and a layer with a vocabulary take texts. Raises
-    ValueError for a layer without indices.
-    """
-    if isinstance(vocabulary, (str, list, tuple)):
-        symbols = list(dict.fromkeys(vocabulary))
-        vocabulary = layers.TextVectorization(standardize=None, split="character", vocabulary=symbols)
-    if not isinstance(vocabulary, (layers.TextVectorization, layers.BytePairEncoding)):
-        size = whole(vocabulary, "vocabulary", name, 2)
-        inputs = layers.Input(batch_shape=(None, None), dtype="int32")
-        return inputs, inputs, size
-    if getattr(vocabulary, "output_mode", "int") != "int" or vocabulary._learned() is None:
-        raise ValueError(
-            f"{name} needs the indices of a vocabulary, and {vocabulary!r} has none. Write "
-            "TextVectorization(split='character'), without output_mode, and its adapt(texts) first."
-        )
-    inputs = layers.Input((), dtype="string")
-    return inputs, vocabulary(inputs), vocabulary.vocabulary_size()
 
 
 def chosen(kind: str, kinds: Any) -> Any:
@@ -81,7 +59,9 @@ def gpt(
     """
     width, heads = whole(width, "width", "gpt"), whole(heads, "heads", "gpt")
     if width % heads:
-        raise ValueError(f"width={width} is no multiple of heads={heads}. Write width={width // heads * heads or heads}.")
+        raise ValueError(
+            f"width={width} is no multiple of heads={heads}. Write width={width // heads * heads or heads}."
+        )
     inputs, tokens, size = tokens_of(vocabulary, "gpt")
     embedding = layers.ReversibleEmbedding(size, width, tie_weights=tied, embeddings_initializer=SMALL)
     x = embedding(tokens)
@@ -107,7 +87,8 @@ def seq2seq(
 
     - "gru" or "lstm": one from each end of the source, and one along the target that begins with the mean of their
       outputs, whose own attend to them (Bahdanau et al., 2015; Luong et al., 2015);
-    - "transformer": ``depth`` blocks of attention with ``heads`` for each, on positions as sines (Vaswani et al., 2017).
+    - "transformer": ``depth`` blocks with ``heads`` of attention for each, on sines of positions (Vaswani et
+      al., 2017).
 
     A target begins with a token that says so: the loss is that of the tokens one place further, with ``ignore_class=0``
     where they are padded. Write targets with `generate`.
@@ -137,7 +118,9 @@ def _recurrent(kind: str, x: Any, y: Any, width: int, depth: int, heads: int, dr
 
 
 def _transformer(kind: str, x: Any, y: Any, width: int, depth: int, heads: int, dropout: float) -> Any:
-    x, y = (z + layers.SinePositionEncoding()(z) for z in (layers.Rescaling(width**0.5)(x), layers.Rescaling(width**0.5)(y)))
+    x, y = (
+        z + layers.SinePositionEncoding()(z) for z in (layers.Rescaling(width**0.5)(x), layers.Rescaling(width**0.5)(y))
+    )
     for _ in range(depth):
         x = _block(x, width, heads, dropout, causal=False)
     x = layers.LayerNormalization()(x)

@@ -30,7 +30,9 @@ def likely(logits: Any, temperature: Any, top_k: Any, top_p: Any) -> Any:
     least = arrays.min(logits, -1, keepdims=True)
     one = arrays.ones_like(logits)
     kept = arrays.where(arrays.greater_equal(logits, limit(logits, one, top_k)), logits, -1e30)
-    scaled = arrays.divide(arrays.subtract(kept, arrays.max(kept, -1, keepdims=True)), arrays.maximum(temperature, 1e-6))
+    scaled = arrays.divide(
+        arrays.subtract(kept, arrays.max(kept, -1, keepdims=True)), arrays.maximum(temperature, 1e-6)
+    )
     weights = arrays.exp(scaled)
     wanted = arrays.multiply(arrays.sum(weights, -1, keepdims=True), top_p)
     lowest = limit(arrays.maximum(kept, least), weights, wanted)
@@ -38,7 +40,7 @@ def likely(logits: Any, temperature: Any, top_k: Any, top_p: Any) -> Any:
 
 
 def limit(values: Any, weights: Any, wanted: Any) -> Any:
-    """The largest limit (rows, 1) for which the weights of the values that reach it add up to ``wanted``, by halving."""
+    """The largest limit (rows, 1) so that the weights of the values that reach it add up to ``wanted``, by halving."""
 
     def body(ends: Any, _: Any) -> Any:
         low, high = ends

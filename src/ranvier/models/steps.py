@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from ranvier import engines
 from ranvier.data.convert import Array
 from ranvier.graph.dtypes import array_dtype
+from ranvier.graph.extents import extents
 from ranvier.graph.graph import Graph, input_node
 from ranvier.graph.node import Node, Type
 from ranvier.models.sampling import drawn, likely, log_probabilities
@@ -78,19 +80,21 @@ class TokenStep:
             tensor = Tensor.placeholder(type_)
             node = input_node(name, type_.shape, type_.dtype, windowed=windowed)
             known[id(tensor)] = self.inputs[name] = node
-            self.begins[name] = np.zeros(type_.shape, type_.dtype) if value is None else value
+            self.begins[name] = np.zeros(extents(node), type_.dtype) if value is None else value
             kept.append(tensor)
             return tensor
 
         kept: list[Tensor] = []  # their ids are keys
         number, each = Type((), "int32"), Type((rows,), "int32")
-        with mode(model, False), isolated_tape(model):
+        with mode(model, False), isolated_tape(model), _same_inputs(model):
             token, position = given("token", each), given("position", number)
             others = [given(f"source{i}", Type(a.shape, a.dtype.name)) for i, a in enumerate(sources)]
             parents = given("parents", each) if kind == "beams" else None
             cache = _HeldCache(length, position, token, parents, given)
             inputs = [*others, token[:, None]]
-            logits = _of_one(cache(lambda _: model(*pack_inputs(inputs, model._input_container)), inputs[-1]), model, rows)
+            logits = _of_one(
+                cache(lambda _: model(*pack_inputs(inputs, model._input_container)), inputs[-1]), model, rows
+            )
             updates = [(position, cache.position), *zip(cache.held, cache.after(), strict=True)]
             outputs = []
             if kind == "beams":
@@ -114,7 +118,7 @@ class TokenStep:
         values = lower(nodes, leaves)
         written = tuple((known[id(t)], v) for (t, _), v in zip(updates, values[len(outputs) :], strict=True))
         graph = Graph(tuple(sources_of), tuple(values[: len(outputs)]), written)
-        self.before: tuple[Any, list[Node], list[Node]] | None = None
+        self.before: tuple[engines.Program, Sequence[Node], Sequence[Node]] | None = None
         fixed = [self.inputs[f"source{i}"] for i in range(len(sources))]
         if fixed:
             first, graph = without_fixed(graph, fixed, [node for n, node in self.inputs.items() if node not in fixed])
@@ -125,7 +129,7 @@ class TokenStep:
     def _draw(
         self, logits: Any, token: Tensor, position: Tensor, given: Callable[..., Tensor]
     ) -> list[tuple[Tensor, Any]]:
-        """The updates that make the next token: the one that is forced, where it is not below 0, or one by the logits."""
+        """The updates that make the next token: the forced one where that is not below 0, or one by the logits."""
         number, rows = Type((), "int32"), self.rows
         temperature = given("temperature", Type((), logits.dtype))
         seed, count = given("seed", Type((), "uint32")), given("count", number)
@@ -149,14 +153,14 @@ class TokenStep:
         made |= {f"leaf{i}": layout.storage(t.compute()) for i, t in enumerate(self.tensors)}
         if self.before is not None:
             program, inputs, outputs = self.before
-            found = [np.empty(node.shape, array_dtype(node.dtype)) for node in outputs]
+            found = [np.empty(extents(node), array_dtype(node.dtype)) for node in outputs]
             program.run([made[node.attrs["name"]] for node in inputs], found, 0, 1, self.rows)
             made |= {f"fixed{i}": array for i, array in enumerate(found)}
         return {node.attrs["name"]: made[node.attrs["name"]] for node in self.order}
 
 
 def without_fixed(graph: Graph, fixed: Sequence[Node], varying: Sequence[Node]) -> tuple[Graph, Graph]:
-    """The part of a graph that depends on ``fixed`` inputs and on none that vary, and the rest, which takes its results.
+    """The part of a graph that depends on ``fixed`` inputs and on none that vary, and the rest, which takes its values.
 
     An encoder is computed once so, and not for each token.
     """
@@ -174,6 +178,16 @@ def without_fixed(graph: Graph, fixed: Sequence[Node], varying: Sequence[Node]) 
     inputs = (*(node for node in graph.inputs if node not in fixed), *made.values())
     weights = [node for node in graph.inputs if node not in of_varying]
     return Graph(tuple(weights), tuple(results)), Graph(inputs, rest.outputs, rest.updates)
+
+
+@contextlib.contextmanager
+def _same_inputs(model: Module) -> Iterator[None]:
+    """Within this context a first call with one token does not decide the length of the model's inputs."""
+    before = model._input_type, model._input_types
+    try:
+        yield
+    finally:
+        model._input_type, model._input_types = before
 
 
 def _of_one(logits: Any, model: Module, rows: int) -> Any:

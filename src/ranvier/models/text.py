@@ -7,11 +7,12 @@ from typing import Any
 from ranvier import layers, ops
 from ranvier.layers.annotations import ActivationLike
 from ranvier.layers.base import whole
+from ranvier.models.vocabulary import Vocabulary, tokens_of
 from ranvier.module import Module
 
 
 def text_classifier(
-    vocabulary: Any,
+    vocabulary: Vocabulary,
     classes: int,
     kind: str = "bag",
     *,
@@ -22,8 +23,8 @@ def text_classifier(
     """A network for texts of any length. More padding does not change what it predicts.
 
     ``vocabulary`` is a `TextVectorization` or `BytePairEncoding` layer that has learned one: the network then takes
-    strings. Or it is the number of indices, of which 0 is padding: the network takes arrays (texts, tokens). Each token
-    has a vector of ``width`` numbers. ``kind`` is
+    strings, as it does for a list of characters. Or it is the number of indices, of which 0 is padding: the network
+    takes arrays (texts, tokens). Each token has a vector of ``width`` numbers. ``kind`` is
 
     - "bag": the mean of the vectors (Iyyer et al., 2015, without hidden layers);
     - "cnn": convolutions over 3, 4 and 5 tokens, ``width`` of each, and their largest values (Kim, 2014);
@@ -35,15 +36,7 @@ def text_classifier(
     """
     if kind not in KINDS:
         raise ValueError(f"kind={kind!r}. Write one of {', '.join(map(repr, KINDS))} instead.")
-    texts = isinstance(vocabulary, (layers.TextVectorization, layers.BytePairEncoding))
-    if texts and (getattr(vocabulary, "output_mode", "int") != "int" or vocabulary._learned() is None):
-        raise ValueError(
-            f"text_classifier needs the indices of a vocabulary, and {vocabulary!r} has none. Write "
-            "TextVectorization(), without output_mode, and its adapt(texts) first."
-        )
-    size = vocabulary.vocabulary_size() if texts else whole(vocabulary, "vocabulary", "text_classifier", 2)
-    inputs = layers.Input((), dtype="string") if texts else layers.Input(batch_shape=(None, None), dtype="int32")
-    tokens = vocabulary(inputs) if texts else inputs
+    inputs, tokens, size = tokens_of(vocabulary, "text_classifier")
     x = KINDS[kind](tokens, size, whole(width, "width", "text_classifier"))
     x = layers.Dropout(dropout)(x) if dropout else x
     return Module(inputs, layers.Dense(classes, activation=activation)(x), name="text_classifier")

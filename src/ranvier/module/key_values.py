@@ -1,4 +1,4 @@
-"""Generation step by step: a causal model is called on new tokens alone, and its layers keep what they need of others."""
+"""Generation step by step: a causal model is called on new tokens alone, and its layers keep what they need."""
 
 from __future__ import annotations
 
@@ -107,8 +107,8 @@ def cache_of_steps(x: Any, name: str, backward: bool) -> KeyValueCache | None:
         return None
     if backward:
         raise ValueError(
-            f"layer {name!r} goes backward, from the last token to the first, so that each token depends on those after "
-            "it. Write layers that go forward alone to generate text."
+            f"layer {name!r} goes backward, so that each token depends on those after it. Write layers that go forward "
+            "alone to generate text."
         )
     return cache
 
