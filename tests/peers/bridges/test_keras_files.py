@@ -116,6 +116,38 @@ def test_functional_models_both_ways(keras, tmp_path):
     close(keras.saving.load_model(tmp_path / "b.keras"), model, PAIR)
 
 
+def handed_over(layers, y, *held):
+    return layers.LSTM(3)(y, initial_state=list(held))
+
+
+SEQUENCES = {
+    "lstm": lambda l, x: l.LSTM(3, return_sequences=True, go_backwards=True)(x), "rnn": lambda l, x: l.SimpleRNN(3)(x),
+    "gru": lambda l, x: l.GRU(3)(x), "cell": lambda l, x: l.RNN(l.LSTMCell(3))(x),
+    "both ways": lambda l, x: l.Bidirectional(l.LSTM(3, return_sequences=True))(x),
+    "each step": lambda l, x: l.TimeDistributed(l.Dense(3))(x), "masks": lambda l, x: l.GRU(3)(l.Masking()(x)),
+    "products": lambda l, x: l.EinsumDense("abc,cd->abd", output_shape=(None, 3), bias_axes="d")(x),
+    "heads": lambda l, x: l.LayerNormalization()(l.Add()([x, l.MultiHeadAttention(2, 3)(x, x)])),
+    "groups": lambda l, x: l.GroupQueryAttention(4, 4, 2)(x, x), "attention": lambda l, x: l.Attention(use_scale=True)([x, x]),
+    "additive": lambda l, x: l.AdditiveAttention()([x, x]),
+    "states": lambda l, x: handed_over(l, *l.LSTM(3, return_sequences=True, return_state=True)(x)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SEQUENCES if WHOLE else ["both ways", "heads", "groups", "states"])
+def test_layers_of_sequences_both_ways(name, keras, tmp_path):
+    rv.set_engine("reference")
+    start = keras.Input((5, 4))
+    model = keras.Model(start, SEQUENCES[name](keras.layers, start))
+    model.save(tmp_path / "a.keras")
+    x = RNG.normal(size=(2, 5, 4)).astype(np.float32)
+    x[:, 3:] = 0
+    ours = rv.load_model(tmp_path / "a.keras")
+    close(ours, model, x)
+    ours.save(tmp_path / "b.keras")
+    close(keras.saving.load_model(tmp_path / "b.keras"), model, x)
+    rv.set_engine("native")
+
+
 def test_earlier_files_both_ways(keras, tmp_path):
     model = network(keras)
     model.compile("adam", "sparse_categorical_crossentropy")

@@ -123,6 +123,11 @@ def _plain(title: str, config: Mapping[str, Any]) -> dict[str, Any]:
         kept["input_shape"] = shape[1:]
     if title == "BatchNormalization" and isinstance(kept.get("axis"), list) and len(kept["axis"]) == 1:
         (kept["axis"],) = kept["axis"]  # before Keras 3
+    for key in ("layer", "backward_layer") if title == "Bidirectional" else ():
+        inner = kept.get(key)
+        if isinstance(inner, Mapping) and isinstance(inner.get("config"), Mapping):  # as both do within it anyway
+            own = {name: part for name, part in inner["config"].items() if name != "zero_output_for_mask"}
+            kept[key] = {**inner, "config": own}
     kept.pop("trainable", None)
     dtype = values.value(kept.get("dtype"))
     if dtype in (None, get_dtype()):

@@ -19,6 +19,10 @@ from ranvier.module import Module, Sequential
 from ranvier.support.errors import snake_case
 from ranvier.tensor.tensor import Tensor
 
+# Where Keras's own names differ: of a class, and of the attributes that hold its layers.
+TITLES = {"GroupQueryAttention": "GroupedQueryAttention"}
+PREFIXES = {"GroupQueryAttention": "_"}
+
 
 class Place(NamedTuple):
     """A layer with the group that holds its weights in the order of their numbers."""
@@ -46,7 +50,8 @@ def _walk(module: Module, path: str, seen: set[int]) -> Iterator[Place]:
         for name in sorted(vars(module) | module._modules, key=lambda n: f"~{n}" if n.startswith("_") else n):
             part = module._modules.get(name, vars(module).get(name))
             if isinstance(part, Module) and name in module._modules:
-                yield from _walk(part, f"{path}{name}/", seen)
+                prefix = PREFIXES.get(type(module).__name__, "")
+                yield from _walk(part, f"{path}{prefix}{name}/", seen)
             elif isinstance(part, (list, tuple, dict)) and not name.startswith("_"):
                 inner = part.values() if isinstance(part, dict) else part
                 yield from _walk_all([p for p in inner if isinstance(p, Module)], f"{path}{name}/", seen)
@@ -76,7 +81,8 @@ def numbered(titles: Iterable[str]) -> Iterator[str]:
 
 def class_name(layer: Module) -> str:
     """Keras's name for the class of a layer."""
-    return "InputLayer" if getattr(layer, "is_input", False) else type(layer).__name__
+    name = type(layer).__name__
+    return "InputLayer" if getattr(layer, "is_input", False) else TITLES.get(name, name)
 
 
 def own_weights(module: Module) -> list[Tensor]:
