@@ -50,7 +50,7 @@ class Sum:
 MADE = {
     "lstm": lambda **o: layers.LSTM(3, **o),
     "gru": lambda **o: layers.GRU(3, **o),
-    "stacked": lambda **o: layers.RNN(layers.StackedRNNCells([layers.GRUCell(2), layers.LSTMCell(3)]), **o),
+    "stacked": lambda **o: layers.RNN([layers.GRUCell(2), layers.LSTMCell(3, implementation=1)], **o),
     "own": lambda **o: layers.RNN(Decay(3), **o),
     "no layer": lambda **o: layers.RNN(Sum(), **o),
 }
@@ -148,7 +148,7 @@ def test_with_recurrent_dropout_each_gate_drops_its_own(make):
 
 
 def test_the_arguments_of_a_cell_are_attributes_of_its_layer():
-    layer = layers.LSTM(3, dropout=0.1, kernel_regularizer="l2", name="memory")
+    layer = layers.LSTM(3, dropout=0.1, implementation=1, kernel_regularizer="l2", name="memory")
     assert (layer.units, layer.dropout, layer.unit_forget_bias) == (3, 0.1, True)
     layer(SERIES)
     assert [w.name for w in layer.weights] == ["kernel", "recurrent_kernel", "bias"]
@@ -175,7 +175,6 @@ REFUSED: dict[str, Any] = {  # what is written, and the error
     "mask": (lambda: layers.LSTM(3)(SERIES, mask=MASK), r"a mask of shape \(4, 6\) .* Write one of shape \(2, 3\)"),
     "no cell": (lambda: layers.RNN(Wrong()), r"no method call\(inputs, states\)"),
     "a layer": (lambda: layers.RNN(NOT), "has no state_size"),
-    "cells": (lambda: layers.RNN([layers.LSTMCell(2)]), r"Write StackedRNNCells\("),
     "units": (lambda: layers.LSTM(0), "units of layer"),
     "dropout": (lambda: layers.LSTM(3, dropout=1.5), "Write a fraction from 0"),
     "samples": (lambda: rv.Sequential([rv.Input((5, 2)), layers.GRU(3, stateful=True)]), r"Input\(batch_shape=\(32,"),

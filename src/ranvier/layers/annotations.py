@@ -36,6 +36,13 @@ class EmbeddingOptions(CommonOptions, total=False):
     activity_regularizer: RegularizerLike
 
 
+class CellOptions(OptionsWithInputDim, total=False):
+    """The keywords of cells, of which ``implementation`` changes nothing."""
+
+    activity_regularizer: RegularizerLike
+    implementation: int
+
+
 class LayerOptions(OptionsWithInputDim, total=False):
     """The keywords of all other layers."""
 

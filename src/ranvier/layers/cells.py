@@ -9,7 +9,7 @@ import numpy as np
 
 from ranvier import activations
 from ranvier.graph.node import GraphError, Type
-from ranvier.layers.annotations import ActivationLike, ConstraintLike, InitializerLike, LayerOptions, RegularizerLike
+from ranvier.layers.annotations import ActivationLike, CellOptions, ConstraintLike, InitializerLike, RegularizerLike
 from ranvier.layers.base import Layer, whole
 from ranvier.layers.dense import affine
 from ranvier.layers.dropout import check_rate
@@ -44,8 +44,9 @@ class Cell(Layer):
         dropout: float,
         recurrent_dropout: float,
         seed: int | None,
-        **options: Unpack[LayerOptions],
+        **options: Unpack[CellOptions],
     ) -> None:
+        options.pop("implementation", None)
         super().__init__(**options)
         self.units = whole(units, "units", self.name)
         self.activation = activations.get(activation)
@@ -159,7 +160,7 @@ class SimpleRNNCell(Cell):
         dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
         seed: int | None = None,
-        **options: Unpack[LayerOptions],
+        **options: Unpack[CellOptions],
     ) -> None:
         super().__init__(units, activation, use_bias, dropout, recurrent_dropout, seed, **options)
         self._store_weights(
@@ -225,7 +226,7 @@ class LSTMCell(GatedCell):
         dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
         seed: int | None = None,
-        **options: Unpack[LayerOptions],
+        **options: Unpack[CellOptions],
     ) -> None:
         super().__init__(recurrent_activation, units, activation, use_bias, dropout, recurrent_dropout, seed, **options)
         self.unit_forget_bias = bool(unit_forget_bias)
@@ -282,7 +283,7 @@ class GRUCell(GatedCell):
         recurrent_dropout: float = 0.0,
         reset_after: bool = True,
         seed: int | None = None,
-        **options: Unpack[LayerOptions],
+        **options: Unpack[CellOptions],
     ) -> None:
         super().__init__(recurrent_activation, units, activation, use_bias, dropout, recurrent_dropout, seed, **options)
         self.reset_after = bool(reset_after)

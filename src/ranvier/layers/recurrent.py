@@ -21,9 +21,10 @@ Made = TypeVar("Made", bound=type)
 
 
 class RecurrentOptions(OptionsWithInputDim, total=False):
-    """The keywords of the layers of one cell."""
+    """The keywords of the layers of one cell, of which ``implementation`` changes nothing."""
 
     zero_output_for_mask: bool
+    implementation: int
 
 
 def of_cell(names: str) -> Callable[[Made], Made]:
@@ -75,6 +76,7 @@ class SimpleRNN(RNN):
         unroll: bool = False,
         **options: Unpack[RecurrentOptions],
     ) -> None:
+        options.pop("implementation", None)
         cell = SimpleRNNCell(
             units, activation, use_bias, kernel_initializer, recurrent_initializer, bias_initializer,
             kernel_regularizer, recurrent_regularizer, bias_regularizer, kernel_constraint,
@@ -130,6 +132,7 @@ class LSTM(RNN):
         use_cudnn: bool | str = "auto",
         **options: Unpack[RecurrentOptions],
     ) -> None:
+        options.pop("implementation", None)
         cell = LSTMCell(
             units, activation, recurrent_activation, use_bias, kernel_initializer, recurrent_initializer,
             bias_initializer, unit_forget_bias, kernel_regularizer, recurrent_regularizer, bias_regularizer,
@@ -187,6 +190,7 @@ class GRU(RNN):
         use_cudnn: bool | str = "auto",
         **options: Unpack[RecurrentOptions],
     ) -> None:
+        options.pop("implementation", None)
         cell = GRUCell(
             units, activation, recurrent_activation, use_bias, kernel_initializer, recurrent_initializer,
             bias_initializer, kernel_regularizer, recurrent_regularizer, bias_regularizer,

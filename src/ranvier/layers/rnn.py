@@ -14,7 +14,15 @@ from ranvier.layers.annotations import LayerOptions
 from ranvier.layers.base import Layer
 from ranvier.layers.cells import Cell
 from ranvier.layers.normalization import RunningStatistics
-from ranvier.layers.stacked_cells import build_cell, check_cell, gives_state, initial_states, size_of_output, step
+from ranvier.layers.stacked_cells import (
+    StackedRNNCells,
+    build_cell,
+    check_cell,
+    gives_state,
+    initial_states,
+    size_of_output,
+    step,
+)
 from ranvier.module.key_values import cache_of_steps
 from ranvier.module.parameter import Buffer
 from ranvier.module.serialization import register_module
@@ -29,7 +37,7 @@ from ranvier.tensor.tensor import Tensor
 
 @register_module
 class RNN(Layer):
-    """A cell over the steps of sequences: (batch, steps, features) -> (batch, features of its output).
+    """A cell, or a list of `StackedRNNCells`, over steps: (batch, steps, features) -> (batch, features of its output).
 
     A cell is called as ``cell(inputs, states)`` (a class of yours says in ``call`` what it does) and returns its output
     and the next states, in a list. It has ``state_size``, a number or one for each state, and may have ``output_size``,
@@ -60,7 +68,7 @@ class RNN(Layer):
     ) -> None:
         super().__init__(**options)
         if isinstance(cell, (list, tuple)):
-            raise ValueError(f"layer {self.name!r} was given a list of cells. Write StackedRNNCells([...]) instead.")
+            cell = StackedRNNCells(cell)
         check_cell(cell, self.name)
         self.cell = cell
         self.return_sequences, self.return_state = bool(return_sequences), bool(return_state)

@@ -75,7 +75,8 @@ class StackedRNNCells(Layer):
 
     def get_initial_state(self, batch_size: Any = None) -> list[Any]:
         """The first states of each cell."""
-        return [initial_states(cell, batch_size) for cell in self.cells]
+        made = [(cell, initial_states(cell, batch_size)) for cell in self.cells]
+        return [states[0] if _is_bare(cell) else states for cell, states in made]
 
     def build(self, input_shape: Sequence[Any]) -> None:
         shape = tuple(input_shape)
@@ -86,9 +87,14 @@ class StackedRNNCells(Layer):
     def forward(self, inputs: Any, states: Any) -> Any:
         after = []
         for cell, own in zip(self.cells, states, strict=True):
-            inputs, own = step(cell, inputs, own)
-            after.append(own)
+            inputs, own = step(cell, inputs, own if isinstance(own, (list, tuple)) else [own])
+            after.append(own[0] if _is_bare(cell) else own)
         return inputs, after
+
+
+def _is_bare(cell: Any) -> bool:
+    """Whether the one state of a cell among others is in no list: as in Keras, where the cell says nothing of it."""
+    return not hasattr(cell, "get_initial_state") and not isinstance(cell.state_size, (list, tuple))
 
 
 def gives_state(cell: Any) -> bool:
