@@ -157,6 +157,36 @@ def test_the_arguments_of_a_cell_are_attributes_of_its_layer():
     assert repr(layer).startswith("LSTM(")
 
 
+def test_a_layer_that_assigns_runs_step_by_step():
+    whole, alone = (
+        layers.TimeDistributed(layers.BatchNormalization(momentum=0.5)),
+        layers.BatchNormalization(momentum=0.5),
+    )
+    got = whole(LONG, training=True).numpy()
+    want = np.stack([alone(LONG[:, t], training=True).numpy() for t in range(6)], 1)
+    np.testing.assert_allclose(got, want, rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(whole.layer.moving_mean.numpy(), alone.moving_mean.numpy(), rtol=1e-6)
+
+    class Normalized(layers.GRUCell):
+        def __init__(self, units: int) -> None:
+            super().__init__(units)
+            self.normalization = layers.BatchNormalization()
+
+        def call(self, inputs: Any, states: Any) -> Any:
+            return super().forward(self.normalization(inputs), states)
+
+    model = rv.Sequential([rv.Input((6, 2)), layers.RNN(Normalized(3)), layers.Dense(1)])
+    model.compile("adam", "mse")
+    model.fit(LONG, LONG[:, 0, :1], verbose=0)
+    assert model.layers[0].cell.normalization.moving_mean.numpy().any()
+
+
+def test_a_layer_at_each_step_draws_for_each():
+    layer = layers.TimeDistributed(layers.Dropout(0.5))
+    y = layer(np.ones((2, 6, 5), np.float32), training=True).numpy()
+    assert (y[:, 1:] != y[:, :-1]).any()
+
+
 class Wrong:
     state_size = 2
 

@@ -37,7 +37,7 @@ class EmbeddingOptions(CommonOptions, total=False):
 
 
 class CellOptions(OptionsWithInputDim, total=False):
-    """The keywords of cells, of which ``implementation`` changes nothing."""
+    """The keywords of cells and of layers of them, of which ``implementation`` changes nothing."""
 
     activity_regularizer: RegularizerLike
     implementation: int

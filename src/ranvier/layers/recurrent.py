@@ -76,7 +76,6 @@ class SimpleRNN(RNN):
         unroll: bool = False,
         **options: Unpack[RecurrentOptions],
     ) -> None:
-        options.pop("implementation", None)
         cell = SimpleRNNCell(
             units, activation, use_bias, kernel_initializer, recurrent_initializer, bias_initializer,
             kernel_regularizer, recurrent_regularizer, bias_regularizer, kernel_constraint,
@@ -132,7 +131,6 @@ class LSTM(RNN):
         use_cudnn: bool | str = "auto",
         **options: Unpack[RecurrentOptions],
     ) -> None:
-        options.pop("implementation", None)
         cell = LSTMCell(
             units, activation, recurrent_activation, use_bias, kernel_initializer, recurrent_initializer,
             bias_initializer, unit_forget_bias, kernel_regularizer, recurrent_regularizer, bias_regularizer,
@@ -190,7 +188,6 @@ class GRU(RNN):
         use_cudnn: bool | str = "auto",
         **options: Unpack[RecurrentOptions],
     ) -> None:
-        options.pop("implementation", None)
         cell = GRUCell(
             units, activation, recurrent_activation, use_bias, kernel_initializer, recurrent_initializer,
             bias_initializer, kernel_regularizer, recurrent_regularizer, bias_regularizer,

@@ -10,7 +10,7 @@ import numpy as np
 
 from ranvier.graph.checks import Fault
 from ranvier.graph.node import GraphError, Node, Type, apply, like
-from ranvier.layers.annotations import LayerOptions
+from ranvier.layers.annotations import CellOptions
 from ranvier.layers.base import Layer
 from ranvier.layers.cells import Cell
 from ranvier.layers.normalization import RunningStatistics
@@ -64,8 +64,9 @@ class RNN(Layer):
         stateful: bool = False,
         unroll: bool = False,
         zero_output_for_mask: bool = False,
-        **options: Unpack[LayerOptions],
+        **options: Unpack[CellOptions],
     ) -> None:
+        options.pop("implementation", None)
         super().__init__(**options)
         if isinstance(cell, (list, tuple)):
             cell = StackedRNNCells(cell)

@@ -87,7 +87,7 @@ class StackedRNNCells(Layer):
     def forward(self, inputs: Any, states: Any) -> Any:
         after = []
         for cell, own in zip(self.cells, states, strict=True):
-            inputs, own = step(cell, inputs, own if isinstance(own, (list, tuple)) else [own])
+            inputs, own = step(cell, inputs, list(own) if isinstance(own, (list, tuple)) else [own])
             after.append(own[0] if _is_bare(cell) else own)
         return inputs, after
 

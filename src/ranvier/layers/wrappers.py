@@ -10,7 +10,7 @@ from ranvier.layers.base import Layer
 from ranvier.module.core import Module
 from ranvier.module.masks import parameters_of
 from ranvier.module.serialization import register_module
-from ranvier.ops import arrays
+from ranvier.ops import loops
 
 
 @register_module
@@ -56,6 +56,9 @@ class TimeDistributed(Wrapper):
         if vars(type(self.layer)).get("every_position"):
             return self.layer(x)
         takes_mask = mask is not None and "mask" in parameters_of(self.layer)
-        steps = range(x.shape[1])
-        each = [self.layer(x[:, i], **({"mask": mask[:, i]} if takes_mask else {})) for i in steps]
-        return arrays.stack(each, 1)
+
+        def step(carry: Any, slices: Any) -> Any:
+            x, kept = slices
+            return carry, self.layer(x) if kept is None else self.layer(x, mask=kept)
+
+        return loops.scan(step, None, (x, mask if takes_mask else None), axis=1)[1]

@@ -52,13 +52,15 @@ def scan(
     ``body(carries, slices)`` returns the next carries and the results of a step. It is called once, on tensors without
     values: ``slices`` are the given tensors at one position of ``axis``. What it reads besides becomes a constant of
     the loop, through which gradients go. Random numbers that it draws differ from step to step. With ``recompute``
-    gradients compute each step again, and nothing but the carries is kept. Returns None where the body has gradients of
-    the user's own, which no loop has. Raises CarryError for a carry whose type changes.
+    gradients compute each step again, and nothing but the carries is kept. Returns None where the body assigns values
+    of a step to tensors, or has gradients of the user's own, which no loop has. Raises CarryError for a carry whose
+    type changes.
     """
     count = len(carries)
     place = Type((1,) * axis, "uint32")  # of the step's number, for random numbers
     types = [*(t.spec for t in carries), *(Type(_without(t.shape, axis), t.dtype) for t in slices), place]
     own = [*carries, *slices]
+    before = dict(tape.segment_of(own).assigns)
     with _placeholders(types, tape.segment_of(own)) as given, rng.in_step(given[-1]):
         following, results = body(given[:count], given[count:-1])
     if [t.spec for t in carries] != [t.spec for t in following]:
@@ -66,7 +68,8 @@ def scan(
     returned = [*following, *results]
     segment = tape.segment_of([*own, *given, *returned])
     inside, roots = [segment.node_of(t) for t in given], tuple([segment.node_of(t) for t in returned])
-    if any(root.cuts for root in roots):
+    assigns = _dropped_assignments(segment, before, {node.ordinal for node in inside})
+    if assigns or any(root.cuts for root in roots):
         return None
     captured = _captured(roots, frozenset(node.ordinal for node in inside))
     inputs = (*(segment.node_of(t) for t in own), *captured)
@@ -102,6 +105,18 @@ def _placeholders(types: Sequence[Type], segment: TapeSegment) -> Iterator[list[
         yield given
     finally:
         _depth.loops -= 1
+
+
+def _dropped_assignments(segment: TapeSegment, before: dict[int, TraceNode], inside: set[int]) -> bool:
+    """Whether assignments of values of a step have been dropped; ``before`` are those that waited before the loop."""
+    found = [o for o, node in segment.assigns.items() if not inside.isdisjoint(node.leaves)]
+    for ordinal in found:
+        if ordinal in before:
+            segment.assigns[ordinal] = before[ordinal]
+        else:
+            del segment.assigns[ordinal]
+            segment.leaves[ordinal].segment = None
+    return bool(found)
 
 
 def _without(shape: Sequence[Any], axis: int) -> tuple[Any, ...]:

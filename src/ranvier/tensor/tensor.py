@@ -369,11 +369,6 @@ def leaves_of(segment: TapeSegment) -> list[Tensor]:
     return segment.leaves  # type: ignore[return-value]  # `cast` costs time here
 
 
-def stored_leaves(segment: TapeSegment) -> list[Tensor]:
-    """The leaves of a segment that hold values: not what stands for data, or for the slices of a loop."""
-    return [leaf for leaf in leaves_of(segment) if leaf._value is not None]
-
-
 def clear_gradients(tensors: Iterable[Tensor], set_to_none: bool) -> None:
     """Set the gradients of tensors to None, or fill those that exist with zeros."""
     for tensor in tensors:

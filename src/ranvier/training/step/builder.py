@@ -23,7 +23,7 @@ from ranvier.tensor.autograd import joint_gradients, meets_rules
 from ranvier.tensor.call_state import isolated_tape
 from ranvier.tensor.context import get_dtype, no_grad
 from ranvier.tensor.segment import TapeSegment
-from ranvier.tensor.tensor import Tensor, leaves_of, stored_leaves
+from ranvier.tensor.tensor import Tensor, leaves_of
 from ranvier.tensor.trace import TraceNode, lower
 from ranvier.training.step.arrays import Array, Data
 from ranvier.training.step.compiled import Compiled
@@ -203,7 +203,7 @@ class Builder:
             return [total_of([part, *(next(rest) for _ in self.redefined.get(id(p), ()))]) for (_, p), part in sums]
         segment, known = self.recorded
         known |= {id(seed): node for seed, node in zip(self.seeds, gradient(loss, self.outer), strict=True)}
-        for leaf in stored_leaves(segment):
+        for leaf in leaves_of(segment):
             if id(leaf) not in known:  # what a hook reads
                 known[id(leaf)] = self.tensor(leaf, f"leaf{len(self.inputs)}")[1]
         found = [self.parts[id(p)] for _, p in chosen]
@@ -227,7 +227,7 @@ class Builder:
             known[id(parameter)] = self.tensor(parameter, name)[1]
         buffers = {id(t): name for name, t in self.model.named_buffers()}
         seeds = set(map(id, self.seeds))
-        for leaf in stored_leaves(segment):
+        for leaf in leaves_of(segment):
             if id(leaf) not in known and id(leaf) not in seeds:
                 known[id(leaf)] = self.tensor(leaf, buffers.get(id(leaf), f"leaf{len(self.inputs)}"))[1]
         assigned = list(segment.assigns.items())

@@ -26,7 +26,7 @@ from ranvier.tensor.call_state import isolated_tape
 from ranvier.tensor.check_returned import return_error
 from ranvier.tensor.context import get_dtype
 from ranvier.tensor.segment import local
-from ranvier.tensor.tensor import Tensor, stored_leaves
+from ranvier.tensor.tensor import Tensor, leaves_of
 from ranvier.tensor.trace import StepTrace
 from ranvier.training.step.arrays import Array, Data
 from ranvier.training.step.builder import Builder, Step, labels, lowered
@@ -180,7 +180,7 @@ class TracedBuilder(Builder):
         metrics = {id(v): v for m in self.model.metrics for v in m.variables}
         titles = {id(p): name for name, p in self.parameters.items()}
         titles |= {id(t): name for name, t in self.model.named_buffers()}
-        for leaf in stored_leaves(segment):
+        for leaf in leaves_of(segment):
             if id(leaf) not in known and id(leaf) not in metrics:
                 known[id(leaf)] = self.tensor(leaf, titles.get(id(leaf), f"leaf{len(self.inputs)}"))[1]
         probe = self._total("finite", np.zeros((), WIDE))
