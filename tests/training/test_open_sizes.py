@@ -209,6 +209,29 @@ def test_batches_of_a_generator_of_any_length():
     assert len(bag().fit(batches(), verbose=0).history["loss"]) == 1
 
 
+def test_networks_that_are_built_for_any_length():
+    class Own(rv.Model):
+        def __init__(self):
+            super().__init__()
+            self.embedding, self.dense = L.Embedding(9, 3, mask_zero=True), L.Dense(1)
+            self.mean = L.GlobalAveragePooling1D()
+
+        def call(self, x):
+            return self.dense(self.mean(self.embedding(x)))
+
+    own = Own()
+    own.build((None, None))
+    own.compile("sgd", "mse")
+    own.fit(TOKENS, Y, verbose=0)
+    assert own.predict(TOKENS, verbose=0).shape == (10, 1)
+    inner = rv.Sequential([L.Dense(3), L.LayerNormalization()])
+    steps = rv.Sequential([rv.Input((None, 4)), L.TimeDistributed(inner), L.TimeDistributed(L.Flatten())])
+    assert steps.output_shape == (None, None, 3)
+    outputs = steps.predict(SERIES, verbose=0)
+    for one, series in zip(outputs, SERIES, strict=True):
+        np.testing.assert_allclose(one, inner(series).numpy(), rtol=1e-5, atol=1e-6)
+
+
 WRONG = [
     (lambda: bag().fit([TOKENS[0], TOKENS[1][:0]], [1, 2], verbose=0), r"x\[1\] is an empty sequence"),
     (lambda: bag().predict(np.zeros((2, 0), "int32")), r"shape \(2, 0\): its sequences are empty"),

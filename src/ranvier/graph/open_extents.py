@@ -38,6 +38,11 @@ class OpenExtent(int):
     __radd__, __rmul__ = __add__, __mul__
 
 
+def opened(size: Any) -> int:
+    """A size as an extent: None may be any, as what is open already."""
+    return OpenExtent(ANY) if size is None else size if isinstance(size, OpenExtent) else int(size)
+
+
 def is_open(shape: Sequence[Any]) -> bool:
     """Whether a shape has an extent that may be any."""
     return any(type(extent) is OpenExtent for extent in shape)

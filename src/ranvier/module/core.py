@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from ranvier.data.arrays import check_column_names
 from ranvier.graph.node import BATCH, GraphError, Type
+from ranvier.graph.open_extents import opened
 from ranvier.module import arguments
 from ranvier.module.call_or_forward import by_call, by_either_name, defines_call
 from ranvier.module.calls import float_dtype_of, input_type, known_shape, mode, shape_of
@@ -338,7 +339,7 @@ class Module(FunctionalAPI):
         return penalties + [x for m in self.modules() for x in call_state.added_losses.get(m, ())]
 
     def build(self, input_shape: Any) -> None:
-        """Make the weights of all layers for inputs of this shape, whose first dimension is the batch's (None).
+        """Make the weights of all layers for inputs of this shape: None for the batch, and for sizes that may be any.
 
         A model of several inputs is given a list of shapes, or a dict where its ``call`` takes one. Layers with weights
         of their own override this and are given the shape at their first call: a list or a dict of shapes where they
@@ -350,7 +351,7 @@ class Module(FunctionalAPI):
         by_name = isinstance(input_shape, Mapping)
         several = by_name or (bool(input_shape) and isinstance(input_shape[0], Sequence))
         shapes = list(input_shape.values() if by_name else input_shape if several else [input_shape])
-        types = tuple(Type((BATCH, *(int(n) for n in tuple(s)[1:])), get_dtype()) for s in shapes)
+        types = tuple(Type((BATCH, *map(opened, tuple(s)[1:])), get_dtype()) for s in shapes)
         form = arguments.container_type(input_shape) if several and arguments.takes_container(self) else None
         self._input_type, self._input_types, self._input_container = types[0], types if several else (), form
         self._trace()

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ranvier.graph.node import BATCH, Type
-from ranvier.graph.open_extents import ANY, OpenExtent
+from ranvier.graph.open_extents import opened
 from ranvier.module.calls import float_dtype_of, mode
 from ranvier.module.properties import overridable_property, part_of_module
 from ranvier.module.state import ModuleState
@@ -103,13 +103,10 @@ class KerasAPI(ModuleState):
         ValueError where the inputs do not fit.
         """
 
-        def size(n: Any) -> int:
-            return OpenExtent(ANY) if n is None else int(n)
-
         module: Any = self if self.built else copy.deepcopy(self)
         several = bool(input_shape) and isinstance(input_shape[0], (tuple, list))
         shapes = input_shape if several else [input_shape]
-        given = [Tensor.placeholder(Type((BATCH, *map(size, shape[1:])), get_dtype())) for shape in shapes]
+        given = [Tensor.placeholder(Type((BATCH, *map(opened, shape[1:])), get_dtype())) for shape in shapes]
         batch = next((int(shape[0]) for shape in shapes if shape[0] is not None), None)
         with mode(module, False), isolated_tape(module):
             result = module(given if several else given[0])
