@@ -878,3 +878,23 @@ def test_a_module_that_stands_twice():
     assert [name for name, _ in net.named_modules({net.a})] == [""]
     net.a.back = net  # a circle ends
     assert list(net.state_dict()) == twice
+
+
+def test_a_table_is_renormed_where_it_is_read():
+    """The rows that a batch uses have a norm of at most ``max_norm``: in a call, in `fit` and in `predict`."""
+    index = np.array([[0, 1], [1, 3]])
+    for run in ("call", "fit", "predict"):
+        table = torch.nn.Embedding(5, 3, max_norm=0.5)
+        before = table.weight.detach().clone().numpy()
+        model = torch.nn.Sequential(table, torch.nn.Flatten(), torch.nn.Linear(6, 1))
+        if run == "call":
+            read = table(torch.tensor(index)).detach().numpy()
+        elif run == "predict":
+            read = rv.Sequential([table]).predict(index, verbose=0)
+        else:
+            model.compile(rv.optimizers.SGD(0.0), "mse", engine="reference")
+            model.fit(index, np.ones((2, 1)), verbose=0, ignore="RV")
+            read = table.weight.detach().numpy()[index]
+        norms = np.linalg.norm(before, axis=1)[index]
+        np.testing.assert_allclose(np.linalg.norm(read, axis=2), np.minimum(norms, 0.5), rtol=1e-5)
+        np.testing.assert_array_equal(table.weight.detach().numpy()[[2, 4]], before[[2, 4]])

@@ -102,7 +102,6 @@ class KerasAPI(ModuleState):
         kept), and whose others may be None too; of several inputs, a list of shapes. Weights are not made. Raises
         ValueError where the inputs do not fit.
         """
-
         module: Any = self if self.built else copy.deepcopy(self)
         several = bool(input_shape) and isinstance(input_shape[0], (tuple, list))
         shapes = input_shape if several else [input_shape]

@@ -81,17 +81,23 @@ class Predictor:
         self.tensors: list[Any] = []
         self.assigned = [segment.leaves[o] for o in segment.assigns]  # the states of stateful layers
         roots = [*trace_nodes, *segment.assigns.values()]
-        leaves, inputs = {}, {}
+        read = [*roots, *segment.definitions.values()]
+        changed = {id(leaf) for leaf in self.assigned}
+        leaves, inputs, results = {}, {}, dict[Any, Any]()
         for ordinal, leaf in enumerate(segment.leaves):
             if id(leaf) in own:
                 leaves[ordinal] = own[id(leaf)]
-            elif ordinal in segment.assigns or any(ordinal in node.leaves for node in roots):
-                inputs[ordinal], leaves[ordinal] = layout.leaf_input(f"leaf{ordinal}", leaf)
-                sources.append(inputs[ordinal])
+            elif ordinal in segment.definitions:
+                continue
+            elif id(leaf) in changed or any(ordinal in node.leaves for node in read):
+                inputs[id(leaf)], leaves[ordinal] = layout.leaf_input(f"leaf{ordinal}", leaf)
+                sources.append(inputs[id(leaf)])
                 self.tensors.append(leaf)
-        nodes = lower(roots, leaves)
-        for ordinal, value in zip(segment.assigns, nodes[len(trace_nodes) :], strict=True):
-            updates.append((inputs[ordinal], layout.to_storage(value, segment.leaves[ordinal])))
+        for ordinal, value in segment.definitions.items():  # what the model assigns to a tensor and reads again
+            leaves[ordinal] = lower([value], leaves, results)[0]
+        nodes = lower(roots, leaves, results)
+        for leaf, value in zip(self.assigned, nodes[len(trace_nodes) :], strict=True):
+            updates.append((inputs[id(leaf)], layout.to_storage(value, leaf)))
         self.kinds = [(t.shape[1:], np.dtype(t.dtype)) for t in returned]
         self.batch = batch
         self.program = engines.shared(
