@@ -62,6 +62,7 @@ class Attention(Layer):
         return True
 
     def build(self, input_shape: Sequence[Any]) -> None:
+        self._several(input_shape, "inputs")
         for name, wanted in (("scale", self.use_scale), ("concat_score_weight", self.score_mode == "concat")):
             self.register_parameter(name, None) if not wanted else self.add_weight((), "ones", name=name)
 
@@ -78,10 +79,9 @@ class Attention(Layer):
         query_mask, value_mask, *_ = (None, None) if mask is None else self._several(mask, "mask")
         seen = None if value_mask is None else arrays.expand_dims(arrays.cast(value_mask, "bool"), -2)
         weights = self.weights_of(query, key, seen, Scoring(scale=1.0, causal=use_causal_mask))
-        used = weights
         if self.dropout and (self.training if training is None else training):
-            used = functional.dropout(weights, *draw(self.seed), rate=self.dropout)
-        y = arrays.matmul(used, value)
+            weights = functional.dropout(weights, *draw(self.seed), rate=self.dropout)
+        y = arrays.matmul(weights, value)
         if query_mask is not None:
             y = arrays.where(arrays.expand_dims(arrays.cast(query_mask, "bool"), -1), y, 0)
         return (y, weights) if return_attention_scores else y
@@ -94,12 +94,12 @@ class Attention(Layer):
         inside = 1.0 if self.scale is None else self.scale
         return weights_of(sums_of_tanh(query, key, self.concat_score_weight, inside), mask, scoring=scoring)
 
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """The mask of the queries, from a list with that of each input."""
-        return None if previous_mask is None else previous_mask[0]
+        return None if mask is None else self._several(mask, "mask")[0]
 
     def _several(self, given: Any, what: str) -> Sequence[Any]:
-        if not isinstance(given, (list, tuple)) or not 2 <= len(given) <= 3:
+        if not isinstance(given, (list, tuple)) or not 2 <= len(given) <= 3 or any(isinstance(x, int) for x in given):
             raise ValueError(
                 f"layer {self.name!r} was given {what} that are no list of two or three. Write "
                 f"{self.name}([query, value, key], mask=[query_mask, value_mask]) instead; the key may be left out."
@@ -120,6 +120,7 @@ class AdditiveAttention(Attention):
         super().__init__(use_scale, dropout=dropout, seed=seed, **options)
 
     def build(self, input_shape: Sequence[Any]) -> None:
+        self._several(input_shape, "inputs")
         self.register_parameter("scale", None)
         if self.use_scale:
             self.add_weight((input_shape[0][-1],), "glorot_uniform", name="scale")

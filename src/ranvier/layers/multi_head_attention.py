@@ -28,6 +28,7 @@ class HeadsAttention(Layer):
     gate_dense: EinsumDense
     output_dense: EinsumDense
     use_bias: bool
+    outputs: tuple[int, ...] | None = None  # of the last projection; None: the features of the queries
 
     def _settings(
         self,
@@ -132,6 +133,18 @@ class HeadsAttention(Layer):
             mask = arrays.expand_dims(mask, -2 * axes - 1)
         return mask
 
+    def compute_output_shape(  # type: ignore[override]  # several shapes, as Keras's
+        self, query_shape: Sequence[Any], value_shape: Sequence[Any], key_shape: Sequence[Any] | None = None
+    ) -> tuple[Any, ...]:
+        """The shape of the result. Raises ValueError where values and keys have different positions."""
+        keys = value_shape if key_shape is None else key_shape
+        if tuple(value_shape[1:-1]) != tuple(keys[1:-1]):
+            raise ValueError(
+                f"layer {self.name!r} was given values of shape {tuple(value_shape)} and keys {tuple(keys)}. Write a "
+                "key for each value instead: shapes that are equal but for the features."
+            )
+        return (*query_shape[:-1], *(self.outputs or query_shape[-1:]))
+
     def compute_mask(self, query: Any, previous_mask: Any = None) -> Any:
         """The mask of the queries."""
         return previous_mask[0] if isinstance(previous_mask, (list, tuple)) else previous_mask
@@ -181,6 +194,8 @@ class MultiHeadAttention(HeadsAttention):
         super().__init__(**options)
         self.num_heads, self.key_dim = whole(num_heads, "num_heads", self.name), whole(key_dim, "key_dim", self.name)
         self.value_dim = self.key_dim if value_dim is None else whole(value_dim, "value_dim", self.name)
+        if not isinstance(output_shape, (int, Sequence, type(None))):
+            raise ValueError(f"the output_shape of layer {self.name!r} is {output_shape!r}. Write (10,), for example.")
         outputs = (output_shape,) if isinstance(output_shape, int) else output_shape
         self.outputs = None if outputs is None else tuple(whole(d, "output_shape", self.name) for d in outputs)
         axes = (attention_axes,) if isinstance(attention_axes, int) else attention_axes
