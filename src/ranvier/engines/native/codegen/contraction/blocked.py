@@ -18,7 +18,6 @@ from ranvier.engines.native.codegen.loops import along, scope
 from ranvier.engines.native.schedule.blocking import MANY_ROWS, Blocks, blocks
 from ranvier.engines.native.schedule.loop_nest import Loop, is_pipelined
 from ranvier.engines.native.schedule.memory_planning import LINE
-from ranvier.engines.native.schedule.view import View
 from ranvier.engines.native.target.lanes import LANES, SIZE, Scalar, vector
 from ranvier.graph.node import Symbol
 
@@ -247,7 +246,7 @@ class Blocked(Columns):
         def one(turn: Scalar, sums: Tile) -> Tile:
             here = self.moved(at, self.terms, turn, 1)
             for j in range(AHEAD * panel.vectors, (AHEAD + 1) * panel.vectors):
-                self._fetch(self.plan.b, f.add(here.b, j * LANES))
+                self.fetch(self.plan.b, f.add(here.b, j * LANES))
             return self._multiply(here, panel.masks, sums)
 
         if not self.blocks.packs and self.height >= MANY_ROWS and panel.mask is None:
@@ -273,7 +272,7 @@ class Blocked(Columns):
         assert rows is not None
         with f.when(f.op(f"icmp eq i64 {panel.start}, {block.columns[0]}")):
             for i in range(height):
-                self._fetch(view, f.add(f.add(at.a, turn), (height + i) * rows.a))
+                self.fetch(view, f.add(f.add(at.a, turn), (height + i) * rows.a))
 
     def _next_block(self, block: Block, at: Place, row: Scalar, panel: Panel, height: int, turn: Scalar) -> None:
         """In the first tiles: a line of this panel in each of some rows of the next block of the second operand."""
@@ -282,12 +281,7 @@ class Blocked(Columns):
         with f.when(f.op(f"icmp slt i64 {number}, {self.wide // line}")):
             column = f.add(f.sub(panel.start, block.columns[0]), f.mul(number, line))
             for i in range(line):
-                self._fetch(self.plan.b, f.add(f.add(block.next, column), f.mul(f.add(turn, i), self.terms.b)))
-
-    def _fetch(self, view: View, offset: Scalar) -> None:
-        f, base = self.k.function, self.k.pointers[view.buffer]  # without "inbounds": it may be beyond the array
-        pointer = f.op(f"getelementptr {self.element}, ptr {base}, i64 {f.add(offset, view.offset)}")
-        f.emit(f"call void @llvm.prefetch.p0(ptr {pointer}, i32 0, i32 2, i32 1)")
+                self.fetch(self.plan.b, f.add(f.add(block.next, column), f.mul(f.add(turn, i), self.terms.b)))
 
     def _spots(self, block: Block, row: Scalar, height: int, panel: Panel) -> Tile:
         """Where the sums of a tile wait between two blocks of terms."""

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from itertools import product
 from math import prod
 
+from ranvier.engines.native.codegen.builder import PREFETCH
 from ranvier.engines.native.codegen.contraction.base import Place
 from ranvier.engines.native.codegen.contraction.leftover_columns import LeftoverColumns
 from ranvier.engines.native.codegen.contraction.pack_panel import pack_panel
@@ -20,8 +21,12 @@ from ranvier.engines.native.codegen.kernel import At
 from ranvier.engines.native.codegen.loops import along, panels, scope
 from ranvier.engines.native.passes.clip_padding import Clip
 from ranvier.engines.native.schedule.loop_nest import Loop, is_pipelined, rows_per_shared_vector
+from ranvier.engines.native.schedule.memory_planning import LINE
+from ranvier.engines.native.schedule.view import View
 from ranvier.engines.native.target.lanes import LANES, SIZE, Scalar, tail_mask, vector
 from ranvier.graph.node import Symbol
+
+PAGE = 1 << 12  # bytes
 
 
 class Columns(LeftoverColumns):
@@ -181,13 +186,27 @@ class Columns(LeftoverColumns):
 
     def _terms(self, loop: Loop, low: Scalar, high: Scalar, at: Place, masks: list[str | None], sums: Tile) -> Tile:
         """A range of the innermost loop."""
+        rows, size = self.plan.rows, SIZE[self.node.dtype]
+        # Elements of the next rows, a page apart for each term: the processor does not notice that they are in order.
+        apart = rows is not None and rows.a == 1 and loop.a * size >= PAGE
+        if apart:
+            self.k.module.declarations.add(PREFETCH)
 
         def one(turn: Scalar, sums: Tile, others: dict[int, str] | None = None) -> Tile:
-            return self._multiply(self.moved(at, loop, turn, 1), masks, sums, others)
+            here = self.moved(at, loop, turn, 1)
+            if apart:
+                self.fetch(self.plan.a, self.k.function.add(here.a, LINE // size))
+            return self._multiply(here, masks, sums, others)
 
         if self.lanewise:
             return self.by_parts(loop, low, high, at.a, sums, one)
         return self.loop(low, high, 1, sums, one)
+
+    def fetch(self, view: View, offset: Scalar) -> None:
+        """Prefetch a cache line of an operand."""
+        f, base = self.k.function, self.k.pointers[view.buffer]  # without "inbounds": it may be beyond the array
+        pointer = f.op(f"getelementptr {self.element}, ptr {base}, i64 {f.add(offset, view.offset)}")
+        f.emit(f"call void @llvm.prefetch.p0(ptr {pointer}, i32 0, i32 2, i32 1)")
 
     def _by_row(self, clip: Clip, loop: Loop, sums: Tile, inside: Callable[[Scalar, Tile], Tile]) -> Tile:
         """An unrolled loop, each iteration with the rows that do not read padding in it."""
