@@ -155,6 +155,9 @@ def test_the_arguments_of_a_cell_are_attributes_of_its_layer():
     np.testing.assert_array_equal(layer.cell.bias.numpy(), [0, 0, 0, 1, 1, 1, 0, 0, 0, 0, 0, 0])
     assert len(layer.losses) == 1
     assert repr(layer).startswith("LSTM(")
+    frozen = layers.Bidirectional(layers.LSTM(3), trainable=False)
+    frozen(SERIES)
+    assert (len(frozen.trainable_weights), len(frozen.non_trainable_weights)) == (0, 6)
 
 
 def test_a_layer_that_assigns_runs_step_by_step():

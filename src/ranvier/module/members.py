@@ -171,6 +171,8 @@ class ModuleBase(CheckedConstructor, HookMethods, MissingMethods):
 
     def add_module(self, name: str, module: ModuleBase | None) -> None:
         self._register(self._modules, name, module)
+        if module is not None and not self._trainable and module._trainable:
+            module.trainable = False
 
     register_module = add_module
 
