@@ -24,7 +24,7 @@ from ranvier.layers.stacked_cells import (
     step,
 )
 from ranvier.module.key_values import cache_of_steps
-from ranvier.module.parameter import Buffer
+from ranvier.module.parameter import State
 from ranvier.module.serialization import register_module
 from ranvier.ops import arrays, loops
 from ranvier.ops.arrays.promotion import count
@@ -111,7 +111,7 @@ class RNN(Layer):
                     "the input's shape: Input(batch_shape=(32, 10, 8)) for 32 samples."
                 )
             zero = self.get_initial_state(rows)
-            self.states = map_structure(zero, Tensor, lambda x: Buffer.over(np.zeros(x.shape, x.dtype), "state"))
+            self.states = map_structure(zero, Tensor, lambda x: State.over(np.zeros(x.shape, x.dtype), "state"))
         rows = next(flatten(self.states)).shape[0]
         if isinstance(sequences.shape[0], int) and sequences.shape[0] != rows:  # else the program checks it
             raise Fault("samples", rows, rows, np.int32(sequences.shape[0]), ()).error()

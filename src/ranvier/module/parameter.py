@@ -122,6 +122,12 @@ class Constant(Buffer):
     __slots__ = ()
 
 
+class State(Buffer):
+    """The state of a stateful layer, which prediction changes too; files do not hold it."""
+
+    __slots__ = ()
+
+
 class Variable(Parameter):
     """A parameter in the way of Keras: of a value, or of an initializer (by name too) and a ``shape``."""
 

@@ -18,6 +18,7 @@ from ranvier.graph.node import BATCH, FLOATS, like
 from ranvier.module import Module, mode
 from ranvier.module.arguments import pack_inputs
 from ranvier.module.calls import model_dtype_scope
+from ranvier.module.parameter import State
 from ranvier.module.versions import changes, structure
 from ranvier.support.source_lines import warned_once
 from ranvier.support.validation import whole
@@ -79,8 +80,9 @@ class Predictor:
             own |= random_streams(draws, salt, ticks)
             updates = [(ticks, ticks + like(ticks, 1))]
         self.tensors: list[Any] = []
-        self.assigned = [segment.leaves[o] for o in segment.assigns]  # the states of stateful layers
-        roots = [*trace_nodes, *segment.assigns.values()]
+        states = {o: node for o, node in segment.assigns.items() if isinstance(segment.leaves[o], State)}
+        self.assigned = [segment.leaves[o] for o in states]
+        roots = [*trace_nodes, *states.values()]
         read = [*roots, *segment.definitions.values()]
         changed = {id(leaf) for leaf in self.assigned}
         leaves, inputs, results = {}, {}, dict[Any, Any]()
