@@ -19,6 +19,8 @@ SAMPLE = {  # a text in the path, a text in the names of tests, and the least th
     "merging masks": ("layers/merging/merging_test", "mask", 7),
     "masking": ("layers/core/masking_test", "", 3),
     "steps": ("layers/rnn/time_distributed_test", "", 7),
+    "stacked cells": ("layers/rnn/stacked_rnn_cells_test", "", 7),
+    "lstm": ("layers/rnn/lstm_test", "", 6),
     "softmax": ("layers/activations/softmax_test", "", 7),
     "schedules": ("optimizers/schedules", "", 30),
     "dtypes": ("ops/numpy_test", "DtypeTest.test_add_", 45),

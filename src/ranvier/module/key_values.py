@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -79,7 +79,7 @@ class KeyValueCache:
         self.keep(layer, (first, second))
         return first, second
 
-    def kept(self, layer: ModuleBase, first: Callable[[], Sequence[Any]]) -> tuple[Any, ...]:
+    def kept(self, layer: ModuleBase, first: Callable[[], Iterable[Any]]) -> tuple[Any, ...]:
         """What a layer keeps of the tokens before; at the first call what ``first`` returns."""
         return self._stored[layer] if layer in self._stored else tuple(first())
 
