@@ -687,9 +687,9 @@ def test_a_layer_may_assign_to_its_weights_in_its_call():
     np.testing.assert_allclose(total, 2 * x.sum(0), rtol=1e-4, atol=1e-5)
     assert calls.tolist() == [6]
     model.predict(x, verbose=0)
-    assert counting.calls.item() == 8  # prediction makes assignments too, as in Keras
-    counting.calls.assign_sub([2.0])
     assert counting.calls.item() == 6
+    counting.calls.assign_sub([2.0])
+    assert counting.calls.item() == 4
 
 
 class Mixed(rv.layers.Layer):

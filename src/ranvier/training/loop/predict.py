@@ -98,8 +98,8 @@ class Predictor:
         for ordinal, value in segment.definitions.items():  # what the model assigns to a tensor and reads again
             leaves[ordinal] = lower([value], leaves, results)[0]
         nodes = lower(roots, leaves, results)
-        for leaf, value in zip(self.assigned, nodes[len(trace_nodes) :], strict=True):
-            updates.append((inputs[id(leaf)], layout.to_storage(value, leaf)))
+        for leaf, after in zip(self.assigned, nodes[len(trace_nodes) :], strict=True):
+            updates.append((inputs[id(leaf)], layout.to_storage(after, leaf)))
         self.kinds = [(t.shape[1:], np.dtype(t.dtype)) for t in returned]
         self.batch = batch
         self.program = engines.shared(
