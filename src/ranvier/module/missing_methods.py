@@ -35,7 +35,6 @@ class MissingMethods:
     evaluate_generator = Missing(f"write model.evaluate(generator): {_GENERATORS}")
     predict_generator = Missing(f"write model.predict(generator): {_GENERATORS}")
     add_metric = Missing("write compile(metrics=[...]), or keep a metric as an attribute and update it in train_step")
-    export = Missing("write model.save(path), and rv.load_model(path) where it is used")
 
     # PyTorch
     share_memory = Missing("there is one kind of memory, and one process. Leave it out")

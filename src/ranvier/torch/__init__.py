@@ -33,6 +33,7 @@ from ranvier.torch import (
     module_names,
     multiprocessing,
     nn,
+    onnx,
     optim,
     random,
     settings,
@@ -51,8 +52,8 @@ __all__ = [
     "Generator", "Size", "accelerator", "amp", "autocast", "autograd", "backends", "cuda", "default_generator",
     "device", "distributed", "distributions", "dtype", "e", "enable_grad", "func", "get_num_threads", "inf",
     "inference_mode", "is_anomaly_enabled", "is_grad_enabled", "jit", "linalg", "load", "multiprocessing", "nan", "nn",
-    "no_grad", "optim", "pi", "random", "save", "set_default_dtype", "set_grad_enabled", "set_num_threads", "strided",
-    "testing", "types", "utils", "version", "vmap",
+    "no_grad", "onnx", "optim", "pi", "random", "save", "set_default_dtype", "set_grad_enabled", "set_num_threads",
+    "strided", "testing", "types", "utils", "version", "vmap",
 ]  # fmt: skip
 __all__ += [*dtypes.__all__, *tensor_types.__all__, *settings.__all__, *vocabulary.names("torch")]  # noqa: PLE0604 - the table's
 

@@ -39,7 +39,7 @@ SHOWN = {  # by module: those that show its names
     "ranvier.tensor.hooks": "utils.hooks",
 }  # fmt: skip
 ABSENT = (
-    "compiler", "fft", "fx", "hub", "masked", "onnx", "profiler",
+    "compiler", "fft", "fx", "hub", "masked", "profiler",
     "signal", "sparse", "special", "nn.utils.parametrizations", "nn.utils.parametrize", "nn.utils.prune",
     "quantization",
 )  # fmt: skip

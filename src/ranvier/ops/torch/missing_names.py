@@ -21,7 +21,6 @@ _SAID: dict[str, Iterable[str]] = {
         "LazyInstanceNorm2d", "LazyInstanceNorm3d", "LazyLinear"),
     PROCESSES: ("SyncBatchNorm", "DistributedSampler"),
     "programs are compiled as they are": ("compiler", "fx"),
-    "a network leaves by model.save(path), or for other engines by its state dict": ("onnx",),
     "weights that are functions of others are written in forward": ("parametrizations", "parametrize", "prune",
         "spectral_norm", "weight_norm", "remove_weight_norm"),
     "PyTorch calls it nn.Linear(in_features, out_features)": ("Dense",),
