@@ -131,8 +131,8 @@ class RNN(Layer):
             states = self._first_states(sequences, initial_state)
         cache = cache_of_steps(sequences, self.name, self.go_backwards)
         if cache is not None:
-            last = iter(cache.kept(self, partial(flatten, states)))
-            states = map_structure(states, Tensor, lambda _: next(last))
+            past = iter(cache.kept(self, partial(flatten, states)))
+            states = map_structure(states, Tensor, lambda _: next(past))
         kept = self._kept(sequences, mask)
         own = gives_state(self.cell)
         before = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -45,7 +45,7 @@ class _HeldCache(KeyValueCache):
     def follows(self, x: Any) -> bool:
         return self.token in tape.segment_of([x]).node_of(x).leaves
 
-    def kept(self, layer: Any, first: Callable[[], Sequence[Any]]) -> tuple[Any, ...]:
+    def kept(self, layer: Any, first: Callable[[], Iterable[Any]]) -> tuple[Any, ...]:
         if layer in self._stored:
             raise ValueError(f"{layer!r} is called twice for a token. Write a layer for each call to generate text.")
         found = []
