@@ -22,7 +22,7 @@ from benchmarks.workloads import by_name as workload_by_name
 def main(contestant: str, workload_name: str, x_path: str, y_path: str, images: str, epochs: str) -> None:
     workload = dataclasses.replace(workload_by_name(workload_name), samples=int(images), epochs=int(epochs))
     x, y = np.load(x_path), np.load(y_path)
-    module = importlib.import_module(by_name(contestant).path(images=True), __package__)
+    module = importlib.import_module(by_name(contestant).path("images"), __package__)
     training: WholeTraining = module.accuracy(workload, x[: workload.samples], y[: workload.samples])
     start = time.perf_counter()
     training.train()

@@ -22,7 +22,7 @@ from benchmarks.workloads import by_name as workload_by_name
 def main(workload_name: str, x_path: str, y_path: str) -> None:
     workload = workload_by_name(workload_name)
     x, y = load(x_path, y_path, workload.batch)
-    ours = importlib.import_module(by_name("ranvier").path(images=bool(workload.network)), __package__)
+    ours = importlib.import_module(by_name("ranvier").path(workload.family), __package__)
     times = [time.perf_counter()]
     importlib.import_module("llvmlite.binding")
     times.append(time.perf_counter())

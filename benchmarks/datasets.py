@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.images import IMAGES
-from benchmarks.networks import NETWORKS
+from benchmarks.sequence import RATE, Sequence
 from benchmarks.workload import Workload
 
 Floats = NDArray[np.float32]
@@ -123,6 +123,53 @@ def _pictures(shape: tuple[int, ...], samples: int, folder: Path) -> tuple[Path,
     return x_path, y_path, source
 
 
+def _sequences(name: str, network: Sequence, samples: int, folder: Path) -> tuple[Path, Path, str]:
+    """Rows of the images of `_images`, or random samples (samples, *shape) that can be learned; int32 answers."""
+    x_path, y_path = (folder / f"sequences-{name}-{samples}-{part}.npy" for part in "xy")
+    rows, rng = network.shape == (28, 28), np.random.default_rng(17)
+    source = _images(folder)[2] if rows else "random " + ("tokens" if network.vocabulary else "numbers")
+    if y_path.exists():
+        return x_path, y_path, source
+    *steps, classes = network.answers
+    y = rng.integers(0, classes, samples, dtype=np.int32)
+    if rows:
+        x_all, y_all, _ = _images(folder)
+        x, y = np.load(x_all)[:samples].reshape(samples, *network.shape), np.load(y_all)[:samples]
+    elif steps and network.vocabulary:
+        x, y = _characters(rng, samples, *steps, classes)
+    elif network.vocabulary:
+        x = _tokens(rng, y, network)
+    elif network.shape == (RATE,):  # each class has its frequency
+        turns = np.arange(RATE, dtype=np.float32) / RATE * (200 + 150 * y[:, None]) + rng.random((samples, 1))
+        noise = rng.standard_normal((samples, RATE), np.float32)
+        x = (0.1 * np.sin(2 * np.pi * turns) + np.float32(0.1) * noise).astype(np.float32)
+    else:
+        x = rng.standard_normal((samples, *network.shape), np.float32)
+    np.save(x_path, x)
+    np.save(y_path, y)
+    return x_path, y_path, source
+
+
+def _characters(rng: np.random.Generator, samples: int, steps: int, classes: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Characters and those after them, each with a chance of 3/4 that which its predecessor tells."""
+    text = rng.integers(0, classes, (samples, steps + 1), dtype=np.int32)
+    told = rng.permutation(classes).astype(np.int32)
+    kept = rng.random(text.shape) < 0.75
+    for i in range(steps):
+        text[kept[:, i], i + 1] = told[text[kept[:, i], i]]
+    return text[:, :-1], np.ascontiguousarray(text[:, 1:])
+
+
+def _tokens(rng: np.random.Generator, y: NDArray[Any], network: Sequence) -> NDArray[Any]:
+    """Tokens, a third of which tell the class by their remainder; where masked, some of the second half are padding."""
+    classes, (steps,) = network.answers[0], network.shape
+    x = rng.integers(1, network.vocabulary // classes, (len(y), steps), dtype=np.int32) * np.int32(classes)
+    x += np.where(rng.random(x.shape) < 1 / 3, y[:, None], rng.integers(0, classes, x.shape, dtype=np.int32))
+    if network.masked:
+        x[np.arange(steps) >= rng.integers(steps // 2, steps + 1, (len(y), 1))] = 0
+    return x
+
+
 def _real(workload: Workload, folder: Path) -> tuple[Path, Path, str]:
     """All bytes of a data set (70000, 28, 28, 1) and int32 labels: the training images, then the test images.
 
@@ -163,7 +210,9 @@ def prepare(workload: Workload, folder: Path) -> tuple[Path, Path, str]:
     if workload.kind == "mapped":
         return _sparse(workload, folder)
     if workload.network:
-        network = NETWORKS[workload.network]
+        network = workload.built
+        if isinstance(network, Sequence):
+            return _sequences(workload.network, network, workload.samples, folder)
         every = 4 * IMAGES * math.prod(network.shape) <= LARGEST
         x, y, source = _pictures(network.shape, IMAGES if every else workload.samples, folder)
         return x, x if network.restores else y, source

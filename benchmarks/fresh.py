@@ -84,6 +84,8 @@ class Fresh:
         note = f"import of LLVM {report['llvm'] * 1e3:.0f} ms before, second fit {report['second'] * 1e3:.1f} ms"
         return Sample(report["seconds"], report["loss"], note)
 
+    _depth = _compile
+
     def _mapped(self, _: Contestant, environment: dict[str, str]) -> Sample:
         report = json.loads(_python(["-m", "benchmarks.mapped", self.workload.name, *self._files()], environment))
         if self.workload.unit == "MB":

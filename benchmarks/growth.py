@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Iterator
 from typing import Any
 
 from benchmarks.networks import NETWORKS, stack_name
-from benchmarks.workload import FASTEST, FLOAT, Requirement, Workload
+from benchmarks.workload import FASTEST, FEWEST, FLOAT, Requirement, Workload, sized
 
-TURN = 0.2  # seconds of an epoch, roughly
-FEWEST, MOST = 2, 256  # steps of an epoch
 TRAINERS = ("ranvier", "torch", "jax", "keras-tf")
 PREDICTORS = ("ranvier", "onnx")
 LEARNING_RATES = {"sgd": 1e-2}  # elsewhere 1e-3
@@ -61,12 +58,6 @@ PREDICTIONS: tuple[tuple[tuple[int, ...] | str, float], ...] = (
 )
 
 
-def _sized(workload: Workload) -> Workload:
-    """The workload, which has the samples of one step, with those of an epoch."""
-    steps = min(MOST, max(FEWEST, math.ceil(TURN / workload.expected)))
-    return dataclasses.replace(workload, samples=steps * workload.batch)
-
-
 def _units(layers: tuple[int, ...]) -> str:
     """The units of every layer; of equal layers their number and units."""
     equal = len(set(layers)) == 1
@@ -75,7 +66,7 @@ def _units(layers: tuple[int, ...]) -> str:
 
 def _dense(row: Dense) -> Workload:
     layers, batch, optimizer, *_ = row
-    return _sized(
+    return sized(
         Workload(
             f"growth-{_units(layers)}-{optimizer}-{batch}",
             f"{_units(layers)}, batch {batch}, {NAMES[optimizer]}, fit",
@@ -97,7 +88,7 @@ def _loss(network: str) -> str:
 
 
 def _images(network: str, batch: int) -> Workload:
-    return _sized(
+    return sized(
         Workload(
             f"growth-{network}-{batch}", f"{NETWORKS[network].title}: training, batch {batch}, Adam", "images",
             batch=batch, samples=batch, learning_rate=1e-4, loss=_loss(network), loss_at=2, network=network,

@@ -25,7 +25,7 @@ def peak_megabytes() -> float:
 
 def main(contestant: str, workload_name: str, x: str, y: str) -> None:
     workload = workload_by_name(workload_name)
-    module = importlib.import_module(by_name(contestant).path(images=bool(workload.network)), __package__)
+    module = importlib.import_module(by_name(contestant).path(workload.family), __package__)
     epochs: Epochs = module.memory(workload, *load(x, y))
     _, loss = epochs(workload.checked, workload.loss_at)
     print(json.dumps({"megabytes": peak_megabytes(), "loss": loss}))

@@ -237,6 +237,7 @@ class Network:
     shape: Shape
     parts: tuple[Part, ...]
     before: tuple[Before, ...] = ()
+    family = "images"
 
     @property
     def restores(self) -> bool:

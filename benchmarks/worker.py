@@ -37,7 +37,7 @@ class Worker:
         job_of: Workload = dataclasses.replace(workload_by_name(workload), samples=samples)
         if job_of.batch > samples:
             job_of = dataclasses.replace(job_of, batch=samples)
-        module = importlib.import_module(self.contestant.path(images=bool(job_of.network)), __package__)
+        module = importlib.import_module(self.contestant.path(job_of.family), __package__)
         self._threads()
         self.job = getattr(module, job_of.kind)(job_of, *load(x, y, samples))
         loss = self.job.begin(job_of.loss_at)

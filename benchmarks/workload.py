@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 
+from benchmarks.network import Network
 from benchmarks.networks import NETWORKS
+from benchmarks.sequence import Sequence
+from benchmarks.sequence_networks import SEQUENCES
 
 OURS = "ranvier"
 FASTEST = "fastest peer"
 DECAY = 0.004  # of AdamW, for all: the default of Keras
 MOMENTS = {"sgd": 0, "rmsprop": 1, "adam": 2, "adamw": 2}  # arrays of the size of the weights
 FLOAT = 4  # bytes
+TURN = 0.2  # seconds of an epoch, roughly
+FEWEST, MOST = 2, 256  # steps of an epoch
 OPERATIONS, BYTES = 5e11, 5e10  # a second, roughly, of two cores
 
 
@@ -27,7 +33,7 @@ class Workload:
 
     name: str
     title: str
-    kind: str  # "train", "loop", "search", "fit", "predict", "images", "infer", "accuracy", "memory", "mapped", ...
+    kind: str  # "train", "loop", "fit", "predict", "images", "sequences", "infer", "accuracy", "memory", ...
     layers: tuple[int, ...] = ()
     batch: int = 0
     samples: int = 0
@@ -38,8 +44,8 @@ class Workload:
     metrics: tuple[str, ...] = ()
     epochs: int = 1
     loss_at: int = 3
-    network: str = ""  # of `networks.NETWORKS`, instead of `layers`
-    checked: int = 0  # images of the epochs up to `loss_at`, where all images would take too long
+    network: str = ""  # of `networks.NETWORKS` or `sequence_networks.SEQUENCES`, instead of `layers`
+    checked: int = 0  # samples of the epochs up to `loss_at`, where all would take too long
     without: tuple[tuple[str, str], ...] = ()  # excluded contestants, with the reasons
     contestants: tuple[str, ...] = ()  # the others are not asked; empty for all with the kind
     dataset: str = ""  # a data set of `ranvier.datasets`, as bytes, the test set last
@@ -58,6 +64,16 @@ class Workload:
             "binary_crossentropy": "sigmoid",
             "mean_squared_error": "linear",
         }[self.loss]
+
+    @property
+    def built(self) -> Network | Sequence:
+        """The network of a workload that names one."""
+        return SEQUENCES.get(self.network) or NETWORKS[self.network]
+
+    @property
+    def family(self) -> str:
+        """The package of the programs of its network; empty without one."""
+        return self.built.family if self.network else ""
 
     @property
     def warmed(self) -> bool:
@@ -82,10 +98,10 @@ class Workload:
         every layer but the first. Activations, losses and updates are not counted, so fractions of the peak are
         slightly low.
         """
-        if self.kind in ("images", "accuracy"):
-            return NETWORKS[self.network].training_flops * self.samples * self.epochs
-        if self.kind == "infer":
-            return NETWORKS[self.network].forward_flops * self.batch
+        if self.kind in ("images", "accuracy", "sequences"):
+            return self.built.training_flops * self.samples * self.epochs
+        if self.kind in ("infer", "attention"):
+            return (self.built.forward_flops if self.kind == "infer" else self.built.training_flops) * self.batch
         if self.kind == "predict":
             return 2.0 * self.weights * self.batch
         if self.kind not in ("train", "loop", "process"):
@@ -97,7 +113,7 @@ class Workload:
     def parameters(self) -> int:
         """The number of trained weights."""
         if self.network:
-            return NETWORKS[self.network].parameters
+            return self.built.parameters
         return self.weights + sum(self.layers[1:])
 
     @property
@@ -108,7 +124,7 @@ class Workload:
         """
         if self.kind in ("infer", "predict"):
             return float(FLOAT * self.parameters)
-        if self.kind not in ("train", "loop", "images"):
+        if self.kind not in ("train", "loop", "images", "sequences"):
             return 0.0
         return 2.0 * FLOAT * (1 + MOMENTS[self.optimizer]) * self.parameters * math.ceil(self.samples / self.batch)
 
@@ -117,6 +133,12 @@ class Workload:
         """The seconds of a step or a call, roughly, by which trials and epochs are sized."""
         steps = 1 if self.unit == "call" else math.ceil(self.samples / self.batch)
         return (self.flops / OPERATIONS + self.bytes / BYTES) / steps
+
+
+def sized(workload: Workload) -> Workload:
+    """The workload, which has the samples of one step, with those of an epoch."""
+    steps = min(MOST, max(FEWEST, math.ceil(TURN / workload.expected)))
+    return dataclasses.replace(workload, samples=steps * workload.batch)
 
 
 @dataclass(frozen=True)

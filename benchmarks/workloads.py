@@ -7,6 +7,7 @@ from typing import Any
 
 from benchmarks.growth import GROWTH_REQUIREMENTS, GROWTH_WORKLOADS
 from benchmarks.images import IMAGE_REQUIREMENTS, IMAGE_WORKLOADS
+from benchmarks.sequences import SEQUENCE_REQUIREMENTS, SEQUENCE_WORKLOADS
 from benchmarks.workload import FASTEST, OURS, Requirement, Workload
 
 __all__ = [
@@ -120,6 +121,7 @@ WORKLOADS: tuple[Workload, ...] = (
     Workload("size", "installed size with all hard dependencies", "size", unit="MB"),
     *IMAGE_WORKLOADS,
     *GROWTH_WORKLOADS,
+    *SEQUENCE_WORKLOADS,
 )
 
 
@@ -152,6 +154,7 @@ REQUIREMENTS: tuple[Requirement, ...] = (
     Requirement("size", "MB", 300.0),
     *IMAGE_REQUIREMENTS,
     *GROWTH_REQUIREMENTS,
+    *SEQUENCE_REQUIREMENTS,
 )
 
 

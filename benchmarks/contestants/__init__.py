@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from benchmarks.workload import Workload
 
 # Kinds that a long-lived worker runs; the others run in a fresh process each time.
-WARM = ("train", "loop", "search", "fit", "predict", "images", "infer")
+WARM = ("train", "loop", "search", "fit", "predict", "images", "sequences", "infer", "attention")
 
 
 TRIAL = 0.25  # seconds of a trial, roughly
@@ -36,9 +36,9 @@ class Job:
 
 @dataclass(frozen=True)
 class Contestant:
-    """A row of the table. `module` has a builder `train`, `loop` or `predict` for each warm kind of job. For image
-    networks it is the module of that name in `images`, where `memory` builds the plain program and `accuracy` a
-    complete training.
+    """A row of the table. `module` has a builder `train`, `loop` or `predict` for each warm kind of job. For networks
+    on images or sequences it is the module of that name in `images` or `sequences`, where `memory` builds the plain
+    program and `accuracy` a complete training.
 
     `script` is the whole program of the process workload, `packages` are its requirements, and `statement`
     its import. `environment` is added to that of each of its processes.
@@ -53,9 +53,9 @@ class Contestant:
     statement: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
 
-    def path(self, *, images: bool) -> str:
-        """The module below `benchmarks` with its programs."""
-        return f".contestants.{'images.' * images}{self.module}"
+    def path(self, family: str = "") -> str:
+        """The module below `benchmarks` with its programs; those of networks are in the package of their family."""
+        return ".".join(filter(None, ("", "contestants", family, self.module)))
 
     @property
     def ours(self) -> bool:
@@ -66,6 +66,7 @@ class Contestant:
 # This silences TensorFlow's messages on standard error and does not change its arithmetic.
 _TENSORFLOW = {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
 _IMAGES = ("images", "memory", "accuracy")
+_SEQUENCES = ("sequences", "attention")
 _ALL = ("train", "predict", "process", "import", "size")
 
 CONTESTANTS: tuple[Contestant, ...] = (
@@ -73,7 +74,7 @@ CONTESTANTS: tuple[Contestant, ...] = (
         "ranvier",
         "ranvier",
         "ours",
-        (*_ALL, *_IMAGES, "infer", "loop", "search", "fit", "compile", "mapped"),
+        (*_ALL, *_IMAGES, *_SEQUENCES, "infer", "loop", "search", "fit", "compile", "depth", "mapped"),
         "train_ours.py",
         ("ranvier",),
         "import ranvier",
@@ -94,13 +95,14 @@ CONTESTANTS: tuple[Contestant, ...] = (
         ("search",),
         environment={"ONE_AFTER_THE_OTHER": "1"},
     ),
+    Contestant("ranvier-four", "ranvier, 4 layers of 12", "ours", ("depth",), environment={"NETWORK": "gpt"}),
     Contestant("ranvier-loaded", "ranvier, 1 GB in memory", "ours", ("mapped",), environment={"IN_MEMORY": "1"}),
-    Contestant("jax", "JAX", "jax_scan", (*_ALL, "images"), "train_jax.py", ("jax",), "import jax"),
+    Contestant("jax", "JAX", "jax_scan", (*_ALL, "images", "sequences"), "train_jax.py", ("jax",), "import jax"),
     Contestant(
         "torch",
         "PyTorch",
         "pytorch",
-        (*_ALL, *_IMAGES, "infer", "loop"),
+        (*_ALL, *_IMAGES, *_SEQUENCES, "infer", "loop"),
         "train_pytorch.py",
         ("torch",),
         "import torch",
@@ -110,7 +112,7 @@ CONTESTANTS: tuple[Contestant, ...] = (
         "keras-tf",
         "Keras on TensorFlow",
         "keras_fit",
-        (*_ALL, "images", "accuracy"),
+        (*_ALL, "images", "accuracy", "sequences"),
         "train_keras.py",
         ("keras", "tensorflow-cpu"),
         "import keras",

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.contestants import Job
-from benchmarks.networks import NETWORKS
 from benchmarks.workload import Workload
 
 Array = NDArray[Any]
@@ -68,17 +67,22 @@ def training(workload: Workload, epochs: Epochs, note: str, untimed: int = 1) ->
     return job
 
 
-def prediction(workload: Workload, x: Array, y: Array, predict: Callable[[Array], Array], note: str = "") -> Job:
+def prediction(
+    workload: Workload, x: Array, y: Array, predict: Callable[[Array], Array], note: str = "", *, logits: bool = False
+) -> Job:
     """The job of calls of `predict` on batches in its layout.
 
-    The cross entropy of its results is compared, or the mean square of restored images.
+    The cross entropy of its results, probabilities or `logits`, is compared, or the mean square of restored images.
     """
     batches = [np.ascontiguousarray(x[i : i + workload.batch]) for i in range(0, len(x), workload.batch)]
 
     def begin(_: int) -> float:
         answers = np.concatenate([predict(b) for b in batches])
-        if NETWORKS[workload.network].restores:
+        if workload.built.restores:
             return float(np.square(answers, dtype=np.float64).mean())
+        if logits:
+            answers = np.exp(answers - answers.max(1, keepdims=True))
+            answers /= answers.sum(1, keepdims=True)
         return float(-np.log(np.maximum(answers[np.arange(len(y)), y], 1e-12)).mean())
 
     def run(calls: int) -> float:

@@ -129,26 +129,29 @@ def _split(workload: Workload) -> tuple[list[Array], list[Array]]:
 def images(workload: Workload, x: Images, y: Images) -> Job:
     network, loss = NETWORKS[workload.network], LOSSES[workload.loss]
 
-    def objective(params: list[Array], statistics: list[Array], key: Array, x: Array, y: Array) -> Any:
-        made = _Pass(params, statistics, key)
-        return loss(made.chain(network.parts, x), y), made.collected
+    def objective(params: list[Array], carried: Any, x: Array, y: Array) -> Any:
+        statistics, key = carried
+        key, used = jax.random.split(key)
+        made = _Pass(params, statistics, used)
+        return loss(made.chain(network.parts, x), x if network.restores else y), (made.collected, key)
+
+    params, statistics = _split(workload)
+    return stepped(workload, x, y, objective, params, (statistics, jax.random.key(0)))
+
+
+def stepped(workload: Workload, x: Images, y: Images, objective: Any, params: Any, carried: Any = ()) -> Job:
+    """A training by steps. `objective(params, carried, x, y)` returns the loss and what it carries to the next step."""
 
     def step(state: Any, x: Array, y: Array, index: Array) -> tuple[Any, Array]:
-        params, rest, statistics, key = state
-        key, used = jax.random.split(key)
-        inputs = x[index]
-        targets = inputs if network.restores else y[index]
-        (value, statistics), grads = jax.value_and_grad(objective, has_aux=True)(
-            params, statistics, used, inputs, targets
-        )
+        params, rest, carried = state
+        (value, carried), grads = jax.value_and_grad(objective, has_aux=True)(params, carried, x[index], y[index])
         params, rest = OPTIMIZERS[workload.optimizer](params, grads, rest, workload.learning_rate)
-        return (params, rest, statistics, key), value * len(index)
+        return (params, rest, carried), value * len(index)
 
     jitted = jax.jit(step, donate_argnums=0)
-    params, statistics = _split(workload)
-    state = (params, optimizer_state(params), statistics, jax.random.key(0))
+    state = (params, optimizer_state(params), carried)
     inputs = jnp.asarray(x)
-    targets = inputs if network.restores else jnp.asarray(y)
+    targets = inputs if y is x else jnp.asarray(y)
     rng = np.random.default_rng(0)
 
     def epochs(count: int, number: int) -> tuple[list[float], float]:

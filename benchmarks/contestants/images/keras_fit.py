@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -30,7 +31,9 @@ from benchmarks.network import (
 from benchmarks.networks import NETWORKS
 from benchmarks.workload import Workload
 
-# (jit_compile, steps_per_execution). XLA saves calls but its convolutions are several times slower, as Keras on JAX
+Way = tuple[bool, int]  # jit_compile, steps_per_execution
+Make = Callable[[Workload, dict[str, Any]], Any]  # of a model that is compiled with these options
+# XLA saves calls but its convolutions are several times slower, as Keras on JAX
 # shows, so it is tried where calls dominate. On a CPU jit_compile="auto" of Keras does not select it.
 WAYS = ((False, 1), (False, 8), (True, 8))
 LARGE = 5e7  # operations of a sample above which XLA is not tried
@@ -151,22 +154,24 @@ class _Clock(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no ty
         self.times.append(time.perf_counter())
 
 
+def compiled(workload: Workload, options: dict[str, Any]) -> Any:
+    """The network with its initial weights, its optimizer and its loss."""
+    model = build(NETWORKS[workload.network])
+    rate: Any = workload.learning_rate
+    if workload.kind == "accuracy":
+        rate = OneCycle(rate, workload.steps)
+    loss, metrics = LOSSES[workload.loss](), list(workload.metrics)
+    model.compile(optimizer=keras.optimizers.Adam(rate), loss=loss, metrics=metrics, **options)
+    return model
+
+
 class _Training:
     """A compiled model and its data."""
 
-    def __init__(self, workload: Workload, x: Array, y: Array, way: tuple[bool, int]) -> None:
+    def __init__(self, workload: Workload, x: Array, y: Array, way: Way, make: Make) -> None:
         self.x, self.y, self.batch = x, y, workload.batch
-        self.model = build(NETWORKS[workload.network])
-        rate: Any = workload.learning_rate
-        if workload.kind == "accuracy":
-            rate = OneCycle(rate, workload.steps)
-        self.model.compile(
-            optimizer=keras.optimizers.Adam(rate),
-            loss=LOSSES[workload.loss](),
-            metrics=list(workload.metrics),
-            jit_compile="auto" if keras.backend.backend() == "jax" else way[0],
-            steps_per_execution=way[1],
-        )
+        jit = "auto" if keras.backend.backend() == "jax" else way[0]
+        self.model = make(workload, {"jit_compile": jit, "steps_per_execution": way[1]})
 
     def epochs(self, count: int, number: int) -> tuple[list[float], float]:
         """As `images.Epochs`."""
@@ -182,28 +187,33 @@ def _seconds(trial: _Training, count: int) -> float:
     return times[2] - times[1]
 
 
-def _choice(workload: Workload, x: Array, y: Array) -> tuple[tuple[bool, int], str]:
+def _choice(workload: Workload, x: Array, y: Array, make: Make) -> tuple[Way, str]:
     """The fastest settings on a few batches, and their description."""
     way, note = WAYS[0], ""
-    network = NETWORKS[workload.network]
+    network = workload.built
     if keras.backend.backend() == "tensorflow":
         few = min(len(x), (STEPS if network.training_flops * workload.batch < LONG else 2) * workload.batch)
         ways = [w for w in WAYS if not (w[0] and network.training_flops > LARGE)]
-        trials = {w: partial(_seconds, _Training(workload, x, y, w), few) for w in ways}
+        trials = {w: partial(_seconds, _Training(workload, x, y, w, make), few) for w in ways}
         way = fastest(trials)
         note = f"{'XLA' if way[0] else 'no XLA'}, {way[1]} step{'s' * (way[1] > 1)} a call"
     return way, note
 
 
+def fitted(workload: Workload, x: Array, y: Array, make: Make) -> Job:
+    """The training of a model that `make` compiles, with the settings that are fastest in a trial."""
+    way, note = _choice(workload, x, y, make)
+    return training(workload, _Training(workload, x, y, way, make).epochs, note)
+
+
 def images(workload: Workload, x: Array, y: Array) -> Job:
-    way, note = _choice(workload, x, y)
-    return training(workload, _Training(workload, x, y, way).epochs, note)
+    return fitted(workload, x, y, compiled)
 
 
 def accuracy(workload: Workload, x: Array, y: Array) -> WholeTraining:
-    way, note = _choice(workload, x, y)
+    way, note = _choice(workload, x, y, compiled)
     keras.utils.set_random_seed(0)
-    chosen = _Training(workload, x, y, way)
+    chosen = _Training(workload, x, y, way, compiled)
     return WholeTraining(
         lambda: chosen.epochs(len(x), workload.epochs),
         lambda images: chosen.model.predict(images, batch_size=TEST_BATCH, verbose=0),

@@ -122,7 +122,11 @@ def model_bytes(network: Network, batch: int) -> bytes:
 
 def infer(workload: Workload, x: Array, y: Array) -> Job:
     model = model_bytes(NETWORKS[workload.network], workload.batch)
-    first = np.ascontiguousarray(x.transpose(0, 3, 1, 2))
+    return called(workload, model, np.ascontiguousarray(x.transpose(0, 3, 1, 2)), y)
+
+
+def called(workload: Workload, model: bytes, x: Array, y: Array, *, logits: bool = False) -> Job:
+    """The calls of a model whose input is `x`, with the threads that are faster in a trial."""
 
     def job_of(threads: int) -> Job:
         options = ort.SessionOptions()
@@ -133,7 +137,7 @@ def infer(workload: Workload, x: Array, y: Array) -> Job:
         def predict(batch: Array) -> Any:
             return session.run(None, {"x": batch})[0]
 
-        return prediction(workload, first, y, predict, "1 thread" if threads else "default threads")
+        return prediction(workload, x, y, predict, "1 thread" if threads else "default threads", logits=logits)
 
     # 0 is the default: one thread for each core.
     jobs = {threads: job_of(threads) for threads in {1 if workload.flops < HEAVY else 0, 0}}

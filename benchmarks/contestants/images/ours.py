@@ -127,9 +127,8 @@ def compiled(workload: Workload, rate: Any = None) -> Any:
     return model
 
 
-def memory(workload: Workload, x: Array, y: Array) -> Epochs:
-    """A program that trains, with its data and its initial weights."""
-    model = compiled(workload)
+def fitted(model: Any, workload: Workload, x: Array, y: Array) -> Epochs:
+    """The training of a compiled model with this data."""
 
     def epochs(count: int, number: int) -> tuple[list[float], float]:
         clock = _Clock()
@@ -139,6 +138,11 @@ def memory(workload: Workload, x: Array, y: Array) -> Epochs:
         return clock.times, float(history.history["loss"][-1])
 
     return epochs
+
+
+def memory(workload: Workload, x: Array, y: Array) -> Epochs:
+    """A program that trains, with its data and its initial weights."""
+    return fitted(compiled(workload), workload, x, y)
 
 
 def images(workload: Workload, x: Array, y: Array) -> Job:
