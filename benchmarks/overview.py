@@ -1,4 +1,4 @@
-"""The compact tables of RESULTS.md: image networks, complete trainings, growth, and the time of a step by part."""
+"""The compact tables of RESULTS.md: networks on images and on sequences, complete trainings, growth, time by part."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import Any
 from benchmarks.figures import duration, least, markdown_table, number, ratios
 from benchmarks.growth import GROWTH_WORKLOADS, PREDICTED, TRAINED
 from benchmarks.images import DATASETS, IMAGE_WORKLOADS
+from benchmarks.sequences import TRAINED as SEQUENCES
+from benchmarks.sequences import memory_of
 from benchmarks.workload import OURS
 from benchmarks.workloads import WORKLOADS
 
@@ -30,6 +32,16 @@ _GROWTH = (
     "training", "a step", "GFLOP/s", "of peak", "GB/s", "of a copy", "/ least possible time", "/ PyTorch", "/ JAX",
     "/ Keras on TensorFlow", "memory / PyTorch",
 )  # fmt: skip
+_SEQUENCES = (
+    "network",
+    "a step",
+    "GFLOP/s",
+    "of peak",
+    "/ PyTorch",
+    "/ JAX",
+    "/ Keras on TensorFlow",
+    "memory / PyTorch",
+)
 _TITLES = {
     "cnn": "CNN 32-64",
     "bn": "CNN 32-32-64 with batch normalization",
@@ -118,6 +130,29 @@ def growth(records: Mapping[str, Record]) -> list[str]:
             )
         )
     return markdown_table(_GROWTH, found) if found else []
+
+
+def sequences(records: Mapping[str, Record]) -> list[str]:
+    """The lines of the table of trainings on sequences, by step; empty without results."""
+    found = []
+    for workload in SEQUENCES:
+        record = records.get(workload.name)
+        ran = {row["name"]: row["times"] for row in record["rows"]} if record else {}
+        if record is None or OURS not in ran:
+            continue
+        seconds = median(ran[OURS])
+        rate = record["flops"] / seconds / 1e9
+        found.append(
+            (
+                workload.title.replace(": training", ""),
+                duration(seconds / math.ceil(workload.samples / workload.batch)),
+                f"{rate:.0f}",
+                f"{rate / record['peak']:.0%}",
+                *(_ratio(records, workload.name, peer) for peer in _RIVALS),
+                _ratio(records, memory_of(workload).name, "torch"),
+            )
+        )
+    return markdown_table(_SEQUENCES, found) if found else []
 
 
 def predictions(records: Mapping[str, Record]) -> list[str]:

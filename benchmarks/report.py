@@ -58,6 +58,8 @@ def _headings(workload: Workload) -> tuple[str, ...]:
         "predict": "error",
         "process": "loss",
         "compile": "loss",
+        "depth": "loss",
+        "attention": "gradient",
         "search": "accuracy",
         "fit": "accuracy",
         "accuracy": "accuracy",
@@ -234,6 +236,14 @@ copy; fewer operations, as those of Winograd's convolutions, can take less. Rati
 memory of its process, divided by the other's. The networks of images that restore their input learn the mean squared
 error.
 """
+_SEQUENCES = """
+## Sequences
+
+Every library builds each network from the same table of parts (`sequence_networks.py`), with the same weights. GFLOP/s
+are those of the direct algorithm: causal attention counts the pairs of positions that it needs. PyTorch packs padded
+samples, takes the mean of an embedding as a bag, with SGD with sparse gradients where they are faster, and attends by
+its fused function. JAX runs recurrences by `lax.scan`. Ratios are Ranvier's value divided by the other's.
+"""
 _TIMES = """
 ## Where the time goes
 
@@ -268,6 +278,9 @@ def _measured(records: Records) -> str:
     growth, predictions = overview.growth(records), overview.predictions(records)
     if growth or predictions:
         lines += [_GROWTH, *growth, "", *predictions]
+    sequences = overview.sequences(records)
+    if sequences:
+        lines += [_SEQUENCES, *sequences]
     times = overview.times(records)
     if times:
         lines += [_TIMES, *times]

@@ -55,7 +55,7 @@ class Contestant:
 
     def path(self, family: str = "") -> str:
         """The module below `benchmarks` with its programs; those of networks are in the package of their family."""
-        return ".".join(filter(None, ("", "contestants", family, self.module)))
+        return "." + ".".join(filter(None, ("contestants", family, self.module)))
 
     @property
     def ours(self) -> bool:
