@@ -136,7 +136,7 @@ def _sequences(name: str, network: Sequence, samples: int, folder: Path) -> tupl
         x_all, y_all, _ = _images(folder)
         x, y = np.load(x_all)[:samples].reshape(samples, *network.shape), np.load(y_all)[:samples]
     elif steps and network.vocabulary:
-        x, y = _characters(rng, samples, *steps, classes)
+        x, y = _characters(rng, samples, steps[0], classes)
     elif network.vocabulary:
         x = _tokens(rng, y, network)
     elif network.shape == (RATE,):  # each class has its frequency

@@ -18,6 +18,7 @@ __all__ = [
 ]  # fmt: skip
 Floats: TypeAlias = NDArray[np.float32]
 Shape: TypeAlias = tuple[int, ...]  # of one sample: steps, features; of an image height, width, channels
+Weight: TypeAlias = tuple[str, Shape]  # what it is, and its shape
 GATES = {"lstm": 4, "gru": 3, "rnn": 1}
 RATE = 16_000  # samples a second of a recording
 
@@ -184,10 +185,10 @@ class Step:
             case _:
                 return 0
 
-    def weights(self) -> list[tuple[str, Shape]]:
+    def weights(self) -> list[Weight]:
         """What each weight is ("table", "kernel", "bias", "scale") and its shape, in Keras's order."""
         steps, features = self.given[0], self.given[-1]
-        norm = [("scale", (features,)), ("bias", (features,))]
+        norm: list[Weight] = [("scale", (features,)), ("bias", (features,))]
         match self.part:
             case Embed(vocabulary, width):
                 return [("table", (vocabulary, width))]
@@ -207,8 +208,8 @@ class Step:
             case Norm():
                 return norm
             case Convs(sizes, filters):
-                each = [[("kernel", (n, features, filters)), ("bias", (filters,))] for n in sizes]
-                return [weight for pair in each for weight in pair]
+                beside = [[("kernel", (n, features, filters)), ("bias", (filters,))] for n in sizes]
+                return [weight for pair in beside for weight in pair]
             case Conv(filters):
                 return [("kernel", (3, 3, features, filters)), ("bias", (filters,))]
             case _:
@@ -220,7 +221,7 @@ def _pairs(steps: int, causal: bool) -> int:
     return steps * (steps + 1) // 2 if causal else steps**2
 
 
-def _dense(features: int, width: int) -> list[tuple[str, Shape]]:
+def _dense(features: int, width: int) -> list[Weight]:
     return [("kernel", (features, width)), ("bias", (width,))]
 
 

@@ -129,7 +129,8 @@ class Attending(nn.Module):  # type: ignore[misc]  # mypy skips torch
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         batch, steps, width = x.shape
         parts = self.all(self.before(x)).view(batch, steps, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-        y = F.scaled_dot_product_attention(*parts.unbind(0), is_causal=self.causal)
+        queries, keys, values = parts.unbind(0)
+        y = F.scaled_dot_product_attention(queries, keys, values, is_causal=self.causal)
         x = x + self.out(y.transpose(1, 2).reshape(batch, steps, width))
         return x + self.narrow(self.activation(self.wide(self.between(x))))
 
