@@ -139,8 +139,8 @@ def test_a_functional_model_through_a_file(tmp_path):
     y = layers.Attention()([layers.GroupQueryAttention(3, 4, 2)(y, y), y])
     model = rv.Model([query, value, mask], [y, weights])
     before = model.predict([WORDS, VALUES, SEEN], verbose=0)
-    model.save(tmp_path / "m.keras")
-    after = rv.models.load_model(tmp_path / "m.keras").predict([WORDS, VALUES, SEEN], verbose=0)
+    model.save(tmp_path / "m.ranvier")
+    after = rv.models.load_model(tmp_path / "m.ranvier").predict([WORDS, VALUES, SEEN], verbose=0)
     assert all(map(np.array_equal, before, after))
     assert not before[1][:, :, :, :][np.broadcast_to(~SEEN[:, None, None], before[1].shape)].any()
 
@@ -239,3 +239,17 @@ def test_the_gradient_of_blocks_keeps_no_matrix_of_scores():
     nodes = topological([y, *gradient(y, [q, k, v], like(y, 1.0))])
     most = max(np.prod(node.shape) for node in nodes)
     assert most == 4 * 2048 * 8, "of all positions there is no value but those of queries, keys and values"
+
+
+@pytest.mark.parametrize("name", ["m.ranvier", "m.keras"])
+def test_a_mask_of_the_operation_is_an_operand_in_a_file_too(name, tmp_path, recwarn):
+    if name == "m.keras":
+        pytest.importorskip("h5py")
+    query, mask = rv.Input((4, 2, 3)), rv.Input((2, 4, 4), dtype="bool")
+    model = rv.Model([query, mask], rv.ops.dot_product_attention(query, query, query, mask=mask))
+    x = [WORDS.reshape(2, 4, 2, 3), np.random.default_rng(0).random((2, 2, 4, 4)) < 0.7]
+    before = model.predict(x, verbose=0)
+    model.save(tmp_path / name)
+    assert np.array_equal(rv.models.load_model(tmp_path / name).predict(x, verbose=0), before)
+    assert not np.array_equal(model.predict([x[0], np.ones_like(x[1])], verbose=0), before)
+    assert not recwarn.list, "it is no mask of the layers after it"

@@ -57,7 +57,7 @@ def with_masks(
         for key, value in kwargs.items()
     }
     given = dict(zip(names, args, strict=False)) | kwargs
-    previous = given.get("mask")
+    previous = given.get("mask") if "mask" in names else None  # of an operation it is an operand
     if previous is None:
         previous = masks_in(inputs)
         if "mask" in names and has_masks(previous):

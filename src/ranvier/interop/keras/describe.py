@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from itertools import takewhile
 from typing import Any, cast
 
 import numpy as np
@@ -228,8 +229,9 @@ def _call(
     if not isinstance(layer, Operation):
         return network(layer), arguments, options
     function: Any = compute_of(layer.operation)
+    taken = inspect.signature(function).parameters
     bound = inspect.signature(function).bind(*arguments, **options).arguments
-    for name, parameter in inspect.signature(function).parameters.items():
+    for name, parameter in taken.items():
         if parameter.kind is parameter.VAR_KEYWORD:
             bound.update(bound.pop(name, {}))
     operands = {
@@ -239,4 +241,6 @@ def _call(
     name = {new: old for old, new in RENAMED.items()}.get(layer.operation, layer.operation)
     title = TITLES.get(name) or "".join(part.capitalize() for part in name.split("_"))
     place = f"keras.src.ops.{PLACES.get(name, 'numpy')}"
-    return _words(place, title, {"name": layer.name, **own}, title), tuple(operands.values()), {}
+    first = list(takewhile(operands.__contains__, taken))  # an operand behind one that is not there needs its name
+    rest = {name: part for name, part in operands.items() if name not in first}
+    return _words(place, title, {"name": layer.name, **own}, title), tuple(operands[name] for name in first), rest
