@@ -28,10 +28,8 @@ def main(seed: int = 0, written: int = 0) -> dict[str, float]:
         counts = np.bincount(np.ravel_multi_index(known, sizes), minlength=np.prod(sizes)).reshape(sizes)
         kinds = np.maximum((counts > 0).sum(-1, keepdims=True), 1)
         p = (counts + kinds * p) / (counts.sum(-1, keepdims=True) + kinds)
-    bits |= {
-        "3-gram": float(-np.log2(p[tuple(asked)]).mean()),
-        "gzip": 8 * len(gzip.compress(test.encode())) / len(test),
-    }
+    bits["3-gram"] = float(-np.log2(p[tuple(asked)]).mean())
+    bits["gzip"] = 8 * len(gzip.compress(test.encode())) / len(test)
     print(f"seed {seed}: " + ", ".join(f"{name} {value:.3f}" for name, value in bits.items()) + " bits a letter")
     if written:
         print("".join(letters.get_vocabulary()[i] for i in rv.models.generate(model, c[:1], written, seed=seed)))

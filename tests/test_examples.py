@@ -79,6 +79,39 @@ def test_texts(monkeypatch, capsys, name, loader, data, least):
     assert len((EXAMPLES / f"{name}.py").read_text(encoding="utf-8").splitlines()) <= 40
 
 
+def few_letters():
+    """Entries of random letters: gzip writes whole bits for each, and finds repetitions that are none."""
+    generator = np.random.default_rng(0)
+
+    def part(count):
+        return np.array(["".join(row) for row in generator.choice(list("aabcde"), (count, 100))], object), np.zeros(
+            count
+        )
+
+    return part(250), part(40)
+
+
+def test_fortunes(monkeypatch, capsys):
+    monkeypatch.setattr(rv.datasets, "load_fortunes", lambda languages: few_letters(), raising=False)
+    bits = runpy.run_path(str(EXAMPLES / "fortunes.py"))["main"](1, 30)
+    assert bits["3-gram"] < bits["network"] < bits["gzip"]  # a network needs more than a few letters to win
+    result, written = capsys.readouterr().out.splitlines()[-2:]
+    assert (
+        result
+        == f"seed 1: network {bits['network']:.3f}, 3-gram {bits['3-gram']:.3f}, gzip {bits['gzip']:.3f} bits a letter"
+    )
+    assert len(written) > 15
+    assert set(written) <= set("abcde")
+
+
+def test_rows(monkeypatch, capsys):
+    monkeypatch.setattr(mnist, "load_data", stand_in)
+    monkeypatch.setattr(rv.datasets, "load_mnist", stand_in, raising=False)
+    accuracy = runpy.run_path(str(EXAMPLES / "rows.py"))["main"](1)
+    assert accuracy > 0.8
+    assert capsys.readouterr().out.splitlines()[-1] == f"seed 1: {accuracy:.2%} of the test images"
+
+
 def tones(count):
     """For each voice a tone of its own in noise, of half a second to one and a half."""
     rng = np.random.default_rng(count)
@@ -105,6 +138,6 @@ def test_series(capsys):
     assert capsys.readouterr().out.startswith(f"network {errors['network']:.3f}, last value ")
 
 
-@pytest.mark.parametrize("name", ["series.py", "speech.py"])
+@pytest.mark.parametrize("name", ["fortunes.py", "rows.py", "series.py", "speech.py"])
 def test_examples_are_short(name):
     assert len((EXAMPLES / name).read_text(encoding="utf-8").splitlines()) <= 40

@@ -14,12 +14,13 @@ from ranvier.pictures.matrix import confusion_matrix
 from ranvier.pictures.network import network
 from ranvier.pictures.reliability import reliability
 from ranvier.pictures.signals import moments, spectrogram
+from ranvier.pictures.states import states
 from ranvier.pictures.words import words
 from ranvier.support.errors import missing
 
 __all__ = [
     "activations", "attention", "attributions", "compare", "confusion_matrix", "curves", "feature_maps", "filters",
-    "learning_rates", "mistakes", "moments", "network", "reliability", "spectrogram", "weights", "words",
+    "learning_rates", "mistakes", "moments", "network", "reliability", "spectrogram", "states", "weights", "words",
 ]  # fmt: skip
 
 __getattr__, __dir__ = missing("ranvier.pictures", __all__)
