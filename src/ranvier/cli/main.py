@@ -1,4 +1,4 @@
-"""The command line: ``ranvier demo``, ``ranvier info``, ``ranvier --version``.
+"""The command line: ``ranvier demo``, ``inspect``, ``convert``, ``info`` and ``--version``.
 
 Exit codes are 0 for success, 1 for an error (one line on standard error), 2 for an invalid command line, and 130 for
 Ctrl-C. When the reader of a pipe exits, SIGPIPE ends the program.
@@ -101,6 +101,34 @@ def info() -> None:
     with _errors_as_lines():
         for name, value in _facts():
             typer.echo(f"{name:<10} {value}")
+
+
+@app.command()
+def inspect(
+    file: Annotated[Path, typer.Argument(help="A model or weights, of any format that Ranvier reads.")],
+) -> None:
+    """Print the format, the layers or operators, and the tensors of a file, without loading its numbers."""
+    from ranvier.interop.inspecting import inspect as contents_of
+
+    with _errors_as_lines():
+        for line in contents_of(file).lines():
+            typer.echo(line)
+
+
+@app.command()
+def convert(
+    source: Annotated[Path, typer.Argument(help="A model (.keras, .h5, .onnx, ...), or weights (.pt, .safetensors).")],
+    target: Annotated[Path, typer.Argument(help="The file to write; the end of its name says the format.")],
+) -> None:
+    """Convert a model, or weights, from one format to another."""
+    from ranvier.cli.conversion import convert as write
+
+    with _errors_as_lines():
+        try:
+            write(source, target)
+        except TypeError as error:  # a layer that the other format lacks
+            raise ValueError(str(error)) from error
+        typer.echo(f"wrote {target}")
 
 
 def _facts() -> Iterator[tuple[str, str]]:

@@ -43,6 +43,12 @@ REFUSED = (
 )  # fmt: skip
 SAVE_AGAIN = "In PyTorch, write torch.save(model.state_dict(), path), and read that, instead."
 
+# What a damaged file may raise.
+DAMAGED = (
+    ArithmeticError, EOFError, LookupError, NotImplementedError, OSError, RecursionError, RuntimeError, TypeError,
+    ValueError, struct.error, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+
 
 class StoredTensor(NamedTuple):
     """A tensor to write."""
@@ -69,11 +75,33 @@ def read(data: bytes, source: Any, make: Callable[[Array, bool], Any], own: Call
         return _read_zip(data, make, own) if data.startswith(ZIP) else _read_stream(data, make, own)
     except PickleError as error:
         raise CheckpointError(f"{source} cannot be read as a checkpoint of PyTorch: {error}. {SAVE_AGAIN}") from None
-    except (
-        ArithmeticError, EOFError, LookupError, NotImplementedError, OSError, RecursionError, RuntimeError, TypeError,
-        ValueError, struct.error, zipfile.BadZipFile, zlib.error,
-    ) as error:  # fmt: skip
+    except DAMAGED as error:
         raise CheckpointError(f"{source} is a damaged checkpoint of PyTorch: {error}.") from None
+
+
+class TensorType(NamedTuple):
+    """The shape and the element type of a tensor in a checkpoint."""
+
+    shape: tuple[int, ...]
+    dtype: str
+
+
+def described(file: Any, source: Any) -> Any:
+    """What a checkpoint holds, with a `TensorType` in place of each tensor: of the zip, only the pickle is read."""
+    rebuilder = _Describer(lambda kind, key, count: _Storage(kind, None), _as_it_is, _as_it_is, 0)
+    try:
+        with zipfile.ZipFile(file) as archive:
+            (title,) = [name for name in archive.namelist() if name.endswith("/data.pkl")]
+            entry = archive.getinfo(title)
+            if entry.compress_type != zipfile.ZIP_STORED:
+                raise PickleError("its data.pkl is compressed, and PyTorch compresses none")
+            return PickleReader(archive.read(entry), rebuilder.table(), rebuilder.outside).read()
+    except DAMAGED as error:
+        raise CheckpointError(f"{source} is a damaged checkpoint of PyTorch: {error}.") from None
+
+
+def _as_it_is(tensor: Any, grad: bool) -> Any:
+    return tensor
 
 
 def _read_zip(data: bytes, make: Callable[..., Any], own: Callable[..., Any]) -> Any:
@@ -271,6 +299,15 @@ class _Rebuilder:
 
     def refuse(self, title: str, *_: Any) -> Any:
         raise PickleError(f"it holds a tensor that is not dense ({title})")
+
+
+class _Describer(_Rebuilder):
+    """Says which tensors there are, without their numbers."""
+
+    def view(self, held: Any, offset: Any, shape: Any, strides: Any, dtype: str | None = None) -> Any:
+        if type(shape) is not tuple or not all(type(n) is int and n >= 0 for n in shape):
+            raise PickleError("a tensor has a wrong shape")
+        return TensorType(shape, dtype or STORAGES.get(held.dtype, "unknown"))
 
 
 # --- writing ------------------------------------------------------------------------------------------------------

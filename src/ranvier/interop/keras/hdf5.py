@@ -77,6 +77,19 @@ def read(data: bytes, source: Any) -> Tree:
     return tree
 
 
+def listed(file: Any, source: Any) -> list[tuple[str, tuple[int, ...], str]]:
+    """The path, the shape and the element type of each array, without its numbers."""
+    h5py = library()
+    try:
+        with h5py.File(file, "r") as opened:
+            found = [(path, item) for path, item in _items(h5py, opened, "", 0) if isinstance(item, h5py.Dataset)]
+            return [(path, tuple(item.shape), item.dtype.name) for path, item in found]
+    except _RefusedError as error:
+        raise CheckpointError(f"{source} cannot be read: {error}.") from None
+    except (ArithmeticError, LookupError, OSError, RuntimeError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{source} is a damaged HDF5 file: {error}.") from None
+
+
 class _RefusedError(Exception):
     """Something that no file of weights holds."""
 

@@ -157,18 +157,24 @@ def _widen(proto: Any, source: str) -> None:
         warn(f"{source} holds {len(found)} weights of 16-bit floats; here they are float32.")
 
 
-def read(path: Path) -> Any:
-    """The model of a file, checked, with its external data. Raises CheckpointError for a damaged one."""
-    onnx = library()
+def parsed(path: Path) -> Any:
+    """The model of a file, as it is there."""
     check_source(path)
     try:
-        proto = onnx.ModelProto.FromString(path.read_bytes())
+        proto = library().ModelProto.FromString(path.read_bytes())
     except FileNotFoundError:
         raise
     except Exception as error:  # noqa: BLE001  # protobuf has errors of its own
         raise CheckpointError(f"{path} is no model of ONNX, or a damaged one: {error}.") from None
     if not proto.HasField("graph") or not proto.opset_import:
         raise CheckpointError(f"{path} is no model of ONNX: it has no graph.")
+    return proto
+
+
+def read(path: Path) -> Any:
+    """The model of a file, checked, with its external data. Raises CheckpointError for a damaged one."""
+    onnx = library()
+    proto = parsed(path)
     _check_external(proto, path)
     try:
         onnx.external_data_helper.load_external_data_for_model(proto, str(path.parent))

@@ -1,0 +1,126 @@
+"""What `ranvier inspect` says of a file of each format, what `ranvier convert` writes, and what is refused."""
+
+import io
+import json
+import zipfile
+
+import numpy as np
+import pytest
+
+import ranvier as rv
+import ranvier.torch as torch
+from ranvier.cli.conversion import convert
+from ranvier.data.files import CheckpointError
+from ranvier.interop.inspecting import inspect
+
+DENSE = [((3, 4), "float32"), ((4,), "float32")]
+
+
+def model():
+    made = rv.Sequential([rv.Input((3,)), rv.layers.Dense(4, "relu", name="hidden")], name="small")
+    made.compile("adam", "mse")
+    return made
+
+
+def keras(path):
+    pytest.importorskip("h5py")
+    model().save(path)
+
+
+def onnx(path):
+    pytest.importorskip("onnx")
+    model().export(path)
+
+
+def checkpoint(path):
+    torch.save({"net": {"w": torch.ones(2, 3)}, "all": [torch.zeros(4, dtype=torch.bfloat16)], "epoch": 3}, path)
+
+
+def shards(path):
+    torch.save({"a": torch.ones(2)}, path.parent / "one.safetensors")
+    path.write_text(json.dumps({"weight_map": {"a": "one.safetensors"}}))
+
+
+FILES = {
+    "a.ranvier": (lambda path: model().save(path), "Ranvier", {"compiled": "Adam"}, DENSE[::-1]),
+    "a.keras": (keras, "Keras 3", {"layers": "1 InputLayer, 1 Dense", "compiled": "Adam"}, DENSE),
+    "a.h5": (keras, "Keras HDF5", {}, DENSE),
+    "a.onnx": (onnx, "ONNX", {"operators": "1 Gemm, 1 Relu, 1 Identity", "versions": "ai.onnx 20"}, DENSE),
+    "a.pt": (checkpoint, "PyTorch checkpoint", {}, [((2, 3), "float32"), ((4,), "bfloat16")]),
+    "a.safetensors": (lambda path: torch.save({"a": torch.ones(2)}, path), "safetensors", {}, [((2,), "float32")]),
+    "a.index.json": (shards, "safetensors in shards", {"files": "one.safetensors"}, [((2,), "float32")]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_is_described(name, tmp_path):
+    make, kind, facts, tensors = FILES[name]
+    make(tmp_path / name)
+    found = inspect(tmp_path / name)
+    assert found.format == kind
+    assert facts.items() <= found.facts.items()
+    assert [(row.shape, row.dtype) for row in found.rows] == tensors
+    *_, last = found.lines()
+    size = sum(row.bytes for row in found.rows)
+    assert last.endswith(f"{size:,} bytes")
+
+
+def test_the_numbers_of_a_checkpoint_are_not_read(tmp_path):
+    checkpoint(tmp_path / "a.pt")
+    file = io.BytesIO()
+    with zipfile.ZipFile(tmp_path / "a.pt") as whole, zipfile.ZipFile(file, "w") as part:
+        part.writestr("archive/data.pkl", whole.read("archive/data.pkl"))
+    (tmp_path / "b.pt").write_bytes(file.getvalue())
+    assert inspect(tmp_path / "b.pt").rows == inspect(tmp_path / "a.pt").rows
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"PK\x03\x04" + bytes(40), b"\x89HDF\r\n\x1a\n" + bytes(40), b"\x02" + bytes(7) + b"{}", b"text"]
+)
+def test_what_is_no_model_is_refused(data, tmp_path):
+    if data.startswith(b"\x89"):
+        pytest.importorskip("h5py")
+    (tmp_path / "a").write_bytes(data)
+    if data.endswith(b"{}"):
+        assert inspect(tmp_path / "a").rows == []
+        return
+    with pytest.raises(CheckpointError):
+        inspect(tmp_path / "a")
+
+
+def test_models_are_converted(tmp_path):
+    pytest.importorskip("h5py")
+    start = model()
+    start.save(tmp_path / "a.ranvier")
+    convert(tmp_path / "a.ranvier", tmp_path / "b.keras")
+    convert(tmp_path / "b.keras", tmp_path / "c.ranvier")
+    x = np.ones((2, 3), np.float32)
+    rv.set_engine("reference")
+    assert rv.load_model(tmp_path / "c.ranvier").predict(x, verbose=0).tolist() == start.predict(x, verbose=0).tolist()
+    rv.set_engine("native")
+
+
+def test_weights_are_converted(tmp_path):
+    torch.save(model().state_dict(), tmp_path / "a.pt")
+    convert(tmp_path / "a.pt", tmp_path / "b.safetensors")
+    convert(tmp_path / "b.safetensors", tmp_path / "c.pth")
+    found = torch.load(tmp_path / "c.pth")
+    assert {name: value.shape for name, value in found.items()} == {"0.kernel": (3, 4), "0.bias": (4,)}
+    with pytest.raises(ValueError, match="is for weights alone"):
+        convert(tmp_path / "a.pt", tmp_path / "d.keras")
+
+
+def test_the_commands(tmp_path):
+    from typer.testing import CliRunner
+
+    from ranvier.cli.main import app
+
+    torch.save({"a": torch.ones(2, 3)}, tmp_path / "a.pt")
+    result = CliRunner().invoke(app, ["inspect", str(tmp_path / "a.pt")])
+    assert result.exit_code == 0
+    assert "PyTorch checkpoint" in result.stdout
+    assert "1 tensors, 6 numbers, 24 bytes" in result.stdout
+    result = CliRunner().invoke(app, ["convert", str(tmp_path / "a.pt"), str(tmp_path / "b.safetensors")])
+    assert (result.exit_code, (tmp_path / "b.safetensors").exists()) == (0, True)
+    assert CliRunner().invoke(app, ["convert", str(tmp_path / "a.pt"), str(tmp_path / "c.onnx")]).exit_code == 1
+    assert CliRunner().invoke(app, ["inspect", str(tmp_path / "none")]).exit_code == 1
