@@ -82,6 +82,7 @@ __getattr__, __dir__, __all__ = lazy_names("ranvier", {
     "ranvier.metrics": "Metric",
     "ranvier.module": "Model=Module Module Parameter Sequential register_module",
     "ranvier.module.parameter": "Variable",
+    "ranvier.ops.loops": "remat",
     "ranvier.optimizers": "Optimizer",
     "ranvier.regularizers": "Regularizer",
     "ranvier.search": "fit_many",

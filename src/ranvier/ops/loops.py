@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import operator
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
+from ranvier.graph.dtypes import FLOATING
 from ranvier.graph.node import Node, Type, apply
 from ranvier.ops import arrays
 from ranvier.support.tree import flatten, map_structure, map_together
@@ -31,7 +33,8 @@ def scan(
     ``carry``, ``slices`` (None for none, then ``length`` is needed) and the results are tensors, also in tuples, lists
     and dicts. The body is called once, on tensors without values, and becomes a loop of the compiled program: what it
     reads besides is the same in all steps. With ``reverse`` the last slice comes first, and results stay at the places
-    of their slices. With ``recompute`` the gradient computes each step again from its carries, which saves memory.
+    of their slices. With ``recompute`` the gradient computes the steps again, which saves memory: of n steps, about the
+    root of n are kept.
 
     Raises ValueError for slices of different lengths and TypeError for a carry whose type changes.
     """
@@ -61,12 +64,53 @@ def scan(
     return _filled(carry, made[0]), _filled(structure[0], made[1])
 
 
+def remat(f: Callable[..., Any]) -> Callable[..., Any]:
+    """``f``, a function or a layer, whose gradient computes it again instead of keeping what it computes on the way.
+
+    So a step of training takes less memory and more time. Loops over time in ``f``, such as recurrent layers, are
+    computed again in chunks: of n steps, about the root of n are kept. Tensors that ``f`` takes by other means than its
+    arguments, such as weights, are kept. `Keras's name <https://keras.io/api/ops/core>`_ for what PyTorch calls
+    ``torch.utils.checkpoint.checkpoint``.
+
+    For example ``rv.remat(rv.layers.LSTM(64))(x)``, or ``rv.remat(self.block)(x)`` in a ``call`` of yours.
+    """
+
+    @functools.wraps(f, updated=())
+    def recomputed(*args: Any, **kwargs: Any) -> Any:
+        tree = (args, kwargs)
+        given = [t for t in flatten(tree, Tensor) if t.ndim and t.dtype in FLOATING and t.shape[0] != 0]
+        if not given:
+            with loops.recomputing():
+                return f(*args, **kwargs)
+
+        returned: list[Any] = []
+
+        def body(_: Any, parts: list[Tensor]) -> tuple[Any, Any]:
+            known = {id(t): part for t, part in zip(given, parts, strict=True)}
+            own, named = map_structure(tree, Tensor, lambda t: known.get(id(t), t))
+            with loops.recomputing():
+                returned[:] = [f(*own, **named)]
+            return (), [t if t.ndim else reshaped(t, (1,)) for t in flatten(returned[0], Tensor)]
+
+        _, made = scan(body, (), [reshaped(t, (t.shape[0], 1, *t.shape[1:])) for t in given], axis=1, recompute=True)
+        pairs = zip(made, flatten(returned[0], Tensor), strict=True)
+        return _filled(returned[0], [reshaped(t, like.shape) for t, like in pairs])
+
+    return recomputed
+
+
 def _spread(first: Tensor, wanted: Type) -> Tensor:
     """A carry's first value in the shape of the next ones, if it is one number of their dtype."""
     if first.shape or not wanted.shape or first.dtype != wanted.dtype:
         return first
     spread: Tensor = spread_to(first, wanted.shape)
     return spread
+
+
+@function
+def reshaped(x: Node, shape: tuple[Any, ...]) -> Node:
+    """The same elements in another shape, which may have a symbol."""
+    return apply("reshape", x, shape=shape)
 
 
 @function

@@ -1,9 +1,8 @@
-"""Keras's loops and branches as Python's own. In a compiled model the number of steps is a constant."""
+"""Keras's loops and branches. In a compiled model the number of steps is a constant."""
 
 from __future__ import annotations
 
 import builtins
-import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,7 +12,7 @@ from ranvier.ops import arrays as numeric
 from ranvier.ops import loops
 from ranvier.ops.keras.arrays import convert_to_tensor, known
 from ranvier.ops.keras.placing import choose
-from ranvier.support.tree import flatten, map_structure, map_together
+from ranvier.support.tree import flatten, map_structure
 from ranvier.tensor import trace
 from ranvier.tensor.tensor import Tensor
 
@@ -38,25 +37,14 @@ def fori_loop(lower: Any, upper: Any, body_fun: Callable[[int, Any], Any], init_
     return value
 
 
-def _parts(xs: Any) -> list[Any]:
-    """The slices along the first axis of an array, or of all in nested lists, tuples and dicts."""
+def map(f: Callable[[Any], Any], xs: Any) -> Any:
+    """What ``f`` makes of each slice along the first axis, stacked. ``xs`` may be arrays in a tuple, list or dict."""
     arrays = map_structure(xs, np.ndarray, convert_to_tensor)
     extents = {x.shape[0] for x in flatten(arrays, Tensor)}
     known(extents, "an operation of all samples at once")
     if len(extents) != 1:
         raise ValueError(f"arrays of {sorted(extents)} rows. Write arrays (tensors, or NumPy's) of one length instead.")
-    (count,) = extents
-    return [map_structure(arrays, Tensor, operator.itemgetter(i)) for i in builtins.range(count)]
-
-
-def _stacked(results: Sequence[Any]) -> Any:
-    """Results, and what they hold, along a new first axis."""
-    return map_together(results, lambda *parts: numeric.stack([convert_to_tensor(p) for p in parts], 0))
-
-
-def map(f: Callable[[Any], Any], xs: Any) -> Any:
-    """What ``f`` makes of each slice along the first axis, stacked. ``xs`` may be arrays in a tuple, list or dict."""
-    return _stacked([f(x) for x in _parts(xs)])
+    return loops.scan(lambda nothing, x: (nothing, f(x)), (), arrays)[1]
 
 
 def vectorized_map(function: Callable[[Any], Any], elements: Any) -> Any:
@@ -73,7 +61,8 @@ def scan(
     unroll: int = 1,
 ) -> tuple[Any, Any]:
     """``carry, y = f(carry, x)`` for each slice along the first axis, or ``length`` times: the last carry, and every y
-    stacked. With ``reverse`` from the last slice to the first.
+    stacked. With ``reverse`` from the last slice to the first. ``f`` is called once, as in Keras on JAX: the loop is a
+    part of the compiled program, whatever ``unroll`` is.
     """
     if xs is None and length is None:
         raise ValueError("ops.scan(f, init) has no end. Write xs=, or length=, too.")
