@@ -190,6 +190,13 @@ def test_a_layer_at_each_step_draws_for_each():
     assert (y[:, 1:] != y[:, :-1]).any()
 
 
+def test_a_last_state_of_an_odd_number_of_steps_is_flattened():
+    model = rv.Sequential([rv.Input(FRAMES.shape[1:]), layers.ConvLSTM2D(2, 2), layers.Flatten(), layers.Dense(3)])
+    want = model.predict(FRAMES, verbose=0)
+    rv.set_engine("native")
+    np.testing.assert_allclose(model.predict(FRAMES, verbose=0), want, rtol=1e-5, atol=1e-6)
+
+
 class Wrong:
     state_size = 2
 

@@ -36,8 +36,9 @@ class View:
 
     @property
     def contiguous(self) -> bool:
+        """Whether its elements are one after the other, wherever the first one is."""
         expected = zip(self.shape, self.strides, c_strides(self.shape), strict=True)
-        return self.offset == 0 and all(dim == 1 or found == wanted for dim, found, wanted in expected)
+        return all(dim == 1 or found == wanted for dim, found, wanted in expected)
 
 
 def c_strides(shape: Sequence[int | Symbol]) -> tuple[int, ...]:
@@ -139,4 +140,4 @@ def _reshape(node: Node, view: View) -> View | None:
         return None
     if any(isinstance(d, Symbol) for d in (*node.shape[:1], *view.shape[:1])) and node.shape[:1] != view.shape[:1]:
         return None
-    return View(view.buffer, node.shape, c_strides(node.shape))
+    return View(view.buffer, node.shape, c_strides(node.shape), view.offset)
