@@ -1,5 +1,7 @@
 """Generation gives the tokens that the whole forward pass gives, and searches and limits what they should."""
 
+import copy
+import pickle
 from itertools import product
 
 import numpy as np
@@ -178,6 +180,21 @@ def test_new_weights_are_used():
     model.set_weights([-w for w in model.get_weights()])
     assert generate(model, [1], 12, temperature=0).tolist() != before
     assert len(model._token_steps) == 1
+
+
+def test_probabilities_are_drawn_from_as_logits_are():
+    rv.set_seed(1)
+    parts = [layers.Embedding(WORDS, 6), layers.GRU(5, return_sequences=True)]
+    start = rv.Input(batch_shape=(None, None), dtype="int32")
+    model = rv.Sequential([start, *parts, layers.Dense(WORDS, activation="softmax")])
+    logits = rv.Sequential([start, *parts, layers.Dense(WORDS)])
+    scattered(model)
+    logits.set_weights(model.get_weights())
+    expected = generate(logits, [1], 20, seed=2)
+    assert np.array_equal(generate(model, [1], 20, seed=2), expected)
+    copied = copy.deepcopy(model)  # which compiles its own programs
+    assert "_token_steps" not in vars(copied)
+    assert np.array_equal(generate(pickle.loads(pickle.dumps(copied)), [1], 20, seed=2), expected)
 
 
 def backward():

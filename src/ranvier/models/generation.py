@@ -35,7 +35,7 @@ def generate(
     sources: Any = None,
     stream: bool = False,
 ) -> Any:
-    """Continue prompts by up to ``length`` tokens each; the model gives logits (batch, tokens, vocabulary).
+    """Continue prompts by up to ``length`` tokens each; the model gives (batch, tokens, vocabulary).
 
     A prompt is a text where the model takes texts, else a list of indices; several in a list may have different
     lengths. The result is of the same kind, without the prompt. With ``stream`` it is an iterator of the tokens of one

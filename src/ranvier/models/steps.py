@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -11,9 +12,9 @@ import numpy as np
 from ranvier import engines
 from ranvier.data.convert import Array
 from ranvier.graph.dtypes import array_dtype
-from ranvier.graph.extents import extents
+from ranvier.graph.extents import extent, extents
 from ranvier.graph.graph import Graph, input_node
-from ranvier.graph.node import Node, Type
+from ranvier.graph.node import FLOATS, Node, Type, apply
 from ranvier.models.sampling import drawn, likely, log_probabilities
 from ranvier.module import Module, mode
 from ranvier.module.arguments import pack_inputs
@@ -21,9 +22,11 @@ from ranvier.module.key_values import KeyValueCache
 from ranvier.module.versions import structure
 from ranvier.ops import arrays
 from ranvier.ops.functional.attention import written_at
+from ranvier.ops.functional.losses_keras import logits_of
 from ranvier.tensor import layout, tape
 from ranvier.tensor.call_state import isolated_tape
 from ranvier.tensor.context import get_dtype
+from ranvier.tensor.function import function
 from ranvier.tensor.tensor import Tensor
 from ranvier.tensor.trace import lower
 
@@ -57,9 +60,32 @@ class _HeldCache(KeyValueCache):
             found.append(before if known else arrays.where(arrays.equal(self.first, 0), value, before))
         return tuple(found)
 
+    def extended(self, layer: Any, keys: Any, values: Any, axis: int) -> tuple[Any, Any]:
+        """As tables with a row for each token, of which the program writes one; with ``parents`` all rows move."""
+        if self.parents is not None:
+            return super().extended(layer, keys, values, axis)
+        parts = (keys, values)
+        shapes = [(*part.shape[:axis], self.length, *part.shape[axis + 1 :]) for part in parts]
+        sizes = [(math.prod(shape[: axis + 1]), math.prod(shape[axis + 1 :])) for shape in shapes]
+        tables = self.kept(layer, lambda: [Tensor(np.zeros(size, keys.dtype)) for size in sizes])
+        after = [added(table, part, self.first, length=self.length) for table, part in zip(tables, parts, strict=True)]
+        self.keep(layer, after)
+        first, second = (arrays.reshape(table, shape) for table, shape in zip(after, shapes, strict=True))
+        return first, second
+
     def after(self) -> list[Any]:
         """What is held for the next token, in the order of ``held``."""
         return [value for values in self._stored.values() for value in values]
+
+
+@function
+def added(table: Node, part: Node, position: Node, length: int) -> Node:
+    """A table of ``length`` rows for each of several sequences, and a row for each at a position where it has zeros."""
+    count = extent(table, 0) // length
+    index = arrays.add(arrays.multiply(apply("iota", shape=(count,), dtype="int32", axis=0), length), position)
+    rows = apply("reshape", part, shape=(count, table.shape[1]))
+    added_rows: Node = table + apply("scatter_add", index, rows, rows=table.shape[0])
+    return added_rows
 
 
 class TokenStep:
@@ -190,9 +216,16 @@ def _same_inputs(model: Module) -> Iterator[None]:
         model._input_type, model._input_types = before
 
 
-def _of_one(logits: Any, model: Module, rows: int) -> Any:
-    """The logits (rows, vocabulary) of a model for one token. Raises ValueError for other results."""
+def _of_one(output: Any, model: Module, rows: int) -> Any:
+    """The logits (rows, vocabulary) of a model for one token: what its softmax takes, if it ends in one.
+
+    Raises ValueError for other results.
+    """
+    before = logits_of(output, "softmax")
+    logits = output if before is None else before
     shape = tuple(getattr(logits, "shape", ()))
+    if shape and logits.dtype not in FLOATS:
+        logits = arrays.cast(logits, "float32")
     if shape[:-1] == (rows, 1):
         return logits[:, 0]
     if len(shape) == 2 and shape[0] == rows:
