@@ -37,7 +37,7 @@ from ranvier.tensor.masks import mask_state
 from ranvier.tensor.tensor import Tensor
 from ranvier.tensor.trace import state
 
-UNCOPIED = (*DESCRIBED, "_within", "_reported_nan", "_predictors", "_plans", "_token_steps")  # attributes that copies lack
+UNCOPIED = (*DESCRIBED, "_within", "_reported_nan", "_predictors", "_plans", "_token_steps")  # not copied
 
 
 _counters: dict[str, int] = {}
