@@ -125,7 +125,8 @@ def texts(tree: Tree, path: str, name: str) -> list[str]:
     while name not in held and f"{name}{len(pieces)}" in held:
         pieces.append(held[f"{name}{len(pieces)}"])
     parts = [part for piece in pieces for part in np.asarray(piece).ravel().tolist()]
-    return [part.decode("utf-8") if isinstance(part, bytes) else str(part) for part in parts]
+    # A damaged name is the name of nothing.
+    return [part.decode("utf-8", "backslashreplace") if isinstance(part, bytes) else str(part) for part in parts]
 
 
 def write(tree: Tree) -> bytes:

@@ -46,7 +46,7 @@ def compile_as(model: Module, words: Mapping[str, Any], arrays: Sequence[Array],
     try:
         given = {name: _part(name, words[name]) for name in ARGUMENTS if words.get(name) is not None}
         compile_model(model, **given)
-    except (ConfigError, TypeError, ValueError, LookupError) as error:
+    except (ConfigError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         warn(
             f"{source} does not say in known terms how to train the model, which is not compiled ({error}). Write "
             "compile(...) again."

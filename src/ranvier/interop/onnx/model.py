@@ -13,20 +13,15 @@ from ranvier.data.files import CheckpointError, check_source
 from ranvier.graph.dtypes import FLOATS, STORAGE
 from ranvier.graph.node import BATCH, Type
 from ranvier.graph.open_extents import ANY, OpenExtent
-from ranvier.interop.onnx import control, elementwise, graphs, movement, networks, recurrent
+from ranvier.interop.onnx import control, elementwise, graphs, movement, networks, recurrent, resizing
 from ranvier.interop.onnx.graphs import Program, library
 from ranvier.interop.onnx.values import ELEMENTS, UnsupportedError
 from ranvier.module import Module, Parameter, register_module
 from ranvier.module.parameter import Buffer
 from ranvier.support.source_lines import warn
 
-TABLES = (
-    control,
-    elementwise,
-    movement,
-    networks,
-    recurrent,
-)  # whose operators are in the table once they are imported
+# Their operators are in the table once they are imported.
+TABLES = (control, elementwise, movement, networks, recurrent, resizing)
 OLDEST = 6
 STATISTICS = {"BatchNormalization": (3, 4)}  # inputs that are not trained: running means and variances
 

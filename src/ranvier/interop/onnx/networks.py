@@ -332,3 +332,26 @@ def lrn(c: Context, x: Any, size: int, alpha: float = 1e-4, beta: float = 0.75, 
     for i in range(1, size):
         total = o.add(total, squares[:, i : i + count])
     return like(o.divide(x, o.power(o.add(o.multiply(total, alpha / size), bias), beta)), x)
+
+
+# --- losses -------------------------------------------------------------------------------------------------------
+
+
+@row("NegativeLogLikelihoodLoss")
+def negative_log_likelihood(
+    c: Context, x: Any, labels: Any, weight: Any = None, reduction: str = "mean", ignore_index: int | None = None
+) -> Any:
+    """The classes are along axis 1."""
+    count = fixed(x, 1)
+    hit = o.equal(o.expand_dims(cast(labels, "int64"), 1), tensor(np.arange(count).reshape(1, -1, *[1] * (x.ndim - 2))))
+    each = cast(hit, str(x.dtype))
+    if ignore_index is not None:
+        kept = o.not_equal(o.expand_dims(labels, 1), ignore_index)
+        each = o.multiply(each, cast(kept, str(x.dtype)))
+    if weight is not None:
+        each = o.multiply(each, _per_channel(weight, x.ndim))
+    loss = o.negative(o.sum(o.where(o.equal(each, 0), o.zeros_like(x), o.multiply(x, each)), axis=1))
+    if reduction == "none":
+        return like(loss, x)
+    total = o.sum(loss)
+    return like(total if reduction == "sum" else o.divide(total, o.sum(each)), x)
