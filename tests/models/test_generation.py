@@ -101,6 +101,9 @@ def test_an_encoder_is_computed_once(kind, tmp_path):
     read = {node.attrs["name"] for node in step.program.graph.inputs}
     assert "source0" not in read
     assert {"fixed0", "token"} <= read
+    encoder = {node.attrs["name"] for node in step.before[1] if node.attrs["name"].startswith("leaf")}
+    assert encoder
+    assert encoder.isdisjoint(read)
     model.save(tmp_path / "m.ranvier")
     again = rv.load_model(tmp_path / "m.ranvier")
     assert generate(again, [1], 5, temperature=0, sources=sources[0]).tolist() == expected[0]

@@ -92,7 +92,7 @@ class HeadsAttention(Layer):
         mask = self._seen(query_mask, value_mask, key_mask, attention_mask, query.ndim + scoring.axes, scoring.axes)
         queries, keys, values = self.query_dense(query), self.key_dense(key), self.value_dense(value)
         start = None
-        cache = active_cache()
+        cache = active_cache(query)
         if cache is not None and use_causal_mask:
             if mask is not None:
                 raise ValueError(

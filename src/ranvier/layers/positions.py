@@ -45,7 +45,7 @@ class PositionEmbedding(Layer):
         self._make_weights(position_embeddings=(self.sequence_length, input_shape[-1]))
 
     def forward(self, x: Any, start_index: Any = 0) -> Any:
-        start_index = first_position(start_index)
+        start_index = first_position(x, start_index)
         length = x.shape[-2]
         first = start_index if isinstance(start_index, int) else 0
         known = isinstance(length, int) and not is_open((length,))
@@ -76,7 +76,7 @@ class SinePositionEncoding(Layer):
         self.max_wavelength = amount(max_wavelength, self._label(), "max_wavelength")
 
     def forward(self, x: Any, start_index: Any = 0) -> Any:
-        return sine_positions(x, first_position(start_index), max_wavelength=self.max_wavelength)
+        return sine_positions(x, first_position(x, start_index), max_wavelength=self.max_wavelength)
 
 
 @register_module
@@ -104,6 +104,6 @@ class RotaryEmbedding(Layer):
 
     def forward(self, x: Any, start_index: Any = 0) -> Any:
         return rotate_by_position(
-            x, first_position(start_index), max_wavelength=self.max_wavelength, scaling_factor=self.scaling_factor,
+            x, first_position(x, start_index), max_wavelength=self.max_wavelength, scaling_factor=self.scaling_factor,
             sequence_axis=self.sequence_axis, feature_axis=self.feature_axis,
         )  # fmt: skip

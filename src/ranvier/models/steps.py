@@ -202,8 +202,13 @@ def without_fixed(graph: Graph, fixed: Sequence[Node], varying: Sequence[Node]) 
     made = {node: input_node(f"fixed{i}", node.shape, node.dtype) for i, node in enumerate(results)}
     rest = graph.changed(lambda node, old: made.get(old, node))
     inputs = (*(node for node in graph.inputs if node not in fixed), *made.values())
-    weights = [node for node in graph.inputs if node not in of_varying]
-    return Graph(tuple(weights), tuple(results)), Graph(inputs, rest.outputs, rest.updates)
+    return _of_read(graph.inputs, Graph((), tuple(results))), _of_read(inputs, rest)
+
+
+def _of_read(inputs: Sequence[Node], graph: Graph) -> Graph:
+    """The graph with those of the inputs that it reads or writes."""
+    used = {*Graph((), graph.outputs, graph.updates).nodes(), *(target for target, _ in graph.updates)}
+    return Graph(tuple(node for node in inputs if node in used), graph.outputs, graph.updates)
 
 
 @contextlib.contextmanager

@@ -95,17 +95,16 @@ class KeyValueCache:
         return Tensor(np.zeros((*new.shape[:axis], self.length, *new.shape[axis + 1 :]), new.dtype))
 
 
-def active_cache() -> KeyValueCache | None:
-    """The cache whose model is being called; None outside of such calls."""
-    return _active.get()
+def active_cache(x: Any) -> KeyValueCache | None:
+    """The cache whose model is being called, for a layer with this input; None outside of such calls."""
+    cache = _active.get()
+    return cache if cache is not None and cache.follows(x) else None
 
 
 def cache_of_steps(x: Any, name: str, backward: bool) -> KeyValueCache | None:
     """The active cache for a recurrent layer with this input. Raises ValueError for a layer that goes backward."""
-    cache = _active.get()
-    if cache is None or not cache.follows(x):
-        return None
-    if backward:
+    cache = active_cache(x)
+    if cache is not None and backward:
         raise ValueError(
             f"layer {name!r} goes backward, so that each token depends on those after it. Write layers that go forward "
             "alone to generate text."
@@ -113,7 +112,7 @@ def cache_of_steps(x: Any, name: str, backward: bool) -> KeyValueCache | None:
     return cache
 
 
-def first_position(start: Any) -> Any:
-    """The position of the first token: ``start``, behind those that a cache holds."""
-    cache = _active.get()
+def first_position(x: Any, start: Any) -> Any:
+    """The position of the first token of x: ``start``, behind those that a cache holds."""
+    cache = active_cache(x)
     return start if cache is None else arrays.add(cache.position, start)

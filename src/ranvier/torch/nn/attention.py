@@ -125,7 +125,7 @@ class MultiheadAttention(Module):
             same, batch = query is key is value, 0 if self.batch_first else 1
             query, key, value = (arrays.expand_dims(x, batch) for x in (query, key, value))
             query, key, value = (query,) * 3 if same else (query, key, value)
-        cache = active_cache() if is_causal else None
+        cache = active_cache(query) if is_causal else None
         causal = cache is not None or (is_causal and not need_weights and key_padding_mask is None)
         mask, bias = self._seen_and_added(None if causal else attn_mask, key_padding_mask)
         more = (None, self.bias_k, self.bias_v)
