@@ -110,6 +110,12 @@ class Two(torch.nn.Module):  # type: ignore[name-defined,misc]  # likewise
         return self.norm(self.first(a) * 2 - torch.nn.functional.gelu(b)).softmax(-1)
 
 
+class Larger(torch.nn.Module):  # type: ignore[name-defined,misc]  # likewise
+    def forward(self, x):
+        wide = torch.nn.functional.interpolate(x, size=(7, 9), mode="bilinear")
+        return torch.nn.functional.interpolate(wide, scale_factor=2, mode="nearest").mean((2, 3))
+
+
 def pictures(name):
     models = pytest.importorskip("torchvision").models
     return lambda: (getattr(models, name)(num_classes=5), (torch.randn(2, 3, 32, 32),))
@@ -119,12 +125,13 @@ NETWORKS = {
     "layers": lambda: (torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Dropout(0.2), torch.nn.Linear(8, 3)), (torch.randn(2, 4),)),
     "recurrent": lambda: (Recurrent(), (torch.randn(2, 6, 4),)),
     "two inputs": lambda: (Two(), (torch.randn(2, 4), torch.randn(2, 3))),
+    "larger": lambda: (Larger(), (torch.randn(2, 3, 4, 5),)),
     "resnet18": pictures("resnet18"),
     "mobilenet_v2": pictures("mobilenet_v2"),
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", NETWORKS if WHOLE else ["layers", "recurrent", "two inputs"])
+@pytest.mark.parametrize("name", NETWORKS if WHOLE else ["layers", "recurrent", "two inputs", "larger"])
 def test_models_of_pytorch_predict_train_on_and_are_saved(name, tmp_path):
     torch.manual_seed(0)
     module, inputs = NETWORKS[name]()
@@ -136,7 +143,7 @@ def test_models_of_pytorch_predict_train_on_and_are_saved(name, tmp_path):
     np.testing.assert_allclose(model.predict(x, verbose=0), expected, atol=1e-5 * np.abs(expected).max())
     if name in ("layers", "two inputs"):
         assert {n for n in module.state_dict() if n.endswith("bias")} <= set(model.state_dict())
-    if name in ("resnet18", "mobilenet_v2"):
+    if name in ("resnet18", "mobilenet_v2", "larger"):
         return
     model.compile(rv.optimizers.SGD(0.01), "mse")
     losses = model.fit(x, np.zeros_like(expected), epochs=4, verbose=0, ignore="RV").history["loss"]

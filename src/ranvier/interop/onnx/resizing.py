@@ -9,7 +9,7 @@ import numpy as np
 
 from ranvier import ops as o
 from ranvier.interop.onnx.table import row
-from ranvier.interop.onnx.values import Context, fixed, known, like, numbers, refuse, tensor
+from ranvier.interop.onnx.values import Context, extents, fixed, known, like, refuse, tensor
 from ranvier.ops.arrays.promotion import axis_of
 
 
@@ -104,12 +104,14 @@ def resize(
     }  # fmt: skip
     over = [axis_of(n, x.ndim) for n in (range(x.ndim) if axes is None else axes)]
     region = None if roi is None or not np.size(known(roi, "roi")) else np.ravel(known(roi, "roi")).astype(float)
-    ends = (
-        [(0.0, 1.0)] * len(over) if region is None else list(zip(region[: len(over)], region[len(over) :], strict=True))
-    )
+    ends = [(0.0, 1.0)] * len(over)
+    if region is not None:
+        ends = list(zip(region[: len(over)], region[len(over) :], strict=True))
+    wanted: list[int | None]
     if sizes is not None and np.size(known(sizes, "sizes")):
-        wanted = numbers(sizes, "sizes")
-        factors = [n / fixed(x, axis) if n != _extent(x, axis) else 1.0 for n, axis in zip(wanted, over, strict=True)]
+        given_sizes = zip(extents(sizes, "sizes"), over, ends, strict=True)
+        wanted = [None if n == x.shape[axis] and end == (0.0, 1.0) else int(n) for n, axis, end in given_sizes]
+        factors = [1.0 if n is None else n / fixed(x, axis) for n, axis in zip(wanted, over, strict=True)]
         if keep_aspect_ratio_policy != "stretch":
             one = (min if keep_aspect_ratio_policy == "not_larger" else max)(factors)
             factors = [one] * len(over)
@@ -119,15 +121,11 @@ def resize(
         wanted = [_scaled(x, axis, f, end, options) for axis, f, end in zip(over, factors, ends, strict=True)]
     y = x
     for axis, n, factor, end in zip(over, wanted, factors, ends, strict=True):
-        if n is None or (factor == 1.0 and n == fixed(x, axis) and end == (0.0, 1.0)):
+        if n is None or (factor == 1.0 and n == x.shape[axis] and end == (0.0, 1.0)):
             continue
         matrix = _matrix(fixed(x, axis), n, factor, options, end)
         y = _along(y, matrix, axis, options["mode"])
     return like(y, x)
-
-
-def _extent(x: Any, axis: int) -> Any:
-    return x.shape[axis]
 
 
 def _scaled(x: Any, axis: int, factor: float, end: tuple[float, float], options: dict[str, Any]) -> int | None:
