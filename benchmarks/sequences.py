@@ -58,9 +58,11 @@ def _predict(network: str) -> Workload:
 
 
 def _compile(network: str, batch: int, kind: str = "compile") -> Workload:
+    without = ", without the step" * (kind == "depth")
     return Workload(
-        f"sequences-{kind}-{network}", f"compile the training program of {SEQUENCES[network].title}, batch {batch}",
-        kind, batch=batch, samples=batch, network=network, unit="compilation",
+        f"sequences-{kind}-{network}",
+        f"compile the training program of {SEQUENCES[network].title}, batch {batch}{without}", kind,
+        batch=batch, samples=batch, network=network, unit="compilation",
     )  # fmt: skip
 
 

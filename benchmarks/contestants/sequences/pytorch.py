@@ -44,7 +44,6 @@ from benchmarks.workload import Workload
 
 Weights = list[Any]
 LAYERS = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
-HEAVY = 2e9  # operations of a step that takes all cores
 
 
 def _assigned(module: nn.Module, **values: Any) -> nn.Module:
@@ -268,7 +267,6 @@ def _said(threads: int, sparse: bool = False) -> str:
 def sequences(workload: Workload, x: Array, y: Array) -> Job:
     few = min(len(x), most(workload, 20) * workload.batch)
     sequence = SEQUENCES[workload.network]
-    heavy = sequence.training_flops * workload.batch > HEAVY
     ways = (False, True) if workload.optimizer == "sgd" and sequence.vocabulary else (False,)
     scratch = {sparse: _epoch(workload, x[:few], y[:few], sparse) for sparse in ways}
 
@@ -278,8 +276,8 @@ def sequences(workload: Workload, x: Array, y: Array) -> Job:
         scratch[sparse](few)
         return time.perf_counter() - begin
 
-    tried = [(sparse, threads) for sparse in ways for threads in {CORES if heavy else 1, CORES}]
-    sparse, threads = fastest({key: partial(trial, *key) for key in tried}) if len(tried) > 1 else tried[0]
+    tried = [(sparse, threads) for sparse in ways for threads in {1, CORES}]
+    sparse, threads = fastest({key: partial(trial, *key) for key in tried})
     epochs = _epochs(_epoch(workload, x, y, sparse), threads)
     return training(workload, epochs, _said(threads, sparse), untimed=0)
 
