@@ -200,6 +200,17 @@ def test_probabilities_are_drawn_from_as_logits_are():
     assert np.array_equal(generate(pickle.loads(pickle.dumps(copied)), [1], 20, seed=2), expected)
 
 
+def of_tokens(*parts):
+    start = rv.Input(batch_shape=(None, None), dtype="int32")
+    return rv.Sequential([start, layers.Embedding(WORDS, 4), *parts, layers.Dense(WORDS)])
+
+
+def seeing_all():
+    model = of_tokens(layers.GRU(4, return_sequences=True))
+    x = model.layers[0].output
+    return rv.Model(model.input, layers.Dense(WORDS)(layers.MultiHeadAttention(1, 4)(x, x)))
+
+
 def backward():
     parts = [layers.Embedding(WORDS, 4), layers.Bidirectional(layers.GRU(3, return_sequences=True))]
     return rv.Sequential([rv.Input(batch_shape=(None, None), dtype="int32"), *parts])
@@ -222,6 +233,8 @@ def backward():
         (lambda: generate(seq2seq(5, 5, width=8), [1]), "Write sources="),
         (lambda: generate(seq2seq(5, 5, width=8), [1], sources=[[1], [2]]), "one for all"),
         (lambda: generate(backward(), [1]), "goes backward"),
+        (lambda: generate(of_tokens(layers.Conv1D(4, 2, padding="causal")), [1]), "other logits for one token"),
+        (lambda: generate(seeing_all(), [1]), "Write use_causal_mask=True in attention"),
         (lambda: char_lm(WORDS, "gpt"), "Write one of 'lstm', 'gru', 'rnn'"),
         (lambda: gpt(WORDS, width=30, heads=4), "width=28"),
         (lambda: char_lm(layers.TextVectorization()), "its adapt"),

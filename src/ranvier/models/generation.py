@@ -48,8 +48,8 @@ def generate(
     ``sources`` are the other inputs of a model such as `seq2seq`, a row for each prompt, or one for all.
 
     Recurrent layers keep their states, attention keeps keys and values: each token is computed once, in a compiled
-    program, and is what the whole forward pass gives. Raises ValueError for prompts without tokens, for tokens that the
-    model lacks, and where there are fewer positions than tokens.
+    program, and is what the whole forward pass gives. Raises ValueError for models of which that is not so, for prompts
+    without tokens, for tokens that the model lacks, and where there are fewer positions than tokens.
     """
     request = _request(model, prompts, sources, whole("length", length), stop)
     if beams != 1:

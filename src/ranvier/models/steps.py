@@ -32,6 +32,7 @@ from ranvier.tensor.trace import lower
 
 CHUNK = 128  # tokens of one native call at most
 KEPT = 16  # programs of a model
+CHECKED = 3  # tokens for which a model is compared with itself
 
 
 class _HeldCache(KeyValueCache):
@@ -96,7 +97,9 @@ class TokenStep:
     inputs of the model before its tokens.
     """
 
-    def __init__(self, model: Module, rows: int, length: int, kind: str, sources: Sequence[Array]) -> None:
+    def __init__(
+        self, model: Module, rows: int, length: int, kind: str, sources: Sequence[Array], checked: bool = False
+    ) -> None:
         self.rows, self.kind = rows, kind
         self.inputs: dict[str, Node] = {}
         self.begins: dict[str, Array] = {}
@@ -127,7 +130,11 @@ class TokenStep:
                 outputs.append(log_probabilities(logits))
             else:
                 updates += self._draw(logits, token, position, given)
-            roots = [*outputs, *(value for _, value in updates)]
+            several = given("several", Type((rows, min(CHECKED, length)), "int32")) if checked else None
+            whole = (
+                [] if several is None else [_logits(model(*pack_inputs([*others, several], model._input_container)))]
+            )
+            roots = [*outputs, *(value for _, value in updates), logits, *whole]
             segment = tape.segment_of(roots)
             nodes = [segment.node_of(t) for t in roots]
         self.vocabulary, self.dtype = int(logits.shape[-1]), array_dtype(logits.dtype)
@@ -142,8 +149,11 @@ class TokenStep:
                 sources_of.append(source)
                 self.tensors.append(leaf)
         values = lower(nodes, leaves)
-        written = tuple((known[id(t)], v) for (t, _), v in zip(updates, values[len(outputs) :], strict=True))
-        graph = Graph(tuple(sources_of), tuple(values[: len(outputs)]), written)
+        written = tuple((known[id(t)], v) for (t, _), v in zip(updates, values[len(outputs) :], strict=False))
+        if checked:
+            one, all_ = (_of_read(sources_of, Graph((), (v,), w)) for v, w in ((values[-2], written), (values[-1], ())))
+            self._check(model, one, all_, sources)
+        graph = _of_read(sources_of, Graph((), tuple(values[: len(outputs)]), written))
         self.before: tuple[engines.Program, Sequence[Node], Sequence[Node]] | None = None
         fixed = [self.inputs[f"source{i}"] for i in range(len(sources))]
         if fixed:
@@ -151,6 +161,28 @@ class TokenStep:
             self.before = engines.compile(first, rows), first.inputs, first.outputs
         self.order = graph.inputs
         self.program = engines.shared(graph, batch=rows)
+
+    def _check(self, model: Module, one: Graph, whole: Graph, sources: Sequence[Array]) -> None:
+        """Raise ValueError unless some tokens, one after the other, give the logits that they give together.
+
+        So layers are found that read later tokens, and those that keep nothing of earlier ones, such as convolutions.
+        """
+        several = extents(self.inputs["several"])
+        tokens = np.random.default_rng(0).integers(0, self.vocabulary, several)
+        made = self._arrays(sources) | {"several": tokens.astype(np.int32)}
+        made["parents"] = np.arange(self.rows, dtype=np.int32)
+        found = []
+        for column in made["several"].T:
+            made["token"] = np.array(column)
+            found += [_computed(one, made)]
+        expected = _computed(whole, made)
+        last = np.stack(found, 1) if expected.ndim == 3 else found[-1]
+        if np.isfinite(expected).all() and np.abs(last - expected).max() > 1e-3 * np.abs(expected).max():
+            raise ValueError(
+                f"{model.name!r} gives other logits for one token after the other than for all at once: a layer reads "
+                "later tokens, or does not keep what it needs of earlier ones. Write use_causal_mask=True in "
+                "attention, and recurrent layers in place of convolutions and pooling over tokens."
+            )
 
     def _draw(
         self, logits: Any, token: Tensor, position: Tensor, given: Callable[..., Tensor]
@@ -174,15 +206,25 @@ class TokenStep:
 
     def arrays(self, sources: Sequence[Array] = (), **values: Any) -> dict[str, Array]:
         """New arrays of the inputs, in order, with these values and the present weights."""
-        made = {name: np.array(values.get(name, value), value.dtype) for name, value in self.begins.items()}
-        made |= {f"source{i}": a for i, a in enumerate(sources)}
-        made |= {f"leaf{i}": layout.storage(t.compute()) for i, t in enumerate(self.tensors)}
+        made = self._arrays(sources, **values)
         if self.before is not None:
             program, inputs, outputs = self.before
             found = [np.empty(extents(node), array_dtype(node.dtype)) for node in outputs]
             program.run([made[node.attrs["name"]] for node in inputs], found, 0, 1, self.rows)
             made |= {f"fixed{i}": array for i, array in enumerate(found)}
         return {node.attrs["name"]: made[node.attrs["name"]] for node in self.order}
+
+    def _arrays(self, sources: Sequence[Array], **values: Any) -> dict[str, Array]:
+        made = {name: np.array(values.get(name, value), value.dtype) for name, value in self.begins.items()}
+        made |= {f"source{i}": a for i, a in enumerate(sources)}
+        return made | {f"leaf{i}": layout.storage(t.compute()) for i, t in enumerate(self.tensors)}
+
+
+def _computed(graph: Graph, arrays: dict[str, Array]) -> Array:
+    """The output of a graph by the reference engine; arrays that it updates change."""
+    result = np.empty(extents(graph.outputs[0]), array_dtype(graph.outputs[0].dtype))
+    engines.compile(graph, engine="reference").run([arrays[node.attrs["name"]] for node in graph.inputs], [result])
+    return result
 
 
 def without_fixed(graph: Graph, fixed: Sequence[Node], varying: Sequence[Node]) -> tuple[Graph, Graph]:
@@ -221,16 +263,17 @@ def _same_inputs(model: Module) -> Iterator[None]:
         model._input_type, model._input_types = before
 
 
-def _of_one(output: Any, model: Module, rows: int) -> Any:
-    """The logits (rows, vocabulary) of a model for one token: what its softmax takes, if it ends in one.
-
-    Raises ValueError for other results.
-    """
+def _logits(output: Any) -> Any:
+    """What the softmax of a model takes, if it ends in one, else its output."""
     before = logits_of(output, "softmax")
     logits = output if before is None else before
+    return arrays.cast(logits, "float32") if getattr(logits, "dtype", "float32") not in FLOATS else logits
+
+
+def _of_one(output: Any, model: Module, rows: int) -> Any:
+    """The logits (rows, vocabulary) of a model for one token. Raises ValueError for other results."""
+    logits = _logits(output)
     shape = tuple(getattr(logits, "shape", ()))
-    if shape and logits.dtype not in FLOATS:
-        logits = arrays.cast(logits, "float32")
     if shape[:-1] == (rows, 1):
         return logits[:, 0]
     if len(shape) == 2 and shape[0] == rows:
@@ -247,7 +290,8 @@ def step_of(model: Module, rows: int, length: int, kind: str, sources: Sequence[
     weights = tuple(map(id, model.parameters()))
     key = (rows, length, kind, shapes, get_dtype(), engines.get_engine(), weights, structure(model))
     steps: dict[Any, TokenStep] = model.__dict__.setdefault("_token_steps", {})
-    known = steps.pop(key, None) or TokenStep(model, rows, length, kind, sources)
+    first = not any(other[-1] == key[-1] for other in steps)
+    known = steps.pop(key, None) or TokenStep(model, rows, length, kind, sources, checked=first)
     while len(steps) >= KEPT:
         steps.pop(next(iter(steps)))
     steps[key] = known
