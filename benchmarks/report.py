@@ -60,6 +60,7 @@ def _headings(workload: Workload) -> tuple[str, ...]:
         "compile": "loss",
         "depth": "loss",
         "attention": "gradient",
+        "generate": "mean likeliest token",
         "search": "accuracy",
         "fit": "accuracy",
         "accuracy": "accuracy",

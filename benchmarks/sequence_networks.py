@@ -56,6 +56,11 @@ SEQUENCES: dict[str, Sequence] = {
         name: Sequence(f"GPT: {layers} layers of 128, 4 heads, 128 characters", (128,), _gpt(layers))
         for name, layers in (("gpt", 4), ("gpt12", 12))
     },
+    "charlm": Sequence(
+        f"LSTM {UNITS} that writes characters",
+        (128,),
+        (Embed(CHARACTERS, 128), Recurrent("lstm", UNITS, every=True), Dense(CHARACTERS)),
+    ),
     "bag": Sequence(
         "embedding 20,000 x 64, mean over 200 tokens, dense 8", (200,), (Embed(WORDS, 64), Mean(), Dense(8))
     ),

@@ -25,6 +25,7 @@ _TRAINED: tuple[tuple[str, int, str, tuple[tuple[float, str], ...], tuple[str, .
     ("speech", 32, "adam", ((0.5, "torch"),), ("ranvier", "torch")),
 )
 _PREDICTED = ("lstm", "transformer")
+_WRITING = ("charlm", "gpt")
 _COMPILED = (("lstm", 128, 0.6), ("gpt", 16, 1.0))  # network, batch, seconds
 
 
@@ -57,6 +58,14 @@ def _predict(network: str) -> Workload:
     )  # fmt: skip
 
 
+def _generate(network: str) -> Workload:
+    title = f"{SEQUENCES[network].title}: 127 drawn characters after one"
+    return Workload(
+        f"sequences-generate-{network}", title, "generate", batch=1, samples=1, network=network, loss_at=1, unit="call",
+        contestants=("ranvier", "torch"),
+    )  # fmt: skip
+
+
 def _compile(network: str, batch: int, kind: str = "compile") -> Workload:
     without = ", without the step" * (kind == "depth")
     return Workload(
@@ -75,6 +84,7 @@ SEQUENCE_WORKLOADS: tuple[Workload, ...] = (
     *TRAINED,
     ATTENTION,
     *(_predict(network) for network in _PREDICTED),
+    *(_generate(network) for network in _WRITING),
     *(_compile(network, batch) for network, batch, _ in _COMPILED),
     _compile("gpt12", 16, "depth"),
     *(memory_of(workload) for workload in (*TRAINED, ATTENTION)),
@@ -88,6 +98,7 @@ SEQUENCE_REQUIREMENTS: tuple[Requirement, ...] = (
     ),
     Requirement(ATTENTION.name, "ratio", 0.7, "torch"),
     *(Requirement(_predict(network).name, "ratio", 0.9, "onnx") for network in _PREDICTED),
+    *(Requirement(_generate(network).name, "ratio", 0.15, "torch") for network in _WRITING),
     *(Requirement(_compile(network, batch).name, "seconds", limit) for network, batch, limit in _COMPILED),
     Requirement("sequences-depth-gpt12", "ratio", 1.3, "ranvier-four"),
     *(Requirement(memory_of(workload).name, "ratio", 0.5, "torch") for workload in (*TRAINED, ATTENTION)),

@@ -100,8 +100,9 @@ class Workload:
         """
         if self.kind in ("images", "accuracy", "sequences"):
             return self.built.training_flops * self.samples * self.epochs
-        if self.kind in ("infer", "attention"):
-            return (self.built.forward_flops if self.kind == "infer" else self.built.training_flops) * self.batch
+        if self.kind in ("infer", "generate", "attention"):
+            once = self.built.training_flops if self.kind == "attention" else self.built.forward_flops
+            return once * self.batch
         if self.kind == "predict":
             return 2.0 * self.weights * self.batch
         if self.kind not in ("train", "loop", "process"):

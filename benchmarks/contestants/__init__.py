@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from benchmarks.workload import Workload
 
 # Kinds that a long-lived worker runs; the others run in a fresh process each time.
-WARM = ("train", "loop", "search", "fit", "predict", "images", "sequences", "infer", "attention")
+WARM = ("train", "loop", "search", "fit", "predict", "images", "sequences", "infer", "attention", "generate")
 
 
 TRIAL = 0.25  # seconds of a trial, roughly
@@ -66,7 +66,7 @@ class Contestant:
 # This silences TensorFlow's messages on standard error and does not change its arithmetic.
 _TENSORFLOW = {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
 _IMAGES = ("images", "memory", "accuracy")
-_SEQUENCES = ("sequences", "attention")
+_SEQUENCES = ("sequences", "attention", "generate")
 _ALL = ("train", "predict", "process", "import", "size")
 
 CONTESTANTS: tuple[Contestant, ...] = (

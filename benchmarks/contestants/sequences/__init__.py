@@ -35,6 +35,19 @@ def calls(attend: Attending, note: str = "") -> Job:
     return Job(lambda _: attend(), run, note)
 
 
+def writing(workload: Workload, x: Array, write: Callable[[int, int, bool], Array], note: str = "") -> Job:
+    """The job of `write(first, count, drawn)`: tokens after the first one of `x`. The likeliest ones are compared."""
+    first, count = int(x[0, 0]), workload.built.shape[0] - 1
+
+    def run(calls: int) -> float:
+        begin = time.perf_counter()
+        for _ in range(calls):
+            write(first, count, True)
+        return time.perf_counter() - begin
+
+    return Job(lambda _: float(np.mean(write(first, count, False))), run, note)
+
+
 def passes(attend: Attending) -> Epochs:
     """A program that attends once an epoch."""
 

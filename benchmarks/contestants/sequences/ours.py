@@ -12,7 +12,7 @@ from benchmarks.contestants import Job
 from benchmarks.contestants.images import Array, Epochs, prediction, training
 from benchmarks.contestants.images.ours import fitted
 from benchmarks.contestants.ours import OPTIMIZERS
-from benchmarks.contestants.sequences import calls, heads_of, passes, vocabulary
+from benchmarks.contestants.sequences import calls, heads_of, passes, vocabulary, writing
 from benchmarks.sequence_networks import SEQUENCES
 from benchmarks.workload import Workload
 
@@ -40,6 +40,15 @@ def infer(workload: Workload, x: Array, y: Array) -> Job:
     return prediction(
         workload, x, y, lambda batch: model.predict(batch, batch_size=workload.batch, verbose=0), logits=True
     )
+
+
+def generate(workload: Workload, x: Array, y: Array) -> Job:
+    model = vocabulary.build(SEQUENCES[workload.network], rv, trained=True, prefixes=True)
+
+    def write(first: int, count: int, drawn: bool) -> Array:
+        return np.asarray(rv.models.generate(model, [first], count, temperature=float(drawn)))
+
+    return writing(workload, x, write)
 
 
 def _attending(workload: Workload, x: Array) -> Any:

@@ -19,7 +19,7 @@ from torch.nn.utils.rnn import pack_padded_sequence
 from benchmarks.contestants import Job, most
 from benchmarks.contestants.images import CORES, Array, Epochs, fastest, prediction, training
 from benchmarks.contestants.pytorch import epoch, optimizer_of
-from benchmarks.contestants.sequences import calls, heads_of, passes
+from benchmarks.contestants.sequences import calls, heads_of, passes, writing
 from benchmarks.sequence import (
     EPSILON,
     Bands,
@@ -131,6 +131,16 @@ class Attending(nn.Module):  # type: ignore[misc]  # mypy skips torch
         queries, keys, values = parts.unbind(0)
         y = F.scaled_dot_product_attention(queries, keys, values, is_causal=self.causal)
         x = x + self.out(y.transpose(1, 2).reshape(batch, steps, width))
+        return x + self.narrow(self.activation(self.wide(self.between(x))))
+
+    def next(self, x: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, place: int) -> torch.Tensor:
+        """What `forward` gives at one place, with the keys and values of those before it, which it adds to."""
+        batch, _, width = x.shape
+        query, key, value = self.all(self.before(x)).view(batch, 3, self.heads, -1).unbind(1)
+        keys[:, :, place], values[:, :, place] = key, value
+        seen = slice(place + 1)
+        y = F.scaled_dot_product_attention(query[:, :, None], keys[:, :, seen], values[:, :, seen])
+        x = x + self.out(y.view(batch, 1, width))
         return x + self.narrow(self.activation(self.wide(self.between(x))))
 
 
@@ -296,6 +306,52 @@ def infer(workload: Workload, x: Array, y: Array) -> Job:
         return job.run(count)
 
     threads = fastest({n: partial(run, n, 100) for n in {1, CORES}})
+    return Job(job.begin, partial(run, threads), _said(threads))
+
+
+def _next(model: nn.Sequential, token: torch.Tensor, states: list[Any], place: int) -> torch.Tensor:
+    """The logits after a token, with the states of recurrent layers and the keys and values of attention."""
+    x = token.view(1, 1)
+    for i, module in enumerate(model):
+        if isinstance(module, Layer):
+            x, states[i] = module.layer(x, states[i])
+        elif isinstance(module, Attending):
+            keys, values = states[i]
+            x = module.next(x, keys, values, place)
+        elif isinstance(module, Vectors):
+            x = x + module.vectors[place]
+        else:
+            x = module(x)
+    return x[0, 0]
+
+
+def generate(workload: Workload, x: Array, y: Array) -> Job:
+    sequence = SEQUENCES[workload.network]
+    model = build(sequence, trained=True).eval()
+
+    def kept(module: nn.Module) -> Any:
+        """The state before the first token."""
+        if not isinstance(module, Attending):
+            return None
+        shape = (1, module.heads, sequence.shape[0], module.out.in_features // module.heads)
+        return torch.zeros(shape), torch.zeros(shape)
+
+    def write(first: int, count: int, drawn: bool) -> Array:
+        states, token, tokens = [kept(module) for module in model], torch.tensor([first]), []
+        with torch.inference_mode():
+            for place in range(count):
+                logits = _next(model, token, states, place)
+                token = logits.softmax(0).multinomial(1) if drawn else logits.argmax(0, keepdim=True)
+                tokens.append(token)
+            return np.asarray(torch.cat(tokens))
+
+    job = writing(workload, x, write)
+
+    def run(threads: int, count: int) -> float:
+        torch.set_num_threads(threads)
+        return job.run(count)
+
+    threads = fastest({n: partial(run, n, 2) for n in {1, CORES}})
     return Job(job.begin, partial(run, threads), _said(threads))
 
 

@@ -29,9 +29,9 @@ LAYERS = {"lstm": "LSTM", "gru": "GRU", "rnn": "SimpleRNN"}
 
 
 def _vectors(layers: Any) -> Any:
-    """A layer that adds a trained vector at each step."""
+    """A layer of Keras that adds a trained vector at each step."""
 
-    class Vectors(layers.Layer):  # type: ignore[misc]  # a class of either library
+    class Vectors(layers.Layer):  # type: ignore[misc]  # Keras has no types
         def build(self, shape: Any) -> None:
             self.vectors = self.add_weight(shape=tuple(shape[1:]), name="vectors")
 
@@ -59,6 +59,8 @@ class _Network:
             case Project(width) | Dense(width):
                 return self.apply(layers.Dense(width), x)
             case Positions():
+                if hasattr(layers, "PositionEmbedding"):  # Keras has none
+                    return x + self.apply(layers.PositionEmbedding(step.given[0]), x)
                 return self.apply(_vectors(layers), x)
             case Recurrent(kind, units, every, both):
                 layer = getattr(layers, LAYERS[kind])(units, return_sequences=every)
@@ -97,9 +99,10 @@ class _Network:
         return layers.Add()([x, self.apply(layers.Dense(width), y)])
 
 
-def build(sequence: Sequence, library: Any, *, trained: bool = False) -> Any:
-    """The network with its weights; its outputs are logits."""
-    inputs = library.layers.Input(sequence.shape, dtype="int32" if sequence.vocabulary else "float32")
+def build(sequence: Sequence, library: Any, *, trained: bool = False, prefixes: bool = False) -> Any:
+    """The network with its weights; its outputs are logits. With `prefixes` it takes sequences of fewer steps too."""
+    shape = (None, *sequence.shape[1:]) if prefixes else sequence.shape
+    inputs = library.layers.Input(shape, dtype="int32" if sequence.vocabulary else "float32")
     network, x = _Network(library), inputs
     for step in sequence.steps():
         x = network.part(step, x)
