@@ -2,20 +2,48 @@
 
 An engine must have ``compile(graph, batch) -> Program``. It may have ``target()``, a hashable description of what its
 programs are compiled for, and ``shuffled(rows, seed, *, background, into)``, a faster `ranvier.graph.random.shuffle`.
+An engine of another library has a row in `LIBRARIES`, too. Its ``compile`` takes a device, which follows the engine's
+name after a colon: ``"torch:cuda:0"``.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from importlib import import_module
-from typing import Any, Protocol
+from functools import cache
+from importlib import import_module, metadata
+from importlib.util import find_spec
+from typing import Any, NamedTuple, Protocol
 
 from ranvier.graph.graph import Graph
 from ranvier.graph.random import shuffle
 from ranvier.support import forks as forks  # a fork waits for imports, also before an engine is imported
 
-NAMES = {"native": "ranvier.engines.native", "reference": "ranvier.engines.reference"}
+NAMES = {
+    "native": "ranvier.engines.native",
+    "reference": "ranvier.engines.reference",
+    "jax": "ranvier.engines.jax",
+    "torch": "ranvier.engines.torch",
+    "tensorflow": "ranvier.engines.tensorflow",
+}
+
+
+class Library(NamedTuple):
+    """What an engine needs: a library by its name, the first release with all that is used of it, and our extra."""
+
+    name: str
+    least: tuple[int, int]
+    extra: str
+    packages: tuple[str, ...]
+    """The packages that may carry it."""
+
+
+LIBRARIES = {
+    "jax": Library("JAX", (0, 8), "jax", ("jax",)),
+    "torch": Library("PyTorch", (2, 6), "torch", ("torch",)),
+    "tensorflow": Library("TensorFlow", (2, 19), "keras", ("tensorflow", "tensorflow-cpu", "tensorflow-macos")),
+}
+"""The engines that run on other libraries, which are imported when a program is compiled."""
 
 
 class Program(Protocol):
@@ -37,32 +65,77 @@ class Program(Protocol):
 _default: str | None = None
 
 
-def set_engine(name: str | None) -> None:
-    """Choose the default engine: "native", "reference", or None for what RANVIER_ENGINE names, else native."""
+def set_engine(name: str | None, device: str | None = None) -> None:
+    """Choose the default engine: "native", "reference", "jax", "torch", "tensorflow", or None for what RANVIER_ENGINE
+    names, else native.
+
+    ``device`` is one of the engine's library, as that names it: ``set_engine("torch", device="cuda:0")``. With
+    ``engine=`` of `compile` and RANVIER_ENGINE it follows the name: ``"torch:cuda:0"``.
+    """
     global _default
+    if device is not None:
+        name = f"{name}:{device}"
     if name is not None:
         check(name)
     _default = name
 
 
 def check(name: str) -> str:
-    if name not in NAMES:
+    """The name of an engine, with or without a device. Raises an error if it cannot run here."""
+    if name in NAMES and name not in LIBRARIES:
+        return name
+    engine, _, device = name.partition(":")
+    if engine not in NAMES:
         raise ValueError(f"engine {name!r} does not exist. Write one of {', '.join(map(repr, NAMES))}.")
+    if engine not in LIBRARIES:
+        raise ValueError(f"engine {engine!r} takes no device, and was given {device!r}. Write {engine!r} instead.")
+    _check_library(engine)
+    if device:
+        import_module(NAMES[engine]).device_of(device)
     return name
 
 
+@cache
+def _check_library(engine: str) -> None:
+    """Raise an error if the library of an engine is not installed, or is too old."""
+    library = LIBRARIES[engine]
+    found = {d for d in library.packages if find_spec(library.packages[0]) and _release(d)}
+    least, what = ".".join(map(str, library.least)), f"pip install --upgrade 'ranvier[{library.extra}]'"
+    if not found:
+        raise ModuleNotFoundError(
+            f"engine {engine!r} needs {library.name} {least} or newer, which is not installed. Write: {what}",
+            name=library.packages[0],
+        )
+    release = max(_release(d) for d in found)
+    if release < library.least:
+        now = ".".join(map(str, release))
+        raise ImportError(
+            f"engine {engine!r} needs {library.name} {least} or newer, and {now} is installed. Write: {what}"
+        )
+
+
+def _release(package: str) -> tuple[int, ...]:
+    """The first two numbers of a package's version; empty if it is not installed."""
+    try:
+        return tuple(int(part) for part in metadata.version(package).split(".")[:2])
+    except metadata.PackageNotFoundError:
+        return ()
+
+
 def get_engine() -> str:
-    """The name of the default engine."""
+    """The name of the default engine, with its device if one was chosen."""
     return _default or check(os.environ.get("RANVIER_ENGINE") or "native")
 
 
 def _module(name: str | None) -> Any:
-    return import_module(NAMES[check(name or get_engine())])
+    return import_module(NAMES[check(name or get_engine()).partition(":")[0]])
 
 
 def compile(graph: Graph, batch: int | None = None, engine: str | None = None) -> Program:
     """Compile ``graph``. ``batch`` is the most rows that a step sees."""
-    program: Program = _module(engine).compile(graph, batch)
+    engine = engine or get_engine()
+    device = engine.partition(":")[2]
+    program: Program = _module(engine).compile(graph, batch, *([device] if device else []))
     return program
 
 
