@@ -12,6 +12,7 @@ from ranvier.graph.node import PRIMITIVES
 from tests.engines import test_checks
 from tests.graph import test_dtypes, test_graph, test_primitives
 from tests.layers import test_layers
+from tests.layers.test_layers import row  # noqa: F401  # a fixture
 
 OTHERS = sorted(LIBRARIES)
 
@@ -33,7 +34,7 @@ def on_these(test):
 
 for module in (test_primitives, test_dtypes, test_graph, test_checks, test_layers):
     for name, test in inspect.getmembers(module, inspect.isfunction):
-        if name.startswith("test_") and "engine" in inspect.signature(test).parameters:
+        if name.startswith("test_") and "engine" in inspect.signature(test).parameters and test.__module__ == module.__name__:
             setattr(sys.modules[__name__], f"{name}_of_{module.__name__.rpartition('_')[2]}", on_these(test))
 
 

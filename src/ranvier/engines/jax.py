@@ -75,7 +75,8 @@ def broadcast(a: Sequence[Array], s: Any, e: Any) -> Array:
 def gather(a: Sequence[Array], s: Any, e: Any) -> Array:
     x, index = a
     batch = s.get("batch", 0)
-    return x[(*parts_of(index, batch), jnp.clip(index, 0, x.shape[batch] - 1))]
+    rows = jnp.clip(index, 0, x.shape[batch] - 1)
+    return x.at[(*parts_of(index, batch), rows)].get(mode="promise_in_bounds")
 
 
 def scatter_add(a: Sequence[Array], s: Any, e: Any) -> Array:
@@ -144,7 +145,7 @@ def to_jax(array: Any, *, copy: bool = False) -> Array:
     """An array of NumPy on the device; without a copy where they share memory."""
     if array.dtype.names:
         array = np.ascontiguousarray(array).view(BFLOAT16)
-    return jnp.array(array) if copy else jnp.asarray(array)
+    return jnp.array(array) if copy else jax.device_put(array, may_alias=True)
 
 
 def to_numpy(array: Array) -> Any:

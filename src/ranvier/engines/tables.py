@@ -262,6 +262,8 @@ def contraction(table: Table, einsum: Callable[..., Any], convolve: Callable[...
         side = next((i for i in (0, 1) if 0 < len(pairs[i]) <= most), None)
         if side is None:
             a, b = (Operand(table, x, own, sizes, ()) for x, own in zip(arrays, index, strict=True))
+            if _first(b, a, rank) < _first(a, b, rank):  # a product is (rows of the first, columns of the second)
+                a, b = b, a
             return einsum(a.x, a.loops, b.x, b.loops, list(range(rank)))
         x = Operand(table, arrays[side], index[side], sizes, pairs[side])
         w = Operand(table, arrays[1 - side], index[1 - side], sizes, ())
@@ -269,6 +271,11 @@ def contraction(table: Table, einsum: Callable[..., Any], convolve: Callable[...
         return _convolution(table, convolve, x, w, terms, sizes, rank)
 
     return value
+
+
+def _first(operand: Operand, other: Operand, rank: int) -> int:
+    """The first loop of the result that only this operand has."""
+    return min((loop for loop in operand.loops if loop < rank and loop not in other.loops), default=rank)
 
 
 def _windows_of(own: Sequence[Any], other: Sequence[Any], rank: int, sizes: Sequence[int]) -> list[int]:
