@@ -63,8 +63,9 @@ def run(path, folder, forked=True):
 ELSEWHERE = {
     "scikit-learn.md",
     "interop.md",
+    "engines.md",
     "adding.md",
-}  # run by tests/peers, which needs scikit-learn and onnx, and by tests/test_adding.py
+}  # run by tests/peers, which needs other libraries, and by tests/test_adding.py
 WITH_PROGRAMS = [
     path for path in DOCUMENTS if "```python" in path.read_text(encoding="utf-8") and path.name not in ELSEWHERE
 ]

@@ -94,3 +94,18 @@ def test_traits_are_true_of_the_values():
         if primitive.combine:
             assert PRIMITIVES[primitive.combine].kind == "elementwise"
         assert not primitive.is_view or primitive.kind == "movement"
+
+
+@pytest.mark.parametrize("name", engines.LIBRARIES)
+def test_an_engine_whose_library_is_missing_says_what_to_install(name, monkeypatch):
+    monkeypatch.setattr(engines, "find_spec", lambda package: None)
+    extra = engines.LIBRARIES[name].extra
+    with pytest.raises(
+        ModuleNotFoundError, match=rf"engine '{name}' needs .*not installed. Write: .*ranvier\[{extra}\]"
+    ):
+        engines._check_library.__wrapped__(name)
+
+
+def test_a_device_is_refused_by_engines_that_have_none():
+    with pytest.raises(ValueError, match="engine 'reference' takes no device, and was given 'gpu'"):
+        rv.set_engine("reference", device="gpu")

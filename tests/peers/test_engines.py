@@ -1,11 +1,15 @@
 """The engines of other libraries: what the tests of the core run on every engine runs on these, too."""
 
 import inspect
+import os
 import sys
+from importlib import metadata
 from types import FunctionType
 
+import numpy as np
 import pytest
 
+import ranvier as rv
 from ranvier import engines
 from ranvier.engines import LIBRARIES, set_engine
 from ranvier.graph.node import PRIMITIVES
@@ -13,6 +17,7 @@ from tests.engines import test_checks
 from tests.graph import test_dtypes, test_graph, test_primitives
 from tests.layers import test_layers
 from tests.layers.test_layers import row  # noqa: F401  # a fixture
+from tests.test_docs import DOCUMENTS, verify
 
 OTHERS = sorted(LIBRARIES)
 
@@ -34,7 +39,11 @@ def on_these(test):
 
 for module in (test_primitives, test_dtypes, test_graph, test_checks, test_layers):
     for name, test in inspect.getmembers(module, inspect.isfunction):
-        if name.startswith("test_") and "engine" in inspect.signature(test).parameters and test.__module__ == module.__name__:
+        if (
+            name.startswith("test_")
+            and "engine" in inspect.signature(test).parameters
+            and test.__module__ == module.__name__
+        ):
             setattr(sys.modules[__name__], f"{name}_of_{module.__name__.rpartition('_')[2]}", on_these(test))
 
 
@@ -42,3 +51,96 @@ for module in (test_primitives, test_dtypes, test_graph, test_checks, test_layer
 def test_a_table_has_a_row_for_every_primitive(name):
     table = engines._module(name).TABLE
     assert set(table) == set(PRIMITIVES) - {"input"}
+
+
+# --- training ------------------------------------------------------------------------------------------------------
+
+RNG = np.random.default_rng(0)
+IMAGES, LABELS = RNG.normal(size=(50, 10, 10, 2)).astype(np.float32), RNG.integers(0, 3, 50)
+L = rv.layers
+NETWORKS = {
+    "dense": lambda: [L.Flatten(), L.Dense(8, "relu"), L.Dropout(0.3), L.GaussianNoise(0.1), L.Dense(3)],
+    "convolution": lambda: [
+        L.Conv2D(4, 3, strides=2, padding="same", activation="relu"), L.BatchNormalization(), L.MaxPooling2D(3, 1),
+        L.DepthwiseConv2D(2, dilation_rate=2, padding="same"), L.Conv2D(4, 2, groups=2), L.GlobalAveragePooling2D(), L.Dense(3),
+    ],
+    "transposed": lambda: [L.Conv2DTranspose(3, 3, strides=2), L.AveragePooling2D(), L.Flatten(), L.Dense(3)],
+    "recurrent": lambda: [L.Reshape((20, 10)), L.Bidirectional(L.LSTM(4, return_sequences=True)), L.GRU(4), L.Dense(3)],
+    "series": lambda: [
+        L.Reshape((20, 10)), L.Dense(8), L.LayerNormalization(), L.Conv1D(4, 5, strides=2), L.Flatten(), L.Dense(3),
+    ],
+}  # fmt: skip
+
+
+def fitted(network, engine, optimizer="adam"):
+    rv.set_seed(0)
+    model = rv.Sequential([rv.Input((10, 10, 2)), *NETWORKS[network]()])
+    loss = rv.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(optimizer, loss, metrics=["accuracy"], engine=engine)
+    history = model.fit(IMAGES, LABELS, epochs=2, batch_size=16, verbose=0, validation_split=0.2, ignore="RV").history
+    return [*history.values(), model.predict(IMAGES[:5], verbose=0)]
+
+
+@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.parametrize("network", NETWORKS)
+def test_networks_train_as_on_the_reference_engine(network, name):
+    for found, expected in zip(fitted(network, name), fitted(network, "reference"), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=2e-4, atol=2e-5)
+
+
+@pytest.mark.parametrize(
+    "optimizer", ["sgd", "adamw", "adamax", "nadam", "rmsprop", "adagrad", "adadelta", "ftrl", "lion"]
+)
+def test_optimizers_step_as_on_the_reference_engine(optimizer):
+    for name in OTHERS:
+        for found, expected in zip(
+            fitted("dense", name, optimizer), fitted("dense", "reference", optimizer), strict=True
+        ):
+            np.testing.assert_allclose(found, expected, rtol=2e-4, atol=2e-5)
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_run_is_resumed(name, tmp_path):
+    def run(folder, epochs):
+        rv.set_seed(0)
+        model = rv.Sequential([rv.Input((10, 10, 2)), *NETWORKS["dense"]()])
+        model.compile("adam", rv.losses.SparseCategoricalCrossentropy(from_logits=True), engine=name)
+        backup = rv.callbacks.BackupAndRestore(tmp_path / folder, delete_checkpoint=False)
+        model.fit(IMAGES, LABELS, epochs=epochs, batch_size=16, verbose=0, callbacks=[backup], ignore="RV")
+        return model.get_weights()
+
+    expected = run("once", 4)
+    run("twice", 2)
+    for found, weight in zip(run("twice", 4), expected, strict=True):
+        np.testing.assert_allclose(found, weight, rtol=1e-6, atol=1e-7)
+
+
+# --- what is refused -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("jax:gpu:99", "JAX has no device 'gpu:99' here. Write one of 'cpu:0'"),
+        ("torch:cuda:99", "PyTorch has no device 'cuda:99' here. Write one of 'cpu'"),
+        ("tensorflow:gpu:99", "TensorFlow has no device 'gpu:99' here. Write one of 'CPU:0'"),
+        ("native:gpu", "engine 'native' takes no device, and was given 'gpu'. Write 'native' instead"),
+    ],
+)
+def test_a_device_that_is_not_there_is_refused(name, message):
+    with pytest.raises(ValueError, match=message):
+        rv.set_engine(*name.split(":", 1))
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_library_that_is_old_is_refused(name, monkeypatch):
+    monkeypatch.setattr(metadata, "version", lambda package: "0.1.2")
+    with pytest.raises(
+        ImportError, match=rf"engine '{name}' needs .* or newer, and 0\.1 is installed. Write: pip install"
+    ):
+        engines._check_library.__wrapped__(name)
+
+
+def test_the_document(tmp_path):
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    verify(next(path for path in DOCUMENTS if path.name == "engines.md"), tmp_path, forked=False)

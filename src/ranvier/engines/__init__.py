@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from functools import cache
-from importlib import import_module, metadata
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, NamedTuple, Protocol
 
@@ -116,6 +116,8 @@ def _check_library(engine: str) -> None:
 
 def _release(package: str) -> tuple[int, ...]:
     """The first two numbers of a package's version; empty if it is not installed."""
+    from importlib import metadata
+
     try:
         return tuple(int(part) for part in metadata.version(package).split(".")[:2])
     except metadata.PackageNotFoundError:

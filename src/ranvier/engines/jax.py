@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from ranvier.engines.tables import Interpreter, Table, TableProgram, contraction, numbered, windows
+from ranvier.engines.tables import Interpreter, Table, TableProgram, contraction, elementwise, numbered, windows
 from ranvier.graph.dtypes import ELEMENT_TYPES, array_dtype, limits
 from ranvier.graph.graph import Graph
 from ranvier.graph.random import KEY_ADDITIONS, KEY_PARITY, ROTATIONS
@@ -122,7 +122,7 @@ def constant(a: Any, s: Any, e: Any) -> Array:
 
 
 TABLE: Table = {
-    **{name: (lambda a, s, e, f=f: f(*a)) for name, f in ELEMENTWISE.items()},
+    **elementwise(ELEMENTWISE),
     "constant": constant, "cast": cast, "random": random, "broadcast": broadcast, "gather": gather,
     "scatter_add": scatter_add, "reduce_sum": reduce_sum, "scan": scan,
     "iota": lambda a, s, e: lax.broadcasted_iota(element_type(s["dtype"]), concrete(s["shape"], e), s["axis"]),

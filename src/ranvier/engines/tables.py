@@ -26,7 +26,7 @@ FEW = 16  # places in a window that are read one by one
 
 
 def prepared(graph: Graph) -> tuple[Graph, bool]:
-    """The graph as the engines of tables run it. If it checks values, its last output is whether one is out of range."""
+    """The graph as these engines run it. If it checks values, its last output is whether one is out of range."""
     graph = simplify(common_subexpressions(unroll_checked(graph)))
     flags = [flag for node in graph.nodes() if node.op.name == "check" and (flag := _flag(node)) is not None]
     if not flags:
@@ -126,9 +126,7 @@ class TableProgram:
                     self.reference.run(arrays, outputs, done, done + 1, total)
                     done += 1
 
-    def run_equal(
-        self, arrays: Sequence[Array], outputs: Sequence[Array], start: int, stop: int, rows: int
-    ) -> int:
+    def run_equal(self, arrays: Sequence[Array], outputs: Sequence[Array], start: int, stop: int, rows: int) -> int:
         """Run steps of ``rows`` rows. Returns the first one that was not run, because a value is out of range."""
         raise NotImplementedError
 
@@ -146,6 +144,15 @@ class TableProgram:
         low = step * self.batch
         for target, result, part in zip(outputs, results, self.is_window, strict=True):
             np.copyto(target[low : low + rows] if part else target, result)
+
+
+def elementwise(functions: Mapping[str, Callable[..., Any]]) -> Table:
+    """Rows of functions of the operands alone."""
+
+    def row(function: Callable[..., Any]) -> Function:
+        return lambda arrays, attrs, extents: function(*arrays)
+
+    return {name: row(function) for name, function in functions.items()}
 
 
 # --- compositions of rows -----------------------------------------------------------------------------------------
@@ -195,7 +202,9 @@ def _taken(table: Table, x: Array, axis: int, places: Any) -> Array:
 class Operand:
     """An operand of a contraction, with the loops of its dimensions: a pair where a window is read."""
 
-    def __init__(self, table: Table, x: Array, index: Sequence[Any], sizes: Sequence[int], pairs: Sequence[int]) -> None:
+    def __init__(
+        self, table: Table, x: Array, index: Sequence[Any], sizes: Sequence[int], pairs: Sequence[int]
+    ) -> None:
         self.table, self.x = table, x
         self.loops: list[Any] = []
         self.backward: list[int] = []  # loops that the result, or the other operand, has to turn
@@ -226,7 +235,7 @@ class Operand:
             self.loops += [loop for loop, _ in terms]
 
     def arranged(self, *groups: Sequence[Any]) -> Array:
-        """Transposed to the loops of the groups in order, each group joined to one dimension; a pair is one by itself."""
+        """With a dimension for each group of loops, in this order. A window's pair of loops is one of them."""
         order = [self.loops.index(loop) for group in groups for loop in group]
         x = self.table["transpose"]([self.x], {"axes": order}, {})
         shape, at = [], 0
@@ -238,13 +247,12 @@ class Operand:
             shape.append(count)
         return self.table["reshape"]([x], {"shape": tuple(shape)}, {})
 
-    def without(self, loops: Sequence[int]) -> Operand:
-        """Summed over loops that only this operand has."""
+    def sum_over(self, loops: Sequence[int]) -> None:
+        """Sum over loops that only this operand has."""
         axes = tuple(i for i, loop in enumerate(self.loops) if loop in loops)
         if axes:
             self.x = self.table["reduce_sum"]([self.x], {"axes": axes}, {})
             self.loops = [loop for loop in self.loops if loop not in loops]
-        return self
 
 
 def contraction(table: Table, einsum: Callable[..., Any], convolve: Callable[..., Any], most: int = 3) -> Function:
@@ -305,10 +313,9 @@ def _convolution(
 ) -> Any:  # fmt: skip
     """A contraction with windows as a convolution. ``terms``: the loops of each window, that of the result first."""
     positions, places = ([term[i][0] for term in terms] for i in (0, 1))
-    x, w = (
-        a.without([loop for loop in a.loops if not isinstance(loop, tuple) and loop >= rank and loop not in b.loops + places])
-        for a, b in ((x, w), (w, x))
-    )  # fmt: skip
+    for own, other in ((x, w), (w, x)):
+        kept = {*other.loops, *places, *range(rank)}
+        own.sum_over([loop for loop in own.loops if not isinstance(loop, tuple) and loop not in kept])
     plain = [loop for loop in x.loops if not isinstance(loop, tuple)]
     groups = [loop for loop in plain if loop in w.loops and loop < rank]
     channels = [loop for loop in plain if loop in w.loops and loop >= rank]

@@ -12,12 +12,12 @@ import tensorflow as tf
 from tensorflow.compiler.tf2xla.python import xla
 from tensorflow.compiler.xla.xla_data_pb2 import ConvolutionDimensionNumbers
 
-from ranvier.engines.tables import Interpreter, Table, TableProgram, contraction, windows
+from ranvier.engines.tables import Interpreter, Table, TableProgram, contraction, elementwise, windows
 from ranvier.graph.dtypes import ELEMENT_TYPES, array_dtype, limits
 from ranvier.graph.graph import Graph
 from ranvier.graph.random import KEY_ADDITIONS, KEY_PARITY, ROTATIONS
 from ranvier.graph.scan import Operands
-from ranvier.graph.values import concrete
+from ranvier.graph.values import concrete, parts_of
 
 Array = Any
 BFLOAT16 = np.dtype(tf.bfloat16.as_numpy_dtype)
@@ -66,10 +66,15 @@ def random(a: Sequence[Array], s: Any, e: Any) -> Array:
     counters = np.arange(math.prod(shape), dtype=np.uint64)
     xor = tf.bitwise.bitwise_xor
     keys = [a[0], a[1], xor(xor(a[0], a[1]), np.uint32(KEY_PARITY))]
-    x, y = (tf.constant(w.astype(np.uint32)) + k for w, k in ((counters, keys[0]), (counters >> np.uint64(32), keys[1])))
+    x, y = (
+        tf.constant(w.astype(np.uint32)) + k for w, k in ((counters, keys[0]), (counters >> np.uint64(32), keys[1]))
+    )
     for group in range(KEY_ADDITIONS):
         for rotation in ROTATIONS[group % 2]:
-            left, right = tf.bitwise.left_shift(y, np.uint32(rotation)), tf.bitwise.right_shift(y, np.uint32(32 - rotation))
+            left, right = (
+                tf.bitwise.left_shift(y, np.uint32(rotation)),
+                tf.bitwise.right_shift(y, np.uint32(32 - rotation)),
+            )
             x = x + y
             y = xor(tf.bitwise.bitwise_or(left, right), x)
         x, y = x + keys[(group + 1) % 3], y + keys[(group + 2) % 3] + np.uint32(group + 1)
@@ -103,10 +108,7 @@ def scatter_add(a: Sequence[Array], s: Any, e: Any) -> Array:
     beyond = tf.constant(rows, index.dtype)  # a row more, which is cut off
     index = tf.where((index >= tf.constant(0, index.dtype)) & (index < beyond), index, beyond)
     shape = tuple(index.shape)
-    parts = [
-        tf.broadcast_to(np.arange(n).astype(index.dtype.as_numpy_dtype).reshape([-1 if a == axis else 1 for a in range(len(shape))]), shape)
-        for axis, n in enumerate(shape[:batch])
-    ]  # fmt: skip
+    parts = [tf.broadcast_to(tf.cast(part, index.dtype), shape) for part in parts_of(index, batch)]
     whole = (*shape[:batch], rows + 1, *updates.shape[len(shape) :])
     made = tf.scatter_nd(tf.stack([*parts, index], -1), updates, tf.constant(whole, index.dtype))
     return made[(slice(None),) * batch + (slice(None, rows),)]
@@ -177,7 +179,7 @@ def convolve(x: Array, w: Array, strides: Sequence[int], dilations: Sequence[int
 
 
 TABLE: Table = {
-    **{name: (lambda a, s, e, f=f: f(*a)) for name, f in ELEMENTWISE.items()},
+    **elementwise(ELEMENTWISE),
     "cast": cast, "iota": iota, "random": random, "broadcast": broadcast, "pad": pad, "gather": gather,
     "scatter_add": scatter_add, "reduce_sum": reduce_sum, "reduce_max": reduce_max, "argmax": argmax, "scan": scan,
     "constant": lambda a, s, e: tf.constant(s["value"]),
@@ -258,7 +260,9 @@ class TensorFlowProgram(TableProgram):
             ]
             _, new, is_wrong = self._step(rows, given)
             new = [
-                tf.tensor_scatter_nd_update(old, (low + tf.range(rows))[:, None], value) if self.is_windowed[i] else value
+                tf.tensor_scatter_nd_update(old, (low + tf.range(rows))[:, None], value)
+                if self.is_windowed[i]
+                else value
                 for i, old, value in zip(self.updated, state, new, strict=True)
             ]
             return step + 1, is_wrong, new
@@ -272,9 +276,7 @@ def device_of(name: str) -> str:
     kind, _, number = name.strip("/").upper().removeprefix("DEVICE:").partition(":")
     known = [device.name.removeprefix("/physical_device:") for device in tf.config.list_physical_devices()]
     if f"{kind}:{number or 0}" not in known:
-        raise ValueError(
-            f"TensorFlow has no device {name!r} here. Write one of {', '.join(map(repr, known))} instead."
-        )
+        raise ValueError(f"TensorFlow has no device {name!r} here. Write one of {', '.join(map(repr, known))} instead.")
     return f"{kind}:{number or 0}"
 
 

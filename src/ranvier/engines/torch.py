@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ranvier.engines.tables import Function, Interpreter, Table, TableProgram, contraction, windows
+from ranvier.engines.tables import Function, Interpreter, Table, TableProgram, contraction, elementwise, windows
 from ranvier.graph.dtypes import ELEMENT_TYPES, array_dtype, limits
 from ranvier.graph.graph import Graph
 from ranvier.graph.random import KEY_ADDITIONS, KEY_PARITY, ROTATIONS
@@ -27,14 +27,16 @@ warnings.filterwarnings("ignore", message="The given NumPy array is not writable
 
 def quotient(x: Array, y: Array) -> Array:
     """See `ranvier.graph.values.quotient_value`."""
-    negated = y == -1 if y.dtype.is_signed else torch.zeros_like(y, dtype=torch.bool)  # the smallest number has no quotient by -1
+    negated = (
+        y == -1 if y.dtype.is_signed else torch.zeros_like(y, dtype=torch.bool)
+    )  # the smallest number has no quotient by -1
     whole = torch.div(x, torch.where((y == 0) | negated, 1, y), rounding_mode="floor")
     return torch.where(y == 0, 0, torch.where(negated, -x, whole)).to(x.dtype)
 
 
 ELEMENTWISE: dict[str, Callable[..., Any]] = {
     "neg": torch.neg, "abs": torch.abs, "floor": torch.floor, "exp": torch.exp, "expm1": torch.expm1,
-    "sign": lambda x: torch.where(x != x, x, torch.sign(x)),  # noqa: PLR0124  # nan is not itself
+    "sign": lambda x: torch.where(x != x, x, torch.sign(x)),  # nan is not itself
     "log": torch.log, "log1p": torch.log1p, "sqrt": torch.sqrt, "tanh": torch.tanh, "sigmoid": torch.sigmoid,
     "erf": torch.erf, "sin": torch.sin, "cos": torch.cos, "relu": torch.relu, "stop_gradient": lambda x: x,
     "check": lambda x: x, "add": torch.add, "sub": torch.sub, "mul": torch.mul, "div": torch.div,
@@ -108,9 +110,7 @@ def pad(a: Sequence[Array], s: Any, e: Any) -> Array:
     x, value = a
     sizes = list(zip(x.shape, s["widths"], strict=True))
     shape = [low + n + max(0, n - 1) * between + high for n, (low, high, between) in sizes]
-    inner = tuple(
-        slice(low, n - high, between + 1) for n, (low, high, between) in zip(shape, s["widths"], strict=True)
-    )
+    inner = tuple(slice(low, n - high, between + 1) for n, (low, high, between) in zip(shape, s["widths"], strict=True))
     result = value.expand(shape).clone()
     result[inner] = x
     return result
@@ -172,7 +172,9 @@ CONVOLUTIONS = (torch.conv1d, torch.conv2d, torch.conv3d)
 
 
 def convolve(x: Array, w: Array, strides: Sequence[int], dilations: Sequence[int], groups: int) -> Array:
-    found = [(n - (k - 1) * d - 1) // s + 1 for n, k, s, d in zip(x.shape[1:], w.shape, strides, dilations, strict=False)]
+    found = [
+        (n - (k - 1) * d - 1) // s + 1 for n, k, s, d in zip(x.shape[1:], w.shape, strides, dilations, strict=False)
+    ]
     if math.prod(w.shape[:-2]) > math.prod(found):
         return by_weights(x, w, found, strides, dilations, groups)
     made = CONVOLUTIONS[len(strides) - 1](
@@ -198,7 +200,7 @@ def by_weights(
 
 
 TABLE: Table = {
-    **{name: widened(lambda a, s, e, f=f: f(*a)) for name, f in ELEMENTWISE.items()},
+    **{name: widened(row) for name, row in elementwise(ELEMENTWISE).items()},
     "cast": cast, "iota": iota, "random": random, "broadcast": broadcast, "pad": pad, "scan": scan,
     "gather": widened(gather), "scatter_add": widened(scatter_add), "reduce_sum": widened(reduce_sum),
     "argmax": widened(argmax),
@@ -226,7 +228,11 @@ def to_torch(array: Any) -> Array:
 
 def to_numpy(tensor: Array) -> Any:
     tensor = tensor.cpu()
-    return tensor.view(torch.int16).numpy().view(array_dtype("bfloat16")) if tensor.dtype is torch.bfloat16 else tensor.numpy()
+    return (
+        tensor.view(torch.int16).numpy().view(array_dtype("bfloat16"))
+        if tensor.dtype is torch.bfloat16
+        else tensor.numpy()
+    )
 
 
 class TorchProgram(TableProgram):

@@ -92,7 +92,7 @@ def scatter_add_value(arrays: Any, attrs: Attrs, extents: dict[str, int]) -> Any
 def parts_of(index: Any, batch: int) -> list[Any]:
     """For each of the first ``batch`` axes of the indices, their positions along it."""
     return [
-        np.arange(size).reshape([-1 if a == axis else 1 for a in range(index.ndim)])
+        np.arange(size).reshape([-1 if a == axis else 1 for a in range(len(index.shape))])
         for axis, size in enumerate(index.shape[:batch])
     ]
 

@@ -232,9 +232,9 @@ def compile(
 
     ``optimizer``: a name or an `Optimizer`. ``loss``: a name, a `Loss`, a criterion of the PyTorch vocabulary, or a
     function of the tensors (y_true, y_pred). ``metrics``: names, `Metric` objects or such functions; those in
-    ``weighted_metrics`` use the sample weights. ``engine``: "native" or "reference". ``jit_compile`` and
-    ``steps_per_execution`` are accepted as in Keras, and have no effect: steps are always compiled, and run together
-    as long as no callback is called between them.
+    ``weighted_metrics`` use the sample weights. ``engine``: the engine of this model, as for `ranvier.set_engine`.
+    ``jit_compile`` and ``steps_per_execution`` are accepted as in Keras, and have no effect: steps are always compiled,
+    and run together as long as no callback is called between them.
 
     A model with several outputs takes a list in their order or a dict by their names for ``loss`` (one for all of them
     is enough), ``loss_weights`` (numbers), ``metrics`` and ``weighted_metrics``; an output that is None or left out has
