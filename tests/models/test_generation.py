@@ -224,6 +224,8 @@ def backward():
             "prompt 0 has the token 9 at position 1, and the model knows 0 to 6",
         ),
         (lambda: generate(char_lm("ab"), ""), "a prompt of 0 tokens"),
+        (lambda: generate(char_lm(WORDS), [[1], 2]), r"a prompt of shape \(\)"),
+        (lambda: generate(char_lm(WORDS), [1.5]), r"a prompt of 1 tokens \(float"),
         (lambda: generate(char_lm("ab"), "a", stop="ab"), "Write texts of one token each"),
         (lambda: generate(gpt(WORDS, 8, width=8), [1, 2], 20), "need 21 positions, .* Write at most length=7"),
         (lambda: generate(char_lm(WORDS), [1], temperature=-1), "temperature=-1"),

@@ -122,8 +122,9 @@ def _request(model: Module, prompts: Any, sources: Any, length: int, stop: Any) 
         alone = isinstance(prompts, str)
         rows = [_indices(texts, text) for text in ([prompts] if alone else prompts)]
     for row in rows:
-        if not len(row) or row.dtype.kind not in "iu":
-            raise ValueError(f"a prompt of {len(row)} tokens ({row.dtype}). Write a text, or indices, of one or more.")
+        if row.ndim != 1 or not len(row) or row.dtype.kind not in "iu":
+            what = f"{row.size} tokens" if row.ndim == 1 else f"shape {row.shape}"
+            raise ValueError(f"a prompt of {what} ({row.dtype}). Write a text, or indices, of one token or more.")
     most = max(map(len, rows)) - 1 + length
     known = [m.sequence_length for m in model.modules() if isinstance(m, PositionEmbedding)]
     if known and most > min(known):
