@@ -62,9 +62,14 @@ def numbered(device: str) -> tuple[str, int]:
 
 
 class Interpreter:
-    """The functions of a graph's nodes, called in order. A value is released after its last use."""
+    """The functions of a graph's nodes, called in order. A value is released after its last use.
 
-    def __init__(self, graph: Graph, table: Table) -> None:
+    ``adapted`` may give another function for a node than its row.
+    """
+
+    def __init__(
+        self, graph: Graph, table: Table, adapted: Callable[[Function, Node], Function] = lambda row, node: row
+    ) -> None:
         order = [node for node in graph.nodes() if node.op.name != "input"]
         place = {node: i for i, node in enumerate((*graph.inputs, *order))}
         last: dict[int, int] = {}
@@ -78,7 +83,7 @@ class Interpreter:
             if operand not in kept:
                 ends[i].append(operand)
         self.steps = [
-            (table[node.op.name], [place[i] for i in node.inputs], node.attrs, released)
+            (adapted(table[node.op.name], node), [place[i] for i in node.inputs], node.attrs, released)
             for node, released in zip(order, ends, strict=True)
         ]
 
@@ -95,11 +100,11 @@ class Interpreter:
 class TableProgram:
     """A graph on an engine of a table. A subclass runs steps of equally many rows."""
 
-    def __init__(self, graph: Graph, batch: int | None, table: Table) -> None:
+    def __init__(self, graph: Graph, batch: int | None, table: Table, *adapted: Any) -> None:
         self.graph, self.has_flag = prepared(graph)
         self.batch = batch or 1
         self.reference = ReferenceProgram(graph, batch)
-        self.interpret = Interpreter(self.graph, table)
+        self.interpret = Interpreter(self.graph, table, *adapted)
         self.is_windowed = [node.attrs["windowed"] for node in graph.inputs]
         self.is_window = [node.shape[:1] == (BATCH,) for node in graph.outputs]  # without the flag
         self.updated = [graph.inputs.index(target) for target, _ in graph.updates]

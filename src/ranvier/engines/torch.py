@@ -6,6 +6,7 @@ import contextlib
 import math
 import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ import torch
 from ranvier.engines.tables import Function, Interpreter, Table, TableProgram, contraction, elementwise, windows
 from ranvier.graph.dtypes import ELEMENT_TYPES, array_dtype, limits
 from ranvier.graph.graph import Graph
+from ranvier.graph.node import Node
 from ranvier.graph.random import KEY_ADDITIONS, KEY_PARITY, ROTATIONS
 from ranvier.graph.scan import Operands
 from ranvier.graph.values import concrete
@@ -47,15 +49,40 @@ ELEMENTWISE: dict[str, Callable[..., Any]] = {
 
 
 def widened(function: Function) -> Function:
-    """The function for all dtypes: PyTorch stores uint32 and does not compute with it, so int64 does, modulo 2**32."""
+    """The function for uint32: PyTorch stores it and does not compute with it, so int64 does, modulo 2**32."""
 
     def value(a: Sequence[Array], s: Any, e: Any) -> Array:
-        if not any(x.dtype is torch.uint32 for x in a):
-            return function(a, s, e)
         found = function([x.long() if x.dtype is torch.uint32 else x for x in a], s, e)
         return (found & MASK).to(torch.uint32) if found.dtype is torch.int64 else found
 
     return value
+
+
+def kept(function: Function) -> Function:
+    """The function, called once."""
+    held: list[Array] = []
+
+    def value(a: Sequence[Array], s: Any, e: Any) -> Array:
+        if not held:
+            held.append(function(a, s, e))
+        return held[0]
+
+    return value
+
+
+OF_ANY_TYPE = ("cast", "random", "scan", "result")
+"""Rows that take uint32 as it is."""
+
+
+def adapted(row: Function, node: Node) -> Function:
+    """The function of a node: constants are made once, and so are the bodies of loops."""
+    if node.op.name == "constant":
+        return kept(row)
+    if node.op.name == "scan":
+        return partial(scan, step=Interpreter(node.attrs["body"], TABLE, adapted))
+    if node.op.name not in OF_ANY_TYPE and any(operand.dtype == "uint32" for operand in node.inputs):
+        return widened(row)
+    return row
 
 
 def element_type(name: str) -> torch.dtype:
@@ -99,9 +126,11 @@ def random(a: Sequence[Array], s: Any, e: Any) -> Array:
 
 
 def broadcast(a: Sequence[Array], s: Any, e: Any) -> Array:
-    shape = concrete(s["shape"], e)
+    shape, axes = concrete(s["shape"], e), s["axes"]
+    if axes == tuple(range(len(shape) - len(axes), len(shape))):
+        return a[0].expand(shape)
     view = [1] * len(shape)
-    for dim, axis in zip(a[0].shape, s["axes"], strict=True):
+    for dim, axis in zip(a[0].shape, axes, strict=True):
         view[axis] = dim
     return a[0].reshape(view).expand(shape)
 
@@ -154,9 +183,9 @@ def argmax(a: Sequence[Array], s: Any, e: Any) -> Array:
     return x.argmax(s["axis"]).int()
 
 
-def scan(a: Sequence[Array], s: Any, e: Any) -> tuple[Array, ...]:
+def scan(a: Sequence[Array], s: Any, e: Any, step: Interpreter | None = None) -> tuple[Array, ...]:
     body, axis, length = s["body"], s["axis"], s["length"]
-    given, step = Operands(a, body, s["slices"]), Interpreter(body, TABLE)
+    given, step = Operands(a, body, s["slices"]), step or Interpreter(body, TABLE, adapted)
     carries, slices = given.carries, [x.unbind(axis) for x in given.slices]
     found: list[list[Array]] = [[] for _ in range(length)]
     for t in reversed(range(length)) if s["reverse"] else range(length):
@@ -165,6 +194,13 @@ def scan(a: Sequence[Array], s: Any, e: Any) -> tuple[Array, ...]:
 
 
 def einsum(a: Array, a_loops: Sequence[int], b: Array, b_loops: Sequence[int], out: Sequence[int]) -> Array:
+    summed = [loop for loop in a_loops if loop in b_loops and loop not in out]
+    if (
+        len(a_loops) == len(b_loops) == len(out) == 2 and len(summed) == 1
+    ):  # a product of matrices, without the analysis
+        left = a if a_loops[1] == summed[0] else a.t()
+        right = b if b_loops[0] == summed[0] else b.t()
+        return left @ right if out[0] in a_loops else (left @ right).t()
     return torch.einsum(a, list(a_loops), b, list(b_loops), list(out))
 
 
@@ -200,18 +236,18 @@ def by_weights(
 
 
 TABLE: Table = {
-    **{name: widened(row) for name, row in elementwise(ELEMENTWISE).items()},
+    **elementwise(ELEMENTWISE),
     "cast": cast, "iota": iota, "random": random, "broadcast": broadcast, "pad": pad, "scan": scan,
-    "gather": widened(gather), "scatter_add": widened(scatter_add), "reduce_sum": widened(reduce_sum),
-    "argmax": widened(argmax),
+    "gather": gather, "scatter_add": scatter_add, "reduce_sum": reduce_sum,
+    "argmax": argmax,
     "constant": lambda a, s, e: torch.tensor(s["value"]),
     "extent": lambda a, s, e: torch.tensor(math.prod(e[n] for n in s["symbols"]), dtype=element_type(s["dtype"])),
-    "reduce_max": widened(lambda a, s, e: a[0].amax(s["axes"]) if s["axes"] else a[0]),
+    "reduce_max": lambda a, s, e: a[0].amax(s["axes"]) if s["axes"] else a[0],
     "reshape": lambda a, s, e: a[0].reshape(concrete(s["shape"], e)),
     "transpose": lambda a, s, e: a[0].permute(s["axes"]),
     "slice": lambda a, s, e: a[0][tuple(slice(None) if r is None else slice(*r) for r in s["ranges"])],
-    "reverse": widened(lambda a, s, e: a[0].flip(s["axes"])),
-    "concatenate": widened(lambda a, s, e: torch.cat(a, s["axis"])),
+    "reverse": lambda a, s, e: a[0].flip(s["axes"]),
+    "concatenate": lambda a, s, e: torch.cat(a, s["axis"]),
     "result": lambda a, s, e: a[0][s["index"]],
 }  # fmt: skip
 TABLE["windows"] = windows(TABLE)
@@ -239,7 +275,7 @@ class TorchProgram(TableProgram):
     """A graph whose functions PyTorch runs one after another."""
 
     def __init__(self, graph: Graph, batch: int | None, device: torch.device) -> None:
-        super().__init__(graph, batch, TABLE)
+        super().__init__(graph, batch, TABLE, adapted)
         self.device = device
 
     def run_equal(self, arrays: Sequence[Array], outputs: Sequence[Array], start: int, stop: int, rows: int) -> int:
