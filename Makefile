@@ -3,6 +3,7 @@
 #   make test         formatter, linter, types, core tests
 #   make test-peers   the tests whose second oracle is torch, keras, jax or scikit-learn
 #   make test-bridges  the models of other libraries, in and out: every layer and optimizer, thousands of damaged files
+#   make test-engines  every row of primitives, layers and networks on JAX, PyTorch and TensorFlow
 #   make tables       PyTorch's own tables and Keras's own tests, whole; one line for each fault, then the counts
 #   make test-processors   train on an emulated AArch64 and for older x86-64, and compare every bit; fetches QEMU with
 #                          apt-get, without root
@@ -23,10 +24,10 @@ SOURCES := src tests examples $(wildcard benchmarks)
 
 # Tests run beside each other, a process for each processor: threads of one would wait for those of the others. They start
 # further processes, which read the byte code that earlier ones have written.
-test test-peers test-bridges test-processors tables: export OMP_NUM_THREADS := 1
-test test-peers test-bridges test-processors: export PYTHONDONTWRITEBYTECODE :=
+test test-peers test-bridges test-engines test-processors tables: export OMP_NUM_THREADS := 1
+test test-peers test-bridges test-engines test-processors: export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test test-peers test-bridges tables test-processors lint format bench clean
+.PHONY: demo test test-peers test-bridges test-engines tables test-processors lint format bench clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo
@@ -41,6 +42,10 @@ test-peers: $(VENV)/.peers
 # All of it; `make test` and `make test-peers` run a sample.
 test-bridges: $(VENV)/.bridges
 	RANVIER_BRIDGES=2000 $(BIN)/python -m pytest $(PYTEST_ARGS) tests/interop tests/peers/bridges
+
+# All of it; `make test-peers` runs a sample.
+test-engines: $(VENV)/.peers
+	RANVIER_ROWS=all $(BIN)/python -m pytest $(PYTEST_ARGS) tests/peers/test_engines.py
 
 tables: $(VENV)/.peers
 	$(BIN)/python -m tests.peers.torch_tables

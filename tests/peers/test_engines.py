@@ -1,4 +1,7 @@
-"""The engines of other libraries: what the tests of the core run on every engine runs on these, too."""
+"""The engines of other libraries: what the tests of the core run on every engine runs on these, too.
+
+A sample of the rows; all of them with ``RANVIER_ROWS=all``, as in ``make test-engines``.
+"""
 
 import inspect
 import os
@@ -16,7 +19,6 @@ from ranvier.graph.node import PRIMITIVES
 from tests.engines import test_checks
 from tests.graph import test_dtypes, test_graph, test_primitives
 from tests.layers import test_layers
-from tests.layers.test_layers import row  # noqa: F401  # a fixture
 from tests.test_docs import DOCUMENTS, verify
 
 OTHERS = sorted(LIBRARIES)
@@ -30,10 +32,27 @@ def engine(request):
     set_engine(None)
 
 
+SAMPLE = slice(None, None, 1 if os.environ.get("RANVIER_ROWS") == "all" else 9)
+
+
+@pytest.fixture(params=list(test_layers.ROWS)[SAMPLE])
+def row(request):
+    make, x, value = test_layers.ROWS[request.param]
+    return make(), x, value
+
+
 def on_these(test):
     """A test of the core that is given an engine, on these ones."""
     copy = FunctionType(test.__code__, test.__globals__, test.__name__, test.__defaults__, test.__closure__)
-    copy.pytestmark = [m for m in getattr(test, "pytestmark", []) if m.args[:1] != ("engine",)]
+    copy.pytestmark = []
+    for mark in getattr(test, "pytestmark", []):
+        if mark.name == "parametrize" and mark.args[0] != "engine":
+            names, rows = mark.args
+            part = SAMPLE if len(rows) > 12 else slice(None)
+            ids = mark.kwargs.get("ids")
+            copy.pytestmark.append(pytest.mark.parametrize(names, list(rows)[part], ids=ids and list(ids)[part]).mark)
+        elif mark.name != "parametrize":
+            copy.pytestmark.append(mark)
     return copy
 
 

@@ -141,11 +141,9 @@ TABLE["windows"] = windows(TABLE)
 TABLE["contract"] = contraction(TABLE, einsum, convolve)
 
 
-def to_jax(array: Any, *, copy: bool = False) -> Array:
-    """An array of NumPy on the device; without a copy where they share memory."""
-    if array.dtype.names:
-        array = np.ascontiguousarray(array).view(BFLOAT16)
-    return jnp.array(array) if copy else jax.device_put(array, may_alias=True)
+def viewed(array: Any) -> Any:
+    """An array as JAX takes it: of bfloat16, NumPy has no numbers."""
+    return np.ascontiguousarray(array).view(BFLOAT16) if array.dtype.names else array
 
 
 def to_numpy(array: Array) -> Any:
@@ -166,10 +164,11 @@ class JaxProgram(TableProgram):
         with jax.enable_x64(True), jax.default_device(self.device):
             if outputs or stop - start == 1:
                 return self._run_steps(arrays, outputs, start, stop, rows)
-            constants = [to_jax(a) for a in arrays]
+            rest = [None if i in self.updated else viewed(a) for i, a in enumerate(arrays)]
+            rest = jax.device_put(rest, may_alias=True)
             while True:
-                state = [to_jax(arrays[i], copy=True) for i in self.updated]
-                done, is_wrong, new = self.loop(rows, start, stop, state, self._without_state(constants))
+                state = jax.device_put([viewed(arrays[i]).copy() for i in self.updated])
+                done, is_wrong, new = self.loop(rows, start, stop, state, rest)
                 if not is_wrong:
                     break
                 stop = int(done) - 1  # the state is that after this step: once more, up to the step before it
@@ -177,18 +176,16 @@ class JaxProgram(TableProgram):
                 np.copyto(arrays[i], to_numpy(value))
             return stop
 
-    def _without_state(self, arrays: Sequence[Array]) -> list[Array | None]:
-        return [None if i in self.updated else a for i, a in enumerate(arrays)]
-
     def _run_steps(self, arrays: Sequence[Array], outputs: Sequence[Array], start: int, stop: int, rows: int) -> int:
         for step in range(start, stop):
             given = self.given(arrays, step, rows)
-            results, new, is_wrong = self.step(rows, [to_jax(a) for a in given])
+            results, new, is_wrong = self.step(rows, jax.device_put([viewed(a) for a in given], may_alias=True))
             if is_wrong:
                 return step
             self.write(outputs, [to_numpy(r) for r in results], step, rows)
+            new = [np.array(to_numpy(value)) for value in new]  # one may be the memory of another input
             for i, value in zip(self.updated, new, strict=True):
-                np.copyto(given[i], to_numpy(value))
+                np.copyto(given[i], value)
         return stop
 
     def _step(self, rows: int, given: Sequence[Array]) -> tuple[list[Array], list[Array], Array]:

@@ -237,7 +237,8 @@ class TensorFlowProgram(TableProgram):
             if is_wrong:
                 return step
             self.write(outputs, [to_numpy(r) for r in results], step, rows)
-            for i, value in zip(self.updated, [to_numpy(v) for v in new], strict=True):
+            new = [np.array(to_numpy(value)) for value in new]  # one may be the memory of another input
+            for i, value in zip(self.updated, new, strict=True):
                 np.copyto(given[i], value)
         return stop
 
