@@ -16,12 +16,12 @@ def main(seed: int = 0, written: int = 0) -> dict[str, float]:
     train, test = ("\n".join(entries) for entries, _ in rv.datasets.load_fortunes(("en",)))
     letters = rv.layers.TextVectorization(standardize=None, split="character", vocabulary=sorted(set(train)))
     c, c_test = (letters.encode([text])[0] for text in (train, test))
-    x, y, *rest = (c[i:][: (len(c) - 1) // LENGTH * LENGTH].reshape(-1, LENGTH) for c in (c, c_test) for i in (0, 1))
+    x, y, u, v = (c[i:][: (len(c) - 1) // LENGTH * LENGTH].reshape(-1, LENGTH) for c in (c, c_test) for i in (0, 1))
     model = rv.models.char_lm(letters.vocabulary_size())
     rate = rv.optimizers.schedules.CosineDecay(6e-3, EPOCHS * -(-len(x) // BATCH))
     model.compile(rv.optimizers.Adam(rate), rv.losses.SparseCategoricalCrossentropy(from_logits=True))
     model.fit(x, y, batch_size=BATCH, epochs=EPOCHS, verbose=2)
-    bits = {"network": float(model.evaluate(*rest, verbose=0) / np.log(2))}
+    bits = {"network": float(model.evaluate(u, v, verbose=0) / np.log(2))}
     p: Any = 1 / letters.vocabulary_size()  # and then counts, mixed with p after fewer letters (Witten and Bell, 1991)
     for n, sizes in enumerate([(letters.vocabulary_size(),) * n for n in (1, 2, 3)], 1):
         known, asked = ([c[i : len(c) - n + 1 + i] for i in range(n)] for c in (c, c_test))
