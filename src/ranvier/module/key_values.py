@@ -12,6 +12,7 @@ import numpy as np
 from ranvier.module.members import ModuleBase
 from ranvier.ops import arrays
 from ranvier.ops.functional.attention import written_at
+from ranvier.support.constructors import CheckedConstructor
 from ranvier.support.validation import whole
 from ranvier.tensor.context import no_grad
 from ranvier.tensor.tensor import Tensor
@@ -19,7 +20,7 @@ from ranvier.tensor.tensor import Tensor
 _active: contextvars.ContextVar[KeyValueCache | None] = contextvars.ContextVar("key_values", default=None)
 
 
-class KeyValueCache:
+class KeyValueCache(CheckedConstructor):
     """What a model keeps of the tokens so far: keys and values of causal attention, states of recurrent layers.
 
     ``cache(model, tokens)`` is what ``model(tokens)`` gives for tokens (batch, new, ...) behind those of the calls
