@@ -164,8 +164,8 @@ class JaxProgram(TableProgram):
         with jax.enable_x64(True), jax.default_device(self.device):
             if outputs or stop - start == 1:
                 return self._run_steps(arrays, outputs, start, stop, rows)
-            rest = [None if i in self.updated else viewed(a) for i, a in enumerate(arrays)]
-            rest = jax.device_put(rest, may_alias=True)
+            given = [None if i in self.updated else a for i, a in enumerate(arrays)]
+            rest = self.placed(given, lambda a: None if a is None else jax.device_put(viewed(a), may_alias=True))
             while True:
                 state = jax.device_put([viewed(arrays[i]).copy() for i in self.updated])
                 done, is_wrong, new = self.loop(rows, start, stop, state, rest)
@@ -179,7 +179,8 @@ class JaxProgram(TableProgram):
     def _run_steps(self, arrays: Sequence[Array], outputs: Sequence[Array], start: int, stop: int, rows: int) -> int:
         for step in range(start, stop):
             given = self.given(arrays, step, rows)
-            results, new, is_wrong = self.step(rows, jax.device_put([viewed(a) for a in given], may_alias=True))
+            there = self.placed(given, lambda a: jax.device_put(viewed(a), may_alias=True))
+            results, new, is_wrong = self.step(rows, there)
             if is_wrong:
                 return step
             self.write(outputs, [to_numpy(r) for r in results], step, rows)

@@ -6,6 +6,7 @@ rows of the table: windows, indices that are affine in several loops, flags of v
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -108,6 +109,12 @@ class TableProgram:
         self.is_windowed = [node.attrs["windowed"] for node in graph.inputs]
         self.is_window = [node.shape[:1] == (BATCH,) for node in graph.outputs]  # without the flag
         self.updated = [graph.inputs.index(target) for target, _ in graph.updates]
+        self.samples = [
+            i
+            for i, node in enumerate(graph.inputs)
+            if node.shape and isinstance(node.shape[0], Symbol) and not self.is_windowed[i] and i not in self.updated
+        ]
+        self.held = threading.local()
         self.symbols = [
             (dim.name, i, axis)
             for i, node in enumerate(graph.inputs)
@@ -119,6 +126,8 @@ class TableProgram:
         self, arrays: Sequence[Array], outputs: Sequence[Array], start: int = 0, stop: int = 1, total: int | None = None
     ) -> None:
         """See `ranvier.engines.Program`. A step that finds a value out of range is the reference engine's to report."""
+        if start == 0:
+            self.held.data = {}
         whole = stop if total is None else min(stop, total // self.batch)
         for first, last, rows in (
             (start, whole, self.batch),
@@ -130,6 +139,21 @@ class TableProgram:
                 if done < last:
                     self.reference.run(arrays, outputs, done, done + 1, total)
                     done += 1
+        if total is None or stop * self.batch >= total:
+            self.held.data = {}
+
+    def placed(self, arrays: Sequence[Array], place: Callable[[Array], Array]) -> list[Array]:
+        """The arrays on the device, to which ``place`` brings them. Samples come once a pass, with its first step."""
+        data = self.held.__dict__.setdefault("data", {})
+        result = []
+        for i, array in enumerate(arrays):
+            if i not in self.samples:
+                result.append(place(array))
+                continue
+            if i not in data or data[i][0] is not array:
+                data[i] = array, place(array)
+            result.append(data[i][1])
+        return result
 
     def run_equal(self, arrays: Sequence[Array], outputs: Sequence[Array], start: int, stop: int, rows: int) -> int:
         """Run steps of ``rows`` rows. Returns the first one that was not run, because a value is out of range."""

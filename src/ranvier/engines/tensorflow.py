@@ -220,7 +220,7 @@ class TensorFlowProgram(TableProgram):
         with tf.device(self.device):
             if outputs or stop - start == 1:
                 return self._run_steps(arrays, outputs, start, stop, rows)
-            given = [to_tensorflow(a) for a in arrays]
+            given = self.placed(arrays, to_tensorflow)
             while True:
                 done, is_wrong, new = self.loop(rows, tf.constant(start), tf.constant(stop), given)
                 if not is_wrong:
@@ -233,7 +233,7 @@ class TensorFlowProgram(TableProgram):
     def _run_steps(self, arrays: Sequence[Array], outputs: Sequence[Array], start: int, stop: int, rows: int) -> int:
         for step in range(start, stop):
             given = self.given(arrays, step, rows)
-            results, new, is_wrong = self.step(rows, [to_tensorflow(a) for a in given])
+            results, new, is_wrong = self.step(rows, self.placed(given, to_tensorflow))
             if is_wrong:
                 return step
             self.write(outputs, [to_numpy(r) for r in results], step, rows)

@@ -280,7 +280,7 @@ class TorchProgram(TableProgram):
 
     def run_equal(self, arrays: Sequence[Array], outputs: Sequence[Array], start: int, stop: int, rows: int) -> int:
         with torch.inference_mode(), self.device if self.device.type != "cpu" else contextlib.nullcontext():
-            held = [to_torch(a).to(self.device) for a in arrays]
+            held = self.placed(arrays, lambda a: to_torch(a).to(self.device))
             done = self._run_steps(held, outputs, start, stop, rows)
             for i in self.updated:
                 if not np.may_share_memory(found := to_numpy(held[i]), arrays[i]):
