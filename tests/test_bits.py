@@ -239,8 +239,17 @@ SETTINGS: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("program", PROGRAMS)
+SAMPLE = ("classifier", "convolutional", "speech")
+
+
+@pytest.mark.parametrize("program", SAMPLE)
 def test_threads_targets_processes(program):
+    """A sample; tests/processors has the other programs."""
+    assert_same_bits(program)
+
+
+def assert_same_bits(program):
+    """On other numbers of threads and other targets, each in a process of its own."""
     expected = digest(program, RANVIER_THREADS=1)
     assert {str(s): digest(program, **s) for s in SETTINGS} == {str(s): expected for s in SETTINGS}
 

@@ -67,7 +67,10 @@ def test_info_refuses_an_engine_that_does_not_exist():
         [*RANVIER, "info"], capture_output=True, text=True, timeout=300, check=False, env=os.environ | {"RANVIER_ENGINE": "bogus"}
     )  # fmt: skip
     assert result.returncode == 1
-    assert result.stderr == "ranvier: engine 'bogus' does not exist. Write one of 'native', 'reference'.\n"
+    assert (
+        result.stderr
+        == "ranvier: engine 'bogus' does not exist. Write one of 'native', 'reference', 'jax', 'torch', 'tensorflow'.\n"
+    )
 
 
 @pytest.mark.parametrize(

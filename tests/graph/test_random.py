@@ -9,6 +9,7 @@ import ranvier as rv
 from ranvier import engines
 from ranvier.graph.random import threefry, threefry_block
 from ranvier.tensor.rng import shuffled
+from tests.strategies import ENGINES
 
 KNOWN = [  # Random123's kat_vectors: counter words, key words, output words of threefry2x32 with 20 rounds
     ((0x00000000, 0x00000000), (0x00000000, 0x00000000), (0x6B200159, 0x99BA4EFE)),
@@ -72,7 +73,7 @@ if importlib.util.find_spec("jax"):
 )  # swaps that have an element in common, or not
 def test_engines_shuffle_alike(n, seed):
     rows = np.arange(n, dtype=np.int32)
-    begun = [engines.shuffled(rows, seed, engine) for engine in engines.NAMES]
+    begun = [engines.shuffled(rows, seed, engine) for engine in ENGINES]
     native, reference = (order() for order in begun)
     assert np.array_equal(native, reference)
     assert np.array_equal(np.sort(native), np.arange(n))

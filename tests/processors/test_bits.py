@@ -1,4 +1,4 @@
-"""Training on an emulated AArch64 processor ends in the bits that this machine's ends in. See docs/bits.md."""
+"""The same bits on other targets, for any number of threads, and on an emulated AArch64 processor. See docs/bits.md."""
 
 import os
 import subprocess
@@ -28,6 +28,11 @@ def emulated(program):
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     return result.stdout.strip()
+
+
+@pytest.mark.parametrize("program", [name for name in bits.PROGRAMS if name not in bits.SAMPLE])
+def test_threads_targets_processes(program):
+    bits.assert_same_bits(program)
 
 
 @pytest.mark.skipif(bool(WHY), reason=WHY)

@@ -7,11 +7,11 @@ import pytest
 
 import ranvier as rv
 import ranvier.torch as torch
-from ranvier.engines import NAMES
 from ranvier.torch import nn
+from tests.strategies import ENGINES
 
 
-@pytest.fixture(params=NAMES)
+@pytest.fixture(params=ENGINES)
 def engine(request):
     rv.set_engine(request.param)
     yield
