@@ -1,9 +1,6 @@
 """The same bits: for any number of threads, any vector width, any process and hash seed. See docs/bits.md."""
 
 import hashlib
-import os
-import subprocess
-import sys
 from typing import Any
 
 import numpy as np
@@ -239,7 +236,7 @@ SETTINGS: list[dict[str, Any]] = [
 ]
 
 
-SAMPLE = ("classifier", "convolutional", "speech")
+SAMPLE = ("classifier", "speech")
 
 
 @pytest.mark.parametrize("program", SAMPLE)
@@ -252,20 +249,6 @@ def assert_same_bits(program):
     """On other numbers of threads and other targets, each in a process of its own."""
     expected = digest(program, RANVIER_THREADS=1)
     assert {str(s): digest(program, **s) for s in SETTINGS} == {str(s): expected for s in SETTINGS}
-
-
-def test_hash_seeds():
-    """Interpreters whose sets have other orders, each for all programs."""
-    programs = [HEAD + program + TAIL for program in PROGRAMS.values()]
-    outputs = [
-        subprocess.run(
-            [sys.executable, "-c", f"for program in {programs!r}: exec(program, {{}})"],
-            capture_output=True, text=True, check=True, env=os.environ | {"PYTHONHASHSEED": str(seed)},
-        ).stdout.split()
-        for seed in (1, 2)
-    ]  # fmt: skip
-    assert len(set(outputs[0])) == len(PROGRAMS)
-    assert outputs[0] == outputs[1]
 
 
 @pytest.mark.parametrize("axes", [(0,), (0, 1), (0, 1, 2), (1,), (1, 2), (2,)])

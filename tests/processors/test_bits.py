@@ -35,6 +35,20 @@ def test_threads_targets_processes(program):
     bits.assert_same_bits(program)
 
 
+def test_hash_seeds():
+    """Interpreters whose sets have other orders, each for all programs."""
+    programs = [bits.HEAD + program + bits.TAIL for program in bits.PROGRAMS.values()]
+    outputs = [
+        subprocess.run(
+            [sys.executable, "-c", f"for program in {programs!r}: exec(program, {{}})"],
+            capture_output=True, text=True, check=True, env=os.environ | {"PYTHONHASHSEED": str(seed)},
+        ).stdout.split()
+        for seed in (1, 2)
+    ]  # fmt: skip
+    assert len(set(outputs[0])) == len(bits.PROGRAMS)
+    assert outputs[0] == outputs[1]
+
+
 @pytest.mark.skipif(bool(WHY), reason=WHY)
 @pytest.mark.parametrize("program", bits.PROGRAMS)
 def test_aarch64(program):
