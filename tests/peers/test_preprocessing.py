@@ -51,7 +51,7 @@ ROWS = [
 
 
 @pytest.mark.filterwarnings("ignore:.*int64")  # JAX's, of what Keras returns
-@pytest.mark.parametrize(("name", "options", "data", "x"), ROWS, ids=[f"{n} {o}" for n, o, *_ in ROWS])
+@pytest.mark.parametrize(("name", "options", "data", "x"), ROWS, ids=[f"{i} {n}" for i, (n, *_) in enumerate(ROWS)])
 def test_layers_compute_as_keras_does(keras, name, options, data, x):
     theirs, ours = (getattr(where, name)(**options) for where in (keras.layers, layers))
     if data is not None:
