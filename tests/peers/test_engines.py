@@ -32,7 +32,7 @@ def engine(request):
     set_engine(None)
 
 
-SAMPLE = slice(None, None, 1 if os.environ.get("RANVIER_ROWS") == "all" else 9)
+SAMPLE = slice(None, None, 1 if os.environ.get("RANVIER_ROWS") == "all" else 29)
 
 
 @pytest.fixture(params=list(test_layers.ROWS)[SAMPLE])
