@@ -57,13 +57,13 @@ def on_these(test):
 
 
 for module in (test_primitives, test_dtypes, test_graph, test_checks, test_layers):
-    for name, test in inspect.getmembers(module, inspect.isfunction):
+    for name, function in inspect.getmembers(module, inspect.isfunction):
         if (
             name.startswith("test_")
-            and "engine" in inspect.signature(test).parameters
-            and test.__module__ == module.__name__
+            and "engine" in inspect.signature(function).parameters
+            and function.__module__ == module.__name__
         ):
-            setattr(sys.modules[__name__], f"{name}_of_{module.__name__.rpartition('_')[2]}", on_these(test))
+            setattr(sys.modules[__name__], f"{name}_of_{module.__name__.rpartition('_')[2]}", on_these(function))
 
 
 @pytest.mark.parametrize("name", OTHERS)
