@@ -23,6 +23,18 @@ Array = Any
 BFLOAT16 = np.dtype(tf.bfloat16.as_numpy_dtype)
 
 
+def extremum(choose: Any) -> Any:
+    """TensorFlow's maximum or minimum, which on some processors loses nan of one operand, with nan of both."""
+
+    def chosen(x: Array, y: Array) -> Array:
+        found = choose(x, y)
+        if not x.dtype.is_floating:
+            return found
+        return tf.where(tf.math.is_nan(x), x, tf.where(tf.math.is_nan(y), y, found))
+
+    return chosen
+
+
 def quotient(x: Array, y: Array) -> Array:
     """See `ranvier.graph.values.quotient_value`."""
     one, zero = tf.ones_like(y), tf.zeros_like(x)
@@ -36,7 +48,7 @@ ELEMENTWISE: dict[str, Callable[..., Any]] = {
     "log": tf.math.log, "log1p": tf.math.log1p, "sqrt": tf.sqrt, "tanh": tf.tanh, "sigmoid": tf.sigmoid,
     "erf": tf.math.erf, "sin": tf.sin, "cos": tf.cos, "relu": lambda x: tf.where(x < 0, tf.zeros_like(x), x),
     "stop_gradient": lambda x: x, "check": lambda x: x, "add": tf.add, "sub": tf.subtract, "mul": tf.multiply,
-    "div": tf.divide, "quotient": quotient, "power": tf.pow, "maximum": tf.maximum, "minimum": tf.minimum,
+    "div": tf.divide, "quotient": quotient, "power": tf.pow, "maximum": extremum(tf.maximum), "minimum": extremum(tf.minimum),
     "less": tf.less, "less_equal": tf.less_equal, "equal": tf.equal, "logical_and": tf.logical_and,
     "logical_or": tf.logical_or, "logical_not": tf.logical_not, "select": tf.where,
 }  # fmt: skip
