@@ -48,7 +48,8 @@ ELEMENTWISE: dict[str, Callable[..., Any]] = {
     "log": tf.math.log, "log1p": tf.math.log1p, "sqrt": tf.sqrt, "tanh": tf.tanh, "sigmoid": tf.sigmoid,
     "erf": tf.math.erf, "sin": tf.sin, "cos": tf.cos, "relu": lambda x: tf.where(x < 0, tf.zeros_like(x), x),
     "stop_gradient": lambda x: x, "check": lambda x: x, "add": tf.add, "sub": tf.subtract, "mul": tf.multiply,
-    "div": tf.divide, "quotient": quotient, "power": tf.pow, "maximum": extremum(tf.maximum), "minimum": extremum(tf.minimum),
+    "div": tf.divide, "quotient": quotient, "power": tf.pow, "maximum": extremum(tf.maximum),
+    "minimum": extremum(tf.minimum),
     "less": tf.less, "less_equal": tf.less_equal, "equal": tf.equal, "logical_and": tf.logical_and,
     "logical_or": tf.logical_or, "logical_not": tf.logical_not, "select": tf.where,
 }  # fmt: skip
