@@ -1,10 +1,14 @@
 """A Python loop over time becomes one loop of the program, with the results of the calls that it makes."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 import ranvier as rv
 import ranvier.torch as torch
+from ranvier.graph.graph import input_node
+from ranvier.graph.node import topological
 from ranvier.tensor import equal_steps, executor, trace
 
 STEPS, ROWS, INPUTS, UNITS = 12, 3, 4, 5
@@ -122,6 +126,17 @@ def test_random_numbers_of_a_model_differ_from_step_to_step():
         assert 0 < int((h != 0).sum()) < 40
     finally:
         rv.set_engine("native")
+
+
+def test_parts_of_what_was_lowered_before():
+    x = torch.tensor(X, requires_grad=True)
+    whole: Any = x * 2
+    total: Any = sum(torch.tanh(whole[:, t]) for t in range(STEPS))
+    leaves = {whole.segment.ordinals[id(x)]: input_node("x", X.shape, "float32")}
+    results: dict[Any, Any] = {}
+    (first,) = trace.lower([whole.trace_node], leaves, results)
+    (last,) = trace.lower([total.trace_node], leaves, results)
+    assert first in topological([last])
 
 
 def test_many_leaves_are_one_input(found, monkeypatch):

@@ -64,7 +64,7 @@ class _Graph:
                 return self.norm(x, *weights)
             case Mean():
                 return self.node("ReduceMean", x, axes=[1], keepdims=0)
-        raise NotImplementedError(step.part)
+        raise TypeError(f"this contestant has no row for {step.part}")
 
     def lstm(self, x: str, units: int, weights: list[Any]) -> str:
         kernel, recurrent, bias = (

@@ -209,7 +209,7 @@ def _modules(step: Step, weights: Weights, sparse: bool) -> list[nn.Module]:
             return [layer, nn.ReLU(inplace=True), nn.MaxPool2d(2)]
         case GlobalPool():
             return [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
-    raise NotImplementedError(step.part)
+    raise TypeError(f"this contestant has no row for {step.part}")
 
 
 def build(sequence: Sequence, *, trained: bool = False, sparse: bool = False) -> nn.Sequential:

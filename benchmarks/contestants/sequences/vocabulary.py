@@ -85,7 +85,7 @@ class _Network:
                 )
             case GlobalPool():
                 return layers.GlobalAveragePooling2D()(x)
-        raise NotImplementedError(step.part)
+        raise TypeError(f"this contestant has no row for {step.part}")
 
     def norm(self, x: Any) -> Any:
         return self.apply(self.library.layers.LayerNormalization(epsilon=EPSILON), x)

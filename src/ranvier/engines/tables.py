@@ -7,6 +7,7 @@ rows of the table: windows, indices that are affine in several loops, flags of v
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -98,7 +99,7 @@ class Interpreter:
         return [values[i] for i in self.outputs], [values[i] for i in self.updates]
 
 
-class TableProgram:
+class TableProgram(ABC):
     """A graph on an engine of a table. A subclass runs steps of equally many rows."""
 
     def __init__(self, graph: Graph, batch: int | None, table: Table, *adapted: Any) -> None:
@@ -155,9 +156,9 @@ class TableProgram:
             result.append(data[i][1])
         return result
 
+    @abstractmethod
     def run_equal(self, arrays: Sequence[Array], outputs: Sequence[Array], start: int, stop: int, rows: int) -> int:
         """Run steps of ``rows`` rows. Returns the first one that was not run, because a value is out of range."""
-        raise NotImplementedError
 
     def extents(self, given: Sequence[Array], rows: int) -> dict[str, int]:
         """The extents of symbols in a step that sees these arrays."""

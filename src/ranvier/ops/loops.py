@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import contextvars
 import functools
+import math
 import operator
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from ranvier.graph.dtypes import FLOATING
-from ranvier.graph.node import Node, Type, apply
+from ranvier.graph.node import Type
 from ranvier.ops import arrays
 from ranvier.support.tree import flatten, map_structure, map_together
 from ranvier.tensor import loops
-from ranvier.tensor.function import function
 from ranvier.tensor.tensor import Tensor
+
+LEAST_CHUNKED = 4  # steps of a loop that is computed again in chunks
+_recomputes: contextvars.ContextVar[bool] = contextvars.ContextVar("recomputes", default=False)
 
 
 def scan(
@@ -54,11 +58,15 @@ def scan(
         structure[:] = [result]
         return list(flatten(following, Tensor)), list(flatten(result, Tensor))
 
+    recompute = recompute or _recomputes.get()
+    run = _in_chunks if recompute and first and steps >= LEAST_CHUNKED else functools.partial(_whole, recompute)
     try:
-        made = loops.scan(flat, first, given, length=steps, axis=axis, reverse=reverse, recompute=recompute)
+        made = run(flat, first, given, steps, axis, reverse)
     except loops.CarryError as error:  # a number may begin what is a tensor after the first step
         first = [_spread(t, wanted) for t, wanted in zip(first, error.after, strict=True)]
-        made = loops.scan(flat, first, given, length=steps, axis=axis, reverse=reverse, recompute=recompute)
+        made = run(flat, first, given, steps, axis, reverse)
+    except _NoLoopError:
+        made = None
     if made is None:
         return _in_python(body, carry, slices, steps, axis, reverse)
     return _filled(carry, made[0]), _filled(structure[0], made[1])
@@ -80,43 +88,88 @@ def remat(f: Callable[..., Any]) -> Callable[..., Any]:
         tree = (args, kwargs)
         given = [t for t in flatten(tree, Tensor) if t.ndim and t.dtype in FLOATING and t.shape[0] != 0]
         if not given:
-            with loops.recomputing():
-                return f(*args, **kwargs)
+            return _recomputing(f, args, kwargs)
 
         returned: list[Any] = []
 
         def body(_: Any, parts: list[Tensor]) -> tuple[Any, Any]:
             known = {id(t): part for t, part in zip(given, parts, strict=True)}
             own, named = map_structure(tree, Tensor, lambda t: known.get(id(t), t))
-            with loops.recomputing():
-                returned[:] = [f(*own, **named)]
-            return (), [t if t.ndim else reshaped(t, (1,)) for t in flatten(returned[0], Tensor)]
+            returned[:] = [_recomputing(f, own, named)]
+            return (), [t if t.ndim else arrays.reshape(t, (1,)) for t in flatten(returned[0], Tensor)]
 
-        _, made = scan(body, (), [reshaped(t, (t.shape[0], 1, *t.shape[1:])) for t in given], axis=1, recompute=True)
+        _, made = scan(body, (), [arrays.expand_dims(t, 1) for t in given], axis=1, recompute=True)
         pairs = zip(made, flatten(returned[0], Tensor), strict=True)
-        return _filled(returned[0], [reshaped(t, like.shape) for t, like in pairs])
+        return _filled(returned[0], [arrays.reshape(t, like.shape) for t, like in pairs])
 
     return recomputed
 
 
-def _spread(first: Tensor, wanted: Type) -> Tensor:
+def _recomputing(f: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    """What ``f`` returns; the gradients of loops in it compute their steps again."""
+    before = _recomputes.set(True)
+    try:
+        return f(*args, **kwargs)
+    finally:
+        _recomputes.reset(before)
+
+
+def _whole(
+    recompute: bool,
+    body: loops.Body,
+    carries: Sequence[Tensor],
+    slices: Sequence[Tensor],
+    length: int,
+    axis: int,
+    reverse: bool,
+) -> tuple[list[Tensor], list[Tensor]]:
+    """One loop of all steps. Raises _NoLoopError where the body does what no loop of a program does."""
+    made = loops.scan(body, carries, slices, length=length, axis=axis, reverse=reverse, recompute=recompute)
+    if made is None:
+        raise _NoLoopError
+    return made
+
+
+def _in_chunks(
+    body: loops.Body, carries: Sequence[Tensor], slices: Sequence[Tensor], length: int, axis: int, reverse: bool
+) -> tuple[list[Tensor], list[Tensor]]:
+    """A loop over chunks of steps, of which the gradient computes one after another again; then the steps left over.
+
+    Chen et al. 2016, "Training deep nets with sublinear memory cost".
+    """
+    size = math.isqrt(length - 1) + 1
+    count = length // size
+    left = length - count * size
+    # The left-over steps come last, in the order of the loop.
+    start, end = (left, length) if reverse else (0, length - left)
+
+    def steps(x: Any, low: int, high: int) -> Any:
+        return x[(*(slice(None),) * axis, slice(low, high))]
+
+    def with_axes(x: Any, old: int, *extents: int) -> Any:
+        return arrays.reshape(x, (*x.shape[:axis], *extents, *x.shape[axis + old :]))
+
+    chunks = [with_axes(steps(x, start, end), 1, count, size) for x in slices]
+    inner = functools.partial(_whole, False, body, length=size, axis=axis, reverse=reverse)
+    last, found = _whole(True, inner, carries, chunks, count, axis, reverse)
+    stacks = [with_axes(x, 2, count * size) for x in found]
+    if not left:
+        return last, stacks
+    rest = [steps(x, *((0, left) if reverse else (end, length))) for x in slices]
+    last, found = _whole(True, body, last, rest, left, axis, reverse)
+    pairs = zip(found, stacks, strict=True) if reverse else zip(stacks, found, strict=True)
+    return last, [arrays.concatenate(list(pair), axis) for pair in pairs]
+
+
+class _NoLoopError(Exception):
+    """The body of a loop does what no loop of a program does."""
+
+
+def _spread(first: Tensor, wanted: Type) -> Any:
     """A carry's first value in the shape of the next ones, if it is one number of their dtype."""
     if first.shape or not wanted.shape or first.dtype != wanted.dtype:
         return first
-    spread: Tensor = spread_to(first, wanted.shape)
-    return spread
-
-
-@function
-def reshaped(x: Node, shape: tuple[Any, ...]) -> Node:
-    """The same elements in another shape, which may have a symbol."""
-    return apply("reshape", x, shape=shape)
-
-
-@function
-def spread_to(x: Node, shape: tuple[Any, ...]) -> Node:
-    """One number in a shape, which may have a symbol."""
-    return apply("broadcast", x, shape=shape, axes=())
+    return arrays.broadcast_to(first, wanted.shape)
 
 
 def _filled(tree: Any, values: list[Tensor]) -> Any:

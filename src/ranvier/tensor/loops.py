@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from ranvier.graph.dtypes import FLOATING
-from ranvier.graph.extents import extent
 from ranvier.graph.graph import Graph, input_node
 from ranvier.graph.loops import scan as scan_nodes
 from ranvier.graph.node import Node, Type, apply
 from ranvier.graph.scan import stacked_shape
 from ranvier.tensor import rng, tape
-from ranvier.tensor.function import function
 from ranvier.tensor.segment import TapeSegment
 from ranvier.tensor.tensor import Tensor
 from ranvier.tensor.trace import Function, TraceNode, intern, leaf_node, lower, state
@@ -36,7 +33,6 @@ class CarryError(TypeError):
 
 
 MAX_OPERANDS = 1000  # of one loop: the ordinals of a loop within it follow
-LEAST_CHUNKED = 4  # steps of a loop that is computed again in chunks
 MAX_LOOPS = 500  # bounds the cache of a program whose loops keep changing
 _loops: dict[Any, Function] = {}  # by what their bodies recorded
 
@@ -56,26 +52,10 @@ def scan(
     ``body(carries, slices)`` returns the next carries and the results of a step. It is called once, on tensors without
     values: ``slices`` are the given tensors at one position of ``axis``. What it reads besides becomes a constant of
     the loop, through which gradients go. Random numbers that it draws differ from step to step. With ``recompute``
-    the gradient computes the steps again: the carries of some steps are kept, as many as the root of the steps, and the
-    values of the steps between two of them while these are computed again (Chen et al. 2016, "Training deep nets with
-    sublinear memory cost"). Returns None where the body assigns values of a step to tensors, or has gradients of the
-    user's own, which no loop has. Raises CarryError for a carry whose type changes.
+    the gradient computes each step again, and nothing but the carries is kept. Returns None where the body assigns
+    values of a step to tensors, or has gradients of the user's own, which no loop has. Raises CarryError for a carry
+    whose type changes.
     """
-    if (recompute or _local.recomputes) and carries and length >= LEAST_CHUNKED:
-        return _in_chunks(body, carries, slices, length, axis, reverse)
-    return _whole(body, carries, slices, length, axis, reverse, recompute or _local.recomputes)
-
-
-def _whole(
-    body: Body,
-    carries: Sequence[Tensor],
-    slices: Sequence[Tensor],
-    length: int,
-    axis: int,
-    reverse: bool,
-    recompute: bool,
-) -> tuple[list[Tensor], list[Tensor]] | None:
-    """`scan` as one loop."""
     count = len(carries)
     place = Type((1,) * axis, "uint32")  # of the step's number, for random numbers
     types = [*(t.spec for t in carries), *(Type(_without(t.shape, axis), t.dtype) for t in slices), place]
@@ -104,85 +84,18 @@ def _whole(
     return made[:count], made[count:]
 
 
-class _Local(threading.local):
+class _Depth(threading.local):
     loops = 0  # whose bodies are being recorded, one within another
-    recomputes = False  # gradients compute loops again
 
 
-_local = _Local()
-
-
-@contextlib.contextmanager
-def recomputing() -> Iterator[None]:
-    """Within this context the gradients of loops compute their steps again, as with ``recompute``."""
-    before, _local.recomputes = _local.recomputes, True
-    try:
-        yield
-    finally:
-        _local.recomputes = before
-
-
-def _in_chunks(
-    body: Body, carries: Sequence[Tensor], slices: Sequence[Tensor], length: int, axis: int, reverse: bool
-) -> tuple[list[Tensor], list[Tensor]] | None:
-    """A loop over chunks of steps, of which the gradient computes one after another again; then the steps left over."""
-    size = math.isqrt(length - 1) + 1
-    count = length // size
-    left = length - count * size
-    start = left if reverse else 0  # of the chunks; the left-over steps come last, in the order of the loop
-
-    def chunk(own: list[Tensor], parts: list[Tensor]) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
-        made = _whole(body, own, parts, size, axis, reverse, recompute=False)
-        if made is None:
-            raise _NoLoopError
-        return made
-
-    chunks = [chunks_of(x, axis, start, count, size) for x in slices]
-    try:
-        made = _whole(chunk, carries, chunks, count, axis, reverse, recompute=True)
-    except _NoLoopError:
-        return None
-    assert made is not None
-    last, stacks = made[0], [steps_of(x, axis) for x in made[1]]
-    if not left:
-        return last, stacks
-    rest = [steps_of(chunks_of(x, axis, 0 if reverse else length - left, 1, left), axis) for x in slices]
-    made = _whole(body, last, rest, left, axis, reverse, recompute=True)
-    assert made is not None
-    pairs = zip(stacks, made[1], strict=True)
-    return made[0], [joined(*((b, a) if reverse else (a, b)), axis) for a, b in pairs]
-
-
-class _NoLoopError(Exception):
-    """The body of a loop does what no loop of a program does."""
-
-
-@function
-def chunks_of(x: Node, axis: int, start: int, count: int, size: int) -> Node:
-    """``count`` chunks of ``size`` steps from ``start`` on, along an axis of their own."""
-    ranges = tuple((start, start + count * size, 1) if a == axis else None for a in range(x.ndim))
-    part = apply("slice", x, ranges=ranges)
-    return apply("reshape", part, shape=(*x.shape[:axis], count, size, *x.shape[axis + 1 :]))
-
-
-@function
-def steps_of(x: Node, axis: int) -> Node:
-    """The steps of all chunks along one axis."""
-    shape = (*x.shape[:axis], extent(x, axis) * extent(x, axis + 1), *x.shape[axis + 2 :])
-    return apply("reshape", x, shape=shape)
-
-
-@function
-def joined(a: Node, b: Node, axis: int) -> Node:
-    """Two stacks, one after the other."""
-    return apply("concatenate", a, b, axis=axis)
+_depth = _Depth()
 
 
 @contextlib.contextmanager
 def _placeholders(types: Sequence[Type], segment: TapeSegment) -> Iterator[list[Tensor]]:
     """The operands of a body: leaves with negative ordinals, which are none of the segment's own."""
-    first = _local.loops * MAX_OPERANDS
-    _local.loops += 1
+    first = _depth.loops * MAX_OPERANDS
+    _depth.loops += 1
     try:
         given = []
         for i, type_ in enumerate(types, first + 1):
@@ -191,7 +104,7 @@ def _placeholders(types: Sequence[Type], segment: TapeSegment) -> Iterator[list[
             given.append(Tensor.pending(leaf_node(-i, type_, gradient, transposed=False), segment))
         yield given
     finally:
-        _local.loops -= 1
+        _depth.loops -= 1
 
 
 def _dropped_assignments(segment: TapeSegment, before: dict[int, TraceNode], inside: set[int]) -> bool:

@@ -331,8 +331,10 @@ def _pending_calls(roots: Sequence[TraceNode], results: dict[Any, Any]) -> list[
     for node in calls:
         if parts[node.function, node.inputs] >= equal_steps.LEAST_STEPS:
             source = node.inputs[0]
-            taken.setdefault(source.call if source.function is not None else None, []).append(node)
-    waiting = list(reversed([*taken.pop(None, ()), *(n for n in calls if n not in set(chain(*taken.values())))]))
+            is_pending = source.function is not None and source.call in found
+            taken.setdefault(source.call if is_pending else None, []).append(node)
+    moved = set(chain(*taken.values()))
+    waiting = list(reversed([*taken.get(None, ()), *(node for node in calls if node not in moved)]))
     seen = set()
     while waiting:
         node = waiting.pop()

@@ -41,7 +41,9 @@ MODULES = {
 PLACES = {name: place for place, names in MODULES.items() for name in names.split()}
 TITLES = {"log1p": "Log1p", "top_k": "TopK"}
 # The arguments of operations that are tensors, which Keras gives to calls; all others are the operation's own.
-OPERANDS = frozenset("x x1 x2 xs y a array condition q weights indices variable constant_values".split())  # noqa: SIM905
+OPERANDS = frozenset((
+    "x", "x1", "x2", "xs", "y", "a", "array", "condition", "q", "weights", "indices", "variable", "constant_values",
+))  # fmt: skip
 
 
 def network(model: Module) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from ranvier.engines.native.codegen.kernel import At, Index, Kernel, Value
 from ranvier.engines.native.codegen.loops import along, nest, scope
 from ranvier.engines.native.schedule.task import Task
 from ranvier.engines.native.target.lanes import ELEMENT, LANES, Scalar, vector
-from ranvier.graph.extents import size
+from ranvier.graph.extents import extent, extents, size
 from ranvier.graph.node import Node
 
 NUMBER = 4  # bytes of a number in a list
@@ -27,8 +27,7 @@ def emit_row_update(k: Kernel, task: Task) -> None:
     f, sums = k.function, task.node
     index, updates = sums.inputs
     ((value, view),) = task.stores
-    rows, columns = sums.shape
-    lists = _Lists(k, index, rows)  # type: ignore[arg-type]  # the rows are known
+    lists, columns = _Lists(k, index, extent(sums, 0)), sums.shape[1]
     lists.fill()
     low, high = ("%lo", "%hi") if task.division == "split" else (0, k.extent(columns))
     element = ELEMENT[sums.dtype]
@@ -95,7 +94,7 @@ class _Lists:
 
     def fill(self) -> None:
         f = self.k.function
-        ranges = [(0, self.k.extent(extent)) for extent in self.index.shape]
+        ranges = [(0, self.k.extent(dim)) for dim in self.index.shape]
 
         def clear(place: Index) -> None:
             row = self.row(place)
@@ -134,8 +133,8 @@ class _Lists:
     def count(self) -> Scalar:
         """How many places there are."""
         number: Scalar = 1
-        for extent in self.index.shape:
-            number = self.k.function.mul(number, self.k.extent(extent))
+        for dim in self.index.shape:
+            number = self.k.function.mul(number, self.k.extent(dim))
         return number
 
     def row(self, place: Index) -> str:
@@ -147,14 +146,14 @@ class _Lists:
     def number(self, place: Index) -> Scalar:
         """The number of a place in row-major order."""
         f, number = self.k.function, place[0].base
-        for at, extent in zip(place[1:], self.index.shape[1:], strict=True):
-            number = f.add(f.mul(number, self.k.extent(extent)), at.base)
+        for at, dim in zip(place[1:], self.index.shape[1:], strict=True):
+            number = f.add(f.mul(number, self.k.extent(dim)), at.base)
         return number
 
     def places(self, number: Scalar) -> Index:
         """The place of a number."""
         f, found = self.k.function, list[At]()
-        inner = [int(extent) for extent in self.index.shape[1:]]  # type: ignore[arg-type]  # they are known
+        inner = extents(self.index, 1)
         for i in range(len(inner) + 1):
             step = prod(inner[i:])
             found.append(At(f.floor_divide(number, step)))

@@ -72,9 +72,11 @@ def _with_rows(node: Node, inputs: list[Node], has_rows: list[bool], rows: int) 
 
 
 def _keeps_rows(node: Node) -> bool:
+    """Whether row i of a movement or a reduction is made of row i of its first operand."""
     rule = node.op.keeps_rows
-    known = node.op.kind in ("movement", "reduce") and rule is not None and node.op.name != "windows"
-    return known and node.ndim > 0 and node.shape[:1] == node.inputs[0].shape[:1] and bool(rule(node)[0])  # type: ignore[misc]  # checked above
+    if rule is None or node.op.kind not in ("movement", "reduce") or node.op.name == "windows":
+        return False
+    return node.ndim > 0 and node.shape[:1] == node.inputs[0].shape[:1] and rule(node)[0]
 
 
 def _spread(node: Node, rows: int) -> Node | None:
