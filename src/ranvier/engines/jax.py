@@ -11,7 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from ranvier.engines.tables import Interpreter, Table, TableProgram, contraction, elementwise, numbered, windows
+from ranvier.engines.compiled_tables import CompiledTableProgram
+from ranvier.engines.tables import Interpreter, Table, contraction, elementwise, numbered, windows
 from ranvier.graph.dtypes import ELEMENT_TYPES, array_dtype, limits
 from ranvier.graph.graph import Graph
 from ranvier.graph.random import KEY_ADDITIONS, KEY_PARITY, ROTATIONS
@@ -151,49 +152,36 @@ def to_numpy(array: Array) -> Any:
     return found.view(array_dtype("bfloat16")) if found.dtype == BFLOAT16 else found
 
 
-class JaxProgram(TableProgram):
+class JaxProgram(CompiledTableProgram):
     """A graph that XLA compiles when it first runs, for each shape of its inputs."""
+
+    no_fault = np.False_
 
     def __init__(self, graph: Graph, batch: int | None, device: Any) -> None:
         super().__init__(graph, batch, TABLE)
         self.device = device
-        self.step = jax.jit(self._step, static_argnums=0)
+        self.step = jax.jit(self.compute_step, static_argnums=0)
         self.loop = jax.jit(self._loop, static_argnums=0, donate_argnums=3)
+
+    def place(self, array: Array) -> Array:
+        return None if array is None else jax.device_put(viewed(array), may_alias=True)
+
+    def to_numpy(self, value: Array) -> Any:
+        return to_numpy(value)
 
     def run_equal(self, arrays: Sequence[Array], outputs: Sequence[Array], start: int, stop: int, rows: int) -> int:
         with jax.enable_x64(True), jax.default_device(self.device):
             if outputs or stop - start == 1:
-                return self._run_steps(arrays, outputs, start, stop, rows)
-            given = [None if i in self.updated else a for i, a in enumerate(arrays)]
-            rest = self.placed(given, lambda a: None if a is None else jax.device_put(viewed(a), may_alias=True))
+                return self.run_steps(arrays, outputs, start, stop, rows)
+            rest = self.placed([None if i in self.updated else a for i, a in enumerate(arrays)], self.place)
             while True:
                 state = jax.device_put([viewed(arrays[i]).copy() for i in self.updated])
                 done, is_wrong, new = self.loop(rows, start, stop, state, rest)
                 if not is_wrong:
                     break
                 stop = int(done) - 1  # the state is that after this step: once more, up to the step before it
-            for i, value in zip(self.updated, new, strict=True):
-                np.copyto(arrays[i], to_numpy(value))
+            self.write_state(arrays, new)
             return stop
-
-    def _run_steps(self, arrays: Sequence[Array], outputs: Sequence[Array], start: int, stop: int, rows: int) -> int:
-        for step in range(start, stop):
-            given = self.given(arrays, step, rows)
-            there = self.placed(given, lambda a: jax.device_put(viewed(a), may_alias=True))
-            results, new, is_wrong = self.step(rows, there)
-            if is_wrong:
-                return step
-            self.write(outputs, [to_numpy(r) for r in results], step, rows)
-            new = [np.array(to_numpy(value)) for value in new]  # one may be the memory of another input
-            for i, value in zip(self.updated, new, strict=True):
-                np.copyto(given[i], value)
-        return stop
-
-    def _step(self, rows: int, given: Sequence[Array]) -> tuple[list[Array], list[Array], Array]:
-        """Results, new values of updated inputs, and whether a value is out of range."""
-        results, new = self.interpret(given, self.extents(given, rows))
-        is_wrong = results.pop() > 0 if self.has_flag else np.False_
-        return results, new, is_wrong
 
     def _loop(self, rows: int, start: Any, stop: Any, state: Sequence[Array], rest: Sequence[Any]) -> Any:
         """Steps until ``stop``, or until a value is out of range: the number of the next step, and the state."""
@@ -212,7 +200,7 @@ class JaxProgram(TableProgram):
                 lax.dynamic_slice_in_dim(a, low, rows) if part else a
                 for a, part in zip(arrays, self.is_windowed, strict=True)
             ]
-            _, new, is_wrong = self._step(rows, given)
+            _, new, is_wrong = self.compute_step(rows, given)
             new = [
                 lax.dynamic_update_slice_in_dim(old, value, low, 0) if self.is_windowed[i] else value
                 for i, old, value in zip(self.updated, state, new, strict=True)

@@ -12,7 +12,8 @@ import tensorflow as tf
 from tensorflow.compiler.tf2xla.python import xla
 from tensorflow.compiler.xla.xla_data_pb2 import ConvolutionDimensionNumbers
 
-from ranvier.engines.tables import Interpreter, Table, TableProgram, contraction, elementwise, windows
+from ranvier.engines.compiled_tables import CompiledTableProgram
+from ranvier.engines.tables import Interpreter, Table, contraction, elementwise, windows
 from ranvier.graph.dtypes import ELEMENT_TYPES, array_dtype, limits
 from ranvier.graph.graph import Graph
 from ranvier.graph.random import KEY_ADDITIONS, KEY_PARITY, ROTATIONS
@@ -220,46 +221,33 @@ def to_numpy(tensor: Array) -> Any:
     return found.view(array_dtype("bfloat16")) if found.dtype == BFLOAT16 else found
 
 
-class TensorFlowProgram(TableProgram):
+class TensorFlowProgram(CompiledTableProgram):
     """A graph that XLA compiles when it first runs, for each shape of its inputs."""
 
     def __init__(self, graph: Graph, batch: int | None, device: str | None) -> None:
         super().__init__(graph, batch, TABLE)
-        self.device = device
-        self.step: Any = tf.function(self._step, jit_compile=True, autograph=False)
+        self.device, self.no_fault = device, tf.constant(False)
+        self.step = tf.function(self.compute_step, jit_compile=True, autograph=False)
         self.loop: Any = tf.function(self._loop, jit_compile=True, autograph=False)
+
+    def place(self, array: Array) -> Array:
+        return to_tensorflow(array)
+
+    def to_numpy(self, value: Array) -> Any:
+        return to_numpy(value)
 
     def run_equal(self, arrays: Sequence[Array], outputs: Sequence[Array], start: int, stop: int, rows: int) -> int:
         with tf.device(self.device):
             if outputs or stop - start == 1:
-                return self._run_steps(arrays, outputs, start, stop, rows)
-            given = self.placed(arrays, to_tensorflow)
+                return self.run_steps(arrays, outputs, start, stop, rows)
+            given = self.placed(arrays, self.place)
             while True:
                 done, is_wrong, new = self.loop(rows, tf.constant(start), tf.constant(stop), given)
                 if not is_wrong:
                     break
                 stop = int(done) - 1  # the state is that after this step: once more, up to the step before it
-            for i, value in zip(self.updated, new, strict=True):
-                np.copyto(arrays[i], to_numpy(value))
+            self.write_state(arrays, new)
             return stop
-
-    def _run_steps(self, arrays: Sequence[Array], outputs: Sequence[Array], start: int, stop: int, rows: int) -> int:
-        for step in range(start, stop):
-            given = self.given(arrays, step, rows)
-            results, new, is_wrong = self.step(rows, self.placed(given, to_tensorflow))
-            if is_wrong:
-                return step
-            self.write(outputs, [to_numpy(r) for r in results], step, rows)
-            new = [np.array(to_numpy(value)) for value in new]  # one may be the memory of another input
-            for i, value in zip(self.updated, new, strict=True):
-                np.copyto(given[i], value)
-        return stop
-
-    def _step(self, rows: int, given: Sequence[Array]) -> tuple[list[Array], list[Array], Array]:
-        """Results, new values of updated inputs, and whether a value is out of range."""
-        results, new = self.interpret(given, self.extents(given, rows))
-        is_wrong = results.pop() > 0 if self.has_flag else tf.constant(False)
-        return results, new, is_wrong
 
     def _loop(self, rows: int, start: Array, stop: Array, arrays: Sequence[Array]) -> Any:
         """Steps until ``stop``, or until a value is out of range: the number of the next step, and the state."""
@@ -272,7 +260,7 @@ class TensorFlowProgram(TableProgram):
                 tf.slice(a, [low, *[0] * (len(a.shape) - 1)], [rows, *a.shape[1:]]) if part else a
                 for a, part in zip(current, self.is_windowed, strict=True)
             ]
-            _, new, is_wrong = self._step(rows, given)
+            _, new, is_wrong = self.compute_step(rows, given)
             new = [
                 tf.tensor_scatter_nd_update(old, (low + tf.range(rows))[:, None], value)
                 if self.is_windowed[i]
