@@ -85,6 +85,8 @@ SHORT = [
     {"n_fft": 50, "center": False, "normalized": True, "window": "hamming"},
     {"n_fft": 51, "onesided": False, "pad_mode": "constant"},
     {"n_fft": 64, "onesided": False, "window": "blackman", "pad_mode": "circular"},
+    {"n_fft": 64, "hop_length": 9, "win_length": 41, "window": "hann", "center": False, "align_to_window": True},
+    {"n_fft": 64, "hop_length": 9, "win_length": 40, "window": "hann", "center": False, "align_to_window": False},
 ]  # fmt: skip
 
 
@@ -101,6 +103,9 @@ def test_stft_of_pytorch(options):
     np.testing.assert_allclose(results[1].numpy(), torch.view_as_real(results[0]).numpy(), atol=1e-4)
     with pytest.raises(ValueError, match="return_complex=False"):
         ours_torch.stft(ours_torch.tensor(X), 64)
+    for m in (torch, ours_torch):
+        with pytest.raises(RuntimeError, match="align_to_window"):
+            m.stft(m.tensor(X), 64, window=m.hann_window(64), return_complex=m is torch, align_to_window=True)
 
 
 def test_windows_of_pytorch():

@@ -23,14 +23,14 @@ MODES = ("reflect", "constant", "replicate", "circular")
 
 @function
 def _spectra(
-    input: Node, window: Node | None, n_fft: int, hop: int, length: int, center: bool, mode: str, normalized: bool,
-    onesided: bool,
+    input: Node, window: Node | None, n_fft: int, hop: int, length: int, padding: tuple[int, int], mode: str,
+    normalized: bool, onesided: bool,
 ) -> Node:  # fmt: skip
     x = floating(input)
     if x.ndim not in (1, 2):
         raise GraphError(f"stft takes (samples,) or (batch, samples), not {x.type}: write x.flatten(0, -2)")
-    if center:
-        x = extend(x, ((n_fft // 2, n_fft // 2),), mode, start=x.ndim - 1)
+    if any(padding):
+        x = extend(x, (padding,), mode, start=x.ndim - 1)
     ones = window is None
     values: Any = np.ones(length) if ones else arrays.cast(window, x.dtype)
     if not ones and (values.ndim != 1 or extent(values, 0) != length):
@@ -56,12 +56,17 @@ def stft(
     normalized: bool = False,
     onesided: bool | None = None,
     return_complex: bool | None = None,
+    align_to_window: bool | None = None,
 ) -> Any:
     """The spectra of frames of (samples,) or (batch, samples): (..., n_fft // 2 + 1, frames, 2), as ``view_as_real``.
 
     Write ``return_complex=False``, because there are no complex tensors: the last dimension has real and imaginary
-    parts. Raises ValueError otherwise.
+    parts. With ``align_to_window`` and ``center=False``, zeros are added so that the first and the last *window*, not
+    the first and the last frame, begin and end with the signal. Raises
+    ValueError otherwise, and RuntimeError where ``align_to_window`` is given with ``center``.
     """
+    if center and align_to_window is not None:
+        raise RuntimeError("stft takes align_to_window with center=False only. Leave it out, or write center=False.")
     if return_complex is not False:
         raise ValueError(
             "there are no complex tensors. Write return_complex=False, which gives what view_as_real gives, instead."
@@ -73,7 +78,10 @@ def stft(
             f"1 to n_fft, and a pad_mode of {', '.join(map(repr, MODES))}, instead."
         )
     hop = n_fft // 4 if hop_length is None else hop_length
-    return _spectra(input, window, n_fft, hop, length, center, pad_mode, normalized, onesided is not False)
+    before = (n_fft - length) // 2
+    padding = (n_fft // 2, n_fft // 2) if center else (before, n_fft - length - before) if align_to_window else (0, 0)
+    mode = pad_mode if center else "constant"
+    return _spectra(input, window, n_fft, hop, length, padding, mode, normalized, onesided is not False)
 
 
 def _window(values: Any, dtype: Any, device: Any, requires_grad: bool) -> Tensor:

@@ -59,7 +59,8 @@ class _Table(Module):
         """
         rows, width = embeddings.shape
         kind: Any = cls
-        made: Self = kind(rows, width, *settings, _weight=embeddings, _freeze=freeze, **options)
+        made: Self = kind(rows, width, *settings, _weight=embeddings, **options)
+        made.weight.requires_grad_(not freeze)
         return made
 
     def extra_repr(self) -> str:
@@ -123,13 +124,12 @@ class EmbeddingBag(_Table):
         padding_idx: int | None = None,
         device: Device = None,
         dtype: DTypeLike | None = None,
-        _freeze: bool = False,
     ) -> None:
         super().__init__()
         self.max_norm, self.norm_type = max_norm, norm_type
         self.scale_grad_by_freq, self.sparse = scale_grad_by_freq, sparse
         self.mode, self.include_last_offset = mode, include_last_offset
-        self._make(num_embeddings, embedding_dim, padding_idx, _weight, _freeze, device, dtype)
+        self._make(num_embeddings, embedding_dim, padding_idx, _weight, False, device, dtype)
 
     def forward(self, input: Any, offsets: Any = None, per_sample_weights: Any = None) -> Any:
         return F.embedding_bag(
