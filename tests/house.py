@@ -21,13 +21,13 @@ PACKAGE = ROOT / "src" / "ranvier"
 FLOORS = {
     "graph": 1, "support": 1,
     "engines": 2, "data": 2, "datasets": 2,
-    "tensor": 3,
+    "tensor": 3, "distribution": 3,
     "ops": 4, "initializers": 4, "config": 4,
     "module": 5, "losses": 5, "optimizers": 5, "activations": 5, "constraints": 5, "regularizers": 5, "random": 5,
     "layers": 6, "metrics": 6, "explain": 6, "pictures": 6,
     "training": 7, "torch": 7,
     "callbacks": 8, "calibration": 8, "estimators": 8, "saving": 8, "interop": 8,
-    "cli": 9, "search": 9, "models": 9, "utils": 9,
+    "cli": 9, "auto": 9, "search": 9, "models": 9, "utils": 9,
     "backend": 10, "__main__": 10,
 }  # fmt: skip
 FACE = "ranvier"
