@@ -17,6 +17,7 @@ rows.declare({
     ("method", "compute_metrics"): "ranvier.training.step.methods:compute_metrics",
     ("method", "evaluate"): "ranvier.training.loop.evaluate:evaluate",
     ("method", "export"): "ranvier.interop.onnx.exporting:export",
+    ("method", "explain_step"): "ranvier.training.explain_step:explain_step",
     ("method", "fit"): "ranvier.training.loop.fit:fit",
     ("method", "get_metrics_result"): "ranvier.training.step.methods:get_metrics_result",
     ("method", "load_weights"): "ranvier.interop.files:load_weights",

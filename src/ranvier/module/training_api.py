@@ -58,6 +58,7 @@ class TrainingAPI(KerasAPI):
     compute_loss = RowMethod()
     compute_metrics = RowMethod()
     evaluate = RowMethod()
+    explain_step = RowMethod()
     export = RowMethod()
     fit = RowMethod()
     get_metrics_result = RowMethod()

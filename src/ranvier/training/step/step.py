@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -67,8 +68,14 @@ def step_for(model: Module, compiled: Compiled, data: Data, batch: int, kind: st
 def build(model: Module, compiled: Compiled, data: Data, batch: int, training: bool) -> Step:
     b = Builder(model, compiled, training)
     b.record(data)
+    return finished(b, batch)
+
+
+def finished(b: Builder, batch: int, outputs: Callable[[Node], Sequence[Node]] = lambda loss: ()) -> Step:
+    """The step of a model that has been recorded; its program also returns ``outputs`` of the loss, if any."""
+    model, compiled = b.model, b.compiled
     losses = b.losses()
-    if training:
+    if b.training:
         b.updates += _optimize(b, losses[0])
     elif b.draws:
         b.updates += [(b.ticks, b.ticks + like(b.ticks, 1))]
@@ -76,7 +83,7 @@ def build(model: Module, compiled: Compiled, data: Data, batch: int, training: b
     metrics = b.add_metrics()
     changed = {target for target, _ in b.updates}
     written = [t for t in b.state if b.sources[id(t)][0] in changed]
-    graph = Graph(tuple(b.inputs), (), tuple(b.updates))
+    graph = Graph(tuple(b.inputs), tuple(outputs(losses[0])), tuple(b.updates))
     program = engines.shared(graph, batch=batch, engine=compiled.engine)
     named = {b.sources[id(p)][0]: label for p, label in zip(b.parameters.values(), labels(model), strict=True)}
     return Step(
