@@ -6,6 +6,7 @@ import pytest
 import ranvier as rv
 from ranvier.search.folds import folds_of
 from ranvier.search.interval import student_t
+from tests.test_docs import DOCUMENTS, verify
 
 pd = pytest.importorskip("pandas")
 stats = pytest.importorskip("scipy.stats")
@@ -83,3 +84,7 @@ def test_frames():
 @pytest.mark.parametrize("confidence", [0.5, 0.9, 0.95, 0.999])
 def test_quantiles_of_student(df, confidence):
     assert student_t(confidence, df) == pytest.approx(stats.t.ppf((1 + confidence) / 2, df), rel=1e-9)
+
+
+def test_the_document(tmp_path):
+    verify(next(path for path in DOCUMENTS if path.name == "search.md"), tmp_path, forked=False)

@@ -28,8 +28,8 @@ from ranvier.search import (
     grid_search,
     integers,
     log_uniform,
-    many,
     random_search,
+    team,
     uniform,
 )
 from ranvier.search.distributions import draw_points
@@ -342,13 +342,13 @@ def test_a_model_that_differs_unseen_is_compiled_apart(compiled_graphs):
 
 
 def test_data_are_shared_and_never_copied(monkeypatch):
-    jobs, train = [], many.train
+    jobs, train = [], team.train
 
     def watching(job, interrupt):
         jobs.append(job)
         return train(job, interrupt)
 
-    monkeypatch.setattr(many, "train", watching)
+    monkeypatch.setattr(team, "train", watching)
     rv.fit_many(classifier, X, Y.astype(np.int32), folds=4, seeds=2, epochs=1, verbose=0)
     assert len(jobs) == 8
     first = jobs[0].train

@@ -3,37 +3,28 @@
 The caller's thread builds the models one by one, with the seed of each variant, and traces their steps. Models with the
 same structure share a program. Worker threads take one model at a time and train it with `fit` on one thread, so that
 the result is bitwise equal to that of training it alone. All models share the arrays: a fold is a list of row numbers.
+
+Within ``joblib.parallel_config``, the workers of joblib's back end build and train the models instead (`cluster.py`).
 """
 
 from __future__ import annotations
 
-import contextlib
-import threading
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from queue import Empty, SimpleQueue
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ranvier.module import Module
+from ranvier.search.cluster import team_of
 from ranvier.search.folds import Folds, folds_of
-from ranvier.search.plan import Job, Plan
-from ranvier.search.results import Interrupted, Results, Trained, counted
+from ranvier.search.plan import Plan
+from ranvier.search.results import Results
 from ranvier.search.settings import check_build, check_settings
+from ranvier.search.team import Variants
 from ranvier.search.variants import Grid, Variant, grid_points, variants_of
 from ranvier.support.errors import arguments, unknown_keyword
-from ranvier.support.results import number_of
-from ranvier.tensor import rng, trace
-from ranvier.tensor.context import dtype_scope
 from ranvier.training.adapters.generators import is_source
 from ranvier.training.loop.callback import Callback
-from ranvier.training.loop.evaluate import evaluate
 from ranvier.training.loop.fit import fit
-from ranvier.training.loop.nonfinite import NonFiniteLoss
-from ranvier.training.loop.progress import Progress, progress_of
-from ranvier.training.step.runner import Interrupt
-
-POLL_SECONDS = 0.1  # the interval in which the waiting thread checks for Ctrl-C and updates the progress
+from ranvier.training.loop.progress import progress_of
 
 
 def fit_many(
@@ -82,9 +73,24 @@ def fit_many(
     KeyboardInterrupt whose ``results`` contain the finished models.
     """
     check_options(fit_many, options, "fit_many")
-    check_build(build)
     if grid is not None and variants is not None:
         raise ValueError("grid and variants were given. Write one of them instead.")
+    plan = plan_of(build, x, y, sample_weight, folds, groups, callbacks, validate, verbose, monitor, options)
+    chosen = variants_of(
+        variants if grid is None else grid_points(grid), seeds, None if plan.folds is None else len(plan.folds)
+    )
+    check_settings(build, chosen)
+    results = Results(plan.refit, monitor=monitor, mode=mode, metrics=plan.metrics)
+    train_all(plan, Variants(chosen), results, verbose, keep_models, threads, len(chosen))
+    return results
+
+
+def plan_of(
+    build: Callable[..., Module], x: Any, y: Any, sample_weight: Any, folds: Folds | None, groups: Any, callbacks: Any,
+    validate: bool, verbose: str | int, monitor: str | None, options: dict[str, Any],
+) -> Plan:  # fmt: skip
+    """What all models of a search share. Raises errors of arguments that contradict each other."""
+    check_build(build)
     if is_source(x):
         raise TypeError(
             f"x is a {type(x).__name__}, which yields batches, and all models need the same rows. Write arrays instead."
@@ -94,9 +100,6 @@ def fit_many(
             "resume= continues one run, and fit_many starts several. Write fit(resume=...) for that run instead."
         )
     splits = None if folds is None else folds_of(folds, _length(x), y, groups)
-    chosen = variants_of(
-        variants if grid is None else grid_points(grid), seeds, None if splits is None else len(splits)
-    )
     given = options.get("validation_data") is not None or bool(options.get("validation_split"))
     if validate and splits is None and not given:
         raise ValueError("validate=True needs held-out rows. Write folds=5, or validation_data=(x, y), instead.")
@@ -105,15 +108,18 @@ def fit_many(
             "validate=True uses the held-out rows of each fold, and validation data were given too. Write one of them "
             "instead."
         )
-    check_settings(build, chosen)
-    plan = Plan(build, x, y, sample_weight, splits, callbacks, validate, verbose, monitor, options)
-    results = Results(plan.refit, monitor=monitor, mode=mode, metrics=plan.metrics)
+    return Plan(build, x, y, sample_weight, splits, callbacks, validate, verbose, monitor, options)
+
+
+def train_all(
+    plan: Plan, variants: Variants, results: Results, verbose: str | int, keep: bool, threads: int | None, most: int
+) -> None:
+    """Train the variants, at most ``most`` at a time, into ``results``, with their progress."""
     show = progress_of(verbose)
     try:
-        Workers(plan, chosen, results, show, keep_models, _count(threads, len(chosen))).run()
+        team_of(plan, variants, results, show, keep, threads, most).run()
     finally:
         show.close()
-    return results
 
 
 def check_options(function: Callable[..., Any], options: Mapping[str, Any], who: str) -> None:
@@ -134,130 +140,3 @@ def _length(x: Any) -> int:
         return len(x)
     except TypeError:
         raise TypeError(f"x is a {type(x).__name__}, which has no rows. Write an array instead.") from None
-
-
-def _count(threads: int | None, variants: int) -> int:
-    from ranvier.engines.native.runtime.threads import get_threads, positive
-
-    return min(get_threads() if threads is None else positive(threads, "threads"), variants)
-
-
-def ranked(result: Any) -> Any:
-    """A result by which models are ranked: its number if it has one."""
-    number = number_of(result)
-    return result if number is None else number
-
-
-def train(job: Job, interrupt: Interrupt) -> Trained:
-    """Train a model with `fit` on this thread, and evaluate it on the held-out rows."""
-    began = time.perf_counter()
-    result = Trained(job.variant, job.model)
-    with interrupt.here(), rng.seed_scope(job.source):
-        try:
-            history = fit(job.model, job.train, verbose=0, **job.options)
-        except NonFiniteLoss as error:
-            result.error = error.with_traceback(None)  # its frames would keep the model and the data in memory
-            history = job.model.history
-        result.history = history.history
-        result.metrics = {name: ranked(values[-1]) for name, values in history.history.items() if values}
-        if job.held_out is not None and result.error is None:
-            batch = job.options.get("batch_size")
-            scores = evaluate(job.model, job.held_out, batch_size=batch, verbose=0, return_dict=True)
-            result.metrics |= {f"val_{name}": ranked(value) for name, value in scores.items()}
-    result.samples = len(job.model.history.epoch) * len(job.train)
-    result.seconds = time.perf_counter() - began
-    return result
-
-
-class Workers:
-    """The threads that train. The caller's thread builds models for them and reports the progress."""
-
-    def __init__(
-        self, plan: Plan, variants: Sequence[Variant], results: Results, show: Progress, keep: bool, threads: int
-    ) -> None:
-        self.plan, self.variants, self.results, self.show, self.keep = plan, variants, results, show, keep
-        self.interrupt = Interrupt()
-        self.jobs: SimpleQueue[Job | None] = SimpleQueue()
-        self.finished: SimpleQueue[tuple[int, Trained | BaseException]] = SimpleQueue()
-        self.threads = [threading.Thread(target=self.work, daemon=True) for _ in range(threads)]
-        self.samples, self.shows = 0, type(show) is not Progress
-        self.dtype = trace.state.dtype  # the dtype that the caller set for its thread, if any
-
-    def work(self) -> None:
-        """The loop of a thread: train models from the queue until it ends."""
-        from ranvier.engines.native.runtime.threads import threads_here
-
-        with contextlib.ExitStack() as stack:
-            if len(self.threads) > 1:  # a single model uses all processors, as in `fit`
-                stack.enter_context(threads_here(1))
-            if self.dtype is not None:
-                stack.enter_context(dtype_scope(self.dtype))
-            while (job := self.jobs.get()) is not None and not self.interrupt.pressed:
-                outcome: Trained | BaseException
-                try:
-                    outcome = train(job, self.interrupt)
-                except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
-                    error.add_note(f"(in the variant {job.variant})")
-                    outcome = error
-                self.finished.put((job.number, outcome))
-
-    def run(self) -> None:
-        """Train all variants. Raises the error of the first one that fails."""
-        total = len(self.variants)
-        rows: dict[int, Trained] = {}
-        self.show.begin(counted(total, "model"), total)
-        try:
-            with self.interrupt.watching():
-                for thread in self.threads:
-                    thread.start()
-                for number, outcome in self.outcomes():
-                    if isinstance(outcome, BaseException):
-                        raise outcome
-                    rows[number] = outcome if self.keep else replace(outcome, model=None)
-                    self.samples += outcome.samples
-                    if self.shows or len(rows) == 1:  # the first result shows whether ``monitor`` exists
-                        self.results.rows = list(rows.values())
-                        self.show.update(len(rows), self.samples, self.results.so_far())
-        except KeyboardInterrupt:
-            self.results.rows = [rows[number] for number in sorted(rows)]
-            self.show.say(f"Stopped by Ctrl-C after {len(rows)} of {total} models; the exception's results have them.")
-            raise Interrupted(self.results) from None
-        finally:
-            self.results.rows = [rows[number] for number in sorted(rows)]
-            self.interrupt.pressed = True
-            for _ in self.threads:
-                self.jobs.put(None)
-            for thread in self.threads:
-                if thread.ident is not None:
-                    thread.join()
-        self.show.end(self.samples, self.results.so_far())
-
-    def outcomes(self) -> Iterator[tuple[int, Trained | BaseException]]:
-        """Yield results as they arrive. Models are built slightly ahead of the threads that train them."""
-        waiting = iter(enumerate(self.variants))
-        pending = 0
-        ahead = 2 * len(self.threads)
-        more = True
-        while more or pending:
-            if self.interrupt.pressed:
-                raise KeyboardInterrupt
-            if more and pending < ahead:
-                number, variant = next(waiting, (-1, None))
-                if variant is None:
-                    more = False
-                    continue
-                try:
-                    job = self.plan.job(number, variant)
-                except Exception as error:
-                    error.add_note(f"(in the variant {variant})")
-                    raise
-                self.jobs.put(job)
-                pending += 1
-                if self.finished.empty():
-                    continue
-            try:
-                outcome = self.finished.get(timeout=POLL_SECONDS)
-            except Empty:
-                continue
-            pending -= 1
-            yield outcome
