@@ -40,6 +40,7 @@ rows.declare({
     ("layer", "Operation"): "ranvier.layers.operators:Operation",
     ("layer", "Subtract"): "ranvier.layers:Subtract",
     # Of the classes in saved files: by the start of a name, the module that registers them.
+    ("onnx", "export"): "ranvier.interop.onnx.torch_export:export_called",  # of PyTorch's vocabulary
     ("classes", "torch."): "ranvier.torch.nn",
     ("classes", "models."): "ranvier.models",
     ("classes", "onnx."): "ranvier.interop.onnx.model",

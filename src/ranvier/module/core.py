@@ -262,7 +262,7 @@ class Module(FunctionalAPI):
                 warn(f"{self.name!r} returns None. Write return and the result at the end of its forward instead.")
             trace.append((self, getattr(result, "spec", None)))
             if call_state.hook is not None:
-                call_state.hook(self, tuple(flatten(args)), result)
+                call_state.hook(self, tuple(flatten((args, kwargs))), result)
             return result
         except GraphError as error:
             raise explain(self, tuple(flatten(args)), trace, error, call_state.root) from None

@@ -66,7 +66,10 @@ def isolated_tape(module: TensorOwner | None = None, step: trace.StepTrace | Non
 
 @contextlib.contextmanager
 def forward_hook(hook: ForwardHook) -> Iterator[None]:
-    """Within this context ``hook(module, arguments, result)`` follows each call of a module, inner calls first."""
+    """Within this context ``hook(module, arguments, result)`` follows each call of a module, inner calls first.
+
+    ``arguments`` are the leaves of the arguments, those of keywords last.
+    """
     before, call_state.hook = call_state.hook, hook
     try:
         yield

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,13 +10,18 @@ import numpy as np
 
 from ranvier.graph.dtypes import widened
 from ranvier.interop.onnx.graphs import library
+from ranvier.interop.onnx.values import ELEMENTS, UnsupportedError
 
-OPSET = 20
+OLDEST, OPSET = 18, 21
+"""The oldest set of operators that is written, and the one that is written unless another is asked for."""
+SINCE = {"Gelu": 20, "GroupNormalization": 21, "RMSNormalization": 23, "Attention": 23}
+"""The set from which on an operator has the meaning in which it is written, where that is not the oldest one."""
+NUMBERS = {name: number for number, name in ELEMENTS.items()}
 
 
 @dataclass(frozen=True)
 class Value:
-    """A value of a graph: its name, and its shape with None for the batch."""
+    """A value of a graph: its name, and its shape with None for the batch and for what may be any."""
 
     name: str
     shape: tuple[int | None, ...]
@@ -29,10 +34,12 @@ class Value:
 class Builder:
     """Collects the operators and the weights of a graph. ``scope`` begins the names of what is added."""
 
-    def __init__(self, weights: dict[int, str]) -> None:
+    def __init__(self, weights: dict[int, str], opset: int = OPSET, holds: bool = True) -> None:
         self.nodes: list[Any] = []
         self.held: dict[str, Any] = {}
         self.weights = weights  # the names of tensors, by identity
+        self.opset = opset
+        self.holds = holds  # False where it is only tried which operators there would be
         self.scope = ""
         self.counts: dict[str, int] = {}
         self.turned: dict[str, tuple[str, tuple[int, ...]]] = {}  # what transposes give, and of what
@@ -41,23 +48,43 @@ class Builder:
         self.counts[base] = number = self.counts.get(base, -1) + 1
         return f"{base}_{number}" if number else base
 
-    def op(self, kind: str, *inputs: str, outputs: int = 1, **attributes: Any) -> str:
-        """Add an operator, and return the name of its first output."""
-        name = self.unique(f"{self.scope}/{kind}" if self.scope else kind)
+    def within(self, base: str) -> str:
+        """A new name in the scope."""
+        return self.unique(f"{self.scope}/{base}" if self.scope else base)
+
+    def ops(self, kind: str, *inputs: str, outputs: int = 1, **attributes: Any) -> list[str]:
+        """Add an operator, and return the names of its outputs. Raises UnsupportedError for one of a newer set."""
+        if self.opset < SINCE.get(kind, OLDEST):
+            raise UnsupportedError(f"the operator {kind} is in set {SINCE[kind]} and newer ones")
+        name = self.within(kind)
         outs = [f"{name}:{i}" for i in range(outputs)]
         given = {key: part for key, part in attributes.items() if part is not None}
         self.nodes.append(library().helper.make_node(kind, list(inputs), outs, name=name, **given))
-        return outs[0]
+        return outs
+
+    def op(self, kind: str, *inputs: str, **attributes: Any) -> str:
+        """Add an operator of one output, and return its name."""
+        return self.ops(kind, *inputs, **attributes)[0]
 
     def constant(self, array: Any, base: str = "value") -> str:
         """Add a constant."""
-        name = self.unique(f"{self.scope}/{base}" if self.scope else base)
-        self.held[name] = np.ascontiguousarray(array)
+        name = self.within(base)
+        self.held[name] = np.ascontiguousarray(array).reshape(np.shape(array))
         return name
 
+    def axes(self, *numbers: Any, base: str = "axes") -> str:
+        """Add a constant of whole numbers, such as axes or a shape."""
+        return self.constant(np.array([int(n) for n in numbers], np.int64), base)
+
     def weight(self, tensor: Any, change: Any = None) -> str:
-        """A weight under its name in the model, with ``change`` of its layout."""
-        name = self.weights[id(tensor)]
+        """A weight under its name in the model, with ``change`` of its layout. Raises UnsupportedError for what is no
+        weight of the model, such as one that is computed of others.
+        """
+        name = self.weights.get(id(tensor))
+        if name is None:
+            raise UnsupportedError("a weight is computed of others")
+        if not self.holds:
+            return name
         array = widened(tensor.compute())
         changed = array if change is None else change(array)
         if name in self.held and not np.array_equal(self.held[name], changed):
@@ -86,11 +113,21 @@ class Builder:
         """Channels last."""
         return self.transpose(x, (0, *range(2, ndim), 1))
 
-    def used(self, outputs: Iterable[str]) -> list[Any]:
-        """The operators that outputs depend on: of two transposes that cancel, the first is left over."""
+    def used(self, outputs: Iterable[str]) -> tuple[list[Any], dict[str, Any]]:
+        """The operators that outputs depend on, and the weights and constants: of two transposes that cancel, the first
+        is left over.
+        """
         needed, kept = set(outputs), []
         for node in reversed(self.nodes):
             if needed.intersection(node.output):
                 kept.append(node)
-                needed.update(node.input)
-        return kept[::-1]
+                needed.update(_read(node))
+        return kept[::-1], {name: array for name, array in self.held.items() if name in needed}
+
+
+def _read(node: Any) -> Iterator[str]:
+    """The names that an operator reads, also in the graphs within it."""
+    yield from node.input
+    for attribute in node.attribute:
+        for inner in attribute.g.node if attribute.HasField("g") else ():
+            yield from _read(inner)

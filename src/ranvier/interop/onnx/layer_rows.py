@@ -25,6 +25,10 @@ def layer(*names: str) -> Callable[[Any], Any]:
     return add
 
 
+# Layers that are given whole numbers; those before any other are cast to the floats of what it returns.
+INDICES = ("Embedding", "torch.Embedding")
+
+
 def refuse(why: str) -> UnsupportedError:
     return UnsupportedError(why)
 
@@ -103,6 +107,8 @@ LAYERS.update({
     "torch.Softmax": lambda b, m, x: b.op("Softmax", x.name, axis=m.dim),
     "torch.LogSoftmax": lambda b, m, x: b.op("LogSoftmax", x.name, axis=m.dim),
     "torch.GELU": lambda b, m, x: b.op("Gelu", x.name, approximate=m.approximate),
+    "torch.SELU": _plain("Selu"), "torch.Hardsigmoid": _plain("HardSigmoid", alpha=1 / 6, beta=0.5),
+    "torch.CELU": lambda b, m, x: b.op("Celu", x.name, alpha=float(m.alpha)),
     "torch.SiLU": lambda b, m, x: b.op("Mul", x.name, b.op("Sigmoid", x.name)),
 })  # fmt: skip
 

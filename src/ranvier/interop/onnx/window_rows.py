@@ -10,7 +10,14 @@ from ranvier import activations
 from ranvier.interop.onnx.builder import Builder, Value
 from ranvier.interop.onnx.layer_rows import LAYERS, activated, layer, refuse
 from ranvier.ops.arrays.promotion import axis_of
+from ranvier.ops.functional.convolution import enlarged
 from ranvier.tensor.function import same_function
+
+# How images are resized: both count from the middle of a pixel.
+RESIZING: dict[str, dict[str, Any]] = {
+    "nearest": {"mode": "nearest", "coordinate_transformation_mode": "half_pixel", "nearest_mode": "round_prefer_ceil"},
+    "bilinear": {"mode": "linear", "coordinate_transformation_mode": "half_pixel"},
+}
 
 
 def _entered(b: Builder, m: Any, x: Value) -> str:
@@ -78,18 +85,59 @@ def separable(b: Builder, m: Any, x: Value) -> str:
     return activated_within(b, m, b.op("Conv", y, *weights, strides=ones), x.ndim)
 
 
+@layer("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose")
+def transposed(b: Builder, m: Any, x: Value) -> str:
+    low, high, extra = [], [], []
+    for i, (reach, stride) in enumerate(zip(m.reaches, m.strides, strict=True)):
+        given = None if m.output_padding is None else m.output_padding[i]
+        size, (before, after) = enlarged(1, reach, stride, m.padding, given)
+        low.append(before)
+        high.append(after)
+        extra.append(size - (reach - before - after))
+    weights = [b.weight(m.kernel, _kernel), *([] if m.bias is None else [b.weight(m.bias)])]
+    y = b.op(
+        "ConvTranspose", _entered(b, m, x), *weights, strides=list(m.strides), dilations=list(m.dilation_rate),
+        pads=[*low, *high], output_padding=extra,
+    )  # fmt: skip
+    return activated_within(b, m, y, x.ndim)
+
+
+@layer("torch.ConvTranspose1d", "torch.ConvTranspose2d", "torch.ConvTranspose3d")
+def transposed_torch(b: Builder, m: Any, x: Value) -> str:
+    _batched(m, x)
+    weights = [b.weight(m.weight), *([] if m.bias is None else [b.weight(m.bias)])]
+    return b.op(
+        "ConvTranspose", x.name, *weights, strides=list(m.stride), dilations=list(m.dilation), group=m.groups,
+        pads=[*m.padding, *m.padding], output_padding=list(m.output_padding),
+    )  # fmt: skip
+
+
+def _batched(m: Any, x: Value) -> None:
+    """Raise UnsupportedError for one image without a batch."""
+    if x.ndim != m.dimensions + 2:
+        raise refuse("its input has no batch")
+
+
 @layer("UpSampling1D", "UpSampling2D", "UpSampling3D")
 def up_sampling(b: Builder, m: Any, x: Value) -> str:
-    if getattr(m, "interpolation", "nearest") != "nearest":
-        raise refuse(f"its interpolation is {m.interpolation!r}")
+    kind = getattr(m, "interpolation", "nearest")
+    if kind not in RESIZING:
+        raise refuse(f"its interpolation is {kind!r}")
     scales = [1.0, 1.0, *m.size] if m.first else [1.0, *m.size, 1.0]
-    size = b.constant(np.array(scales, np.float32), "scales")
-    options: dict[str, Any] = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
-    return b.op("Resize", x.name, "", size, mode="nearest", **options)
+    return b.op("Resize", x.name, "", b.constant(np.array(scales, np.float32), "scales"), **RESIZING[kind])
+
+
+@layer("Resizing")
+def resizing(b: Builder, m: Any, x: Value) -> str:
+    if m.interpolation not in RESIZING or m.crop or m.pad or m.antialias or x.ndim != 4:
+        raise refuse("it crops or pads, or its interpolation has no operator")
+    sizes, axes = b.axes(m.height, m.width, base="sizes"), [2, 3] if m.first else [1, 2]
+    return b.op("Resize", x.name, "", "", sizes, axes=axes, **RESIZING[m.interpolation])
 
 
 @layer("torch.Conv1d", "torch.Conv2d", "torch.Conv3d")
 def convolution_torch(b: Builder, m: Any, x: Value) -> str:
+    _batched(m, x)
     if m.padding_mode != "zeros" or isinstance(m.padding, str):
         raise refuse(f"its padding is {m.padding!r} of {m.padding_mode!r}")
     weights = [b.weight(m.weight), *([] if m.bias is None else [b.weight(m.bias)])]
@@ -188,3 +236,59 @@ def layer_normalization_torch(b: Builder, m: Any, x: Value) -> str:
     scale = b.constant(np.ones(m.normalized_shape, np.float32), "weight") if m.weight is None else b.weight(m.weight)
     shift = [] if m.bias is None else [b.weight(m.bias)]
     return b.op("LayerNormalization", x.name, scale, *shift, axis=-size, epsilon=m.eps)
+
+
+def _moved(b: Builder, x: Value, axis: int) -> tuple[str, tuple[int, ...]]:
+    """The value with an axis after the batch, and the axes that lead back."""
+    order = (0, axis, *(n for n in range(1, x.ndim) if n != axis))
+    return b.transpose(x.name, order), tuple(int(n) for n in np.argsort(order))
+
+
+def _affine(b: Builder, scale: Any, shift: Any, count: int) -> tuple[str, str]:
+    """The factor and the summand of each channel, of which either may be left out."""
+    gamma = b.constant(np.ones(count, np.float32), "scale") if scale is None else b.weight(scale)
+    return gamma, b.constant(np.zeros(count, np.float32), "shift") if shift is None else b.weight(shift)
+
+
+@layer("GroupNormalization", "InstanceNormalization")
+def group_normalization(b: Builder, m: Any, x: Value) -> str:
+    axis = axis_of(m.axis, x.ndim)
+    count = x.shape[axis]
+    if count is None or axis == 0:
+        raise refuse("its channels are not known")
+    y, back = _moved(b, x, axis)
+    affine = _affine(b, m.gamma, m.beta, count)
+    if m.groups in (-1, count):
+        y = b.op("InstanceNormalization", y, *affine, epsilon=m.epsilon)
+    else:
+        y = b.op("GroupNormalization", y, *affine, num_groups=m.groups, epsilon=m.epsilon)
+    return b.transpose(y, back)
+
+
+@layer("torch.GroupNorm")
+def group_normalization_torch(b: Builder, m: Any, x: Value) -> str:
+    affine = _affine(b, m.weight, m.bias, m.num_channels)
+    return b.op("GroupNormalization", x.name, *affine, num_groups=m.num_groups, epsilon=m.eps)
+
+
+@layer("torch.InstanceNorm1d", "torch.InstanceNorm2d", "torch.InstanceNorm3d")
+def instance_normalization_torch(b: Builder, m: Any, x: Value) -> str:
+    _batched(m, x)
+    if m.running_mean is not None:
+        raise refuse("it has running statistics")
+    return b.op("InstanceNormalization", x.name, *_affine(b, m.weight, m.bias, m.num_features), epsilon=m.eps)
+
+
+@layer("RMSNormalization")
+def rms_normalization(b: Builder, m: Any, x: Value) -> str:
+    if tuple(m.axis) not in ((-1,), (x.ndim - 1,)):
+        raise refuse("it normalizes along another axis than the last")
+    return b.op("RMSNormalization", x.name, b.weight(m.scale), axis=-1, epsilon=m.epsilon)
+
+
+@layer("torch.RMSNorm")
+def rms_normalization_torch(b: Builder, m: Any, x: Value) -> str:
+    if m.weight is None:
+        raise refuse("it has no weight")
+    epsilon = float(np.finfo(np.float32).eps) if m.eps is None else m.eps
+    return b.op("RMSNormalization", x.name, b.weight(m.weight), axis=-len(m.normalized_shape), epsilon=epsilon)
