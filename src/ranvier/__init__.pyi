@@ -1,5 +1,6 @@
 # Written by `python -m tests.stubs --write`; a test holds it against the code.
 from ranvier import activations as activations
+from ranvier import auto as auto
 from ranvier import backend as backend
 from ranvier import calibration as calibration
 from ranvier import callbacks as callbacks
@@ -56,5 +57,5 @@ from ranvier.tensor.tensor import Tensor as Tensor
 from ranvier.training import verify_resume as verify_resume
 from ranvier.training.loop.lr_finder import find_learning_rate as find_learning_rate
 
-__all__ = ['GradientTape', 'Initializer', 'Input', 'Layer', 'Loss', 'Metric', 'Model', 'Module', 'Optimizer', 'Parameter', 'Regularizer', 'Sequential', 'Tensor', 'Variable', '__version__', 'activations', 'backend', 'calibration', 'callbacks', 'config', 'constraints', 'data', 'datasets', 'estimators', 'explain', 'find_learning_rate', 'fit_many', 'from_keras', 'from_onnx', 'function', 'get_dtype', 'get_engine', 'get_threads', 'initializers', 'interop', 'layers', 'load_model', 'losses', 'metrics', 'models', 'no_grad', 'ops', 'optimizers', 'pictures', 'random', 'register_module', 'regularizers', 'remat', 'saving', 'search', 'set_dtype', 'set_engine', 'set_seed', 'set_threads', 'torch', 'utils', 'verify_resume']
+__all__ = ['GradientTape', 'Initializer', 'Input', 'Layer', 'Loss', 'Metric', 'Model', 'Module', 'Optimizer', 'Parameter', 'Regularizer', 'Sequential', 'Tensor', 'Variable', '__version__', 'activations', 'auto', 'backend', 'calibration', 'callbacks', 'config', 'constraints', 'data', 'datasets', 'estimators', 'explain', 'find_learning_rate', 'fit_many', 'from_keras', 'from_onnx', 'function', 'get_dtype', 'get_engine', 'get_threads', 'initializers', 'interop', 'layers', 'load_model', 'losses', 'metrics', 'models', 'no_grad', 'ops', 'optimizers', 'pictures', 'random', 'register_module', 'regularizers', 'remat', 'saving', 'search', 'set_dtype', 'set_engine', 'set_seed', 'set_threads', 'torch', 'utils', 'verify_resume']
 __version__: str

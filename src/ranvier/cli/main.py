@@ -1,4 +1,4 @@
-"""The command line: ``ranvier demo``, ``inspect``, ``convert``, ``info`` and ``--version``.
+"""The command line: ``ranvier train`` and its kin, ``demo``, ``inspect``, ``convert``, ``info`` and ``--version``.
 
 Exit codes are 0 for success, 1 for an error (one line on standard error), 2 for an invalid command line, and 130 for
 Ctrl-C. When the reader of a pipe exits, SIGPIPE ends the program.
@@ -6,8 +6,6 @@ Ctrl-C. When the reader of a pipe exits, SIGPIPE ends the program.
 
 from __future__ import annotations
 
-import contextlib
-import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -16,12 +14,13 @@ from typing import Annotated
 
 import typer
 
+from ranvier.cli import train
+from ranvier.cli.errors import errors_as_lines, say
 from ranvier.support.version import __version__
 
 app = typer.Typer(
     help="A compiler for neural networks: Keras or PyTorch in, one native program out.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,  # plain tracebacks of defects are easier to paste into a report
     rich_markup_mode=None,
 )
@@ -38,29 +37,8 @@ def main() -> None:
         finally:
             sys.stdout.flush()  # Python's own, at exit, reports a full disk in two lines and with the code 120
     except OSError as error:  # output of typer, such as the help, to a full disk
-        _say(error)
+        say(error)
         sys.exit(1)
-
-
-@contextlib.contextmanager
-def _errors_as_lines() -> Iterator[None]:
-    """Print errors that the user can correct as one line, and exit. Other errors keep their traceback."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        typer.echo("stopped", err=True)
-        raise typer.Exit(130) from None
-    except (OSError, ValueError, MemoryError, ModuleNotFoundError) as error:
-        _say(error)
-        raise typer.Exit(1) from None
-
-
-def _say(error: BaseException) -> None:
-    typer.echo(f"ranvier: {str(error) or type(error).__name__}", err=True)
-    try:
-        sys.stdout.flush()
-    except OSError:  # a full disk: what is left is not tried again
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _version(wanted: bool) -> None:
@@ -78,6 +56,9 @@ def options(
     """The options before a command."""
 
 
+train.register(app)
+
+
 @app.command()
 def demo(
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the training images.")] = 5,
@@ -91,14 +72,14 @@ def demo(
 
     from ranvier.cli.demo import run
 
-    with _errors_as_lines():
+    with errors_as_lines():
         run(out, Console(), epochs=epochs, seed=seed)
 
 
 @app.command()
 def info() -> None:
     """Print the versions, the processor, the compile target, the threads and the compile cache, for bug reports."""
-    with _errors_as_lines():
+    with errors_as_lines():
         for name, value in _facts():
             typer.echo(f"{name:<10} {value}")
 
@@ -110,7 +91,7 @@ def inspect(
     """Print the format, the layers or operators, and the tensors of a file, without loading its numbers."""
     from ranvier.interop.inspecting import inspect as contents_of
 
-    with _errors_as_lines():
+    with errors_as_lines():
         for line in contents_of(file).lines():
             typer.echo(line)
 
@@ -123,7 +104,7 @@ def convert(
     """Convert a model, or weights, from one format to another."""
     from ranvier.cli.conversion import convert as write
 
-    with _errors_as_lines():
+    with errors_as_lines():
         try:
             write(source, target)
         except TypeError as error:  # a layer that the other format lacks

@@ -1,0 +1,16 @@
+# Written by `python -m tests.stubs --write`; a test holds it against the code.
+from ranvier.auto.columns import Column as Column
+from ranvier.auto.columns import find_columns as find_columns
+from ranvier.auto.descriptions import data_lines as data_lines
+from ranvier.auto.descriptions import verdict as verdict
+from ranvier.auto.predicting import Predictions as Predictions
+from ranvier.auto.predicting import evaluate as evaluate
+from ranvier.auto.predicting import predict as predict
+from ranvier.auto.preparation import Preparation as Preparation
+from ranvier.auto.runs import Run as Run
+from ranvier.auto.tables import Table as Table
+from ranvier.auto.tables import read_table as read_table
+from ranvier.auto.training import train as train
+from ranvier.auto.trials import Trial as Trial
+
+__all__ = ['Column', 'Predictions', 'Preparation', 'Run', 'Table', 'Trial', 'data_lines', 'evaluate', 'find_columns', 'predict', 'read_table', 'train', 'verdict']

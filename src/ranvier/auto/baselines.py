@@ -1,0 +1,69 @@
+"""What a network must beat: the majority or the mean, and gradient-boosted trees where scikit-learn is installed.
+
+The linear baseline is the first trial of the search.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+
+from ranvier.auto.preparation import Preparation
+from ranvier.auto.scores import CLASSES, Task
+from ranvier.auto.tables import Table
+from ranvier.data.convert import Array
+
+TITLES = {"majority": "the largest class", "mean": "the mean", "linear": "a linear model", "trees": "boosted trees"}
+ROUNDS = 100  # of boosting, as scikit-learn has them
+
+
+@dataclass
+class Baseline:
+    """The name of a baseline (a key of `TITLES`), and its output for the test rows: see `Run.arrays`."""
+
+    name: str
+    output: Array
+
+
+def constant(task: Task, truth: Array, rows: int) -> Baseline:
+    """The frequencies of the classes, or the means of the numbers, in the training rows."""
+    if task.kind == CLASSES:
+        frequency = np.bincount(truth, minlength=len(task.classes)) / len(truth)
+        return Baseline("majority", np.tile(frequency, (rows, 1)))
+    return Baseline("mean", np.tile(truth.mean(0), (rows, 1)))
+
+
+def has_trees() -> bool:
+    """Whether scikit-learn is installed."""
+    return find_spec("sklearn") is not None
+
+
+def trees(
+    task: Task, preparation: Preparation, train: Table, truth: Array, test: Table, seed: int, end: float
+) -> Baseline | None:
+    """scikit-learn's histogram gradient boosting with its own settings; None where the time is over before it ends."""
+    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+
+    x, levels = preparation.plain(train)
+    x_test, _ = preparation.plain(test)
+    if not x.shape[1]:
+        return None
+    outputs = []
+    kind: Any = HistGradientBoostingClassifier if task.kind == CLASSES else HistGradientBoostingRegressor
+    for target in [truth] if task.kind == CLASSES else truth.T:
+        model = kind(categorical_features=levels, random_state=seed, warm_start=True, early_stopping=False)
+        for rounds in range(ROUNDS // 10, ROUNDS + 1, ROUNDS // 10):
+            model.set_params(max_iter=rounds).fit(x, target)
+            if time.perf_counter() > end:
+                return None
+        if task.kind != CLASSES:
+            outputs.append(model.predict(x_test))
+            continue
+        output = np.zeros((len(x_test), len(task.classes)))
+        output[:, model.classes_] = model.predict_proba(x_test)
+        return Baseline("trees", output)
+    return Baseline("trees", np.stack(outputs, 1))

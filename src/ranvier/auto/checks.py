@@ -1,0 +1,145 @@
+"""What is wrong with the data, before anything is trained: errors that stop it, and notes that a person should read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from ranvier.auto.columns import FEW_CLASSES, Column, is_missing, seconds, texts_of
+from ranvier.auto.scores import CLASSES, NUMBERS, Task
+from ranvier.auto.tables import Table
+from ranvier.data.convert import Array
+
+NEARLY = 0.98  # the score from which one column alone gives the target away
+BINS = 32  # intervals of a number, in which the target is looked up
+USUAL = ("target", "label", "class", "y", "outcome")  # names of a target, where none is given
+MOST_CLASSES = 1000
+
+
+def target_of(table: Table) -> str:
+    """The column that is the target where none is given: one of a usual name, or the last."""
+    low = {name.lower(): name for name in table.columns}
+    return next((low[name] for name in USUAL if name in low), list(table.columns)[-1])
+
+
+def task_of(table: Table, columns: Mapping[str, Column], targets: list[str], metric: str = "") -> tuple[Task, Array]:
+    """The task of the target columns, and the target of each row: see `Run.arrays`.
+
+    Raises ValueError for a target that is constant, free text, or different in nearly all rows.
+    """
+    first = columns[targets[0]]
+    for name in targets:
+        column = columns[name]
+        if column.kind == "constant":
+            value = (column.facts.get("examples") or [""])[0]
+            found = f"has the value {value!r} in all rows" if column.distinct else "is empty"
+            raise ValueError(f"the target {name!r} {found}, so there is nothing to learn. Write another --target.")
+        if column.kind == "identifier" and not column.given:
+            raise ValueError(
+                f"the target {name!r} has {column.distinct:,} different values in {len(table):,} rows, like a number "
+                f"of the row. Write another --target, or --columns {name}=number if it is what you want."
+            )
+        if column.kind == "text":
+            raise ValueError(
+                f"the target {name!r} is free text ({column.facts['examples'][0]!r} ...). Write another --target, or "
+                f"--columns {name}=category if its values are classes."
+            )
+    if len(targets) > 1 or is_number(first):
+        odd = [name for name in targets if columns[name].kind not in ("number", "yes/no", "identifier")]
+        if odd:
+            raise ValueError(f"of several targets each is a number, and {odd[0]!r} is a {columns[odd[0]].kind}.")
+        truth = np.stack([columns[name].numbers(table.columns[name])[0] for name in targets], 1)
+        return Task(NUMBERS, targets, metric=metric), truth
+    texts = texts_of(table.columns[first.name])
+    lacking = is_missing(table.columns[first.name])
+    names = sorted(set(texts[~lacking].tolist()), key=_natural)
+    if len(names) > MOST_CLASSES:
+        raise ValueError(
+            f"the target {first.name!r} has {len(names):,} classes. Write one with at most {MOST_CLASSES:,}."
+        )
+    places = {name: k for k, name in enumerate(names)}
+    truth = np.array([-1 if m else places[t] for t, m in zip(texts, lacking, strict=True)], np.int64)
+    return Task(CLASSES, targets, names, metric), truth
+
+
+def is_number(column: Column) -> bool:
+    """Whether a target is a number, and not a class: few whole numbers are classes, unless their kind is given."""
+    if column.kind == "identifier":
+        return True
+    if column.kind != "number":
+        return False
+    whole = all("." not in text and "," not in text for text in column.facts.get("examples", ()))
+    return column.given or not whole or column.distinct > FEW_CLASSES
+
+
+def _natural(name: str) -> tuple[int, float, str]:
+    try:
+        return 0, float(name), name
+    except ValueError:
+        return 1, 0.0, name
+
+
+def notes_of(table: Table, columns: Mapping[str, Column], task: Task, truth: Array) -> list[str]:
+    """Notes on the target and on columns that give it away. Rows without a target are already left out."""
+    notes = []
+    if task.kind == CLASSES:
+        counts = np.bincount(truth, minlength=len(task.classes))
+        rare = [f"{task.classes[k]!r} ({counts[k]})" for k in np.flatnonzero(counts < 10)]
+        if rare:
+            more = f" and {len(rare) - 5} more" if len(rare) > 5 else ""
+            notes.append(f"few rows of the classes {', '.join(rare[:5])}{more}: their scores say little")
+        if counts.max() > 10 * max(counts.min(), 1):
+            notes.append(
+                f"the classes are imbalanced: {task.classes[int(counts.argmax())]!r} has "
+                f"{counts.max() / len(truth):.0%} of the rows; the threshold is tuned for it"
+            )
+    elif _is_row_number(truth[:, 0]):
+        notes.append(
+            f"the target {task.targets[0]!r} is nearly the number of the row: rows that are near each other in the "
+            "file give it away where they are split by chance. Write --time-column if the rows are in order of time"
+        )
+    for column in columns.values():
+        if column.used:
+            score = given_away(column, table.columns[column.name], task, truth)
+            if score >= NEARLY:
+                notes.append(
+                    f"the column {column.name!r} alone gives the target away ({score:.3f} of 1). If it is not known "
+                    f"before the target is, write --columns {column.name}=ignore"
+                )
+    return notes
+
+
+def _is_row_number(values: Array) -> bool:
+    if len(values) < 20 or len(np.unique(values)) < 0.9 * len(values):
+        return False
+    return abs(float(np.corrcoef(values, np.arange(len(values)))[0, 1])) > 0.999
+
+
+def given_away(column: Column, values: Array, task: Task, truth: Array) -> float:
+    """How well one column alone predicts the target: the balanced accuracy, or R2, of a table of its values.
+
+    The table is made of every other row, and scored on the rest.
+    """
+    if column.kind in ("number", "date"):
+        numbers = column.numbers(values)[0] if column.kind == "number" else seconds(column.dates(values)[0])
+        known = numbers[np.isfinite(numbers)]
+        edges = np.unique(np.quantile(known, np.linspace(0, 1, BINS + 1)[1:-1])) if len(known) else known
+        place = np.where(np.isnan(numbers), 0, np.searchsorted(edges, numbers, side="right") + 1)
+    else:
+        place = np.unique(texts_of(values).astype(str), return_inverse=True)[1]
+    size = int(place.max()) + 1
+    if size > len(truth) // 4:  # nearly each row has a value of its own
+        return 0.0
+    even = np.arange(len(truth)) % 2 == 0
+    if task.kind == CLASSES:
+        classes = len(task.classes)
+        table = np.bincount(place[even] * classes + truth[even], minlength=size * classes).reshape(size, classes)
+        found = table.argmax(1)[place[~even]] == truth[~even]
+        return float(np.mean([found[truth[~even] == k].mean() for k in np.unique(truth[~even])]))
+    y = truth[:, 0]
+    count = np.bincount(place[even], minlength=size)
+    mean = np.bincount(place[even], y[even], minlength=size) / np.maximum(count, 1)
+    guess = np.where(count > 0, mean, y[even].mean())[place[~even]]
+    spread = np.square(y[~even] - y[~even].mean()).sum()
+    return float(1 - np.square(y[~even] - guess).sum() / spread) if spread > 0 else 0.0

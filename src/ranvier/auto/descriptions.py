@@ -1,0 +1,68 @@
+"""A run in words: its data, and whether the network is better than what is simple."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ranvier.auto.columns import Column
+from ranvier.auto.runs import Run
+from ranvier.auto.scores import CLASSES, better
+
+CLOSE = 0.005  # a difference of scores from 0 to 1 that is called equal
+
+
+def verdict(run: Run) -> str:
+    """The sentence. It is plain where the trees, or even something simpler, are better."""
+    metric = run.task.metric
+    rows = [row for row in run.baselines if metric in row["test"]]
+    if not run.test or not rows:
+        return "there is no test part, so nothing is known of new data: write --test 0.2"
+    name = metric.replace("_", " ")
+    best = rows[0]
+    for row in rows[1:]:
+        best = row if better(metric, row["test"][metric], best["test"][metric]) else best
+    mine, other = run.test[metric], best["test"][metric]
+    numbers = f"{name} {mine:.4f} against {other:.4f}, on {len(run.arrays['test']):,} test rows"
+    if abs(mine - other) <= CLOSE * (abs(other) if metric in ("mae", "rmse") else 1):
+        return f"the model is as good as {best['title']}: {numbers}"
+    if better(metric, mine, other):
+        return f"the model is better than {best['title']}: {numbers}"
+    advice = "use those instead" if best["name"] == "trees" else "the simpler one is enough"
+    verb = "are" if best["name"] == "trees" else "is"
+    return f"{best['title']} {verb} better than the model: {numbers}; {advice}"
+
+
+def data_lines(run: Run) -> Iterable[str]:
+    """The data in lines: what is predicted, what each column is, the parts, the notes."""
+    task = run.task
+    if task.kind == CLASSES:
+        shown = ", ".join(task.classes[:8]) + (f" and {len(task.classes) - 8} more" if len(task.classes) > 8 else "")
+        yield f"target {task.targets[0]}: one of {len(task.classes)} classes ({shown})"
+    else:
+        yield f"target {', '.join(task.targets)}: {'a number' if len(task.targets) == 1 else 'numbers'}"
+    width = max(len(name) for name in run.columns)
+    for column in run.columns.values():
+        if column.role != "target":
+            yield f"  {column.name:<{width}}  {_column_words(column)}"
+    parts = [f"{len(run.arrays['train']):,} rows to learn from", f"{len(run.arrays['test']):,} for the test"]
+    yield f"{', '.join(parts)} (split by {run.split['by']}), {run.split['folds']} fold{'s' * (run.split['folds'] > 1)}"
+    for note in run.notes:
+        yield f"note: {note}"
+
+
+def _column_words(column: Column) -> str:
+    facts = column.facts
+    kind = column.kind + (" (given)" if column.given and column.role != "ignored" else "")
+    if column.kind in ("number", "date") and "lowest" in facts:
+        low, high = (
+            f"{v:.6g}" if isinstance(v, float) else v.removesuffix("T00:00:00")
+            for v in (facts["lowest"], facts["highest"])
+        )
+        kind += f", {low} to {high}"
+    elif column.kind in ("category", "yes/no"):
+        kind += f", {column.distinct} values"
+    if column.missing:
+        kind += f", {column.missing:,} missing"
+    if column.role in ("time", "group"):
+        return f"{kind}; not used as an input, but to split by {column.role}"
+    return kind if column.used else f"{kind}; not used"

@@ -1,0 +1,178 @@
+"""A run on new data: `predict` and `evaluate`, which say what does not fit."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ranvier.auto.columns import Column, is_missing, texts_of, unreadable
+from ranvier.auto.runs import Run
+from ranvier.auto.scores import CLASSES
+from ranvier.auto.tables import Table, read_table
+from ranvier.data import files
+from ranvier.data.convert import Array
+from ranvier.support.constructors import CheckedConstructor
+
+
+@dataclass(eq=False)
+class Predictions(CheckedConstructor):
+    """``table`` is what was given, ``columns`` what is added to it, by name, ``output`` the numbers of the network.
+
+    ``notes`` say what did not fit, by line and column.
+    """
+
+    table: Table
+    columns: dict[str, Array]
+    output: Array
+    notes: list[str]
+
+    def text(self, separator: str = ",") -> str:
+        """Every column of the table, then the predictions, as CSV with a line of names."""
+        buffer = io.StringIO(newline="")
+        writer = csv.writer(buffer, delimiter=separator, lineterminator="\n")
+        writer.writerow([*self.table.columns, *self.columns])
+        given = [["" if v is None else v for v in values.tolist()] for values in self.table.columns.values()]
+        added = [_shown(values) for values in self.columns.values()]
+        writer.writerows(zip(*given, *added, strict=True))
+        return buffer.getvalue()
+
+    def write(self, path: Any) -> None:
+        """Write a file, CSV or (``.tsv``) separated by tabs, in UTF-8. It is the whole old one or the whole new one."""
+        target = Path(path)
+        text = self.text("\t" if target.suffix.lower() in (".tsv", ".tab") else ",")
+        files.write_bytes(target, text.encode(), "out.csv")
+
+
+def _shown(values: Array) -> list[Any]:
+    """Values for a file: numbers with seven digits, which is what float32 has."""
+    return [f"{v:.7g}" if isinstance(v, float) else v for v in values.tolist()]
+
+
+def predict(run: Run, data: Any, **options: Any) -> Predictions:
+    """The predictions for a table, which needs no target: a file for `read_table`, with its ``options``, or a `Table`.
+
+    Columns may be in another order, and there may be others. What does not fit is in ``notes``: columns that are not
+    known, values that are no number or no date, classes that were not seen, by line and column. Raises ValueError for a
+    column that is missing, and for one in which no value is of the kind that it had.
+    """
+    table = data if isinstance(data, Table) else read_table(data, **options)
+    notes = misfits(run, table)
+    output = run.output(table)
+    columns: dict[str, Array] = {}
+    if run.task.kind == CLASSES:
+        names = np.array(run.task.classes, object)
+        columns[free_name(table, f"predicted {run.task.targets[0]}")] = names[run.decide(output)]
+        for k, name in enumerate(run.task.classes):
+            columns[free_name(table, f"probability {name}")] = output[:, k]
+    else:
+        for k, name in enumerate(run.task.targets):
+            columns[free_name(table, f"predicted {name}")] = output[:, k]
+    return Predictions(table, columns, output, notes)
+
+
+def free_name(table: Table, name: str) -> str:
+    """The name, or with a number where the table has such a column already."""
+    number, found = 2, name
+    while found in table.columns:
+        found, number = f"{name} {number}", number + 1
+    return found
+
+
+def misfits(run: Run, table: Table) -> list[str]:
+    """What does not fit the columns that the run was trained with. Raises ValueError where that is a whole column."""
+    known: Mapping[str, Column] = run.columns
+    used = [column for column in known.values() if column.used]
+    notes = [f"the column {name!r} is not known, and not used" for name in table.columns if name not in known]
+    lacking = [column.name for column in used if column.name not in table.columns]
+    if lacking:
+        raise ValueError(
+            f"{table.source} lacks the columns {', '.join(map(repr, lacking))}. It has "
+            f"{', '.join(map(repr, table.columns))}. Write a table with all columns of the training, "
+            "empty where values are not known, instead."
+        )
+    for column in used:
+        values = table.columns[column.name]
+        present = int((~is_missing(values)).sum())
+        if column.kind in ("number", "date") and present:
+            wrong = (column.numbers if column.kind == "number" else column.dates)(values)[1]
+            if wrong.sum() == present and present > 1:
+                first = np.flatnonzero(wrong)[0]
+                raise ValueError(
+                    f"{table.source}: the column {column.name!r} was a {column.kind} in training, and no value in it "
+                    f"is one ({str(values[first])[:40]!r} in line {table.lines[first]}). Write a table with the same "
+                    "columns instead."
+                )
+        levels = run.preparation.config.get(column.name, {}).get("levels")
+        if levels is not None:
+            notes += _unseen(run, column, table)
+    return notes + unreadable(table, used)
+
+
+def _unseen(run: Run, column: Column, table: Table) -> list[str]:
+    """A note for each value of a category that training did not have."""
+    seen = set(column.facts.get("levels", ()))
+    if not seen:
+        return []
+    texts = texts_of(table.columns[column.name])
+    found: dict[str, list[int]] = {}
+    for place, text in enumerate(texts.tolist()):
+        if text and text not in seen:
+            found.setdefault(text, []).append(place)
+    return [
+        f"{table.line(places[0])}, column {column.name!r}: {text[:40]!r} was not in the training data"
+        f"{f' ({len(places)} rows)' if len(places) > 1 else ''}; it counts as an unknown value"
+        for text, places in found.items()
+    ]
+
+
+def evaluate(run: Run, data: Any, **options: Any) -> dict[str, Any]:
+    """The scores of a run on a table that has the target: "scores" by name, "rows", "predictions", and "notes".
+
+    Rows without a target are left out. Raises ValueError for a table without the target, and for a class that the model
+    does not know, with its line.
+    """
+    table = data if isinstance(data, Table) else read_table(data, **options)
+    lacking = [name for name in run.task.targets if name not in table.columns]
+    if lacking:
+        raise ValueError(
+            f"{table.source} has no column {lacking[0]!r}, which is the target. Write a table with it instead."
+        )
+    truth, known = truth_of(run, table)
+    if not known.any():
+        raise ValueError(f"{table.source} has no row with a target. Write a table with some instead.")
+    table = table.rows(known)
+    made = predict(run, table)
+    notes = list(made.notes)
+    if not known.all():
+        notes.append(f"{(~known).sum():,} rows have no target and are left out")
+    return {
+        "scores": run.score(truth[known], made.output),
+        "rows": len(table),
+        "truth": truth[known],
+        "predictions": made,
+        "notes": notes,
+    }
+
+
+def truth_of(run: Run, table: Table) -> tuple[Array, Array]:
+    """The target of each row as a run has it, class numbers or numbers, and a mask of the rows that have one."""
+    if run.task.kind != CLASSES:
+        truth = np.stack([run.columns[name].numbers(table.columns[name])[0] for name in run.task.targets], 1)
+        return truth, ~np.isnan(truth).any(1)
+    name = run.task.targets[0]
+    known = ~is_missing(table.columns[name])
+    texts = texts_of(table.columns[name])
+    places = {label: k for k, label in enumerate(run.task.classes)}
+    for place in np.flatnonzero(known):
+        if texts[place] not in places:
+            raise ValueError(
+                f"{table.line(place)}, column {name!r}: the model does not know the class {texts[place]!r}. It knows "
+                f"{', '.join(map(repr, run.task.classes[:12]))}. Correct or remove the row instead."
+            )
+    return np.array([places.get(text, -1) for text in texts], np.int64), known

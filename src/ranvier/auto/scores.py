@@ -1,0 +1,118 @@
+"""Tasks and their scores. All that shows a score of a run takes it from here, so that all show the same."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ranvier.data.convert import Array
+from ranvier.metrics.exact import roc_auc_score
+from ranvier.support.constructors import CheckedConstructor
+
+CLASSES, NUMBERS = "classes", "numbers"
+SCORES = {  # of each kind of task, in the order that they are shown
+    CLASSES: ("balanced_accuracy", "accuracy", "f1", "roc_auc", "log_loss"),
+    NUMBERS: ("r2", "mae", "rmse"),
+}
+LOWER_IS_BETTER = frozenset(["log_loss", "mae", "rmse"])
+TINY = 1e-7
+
+
+@dataclass
+class Task(CheckedConstructor):
+    """What is predicted: one of ``classes``, or a number for each of ``targets``.
+
+    ``kind`` is `CLASSES` or `NUMBERS`, ``targets`` are the names of columns (one for classes), ``classes`` their names
+    in order, ``metric`` the score that the search looks for.
+    """
+
+    kind: str
+    targets: list[str]
+    classes: list[str] = field(default_factory=list)
+    metric: str = ""
+
+    def __post_init__(self) -> None:
+        known = SCORES[self.kind]
+        self.metric = self.metric or known[0]
+        if self.metric not in known:
+            raise ValueError(
+                f"metric={self.metric!r}: the scores of {self.kind} are {', '.join(known)}. Write one of them."
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @property
+    def outputs(self) -> int:
+        """The numbers that a network gives."""
+        return len(self.classes) if self.kind == CLASSES else len(self.targets)
+
+
+def better(metric: str, value: float, other: float) -> bool:
+    """Whether a score is better than another one. NaN is worse than any number."""
+    if np.isnan(other):
+        return not np.isnan(value)
+    return value < other if metric in LOWER_IS_BETTER else value > other
+
+
+def scores(task: Task, truth: Array, output: Array, decided: Array | None = None) -> dict[str, float]:
+    """All scores of a task, by name.
+
+    ``truth`` are class numbers (n,) or numbers (n, targets). ``output`` are probabilities (n, classes) or numbers (n,
+    targets). ``decided`` are the predicted classes (n,), by default the most probable ones. Balanced accuracy and F1
+    are means over the classes in ``truth``; of two classes F1 and the area under the ROC curve are of the second one. A
+    score that ``truth`` does not define, such as an area where there is one class, is NaN. Of several targets each
+    score is the mean.
+    """
+    if task.kind == NUMBERS:
+        return _of_numbers(np.asarray(truth, np.float64), np.asarray(output, np.float64))
+    truth = np.asarray(truth)
+    decided = output.argmax(1) if decided is None else decided
+    confusion = confusion_of(truth, decided, len(task.classes))
+    there, hits = confusion.sum(1), np.diag(confusion)
+    present = there > 0
+    recall = hits[present] / there[present]
+    f1 = 2 * hits / np.maximum(there + confusion.sum(0), 1)
+    chosen = output[np.arange(len(truth)), truth]
+    return {
+        "balanced_accuracy": float(recall.mean()),
+        "accuracy": float((decided == truth).mean()),
+        "f1": float(f1[1] if len(f1) == 2 else f1[present].mean()),
+        "roc_auc": _area(truth, output),
+        "log_loss": float(-np.log(np.clip(chosen, TINY, 1)).mean()),
+    }
+
+
+def confusion_of(truth: Array, decided: Array, classes: int) -> Array:
+    """How many rows of class i are predicted as class j: (classes, classes)."""
+    return np.bincount(truth * classes + decided, minlength=classes * classes).reshape(classes, classes)
+
+
+def _area(truth: Array, output: Array) -> float:
+    present = np.unique(truth)
+    if len(present) < 2:
+        return float("nan")
+    if output.shape[1] == 2:
+        return float(roc_auc_score(truth, output[:, 1]))
+    return float(np.mean([roc_auc_score((truth == k).astype(int), output[:, k]) for k in present]))
+
+
+def _of_numbers(truth: Array, output: Array) -> dict[str, float]:
+    truth, output = truth.reshape(len(truth), -1), output.reshape(len(output), -1)
+    square = np.square(output - truth)
+    spread = np.square(truth - truth.mean(0)).sum(0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        r2 = np.where(spread > 0, 1 - square.sum(0) / spread, np.nan)
+    return {
+        "r2": float(r2.mean()),
+        "mae": float(np.abs(output - truth).mean()),
+        "rmse": float(np.sqrt(square.mean(0)).mean()),
+    }
+
+
+def decide(output: Array, weights: Sequence[float] | Array) -> Array:
+    """The class with the largest probability times weight: (n, classes) to (n,)."""
+    return np.asarray((output * np.asarray(weights)).argmax(1))

@@ -1,0 +1,32 @@
+"""How every command ends where something is wrong: a line on standard error, and a code."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+
+import typer
+
+
+@contextlib.contextmanager
+def errors_as_lines() -> Iterator[None]:
+    """Print errors that the user can correct as one line, and exit. Other errors keep their traceback."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo("stopped", err=True)
+        raise typer.Exit(130) from None
+    except (OSError, ValueError, MemoryError, ModuleNotFoundError) as error:
+        say(error)
+        raise typer.Exit(1) from None
+
+
+def say(error: BaseException) -> None:
+    """The line of an error."""
+    typer.echo(f"ranvier: {str(error) or type(error).__name__}", err=True)
+    try:
+        sys.stdout.flush()
+    except OSError:  # a full disk: what is left is not tried again
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

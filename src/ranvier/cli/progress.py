@@ -1,0 +1,68 @@
+"""The progress of a search: a live line with the time left on a terminal, a plain line for each trial elsewhere."""
+
+from __future__ import annotations
+
+import time
+from math import isnan
+from types import TracebackType
+from typing import Any, Self
+
+import ranvier as rv
+
+REDRAWN = 4  # times a second
+
+
+class SearchProgress:
+    """Prints lines and trials. On a terminal a live line shows trials done, the best loss, and the time left."""
+
+    def __init__(self, limit: float | None, trials: int | None, *, quiet: bool) -> None:
+        from rich.console import Console
+
+        self.console = Console(quiet=quiet, soft_wrap=True, highlight=False)
+        self.limit, self.trials = limit, trials
+        self.began = time.perf_counter()
+        self.done, self.best = 0, float("inf")
+        self.live: Any = None
+
+    def __enter__(self) -> Self:
+        if self.console.is_terminal and not self.console.quiet:
+            from rich.live import Live
+
+            self.live = Live(console=self.console, transient=True, refresh_per_second=REDRAWN, get_renderable=self.line)
+            self.live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.live is not None:
+            self.live.stop()
+
+    def say(self, text: str) -> None:
+        self.console.print(text, markup=False)
+
+    def trial(self, trial: rv.auto.Trial, seconds: float) -> None:
+        """A trial is done."""
+        self.done += 1
+        losses = [min(curves["val_loss"]) for curves in trial.history if curves.get("val_loss")]
+        loss = sum(losses) / len(losses) if losses else float("nan")
+        self.best = min(self.best, loss) if not isnan(loss) else self.best
+        words = ", ".join(
+            f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}"
+            for name, value in trial.settings.items()
+        )
+        name = "linear" if not trial.settings.get("depth", 1) else f"trial {trial.number}"
+        failed = f"failed: {trial.error}" if trial.error else f"held-out loss {loss:.4f}"
+        self.say(f"{name}: {failed}{', cut by the time' * trial.cut} ({words}; {seconds:.1f} s)")
+
+    def line(self) -> str:
+        """The live line."""
+        passed = time.perf_counter() - self.began
+        parts = [f"{self.done} trials" + (f" of {self.trials + 1}" if self.trials else "")]
+        if self.best < float("inf"):
+            parts.append(f"best held-out loss {self.best:.4f}")
+        if self.limit is not None:
+            parts.append(f"{max(0, self.limit - passed):.0f} s left")
+        elif self.trials and self.done:
+            parts.append(f"about {passed * (self.trials + 1 - self.done) / self.done:.0f} s left")
+        return ", ".join(parts)

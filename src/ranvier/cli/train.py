@@ -1,0 +1,256 @@
+"""``ranvier train``, ``predict``, ``evaluate`` and ``compare``: from a file of data to a model and its predictions."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+import ranvier as rv
+from ranvier.cli.errors import errors_as_lines
+
+UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
+DATA = typer.Argument(help="A table: CSV, TSV, Parquet or Excel. The first line has the names of the columns.")
+RUN = typer.Argument(help="The folder of a run, as ranvier train wrote it.")
+JSON = typer.Option("--json", help="Print one JSON object in place of lines for people.")
+SEPARATOR = typer.Option(help="What separates the columns, if it is not found.")
+ENCODING = typer.Option(help="The encoding of a text file, if it is not found.")
+
+TRAIN = """Train a model on a file of data.
+
+Finds what each column is, sets a test part aside, tries networks, compares the best with what is simple, and writes the
+folder --out. Ctrl-C keeps the best so far. A run that was killed goes on with the same command.
+
+Examples:
+
+  ranvier train iris.csv --target species
+
+  ranvier train houses.csv --target price --time 5m --columns zip=category --columns id=ignore
+
+  ranvier train sales.csv --target sold --time-column day --trials 20 --seed 1 --out sales-run
+"""
+PREDICT = """Predict the rows of a file: its columns, the prediction, and the probability of each class.
+
+Writes CSV to --out, or to standard output for a pipe. What does not fit is reported by line and column.
+
+Examples:
+
+  ranvier predict run new.csv --out out.csv
+
+  ranvier predict run new.csv | head
+"""
+EVALUATE = """Score a run on a file that has the target.
+
+Example:
+
+  ranvier evaluate run test.csv
+"""
+COMPARE = """Compare runs: their scores side by side.
+
+Example:
+
+  ranvier compare run-a run-b
+"""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the command line."""
+    app.command(help=TRAIN)(train)
+    app.command(help=PREDICT)(predict)
+    app.command(help=EVALUATE)(evaluate)
+    app.command(help=COMPARE)(compare)
+
+
+def seconds(text: str) -> float:
+    """``90``, ``90s``, ``5m`` or ``1.5h`` as seconds."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", text.strip().lower())
+    if not found or not float(found[1]):
+        raise typer.BadParameter(f"{text!r} is no time. Write 90s, 5m or 1h, for example.")
+    return float(found[1]) * UNITS[found[2]]
+
+
+def pairs(texts: Sequence[str], example: str) -> dict[str, str]:
+    """``NAME=VALUE`` words as a dict."""
+    result = {}
+    for text in texts:
+        name, sign, value = text.rpartition("=")
+        if not sign or not name:
+            raise typer.BadParameter(f"{text!r} has no name and value. Write {example}, for example.")
+        result[name] = value
+    return result
+
+
+def values(texts: Mapping[str, str]) -> dict[str, Any]:
+    """Texts as numbers where they are some."""
+    result: dict[str, Any] = {}
+    for name, text in texts.items():
+        try:
+            result[name] = json.loads(text)
+        except json.JSONDecodeError:
+            result[name] = text
+    return result
+
+
+def train(
+    data: Annotated[Path, DATA],
+    target: Annotated[
+        str, typer.Option(help="The column to predict; several columns of numbers by commas. [default: the last one]")
+    ] = "",
+    out: Annotated[Path | None, typer.Option(help="The folder to write. [default: DATA-run]")] = None,
+    time: Annotated[str, typer.Option(help="How long it may take, all in all: 90s, 5m, 1h.")] = "",
+    trials: Annotated[
+        int | None,
+        typer.Option(min=1, help="Settings to try. The same number and seed give the same files. [default: 8]"),
+    ] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="Fix a setting: width=64, depth=2, dropout=0.2, rate=0.001, ...")
+    ] = None,
+    columns: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=KIND: number, category, yes/no, date, text, identifier, or ignore; one or several."),
+    ] = None,
+    time_column: Annotated[
+        str | None, typer.Option(help="Split by this column: the test part is what came last.")
+    ] = None,
+    group: Annotated[str | None, typer.Option(help="Split by this column: its groups stay whole.")] = None,
+    folds: Annotated[int | None, typer.Option(min=1, help="Folds of the rows to learn from. [default: 5]")] = None,
+    test: Annotated[float, typer.Option(min=0, max=0.9, help="The fraction of the rows that is the test part.")] = 0.2,
+    metric: Annotated[str, typer.Option(help="The score that the threshold is tuned for.")] = "",
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same bits.")] = 0,
+    separator: Annotated[str | None, SEPARATOR] = None,
+    encoding: Annotated[str | None, ENCODING] = None,
+    as_json: Annotated[bool, JSON] = False,
+) -> None:
+    limit = seconds(time) if time else None
+    kinds = pairs(columns or [], "--columns zip=category")
+    fixed = values(pairs(set_ or [], "--set width=64"))
+    with errors_as_lines():
+        from ranvier.cli.progress import SearchProgress
+
+        targets = [name for name in target.split(",") if name] if "," in target else target or None
+        with SearchProgress(limit, trials, quiet=as_json) as progress:
+            run = rv.auto.train(
+                data, targets, out, time=limit, trials=trials, settings=fixed, columns=kinds, time_column=time_column,
+                group=group, folds=folds, test=test, metric=metric, seed=seed, separator=separator, encoding=encoding,
+                command=["ranvier", *sys.argv[1:]], say=progress.say, progress=progress.trial,
+            )  # fmt: skip
+        if as_json:
+            typer.echo(json.dumps(run.to_dict() | {"folder": str(run.folder), "times": run.times}, ensure_ascii=False))
+        else:
+            for line in result(run):
+                typer.echo(line)
+
+
+def predict(
+    run: Annotated[Path, RUN],
+    data: Annotated[Path, DATA],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="The file to write. [default: standard output]")
+    ] = None,
+    separator: Annotated[str | None, SEPARATOR] = None,
+    encoding: Annotated[str | None, ENCODING] = None,
+) -> None:
+    with errors_as_lines():
+        made = rv.auto.predict(rv.auto.Run.load(run), data, separator=separator, encoding=encoding)
+        tell(made.notes)
+        if out is None:
+            sys.stdout.write(made.text())
+        else:
+            made.write(out)
+            typer.echo(f"wrote {len(made.table):,} rows to {out}")
+
+
+def evaluate(
+    run: Annotated[Path, RUN],
+    data: Annotated[Path, DATA],
+    separator: Annotated[str | None, SEPARATOR] = None,
+    encoding: Annotated[str | None, ENCODING] = None,
+    as_json: Annotated[bool, JSON] = False,
+) -> None:
+    with errors_as_lines():
+        loaded = rv.auto.Run.load(run)
+        made = rv.auto.evaluate(loaded, data, separator=separator, encoding=encoding)
+        if as_json:
+            typer.echo(
+                json.dumps({"scores": made["scores"], "rows": made["rows"], "notes": made["notes"]}, ensure_ascii=False)
+            )
+            return
+        tell(made["notes"])
+        if loaded.task.classes:
+            typer.echo(rv.metrics.report(made["truth"], loaded.decide(made["predictions"].output), loaded.task.classes))
+        typer.echo(f"{made['rows']:,} rows of {data}")
+        for name, value in made["scores"].items():
+            typer.echo(f"  {title(name):<18} {value:.4f}")
+
+
+def compare(
+    runs: Annotated[list[Path], typer.Argument(help="Folders of runs.")], as_json: Annotated[bool, JSON] = False
+) -> None:
+    with errors_as_lines():
+        loaded = [rv.auto.Run.load(folder) for folder in runs]
+        if as_json:
+            rows = [{"run": str(r.folder), "test": r.test, "validation": r.validation} for r in loaded]
+            typer.echo(json.dumps(rows, ensure_ascii=False))
+            return
+        if len({(r.data["sha256"], r.seed, r.split["by"], r.split["test"]) for r in loaded}) > 1:
+            typer.echo("note: the runs have other data or another test part, so their scores are not comparable")
+        for line in side_by_side(loaded):
+            typer.echo(line)
+
+
+# --- lines ----------------------------------------------------------------------------------------------------------
+
+
+def tell(notes: Sequence[str]) -> None:
+    """Notes on standard error, so that a pipe has the predictions alone."""
+    for note in notes:
+        typer.echo(f"note: {note}", err=True)
+
+
+def title(name: str) -> str:
+    return {"r2": "R2", "f1": "F1", "roc_auc": "ROC AUC", "mae": "mean error", "rmse": "RMSE"}.get(
+        name, name.replace("_", " ")
+    )
+
+
+def result(run: rv.auto.Run) -> list[str]:
+    """The result of a training: model against baselines, which is better, and what to type next."""
+    metric = run.task.metric
+    part = "test" if run.test else "validation"
+    rows = [(row["title"], row[part]) for row in run.baselines if row[part]]
+    rows.append(("the model", run.test or run.validation))
+    names = list(rows[-1][1])
+    width = max(len(name) for name, _ in rows)
+    lines = ["", f"{'':<{width}}  " + "  ".join(f"{title(name):>17}" for name in names) + f"   ({part} part)"]
+    lines += [f"{name:<{width}}  " + "  ".join(f"{scores[n]:>17.4f}" for n in names) for name, scores in rows]
+    lines += ["", rv.auto.verdict(run)]
+    if run.state == "stopped":
+        lines.append("stopped: this is the best so far")
+    if "threshold" in run.decision:
+        threshold = f"a probability of {run.decision['threshold']:.3f}"
+        lines.append(f"{run.task.classes[1]!r} is predicted above {threshold}, for {title(metric)}")
+    lines.append(f"wrote {run.folder} in {run.times['all']:.1f} s")
+    lines.append(f"next: ranvier predict {run.folder} NEW.csv --out OUT.csv")
+    return lines
+
+
+def side_by_side(runs: Sequence[rv.auto.Run]) -> list[str]:
+    """A row for each score and a column for each run."""
+    heads = [str(run.folder) for run in runs]
+    width = max(12, *(len(head) for head in heads))
+    lines = [f"{'':<28}" + "  ".join(f"{head:>{width}}" for head in heads)]
+    for part in ("test", "validation"):
+        names = dict.fromkeys(name for run in runs for name in getattr(run, part))
+        for name in names:
+            found = [getattr(run, part).get(name) for run in runs]
+            shown = [f"{'' if v is None else f'{v:.4f}':>{width}}" for v in found]
+            lines.append(f"{part + ' ' + title(name):<28}" + "  ".join(shown))
+    lines.append(f"{'rows to learn from':<28}" + "  ".join(f"{len(run.arrays['train']):>{width},}" for run in runs))
+    lines.append(f"{'trials':<28}" + "  ".join(f"{len(run.trials):>{width},}" for run in runs))
+    lines.append(f"{'seconds':<28}" + "  ".join(f"{run.times.get('all', 0):>{width},.1f}" for run in runs))
+    return lines
