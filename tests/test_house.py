@@ -23,7 +23,7 @@ PUBLIC = [
 ]  # fmt: skip
 OPTIONAL = [
     "sklearn", "scipy", "matplotlib", "torch", "tensorflow", "keras", "jax", "onnx", "onnxruntime", "pandas", "polars",
-    "PIL", "pyreadr", "tensorboard", "h5py",
+    "PIL", "pyreadr", "tensorboard", "h5py", "starlette", "uvicorn",
 ]  # fmt: skip
 # Costly or needed late: a terminal is drawn to, a file is read, a command line is parsed, a program is compiled.
 LATE = ["rich", "typer", "safetensors", "asyncio", "multiprocessing", "unittest", "email", "http", "ssl", "pydoc"]

@@ -97,6 +97,21 @@ def inspect(
 
 
 @app.command()
+def page(
+    path: Annotated[
+        Path | None, typer.Argument(help="Data (CSV, a folder of images) or a model to begin with.")
+    ] = None,
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="The port; without it, one that is free.")] = None,
+    browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
+) -> None:
+    """Build, train and explain networks on a local web page."""
+    from ranvier.cli.page import run
+
+    with _errors_as_lines():
+        run(path, port, browser, typer.echo)
+
+
+@app.command()
 def convert(
     source: Annotated[Path, typer.Argument(help="A model (.keras, .h5, .onnx, ...), or weights (.pt, .safetensors).")],
     target: Annotated[Path, typer.Argument(help="The file to write; the end of its name says the format.")],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -65,13 +66,19 @@ def explain_step(
         step.layers[0].deltas  # (samples, units)
     """
     state = _settings(model, loss, optimizer)
-    with state.exclusive():
-        streams = rng.SeedState(rng.get_seed(), rng.chosen_seed())
-        streams.counters = Counter(rng.current_state().counters)
-        with rng.seed_scope(streams):  # the next step draws the same numbers
-            x, y, sample_weight = _as_batch(model, x, y, sample_weight)
-            data = to_data(model, state, x, y, sample_weight)
-            return _explained(model, state, data)
+    with state.exclusive(), same_draws():
+        x, y, sample_weight = _as_batch(model, x, y, sample_weight)
+        data = to_data(model, state, x, y, sample_weight)
+        return StepProgram(model, state, data).run(data)
+
+
+@contextlib.contextmanager
+def same_draws() -> Iterator[None]:
+    """Within this context random numbers are those that come next, and after it they come again."""
+    streams = rng.SeedState(rng.get_seed(), rng.chosen_seed())
+    streams.counters = Counter(rng.current_state().counters)
+    with rng.seed_scope(streams):
+        yield
 
 
 def _settings(model: Module, loss: Any, optimizer: Any) -> Compiled:
@@ -212,13 +219,22 @@ def _with_activations(calls: Sequence[Call], outputs: Sequence[TraceNode]) -> It
             yield call
 
 
-def _explained(model: Module, state: Compiled, data: Data) -> ExplainedStep:
-    builder = WatchedBuilder(model, state)
-    with forward_hook(builder.hear):
-        builder.record(data)
-    wanted: dict[Any, Node] = {}  # what the program returns, by what it is
+class StepProgram:
+    """The program of a step on as many samples as there are in ``data``, compiled to return all its numbers.
 
-    def outputs(loss: Node) -> list[Node]:
+    It may run again and again, also while the model is trained in the same thread: it copies the weights.
+    """
+
+    def __init__(self, model: Module, state: Compiled, data: Data) -> None:
+        self.model, self.state = model, state
+        self.builder = WatchedBuilder(model, state)
+        with forward_hook(self.builder.hear):
+            self.builder.record(data)
+        self.wanted: dict[Any, Node] = {}  # what the program returns, by what it is
+        self.step = finished(self.builder, len(data), self._outputs)
+
+    def _outputs(self, loss: Node) -> list[Node]:
+        builder, wanted = self.builder, self.wanted
         nodes = builder.node_by_trace
         by = list(dict.fromkeys(nodes[n] for c in builder.calls for n in (c.sums, c.outputs) if n is not None))
         chosen = [(name, p) for name, p in builder.parameters.items() if p.requires_grad]
@@ -236,53 +252,56 @@ def _explained(model: Module, state: Compiled, data: Data) -> ExplainedStep:
                 wanted["slope", nodes[call.sums]] = slope
         return list(wanted.values())
 
-    step = finished(builder, len(data), outputs)
-    states, found = _run(state, step, data, list(wanted.values()))
-    values = dict(zip(wanted, found, strict=True))
-    starts, after = (
-        {id(t): a.T if is_transposed(t._value) else a for t, a in zip(step.state, arrays, strict=False)}
-        for arrays in states
-    )
-
-    def weight(p: Any) -> ExplainedWeight:
-        return ExplainedWeight(starts[id(p)], values.get(("weight", id(p))), after[id(p)])
-
-    def array(kind: str, trace: TraceNode | None) -> Array | None:
-        return None if trace is None else values.get((kind, builder.node_by_trace[trace]))
-
-    layers = []
-    for call in builder.calls:
-        tensors = {**call.module._parameters, **call.module._buffers}
-        own = {n: weight(t) for n, t in tensors.items() if t is not None and id(t) in after}
-        kernel = next((n for n, t in call.module._parameters.items() if call.weights and t is call.weights[0]), None)
-        direct = call.sums is not call.outputs
-        layers.append(
-            ExplainedLayer(
-                name=user_name(call.module, model),
-                kind=type(call.module).__name__,
-                activation=call.activation,
-                inputs=array("value", call.inputs),
-                sums=array("value", call.sums),
-                outputs=array("value", call.outputs),  # type: ignore[arg-type]  # every call has some
-                output_gradients=array("gradient", call.outputs),
-                slopes=array("slope", call.sums) if direct else None,
-                deltas=array("gradient", call.sums),
-                kernel=kernel,
-                transposed=kernel == "weight",
-                weights=own,
-            )
+    def run(self, data: Data) -> ExplainedStep:
+        """The numbers of a step on these samples."""
+        step, state, builder = self.step, self.state, self.builder
+        states, found = _run(state, step, data, list(self.wanted.values()))
+        values = dict(zip(self.wanted, found, strict=True))
+        starts, after = (
+            {id(t): a.T if is_transposed(t._value) else a for t, a in zip(step.state, arrays, strict=False)}
+            for arrays in states
         )
-    y = data.y[0] if len(data.y) == 1 else None
-    return ExplainedStep(
-        layers,
-        float(values["loss"]),
-        ", ".join(dict.fromkeys(spec.loss.name for spec in state.outputs if spec.loss is not None)) or "added losses",
-        repr(state.optimizer),
-        float(state.optimizer.current_rate()),
-        data.x[0],
-        y,
-        bool(builder.penalties),
-    )
+
+        def weight(p: Any) -> ExplainedWeight:
+            return ExplainedWeight(starts[id(p)], values.get(("weight", id(p))), after[id(p)])
+
+        def array(kind: str, trace: TraceNode | None) -> Array | None:
+            return None if trace is None else values.get((kind, builder.node_by_trace[trace]))
+
+        layers = []
+        for call in builder.calls:
+            tensors = {**call.module._parameters, **call.module._buffers}
+            own = {n: weight(t) for n, t in tensors.items() if t is not None and id(t) in after}
+            kernel = next(
+                (n for n, t in call.module._parameters.items() if call.weights and t is call.weights[0]), None
+            )
+            layers.append(
+                ExplainedLayer(
+                    name=user_name(call.module, self.model),
+                    kind=type(call.module).__name__,
+                    activation=call.activation,
+                    inputs=array("value", call.inputs),
+                    sums=array("value", call.sums),
+                    outputs=array("value", call.outputs),  # type: ignore[arg-type]  # every call has some
+                    output_gradients=array("gradient", call.outputs),
+                    slopes=array("slope", call.sums) if call.sums is not call.outputs else None,
+                    deltas=array("gradient", call.sums),
+                    kernel=kernel,
+                    transposed=kernel == "weight",
+                    weights=own,
+                )
+            )
+        losses = dict.fromkeys(spec.loss.name for spec in state.outputs if spec.loss is not None)
+        return ExplainedStep(
+            layers,
+            float(values["loss"]),
+            ", ".join(losses) or "added losses",
+            repr(state.optimizer),
+            float(state.optimizer.current_rate()),
+            data.x[0],
+            data.y[0] if len(data.y) == 1 else None,
+            bool(builder.penalties),
+        )
 
 
 def _slope(sums: Node, outputs: Node) -> Node | None:

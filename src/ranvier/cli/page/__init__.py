@@ -1,0 +1,86 @@
+"""``ranvier page``: a local web page that builds, trains and explains networks in the browser."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+import sys
+import webbrowser
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+__all__ = ["run"]
+
+PORT, TRIES = 8765, 20
+
+
+def run(path: Path | None, port: int | None, browser: bool, say: Any) -> None:
+    """Serve the page until Ctrl-C. ``say`` prints a line.
+
+    Raises ModuleNotFoundError without Starlette or uvicorn, OSError if the port is taken, ValueError for a file that is
+    neither data nor a model.
+    """
+    missing = [name for name in ("starlette", "uvicorn") if find_spec(name) is None]
+    if missing:
+        raise ModuleNotFoundError(
+            f"the page needs {' and '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} not installed. "
+            "Write: pip install 'ranvier[page]'"
+        )
+    token = secrets.token_urlsafe(24)
+    server, listening, sessions = served({}, {}, port, token)
+    address = f"http://127.0.0.1:{listening.getsockname()[1]}/#{token}"
+    say(f"The page is at {address}")
+    say("It answers this machine alone. Ctrl-C ends it.")
+    if browser and not opened(address):
+        say("No browser was found: open the address in one.")
+    sys.stdout.flush()
+    try:
+        server.run(sockets=[listening])
+    finally:
+        for name in list(sessions.known):
+            sessions.drop(name)
+        listening.close()
+
+
+def served(
+    given: dict[str, Any], start: dict[str, Any], port: int | None, token: str
+) -> tuple[Any, socket.socket, Any]:
+    """The server that is about to run, the socket that it listens on, and its sessions."""
+    import uvicorn
+
+    from ranvier.cli.page.guard import Guard
+    from ranvier.cli.page.server import Sessions, app
+
+    listening = listen(port)
+    sessions = Sessions(given, start)
+    guarded = Guard(app(sessions), token, listening.getsockname()[1])
+    config = uvicorn.Config(
+        guarded, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=1, ws="none",
+        server_header=False,
+    )  # fmt: skip
+    return uvicorn.Server(config), listening, sessions
+
+
+def listen(port: int | None) -> socket.socket:
+    """A socket on 127.0.0.1: at this port, or without one at the first of some ports that is free."""
+    last: OSError | None = None
+    for tried in [port] if port is not None else [*range(PORT, PORT + TRIES), 0]:
+        found = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, sys.platform != "win32")
+        try:
+            found.bind(("127.0.0.1", tried))
+        except OSError as error:
+            found.close()
+            last = error
+        else:
+            return found
+    raise OSError(f"port {port} is taken. Write --port with another number, or leave it out for a free one.") from last
+
+
+def opened(address: str) -> bool:
+    """Whether a browser opens the address."""
+    try:
+        return webbrowser.open(address)
+    except webbrowser.Error:
+        return False

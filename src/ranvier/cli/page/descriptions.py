@@ -1,0 +1,78 @@
+"""What a page draws of its data and its network, before it trains."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ranvier.cli.page.frames import EDGE, GRID, NEURONS, THUMB, level, packed, plain
+
+POINTS = 1000  # of each part, the most that are drawn
+IMAGES = 40  # that a page can choose from
+
+
+def described(session: Any) -> dict[str, Any]:
+    """The data and the layers of a session, as plain values."""
+    source, network = session.source, session.network
+    layers = []
+    for layer, output in zip(network.shown, outputs_of(network), strict=True):
+        layers.append({
+            "name": layer.name,
+            "kind": type(layer).__name__,
+            "activation": getattr(getattr(layer, "activation", None), "__name__", None),
+            "units": int(output[-1]),
+            "shape": list(output),
+            "weights": sum(int(w.numpy().size) for w in layer.weights),
+        })  # fmt: skip
+    return {
+        "data": data_of(session),
+        "inputs": int(np.prod(source.x.shape[1:])),
+        "layers": layers,
+        "parameters": sum(layer["weights"] for layer in layers),
+        "loss": network.loss,
+        "perEpoch": session.per_epoch,
+        "grid": GRID, "thumb": THUMB, "edge": EDGE, "neurons": NEURONS,
+    }  # fmt: skip
+
+
+def outputs_of(network: Any) -> list[tuple[int, ...]]:
+    """The shapes of the outputs of the layers that are shown, without the samples."""
+    shape = network.inner.output_shape
+    shapes = shape if isinstance(shape, list) else [shape]
+    return [tuple(int(d) for d in one[1:]) for one in shapes]
+
+
+def data_of(session: Any) -> dict[str, Any]:
+    """The samples that the page shows: points of the plane, images, or the first rows of a table."""
+    source = session.source
+    found: dict[str, Any] = {
+        "kind": source.kind,
+        "task": source.task,
+        "classes": list(source.classes),
+        "features": list(source.features),
+        "train": len(source.x),
+        "test": len(source.x_test),
+    }
+    if source.kind == "images":
+        chosen = spread_over_classes(source.y_test, IMAGES)
+        height, width, channels = source.x_test.shape[1:]
+        images = [packed(level(source.x_test[i], 0.0, 1.0)) for i in chosen]
+        return found | {
+            "size": [height, width, channels], "images": images, "rows": chosen,
+            "labels": [int(source.y_test[i]) for i in chosen],
+        }  # fmt: skip
+    for name, x, y in (("points", source.x, source.y), ("testPoints", source.x_test, source.y_test)):
+        found[name] = {"x": plain(np.round(x[:POINTS], 4)), "y": plain(y[:POINTS])}
+    return found
+
+
+def spread_over_classes(y: Any, count: int) -> list[int]:
+    """Rows of each class in turn."""
+    order = np.argsort(np.arange(len(y)) - np.zeros(len(y)), kind="stable")
+    turns: dict[int, int] = {}
+    keyed = []
+    for row in order:
+        turn = turns[int(y[row])] = turns.get(int(y[row]), -1) + 1
+        keyed.append((turn, int(y[row]), int(row)))
+    return [row for _, _, row in sorted(keyed)[:count]]

@@ -1,0 +1,145 @@
+"""What a page shows of a model at one moment: scores, outputs over the plane, weights, histograms, as plain values."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import numpy as np
+
+from ranvier.cli.page.networks import Network, probabilities
+from ranvier.cli.page.sources import Array, Source
+from ranvier.training.adapters.arrays import to_data
+from ranvier.training.explain_step import StepProgram, same_draws
+from ranvier.training.step.compiled import Compiled
+
+GRID, THUMB = 40, 20  # points of the plane along each side, for the whole network and for a neuron
+EDGE = 1.1  # the plane reaches from -EDGE to EDGE
+NEURONS = 12  # of a layer, the most that are drawn
+SCORED = 2000  # rows, the most that a frame is scored on
+SAMPLED = 64  # rows that histograms are made of
+BINS = 24
+
+
+def packed(values: Array) -> str:
+    """Bytes as text."""
+    return base64.b64encode(np.ascontiguousarray(values, np.uint8).tobytes()).decode()
+
+
+def plain(values: Any) -> Any:
+    """Numbers for JSON, which has none that are not finite."""
+    array = np.asarray(values, float)
+    if array.ndim == 0:
+        return float(array) if np.isfinite(array) else None
+    return [plain(row) for row in array] if not np.isfinite(array).all() else array.tolist()
+
+
+def level(values: Array, low: float, high: float) -> Array:
+    """Values from ``low`` to ``high`` as 0 to 255."""
+    span = high - low if high > low else 1.0
+    return np.nan_to_num(np.clip((values - low) / span * 255, 0, 255)).astype(np.uint8)
+
+
+def grid() -> Array:
+    """The points of the plane, row by row from the top."""
+    along = (np.arange(GRID) + 0.5) / GRID * 2 * EDGE - EDGE
+    x, y = np.meshgrid(along, along[::-1])
+    return np.stack([x.reshape(-1), y.reshape(-1)], 1).astype(np.float32)
+
+
+class FrameMaker:
+    """Makes the frames of one network. Its program for histograms is compiled at the first frame."""
+
+    def __init__(self, network: Network, source: Source) -> None:
+        self.network, self.source = network, source
+        self.points = grid() if source.kind == "plane" else None
+        self.program: StepProgram | None = None
+        rows = np.random.default_rng(0).permutation(len(source.x))
+        self.scored, self.sampled = np.sort(rows[:SCORED]), np.sort(rows[:SAMPLED])
+        self.data: Any = None
+
+    def scores(self) -> dict[str, Any]:
+        """The loss and the metric on the training and on the test rows."""
+        model, source, network = self.network.model, self.source, self.network
+        train = source.x[self.scored], network.y[self.scored]
+        test = source.x_test[:SCORED], network.y_test[:SCORED]
+        (loss, metric), (test_loss, test_metric) = (
+            model.evaluate(x, y, batch_size=len(x), verbose=0, check_finite=False) for x, y in (train, test)
+        )
+        values = {"loss": loss, "metric": metric, "testLoss": test_loss, "testMetric": test_metric}
+        return {name: plain(value) for name, value in values.items()}
+
+    def plane(self) -> dict[str, Any]:
+        """The outputs over the plane, and those of the neurons, each from 0 to 255."""
+        points = self.points
+        if points is None:
+            return {}
+        outputs = self.network.inner.predict(points, batch_size=len(points), verbose=0)
+        outputs = outputs if isinstance(outputs, list) else [outputs]
+        found: dict[str, Any] = {"neurons": [self.thumbs(part) for part in outputs]}
+        last = outputs[-1]
+        if self.source.task == "number":
+            low, high = float(self.source.y.min()), float(self.source.y.max())
+            return found | {"field": packed(level(last[:, 0], low, high)), "range": [low, high]}
+        share = probabilities(last)
+        best = share.argmax(1)
+        sure = np.take_along_axis(share, best[:, None], 1)[:, 0]
+        least = 1 / share.shape[1]
+        return found | {"best": packed(best), "sure": packed(level(sure, least, 1.0))}
+
+    def thumbs(self, outputs: Array) -> list[str]:
+        """The outputs of the first neurons of a layer over the plane, around 0, as 0 to 255."""
+        every = GRID // THUMB
+        squares = outputs.reshape(GRID, GRID, -1)[::every, ::every, :NEURONS]
+        most = float(np.abs(squares).max(initial=1e-9))
+        return [packed(level(squares[..., i], -most, most)) for i in range(squares.shape[2])]
+
+    def weights(self) -> list[Any]:
+        """Of each layer that is drawn the weights between the first neurons, and the biases; None without."""
+        found: list[Any] = []
+        for layer in self.network.shown:
+            kernel, bias = getattr(layer, "kernel", None), getattr(layer, "bias", None)
+            if kernel is None or kernel.numpy().ndim != 2:
+                found.append(None)
+                continue
+            matrix = kernel.numpy()[:NEURONS, :NEURONS]
+            found.append({
+                "kernel": plain(np.round(matrix, 5)),
+                "bias": None if bias is None else plain(np.round(bias.numpy()[:NEURONS], 5)),
+            })  # fmt: skip
+        return found
+
+    def histograms(self) -> list[Any]:
+        """Of each layer with weights the counts of its outputs and of its gradients, on some training rows."""
+        model = self.network.model
+        state: Compiled = model._compiled
+        with same_draws():
+            if self.program is None:
+                self.data = to_data(model, state, self.source.x[self.sampled], self.network.y[self.sampled])
+                self.program = StepProgram(model, state, self.data)
+            step = self.program.run(self.data)
+        found = []
+        for layer in step.layers:
+            weight = layer.weights.get("kernel")
+            if weight is None or weight.gradient is None:
+                continue
+            outputs, gradients = histogram(layer.outputs), histogram(weight.gradient)
+            found.append({"name": layer.name, "outputs": outputs, "gradients": gradients})
+        return found
+
+    def frame(self, epoch: float, step: int) -> dict[str, Any]:
+        """All of it."""
+        return {
+            "type": "frame", "epoch": epoch, "step": step, **self.scores(), **self.plane(),
+            "weights": self.weights(), "histograms": self.histograms(),
+        }  # fmt: skip
+
+
+def histogram(values: Array) -> dict[str, Any]:
+    """Counts between the least and the greatest value, and the mean size."""
+    finite = values[np.isfinite(values)]
+    if not finite.size:
+        return {"low": None, "high": None, "counts": [], "size": None}
+    low, high = float(finite.min()), float(finite.max())
+    counts, _ = np.histogram(finite, BINS, (low, high) if high > low else (low - 0.5, low + 0.5))
+    return {"low": low, "high": high, "counts": counts.tolist(), "size": float(np.abs(finite).mean())}

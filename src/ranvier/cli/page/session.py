@@ -1,0 +1,213 @@
+"""A page's network and the thread that trains it: run, pause, one step, one epoch, from the start."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from ranvier.callbacks import Callback
+from ranvier.cli.page.frames import FrameMaker
+from ranvier.cli.page.networks import Network, build
+from ranvier.cli.page.settings import SettingError, Settings
+from ranvier.cli.page.sources import Source, load
+from ranvier.tensor import rng
+
+FRAME = 1 / 14  # seconds between frames
+SLICE = 0.02  # seconds of training between two looks at what the page wants
+MOST_EPOCHS = 200  # of one call of fit
+
+
+class _Watch(Callback):
+    """Ends a call of `fit` when the page wants something else, and makes frames within long epochs."""
+
+    def __init__(self, session: Session, interval: int) -> None:
+        self.session, self.step_interval = session, interval
+
+    def on_step(self, epoch: int, step: int, logs: Any = None) -> None:
+        session = self.session
+        session.steps += self.step_interval or 1
+        if not session.running or session.wanted:
+            self.model.stop_training = True
+        elif time.monotonic() >= session.due:
+            session.publish()
+
+
+class Session:
+    """What one page trains. ``given`` has the data of the command line and of uploads, by name.
+
+    ``publish`` hands frames to ``listener``, in the thread that trains. Other threads call the methods; each waits for
+    the training to reach the end of a step.
+    """
+
+    def __init__(self, given: dict[str, Any]) -> None:
+        self.given = given
+        self.lock = threading.Lock()  # held by whoever uses the model
+        self.changed = threading.Condition()
+        self.running = self.closed = False
+        self.wanted = 0  # threads that wait for the model
+        self.speed = 0.0  # epochs in a second; 0 is as many as there are
+        self.listener: Callable[[dict[str, Any]], None] | None = None
+        self.settings = Settings()
+        self.due, self.steps, self.place = 0.0, 0, 0
+        self.interval, self.step_seconds = 1, 0.0
+        self.order: Any = None
+        self.left: int | None = None  # epochs until training pauses by itself
+        self.streams: rng.SeedState | None = None
+        self.thread = threading.Thread(target=self._train, name="ranvier page", daemon=True)
+        self.source: Source
+        self.network: Network
+        self.frames: FrameMaker
+        self.thread.start()
+
+    # --- what the page asks for -------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def model_in_use(self) -> Iterator[None]:
+        """Within this context the model does not train, and random numbers are the session's."""
+        with self.changed:
+            self.wanted += 1
+        with self.lock:
+            with self.changed:
+                self.wanted -= 1
+                self.changed.notify_all()
+            if self.streams is None:
+                raise SettingError("there is no network yet. Choose data and layers first.")
+            with rng.seed_scope(self.streams):
+                yield
+
+    def build(self, settings: Settings) -> dict[str, Any]:
+        """Take new settings: make the data and the network anew. What was before stays if they do not fit."""
+        self.pause()
+        source = load(settings, self.given)
+        streams = rng.SeedState(settings.seed, settings.seed)
+        with rng.seed_scope(streams):
+            network = build(settings, source)
+        with self.lock:
+            self.settings, self.source, self.network, self.streams = settings, source, network, streams
+            self.frames = FrameMaker(network, source)
+            self.steps = self.place = 0
+            self.interval, self.step_seconds, self.order = 1, 0.0, None
+            with rng.seed_scope(streams):
+                self.publish()
+        return self.description()
+
+    def description(self) -> dict[str, Any]:
+        """The data and the layers, for the page to draw."""
+        from ranvier.cli.page.descriptions import described
+
+        return described(self)
+
+    def run(self, epochs: int | None = None) -> None:
+        """Train until `pause`, or for so many epochs."""
+        if self.streams is None:
+            raise SettingError("there is no network yet. Choose data and layers first.")
+        with self.changed:
+            self.running, self.left = True, epochs
+            self.changed.notify_all()
+
+    def pause(self) -> None:
+        """Stop at the end of a step; returns when training has stopped."""
+        self.running = False
+        with self.lock:
+            pass
+
+    def step(self) -> None:
+        """One step, on the next batch of an epoch in random order."""
+        self.pause()
+        with self.model_in_use():
+            x, y = self.source.x, self.network.y
+            if self.order is None or self.place >= len(x):
+                self.order, self.place = np.random.default_rng((self.settings.seed, self.steps)).permutation(len(x)), 0
+            rows = self.order[self.place : self.place + self.settings.batch]
+            self.network.model.train_on_batch(x[rows], y[rows])
+            self.place += len(rows)
+            self.steps += 1
+            self.publish()
+
+    def epoch(self) -> None:
+        """One epoch."""
+        self.pause()
+        self.run(1)
+
+    def set_rate(self, rate: float) -> None:
+        """Change the learning rate, and nothing else."""
+        with self.model_in_use():
+            self.network.model.optimizer.learning_rate = rate
+
+    def close(self) -> None:
+        """End the thread."""
+        with self.changed:
+            self.running, self.closed = False, True
+            self.changed.notify_all()
+
+    # --- the thread -------------------------------------------------------------------------------------------------
+
+    @property
+    def per_epoch(self) -> int:
+        """Steps of an epoch."""
+        return -(-len(self.source.x) // self.settings.batch)
+
+    def publish(self) -> None:
+        """Make a frame of the model as it is now, and hand it over."""
+        self.due = time.monotonic() + FRAME
+        frame = self.frames.frame(self.steps / self.per_epoch, self.steps)
+        if self.listener is not None:
+            self.listener(frame | {"running": self.running})
+
+    def _train(self) -> None:
+        while True:
+            with self.changed:
+                self.changed.wait_for(lambda: (self.running and not self.wanted) or self.closed)
+            if self.closed:
+                return
+            began, epochs = time.monotonic(), self._epochs()
+            with self.lock:
+                if not self.running:
+                    continue
+                try:
+                    with rng.seed_scope(self.streams or 0):
+                        self._round(epochs)
+                except (ArithmeticError, ValueError, RuntimeError, MemoryError) as error:
+                    self.running = False
+                    if self.listener is not None:
+                        self.listener({"type": "stopped", "error": str(error)})
+            self._wait(began + epochs / self.speed if self.speed else 0.0)
+
+    def _epochs(self) -> int:
+        """How many epochs the next call of `fit` runs: about as long as a frame lasts."""
+        seconds = self.step_seconds * self.per_epoch
+        most = MOST_EPOCHS if self.left is None else self.left
+        if self.speed:
+            return max(1, min(most, round(self.speed * FRAME)))
+        return 1 if not seconds else max(1, min(most, int(FRAME / seconds)))
+
+    def _round(self, epochs: int) -> None:
+        """A call of `fit`, from which it is learned how long a step takes; and a frame when one is due."""
+        model, before = self.network.model, self.steps
+        began, steps = time.monotonic(), epochs * self.per_epoch
+        model.fit(
+            self.source.x, self.network.y, batch_size=self.settings.batch, epochs=epochs, verbose=0,
+            callbacks=[_Watch(self, self.interval)], ignore=("RV",), check_finite=False,
+        )  # fmt: skip
+        self.order = None
+        if not model.stop_training:
+            self.steps = before + steps
+            self.step_seconds = (time.monotonic() - began) / steps
+            self.interval = max(1, int(SLICE / self.step_seconds))
+            if self.left is not None:
+                self.left -= epochs
+                self.running = self.left > 0 and self.running
+        if time.monotonic() >= self.due or not self.running:
+            self.publish()
+
+    def _wait(self, until: float) -> None:
+        """Wait for the time of the next epoch, or for the page."""
+        left = until - time.monotonic()
+        if left > 0:
+            with self.changed:
+                self.changed.wait_for(lambda: not self.running or self.wanted or self.closed, left)

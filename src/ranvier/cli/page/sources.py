@@ -1,0 +1,93 @@
+"""The data of a page: toy sets, points set by hand, digits, and what the command line or the page was given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ranvier.cli.page.settings import SettingError, Settings
+from ranvier.cli.page.toys import OF_NUMBERS, TOYS
+from ranvier.datasets import digits
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """Training and test data: inputs in float32, class numbers or numbers as targets.
+
+    ``kind`` is "plane" (two features that can be drawn), "table" or "images" (samples, height, width, channels);
+    ``task`` is "classes" or "number". ``scale`` turns predicted numbers into those of the file: (mean, deviation).
+    """
+
+    kind: str
+    task: str
+    x: Array
+    y: Array
+    x_test: Array
+    y_test: Array
+    classes: tuple[str, ...] = ()
+    features: tuple[str, ...] = ("x", "y")
+    scale: tuple[float, float] = (0.0, 1.0)
+
+
+def load(settings: Settings, given: dict[str, Any]) -> Source:
+    """The data that the settings choose. ``given`` has by name a function of the settings for other data.
+
+    Raises SettingError where there is too little of it.
+    """
+    name = settings.data
+    if name in TOYS:
+        return toy(settings)
+    if name == "points":
+        return placed(settings)
+    if name == "digits":
+        return images(*digits.load_data(), digits.classes)
+    if name not in given:
+        raise SettingError("there are no such data yet. Choose a file first, or another data set.")
+    found: Source = given[name](settings)
+    return found
+
+
+def toy(settings: Settings) -> Source:
+    """A toy set, divided at random by the seed."""
+    rng = np.random.default_rng(settings.seed)
+    x, y = TOYS[settings.data](settings.count, settings.noise, rng)
+    task = "number" if settings.data in OF_NUMBERS else "classes"
+    return divided("plane", task, x, y, settings, classes=tuple(map(str, np.unique(y))) if task == "classes" else ())
+
+
+def placed(settings: Settings) -> Source:
+    """Points set by hand; a part of each class is for the test."""
+    if len(settings.placed) < 4 or len({p[2] for p in settings.placed}) < 2:
+        raise SettingError("set at least four points, of two classes.")
+    array = np.array(settings.placed)
+    classes, y = np.unique(array[:, 2].astype(int), return_inverse=True)
+    return divided("plane", "classes", array[:, :2], y, settings, classes=tuple(map(str, classes)))
+
+
+def divided(kind: str, task: str, x: Array, y: Array, settings: Settings, **rest: Any) -> Source:
+    """Rows for training and for the test, at random by the seed; at least one of each."""
+    order = np.random.default_rng(settings.seed + 1).permutation(len(x))
+    held = min(len(x) - 1, max(1, round(settings.test * len(x))))
+    test, train = order[:held], order[held:]
+    y = y.astype(np.int64 if task == "classes" else np.float32)
+    x = x.astype(np.float32)
+    return Source(kind, task, x[train], y[train], x[test], y[test], **rest)
+
+
+def images(train: tuple[Array, Array], test: tuple[Array, Array], classes: Any) -> Source:
+    """Images of classes, scaled to 0 to 1 and with a dimension for the channels."""
+    brightest = float(max(train[0].max(), 1))
+
+    def scaled(x: Array) -> Array:
+        x = x.astype(np.float32) / np.float32(brightest)
+        return x if x.ndim == 4 else x[..., None]
+
+    return Source(
+        "images", "classes", scaled(train[0]), train[1].astype(np.int64), scaled(test[0]), test[1].astype(np.int64),
+        classes=tuple(map(str, classes)), features=(),
+    )  # fmt: skip

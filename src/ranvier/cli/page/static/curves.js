@@ -1,0 +1,79 @@
+// Curves of the loss and of the metric. Earlier runs stay, so that runs can be compared.
+import { $, classColour, el, fmt, svg } from "./dom.js";
+import { on, state } from "./state.js";
+import { t } from "./words.js";
+
+const MOST = 400, RUNS = 6; // points of a curve, runs that stay
+const WIDTH = 420, HEIGHT = 220, LEFT = 46, BOTTOM = 24, TOP = 18, RIGHT = 8;
+let runs = [], number = 0;
+
+function begin() {
+  const last = runs.at(-1);
+  if (last && !last.points.some((p) => p.epoch > 0)) runs.pop(); // it never trained
+  number += 1;
+  const s = state.settings, layers = s.layers.map((l) => (l.kind === "pool" ? "p" : `${l.kind === "conv" ? "c" : ""}${l.units}`)).join("-");
+  runs.push({ number, name: `${t(s.data)}, ${layers || t("none")}, ${s.optimizer} ${s.rate}`, task: state.built.data.task, points: [] });
+  runs = runs.slice(-RUNS);
+  show();
+}
+
+function add(frame) {
+  if (frame.type !== "frame" || !runs.length) return;
+  const points = runs.at(-1).points;
+  if (points.length && points.at(-1).epoch === frame.epoch) points.pop();
+  points.push({ epoch: frame.epoch, loss: frame.loss, testLoss: frame.testLoss, metric: frame.metric, testMetric: frame.testMetric });
+  if (points.length > MOST) runs.at(-1).points = points.filter((_, i) => i % 2 === 0 || i === points.length - 1);
+  show();
+}
+
+function chart(title, key, testKey, isShare) {
+  const picture = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": title });
+  const values = runs.flatMap((r) => r.points.flatMap((p) => [p[key], p[testKey]])).filter((v) => v !== null);
+  const most = Math.max(1, ...runs.flatMap((r) => r.points.map((p) => p.epoch)));
+  let low = Math.min(...values), high = Math.max(...values);
+  if (isShare) { high = 1; low = Math.min(low, 0.5); } else { low = Math.min(0, low); }
+  if (!(high > low)) high = low + 1;
+  const x = (epoch) => LEFT + (epoch / most) * (WIDTH - LEFT - RIGHT);
+  const y = (v) => TOP + (1 - (v - low) / (high - low)) * (HEIGHT - TOP - BOTTOM);
+  for (let i = 0; i <= 4; i++) {
+    const v = low + ((high - low) * i) / 4;
+    picture.append(svg("line", { class: "axis", x1: LEFT, x2: WIDTH - RIGHT, y1: y(v), y2: y(v) }),
+      svg("text", { x: LEFT - 6, y: y(v) + 4, "text-anchor": "end" }, isShare ? `${Math.round(100 * v)} %` : fmt(v, 2)));
+  }
+  for (let i = 0; i <= 4; i++) picture.append(svg("text", { x: x((most * i) / 4), y: HEIGHT - 8, "text-anchor": i === 4 ? "end" : "middle" }, fmt((most * i) / 4, 3)));
+  for (const run of runs) for (const [name, dashed] of [[key, false], [testKey, true]]) {
+    const points = run.points.filter((p) => p[name] !== null).map((p) => `${x(p.epoch).toFixed(1)},${y(p[name]).toFixed(1)}`);
+    if (points.length) picture.append(svg("polyline", { class: `curve${dashed ? " dashed" : ""}`, points: points.join(" "), stroke: classColour(run.number - 1) }));
+  }
+  return el("figure", { class: "chart", style: "margin:0" }, el("figcaption", { class: "note" }, title), picture);
+}
+
+let due = 0;
+function show() {
+  if ($("view-curves").hidden || due) return;
+  due = requestAnimationFrame(() => { due = 0; render(); });
+}
+
+function render() {
+  const place = $("view-curves");
+  const drawn = runs.filter((r) => r.points.length);
+  if (!drawn.length) { place.replaceChildren(el("p", { class: "note" }, t("noCurve"))); return; }
+  const task = state.built.data.task, keys = `— ${t("training")}   - - ${t("testing")}`;
+  const metric = t(task === "number" ? "maeOf" : "accuracyOf");
+  const list = el("ul", { class: "runs" }, ...[...runs].reverse().map((run) => {
+    const last = run.points.at(-1), isNow = run === runs.at(-1);
+    const line = el("i");
+    line.style.background = classColour(run.number - 1);
+    return el("li", {}, line, el("strong", {}, `${run.number}`), el("span", {}, run.name),
+      el("span", { class: "note" }, last ? t("runLine", fmt(last.epoch, 3), fmt(last.testLoss)) : ""),
+      isNow ? el("span", { class: "note" }, `(${t("thisRun")})`) : el("button", { type: "button", onclick: () => { runs = runs.filter((r) => r !== run); show(); } }, t("removeRun")));
+  }));
+  const same = runs.every((r) => r.task === task);
+  place.replaceChildren(
+    el("div", { class: "charts" }, chart(`${t("lossOf")}   ${keys}`, "loss", "testLoss", false), chart(`${same ? metric : `${t("accuracyOf")} / ${t("maeOf")}`}   ${keys}`, "metric", "testMetric", task !== "number")),
+    list, el("p", { class: "note" }, t("keepRuns")));
+}
+
+on("built", begin);
+on("frame", add);
+on("words", show);

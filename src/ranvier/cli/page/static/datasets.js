@@ -1,0 +1,109 @@
+// The choice of the data: small pictures of the sets, and their settings.
+import { $, classColour, el, fmt, sharp } from "./dom.js";
+import { change, on, state } from "./state.js";
+import { t } from "./words.js";
+
+const SETS = ["circles", "xor", "moons", "spirals", "gaussians", "plane", "hills", "points", "digits"];
+const sets = [...SETS];
+// Further sets: those of the command line, and files.
+export const addSet = (name) => { if (!sets.includes(name)) sets.push(name); show(); };
+const MARKS = { points: "+", digits: "8", table: "▤", given: "▣" };
+
+function picture(name) {
+  const canvas = el("canvas", { "aria-hidden": "true" });
+  const context = sharp(canvas, 40, 40);
+  if (name in MARKS) {
+    context.fillStyle = classColour(1);
+    context.font = "600 24px system-ui, sans-serif";
+    context.textAlign = "center";
+    context.textBaseline = "middle";
+    context.fillText(MARKS[name], 20, 21);
+    return canvas;
+  }
+  for (const [x, y, c] of sketch(name)) {
+    context.fillStyle = typeof c === "number" ? classColour(c) : c;
+    context.beginPath();
+    context.arc(20 + 17 * x, 20 - 17 * y, 1.7, 0, 7);
+    context.fill();
+  }
+  return canvas;
+}
+
+// A few points that show what a set looks like; the real ones are drawn by the server.
+function sketch(name) {
+  const points = [];
+  let seed = 7;
+  const random = () => (seed = (seed * 16807) % 2147483647) / 2147483647;
+  for (let i = 0; i < 44; i++) {
+    const u = random(), v = random(), k = i % 2, a = 2 * Math.PI * u;
+    if (name === "circles") points.push([(k ? 0.35 * v : 0.85) * Math.cos(a), (k ? 0.35 * v : 0.85) * Math.sin(a), k]);
+    if (name === "xor") points.push([2 * u - 1, 2 * v - 1, (u > 0.5) === (v > 0.5) ? 1 : 0]);
+    if (name === "moons") { const s = k ? -1 : 1; points.push([s * 0.62 * (Math.cos(Math.PI * u) - 0.5), s * 0.62 * (Math.sin(Math.PI * u) - 0.25), k]); }
+    if (name === "spirals") { const r = 0.15 + 0.8 * u, w = 9 * u + Math.PI * k; points.push([r * Math.cos(w), r * Math.sin(w), k]); }
+    if (name === "gaussians") { const w = [0.5, 2.6, 4.7][i % 3]; points.push([0.55 * Math.cos(w) + 0.35 * (v - 0.5), 0.55 * Math.sin(w) + 0.35 * (u - 0.5), i % 3]); }
+    if (name === "plane" || name === "hills") {
+      const x = 2 * u - 1, y = 2 * v - 1, d = (p, q) => Math.exp(-((x - p) ** 2 + (y - q) ** 2) / 0.18);
+      const z = name === "plane" ? (x + y) / 2 : d(0.4, 0.4) - d(-0.4, -0.3);
+      const share = Math.round(100 * Math.min(1, Math.abs(z) * 1.2 + 0.1));
+      points.push([x, y, `color-mix(in srgb, ${classColour(z > 0 ? 1 : 0)} ${share}%, transparent)`]);
+    }
+  }
+  return points;
+}
+
+function choose(name) {
+  const images = (kind) => ["digits"].includes(kind) || (kind === "given" && state.givenKind === "images");
+  const settings = { data: name, loss: "" };
+  if (images(name) !== images(state.settings.data)) {
+    settings.layers = images(name)
+      ? [{ kind: "conv", units: 6, activation: "relu" }, { kind: "pool", units: 1, activation: "linear" }, { kind: "dense", units: 24, activation: "relu" }]
+      : [{ kind: "dense", units: 4, activation: "tanh" }, { kind: "dense", units: 3, activation: "tanh" }];
+    settings.batch = images(name) ? 32 : 16;
+  }
+  change(settings);
+  show();
+}
+
+function show() {
+  const place = $("sets");
+  place.replaceChildren(...sets.map((name) => {
+    const chosen = state.settings.data === name;
+    return el("button", {
+      type: "button", role: "radio", "aria-checked": String(chosen), tabIndex: chosen ? 0 : -1, "data-set": name,
+      onclick: () => choose(name),
+      onkeydown: (event) => {
+        const move = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+        if (!move) return;
+        event.preventDefault();
+        choose(sets[(sets.indexOf(name) + move + sets.length) % sets.length]);
+        place.querySelector("[aria-checked=true]").focus();
+      },
+    }, picture(name), el("span", {}, t(name)));
+  }));
+  fields();
+}
+
+function slider(name, low, high, step) {
+  const shown = el("output", {}, fmt(state.settings[name]));
+  const input = el("input", {
+    type: "range", min: low, max: high, step, value: state.settings[name], "data-setting": name,
+    oninput: () => { shown.textContent = fmt(Number(input.value)); change({ [name]: Number(input.value) }, 150); },
+  });
+  return el("label", { class: "field" }, el("span", { class: "head" }, t(name), shown), input);
+}
+
+function fields() {
+  const toy = !["points", "digits", "table", "given"].includes(state.settings.data);
+  const found = toy ? [slider("count", 20, 1000, 10), slider("noise", 0, 0.3, 0.01)] : [];
+  if (state.settings.data !== "digits") found.push(slider("test", 0.1, 0.9, 0.05));
+  $("data-fields").replaceChildren(...found);
+}
+
+function note() {
+  const data = state.built?.data;
+  $("data-note").textContent = data ? t("samples", data.train, data.test) : "";
+}
+
+on("built", () => { note(); for (const b of $("sets").children) { const c = b.dataset.set === state.settings.data; b.setAttribute("aria-checked", String(c)); b.tabIndex = c ? 0 : -1; } });
+on("words", () => { show(); note(); });
+show();

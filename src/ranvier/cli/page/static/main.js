@@ -1,0 +1,110 @@
+// The start of the page: the controls at the top, the tabs, keys, and the stream of frames.
+import { ask, frames, open } from "./api.js";
+import "./curves.js";
+import "./datasets.js";
+import { $, fmt, onScheme } from "./dom.js";
+import "./histograms.js";
+import "./network.js";
+import "./plane.js";
+import { attempt, change, emit, on, state } from "./state.js";
+import "./steps.js";
+import { current, setLanguage, t, translate } from "./words.js";
+
+function showRunning() {
+  $("run").setAttribute("aria-pressed", String(state.running));
+  $("run-word").textContent = t(state.running ? "pause" : "run");
+}
+
+function showNow() {
+  const frame = state.frame, task = state.built?.data.task;
+  $("metric-word").textContent = t(task === "number" ? "mae" : "accuracy");
+  $("now-epoch").textContent = frame ? (Number.isInteger(frame.epoch) ? frame.epoch : frame.epoch.toFixed(2)) : "0";
+  $("now-loss").textContent = fmt(frame?.loss);
+  $("now-test").textContent = fmt(frame?.testLoss);
+  $("now-metric").textContent = frame && task !== "number" ? `${(100 * frame.testMetric).toFixed(1)} %` : fmt(frame?.testMetric);
+}
+
+function showMessage(text) {
+  $("message").textContent = text;
+  $("message").hidden = !text;
+}
+
+const control = (action, value) => attempt(async () => {
+  const answer = await ask("control", { action, value });
+  state.running = answer.running;
+  showRunning();
+});
+
+const actions = {
+  run: () => control(state.running ? "pause" : "run"),
+  step: () => control("step"),
+  epoch: () => control("epoch"),
+  reset: () => change({}),
+};
+for (const name of Object.keys(actions)) $(name).addEventListener("click", actions[name]);
+$("speed").addEventListener("change", () => control("speed", Number($("speed").value)));
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName)) return;
+  const name = { ".": "step", e: "epoch", E: "epoch", r: "reset", R: "reset" }[event.key];
+  const isSpace = event.key === " " && event.target.tagName !== "BUTTON";
+  if (!name && !isSpace) return;
+  event.preventDefault();
+  actions[isSpace ? "run" : name]();
+});
+
+const tabs = [...document.querySelectorAll("[role=tab]")];
+function choose(tab, focus) {
+  for (const other of tabs) {
+    const chosen = other === tab;
+    other.setAttribute("aria-selected", String(chosen));
+    other.tabIndex = chosen ? 0 : -1;
+    $(other.getAttribute("aria-controls")).hidden = !chosen;
+  }
+  if (focus) tab.focus();
+  emit("words");
+}
+for (const [place, tab] of tabs.entries()) {
+  tab.addEventListener("click", () => choose(tab, false));
+  tab.addEventListener("keydown", (event) => {
+    const move = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (move) choose(tabs[(place + move + tabs.length) % tabs.length], true);
+  });
+}
+
+$("language").value = current();
+$("language").addEventListener("change", () => { setLanguage($("language").value); retranslate(); });
+function retranslate() {
+  translate();
+  showRunning();
+  showNow();
+  emit("words");
+}
+
+on("error", showMessage);
+on("frame", (frame) => {
+  if (frame.type === "stopped") {
+    state.running = false;
+    showMessage(t("diverged", frame.error));
+  } else {
+    state.running = frame.running;
+    showNow();
+  }
+  showRunning();
+});
+on("built", () => { showNow(); showRunning(); });
+onScheme(() => emit("words"));
+addEventListener("resize", () => emit("words"));
+
+translate();
+attempt(async () => {
+  const { start } = await open();
+  const stream = frames((frame) => {
+    if (frame.type === "frame") state.frame = frame;
+    emit("frame", frame);
+  });
+  await control("speed", Number($("speed").value));
+  change(start);
+  await stream;
+  showMessage(t("ended"));
+}).then(() => { if (!state.built) return; showMessage(t("ended")); });

@@ -1,0 +1,201 @@
+// The network: settings of training, columns of layers, and the picture of neurons and weights.
+import { ask, bytes } from "./api.js";
+import { $, colour, diverging, el, fmt, sharp } from "./dom.js";
+import { attempt, change, on, state } from "./state.js";
+import { t } from "./words.js";
+
+const ACTIVATIONS = ["relu", "tanh", "sigmoid", "linear", "leaky_relu", "elu", "gelu", "silu", "softplus"];
+const RATES = [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3];
+const LOSSES = { classes: ["crossentropy", "mse"], number: ["mse", "mae", "huber"] };
+const SQUARE = 34, GAP = 8;
+
+function select(name, values, chosen, change, label) {
+  const node = el("select", { "data-setting": name, "aria-label": label || t(name), onchange: () => change(node.value) });
+  for (const [value, text] of values) node.append(el("option", { value, selected: String(value) === String(chosen) }, text));
+  return node;
+}
+
+const field = (name, input) => el("label", { class: "field" }, el("span", {}, t(name)), input);
+
+function numeric(name, low, high, step) {
+  const input = el("input", {
+    type: "number", min: low, max: high, step, value: state.settings[name], "data-setting": name,
+    onchange: () => change({ [name]: Number(input.value) }),
+  });
+  return field(name, input);
+}
+
+function fields() {
+  const s = state.settings, task = state.built?.data.task || "classes";
+  const rates = RATES.includes(s.rate) ? RATES : [...RATES, s.rate].sort((a, b) => a - b);
+  const word = (name) => (name === "mae" ? t("maeLoss") : t(name));
+  const setRate = (value) => {
+    state.settings.rate = Number(value); // the network stays as it is
+    attempt(() => ask("control", { action: "rate", value: Number(value) }));
+  };
+  $("train-fields").replaceChildren(
+    field("loss", select("loss", LOSSES[task].map((n) => [n, word(n)]), s.loss || LOSSES[task][0], (v) => change({ loss: v }))),
+    field("optimizer", select("optimizer", [["sgd", "SGD"], ["momentum", "SGD, momentum 0.9"], ["adam", "Adam"], ["rmsprop", "RMSprop"], ["adagrad", "Adagrad"]], s.optimizer, (v) => change({ optimizer: v }))),
+    field("rate", select("rate", rates.map((r) => [r, String(r)]), s.rate, setRate)),
+    field("penalty", select("penalty", [["none", t("none")], ["l1", "L1"], ["l2", "L2"]], s.penalty, (v) => change({ penalty: v }))),
+    field("penalty_rate", select("penalty_rate", [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1].map((r) => [r, String(r)]), s.penalty_rate, (v) => change({ penalty_rate: Number(v) }))),
+    field("dropout", select("dropout", [0, 0.1, 0.2, 0.3, 0.5].map((r) => [r, String(r)]), s.dropout, (v) => change({ dropout: Number(v) }))),
+    field("batch", select("batch", [1, 2, 4, 8, 16, 32, 64, 128, 256].map((r) => [r, String(r)]), s.batch, (v) => change({ batch: Number(v) }))),
+    numeric("seed", 0, 2147483647, 1),
+  );
+}
+
+function setLayer(place, values) {
+  const layers = state.settings.layers.map((layer, i) => (i === place ? { ...layer, ...values } : layer));
+  change({ layers });
+}
+
+// Units in steps that a person would take.
+function next(units, up) {
+  const sizes = [1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 24, 32, 48, 64, 96, 128];
+  return up ? sizes.find((n) => n > units) ?? 128 : sizes.findLast((n) => n < units) ?? 1;
+}
+
+function column(layer, place) {
+  const number = place + 1, images = state.built?.data.kind === "images";
+  const convolutional = place === 0 || state.settings.layers[place - 1].kind !== "dense";
+  const kinds = ["dense", ...(images && convolutional ? ["conv", "pool"] : [])];
+  const parts = [el("strong", {}, t("layer", number))];
+  if (kinds.length > 1) parts.push(select(`kind-${place}`, kinds.map((k) => [k, t(k)]), layer.kind, (v) => setLayer(place, { kind: v }), t("kind")));
+  if (layer.kind !== "pool") {
+    parts.push(el("span", { class: "pm" },
+      el("button", { type: "button", "aria-label": t("fewer", number), onclick: () => setLayer(place, { units: next(layer.units, false) }) }, "−"),
+      el("b", { title: t(layer.kind === "conv" ? "filters" : "units") }, String(layer.units)),
+      el("button", { type: "button", "aria-label": t("more", number), onclick: () => setLayer(place, { units: next(layer.units, true) }) }, "+")));
+    parts.push(select(`activation-${place}`, ACTIVATIONS.map((a) => [a, a]), layer.activation, (v) => setLayer(place, { activation: v }), t("activation")));
+  }
+  parts.push(el("button", { type: "button", class: "remove", onclick: () => change({ layers: state.settings.layers.filter((_, i) => i !== place) }) }, t("removeLayer")));
+  return el("div", { class: "column" }, ...parts);
+}
+
+function columns() {
+  const layers = state.settings.layers, built = state.built;
+  const last = built?.layers.at(-1);
+  const add = () => {
+    const model = layers.at(-1)?.kind === "dense" ? layers.at(-1) : { activation: "relu", units: 4 };
+    change({ layers: [...layers, { kind: "dense", units: Math.max(2, Math.min(model.units, 16)), activation: model.activation }] });
+  };
+  $("columns").replaceChildren(
+    el("div", { class: "column" }, el("strong", {}, t("inputs")), el("span", {}, String(built?.inputs ?? ""))),
+    ...layers.map(column),
+    el("div", { class: "column" }, el("strong", {}, t("outputs")), el("span", {}, last ? `${last.units} · ${last.activation}` : ""),
+      el("button", { type: "button", class: "add", id: "add-layer", disabled: layers.length >= 8, onclick: add }, `+ ${t("addLayer")}`)),
+  );
+}
+
+// --- the picture ------------------------------------------------------------------------------------------------------
+
+// The layers of the picture: the first neurons of each, and how many are left out.
+function nodes() {
+  const built = state.built, most = built.neurons;
+  const all = [{ units: built.inputs, name: "inputs" }, ...built.layers];
+  return all.map((layer) => ({ ...layer, shown: Math.min(layer.units, most), rest: Math.max(0, layer.units - most) }));
+}
+
+const small = document.createElement("canvas");
+function draw() {
+  const built = state.built;
+  if (!built) return;
+  const layers = nodes(), frame = state.frame;
+  const width = $("columns").scrollWidth;
+  const rows = Math.max(...layers.map((l) => (l.name === "inputs" && built.data.kind === "images" ? 1 : l.shown)));
+  const height = Math.max(150, rows * (SQUARE + GAP) + 34);
+  const canvas = $("net-canvas");
+  canvas.style.width = `${width}px`;
+  canvas.style.height = `${height}px`;
+  canvas.setAttribute("aria-label", t("netLabel", built.inputs, built.layers.map((l) => l.units).join(", ")));
+  const context = sharp(canvas, width, height);
+  const x = (i) => ((i + 0.5) * width) / layers.length;
+  const y = (layer, j) => height / 2 - 10 + (j - (layer.shown - 1) / 2) * (SQUARE + GAP);
+  lines(context, layers, x, y, frame);
+  for (const [i, layer] of layers.entries()) {
+    if (layer.name === "inputs" && built.data.kind === "images") { box(context, x(i), height / 2 - 10, built.data.size.join("×")); continue; }
+    for (let j = 0; j < layer.shown; j++) neuron(context, x(i), y(layer, j), i, j, frame);
+    if (layer.rest) text(context, t("hiddenUnits", layer.rest), x(i), y(layer, layer.shown - 1) + SQUARE / 2 + 14);
+  }
+}
+
+function lines(context, layers, x, y, frame) {
+  const blue = colour("pos"), orange = colour("neg"), grey = colour("line");
+  for (let i = 1; i < layers.length; i++) {
+    const matrix = frame?.weights[i - 1]?.kernel;
+    const from = layers[i - 1], isBox = i === 1 && state.built.data.kind === "images";
+    const most = matrix ? Math.max(1e-6, ...matrix.flat().map((w) => Math.abs(w ?? 0))) : 1;
+    for (let j = 0; j < (isBox ? 1 : from.shown); j++) for (let k = 0; k < layers[i].shown; k++) {
+      const w = isBox || from.kind === "Conv2D" || from.kind === "MaxPooling2D" ? null : matrix?.[j]?.[k];
+      const share = w == null ? 0.1 : Math.abs(w) / most;
+      context.strokeStyle = w == null ? grey : w > 0 ? blue : orange;
+      context.globalAlpha = w == null ? 0.7 : 0.15 + 0.8 * share;
+      context.lineWidth = w == null ? 1 : 0.4 + 4 * share;
+      const [x0, y0, x1, y1] = [x(i - 1) + SQUARE / 2, isBox ? y(layers[0], (layers[0].shown - 1) / 2) : y(from, j), x(i) - SQUARE / 2, y(layers[i], k)];
+      context.beginPath();
+      context.moveTo(x0, y0);
+      context.bezierCurveTo((x0 + x1) / 2, y0, (x0 + x1) / 2, y1, x1, y1);
+      context.stroke();
+    }
+  }
+  context.globalAlpha = 1;
+}
+
+function text(context, words, x, y) {
+  context.fillStyle = colour("muted");
+  context.font = "12px system-ui, sans-serif";
+  context.textAlign = "center";
+  context.textBaseline = "middle";
+  context.fillText(words, x, y);
+}
+
+function box(context, x, y, words) {
+  context.fillStyle = colour("soft");
+  context.strokeStyle = colour("muted");
+  context.beginPath();
+  context.roundRect(x - 30, y - 24, 60, 48, 6);
+  context.fill();
+  context.stroke();
+  text(context, words, x, y);
+}
+
+function neuron(context, x, y, i, j, frame) {
+  const thumbs = i === 0 ? null : frame?.neurons?.[i - 1]?.[j], size = state.built.thumb;
+  const left = x - SQUARE / 2, top = y - SQUARE / 2;
+  context.save();
+  context.beginPath();
+  context.roundRect(left, top, SQUARE, SQUARE, 5);
+  context.fillStyle = colour("soft");
+  context.fill();
+  context.clip();
+  if (thumbs || (i === 0 && state.built.data.kind === "plane")) {
+    diverging(small, thumbs ? bytes(thumbs) : ramp(size, j), size);
+    context.imageSmoothingEnabled = true;
+    context.drawImage(small, left, top, SQUARE, SQUARE);
+  }
+  context.restore();
+  const bias = frame?.weights[i - 1]?.bias?.[j];
+  context.strokeStyle = bias == null ? colour("muted") : colour(bias > 0 ? "pos" : "neg");
+  context.lineWidth = bias == null ? 1 : 1 + 2 * Math.min(1, Math.abs(bias));
+  context.beginPath();
+  context.roundRect(left, top, SQUARE, SQUARE, 5);
+  context.stroke();
+  if (i === 0) text(context, state.built.data.features[j] ?? "", x - SQUARE / 2 - 12, y);
+}
+
+// What an input is over the plane: a ramp.
+function ramp(size, axis) {
+  const found = new Uint8Array(size * size);
+  for (let r = 0; r < size; r++) for (let c = 0; c < size; c++) found[r * size + c] = (255 * (axis === 0 ? c + 0.5 : size - r - 0.5)) / size;
+  return found;
+}
+
+function note() {
+  const built = state.built;
+  $("net-note").textContent = built ? t("parameters", built.parameters, built.data.kind === "plane" ? t("ofPlane") : "") : "";
+}
+
+on("built", () => { fields(); columns(); note(); draw(); });
+on("frame", draw);
+on("words", () => { fields(); columns(); note(); draw(); });

@@ -1,0 +1,50 @@
+// What the page shows: settings that you choose, the description of what the server built, and the latest frame.
+import { ask } from "./api.js";
+
+export const state = {
+  settings: {
+    data: "circles", count: 300, noise: 0.05, test: 0.3, placed: [], target: "",
+    layers: [{ kind: "dense", units: 4, activation: "tanh" }, { kind: "dense", units: 3, activation: "tanh" }],
+    loss: "", optimizer: "adam", rate: 0.01, penalty: "none", penalty_rate: 0.001, dropout: 0, batch: 16, seed: 0,
+  },
+  built: null, frame: null, running: false,
+};
+const listeners = { built: [], frame: [], words: [], error: [] };
+
+export const on = (event, listener) => listeners[event].push(listener);
+export const emit = (event, value) => { for (const listener of listeners[event]) listener(value); };
+
+let pending = null, building = false;
+// New settings: the server makes data and network anew. Of changes that come quickly the last one counts.
+export function change(settings, later = 0) {
+  Object.assign(state.settings, settings);
+  clearTimeout(pending);
+  pending = setTimeout(rebuild, later);
+}
+
+async function rebuild() {
+  if (building) { pending = setTimeout(rebuild, 30); return; }
+  building = true;
+  try {
+    const built = await ask("build", { settings: state.settings });
+    state.built = built;
+    state.frame = null;
+    state.running = false;
+    emit("error", "");
+    emit("built", built);
+  } catch (error) {
+    emit("error", error.message);
+  } finally {
+    building = false;
+  }
+}
+
+// Does what may fail, and shows why it did.
+export async function attempt(action) {
+  try {
+    return await action();
+  } catch (error) {
+    emit("error", error.message);
+    return null;
+  }
+}

@@ -1,0 +1,88 @@
+"""A training step on one sample for the page: the numbers of ``model.explain_step`` as plain values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ranvier.cli.page.frames import plain
+from ranvier.cli.page.settings import SettingError
+
+UNITS, FEATURES = 24, 24  # of a dense layer, the most that are sent
+
+
+def sample(session: Any, message: dict[str, Any]) -> tuple[Any, Any]:
+    """The inputs and the targets of the sample that a message names: a training row, or a test row."""
+    part = "test" if message.get("part") == "test" else "train"
+    source, network = session.source, session.network
+    x, y = (source.x_test, network.y_test) if part == "test" else (source.x, network.y)
+    row = message.get("row", 0)
+    if isinstance(row, bool) or not isinstance(row, int) or not 0 <= row < len(x):
+        raise SettingError(f"row={row!r}: write a row from 0 to {len(x) - 1}.")
+    return x[row : row + 1], y[row : row + 1]
+
+
+def explained(session: Any, message: dict[str, Any]) -> dict[str, Any]:
+    """One step on a sample, and with ``apply`` the step is made too."""
+    session.pause()
+    with session.model_in_use():
+        x, y = sample(session, message)
+        step = session.network.model.explain_step(x, y)
+        found = {
+            "loss": plain(step.loss),
+            "lossName": step.loss_name,
+            "optimizer": step.optimizer,
+            "rate": step.learning_rate,
+            "target": plain(y[0]),
+            "penalized": step.penalized,
+            "layers": [layer_of(step, layer) for layer in step.layers],
+        }
+        if message.get("apply"):
+            session.network.model.train_on_batch(x, y)
+            session.steps += 1
+            session.publish()
+    return found
+
+
+def layer_of(step: Any, layer: Any) -> dict[str, Any]:
+    """The numbers of a layer: neuron by neuron where it is dense, else shapes and ranges."""
+    found: dict[str, Any] = {"name": layer.name, "kind": layer.kind, "activation": layer.activation}
+    if not layer.is_dense:
+        gradients = layer.output_gradients
+        return found | {
+            "shape": list(layer.outputs.shape[1:]),
+            "outputs": spread(layer.outputs),
+            "gradients": None if gradients is None else spread(gradients),
+        }
+    following = step.fed_by(layer)
+    weight, bias = layer.weights[layer.kernel], layer.weights.get("bias")
+
+    def part(values: Any) -> Any:
+        return None if values is None else plain(values[0, :UNITS])
+
+    def matrix(values: Any) -> Any:
+        turned = values.T if layer.transposed and values is not None else values
+        return None if values is None else plain(turned[:FEATURES, :UNITS])
+
+    return found | {
+        "dense": True,
+        "inputs": plain(layer.inputs[0, :FEATURES]),
+        "features": int(layer.inputs.shape[1]),
+        "units": int(layer.sums.shape[1]),
+        "sums": part(layer.sums),
+        "outputs": part(layer.outputs),
+        "outputGradients": part(layer.output_gradients),
+        "slopes": part(layer.slopes),
+        "deltas": part(layer.deltas),
+        "next": None if following is None else following.name,
+        "kernel": {name: matrix(getattr(weight, name)) for name in ("before", "gradient", "after")},
+        "bias": None if bias is None else {n: plain(getattr(bias, n)[:UNITS]) for n in ("before", "gradient", "after")},
+    }
+
+
+def spread(values: Any) -> dict[str, Any]:
+    """The range and the norm of an array."""
+    return {
+        "low": plain(values.min()), "high": plain(values.max()), "norm": plain(np.linalg.norm(values.astype(float)))
+    }  # fmt: skip

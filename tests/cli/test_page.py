@@ -1,0 +1,277 @@
+"""`ranvier page`: who may reach the server, what it does with pages that go, and numbers that are the library's."""
+
+import contextlib
+import http.client
+import json
+import socket
+import threading
+import time
+
+import numpy as np
+import pytest
+
+import ranvier as rv
+from ranvier.cli import page
+from ranvier.cli.page import networks, sources
+from ranvier.cli.page.session import Session
+from ranvier.cli.page.settings import SettingError, Settings
+
+TOKEN = "secret-token"
+SMALL = {"count": 40, "layers": [{"kind": "dense", "units": 2, "activation": "tanh"}]}
+
+
+@pytest.fixture(scope="module")
+def served():
+    """A server in a thread: its port and its sessions."""
+    server, listening, sessions = page.served({}, {}, None, TOKEN)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    yield listening.getsockname()[1], sessions
+    server.should_exit = True
+    thread.join(10)
+    for name in list(sessions.known):
+        sessions.drop(name)
+
+
+def ask(port, path, message=None, method="POST", body=None, **headers):
+    """The status and the answer to a request."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    given = {"X-Token": TOKEN, **{name.replace("_", "-"): value for name, value in headers.items()}}
+    data = body if body is not None else json.dumps(message or {}).encode() if method == "POST" else None
+    connection.request(method, path, data, given)
+    answer = connection.getresponse()
+    text = answer.read().decode()
+    connection.close()
+    return answer.status, json.loads(text) if "json" in (answer.headers["content-type"] or "") else text
+
+
+@pytest.fixture
+def opened(served):
+    port, sessions = served
+    name = ask(port, "/api/open")[1]["session"]
+    yield port, name, sessions.known[name]
+    sessions.drop(name)
+
+
+REFUSED = {
+    "no token": ("/api/open", {"X_Token": ""}, 403, "token is missing or wrong"),
+    "a wrong token": ("/api/open", {"X_Token": "guess"}, 403, "token is missing or wrong"),
+    "another host": ("/api/open", {"Host": "evil.example"}, 421, "127.0.0.1 only"),
+    "another host for a file": ("/", {"Host": "evil.example", "method": "GET"}, 421, "127.0.0.1 only"),
+    "a hostile origin": ("/api/open", {"Origin": "https://evil.example"}, 403, "other pages are refused"),
+    "an origin that is none": ("/api/open", {"Origin": "null"}, 403, "other pages are refused"),
+    "another page's frame": ("/api/open", {"Sec_Fetch_Site": "cross-site"}, 403, "other pages are refused"),
+    "a huge message": ("/api/build", {"body": b"x" * (1 << 20) + b"x"}, 413, "larger than 1 MB"),
+    "no JSON": ("/api/build", {"body": b"{"}, 400, "no JSON"),
+    "deep JSON": ("/api/build", {"body": b"[" * 100_000}, 400, "no JSON"),
+    "no object": ("/api/build", {"body": b"[]"}, 400, "no object"),
+    "no session": ("/api/build", {}, 400, "Load the page again"),
+    "a path outside": ("/static/../server.py", {"method": "GET"}, 404, "Not Found"),
+    "an encoded path outside": ("/static/%2e%2e/server.py", {"method": "GET"}, 404, "Not Found"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_requests_of_others_are_refused(name, served):
+    path, options, status, words = REFUSED[name]
+    found, answer = ask(served[0], path, **options)
+    assert found == status
+    assert words in str(answer)
+
+
+def test_a_long_body_without_its_length_is_refused(served):
+    """Chunks, whose sum the header does not say."""
+    port, _ = served
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=30)) as connection:
+        connection.request("POST", "/api/build", iter([b"x" * (1 << 19)] * 3), {"X-Token": TOKEN}, encode_chunked=True)
+        answer = connection.getresponse()
+        assert (answer.status, "larger than 1 MB" in answer.read().decode()) == (400, True)
+
+
+def test_the_files_of_the_page_are_served_with_a_policy(served):
+    port, _ = served
+    status, text = ask(port, "/", method="GET", Origin=f"http://localhost:{port}")
+    assert status == 200
+    assert "main.js" in text
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=30)) as connection:
+        connection.request("GET", "/static/main.js")
+        answer = connection.getresponse()
+        answer.read()
+    assert answer.headers["content-security-policy"].startswith("default-src 'self'")
+    assert answer.headers["content-type"].startswith("text/javascript")
+
+
+WRONG = {
+    "data": ({"data": "/etc/passwd"}, "write one of circles, xor"),
+    "layers": ({"layers": [{"kind": "dense", "units": 1e9}]}, "units=1000000000.0: write a whole number"),
+    "deep": ({"layers": [{}] * 9}, "at most 8 layers"),
+    "rate": ({"rate": float("nan")}, "rate=nan: write a number from 0 to 10"),
+    "points": ({"data": "points", "placed": [[0, 0, 0]] * 5}, "at least four points, of two classes"),
+    "point": ({"placed": [[0, 1e300, 0]]}, "a coordinate=1e+300"),
+    "kind": ({"layers": [{"kind": "conv"}]}, "need images"),
+    "pools": ({"data": "digits", "layers": [{"kind": "pool"}] * 4}, "too small for so many pooling layers"),
+    "loss": ({"data": "plane", "loss": "crossentropy"}, "write one of mse, mae, huber for these data"),
+    "seed": ({"seed": -1}, "write a whole number from 0"),
+    "text": ("circles", "settings are an object"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_settings_that_do_not_fit(name, opened):
+    port, session, _ = opened
+    settings, words = WRONG[name]
+    status, answer = ask(port, "/api/build", {"session": session, "settings": settings})
+    assert status == 400
+    assert words in answer["error"]
+
+
+@pytest.fixture
+def by_reference():
+    rv.set_engine("reference")
+    yield
+    rv.set_engine(None)
+
+
+@pytest.mark.parametrize("data", [*sources.TOYS, "digits"])
+def test_data_and_networks_of_every_kind(data, by_reference):
+    settings = Settings.of({**SMALL, "data": data, "dropout": 0.1, "penalty": "l2"})
+    source = sources.load(settings, {})
+    assert source.kind == ("images" if data == "digits" else "plane")
+    assert len(source.y_test) == (360 if data == "digits" else 12)
+    again = sources.load(settings, {})
+    np.testing.assert_array_equal(source.x, again.x)
+    network = networks.build(settings, source)
+    outputs = network.inner.predict(source.x_test[:3], verbose=0)
+    np.testing.assert_allclose(outputs[-1], network.model.predict(source.x_test[:3], verbose=0), rtol=1e-6)
+
+
+def frames_of(session):
+    found: list[dict] = []
+    session.listener = found.append
+    return found
+
+
+def wait(condition, seconds=20):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it takes too long"
+        time.sleep(0.01)
+
+
+def test_the_numbers_are_those_of_the_library(opened):
+    """An epoch and a step on the page, and the same by hand."""
+    port, name, session = opened
+    settings = Settings.of({**SMALL, "seed": 3})
+    found = frames_of(session)
+    ask(port, "/api/build", {"session": name, "settings": {**SMALL, "seed": 3}})
+    assert ask(port, "/api/control", {"session": name, "action": "epoch"})[0] == 200
+    wait(lambda: found[-1]["step"] == 2 and not found[-1]["running"])
+    step = ask(port, "/api/explain", {"session": name, "row": 5, "apply": True})[1]
+    wait(lambda: found[-1]["step"] == 3)
+
+    with rv.tensor.rng.seed_scope(3):
+        source = sources.load(settings, {})
+        network = networks.build(settings, source)
+        model = network.model
+        model.fit(source.x, network.y, batch_size=16, epochs=1, verbose=0)
+        expected = model.explain_step(source.x[5], network.y[5])
+        model.train_on_batch(source.x[5:6], network.y[5:6])
+    assert step["loss"] == expected.loss
+    for shown, layer in zip(step["layers"], expected.layers, strict=True):
+        np.testing.assert_array_equal(np.float32(shown["deltas"]), layer.deltas[0])
+        np.testing.assert_array_equal(np.float32(shown["sums"]), layer.sums[0])
+        np.testing.assert_array_equal(np.float32(shown["kernel"]["after"]), layer.weights["kernel"].after)
+    frame = found[-1]
+    loss, accuracy = model.evaluate(source.x, network.y, batch_size=28, verbose=0)
+    assert (frame["loss"], frame["metric"]) == (loss, accuracy)
+    np.testing.assert_allclose(frame["weights"][0]["kernel"], model.layers[0].kernel.numpy(), atol=1e-5)
+    assert sum(frame["histograms"][0]["outputs"]["counts"]) == 28 * 2
+
+
+def test_a_page_that_is_closed_stops_its_training_and_no_other(served):
+    """Two pages train; one of them goes."""
+    port, sessions = served
+    names = [ask(port, "/api/open")[1]["session"] for _ in range(2)]
+    streams = []
+    for name in names:
+        ask(port, "/api/build", {"session": name, "settings": SMALL})
+        connection = socket.create_connection(("127.0.0.1", port))
+        body = json.dumps({"session": name}).encode()
+        head = f"POST /api/frames HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nX-Token: {TOKEN}\r\nContent-Length: {len(body)}\r\n\r\n"
+        connection.sendall(head.encode() + body)
+        streams.append(connection)
+        ask(port, "/api/control", {"session": name, "action": "run"})
+    first, second = (sessions.known[name] for name in names)
+    wait(lambda: first.steps > 4 and second.steps > 4 and second.listener is not None)
+    assert b'"type":"frame"' in streams[0].recv(1 << 16)
+    streams[0].close()
+    wait(lambda: not first.running)
+    assert second.running
+    before = second.steps
+    wait(lambda: second.steps > before)
+    streams[1].close()
+    wait(lambda: not second.running)
+    for name in names:
+        sessions.drop(name)
+
+
+def test_too_many_pages_and_pages_that_are_gone(served):
+    port, sessions = served
+    for _ in range(6):
+        assert ask(port, "/api/open")[0] == 200
+    assert "6 pages are open already" in ask(port, "/api/open")[1]["error"]
+    for name in list(sessions.seen):
+        sessions.seen[name] -= 100  # no page has asked for so long
+    assert ask(port, "/api/open")[0] == 200
+    assert len(sessions.known) == 1
+    sessions.drop(next(iter(sessions.known)))
+
+
+def test_a_training_that_diverges_says_so():
+    session = Session({})
+    found = frames_of(session)
+    session.build(
+        Settings.of(
+            {
+                **SMALL,
+                "data": "plane",
+                "optimizer": "sgd",
+                "rate": 10.0,
+                "layers": [{"kind": "dense", "units": 8, "activation": "linear"}] * 3,
+            }
+        )
+    )
+    session.run()
+    wait(lambda: found[-1]["type"] == "stopped" and not session.running)
+    assert "loss" in found[-1]["error"]
+    session.build(Settings.of(SMALL))  # and the page goes on
+    session.step()
+    assert found[-1]["step"] == 1
+    session.close()
+    with pytest.raises(SettingError, match="no network yet"):
+        Session({}).step()
+
+
+def test_the_port_and_the_browser(monkeypatch):
+    taken = socket.socket()
+    taken.bind(("127.0.0.1", 0))
+    taken.listen()
+    port = taken.getsockname()[1]
+    with pytest.raises(OSError, match=f"port {port} is taken. Write --port"):
+        page.listen(port)
+    monkeypatch.setattr(page, "PORT", port)
+    free = page.listen(None)
+    assert free.getsockname()[1] > port
+    free.close()
+    said: list[str] = []
+    monkeypatch.setattr(page.webbrowser, "open", lambda address: False)
+    monkeypatch.setattr("uvicorn.Server.run", lambda self, sockets: None)
+    page.run(None, None, True, said.append)
+    assert f"http://127.0.0.1:{port + 1}/#" in said[0]
+    assert said[-1].startswith("No browser was found")
+    taken.close()
+    monkeypatch.setattr(page, "find_spec", lambda name: None)
+    with pytest.raises(ModuleNotFoundError, match=r"pip install 'ranvier\[page\]'"):
+        page.run(None, None, True, said.append)
