@@ -107,7 +107,7 @@ def page(
     """Build, train and explain networks on a local web page."""
     from ranvier.cli.page import run
 
-    with _errors_as_lines():
+    with errors_as_lines():
         run(path, port, browser, typer.echo)
 
 
