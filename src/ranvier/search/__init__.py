@@ -9,5 +9,6 @@ __getattr__, __dir__, __all__ = lazy_names("ranvier.search", {
     "ranvier.search.many": "fit_many",
     "ranvier.search.results": "Interrupted Results Setting Trained",
     "ranvier.search.searches": "cross_validate grid_search random_search",
+    "ranvier.search.studies": "optuna_search",
     "ranvier.search.variants": "Variant",
 })  # fmt: skip

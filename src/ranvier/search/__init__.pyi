@@ -16,6 +16,7 @@ from ranvier.search.results import Trained as Trained
 from ranvier.search.searches import cross_validate as cross_validate
 from ranvier.search.searches import grid_search as grid_search
 from ranvier.search.searches import random_search as random_search
+from ranvier.search.studies import optuna_search as optuna_search
 from ranvier.search.variants import Variant as Variant
 
-__all__ = ['Distribution', 'Estimate', 'GroupKFold', 'Interrupted', 'KFold', 'Results', 'Setting', 'StratifiedKFold', 'Trained', 'Variant', 'choice', 'cross_validate', 'fit_many', 'grid_search', 'integers', 'log_uniform', 'random_search', 'uniform']
+__all__ = ['Distribution', 'Estimate', 'GroupKFold', 'Interrupted', 'KFold', 'Results', 'Setting', 'StratifiedKFold', 'Trained', 'Variant', 'choice', 'cross_validate', 'fit_many', 'grid_search', 'integers', 'log_uniform', 'optuna_search', 'random_search', 'uniform']

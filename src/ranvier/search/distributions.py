@@ -19,10 +19,15 @@ PATIENCE = 100
 
 @dataclass(frozen=True)
 class Distribution(CheckedConstructor):
-    """A distribution of one setting. ``draw`` returns a value from a generator. ``text`` is its source text."""
+    """A distribution of one setting. ``draw`` returns a value from a generator. ``text`` is its source text.
+
+    ``kind`` is the name of the function that made it, and ``values`` are its bounds or choices.
+    """
 
     text: str
     draw: Callable[[np.random.Generator], Any]
+    kind: str = ""
+    values: tuple[Any, ...] = ()
 
     def __repr__(self) -> str:
         return self.text
@@ -38,14 +43,16 @@ def _bounds(name: str, low: float, high: float, least: float = -math.inf) -> str
 
 def uniform(low: float, high: float) -> Distribution:
     """Numbers from ``low`` to ``high``, all equally likely."""
-    return Distribution(_bounds("uniform", low, high), lambda g: float(g.uniform(low, high)))
+    return Distribution(_bounds("uniform", low, high), lambda g: float(g.uniform(low, high)), "uniform", (low, high))
 
 
 def log_uniform(low: float, high: float) -> Distribution:
     """Positive numbers whose logarithm is uniform: 1e-4 to 1e-3 is as likely as 1e-3 to 1e-2. For learning rates."""
     text = _bounds("log_uniform", low, high, 0.0)
     start, end = math.log(low), math.log(high)
-    return Distribution(text, lambda g: min(max(math.exp(g.uniform(start, end)), low), high))
+    return Distribution(
+        text, lambda g: min(max(math.exp(g.uniform(start, end)), low), high), "log_uniform", (low, high)
+    )
 
 
 def integers(low: int, high: int) -> Distribution:
@@ -53,7 +60,7 @@ def integers(low: int, high: int) -> Distribution:
     text = _bounds("integers", low, high)
     if int(low) != low or int(high) != high:
         raise ValueError(f"{text}: write two whole numbers, or uniform({low!r}, {high!r}), instead.")
-    return Distribution(text, lambda g: int(g.integers(int(low), int(high), endpoint=True)))
+    return Distribution(text, lambda g: int(g.integers(int(low), int(high), endpoint=True)), "integers", (low, high))
 
 
 def choice(values: Sequence[Any]) -> Distribution:
@@ -63,7 +70,9 @@ def choice(values: Sequence[Any]) -> Distribution:
     options = list(values)
     if not options:
         raise ValueError("choice([]): write at least one value instead.")
-    return Distribution(f"choice({options!r})", lambda g: options[int(g.integers(len(options)))])
+    return Distribution(
+        f"choice({options!r})", lambda g: options[int(g.integers(len(options)))], "choice", tuple(options)
+    )
 
 
 def _drawn(name: str, given: Any, generator: np.random.Generator) -> Any:

@@ -31,7 +31,8 @@ class Trained(CheckedConstructor):
 
     ``metrics`` are those of the last epoch ("loss", "accuracy", ...) and, as "val_...", those on the held-out rows.
     ``history`` has a list over the epochs for each. ``seconds`` is the training time. ``error`` is set where the loss
-    became NaN: then there are no held-out metrics. ``model`` is None where models are not kept.
+    became NaN: then there are no held-out metrics. ``model`` is None where models are not kept. ``pruned`` is set where
+    a pruner has stopped its setting.
     """
 
     variant: Variant
@@ -41,6 +42,7 @@ class Trained(CheckedConstructor):
     seconds: float = 0.0
     samples: int = 0
     error: FloatingPointError | None = None
+    pruned: bool = False
 
 
 @dataclass(frozen=True)
@@ -89,13 +91,14 @@ class Results(CheckedConstructor, Sequence[Trained]):
     ) -> None:
         self.rows: list[Trained] = list(rows)
         self._refit: Callable[..., Module] | None = refit
+        self.study: Any = None  # of `optuna_search`
         self._monitor, self.mode = monitor, mode
         self._metrics = {} if metrics is None else metrics  # by name; models are still being built
 
     def __getstate__(self) -> dict[str, Any]:
         """The state without the function that builds models, which cannot be pickled."""
         better = self._better() if self.rows else None
-        return self.__dict__ | {"_refit": None, "_metrics": {}, "_mode": better or self._mode}
+        return self.__dict__ | {"_refit": None, "study": None, "_metrics": {}, "_mode": better or self._mode}
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -192,7 +195,7 @@ class Results(CheckedConstructor, Sequence[Trained]):
 
     def _rank(self, setting: Setting) -> tuple[bool, float]:
         found = setting.metrics.get(self.monitor)
-        if found is None or math.isnan(found.mean):
+        if found is None or math.isnan(found.mean) or any(row.pruned for row in setting.rows):
             return True, 0.0
         return False, -found.mean if self.higher_is_better else found.mean
 
@@ -240,15 +243,18 @@ class Results(CheckedConstructor, Sequence[Trained]):
     def records(self) -> list[dict[str, Any]]:
         """One flat dict for each model: settings, seed, fold, metrics, seconds, and error (None or its message).
 
+        Where a pruner has stopped settings, ``pruned`` says which.
         A setting with the name of another entry is called "setting_...".
         """
         names = self.names
-        taken = {"seed", "fold", "seconds", "error", *names}
+        pruned = any(row.pruned for row in self.rows)
+        taken = {"seed", "fold", "seconds", "error", *names} | ({"pruned"} if pruned else set())
         return [
             {f"setting_{k}" if k in taken else k: v for k, v in row.variant.settings.items()}
             | {"seed": row.variant.seed, "fold": row.variant.fold}
             | {name: float(row.metrics.get(name, math.nan)) for name in names}
             | {"seconds": row.seconds, "error": None if row.error is None else str(row.error)}
+            | ({"pruned": row.pruned} if pruned else {})
             for row in self.rows
         ]
 
