@@ -1,4 +1,4 @@
-"""The command line: ``ranvier train`` and its kin, ``demo``, ``inspect``, ``convert``, ``info`` and ``--version``.
+"""The command line: ``ranvier train`` and its kin, ``demo``, ``lessons``, ``inspect``, ``convert``, ``info``.
 
 Exit codes are 0 for success, 1 for an error (one line on standard error), 2 for an invalid command line, and 130 for
 Ctrl-C. When the reader of a pipe exits, SIGPIPE ends the program.
@@ -125,6 +125,23 @@ def convert(
         except TypeError as error:  # a layer that the other format lacks
             raise ValueError(str(error)) from error
         typer.echo(f"wrote {target}")
+
+
+@app.command()
+def lessons(
+    folder: Annotated[Path, typer.Argument(help="The folder to write the notebooks into.")] = Path("lessons"),
+    lang: Annotated[str, typer.Option(help="en or zh.")] = "en",
+    force: Annotated[bool, typer.Option("--force", help="Write over notebooks that exist.")] = False,
+) -> None:
+    """Write fifteen lessons on neural networks as notebooks."""
+    from ranvier.cli.lessons import write
+
+    with errors_as_lines():
+        written, kept = write(folder, lang, force)
+        typer.echo(f"wrote {len(written)} notebooks into {folder}")
+        if kept:
+            typer.echo(f"{len(kept)} files are kept, because they may hold your answers (--force writes over them)")
+        typer.echo(f"next: pip install jupyterlab 'ranvier[plot]'; jupyter lab {folder}")
 
 
 def _facts() -> Iterator[tuple[str, str]]:
