@@ -8,6 +8,7 @@ from ranvier import config as config
 from ranvier import constraints as constraints
 from ranvier import data as data
 from ranvier import datasets as datasets
+from ranvier import distribution as distribution
 from ranvier import estimators as estimators
 from ranvier import explain as explain
 from ranvier import initializers as initializers
@@ -57,5 +58,5 @@ from ranvier.tensor.tensor import Tensor as Tensor
 from ranvier.training import verify_resume as verify_resume
 from ranvier.training.loop.lr_finder import find_learning_rate as find_learning_rate
 
-__all__ = ['GradientTape', 'Initializer', 'Input', 'Layer', 'Loss', 'Metric', 'Model', 'Module', 'Optimizer', 'Parameter', 'Regularizer', 'Sequential', 'Tensor', 'Variable', '__version__', 'activations', 'auto', 'backend', 'calibration', 'callbacks', 'config', 'constraints', 'data', 'datasets', 'estimators', 'explain', 'find_learning_rate', 'fit_many', 'from_keras', 'from_onnx', 'function', 'get_dtype', 'get_engine', 'get_threads', 'initializers', 'interop', 'layers', 'load_model', 'losses', 'metrics', 'models', 'no_grad', 'ops', 'optimizers', 'pictures', 'random', 'register_module', 'regularizers', 'remat', 'saving', 'search', 'set_dtype', 'set_engine', 'set_seed', 'set_threads', 'torch', 'utils', 'verify_resume']
+__all__ = ['GradientTape', 'Initializer', 'Input', 'Layer', 'Loss', 'Metric', 'Model', 'Module', 'Optimizer', 'Parameter', 'Regularizer', 'Sequential', 'Tensor', 'Variable', '__version__', 'activations', 'auto', 'backend', 'calibration', 'callbacks', 'config', 'constraints', 'data', 'datasets', 'distribution', 'estimators', 'explain', 'find_learning_rate', 'fit_many', 'from_keras', 'from_onnx', 'function', 'get_dtype', 'get_engine', 'get_threads', 'initializers', 'interop', 'layers', 'load_model', 'losses', 'metrics', 'models', 'no_grad', 'ops', 'optimizers', 'pictures', 'random', 'register_module', 'regularizers', 'remat', 'saving', 'search', 'set_dtype', 'set_engine', 'set_seed', 'set_threads', 'torch', 'utils', 'verify_resume']
 __version__: str

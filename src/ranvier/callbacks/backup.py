@@ -9,6 +9,7 @@ from typing import Any
 
 from ranvier.callbacks.model_checkpoint import frequency
 from ranvier.data.files import CheckpointError, make_folder
+from ranvier.engines import processes
 from ranvier.support.source_lines import warn
 from ranvier.training.loop.callback import Callback, Logs
 from ranvier.training.loop.resume import NAME, AnotherRun, remove
@@ -97,6 +98,8 @@ class BackupAndRestore(Callback):
     def save(self) -> None:
         """Write the run in its present state."""
         self.warn_of_forgetful()
+        if not processes.writes():
+            return
         make_folder(self.backup_dir, "the backup")  # it may have been removed since
         if self.double_checkpoint and self.path.exists():
             os.replace(self.path, self.previous)  # noqa: PTH105  # one system call, whose failure is tested
@@ -115,7 +118,7 @@ class BackupAndRestore(Callback):
                 )
 
     def on_train_end(self, logs: Logs = None) -> None:
-        if self.delete_checkpoint:
+        if self.delete_checkpoint and processes.writes():
             remove(self.path)
             remove(self.previous)
             with contextlib.suppress(FileNotFoundError):

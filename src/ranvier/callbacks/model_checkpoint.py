@@ -9,6 +9,7 @@ from typing import Any
 
 from ranvier.callbacks.monitor import Monitor
 from ranvier.data.files import make_folder
+from ranvier.engines import processes
 from ranvier.support.results import number_of
 from ranvier.training.loop.callback import Logs
 from ranvier.training.step.argument_types import FilePath
@@ -78,6 +79,8 @@ class ModelCheckpoint(Monitor):
                     return
                 self.best, reason = current, f"{self.monitor} improved{before} to {current:.5f}, "
         path = self.path(epoch, logs, place)
+        if not processes.writes():
+            return
         make_folder(path.parent, "the models")
         if self.save_weights_only:
             self.model.save_weights(path)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ranvier.data.files import check_target, make_folder
+from ranvier.engines import processes
 from ranvier.support.whole_files import naming
 from ranvier.training.loop.callback import Callback, Logs
 from ranvier.training.step.argument_types import FilePath
@@ -34,11 +35,15 @@ class CSVLogger(Callback):
         return self.filename
 
     def on_train_begin(self, logs: Logs = None) -> None:
+        if not processes.writes():
+            return
         check_target(self.filename, "log.csv")
         with self.filename.open("ab") as file:  # created, and known to be writable, before any work is done
             self.keys, self._end = None, file.seek(0, os.SEEK_END) if self.append else 0
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        if not processes.writes():
+            return
         logs = logs or {}
         if self.keys is None:
             self.keys = sorted(logs)

@@ -14,6 +14,7 @@ from ranvier.callbacks.event_graph import graph
 from ranvier.callbacks.model_checkpoint import frequency
 from ranvier.data.event_files import EventFiles, summary
 from ranvier.data.files import make_folder
+from ranvier.engines import processes
 from ranvier.support.validation import is_whole
 from ranvier.training.loop.callback import Callback, Logs
 from ranvier.training.step.argument_types import FilePath
@@ -128,7 +129,7 @@ class TensorBoard(Callback):
         return int(self.model.optimizer.iterations.item())
 
     def write(self, side: str, step: int, *contents: Mapping[str, Any]) -> None:
-        if contents:
+        if contents and processes.writes():
             files = self._files or EventFiles(self.log_dir)  # evaluate(callbacks=...) writes a separate file
             files.write(side, step, *contents)
 

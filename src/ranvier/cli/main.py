@@ -1,4 +1,4 @@
-"""The command line: ``ranvier train`` and its kin, ``demo``, ``lessons``, ``inspect``, ``convert``, ``info``.
+"""The command line: ``ranvier train`` and its kin, ``demo``, ``lessons``, ``inspect``, ``launch``, ``info`` and more.
 
 Exit codes are 0 for success, 1 for an error (one line on standard error), 2 for an invalid command line, and 130 for
 Ctrl-C. When the reader of a pipe exits, SIGPIPE ends the program.
@@ -142,6 +142,20 @@ def lessons(
         if kept:
             typer.echo(f"{len(kept)} files are kept, because they may hold your answers (--force writes over them)")
         typer.echo(f"next: pip install jupyterlab 'ranvier[plot]'; jupyter lab {folder}")
+
+
+@app.command(context_settings={"allow_interspersed_args": False, "ignore_unknown_options": True})
+def launch(
+    program: Annotated[str, typer.Argument(help="A Python file that calls rv.distribution.initialize().")],
+    arguments: Annotated[list[str] | None, typer.Argument(help="The arguments of the program.")] = None,
+    processes: Annotated[int, typer.Option("--processes", "-n", min=1, help="How many processes to start.")] = 2,
+) -> None:
+    """Start a program in several processes on this host, which train one model together."""
+    from ranvier.cli.launch import launch as start
+
+    with errors_as_lines():
+        code = start(processes, program, arguments or [])
+    raise typer.Exit(code)
 
 
 def _facts() -> Iterator[tuple[str, str]]:

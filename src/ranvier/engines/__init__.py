@@ -15,6 +15,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, NamedTuple, Protocol
 
+from ranvier.engines.placement import get_placement
 from ranvier.graph.graph import Graph
 from ranvier.graph.random import shuffle
 from ranvier.support import forks as forks  # a fork waits for imports, also before an engine is imported
@@ -44,6 +45,10 @@ LIBRARIES = {
     "tensorflow": Library("TensorFlow", (2, 19), "keras", ("tensorflow", "tensorflow-cpu", "tensorflow-macos")),
 }
 """The engines that run on other libraries, which are imported when a program is compiled."""
+
+
+DISTRIBUTED = "jax"
+"""The engine that divides a model among devices and processes."""
 
 
 class Program(Protocol):
@@ -136,7 +141,17 @@ def _module(name: str | None) -> Any:
 def compile(graph: Graph, batch: int | None = None, engine: str | None = None) -> Program:
     """Compile ``graph``. ``batch`` is the most rows that a step sees."""
     engine = engine or get_engine()
-    device = engine.partition(":")[2]
+    name, _, device = engine.partition(":")
+    placement = get_placement()
+    if placement is not None and any(node.attrs["windowed"] for node in graph.inputs):
+        if engine != DISTRIBUTED:
+            raise ValueError(
+                f"a distribution is set, which runs on engine {DISTRIBUTED!r}, and this model runs on {engine!r}. "
+                f"Write rv.set_engine({DISTRIBUTED!r}) or compile(engine={DISTRIBUTED!r}), or "
+                "rv.distribution.set_distribution(None), instead."
+            )
+        sharded: Program = import_module(f"{NAMES[name]}_sharded").ShardedJaxProgram(graph, batch, placement)
+        return sharded
     program: Program = _module(engine).compile(graph, batch, *([device] if device else []))
     return program
 
@@ -152,7 +167,7 @@ def shared(graph: Graph, batch: int | None = None, engine: str | None = None) ->
     """
     engine = check(engine or get_engine())
     target = getattr(_module(engine), "target", None)
-    key = (engine, target() if target is not None else None, batch, graph.key())
+    key = (engine, target() if target is not None else None, get_placement(), batch, graph.key())
     program = _shared.get(key) or compile(graph, batch, engine)
     _shared.pop(key, None)
     _shared[key] = program

@@ -95,14 +95,21 @@ def _key(attrs: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def input_node(
-    name: str, shape: tuple[int | Symbol, ...], dtype: str, *, windowed: bool = False, zeros: float = 0
+    name: str,
+    shape: tuple[int | Symbol, ...],
+    dtype: str,
+    *,
+    windowed: bool = False,
+    zeros: float = 0,
+    layout: tuple[str | None, ...] = (),
 ) -> Node:
     """A value given at run time. ``windowed``: step i of a loop sees rows [i*batch, (i+1)*batch) of a longer array.
 
-    ``zeros`` is the expected fraction of zeros: engines may use it, and compute the same in any case.
+    ``zeros`` is the expected fraction of zeros, and ``layout`` has for each dimension the axis of a mesh of devices
+    that divides it: engines may use both, and compute the same in any case.
     """
-    expected = {"zeros": zeros} if zeros else {}
-    return apply("input", name=name, shape=shape, dtype=dtype, windowed=windowed, **expected)
+    hints = {name: hint for name, hint in (("zeros", zeros), ("layout", layout)) if hint}
+    return apply("input", name=name, shape=shape, dtype=dtype, windowed=windowed, **hints)
 
 
 def verify(graph: Graph, extra: Mapping[str, Primitive] = MappingProxyType({})) -> None:

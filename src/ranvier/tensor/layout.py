@@ -30,12 +30,15 @@ def storage_of(tensor: Leaf) -> Any:
     return known[1]
 
 
-def leaf_input(name: str, tensor: Leaf, zeros: float = 0) -> tuple[Node, Node]:
-    """An input node for the tensor's storage, and its value as a node. ``zeros``: the expected fraction of zeros."""
+def leaf_input(name: str, tensor: Leaf, zeros: float = 0, axes: tuple[str | None, ...] = ()) -> tuple[Node, Node]:
+    """An input node for the tensor's storage, and its value as a node.
+
+    ``zeros``: the expected fraction of zeros. ``axes``: those of a mesh of devices that divide its dimensions.
+    """
     if is_transposed(tensor._value):
-        source = input_node(name, tensor.spec.shape[::-1], tensor.spec.dtype, zeros=zeros)
+        source = input_node(name, tensor.spec.shape[::-1], tensor.spec.dtype, zeros=zeros, layout=axes[::-1])
         return source, reverse_axes(source)
-    source = input_node(name, tensor.spec.shape, tensor.spec.dtype, zeros=zeros)
+    source = input_node(name, tensor.spec.shape, tensor.spec.dtype, zeros=zeros, layout=axes)
     return source, source
 
 

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from ranvier import engines
+from ranvier.engines import processes
 from ranvier.graph.node import Node, apply, like
 from ranvier.tensor.function import function
 from ranvier.tensor.tensor import Tensor
@@ -135,7 +136,7 @@ def get_seed() -> int:
 
 def seed_of(state: SeedState) -> int:
     if state.seed is None:
-        state.seed = secrets.randbits(63)
+        state.seed = secrets.randbits(63) if processes.group is None else processes.group.seed
     return state.seed
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ranvier.data.convert import Array
+from ranvier.engines import processes
 from ranvier.module import Module
 from ranvier.module.calls import in_model_dtype
 from ranvier.support.validation import whole
@@ -175,7 +176,7 @@ def evaluate(
         size = rows_of_a_batch(batch, len(parts[0]), None if steps is None else whole("steps", steps))
         if steps is not None:
             parts = [parts[0].rows(slice(0, steps * size))]
-    show = progress_of(verbose)
+    show = progress_of(verbose if processes.writes() else 0)
     total = math.ceil(len(parts[0]) / (size or DEFAULT_BATCH)) if isinstance(parts, list) else steps
     listeners = Callbacks(callbacks, model, {"verbose": verbose, "steps": total}, show.speaker())
     try:

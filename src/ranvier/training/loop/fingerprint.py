@@ -37,8 +37,12 @@ def identity(
     return dict(json.loads(json.dumps(values, default=text)))  # as read from a file: tuples are lists
 
 
-def differences(kept: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
-    """The differences as text; of lists, the first entry that differs. A program without a seed takes the backup's."""
+def differences(kept: Mapping[str, Any], now: Mapping[str, Any], elsewhere: str = "") -> Iterator[str]:
+    """The differences as text; of lists, the first entry that differs. A program without a seed takes the backup's.
+
+    ``kept`` is of earlier, or of ``elsewhere``.
+    """
+    place, was = (f" in {elsewhere}", "is") if elsewhere else ("", "was")
     for name, value in now.items():
         before = kept.get(name)
         if name == "seed" and value is None:
@@ -46,9 +50,9 @@ def differences(kept: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str
         if name == "model" and isinstance(before, list) and before != value:
             pairs = zip([*before, "no more"], [*value, "no more"], strict=False)
             first, second = next((a, b) for a, b in pairs if a != b)
-            yield f"in the model, {first} was where {second} is"
+            yield f"in the model, {first} {was}{place} where {second} is"
         elif before != value:
-            yield f"{name} was {before!r} and is {value!r}"
+            yield f"{name} {was} {before!r}{place} and is {value!r}"
 
 
 def spelled(value: Any) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 
 from ranvier.data.batches import RanOut, by_number, name_of
 from ranvier.data.samplers import Sampler, checked_sampler
+from ranvier.engines import processes
 from ranvier.module import Module
 from ranvier.module.calls import in_model_dtype
 from ranvier.support.source_lines import warn
@@ -17,6 +18,7 @@ from ranvier.training.adapters.arrays import to_data
 from ranvier.training.adapters.generators import MemoryLoader, is_source, memory_loader
 from ranvier.training.adapters.passes import Passes
 from ranvier.training.adapters.ragged import RaggedBatches, is_ragged
+from ranvier.training.loop.alike import check_alike
 from ranvier.training.loop.callback import Callback
 from ranvier.training.loop.callback_list import Callbacks
 from ranvier.training.loop.epochs import ArrayEpochs, StreamEpochs, stop_without_batches
@@ -108,7 +110,7 @@ def fit(
         given = held_out if validation_data is None else validation_data
         size = batch_size if validation_batch_size is None else validation_batch_size
         validation = Validation.of(model, state, given, size, validation_steps, validation_freq, check_finite)
-        progress = progress_of(verbose)
+        progress = progress_of(verbose if processes.writes() else 0)
         names = [*state.names, *(f"val_{n}" for n in state.names if validation is not None)]
         params = {"epochs": epochs, "verbose": verbose, "steps": steps, "metrics": names}
         listeners = Callbacks(callbacks, model, params, progress.speaker())
@@ -212,6 +214,7 @@ def train(
     held_out = None if validation is None else validation.data
     settings["validation data"] = held_out if isinstance(held_out, (Data, NoneType)) else name_of(held_out)
     run = Run(training, source, history, settings, None if validation is None else validation.passes)
+    check_alike(run, model)
     model.stop_training = False
     logs: Logs = {}
     try:

@@ -13,12 +13,14 @@ import numpy as np
 from ranvier import engines
 from ranvier.data.batches import batches_from
 from ranvier.data.convert import Array
+from ranvier.distribution import axes_of
+from ranvier.engines.placement import get_placement
 from ranvier.graph.graph import Graph, input_node
 from ranvier.graph.node import BATCH, FLOATS, like
 from ranvier.module import Module, mode
 from ranvier.module.arguments import pack_inputs
 from ranvier.module.calls import model_dtype_scope
-from ranvier.module.parameter import State
+from ranvier.module.parameter import Parameter, State
 from ranvier.module.versions import changes, structure
 from ranvier.support.source_lines import warned_once
 from ranvier.support.validation import whole
@@ -92,7 +94,8 @@ class Predictor:
             elif ordinal in segment.definitions:
                 continue
             elif id(leaf) in changed or any(ordinal in node.leaves for node in read):
-                inputs[id(leaf)], leaves[ordinal] = layout.leaf_input(f"leaf{ordinal}", leaf)
+                axes = axes_of(leaf) if isinstance(leaf, Parameter) else ()
+                inputs[id(leaf)], leaves[ordinal] = layout.leaf_input(f"leaf{ordinal}", leaf, axes=axes)
                 sources.append(inputs[id(leaf)])
                 self.tensors.append(leaf)
         for ordinal, value in segment.definitions.items():  # what the model assigns to a tensor and reads again
@@ -136,7 +139,8 @@ class Plan:
     """A predictor of one output for an input of exactly one shape, with everything that a call needs."""
 
     __slots__ = (
-        "arrays", "changes", "default", "drawn", "floats", "pairs", "rows", "run", "shape", "steps", "type",
+        "arrays", "changes", "default", "drawn", "floats", "pairs", "placement", "rows", "run", "shape", "steps",
+        "type",
     )  # fmt: skip
 
     def __init__(self, predictor: Predictor, n: int, now: int) -> None:
@@ -146,7 +150,7 @@ class Plan:
         self.rows, self.steps = n, math.ceil(n / predictor.batch)
         (shape, self.type) = predictor.kinds[0]
         self.shape = (n, *shape)
-        self.default, self.changes = engines._default, now
+        self.default, self.placement, self.changes = engines._default, get_placement(), now
         weights = any(t.dtype in FLOATS for t in predictor.tensors)  # the dtype is that of the weights, if any
         self.floats = None if weights else get_dtype()
 
@@ -157,6 +161,7 @@ class Plan:
                 return False
         return (
             self.default is engines._default
+            and self.placement is get_placement()
             and self.changes == changes()
             and (self.floats is None or self.floats == get_dtype())
         )
@@ -295,7 +300,7 @@ def predict_batches(
     engine = state.engine if isinstance(state, Compiled) else None
     kinds = tuple((a.shape[1:], a.dtype.name) for a in arrays)
     parameters = tuple(map(id, model.parameters()))
-    key = (kinds, get_dtype(), size, engine or engines.get_engine(), parameters, structure(model))
+    key = (kinds, get_dtype(), size, engine or engines.get_engine(), get_placement(), parameters, structure(model))
     predictors = model.__dict__.setdefault("_predictors", {})
     predictor = predictors.get(key)
     if predictor is None:

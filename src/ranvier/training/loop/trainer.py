@@ -8,6 +8,8 @@ import numpy as np
 
 from ranvier import engines
 from ranvier.data.convert import Array
+from ranvier.engines import processes
+from ranvier.engines.placement import get_placement
 from ranvier.module import Module
 from ranvier.module.versions import changes
 from ranvier.tensor import rng
@@ -67,7 +69,7 @@ class Training:
             now, [m._trainable for m in modules],
             [(p.requires_grad, p.dtype, p.regularizer) for p in parameters],
             [(o.parameter_options(parameters), o.program_key()) for o in optimizers],
-            get_dtype(), engines.get_engine(), self.compiled.augment,
+            get_dtype(), engines.get_engine(), get_placement(), self.compiled.augment,
         )  # fmt: skip
         known, self.marks = self.marks, marks
         return bool(known == marks)
@@ -123,10 +125,20 @@ class Training:
                 self.refresh(data)
 
     def stopping(self) -> bool:
-        return self.interrupt.pressed or bool(getattr(self.model, "stop_training", False))
+        """Whether a callback, Ctrl-C or SIGTERM ends the epoch; in one of several processes it ends all of them."""
+        stops = bool(getattr(self.model, "stop_training", False))
+        if processes.group is not None:
+            pressed, ended, stop = processes.largest(
+                "the question whether to stop", self.interrupt.pressed, self.interrupt.terminated, stops
+            )
+            self.interrupt.pressed, self.interrupt.terminated, stops = bool(pressed), bool(ended), bool(stop)
+            self.model.stop_training = stops
+        return self.interrupt.pressed or stops
 
     def stop_if_interrupted(self) -> None:
         """Raise KeyboardInterrupt after Ctrl-C or SIGTERM, once no epoch that has run is missing in the history."""
+        if processes.group is not None:
+            self.stopping()
         if self.interrupt.pressed and not self.pending:
             self.callbacks.call("on_interrupt")
             self.interrupt.end()

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ranvier.distribution import axes_of
 from ranvier.graph.grad import gradient
 from ranvier.graph.graph import Graph, input_node
 from ranvier.graph.node import BATCH, Node, Symbol, apply, like
@@ -15,6 +16,7 @@ from ranvier.metrics.custom import CustomMetric
 from ranvier.metrics.operands import WIDE, masked_weight
 from ranvier.module import Module, mode
 from ranvier.module.arguments import pack_inputs
+from ranvier.module.parameter import Parameter
 from ranvier.ops import arrays as numeric
 from ranvier.ops.arrays.promotion import count, result_dtype, together, total_of
 from ranvier.support.source_lines import warn
@@ -102,6 +104,7 @@ class Builder:
         self.inputs: list[Node] = []
         self.state: list[Tensor] = []
         self.sources: dict[int, tuple[Node, Node]] = {}  # by the tensor's id
+        self.owners: dict[int, Tensor] = {}  # the parameters of the optimizer's tensors, by their ids
         self.updates: list[tuple[Node, Node]] = []
         self.totals: list[Array] = []
         self.node_of: dict[int, Node] = {}  # the nodes of recorded tensors, by their ids
@@ -125,7 +128,9 @@ class Builder:
         """The input for a tensor's storage and the node that is the tensor, made once."""
         known = self.sources.get(id(tensor))
         if known is None:
-            known = self.sources[id(tensor)] = layout.leaf_input(name, tensor)
+            owner = self.owners.get(id(tensor), tensor)  # the state of an optimizer is divided as its parameter is
+            axes = axes_of(owner) if isinstance(owner, Parameter) else ()
+            known = self.sources[id(tensor)] = layout.leaf_input(name, tensor, axes=axes)
             self.inputs.append(known[0])
             self.state.append(tensor)
         return known

@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 
 from ranvier.data.convert import Array
+from ranvier.engines import processes
+from ranvier.engines.processes import largest
 from ranvier.graph.checks import ERRORS, moved
 from ranvier.tensor import layout, tape
 from ranvier.training.step.arrays import Data
@@ -262,7 +264,8 @@ class Runner:
                 np.copyto(copy, array)
             self.since = []
             now = time.perf_counter()
-            self.due = now + KEPT * (now - began)
+            # Several processes go back to the same copy, whatever their clocks say: they make one each time.
+            self.due = now + KEPT * (now - began) if processes.group is None else -math.inf
 
     def undo(self, spans: int = 1) -> None:
         """Restore the state before the last spans."""
@@ -283,6 +286,7 @@ class Pace:
         return self.fixed or self.next
 
     def took(self, steps: int, seconds: float) -> None:
-        """Learn from the last chunk."""
+        """Learn from the last chunk; from the process that was slowest, since all run as many steps."""
+        (seconds,) = largest("the end of some steps", seconds)
         wanted = int(CHUNK_SECONDS * steps / max(seconds, 1e-9))
         self.next = max(1, min(wanted, steps * GROWTH))

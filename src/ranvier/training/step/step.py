@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from ranvier import engines
+from ranvier.engines.placement import get_placement
 from ranvier.graph.graph import Graph
 from ranvier.graph.node import Node, like
 from ranvier.module import Module
@@ -40,6 +41,7 @@ def settings_of(model: Module, compiled: Compiled, kind: str) -> tuple[Any, ...]
     return (
         get_dtype(),
         compiled.engine or engines.get_engine(),
+        get_placement(),
         tuple((o.parameter_options(list(model.parameters())), o.program_key()) for o in compiled.optimizers),
         tuple(m._trainable for m in model.modules()),
         compiled.augment if kind == "train" else None,
@@ -109,6 +111,7 @@ def _optimize(b: Builder, loss: Node) -> list[tuple[Node, Node]]:
     if b.seeds:
         b.by_rules = dict(zip(sources, grads, strict=True))
     grads = [layout.to_storage(g, p) for g, (_, _, p) in zip(grads, chosen, strict=True)]
+    b.owners |= {id(t): p for i, _, p in chosen for t in optimizer.slots[i].values() if t.shape == p.shape}
     slots = [{key: b.tensor(t, f"{name}.{key}")[0] for key, t in optimizer.slots[i].items()} for i, name, _ in chosen]
     options = [
         replace(t, reversed=layout.is_transposed(p._value))
