@@ -74,9 +74,9 @@ rows.declare({
 # Loaded when they are first used, so that `import ranvier` stays quick.
 __getattr__, __dir__, __all__ = lazy_names("ranvier", {
     "ranvier.":
-        "activations auto backend calibration callbacks config constraints data datasets distribution estimators explain "
-        "initializers interop layers losses metrics models ops optimizers pictures random regularizers saving search "
-        "torch utils",
+        "activations auto backend calibration callbacks config constraints data datasets distribution estimators "
+        "explain initializers interop layers losses metrics models ops optimizers pictures random regularizers saving "
+        "search torch utils",
     "ranvier.engines": "get_engine set_engine",
     "ranvier.engines.native.runtime.threads": "get_threads set_threads",
     "ranvier.initializers": "Initializer",
