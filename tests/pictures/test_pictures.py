@@ -111,13 +111,21 @@ def test_arrows_follow_the_tensors_past_what_is_computed_between_layers():
     boxes = Drawing(model).boxes
     titles = [box.title.split(" ")[0] for box in boxes]
     sources = {box.title.split(" ")[0]: sorted(titles[i] for i in box.sources) for box in boxes}
-    assert sources == {"input": [], "left": ["input"], "right": ["input"], "top": ["left", "right"]}
+    assert sources == {"input": [], "left": ["input"], "right": ["input"], "+": ["left", "right"], "top": ["+"]}
     assert {box.title.split(" ")[0]: box.parameters for box in boxes} == {
         "input": None,
         "left": 24,
         "right": 24,
+        "+": None,
         "top": 15,
     }
+
+
+def test_each_sum_of_a_residual_network_has_two_arrows():
+    """Without the sums, each block had an arrow from every block before it."""
+    boxes = Drawing(rv.models.resnet((8, 8, 1), 2, depth=14, width=2)).boxes
+    assert [len(box.sources) for box in boxes if box.title == "+"] == [2] * 6
+    assert max(len(box.sources) for box in boxes if box.title != "+") == 1
 
 
 def test_inputs_of_a_functional_model_have_their_names():

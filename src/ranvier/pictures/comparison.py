@@ -10,6 +10,7 @@ import numpy as np
 from ranvier.data.convert import Array
 from ranvier.pictures.curves import Results, results_of
 from ranvier.pictures.style import BLUE, INK, ORANGE, PALE, Target, finish, grid, tidy
+from ranvier.support.results import number_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -31,21 +32,25 @@ def compare(
     ``runs`` maps names to the histories that `fit` returned. A list of histories (of several seeds) is drawn as their
     mean, and the band around the validation curve is one standard deviation wide on each side. Where the histories
     differ in length, the curve ends where half of them end. The validation curve of the first name appears in all other
-    panels as a grey line. ``limits`` are the lowest and the highest value shown. ``path`` names a file to write (.png,
+    panels as a grey line. A result with a number for each class is drawn as the mean over the classes. A ``result``
+    that begins with "val_" is drawn as the validation curve alone. ``limits`` are the lowest and the highest value shown. ``path`` names a file to write (.png,
     .svg, .pdf). Returns the figure. Raises ValueError where a run does not have the result.
     """
-    from matplotlib.ticker import MaxNLocator
-
     if not runs:
         raise ValueError("there are no runs to compare. Write {'name': model.fit(...), ...} instead.")
     made, panels = grid(len(runs), ACROSS, (2.6, 2.0), (0.4, 0.5), title, sharex=True, sharey=True)
+    from matplotlib.ticker import MaxNLocator
+
     first: Array | None = None
+    alone = result.startswith("val_")  # the validation result, without that of training
     for axes, (name, given) in zip(panels, runs.items(), strict=True):
         seeds = given if isinstance(given, Sequence) else [given]
-        (trained, _), (held_out, spread) = (mean_of(seeds, key, name) for key in (result, f"val_{result}"))
+        trained = np.zeros(0) if alone else mean_of(seeds, result, name)[0]
+        held_out, spread = mean_of(seeds, result if alone else f"val_{result}", name, needed=alone)
         if first is not None and len(first):
             axes.plot(epochs(first), first, color=PALE, linewidth=1, label=f"validation, {next(iter(runs))}")
-        axes.plot(epochs(trained), trained, color=BLUE, linewidth=1.6, label="training")
+        if len(trained):
+            axes.plot(epochs(trained), trained, color=BLUE, linewidth=1.6, label="training")
         if len(held_out):
             some = np.unique(np.linspace(0, len(spread) - 1, BAND).round().astype(int))
             low, high = (held_out - spread)[some], (held_out + spread)[some]
@@ -61,7 +66,7 @@ def compare(
         axes.tick_params(labelbottom=True)
         axes.set_xlabel("epoch", fontsize=9, color=INK)
     for axes in panels[::ACROSS]:
-        axes.set_ylabel(result.replace("_", " "), fontsize=9, color=INK)
+        axes.set_ylabel(result.removeprefix("val_").replace("_", " "), fontsize=9, color=INK)
     handles, labels = panels[-1].get_legend_handles_labels()
     made.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=9)
     return finish(made, path)
@@ -71,10 +76,16 @@ def epochs(values: Array) -> Array:
     return np.arange(1, len(values) + 1)
 
 
-def mean_of(seeds: Sequence[Results], result: str, name: str) -> tuple[Array, Array]:
-    """Mean and standard deviation of the runs that reach each epoch, up to the epoch that half of them reach."""
-    series = [results_of(seed).get(result, []) for seed in seeds]
-    if not series or (not all(series) and not result.startswith("val_")):
+def mean_of(seeds: Sequence[Results], result: str, name: str, needed: bool = True) -> tuple[Array, Array]:
+    """Mean and standard deviation of the runs that reach each epoch, up to the epoch that half of them reach.
+
+    Of a result with a number for each class, each run counts with their mean, so that the deviation is that of the
+    seeds. Raises ValueError where a run lacks the result, or it is no number; unless ``needed``, it is left out.
+    """
+    series = [list(map(number_of, results_of(seed).get(result, []))) for seed in seeds]
+    if any(None in values for values in series):
+        raise ValueError(f"{result!r} of the run {name!r} is no number. Write a result that is one instead.")
+    if not series or (needed and not all(series)):
         raise ValueError(f"the run {name!r} has no {result!r}. Write a result that its history contains instead.")
     lengths = sorted(map(len, series), reverse=True)
     far = [np.array([s[i] for s in series if len(s) > i], float) for i in range(lengths[len(lengths) // 2])]

@@ -1,4 +1,7 @@
-"""The boxes of a network diagram: one for each call of a layer, recorded by a forward hook."""
+"""The boxes of a network diagram: one for each call of a layer, recorded by a forward hook.
+
+An operation between layers has one, too, where it joins the results of several layers.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +20,13 @@ if TYPE_CHECKING:
     from ranvier.module.core import Module
 
 
+JOIN = "operation"  # the kind of a box that is no layer
+SIGNS = {"add": "+", "subtract": "\u2212", "multiply": "\u00d7", "divide": "\u00f7"}
+
+
 @dataclass
 class Box:
-    """A call of a layer, or an input: path of the layer, its class, the types of its results, and the source boxes."""
+    """A call of a layer, an input, or an operation that joins several of them: path of the layer, its class, the types of its results, and the source boxes."""
 
     scope: str  # "encoder/dense"
     kind: str
@@ -31,7 +38,7 @@ class Box:
     @property
     def title(self) -> str:
         name = self.scope.rpartition("/")[2]
-        return name if name == "input" else f"{name} ({self.kind})"
+        return name if name == "input" or self.kind == JOIN else f"{name} ({self.kind})"
 
     @property
     def shape(self) -> str:
@@ -57,6 +64,7 @@ class Drawing:
     def __init__(self, model: Module) -> None:
         self.boxes: list[Box] = []
         self.made: dict[Any, int] = {}  # the box of each trace node, and of each placeholder by ``id``
+        self.passed: dict[TraceNode, list[int]] = {}  # the boxes behind each node between layers
         self.scopes = scopes(model)
         with mode(model, False), isolated_tape(model), forward_hook(self.note):
             model._trace()
@@ -81,26 +89,36 @@ class Drawing:
             self.made[tensor.trace_node if tensor.trace_node is not None else id(tensor)] = len(self.boxes) - 1
 
     def makers(self, tensor: Tensor) -> list[int]:
-        """The boxes that a tensor is computed from, through operations between layers."""
+        """The boxes that a tensor is computed from; an operation between layers that joins several has a box."""
         if tensor.trace_node is None or id(tensor) in self.made:
             return [self.given(tensor)]
-        found: dict[int, None] = {}
-        pending: list[TraceNode] = [tensor.trace_node]
-        seen: set[TraceNode] = set()
+        pending = [tensor.trace_node]
         while pending:
-            node = pending.pop()
-            if node in seen:
+            node = pending[-1]
+            if self.sources_of(node, tensor) is not None:
+                pending.pop()
                 continue
-            seen.add(node)
-            if node in self.made:
-                found[self.made[node]] = None
-            elif node.function is None and tensor.segment is not None:
-                leaf = leaves_of(tensor.segment)[node.ordinal]
-                if leaf.spec.shape and isinstance(leaf.spec.shape[0], Symbol):
-                    found[self.given(leaf)] = None
-            else:
-                pending.extend(node.inputs)
-        return sorted(found)
+            pending += [each for each in node.inputs if self.sources_of(each, tensor) is None]
+            if pending[-1] is node:  # all its operands are known
+                found = dict.fromkeys(i for each in node.inputs for i in self.sources_of(each, tensor) or ())
+                self.passed[node] = [self.join(node, list(found))] if len(found) > 1 else list(found)
+        return list(self.sources_of(tensor.trace_node, tensor) or ())
+
+    def sources_of(self, node: TraceNode, tensor: Tensor) -> list[int] | None:
+        """The boxes behind a node, None where its operands are not known yet."""
+        if node in self.made:
+            return [self.made[node]]
+        if node.function is None and tensor.segment is not None and node not in self.passed:
+            leaf = leaves_of(tensor.segment)[node.ordinal]
+            of_samples = bool(leaf.spec.shape) and isinstance(leaf.spec.shape[0], Symbol)
+            self.passed[node] = [self.given(leaf)] if of_samples else []
+        return self.passed.get(node)
+
+    def join(self, node: TraceNode, sources: list[int]) -> int:
+        """The box of an operation between layers, such as the sum at the end of a skip connection."""
+        name = node.function.name if node.function is not None else ""
+        self.boxes.append(Box(SIGNS.get(name, name.replace("_", " ")), JOIN, [node.type], None, sources))
+        return len(self.boxes) - 1
 
     def given(self, tensor: Tensor) -> int:
         """The box of an input."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ranvier.module.calls import check_network
-from ranvier.pictures.diagram import Box, Drawing
+from ranvier.pictures.diagram import JOIN, Box, Drawing
 from ranvier.pictures.diagram_layout import Spot, place
 from ranvier.pictures.style import BLUE, INK, PALE, Target, figure, finish
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 WIDTH, HEIGHT, GAP = 2.9, 0.62, 0.34  # inches: least width and height of a box, and the gap between rows
 LETTER = 0.088  # inches: the width of a letter
+ROUND = 0.17  # inches: the radius of an operation between layers
 HEADING = 0.36  # inches above the first box
 
 
@@ -66,7 +67,8 @@ def _draw_arrow(axes: Axes, above: Spot, spot: Spot, top: float) -> None:
     from matplotlib.path import Path
 
     high, turn, ends = top - GAP, top - GAP / 2, spot.box is not None
-    points = [(above.x, high), (above.x, turn), (spot.x, turn), (spot.x, top)]
+    edge = top + HEIGHT / 2 - ROUND if spot.box is not None and spot.box.kind == JOIN else top
+    points = [(above.x, high), (above.x, turn), (spot.x, turn), (spot.x, edge)]
     codes = [Path.MOVETO, Path.CURVE4, Path.CURVE4, Path.CURVE4]
     if not ends:
         points.append((spot.x, top + HEIGHT))
@@ -82,6 +84,9 @@ def _draw_arrow(axes: Axes, above: Spot, spot: Spot, top: float) -> None:
 def _draw_box(axes: Axes, box: Box, x: float, top: float, wide: float) -> None:
     from matplotlib.patches import FancyBboxPatch
 
+    if box.kind == JOIN:
+        _draw_join(axes, box, x, top)
+        return
     weights = box.parameters is not None
     axes.add_patch(
         FancyBboxPatch(
@@ -92,3 +97,18 @@ def _draw_box(axes: Axes, box: Box, x: float, top: float, wide: float) -> None:
     y = top + HEIGHT / 2
     axes.text(x, y - 0.12, box.title, ha="center", va="center", fontsize=9.5, fontweight="bold", color=INK)
     axes.text(x, y + 0.14, below(box), ha="center", va="center", fontsize=8.5, color=INK)
+
+
+def _draw_join(axes: Axes, box: Box, x: float, top: float) -> None:
+    """Draw an operation between layers: its sign in a circle, or its name in an oval, on the line of the arrows."""
+    from matplotlib.patches import FancyBboxPatch
+
+    half = max(ROUND, LETTER * len(box.title) / 2)
+    y = top + HEIGHT / 2
+    axes.plot([x, x], [y, top + HEIGHT], color=PALE, linewidth=1.2, zorder=1)
+    shape = f"round,pad=0,rounding_size={ROUND}"
+    corner = (x - half, y - ROUND)
+    axes.add_patch(
+        FancyBboxPatch(corner, 2 * half, 2 * ROUND, boxstyle=shape, facecolor="white", edgecolor=INK, zorder=2)
+    )
+    axes.text(x, y, box.title, ha="center", va="center", fontsize=11 if len(box.title) == 1 else 8.5, color=INK)

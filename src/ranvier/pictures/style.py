@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 from pathlib import Path
@@ -29,14 +30,15 @@ def figure(width: float, height: float) -> Figure:
     """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
         from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+        from ranvier.pictures.shown import Picture
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
             "pictures need matplotlib. Write: pip install 'ranvier[plot]'", name=error.name
         ) from error
     layout = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1)  # inches
-    made = Figure(figsize=(width, height), dpi=120, facecolor="white", layout=layout)
+    made = Picture(figsize=(width, height), dpi=120, facecolor="white", layout=layout)
     FigureCanvasAgg(made)
     return made
 
@@ -83,7 +85,8 @@ def percent(axis: Axis) -> None:
 
 
 # The same numbers give the same bytes, and text stays text: small files, whose words a search finds.
-SVG = {"svg.fonttype": "none", "svg.hashsalt": "ranvier", "font.sans-serif": ["DejaVu Sans", "Verdana"]}
+SVG = {"svg.fonttype": "none", "svg.hashsalt": "ranvier"}
+FONTS = {"font.sans-serif": ["DejaVu Sans", "Verdana"]}  # unless the user chose others
 
 
 def finish(made: Figure, path: Target) -> Figure:
@@ -94,21 +97,37 @@ def finish(made: Figure, path: Target) -> Figure:
     """
     if path is None:
         return made
-    from matplotlib import rc_context
-
     check_target(path, "picture.png")
     target = Path(path)
     kind = target.suffix[1:].lower() or "png"
     partial = target.with_name(f".{target.name}.partial")
     try:
-        with rc_context(SVG), naming(target):
-            made.savefig(partial, format=kind, metadata={"Date": None} if kind == "svg" else None)
+        with naming(target):
+            save(made, partial, kind)
             if kind == "svg":
                 partial.write_text(rounded(partial.read_text(encoding="utf-8")), encoding="utf-8")
         partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)
     return made
+
+
+def save(made: Figure, target: Any, kind: str) -> None:
+    """Write the figure to a file or a buffer, with the user's fonts, if any."""
+    from matplotlib import rc_context
+
+    from ranvier.pictures.shown import fonts_were_set
+
+    with rc_context(SVG if fonts_were_set() else SVG | FONTS):
+        made.savefig(target, format=kind, metadata={"Date": None} if kind == "svg" else None)
+
+
+def svg_of(made: Figure) -> str:
+    """The figure as text of an SVG element, for a page: no XML header, sizes that follow the page."""
+    buffer = io.StringIO()
+    save(made, buffer, "svg")
+    text = rounded(buffer.getvalue())
+    return text[text.index("<svg") :]
 
 
 def rounded(svg: str) -> str:

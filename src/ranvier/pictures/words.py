@@ -42,9 +42,9 @@ def words(
             placed.append((line, column, word, score / limit))
             column += len(word) + 1
         line += 2
+    made = figure(ACROSS * CHARACTER + 0.4, line * LINE + 0.3)
     from matplotlib import colormaps
 
-    made = figure(ACROSS * CHARACTER + 0.4, line * LINE + 0.3)
     axes = made.subplots()
     axes.set_axis_off()
     axes.set_xlim(0, ACROSS)
