@@ -116,6 +116,7 @@ def test_grad_cam_by_hand(model, engine):
     assert explain.grad_cam(model, X, 1, layer="low", resize=False).shape == (7, 7, 8)
 
 
+@pytest.mark.filterwarnings("ignore:Grad-CAM is empty")
 def test_grad_cam_of_channels_first():
     rv.set_seed(0)
     net = nn.Sequential(nn.Conv2d(2, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3))

@@ -250,21 +250,6 @@ def test_what_cannot_be_drawn_says_what_to_write(draw, message):
         draw()
 
 
-def test_without_matplotlib_it_says_what_to_install(monkeypatch):
-    import builtins
-
-    real = builtins.__import__
-
-    def missing(name, *rest, **more):
-        if name.startswith("matplotlib"):
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-        return real(name, *rest, **more)
-
-    monkeypatch.setattr(builtins, "__import__", missing)
-    with pytest.raises(ModuleNotFoundError, match=r"ranvier\[plot\]"):
-        pictures.curves({"loss": [1.0]})
-
-
 def test_a_notebook_shows_tables(trained):
     model, history = trained
     html = model._repr_html_()

@@ -1,7 +1,11 @@
-"""Grad-CAM: the positions where the channels of a convolution, weighted by the gradient of the score, are active."""
+"""Class activation maps: the positions where the channels of a convolution are evidence for the class.
+
+Grad-CAM weights whole channels, by the mean of the gradient of the score. HiResCAM weights each position.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,6 +18,7 @@ from ranvier.module.core import Module
 from ranvier.module.data_format import channels_come_first
 from ranvier.ops import arrays
 from ranvier.ops.functional.resizing import shares
+from ranvier.support.source_lines import warn
 from ranvier.tensor.autograd import gradients
 from ranvier.tensor.call_state import forward_hook
 from ranvier.tensor.context import no_grad
@@ -27,6 +32,12 @@ def weighted(maps: Node, gradient: Node, axis: int) -> Node:
     positions = tuple(a for a in range(1, maps.ndim) if a != axis)
     weight = arrays.mean(gradient, axis=positions, keepdims=True)
     return arrays.maximum(arrays.sum(arrays.multiply(maps, weight), axis=axis), 0.0)
+
+
+@function
+def weighted_here(maps: Node, gradient: Node, axis: int) -> Node:
+    """The positive part of the sum over channels, each weighted by its gradient at the position."""
+    return arrays.maximum(arrays.sum(arrays.multiply(maps, gradient), axis=axis), 0.0)
 
 
 def _is_convolution(layer: Module, result: Any) -> bool:
@@ -78,12 +89,46 @@ def grad_cam(
 
     Each channel of ``layer`` (its name, its path or the object; by default the last convolution) is weighted by the
     mean over positions of the gradient of the score. The positive part of the sum is interpolated to the size of the
-    inputs if ``resize`` is True. ``target`` and ``logits`` are those of `saliency`. Raises ValueError for an unknown
-    layer.
+    inputs if ``resize`` is True. ``target`` and ``logits`` are those of `saliency`. Warns of maps that are zero
+    everywhere, where the weighted channels are evidence against the class; `hires_cam` may show more there. Raises
+    ValueError for an unknown layer.
     """
     scorer = Scorer(model, x, target, logits, batch_size)
+    cam = _maps(scorer, layer, weighted, resize)
+    empty = np.flatnonzero(~cam.reshape(len(cam), -1).any(1))
+    if empty.size:
+        rows = f"{len(empty)} of {len(cam)} samples, the first in row {empty[0]}" if len(cam) > 1 else "this sample"
+        warn(
+            f"Grad-CAM is empty for {rows}: weighted by their mean gradient, the channels are nowhere evidence for the "
+            "class. Write hires_cam(model, x), which weights each position, or another layer= instead."
+        )
+    return cam
+
+
+@in_model_dtype
+def hires_cam(
+    model: Module,
+    x: Any,
+    target: Any = None,
+    *,
+    layer: str | Module | None = None,
+    resize: bool = True,
+    logits: bool = True,
+    batch_size: int = 32,
+) -> npt.NDArray[Any]:
+    """Class activation maps by position, HiResCAM (Draelos and Carin, 2020): (samples, height, width), 0 or more.
+
+    Each channel of ``layer`` is weighted by the gradient of the score at the same position, not by its mean as in
+    `grad_cam`. Where the layers after ``layer`` are linear, the map shows exactly the positions that raise the score.
+    The arguments, and the errors, are those of `grad_cam`.
+    """
+    return _maps(Scorer(model, x, target, logits, batch_size), layer, weighted_here, resize)
+
+
+def _maps(scorer: Scorer, layer: str | Module | None, weigh: Callable[..., Any], resize: bool) -> npt.NDArray[Any]:
+    """The maps of a layer as ``weigh`` adds its channels, in the size of the inputs if ``resize`` is True."""
     array, masks = scorer.x, scorer.masks
-    chosen_layer = _layer(model, layer, array)
+    chosen_layer = _layer(scorer.model, layer, array)
     first = channels_come_first(chosen_layer)
 
     def run(part: Tensor, mask: Tensor) -> list[Tensor]:
@@ -102,7 +147,7 @@ def grad_cam(
                 "convolution, or of a layer after one, instead."
             )
         (gradient,) = gradients(score, [maps[-1]])
-        return [weighted(maps[-1], gradient, axis=1 if first else maps[-1].ndim - 1)]
+        return [weigh(maps[-1], gradient, axis=1 if first else maps[-1].ndim - 1)]
 
     (cam,) = scorer.over(array, masks, run=run)
     if resize:

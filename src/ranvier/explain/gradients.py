@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 
 from ranvier.data.convert import Array
+from ranvier.explain.pipelines import fitted, owners_of
 from ranvier.explain.scores import Scorer
 from ranvier.module.calls import in_model_dtype
 from ranvier.module.core import Module
+from ranvier.support.tables import Table
 from ranvier.support.validation import whole
 from ranvier.tensor.rng import numpy_generator
 
@@ -58,9 +60,8 @@ def smooth_grad(
     return (total / samples).astype(array.dtype)
 
 
-@in_model_dtype
 def integrated_gradients(
-    model: Module,
+    model: Any,
     x: Any,
     target: Any = None,
     *,
@@ -74,7 +75,35 @@ def integrated_gradients(
     It is the difference between the inputs and ``baseline`` (a number, or an array of one sample or of all), times the
     mean gradient along the straight line between them, by Gauss-Legendre quadrature with ``steps`` points. The sum over
     a sample is the difference of the two scores, up to the error of the quadrature.
+
+    ``model`` is a network, or an estimator or pipeline that ends in one. Then ``x`` is the table before the first step,
+    and the result (rows, columns): the contributions of all inputs of the network that a column becomes, such as the
+    columns of a one-hot encoding, are added. ``target`` is one of the estimator's classes. ``baseline`` is a number, in
+    units of the inputs of the network (0 is the mean after StandardScaler), or rows of the table, one or as many as
+    ``x``. Raises TypeError for an estimator without a network, and ValueError for a step that mixes columns, such as
+    PCA.
     """
+    options: dict[str, Any] = {"steps": steps, "logits": logits, "batch_size": batch_size}
+    if isinstance(model, Module):
+        return _integrated(model, x, target, baseline=baseline, **options)
+    whole_model, table = fitted(model), Table(x)
+    if np.ndim(baseline) or hasattr(baseline, "columns"):
+        start: Any = whole_model.transformed(baseline)
+        start = start[0] if len(start) == 1 else start
+    else:
+        start = baseline
+    owners = owners_of(whole_model.steps, table)
+    inputs = whole_model.transformed(x)
+    each = _integrated(whole_model.network, inputs, whole_model.target(target), baseline=start, **options)
+    total = np.zeros((len(table.names), len(each)), each.dtype)
+    np.add.at(total, owners, each.T)
+    return np.ascontiguousarray(total.T)
+
+
+@in_model_dtype
+def _integrated(
+    model: Module, x: Any, target: Any, *, baseline: Any, steps: int, logits: bool, batch_size: int
+) -> Array:
     scorer = Scorer(model, x, target, logits, batch_size)
     array = scorer.x
     try:

@@ -12,7 +12,6 @@ from ranvier.graph.node import GraphError, Node, Type, apply, constant
 from ranvier.metrics.base import Metric, StateType, mean_of, values_after_reset
 from ranvier.metrics.operands import WIDE, Array
 from ranvier.metrics.variables import Variable
-from ranvier.module.parameter import Parameter
 from ranvier.ops import arrays as numeric
 from ranvier.ops.arrays.promotion import count
 from ranvier.ops.arrays.shape import with_ones
@@ -184,7 +183,7 @@ class CustomMetric(Metric):
         node = known.get(id(leaf))
         if node is not None:
             return node
-        if leaf._value is None or isinstance(leaf, Parameter):
+        if leaf._value is None or hasattr(leaf, "for_training"):  # a parameter of a network
             raise GraphError(
                 f"metric {self.name!r} reads what is no part of its data: write a metric of y_true and y_pred instead"
             )

@@ -20,13 +20,17 @@ class Tabular(CheckedConstructor):
         raise NotImplementedError
 
     def __str__(self) -> str:
+        from rich.cells import cell_len  # columns of a terminal: a Chinese character takes two
+
         title, columns, rows = self.table()
         filled = [columns, *(row for row in rows if row is not None)]
-        widths = [max(map(len, column)) for column in zip(*filled, strict=True)]
+        widths = [max(map(cell_len, column)) for column in zip(*filled, strict=True)]
 
         def line(row: list[str]) -> str:
-            first, *rest = zip(row, widths, strict=True)
-            return "  ".join([first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in rest)])
+            spaces = [" " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True)]
+            return "  ".join(
+                [row[0] + spaces[0], *(space + cell for cell, space in zip(row[1:], spaces[1:], strict=True))]
+            )
 
         rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
         lines = [title, line(columns), rule, *(rule if row is None else line(row) for row in rows)]
@@ -35,19 +39,22 @@ class Tabular(CheckedConstructor):
     __repr__ = __str__
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        from rich.cells import cell_len
         from rich.measure import Measurement
         from rich.table import Table
+        from rich.text import Text  # names as they are: a plain str would be read as markup
 
         title, columns, rows = self.table()
-        drawn = Table(columns[0], title=title or None, title_justify="left")
+        drawn = Table(title=Text(title) if title else None, title_justify="left")
+        drawn.add_column(Text(columns[0]))
         for place, name in enumerate(columns[1:], 1):
-            numbers = max((len(row[place]) for row in rows if row is not None), default=0)
-            drawn.add_column(name, justify="right", min_width=numbers)  # words may wrap, numbers never
+            numbers = max((cell_len(row[place]) for row in rows if row is not None), default=0)
+            drawn.add_column(Text(name), justify="right", min_width=numbers)  # words may wrap, numbers never
         for row in rows:
             if row is None:
                 drawn.add_section()
             else:
-                drawn.add_row(*row)
+                drawn.add_row(*map(Text, row))
         if Measurement.get(console, options.update(width=sys.maxsize), drawn).maximum > options.max_width:
             drawn.box, drawn.padding, drawn.show_edge = None, (0, 1, 0, 0), False
             for column in drawn.columns:

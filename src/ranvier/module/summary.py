@@ -111,12 +111,13 @@ def summary(
     from rich import box
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text  # names as they are: a plain str would be read as markup
 
-    table = Table(title=f"{type(model).__name__} {model.name!r}", title_justify="left", box=box.SIMPLE_HEAD)
+    table = Table(title=Text(f"{type(model).__name__} {model.name!r}"), title_justify="left", box=box.SIMPLE_HEAD)
     for place, name in enumerate([*COLUMNS, "trainable"] if show_trainable else COLUMNS):
         table.add_column(name, justify="right" if place in NUMBERS else "left")
     for row in rows_of(model, expand_nested=expand_nested, show_trainable=show_trainable):
-        table.add_row(*row)
+        table.add_row(*map(Text, row))
     text = io.StringIO()
     console = Console(file=text) if print_fn is not None else Console()
     if line_length is not None:

@@ -32,9 +32,9 @@ def compare(
     ``runs`` maps names to the histories that `fit` returned. A list of histories (of several seeds) is drawn as their
     mean, and the band around the validation curve is one standard deviation wide on each side. Where the histories
     differ in length, the curve ends where half of them end. The validation curve of the first name appears in all other
-    panels as a grey line. A result with a number for each class is drawn as the mean over the classes. A ``result``
-    that begins with "val_" is drawn as the validation curve alone. ``limits`` are the lowest and the highest value shown. ``path`` names a file to write (.png,
-    .svg, .pdf). Returns the figure. Raises ValueError where a run does not have the result.
+    panels as a grey line. Of a result with a number for each class, the mean over the classes is drawn; a ``result``
+    that begins with "val_" is drawn alone. ``limits`` are the lowest and the highest value shown. ``path`` names a file
+    to write (.png, .svg, .pdf). Returns the figure. Raises ValueError where a run does not have the result.
     """
     if not runs:
         raise ValueError("there are no runs to compare. Write {'name': model.fit(...), ...} instead.")

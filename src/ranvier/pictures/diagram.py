@@ -26,7 +26,10 @@ SIGNS = {"add": "+", "subtract": "\u2212", "multiply": "\u00d7", "divide": "\u00
 
 @dataclass
 class Box:
-    """A call of a layer, an input, or an operation that joins several of them: path of the layer, its class, the types of its results, and the source boxes."""
+    """A call of a layer, an input, or an operation that joins several of them.
+
+    It has the path of the layer (or the sign of the operation), its class, the types of its results, and its sources.
+    """
 
     scope: str  # "encoder/dense"
     kind: str

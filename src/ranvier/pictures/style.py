@@ -20,7 +20,11 @@ Target = str | os.PathLike[str] | None  # the file to write, if any
 
 # Two hues that colour-blind readers can distinguish, also in greyscale print (Okabe and Ito, 2008).
 BLUE, ORANGE = "#0072B2", "#D55E00"
+# The hues of several classes, from the same palette; where they end, they begin again with another line.
+COLOURS = (BLUE, ORANGE, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D31", "#222222")
+STYLES = ("-", "--", ":", "-.")
 INK, PALE, LINE = "#222222", "#8A8A8A", "#E4E4E4"
+POINTS = 5000  # the most points of a scatter
 
 
 def figure(width: float, height: float) -> Figure:
@@ -75,6 +79,12 @@ def tidy(axes: Axes, title: str) -> None:
     axes.grid(axis="y", color=LINE, linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def colour_of(place: int, count: int) -> tuple[str, str]:
+    """The colour and the style of one of ``count`` lines."""
+    colours = COLOURS if count > 2 else COLOURS[:2]
+    return colours[place % len(colours)], STYLES[place // len(colours) % len(STYLES)]
 
 
 def percent(axis: Axis) -> None:

@@ -8,6 +8,8 @@ from ranvier.search.folds import GroupKFold as GroupKFold
 from ranvier.search.folds import KFold as KFold
 from ranvier.search.folds import StratifiedKFold as StratifiedKFold
 from ranvier.search.interval import Estimate as Estimate
+from ranvier.search.learning_curves import LearningCurve as LearningCurve
+from ranvier.search.learning_curves import learning_curve as learning_curve
 from ranvier.search.many import fit_many as fit_many
 from ranvier.search.results import Interrupted as Interrupted
 from ranvier.search.results import Results as Results

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -14,6 +14,11 @@ from ranvier.module import Module
 from ranvier.search.interval import Estimate, estimate
 from ranvier.search.variants import Variant, equal_settings, value_text
 from ranvier.support.constructors import CheckedConstructor
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from ranvier.pictures.style import Target
 
 
 def check_measured(monitor: str, names: Sequence[str]) -> None:
@@ -264,6 +269,15 @@ class Results(CheckedConstructor, Sequence[Trained]):
         columns = dict.fromkeys(name for record in records for name in record)
         return {name: [record.get(name) for record in records] for name in columns}
 
+    def plot(self, path: Target = None) -> Figure:
+        """Draw the scores by each setting, and write them to ``path`` if given: see `ranvier.pictures.search_results`.
+
+        Returns the figure, which a notebook displays.
+        """
+        from ranvier.pictures import search_results
+
+        return search_results(self, path)
+
     def _cells(self, confidence: float) -> tuple[list[str], list[list[str]]]:
         made = self.settings(confidence)
         keys = list(dict.fromkeys(key for setting in made for key in setting.settings))
@@ -285,13 +299,15 @@ class Results(CheckedConstructor, Sequence[Trained]):
         """
         from rich.console import Console
         from rich.table import Table
+        from rich.text import Text  # names as they are: a plain str would be read as markup
 
         head, rows = self._cells(confidence)
-        table = Table(title=f"Best first by {self.monitor}; ± is the {confidence:.0%} interval", title_justify="left")
+        title = Text(f"Best first by {self.monitor}; ± is the {confidence:.0%} interval")
+        table = Table(title=title, title_justify="left")
         for name in head:
-            table.add_column(name, justify="right")
+            table.add_column(Text(name), justify="right")
         for number, row in enumerate(rows):
-            table.add_row(*row, style="bold" if number == 0 else None)
+            table.add_row(*map(Text, row), style="bold" if number == 0 else None)
         Console().print(table)
 
     def _repr_html_(self) -> str:

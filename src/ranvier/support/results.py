@@ -14,3 +14,11 @@ def number_of(result: Any) -> Any:
     if np.ndim(result) == 0:
         return result
     return float(np.mean(result, dtype=np.float64)) if np.ndim(result) == 1 and np.size(result) else None
+
+
+LARGER = ("accuracy", "precision", "recall", "f1", "auc", "kappa", "correlation", "r2")  # better when larger
+
+
+def larger_is_better(name: str) -> bool:
+    """Whether a result of this name is better when larger, as far as the name says so."""
+    return any(word in name.lower() for word in LARGER)

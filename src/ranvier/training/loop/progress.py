@@ -1,4 +1,7 @@
-"""The progress of `fit` and `evaluate`: a bar on a terminal, one line an epoch elsewhere, nothing for verbose=0."""
+"""The progress of `fit` and `evaluate`: a bar on a terminal, one display that changes in a notebook, lines elsewhere.
+
+``verbose=0`` shows nothing.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from ranvier.support.results import number_of
 REDRAW_SECONDS = 0.2
 BAR_WIDTHS = (24, 12)  # columns, the widest that fits
 GAP = "  "
+SHOWN = 12  # lines of a display of a notebook
 SMALL = 1e-3  # smaller results are shown with an exponent
 
 
@@ -96,6 +100,7 @@ class Bar(Lines):
 
     def fitted(self, done: int, total: int | None, logs: Mapping[str, Any], speed: str, clock: str) -> Any:
         """The line as rich text that fits the terminal; wrapped between results if the results are wider."""
+        from rich.cells import cell_len
         from rich.progress_bar import ProgressBar
         from rich.text import Text
 
@@ -103,7 +108,7 @@ class Bar(Lines):
         both = [speed, clock]
         for bar, rest in (*((w, both) for w in BAR_WIDTHS), (0, both), (0, [clock]), (0, [])):
             parts = [self.title, *["-" * bar] * bool(bar), *words, *filter(None, rest)]
-            if len(GAP.join(parts)) <= width:
+            if cell_len(GAP.join(parts)) <= width:
                 break
         else:
             parts = [self.title, *words, *filter(None, [clock])]
@@ -127,6 +132,50 @@ class Bar(Lines):
             self.live.stop()
             self.live = None
         self.console.print(self.line, highlight=False)
+
+
+class Notebook(Lines):
+    """One display of a notebook, which changes: the last passes, and the one that is running."""
+
+    def __init__(self, console: Any) -> None:
+        super().__init__(console)
+        self.lines: list[str] = []
+        self.handle: Any = None  # of the display
+        self.total: int | None = None
+        self.drawn = 0.0
+
+    def begin(self, title: str, steps: int | None) -> None:
+        super().begin(title, steps)
+        self.total = steps
+
+    def update(self, done: int, samples: int, logs: Mapping[str, Any]) -> None:
+        if time.perf_counter() - self.drawn < REDRAW_SECONDS:
+            return
+        seconds = time.perf_counter() - self.started
+        left = [f"{seconds * (self.total - done) / done:.0f} s left"] if self.total and done else []
+        steps = f"{done}/{self.total}" if self.total else f"{done} steps"
+        self.show([*self.lines, GAP.join([self.title, steps, *results(logs), rate(samples, seconds), *left])])
+
+    def say(self, text: str) -> None:
+        self.lines.append(text)
+        if self.handle is None or time.perf_counter() - self.drawn >= REDRAW_SECONDS:
+            self.show(self.lines)
+
+    def close(self) -> None:
+        if self.lines:
+            self.show(self.lines)
+
+    def show(self, lines: list[str]) -> None:
+        from IPython import display
+
+        hidden = [f"... {len(lines) - SHOWN} lines before"] if len(lines) > SHOWN else []
+        shown = {"text/plain": "\n".join([*hidden, *lines[-SHOWN:]])}
+        self.drawn = time.perf_counter()
+        if self.handle is None:
+            show: Any = display.display
+            self.handle = show(shown, raw=True, display_id=True)
+        else:
+            self.handle.update(shown, raw=True)
 
 
 def results(logs: Mapping[str, Any]) -> list[str]:
@@ -163,5 +212,8 @@ def progress_of(verbose: Any) -> Progress:
         return Progress()
     from rich.console import Console
 
+    if Console().is_jupyter:
+        # Plain lines go to one stream of text; rich would make a display of each.
+        return Lines(Console(force_jupyter=False)) if verbose == 2 else Notebook(None)
     console = Console()
     return Bar(console) if verbose != 2 and console.is_terminal else Lines(console)
