@@ -63,7 +63,7 @@ def decision_boundary(
     axes.grid(visible=False)
     codes = _codes(y, class_names_of(model) if classes is None else None)
     if surface:
-        drawn = axes.pcolormesh(across, up, outputs.reshape(across.shape), cmap="viridis", shading="gouraud")
+        drawn: Any = axes.pcolormesh(across, up, outputs.reshape(across.shape), cmap="viridis", shading="gouraud")
         made.colorbar(drawn, ax=axes, label="predicted")
         if y is not None:
             targets = np.asarray(y, np.float64).reshape(-1)
