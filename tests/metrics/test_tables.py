@@ -2,7 +2,6 @@
 
 import io
 
-import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
@@ -17,10 +16,9 @@ def test_columns_are_aligned_by_what_a_terminal_shows():
     assert lines[2].startswith("[red]猫[/red]  ")
 
 
-@pytest.mark.parametrize("width", [100, 40])
-def test_names_are_no_markup(width):
+def test_names_are_no_markup():
     text = io.StringIO()
-    Console(file=text, width=width).print(rv.metrics.report([0, 1, 2], [0, 1, 1], NAMES))
+    Console(file=text, width=100).print(rv.metrics.report([0, 1, 2], [0, 1, 1], NAMES))
     assert all(name in text.getvalue() for name in NAMES)
 
 
