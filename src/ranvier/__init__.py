@@ -47,6 +47,9 @@ rows.declare({
     ("classes", "Calibrated"): "ranvier.calibration",
     ("classes", ""): "ranvier.layers",
     ("criteria", "torch."): "ranvier.torch.nn.losses",
+    # What results of explanations draw themselves with.
+    ("picture", "importances"): "ranvier.pictures:importances",
+    ("picture", "partial_dependence"): "ranvier.pictures:partial_dependence",
     # What turns a name such as "l2" into an object.
     ("get", "activation"): "ranvier.activations:get",
     ("get", "constraint"): "ranvier.constraints:get",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -9,14 +10,13 @@ import numpy as np
 
 from ranvier.data.convert import Array
 from ranvier.module.outputs import class_names_of, outputs_of
+from ranvier.support import rows
 from ranvier.support.constructors import CheckedConstructor
 from ranvier.support.tables import Table
 from ranvier.support.validation import whole
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-    from ranvier.pictures.style import Target
 
 MOST_CATEGORIES = 12
 TAILS = (0.02, 0.98)  # of a feature's values, between which it is varied
@@ -42,11 +42,10 @@ class Dependence(CheckedConstructor):
         spread = float(np.ptp(self.average, axis=0).max())
         return f"Dependence({self.name!r}, {len(self.points)} points, changes the output by {spread:.4g})"
 
-    def plot(self, path: Target = None) -> Figure:
+    def plot(self, path: str | os.PathLike[str] | None = None) -> Figure:
         """Draw the dependence, and write it to ``path`` if given: see `ranvier.pictures.partial_dependence`."""
-        from ranvier.pictures import partial_dependence as draw
-
-        return draw(self, path)
+        made: Figure = rows.look_up("picture", "partial_dependence")(self, path)
+        return made
 
 
 def partial_dependence(

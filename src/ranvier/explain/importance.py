@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -10,14 +11,13 @@ import numpy as np
 from ranvier.data.convert import Array
 from ranvier.metrics.table import Row, Tabular
 from ranvier.module.core import Module
+from ranvier.support import rows
 from ranvier.support.results import larger_is_better, number_of
 from ranvier.support.tables import Table
 from ranvier.support.validation import whole
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-    from ranvier.pictures.style import Target
 
 
 class Importances(Tabular):
@@ -31,11 +31,10 @@ class Importances(Tabular):
         self.names, self.values, self.score, self.metric = tuple(names), values, score, metric
         self.mean, self.std = values.mean(1), values.std(1)
 
-    def plot(self, path: Target = None, *, most: int = 20) -> Figure:
+    def plot(self, path: str | os.PathLike[str] | None = None, *, most: int = 20) -> Figure:
         """Draw the importances, and write them to ``path`` if given: see `ranvier.pictures.importances`."""
-        from ranvier.pictures import importances as draw
-
-        return draw(self, path, most=most)
+        made: Figure = rows.look_up("picture", "importances")(self, path, most=most)
+        return made
 
     def to_dict(self) -> dict[str, Any]:
         """The columns as lists, and the score."""
