@@ -21,4 +21,4 @@ from ranvier.search.searches import random_search as random_search
 from ranvier.search.studies import optuna_search as optuna_search
 from ranvier.search.variants import Variant as Variant
 
-__all__ = ['Distribution', 'Estimate', 'GroupKFold', 'Interrupted', 'KFold', 'Results', 'Setting', 'StratifiedKFold', 'Trained', 'Variant', 'choice', 'cross_validate', 'fit_many', 'grid_search', 'integers', 'log_uniform', 'optuna_search', 'random_search', 'uniform']
+__all__ = ['Distribution', 'Estimate', 'GroupKFold', 'Interrupted', 'KFold', 'LearningCurve', 'Results', 'Setting', 'StratifiedKFold', 'Trained', 'Variant', 'choice', 'cross_validate', 'fit_many', 'grid_search', 'integers', 'learning_curve', 'log_uniform', 'optuna_search', 'random_search', 'uniform']
