@@ -38,6 +38,7 @@ MOSTLY = 0.98  # the fraction of values that must be numbers, or dates, for a co
 FEW_CLASSES = 12  # whole numbers of a target that are at most so many are classes
 MOST_LEVELS = 2000  # levels of a category that are kept, to tell which values are new
 WORDS = 4.0  # the mean number of words from which a column is free text
+COMMA = re.compile(r"[-+]?(\d{1,3}(\.\d{3})+|\d*)(,\d+)?")  # a number with a decimal comma
 DATE = re.compile(r"\d{1,4}[-/. ]\w{1,9}[-/., ]?|[A-Za-z]{3,9} \d")
 
 
@@ -231,12 +232,12 @@ def _kind(column: Column, values: Array, present: Array, levels: Sequence[str]) 
 
 def _as_numbers(values: Array, present: Array) -> tuple[Array | None, str]:
     """The present values as numbers if nearly all of them are, and the decimal sign."""
-    for decimal in (".", ","):
+    texts = present[:100].tolist()
+    european = any("," in text for text in texts) and all(COMMA.fullmatch(text) for text in texts)
+    for decimal in (".", ",") if european else (".",):
         numbers, wrong = numbers_of(values if values.dtype.kind != "O" else present, decimal)
-        if not len(present) or wrong.sum() <= (1 - MOSTLY) * len(present):
+        if wrong.sum() <= (1 - MOSTLY) * len(present):
             return numbers[np.isfinite(numbers)], decimal
-        if decimal == "." and not all(re.fullmatch(r"[-+]?[\d.]*,?\d*", text) for text in present[:100]):
-            break
     return None, "."
 
 

@@ -20,7 +20,7 @@ VIEWS = {  # the blocks of features that a network takes: see `ranvier.auto.prep
 }
 Blocks = Mapping[str, tuple[int, int]]
 LINEAR = {"view": "standard", "width": 0, "depth": 0, "dropout": 0.0, "rate": 0.01, "decay": 1e-3, "smoothing": 0.0}
-DEFAULTS = {"view": "quantile", "width": 128, "depth": 2, "dropout": 0.1, "rate": 2e-3, "decay": 1e-2, "smoothing": 0.0}
+DEFAULTS = {"view": "pieces", "width": 128, "depth": 2, "dropout": 0.1, "rate": 2e-3, "decay": 1e-2, "smoothing": 0.0}
 
 
 def build(task: Task, features: int, blocks: Blocks, make: Callable[..., Any] | None = None) -> Callable[..., Module]:
@@ -30,7 +30,7 @@ def build(task: Task, features: int, blocks: Blocks, make: Callable[..., Any] | 
     """
 
     def built(
-        view: str = "quantile",
+        view: str = "pieces",
         width: int = 128,
         depth: int = 2,
         dropout: float = 0.1,

@@ -128,9 +128,7 @@ def _decoded(whole: bytes, path: Path, encoding: str | None) -> tuple[str, tuple
     try:
         chinese = whole.decode("gb18030")
         wide = [c for c in chinese if ord(c) > 127]
-        if sum(
-            "\u4e00" <= c <= "\u9fff" or "\u3000" <= c <= "\u303f" or "\uff00" <= c <= "\uffef" for c in wide
-        ) > 0.9 * len(wide):
+        if sum(map(_is_common, wide)) > 0.9 * len(wide):  # letters with accents give rare characters
             return chinese, ("read as GB 18030: it is not UTF-8",)
     except UnicodeDecodeError:
         pass
@@ -138,6 +136,14 @@ def _decoded(whole: bytes, path: Path, encoding: str | None) -> tuple[str, tuple
         return whole.decode("cp1252"), ("read as Windows-1252: it is not UTF-8",)
     except UnicodeDecodeError:
         return utf8(whole, str(path)), ()  # which raises, with the place
+
+
+def _is_common(character: str) -> bool:
+    """Whether a Chinese character is among the 6,763 of GB 2312."""
+    try:
+        return bool(character.encode("gb2312"))
+    except UnicodeEncodeError:
+        return False
 
 
 def utf16(whole: bytes, encoding: str, path: Path) -> str:

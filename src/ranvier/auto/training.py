@@ -26,7 +26,7 @@ from ranvier.auto.preparation import Preparation
 from ranvier.auto.runs import FACTS, Run, versions
 from ranvier.auto.scores import CLASSES, Task, scores
 from ranvier.auto.tables import Table, read_table, read_whole
-from ranvier.auto.trials import Search, Trial, decision_weights, mixed, pick, probabilities
+from ranvier.auto.trials import FITTED, Search, Trial, decision_weights, mixed, pick, probabilities
 from ranvier.calibration.scaling import fit_temperature
 from ranvier.data import files
 from ranvier.data.convert import Array
@@ -336,7 +336,7 @@ def _decided(
 
 def _networks(trial: Trial, make: Callable[..., Module]) -> list[Module]:
     """The networks of a trial, one for each fold, with their weights."""
-    settings = {k: v for k, v in trial.settings.items() if k not in ("batch", "epochs")}
+    settings = {k: v for k, v in trial.settings.items() if k not in FITTED}
     made = []
     for weights in trial.weights:
         network = make(**settings)

@@ -21,22 +21,24 @@ from ranvier.data import files
 from ranvier.data.convert import Array
 from ranvier.module import Module
 from ranvier.search.many import fit_many
-from ranvier.search.results import Trained
+from ranvier.search.results import Results, Trained
 from ranvier.training.loop.callback import Callback, Logs
 
 # Settings that are tried first, in this order; then come random ones.
 FIRST: tuple[dict[str, Any], ...] = (
     {},
-    {"view": "pieces"},
+    {"width": 256, "dropout": 0.3, "decay": 0.1},
     {"view": "standard", "width": 256, "dropout": 0.2},
-    {"view": "pieces", "width": 256, "dropout": 0.3, "decay": 0.1},
-    {"view": "quantile", "width": 256, "depth": 3, "dropout": 0.2, "rate": 1e-3},
-    {"view": "pieces", "width": 64, "depth": 1, "dropout": 0.0},
+    {"width": 64, "depth": 1, "dropout": 0.0},
+    {"view": "quantile", "width": 256, "depth": 3, "dropout": 0.2},
 )
+RATES = (5e-4, 1e-3, 2e-3, 5e-3)  # learning rates that are tried on the first fold
+RATE_TIME = 0.15  # the fraction of the time left that this may take
 STEPS = 6000  # of a network in one fold, at most
 PATIENT_STEPS = 600  # without a better loss before it stops
 EPOCHS = (12, 300)  # at least and at most
 PATIENCE = (6, 40)
+FITTED = ("batch", "epochs")  # settings that are not of the network
 MEMBERS = 6  # picks of the ensemble, of which some may be equal
 EXPONENTS = (0.0, 0.25, 0.5, 0.75, 1.0)  # see `decision_weights`
 STEP_CHECK = 64  # steps between looks at the clock
@@ -94,17 +96,26 @@ class Search:
     done: list[Trial] = field(default_factory=list)
     stopped: bool = False
 
+    def found_rate(self) -> float | None:
+        """The learning rate with the lowest held-out loss of the first network on the first fold; None if given."""
+        if "rate" in self.fixed:
+            return None
+        settings = [{**DEFAULTS, **self.fixed, "rate": rate} for rate in RATES]
+        now = time.perf_counter()
+        results = self.fitted(settings, self.folds[:1], self.seed, now + RATE_TIME * (self.end - now), [])
+        losses = [min(row.history.get("val_loss", [np.inf])) if row.error is None else np.inf for row in results]
+        return RATES[int(np.argmin(losses))]
+
     def run(self) -> list[Trial]:
         """Try settings until the trials or the time end, or Ctrl-C is pressed; ``stopped`` then says so."""
         try:
+            self.rate = self.found_rate()
             for number, settings in enumerate(candidates(self.seed, self.fixed, self.rate)):
                 enough = self.trials is not None and number > self.trials
                 if enough or (self.done and time.perf_counter() > self.end):
                     break
                 began = time.perf_counter()
                 trial = self.kept(number, settings) or self.tried(number, settings)
-                if trial.cut and self.done:
-                    trial.settings = {**trial.settings}
                 self.done.append(trial)
                 self.announce(trial, time.perf_counter() - began)
         except KeyboardInterrupt:
@@ -113,21 +124,8 @@ class Search:
 
     def tried(self, number: int, settings: dict[str, Any]) -> Trial:
         """Train a network for each fold."""
-        networks = {k: v for k, v in settings.items() if k not in ("batch", "epochs")}
-        rows = len(self.folds[0][0])
-        batch = settings.get("batch") or batch_size(rows)
-        epochs, patience, steps = pace(rows, batch)
         limits: list[TimeLimit] = []
-
-        def callbacks() -> list[Callback]:
-            limits.append(TimeLimit(self.end))
-            return [limits[-1], EarlyStopping("val_loss", patience=patience, restore_best_weights=True)]
-
-        results = fit_many(
-            self.make, self.x, self.y, [networks], folds=self.folds, seeds=[self.seed + 1000 * number],
-            callbacks=callbacks, validate=True, verbose=0, epochs=settings.get("epochs") or epochs, batch_size=batch,
-            steps_per_epoch=steps,
-        )  # fmt: skip
+        results = self.fitted([settings], self.folds, self.seed + 1000 * number, self.end, limits)
         trial = Trial(number, settings, np.full((len(self.x), self.task.outputs), np.nan, np.float32))
         trial.cut = any(limit.reached for limit in limits)
         for row, (_, held) in zip(results, self.folds, strict=True):
@@ -135,6 +133,29 @@ class Search:
         if not trial.cut:
             self.keep(trial)
         return trial
+
+    def fitted(
+        self,
+        settings: Sequence[Mapping[str, Any]],
+        folds: Sequence[tuple[Array, Array]],
+        seed: int,
+        end: float,
+        limits: list[TimeLimit],
+    ) -> Results:
+        """A network for each of some settings and folds, which stops when its held-out loss rises, or at a time."""
+        rows = len(folds[0][0])
+        batch = settings[0].get("batch") or batch_size(rows)
+        epochs, patience, steps = pace(rows, batch)
+
+        def callbacks() -> list[Callback]:
+            limits.append(TimeLimit(end))
+            return [limits[-1], EarlyStopping("val_loss", patience=patience, restore_best_weights=True)]
+
+        variants = [{k: v for k, v in one.items() if k not in FITTED} for one in settings]
+        return fit_many(
+            self.make, self.x, self.y, variants, folds=folds, seeds=[seed], callbacks=callbacks, validate=True,
+            verbose=0, epochs=settings[0].get("epochs") or epochs, batch_size=batch, steps_per_epoch=steps,
+        )  # fmt: skip
 
     def take(self, trial: Trial, row: Trained, held: Array) -> None:
         """What a trial keeps of the network of one fold."""

@@ -1,0 +1,226 @@
+"""What a training promises: the same bits, a test part that nothing is fitted on, work that is not lost."""
+
+import hashlib
+import json
+import time
+
+import numpy as np
+import pytest
+
+import ranvier as rv
+from ranvier.auto import Run, baselines, evaluate, predict, read_table, train
+from ranvier.auto.preparation import Preparation
+from ranvier.auto.scores import Task, scores
+from ranvier.auto.trials import Search
+
+RNG = np.random.default_rng(0)
+N = 120
+TINY = {"folds": 2, "settings": {"epochs": 3, "width": 8, "rate": 0.01}}
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    """The engine that needs no compiling, and no trees: tests/peers has them."""
+    monkeypatch.setattr(baselines, "has_trees", lambda: False)
+    rv.set_engine("reference")
+    yield
+    rv.set_engine(None)
+
+
+def rows(n=N, missing=True):
+    """Lines of a table with each kind of column; the class and the number follow from two of them."""
+    made = ["size,color,day,words,id,kind,price"]
+    for k in range(n):
+        size, color = RNG.normal(), RNG.choice(["red", "green", "blue"])
+        kind = "big" if size + (color == "red") > 0.5 else "small"
+        text = " ".join(RNG.choice(["one", "two", "three", "four", "five", "six", "seven"], 6))
+        shown = "" if missing and k % 10 == 0 else f"{size:.4f}"
+        made.append(
+            f"{shown},{color},2024-{k % 12 + 1:02}-11,{text} {k},{k},{kind},{10 * size + 3 * (color == 'red'):.3f}"
+        )
+    return made
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    path = tmp_path_factory.mktemp("data") / "data.csv"
+    path.write_text("\n".join(rows()) + "\n")
+    return path
+
+
+def digests(folder):
+    names = ("model.ranvier", "preparation.safetensors", "arrays.safetensors", "run.json")
+    return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names}
+
+
+def test_the_same_seed_gives_the_same_files_also_after_a_stop(data, tmp_path, monkeypatch):
+    """Of a whole run, and of one that was killed after its second trial and went on."""
+    asked = {"target": "kind", "trials": 2, "columns": {"price": "ignore"}, **TINY}
+    train(data, out=tmp_path / "whole", **asked)
+
+    class Killed(BaseException):
+        pass
+
+    def progress(trial, seconds):
+        if trial.number == 1:
+            raise Killed
+
+    with pytest.raises(Killed):
+        train(data, out=tmp_path / "killed", progress=progress, **asked)
+    tried, heard = [], []
+    usual = Search.tried
+    monkeypatch.setattr(
+        Search, "tried", lambda self, number, settings: tried.append(number) or usual(self, number, settings)
+    )
+    train(data, out=tmp_path / "killed", say=heard.append, **asked)
+    assert tried == [2]
+    assert "2 trials of an earlier process are kept" in heard[0]
+    assert digests(tmp_path / "killed") == digests(tmp_path / "whole")
+    assert sorted(p.name for p in (tmp_path / "whole").iterdir()) == sorted(
+        [*digests(tmp_path / "whole"), "times.json"]
+    )
+
+
+def test_a_run_is_read_back_and_scores_as_it_says(data, tmp_path):
+    made = train(data, "kind", tmp_path / "run", trials=1, columns={"price": "ignore"}, **TINY)
+    run = Run.load(tmp_path / "run")
+    assert run.to_dict() == json.loads(json.dumps(made.to_dict()))
+    kinds = {name: (column.kind, column.role) for name, column in run.columns.items()}
+    assert kinds == {
+        "size": ("number", "input"), "color": ("category", "input"), "day": ("date", "input"), "words": ("text", "input"),
+        "id": ("identifier", "input"), "kind": ("category", "target"), "price": ("number", "ignored"),
+    }  # fmt: skip
+    test = run.read_data().rows(run.arrays["test"])
+    found = evaluate(run, test)
+    assert found["scores"] == run.test
+    np.testing.assert_array_equal(found["predictions"].output, run.arrays["test/output"])
+    assert [row["name"] for row in run.baselines][:2] == ["majority", "linear"]
+    assert run.split == {"by": "class", "test": 0.2, "folds": 2}
+    everything = np.concatenate([run.arrays["train"], run.arrays["test"]])
+    assert sorted(everything) == list(range(N))
+
+
+def test_nothing_is_fitted_on_the_test_part(data, tmp_path):
+    """Other values in the test rows change their predictions alone: no bit of the model or of the preparation."""
+    asked = {"trials": 1, "columns": {"price": "ignore"}, **TINY}
+    made = train(data, "kind", tmp_path / "a", **asked)
+    lines = data.read_text().splitlines()
+    for row in made.arrays["test"]:
+        cells = lines[row + 1].split(",")
+        lines[row + 1] = ",".join(["99", "violet", "1999-01-01", "wholly new words here now", *cells[4:]])
+    other = tmp_path / "other.csv"
+    other.write_text("\n".join(lines) + "\n")
+    train(other, "kind", tmp_path / "b", **asked)
+    a, b = digests(tmp_path / "a"), digests(tmp_path / "b")
+    assert a["model.ranvier"] == b["model.ranvier"]
+    assert a["arrays.safetensors"] != b["arrays.safetensors"]
+    one, two = (Run.load(tmp_path / name).preparation for name in "ab")
+    assert one.config == two.config
+    for name, array in one.arrays().items():
+        np.testing.assert_array_equal(array, two.arrays()[name])
+
+
+def test_numbers_are_predicted_in_their_units(data, tmp_path):
+    rv.set_engine(None)  # sixty epochs are worth compiling
+    asked = {**TINY, "settings": {"epochs": 60, "width": 16, "rate": 0.01, "batch": 16}}
+    run = train(data, "price", tmp_path / "run", trials=1, columns={"kind": "ignore"}, **asked)
+    assert run.task.kind == "numbers"
+    assert run.test["r2"] > 0.5
+    made = predict(run, read_table(data))
+    assert list(made.columns) == ["predicted price"]
+    assert made.text().splitlines()[0] == "size,color,day,words,id,kind,price,predicted price"
+
+
+def test_several_numbers_at_once(tmp_path):
+    path = tmp_path / "d.csv"
+    x = RNG.normal(size=(60, 2)).round(3)
+    path.write_text("\n".join(["a,b,sum,difference", *(f"{a},{b},{a + b},{a - b}" for a, b in x)]))
+    rv.set_engine(None)
+    asked = {**TINY, "settings": {"epochs": 80, "width": 16, "rate": 0.02, "batch": 8, "view": "standard"}}
+    run = train(path, ["sum", "difference"], tmp_path / "run", trials=1, **asked)
+    assert run.output(read_table(path)).shape == (60, 2)
+    assert run.test["r2"] > 0.8
+
+
+@pytest.mark.parametrize(("option", "by"), [({"time_column": "day"}, "time"), ({"group": "color"}, "group")])
+def test_splits_by_time_and_by_group(option, by, data, tmp_path):
+    run = train(data, "kind", tmp_path / "run", trials=1, columns={"price": "ignore"}, **option, **TINY)
+    assert run.split["by"] == by
+    values = read_table(data).columns[next(iter(option.values()))]
+    inside, outside = set(values[run.arrays["train"]]), set(values[run.arrays["test"]])
+    assert max(inside) <= min(outside) if by == "time" else not inside & outside
+
+
+def test_ctrl_c_keeps_the_best_so_far(data, tmp_path):
+    def progress(trial, seconds):
+        if trial.number == 1:
+            raise KeyboardInterrupt
+
+    run = train(data, "kind", tmp_path / "run", trials=50, progress=progress, columns={"price": "ignore"}, **TINY)
+    assert run.state == "stopped"
+    assert [trial["number"] for trial in run.trials] == [0, 1]
+    assert Run.load(tmp_path / "run").test == run.test
+
+
+def test_the_time_ends_the_search(data, tmp_path):
+    began = time.perf_counter()
+    asked = {**TINY, "settings": {"rate": 0.01, "epochs": 100_000}}
+    run = train(data, "kind", tmp_path / "run", time=2, columns={"price": "ignore"}, **asked)
+    assert time.perf_counter() - began < 20  # of which most is what a busy machine takes
+    assert run.test["accuracy"] > 0.4
+
+
+def test_a_preparation_of_rows_alone_and_together():
+    """A row is prepared in the same way, whatever rows are beside it."""
+    lines = [line.split(",") for line in rows(60)]
+    table = rv.auto.Table(
+        {n: np.array([r[k] for r in lines[1:]], object) for k, n in enumerate(lines[0])}, np.arange(60)
+    )
+    prepared = Preparation.fit(table, list(rv.auto.find_columns(table).values()))
+    again = Preparation.from_config(json.loads(json.dumps(prepared.get_config())), prepared.arrays())
+    whole = prepared.transform(table)
+    assert whole.shape[1] == len(prepared.names) == len(prepared.sources)
+    np.testing.assert_array_equal(np.concatenate([again.transform(table.rows([k])) for k in range(60)]), whole)
+    assert np.isfinite(whole).all()
+    missing = prepared.names.index("size is missing")
+    np.testing.assert_array_equal(whole[:, missing], [r[0] == "" for r in lines[1:]])
+
+
+def test_scores_of_classes_and_numbers():
+    task = Task("classes", ["y"], ["a", "b"])
+    output = np.array([[0.9, 0.1], [0.4, 0.6], [0.8, 0.2], [0.3, 0.7]])
+    found = scores(task, np.array([0, 0, 1, 1]), output)
+    assert found["accuracy"] == found["balanced_accuracy"] == found["f1"] == 0.5
+    assert found["roc_auc"] == 0.75
+    assert found["log_loss"] == pytest.approx(-np.log([0.9, 0.4, 0.2, 0.7]).mean())
+    numbers = scores(Task("numbers", ["y"]), np.array([[1.0], [2.0], [3.0]]), np.array([[1.0], [2.0], [5.0]]))
+    assert numbers == {"r2": -1.0, "mae": pytest.approx(2 / 3), "rmse": pytest.approx(np.sqrt(4 / 3))}
+
+
+def test_the_command_line(data, tmp_path):
+    from typer.testing import CliRunner
+
+    from ranvier.cli.main import app
+
+    def ranvier(*words):
+        return CliRunner().invoke(app, [str(word) for word in words])
+
+    made = ranvier("train", data, "--target", "kind", "--columns", "price=ignore", "--out", tmp_path / "run", "--trials", 1,
+                   "--folds", 2, "--set", "epochs=2", "--set", "width=8", "--set", "rate=0.01")  # fmt: skip
+    assert made.exit_code == 0, made.output
+    assert "target kind: one of 2 classes (big, small)" in made.stdout
+    assert "\x1b" not in made.stdout
+    piped = ranvier("predict", tmp_path / "run", data)
+    assert piped.stdout.splitlines()[0].endswith("predicted kind,probability big,probability small")
+    assert len(piped.stdout.splitlines()) == N + 1
+    assert json.loads(ranvier("evaluate", tmp_path / "run", data, "--json").stdout)["rows"] == N
+    assert "test balanced accuracy" in ranvier("compare", tmp_path / "run", tmp_path / "run").stdout
+    for words, code, pattern in (
+        (("train", data, "--target", "kinf"), 1, "no column 'kinf'. Write 'kind'"),
+        (("train", data, "--time", "soon"), 2, "90s, 5m or 1h"),
+        (("train", data, "--set", "width"), 2, "--set width=64"),
+        (("predict", tmp_path, data), 1, "it is no run"),
+    ):
+        failed = ranvier(*words)
+        assert failed.exit_code == code
+        assert pattern in " ".join(failed.stderr.split())
