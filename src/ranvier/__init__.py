@@ -28,6 +28,7 @@ rows.declare({
     ("method", "test_step"): "ranvier.training.step.methods:test_step",
     ("method", "train_on_batch"): "ranvier.training.loop.fit:train_on_batch",
     ("method", "to_keras"): "ranvier.interop.keras.live:to_keras",
+    ("method", "to_torch"): "ranvier.interop.torch.live:to_torch",
     ("method", "train_step"): "ranvier.training.step.methods:train_step",
     ("method", "plot"): "ranvier.pictures:network",
     ("method", "_repr_html_"): "ranvier.pictures.html:model_html",

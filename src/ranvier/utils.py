@@ -37,7 +37,7 @@ __all__ = [
     "custom_object_scope", "get_file", "get_registered_name", "image_dataset_from_directory", "img_to_array",
     "load_img", "normalize", "pad_sequences", "plot_model", "register_keras_serializable", "save_img",
     "set_random_seed", "split_dataset", "text_dataset_from_directory", "timeseries_dataset_from_array",
-    "to_categorical",
+    "to_categorical", "to_code",  # noqa: F822 - loaded when it is first used
 ]  # fmt: skip
 
 CustomObjectScope = custom_object_scope
@@ -257,4 +257,4 @@ def to_categorical(x: Any, num_classes: int | None = None) -> Any:
     return Tensor(vectors) if isinstance(x, Tensor) else vectors
 
 
-__getattr__, __dir__ = missing("ranvier.utils", __all__)
+__getattr__, __dir__ = missing("ranvier.utils", __all__, {"to_code": "ranvier.interop.code:to_code"})

@@ -70,6 +70,7 @@ class TrainingAPI(KerasAPI):
     save_weights = RowMethod()
     test_step = RowMethod()
     to_keras = RowMethod()
+    to_torch = RowMethod()
     train_on_batch = RowMethod()
     train_step = RowMethod()
     _repr_html_ = RowMethod()

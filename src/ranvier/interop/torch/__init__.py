@@ -1,0 +1,1 @@
+"""Modules of PyTorch, from models here and to them."""
