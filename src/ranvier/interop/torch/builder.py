@@ -17,6 +17,7 @@ from ranvier.graph.dtypes import widened
 from ranvier.graph.node import Symbol
 from ranvier.graph.open_extents import OpenExtent
 from ranvier.interop.program_text import Call, identifier
+from ranvier.ops.arrays.promotion import axis_of
 
 Weights = Mapping[str, Any]  # by name, an array or a function that gives it
 Extents = tuple[int | None, ...]
@@ -56,7 +57,7 @@ class Value:
 
     def axis(self, number: int) -> int:
         """The number there of an axis here."""
-        number %= self.ndim
+        number = axis_of(number, self.ndim)
         if not self.first or number == 0:
             return number
         return 1 if number == self.ndim - 1 else number + 1

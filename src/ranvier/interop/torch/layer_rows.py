@@ -9,6 +9,7 @@ import numpy as np
 from ranvier import activations
 from ranvier.interop.program_text import Call, call
 from ranvier.interop.torch.builder import LAYERS, Builder, Value, array, layer, padded, refuse
+from ranvier.ops.arrays.promotion import axis_of
 from ranvier.tensor.function import same_function
 
 # --- activations --------------------------------------------------------------------------------------------------
@@ -305,7 +306,7 @@ def concatenate(b: Builder, m: Any, *xs: Value) -> Value:
 @layer("Dot")
 def dot(b: Builder, m: Any, x: Value, y: Value) -> Value:
     values = [b.logical(x), b.logical(y)]
-    left, right = (axis % v.ndim for axis, v in zip(m.axes, values, strict=True))
+    left, right = (axis_of(axis, v.ndim) for axis, v in zip(m.axes, values, strict=True))
     texts = ["{0}", "{1}"]
     if m.normalize:
         texts = [f"F.normalize({text}, dim={axis})" for text, axis in zip(texts, (left, right), strict=True)]

@@ -88,7 +88,7 @@ def _optimizer(title: str, config: Mapping[str, Any]) -> Call:
     options: dict[str, Any] = {"lr": float(rate)}
     for key, source in arguments.items():
         parts = tuple(config[name] for name in source.split())
-        value = parts if len(parts) > 1 else parts[0]
+        value: Any = parts if len(parts) > 1 else parts[0]
         if kind == "RMSprop" and key == "eps" and config["formula"] == "keras":
             value = tidy(value**0.5, 4)  # it is within the root there
         if (SMALL.get(kind, 1e-08) if key == "eps" else DEFAULTS.get(key, ...)) != value:

@@ -6,7 +6,6 @@ PyTorch's functions in the place of those of `ranvier.torch`.
 
 from __future__ import annotations
 
-import importlib
 import types
 from collections import OrderedDict
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from ranvier.interop.torch.networks import VOCABULARY, constructor, name_of
 from ranvier.module import Module, Sequential
 from ranvier.module.members import ModuleBase
 from ranvier.module.parameter import Parameter
+from ranvier.support.rows import load
 from ranvier.support.source_lines import location
 from ranvier.tensor.tensor import Tensor
 from ranvier.torch import nn
@@ -168,7 +168,7 @@ class Twins:
     def _namespace(self, module: types.ModuleType) -> Any:
         name = module.__name__
         if name == OURS or name.startswith(f"{OURS}."):
-            return importlib.import_module("torch" + name.removeprefix(OURS))
+            return load("torch" + name.removeprefix(OURS))
         if name.partition(".")[0] == "ranvier":
             raise refuse(f"it uses {name}, which is none of ranvier.torch")
         return module

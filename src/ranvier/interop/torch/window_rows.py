@@ -11,6 +11,7 @@ from ranvier.data.convert import Array
 from ranvier.interop.program_text import Call, call
 from ranvier.interop.torch.builder import LAYERS, Builder, Value, array, layer, one, padded, refuse, tidy
 from ranvier.interop.torch.layer_rows import activated
+from ranvier.ops.arrays.promotion import axes_of, axis_of
 from ranvier.ops.functional.convolution import enlarged, padding_of
 
 Pairs = Sequence[tuple[int, int]]
@@ -198,7 +199,7 @@ def _affine(m: Any, count: Any) -> tuple[dict[str, Array], tuple[str, ...], bool
 
 @layer("BatchNormalization")
 def batch_normalization(b: Builder, m: Any, x: Value) -> Value:
-    x, axis = b.floats(x), m.axis % x.ndim
+    x, axis = b.floats(x), axis_of(m.axis, x.ndim)
     if x.ndim > 2 and axis == x.ndim - 1:
         x = b.moved(x)
     elif axis == 1 and x.ndim > 2:
@@ -220,7 +221,7 @@ def batch_normalization(b: Builder, m: Any, x: Value) -> Value:
 @layer("LayerNormalization")
 def layer_normalization(b: Builder, m: Any, x: Value) -> Value:
     x = b.logical(b.floats(x))
-    axes = sorted(axis % x.ndim for axis in m.axis)
+    axes = sorted(axes_of(m.axis, x.ndim))
     if axes != list(range(x.ndim - len(axes), x.ndim)):
         raise refuse("it normalizes along other axes than the last")
     sizes = x.shape[axes[0] :]
@@ -237,7 +238,7 @@ def layer_normalization(b: Builder, m: Any, x: Value) -> Value:
 @layer("RMSNormalization")
 def rms_normalization(b: Builder, m: Any, x: Value) -> Value:
     x = b.logical(b.floats(x))
-    axes = sorted(axis % x.ndim for axis in m.axis)
+    axes = sorted(axes_of(m.axis, x.ndim))
     if axes != list(range(x.ndim - len(axes), x.ndim)):
         raise refuse("it normalizes along other axes than the last")
     sizes = x.shape[axes[0] :]
@@ -247,7 +248,7 @@ def rms_normalization(b: Builder, m: Any, x: Value) -> Value:
 
 @layer("GroupNormalization", "InstanceNormalization")
 def group_normalization(b: Builder, m: Any, x: Value) -> Value:
-    x, axis = b.floats(x), m.axis % x.ndim
+    x, axis = b.floats(x), axis_of(m.axis, x.ndim)
     if axis == x.ndim - 1:
         x = b.moved(x)
     elif axis == 1:
