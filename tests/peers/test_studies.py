@@ -1,5 +1,7 @@
 """Search with Optuna: its samplers, pruners and studies, on threads and on the workers of joblib's back ends."""
 
+from typing import Any
+
 import pytest
 
 import ranvier as rv
@@ -53,7 +55,10 @@ def test_a_study_is_continued_from_its_storage(tmp_path):
     assert len(second) == 4
 
 
-class Stop(optuna.pruners.BasePruner):
+Pruner: Any = optuna.pruners.BasePruner
+
+
+class Stop(Pruner):
     """Prunes every trial but the first at this step."""
 
     def __init__(self, step):
