@@ -132,7 +132,7 @@ class Harness:
         except OSError as error:
             x, y, source, unavailable = None, None, "", str(error).splitlines()[0]
         paths = (x, y) if x is not None and y is not None else None
-        asked = workload.contestants or tuple(c.name for c in self.contestants)
+        asked = workload.contestants or tuple(c.name for c in self.contestants if not c.named)
         able = [c for c in self.contestants if workload.kind in c.kinds and c.name in asked]
         reasons = {c.name: unavailable for c in able} if unavailable else dict(workload.without)
         chosen = [c for c in able if c.name not in reasons]

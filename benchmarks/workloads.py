@@ -5,6 +5,7 @@ from __future__ import annotations
 from fnmatch import fnmatch
 from typing import Any
 
+from benchmarks.engines import ENGINE_REQUIREMENTS, ENGINE_WORKLOADS
 from benchmarks.growth import GROWTH_REQUIREMENTS, GROWTH_WORKLOADS
 from benchmarks.images import IMAGE_REQUIREMENTS, IMAGE_WORKLOADS
 from benchmarks.sequences import SEQUENCE_REQUIREMENTS, SEQUENCE_WORKLOADS
@@ -122,6 +123,7 @@ WORKLOADS: tuple[Workload, ...] = (
     *IMAGE_WORKLOADS,
     *GROWTH_WORKLOADS,
     *SEQUENCE_WORKLOADS,
+    *ENGINE_WORKLOADS,
 )
 
 
@@ -155,6 +157,7 @@ REQUIREMENTS: tuple[Requirement, ...] = (
     *IMAGE_REQUIREMENTS,
     *GROWTH_REQUIREMENTS,
     *SEQUENCE_REQUIREMENTS,
+    *ENGINE_REQUIREMENTS,
 )
 
 

@@ -52,6 +52,7 @@ class Contestant:
     packages: tuple[str, ...] = ()
     statement: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
+    named: bool = False  # whether it runs only on workloads that name it
 
     def path(self, family: str = "") -> str:
         """The module below `benchmarks` with its programs; those of networks are in the package of their family."""
@@ -96,6 +97,17 @@ CONTESTANTS: tuple[Contestant, ...] = (
         environment={"ONE_AFTER_THE_OTHER": "1"},
     ),
     Contestant("ranvier-four", "ranvier, 4 layers of 12", "ours", ("depth",), environment={"NETWORK": "gpt"}),
+    *(
+        Contestant(
+            f"ranvier-{engine}",
+            f"ranvier, engine {engine}",
+            "ours",
+            ("train", "images", "sequences"),
+            environment={"RANVIER_ENGINE": engine, "TF_CPP_MIN_LOG_LEVEL": "3"},
+            named=True,
+        )
+        for engine in ("jax", "torch", "tensorflow")
+    ),
     Contestant("ranvier-loaded", "ranvier, 1 GB in memory", "ours", ("mapped",), environment={"IN_MEMORY": "1"}),
     Contestant("jax", "JAX", "jax_scan", (*_ALL, "images", "sequences"), "train_jax.py", ("jax",), "import jax"),
     Contestant(
@@ -106,6 +118,14 @@ CONTESTANTS: tuple[Contestant, ...] = (
         "train_pytorch.py",
         ("torch",),
         "import torch",
+    ),
+    Contestant(
+        "torch-compiled",
+        "PyTorch, torch.compile",
+        "pytorch",
+        ("train", "images", "sequences"),
+        environment={"COMPILE": "1"},
+        named=True,
     ),
     Contestant("torch-loader", "PyTorch with DataLoader", "pytorch_loader", ("loop",)),
     Contestant(

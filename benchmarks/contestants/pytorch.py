@@ -1,7 +1,11 @@
-"""PyTorch, eager: data in memory, batches by index, fused optimizers. A trial selects the number of threads."""
+"""PyTorch: data in memory, batches by index, fused optimizers. A trial selects the number of threads.
+
+The programs are eager, and with the environment's COMPILE the network and its gradient are compiled.
+"""
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -45,6 +49,11 @@ def build(workload: Workload) -> nn.Sequential:
             linear.bias.copy_(torch.from_numpy(weights[i + 1]))
         parts += [linear, ACTIVATIONS[workload.hidden]()]
     return nn.Sequential(*parts[:-1])
+
+
+def compiled(model: nn.Module) -> Any:
+    """The model as the environment wants it: eager, or compiled for each shape."""
+    return torch.compile(model, dynamic=False) if os.environ.get("COMPILE") else model
 
 
 def optimizer_of(workload: Workload, model: nn.Module) -> torch.optim.Optimizer:
@@ -107,7 +116,7 @@ def shuffled(workload: Workload, x: Array, y: Array) -> Batches:
 def train(workload: Workload, x: Array, y: Array) -> Job:
     of_epoch = shuffled(workload, x, y)
     criterion, metrics = LOSSES[workload.loss](), bool(workload.metrics)
-    scratch = build(workload)
+    scratch = compiled(build(workload))
     scratch_optimizer = optimizer_of(workload, scratch)
     steps = most(workload, 200)
 
@@ -117,7 +126,7 @@ def train(workload: Workload, x: Array, y: Array) -> Job:
         return time.perf_counter() - begin
 
     threads = best_threads(trial) if workload.expected < HEAVY else CORES
-    model = build(workload)
+    model = compiled(build(workload))
     optimizer = optimizer_of(workload, model)
 
     def epochs(count: int) -> tuple[float, float]:

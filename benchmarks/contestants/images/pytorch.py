@@ -24,6 +24,7 @@ from benchmarks.contestants.images import (
     prediction,
     training,
 )
+from benchmarks.contestants.pytorch import compiled
 from benchmarks.network import (
     EPSILON,
     MOMENTUM,
@@ -186,7 +187,7 @@ class _Training:
         network = NETWORKS[workload.network]
         self.images = _arranged(x, layout)
         self.labels = None if network.restores else torch.from_numpy(y.astype(np.int64))
-        self.model = build(network).to(memory_format=FORMATS[layout])
+        self.model = compiled(build(network).to(memory_format=FORMATS[layout]))
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=workload.learning_rate, eps=1e-7, fused=True)
         self.counts = "accuracy" in workload.metrics
         self.after_step: Callable[[], object] = lambda: None

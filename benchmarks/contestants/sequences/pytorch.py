@@ -18,7 +18,7 @@ from torch.nn.utils.rnn import pack_padded_sequence
 
 from benchmarks.contestants import Job, most
 from benchmarks.contestants.images import CORES, Array, Epochs, fastest, prediction, training
-from benchmarks.contestants.pytorch import epoch, optimizer_of
+from benchmarks.contestants.pytorch import compiled, epoch, optimizer_of
 from benchmarks.contestants.sequences import calls, heads_of, passes, writing
 from benchmarks.sequence import (
     EPSILON,
@@ -233,7 +233,7 @@ class CrossEntropy(nn.Module):  # type: ignore[misc]  # mypy skips torch
 
 def _epoch(workload: Workload, x: Array, y: Array, sparse: bool = False) -> Callable[[int], float]:
     """(samples, the first of which are trained on) -> mean loss of an epoch."""
-    model = build(SEQUENCES[workload.network], sparse=sparse)
+    model = compiled(build(SEQUENCES[workload.network], sparse=sparse))
     # The fused form takes no sparse gradients.
     plain = torch.optim.SGD(model.parameters(), lr=workload.learning_rate) if sparse else None
     optimizer = plain or optimizer_of(workload, model)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -21,6 +22,7 @@ from ranvier.graph.values import concrete, parts_of
 
 Array = Any
 BFLOAT16 = np.dtype(jnp.bfloat16)
+ALIGNMENT = 64  # bytes, at which XLA uses an array's own memory
 
 
 def quotient(x: Array, y: Array) -> Array:
@@ -168,6 +170,23 @@ class JaxProgram(CompiledTableProgram):
 
     def to_numpy(self, value: Array) -> Any:
         return to_numpy(value)
+
+    def aligned(self, number: int, array: Array) -> Array:
+        """A copy where XLA would make one. Its memory is kept for the next pass, as long as the array lives: new memory
+        costs five times the copy.
+        """
+        device = self.device or jax.local_devices()[0]
+        if device.platform != "cpu" or (array.ctypes.data % ALIGNMENT == 0 and array.flags.c_contiguous):
+            return array
+        buffers = self.held.__dict__.setdefault("buffers", {})
+        owner, buffer = buffers.get(number, (None, None))
+        if owner is None or owner() is not array:
+            space = np.empty(array.nbytes + ALIGNMENT, np.uint8)
+            start = -space.ctypes.data % ALIGNMENT
+            buffer = space[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
+            buffers[number] = weakref.ref(array, lambda _: buffers.pop(number, None)), buffer
+        np.copyto(buffer, array)
+        return buffer
 
     def run_equal(self, arrays: Sequence[Array], outputs: Sequence[Array], start: int, stop: int, rows: int) -> int:
         with jax.enable_x64(True), jax.default_device(self.device):

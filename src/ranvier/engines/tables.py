@@ -152,9 +152,13 @@ class TableProgram(ABC):
                 result.append(place(array))
                 continue
             if i not in data or data[i][0] is not array:
-                data[i] = array, place(array)
+                data[i] = array, place(self.aligned(i, array))
             result.append(data[i][1])
         return result
+
+    def aligned(self, number: int, array: Array) -> Array:
+        """The samples of an input, in memory that the library can use as it is, if it cannot use theirs."""
+        return array
 
     @abstractmethod
     def run_equal(self, arrays: Sequence[Array], outputs: Sequence[Array], start: int, stop: int, rows: int) -> int:
