@@ -58,7 +58,7 @@ def test_a_study_is_continued_from_its_storage(tmp_path):
 Pruner: Any = optuna.pruners.BasePruner
 
 
-class Stop(Pruner):
+class Stop(Pruner):  # type: ignore[misc]
     """Prunes every trial but the first at this step."""
 
     def __init__(self, step):
