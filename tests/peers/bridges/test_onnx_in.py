@@ -101,6 +101,28 @@ class Recurrent(torch.nn.Module):  # type: ignore[name-defined,misc]  # of the o
         return self.last(self.cells(x)[0][:, -1])
 
 
+class Layered(torch.nn.Module):  # type: ignore[name-defined,misc]  # likewise
+    def __init__(self):
+        super().__init__()
+        self.cells = torch.nn.LSTM(4, 5, num_layers=2, batch_first=True, bidirectional=True)
+        self.last = torch.nn.Linear(10, 2)
+
+    def forward(self, x):
+        return self.last(self.cells(x)[0][:, -1])
+
+
+class Transformer(torch.nn.Module):  # type: ignore[name-defined,misc]  # likewise
+    def __init__(self):
+        super().__init__()
+        self.words = torch.nn.Embedding(11, 8)
+        layer = torch.nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+        self.layers = torch.nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
+        self.last = torch.nn.Linear(8, 2)
+
+    def forward(self, x):
+        return self.last(self.layers(self.words(x)).mean(1))
+
+
 class Two(torch.nn.Module):  # type: ignore[name-defined,misc]  # likewise
     def __init__(self):
         super().__init__()
@@ -124,6 +146,8 @@ def pictures(name):
 NETWORKS = {
     "layers": lambda: (torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Dropout(0.2), torch.nn.Linear(8, 3)), (torch.randn(2, 4),)),
     "recurrent": lambda: (Recurrent(), (torch.randn(2, 6, 4),)),
+    "two layers": lambda: (Layered(), (torch.randn(2, 6, 4),)),
+    "transformer": lambda: (Transformer(), (torch.randint(0, 11, (2, 6)),)),
     "two inputs": lambda: (Two(), (torch.randn(2, 4), torch.randn(2, 3))),
     "larger": lambda: (Larger(), (torch.randn(2, 3, 4, 5),)),
     "resnet18": pictures("resnet18"),
@@ -131,13 +155,15 @@ NETWORKS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", NETWORKS if WHOLE else ["layers", "recurrent", "two inputs", "larger"])
+@pytest.mark.parametrize("name", NETWORKS if WHOLE else ["layers", "recurrent", "transformer", "two inputs", "larger"])
 def test_models_of_pytorch_predict_train_on_and_are_saved(name, tmp_path):
     torch.manual_seed(0)
     module, inputs = NETWORKS[name]()
     (tmp_path / "a.onnx").write_bytes(exported(module, *inputs))
     model = rv.from_onnx(tmp_path / "a.onnx")
-    more = [torch.cat([x, x + 1, x - 1]) for x in inputs]  # another size of the batch
+    more = [
+        torch.cat([x, x + 1, x - 1] if x.is_floating_point() else [x, x, x]) for x in inputs
+    ]  # another size of the batch
     expected = module(*more).detach().numpy()
     x = [a.numpy() for a in more] if len(more) > 1 else more[0].numpy()
     np.testing.assert_allclose(model.predict(x, verbose=0), expected, atol=1e-5 * np.abs(expected).max())
@@ -191,6 +217,15 @@ def test_a_shape_that_depends_on_data_is_refused(tmp_path):
     model = rv.from_onnx(graph(helper.make_node("Reshape", ["x", "s"], ["y"]), inputs=[x, shape]))
     with pytest.raises(UnsupportedError, match=r"operator Reshape .*depends on the data"):
         model.predict([np.ones((2, 4), np.float32), np.array([2, 4])], verbose=0)
+
+
+def test_a_batch_that_is_cut_is_refused():
+    from ranvier.interop.onnx import UnsupportedError
+
+    shape = onnx.numpy_helper.from_array(np.array([2, -1]), "s")
+    model = rv.from_onnx(graph(helper.make_node("Reshape", ["x", "s"], ["y"]), weights=[shape]))
+    with pytest.raises(UnsupportedError, match=r"operator Reshape .*\(batch, 3\) cannot be \(2, -1\)"):
+        model.predict(np.ones((2, 3), np.float32), verbose=0)
 
 
 @pytest.mark.parametrize("place", ["../w.bin", "/etc/hostname", "w.bin", ""])

@@ -10,13 +10,12 @@ import numpy as np
 
 from ranvier.graph.dtypes import widened
 from ranvier.interop.onnx.graphs import library
-from ranvier.interop.onnx.values import ELEMENTS, UnsupportedError
+from ranvier.interop.onnx.values import UnsupportedError
 
 OLDEST, OPSET = 18, 21
 """The oldest set of operators that is written, and the one that is written unless another is asked for."""
 SINCE = {"Gelu": 20, "GroupNormalization": 21, "RMSNormalization": 23, "Attention": 23}
 """The set from which on an operator has the meaning in which it is written, where that is not the oldest one."""
-NUMBERS = {name: number for number, name in ELEMENTS.items()}
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,19 @@ from typing import Any
 import numpy as np
 
 from ranvier.graph.node import Symbol
+from ranvier.interop.onnx import merged
+from ranvier.interop.onnx.merged import Merged
 from ranvier.interop.onnx.table import TABLE
-from ranvier.interop.onnx.values import Context, UnsupportedError, check_element, refuse, tensor
+from ranvier.interop.onnx.values import (
+    ELEMENTS,
+    NUMBERS,
+    Context,
+    UnsupportedError,
+    check_element,
+    holds_batch,
+    refuse,
+    tensor,
+)
 
 MOST_NODES = 1_000_000
 DEEPEST = 16  # operators that are expanded to others which are expanded
@@ -214,8 +225,13 @@ def _run_step(step: Step, held: dict[str, Any], training: bool) -> None:
         step.version, 1 + max(wanted, default=0), training, lambda code, inner: run(code, inner, held, training)
     )
     constant = all(isinstance(v, np.ndarray) or v is None for v in given)
+    attributes: Mapping[str, Any] = step.attributes
+    if constant and any(holds_batch(v) for v in given):  # which 32 bits do not hold
+        given = [v if v is None or v.dtype != np.int32 else v.astype(np.int64) for v in given]
+        if step.op == "Cast" and ELEMENTS.get(int(attributes["to"])) == "int32":
+            attributes = {**attributes, "to": NUMBERS["int64"]}
     try:
-        result = compute(step.op, context, given, step.attributes)
+        result = compute(step.op, context, given, attributes)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise UnsupportedError(f"the operator {step.op} (node {step.name!r}): {error}") from error
     parts = result if isinstance(result, tuple) else (result,)
@@ -238,6 +254,8 @@ KNOWN = frozenset({
 
 def compute(op: str, context: Context, given: list[Any], attributes: Mapping[str, Any]) -> Any:
     """What an operator gives."""
+    if any(isinstance(value, Merged) for value in given):
+        return merged.compute(op, context, given, dict(attributes), compute)
     function: Callable[..., Any] = TABLE[op]
     for value in given:
         check_element(value)

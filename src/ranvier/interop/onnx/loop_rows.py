@@ -8,10 +8,9 @@ import numpy as np
 
 from ranvier.graph.node import Node
 from ranvier.graph.open_extents import OpenExtent
-from ranvier.interop.onnx.builder import NUMBERS
 from ranvier.interop.onnx.graphs import library
 from ranvier.interop.onnx.lowering import Lowering, row
-from ranvier.interop.onnx.values import refuse
+from ranvier.interop.onnx.values import NUMBERS, refuse
 
 
 @row("gather")

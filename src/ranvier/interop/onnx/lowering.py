@@ -13,8 +13,8 @@ import numpy as np
 
 from ranvier.graph.node import Node, Symbol, topological
 from ranvier.graph.open_extents import ANY, OpenExtent
-from ranvier.interop.onnx.builder import NUMBERS, Builder
-from ranvier.interop.onnx.values import refuse
+from ranvier.interop.onnx.builder import Builder
+from ranvier.interop.onnx.values import NUMBERS, refuse
 
 # The element types in which runtimes compute what they do not compute in an operand's own.
 WIDER = {"int8": "int32", "int16": "int32", "uint8": "int32", "uint16": "int32", "uint32": "int64"}

@@ -10,6 +10,7 @@ import numpy as np
 
 from ranvier import ops as o
 from ranvier.graph.node import Symbol
+from ranvier.interop.onnx.merged import reshaped
 from ranvier.interop.onnx.table import row
 from ranvier.interop.onnx.values import (
     ANY_BATCH,
@@ -57,9 +58,8 @@ def size(c: Context, x: Any) -> Any:
 
 @row("Reshape")
 def reshape(c: Context, x: Any, target: Any = None, shape: Any = None, allowzero: int = 0) -> Any:
-    wanted = extents(shape if target is None else target, "the shape")
-    dims = [x.shape[i] if n == 0 and not allowzero else n for i, n in enumerate(wanted)]
-    return o.reshape(x, tuple(dims))
+    wanted = known(shape if target is None else target, "the shape")
+    return reshaped(x, [int(n) for n in np.ravel(wanted)], bool(allowzero))
 
 
 @row("Flatten")

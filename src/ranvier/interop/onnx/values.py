@@ -17,6 +17,7 @@ ELEMENTS = {
     1: "float32", 2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 6: "int32", 7: "int64", 8: "string", 9: "bool",
     10: "float16", 11: "float64", 12: "uint32", 13: "uint64", 14: "complex64", 15: "complex128", 16: "bfloat16",
 }  # fmt: skip
+NUMBERS = {name: number for number, name in ELEMENTS.items()}
 COMPUTED = ("float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint32", "bool")
 
 
@@ -100,6 +101,11 @@ def extents(value: Any, what: str) -> list[Any]:
         elif abs(n) >= ANY_BATCH // 2:
             raise refuse(f"{what} depends on the size of the batch")
     return found
+
+
+def holds_batch(array: Any) -> bool:
+    """Whether there is the size of a batch, or a multiple of it, among known whole numbers."""
+    return array is not None and array.dtype.kind == "i" and bool((np.abs(array) >= ANY_BATCH // 2).any())
 
 
 def shape_of(x: Any) -> tuple[Any, ...]:
