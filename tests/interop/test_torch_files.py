@@ -1,5 +1,6 @@
 """PyTorch's checkpoints, read and written without PyTorch; what they may ask for; damaged ones."""
 
+import errno
 import io
 import json
 import os
@@ -192,6 +193,82 @@ def test_shards(tmp_path):
 def test_shards_that_are_refused(places, said, tmp_path):
     with pytest.raises(CheckpointError, match=said):
         torch.load(sharded(tmp_path, places))
+
+
+STATE = {"a": torch.arange(6.0), "b": torch.ones(2, 3), "c": torch.arange(40.0), "d": torch.zeros(1)}
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_shards_are_written(tmp_path):
+    path = tmp_path / "model.safetensors"
+    torch.save(STATE, path, max_shard_size=50)
+    shards = [f"model-0000{i}-of-00003.safetensors" for i in (1, 2, 3)]
+    assert names(tmp_path) == [*shards, "model.safetensors.index.json"]
+    index = json.loads((tmp_path / "model.safetensors.index.json").read_text())
+    places = {"a": shards[0], "b": shards[0], "c": shards[1], "d": shards[2]}
+    assert index == {"metadata": {"total_size": 212}, "weight_map": places}
+    for given in (path, f"{path}.index.json"):
+        found = torch.load(given)
+        assert list(found) == list(STATE)
+        assert all(torch.equal(found[name], value) for name, value in STATE.items())
+    torch.save(STATE, path, max_shard_size="0.2KB")  # what is left over of the first is removed
+    assert names(tmp_path) == [f"model-0000{i}-of-00002.safetensors" for i in (1, 2)] + ["model.safetensors.index.json"]
+    torch.save(STATE, f"{path}.index.json")  # one file, since it is small
+    assert names(tmp_path) == ["model.safetensors"]
+    torch.save(STATE, path, max_shard_size=160)
+    assert names(tmp_path)[:2] == ["model-00001-of-00003.safetensors", "model-00002-of-00003.safetensors"]
+
+
+@pytest.mark.parametrize("call", range(4))
+def test_shards_are_old_or_new_as_a_whole(call, tmp_path, monkeypatch):
+    """A full disk changes nothing; a process that ends between two renames leaves no index of old and new files."""
+    path = tmp_path / "model.safetensors"
+    torch.save(STATE, path, max_shard_size=50)
+    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    other, calls = {name: value + 1 for name, value in STATE.items()}, 0
+
+    def full(handle):
+        nonlocal calls
+        calls += 1
+        if calls > call:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="No space left"):
+            torch.save(other, path, max_shard_size=50)
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
+    replace, calls = os.replace, 0
+
+    def ended(*paths):
+        nonlocal calls
+        calls += 1
+        if calls > call:
+            raise KeyboardInterrupt
+        replace(*paths)
+
+    monkeypatch.setattr(os, "replace", ended)
+    with pytest.raises(KeyboardInterrupt):
+        torch.save(other, path, max_shard_size=50)
+    assert not [name for name in names(tmp_path) if name.endswith((".tmp", ".json"))]
+    with pytest.raises(FileNotFoundError):
+        torch.load(path)
+
+
+def test_shards_that_are_not_written(tmp_path):
+    for size in ("5 things", 0, True, "-1GB"):
+        with pytest.raises(ValueError, match=r"is no size. Write a number of bytes, or '5GB'"):
+            torch.save(STATE, tmp_path / "a.safetensors", max_shard_size=size)
+    with pytest.raises(ValueError, match=r"Write a path that ends with \.safetensors"):
+        torch.save(STATE, tmp_path / "a.pt", max_shard_size=9)
+    with pytest.raises(TypeError, match="an open file has no max_shard_size"):
+        torch.save(STATE, io.BytesIO(), max_shard_size=9)
+    with pytest.raises(TypeError, match="hold a state dict of tensors"):
+        torch.save({"epoch": 3}, tmp_path / "a.safetensors", max_shard_size=9)
+    assert not names(tmp_path)
 
 
 def test_halves_in_safetensors():

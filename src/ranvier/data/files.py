@@ -14,14 +14,14 @@ import os
 import secrets
 import struct
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ranvier.data.convert import Array
-from ranvier.support.whole_files import write_whole
+from ranvier.support.whole_files import write_together, write_whole
 
 VERSION = 1
 KEY = "ranvier"  # the key of the description in the metadata
@@ -102,15 +102,39 @@ def write_bytes(path: Any, data: bytes, name: str = "model.ranvier") -> None:
     """
     check_target(path, name)
     target = Path(os.path.realpath(path))
-    folder = target.parent
-    clean(target)
-    temporary = folder / f"{stem(target.name)}{os.getpid()}-{secrets.token_hex(4)}.tmp"
+    temporary = _temporary(target)
     _writing.add(temporary.name)
     try:
         write_whole(temporary, target, data, flush=True)
     finally:
         _writing.discard(temporary.name)
-    flush_folder(folder)
+    flush_folder(target.parent)
+
+
+def write_set(parts: Iterable[tuple[Path, bytes]]) -> None:
+    """Write files of one folder, of which the last names the others, with `write_together`."""
+    given: list[Path] = []
+
+    def each() -> Iterator[tuple[Path, Path, bytes]]:
+        for path, data in parts:
+            check_target(path, path.name)
+            target = Path(os.path.realpath(path))
+            given.append(_temporary(target))
+            _writing.add(given[-1].name)
+            yield given[-1], target, data
+
+    try:
+        write_together(each())
+    finally:
+        _writing.difference_update(path.name for path in given)
+    for folder in {path.parent for path in given}:
+        flush_folder(folder)
+
+
+def _temporary(target: Path) -> Path:
+    """A new temporary name for a target, of which those that were left over are removed."""
+    clean(target)
+    return target.parent / f"{stem(target.name)}{os.getpid()}-{secrets.token_hex(4)}.tmp"
 
 
 def to_bytes(tensors: Mapping[str, Array], metadata: dict[str, str]) -> bytes:

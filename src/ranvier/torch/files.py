@@ -26,16 +26,25 @@ PLAIN = (str, int, float, bool, type(None))
 SAFETENSORS = ".safetensors"
 
 
-def save(obj: Any, f: Any) -> None:
+def save(obj: Any, f: Any, *, max_shard_size: int | str | None = None) -> None:
     """Write a state dict, or dicts, lists and tuples of state dicts, numbers and texts.
 
     PyTorch reads the file with ``torch.load``. ``f`` is a path, whose file is replaced atomically, or a file open for
-    binary writing, such as ``io.BytesIO()``. To a path that ends with ``.safetensors`` such a file is written. Raises
-    TypeError for other values: save a whole model with ``model.save(path)``.
+    binary writing, such as ``io.BytesIO()``. To a path that ends with ``.safetensors`` such a file is written. A state
+    dict that is larger than ``max_shard_size`` (bytes, or ``'5GB'``) is written to several, ``model-00001-of-00002``
+    and so on, with the index ``model.safetensors.index.json``; so it is for the path of an index, by 5GB. Raises
+    TypeError for other values: save a whole model with ``model.save(path)``; ValueError for another size.
+
+    >>> torch.save(net.state_dict(), 'model.safetensors', max_shard_size='500MB')
     """
-    from ranvier.data import files
+    from ranvier.data import files, safetensors_files
 
     opened = _is_open(f, "write")
+    if not opened and (max_shard_size is not None or os.fspath(f).endswith(SAFETENSORS + safetensors_files.INDEX)):
+        _save_shards(obj, f, safetensors_files.LARGEST if max_shard_size is None else max_shard_size)
+        return
+    if max_shard_size is not None:
+        raise TypeError("an open file has no max_shard_size. Write a path that ends with .safetensors instead.")
     if not opened and os.fspath(f).endswith(SAFETENSORS):
         data = _safetensors(obj)
     else:
@@ -46,6 +55,21 @@ def save(obj: Any, f: Any) -> None:
         f.write(data)
     else:
         files.write_bytes(f, data, "model.pt")
+
+
+def _save_shards(obj: Any, f: Any, largest: int | str) -> None:
+    from pathlib import Path
+
+    from ranvier.data.safetensors_files import INDEX, write_shards
+
+    if not os.fspath(f).removesuffix(INDEX).endswith(SAFETENSORS):
+        raise ValueError(f"{f} has max_shard_size={largest!r}. Write a path that ends with .safetensors instead.")
+    if not isinstance(obj, Mapping) or not obj or not all(map(_is_plain, obj.values())):
+        raise TypeError(
+            "files of safetensors with an index hold a state dict of tensors, none of them bfloat16. Write "
+            "torch.save(model.state_dict(), path, max_shard_size='5GB')."
+        )
+    write_shards(Path(f), {str(name): np.asarray(value) for name, value in obj.items()}, largest)
 
 
 def _stored(value: Any) -> Any:
@@ -146,9 +170,9 @@ def load(f: Any, map_location: Any = None, *, weights_only: bool = True) -> Any:
     """What `save` wrote here or in PyTorch, or the tensors of any safetensors file by their names.
 
     ``f`` is a path, or a file open for binary reading, which is read from its position to its end; or the path of the
-    index of several safetensors files (``model.safetensors.index.json``), which lie beside it. Of PyTorch's checkpoints
-    it reads tensors, parameters, numbers and texts, and dicts, lists and tuples of them. Raises ValueError for other
-    contents, of which none is run as code.
+    index of several safetensors files (``model.safetensors.index.json``), which lie beside it; its ``.index.json`` may
+    be left out. Of PyTorch's checkpoints it reads tensors, parameters, numbers and texts, and dicts, lists and tuples
+    of them. Raises ValueError for other contents, of which none is run as code.
     """
     from pathlib import Path
 
@@ -160,6 +184,9 @@ def load(f: Any, map_location: Any = None, *, weights_only: bool = True) -> Any:
         if not data:
             raise ValueError(f"{f!r} holds nothing after its position. Write f.seek(0) before torch.load(f).")
     else:
+        index = f"{os.fspath(f)}{safetensors_files.INDEX}"
+        if os.fspath(f).endswith(SAFETENSORS) and not Path(f).exists() and Path(index).exists():
+            f = index  # it is in several files
         check_source(f)
         data = Path(f).read_bytes()
         if os.fspath(f).endswith(safetensors_files.INDEX):
