@@ -477,3 +477,29 @@ def test_what_is_refused():
         odd.compile(optimizer, loss)
         with pytest.raises(TypeError, match=said):
             to_code(odd, "torch")
+
+
+# --- torchvision's networks ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v2", "resnet34"] if WHOLE else ["resnet18", "mobilenet_v2"])
+def test_checkpoints_of_torchvision_go_both_ways(name, tmp_path):
+    theirs_of = getattr(pytest.importorskip("torchvision").models, name)
+    torch.manual_seed(0)
+    theirs = theirs_of(num_classes=10).eval()
+    for key, t in theirs.state_dict().items():
+        if key.endswith("running_var"):
+            t.uniform_(0.5, 2.0)
+    torch.save(theirs.state_dict(), tmp_path / "a.pt")
+    x = RNG.normal(size=(1, 3, 32, 32)).astype(np.float32)
+    expected = theirs(torch.tensor(x)).detach().numpy()
+    net = getattr(rv.models, name)(num_classes=10).eval()
+    net.load_state_dict(ours.load(tmp_path / "a.pt"), strict=True)
+    scale = max(1.0, float(np.abs(expected).max()))
+    with ours.no_grad():
+        np.testing.assert_allclose(net(ours.tensor(x)).numpy(), expected, atol=1e-5 * scale)
+    ours.save(net.state_dict(), tmp_path / "b.pt")
+    again = theirs_of(num_classes=10).eval()
+    again.load_state_dict(torch.load(tmp_path / "b.pt", weights_only=True), strict=True)
+    assert torch.equal(again(torch.tensor(x)), theirs(torch.tensor(x)))
+    assert torch.equal(net.to_torch()(torch.tensor(x)), theirs(torch.tensor(x)))
