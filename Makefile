@@ -7,6 +7,7 @@
 #   make tables       PyTorch's own tables and Keras's own tests, whole; one line for each fault, then the counts
 #   make test-processors   train on an emulated AArch64 and for older x86-64, and compare every bit; fetches QEMU with
 #                          apt-get, without root
+#   make test-page    the page of `ranvier page` in a real browser; fetches Chromium with apt-get, without root
 #   make lint | format | bench | clean
 
 PYTHON ?= python3
@@ -24,17 +25,17 @@ SOURCES := src tests examples $(wildcard benchmarks)
 
 # Tests run beside each other, a process for each processor: threads of one would wait for those of the others. They start
 # further processes, which read the byte code that earlier ones have written.
-test test-peers test-bridges test-engines test-processors tables: export OMP_NUM_THREADS := 1
-test test-peers test-bridges test-engines test-processors: export PYTHONDONTWRITEBYTECODE :=
+test test-peers test-bridges test-engines test-processors test-page tables: export OMP_NUM_THREADS := 1
+test test-peers test-bridges test-engines test-processors test-page: export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test test-peers test-bridges test-engines tables test-processors lint format bench clean
+.PHONY: demo test test-peers test-bridges test-engines tables test-processors test-page lint format bench clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo
 	$(BIN)/ranvier demo --out demo $(DEMO_ARGS)
 
 test: lint
-	$(BIN)/python -m pytest $(PYTEST_ARGS) --ignore=tests/peers --ignore=tests/processors
+	$(BIN)/python -m pytest $(PYTEST_ARGS) --ignore=tests/peers --ignore=tests/processors --ignore=tests/cli/browser
 
 test-peers: $(VENV)/.peers
 	$(BIN)/python -m pytest $(PYTEST_ARGS) tests/peers
@@ -56,6 +57,13 @@ test-processors: $(VENV)/.dev $(VENV)/processors
 
 $(VENV)/processors: $(VENV)/.dev
 	$(BIN)/python -m tests.processors.tools $@
+
+# One process: browsers beside each other wait for each other.
+test-page: $(VENV)/.browser $(VENV)/browser
+	RANVIER_BROWSER=$(VENV)/browser $(BIN)/python -m pytest -rs tests/cli/browser
+
+$(VENV)/browser: $(VENV)/.browser
+	$(BIN)/python -m tests.cli.browser.tools $@
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check $(SOURCES)
@@ -90,6 +98,10 @@ $(VENV)/.dev: $(VENV)/.venv pyproject.toml
 
 $(VENV)/.peers: $(VENV)/.dev
 	$(PIP) --editable ".[dev,peers]"
+	@touch $@
+
+$(VENV)/.browser: $(VENV)/.dev
+	$(PIP) --editable ".[dev,browser]"
 	@touch $@
 
 $(VENV)/.bridges: $(VENV)/.dev

@@ -27,8 +27,11 @@ def run(path: Path | None, port: int | None, browser: bool, say: Any) -> None:
             f"the page needs {' and '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} not installed. "
             "Write: pip install 'ranvier[page]'"
         )
+    from ranvier.cli.page.given import begun_with
+
     token = secrets.token_urlsafe(24)
-    server, listening, sessions = served({}, {}, port, token)
+    given, start = begun_with(path)
+    server, listening, sessions = served(given, start, port, token)
     address = f"http://127.0.0.1:{listening.getsockname()[1]}/#{token}"
     say(f"The page is at {address}")
     say("It answers this machine alone. Ctrl-C ends it.")

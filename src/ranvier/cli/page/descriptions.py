@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.cli.page.frames import EDGE, GRID, NEURONS, THUMB, level, packed, plain
+from ranvier.cli.page.frames import EDGE, GRID, NEURONS, ROWS, THUMB, level, packed, plain
 
 POINTS = 1000  # of each part, the most that are drawn
 IMAGES = 40  # that a page can choose from
@@ -26,6 +26,7 @@ def described(session: Any) -> dict[str, Any]:
             "weights": sum(int(w.numpy().size) for w in layer.weights),
         })  # fmt: skip
     return {
+        "version": session.version,
         "data": data_of(session),
         "inputs": int(np.prod(source.x.shape[1:])),
         "layers": layers,
@@ -62,8 +63,9 @@ def data_of(session: Any) -> dict[str, Any]:
             "size": [height, width, channels], "images": images, "rows": chosen,
             "labels": [int(source.y_test[i]) for i in chosen],
         }  # fmt: skip
+    most = POINTS if source.kind == "plane" else ROWS
     for name, x, y in (("points", source.x, source.y), ("testPoints", source.x_test, source.y_test)):
-        found[name] = {"x": plain(np.round(x[:POINTS], 4)), "y": plain(y[:POINTS])}
+        found[name] = {"x": plain(np.round(x[:most], 4)), "y": plain(source.in_units(y[:most]))}
     return found
 
 

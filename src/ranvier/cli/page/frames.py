@@ -19,6 +19,7 @@ NEURONS = 12  # of a layer, the most that are drawn
 SCORED = 2000  # rows, the most that a frame is scored on
 SAMPLED = 64  # rows that histograms are made of
 BINS = 24
+ROWS = 12  # of a table, the test rows whose predictions are shown
 
 
 def packed(values: Array) -> str:
@@ -66,6 +67,8 @@ class FrameMaker:
         (loss, metric), (test_loss, test_metric) = (
             model.evaluate(x, y, batch_size=len(x), verbose=0, check_finite=False) for x, y in (train, test)
         )
+        if source.task == "number":  # the mean error, in the units of the file
+            metric, test_metric = metric * source.scale[1], test_metric * source.scale[1]
         values = {"loss": loss, "metric": metric, "testLoss": test_loss, "testMetric": test_metric}
         return {name: plain(value) for name, value in values.items()}
 
@@ -79,13 +82,24 @@ class FrameMaker:
         found: dict[str, Any] = {"neurons": [self.thumbs(part) for part in outputs]}
         last = outputs[-1]
         if self.source.task == "number":
-            low, high = float(self.source.y.min()), float(self.source.y.max())
-            return found | {"field": packed(level(last[:, 0], low, high)), "range": [low, high]}
+            ends = np.array([self.source.y.min(), self.source.y.max()])
+            return found | {"field": packed(level(last[:, 0], *ends)), "range": plain(self.source.in_units(ends))}
         share = probabilities(last)
         best = share.argmax(1)
         sure = np.take_along_axis(share, best[:, None], 1)[:, 0]
         least = 1 / share.shape[1]
         return found | {"best": packed(best), "sure": packed(level(sure, least, 1.0))}
+
+    def rows(self) -> dict[str, Any]:
+        """Of a table, what is predicted for the first test rows."""
+        if self.source.kind != "table":
+            return {}
+        x = self.source.x_test[:ROWS]
+        outputs = self.network.model.predict(x, batch_size=len(x), verbose=0)
+        if self.source.task == "number":
+            return {"predicted": plain(self.source.in_units(outputs[:, 0]))}
+        share = probabilities(outputs)
+        return {"predicted": share.argmax(1).tolist(), "sureOfRows": plain(share.max(1))}
 
     def thumbs(self, outputs: Array) -> list[str]:
         """The outputs of the first neurons of a layer over the plane, around 0, as 0 to 255."""
@@ -128,9 +142,12 @@ class FrameMaker:
         return found
 
     def frame(self, epoch: float, step: int) -> dict[str, Any]:
-        """All of it."""
+        """All of it. Raises FloatingPointError where the loss is not finite: nothing is left to show."""
+        scores = self.scores()
+        if scores["loss"] is None:
+            raise FloatingPointError("the loss is not finite any more. Write a smaller learning rate.")
         return {
-            "type": "frame", "epoch": epoch, "step": step, **self.scores(), **self.plane(),
+            "type": "frame", "epoch": epoch, "step": step, **scores, **self.plane(), **self.rows(),
             "weights": self.weights(), "histograms": self.histograms(),
         }  # fmt: skip
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -18,7 +19,10 @@ from starlette.responses import FileResponse, JSONResponse, Response, StreamingR
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from ranvier.cli.page.guard import MOST_BYTES
+from ranvier.cli.page import exports
+from ranvier.cli.page.drawing import looked_at
+from ranvier.cli.page.given import of_table, uploaded
+from ranvier.cli.page.guard import MOST_BYTES, MOST_FILE
 from ranvier.cli.page.session import Session
 from ranvier.cli.page.settings import SettingError, Settings, number
 from ranvier.cli.page.steps import explained
@@ -120,7 +124,20 @@ def explain(sessions: Sessions, message: dict[str, Any]) -> Any:
     return explained(sessions.of(message.get("session")), message)
 
 
-ANSWERS: dict[str, Answer] = {"open": open_page, "build": build, "control": control, "explain": explain}
+def draw(sessions: Sessions, message: dict[str, Any]) -> Any:
+    """What the network makes of an image."""
+    return looked_at(sessions.of(message.get("session")), message)
+
+
+def code(sessions: Sessions, message: dict[str, Any]) -> Any:
+    """The network as a program."""
+    return exports.code(sessions.of(message.get("session")), message)
+
+
+ANSWERS: dict[str, Answer] = {
+    "open": open_page, "build": build, "control": control, "explain": explain, "draw": draw, "code": code,
+}  # fmt: skip
+EXPECTED = (ValueError, TypeError, RuntimeError, ArithmeticError, MemoryError, OSError)  # errors that a page shows
 
 
 def app(sessions: Sessions) -> Starlette:
@@ -130,17 +147,36 @@ def app(sessions: Sessions) -> Starlette:
         async def endpoint(request: Request) -> Response:
             try:
                 return JSONResponse(await run_in_threadpool(answer, sessions, await message_of(request)))
-            except (ValueError, TypeError, RuntimeError, ArithmeticError, MemoryError, OSError) as error:
-                return JSONResponse({"error": str(error) or type(error).__name__}, 400)
+            except EXPECTED as error:
+                return refusal(error)
 
         return endpoint
+
+    async def table(request: Request) -> Response:
+        try:
+            session = sessions.of(request.headers.get("x-session"))
+            body = await body_of(request, MOST_FILE)
+            name = unquote(request.headers.get("x-name", ""))
+            load, shown = await run_in_threadpool(lambda: of_table(uploaded(name, body)))
+        except EXPECTED as error:
+            return refusal(error)
+        session.given["table"] = load
+        return JSONResponse(shown)
+
+    async def model(request: Request) -> Response:
+        try:
+            message = await message_of(request)
+            made = await run_in_threadpool(exports.model_file, sessions.of(message.get("session")), message)
+        except EXPECTED as error:
+            return refusal(error)
+        return Response(made[1], headers={"content-disposition": f'attachment; filename="{made[0]}"'})
 
     async def frames(request: Request) -> Response:
         try:
             message = await message_of(request)
             session = sessions.of(message.get("session"))
         except SettingError as error:
-            return JSONResponse({"error": str(error)}, 400)
+            return refusal(error)
         return StreamingResponse(
             stream(request, sessions, message["session"], session), media_type="application/x-ndjson"
         )
@@ -153,10 +189,17 @@ def app(sessions: Sessions) -> Starlette:
         routes=[
             Route("/", page),
             Route("/api/frames", frames, methods=["POST"]),
+            Route("/api/table", table, methods=["POST"]),
+            Route("/api/model", model, methods=["POST"]),
             *routes,
             Mount("/static", StaticFiles(directory=STATIC)),
         ]
     )
+
+
+def refusal(error: BaseException) -> JSONResponse:
+    """The answer to a message that does not fit."""
+    return JSONResponse({"error": str(error) or type(error).__name__}, 400)
 
 
 async def stream(request: Request, sessions: Sessions, name: str, session: Session) -> AsyncIterator[bytes]:

@@ -31,7 +31,7 @@ class _Watch(Callback):
     def on_step(self, epoch: int, step: int, logs: Any = None) -> None:
         session = self.session
         session.steps += self.step_interval or 1
-        if not session.running or session.wanted:
+        if not session.running or (session.wanted and session.left is None):  # "one epoch" is a whole one
             self.model.stop_training = True
         elif time.monotonic() >= session.due:
             session.publish()
@@ -49,6 +49,8 @@ class Session:
         self.lock = threading.Lock()  # held by whoever uses the model
         self.changed = threading.Condition()
         self.running = self.closed = False
+        self.version = 0  # of the network: how often one was built
+        self.announced = False  # whether the last frame said that it trains
         self.wanted = 0  # threads that wait for the model
         self.speed = 0.0  # epochs in a second; 0 is as many as there are
         self.listener: Callable[[dict[str, Any]], None] | None = None
@@ -90,6 +92,7 @@ class Session:
         with self.lock:
             self.settings, self.source, self.network, self.streams = settings, source, network, streams
             self.frames = FrameMaker(network, source)
+            self.version += 1
             self.steps = self.place = 0
             self.interval, self.step_seconds, self.order = 1, 0.0, None
             with rng.seed_scope(streams):
@@ -114,7 +117,9 @@ class Session:
         """Stop at the end of a step; returns when training has stopped."""
         self.running = False
         with self.lock:
-            pass
+            if self.announced and self.streams is not None:  # training ended between two frames
+                with rng.seed_scope(self.streams), contextlib.suppress(FloatingPointError):
+                    self.publish()
 
     def step(self) -> None:
         """One step, on the next batch of an epoch in random order."""
@@ -156,8 +161,9 @@ class Session:
         """Make a frame of the model as it is now, and hand it over."""
         self.due = time.monotonic() + FRAME
         frame = self.frames.frame(self.steps / self.per_epoch, self.steps)
+        self.announced = self.running
         if self.listener is not None:
-            self.listener(frame | {"running": self.running})
+            self.listener(frame | {"running": self.announced, "version": self.version})
 
     def _train(self) -> None:
         while True:
@@ -173,7 +179,7 @@ class Session:
                     with rng.seed_scope(self.streams or 0):
                         self._round(epochs)
                 except (ArithmeticError, ValueError, RuntimeError, MemoryError) as error:
-                    self.running = False
+                    self.running = self.announced = False
                     if self.listener is not None:
                         self.listener({"type": "stopped", "error": str(error)})
             self._wait(began + epochs / self.speed if self.speed else 0.0)

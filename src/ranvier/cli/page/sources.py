@@ -33,6 +33,10 @@ class Source:
     features: tuple[str, ...] = ("x", "y")
     scale: tuple[float, float] = (0.0, 1.0)
 
+    def in_units(self, y: Array) -> Array:
+        """Targets or predictions in the units of the file; class numbers stay."""
+        return y if self.task == "classes" else y * self.scale[1] + self.scale[0]
+
 
 def load(settings: Settings, given: dict[str, Any]) -> Source:
     """The data that the settings choose. ``given`` has by name a function of the settings for other data.

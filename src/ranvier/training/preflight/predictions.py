@@ -86,7 +86,8 @@ def has_nan(array: Array) -> bool:
     if not array.flags.c_contiguous:
         return first_where(array, np.isnan) is not None
     flat = array.ravel()
-    return isnan(flat.dot(flat))
+    with np.errstate(over="ignore", invalid="ignore"):  # large numbers are no NaN
+        return isnan(flat.dot(flat))
 
 
 def warn_of_nan(model: Module, x: Sequence[Array], outputs: Sequence[Array], start: int = 0) -> None:

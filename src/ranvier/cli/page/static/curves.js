@@ -12,7 +12,7 @@ function begin() {
   if (last && !last.points.some((p) => p.epoch > 0)) runs.pop(); // it never trained
   number += 1;
   const s = state.settings, layers = s.layers.map((l) => (l.kind === "pool" ? "p" : `${l.kind === "conv" ? "c" : ""}${l.units}`)).join("-");
-  runs.push({ number, name: `${t(s.data)}, ${layers || t("none")}, ${s.optimizer} ${s.rate}`, task: state.built.data.task, points: [] });
+  runs.push({ number, data: s.data, name: `${layers || "–"}, ${s.optimizer} ${s.rate}`, task: state.built.data.task, points: [] });
   runs = runs.slice(-RUNS);
   show();
 }
@@ -64,7 +64,7 @@ function render() {
     const last = run.points.at(-1), isNow = run === runs.at(-1);
     const line = el("i");
     line.style.background = classColour(run.number - 1);
-    return el("li", {}, line, el("strong", {}, `${run.number}`), el("span", {}, run.name),
+    return el("li", {}, line, el("strong", {}, `${run.number}`), el("span", {}, `${t(run.data)}, ${run.name}`),
       el("span", { class: "note" }, last ? t("runLine", fmt(last.epoch, 3), fmt(last.testLoss)) : ""),
       isNow ? el("span", { class: "note" }, `(${t("thisRun")})`) : el("button", { type: "button", onclick: () => { runs = runs.filter((r) => r !== run); show(); } }, t("removeRun")));
   }));

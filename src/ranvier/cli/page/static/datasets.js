@@ -1,12 +1,20 @@
 // The choice of the data: small pictures of the sets, and their settings.
+import { upload } from "./api.js";
 import { $, classColour, el, fmt, sharp } from "./dom.js";
-import { change, on, state } from "./state.js";
+import { attempt, change, on, state } from "./state.js";
 import { t } from "./words.js";
 
-const SETS = ["circles", "xor", "moons", "spirals", "gaussians", "plane", "hills", "points", "digits"];
-const sets = [...SETS];
-// Further sets: those of the command line, and files.
-export const addSet = (name) => { if (!sets.includes(name)) sets.push(name); show(); };
+const sets = ["circles", "xor", "moons", "spirals", "gaussians", "plane", "hills", "points", "digits", "table"];
+let columns = [], table = null, givenImages = false; // of the command line's data; of a file that was chosen
+
+// What the command line gave comes first.
+export function begin(start, given) {
+  if (!given.length) return;
+  sets.unshift("given");
+  columns = start.columns ?? [];
+  givenImages = !columns.length;
+  delete start.columns;
+}
 const MARKS = { points: "+", digits: "8", table: "▤", given: "▣" };
 
 function picture(name) {
@@ -51,16 +59,23 @@ function sketch(name) {
   return points;
 }
 
+const USUAL = {
+  images: {
+    layers: [{ kind: "conv", units: 6, activation: "relu" }, { kind: "pool", units: 1, activation: "linear" }, { kind: "dense", units: 24, activation: "relu" }],
+    batch: 32, rate: 0.003, dropout: 0.2,
+  },
+  numbers: {
+    layers: [{ kind: "dense", units: 4, activation: "tanh" }, { kind: "dense", units: 3, activation: "tanh" }],
+    batch: 16, rate: 0.01, dropout: 0,
+  },
+};
+
 function choose(name) {
-  const images = (kind) => ["digits"].includes(kind) || (kind === "given" && state.givenKind === "images");
-  const settings = { data: name, loss: "" };
-  if (images(name) !== images(state.settings.data)) {
-    settings.layers = images(name)
-      ? [{ kind: "conv", units: 6, activation: "relu" }, { kind: "pool", units: 1, activation: "linear" }, { kind: "dense", units: 24, activation: "relu" }]
-      : [{ kind: "dense", units: 4, activation: "tanh" }, { kind: "dense", units: 3, activation: "tanh" }];
-    settings.batch = images(name) ? 32 : 16;
-  }
-  change(settings);
+  const images = (kind) => kind === "digits" || (kind === "given" && givenImages);
+  const settings = { data: name, loss: "", target: name === "table" ? table?.target ?? "" : "" };
+  if (images(name) !== images(state.settings.data)) Object.assign(settings, images(name) ? USUAL.images : USUAL.numbers);
+  Object.assign(state.settings, settings);
+  if (name !== "table" || table) change(settings);
   show();
 }
 
@@ -96,7 +111,43 @@ function fields() {
   const toy = !["points", "digits", "table", "given"].includes(state.settings.data);
   const found = toy ? [slider("count", 20, 1000, 10), slider("noise", 0, 0.3, 0.01)] : [];
   if (state.settings.data !== "digits") found.push(slider("test", 0.1, 0.9, 0.05));
+  if (state.settings.data === "table") found.unshift(...fileFields());
+  if (state.settings.data === "given" && columns.length) found.unshift(targets(columns));
   $("data-fields").replaceChildren(...found);
+}
+
+function targets(names) {
+  const chosen = state.settings.target || table?.target || names.at(-1);
+  const input = el("select", { "data-setting": "target", onchange: () => change({ target: input.value, loss: "" }) },
+    ...names.map((name) => el("option", { value: name, selected: name === chosen }, name)));
+  return el("label", { class: "field" }, el("span", {}, t("target")), input);
+}
+
+function fileFields() {
+  const input = el("input", { type: "file", id: "file", class: "hidden", tabIndex: -1, "aria-label": t("chooseFile"), accept: ".csv,.tsv,.tab,.txt,.data,.psv,.parquet,.xlsx", onchange: () => attempt(async () => {
+    const file = input.files[0];
+    table = { ...(await upload("table", file)), name: file.name };
+    change({ data: "table", target: table.target, loss: "" });
+    fields();
+  }) });
+  const found = [el("div", {}, el("button", { type: "button", onclick: () => input.click() }, t("chooseFile")), input)];
+  if (table) found.push(el("p", { class: "note" }, `${table.name}: ${t("tableNote", table.rows)}`), targets(table.columns));
+  return found;
+}
+
+// The first rows of a table, in place of the plane.
+function rows() {
+  const data = state.built?.data, place = $("table-part");
+  place.hidden = data?.kind !== "table";
+  if (place.hidden) return;
+  const most = Math.min(4, data.features.length), name = (y) => (data.task === "classes" ? data.classes[y] : fmt(y));
+  const predicted = state.frame?.predicted, sure = state.frame?.sureOfRows;
+  const guess = (i) => (!predicted ? "" : sure ? `${name(predicted[i])} (${Math.round(100 * sure[i])} %)` : name(predicted[i]));
+  place.replaceChildren(el("div", { class: "numbers" }, el("table", {}, el("caption", {}, t("firstRows")),
+    el("thead", {}, el("tr", {}, ...data.features.slice(0, most).map((f) => el("th", {}, f.slice(0, 18))), el("th", {}, t("target")), el("th", {}, t("predicted")))),
+    el("tbody", {}, ...data.testPoints.x.map((row, i) => el("tr", { class: predicted && data.task === "classes" && predicted[i] !== data.testPoints.y[i] ? "wrong" : "" },
+      ...row.slice(0, most).map((v) => el("td", {}, fmt(v, 3))), el("td", {}, name(data.testPoints.y[i])), el("td", {}, guess(i))))))),
+    ...(data.features.length > most ? [el("p", { class: "note" }, t("moreRows", data.features.length - most))] : []));
 }
 
 function note() {
@@ -104,6 +155,7 @@ function note() {
   $("data-note").textContent = data ? t("samples", data.train, data.test) : "";
 }
 
-on("built", () => { note(); for (const b of $("sets").children) { const c = b.dataset.set === state.settings.data; b.setAttribute("aria-checked", String(c)); b.tabIndex = c ? 0 : -1; } });
-on("words", () => { show(); note(); });
+on("built", () => { note(); rows(); for (const b of $("sets").children) { const c = b.dataset.set === state.settings.data; b.setAttribute("aria-checked", String(c)); b.tabIndex = c ? 0 : -1; } });
+on("words", () => { show(); note(); rows(); });
+on("frame", rows);
 show();

@@ -1,9 +1,11 @@
 // The start of the page: the controls at the top, the tabs, keys, and the stream of frames.
 import { ask, frames, open } from "./api.js";
 import "./curves.js";
-import "./datasets.js";
+import { begin } from "./datasets.js";
 import { $, fmt, onScheme } from "./dom.js";
+import "./exporting.js";
 import "./histograms.js";
+import "./images.js";
 import "./network.js";
 import "./plane.js";
 import { attempt, change, emit, on, state } from "./state.js";
@@ -18,7 +20,7 @@ function showRunning() {
 function showNow() {
   const frame = state.frame, task = state.built?.data.task;
   $("metric-word").textContent = t(task === "number" ? "mae" : "accuracy");
-  $("now-epoch").textContent = frame ? (Number.isInteger(frame.epoch) ? frame.epoch : frame.epoch.toFixed(2)) : "0";
+  $("now-epoch").textContent = frame ? (Number.isInteger(frame.epoch) ? String(frame.epoch) : frame.epoch.toFixed(frame.epoch < 10 ? 2 : 1)) : "0";
   $("now-loss").textContent = fmt(frame?.loss);
   $("now-test").textContent = fmt(frame?.testLoss);
   $("now-metric").textContent = frame && task !== "number" ? `${(100 * frame.testMetric).toFixed(1)} %` : fmt(frame?.testMetric);
@@ -92,19 +94,28 @@ on("frame", (frame) => {
   }
   showRunning();
 });
-on("built", () => { showNow(); showRunning(); });
+on("built", (built) => {
+  showNow();
+  showRunning();
+  if (early?.version === built.version) queueMicrotask(() => take(early));
+});
 onScheme(() => emit("words"));
 addEventListener("resize", () => emit("words"));
 
+// Frames of a network that is not drawn yet wait until it is.
+let early = null;
+function take(frame) {
+  if (frame.type === "frame" && frame.version !== state.built?.version) { early = frame; return; }
+  if (frame.type === "frame") state.frame = frame;
+  emit("frame", frame);
+}
+
 translate();
 attempt(async () => {
-  const { start } = await open();
-  const stream = frames((frame) => {
-    if (frame.type === "frame") state.frame = frame;
-    emit("frame", frame);
-  });
+  const { start, given } = await open();
+  begin(start, given);
+  const stream = frames(take);
   await control("speed", Number($("speed").value));
   change(start);
   await stream;
-  showMessage(t("ended"));
-}).then(() => { if (!state.built) return; showMessage(t("ended")); });
+}).then(() => { if (state.built) showMessage(t("ended")); });

@@ -150,6 +150,15 @@ function text(context, words, x, y) {
   context.fillText(words, x, y);
 }
 
+function label(context, words, x, y) {
+  context.fillStyle = colour("muted");
+  context.font = "12px system-ui, sans-serif";
+  context.textAlign = "right";
+  context.textBaseline = "middle";
+  const most = Math.max(4, Math.floor(x / 6.6));
+  context.fillText(words.length > most ? `${words.slice(0, most - 1)}…` : words, x, y);
+}
+
 function box(context, x, y, words) {
   context.fillStyle = colour("soft");
   context.strokeStyle = colour("muted");
@@ -169,7 +178,12 @@ function neuron(context, x, y, i, j, frame) {
   context.fillStyle = colour("soft");
   context.fill();
   context.clip();
-  if (thumbs || (i === 0 && state.built.data.kind === "plane")) {
+  const seen = i > 0 ? state.look?.neurons[i - 1] : null; // of the image that is looked at
+  if (seen?.values[j]) {
+    diverging(small, bytes(seen.values[j]), seen.size[1], seen.size[0]);
+    context.imageSmoothingEnabled = false;
+    context.drawImage(small, left, top, SQUARE, SQUARE);
+  } else if (thumbs || (i === 0 && state.built.data.kind === "plane")) {
     diverging(small, thumbs ? bytes(thumbs) : ramp(size, j), size);
     context.imageSmoothingEnabled = true;
     context.drawImage(small, left, top, SQUARE, SQUARE);
@@ -181,7 +195,7 @@ function neuron(context, x, y, i, j, frame) {
   context.beginPath();
   context.roundRect(left, top, SQUARE, SQUARE, 5);
   context.stroke();
-  if (i === 0) text(context, state.built.data.features[j] ?? "", x - SQUARE / 2 - 12, y);
+  if (i === 0) label(context, state.built.data.features[j] ?? "", x - SQUARE / 2 - 6, y);
 }
 
 // What an input is over the plane: a ramp.
@@ -193,9 +207,10 @@ function ramp(size, axis) {
 
 function note() {
   const built = state.built;
-  $("net-note").textContent = built ? t("parameters", built.parameters, built.data.kind === "plane" ? t("ofPlane") : "") : "";
+  $("net-note").textContent = built ? t("parameters", built.parameters, built.data.kind === "plane" ? t("ofPlane") : built.data.kind === "images" ? t("ofImage") : "") : "";
 }
 
 on("built", () => { fields(); columns(); note(); draw(); });
 on("frame", draw);
+on("look", draw);
 on("words", () => { fields(); columns(); note(); draw(); });

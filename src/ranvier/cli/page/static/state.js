@@ -7,9 +7,9 @@ export const state = {
     layers: [{ kind: "dense", units: 4, activation: "tanh" }, { kind: "dense", units: 3, activation: "tanh" }],
     loss: "", optimizer: "adam", rate: 0.01, penalty: "none", penalty_rate: 0.001, dropout: 0, batch: 16, seed: 0,
   },
-  built: null, frame: null, running: false,
+  built: null, frame: null, look: null, running: false,
 };
-const listeners = { built: [], frame: [], words: [], error: [] };
+const listeners = { built: [], frame: [], look: [], words: [], error: [] };
 
 export const on = (event, listener) => listeners[event].push(listener);
 export const emit = (event, value) => { for (const listener of listeners[event]) listener(value); };

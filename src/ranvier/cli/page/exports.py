@@ -1,0 +1,34 @@
+"""What a page hands out: the network as a program, and the trained model as a file."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import ranvier as rv
+from ranvier.cli.page.settings import SettingError, one_of
+
+LIBRARIES = ("ranvier", "keras", "torch")
+FORMATS = (".ranvier", ".keras", ".onnx")
+
+
+def code(session: Any, message: dict[str, Any]) -> dict[str, Any]:
+    """The program of the network in the vocabulary of a library."""
+    library = one_of("library", message.get("library"), LIBRARIES)
+    if not hasattr(rv.utils, "to_code"):
+        raise SettingError("this release writes no programs.")
+    with session.model_in_use():
+        return {"code": rv.utils.to_code(session.network.model, library)}
+
+
+def model_file(session: Any, message: dict[str, Any]) -> tuple[str, bytes]:
+    """The name and the bytes of the trained model."""
+    suffix = one_of("format", message.get("format"), FORMATS)
+    with session.model_in_use(), tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"model{suffix}"
+        if suffix == ".onnx":
+            session.network.model.export(path)
+        else:
+            session.network.model.save(path)
+        return path.name, path.read_bytes()

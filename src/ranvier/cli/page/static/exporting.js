@@ -1,0 +1,44 @@
+// What you take with you: the network as a program in three vocabularies, and the trained model as a file.
+import { ask, download } from "./api.js";
+import { $, el } from "./dom.js";
+import { attempt, on, state } from "./state.js";
+import { t } from "./words.js";
+
+const LIBRARIES = [["ranvier", "Ranvier"], ["keras", "Keras"], ["torch", "PyTorch"]];
+let library = "ranvier", code = "";
+
+function show() {
+  const place = $("view-export");
+  if (place.hidden || !state.built) return;
+  const choices = el("div", { class: "row", role: "radiogroup", "aria-label": t("program") }, ...LIBRARIES.map(([name, shown]) => {
+    const input = el("input", { type: "radio", name: "library", value: name, checked: name === library, onchange: () => { library = name; load(); } });
+    return el("label", { class: "inline" }, input, shown);
+  }));
+  place.replaceChildren(
+    el("h3", {}, t("program")), choices,
+    el("pre", { class: "code", id: "code", tabIndex: 0 }, code),
+    el("div", { class: "row" }, el("button", { type: "button", id: "copy", onclick: copy }, t("copy"))),
+    el("h3", {}, t("modelFile")), el("p", { class: "note" }, t("modelNote")),
+    el("div", { class: "row" }, ...[".ranvier", ".keras", ".onnx"].map((format) => el("button", { type: "button", "data-format": format, onclick: () => save(format) }, `model${format}`))));
+}
+
+async function load() {
+  const answer = await attempt(() => ask("code", { library }));
+  code = answer ? answer.code : "";
+  show();
+}
+
+async function copy() {
+  await navigator.clipboard.writeText(code);
+  $("copy").textContent = t("copied");
+}
+
+const save = (format) => attempt(async () => {
+  const url = URL.createObjectURL(await download("model", { format }));
+  const link = el("a", { href: url, download: `model${format}` });
+  link.click();
+  URL.revokeObjectURL(url);
+});
+
+on("built", () => { code = ""; if (!$("view-export").hidden) load(); });
+on("words", () => { if (!$("view-export").hidden && !code && state.built) load(); else show(); });

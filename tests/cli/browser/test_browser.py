@@ -1,0 +1,359 @@
+"""The page in a real browser: each view is opened and used, and the numbers that it shows are the library's."""
+
+import base64
+import os
+import re
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import ranvier as rv
+from ranvier.cli import page
+from ranvier.cli.page import networks, sources
+from ranvier.cli.page.networks import probabilities
+from ranvier.cli.page.settings import Settings
+from tests.cli.browser.tools import Tools
+
+selenium = pytest.importorskip("selenium", reason="make test-page installs it")
+from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException  # noqa: E402 - it may be missing
+from selenium.webdriver.common.action_chains import ActionChains  # noqa: E402
+from selenium.webdriver.common.by import By  # noqa: E402
+from selenium.webdriver.common.keys import Keys  # noqa: E402
+from selenium.webdriver.support.ui import Select  # noqa: E402
+
+TOKEN = "secret-token"
+PICTURES = os.environ.get("RANVIER_PICTURES")  # a folder for pictures of each view, to look at
+
+
+@pytest.fixture(scope="module")
+def tools():
+    try:
+        return Tools()
+    except FileNotFoundError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="module")
+def served():
+    server, listening, sessions = page.served({}, {}, None, TOKEN)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+    thread.start()
+    yield listening.getsockname()[1], sessions
+    server.should_exit = True
+    thread.join(10)
+
+
+class View:
+    """An open page: what a person does with it, and what it shows."""
+
+    def __init__(self, driver, served):
+        self.driver, (self.port, self.sessions) = driver, served
+        self.before = set(self.sessions.known)
+        driver.get("about:blank")
+        driver.get(f"http://127.0.0.1:{self.port}/#{TOKEN}")
+        self.until(lambda: self.text("now-loss") not in ("", "–"))
+
+    @property
+    def session(self):
+        (name,) = set(self.sessions.known) - self.before
+        return self.sessions.known[name]
+
+    def until(self, condition, seconds=30):
+        end = time.monotonic() + seconds
+        while not self.holds(condition):
+            assert time.monotonic() < end, f"it takes too long; the page says {self.text('message')!r}"
+            time.sleep(0.03)
+
+    @staticmethod
+    def holds(condition):
+        try:
+            return condition()
+        except (NoSuchElementException, StaleElementReferenceException):  # the page draws it anew meanwhile
+            return False
+
+    def one(self, place):
+        return self.driver.find_element(By.CSS_SELECTOR if re.search(r"[\[.# ]", place) else By.ID, place)
+
+    def text(self, place):
+        return self.one(place).text
+
+    def click(self, place):
+        self.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", self.one(place))
+        self.one(place).click()
+
+    def choose(self, place, value):
+        Select(self.one(place)).select_by_value(value)
+
+    def rebuilt(self, action):
+        """Do what builds a new network, and wait for it."""
+        version = self.session.version
+        action()
+        self.until(lambda: self.session.version > version and self.driver.execute_script(
+            "return import('/static/state.js').then((m) => m.state.frame?.version ?? 0)") == self.session.version)  # fmt: skip
+
+    def data(self, name):
+        self.rebuilt(lambda: self.click(f"[data-set={name}]"))
+
+    def picture(self, name):
+        if PICTURES:
+            shot = self.driver.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True})
+            Path(PICTURES).mkdir(parents=True, exist_ok=True)
+            (Path(PICTURES) / f"{name}.png").write_bytes(base64.b64decode(shot["data"]))
+
+    def close(self):
+        errors = [line["message"] for line in self.driver.get_log("browser") if line["level"] == "SEVERE"]
+        for name in set(self.sessions.known) - self.before:
+            self.sessions.drop(name)
+        assert not errors
+
+
+@pytest.fixture(scope="module", params=["desktop", "phone"])
+def driver(request, tools):
+    phone = request.param == "phone"
+    found = tools.browser(*((390, 844) if phone else (1400, 1000)), phone=phone, dark=phone)
+    found.kind = request.param
+    yield found
+    found.quit()
+
+
+@pytest.fixture
+def view(driver, served):
+    found = View(driver, served)
+    yield found
+    found.close()
+
+
+def shown(value):
+    """A number as the page writes it."""
+    size = abs(value)
+    if value == 0:
+        return "0"
+    if size >= 1e6 or size < 1e-4:
+        mantissa, exponent = f"{value:.2e}".split("e")
+        text = f"{mantissa}e{int(exponent)}"
+    else:
+        text = repr(float(f"{value:.4g}")).removesuffix(".0")
+    return text.replace("-", "−")
+
+
+def test_an_epoch_and_a_step_with_every_number(view):
+    view.click("epoch")
+    view.until(lambda: view.text("now-epoch") == "1")
+    settings = Settings()
+    with rv.tensor.rng.seed_scope(0):
+        source = sources.load(settings, {})
+        network = networks.build(settings, source)
+        model = network.model
+        model.fit(source.x, network.y, batch_size=16, epochs=1, verbose=0)
+        step = model.explain_step(source.x[0], network.y[0])
+        loss, _ = model.evaluate(source.x, network.y, batch_size=len(source.x), verbose=0)
+        test_loss, accuracy = model.evaluate(source.x_test, network.y_test, batch_size=len(source.x_test), verbose=0)
+    assert [view.text(f"now-{name}") for name in ("loss", "test", "metric")] == [
+        shown(loss), shown(test_loss), f"{100 * accuracy:.1f} %"
+    ]  # fmt: skip
+    view.click("tab-steps")
+    view.until(lambda: view.driver.find_elements(By.ID, "step-loss"))
+    view.picture(f"steps-{view.driver.kind}")
+    assert f"binary_crossentropy = {float(f'{step.loss:.6g}')}" in view.text("step-loss")
+    cells = {}
+    for name in ("forward", "backward", "update"):
+        tables = view.driver.find_elements(By.CSS_SELECTOR, f".stage.{name} table")
+        cells[name] = [
+            [[c.get_attribute("textContent") for c in row.find_elements(By.TAG_NAME, "td")] for row in t.find_elements(By.CSS_SELECTOR, "tbody tr")]
+            for t in tables
+        ]  # fmt: skip
+    for k, layer in enumerate(step.layers):
+        assert [row[2:] for row in cells["forward"][k]] == [
+            [shown(z), shown(a)] for z, a in zip(layer.sums[0], layer.outputs[0], strict=True)
+        ]
+        assert [row[-1] for row in cells["backward"][2 - k]] == [shown(d) for d in layer.deltas[0]]
+        kernel, bias = layer.weights["kernel"], layer.weights["bias"]
+        found = [row[-3:] for row in cells["update"][k]]
+        expected = [
+            [shown(part[place]) for part in (w.gradient, w.before, w.after)]
+            for w in (kernel, bias)
+            for place in np.ndindex(w.before.shape)
+        ]
+        assert found == expected
+    view.click("step-apply")
+    view.until(lambda: view.session.steps == 15)
+    with rv.tensor.rng.seed_scope(0):
+        model.train_on_batch(source.x[:1], network.y[:1])
+    for own, other in zip(view.session.network.model.get_weights(), model.get_weights(), strict=True):
+        assert own.shape == other.shape
+
+
+def test_training_by_keys_and_the_views_while_it_trains(view):
+    view.data("moons")
+    body = view.one("body .top h1")
+    ActionChains(view.driver).move_to_element(body).click().send_keys(Keys.SPACE).perform()
+    view.until(lambda: view.session.running and view.session.steps > 100)
+    before = view.driver.execute_script(
+        "window.changes = 0; new MutationObserver(() => window.changes++).observe(document.getElementById('now-epoch'),"
+        "{childList: true}); return performance.now()"
+    )
+    view.click("tab-histograms")
+    view.until(lambda: len(view.driver.find_elements(By.CSS_SELECTOR, "#view-histograms figure")) == 6)
+    time.sleep(1.5)
+    changes, now = view.driver.execute_script("return [window.changes, performance.now()]")
+    assert changes / (now - before) * 1000 > 4  # on a machine that does much else
+    view.picture(f"histograms-{view.driver.kind}")
+    view.driver.execute_script("document.activeElement.blur()")  # a space on a tab chooses it
+    ActionChains(view.driver).send_keys(Keys.SPACE).perform()
+    view.until(lambda: not view.session.running and view.text("run") == "Train")
+    frame = view.session.frames.scores()
+    view.until(lambda: view.text("now-loss") == shown(frame["loss"]))
+    histogram = view.session.frames.histograms()[0]["gradients"]
+    assert shown(float(f"{histogram['size']:.3g}")) in view.text("#view-histograms figure:nth-of-type(2)")
+    view.rebuilt(lambda: view.click("reset"))
+    ActionChains(view.driver).send_keys("e").perform()
+    view.until(lambda: view.text("now-epoch") == "1")
+    view.one("tab-histograms").send_keys(Keys.ARROW_LEFT)
+    view.until(lambda: len(view.driver.find_elements(By.CSS_SELECTOR, "#view-curves polyline")) == 8)  # two runs
+    view.picture(f"curves-{view.driver.kind}")
+
+
+def test_the_network_is_changed_and_saved(view, tmp_path):
+    view.data("hills")
+    view.rebuilt(lambda: view.click("add-layer"))
+    assert [layer.units for layer in view.session.settings.layers] == [4, 3, 3]
+    view.rebuilt(lambda: view.click(".column:nth-child(2) .pm button:last-child"))
+    view.rebuilt(lambda: view.choose("[data-setting=activation-0]", "relu"))
+    assert view.session.settings.layers[0] == type(view.session.settings.layers[0])("dense", 5, "relu")
+    view.rebuilt(lambda: view.choose("[data-setting=loss]", "mae"))
+    version = view.session.version
+    view.choose("[data-setting=rate]", "0.1")
+    view.until(lambda: float(view.session.network.model.optimizer.learning_rate) == 0.1)
+    assert view.session.version == version  # the rate changes nothing else
+    view.click("step")
+    view.until(lambda: view.session.steps == 1)
+    view.click("tab-export")
+    view.until(lambda: "Dense(5" in view.text("code"))
+    view.picture(f"export-{view.driver.kind}")
+    name = view.driver.execute_async_script(
+        "const done = arguments[0]; import('/static/api.js').then(async (m) => {"
+        "const blob = await m.download('model', {format: '.ranvier'}); const bytes = new Uint8Array(await blob.arrayBuffer());"
+        "done(btoa(Array.from(bytes, (b) => String.fromCharCode(b)).join('')))})"
+    )
+    (tmp_path / "model.ranvier").write_bytes(base64.b64decode(name))
+    x = view.session.source.x_test
+    loaded = rv.load_model(tmp_path / "model.ranvier")
+    np.testing.assert_array_equal(loaded.predict(x, verbose=0), view.session.network.model.predict(x, verbose=0))
+
+
+def test_points_set_by_mouse_and_keys(view):
+    view.click("[data-set=points]")
+    plane = view.one("plane")
+    view.until(lambda: "four points" in view.text("message"))
+    view.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", plane)
+    for x, y in ((-60, -60), (-80, -40)):
+        ActionChains(view.driver).move_to_element_with_offset(plane, x, y).click().perform()
+    view.choose("place-class", "1")
+    keys = [Keys.ARROW_RIGHT] * 8 + [Keys.ENTER] + [Keys.ARROW_DOWN] * 6
+    plane.send_keys(*keys)
+    view.rebuilt(lambda: plane.send_keys(Keys.ENTER))
+    placed = view.session.settings.placed
+    assert placed[2:] == ((0.4, 0.0, 1), (0.4, -0.3, 1))
+    size = plane.size["width"]
+    np.testing.assert_allclose(placed[0][:2], (-120 / size * 1.1, 120 / size * 1.1), atol=0.02)
+    view.driver.get_log("browser")  # the refusal before there were four points
+
+
+def test_images_are_drawn_and_looked_into(view):
+    view.data("digits")
+    view.click("epoch")
+    view.until(lambda: view.text("now-epoch") == "1")
+    model, source = view.session.network.model, view.session.source
+    rows = view.driver.execute_script("return import('/static/state.js').then((m) => m.state.built.data.rows)")
+    view.click(".thumbs button:nth-child(4)")
+    expected = probabilities(model.predict(source.x_test[rows[3] : rows[3] + 1], verbose=0))[0]
+
+    def bars():
+        return [bar.text for bar in view.driver.find_elements(By.CSS_SELECTOR, "#bars output")]
+
+    view.until(lambda: bars() == [f"{100 * p:.1f} %" for p in expected])
+    pad = view.one("pad")
+    view.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", pad)
+    ActionChains(view.driver).move_to_element_with_offset(pad, -30, -60).click_and_hold().move_by_offset(60, 0).move_by_offset(-40, 120).release().perform()  # fmt: skip
+    view.until(lambda: view.holds(bars))
+    before = bars()
+    pad.send_keys(Keys.SPACE, *[Keys.ARROW_LEFT] * 4, Keys.SPACE)
+    view.until(lambda: bars() != before)
+    assert len(view.driver.find_elements(By.CSS_SELECTOR, "#maps .strip")) == 3  # kernels, and maps of two layers
+    assert len(view.driver.find_elements(By.CSS_SELECTOR, "#seen canvas")) == 2
+    view.picture(f"images-{view.driver.kind}")
+    assert not view.session.running
+
+
+def test_a_table_is_uploaded(view, tmp_path):
+    rng = np.random.default_rng(0)
+    lines = ["size,weight,colour,price"]
+    for _ in range(60):
+        size = rng.uniform(1, 9)
+        lines.append(f"{size:.2f},{2 * size + rng.normal():.2f},{rng.choice(['red', 'green'])},{10 * size:.1f}")
+    (tmp_path / "things.csv").write_text("\n".join(lines))
+    view.click("[data-set=table]")
+    view.rebuilt(lambda: view.one("file").send_keys(str(tmp_path / "things.csv")))
+    assert Select(view.one("[data-setting=target]")).first_selected_option.text == "price"
+    view.click("epoch")
+    view.until(lambda: view.text("now-epoch") == "1")
+    predicted = view.session.frames.rows()["predicted"]
+    view.until(lambda: view.text("#table-part tbody tr:nth-child(2) td:last-child") == shown(predicted[1]))
+    view.rebuilt(lambda: view.choose("[data-setting=target]", "colour"))
+    assert view.session.source.classes == ("green", "red")
+    view.picture(f"table-{view.driver.kind}")
+    (tmp_path / "bad.csv").write_text("a,b\n1,2\n3\n")
+    view.one("file").send_keys(str(tmp_path / "bad.csv"))
+    view.until(lambda: "line" in view.text("message"))
+    assert str(tmp_path) not in view.text("message")
+    view.driver.get_log("browser")  # the refusal
+
+
+def test_the_page_in_chinese_fits_the_screen(view):
+    view.choose("language", "zh")
+    view.until(lambda: view.text("data-title") == "数据")
+    for name in ("curves", "histograms", "steps"):
+        view.click(f"tab-{name}")
+        view.until(lambda name=name: view.text(f"view-{name}"))
+        assert view.driver.execute_script("return document.documentElement.scrollWidth - innerWidth") <= 0
+    view.picture(f"chinese-{view.driver.kind}")
+    words = view.text("body .top") + view.text("body main")
+    assert not re.search(r"undefined|\{0\}|NaN", words)
+    assert view.driver.execute_script("return document.documentElement.lang") == "zh-CN"
+    view.choose("language", "en")
+
+
+def test_two_pages_and_one_that_is_closed_while_it_trains(view, served):
+    first = view.session
+    view.click("run")
+    view.until(lambda: first.running and first.steps > 10)
+    view.driver.switch_to.new_window("tab")
+    second = View(view.driver, served)
+    second.click("run")
+    second.until(lambda: second.session.running and second.session.steps > 10)
+    other = second.session
+    view.driver.close()
+    view.driver.switch_to.window(view.driver.window_handles[0])
+    view.until(lambda: not other.running)
+    assert first.running
+    view.sessions.drop(next(name for name, s in view.sessions.known.items() if s is other))
+
+
+def test_a_page_elsewhere_learns_nothing(view):
+    """Another origin may send, and the server refuses before it does anything."""
+    count = len(view.sessions.known)
+    view.driver.switch_to.new_window("tab")
+    view.driver.get("data:text/html,<title>elsewhere</title>")
+    answer = view.driver.execute_async_script(
+        "const done = arguments[1]; fetch(arguments[0] + 'api/open', {method: 'POST', headers: {'X-Token': 'secret-token'}})"
+        ".then((r) => done(r.status), (e) => done(String(e)))",
+        f"http://127.0.0.1:{view.port}/",
+    )
+    assert "Failed to fetch" in str(answer)
+    assert len(view.sessions.known) == count
+    view.driver.get_log("browser")
+    view.driver.close()
+    view.driver.switch_to.window(view.driver.window_handles[0])
