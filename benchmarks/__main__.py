@@ -8,14 +8,16 @@ import typer
 from rich.console import Console
 
 from benchmarks import readme as readmes
-from benchmarks import report
+from benchmarks import report, tables
 from benchmarks.contestants import select as select_contestants
 from benchmarks.harness import Harness
 from benchmarks.workloads import select
 
 
 def main(
-    only: Annotated[str, typer.Option(help="Workloads: names, parts of names or shell patterns, by commas.")] = "",
+    only: Annotated[
+        str, typer.Option(help="Workloads: names, parts of names or shell patterns, by commas; or tables.")
+    ] = "",
     rounds: Annotated[int, typer.Option(min=1, help="Timed rounds; each runs every contestant once.")] = 5,
     contestants: Annotated[str, typer.Option(help="Contestants by name, by commas; all of them if empty.")] = "",
     quick: Annotated[bool, typer.Option("--quick", help="One round on a tenth of the data: does it run?")] = False,
@@ -32,6 +34,9 @@ def main(
         except ValueError as error:
             raise typer.BadParameter(str(error)) from None
         console.print(f"Changed: {', '.join(changed) or 'nothing'}")
+        return
+    if only == "tables":
+        tables.main(console, quick=quick, write=write)
         return
     if write and (quick or contestants):
         raise typer.BadParameter("--write records whole runs. Write it without --quick and --contestants instead.")

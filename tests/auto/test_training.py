@@ -67,11 +67,15 @@ def test_the_same_seed_gives_the_same_files_also_after_a_stop(data, tmp_path, mo
 
     with pytest.raises(Killed):
         train(data, out=tmp_path / "killed", progress=progress, **asked)
-    tried, heard = [], []
+    tried: list[int] = []
+    heard: list[str] = []
     usual = Search.tried
-    monkeypatch.setattr(
-        Search, "tried", lambda self, number, settings: tried.append(number) or usual(self, number, settings)
-    )
+
+    def noted(self, number, settings):
+        tried.append(number)
+        return usual(self, number, settings)
+
+    monkeypatch.setattr(Search, "tried", noted)
     train(data, out=tmp_path / "killed", say=heard.append, **asked)
     assert tried == [2]
     assert "2 trials of an earlier process are kept" in heard[0]

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["run"]
 
+_HELD_OUT = 0.1  # the fraction of the training images that validation takes
+_NEXT = "ranvier inspect {model}, or with data of your own: ranvier train DATA.csv --target COLUMN"
 _NO_PLOT = "No picture: matplotlib is not installed. Write: pip install 'ranvier[plot]'"
 
 
@@ -32,7 +34,8 @@ class _Data:
 def run(out: Path, console: Console, *, epochs: int = 5, seed: int = 0) -> float:
     """Train inputs-64-64-10 with Adam, print its scores, and write ``demo.ranvier`` and ``demo.png`` into ``out``.
 
-    Returns the test accuracy, from 0 to 1. Without Fashion-MNIST the bundled digits are used, and without matplotlib
+    A tenth of the training images validates; the test images are scored once, at the end. Returns the test accuracy,
+    from 0 to 1. Without Fashion-MNIST the bundled digits are used, and without matplotlib
     no picture is drawn; each prints a line. Raises ``OSError`` before training where ``out`` cannot be written.
     """
     import ranvier as rv
@@ -58,8 +61,10 @@ def run(out: Path, console: Console, *, epochs: int = 5, seed: int = 0) -> float
     )
     model.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
     shape = f"{x[0].size}-64-64-{len(data.classes)}"
-    console.print(f"{shape} on {data.name}: {len(x):,} training and {len(x_test):,} test images", highlight=False)
-    history = model.fit(x, y, epochs=epochs, batch_size=32, validation_data=(x_test, y_test), verbose=1).history
+    held_out = round(_HELD_OUT * len(x))
+    parts = f"{len(x) - held_out:,} training, {held_out:,} validation and {len(x_test):,} test images"
+    console.print(f"{shape} on {data.name}: {parts}", highlight=False)
+    history = model.fit(x, y, epochs=epochs, batch_size=32, validation_split=_HELD_OUT, verbose=1).history
 
     report = rv.metrics.report(y_test, model.predict(x_test, verbose=0), data.classes)
     assert report.accuracy is not None  # each image has one class
@@ -78,6 +83,7 @@ def run(out: Path, console: Console, *, epochs: int = 5, seed: int = 0) -> float
         draw(out / "demo.png", title=title, history=history, confusion=report.confusion, classes=data.classes)
         written.append(out / "demo.png")
     console.print(f"wrote {' and '.join(map(str, written))}", highlight=False, soft_wrap=True)
+    console.print(f"next: {_NEXT.format(model=written[0])}", highlight=False, markup=False, soft_wrap=True)
     return accuracy
 
 
