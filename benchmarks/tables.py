@@ -22,7 +22,7 @@ import numpy as np
 
 from benchmarks.table_sets import SETS, TableSet
 
-SPLITS, TRIALS = 5, 5
+SPLITS, TRIALS = 5, 3
 HERE = Path(__file__).parent
 RAW, MARKDOWN = HERE / "tables.json", HERE / "TABLES.md"
 OURS, MLP, TREES = "rv.auto.train", "MLP of scikit-learn", "HistGradientBoosting"

@@ -8,12 +8,14 @@
 The files, from the bottom. Each knows only those above it in this list:
 
 - ``tables``: `read_table` gives a `Table`: the columns of a file as they are written, and the line of each row;
+- ``folders``, ``sources``: folders of images, sounds and texts as tables; `read_data` for data of any kind;
 - ``columns``: `find_columns` gives a `Column` for each: its kind, facts, and values as numbers, dates or levels;
 - ``preparation``: `Preparation`, fitted on training rows, turns a table into one array of numbers (rows, features);
 - ``scores``: the scores of a task, of the targets and what is predicted: those that everything here shows;
 - ``runs``: `Run`, the folder of a training. Whoever needs something of a training reads it there;
-- ``splits``, ``checks``: the rows of the test part and of the folds; what is wrong with the data before training;
-- ``networks``, ``baselines``, ``trials``: the networks that are tried, what they must beat, and the search;
+- ``splits``, ``checks``, ``samples``: the rows of the test part and of the folds; what is wrong with the data; both;
+- ``networks``, ``spaces``, ``baselines``, ``trials``: the networks, the settings that are tried, what they must beat,
+  and the search;
 - ``descriptions``: a run in words;
 - ``training``: `train`, all of it in order;
 - ``predicting``: `predict` and `evaluate`: a run on new data;
@@ -30,6 +32,7 @@ __getattr__, __dir__, __all__ = lazy_names("ranvier.auto", {
     "ranvier.auto.predicting": "Predictions evaluate predict",
     "ranvier.auto.preparation": "Preparation",
     "ranvier.auto.runs": "Run",
+    "ranvier.auto.sources": "read_data",
     "ranvier.auto.tables": "Table read_table",
     "ranvier.auto.training": "train",
     "ranvier.auto.trials": "Trial",

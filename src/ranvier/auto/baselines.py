@@ -50,8 +50,6 @@ def trees(
 
     x, levels = preparation.plain(train)
     x_test, _ = preparation.plain(test)
-    if not x.shape[1]:
-        return None
     outputs = []
     kind: Any = HistGradientBoostingClassifier if task.kind == CLASSES else HistGradientBoostingRegressor
     for target in [truth] if task.kind == CLASSES else truth.T:

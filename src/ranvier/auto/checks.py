@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ranvier.auto.columns import FEW_CLASSES, Column, is_missing, seconds, texts_of
+from ranvier.auto.columns import ARRAYS, FEW_CLASSES, Column, is_missing, seconds, texts_of
 from ranvier.auto.scores import CLASSES, NUMBERS, Task
 from ranvier.auto.tables import Table
 from ranvier.data.convert import Array
@@ -100,7 +100,7 @@ def notes_of(table: Table, columns: Mapping[str, Column], task: Task, truth: Arr
             "file give it away where they are split by chance. Write --time-column if the rows are in order of time"
         )
     for column in columns.values():
-        if column.used:
+        if column.used and column.kind not in ARRAYS:
             score = given_away(column, table.columns[column.name], task, truth)
             if score >= NEARLY:
                 notes.append(

@@ -15,7 +15,8 @@ from ranvier.data.convert import Array
 from ranvier.support.constructors import CheckedConstructor
 from ranvier.support.errors import nearest
 
-KINDS = ("number", "category", "yes/no", "date", "text", "identifier", "constant")
+KINDS = ("number", "category", "yes/no", "date", "text", "identifier", "constant", "image", "sound")
+ARRAYS = ("image", "sound")  # kinds of columns with an array in each row
 IGNORED = "ignore"  # given in place of a kind
 ROLES = ("input", "target", "time", "group", "ignored")
 MISSING = frozenset(["", "na", "n/a", "nan", "null", "none", "#n/a", "?", "<na>", "nat"])
@@ -48,8 +49,8 @@ class Column(CheckedConstructor):
 
     ``kind`` is one of `KINDS`, ``role`` one of `ROLES`. ``given`` is whether the user named the kind. ``missing`` and
     ``distinct`` count values. ``facts`` are plain values by name: "lowest", "highest" and "mean" of numbers, "decimal"
-    where it is a comma, "format" of dates, "levels" of categories, "examples", and "unreadable", the number of
-    values of no use.
+    where it is a comma, "format" of dates, "levels" of categories, "shape" of arrays, "examples", and "unreadable",
+    the number of values of no use.
     """
 
     name: str
@@ -82,6 +83,8 @@ class Column(CheckedConstructor):
 
 def is_missing(values: Array) -> Array:
     """A mask of the missing values."""
+    if values.ndim > 1:
+        return np.zeros(len(values), bool)
     if values.dtype.kind == "f":
         return np.isnan(values)
     if values.dtype.kind == "M":
@@ -176,7 +179,15 @@ def find_columns(table: Table, given: Mapping[str, str] | None = None) -> dict[s
             raise ValueError(
                 f"column {name!r} is given as {kind!r}. Write one of {', '.join(KINDS)}, {IGNORED} instead."
             )
-    return {name: _column(name, values, given.get(name)) for name, values in table.columns.items()}
+    found = {}
+    for name, values in table.columns.items():
+        known = given.get(name, table.kinds.get(name))
+        if values.ndim > 1:
+            found[name] = Column(name, known or "image", distinct=len(values), facts={"shape": list(values.shape[1:])})
+        else:
+            found[name] = _column(name, values, known)
+        found[name].given = name in given
+    return found
 
 
 def no_column(table: Table, name: str) -> str:
@@ -192,7 +203,6 @@ def _column(name: str, values: Array, given: str | None) -> Column:
     present = texts[~lacking]
     levels = list(dict.fromkeys(present.tolist()))
     column = Column(name, "constant", missing=int(lacking.sum()), distinct=len(levels))
-    column.given = given is not None
     if given == IGNORED:
         column.role, given = "ignored", None
     column.facts["examples"] = [text[:40] for text in levels[:3]]

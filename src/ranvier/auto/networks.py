@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from ranvier.auto.scores import CLASSES, Task
 from ranvier.calibration.temperature import Calibrated
 from ranvier.data.convert import Array
 from ranvier.module import Module
+from ranvier.support import rows
 
 VIEWS = {  # the blocks of features that a network takes: see `ranvier.auto.preparation`
     "standard": ("standard", "rest"),
@@ -19,17 +21,26 @@ VIEWS = {  # the blocks of features that a network takes: see `ranvier.auto.prep
     "pieces": ("standard", "pieces", "rest"),
 }
 Blocks = Mapping[str, tuple[int, int]]
-LINEAR = {"view": "standard", "width": 0, "depth": 0, "dropout": 0.0, "rate": 0.01, "decay": 1e-3, "smoothing": 0.0}
-DEFAULTS = {"view": "pieces", "width": 128, "depth": 2, "dropout": 0.1, "rate": 2e-3, "decay": 1e-2, "smoothing": 0.0}
+NETWORKS = ("linear", "mlp", "cnn", "lenet5", "vgg_small", "resnet", "speech")  # names for ``network``
 
 
-def build(task: Task, features: int, blocks: Blocks, make: Callable[..., Any] | None = None) -> Callable[..., Module]:
-    """The function of settings that builds and compiles a network from rows (features,) to logits or numbers.
+def build(
+    task: Task,
+    shape: tuple[int, ...],
+    blocks: Blocks | None,
+    *,
+    scale: float = 1.0,
+    sampling_rate: int = 0,
+    own: Any = None,
+) -> Callable[..., Module]:
+    """The function of settings that builds and compiles a network from rows of ``shape`` to logits or numbers.
 
-    ``make(input_shape, outputs)`` builds it in place of the dense network.
+    ``blocks`` are those of a table, None for images, whose pixels are multiplied by ``scale``, and for sounds.
+    ``own(input_shape, outputs)`` builds the network "own".
     """
 
     def built(
+        network: str = "mlp",
         view: str = "pieces",
         width: int = 128,
         depth: int = 2,
@@ -38,13 +49,49 @@ def build(task: Task, features: int, blocks: Blocks, make: Callable[..., Any] | 
         decay: float = 1e-2,
         smoothing: float = 0.0,
     ) -> Module:
-        if make is None:
-            model = dense(features, blocks, task.outputs, view, width, depth, dropout)
+        if network == "own":
+            model = own(shape, task.outputs)
+        elif network in ("linear", "mlp"):
+            model = dense(shape, blocks, task.outputs, view, width, depth if network == "mlp" else 0, dropout, scale)
         else:
-            model = make((features,), task.outputs)
+            model = _of_models(network, shape, task.outputs, sampling_rate, dropout, scale)
         return compiled(model, task, rate, decay, smoothing)
 
     return built
+
+
+def scale_of(x: Array) -> float:
+    """The factor that brings the largest pixel to 1; 1 for arrays that are no images."""
+    return 1.0 if x.ndim != 4 else 1.0 / max(float(x.max()), 1e-9)
+
+
+def _of_models(network: str, shape: tuple[int, ...], outputs: int, rate: int, dropout: float, scale: float) -> Module:
+    """A network of `ranvier.models`, with pixels multiplied by ``scale``."""
+    models = rows.look_up("classes", "models.")
+    if network not in NETWORKS:
+        raise ValueError(f"network={network!r}. Write one of {', '.join(NETWORKS)}, or FILE.py:FUNCTION, instead.")
+    fitting = {1: ("speech",), 3: ("cnn", "lenet5", "vgg_small", "resnet")}.get(len(shape), ())
+    if network not in fitting:
+        raise ValueError(f"the network {network!r} does not take rows of shape {shape}. Write --network auto instead.")
+    if network == "speech":
+        made: Module = models.speech_classifier(shape[0], outputs, rate, dropout=dropout, activation=None)
+        return made
+    options = {"dropout": dropout} if network in ("cnn", "vgg_small") else {}
+    body = getattr(models, network)(shape, outputs, **options, activation=None)
+    inputs = layers.Input(shape, name="features")
+    return Module(inputs, body(layers.Rescaling(scale, name="scale")(inputs)), name="network")
+
+
+def own_network(text: str) -> Any:
+    """The function of (input_shape, outputs) that ``FILE.py:FUNCTION`` names. Its network gives logits, or numbers.
+
+    Raises ValueError for a file without it, and OSError where the file cannot be read.
+    """
+    path, _, name = text.rpartition(":")
+    found = runpy.run_path(path).get(name)
+    if not callable(found):
+        raise ValueError(f"{path} has no function {name!r}. Write --network {path}:NAME with one that it has instead.")
+    return found
 
 
 def compiled(model: Module, task: Task, rate: float, decay: float, smoothing: float = 0.0) -> Module:
@@ -56,16 +103,28 @@ def compiled(model: Module, task: Task, rate: float, decay: float, smoothing: fl
     return model
 
 
-def dense(features: int, blocks: Blocks, outputs: int, view: str, width: int, depth: int, dropout: float) -> Module:
-    """A dense network on some blocks of the features: ``depth`` layers of ``width`` with ReLU, or a linear one."""
-    if view not in VIEWS:
-        raise ValueError(f"view={view!r}. Write one of {', '.join(VIEWS)} instead.")
-    inputs = layers.Input((features,), name="features")
+def dense(
+    shape: tuple[int, ...],
+    blocks: Blocks | None,
+    outputs: int,
+    view: str,
+    width: int,
+    depth: int,
+    dropout: float,
+    scale: float,
+) -> Module:
+    """A dense network on some blocks of the features, or on pixels: ``depth`` layers of ``width`` with ReLU."""
+    inputs = layers.Input(shape, name="features")
     x: Any = inputs
-    ranges = [blocks[name] for name in VIEWS[view] if blocks[name][0] < blocks[name][1]]
-    if sum(b - a for a, b in ranges) < features:
-        taken = [x[:, a:b] for a, b in ranges]
-        x = layers.Concatenate(name="view")(taken) if len(taken) > 1 else taken[0]
+    if blocks is None:
+        x = layers.Flatten(name="flat")(layers.Rescaling(scale, name="scale")(x) if len(shape) == 3 else x)
+    elif view not in VIEWS:
+        raise ValueError(f"view={view!r}. Write one of {', '.join(VIEWS)} instead.")
+    else:
+        ranges = [blocks[name] for name in VIEWS[view] if blocks[name][0] < blocks[name][1]]
+        if sum(b - a for a, b in ranges) < shape[0]:
+            taken = [x[:, a:b] for a, b in ranges]
+            x = layers.Concatenate(name="view")(taken) if len(taken) > 1 else taken[0]
     for k in range(depth):
         x = layers.Dense(width, activation="relu", kernel_initializer="he_normal", name=f"dense{k}")(x)
         if dropout:

@@ -14,7 +14,8 @@ import numpy as np
 from ranvier.auto.columns import Column, is_missing, texts_of, unreadable
 from ranvier.auto.runs import Run
 from ranvier.auto.scores import CLASSES
-from ranvier.auto.tables import Table, read_table
+from ranvier.auto.sources import read_data
+from ranvier.auto.tables import Table
 from ranvier.data import files
 from ranvier.data.convert import Array
 from ranvier.support.constructors import CheckedConstructor
@@ -33,11 +34,12 @@ class Predictions(CheckedConstructor):
     notes: list[str]
 
     def text(self, separator: str = ",") -> str:
-        """Every column of the table, then the predictions, as CSV with a line of names."""
+        """Every column of the table (but images and sounds), then the predictions, as CSV with a line of names."""
         buffer = io.StringIO(newline="")
         writer = csv.writer(buffer, delimiter=separator, lineterminator="\n")
-        writer.writerow([*self.table.columns, *self.columns])
-        given = [["" if v is None else v for v in values.tolist()] for values in self.table.columns.values()]
+        flat = {name: values for name, values in self.table.columns.items() if values.ndim == 1}
+        writer.writerow([*flat, *self.columns])
+        given = [["" if v is None else v for v in values.tolist()] for values in flat.values()]
         added = [_shown(values) for values in self.columns.values()]
         writer.writerows(zip(*given, *added, strict=True))
         return buffer.getvalue()
@@ -55,13 +57,13 @@ def _shown(values: Array) -> list[Any]:
 
 
 def predict(run: Run, data: Any, **options: Any) -> Predictions:
-    """The predictions for a table, which needs no target: a file for `read_table`, with its ``options``, or a `Table`.
+    """The predictions for a table, which needs no target: data for `read_data`, with its ``options``, or a `Table`.
 
     Columns may be in another order, and there may be others. What does not fit is in ``notes``: columns that are not
     known, values that are no number or no date, classes that were not seen, by line and column. Raises ValueError for a
     column that is missing, and for one in which no value is of the kind that it had.
     """
-    table = data if isinstance(data, Table) else read_table(data, **options)
+    table = read_data(data, **{**run.data["options"], **options})
     notes = misfits(run, table)
     output = run.output(table)
     columns: dict[str, Array] = {}
@@ -137,7 +139,7 @@ def evaluate(run: Run, data: Any, **options: Any) -> dict[str, Any]:
     Rows without a target are left out. Raises ValueError for a table without the target, and for a class that the model
     does not know, with its line.
     """
-    table = data if isinstance(data, Table) else read_table(data, **options)
+    table = read_data(data, **{**run.data["options"], **options})
     lacking = [name for name in run.task.targets if name not in table.columns]
     if lacking:
         raise ValueError(

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.auto.columns import PAIRS, Column, texts_of
+from ranvier.auto.columns import ARRAYS, PAIRS, Column, texts_of
 from ranvier.auto.tables import Table
 from ranvier.data.convert import Array
 
@@ -92,7 +92,9 @@ class Preparation:
     @classmethod
     def from_config(cls, config: Mapping[str, Any], arrays: Mapping[str, Array]) -> Preparation:
         """The opposite of `get_config` and `arrays`."""
-        return cls([Column(**column) for column in config["columns"]], config["config"], arrays)
+        columns = [Column(**column) for column in config["columns"]]
+        kind = ArrayPreparation if columns and columns[0].kind in ARRAYS else Preparation
+        return kind(columns, config["config"], arrays)
 
     # --- features ---------------------------------------------------------------------------------------------------
 
@@ -199,6 +201,38 @@ class Preparation:
                 made.append(np.where(rest.any(1), rest.argmax(1), rest.shape[1])[:, None] if of_levels else rest)
                 levels += [of_levels] * made[-1].shape[1]
         return np.concatenate([np.zeros((len(table), 0)), *made], 1), np.array(levels, bool)
+
+
+class ArrayPreparation(Preparation):
+    """The same for images and sounds: the array of the one column of them, as it is.
+
+    Networks take it whole: there are no names of features and no blocks.
+    """
+
+    @classmethod
+    def fit(cls, table: Table, columns: Sequence[Column]) -> ArrayPreparation:
+        return cls([c for c in columns if c.name in table.columns and c.used and c.kind in ARRAYS][:1], {}, {})
+
+    def _layout(self) -> tuple[list[str], list[str], dict[str, tuple[int, int]]]:
+        return [], [], {}
+
+    def transform(self, table: Table) -> Array:
+        """The array (rows, ...). Raises ValueError where it has another shape than that of the training."""
+        (column,) = self.columns
+        if column.name not in table.columns:
+            raise ValueError(
+                f"{table.source} has no {column.kind}s, which the model takes. Write a folder of them instead."
+            )
+        values, shape = table.columns[column.name], tuple(column.facts["shape"])
+        if values.shape[1:] != shape:
+            raise ValueError(f"{table.source} has {column.kind}s of {values.shape[1:]}, and the model takes {shape}.")
+        return values
+
+
+def prepared(table: Table, columns: Sequence[Column]) -> Preparation:
+    """The preparation for these columns, fitted on a table. Beside images or sounds no other column is used."""
+    arrays = any(column.used and column.kind in ARRAYS for column in columns)
+    return (ArrayPreparation if arrays else Preparation).fit(table, columns)
 
 
 # --- numbers --------------------------------------------------------------------------------------------------------

@@ -25,7 +25,8 @@ import numpy as np
 from ranvier.auto.columns import Column
 from ranvier.auto.preparation import Preparation
 from ranvier.auto.scores import CLASSES, Task, decide, scores
-from ranvier.auto.tables import Table, read_table
+from ranvier.auto.sources import read_data
+from ranvier.auto.tables import Table
 from ranvier.data import files
 from ranvier.data.convert import Array
 from ranvier.module import Module
@@ -48,7 +49,8 @@ class Run(CheckedConstructor):
 
     - ``state``: "finished", or "stopped" by Ctrl-C or by its time, with the best so far.
     - ``command``: what was typed, a list of words. ``settings``: all options of `train` by name. ``seed``.
-    - ``data``: "kind" ("table"), "path" as it was given, "sha256", "rows", "notes" of the reader.
+    - ``data``: "kind" ("table", "image" or "sound"), "path" as it was given, "sha256", "rows", "notes" and "options"
+      of the reader.
     - ``task`` and ``columns``: what is predicted, and all columns in the order of the file, with kind and role.
     - ``notes``: lines about the data that a person should read: what looks wrong, and what was done.
     - ``split``: "by" ("class", "group", "time" or "chance"), "test" (the fraction), "folds".
@@ -168,7 +170,7 @@ class Run(CheckedConstructor):
 
     def read_data(self) -> Table:
         """The data file of the training. Raises ValueError where it has changed since, OSError if it is gone."""
-        table = read_table(self.data["path"], **self.data.get("options", {}))
+        table = read_data(self.data["path"], **self.data["options"])
         if table.digest != self.data["sha256"]:
             raise ValueError(f"{self.data['path']} has changed since {self.folder} was trained. Train it again.")
         return table

@@ -82,7 +82,7 @@ def scores(task: Task, truth: Array, output: Array, decided: Array | None = None
         "accuracy": float((decided == truth).mean()),
         "f1": float(f1[1] if len(f1) == 2 else f1[present].mean()),
         "roc_auc": _area(truth, output),
-        "log_loss": float(-np.log(np.clip(chosen, TINY, 1)).mean()),
+        "log_loss": float(np.log(1 / np.clip(chosen, TINY, 1)).mean()),
     }
 
 

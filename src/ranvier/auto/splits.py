@@ -54,7 +54,7 @@ def folds_of(
         cuts = [int(b) for b in bounds]
         return [(ranked[:a], ranked[a:b]) for a, b in pairwise(cuts)]
     if folds == 1:
-        held = test_rows(0.2, truth, classes, None, groups, seed)
+        held = test_rows(0.2 if n <= 20_000 else 0.1, truth, classes, None, groups, seed)
         return [(np.setdiff1d(rows, held), held)]
     if groups is not None:
         return [(a, b) for a, b in GroupKFold(min(folds, len(np.unique(groups))), seed=seed).split(rows, None, groups)]

@@ -7,7 +7,7 @@ import hashlib
 import io
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,9 @@ class Table(CheckedConstructor):
     ``columns`` are arrays (rows,): of a text file objects, which are the texts as written, and of other files also
     numbers, booleans and datetime64. Missing values are "", None or NaN. ``lines`` are the numbers of the lines in the
     file, from 1, or of the rows. ``source`` is where the table is from, for messages, and ``digest`` the SHA-256 of the
-    file. ``notes`` say what was found: encoding, separator.
+    file. ``notes`` say what was found: encoding, separator. A folder of images or sounds is a table with
+    arrays (rows, ...) as a column; its ``options`` say how it was read, and ``kinds`` are those
+    of columns that need not be found.
     """
 
     columns: dict[str, Array]
@@ -43,6 +45,8 @@ class Table(CheckedConstructor):
     source: str = "the table"
     digest: str = ""
     notes: tuple[str, ...] = ()
+    options: dict[str, Any] = field(default_factory=dict)
+    kinds: dict[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.lines)
@@ -53,7 +57,7 @@ class Table(CheckedConstructor):
     def rows(self, places: Any) -> Table:
         """The table of some rows: numbers of rows, or a mask."""
         columns = {name: values[places] for name, values in self.columns.items()}
-        return Table(columns, self.lines[places], self.source, self.digest, self.notes)
+        return Table(columns, self.lines[places], self.source, self.digest, self.notes, self.options, self.kinds)
 
     def line(self, place: Any) -> str:
         """Where a row is, for a message."""

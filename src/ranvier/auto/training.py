@@ -18,15 +18,16 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.auto import baselines, networks, splits
-from ranvier.auto.checks import notes_of, target_of, task_of
-from ranvier.auto.columns import find_columns, no_column, seconds, unreadable
+from ranvier.auto import baselines, networks
 from ranvier.auto.descriptions import data_lines
-from ranvier.auto.preparation import Preparation
-from ranvier.auto.runs import FACTS, Run, versions
+from ranvier.auto.preparation import Preparation, prepared
+from ranvier.auto.runs import FACTS, Run
+from ranvier.auto.samples import Sample, look_at, note_changes
 from ranvier.auto.scores import CLASSES, Task, scores
-from ranvier.auto.tables import Table, read_table, read_whole
-from ranvier.auto.trials import FITTED, Search, Trial, decision_weights, mixed, pick, probabilities
+from ranvier.auto.sources import read_data
+from ranvier.auto.spaces import FITTED, SPACES, Space
+from ranvier.auto.tables import Table
+from ranvier.auto.trials import Search, Trial, decision_weights, mixed, pick, probabilities
 from ranvier.calibration.scaling import fit_temperature
 from ranvier.data import files
 from ranvier.data.convert import Array
@@ -36,13 +37,12 @@ from ranvier.support.validation import whole
 from ranvier.support.version import __version__
 from ranvier.tensor import rng
 
+AUTO = "auto"
+SETTINGS = ("network", "view", "width", "depth", "dropout", "rate", "decay", "smoothing")
 TRIALS = 8  # where neither trials nor a time are given
-TEST = 0.2
 SEARCHED = 0.93  # the fraction of the time after which the search ends: the rest is for what comes then
 RESERVED = 1.5  # seconds at least for that
 TREES = 0.2  # the fraction of the time that the trees may take
-SMALL = 20_000  # rows up to which there are five folds
-SHOWN = 5  # unreadable values that are noted one by one
 
 Say = Callable[[str], None]
 
@@ -73,12 +73,13 @@ def train(
     *,
     time: float | None = None,
     trials: int | None = None,
+    network: str = AUTO,
     settings: Mapping[str, Any] | None = None,
     columns: Mapping[str, str] | None = None,
     time_column: str | None = None,
     group: str | None = None,
     folds: int | None = None,
-    test: float = TEST,
+    test: float | None = None,
     metric: str = "",
     seed: int = 0,
     separator: str | None = None,
@@ -87,17 +88,21 @@ def train(
     say: Say = lambda line: None,
     progress: Callable[[Trial, float], None] = lambda trial, seconds: None,
 ) -> Run:
-    """Train a model on a table, and write its folder.
+    """Train a model on data, and write its folder.
 
-    ``data`` is a file that `read_table` reads. ``target`` is a column, or several of numbers; by default one named
-    "target", "label", "class", "y" or "outcome", else the last. ``out`` is the folder, by default named after the file.
-    The search tries ``trials`` settings, or ends after ``time`` seconds, all included; by default it tries 8. The same
-    seed and number of trials give the same files, bit for bit. ``settings`` fix settings of the networks (``width``,
-    ``depth``, ``dropout``, ``rate``, ``decay``, ``view``, ``smoothing``, ``batch``, ``epochs``). ``columns`` are kinds
-    of columns by name, which overrule those that are found: see `Column`, or "ignore". The ``test`` part, a fraction,
-    is scored once, at the end: rows by chance, the same fraction of each class; the last ones by ``time_column``; or
-    whole groups of ``group``, a column. ``folds`` of the other rows hold out rows by which the search, the threshold
-    and the calibration decide (by default 5, or 1 of many rows). ``metric`` is the score that the threshold is for.
+    ``data`` is what `read_data` reads: a file of a table, a folder of images, sounds or texts by class, an ``.npz``
+    file. ``target`` is a column, or several of numbers; by default one named "target", "label", "class", "y" or
+    "outcome", else the last. ``out`` is the folder, by default named after the file. The search tries ``trials``
+    settings, or ends after ``time`` seconds, all included; by default it tries 8. The same seed and number of trials
+    give the same files, bit for bit. ``network`` is "auto", a name ("linear", "mlp"; of images also "cnn", "lenet5",
+    "vgg_small", "resnet"), or ``FILE.py:FUNCTION``, which makes a network from (input_shape, outputs). ``settings`` fix
+    settings (``width``, ``depth``, ``dropout``, ``rate``, ``decay``, ``view``, ``smoothing``, ``batch``, ``epochs``).
+
+    ``columns`` are kinds of columns by name, which overrule those that are found: see `Column`, or "ignore". The
+    ``test`` part, a fraction, is scored once, at the end: rows by chance, the same fraction of each class; the last
+    ones by ``time_column``; or whole groups of ``group``, a column. ``folds`` of the other rows hold out rows by which
+    the search, the threshold and the calibration decide (by default 5, or 1 of many rows). ``metric`` is the score that
+    the threshold is for.
 
     Ctrl-C ends the search, and the best so far is kept; a second one ends the program. A process that was killed goes
     on where it was when it is called with the same arguments. ``say`` is called with lines for people, ``progress``
@@ -106,21 +111,26 @@ def train(
     Raises ValueError for data from which nothing can be learned, OSError for files that cannot be read or written, and
     FileExistsError for a folder with a finished run.
     """
-    options = {"separator": separator, "encoding": encoding}
-    table = read_table(data, **options)
+    options: dict[str, Any] = {"separator": separator, "encoding": encoding}
+    table = read_data(data, **options)
     asked = {
         "data": str(data), "target": target if target is None or isinstance(target, str) else list(target),
         "time": time, "trials": TRIALS if trials is None and time is None else trials,
-        "settings": dict(settings or {}), "columns": dict(columns or {}), "time_column": time_column, "group": group,
+        "network": network, "settings": dict(settings or {}),
+        "columns": dict(columns or {}), "time_column": time_column, "group": group,
         "folds": folds, "test": test, "metric": metric, "seed": whole("seed", seed, 0),
     }  # fmt: skip
     plan = Plan(Path(out) if out is not None else default_folder(data), asked, say)
     kept = _search_folder(plan, table)
-    run, sample = _looked_at(plan, table)
+    run, sample = look_at(plan.out, asked, table)
     run.command = list(command)
-    run.data |= {"path": str(data), "options": {name: value for name, value in options.items() if value is not None}}
+    given = {name: value for name, value in options.items() if value is not None}
+    run.data |= {
+        "path": str(data) if table.digest else "",
+        "options": {**given, "options": table.options} if table.options else given,
+    }
     model, preparation = _trained(plan, run, sample, progress, kept)
-    _note_changes(run, data)
+    note_changes(run, data)
     run.times["all"] = clock.perf_counter() - plan.began
     run.save(model, preparation)
     shutil.rmtree(kept.parent, ignore_errors=True)
@@ -145,99 +155,6 @@ def _search_folder(plan: Plan, table: Table) -> Path:
     return kept
 
 
-# --- the data -------------------------------------------------------------------------------------------------------
-
-
-@dataclass
-class Sample:
-    """The rows that have a target: ``rows`` are their numbers in the table of the file."""
-
-    table: Table
-    truth: Array
-    train: Array
-    test: Array
-    folds: list[tuple[Array, Array]]
-
-
-def _looked_at(plan: Plan, table: Table) -> tuple[Run, Sample]:
-    """The run with what is found in the data, and the rows to learn from."""
-    asked = plan.settings
-    columns = find_columns(table, asked["columns"])
-    notes = [f"{table.source}: {note}" for note in table.notes]
-    targets = [asked["target"]] if isinstance(asked["target"], str) else list(asked["target"] or ())
-    if not targets:
-        targets = [target_of(table)]
-        notes.append(f"no target is given: it is the column {targets[0]!r}")
-    roles = {**dict.fromkeys(targets, "target"), asked["time_column"]: "time", asked["group"]: "group"}
-    for name, role in roles.items():
-        if name is None:
-            continue
-        if name not in columns:
-            raise ValueError(no_column(table, name))
-        if columns[name].role != "ignored" or role == "target":
-            columns[name].role = role
-    task, truth = task_of(table, columns, targets, asked["metric"])
-    lacking = truth < 0 if task.kind == CLASSES else np.isnan(truth).any(1)
-    if lacking.any():
-        lines = ", ".join(map(str, table.lines[lacking][:5])) + (", ..." if lacking.sum() > 5 else "")
-        notes.append(f"{lacking.sum():,} rows have no target and are left out (lines {lines})")
-    wrong = unreadable(table, [column for column in columns.values() if column.used])
-    notes += wrong[:SHOWN] + ([f"and {len(wrong) - SHOWN:,} more values like these"] if len(wrong) > SHOWN else [])
-    rows = np.flatnonzero(~lacking)
-    known = table.rows(rows)
-    notes += notes_of(known, columns, task, truth[rows])
-    if not any(column.used for column in columns.values()):
-        raise ValueError(
-            f"{table.source} has no column to learn from. Write --columns NAME=KIND for one that it may use."
-        )
-    facts = {"kind": "table", "sha256": table.digest, "rows": len(table), "notes": list(table.notes)}
-    run = Run(plan.out, task, columns, settings=asked, seed=asked["seed"], data=facts, notes=notes)
-    run.versions = versions()
-    return run, _split(run, known, truth, rows)
-
-
-def _split(run: Run, known: Table, truth: Array, rows: Array) -> Sample:
-    """Divide the rows, and keep their numbers in the run."""
-    asked, classes = run.settings, run.task.kind == CLASSES
-    y = truth[rows]
-    order = groups = None
-    if asked["time_column"] is not None:
-        column = run.columns[asked["time_column"]]
-        values = known.columns[column.name]
-        order = seconds(column.dates(values)[0]) if column.kind == "date" else column.numbers(values)[0]
-        if np.isnan(order).any():
-            raise ValueError(f"the time column {column.name!r} has rows without a time. Fill them, or leave it out.")
-    if asked["group"] is not None:
-        groups = np.unique(known.columns[asked["group"]].astype(str), return_inverse=True)[1]
-    if not 0 <= asked["test"] < 0.9:
-        raise ValueError(f"test={asked['test']!r}: write a fraction of the rows from 0 to 0.9 instead.")
-    test = splits.test_rows(asked["test"], y, classes, order, groups, run.seed)
-    train = np.setdiff1d(np.arange(len(y)), test)
-    number = asked["folds"] or (5 if len(train) <= SMALL else 1)
-    if len(train) < 2 * max(number, 2):
-        raise ValueError(f"{known.source} has {len(train)} rows to learn from. Write a table with more instead.")
-    by_order, by_group = (None if a is None else a[train] for a in (order, groups))
-    folds = splits.folds_of(number, y[train], classes, by_order, by_group, run.seed)
-    fold = np.full(len(train), -1)
-    for k, (_, held) in enumerate(folds):
-        fold[held] = k
-    run.arrays |= {"train": rows[train], "test": rows[test], "fold": fold, "truth": truth}
-    by = "time" if order is not None else "group" if groups is not None else "class" if classes else "chance"
-    run.split = {"by": by, "test": asked["test"], "folds": len(folds)}
-    return Sample(known, y, train, test, folds)
-
-
-def _note_changes(run: Run, data: Any) -> None:
-    """Note where the file was changed while the model was trained."""
-    if run.data["sha256"]:
-        try:
-            same = hashlib.sha256(read_whole(Path(data).expanduser())).hexdigest() == run.data["sha256"]
-        except (OSError, ValueError):
-            same = False
-        if not same:
-            run.notes.append(f"{data} was changed while the model was trained, which knows what it was before")
-
-
 # --- the model ------------------------------------------------------------------------------------------------------
 
 
@@ -248,7 +165,7 @@ def _trained(
     train, truth = sample.table.rows(sample.train), sample.truth[sample.train]
     for line in data_lines(run):
         plan.say(line)
-    preparation = Preparation.fit(train, list(run.columns.values()))
+    preparation = prepared(train, list(run.columns.values()))
     x = preparation.transform(train)
     mean = deviation = None
     if task.kind == CLASSES:
@@ -257,10 +174,10 @@ def _trained(
         mean, deviation = truth.mean(0), np.maximum(truth.std(0), 1e-12)
         y = ((truth - mean) / deviation).astype(np.float32)
     others = _baselines(plan, run, preparation, sample)
-    make = networks.build(task, x.shape[1], preparation.blocks)
+    make, space, fixed = _networks_of(plan, run, x, preparation, sample.table.options.get("sampling_rate", 0))
     search = Search(
-        task, x, y, sample.folds, make, kept, run.seed, plan.settings["trials"],
-        plan.end(SEARCHED, RESERVED), plan.settings["settings"], progress,
+        task, x, y, sample.folds, make, space, kept, run.seed, plan.settings["trials"],
+        plan.end(SEARCHED, RESERVED), fixed, progress,
     )  # fmt: skip
     began = clock.perf_counter()
     search.run()
@@ -279,12 +196,36 @@ def _trained(
     return model, preparation
 
 
+def _networks_of(
+    plan: Plan, run: Run, x: Array, preparation: Preparation, sampling_rate: int
+) -> tuple[Callable[..., Module], Space, dict[str, Any]]:
+    """The function that builds networks, the settings that are tried, and those that are given."""
+    named, fixed = plan.settings["network"], dict(plan.settings["settings"])
+    own = networks.own_network(named) if ":" in named else None
+    if named != AUTO:
+        fixed["network"] = "own" if own is not None else named
+    space = SPACES["own" if own is not None else run.data["kind"]]
+    wrong = [name for name in fixed if name not in {*SETTINGS, *FITTED}]
+    if wrong:
+        raise ValueError(f"the setting {wrong[0]!r} does not exist. Write one of {', '.join((*SETTINGS, *FITTED))}.")
+    make = networks.build(
+        run.task,
+        x.shape[1:],
+        preparation.blocks or None,
+        scale=networks.scale_of(x),
+        sampling_rate=sampling_rate,
+        own=own,
+    )
+    make(**{name: value for name, value in {**space.base, **fixed}.items() if name not in FITTED}).architecture()
+    return make, space, fixed
+
+
 def _baselines(plan: Plan, run: Run, preparation: Preparation, sample: Sample) -> list[baselines.Baseline]:
     """What is simple, with its outputs for the test rows."""
     train, test = sample.table.rows(sample.train), sample.table.rows(sample.test)
     truth = sample.truth[sample.train]
     found = [baselines.constant(run.task, truth, len(sample.test))]
-    if baselines.has_trees() and len(sample.test):
+    if baselines.has_trees() and len(sample.test) and run.data["kind"] == "table":
         began = clock.perf_counter()
         limit = began + plan.seconds * TREES if plan.seconds is not None else float("inf")
         grown = baselines.trees(run.task, preparation, train, truth, test, run.seed, limit)
@@ -356,7 +297,7 @@ def _assembled(
 
 def _linear(run: Run, trials: Sequence[Trial], make: Callable[..., Module], mean: Any, deviation: Any) -> Module | None:
     first = trials[0]
-    if first.error is not None or not first.weights:
+    if first.number or first.error is not None or not first.weights:
         return None
     return _assembled(run, [(first, 1.0)], make, mean, deviation)
 

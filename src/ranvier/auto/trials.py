@@ -7,15 +7,15 @@ same bytes as one that never stopped. A trial that the end of the time cuts is k
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ranvier.auto.networks import DEFAULTS, LINEAR
 from ranvier.auto.scores import CLASSES, LOWER_IS_BETTER, Task, decide, scores
+from ranvier.auto.spaces import FITTED, Space
 from ranvier.callbacks.stopping import EarlyStopping
 from ranvier.data import files
 from ranvier.data.convert import Array
@@ -24,21 +24,11 @@ from ranvier.search.many import fit_many
 from ranvier.search.results import Results, Trained
 from ranvier.training.loop.callback import Callback, Logs
 
-# Settings that are tried first, in this order; then come random ones.
-FIRST: tuple[dict[str, Any], ...] = (
-    {},
-    {"width": 256, "dropout": 0.3, "decay": 0.1},
-    {"view": "standard", "width": 256, "dropout": 0.2},
-    {"width": 64, "depth": 1, "dropout": 0.0},
-    {"view": "quantile", "width": 256, "depth": 3, "dropout": 0.2},
-)
-RATES = (5e-4, 1e-3, 2e-3, 5e-3)  # learning rates that are tried on the first fold
 RATE_TIME = 0.15  # the fraction of the time left that this may take
 STEPS = 6000  # of a network in one fold, at most
 PATIENT_STEPS = 600  # without a better loss before it stops
 EPOCHS = (12, 300)  # at least and at most
 PATIENCE = (6, 40)
-FITTED = ("batch", "epochs")  # settings that are not of the network
 MEMBERS = 6  # picks of the ensemble, of which some may be equal
 EXPONENTS = (0.0, 0.25, 0.5, 0.75, 1.0)  # see `decision_weights`
 STEP_CHECK = 64  # steps between looks at the clock
@@ -77,7 +67,7 @@ class Trial:
 class Search:
     """The search over settings for the training rows ``x`` (rows, features) and ``y`` (rows, outputs).
 
-    ``make`` takes features and gives the function that builds a network from settings. ``fixed`` are settings of the
+    ``make`` builds a network from settings, of which ``space`` has candidates. ``fixed`` are settings of the
     user. ``end`` is a time of ``time.perf_counter``, ``folder`` where trials are kept, ``began`` is called with each.
     """
 
@@ -86,6 +76,7 @@ class Search:
     y: Array
     folds: Sequence[tuple[Array, Array]]
     make: Callable[..., Module]
+    space: Space
     folder: Path
     seed: int = 0
     trials: int | None = None
@@ -98,19 +89,20 @@ class Search:
 
     def found_rate(self) -> float | None:
         """The learning rate with the lowest held-out loss of the first network on the first fold; None if given."""
-        if "rate" in self.fixed:
+        rates = self.space.rates
+        if "rate" in self.fixed or not rates:
             return None
-        settings = [{**DEFAULTS, **self.fixed, "rate": rate} for rate in RATES]
+        settings = [{**self.space.base, **self.fixed, "rate": rate} for rate in rates]
         now = time.perf_counter()
         results = self.fitted(settings, self.folds[:1], self.seed, now + RATE_TIME * (self.end - now), [])
         losses = [min(row.history.get("val_loss", [np.inf])) if row.error is None else np.inf for row in results]
-        return RATES[int(np.argmin(losses))]
+        return rates[int(np.argmin(losses))]
 
     def run(self) -> list[Trial]:
         """Try settings until the trials or the time end, or Ctrl-C is pressed; ``stopped`` then says so."""
         try:
             self.rate = self.found_rate()
-            for number, settings in enumerate(candidates(self.seed, self.fixed, self.rate)):
+            for number, settings in self.space.candidates(self.seed, self.fixed, self.rate):
                 enough = self.trials is not None and number > self.trials
                 if enough or (self.done and time.perf_counter() > self.end):
                     break
@@ -144,7 +136,7 @@ class Search:
     ) -> Results:
         """A network for each of some settings and folds, which stops when its held-out loss rises, or at a time."""
         rows = len(folds[0][0])
-        batch = settings[0].get("batch") or batch_size(rows)
+        batch = settings[0].get("batch") or batch_size(rows, self.space.batch)
         epochs, patience, steps = pace(rows, batch)
 
         def callbacks() -> list[Callback]:
@@ -191,29 +183,9 @@ class Search:
         return trial
 
 
-def candidates(seed: int, fixed: Mapping[str, Any], rate: float | None) -> Iterator[dict[str, Any]]:
-    """Settings without end: first a linear network, which is a baseline, then `FIRST`, then random ones."""
-    yield {**LINEAR}
-    base: dict[str, Any] = {**DEFAULTS, **({} if rate is None else {"rate": rate})}
-    for change in FIRST:
-        yield {**base, **change, **fixed}
-    rng = np.random.Generator(np.random.Philox(seed))
-    while True:
-        drawn = {
-            "view": str(rng.choice(["standard", "quantile", "pieces"])),
-            "width": int(rng.choice([64, 128, 256, 512])),
-            "depth": int(rng.integers(1, 4)),
-            "dropout": float(rng.choice([0.0, 0.1, 0.2, 0.3, 0.5])),
-            "rate": float(np.round(base["rate"] * 10 ** rng.uniform(-0.6, 0.4), 6)),
-            "decay": float(np.round(10 ** rng.uniform(-3, 0), 6)),
-            "smoothing": float(rng.choice([0.0, 0.0, 0.05])),
-        }
-        yield {**base, **drawn, **fixed}
-
-
-def batch_size(rows: int) -> int:
-    """About forty steps an epoch, within 16 to 512 rows."""
-    return int(np.clip(2 ** round(np.log2(max(rows / 40, 1))), 16, 512))
+def batch_size(rows: int, most: int) -> int:
+    """About forty steps an epoch, within 16 and ``most`` rows."""
+    return int(np.clip(2 ** round(np.log2(max(rows / 40, 1))), 16, most))
 
 
 def pace(rows: int, batch: int) -> tuple[int, int, int | None]:

@@ -15,7 +15,10 @@ import ranvier as rv
 from ranvier.cli.errors import errors_as_lines
 
 UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
-DATA = typer.Argument(help="A table: CSV, TSV, Parquet or Excel. The first line has the names of the columns.")
+DATA = typer.Argument(
+    help="A table (CSV, TSV, Parquet, Excel) with names in the first line; a folder of images, sounds or texts with a "
+    "folder for each class; or an .npz file with x and y."
+)
 RUN = typer.Argument(help="The folder of a run, as ranvier train wrote it.")
 JSON = typer.Option("--json", help="Print one JSON object in place of lines for people.")
 SEPARATOR = typer.Option(help="What separates the columns, if it is not found.")
@@ -31,6 +34,8 @@ Examples:
   ranvier train iris.csv --target species
 
   ranvier train houses.csv --target price --time 5m --columns zip=category --columns id=ignore
+
+  ranvier train photos/ --time 10m --network cnn
 
   ranvier train sales.csv --target sold --time-column day --trials 20 --seed 1 --out sales-run
 """
@@ -107,6 +112,9 @@ def train(
         int | None,
         typer.Option(min=1, help="Settings to try. The same number and seed give the same files. [default: 8]"),
     ] = None,
+    network: Annotated[
+        str, typer.Option(help="auto, linear, mlp; of images cnn, lenet5, vgg_small, resnet; or FILE.py:FUNCTION.")
+    ] = "auto",
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="Fix a setting: width=64, depth=2, dropout=0.2, rate=0.001, ...")
     ] = None,
@@ -119,7 +127,10 @@ def train(
     ] = None,
     group: Annotated[str | None, typer.Option(help="Split by this column: its groups stay whole.")] = None,
     folds: Annotated[int | None, typer.Option(min=1, help="Folds of the rows to learn from. [default: 5]")] = None,
-    test: Annotated[float, typer.Option(min=0, max=0.9, help="The fraction of the rows that is the test part.")] = 0.2,
+    test: Annotated[
+        float | None,
+        typer.Option(min=0, max=0.9, help="The fraction that is the test part. [default: 0.2; 0.1 of many]"),
+    ] = None,
     metric: Annotated[str, typer.Option(help="The score that the threshold is tuned for.")] = "",
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same bits.")] = 0,
     separator: Annotated[str | None, SEPARATOR] = None,
@@ -135,8 +146,9 @@ def train(
         targets = [name for name in target.split(",") if name] if "," in target else target or None
         with SearchProgress(limit, trials, quiet=as_json) as progress:
             run = rv.auto.train(
-                data, targets, out, time=limit, trials=trials, settings=fixed, columns=kinds, time_column=time_column,
-                group=group, folds=folds, test=test, metric=metric, seed=seed, separator=separator, encoding=encoding,
+                data, targets, out, time=limit, trials=trials, network=network, settings=fixed, columns=kinds,
+                time_column=time_column, group=group, folds=folds, test=test, metric=metric, seed=seed,
+                separator=separator, encoding=encoding,
                 command=["ranvier", *sys.argv[1:]], say=progress.say, progress=progress.trial,
             )  # fmt: skip
         if as_json:

@@ -1,0 +1,121 @@
+"""The rows to learn from: what is found in the data, and the test part and the folds of the rows with a target."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ranvier.auto import splits
+from ranvier.auto.checks import notes_of, target_of, task_of
+from ranvier.auto.columns import ARRAYS, find_columns, no_column, seconds, unreadable
+from ranvier.auto.runs import Run, versions
+from ranvier.auto.scores import CLASSES
+from ranvier.auto.sources import digest_of
+from ranvier.auto.tables import Table
+from ranvier.data.convert import Array
+
+TEST, TEST_OF_MANY = 0.2, 0.1  # the fraction that is the test part, also of more rows than `SMALL`
+SMALL = 20_000  # rows up to which there are five folds
+SHOWN = 5  # unreadable values that are noted one by one
+
+
+@dataclass
+class Sample:
+    """The rows that have a target: ``rows`` are their numbers in the table of the file."""
+
+    table: Table
+    truth: Array
+    train: Array
+    test: Array
+    folds: list[tuple[Array, Array]]
+
+
+def look_at(out: Path, asked: dict[str, Any], table: Table) -> tuple[Run, Sample]:
+    """The run with what is found in the data, and the rows to learn from. ``asked`` are the options of `train`.
+
+    Raises ValueError for data from which nothing can be learned.
+    """
+    columns = find_columns(table, asked["columns"])
+    notes = [f"{table.source}: {note}" for note in table.notes]
+    targets = [asked["target"]] if isinstance(asked["target"], str) else list(asked["target"] or ())
+    if not targets:
+        targets = [target_of(table)]
+        notes.append(f"no target is given: it is the column {targets[0]!r}")
+    roles = {**dict.fromkeys(targets, "target"), asked["time_column"]: "time", asked["group"]: "group"}
+    for name, role in roles.items():
+        if name is None:
+            continue
+        if name not in columns:
+            raise ValueError(no_column(table, name))
+        if columns[name].role != "ignored" or role == "target":
+            columns[name].role = role
+    task, truth = task_of(table, columns, targets, asked["metric"])
+    lacking = truth < 0 if task.kind == CLASSES else np.isnan(truth).any(1)
+    if lacking.any():
+        lines = ", ".join(map(str, table.lines[lacking][:5])) + (", ..." if lacking.sum() > 5 else "")
+        notes.append(f"{lacking.sum():,} rows have no target and are left out (lines {lines})")
+    wrong = unreadable(table, [column for column in columns.values() if column.used])
+    notes += wrong[:SHOWN] + ([f"and {len(wrong) - SHOWN:,} more values like these"] if len(wrong) > SHOWN else [])
+    rows = np.flatnonzero(~lacking)
+    known = table.rows(rows)
+    notes += notes_of(known, columns, task, truth[rows])
+    if not any(column.used for column in columns.values()):
+        raise ValueError(
+            f"{table.source} has no column to learn from. Write --columns NAME=KIND for one that it may use."
+        )
+    arrays = [column.kind for column in columns.values() if column.used and column.kind in ARRAYS]
+    facts = {
+        "kind": arrays[0] if arrays else "table",
+        "sha256": table.digest,
+        "rows": len(table),
+        "notes": list(table.notes),
+    }
+    run = Run(out, task, columns, settings=asked, seed=asked["seed"], data=facts, notes=notes)
+    run.versions = versions()
+    return run, _split(run, known, truth, rows)
+
+
+def _split(run: Run, known: Table, truth: Array, rows: Array) -> Sample:
+    """Divide the rows, and keep their numbers in the run."""
+    asked, classes = run.settings, run.task.kind == CLASSES
+    y = truth[rows]
+    order = groups = None
+    if asked["time_column"] is not None:
+        column = run.columns[asked["time_column"]]
+        values = known.columns[column.name]
+        order = seconds(column.dates(values)[0]) if column.kind == "date" else column.numbers(values)[0]
+        if np.isnan(order).any():
+            raise ValueError(f"the time column {column.name!r} has rows without a time. Fill them, or leave it out.")
+    if asked["group"] is not None:
+        groups = np.unique(known.columns[asked["group"]].astype(str), return_inverse=True)[1]
+    fraction = asked["test"] if asked["test"] is not None else TEST if len(y) <= SMALL else TEST_OF_MANY
+    if not 0 <= fraction < 0.9:
+        raise ValueError(f"test={fraction!r}: write a fraction of the rows from 0 to 0.9 instead.")
+    test = splits.test_rows(fraction, y, classes, order, groups, run.seed)
+    train = np.setdiff1d(np.arange(len(y)), test)
+    number = asked["folds"] or (5 if len(train) <= SMALL else 1)
+    if len(train) < 2 * max(number, 2):
+        raise ValueError(f"{known.source} has {len(train)} rows to learn from. Write a table with more instead.")
+    by_order, by_group = (None if a is None else a[train] for a in (order, groups))
+    folds = splits.folds_of(number, y[train], classes, by_order, by_group, run.seed)
+    fold = np.full(len(train), -1)
+    for k, (_, held) in enumerate(folds):
+        fold[held] = k
+    run.arrays |= {"train": rows[train], "test": rows[test], "fold": fold, "truth": truth}
+    by = "time" if order is not None else "group" if groups is not None else "class" if classes else "chance"
+    run.split = {"by": by, "test": fraction, "folds": len(folds)}
+    return Sample(known, y, train, test, folds)
+
+
+def note_changes(run: Run, data: Any) -> None:
+    """Note where the file was changed while the model was trained."""
+    if run.data["sha256"]:
+        try:
+            same = digest_of(data) == run.data["sha256"]
+        except (OSError, ValueError):
+            same = False
+        if not same:
+            run.notes.append(f"{data} was changed while the model was trained, which knows what it was before")

@@ -1,0 +1,107 @@
+"""The settings that are tried, of each kind of data: a linear network, then some that are known to be good, then random
+ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+FITTED = ("batch", "epochs")  # settings that are not of the network
+
+Draw = Callable[[np.random.Generator], Any]
+
+
+@dataclass(frozen=True)
+class Space:
+    """``linear`` is the baseline, None where there is none. ``base`` are settings, of which each of ``first`` changes
+    some, and each of ``drawn`` one. ``rates`` are the learning rates that are compared first, and ``batch`` is the
+    largest batch.
+    """
+
+    linear: dict[str, Any] | None
+    base: dict[str, Any]
+    first: tuple[dict[str, Any], ...]
+    drawn: dict[str, Draw] = field(default_factory=dict)
+    rates: tuple[float, ...] = ()
+    batch: int = 512
+
+    def candidates(
+        self, seed: int, fixed: Mapping[str, Any], rate: float | None
+    ) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Settings without end, with their numbers. That of the baseline is 0."""
+        if self.linear is not None:
+            yield 0, dict(self.linear)
+        base = {**self.base, **({} if rate is None else {"rate": rate})}
+        seen: list[dict[str, Any]] = []
+        number = 0
+        for change in self.first:
+            settings = {**base, **change, **fixed}
+            if settings not in seen:
+                seen.append(settings)
+                number += 1
+                yield number, settings
+        rng = np.random.Generator(np.random.Philox(seed))
+        while True:
+            made = {name: draw(rng) for name, draw in self.drawn.items()}
+            made["rate"] = float(np.round(base["rate"] * 10 ** rng.uniform(-0.6, 0.4), 6))
+            number += 1
+            yield number, {**base, **made, **fixed}
+
+
+def _of(*values: Any) -> Draw:
+    return lambda rng: values[int(rng.integers(len(values)))]
+
+
+def _decay(rng: np.random.Generator) -> float:
+    return float(np.round(10 ** rng.uniform(-3, 0), 6))
+
+
+TABLES = Space(
+    linear={"network": "linear", "view": "standard", "rate": 0.01, "decay": 1e-3},
+    base={
+        "network": "mlp", "view": "pieces", "width": 128, "depth": 2, "dropout": 0.1, "rate": 2e-3, "decay": 1e-2,
+        "smoothing": 0.0,
+    },
+    first=(
+        {},
+        {"width": 256, "dropout": 0.3, "decay": 0.1},
+        {"view": "standard", "width": 256, "dropout": 0.2},
+        {"width": 64, "depth": 1, "dropout": 0.0},
+        {"view": "quantile", "width": 256, "depth": 3, "dropout": 0.2},
+    ),
+    drawn={
+        "view": _of("standard", "quantile", "pieces"), "width": _of(64, 128, 256, 512), "depth": _of(1, 2, 3),
+        "dropout": _of(0.0, 0.1, 0.2, 0.3, 0.5), "decay": _decay, "smoothing": _of(0.0, 0.0, 0.05),
+    },
+    rates=(5e-4, 1e-3, 2e-3, 5e-3),
+)  # fmt: skip
+IMAGES = Space(
+    linear={"network": "linear", "rate": 1e-3, "decay": 1e-3},
+    base={"network": "cnn", "dropout": 0.5, "rate": 1e-3, "decay": 1e-2, "smoothing": 0.0},
+    first=(
+        {},
+        {"network": "vgg_small"},
+        {"dropout": 0.3},
+        {"network": "mlp", "width": 256, "depth": 2, "dropout": 0.3},
+    ),
+    drawn={"network": _of("cnn", "vgg_small"), "dropout": _of(0.3, 0.4, 0.5), "decay": _decay},
+    batch=128,
+)
+SOUNDS = Space(
+    linear=None,
+    base={"network": "speech", "dropout": 0.3, "rate": 1e-3, "decay": 1e-2, "smoothing": 0.0},
+    first=({}, {"dropout": 0.5}, {"rate": 3e-3}),
+    drawn={"dropout": _of(0.2, 0.3, 0.5), "decay": _decay},
+    batch=32,
+)
+OWN = Space(
+    linear=None,
+    base={"network": "own", "rate": 1e-3, "decay": 1e-2, "smoothing": 0.0},
+    first=({}, {"rate": 3e-3}, {"rate": 3e-4}),
+    drawn={"decay": _decay, "smoothing": _of(0.0, 0.0, 0.05)},
+)
+SPACES = {"table": TABLES, "image": IMAGES, "sound": SOUNDS, "own": OWN}
