@@ -334,7 +334,9 @@ def set_distribution(value: Distribution | None) -> None:
         return
     mesh = value.device_mesh
     devices = tuple(str(name) for name in mesh.devices.flat)
-    set_placement(Placement(mesh.shape, tuple(mesh.axis_names), devices, value.batch_dim_name))
+    set_placement(
+        Placement(mesh.shape, tuple(mesh.axis_names), devices, value.batch_dim_name, value.auto_shard_dataset)
+    )
 
 
 def axes_of(weight: Any) -> Axes:

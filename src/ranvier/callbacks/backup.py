@@ -12,7 +12,7 @@ from ranvier.data.files import CheckpointError, make_folder
 from ranvier.engines import processes
 from ranvier.support.source_lines import warn
 from ranvier.training.loop.callback import Callback, Logs
-from ranvier.training.loop.resume import NAME, AnotherRun, remove
+from ranvier.training.loop.resume import NAME, AnotherRun, exists, remove
 from ranvier.training.step.argument_types import FilePath
 
 
@@ -65,19 +65,21 @@ class BackupAndRestore(Callback):
         return self.backup_dir
 
     def on_train_begin(self, logs: Logs = None) -> None:
-        make_folder(self.backup_dir, "the backup")
+        if processes.writes():
+            make_folder(self.backup_dir, "the backup")
         self._began, self._warned = {id(c): plain(c) for c in self.others()}, set[str]()
         try:
-            if self.path.exists() or not self.previous.exists():
+            if exists(self.path) or not exists(self.previous):
                 self._run.resume(self.path, missing_ok=True)
                 return
         except AnotherRun:
             raise
         except CheckpointError:
-            if not self.previous.exists():
+            if not exists(self.previous):
                 raise
         self._run.resume(self.previous)
-        remove(self.path)  # it is damaged, and must not replace the one before
+        if processes.writes():
+            remove(self.path)  # it is damaged, and must not replace the one before
 
     def others(self) -> list[Any]:
         """The run's other callbacks without a state for the backup."""

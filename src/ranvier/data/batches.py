@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from ranvier.data.own_rows import each_its_own, own_rows
+
 # Data sets of PyTorch and Ranvier whose items are samples, not batches.
 SAMPLES = ("ConcatDataset", "StackDataset", "Subset", "TensorDataset")
 Batch = tuple[Any, Any, Any]
@@ -43,7 +45,7 @@ def batches_from(
     0. An error of the generator is raised unchanged, with the index as a note.
     """
     check_source(source, name)
-    batches = in_order(source)
+    batches = each_its_own(in_order(source))
     first: tuple[Any, ...] | None = None
     index = start
     while steps is None or index < steps:
@@ -119,7 +121,7 @@ def number_of(source: Any) -> int | None:
 def in_order(source: Any, order: Iterable[int] | None = None) -> Iterator[Any]:
     """The batches of one pass. A source that is read by index yields them in this order."""
     if not by_number(source):
-        return iter(source)
+        return own_rows(source) or iter(source)
     number = number_of(source)
     ascending = itertools.count() if number is None else range(number)
     return (source[i] for i in (ascending if order is None else order))

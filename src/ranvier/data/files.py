@@ -223,15 +223,16 @@ def check_source(path: Any) -> None:
         raise CheckpointError(f"{source} is a device or a pipe, not a file. Write the name of a saved model instead.")
 
 
-def read(path: Any) -> tuple[dict[str, Any], dict[str, Array]]:
-    """Return the description and the checked tensors of a file.
+def read(path: Any, data: bytes | None = None) -> tuple[dict[str, Any], dict[str, Array]]:
+    """Return the description and the checked tensors of a file, or of its bytes where they are known.
 
     Raises CheckpointError for a file that is truncated, changed, not a saved model, or of a newer version. It names the
     damaged tensor.
     """
     source = Path(path)
-    check_source(source)
-    data = source.read_bytes()
+    if data is None:
+        check_source(source)
+        data = source.read_bytes()
     header = header_of(data, source)
     metadata = header.pop("__metadata__", {})
     described = description_of(metadata, source)

@@ -28,6 +28,8 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from ranvier.engines import processes
+from ranvier.engines.jax_sharded import own_shards
+from ranvier.engines.placement import get_placement
 
 BEAT = 2.0  # seconds between two signs of life
 SILENT = 25.0  # without one a process is lost
@@ -53,6 +55,7 @@ class JaxGroup:
         self.waits: float | None = None  # since when the main thread waits for others
         self.name = f"process {number} ({socket.gethostname()}, pid {os.getpid()})"
         self.verdict: str | None = None
+        self.code: int | None = None  # with which it ends
         self.failed = False  # whether an exchange has failed
         self.begun = time.monotonic()
         self.closing = threading.Event()
@@ -63,6 +66,18 @@ class JaxGroup:
         self.texts_read = 0
         self.beats: dict[int, tuple[Any, float]] = {}  # the last sign of life of each process, and when it came
         self.seed = int(self.texts(str(int.from_bytes(os.urandom(7), "little")))[0])
+
+    # --- what this process computes -------------------------------------------------------------------------------
+
+    @property
+    def reads_all(self) -> bool:
+        placement = get_placement()
+        return placement is None or placement.reads_all
+
+    def part(self, rows: int) -> tuple[int, int]:
+        placement = get_placement()
+        shards, first, last = (1, 0, 0) if placement is None else own_shards(placement)
+        return (0, rows) if rows % shards else (rows // shards * first, rows // shards * (last + 1))
 
     # --- what processes exchange ----------------------------------------------------------------------------------
 
@@ -140,7 +155,7 @@ class JaxGroup:
                     reported = waited
                     self.report(waited)
             except Exception as error:  # noqa: BLE001  # the service is gone, and with it the first process
-                if self.closing.is_set():
+                if self.code is not None:
                     return
                 self.verdict = self.verdict or f"process 0, the coordinator, does not answer ({first_line(error)})."
             if self.verdict is not None:
@@ -207,8 +222,9 @@ class JaxGroup:
         """Tell the others that this process ends, and why; the first process holds the service until they have ended,
         or know of an error.
         """
-        if self.closing.is_set():
+        if self.code is not None:
             return
+        self.code = int(bool(error) or self.verdict is not None)
         limit = GRACE if self.verdict is not None else SILENT if error else float("inf")
         with contextlib.suppress(Exception):
             self.client.key_value_set(f"{PREFIX}/ended/{self.number}", error)
@@ -221,6 +237,9 @@ class JaxGroup:
                     break
                 time.sleep(0.1)
         self.closing.set()
+        with contextlib.suppress(Exception):  # the first process may be faster
+            time.sleep(0.3 if self.number == 0 else 0)
+            jax.distributed.shutdown()
 
 
 def first_line(error: BaseException) -> str:
@@ -276,9 +295,8 @@ def start(address: str | None, count: int | None, number: int | None, timeout: f
         return None
     from jax._src.distributed import global_state  # JAX shows its key-value store nowhere else
 
-    on_abort(f"process {jax.process_index()} ends: process 0, the coordinator at {global_state.coordinator_address}, "
-             "was killed, or its machine is lost.")  # fmt: skip
     group = JaxGroup(global_state.client, jax.process_index(), jax.process_count(), timeout)
+    on_abort(group, str(global_state.coordinator_address))
     threading.Thread(target=group.watch, name="ranvier processes", daemon=True).start()
     usual = sys.excepthook
 
@@ -313,12 +331,13 @@ def reach(address: str, number: int) -> None:
 _kept: list[Callable[..., Any]] = []
 
 
-def on_abort(text: str) -> None:
+def on_abort(group: JaxGroup, address: str) -> None:
     """Print a line when JAX aborts this process, which it does from a thread of its own if the service is lost."""
 
     def aborted(_: int) -> None:
-        say(text)
-        os._exit(1)
+        if group.code is None:
+            say(f"{group.name} ends: process 0, the coordinator at {address}, was killed, or its machine is lost.")
+        os._exit(1 if group.code is None else group.code)
 
     handler = ctypes.CFUNCTYPE(None, ctypes.c_int)(aborted)
     _kept.append(handler)

@@ -7,6 +7,7 @@ that every device holds, a sum of their gradients. Each process reads only the r
 from __future__ import annotations
 
 import hashlib
+import zlib
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
@@ -32,6 +33,14 @@ def mesh_of(placement: Placement) -> Mesh:
     kinds = {name.partition(":")[0] for name in placement.devices}
     known = {f"{d.platform}:{d.id}": d for kind in kinds for d in jax.devices(kind)}
     return Mesh(np.array([known[n] for n in placement.devices], object).reshape(placement.shape), placement.axes)
+
+
+@cache
+def own_shards(placement: Placement) -> tuple[int, int, int]:
+    """Into how many parts a batch is divided, and the first and the last one that devices of this process compute."""
+    axis = placement.axes.index(placement.batch)
+    own = [p[axis] for p, d in np.ndenumerate(mesh_of(placement).devices) if d.process_index == jax.process_index()]
+    return placement.shape[axis], min(own, default=0), max(own, default=0)
 
 
 def whole(array: Array, sharding: NamedSharding) -> Array:
@@ -131,7 +140,18 @@ class ShardedJaxProgram(JaxProgram):
 
     def run_equal(self, arrays: Sequence[Array], outputs: Sequence[Array], start: int, stop: int, rows: int) -> int:
         if processes.group is not None:
-            processes.group.exchange(f"program {self.name}", (start, stop, rows))
+            order = (
+                arrays[next(iter(self.orders.values()))][start * self.batch : stop * self.batch] if self.orders else b""
+            )
+            own = (start, stop, rows, float(zlib.crc32(order)))
+            numbers = processes.group.exchange(f"program {self.name}", own)
+            if (numbers != numbers[0]).any():
+                other = int(np.nonzero((numbers != numbers[0]).any(1))[0][0])
+                raise RuntimeError(
+                    f"process {other} has other rows than process 0: steps {numbers[other, :2]} of {numbers[other, 2]} "
+                    f"rows, and process 0 steps {numbers[0, :2]} of {numbers[0, 2]} rows. Write rv.set_seed(0) before "
+                    "fit, and batches of equal sizes and numbers in all processes, instead."
+                )
         with jax.enable_x64(True):
             state = [self.whole_of(arrays, i) for i in self.updated if not self.is_windowed[i]]
             if len(state) < len(self.updated):

@@ -14,6 +14,8 @@ class Placement(NamedTuple):
     """All of them in order, as in "cpu:0"."""
     batch: str
     """The axis that divides a batch."""
+    reads_all: bool = True
+    """Whether a source of batches gives those of all processes, of which each reads its rows."""
 
 
 _placement: Placement | None = None

@@ -18,6 +18,12 @@ class Group(Protocol):
     seed: int
     """Of random numbers, the same in all processes, for programs that set none."""
 
+    reads_all: bool
+    """Whether a source of batches gives those of all processes, of which this one reads its rows."""
+
+    def part(self, rows: int) -> tuple[int, int]:
+        """The first row of a batch that the devices of this process compute, and the row after the last."""
+
     def exchange(self, what: str, numbers: Sequence[float]) -> Any:
         """The numbers of all processes, as an array with a row for each. ``what`` must be the same in all of them."""
 
@@ -31,9 +37,21 @@ class Group(Protocol):
 group: Group | None = None
 
 
+def share(rows: int) -> tuple[int, int]:
+    """The rows of all data that this process checks: its first, and the row after the last."""
+    if group is None:
+        return 0, rows
+    return group.number * rows // group.count, (group.number + 1) * rows // group.count
+
+
 def writes() -> bool:
     """Whether this process writes files and shows progress: the first one does."""
     return group is None or group.number == 0
+
+
+def of_first(what: str, number: float) -> float:
+    """The number that the first process has."""
+    return number if group is None else float(group.exchange(what, (number,))[0, 0])
 
 
 def largest(what: str, *numbers: float) -> list[float]:

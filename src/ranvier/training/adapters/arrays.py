@@ -9,9 +9,12 @@ from typing import Any
 import numpy as np
 
 from ranvier.data.arrays import as_features, check_column_names, check_lengths, warn_of_other_labels
-from ranvier.data.convert import Array, first_where, refuse_sparse, to_numeric
+from ranvier.data.cast import not_finite
+from ranvier.data.convert import Array, all_finite, first_where, refuse_sparse, to_numeric
+from ranvier.data.mapped import is_mapped
 from ranvier.data.sampled import fraction_of_zeros
 from ranvier.data.targets import as_weights
+from ranvier.engines import processes
 from ranvier.graph.dtypes import ARITHMETIC
 from ranvier.graph.node import FLOATS, Type
 from ranvier.graph.open_extents import OpenExtent, is_open
@@ -77,9 +80,14 @@ def input_arrays(
         )
         if i < len(texts) and texts[i] is not None:
             part = texts[i].encode(part)
+        given = value_of(part)
+        divided = check_finite and processes.group is not None and is_mapped(given)
         array = as_features(
-            value_of(part), name=label, expected=expected, check_finite=check_finite, owner=owner, dtype=get_dtype()
-        )
+            given, name=label, expected=expected, check_finite=check_finite and not divided, owner=owner,
+            dtype=get_dtype(),
+        )  # fmt: skip
+        if divided and not all_finite(array[slice(*processes.share(len(array)))]):
+            raise ValueError(not_finite(array, given, label))
         names = column_names(part) if learn and key not in model._frame_columns else None
         if names is not None:  # after the checks, which may refuse the frame
             model._frame_columns[key] = list(names)

@@ -12,6 +12,7 @@ import numpy as np
 
 from ranvier.data.batches import RanOut, batches_from, name_of, notify
 from ranvier.data.convert import Array, to_numeric
+from ranvier.engines import processes
 from ranvier.layers.text import text_layers_of
 from ranvier.module import Module
 from ranvier.module.arguments import input_parameters
@@ -112,6 +113,8 @@ def memory_loader(source: Any) -> MemoryLoader | None:
     """A DataLoader over a TensorDataset (or a Subset of one) as arrays; None for anything else that gives batches."""
     if isinstance(source, MemoryLoader):
         return source
+    if processes.group is not None and not processes.group.reads_all:
+        return None  # it gives the rows of this process alone
     find = None if isinstance(source, type) else getattr(source, "_ranvier_resident", None)
     found = find() if callable(find) else None
     if found is None:
@@ -213,7 +216,8 @@ class Batches:
                 self.waiting = raw
                 break
             group.add(raw)
-            late = time.perf_counter() - started > GROUP_SECONDS
+            # Several processes take as many batches together, whatever their clocks say.
+            late = processes.group is None and time.perf_counter() - started > GROUP_SECONDS
         self.index += len(group.stops)
         if len(group.stops) == 1:
             return self._checked(group.parts(), index)

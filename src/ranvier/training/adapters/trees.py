@@ -10,6 +10,7 @@ import numpy as np
 from ranvier.data.batches import RanOut, check_source, in_order, name_of
 from ranvier.data.cast import contiguous, to_float
 from ranvier.data.convert import Array, refuse_sparse, to_numeric
+from ranvier.data.own_rows import each_its_own
 from ranvier.tensor.context import get_dtype
 from ranvier.tensor.tensor import Tensor
 from ranvier.training.step.arrays import Data
@@ -115,7 +116,7 @@ class TreeBatches:
     def __init__(self, source: Any, steps: int | None, check_finite: bool, start: int = 0, largest: int = 0) -> None:
         self.name, self.steps, self.check_finite = name_of(source), steps, check_finite
         check_source(source, self.name)
-        self.batches, self.index, self.largest = in_order(source), start, largest
+        self.batches, self.index, self.largest = each_its_own(in_order(source)), start, largest
 
     def __iter__(self) -> Iterator[Data]:
         return iter(lambda: self.take(1), None)

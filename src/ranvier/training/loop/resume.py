@@ -18,6 +18,7 @@ import numpy as np
 from ranvier.data import files
 from ranvier.data.convert import Array
 from ranvier.data.files import CheckpointError
+from ranvier.engines import processes
 from ranvier.tensor import rng
 from ranvier.tensor.tensor import Tensor
 from ranvier.training.adapters.passes import Passes
@@ -140,11 +141,11 @@ class Run:
             raise ValueError(
                 f"this run was resumed from {self.resumed}, and resume= names {source}. Write one of them instead."
             )
-        if not source.exists():
+        if not exists(source):
             if missing_ok:
                 return
             raise FileNotFoundError(f"there is no backup {source} to resume. Leave out resume= to begin a run.")
-        described, tensors = files.read(source)
+        described, tensors = read(source)
         kept = described.get("training")
         if not isinstance(kept, dict):
             raise CheckpointError(
@@ -245,6 +246,20 @@ class Run:
         self.training.bind(self.training.step(self.source.data, self.source.batch))
         for i, tensor in enumerate(self.others()):
             tensor.assign(tensors[f"training/other/{i}"])
+
+
+def exists(path: Path) -> bool:
+    """Whether a backup is there: for the first process, which writes it. The others may have no such disk."""
+    return bool(processes.of_first("a backup", path.exists()))
+
+
+def read(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
+    """The backup of the first process, which sends it to the others."""
+    if processes.group is None:
+        return files.read(path)
+    if processes.writes():
+        files.check_source(path)
+    return files.read(path, processes.group.from_first(path.read_bytes() if processes.writes() else b""))
 
 
 def remove(path: Path) -> None:
