@@ -3,7 +3,7 @@
 #   make test         formatter, linter, types, core tests
 #   make test-peers   the tests whose second oracle is torch, keras, jax or scikit-learn
 #   make test-bridges  the models of other libraries, in and out: every layer and optimizer, thousands of damaged files
-#   make test-engines  every row of primitives, layers and networks on JAX, PyTorch and TensorFlow
+#   make test-engines  every row of primitives, layers and networks on JAX, PyTorch and TensorFlow; faults of processes
 #   make tables       PyTorch's own tables and Keras's own tests, whole; one line for each fault, then the counts
 #   make test-processors   train on an emulated AArch64 and for older x86-64, and compare every bit; fetches QEMU with
 #                          apt-get, without root
@@ -46,7 +46,7 @@ test-bridges: $(VENV)/.bridges
 
 # All of it; `make test-peers` runs a sample.
 test-engines: $(VENV)/.peers
-	RANVIER_ROWS=all $(BIN)/python -m pytest $(PYTEST_ARGS) tests/peers/test_engines.py
+	RANVIER_ROWS=all $(BIN)/python -m pytest $(PYTEST_ARGS) tests/peers/test_engines.py tests/peers/test_distribution.py
 
 tables: $(VENV)/.peers
 	$(BIN)/python -m tests.peers.torch_tables

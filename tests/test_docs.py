@@ -64,6 +64,7 @@ ELSEWHERE = {
     "scikit-learn.md",
     "interop.md",
     "engines.md",
+    "scale.md",
     "search.md",
     "adding.md",
 }  # run by tests/peers, which needs other libraries, and by tests/test_adding.py

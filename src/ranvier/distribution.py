@@ -25,10 +25,12 @@ import numpy as np
 from ranvier import engines
 from ranvier.engines import processes
 from ranvier.engines.placement import Placement, set_placement
+from ranvier.graph.node import Node, apply
 from ranvier.support.source_lines import warn
+from ranvier.tensor.function import function
 
 __all__ = [
-    "DataParallel", "DeviceMesh", "LayoutMap", "ModelParallel", "TensorLayout", "distribution",
+    "DataParallel", "DeviceMesh", "LayoutMap", "ModelParallel", "TensorLayout", "distribute_tensor", "distribution",
     "get_device_count", "initialize", "list_devices", "set_distribution",
 ]  # fmt: skip
 
@@ -59,7 +61,7 @@ def initialize(
     A process that was killed, or has ended with an error, ends the others within a minute, with its name and the
     reason. One that is slow is named by those that wait for it, and ends all of them after ``timeout`` seconds.
 
-    Raises ConnectionError if the coordinator is not reached or processes are missing; ValueError for wrong numbers;
+    Raises ConnectionError if the coordinator is not reached; ValueError for wrong numbers;
     RuntimeError after a computation.
     """
     _jax()
@@ -337,6 +339,26 @@ def set_distribution(value: Distribution | None) -> None:
     set_placement(
         Placement(mesh.shape, tuple(mesh.axis_names), devices, value.batch_dim_name, value.auto_shard_dataset)
     )
+
+
+def distribute_tensor(tensor: Any, layout: TensorLayout) -> Any:
+    """The tensor, which the compiled step of a distribution divides among devices as the layout says.
+
+    Its values are the same on every engine. Raises TypeError for no layout, ValueError for one of another rank.
+    """
+    if not isinstance(layout, TensorLayout):
+        raise TypeError(f"{layout!r} is no layout. Write TensorLayout(axes, device_mesh) instead.")
+    if len(layout.axes) != len(tensor.shape):
+        raise ValueError(
+            f"the layout {layout.axes} has {len(layout.axes)} axes, and the tensor has shape {tuple(tensor.shape)}. "
+            "Write an axis, or None, for each dimension."
+        )
+    return _laid_out(tensor, axes=layout.axes)
+
+
+@function
+def _laid_out(x: Node, axes: Axes) -> Node:
+    return apply("layout", x, axes=axes)
 
 
 def axes_of(weight: Any) -> Axes:

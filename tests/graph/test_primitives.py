@@ -175,6 +175,7 @@ ROWS: list[tuple[str, list[Any], Any, Any]] = [
     ("contract", [X, RNG.normal(size=(4, 5))], matrix, lambda a, b: np.array([[math.fsum(r * c) for c in b.T] for r in a])),
     ("random", [SEED, STREAM], op("random", shape=(3, 4), dtype="float32"), lambda s, t: ((threefry(int(s), int(t), np.arange(12, dtype=np.uint64)) >> 8) * 2.0**-24).astype(np.float32).reshape(3, 4)),
     ("stop_gradient", [X], op("stop_gradient"), lambda x: x),
+    ("layout", [X], op("layout", axes=("batch", None)), lambda x: x),
     ("scan", [X[0].copy(), Y, SCALAR], looped(0, 1), lambda c, x, k: ((c * k + x[0]) * k + x[1]) * k + x[2]),
     ("scan", [X[:, 0].copy(), Y, SCALAR], looped(1, 0, reverse=True), from_the_end),
     ("result", [X[0].copy(), Y, SCALAR], looped(0, 0), lambda c, x, k: np.stack([c, c * k + x[0], (c * k + x[0]) * k + x[1]])),

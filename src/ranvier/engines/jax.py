@@ -34,7 +34,8 @@ ELEMENTWISE: dict[str, Callable[..., Any]] = {
     "neg": jnp.negative, "abs": jnp.abs, "sign": jnp.sign, "floor": jnp.floor, "exp": jnp.exp, "expm1": jnp.expm1,
     "log": jnp.log, "log1p": jnp.log1p, "sqrt": jnp.sqrt, "tanh": jnp.tanh, "sigmoid": jax.nn.sigmoid,
     "erf": jax.scipy.special.erf, "sin": jnp.sin, "cos": jnp.cos,
-    "relu": lambda x: jnp.where(x < 0, jnp.zeros_like(x), x), "stop_gradient": lambda x: x, "check": lambda x: x,
+    "relu": lambda x: jnp.where(x < 0, jnp.zeros_like(x), x),
+    "stop_gradient": lambda x: x, "check": lambda x: x, "layout": lambda x: x,
     "add": jnp.add, "sub": jnp.subtract, "mul": jnp.multiply, "div": jnp.divide, "quotient": quotient,
     "power": jnp.power, "maximum": jnp.maximum, "minimum": jnp.minimum, "less": jnp.less,
     "less_equal": jnp.less_equal, "equal": jnp.equal, "logical_and": jnp.logical_and, "logical_or": jnp.logical_or,
@@ -159,8 +160,8 @@ class JaxProgram(CompiledTableProgram):
 
     no_fault = np.False_
 
-    def __init__(self, graph: Graph, batch: int | None, device: Any) -> None:
-        super().__init__(graph, batch, TABLE)
+    def __init__(self, graph: Graph, batch: int | None, device: Any, table: Table = TABLE) -> None:
+        super().__init__(graph, batch, table)
         self.device = device
         self.step = jax.jit(self.compute_step, static_argnums=0)
         self.loop = jax.jit(self._loop, static_argnums=0, donate_argnums=3)

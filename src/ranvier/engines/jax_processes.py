@@ -268,13 +268,19 @@ def place() -> str:
 def start(address: str | None, count: int | None, number: int | None, timeout: float) -> JaxGroup | None:
     """Join the processes; None if there is only this one, because nothing says that there are others.
 
-    Raises ConnectionError if the coordinator is not reached, or if not all processes come.
+    Raises ConnectionError if the coordinator is not reached; ends the process if not all come, as JAX does.
     """
     jax.config.update("jax_enable_recoverability", True)  # the others end by what they find, not by JAX at once
     if jax.config.jax_cpu_collectives_implementation in (None, "none"):
         jax.config.update("jax_cpu_collectives_implementation", "gloo")
     if number and address:
         reach(address, number)
+    on_abort(
+        lambda: (
+            f"process {number} ends: not all processes have come within {JOIN} s. Start {count or 'as many'} processes "
+            "as are announced, with the same address and the numbers from 0, instead."
+        )
+    )
     try:
         jax.distributed.initialize(
             address, count, number, initialization_timeout=JOIN, heartbeat_timeout_seconds=int(SILENT),
@@ -284,19 +290,18 @@ def start(address: str | None, count: int | None, number: int | None, timeout: f
         if "coordinator_address should be defined" in str(error):
             return None
         raise
-    except RuntimeError as error:
-        if "DEADLINE_EXCEEDED" not in str(error) and "UNAVAILABLE" not in str(error):
-            raise
-        raise ConnectionError(
-            f"not all of the {count} processes have come within {JOIN} s: process {number} waited for others. Start "
-            f"{count} processes with the same address and the numbers 0 to {(count or 1) - 1} instead."
-        ) from error
     if jax.process_count() == 1:
         return None
     from jax._src.distributed import global_state  # JAX shows its key-value store nowhere else
 
     group = JaxGroup(global_state.client, jax.process_index(), jax.process_count(), timeout)
-    on_abort(group, str(global_state.coordinator_address))
+    on_abort(
+        lambda: (
+            f"{group.name} ends: process 0, the coordinator at {global_state.coordinator_address}, was killed, or its "
+            "machine is lost."
+        ),
+        lambda: group.code,
+    )
     threading.Thread(target=group.watch, name="ranvier processes", daemon=True).start()
     usual = sys.excepthook
 
@@ -331,13 +336,17 @@ def reach(address: str, number: int) -> None:
 _kept: list[Callable[..., Any]] = []
 
 
-def on_abort(group: JaxGroup, address: str) -> None:
-    """Print a line when JAX aborts this process, which it does from a thread of its own if the service is lost."""
+def on_abort(words: Callable[[], str], code: Callable[[], int | None] = lambda: None) -> None:
+    """Print a line when JAX aborts this process, which it does from a thread of its own if the service is lost.
+
+    ``code`` is that of a process that ends already, and says nothing.
+    """
 
     def aborted(_: int) -> None:
-        if group.code is None:
-            say(f"{group.name} ends: process 0, the coordinator at {address}, was killed, or its machine is lost.")
-        os._exit(1 if group.code is None else group.code)
+        ends = code()
+        if ends is None:
+            say(words())
+        os._exit(1 if ends is None else ends)
 
     handler = ctypes.CFUNCTYPE(None, ctypes.c_int)(aborted)
     _kept.append(handler)

@@ -17,7 +17,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from ranvier.engines import processes
-from ranvier.engines.jax import JaxProgram, to_numpy, viewed
+from ranvier.engines.jax import TABLE, JaxProgram, to_numpy, viewed
 from ranvier.engines.placement import Placement
 from ranvier.engines.reference import ReferenceProgram
 from ranvier.graph.graph import Graph, input_node
@@ -80,9 +80,9 @@ class ShardedJaxProgram(JaxProgram):
 
     def __init__(self, graph: Graph, batch: int | None, placement: Placement) -> None:
         rows, self.orders = by_rows(graph)
-        super().__init__(rows, batch, None)
-        self.reference = ReferenceProgram(graph, batch)
         self.placement, self.mesh = placement, mesh_of(placement)
+        super().__init__(rows, batch, None, {**TABLE, "layout": self.laid_out})
+        self.reference = ReferenceProgram(graph, batch)
         self.shards = placement.shape[placement.axes.index(placement.batch)]
         self.everywhere = NamedSharding(self.mesh, PartitionSpec())
         self.shardings = [self.sharding_of(node) for node in graph.inputs]
@@ -104,6 +104,9 @@ class ShardedJaxProgram(JaxProgram):
                     f"{among} devices. Write None for that dimension, or a mesh whose axis {axis!r} divides {size}."
                 )
         return NamedSharding(self.mesh, PartitionSpec(*axes))
+
+    def laid_out(self, a: Sequence[Array], s: Any, e: Any) -> Array:
+        return jax.lax.with_sharding_constraint(a[0], NamedSharding(self.mesh, PartitionSpec(*s["axes"])))
 
     def _turn(self, rows: int, state: Sequence[Array], rest: Sequence[Array]) -> Any:
         arrays = list(rest)

@@ -41,7 +41,7 @@ ELEMENTWISE: dict[str, Callable[..., Any]] = {
     "sign": lambda x: torch.where(x != x, x, torch.sign(x)),  # nan is not itself
     "log": torch.log, "log1p": torch.log1p, "sqrt": torch.sqrt, "tanh": torch.tanh, "sigmoid": torch.sigmoid,
     "erf": torch.erf, "sin": torch.sin, "cos": torch.cos, "relu": torch.relu, "stop_gradient": lambda x: x,
-    "check": lambda x: x, "add": torch.add, "sub": torch.sub, "mul": torch.mul, "div": torch.div,
+    "check": lambda x: x, "layout": lambda x: x, "add": torch.add, "sub": torch.sub, "mul": torch.mul, "div": torch.div,
     "quotient": quotient, "power": torch.pow, "maximum": torch.maximum, "minimum": torch.minimum, "less": torch.lt,
     "less_equal": torch.le, "equal": torch.eq, "logical_and": torch.logical_and, "logical_or": torch.logical_or,
     "logical_not": torch.logical_not, "select": torch.where,

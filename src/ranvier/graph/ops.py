@@ -104,6 +104,10 @@ elementwise(
     lambda n, g: (where(apply("less", zeros(n), n), g, zeros(g)),), INSTRUCTION, keeps_zeros=True, selects=True,
 )  # fmt: skip
 elementwise("stop_gradient", same(DTYPES), lambda x: x, lambda n, g: (None,), INSTRUCTION, preserves=True)
+elementwise(  # its operand, divided among devices along ``axes`` of a mesh where a program runs on several
+    "layout", same(DTYPES), lambda x: x, lambda n, g: (apply("layout", g, axes=n.attrs["axes"]),), INSTRUCTION,
+    keeps_zeros=True, preserves=True,
+)  # fmt: skip
 primitive(
     "cast", "elementwise", type_rules.cast_type, values.cast_value,
     lambda n, g: (apply("cast", g, dtype=n.inputs[0].dtype) if n.inputs[0].dtype in FLOATING else None,),

@@ -67,7 +67,7 @@ def _one(low: Lowering, node: Node) -> Form:
 ROWS.update(dict.fromkeys(OPERATORS, _one))
 
 
-@row("stop_gradient", "check")
+@row("stop_gradient", "check", "layout")
 def same(low: Lowering, node: Node) -> Form:
     return low.form(node.inputs[0])
 

@@ -140,6 +140,7 @@ ELEMENTWISE: dict[str, Rule] = {
     "cos": _call("cos"),
     "relu": _relu,
     "stop_gradient": lambda k, node, types, names, wide: names[0],
+    "layout": lambda k, node, types, names, wide: names[0],
     "add": _by_dtype("fadd", "add"),
     "sub": _by_dtype("fsub", "sub"),
     "mul": _by_dtype("fmul", "mul"),
