@@ -52,7 +52,7 @@ def initialize(
 ) -> None:
     """Join the processes that train one model. Call it before anything is computed.
 
-    ``job_addresses``: the address of process 0, ``"10.0.0.1:1234"``; of a list with commas the first is used.
+    ``job_addresses``: the address of process 0, ``"host0:1234"``; of a list with commas the first is used.
     ``num_processes`` and ``process_id``: the number of processes, and that of this one, from 0. What is not given comes
     from the environment: Keras's KERAS_DISTRIBUTION_JOB_ADDRESSES, _NUM_PROCESSES and _PROCESS_ID;
     JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID, which ``ranvier launch`` sets; or what JAX finds of

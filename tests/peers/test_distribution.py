@@ -253,12 +253,12 @@ def test_a_slow_process_is_named_and_waited_for(folder):
 ])  # fmt: skip
 def test_a_run_that_one_process_ended_is_resumed(folder, fault, victim, count, then):
     backup = folder / f"{fault}{victim}{count}"
-    process = start(folder, count, PROGRAM + FAULT, fault, victim, backup)
     lines, ended = [], 0.0
-    for line in process.stdout:
-        lines.append(line)
-        ended = time.monotonic() if "FAULT" in line else ended
-    assert process.wait() != 0
+    with start(folder, count, PROGRAM + FAULT, fault, victim, backup) as process:
+        for line in process.stdout:
+            lines.append(line)
+            ended = time.monotonic() if "FAULT" in line else ended
+    assert process.returncode != 0
     assert time.monotonic() - ended < 60
     said = {"kill": f"process {victim} .*(given no sign of life|was killed)", "disk": "OSError.*No space left"}[fault]
     for number in set(range(count)) - {victim}:

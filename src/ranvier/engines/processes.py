@@ -18,8 +18,9 @@ class Group(Protocol):
     seed: int
     """Of random numbers, the same in all processes, for programs that set none."""
 
-    reads_all: bool
-    """Whether a source of batches gives those of all processes, of which this one reads its rows."""
+    @property
+    def reads_all(self) -> bool:
+        """Whether a source of batches gives those of all processes, of which this one reads its rows."""
 
     def part(self, rows: int) -> tuple[int, int]:
         """The first row of a batch that the devices of this process compute, and the row after the last."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import zlib
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -15,13 +16,14 @@ from ranvier.engines.placement import get_placement
 from ranvier.module import Module
 from ranvier.support.source_lines import warn
 from ranvier.support.version import __version__
-from ranvier.training.loop.fingerprint import differences
-from ranvier.training.loop.resume import Run
+from ranvier.tensor import rng
+from ranvier.training.loop.fingerprint import differences, identity, printed
+from ranvier.training.loop.trainer import Training
 
 PACKAGES = ("numpy", "jax", "jaxlib")
 
 
-def check_alike(run: Run, model: Module) -> None:
+def check_alike(training: Training, settings: Mapping[str, Any]) -> None:
     """Raise ValueError in all processes if one differs from the first, naming it and the first difference."""
     group = processes.group
     if group is None:
@@ -32,8 +34,11 @@ def check_alike(run: Run, model: Module) -> None:
             "rv.distribution.set_distribution(rv.distribution.DataParallel()) first instead."
         )
         return
-    now = {**versions(), **run.identity(), "initial weights": weights(model)}
-    text = json.dumps(now, sort_keys=True)
+    model, state = training.model, training.compiled
+    own = {**settings, "seed": rng.chosen_seed()}
+    whole = identity(model, state, training.callbacks, printed(state.optimizer), own)
+    now = {**versions(), **whole, "initial weights": weights(model)}
+    text = json.dumps(now)
     codes = group.exchange("the beginning of fit", (float(zlib.crc32(text.encode())),))[:, 0]
     if (codes == codes[0]).all():
         return

@@ -116,9 +116,10 @@ def fit(
         listeners = Callbacks(callbacks, model, params, progress.speaker())
         training = Training(model, state, listeners, progress, Interrupt.current())
         training.ignore, training.epoch = ignore, initial_epoch
-        source = epochs_of(training, x, data, loader, batch, steps, shuffle, sampler, options, validation)
         size = batch or DEFAULT_BATCH
         settings = {"batch_size": size, "shuffle": shuffle, "sampler": sampler, "augment": augment, "data": data}
+        check_alike(training, settings)
+        source = epochs_of(training, x, data, loader, batch, steps, shuffle, sampler, options, validation)
         return train(training, source, validation, settings, epochs, resume)
 
 
@@ -214,7 +215,6 @@ def train(
     held_out = None if validation is None else validation.data
     settings["validation data"] = held_out if isinstance(held_out, (Data, NoneType)) else name_of(held_out)
     run = Run(training, source, history, settings, None if validation is None else validation.passes)
-    check_alike(run, model)
     model.stop_training = False
     logs: Logs = {}
     try:
