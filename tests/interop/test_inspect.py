@@ -106,8 +106,26 @@ def test_weights_are_converted(tmp_path):
     convert(tmp_path / "b.safetensors", tmp_path / "c.pth")
     found = torch.load(tmp_path / "c.pth")
     assert {name: value.shape for name, value in found.items()} == {"0.kernel": (3, 4), "0.bias": (4,)}
-    with pytest.raises(ValueError, match="is for weights alone"):
+    with pytest.raises(ValueError, match=r"is for weights alone.*Write --model FILE"):
         convert(tmp_path / "a.pt", tmp_path / "d.keras")
+
+
+def test_models_become_weights_and_programs(tmp_path):
+    start = model()
+    start.save(tmp_path / "a.ranvier")
+    for end in (".pt", ".safetensors"):
+        convert(tmp_path / "a.ranvier", tmp_path / f"b{end}")
+        found = torch.load(tmp_path / f"b{end}")
+        assert {name: tuple(value.shape) for name, value in found.items()} == {"0.weight": (4, 3), "0.bias": (4,)}
+        assert np.array_equal(found["0.weight"].numpy().T, start[0].kernel.numpy())
+        convert(tmp_path / f"b{end}", tmp_path / "c.ranvier", tmp_path / "a.ranvier")
+        again = rv.load_model(tmp_path / "c.ranvier")
+        assert all(map(np.array_equal, again.get_weights(), start.get_weights()))
+    convert(tmp_path / "a.ranvier", tmp_path / "d.safetensors", max_shard_size="20B")
+    assert (tmp_path / "d.safetensors.index.json").exists()
+    for library, word in (("ranvier", "import ranvier as rv"), ("torch", "nn.Linear(3, 4)"), ("keras", "import keras")):
+        convert(tmp_path / "a.ranvier", tmp_path / "e.py", library=library)
+        assert word in (tmp_path / "e.py").read_text()
 
 
 def test_the_commands(tmp_path):

@@ -12,8 +12,10 @@ from collections import OrderedDict
 import numpy as np
 import pytest
 
+import ranvier as rv
 import ranvier.torch as torch
 from ranvier.data.files import CheckpointError
+from ranvier.interop.torch.states import torch_state
 from tests.interop.damage import damaged
 
 
@@ -318,3 +320,69 @@ def torch_safetensors(state):
     from ranvier.data.files import to_bytes
 
     return to_bytes({name: np.asarray(value) for name, value in state.items()}, {})
+
+
+# --- weights of a model in PyTorch's form -------------------------------------------------------------------------
+
+L = rv.layers
+
+
+def images():
+    return rv.Sequential([
+        rv.Input((6, 6, 2)), L.Conv2D(3, 3, activation="relu"), L.BatchNormalization(scale=False), L.DepthwiseConv2D(2),
+        L.Flatten(), L.BatchNormalization(), L.Dense(2),
+    ])  # fmt: skip
+
+
+def sequences():
+    x = rv.Input((5, 4))
+    y = L.Bidirectional(L.LSTM(3, return_sequences=True))(L.Normalization(mean=0.5, variance=2.0)(x))
+    y = L.MultiHeadAttention(2, 3)(y, y) + L.EinsumDense("abc,cd->abd", (None, 6), bias_axes="d")(y)
+    return rv.Model(x, L.GRU(2)(y))
+
+
+@pytest.mark.parametrize("make", [images, sequences])
+@pytest.mark.parametrize("end", [".pt", ".safetensors"])
+def test_weights_go_to_pytorchs_form_and_back(make, end, tmp_path):
+    model, other = make(), make()
+    generator = np.random.default_rng(0)
+    model.set_weights([generator.uniform(0.5, 1.5, w.shape).astype(np.float32) for w in model.get_weights()])
+    for first in (False, True):
+        torch.save(torch_state(model, first), tmp_path / f"a{end}")
+        other.set_weights([np.zeros_like(w) for w in other.get_weights()])
+        other.load_weights(tmp_path / f"a{end}")
+        assert all(map(np.array_equal, other.get_weights(), model.get_weights()))
+    if end == ".pt":
+        model.save_weights(tmp_path / "b.pt")
+        assert list(torch.load(tmp_path / "b.pt")) == list(torch_state(model))
+
+
+def test_weights_that_do_not_fit(tmp_path):
+    model = images()
+    state = torch_state(model)
+    shape = next(iter(state))
+    changed = {**state, shape: np.zeros((1, 2)), "more": np.zeros(1)}
+    del changed[list(state)[1]]
+    torch.save(changed, tmp_path / "a.pt")
+    before = model.get_weights()
+    with pytest.raises(CheckpointError, match=r"bias is missing; more is unexpected; .*weight has the shape \(1, 2\)"):
+        model.load_weights(tmp_path / "a.pt")
+    torch.save({"state": state}, tmp_path / "b.pt")
+    with pytest.raises(CheckpointError, match="holds more than a state dict"):
+        model.load_weights(tmp_path / "b.pt")
+    frozen = next(key for key, a in state.items() if key.startswith("batch") and key.endswith("weight"))
+    torch.save({**state, frozen: state[frozen] + 1}, tmp_path / "c.pt")
+    with pytest.raises(CheckpointError, match="was trained, and"):
+        model.load_weights(tmp_path / "c.pt")
+    assert all(map(np.array_equal, model.get_weights(), before))
+
+
+def test_two_biases_become_one(tmp_path):
+    model = rv.Sequential([rv.Input((5, 4)), L.LSTM(3)])
+    state = torch_state(model)
+    key = next(key for key in state if "bias_hh" in key)
+    state[key] = np.arange(12, dtype=np.float32)
+    torch.save(state, tmp_path / "a.pt")
+    model.load_weights(tmp_path / "a.pt")
+    both = state[key] + state[key.replace("hh", "ih")]
+    assert np.array_equal(model.get_weights()[2], both)

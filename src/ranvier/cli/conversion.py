@@ -1,34 +1,65 @@
-"""``ranvier convert``: a model, or weights, from one format to another."""
+"""``ranvier convert``: a model, its weights or its program, from one format to another."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 WEIGHTS = (".pt", ".pth", ".bin", ".safetensors", ".index.json")
-ONNX = ".onnx"
+ONNX, PROGRAM = ".onnx", ".py"
 
 
-def convert(source: Path, target: Path) -> None:
+def convert(
+    source: Path, target: Path, model: Path | None = None, library: str = "ranvier", max_shard_size: str | None = None
+) -> None:
     """Read a file, and write it in the format that the end of the other name says.
 
-    Raises ValueError for weights and a model, which are not each other.
+    The weights of a model go to a file of weights as PyTorch has them: the state dict of ``model.to_torch()``, in
+    files of at most ``max_shard_size`` where that is given. Weights become a model with the architecture of the file
+    ``model``. To a name that ends with ``.py`` the program of the model for ``library`` is written. Raises ValueError
+    for weights without a model, TypeError naming a layer that the other format lacks.
     """
-    import ranvier as rv
-
     weights = [path.name.endswith(WEIGHTS) for path in (source, target)]
     if all(weights):
-        import ranvier.torch as torch
-
-        torch.save(torch.load(source), target)
+        _save_state(_state(source), target, max_shard_size)
         return
-    if any(weights):
-        held, other = (source, target) if weights[0] else (target, source)
+    if weights[0] and model is None:
         raise ValueError(
-            f"{held} is for weights alone, and {other} for a model. Build the network, and write "
-            "model.load_state_dict(ranvier.torch.load(path)) or ranvier.torch.save(model.state_dict(), path), instead."
+            f"{source} is for weights alone, and {target} for a model. Write --model FILE, too, a model of which all "
+            "but the weights is taken."
         )
-    model = rv.from_onnx(source) if source.name.endswith(ONNX) else rv.load_model(source)
-    if target.name.endswith(ONNX):
-        model.export(target)
+    whole = _model(source if model is None else model)
+    if weights[0]:
+        whole.load_weights(source)
+    if weights[1]:
+        from ranvier.interop.torch.states import torch_state
+
+        _save_state(torch_state(whole), target, max_shard_size)
+    elif target.name.endswith(PROGRAM):
+        from ranvier.data import files
+        from ranvier.interop.code import to_code
+
+        files.write_bytes(target, to_code(whole, library).encode(), "model.py")
+    elif target.name.endswith(ONNX):
+        whole.export(target)
     else:
-        model.save(target)
+        whole.save(target)
+
+
+def _model(path: Path) -> Any:
+    import ranvier as rv
+
+    return rv.from_onnx(path) if path.name.endswith(ONNX) else rv.load_model(path)
+
+
+def _state(path: Path) -> Any:
+    import ranvier.torch as torch
+
+    return torch.load(path)
+
+
+def _save_state(state: Mapping[str, Any], path: Path, max_shard_size: str | None) -> None:
+    import ranvier.torch as torch
+
+    torch.save(state, path, max_shard_size=max_shard_size)

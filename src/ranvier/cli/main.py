@@ -115,13 +115,16 @@ def page(
 def convert(
     source: Annotated[Path, typer.Argument(help="A model (.keras, .h5, .onnx, ...), or weights (.pt, .safetensors).")],
     target: Annotated[Path, typer.Argument(help="The file to write; the end of its name says the format.")],
+    model: Annotated[Path | None, typer.Option(help="Of weights, a model to take all else from.")] = None,
+    library: Annotated[str, typer.Option(help="Of a program (.py): keras, torch or ranvier.")] = "ranvier",
+    max_shard_size: Annotated[str | None, typer.Option(help="Of .safetensors: the largest file, such as 5GB.")] = None,
 ) -> None:
-    """Convert a model, or weights, from one format to another."""
+    """Convert a model, its weights (as PyTorch has them) or its program (.py) from one format to another."""
     from ranvier.cli.conversion import convert as write
 
     with errors_as_lines():
         try:
-            write(source, target)
+            write(source, target, model, library, max_shard_size)
         except TypeError as error:  # a layer that the other format lacks
             raise ValueError(str(error)) from error
         typer.echo(f"wrote {target}")

@@ -251,6 +251,14 @@ def read(path: Any, data: bytes | None = None) -> tuple[dict[str, Any], dict[str
     return described, tensors
 
 
+def describes(path: Any) -> bool:
+    """Whether the header of a safetensors file has a description of `store`."""
+    with Path(path).open("rb") as file:
+        start = file.read(8)
+        size = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
+        return f'"{KEY}"'.encode() in file.read(min(size, LARGEST_HEADER))
+
+
 def description_of(metadata: Any, source: Path) -> dict[str, Any]:
     try:
         described = json.loads(metadata[KEY], object_pairs_hook=unique)

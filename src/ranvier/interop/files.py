@@ -6,7 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ranvier.data.files import CheckpointError, check_source
+from ranvier.data import torch_archive
+from ranvier.data.files import CheckpointError, check_source, describes
+from ranvier.data.safetensors_files import END as SAFETENSORS
+from ranvier.data.safetensors_files import INDEX, looks_like
+from ranvier.graph.dtypes import widened
 from ranvier.module import Module
 from ranvier.training.checkpoint import model_file
 from ranvier.training.step.argument_types import FilePath
@@ -44,10 +48,19 @@ def save(model: Module, filepath: FilePath, *, include_optimizer: bool = True, o
 
 
 def save_weights(model: Module, filepath: FilePath, *, overwrite: bool = True) -> None:
-    """Write the weights of ``model`` alone, which may be of any class; as Keras does for names that end with ``.h5``.
+    """Write the weights of ``model`` alone, which may be of any class.
 
-    Raises OSError if that fails, ValueError for a name of another format.
+    A name that ends with ``.h5`` makes a file of Keras; one that ends with ``.pt``, ``.pth`` or ``.ckpt`` a checkpoint
+    of PyTorch, which holds the state dict of ``model.to_torch()``, and is written without PyTorch. Raises
+    TypeError naming a layer that PyTorch lacks, OSError if that fails, ValueError for a name of another format.
     """
+    if Path(filepath).name.endswith(TORCH):
+        from ranvier import torch
+        from ranvier.interop.torch.states import torch_state
+
+        model_file.check_target(filepath, overwrite)
+        torch.save(torch_state(model), filepath)
+        return
     if _is_keras(filepath):
         from ranvier.interop.keras import files
 
@@ -81,17 +94,48 @@ def load_model(
 
 
 def load_weights(model: Module, filepath: FilePath) -> None:
-    """Overwrite the weights of ``model`` with those in a file that `save`, `save_weights` or a backup wrote, or Keras.
+    """Overwrite the weights of ``model`` with those in a file that `save`, `save_weights` or a backup wrote, or Keras;
+    or with a state dict of the module that ``model.to_torch()`` makes, in a checkpoint of PyTorch or in safetensors.
 
     The weights are unchanged unless all tensors fit. Raises CheckpointError naming every tensor that is missing,
     unexpected or of another shape.
     """
+    if _is_state(filepath):
+        _load_state(model, filepath)
+        return
     if _kind(filepath) == "keras":
         from ranvier.interop.keras import files
 
         files.load_weights(model, Path(filepath))
         return
     model_file.load_weights(model, filepath)
+
+
+def _is_state(path: FilePath) -> bool:
+    """Whether a file has tensors by name, as PyTorch's state dicts: a checkpoint, safetensors of others, an index."""
+    source = Path(path)
+    if source.name.endswith(INDEX) and source.exists():
+        return True
+    check_source(source)
+    with source.open("rb") as file:
+        start = file.read(16)
+    if start.startswith((ZIP, torch_archive.OLD)):
+        return source.name.endswith(TORCH)
+    return source.name.endswith(SAFETENSORS) and looks_like(start) and not describes(source)
+
+
+def _load_state(model: Module, path: FilePath) -> None:
+    from ranvier import torch
+    from ranvier.interop.torch.states import from_torch_state
+
+    state = torch.load(path)
+    if not isinstance(state, Mapping) or not all(isinstance(t, torch.Tensor) for t in state.values()):
+        raise CheckpointError(
+            f"{path} holds more than a state dict. Write model.load_state_dict(ranvier.torch.load(path)[...]) with the "
+            "part of it that is one."
+        )
+    arrays = from_torch_state(model, {str(key): widened(t.compute()) for key, t in state.items()})
+    model_file.take_weights(model, {f"weights/{name}": a for name, a in arrays.items()}, Path(path))
 
 
 def _is_keras(path: FilePath) -> bool:

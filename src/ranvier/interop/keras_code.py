@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
@@ -13,7 +12,7 @@ import numpy as np
 
 from ranvier import activations, constraints, initializers, layers, losses, metrics, optimizers, regularizers
 from ranvier.interop.program_text import Call, Code, Rows, call, flat, identifier, statement
-from ranvier.interop.torch.builder import UnsupportedError
+from ranvier.interop.torch.builder import UnsupportedError, chosen, plain_name
 from ranvier.layers.operators import GetItem, Operation
 from ranvier.module import Module, Sequential
 from ranvier.module.recorded_calls import Ref
@@ -139,7 +138,7 @@ class _Writer:
         if isinstance(part, np.ndarray):
             return part.tolist()
         if isinstance(part, Module):
-            return self.model(part, identifier(part.name, self.taken))
+            return self.model(part, identifier(plain_name(part), self.taken))
         if isinstance(part, (list, tuple)):
             return type(part)(self.argument(layer, inner) for inner in part)
         if isinstance(part, slice):
@@ -157,7 +156,7 @@ class _Writer:
     # --- models -------------------------------------------------------------------------------------------------
 
     def _sequential(self, model: Sequential) -> Call:
-        parts: list[Any] = [self.model(layer, identifier(layer.name, self.taken)) for layer in model]
+        parts: list[Any] = [self.model(layer, identifier(plain_name(layer), self.taken)) for layer in model]
         type_ = model._input_type
         if type_ is not None and not (len(model) and getattr(model[0], "is_input", False)):
             texts = next(iter(model._text_layers()), None)
@@ -172,7 +171,7 @@ class _Writer:
 
     def _before(self, model: Module) -> None:
         """Write a model that others hold as a variable."""
-        title = identifier(model.name, self.taken)
+        title = identifier(plain_name(model), self.taken)
         made = self.model(model, title)
         if not isinstance(made, Code):
             self.lines.append(statement(f"{title} = ", made))
@@ -197,14 +196,14 @@ class _Writer:
             layer = parts[step.layer]
             live = {variables[j] for j in range(i) if last.get(j, -1) > i}
             if i < count:
-                name = "inputs" if count == 1 else identifier(layer.name, self.taken | live)
+                name = "inputs" if count == 1 else identifier(plain_name(layer), self.taken | live)
                 variables.append(identifier(name, self.taken | live))
                 self.lines.append(statement(f"{variables[i]} = ", self._input(layer)))
                 continue
             mine = [variables[r.step] for r in _refs((step.arguments, step.options)) if r.step >= count]
             free = [v for v in (*mine, "x", "y", "z") if v not in live | self.taken]
             expression, end = self._called(layer, step, variables, several, calls[step.layer] > 1)
-            variables.append(free[0] if free else identifier(layer.name, live | self.taken))
+            variables.append(free[0] if free else identifier(plain_name(layer), live | self.taken))
             self.lines.append(statement(f"{variables[i]} = ", expression, end=end))
         ends = [
             map_structure(t, Ref, lambda r: Code(_place(variables, several, r)))
@@ -232,9 +231,9 @@ class _Writer:
                 one, other = map(flat, arguments)
                 return Code(f"{one} {SYMBOLS[layer.operation]} {other}"), ""
             return Call(f"{self.prefix}.ops.{layer.operation}", tuple(arguments), options), ""
-        made = self.model(layer, identifier(layer.name, self.taken | set(variables)))
+        made = self.model(layer, identifier(plain_name(layer), self.taken | set(variables)))
         if shared and id(layer) not in self.known:
-            name = identifier(layer.name, self.taken | set(variables))
+            name = identifier(plain_name(layer), self.taken | set(variables))
             self.lines.append(statement(f"{name} = ", made))
             self.taken.add(name)
             made = self.known[id(layer)] = Code(name)
@@ -260,13 +259,6 @@ def _index(item: Any) -> str:
 
 def _same(part: Any, default: Any) -> bool:
     return part is default or (type(part) is type(default) and bool(np.all(part == default)))
-
-
-def chosen(layer: Module) -> bool:
-    """Whether a name is one that a user wrote, not the class's with a number."""
-    base = re.sub(r"_\d+$", "", layer.name)
-    titles = (snake_case(type(layer).__name__), "functional", "sequential", "model", "input", "keras_tensor")
-    return base not in titles
 
 
 # --- compile ------------------------------------------------------------------------------------------------------

@@ -138,7 +138,7 @@ class MobileNetV2(Module):
                 parts.append(InvertedBlock(channels, filters, 1 if block else stride, expansion))
                 channels = filters
         self.features = Sequential(*parts, _normalized(channels, last, 1))
-        head = nn.Linear(last, whole(num_classes, "num_classes", self.name))
+        head: Any = nn.Linear(last, whole(num_classes, "num_classes", self.name))
         nn.init.normal_(head.weight, 0.0, 0.01)
         nn.init.zeros_(head.bias)
         self.classifier = Sequential(nn.Dropout(dropout), head)

@@ -173,7 +173,7 @@ NETWORKS: dict[str, tuple[Any, list[Any]]] = {
 
 @pytest.mark.parametrize("first", [False, True])
 @pytest.mark.parametrize("name", NETWORKS)
-def test_networks(name, first):
+def test_networks(name, first, tmp_path):
     make, arrays = NETWORKS[name]
     model = make()
     net = model.to_torch(channels_first=first)
@@ -184,6 +184,12 @@ def test_networks(name, first):
     exec(text, names)
     names["model"].load_state_dict(net.state_dict(), strict=True)
     agrees(model, names["model"].eval(), *arrays, first=first)
+    with torch.no_grad():
+        for p in net.parameters():  # as if it were trained there
+            p += p.requires_grad * 0.01 * torch.randn_like(p)
+    torch.save(net.state_dict(), tmp_path / "a.pt")
+    model.load_weights(tmp_path / "a.pt")
+    agrees(model, net, *arrays, first=first)
 
 
 def formatted(text):

@@ -6,7 +6,10 @@ a flattened image in another order (``Value.order``), so that each is converted 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -17,8 +20,22 @@ from ranvier.graph.dtypes import widened
 from ranvier.graph.node import Symbol
 from ranvier.graph.open_extents import OpenExtent
 from ranvier.interop.program_text import Call, identifier
+from ranvier.module.members import ModuleBase
 from ranvier.ops.arrays.promotion import axis_of
+from ranvier.support.errors import snake_case
 
+# The attributes of torch.nn.Module, which no layer may be named like.
+_ATTRIBUTES = """
+T_destination add_module apply bfloat16 buffers call_super_init children compile cpu cuda double dump_patches eval
+extra_repr float forward get_buffer get_extra_state get_parameter get_submodule half ipu load_state_dict modules
+mtia named_buffers named_children named_modules named_parameters parameters register_backward_hook register_buffer
+register_forward_hook register_forward_pre_hook register_full_backward_hook register_full_backward_pre_hook
+register_load_state_dict_post_hook register_load_state_dict_pre_hook register_module register_parameter
+register_state_dict_post_hook register_state_dict_pre_hook requires_grad_ set_extra_state set_submodule share_memory
+state_dict to to_empty train training type xpu zero_grad
+"""
+RESERVED = frozenset(_ATTRIBUTES.split())
+AUTOMATIC = ("sequential", "functional", "model", "input", "keras_tensor")  # names that nobody chose, besides classes'
 Weights = Mapping[str, Any]  # by name, an array or a function that gives it
 Extents = tuple[int | None, ...]
 
@@ -26,6 +43,20 @@ Extents = tuple[int | None, ...]
 def extents(shape: Sequence[Any]) -> Extents:
     """A shape with None for what is not known."""
     return tuple(None if n is None or isinstance(n, (Symbol, OpenExtent)) else int(n) for n in shape)
+
+
+def chosen(layer: ModuleBase) -> bool:
+    """Whether a name is one that a user wrote, not the class's with a number."""
+    return _without_number(layer) not in (snake_case(type(layer).__name__), *AUTOMATIC)
+
+
+def plain_name(layer: ModuleBase) -> str:
+    """The name of a layer, without the number of an automatic one."""
+    return layer.name if chosen(layer) else _without_number(layer)
+
+
+def _without_number(layer: ModuleBase) -> str:
+    return re.sub(r"_\d+$", "", layer.name)
 
 
 class UnsupportedError(Exception):
@@ -73,6 +104,7 @@ class Part:
     frozen: tuple[str, ...] = ()
     untrained: tuple[str, ...] = ()  # modules in it; "" is itself
     penalties: list[tuple[str, Any]] = field(default_factory=list)  # by the name of a weight, its regularizer
+    constants: list[str] = field(default_factory=list)  # names of what are no weights
 
 
 @dataclass
@@ -104,7 +136,14 @@ class Builder:
         self.twins: dict[int, Value] = {}  # by what a transpose gives, what it was given
         self.shape: Extents = ()  # of what the layer gives that is being added
         self.scope = ""  # the name of that layer
+        self.names: dict[int, str] = {}  # of layers, by identity
         self.trainable = True  # whether that layer is trained
+
+    def enter(self, layer: ModuleBase) -> None:
+        """Begin to add a layer: its name, without the number of an automatic one, and whether it is trained."""
+        if id(layer) not in self.names:
+            self.names[id(layer)] = identifier(plain_name(layer), {*self.names.values(), *RESERVED})
+        self.scope, self.trainable = self.names[id(layer)], layer._trainable
 
     # --- values -------------------------------------------------------------------------------------------------
 
@@ -216,8 +255,24 @@ def _same(one: Weights, other: Weights) -> bool:
     )
 
 
+_numbers: ContextVar[Mapping[int, Array] | None] = ContextVar("numbers", default=None)
+
+
+@contextmanager
+def numbered(numbers: Mapping[int, Array]) -> Iterator[None]:
+    """Within this context a weight has these numbers in place of its own, by its identity."""
+    token = _numbers.set(numbers)
+    try:
+        yield
+    finally:
+        _numbers.reset(token)
+
+
 def array(tensor: Any) -> Array:
     """The numbers of a weight."""
+    numbers = _numbers.get()
+    if numbers is not None and id(tensor) in numbers:
+        return numbers[id(tensor)]
     return widened(tensor.compute()) if hasattr(tensor, "compute") else np.asarray(tensor)
 
 

@@ -8,20 +8,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from ranvier.interop.program_text import INDENT, WIDTH, Call, Code, call, flat, identifier, statement
-from ranvier.interop.torch.builder import Builder, Step, Value, array
+from ranvier.interop.torch.builder import RESERVED, Builder, Step, Value, array
 from ranvier.support.tree import flatten
 
-# The attributes of torch.nn.Module, which no layer may be named like.
-_ATTRIBUTES = """
-T_destination add_module apply bfloat16 buffers call_super_init children compile cpu cuda double dump_patches eval
-extra_repr float forward get_buffer get_extra_state get_parameter get_submodule half ipu load_state_dict modules
-mtia named_buffers named_children named_modules named_parameters parameters register_backward_hook register_buffer
-register_forward_hook register_forward_pre_hook register_full_backward_hook register_full_backward_pre_hook
-register_load_state_dict_post_hook register_load_state_dict_pre_hook register_module register_parameter
-register_state_dict_post_hook register_state_dict_pre_hook requires_grad_ set_extra_state set_submodule share_memory
-state_dict to to_empty train training type xpu zero_grad
-"""
-RESERVED = frozenset(_ATTRIBUTES.split())
 LOCAL = ("self", "torch", "nn", "F")
 FEW = 64  # numbers of a constant that stand in the text
 

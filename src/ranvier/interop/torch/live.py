@@ -22,7 +22,8 @@ def to_torch(model: Module, *, channels_first: bool = False) -> Any:
     """The same network as a ``torch.nn.Module``, with the same weights, which predicts the same and trains on.
 
     A Sequential becomes an ``nn.Sequential`` where each layer is a module of PyTorch (keys ``0.weight``), and any other
-    model a class with an attribute for each layer (``dense.weight``). Modules of `ranvier.torch` keep their names; a
+    model a class with an attribute for each layer (``dense.weight``), by its name; automatic names begin without a
+    number in each model. Modules of `ranvier.torch` keep their names; a
     class of yours becomes one with the same code, which calls PyTorch.
 
     The module takes and gives arrays of the shapes that the model has: images (batch, height, width, channels) are

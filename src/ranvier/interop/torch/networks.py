@@ -18,6 +18,7 @@ from ranvier.interop.torch.builder import (
     UnsupportedError,
     Value,
     array,
+    chosen,
     extents,
     refuse,
 )
@@ -30,7 +31,6 @@ from ranvier.torch import nn
 
 TABLES = (layer_rows, recurrent_rows, window_rows)  # whose layers are in the table once they are imported
 VOCABULARY = "torch."  # the start of the registered names of PyTorch's modules
-AUTOMATIC = ("sequential", "functional", "model")  # names that nobody chose
 # Layers whose modules do not depend on the shape of the inputs.
 SHAPELESS = ("Activation", "AlphaDropout", "Dropout", "ELU", "Identity", "LeakyReLU", "ReLU")
 # The weights that regularizers may be on, by their names here.
@@ -50,6 +50,7 @@ class Network:
     untrained: list[str] = field(default_factory=list)  # modules that are not trained
     penalties: list[tuple[str, Any]] = field(default_factory=list)  # by weight, its regularizer
     classes: dict[str, str] = field(default_factory=dict)
+    constants: list[str] = field(default_factory=list)  # numbers that are no weights
     inputs: int = 1
     outputs: list[Value] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)  # of a dict of outputs
@@ -59,6 +60,7 @@ class Network:
         start = f"{name}." if name else ""
         self.weights |= {start + key: a for key, a in part.weights.items()}
         self.frozen += [start + key for key in part.frozen]
+        self.constants += [start + key for key in part.constants]
         self.untrained += [(start + key).rstrip(".") for key in part.untrained]
         self.penalties += [(start + key, penalty) for key, penalty in part.penalties]
 
@@ -109,8 +111,7 @@ def _of_torch_alone(model: Module) -> bool:
 
 
 def _title(model: Module) -> str:
-    base = model.name.rstrip("0123456789").rstrip("_")
-    return "Network" if base in AUTOMATIC else class_name(model.name)
+    return class_name(model.name) if chosen(model) else "Network"
 
 
 def _finished(b: Builder, model: Module, starts: Sequence[Value], title: str, outer: bool) -> tuple[Network, Any]:
@@ -143,6 +144,7 @@ def _finished(b: Builder, model: Module, starts: Sequence[Value], title: str, ou
     for part in b.unique_parts():
         found.take(part, names[id(part)])
     found.weights |= {key: array(a) for key, (_, a) in b.held.items()}
+    found.constants += [key for key, (kind, _) in b.held.items() if kind == "buffer"]
     title = class_name(title, found.classes)
     found.classes[title] = class_text(title, b, names, result)
     found.made = Call(title)
@@ -175,7 +177,8 @@ def _add(b: Builder, module: Module, arguments: Any, options: dict[str, Any], sh
     if shape is None and all(v.shape for v in values):
         shapes = [v.shape for v in values]
         shape = module.compute_output_shape(shapes[0] if len(shapes) == 1 else shapes)
-    b.scope, b.trainable, b.shape = module.name, module._trainable, extents(shape or ())
+    b.enter(module)
+    b.shape = extents(shape or ())
     before = len(b.unique_parts())
     try:
         found = row(b, module, *(arguments if name == "Operation" else values), **given)
@@ -209,11 +212,13 @@ def _add_inner(b: Builder, module: Module, arguments: Any, options: dict[str, An
         found, result = _finished(inner, module, starts, class_name(module.name, ("Network", "Heads")), outer=False)
         b.classes |= found.classes
         untrained = ("",) if not module._trainable else tuple(found.untrained)
-        part = Part(module.name, found.made, found.weights, tuple(found.frozen), untrained, found.penalties)
+        part = Part(
+            module.name, found.made, found.weights, tuple(found.frozen), untrained, found.penalties, found.constants
+        )
         known = b.inner[id(module)] = part, [v.first for v in values], result
     part, firsts, result = known
     values = [b.moved(v) if first else b.logical(v) for v, first in zip(values, firsts, strict=True)]
-    b.scope = module.name
+    b.enter(module)
     text = f"{{m}}({', '.join(f'{{{i}}}' for i in range(len(values)))})"
     if isinstance(result, Value):
         return b.called(part, values, text, result)
