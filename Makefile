@@ -8,6 +8,7 @@
 #   make test-processors   train on an emulated AArch64 and for older x86-64, and compare every bit; fetches QEMU with
 #                          apt-get, without root
 #   make test-page    the page of `ranvier page` in a real browser; fetches Chromium with apt-get, without root
+#   make docs         build the manual, build/manual/html, without network
 #   make lint | format | bench | clean
 
 PYTHON ?= python3
@@ -21,14 +22,14 @@ else
 BIN := $(VENV)/bin
 endif
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
-SOURCES := src tests examples $(wildcard benchmarks)
+SOURCES := src tests examples docs/site $(wildcard benchmarks)
 
 # Tests run beside each other, a process for each processor: threads of one would wait for those of the others. They start
 # further processes, which read the byte code that earlier ones have written.
 test test-peers test-bridges test-engines test-processors test-page tables: export OMP_NUM_THREADS := 1
 test test-peers test-bridges test-engines test-processors test-page: export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test test-peers test-bridges test-engines tables test-processors test-page lint format bench clean
+.PHONY: demo test test-peers test-bridges test-engines tables test-processors test-page docs lint format bench clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo
@@ -75,6 +76,9 @@ format: $(VENV)/.dev
 	$(BIN)/ruff check --fix $(SOURCES)
 	$(BIN)/ruff format $(SOURCES)
 
+docs: $(VENV)/.docs
+	$(BIN)/python docs/site/build.py build/manual
+
 # Run it with both cores free: it times every library against every other.
 bench: $(VENV)/.peers
 	$(BIN)/python -m benchmarks
@@ -102,6 +106,10 @@ $(VENV)/.peers: $(VENV)/.dev
 
 $(VENV)/.browser: $(VENV)/.dev
 	$(PIP) --editable ".[dev,browser]"
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/.dev
+	$(PIP) --editable ".[docs]"
 	@touch $@
 
 $(VENV)/.bridges: $(VENV)/.dev

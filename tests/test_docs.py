@@ -5,6 +5,7 @@ A document is one program in a process of its own. A ``text`` block right after 
 """
 
 import doctest
+import importlib.util
 import os
 import re
 import subprocess
@@ -13,11 +14,13 @@ from pathlib import Path
 
 import pytest
 
+import ranvier
 from tests import house, processes
 from tests.house import FLOORS
 
 ROOT = Path(__file__).parent.parent
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("docs/examples/*.md")])
+EXAMPLES = sorted(ROOT.glob("docs/examples/*.md"))
 BLOCK = re.compile(r"^```(?P<kind>\w*)\n(?P<code>.*?)^```$|^<!-- setup\n(?P<setup>.*?)^-->$", re.MULTILINE | re.DOTALL)
 MARK = "\x1e"  # printed after each python block, to separate the outputs
 
@@ -95,6 +98,49 @@ def verify(path, folder, forked=True):
 
 def test_the_readme_is_among_them():
     assert {"README.md", "README.zh-CN.md", "tour.md"} <= {path.name for path in WITH_PROGRAMS}
+
+
+def test_the_names_used_most_have_examples():
+    """A heading is a public name, and a program that uses it follows."""
+    names = []
+    for path in EXAMPLES:
+        for name, text in re.findall(
+            r"^## `([\w.]+)`$(.*?)(?=^## |\Z)", path.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+        ):
+            value = ranvier
+            for part in name.removeprefix("rv.").split("."):
+                value = getattr(value, part)
+            program = "".join(body for kind, body, _ in blocks(text) if kind == "python")
+            assert re.search(rf"\b{name.rpartition('.')[2]}\b", program), name
+            names.append(name)
+    assert len(names) == len(set(names))
+    assert len(names) >= 200
+    assert sum(name.startswith("torch.") for name in names) >= 80
+
+
+BY_METHOD = {"curves", "network", "learning_rates", "search_results", "learning_curve", "reliability", "importances"}
+
+
+def test_the_gallery_has_every_picture():
+    text = (ROOT / "docs/gallery.md").read_text(encoding="utf-8")
+    drawn = set(re.findall(r"pictures\.(\w+)\(", text))
+    public = {name for name in dir(ranvier.pictures) if not name.startswith("_")}
+    assert drawn | BY_METHOD == public
+    assert text.count(".plot('") == len(BY_METHOD)
+
+
+def test_the_reference_describes_every_public_name(tmp_path):
+    spec = importlib.util.spec_from_file_location("reference", ROOT / "docs/site/reference.py")
+    reference = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(reference)
+    pages = reference.write(tmp_path, ROOT / "docs/examples")
+    assert {"ranvier", "ranvier.layers", "ranvier.ops", "ranvier.torch.nn.functional", "ranvier.torch.optim"} <= set(
+        pages
+    )
+    text = "".join((tmp_path / f"{page}.md").read_text(encoding="utf-8") for page in pages)
+    assert len(re.findall(r"^::::{py:(?:class|function)}", text, re.MULTILINE)) > 1200
+    assert text.count("Example:") > 150
+    assert " at 0x" not in text
 
 
 @pytest.mark.parametrize("name", ["README.md", "README.zh-CN.md"])

@@ -238,6 +238,11 @@ def _inferred_types(
     if known is None:
         result = function.body(*fresh_inputs(inputs), **dict(options))
         is_tuple = isinstance(result, (tuple, list))
+        if wrong := [r for r in (result if is_tuple else [result]) if not isinstance(r, Node)]:
+            raise TypeError(
+                f"{function} returns a {type(wrong[0]).__name__}, not nodes of a graph. Annotate its operands, "
+                "`def f(x: Node) -> Node`, and build nodes with ranvier.ops.arrays, or leave rv.function out."
+            )
         types = tuple(n.type for n in result) if is_tuple else (result.type,)
         known = types, is_tuple, not is_tuple and result.shape == () and is_one_operation(result)
         _inferred[key] = known
