@@ -45,7 +45,7 @@ FILES = {
     "a.ranvier": (lambda path: model().save(path), "Ranvier", {"compiled": "Adam"}, DENSE[::-1]),
     "a.keras": (keras, "Keras 3", {"layers": "1 InputLayer, 1 Dense", "compiled": "Adam"}, DENSE),
     "a.h5": (keras, "Keras HDF5", {}, DENSE),
-    "a.onnx": (onnx, "ONNX", {"operators": "1 Gemm, 1 Relu, 1 Identity", "versions": "ai.onnx 20"}, DENSE),
+    "a.onnx": (onnx, "ONNX", {"operators": "1 Gemm, 1 Relu, 1 Identity", "versions": "ai.onnx 21"}, DENSE),
     "a.pt": (checkpoint, "PyTorch checkpoint", {}, [((2, 3), "float32"), ((4,), "bfloat16")]),
     "a.safetensors": (lambda path: torch.save({"a": torch.ones(2)}, path), "safetensors", {}, [((2,), "float32")]),
     "a.index.json": (shards, "safetensors in shards", {"files": "one.safetensors"}, [((2,), "float32")]),

@@ -10,7 +10,7 @@ import pytest
 import ranvier as rv
 from ranvier import layers
 from ranvier.data.files import CheckpointError
-from tests.interop.damage import damaged
+from tests.interop.damage import damaged, described
 
 h5py = pytest.importorskip("h5py")
 X, Y = np.linspace(-1, 1, 48, dtype=np.float32).reshape(16, 3), np.arange(16) % 2
@@ -225,8 +225,8 @@ def test_files_of_another_kind(name, tmp_path):
 
 
 def test_names_of_other_formats_are_not_written(tmp_path):
-    for name in ("a.pt", "a.pth", "a.onnx"):
-        for save in (model().save, *([model().save_weights] if name == "a.onnx" else [])):
+    for name in ("a.pt", "a.pth", "a.onnx", "a.ONNX", "a.npz", "a.pkl"):
+        for save in (model().save, *([] if name in ("a.pt", "a.pth") else [model().save_weights])):
             with pytest.raises(ValueError, match="the name of another format"):
                 save(tmp_path / name)
     with pytest.raises(ValueError, match=r"ends with .weights.h5"):
@@ -247,6 +247,7 @@ def test_damaged_files_are_refused_or_read(name, tmp_path):
     data, refused = (tmp_path / name).read_bytes(), 0
     for part in damaged(data, seed=4):
         (tmp_path / name).write_bytes(part)
+        described(tmp_path / name)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
@@ -257,4 +258,22 @@ def test_damaged_files_are_refused_or_read(name, tmp_path):
         assert found.count_params() == ours.count_params()
         if name == "a.keras":  # every part has a checksum
             same(ours, found, X)
+    assert refused
+
+
+def test_damaged_weights_are_refused_or_read(tmp_path):
+    """HDF5 has no checksum here; a model whose file is refused keeps its weights."""
+    ours, other = model(), model("sgd")
+    ours.save_weights(tmp_path / "a.weights.h5")
+    data, refused = (tmp_path / "a.weights.h5").read_bytes(), 0
+    before = [v.numpy() for v in other.weights]
+    for part in damaged(data, seed=7):
+        (tmp_path / "a.weights.h5").write_bytes(part)
+        described(tmp_path / "a.weights.h5")
+        try:
+            other.load_weights(tmp_path / "a.weights.h5")
+        except CheckpointError:
+            refused += 1
+            assert all(np.array_equal(v, w, equal_nan=True) for v, w in zip(other.get_weights(), before, strict=True))
+        before = other.get_weights()
     assert refused

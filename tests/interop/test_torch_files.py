@@ -16,7 +16,7 @@ import ranvier as rv
 import ranvier.torch as torch
 from ranvier.data.files import CheckpointError
 from ranvier.interop.torch.states import torch_state
-from tests.interop.damage import damaged
+from tests.interop.damage import damaged, described
 
 
 def net():
@@ -290,12 +290,13 @@ def plain_values(value):
     return np.asarray(value).tolist() if isinstance(value, torch.Tensor) else value
 
 
-def test_damaged_checkpoints_are_refused_or_hold_the_same():
+def test_damaged_checkpoints_are_refused_or_hold_the_same(tmp_path):
     """Every part of the zip has a checksum."""
     kept = {"state": VALUES["state"], "epoch": 3, "losses": [0.5, 0.25]}
-    data = written(kept)
     refused = 0
-    for changed in damaged(data):
+    for changed in damaged(written(kept)):
+        (tmp_path / "a.pt").write_bytes(changed)
+        described(tmp_path / "a.pt")
         try:
             found = torch.load(io.BytesIO(changed))
         except CheckpointError:
@@ -305,15 +306,58 @@ def test_damaged_checkpoints_are_refused_or_hold_the_same():
     assert refused
 
 
-def test_damaged_safetensors_are_refused_or_read():
-    file = io.BytesIO()
+def test_damaged_safetensors_are_refused_or_read(tmp_path):
     for changed in damaged(torch_safetensors(VALUES["state"]), seed=1):
-        file = io.BytesIO(changed)
+        (tmp_path / "a.safetensors").write_bytes(changed)
+        described(tmp_path / "a.safetensors")
         try:
-            found = torch.load(file)
+            found = torch.load(tmp_path / "a.safetensors")
         except CheckpointError:
             continue
         assert all(isinstance(value, torch.Tensor) for value in found.values())
+
+
+@pytest.mark.parametrize("which", ["model.safetensors.index.json", "one.safetensors"])
+def test_damaged_shards_are_refused_or_read(which, tmp_path):
+    for part in ("one", "two"):
+        (tmp_path / f"{part}.safetensors").write_bytes(torch_safetensors({part: np.arange(6.0)}))
+    index = tmp_path / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": {part: f"{part}.safetensors" for part in ("one", "two")}}))
+    refused = 0
+    for changed in damaged((tmp_path / which).read_bytes(), seed=8):
+        (tmp_path / which).write_bytes(changed)
+        described(index)
+        try:
+            found = torch.load(index)
+        except CheckpointError:
+            refused += 1
+            continue
+        assert all(isinstance(value, torch.Tensor) for value in found.values())
+    assert refused
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_damaged_files_of_ours_are_refused_or_hold_the_same(whole, tmp_path):
+    """Every tensor, and the description, has a checksum."""
+    rv.set_engine("reference")
+    model = rv.Sequential([rv.Input((3,)), rv.layers.Dense(4, "relu"), rv.layers.Dense(2)])
+    model.compile("adam", "mse")
+    path, x = tmp_path / "a.ranvier", np.ones((2, 3), np.float32)
+    (model.save if whole else model.save_weights)(path)
+    expected = model.predict(x, verbose=0)
+    for changed in damaged(path.read_bytes(), seed=9):
+        path.write_bytes(changed)
+        described(path)
+        found = model
+        try:
+            if whole:
+                found = rv.load_model(path)
+            else:
+                model.load_weights(path)
+        except CheckpointError:
+            continue
+        np.testing.assert_array_equal(found.predict(x, verbose=0), expected)
+    rv.set_engine("native")
 
 
 def torch_safetensors(state):

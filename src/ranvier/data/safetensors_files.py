@@ -53,9 +53,9 @@ def read(data: bytes, source: Any) -> tuple[dict[str, Array], dict[str, Any]]:
     return tensors, metadata
 
 
-def read_shards(index: bytes, source: Path) -> dict[str, Array]:
-    """The tensors that an index lists, from the files beside it. Raises CheckpointError for a file that is missing, and
-    for a name that leads out of the folder.
+def places_of(index: bytes, source: Path) -> dict[str, str]:
+    """The file beside an index in which each tensor is. Raises CheckpointError for a file that is missing, and for a
+    name that leads out of the folder.
     """
     try:
         places = json.loads(index, object_pairs_hook=unique)["weight_map"]
@@ -63,14 +63,24 @@ def read_shards(index: bytes, source: Path) -> dict[str, Array]:
             raise ValueError("its weight_map is no table of names")
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{source} is no index of safetensors files: {error}.") from None
-    shards: dict[str, dict[str, Array]] = {}
     for file in dict.fromkeys(places.values()):
-        if not file or Path(file).name != file or "\\" in file:
+        if not file or Path(file).name != file or "\\" in file or "\0" in file:
             raise CheckpointError(f"{source} names the file {file!r}, which is not beside it.")
         path = source.parent / file
         if not path.exists():
             raise CheckpointError(f"{source} names {file}, and {path} does not exist. Put the files in one folder.")
         check_source(path)
+    return dict(places)
+
+
+def read_shards(index: bytes, source: Path) -> dict[str, Array]:
+    """The tensors that an index lists, from the files beside it. Raises CheckpointError as `places_of` does, and for a
+    tensor that its file lacks.
+    """
+    places = places_of(index, source)
+    shards: dict[str, dict[str, Array]] = {}
+    for file in dict.fromkeys(places.values()):
+        path = source.parent / file
         shards[file] = read(path.read_bytes(), path)[0]
     lost = [name for name, file in places.items() if name not in shards[file]]
     if lost:

@@ -23,8 +23,10 @@ TORCH = (".pt", ".pth", ".bin", ".ckpt")
 OTHERS = {
     **dict.fromkeys(TORCH, "ranvier.torch.save(model.state_dict(), path)"),
     ".onnx": "model.export(path, format='onnx')",
-    ".pb": "another name, since nothing here writes that format",
-    ".tflite": "another name, since nothing here writes that format",
+    **dict.fromkeys(
+        (".pb", ".tflite", ".mlmodel", ".npz", ".npy", ".pkl", ".pickle", ".joblib"),
+        "another name, since nothing here writes that format",
+    ),
 }
 
 
@@ -64,7 +66,7 @@ def save_weights(model: Module, filepath: FilePath, *, overwrite: bool = True) -
     if _is_keras(filepath):
         from ranvier.interop.keras import files
 
-        if not Path(filepath).name.endswith(".h5"):
+        if not Path(filepath).name.lower().endswith(".h5"):
             raise ValueError(f"{filepath} would hold weights alone. Write a name that ends with .weights.h5 instead.")
         model_file.check_target(filepath, overwrite)
         files.save_weights(model, Path(filepath))
@@ -139,12 +141,12 @@ def _load_state(model: Module, path: FilePath) -> None:
 
 
 def _is_keras(path: FilePath) -> bool:
-    return Path(path).name.endswith(KERAS)
+    return Path(path).name.lower().endswith(KERAS)
 
 
 def _refuse_others(path: FilePath) -> None:
     """Raise ValueError for a name that ends as those of another format, which would then hold one of ours."""
-    fix = next((fix for end, fix in OTHERS.items() if Path(path).name.endswith(end)), None)
+    fix = next((fix for end, fix in OTHERS.items() if Path(path).name.lower().endswith(end)), None)
     if fix is not None:
         raise ValueError(
             f"{path} has the name of another format. Write {fix}, or a name that ends with .ranvier, instead."

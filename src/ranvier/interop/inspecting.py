@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import re
 import zipfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -14,10 +15,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ranvier.data import safetensors_files, torch_archive
-from ranvier.data.files import KEY, CheckpointError, check_source, header_of, unique
+from ranvier.data.files import KEY, CheckpointError, check_places, check_source, description_of, header_of, unique
 from ranvier.graph.dtypes import DTYPES, array_dtype, dtype_of
 
 HDF5 = b"\x89HDF\r\n\x1a\n"
+OPTIMIZER = ("optimizer/", "optimizer_weights/", "optimizer.")  # what names of an optimizer's state begin with
 
 
 class Row(NamedTuple):
@@ -45,15 +47,28 @@ class Contents(NamedTuple):
     rows: list[Row]
 
     def lines(self) -> Iterator[str]:
-        """A table for the terminal."""
+        """A table for the terminal: facts, tensors, and sums, of which the optimizer's tensors are no parameters."""
         yield f"format      {self.format}"
         for name, fact in self.facts.items():
-            yield f"{name:<11} {fact}"
-        width = max((len(row.name) for row in self.rows), default=0)
-        for row in self.rows:
-            yield f"{row.name:<{width}}  {row.dtype:<9} {row.shape!s:<20} {row.numbers:>14,}"
-        numbers, size = (sum(row.numbers for row in self.rows), sum(row.bytes for row in self.rows))
-        yield f"{len(self.rows):,} tensors, {numbers:,} numbers, {size:,} bytes"
+            if fact:
+                yield f"{name:<11} {fact}"
+        rows = sorted(self.rows, key=lambda row: _natural(row.name))
+        width = max((len(row.name) for row in rows), default=0)
+        if rows:
+            yield ""
+            yield f"{'tensor':<{width}}  {'type':<9} {'shape':<20} {'numbers':>14} {'bytes':>16}"
+        for row in rows:
+            yield f"{row.name:<{width}}  {row.dtype:<9} {row.shape!s:<20} {row.numbers:>14,} {row.bytes:>16,}"
+        own = [row for row in rows if not row.name.startswith(OPTIMIZER)]
+        if len(own) < len(rows):
+            yield f"{sum(row.numbers for row in own):,} parameters, {sum(row.bytes for row in own):,} bytes of them"
+        numbers, size = (sum(row.numbers for row in rows), sum(row.bytes for row in rows))
+        yield f"{len(rows):,} tensors, {numbers:,} numbers, {size:,} bytes"
+
+
+def _natural(name: str) -> list[Any]:
+    """What names are sorted by: 10 comes after 9."""
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"([0-9]+)", name)]
 
 
 def inspect(path: Any) -> Contents:
@@ -70,7 +85,7 @@ def inspect(path: Any) -> Contents:
         return _zip(source)
     if start.startswith(torch_archive.OLD[: len(start)]):
         value = torch_archive.read(source.read_bytes(), source, lambda a, grad: _type_of(a), lambda kind, grad: kind)
-        return _checkpoint(value)
+        return _checkpoint(value, "the format has no checksums")
     if safetensors_files.looks_like(start):
         return _safetensors(source)
     if source.name.endswith(".onnx"):
@@ -94,23 +109,32 @@ def _words(text: Any, source: Path) -> Mapping[str, Any]:
 
 
 def _zip(source: Path) -> Contents:
+    from ranvier.interop.keras import hdf5
+    from ranvier.interop.keras.files import check_unpacked
+
     try:
         with zipfile.ZipFile(source) as archive:
             names = archive.namelist()
             if "config.json" not in names:
-                return _checkpoint(torch_archive.described(source, source))
+                return _checkpoint(torch_archive.described(source, source), "every part of the zip has a checksum")
+            check_unpacked(archive, source, source.stat().st_size)
             words = _words(archive.read("config.json"), source)
             weights = archive.read("model.weights.h5") if "model.weights.h5" in names else b""
     except torch_archive.DAMAGED as error:
         if isinstance(error, CheckpointError):
             raise
         raise CheckpointError(f"{source} is no zip, or a damaged one: {error}.") from None
-    from ranvier.interop.keras import hdf5
-
-    facts = {"model": str(words.get("class_name")), "layers": _layers(words.get("config"))}
-    if words.get("compile_config"):
-        facts["compiled"] = str(_named(words["compile_config"].get("optimizer")))
+    facts = _facts_of_keras(words, words.get("compile_config"), "optimizer")
+    facts["checks"] = "every part of the zip has a checksum"
     return Contents("Keras 3", facts, [Row(*part) for part in hdf5.listed(io.BytesIO(weights), source)])
+
+
+def _facts_of_keras(words: Mapping[str, Any], settings: Any, key: str) -> dict[str, str]:
+    """What the configuration of a model of Keras's says, and how it was compiled."""
+    facts = {"model": str(words.get("class_name")), "layers": _layers(words.get("config"))}
+    if isinstance(settings, Mapping):
+        facts["compiled"] = str(_named(settings.get(key)))
+    return facts
 
 
 def _named(words: Any) -> Any:
@@ -121,9 +145,9 @@ def _type_of(array: Any) -> torch_archive.TensorType:
     return torch_archive.TensorType(array.shape, dtype_of(array))
 
 
-def _checkpoint(value: Any) -> Contents:
+def _checkpoint(value: Any, checks: str) -> Contents:
     rows = [Row(name, part.shape, part.dtype) for name, part in _leaves(value, "")]
-    return Contents("PyTorch checkpoint", {}, rows)
+    return Contents("PyTorch checkpoint", {"checks": checks}, rows)
 
 
 def _leaves(value: Any, path: str) -> Iterator[tuple[str, torch_archive.TensorType]]:
@@ -138,7 +162,12 @@ def _hdf5(source: Path) -> Contents:
     from ranvier.interop.keras import hdf5
 
     rows = [Row(*part) for part in hdf5.listed(source, source)]
-    return Contents("Keras HDF5", {}, rows)
+    top = hdf5.top(source, source)
+    facts: dict[str, str] = {}
+    if "model_config" in top:
+        settings = _words(top["training_config"], source) if "training_config" in top else None
+        facts = _facts_of_keras(_words(top["model_config"], source), settings, "optimizer_config")
+    return Contents("Keras HDF5", {**facts, "checks": "the format has no checksums"}, rows)
 
 
 def _header(source: Path) -> dict[str, Any]:
@@ -151,6 +180,9 @@ def _header(source: Path) -> dict[str, Any]:
 def _safetensors(source: Path) -> Contents:
     header = _header(source)
     metadata = header.pop("__metadata__", {})
+    with source.open("rb") as file:
+        start = 8 + int.from_bytes(file.read(8), "little")
+    check_places(header, source.stat().st_size - start, source, safetensors_files.TYPES)
     rows = []
     for name, entry in header.items():
         try:
@@ -159,13 +191,15 @@ def _safetensors(source: Path) -> Contents:
         except (KeyError, TypeError, ValueError) as error:
             raise CheckpointError(f"{source} is damaged: tensor {name!r} has a wrong description ({error}).") from None
     if not isinstance(metadata, Mapping) or KEY not in metadata:
-        return Contents("safetensors", {}, rows)
-    described = _words(metadata[KEY], source)
+        return Contents("safetensors", {"checks": "the format has no checksums"}, rows)
+    described = description_of(metadata, source)
     kinds = Counter(words["class"] for words in _modules(described.get("architecture")))
     facts = {"layers": ", ".join(f"{count} {kind}" for kind, count in kinds.items())}
     settings = described.get("compiled")
     if isinstance(settings, Mapping):
         facts["compiled"] = str(_named(settings.get("optimizer")))
+    held = len(described["checksums"])
+    facts["checks"] = f"the description has its checksum, and {held:,} tensors have one each, not compared here"
     return Contents("Ranvier", facts, rows)
 
 
@@ -182,30 +216,33 @@ def _modules(words: Any) -> Iterator[Mapping[str, Any]]:
 
 
 def _index(source: Path) -> Contents:
-    places = _words(source.read_bytes(), source).get("weight_map")
-    if not isinstance(places, Mapping):
-        raise CheckpointError(f"{source} is no index of safetensors files: it has no weight_map.")
-    files = sorted({str(file) for file in places.values()})
-    if any(Path(file).name != file for file in files):
-        raise CheckpointError(f"{source} names a file that is not beside it.")
+    places = safetensors_files.places_of(source.read_bytes(), source)
+    files = sorted(set(places.values()))
     rows = [row for file in files for row in _safetensors(source.parent / file).rows]
     return Contents("safetensors in shards", {"files": ", ".join(files)}, [row for row in rows if row.name in places])
 
 
 def _onnx(source: Path) -> Contents:
     from ranvier.interop.onnx.graphs import library
-    from ranvier.interop.onnx.model import parsed
+    from ranvier.interop.onnx.model import fault_of, parsed
     from ranvier.interop.onnx.values import ELEMENTS
 
     library()
     proto = parsed(source)
     kinds = Counter(node.op_type for node in proto.graph.node)
+
+    def shown(value: Any) -> str:
+        held = value.type.tensor_type
+        dims = [d.dim_param or (str(d.dim_value) if d.HasField("dim_value") else "?") for d in held.shape.dim]
+        return f"{value.name} {ELEMENTS.get(held.elem_type, 'unknown')} ({', '.join(dims)})"
+
     facts = {
         "made by": f"{proto.producer_name} {proto.producer_version}".strip(),
         "operators": ", ".join(f"{count} {kind}" for kind, count in kinds.most_common()),
         "versions": ", ".join(f"{v.domain or 'ai.onnx'} {v.version}" for v in proto.opset_import),
-        "inputs": ", ".join(v.name for v in proto.graph.input),
-        "outputs": ", ".join(v.name for v in proto.graph.output),
+        "inputs": ", ".join(map(shown, proto.graph.input)),
+        "outputs": ", ".join(map(shown, proto.graph.output)),
+        "checks": fault_of(str(source)) or "passes the full check of onnx",
     }
     held = proto.graph.initializer
     return Contents("ONNX", facts, [Row(t.name, tuple(t.dims), ELEMENTS.get(t.data_type, "unknown")) for t in held])

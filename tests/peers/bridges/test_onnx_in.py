@@ -11,7 +11,7 @@ import pytest
 
 import ranvier as rv
 from ranvier.data.files import CheckpointError
-from tests.interop.damage import WHOLE, damaged
+from tests.interop.damage import WHOLE, damaged, described
 
 onnx = pytest.importorskip("onnx")
 torch = pytest.importorskip("torch")
@@ -263,14 +263,36 @@ def test_half_floats_are_widened_with_a_warning(tmp_path):
     assert found.predict(np.ones((1, 3), np.float32), verbose=0).tolist() == [[0.5, 0.5, 0.5]]
 
 
-@pytest.mark.filterwarnings("ignore::RuntimeWarning")
-def test_damaged_models_are_refused_or_run(tmp_path):
-    """There is no checksum: what ONNX itself takes for a model runs, or is refused by name."""
+def of_layers(path):
     module = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.ReLU(), torch.nn.Linear(3, 2))
-    data, refused = exported(module, torch.randn(2, 4)), 0
-    x = np.ones((2, 4), np.float32)
+    path.write_bytes(exported(module, torch.randn(2, 4)))
+    return np.ones((2, 4), np.float32)
+
+
+def of_images(path):
+    layers = rv.layers
+    rv.Sequential([
+        rv.Input((6, 6, 2)), layers.Conv2D(2, 3, activation="gelu"), layers.BatchNormalization(), layers.MaxPooling2D(),
+        layers.UpSampling2D(2), layers.Flatten(), layers.Dense(2, "softmax"),
+    ]).export(path)  # fmt: skip
+    return np.ones((2, 6, 6, 2), np.float32)
+
+
+def of_steps(path):
+    cells = [rv.layers.GRUCell(2), rv.layers.GRUCell(2)]
+    rv.Sequential([rv.Input((4, 2)), rv.layers.LSTM(2, return_sequences=True), rv.layers.RNN(cells)]).export(path)
+    return np.ones((2, 4, 2), np.float32)
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("make", [of_layers, of_images, of_steps])
+def test_damaged_models_are_refused_or_run(make, tmp_path):
+    """There is no checksum: what ONNX itself takes for a model runs, or is refused by name."""
+    x = make(tmp_path / "a.onnx")
+    data, refused = (tmp_path / "a.onnx").read_bytes(), 0
     for part in damaged(data, seed=6):
         (tmp_path / "a.onnx").write_bytes(part)
+        described(tmp_path / "a.onnx")
         try:
             model = rv.from_onnx(tmp_path / "a.onnx")
             model.predict(x, verbose=0)

@@ -330,6 +330,9 @@ def test_what_is_refused(tmp_path):
         drawn.export(tmp_path / "a.pb", format="tf_saved_model")
     with pytest.raises(ValueError, match="opset_version=17: write one from 18 to"):
         drawn.export(tmp_path / "a.onnx", opset_version=17)
+    for name in ("a.keras", "a.PT", "a.ranvier"):
+        with pytest.raises(ValueError, match="the name of another format"):
+            pictures().export(tmp_path / name)
     with pytest.raises(TypeError, match="writes files"):
         torch.onnx.export(drawn)
     assert not list(tmp_path.iterdir())

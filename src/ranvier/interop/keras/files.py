@@ -112,13 +112,18 @@ def load_weights(model: Module, source: Path) -> None:
         raise CheckpointError(f"{source}: {error}") from error
 
 
+def check_unpacked(archive: zipfile.ZipFile, source: Any, size: int) -> None:
+    """Raise CheckpointError for a zip of ``size`` bytes whose parts are much larger."""
+    if sum(entry.file_size for entry in archive.infolist()) > LARGEST_RATIO * size + SLACK:
+        raise CheckpointError(f"{source} unpacks to more than {LARGEST_RATIO} times its size.")
+
+
 def _unzipped(data: bytes, source: Path) -> dict[str, bytes]:
     """The parts of a zip, whose sizes are limited by that of the file."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            check_unpacked(archive, source, len(data))
             entries = archive.infolist()
-            if sum(entry.file_size for entry in entries) > LARGEST_RATIO * len(data) + SLACK:
-                raise CheckpointError(f"{source} unpacks to more than {LARGEST_RATIO} times its size.")
             if len({entry.filename for entry in entries}) < len(entries):
                 raise CheckpointError(f"{source} is damaged: it has two parts of one name.")
             return {entry.filename: archive.read(entry) for entry in entries if not entry.is_dir()}

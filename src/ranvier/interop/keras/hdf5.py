@@ -90,6 +90,16 @@ def listed(file: Any, source: Any) -> list[tuple[str, tuple[int, ...], str]]:
         raise CheckpointError(f"{source} is a damaged HDF5 file: {error}.") from None
 
 
+def top(file: Any, source: Any) -> dict[str, Any]:
+    """The attributes of a file itself, of which earlier versions of Keras make the configuration."""
+    h5py = library()
+    try:
+        with h5py.File(file, "r") as opened:
+            return dict(_attributes(opened))
+    except (ArithmeticError, LookupError, OSError, RuntimeError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{source} is a damaged HDF5 file: {error}.") from None
+
+
 class _RefusedError(Exception):
     """Something that no file of weights holds."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -41,8 +42,13 @@ def export(model: Module, filepath: Any, format: str = "onnx", *, opset_version:
     write(to_proto(model, opset_version), filepath)
 
 
+OTHERS = (".ranvier", ".safetensors", ".keras", ".h5", ".hdf5", ".pt", ".pth", ".ckpt", ".pb", ".tflite")
+
+
 def write(proto: Any, filepath: Any) -> None:
-    """Check a model of ONNX, and write it."""
+    """Check a model of ONNX, and write it. Raises ValueError for a name that ends as another format's."""
+    if Path(filepath).name.lower().endswith(OTHERS):
+        raise ValueError(f"{filepath} has the name of another format. Write a name that ends with .onnx instead.")
     library().checker.check_model(proto, full_check=True)
     files.write_bytes(filepath, proto.SerializeToString(deterministic=True), "model.onnx")
 

@@ -69,7 +69,8 @@ def reshaped(x: Any, target: Sequence[int], allowzero: bool = False) -> Any:
 def _regrouped(whole: Any, sizes: Dims, wanted: Dims) -> Any:
     """The tensor whose axes make up the wanted ones: the batch is an axis of its own."""
     pieces = _pieces(sizes, wanted)
-    dims, groups = [], []
+    dims: Dims = []
+    groups: list[tuple[int, ...]] = []
     for parts in pieces:  # the numbers of an axis are one, those before the batch and those after it
         at = parts.index(ANY_BATCH) if ANY_BATCH in parts else None
         own = [math.prod(parts)] if at is None else [math.prod(parts[:at]), ANY_BATCH, math.prod(parts[at + 1 :])]

@@ -163,21 +163,48 @@ def parsed(path: Path) -> Any:
         raise CheckpointError(f"{path} is no model of ONNX, or a damaged one: {error}.") from None
     if not proto.HasField("graph") or not proto.opset_import:
         raise CheckpointError(f"{path} is no model of ONNX: it has no graph.")
+    if not _has_texts(proto):
+        raise CheckpointError(f"{path} is a damaged model of ONNX: a name is no text.")
     return proto
+
+
+def _has_texts(message: Any) -> bool:
+    """Whether all texts of a message are: protobuf gives what is no UTF-8 as bytes."""
+    for field, value in message.ListFields():
+        values = [value] if isinstance(value, (str, bytes)) or hasattr(value, "ListFields") else value
+        if field.type == field.TYPE_MESSAGE and not all(map(_has_texts, values)):
+            return False
+        if field.type == field.TYPE_STRING and any(isinstance(text, bytes) for text in values):
+            return False
+    return True
 
 
 def read(path: Path) -> Any:
     """The model of a file, checked, with its external data. Raises CheckpointError for a damaged one."""
-    onnx = library()
     proto = parsed(path)
     _check_external(proto, path)
+    onnx = library()
     try:
         onnx.external_data_helper.load_external_data_for_model(proto, str(path.parent))
-        onnx.checker.check_model(proto, full_check=True)
-    except Exception as error:  # noqa: BLE001  # the checker raises errors of its own, and of C++
-        first = str(error).strip().splitlines() or [type(error).__name__]
-        raise CheckpointError(f"{path} is a damaged model of ONNX: {first[0]}.") from None
+        fault = fault_of(proto)
+    except Exception as error:  # noqa: BLE001  # of several kinds
+        fault = _first_line(error)
+    if fault:
+        raise CheckpointError(f"{path} is a damaged model of ONNX: {fault}.")
     return proto
+
+
+def fault_of(model: Any) -> str:
+    """What the full check of ONNX finds wrong with a model, or with the file of a path; "" for nothing."""
+    try:
+        library().checker.check_model(model, full_check=True)
+    except Exception as error:  # noqa: BLE001  # the checker raises errors of its own, and of C++
+        return _first_line(error)
+    return ""
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _check_external(proto: Any, path: Path) -> None:
