@@ -1,5 +1,6 @@
 """`ranvier page`: who may reach the server, what it does with pages that go, and numbers that are the library's."""
 
+import base64
 import contextlib
 import http.client
 import json
@@ -12,7 +13,8 @@ import pytest
 
 import ranvier as rv
 from ranvier.cli import page
-from ranvier.cli.page import networks, sources
+from ranvier.cli.page import exports, networks, sources
+from ranvier.cli.page.given import begun_with
 from ranvier.cli.page.session import Session
 from ranvier.cli.page.settings import SettingError, Settings
 
@@ -147,6 +149,95 @@ def test_data_and_networks_of_every_kind(data, by_reference):
     np.testing.assert_allclose(outputs[-1], network.model.predict(source.x_test[:3], verbose=0), rtol=1e-6)
 
 
+PLACES = {
+    "nothing": ("missing.csv", None, FileNotFoundError, "does not exist"),
+    "another file": ("notes.md", b"# Notes", ValueError, "neither a folder of images, nor a table"),
+    "a ragged table": ("bad.csv", b"a,b\n1,2\n3\n", ValueError, "line 3"),
+    "too few rows": ("few.csv", b"a,b\n1,2\n3,4\n", ValueError, "at least 10"),
+    "an empty folder": ("folder", None, ValueError, "folder"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_what_the_command_line_gives_is_checked_before_the_page_opens(name, tmp_path):
+    file, content, error, words = PLACES[name]
+    if file == "folder":
+        (tmp_path / file).mkdir()
+    elif content is not None:
+        (tmp_path / file).write_bytes(content)
+    with pytest.raises(error, match=words):
+        begun_with(tmp_path / file)
+
+
+def test_a_table_folder_or_model_of_the_command_line(tmp_path, by_reference):
+    rows = [f"{i * 7 % 13 / 2},{i % 7},{'ab'[i % 2]},{i % 3}" for i in range(30)]
+    (tmp_path / "table.csv").write_text("\n".join(["first,second,letter,class", *rows]))
+    image = pytest.importorskip("PIL.Image")
+    for label in ("dark", "light"):
+        (tmp_path / "images" / label).mkdir(parents=True)
+        for i in range(5):
+            image.new("RGB", (40, 36), (i, 20, 200 if label == "light" else 9)).save(
+                tmp_path / f"images/{label}/{i}.png"
+            )
+    model = rv.Sequential([rv.layers.Dense(3, "relu", input_shape=(2,)), rv.layers.Dense(1, "sigmoid")])
+    model.save(tmp_path / "model.ranvier")
+    found = {}
+    for file in ("table.csv", "images", "model.ranvier"):
+        given, start = begun_with(tmp_path / file)
+        settings = Settings.of(start)
+        found[file] = source = sources.load(settings, given)
+        networks.build(settings, source)
+    assert found["table.csv"].features == ("first", "second", "letter = a", "letter = b", "letter = others")
+    assert found["table.csv"].classes == ("0", "1", "2")
+    assert found["images"].x.shape == (6, 32, 32, 3)
+    assert (found["images"].classes, found["images"].x.max() <= 1) == (("dark", "light"), True)
+    opened = networks.build(settings, source)
+    assert [layer.name for layer in opened.shown] == [layer.name for layer in model.layers]
+    np.testing.assert_array_equal(opened.model.get_weights()[0], model.get_weights()[0])
+
+
+UPLOADS = {
+    "a table": ("things.csv", "a,b\n" + "1,2\n3,4\n" * 8, 200, "'target': 'b'"),
+    "a ragged one": ("things.csv", "a,b\n1,2\n3\n", 400, "the file"),
+    "another kind": ("../../etc/passwd", "root", 400, "Choose one of .csv"),
+    "a huge one": ("things.csv", "x" * ((8 << 20) + 1), 413, "larger than 8 MB"),
+}
+
+
+@pytest.mark.parametrize("name", UPLOADS)
+def test_uploads(name, opened):
+    port, session, _ = opened
+    file, text, status, words = UPLOADS[name]
+    found, answer = ask(port, "/api/table", body=text.encode(), X_Session=session, X_Name=file)
+    assert found == status
+    assert words in str(answer)
+    assert "/tmp" not in str(answer)
+
+
+def test_an_image_is_looked_into_and_the_model_is_handed_out(opened, tmp_path, by_reference):
+    port, name, session = opened
+    settings = {"data": "digits", "layers": [{"kind": "conv", "units": 2}, {"kind": "dense", "units": 4}]}
+    ask(port, "/api/build", {"session": name, "settings": settings})
+    model, x = session.network.model, session.source.x_test
+    answer = ask(port, "/api/draw", {"session": name, "row": 7})[1]
+    expected = model.predict(x[7:8], verbose=0)[0]
+    np.testing.assert_array_equal(np.float32(answer["probabilities"]), expected)
+    drawn = ask(port, "/api/draw", {"session": name, "image": x[7].reshape(-1).tolist()})[1]
+    assert drawn == answer
+    assert [(part["name"], len(part["maps"]), len(part["kernels"])) for part in answer["maps"]] == [("conv1", 2, 2)]
+    slopes = rv.explain.saliency(model, x[7:8], answer["chosen"])[0, ..., 0]
+    seen = np.frombuffer(base64.b64decode(answer["saliency"]), np.uint8).reshape(8, 8) / 127.5 - 1
+    np.testing.assert_allclose(seen, slopes / np.abs(slopes).max(), atol=0.01)
+    assert "write a row" in ask(port, "/api/draw", {"session": name, "row": 1000})[1]["error"]
+    assert "write 64 numbers" in ask(port, "/api/draw", {"session": name, "image": [1]})[1]["error"]
+    for library, words in (("ranvier", "rv.Sequential"), ("keras", "keras.Sequential"), ("torch", "nn.Module")):
+        assert words in ask(port, "/api/code", {"session": name, "library": library})[1]["code"]
+    assert "write one of ranvier, keras, torch" in str(ask(port, "/api/code", {"session": name, "library": "os"}))
+    file, content = exports.model_file(session, {"format": ".ranvier"})
+    (tmp_path / file).write_bytes(content)
+    np.testing.assert_array_equal(rv.load_model(tmp_path / file).predict(x[7:8], verbose=0)[0], expected)
+
+
 def frames_of(session):
     found: list[dict] = []
     session.listener = found.append
@@ -205,7 +296,9 @@ def test_a_page_that_is_closed_stops_its_training_and_no_other(served):
         ask(port, "/api/control", {"session": name, "action": "run"})
     first, second = (sessions.known[name] for name in names)
     wait(lambda: first.steps > 4 and second.steps > 4 and second.listener is not None)
-    assert b'"type":"frame"' in streams[0].recv(1 << 16)
+    received = b""
+    while b'"type":"frame"' not in received:
+        received += streams[0].recv(1 << 16)
     streams[0].close()
     wait(lambda: not first.running)
     assert second.running

@@ -98,9 +98,7 @@ def inspect(
 
 @app.command()
 def page(
-    path: Annotated[
-        Path | None, typer.Argument(help="Data (CSV, a folder of images) or a model to begin with.")
-    ] = None,
+    path: Annotated[Path | None, typer.Argument(help="A table, a folder of images, or a model to begin with.")] = None,
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="The port; without it, one that is free.")] = None,
     browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
 ) -> None:

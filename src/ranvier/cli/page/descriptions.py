@@ -27,6 +27,7 @@ def described(session: Any) -> dict[str, Any]:
         })  # fmt: skip
     return {
         "version": session.version,
+        "isGiven": source.open_model is not None,
         "data": data_of(session),
         "inputs": int(np.prod(source.x.shape[1:])),
         "layers": layers,

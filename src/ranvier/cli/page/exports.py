@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import ranvier as rv
-from ranvier.cli.page.settings import SettingError, one_of
+from ranvier.cli.page.settings import one_of
 
 LIBRARIES = ("ranvier", "keras", "torch")
 FORMATS = (".ranvier", ".keras", ".onnx")
@@ -16,8 +16,6 @@ FORMATS = (".ranvier", ".keras", ".onnx")
 def code(session: Any, message: dict[str, Any]) -> dict[str, Any]:
     """The program of the network in the vocabulary of a library."""
     library = one_of("library", message.get("library"), LIBRARIES)
-    if not hasattr(rv.utils, "to_code"):
-        raise SettingError("this release writes no programs.")
     with session.model_in_use():
         return {"code": rv.utils.to_code(session.network.model, library)}
 

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+import ranvier as rv
 from ranvier.auto import Preparation, Table, find_columns, read_table
 from ranvier.auto.checks import target_of, task_of
 from ranvier.auto.scores import CLASSES
 from ranvier.auto.tables import ENDINGS
 from ranvier.cli.page.settings import SettingError, Settings
-from ranvier.cli.page.sources import Source, images
+from ranvier.cli.page.sources import Source, divided, images, toy
+from ranvier.datasets import digits
 
 MOST_ROWS, MOST_FEATURES, MOST_CLASSES = 50_000, 1024, 50
 SIDE = 32  # pixels of the images of a folder
+MODELS = (".ranvier", ".safetensors", ".keras", ".h5")
 Load = Callable[[Settings], Source]
 
 
@@ -111,15 +115,58 @@ def of_folder(path: Path) -> Load:
     return load
 
 
-def begun_with(path: Path | None) -> tuple[dict[str, Load], dict[str, Any]]:
-    """The data of the command line by name, and the settings that a page begins with.
+def of_model(path: Path) -> Load:
+    """What loads a model from its file, with data of the shape of its inputs: a toy set, digits, or random numbers."""
+    model = rv.load_model(path)
+    if not isinstance(model, rv.Sequential):
+        raise ValueError(f"{path} is no sequence of layers. The page shows networks whose layers follow one another.")
+    shape = tuple(model.input_shape[1:])
+    outputs = model.output_shape
+    if not all(isinstance(n, int) for n in shape) or len(outputs) != 2:
+        raise ValueError(
+            f"{path} maps {model.input_shape} to {outputs}. The page shows maps of (n, ...) to (n, outputs)."
+        )
+    ends = getattr(model.layers[-1], "activation", None)
+    classes = outputs[1] > 1 or getattr(ends, "__name__", "") == "sigmoid"
 
-    Raises ValueError for what is neither a table nor a folder of images, and FileNotFoundError for what is not there.
+    def load(settings: Settings) -> Source:
+        found = fitting(model, shape, outputs[1] if classes else 0, settings)
+        return replace(found, open_model=lambda: rv.load_model(path))
+
+    return load
+
+
+def fitting(model: Any, shape: tuple[int, ...], outputs: int, settings: Settings) -> Source:
+    """Data of the shape of a model's inputs. Random ones have as targets what the model says of them."""
+    count = max(2, outputs) if outputs else 0
+    if shape == (2,) and count in (0, 2, 3):
+        name = {0: "plane", 2: "circles", 3: "gaussians"}[count]
+        return toy(replace(settings, data=name))
+    if shape == (8, 8, 1) and count == 10:
+        return images(*digits.load_data(), digits.classes)
+    rng = np.random.default_rng(settings.seed)
+    is_image = len(shape) == 3 and shape[2] in (1, 3)
+    x = (rng.random((96, *shape)) if is_image else rng.standard_normal((96, *shape))).astype(np.float32)
+    said = model.predict(x, verbose=0)
+    y = (said[:, 0] > 0.5).astype(int) if count == 2 and said.shape[1] == 1 else said.argmax(1) if count else said[:, 0]
+    names = tuple(map(str, range(count)))
+    features = () if is_image else tuple(f"x{i}" for i in range(int(np.prod(shape))))
+    kind = "images" if is_image else "table"
+    if not is_image and len(shape) != 1:
+        raise SettingError(f"the model takes inputs of shape {shape}. The page shows features and images.")
+    return divided(kind, "classes" if count else "number", x, y, settings, classes=names, features=features)
+
+
+def begun_with(path: Path | None) -> tuple[dict[str, Load], dict[str, Any]]:
+    """The data or the model of the command line by name, and the settings that a page begins with.
+
+    Raises ValueError for what is neither a table, a folder of images nor a model, and FileNotFoundError for what is not
+    there.
     """
     if path is None:
         return {}, {}
     if not path.exists():
-        raise FileNotFoundError(f"{path} does not exist. Write a CSV file or a folder of images.")
+        raise FileNotFoundError(f"{path} does not exist. Write a CSV file, a folder of images, or a model.")
     if path.is_dir():
         load = of_folder(path)
         layers = [
@@ -135,4 +182,11 @@ def begun_with(path: Path | None) -> tuple[dict[str, Load], dict[str, Any]]:
         start = {"data": "given", "target": shown["target"], "batch": 32}
         load(Settings.of(start))
         return {"given": load}, start | {"columns": shown["columns"]}
-    raise ValueError(f"{path} is neither a folder of images nor a table ({', '.join(ENDINGS)}).")
+    if path.suffix.lower() in MODELS:
+        load = of_model(path)
+        start = {"data": "given", "optimizer": "sgd", "model": True}
+        load(Settings.of(start))
+        return {"given": load}, start
+    raise ValueError(
+        f"{path} is neither a folder of images, nor a table ({', '.join(ENDINGS)}), nor a model ({', '.join(MODELS)})."
+    )

@@ -41,23 +41,44 @@ def build(settings: Settings, source: Source) -> Network:
     loss = settings.loss or LOSSES[source.task][0]
     if loss not in LOSSES[source.task]:
         raise SettingError(f"loss={loss!r}: write one of {', '.join(LOSSES[source.task])} for these data.")
+    if source.open_model is not None:
+        return of_model(source.open_model(), settings, source, loss)
     outputs = 1 if source.task == "number" or len(source.classes) == 2 else len(source.classes)
     layers = hidden(settings, source)
     end = "linear" if source.task == "number" else "sigmoid" if outputs == 1 else "softmax"
     layers.append(rv.layers.Dense(outputs, end, kernel_regularizer=penalty(settings), name="output"))
     model = rv.Sequential([rv.Input(source.x.shape[1:]), *layers])
+    return compiled(model, layers, settings, source, loss, outputs)
+
+
+def of_model(model: Any, settings: Settings, source: Source, loss: str) -> Network:
+    """The network of a model that was opened. Raises SettingError for one that is no plain sequence of layers."""
+    if not isinstance(model, rv.Sequential):
+        raise SettingError("the page shows networks whose layers follow one another (Sequential).")
+    outputs = model.predict(source.x[:1], verbose=0).shape[1]
+    layers = [layer for layer in model.layers if type(layer).__name__ != "InputLayer"]
+    return compiled(model, layers, settings, source, loss, outputs)
+
+
+def compiled(model: Any, layers: list[Any], settings: Settings, source: Source, loss: str, outputs: int) -> Network:
+    """Compile a network for the data, and make the model of its outputs."""
     names = {"crossentropy": "binary_crossentropy" if outputs == 1 else "sparse_categorical_crossentropy"}
     metric = "accuracy" if source.task == "classes" else "mae"
     model.compile(OPTIMIZERS[settings.optimizer](settings.rate), names.get(loss, loss), metrics=[metric])
-    value = shown = rv.Input(source.x.shape[1:])
+    value = start = rv.Input(source.x.shape[1:])
     every = []
     for layer in layers:
         value = layer(value)
         every.append(value)
-    kept = [i for i, layer in enumerate(layers) if not isinstance(layer, (rv.layers.Dropout, rv.layers.Flatten))]
-    inner = rv.Model(shown, [every[i] for i in kept])
+    kept = [i for i, value in enumerate(every) if i + 1 == len(every) or changes(layers[i])]
+    inner = rv.Model(start, [every[i] for i in kept])
     y, y_test = (targets(part, loss, outputs, source) for part in (source.y, source.y_test))
     return Network(model, inner, [layers[i] for i in kept], y, y_test, loss)
+
+
+def changes(layer: Any) -> bool:
+    """Whether a layer is shown: not one that moves, scales or drops values."""
+    return bool(layer.weights) or type(layer).__name__ in ("MaxPooling2D", "AveragePooling2D", "Activation", "ReLU")
 
 
 def hidden(settings: Settings, source: Source) -> list[Any]:

@@ -18,8 +18,9 @@ from ranvier.cli.page.sources import Source, load
 from ranvier.tensor import rng
 
 FRAME = 1 / 14  # seconds between frames
+SHARE = 12  # at full speed, how many times the processor's time of a frame goes to training before the next one
 SLICE = 0.02  # seconds of training between two looks at what the page wants
-MOST_EPOCHS = 200  # of one call of fit
+MOST_EPOCHS = 5000  # of one call of fit
 
 
 class _Watch(Callback):
@@ -33,7 +34,7 @@ class _Watch(Callback):
         session.steps += self.step_interval or 1
         if not session.running or (session.wanted and session.left is None):  # "one epoch" is a whole one
             self.model.stop_training = True
-        elif time.monotonic() >= session.due:
+        elif session.is_due():
             session.publish()
 
 
@@ -56,7 +57,8 @@ class Session:
         self.listener: Callable[[dict[str, Any]], None] | None = None
         self.settings = Settings()
         self.due, self.steps, self.place = 0.0, 0, 0
-        self.interval, self.step_seconds = 1, 0.0
+        self.made, self.cost = 0.0, 0.0  # when the last frame was made, and what it cost, in the thread's own time
+        self.interval, self.step_seconds = 1, 0.0  # of the processor's time of this thread
         self.order: Any = None
         self.left: int | None = None  # epochs until training pauses by itself
         self.streams: rng.SeedState | None = None
@@ -159,11 +161,19 @@ class Session:
 
     def publish(self) -> None:
         """Make a frame of the model as it is now, and hand it over."""
+        began = time.thread_time()
         self.due = time.monotonic() + FRAME
         frame = self.frames.frame(self.steps / self.per_epoch, self.steps)
         self.announced = self.running
         if self.listener is not None:
             self.listener(frame | {"running": self.announced, "version": self.version})
+        self.made = time.thread_time()
+        self.cost = self.made - began
+
+    def is_due(self) -> bool:
+        """Whether it is time for a frame. At full speed frames take a small part of the time of training."""
+        trained = time.thread_time() - self.made
+        return time.monotonic() >= self.due and (bool(self.speed) or trained >= SHARE * self.cost)
 
     def _train(self) -> None:
         while True:
@@ -195,20 +205,22 @@ class Session:
     def _round(self, epochs: int) -> None:
         """A call of `fit`, from which it is learned how long a step takes; and a frame when one is due."""
         model, before = self.network.model, self.steps
-        began, steps = time.monotonic(), epochs * self.per_epoch
+        began, steps = time.thread_time(), epochs * self.per_epoch
+        # Epochs that end within a frame are run without looking: many of them are one native call.
+        is_short = 0 < self.step_seconds * self.per_epoch < FRAME
         model.fit(
             self.source.x, self.network.y, batch_size=self.settings.batch, epochs=epochs, verbose=0,
-            callbacks=[_Watch(self, self.interval)], ignore=("RV",), check_finite=False,
+            callbacks=None if is_short else [_Watch(self, self.interval)], ignore=("RV",), check_finite=False,
         )  # fmt: skip
         self.order = None
         if not model.stop_training:
             self.steps = before + steps
-            self.step_seconds = (time.monotonic() - began) / steps
+            self.step_seconds = max(time.thread_time() - began, 1e-7) / steps
             self.interval = max(1, int(SLICE / self.step_seconds))
             if self.left is not None:
                 self.left -= epochs
                 self.running = self.left > 0 and self.running
-        if time.monotonic() >= self.due or not self.running:
+        if self.is_due() or not self.running:
             self.publish()
 
     def _wait(self, until: float) -> None:

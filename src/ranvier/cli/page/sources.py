@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,7 @@ class Source:
 
     ``kind`` is "plane" (two features that can be drawn), "table" or "images" (samples, height, width, channels);
     ``task`` is "classes" or "number". ``scale`` turns predicted numbers into those of the file: (mean, deviation).
+    ``open_model`` opens the model that the page was given, whose data these are; None where the settings choose one.
     """
 
     kind: str
@@ -32,6 +34,7 @@ class Source:
     classes: tuple[str, ...] = ()
     features: tuple[str, ...] = ("x", "y")
     scale: tuple[float, float] = (0.0, 1.0)
+    open_model: Callable[[], Any] | None = None
 
     def in_units(self, y: Array) -> Array:
         """Targets or predictions in the units of the file; class numbers stay."""

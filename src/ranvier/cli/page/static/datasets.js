@@ -12,7 +12,7 @@ export function begin(start, given) {
   if (!given.length) return;
   sets.unshift("given");
   columns = start.columns ?? [];
-  givenImages = !columns.length;
+  givenImages = !columns.length && !start.model;
   delete start.columns;
 }
 const MARKS = { points: "+", digits: "8", table: "▤", given: "▣" };

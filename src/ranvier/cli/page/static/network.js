@@ -80,12 +80,20 @@ function columns() {
     const model = layers.at(-1)?.kind === "dense" ? layers.at(-1) : { activation: "relu", units: 4 };
     change({ layers: [...layers, { kind: "dense", units: Math.max(2, Math.min(model.units, 16)), activation: model.activation }] });
   };
+  if (built?.isGiven) return $("columns").replaceChildren(...givenColumns(built));
   $("columns").replaceChildren(
     el("div", { class: "column" }, el("strong", {}, t("inputs")), el("span", {}, String(built?.inputs ?? ""))),
     ...layers.map(column),
     el("div", { class: "column" }, el("strong", {}, t("outputs")), el("span", {}, last ? `${last.units} · ${last.activation}` : ""),
       el("button", { type: "button", class: "add", id: "add-layer", disabled: layers.length >= 8, onclick: add }, `+ ${t("addLayer")}`)),
   );
+}
+
+// Of a model that was opened the layers are what they are.
+function givenColumns(built) {
+  const inputs = el("div", { class: "column" }, el("strong", {}, t("inputs")), el("span", {}, String(built.inputs)));
+  return [inputs, ...built.layers.map((layer) => el("div", { class: "column" }, el("strong", {}, layer.name), el("span", {}, layer.kind),
+    el("span", {}, `${layer.shape.join("×")}${layer.activation && layer.activation !== "linear" ? ` · ${layer.activation}` : ""}`)))];
 }
 
 // --- the picture ------------------------------------------------------------------------------------------------------

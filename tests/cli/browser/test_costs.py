@@ -1,0 +1,54 @@
+"""What an open page costs: the processor's time of the same epochs with the page and without it."""
+
+import json
+import subprocess
+import sys
+import threading
+import time
+
+import ranvier as rv
+from ranvier.cli import page
+from ranvier.cli.page import networks, sources
+from ranvier.cli.page.settings import Settings
+
+READER = """
+import http.client, json, sys
+connection = http.client.HTTPConnection("127.0.0.1", int(sys.argv[1]))
+connection.request("POST", "/api/frames", json.dumps({"session": sys.argv[2]}), {"X-Token": "secret"})
+answer = connection.getresponse()
+while answer.readline():
+    print(flush=True)
+"""  # a page in a process of its own
+
+
+def test_training_with_a_page_takes_at_most_a_fifth_more():
+    dense = {"kind": "dense", "units": 64, "activation": "relu"}
+    settings, epochs = Settings.of({"data": "digits", "layers": [dense, dense], "batch": 32}), 1000
+    source = sources.load(settings, {})
+    with rv.tensor.rng.seed_scope(0):
+        network = networks.build(settings, source)
+        network.model.fit(source.x, network.y, batch_size=32, epochs=2, verbose=0)
+        began = time.process_time()
+        network.model.fit(source.x, network.y, batch_size=32, epochs=epochs, verbose=0)
+        alone = time.process_time() - began
+    server, listening, sessions = page.served({}, {}, None, "secret")
+    threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True).start()
+    name, session = sessions.open()
+    session.build(settings)
+    command = [sys.executable, "-c", READER, str(listening.getsockname()[1]), name]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as reader:
+        assert reader.stdout is not None
+        reader.stdout.readline()
+        session.run(2)
+        while session.running:
+            time.sleep(0.02)
+        began, before = time.process_time(), session.steps
+        session.run(epochs)
+        while session.running:
+            time.sleep(0.05)
+        watched = time.process_time() - began
+        reader.terminate()
+    sessions.drop(name)
+    server.should_exit = True
+    assert session.steps == before + epochs * session.per_epoch
+    assert watched < 1.2 * alone, json.dumps({"alone": alone, "watched": watched})
