@@ -23,9 +23,9 @@ from typing import Any
 import numpy as np
 
 from ranvier import engines
-from ranvier.engines import processes
 from ranvier.engines.placement import Placement, set_placement
 from ranvier.graph.node import Node, apply
+from ranvier.support import processes
 from ranvier.support.source_lines import warn
 from ranvier.tensor.function import function
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from ranvier.callbacks.model_checkpoint import frequency
 from ranvier.data.files import CheckpointError, make_folder
-from ranvier.engines import processes
+from ranvier.support import processes
 from ranvier.support.source_lines import warn
 from ranvier.training.loop.callback import Callback, Logs
 from ranvier.training.loop.resume import NAME, AnotherRun, exists, remove

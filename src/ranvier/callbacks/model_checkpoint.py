@@ -9,7 +9,7 @@ from typing import Any
 
 from ranvier.callbacks.monitor import Monitor
 from ranvier.data.files import make_folder
-from ranvier.engines import processes
+from ranvier.support import processes
 from ranvier.support.results import number_of
 from ranvier.training.loop.callback import Logs
 from ranvier.training.step.argument_types import FilePath

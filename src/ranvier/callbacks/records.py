@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ranvier.data.files import check_target, make_folder
-from ranvier.engines import processes
+from ranvier.support import processes
 from ranvier.support.whole_files import naming
 from ranvier.training.loop.callback import Callback, Logs
 from ranvier.training.step.argument_types import FilePath

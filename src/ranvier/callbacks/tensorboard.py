@@ -14,7 +14,7 @@ from ranvier.callbacks.event_graph import graph
 from ranvier.callbacks.model_checkpoint import frequency
 from ranvier.data.event_files import EventFiles, summary
 from ranvier.data.files import make_folder
-from ranvier.engines import processes
+from ranvier.support import processes
 from ranvier.support.validation import is_whole
 from ranvier.training.loop.callback import Callback, Logs
 from ranvier.training.step.argument_types import FilePath

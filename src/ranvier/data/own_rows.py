@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ranvier.data.batched import BatchedDataset
-from ranvier.engines import processes
+from ranvier.support import processes
 
 Part = Callable[[int], tuple[int, int]]  # of the number of rows in a batch: the first row of this process, and the end
 WORKERS = ("num_workers", "worker_init_fn", "multiprocessing_context", "prefetch_factor", "timeout")

@@ -27,9 +27,9 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from ranvier.engines import processes
 from ranvier.engines.jax_sharded import own_shards
 from ranvier.engines.placement import get_placement
+from ranvier.support import processes
 
 BEAT = 2.0  # seconds between two signs of life
 SILENT = 25.0  # without one a process is lost
@@ -47,7 +47,7 @@ class ProcessLost(RuntimeError):  # noqa: N818  # it reads as what happened
 
 
 class JaxGroup:
-    """See `ranvier.engines.processes.Group`. ``timeout``: the seconds that a process waits for another one."""
+    """See `ranvier.support.processes.Group`. ``timeout``: the seconds that a process waits for another one."""
 
     def __init__(self, client: Any, number: int, count: int, timeout: float) -> None:
         self.client, self.number, self.count, self.timeout = client, number, count, timeout

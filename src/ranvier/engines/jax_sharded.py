@@ -16,12 +16,12 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from ranvier.engines import processes
 from ranvier.engines.jax import TABLE, JaxProgram, to_numpy, viewed
 from ranvier.engines.placement import Placement
 from ranvier.engines.reference import ReferenceProgram
 from ranvier.graph.graph import Graph, input_node
 from ranvier.graph.node import Node
+from ranvier.support import processes
 from ranvier.support.source_lines import warn
 
 Array = Any

@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 
 from ranvier import engines
-from ranvier.engines import processes
 from ranvier.graph.node import Node, apply, like
+from ranvier.support import processes
 from ranvier.tensor.function import function
 from ranvier.tensor.tensor import Tensor
 

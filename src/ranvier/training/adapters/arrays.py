@@ -14,7 +14,6 @@ from ranvier.data.convert import Array, all_finite, first_where, refuse_sparse, 
 from ranvier.data.mapped import is_mapped
 from ranvier.data.sampled import fraction_of_zeros
 from ranvier.data.targets import as_weights
-from ranvier.engines import processes
 from ranvier.graph.dtypes import ARITHMETIC
 from ranvier.graph.node import FLOATS, Type
 from ranvier.graph.open_extents import OpenExtent, is_open
@@ -23,6 +22,7 @@ from ranvier.layers.text import text_layers_of
 from ranvier.metrics.custom import CustomMetric
 from ranvier.module import Module, mode, versions
 from ranvier.module.arguments import input_parameters, pack_inputs
+from ranvier.support import processes
 from ranvier.support.columns import column_names
 from ranvier.tensor.call_state import isolated_tape
 from ranvier.tensor.context import get_dtype

@@ -12,10 +12,10 @@ import numpy as np
 
 from ranvier.data.batches import RanOut, batches_from, name_of, notify
 from ranvier.data.convert import Array, to_numeric
-from ranvier.engines import processes
 from ranvier.layers.text import text_layers_of
 from ranvier.module import Module
 from ranvier.module.arguments import input_parameters
+from ranvier.support import processes
 from ranvier.support.source_lines import warn, warned_once
 from ranvier.support.tree import flatten
 from ranvier.tensor.tensor import Tensor

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.engines import processes
 from ranvier.engines.placement import get_placement
 from ranvier.module import Module
+from ranvier.support import processes
 from ranvier.support.source_lines import warn
 from ranvier.support.version import __version__
 from ranvier.tensor import rng

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from ranvier.data.convert import Array
-from ranvier.engines import processes
 from ranvier.module import Module
 from ranvier.module.calls import in_model_dtype
+from ranvier.support import processes
 from ranvier.support.validation import whole
 from ranvier.tensor import rng
 from ranvier.training.adapters.arrays import to_data

@@ -8,9 +8,9 @@ from typing import Any
 
 from ranvier.data.batches import RanOut, by_number, name_of
 from ranvier.data.samplers import Sampler, checked_sampler
-from ranvier.engines import processes
 from ranvier.module import Module
 from ranvier.module.calls import in_model_dtype
+from ranvier.support import processes
 from ranvier.support.source_lines import warn
 from ranvier.support.validation import whole
 from ranvier.tensor import rng

@@ -18,7 +18,7 @@ import numpy as np
 from ranvier.data import files
 from ranvier.data.convert import Array
 from ranvier.data.files import CheckpointError
-from ranvier.engines import processes
+from ranvier.support import processes
 from ranvier.tensor import rng
 from ranvier.tensor.tensor import Tensor
 from ranvier.training.adapters.passes import Passes

@@ -8,10 +8,10 @@ import numpy as np
 
 from ranvier import engines
 from ranvier.data.convert import Array
-from ranvier.engines import processes
 from ranvier.engines.placement import get_placement
 from ranvier.module import Module
 from ranvier.module.versions import changes
+from ranvier.support import processes
 from ranvier.tensor import rng
 from ranvier.tensor.context import get_dtype
 from ranvier.training.loop.callback_list import Callbacks

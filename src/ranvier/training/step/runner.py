@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 
 from ranvier.data.convert import Array
-from ranvier.engines import processes
-from ranvier.engines.processes import largest
 from ranvier.graph.checks import ERRORS, moved
+from ranvier.support import processes
+from ranvier.support.processes import largest
 from ranvier.tensor import layout, tape
 from ranvier.training.step.arrays import Data
 from ranvier.training.step.builder import Step
