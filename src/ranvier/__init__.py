@@ -23,6 +23,7 @@ rows.declare({
     ("method", "load_weights"): "ranvier.interop.files:load_weights",
     ("method", "predict"): "ranvier.training.loop.predict:predict",
     ("method", "predict_step"): "ranvier.training.step.methods:predict_step",
+    ("method", "report"): "ranvier.auto.report.writing:write_report",
     ("method", "save"): "ranvier.interop.files:save",
     ("method", "save_weights"): "ranvier.interop.files:save_weights",
     ("method", "test_step"): "ranvier.training.step.methods:test_step",

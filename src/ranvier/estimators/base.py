@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -32,6 +33,7 @@ from ranvier.estimators.texts import numbers_of
 from ranvier.estimators.validation import checked_pair, validated
 from ranvier.layers import Dense
 from ranvier.module import Module
+from ranvier.support import rows
 from ranvier.support.constructors import CheckedConstructor
 from ranvier.support.source_lines import warn
 from ranvier.tensor import rng
@@ -349,6 +351,15 @@ class NeuralEstimator(CheckedConstructor, BaseEstimator):  # type: ignore[misc] 
         """The last activation of a network of ``hidden_layer_sizes``, with its name in scikit-learn."""
         end = self._output_spec()[1] if self._dense else None
         return OUT.get(end) or str(end)
+
+    def report(self, X: Any, y: Any, path: Any = None, **options: Any) -> Path:
+        """Write one HTML file about the fitted estimator on held-out data: see `ranvier.auto.write_report`.
+
+        ``path`` is by default "report.html". ``options`` are those of that function, such as ``lang="zh"``.
+        """
+        check_is_fitted(self, "model_")
+        written: Path = rows.look_up("method", "report")(self, X, y, path, **options)
+        return written
 
     # --- state ----------------------------------------------------------------------------------------------------
 

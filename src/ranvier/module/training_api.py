@@ -66,6 +66,7 @@ class TrainingAPI(KerasAPI):
     plot = RowMethod()
     predict = RowMethod()
     predict_step = RowMethod()
+    report = RowMethod()
     save = RowMethod()
     save_weights = RowMethod()
     test_step = RowMethod()

@@ -6,18 +6,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ranvier.pictures.style import BLUE, INK, ORANGE, PALE, POINTS, Target, figure, finish, tidy
+from ranvier.pictures.style import BLUE, INK, ORANGE, PALE, POINTS, Target, finish, grid, tidy
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def residuals(y_true: Any, y_pred: Any, path: Target = None, *, unit: str = "", title: str = "Residuals") -> Figure:
+def residuals(
+    y_true: Any, y_pred: Any, path: Target = None, *, unit: str = "", title: str = "Residuals", across: int = 3
+) -> Figure:
     """Draw predictions and residuals (true minus predicted) of a regression of one number, in three panels.
 
     The first has predicted against true values: on the diagonal the prediction is right. The second has residuals by
     prediction: a curve or a funnel shows what the model misses. The third is the histogram of the residuals. At most
-    5,000 points are drawn. ``unit`` is written at the axes. ``path`` names a file to write (.png, .svg, .pdf). Returns
+    5,000 points are drawn. ``unit`` is written at the axes. ``across`` is the number of panels side by side. ``path`` names a file to write (.png, .svg, .pdf). Returns
     the figure. Raises ValueError for arrays of other shapes than (n,) or (n, 1), of different lengths or without a
     finite pair.
     """
@@ -35,8 +37,7 @@ def residuals(y_true: Any, y_pred: Any, path: Target = None, *, unit: str = "", 
     residual = true - found
     some = np.linspace(0, len(true) - 1, min(len(true), POINTS)).astype(int)
     dots: dict[str, Any] = {"s": 9, "color": BLUE, "alpha": 0.45, "linewidths": 0, "rasterized": len(some) > 500}
-    made = figure(11.2, 3.8)
-    left, middle, right = made.subplots(1, 3)
+    made, (left, middle, right) = grid(3, across, (3.7, 3.5), (0.3, 0.3))
     suffix = f" ({unit})" if unit else ""
     ends = [min(true.min(), found.min()), max(true.max(), found.max())]
     left.scatter(true[some], found[some], **dots)

@@ -1,0 +1,121 @@
+"""What a report shows, whether it is of a run or of a model: facts, from which the sections are made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ranvier.auto.scores import CLASSES, SCORES, Task, scores
+from ranvier.data.convert import Array
+from ranvier.support.constructors import CheckedConstructor
+
+DRAWS = 200  # samples of the bootstrap
+MOST_NUMBERS = 40_000_000  # rows x outputs x draws, above which there are fewer draws
+Z = 1.96  # standard errors on each side of a 95 % interval
+
+
+@dataclass
+class Rival(CheckedConstructor):
+    """What the model is compared with: its name, its outputs for the same rows, and the classes that it decides on."""
+
+    title: str
+    output: Array
+    decided: Array | None = None
+
+
+@dataclass
+class Facts(CheckedConstructor):
+    """The contents of a report. Texts are English; the sections translate what they know.
+
+    ``truth`` and ``output`` are of the rows that are scored: class numbers (n,) and probabilities (n, classes), or
+    numbers (n, targets). ``lines`` names the rows. ``rivals`` are the baselines. ``evaluated`` are numbers that
+    ``evaluate`` gives, by name. ``columns`` are rows of a table of the data: name, kind, missing, values. ``features``
+    is the table that importances and dependences change, and ``predict`` gives the outputs for it. ``curves`` are the
+    names of trainings, with the histories of each. ``checks`` are findings, ``notes`` other lines about the data.
+    """
+
+    title: str
+    task: Task
+    truth: Array
+    output: Array
+    decided: Array | None = None
+    part: str = "the rows that were given"
+    lines: Array | None = None
+    lines_are: str = "row"
+    rivals: list[Rival] = field(default_factory=list)
+    evaluated: dict[str, float] = field(default_factory=dict)
+    data: list[tuple[str, Any]] = field(default_factory=list)
+    columns: list[list[Any]] = field(default_factory=list)
+    frequencies: list[tuple[str, Array]] = field(default_factory=list)  # of classes, by part
+    steps: list[Any] = field(default_factory=list)  # what was done, in order
+    layers: list[list[str]] = field(default_factory=list)
+    trials: list[list[Any]] = field(default_factory=list)
+    curves: list[tuple[Any, Sequence[Mapping[str, Sequence[Any]]]]] = field(default_factory=list)
+    features: Any = None
+    names: Sequence[str] | None = None
+    predict: Callable[[Any], Array] | None = None
+    varied: Sequence[str] | None = None  # the features of which the dependence may be drawn
+    images: Any = None
+    checks: list[tuple[str, str]] | None = None  # level and text; None where there were none
+    notes: list[str] = field(default_factory=list)
+    versions: dict[str, str] = field(default_factory=dict)
+    seed: Any = None
+    command: str = ""
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def classes(self) -> bool:
+        return self.task.kind == CLASSES
+
+    @property
+    def metric(self) -> str:
+        return self.task.metric
+
+
+def bootstrap(facts: Facts) -> tuple[dict[str, float], list[dict[str, float]], Array, dict[str, Array]]:
+    """The scores of the model, those of the rivals, their standard errors, and the differences.
+
+    The standard errors are (1 + rivals, scores), in the order of `SCORES`; the differences from each rival, by its
+    title, are mean and standard error of the task's metric. All use the same resampled rows, so that differences are
+    paired.
+    """
+    names = SCORES[facts.task.kind]
+    models = [(facts.output, facts.decided), *((r.output, r.decided) for r in facts.rivals)]
+    truth = np.asarray(facts.truth)
+
+    def scored(rows: Any) -> Array:
+        found = []
+        for output, decided in models:
+            part = None if decided is None else decided[rows]
+            values = scores(facts.task, truth[rows], output[rows], part)
+            found.append([values[name] for name in names])
+        return np.array(found)
+
+    whole = scored(slice(None))
+    n = len(truth)
+    draws = int(np.clip(MOST_NUMBERS // max(1, n * facts.output.shape[1] * len(models)), 40, DRAWS))
+    generator = np.random.Generator(np.random.Philox(0))
+    drawn = np.array([scored(generator.integers(0, n, n)) for _ in range(draws)])  # draws, models, scores
+    with np.errstate(invalid="ignore"):
+        error = _deviation(drawn)
+        place = names.index(facts.metric)
+        differences = {
+            rival.title: np.array(
+                [whole[0, place] - whole[k, place], _deviation(drawn[:, 0, place] - drawn[:, k, place])]
+            )
+            for k, rival in enumerate(facts.rivals, 1)
+        }
+    mine, *others = [dict(zip(names, row.tolist(), strict=True)) for row in whole]
+    return mine, others, error, differences
+
+
+def _deviation(values: Array) -> Array:
+    """The standard deviation over the draws, of those that are defined; NaN where fewer than two are."""
+    known = np.isfinite(values)
+    count = known.sum(0)
+    mean = np.where(known, values, 0).sum(0) / np.maximum(count, 1)
+    square = np.where(known, (values - mean) ** 2, 0).sum(0)
+    return np.where(count > 1, np.sqrt(square / np.maximum(count - 1, 1)), np.nan)

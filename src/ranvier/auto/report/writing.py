@@ -1,0 +1,70 @@
+"""Write a report: `write_report` of a run or of a model, as one HTML file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ranvier.auto.report.facts import Facts
+from ranvier.auto.report.of_model import facts_of_model
+from ranvier.auto.report.of_run import facts_of_run
+from ranvier.auto.report.page import document
+from ranvier.auto.report.sections import lead, sections
+from ranvier.auto.report.words import Say
+from ranvier.auto.runs import Run
+from ranvier.data import files
+
+NAME = "report.html"
+
+
+def write_report(
+    model: Any,
+    x: Any = None,
+    y: Any = None,
+    path: Any = None,
+    *,
+    lang: str = "en",
+    classes: Sequence[Any] | None = None,
+    names: Sequence[str] | None = None,
+    history: Any = None,
+    train: tuple[Any, Any] | None = None,
+    title: str | None = None,
+    seed: Any = None,
+) -> Path:
+    """Write one HTML file about a model: its data, its scores beside baselines, its mistakes, and why it decides.
+
+    ``model`` is a `Run`, or the folder of one, or a trained model: a network, an estimator, or a pipeline, with rows
+    ``x`` that it was not trained on, and their targets ``y``. The file needs no network and no script, and is readable
+    on a phone, on paper, and in Chinese (``lang="zh"``). It needs matplotlib (``pip install 'ranvier[plot]'``).
+
+    ``path`` is the file to write; by default "report.html", in the folder of a run. ``lang`` is "en" or "zh".
+    ``classes`` names the classes of a network, ``names`` the columns of an array ``x``. ``history`` is what `fit`
+    returned, for the curves. ``train`` are the training rows, (x, y), from which the baseline is learned; without them
+    it is learned from ``y``. ``title`` is the heading, and ``seed`` is noted.
+
+    Returns the path. The scores are those of `ranvier.auto.evaluate` and of ``model.evaluate``; the same arguments give
+    the same file. Raises ValueError for targets that do not match the outputs, FileNotFoundError for a folder without a
+    run, OSError where the file cannot be written, and ModuleNotFoundError without matplotlib.
+    """
+    say = Say(lang)
+    if isinstance(model, (str, Path, Run)):
+        run = model if isinstance(model, Run) else Run.load(model)
+        target = Path(path) if path is not None else run.folder / NAME
+        facts = facts_of_run(run)
+    else:
+        if x is None or y is None:
+            raise TypeError("the report of a model needs rows and targets. Write model.report(x, y, 'report.html').")
+        target = Path(path if path is not None else NAME)
+        options: dict[str, Any] = {"names": names, "history": history, "train": train, "title": title, "seed": seed}
+        facts = facts_of_model(model, x, y, classes=classes, **options)
+    facts.title = title or facts.title
+    files.check_target(target, NAME)
+    files.write_bytes(target, html_of(facts, say).encode(), NAME)
+    return target
+
+
+def html_of(facts: Facts, say: Say) -> str:
+    """The page of the facts."""
+    heading = say("Report: {name}", name=facts.title)
+    return document(heading, lead(facts, say), list(sections(facts, say)), say)
