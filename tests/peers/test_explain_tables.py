@@ -101,3 +101,13 @@ def test_partial_dependence_is_that_of_scikit_learn():
     theirs = partial_dependence(model, FRAME, ["colour"], categorical_features=["colour"], method="brute")
     np.testing.assert_allclose(names.average[:, 0], theirs["average"][0], atol=1e-9)
     assert names.outputs == ("yes",)
+
+
+def test_a_pipeline_has_a_report_with_the_numbers_of_score(tmp_path):
+    model = pipeline()
+    path = rv.auto.write_report(model, FRAME, LABELS, tmp_path / "r.html", train=(FRAME, LABELS))
+    text = path.read_text(encoding="utf-8")
+    assert f'<td class="t">score</td><td>{model.score(FRAME, LABELS):.4f}</td>' in text
+    assert ">the most frequent class</td>" in text
+    assert text.count("<figure") > 8
+    assert len(text.encode()) < 3_000_000

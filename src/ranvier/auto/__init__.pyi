@@ -7,11 +7,11 @@ from ranvier.auto.predicting import Predictions as Predictions
 from ranvier.auto.predicting import evaluate as evaluate
 from ranvier.auto.predicting import predict as predict
 from ranvier.auto.preparation import Preparation as Preparation
+from ranvier.auto.report.writing import write_report as write_report
 from ranvier.auto.runs import Run as Run
-from ranvier.auto.sources import read_data as read_data
 from ranvier.auto.tables import Table as Table
 from ranvier.auto.tables import read_table as read_table
 from ranvier.auto.training import train as train
 from ranvier.auto.trials import Trial as Trial
 
-__all__ = ['Column', 'Predictions', 'Preparation', 'Run', 'Table', 'Trial', 'data_lines', 'evaluate', 'find_columns', 'predict', 'read_data', 'read_table', 'train', 'verdict']
+__all__ = ['Column', 'Predictions', 'Preparation', 'Run', 'Table', 'Trial', 'data_lines', 'evaluate', 'find_columns', 'predict', 'read_table', 'train', 'verdict', 'write_report']

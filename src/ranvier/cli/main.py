@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from ranvier.cli import train
+from ranvier.cli import report, train
 from ranvier.cli.errors import errors_as_lines, say
 from ranvier.support.version import __version__
 
@@ -57,6 +57,7 @@ def options(
 
 
 train.register(app)
+report.register(app)
 
 
 @app.command()

@@ -19,9 +19,9 @@ def residuals(
 
     The first has predicted against true values: on the diagonal the prediction is right. The second has residuals by
     prediction: a curve or a funnel shows what the model misses. The third is the histogram of the residuals. At most
-    5,000 points are drawn. ``unit`` is written at the axes. ``across`` is the number of panels side by side. ``path`` names a file to write (.png, .svg, .pdf). Returns
-    the figure. Raises ValueError for arrays of other shapes than (n,) or (n, 1), of different lengths or without a
-    finite pair.
+    5,000 points are drawn. ``unit`` is written at the axes. ``across`` is the number of panels side by side. ``path``
+    names a file to write (.png, .svg, .pdf). Returns the figure. Raises ValueError for arrays of other shapes than (n,)
+    or (n, 1), of different lengths or without a finite pair.
     """
     true, found = np.asarray(y_true, np.float64), np.asarray(y_pred, np.float64)
     if true.size != found.size or any(a.ndim > 2 or (a.ndim == 2 and a.shape[1] != 1) for a in (true, found)):

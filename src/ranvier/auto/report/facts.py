@@ -70,6 +70,10 @@ class Facts(CheckedConstructor):
     def classes(self) -> bool:
         return self.task.kind == CLASSES
 
+    def chosen(self) -> Array:
+        """The class that is decided on for each row."""
+        return np.asarray(self.output.argmax(1)) if self.decided is None else self.decided
+
     @property
     def metric(self) -> str:
         return self.task.metric

@@ -16,6 +16,7 @@ from ranvier.data.convert import Array
 from ranvier.pictures.style import svg_of
 
 LARGEST_SVG = 80_000  # characters; a larger figure is a PNG
+LONGEST = 80  # characters of a cell
 DOTS = 110  # an inch, of a PNG
 
 CSS = """
@@ -173,3 +174,9 @@ def number(value: Any, digits: int = 4) -> str:
 def interval(bounds: Array | Sequence[float] | None) -> str:
     """The ends of an interval."""
     return "" if bounds is None or bounds[0] != bounds[0] else f"{number(bounds[0])} \u2013 {number(bounds[1])}"
+
+
+def cut(value: Any) -> str:
+    """A text that is not too long for a cell or an axis."""
+    text = str(value)
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}\u2026"

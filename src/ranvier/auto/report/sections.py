@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from ranvier import explain, pictures
+from ranvier import pictures
+from ranvier.auto.report.explained import importances_of, mistakes, used_features
 from ranvier.auto.report.facts import Facts, Z, bootstrap
-from ranvier.auto.report.page import Html, cards, element, interval, lines, number, pairs, picture, table
+from ranvier.auto.report.page import Html, cards, cut, element, interval, lines, number, pairs, picture, table
 from ranvier.auto.report.words import Say
 from ranvier.auto.scores import LOWER_IS_BETTER, SCORES
 from ranvier.calibration import reliability
@@ -19,18 +20,13 @@ from ranvier.metrics.report import report as class_report
 ROWS = 300  # of a table of columns
 CLASSES = 60  # of a table of classes
 MATRIX = 40  # the most classes of a confusion matrix
-FEATURES = 40  # whose importances are computed
-EFFECTS = 6  # features whose dependence is drawn
-SAMPLE = 400  # rows for importances and dependences
-MISTAKES = 12
-LONGEST = 80  # characters of a cell
 
 Section = tuple[str, str, Html]
 
 
 def sections(facts: Facts, say: Say) -> Iterator[Section]:
     """All sections that the facts have, in the order of the page: id, heading, content."""
-    importances = _importances(facts)
+    importances = importances_of(facts)
     made = [
         ("data", "The data", _data(facts, say)),
         ("steps", "What was done", _steps(facts, say)),
@@ -39,8 +35,8 @@ def sections(facts: Facts, say: Say) -> Iterator[Section]:
         ("classes", "Each class", _by_class(facts, say) if facts.classes else []),
         ("ranking", "Scores and probabilities", _ranking(facts, say) if facts.classes else []),
         ("residuals", "Residuals", [] if facts.classes else _residuals(facts, say)),
-        ("features", "What the model uses", _features(facts, importances, say)),
-        ("mistakes", "The worst mistakes", _mistakes(facts, importances, say)),
+        ("features", "What the model uses", used_features(facts, importances, say)),
+        ("mistakes", "The worst mistakes", mistakes(facts, importances, say)),
         ("checks", "What the checks said", _checks(facts, say)),
         ("origin", "How to repeat this", _origin(facts, say)),
     ]
@@ -89,11 +85,6 @@ def _verdict(facts: Facts, mine: Any, others: Any, differences: Any, say: Say) -
 # --- data and training --------------------------------------------------------------------------------------------
 
 
-def _cut(value: Any) -> str:
-    text = str(value)
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}\u2026"
-
-
 def _data(facts: Facts, say: Say) -> list[Html]:
     parts = [pairs((say(name), say(value)) for name, value in facts.data)]
     if facts.frequencies:
@@ -111,7 +102,7 @@ def _data(facts: Facts, say: Say) -> list[Html]:
         parts.append(table(head, counted, caption=_more(facts.task.classes, CLASSES, "classes", say)))
     if facts.columns:
         head = [say(name) for name in ("column", "kind", "values", "missing")]
-        rows = [[_cut(name), say(kind), say(values), missing] for name, kind, values, missing in facts.columns[:ROWS]]
+        rows = [[cut(name), say(kind), say(values), missing] for name, kind, values, missing in facts.columns[:ROWS]]
         parts.append(table(head, rows, texts=3, caption=_more(facts.columns, ROWS, "columns", say)))
     if facts.notes:
         parts += [element("h3", say("Notes on the data")), lines(map(_cut_long, facts.notes))]
@@ -201,12 +192,8 @@ def _scores(facts: Facts, say: Say) -> list[Html]:
     return parts
 
 
-def _decided(facts: Facts) -> Array:
-    return facts.output.argmax(1) if facts.decided is None else facts.decided
-
-
 def _by_class(facts: Facts, say: Say) -> list[Html]:
-    found = class_report(facts.truth, _decided(facts), _unique(facts.task.classes))
+    found = class_report(facts.truth, facts.chosen(), _unique(facts.task.classes))
     assert found.confusion is not None  # each row has one class
     head = [say(name) for name in ("class", "precision", "recall", "F1", "rows")]
     rows = [
@@ -215,7 +202,7 @@ def _by_class(facts: Facts, say: Say) -> list[Html]:
     ]
     parts = [table(head, rows, caption=_more(facts.task.classes, CLASSES, "classes", say))]
     if len(facts.task.classes) <= MATRIX:
-        drawn = pictures.confusion_matrix(found.confusion, list(map(_cut, facts.task.classes)))
+        drawn = pictures.confusion_matrix(found.confusion, list(map(cut, facts.task.classes)))
         parts.append(picture(drawn, say, wide=len(facts.task.classes) > 9))
     return parts
 
@@ -227,14 +214,14 @@ def _unique(names: list[str]) -> list[str]:
 
 def _ranking(facts: Facts, say: Say) -> list[Html]:
     """ROC, precision and recall, threshold and cost, calibration."""
-    truth, output, names = facts.truth, facts.output, list(map(_cut, facts.task.classes))
+    truth, output, names = facts.truth, facts.output, list(map(cut, facts.task.classes))
     present = np.bincount(truth, minlength=output.shape[1]) > 0
     made = []
     if present.sum() > 1:
         scored = output[:, 1] if output.shape[1] == 2 else output
         made += [picture(draw(truth, scored, names), say) for draw in (pictures.roc, pictures.precision_recall)]
         if output.shape[1] == 2:
-            decided = _decided(facts)
+            decided = facts.chosen()
             in_use = _threshold(output[:, 1], decided)
             drawn = pictures.threshold_costs(truth, output[:, 1], (1.0, 1.0), threshold=in_use)
             made.append(
@@ -258,150 +245,9 @@ def _threshold(scores: Array, decided: Array) -> float | None:
 def _residuals(facts: Facts, say: Say) -> list[Html]:
     made = []
     for k, name in enumerate(facts.task.targets[:4]):
-        drawn = pictures.residuals(facts.truth[:, k], facts.output[:, k], across=1, title=_cut(name))
+        drawn = pictures.residuals(facts.truth[:, k], facts.output[:, k], across=1, title=cut(name))
         made.append(picture(drawn, say))
     return [element("div", *made, css="figures")]
-
-
-# --- explanations -------------------------------------------------------------------------------------------------
-
-
-class _Scored:
-    """The model of a report as something with predict and score, for explanations."""
-
-    def __init__(self, facts: Facts) -> None:
-        self.facts = facts
-
-    def __call__(self, x: Any) -> Array:
-        assert self.facts.predict is not None  # asked before
-        return self.facts.predict(x)
-
-
-def _rows_of(facts: Facts) -> Array:
-    """Some of the rows, the same each time."""
-    n = len(facts.truth)
-    generator = np.random.Generator(np.random.Philox(0))
-    return np.sort(generator.permutation(n)[:SAMPLE])
-
-
-def _importances(facts: Facts) -> explain.Importances | None:
-    if facts.features is None or facts.predict is None:
-        return None
-    from ranvier.auto.scores import scores
-    from ranvier.support.tables import Table
-
-    whole = Table(facts.features, facts.names)
-    if len(whole.names) > FEATURES * 10:
-        return None
-    rows = _rows_of(facts)
-    sign = -1 if facts.metric in LOWER_IS_BETTER else 1
-
-    def scored(model: Any, x: Any, y: Any) -> float:
-        return sign * scores(facts.task, y, model(x))[facts.metric]
-
-    scored.__name__ = facts.metric
-    part = whole.rows(rows)
-    repeats = 3 if len(whole.names) <= FEATURES else 1
-    return explain.permutation_importance(
-        _Scored(facts), part, facts.truth[rows], metric=scored, repeats=repeats, names=whole.names
-    )
-
-
-def _features(facts: Facts, found: explain.Importances | None, say: Say) -> list[Html]:
-    if found is None or facts.predict is None:
-        return []
-    from ranvier.support.tables import Table
-
-    drawn = pictures.importances(found, most=20, title=say("Permutation importances"))
-    drawn.axes[0].set_xlabel(say("drop of {metric}", metric=say.score(facts.metric)))
-    text = say(
-        "How much the score drops where the values of one column are shuffled, on {rows} of the scored rows. Of two "
-        "columns that say the same, each may look unimportant. It is what this model uses, not what causes the target.",
-        rows=min(SAMPLE, len(facts.truth)),
-    )
-    parts = [element("p", text), picture(drawn, say)]
-    order = np.argsort(-found.mean, kind="stable")
-    varied = [int(i) for i in order if facts.varied is None or found.names[i] in facts.varied][:EFFECTS]
-    if varied:
-        whole = Table(facts.features, facts.names)
-        part = whole.rows(_rows_of(facts)[:120])
-        outputs = list(map(_cut, facts.task.classes if facts.classes else facts.task.targets))
-        effects = explain.partial_dependence(
-            _Scored(facts), part, varied, points=16, samples=120, names=whole.names, classes=outputs
-        )
-        parts.append(element("h3", say("The prediction by the value of one column")))
-        few = [effect for effect in effects if len(effect.outputs) <= 10]
-        parts.append(element("div", *(picture(effect.plot(), say) for effect in few), css="figures"))
-        text = "The mean over rows in which only this column is changed; ticks are the tenths of its values."
-        parts.append(element("p", say(text), css="small"))
-    return parts
-
-
-def _mistakes(facts: Facts, found: explain.Importances | None, say: Say) -> list[Html]:
-    if facts.classes:
-        decided = _decided(facts)
-        wrong = np.flatnonzero(decided != facts.truth)
-        if not len(wrong):
-            return [element("p", say("No row is classified wrongly."))]
-        chosen = facts.output[wrong, facts.truth[wrong]]
-        order = wrong[np.argsort(chosen, kind="stable")][:MISTAKES]
-        names = facts.task.classes
-        head = [say(facts.lines_are), say("true"), say("predicted"), say("probability of the true class")]
-        cells = [
-            [_cut(names[facts.truth[i]]), _cut(names[decided[i]]), number(facts.output[i, facts.truth[i]])]
-            for i in order
-        ]
-        text = say(
-            "{wrong} of {all} rows are classified wrongly.", wrong=f"{len(wrong):,}", all=f"{len(facts.truth):,}"
-        )
-    else:
-        size = np.abs(facts.output - facts.truth).max(1)
-        order = np.argsort(-size, kind="stable")[:MISTAKES]
-        head = [say(facts.lines_are), say("true"), say("predicted"), say("difference")]
-        cells = [
-            [_listed(facts.truth[i]), _listed(facts.output[i]), _listed(facts.truth[i] - facts.output[i])]
-            for i in order
-        ]
-        text = say("The rows whose prediction is farthest off.")
-    if facts.images is not None and facts.classes:
-        names = list(map(_cut, facts.task.classes))
-        drawn = pictures.mistakes(facts.images, facts.truth, _as_decided(facts), names, count=MISTAKES)
-        return [element("p", text), picture(drawn, say, wide=True)]
-    shown = _shown_columns(facts, found, order)
-    numbered = order if facts.lines is None else facts.lines[order]
-    rows = [
-        [f"{line}", *cell, *(_cut(v[k]) for _, v in shown)]
-        for k, (line, cell) in enumerate(zip(numbered, cells, strict=True))
-    ]
-    return [element("p", text), table([*head, *(name for name, _ in shown)], rows, texts=3 if facts.classes else 1)]
-
-
-def _as_decided(facts: Facts) -> Array:
-    """Probabilities whose largest is the decision, for a picture that asks for that."""
-    p, decided, rows = facts.output.copy(), _decided(facts), np.arange(len(facts.output))
-    moved = p.argmax(1) != decided  # by a threshold
-    p[rows[moved], decided[moved]] = np.minimum(1.0, p[moved].max(1) + 1e-9)
-    return p
-
-
-def _listed(values: Array) -> str:
-    return ", ".join(number(value) for value in np.atleast_1d(values)[:4])
-
-
-def _shown_columns(facts: Facts, found: explain.Importances | None, rows: Array) -> list[tuple[str, Any]]:
-    """The columns that matter most, of some rows."""
-    if facts.features is None:
-        return []
-    from ranvier.support.tables import Table
-
-    whole = Table(facts.features, facts.names)
-    order = range(len(whole.names)) if found is None else np.argsort(-found.mean, kind="stable")
-    shown = []
-    for index in list(order)[:6]:
-        column = whole.column(int(index))[rows]
-        values = [f"{v:.6g}" if isinstance(v, float) else v for v in column.tolist()]
-        shown.append((_cut(whole.names[int(index)]), values))
-    return shown
 
 
 # --- the rest -----------------------------------------------------------------------------------------------------

@@ -1,0 +1,4 @@
+# Written by `python -m tests.stubs --write`; a test holds it against the code.
+from ranvier.auto.report.writing import write_report as write_report
+
+__all__ = ['write_report']

@@ -1,0 +1,150 @@
+"""The sections that explain: what the model uses, and its worst mistakes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ranvier import explain, pictures
+from ranvier.auto.report.facts import Facts
+from ranvier.auto.report.page import Html, cut, element, number, picture, table
+from ranvier.auto.report.words import Say
+from ranvier.auto.scores import LOWER_IS_BETTER, scores
+from ranvier.data.convert import Array
+from ranvier.support.tables import Table
+
+FEATURES = 40  # whose importances are computed with repeats
+EFFECTS = 6  # features whose dependence is drawn
+SAMPLE = 400  # rows for importances and dependences
+MISTAKES = 12
+
+
+class _Scored:
+    """The model of a report as something with predict and score, for explanations."""
+
+    def __init__(self, facts: Facts) -> None:
+        self.facts = facts
+
+    def __call__(self, x: Any) -> Array:
+        assert self.facts.predict is not None  # asked before
+        return self.facts.predict(x)
+
+
+def _rows_of(facts: Facts) -> Array:
+    """Some of the rows, the same each time."""
+    n = len(facts.truth)
+    generator = np.random.Generator(np.random.Philox(0))
+    return np.sort(generator.permutation(n)[:SAMPLE])
+
+
+def importances_of(facts: Facts) -> explain.Importances | None:
+    if facts.features is None or facts.predict is None:
+        return None
+    whole = Table(facts.features, facts.names)
+    if len(whole.names) > FEATURES * 10:
+        return None
+    rows = _rows_of(facts)
+    sign = -1 if facts.metric in LOWER_IS_BETTER else 1
+
+    def scored(model: Any, x: Any, y: Any) -> float:
+        return sign * scores(facts.task, y, model(x))[facts.metric]
+
+    scored.__name__ = facts.metric
+    part = whole.rows(rows)
+    repeats = 3 if len(whole.names) <= FEATURES else 1
+    return explain.permutation_importance(
+        _Scored(facts), part, facts.truth[rows], metric=scored, repeats=repeats, names=whole.names
+    )
+
+
+def used_features(facts: Facts, found: explain.Importances | None, say: Say) -> list[Html]:
+    if found is None or facts.predict is None:
+        return []
+    drawn = pictures.importances(found, most=20, title=say("Permutation importances"))
+    drawn.axes[0].set_xlabel(say("drop of {metric}", metric=say.score(facts.metric)))
+    text = say(
+        "How much the score drops where the values of one column are shuffled, on {rows} of the scored rows. Of two "
+        "columns that say the same, each may look unimportant. It is what this model uses, not what causes the target.",
+        rows=min(SAMPLE, len(facts.truth)),
+    )
+    parts = [element("p", text), picture(drawn, say)]
+    order = np.argsort(-found.mean, kind="stable")
+    varied = [int(i) for i in order if facts.varied is None or found.names[i] in facts.varied][:EFFECTS]
+    if varied:
+        whole = Table(facts.features, facts.names)
+        part = whole.rows(_rows_of(facts)[:120])
+        outputs = list(map(cut, facts.task.classes if facts.classes else facts.task.targets))
+        effects = explain.partial_dependence(
+            _Scored(facts), part, varied, points=16, samples=120, names=whole.names, classes=outputs
+        )
+        parts.append(element("h3", say("The prediction by the value of one column")))
+        few = [effect for effect in effects if len(effect.outputs) <= 10]
+        parts.append(element("div", *(picture(effect.plot(), say) for effect in few), css="figures"))
+        text = "The mean over rows in which only this column is changed; ticks are the tenths of its values."
+        parts.append(element("p", say(text), css="small"))
+    return parts
+
+
+def mistakes(facts: Facts, found: explain.Importances | None, say: Say) -> list[Html]:
+    if facts.classes:
+        decided = facts.chosen()
+        wrong = np.flatnonzero(decided != facts.truth)
+        if not len(wrong):
+            return [element("p", say("No row is classified wrongly."))]
+        chosen = facts.output[wrong, facts.truth[wrong]]
+        order = wrong[np.argsort(chosen, kind="stable")][:MISTAKES]
+        names = facts.task.classes
+        head = [say(facts.lines_are), say("true"), say("predicted"), say("probability of the true class")]
+        cells = [
+            [cut(names[facts.truth[i]]), cut(names[decided[i]]), number(facts.output[i, facts.truth[i]])] for i in order
+        ]
+        text = say(
+            "{wrong} of {all} rows are classified wrongly.", wrong=f"{len(wrong):,}", all=f"{len(facts.truth):,}"
+        )
+    else:
+        size = np.abs(facts.output - facts.truth).max(1)
+        order = np.argsort(-size, kind="stable")[:MISTAKES]
+        head = [say(facts.lines_are), say("true"), say("predicted"), say("difference")]
+        cells = [
+            [_listed(facts.truth[i]), _listed(facts.output[i]), _listed(facts.truth[i] - facts.output[i])]
+            for i in order
+        ]
+        text = say("The rows whose prediction is farthest off.")
+    if facts.images is not None and facts.classes:
+        names = list(map(cut, facts.task.classes))
+        drawn = pictures.mistakes(facts.images, facts.truth, _as_decided(facts), names, count=MISTAKES)
+        return [element("p", text), picture(drawn, say, wide=True)]
+    shown = _shown_columns(facts, found, order)
+    numbered = order if facts.lines is None else facts.lines[order]
+    rows = [
+        [f"{line}", *cell, *(cut(v[k]) for _, v in shown)]
+        for k, (line, cell) in enumerate(zip(numbered, cells, strict=True))
+    ]
+    return [element("p", text), table([*head, *(name for name, _ in shown)], rows, texts=3 if facts.classes else 1)]
+
+
+def _as_decided(facts: Facts) -> Array:
+    """Probabilities whose largest is the decision, for a picture that asks for that."""
+    p, decided, rows = facts.output.copy(), facts.chosen(), np.arange(len(facts.output))
+    moved = p.argmax(1) != decided  # by a threshold
+    p[rows[moved], decided[moved]] = np.minimum(1.0, p[moved].max(1) + 1e-9)
+    return p
+
+
+def _listed(values: Array) -> str:
+    return ", ".join(number(value) for value in np.atleast_1d(values)[:4])
+
+
+def _shown_columns(facts: Facts, found: explain.Importances | None, rows: Array) -> list[tuple[str, Any]]:
+    """The columns that matter most, of some rows."""
+    if facts.features is None:
+        return []
+    whole = Table(facts.features, facts.names)
+    order = range(len(whole.names)) if found is None else np.argsort(-found.mean, kind="stable")
+    shown = []
+    for index in list(order)[:6]:
+        column = whole.column(int(index))[rows]
+        values = [f"{v:.6g}" if isinstance(v, float) else v for v in column.tolist()]
+        shown.append((cut(whole.names[int(index)]), values))
+    return shown
