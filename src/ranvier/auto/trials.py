@@ -25,6 +25,7 @@ from ranvier.search.results import Results, Trained
 from ranvier.training.loop.callback import Callback, Logs
 
 RATE_TIME = 0.15  # the fraction of the time left that this may take
+LOOKED_AT = ("RV2", "RV3", "RV4")  # checks of the data: `ranvier.auto.checks` has those of a table
 STEPS = 6000  # of a network in one fold, at most
 PATIENT_STEPS = 600  # without a better loss before it stops
 EPOCHS = (12, 300)  # at least and at most
@@ -146,7 +147,8 @@ class Search:
         variants = [{k: v for k, v in one.items() if k not in FITTED} for one in settings]
         return fit_many(
             self.make, self.x, self.y, variants, folds=folds, seeds=[seed], callbacks=callbacks, validate=True,
-            verbose=0, epochs=settings[0].get("epochs") or epochs, batch_size=batch, steps_per_epoch=steps,
+            verbose=0, ignore=LOOKED_AT, epochs=settings[0].get("epochs") or epochs, batch_size=batch,
+            steps_per_epoch=steps,
         )  # fmt: skip
 
     def take(self, trial: Trial, row: Trained, held: Array) -> None:

@@ -87,13 +87,15 @@ def info() -> None:
 
 @app.command()
 def inspect(
-    file: Annotated[Path, typer.Argument(help="A model or weights, of any format that Ranvier reads.")],
+    file: Annotated[
+        Path, typer.Argument(help="A model or weights of any format that is read, or the folder of a run.")
+    ],
 ) -> None:
-    """Print the format, the layers or operators, and the tensors of a file, without loading its numbers."""
+    """Print the format, the layers or operators, and the tensors of a file, or the data and the result of a run."""
     from ranvier.interop.inspecting import inspect as contents_of
 
     with errors_as_lines():
-        for line in contents_of(file).lines():
+        for line in train.contents_of_run(file) if file.is_dir() else contents_of(file).lines():
             typer.echo(line)
 
 

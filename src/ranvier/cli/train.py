@@ -251,6 +251,17 @@ def result(run: rv.auto.Run) -> list[str]:
     return lines
 
 
+def contents_of_run(folder: Path) -> list[str]:
+    """What ``ranvier inspect`` prints of a run: its command, the data, the networks, the result."""
+    run = rv.auto.Run.load(folder)
+    settings = {trial["number"]: trial["settings"] for trial in run.trials}
+    lines = [f"command: {' '.join(run.command) or 'ranvier.auto.train'}", *rv.auto.data_lines(run), ""]
+    for member in run.members:
+        words = ", ".join(f"{name} {value}" for name, value in settings[member["trial"]].items())
+        lines.append(f"network, weight {member['weight']:.2f}: trial {member['trial']} ({words})")
+    return [*lines, *result(run)]
+
+
 def side_by_side(runs: Sequence[rv.auto.Run]) -> list[str]:
     """A row for each score and a column for each run."""
     heads = [str(run.folder) for run in runs]
