@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,9 +13,8 @@ from ranvier.auto.scores import CLASSES, SCORES, Task, scores
 from ranvier.data.convert import Array
 from ranvier.support.constructors import CheckedConstructor
 
-DRAWS = 200  # samples of the bootstrap
+DRAWS = 300  # samples of the bootstrap
 MOST_NUMBERS = 40_000_000  # rows x outputs x draws, above which there are fewer draws
-Z = 1.96  # standard errors on each side of a 95 % interval
 
 
 @dataclass
@@ -79,12 +79,23 @@ class Facts(CheckedConstructor):
         return self.task.metric
 
 
-def bootstrap(facts: Facts) -> tuple[dict[str, float], list[dict[str, float]], Array, dict[str, Array]]:
-    """The scores of the model, those of the rivals, their standard errors, and the differences.
+class Compared(NamedTuple):
+    """The scores of the model and of the rivals by name, with intervals, and the differences of the task's metric.
 
-    The standard errors are (1 + rivals, scores), in the order of `SCORES`; the differences from each rival, by its
-    title, are mean and standard error of the task's metric. All use the same resampled rows, so that differences are
-    paired.
+    ``intervals`` are (2, 1 + rivals, scores), the scores in the order of `SCORES`. ``differences`` has, by the title of
+    a rival, the difference and the ends of its interval.
+    """
+
+    mine: dict[str, float]
+    others: list[dict[str, float]]
+    intervals: Array
+    differences: dict[str, tuple[float, float, float]]
+
+
+def bootstrap(facts: Facts) -> Compared:
+    """Compare the model with its rivals on the same resampled rows, so that differences are paired.
+
+    An interval is the middle 95 % of the samples.
     """
     names = SCORES[facts.task.kind]
     models = [(facts.output, facts.decided), *((r.output, r.decided) for r in facts.rivals)]
@@ -103,23 +114,17 @@ def bootstrap(facts: Facts) -> tuple[dict[str, float], list[dict[str, float]], A
     draws = int(np.clip(MOST_NUMBERS // max(1, n * facts.output.shape[1] * len(models)), 40, DRAWS))
     generator = np.random.Generator(np.random.Philox(0))
     drawn = np.array([scored(generator.integers(0, n, n)) for _ in range(draws)])  # draws, models, scores
-    with np.errstate(invalid="ignore"):
-        error = _deviation(drawn)
-        place = names.index(facts.metric)
-        differences = {
-            rival.title: np.array(
-                [whole[0, place] - whole[k, place], _deviation(drawn[:, 0, place] - drawn[:, k, place])]
-            )
-            for k, rival in enumerate(facts.rivals, 1)
-        }
+    place = names.index(facts.metric)
+    differences = {}
+    for k, rival in enumerate(facts.rivals, 1):
+        low, high = _middle(drawn[:, 0, place] - drawn[:, k, place])
+        differences[rival.title] = float(whole[0, place] - whole[k, place]), float(low), float(high)
     mine, *others = [dict(zip(names, row.tolist(), strict=True)) for row in whole]
-    return mine, others, error, differences
+    return Compared(mine, others, _middle(drawn), differences)
 
 
-def _deviation(values: Array) -> Array:
-    """The standard deviation over the draws, of those that are defined; NaN where fewer than two are."""
-    known = np.isfinite(values)
-    count = known.sum(0)
-    mean = np.where(known, values, 0).sum(0) / np.maximum(count, 1)
-    square = np.where(known, (values - mean) ** 2, 0).sum(0)
-    return np.where(count > 1, np.sqrt(square / np.maximum(count - 1, 1)), np.nan)
+def _middle(values: Array) -> Array:
+    """The ends of the middle 95 % over the draws, of those that are defined; NaN where none is."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a score that no draw defines
+        return np.asarray(np.nanquantile(values, [0.025, 0.975], axis=0))

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.auto.columns import Column, texts_of
+from ranvier.auto.columns import ARRAYS, Column, texts_of
+from ranvier.auto.folders import FILE
 from ranvier.auto.report.facts import Facts, Rival
 from ranvier.auto.runs import Run
 from ranvier.auto.tables import Table
@@ -85,6 +86,8 @@ def _kind(column: Column) -> Any:
 
 def _values(column: Column) -> Any:
     facts = column.facts
+    if "shape" in facts:
+        return "arrays of shape {shape}", {"shape": str(tuple(facts["shape"]))}
     if "lowest" in facts and "highest" in facts:
         low, high = (
             f"{v:.6g}" if isinstance(v, (int, float)) else str(v).removesuffix("T00:00:00")
@@ -138,7 +141,12 @@ def _add_features(facts: Facts, run: Run, table: Table, rows: Array) -> None:
     """The used columns of the scored rows, as numbers where they are, and the model behind the preparation."""
     part = table.rows(rows)
     facts.lines, facts.lines_are = part.lines, "line"
+    if FILE in part.columns and run.data["kind"] in ARRAYS:
+        facts.lines, facts.lines_are = part.columns[FILE], "file"
     used = [column for column in run.columns.values() if column.used]
+    if arrays := [column for column in used if column.kind in ARRAYS]:  # no column of values that can be shuffled
+        facts.images = part.columns[arrays[0].name] if arrays[0].kind == "image" else None
+        return
     features: dict[str, Array] = {}
     for column in used:
         values = part.columns[column.name]

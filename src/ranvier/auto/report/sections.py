@@ -9,7 +9,7 @@ import numpy as np
 
 from ranvier import pictures
 from ranvier.auto.report.explained import importances_of, mistakes, used_features
-from ranvier.auto.report.facts import Facts, Z, bootstrap
+from ranvier.auto.report.facts import Compared, Facts
 from ranvier.auto.report.page import Html, cards, cut, element, interval, lines, number, pairs, picture, table
 from ranvier.auto.report.words import Say
 from ranvier.auto.scores import LOWER_IS_BETTER, SCORES
@@ -24,14 +24,14 @@ MATRIX = 40  # the most classes of a confusion matrix
 Section = tuple[str, str, Html]
 
 
-def sections(facts: Facts, say: Say) -> Iterator[Section]:
+def sections(facts: Facts, compared: Compared, say: Say) -> Iterator[Section]:
     """All sections that the facts have, in the order of the page: id, heading, content."""
     importances = importances_of(facts)
     made = [
         ("data", "The data", _data(facts, say)),
         ("steps", "What was done", _steps(facts, say)),
         ("curves", "Training", _curves(facts, say)),
-        ("scores", "The model against baselines", _scores(facts, say)),
+        ("scores", "The model against baselines", _scores(facts, compared, say)),
         ("classes", "Each class", _by_class(facts, say) if facts.classes else []),
         ("ranking", "Scores and probabilities", _ranking(facts, say) if facts.classes else []),
         ("residuals", "Residuals", [] if facts.classes else _residuals(facts, say)),
@@ -45,11 +45,10 @@ def sections(facts: Facts, say: Say) -> Iterator[Section]:
             yield name, say(heading), Html.join(parts)
 
 
-def lead(facts: Facts, say: Say) -> Html:
+def lead(facts: Facts, compared: Compared, say: Say) -> Html:
     """The result in one sentence and in large numbers."""
-    mine, others, _, differences = bootstrap(facts)
-    metric = facts.metric
-    sentence, worse = _verdict(facts, mine, others, differences, say)
+    mine, metric = compared.mine, facts.metric
+    sentence, worse = _verdict(facts, compared, say)
     shown = [(say.score(name), number(mine[name])) for name in SCORES[facts.task.kind] if mine[name] == mine[name]]
     first = [(say.score(metric), number(mine[metric]))]
     big = first + [pair for pair in shown if pair != first[0]]
@@ -57,22 +56,22 @@ def lead(facts: Facts, say: Say) -> Html:
     return Html.join([element("p", sentence, css="lead worse" if worse else "lead"), cards([*big[:4], rows])])
 
 
-def _verdict(facts: Facts, mine: Any, others: Any, differences: Any, say: Say) -> tuple[str, bool]:
-    metric = facts.metric
+def _verdict(facts: Facts, compared: Compared, say: Say) -> tuple[str, bool]:
+    mine, metric = compared.mine, facts.metric
     sign = -1 if metric in LOWER_IS_BETTER else 1
-    known = [(other[metric], rival.title) for other, rival in zip(others, facts.rivals, strict=True)]
+    known = [(other[metric], rival.title) for other, rival in zip(compared.others, facts.rivals, strict=True)]
     known = [(value, title) for value, title in known if value == value]
     if not known or mine[metric] != mine[metric]:
         return say(
             "{metric} {value} on {part}.", metric=say.score(metric), value=number(mine[metric]), part=say(facts.part)
         ), False
     value, title = max(known, key=lambda pair: sign * pair[0])
-    difference, error = differences[title]
+    difference, low, high = compared.differences[title]
     words = {
         "metric": say.score(metric), "value": number(mine[metric]), "other": number(value), "rival": say(title),
         "part": say(facts.part),
     }  # fmt: skip
-    if error != error or abs(difference) <= Z * error:
+    if not (low > 0 or high < 0):  # the interval contains 0, or is unknown
         text = "The model and {rival} do not differ clearly: {metric} {value} against {other}, on {part}."
         return say(text, **words), False
     if sign * difference > 0:
@@ -157,8 +156,8 @@ def _curves(facts: Facts, say: Say) -> list[Html]:
 # --- scores -------------------------------------------------------------------------------------------------------
 
 
-def _scores(facts: Facts, say: Say) -> list[Html]:
-    mine, others, error, differences = bootstrap(facts)
+def _scores(facts: Facts, compared: Compared, say: Say) -> list[Html]:
+    mine, others = compared.mine, compared.others
     names = [name for name in SCORES[facts.task.kind] if mine[name] == mine[name]]
     head = ["", *(say.score(name) for name in names)]
     rows = []
@@ -167,22 +166,21 @@ def _scores(facts: Facts, say: Say) -> list[Html]:
     ):
         cells: list[Any] = [title]
         for name in names:
-            half = Z * float(error[place, SCORES[facts.task.kind].index(name)])
-            bounds = interval((found[name] - half, found[name] + half)) if half == half else ""
+            bounds = interval(compared.intervals[:, place, SCORES[facts.task.kind].index(name)])
             cells.append(Html.join([number(found[name]), Html("<br>"), element("span", bounds, css="small")]))
         rows.append(cells)
     parts = [table(head, rows, best=0)]
     parts.append(element("p", say(
-        "Below each score is its 95 % interval: 1.96 standard errors of the bootstrap over the rows. It does not "
+        "Below each score is its 95 % interval: the middle 95 % of bootstrap samples of the rows. It does not "
         "contain what another training would change."
     ), css="small"))  # fmt: skip
-    if differences:
+    if compared.differences:
         head = [
             say("the model minus"),
             say("difference of {metric}", metric=say.score(facts.metric)),
             say("95 % interval"),
         ]
-        rows = [[say(t), f"{d:+.4f}", interval((d - Z * e, d + Z * e))] for t, (d, e) in differences.items()]
+        rows = [[say(t), f"{d:+.4f}", interval((low, high))] for t, (d, low, high) in compared.differences.items()]
         parts.append(table(head, rows))
     if facts.evaluated:
         parts += [

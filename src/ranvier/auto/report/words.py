@@ -50,9 +50,9 @@ CHINESE = {
         "{rival}优于模型：在{part}上，{metric}为 {other}，模型为 {value}。请改用它。",
     "The first {most} of {all} {what}.": "共 {all} 个{what}，显示前 {most} 个。",
     "Mean over the folds; the band is one standard deviation.": "各折的平均值；色带为一个标准差。",
-    "Below each score is its 95 % interval: 1.96 standard errors of the bootstrap over the rows. It does not "
+    "Below each score is its 95 % interval: the middle 95 % of bootstrap samples of the rows. It does not "
     "contain what another training would change.":
-        "每个得分下面是其 95% 区间：对各行自助抽样所得标准误的 1.96 倍。它不包含重新训练带来的变化。",
+        "每个得分下面是其 95% 区间：对各行自助抽样所得结果的中间 95%。它不包含重新训练带来的变化。",
     "Both kinds of errors cost 1 here; other costs have another threshold.":
         "这里两类错误的代价都是 1；代价不同，阈值也不同。",
     "How much the score drops where the values of one column are shuffled, on {rows} of the scored rows. Of two "
@@ -88,7 +88,8 @@ CHINESE = {
     "a linear model": "线性模型", "note": "说明", "the held-out rows": "留出的行",
     "trial {n}": "尝试 {n}",
     "number": "数值", "category": "类别型", "date": "日期", "yes/no": "是/否", "identifier": "标识", "text": "文本",
-    "constant": "常数", "not used": "未使用", "{kind}, not used": "{kind}，未使用", "{n} values": "{n} 个不同值",
+    "constant": "常数", "image": "图像", "sound": "声音", "not used": "未使用",
+    "{kind}, not used": "{kind}，未使用", "{n} values": "{n} 个不同值",
     "{low} to {high}": "{low} 到 {high}", "{low} to {high}, mean {mean}": "{low} 到 {high}，平均 {mean}",
     "images of shape {shape}": "形状为 {shape} 的图像", "arrays of shape {shape}": "形状为 {shape} 的数组",
     # of a model

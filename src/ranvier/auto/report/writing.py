@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ranvier.auto.report.facts import Facts
+from ranvier.auto.report.facts import Facts, bootstrap
 from ranvier.auto.report.of_model import facts_of_model
 from ranvier.auto.report.of_run import facts_of_run
 from ranvier.auto.report.page import document
@@ -67,4 +67,5 @@ def write_report(
 def html_of(facts: Facts, say: Say) -> str:
     """The page of the facts."""
     heading = say("Report: {name}", name=facts.title)
-    return document(heading, lead(facts, say), list(sections(facts, say)), say)
+    compared = bootstrap(facts)
+    return document(heading, lead(facts, compared, say), list(sections(facts, compared, say)), say)
