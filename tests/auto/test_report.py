@@ -143,6 +143,18 @@ def test_the_report_of_a_network_of_images(tmp_path):
     assert "misclassified, the worst 12" in text
 
 
+def test_a_network_of_two_inputs_has_a_report():
+    from ranvier.auto.report.of_model import facts_of_model
+
+    first, second = rv.Input((3,)), rv.Input((3,))
+    model = rv.Model([first, second], rv.layers.Dense(2)(rv.layers.Add()([first, second])))
+    x = RNG.normal(size=(8, 3)).astype(np.float32)
+    facts = facts_of_model(model, [x, x], x[:, :2])
+    assert facts.features is None
+    assert ("input", ("arrays of shape {shape}", {"shape": "(3,), (3,)"})) in facts.data
+    assert facts.output.shape == facts.truth.shape == (8, 2)
+
+
 def test_logits_binary_outputs_and_numbers(tmp_path):
     """Probabilities are made of logits; a sigmoid has two classes; numbers have residuals."""
     from ranvier.auto.report.of_model import facts_of_model

@@ -6,6 +6,7 @@ This module imports matplotlib. `style.figure` imports it when the first picture
 from __future__ import annotations
 
 import io
+import logging
 from contextlib import suppress
 from functools import cache
 from typing import Any
@@ -37,13 +38,23 @@ class Picture(Figure):
             wanted = {ord(sign) for sign in text.get_text() if ord(sign) >= PLAIN}
             if wanted:
                 fill_in(text, wanted)
-        super().draw(renderer)
+        log = logging.getLogger("matplotlib.font_manager")
+        log.addFilter(no_weights)
+        try:
+            super().draw(renderer)
+        finally:
+            log.removeFilter(no_weights)
 
     def _texts(self) -> list[Text]:
         """All texts; those of ticks are set when the axis is asked for them."""
         ticks = [label for axes in self.axes for axis in (axes.xaxis, axes.yaxis) for label in axis.get_ticklabels()]
         found: list[Any] = self.findobj(Text)
         return ticks + found
+
+
+def no_weights(record: logging.LogRecord) -> bool:
+    """Whether a message of matplotlib is not that a fallback font lacks a weight, which it says for each text."""
+    return "Failed to find font weight" not in record.getMessage()
 
 
 def fill_in(text: Text, wanted: set[int]) -> None:

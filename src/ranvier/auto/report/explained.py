@@ -114,11 +114,11 @@ def mistakes(facts: Facts, found: explain.Importances | None, say: Say) -> list[
     if facts.images is not None and facts.classes:
         names = list(map(cut, facts.task.classes))
         drawn = pictures.mistakes(facts.images, facts.truth, _as_decided(facts), names, count=MISTAKES)
-        shown = [element("p", text), picture(drawn, say, wide=len(order) > 3)]
-        if facts.lines is None:
-            return shown
-        rows = [[f"{facts.lines[i]}", *cell] for i, cell in zip(order, cells, strict=True)]
-        return [*shown, table(head, rows, texts=3)]
+        parts = [element("p", text), picture(drawn, say, wide=len(order) > 3)]
+        if facts.lines is not None:
+            named = [[f"{facts.lines[i]}", *cell] for i, cell in zip(order, cells, strict=True)]
+            parts.append(table(head, named, texts=3))
+        return parts
     shown = _shown_columns(facts, found, order)
     numbered = order if facts.lines is None else facts.lines[order]
     rows = [

@@ -170,13 +170,15 @@ def _add_baseline(facts: Facts, model: Any, train: tuple[Any, Any] | None, calle
 
 
 def _add_data(facts: Facts, model: Any, x: Any, names: Sequence[str] | None) -> None:
-    shape = np.shape(x) if not isinstance(x, Mapping) else (len(facts.truth), len(x))
+    several = isinstance(x, (tuple, list)) and bool(x) and hasattr(x[0], "shape")  # inputs of a network
+    shape = (len(facts.truth), len(x)) if isinstance(x, Mapping) else () if several else np.shape(x)
+    shapes = [np.shape(part) for part in x] if several else [shape]
     what = (
         "images of shape {shape}" if len(shape) in (3, 4) and _looks_like_images(shape) else "arrays of shape {shape}"
     )
     facts.data = [
         ("model", facts.title), ("rows", f"{len(facts.truth):,}"),
-        ("input", (what, {"shape": str(tuple(int(n) for n in shape[1:]))})),
+        ("input", (what, {"shape": ", ".join(str(tuple(int(n) for n in one[1:])) for one in shapes)})),
         ("kind of task", ("one of {n} classes", {"n": len(facts.task.classes)}) if facts.classes
          else "a number" if facts.output.shape[1] == 1 else ("{n} numbers", {"n": facts.output.shape[1]})),
     ]  # fmt: skip
@@ -188,7 +190,7 @@ def _add_data(facts: Facts, model: Any, x: Any, names: Sequence[str] | None) -> 
         facts.features, facts.names = x, table.names
         facts.columns = [[name, *_described(table.column(k))] for k, name in enumerate(table.names)]
     elif _looks_like_images(shape):
-        facts.images = x
+        facts.images = np.asarray(x)
 
 
 def _looks_like_images(shape: Sequence[int]) -> bool:

@@ -191,9 +191,11 @@ def results(logs: Mapping[str, Any]) -> list[str]:
 
 def wrapped(parts: Sequence[str], width: int) -> list[str]:
     """The parts on lines of at most ``width``, none of them cut; lines after the first are indented."""
+    from rich.cells import cell_len
+
     lines = [parts[0]]
     for part in parts[1:]:
-        if len(lines[-1]) + len(GAP) + len(part) <= width:
+        if cell_len(lines[-1] + GAP + part) <= width:
             lines[-1] += GAP + part
         else:
             lines.append(GAP + part)
