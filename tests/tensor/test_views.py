@@ -204,6 +204,19 @@ def test_a_sum_of_losses_keeps_nothing(add):
         total.backward()
 
 
+def test_a_view_of_a_view_shows_what_was_written_before_in_a_traced_model():
+    class Masked(torch.nn.Module):
+        def forward(self, x):
+            mask = torch.zeros(4, 4)
+            mask[:2][:, 1:3].copy_(torch.tensor(7.0).expand(2, 2))
+            return x + mask.reshape(2, 2, 4).permute(1, 0, 2).reshape(4, 4)
+
+    x = np.zeros((2, 4, 4), np.float32)
+    expected = Masked()(torch.tensor(x)).numpy()
+    assert expected[0].tolist() == [[0, 7, 7, 0], [0] * 4, [0, 7, 7, 0], [0] * 4]
+    np.testing.assert_array_equal(Masked().predict(x, verbose=0), expected)
+
+
 def test_labels_are_checked_as_they_are_now():
     labels = torch.zeros(4, dtype=torch.long)
     part = labels[:2]

@@ -71,14 +71,16 @@ def _recorded_steps(source: Tensor, part: Tensor) -> Steps | None:
         below = node.inputs[0]
         if below is source.trace_node or (below.function is None and segment.leaves[below.ordinal] is source):
             return (node.step,)  # the usual case, kept fast
-    steps = []
-    while node is not None and node is not source.trace_node and node.function is not None:
+    held, steps = source.trace_node, []
+    if held is None and segment is not None and segment.assigns:  # what was written to a leaf, and waits
+        held = segment.assigns.get(segment.ordinals.get(id(_owner(source)), -1))
+    while node is not None and node is not held and node.function is not None:
         if node.function is not DATA:
             steps.append(node.step)
         node = node.inputs[0]
     if node is None or segment is None:
         return None
-    if node is source.trace_node:
+    if node is held:
         return tuple(reversed(steps))
     leaf, owner = segment.leaves[node.ordinal], _owner(source)
     is_read = leaf is owner or (owner.base is not None and leaf is owner.base.snapshot)
