@@ -46,6 +46,7 @@ rows.declare({
     ("classes", "torch."): "ranvier.torch.nn",
     ("classes", "models."): "ranvier.models",
     ("classes", "onnx."): "ranvier.interop.onnx.model",
+    ("classes", "exported."): "ranvier.interop.torch.model",
     ("classes", "Calibrated"): "ranvier.calibration",
     ("classes", ""): "ranvier.layers",
     ("criteria", "torch."): "ranvier.torch.nn.losses",
@@ -103,6 +104,7 @@ __getattr__, __dir__, __all__ = lazy_names("ranvier", {
     "ranvier.interop.files": "load_model",
     "ranvier.interop.keras.live": "from_keras",
     "ranvier.interop.onnx.model": "from_onnx",
+    "ranvier.interop.torch.exported": "from_torch",
     "ranvier.training": "verify_resume",
     "ranvier.training.loop.lr_finder": "find_learning_rate",
 })  # fmt: skip

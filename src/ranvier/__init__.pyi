@@ -34,6 +34,7 @@ from ranvier.initializers import Initializer as Initializer
 from ranvier.interop.files import load_model as load_model
 from ranvier.interop.keras.live import from_keras as from_keras
 from ranvier.interop.onnx.model import from_onnx as from_onnx
+from ranvier.interop.torch.exported import from_torch as from_torch
 from ranvier.layers import Input as Input
 from ranvier.layers import Layer as Layer
 from ranvier.losses import Loss as Loss
@@ -58,5 +59,5 @@ from ranvier.tensor.tensor import Tensor as Tensor
 from ranvier.training import verify_resume as verify_resume
 from ranvier.training.loop.lr_finder import find_learning_rate as find_learning_rate
 
-__all__ = ['GradientTape', 'Initializer', 'Input', 'Layer', 'Loss', 'Metric', 'Model', 'Module', 'Optimizer', 'Parameter', 'Regularizer', 'Sequential', 'Tensor', 'Variable', '__version__', 'activations', 'auto', 'backend', 'calibration', 'callbacks', 'config', 'constraints', 'data', 'datasets', 'distribution', 'estimators', 'explain', 'find_learning_rate', 'fit_many', 'from_keras', 'from_onnx', 'function', 'get_dtype', 'get_engine', 'get_threads', 'initializers', 'interop', 'layers', 'load_model', 'losses', 'metrics', 'models', 'no_grad', 'ops', 'optimizers', 'pictures', 'random', 'register_module', 'regularizers', 'remat', 'saving', 'search', 'set_dtype', 'set_engine', 'set_seed', 'set_threads', 'torch', 'utils', 'verify_resume']
+__all__ = ['GradientTape', 'Initializer', 'Input', 'Layer', 'Loss', 'Metric', 'Model', 'Module', 'Optimizer', 'Parameter', 'Regularizer', 'Sequential', 'Tensor', 'Variable', '__version__', 'activations', 'auto', 'backend', 'calibration', 'callbacks', 'config', 'constraints', 'data', 'datasets', 'distribution', 'estimators', 'explain', 'find_learning_rate', 'fit_many', 'from_keras', 'from_onnx', 'from_torch', 'function', 'get_dtype', 'get_engine', 'get_threads', 'initializers', 'interop', 'layers', 'load_model', 'losses', 'metrics', 'models', 'no_grad', 'ops', 'optimizers', 'pictures', 'random', 'register_module', 'regularizers', 'remat', 'saving', 'search', 'set_dtype', 'set_engine', 'set_seed', 'set_threads', 'torch', 'utils', 'verify_resume']
 __version__: str

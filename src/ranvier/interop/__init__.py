@@ -7,5 +7,6 @@ __getattr__, __dir__, __all__ = lazy_names("ranvier.interop", {
     "ranvier.interop.code": "to_code",
     "ranvier.interop.keras.live": "from_keras to_keras",
     "ranvier.interop.onnx.model": "from_onnx",
+    "ranvier.interop.torch.exported": "from_torch",
     "ranvier.interop.torch.live": "to_torch",
 })  # fmt: skip

@@ -13,10 +13,11 @@ from ranvier.data.files import CheckpointError, check_source
 from ranvier.graph.dtypes import FLOATS, STORAGE
 from ranvier.graph.node import BATCH, Type
 from ranvier.graph.open_extents import ANY, OpenExtent
+from ranvier.interop.foreign import ForeignModel
 from ranvier.interop.onnx import control, elementwise, graphs, movement, networks, recurrent, resizing
 from ranvier.interop.onnx.graphs import Program, library
 from ranvier.interop.onnx.values import ELEMENTS, UnsupportedError
-from ranvier.module import Module, Parameter, register_module
+from ranvier.module import Parameter, register_module
 from ranvier.module.parameter import Buffer
 from ranvier.support.source_lines import warn
 
@@ -26,12 +27,8 @@ OLDEST = 6
 STATISTICS = {"BatchNormalization": (3, 4)}  # inputs that are not trained: running means and variances
 
 
-class Part(Module):
-    """The weights of a part of a model, by their names."""
-
-
 @register_module(name="onnx.Model")
-class OnnxModel(Module):
+class OnnxModel(ForeignModel):
     """A model that came from a file of ONNX: its operators on its weights, whose names it keeps.
 
     ``graph`` is the model without its weights, as text. Inputs are those of the graph, in its order; a model with
@@ -61,21 +58,8 @@ class OnnxModel(Module):
         words = [word for word in name.replace("::", "/").replace("/", ".").replace(":", ".").split(".") if word] or [
             "w"
         ]
-        holder: Module = self
-        for word in words[:-1]:
-            part = holder._modules.get(word)
-            if part is None:
-                part = Part()
-                holder.add_module(word, part)
-            holder = part  # type: ignore[assignment]
-        last = words[-1]
-        while last in holder._parameters or last in holder._buffers or last in holder._modules or hasattr(Module, last):
-            last += "_"
-        if trained:
-            holder.register_parameter(last, Parameter.over(np.array(array), name=last))
-        else:
-            holder.register_buffer(last, Buffer.over(np.array(array)))
-        return ".".join([*words[:-1], last])
+        array = np.array(array)
+        return self.hold(words, Parameter.over(array, name=words[-1]) if trained else Buffer.over(array))
 
     def forward(self, inputs: Any) -> Any:
         program: Program = self.__dict__["program"]

@@ -9,8 +9,14 @@ from typing import Any
 import numpy as np
 
 from ranvier.graph.node import BATCH, Symbol
+from ranvier.interop.foreign import ANY_BATCH, FAR, UnsupportedError
 from ranvier.ops import arrays
 from ranvier.tensor.tensor import Tensor
+
+__all__ = [
+    "ANY_BATCH", "COMPUTED", "ELEMENTS", "FAR", "Context", "UnsupportedError", "cast", "check_element", "element",
+    "extents", "fixed", "known", "like", "numbers", "refuse", "shape_of", "tensor",
+]  # fmt: skip
 
 # ONNX's numbers of element types, by name.
 ELEMENTS = {
@@ -19,15 +25,6 @@ ELEMENTS = {
 }  # fmt: skip
 NUMBERS = {name: number for number, name in ELEMENTS.items()}
 COMPUTED = ("float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint32", "bool")
-
-
-ANY_BATCH = 1 << 41
-"""Stands for the size of a batch of any size in numbers that are known, such as what the operator Shape gives."""
-FAR = 1 << 60  # a number that says "to the end"
-
-
-class UnsupportedError(ValueError):
-    """An operator, or a use of one, that cannot be brought over."""
 
 
 @dataclass

@@ -1,0 +1,42 @@
+"""What models have in common that came from a graph of another library: weights by their names, sizes of any batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ranvier.module import Module, Parameter
+from ranvier.tensor.tensor import Tensor
+
+ANY_BATCH = 1 << 41
+"""Stands for the size of a batch of any size in numbers that are known, such as what the operator Shape gives."""
+FAR = 1 << 60  # a number that says "to the end"
+
+
+class UnsupportedError(ValueError):
+    """An operator, or a use of one, that cannot be brought over."""
+
+
+class Part(Module):
+    """The weights of a part of a model, by their names."""
+
+
+class ForeignModel(Module):
+    """A module over a graph of operators whose weights have names with parts, such as ``block.0.weight``."""
+
+    def hold(self, words: Sequence[str], tensor: Tensor, persistent: bool = True) -> str:
+        """Register a parameter or a buffer, in a part of the model for each word of its name. Returns its path."""
+        holder: Module = self
+        for word in words[:-1]:
+            part = holder._modules.get(word)
+            if part is None:
+                part = Part()
+                holder.add_module(word, part)
+            holder = part  # type: ignore[assignment]
+        last = words[-1]
+        while last in holder._parameters or last in holder._buffers or last in holder._modules or hasattr(Module, last):
+            last += "_"
+        if isinstance(tensor, Parameter):
+            holder.register_parameter(last, tensor)
+        else:
+            holder.register_buffer(last, tensor, persistent)
+        return ".".join([*words[:-1], last])
