@@ -23,6 +23,7 @@ torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.peers
 RNG = np.random.default_rng(0)
 IMAGES = RNG.normal(size=(5, 8, 8, 3)).astype(np.float32)
+LARGE = RNG.normal(size=(2, 16, 16, 3)).astype(np.float32)
 WORDS = RNG.normal(size=(4, 6, 8)).astype(np.float32)
 NUMBERS = RNG.integers(0, 10, (4, 6)).astype(np.int32)
 TABLE = RNG.normal(size=(6, 4)).astype(np.float32)
@@ -164,10 +165,30 @@ def nested():
     return rv.Sequential([rv.Input((8, 8, 3)), body, head, layers.Softmax()], name="classifier")
 
 
+def ready():
+    return rv.models.resnet((8, 8, 3), 3, 8, 4)
+
+
+def mobile():
+    return rv.models.mobilenet_small((16, 16, 3), 3, 0.25)
+
+
+def language():
+    return rv.models.gpt(10, length=6, width=8, depth=1, heads=2)
+
+
+def operations():
+    x, ops = rv.Input((6, 8)), rv.ops
+    y = ops.concatenate([ops.expand_dims(ops.mean(x, 1), 1), ops.clip(x, -0.5, 0.5)], axis=1)
+    z = layers.Resizing(3, 5)(ops.reshape(x, (-1, 4, 4, 3)))
+    return rv.Model(x, [ops.squeeze(y[:, :1], 1), ops.exp(z) / 2 - ops.relu(z)])
+
+
 NETWORKS: dict[str, tuple[Any, list[Any]]] = {
     "pictures": (pictures, [IMAGES]), "branches": (branches, [IMAGES, IMAGES[::-1].copy()]),
     "residual": (residual, [IMAGES]), "sequences": (sequences, [NUMBERS]), "states": (states, [WORDS]),
-    "attention": (attention, [WORDS]), "nested": (nested, [IMAGES]),
+    "attention": (attention, [WORDS]), "nested": (nested, [IMAGES]), "resnet": (ready, [IMAGES]),
+    "mobile": (mobile, [LARGE]), "gpt": (language, [NUMBERS]), "operations": (operations, [WORDS]),
 }  # fmt: skip
 
 
@@ -393,6 +414,28 @@ OPTIMIZERS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
+SCHEDULES = rv.optimizers.schedules
+RATES = [
+    SCHEDULES.ExponentialDecay(0.1, 2, 0.5), SCHEDULES.ExponentialDecay(0.1, 2, 0.5, staircase=True),
+    SCHEDULES.InverseTimeDecay(0.1, 2, 0.5), SCHEDULES.PolynomialDecay(0.1, 3, 0.01, power=2.0),
+    SCHEDULES.CosineDecay(0.1, 3, 0.1),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("number", range(len(RATES)))
+def test_schedules_of_learning_rates(number):
+    model = rv.Sequential([rv.Input((4,)), layers.Dense(2), layers.BatchNormalization(trainable=False)])
+    model.compile(rv.optimizers.SGD(RATES[number]), "mse")
+    names: dict[str, Any] = {}
+    text = to_code(model, "torch")
+    formatted(text)
+    exec(text, names)
+    names["model"].load_state_dict(model.to_torch().state_dict())
+    there = names["train"]([(torch.tensor(TABLE), torch.tensor(TABLE[:, 2:]))], epochs=5)
+    here = model.fit(TABLE, TABLE[:, 2:], batch_size=8, epochs=5, verbose=0).history["loss"][-1]
+    np.testing.assert_allclose(there, here, rtol=1e-5)
+
+
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_optimizers_take_the_same_steps(name):
     model = rv.Sequential([rv.Input((4,)), layers.Dense(2)])
@@ -432,7 +475,9 @@ def test_programs_of_keras_and_of_here(number, keras):
         np.testing.assert_allclose(np.ravel(there)[0], np.ravel(here)[0], rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", NETWORKS if WHOLE else ["nested"])
+@pytest.mark.parametrize(
+    "name", [name for name in NETWORKS if name not in ("resnet", "mobile")] if WHOLE else ["nested"]
+)
 def test_programs_of_networks_in_keras(name, keras):
     make, arrays = NETWORKS[name]
     model = make()
@@ -478,7 +523,7 @@ def test_what_is_refused():
     odd = rv.Sequential([rv.Input((3,)), layers.Dense(2)])
     for optimizer, loss, said in (
         ("lion", "mse", "its optimizer Lion"), ("sgd", "log_cosh", "its loss LogCosh"),
-        (rv.optimizers.SGD(rv.optimizers.schedules.CosineDecay(0.1, 10)), "mse", "the schedule CosineDecay"),
+        (rv.optimizers.SGD(rv.optimizers.schedules.CosineDecayRestarts(0.1, 10)), "mse", "schedule CosineDecayRestarts"),
     ):  # fmt: skip
         odd.compile(optimizer, loss)
         with pytest.raises(TypeError, match=said):

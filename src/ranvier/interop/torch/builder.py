@@ -137,6 +137,7 @@ class Builder:
         self.shape: Extents = ()  # of what the layer gives that is being added
         self.scope = ""  # the name of that layer
         self.names: dict[int, str] = {}  # of layers, by identity
+        self.add: Callable[..., Any] = refuse  # what adds a layer, called on values
         self.trainable = True  # whether that layer is trained
 
     def enter(self, layer: ModuleBase) -> None:

@@ -55,7 +55,7 @@ def _held(name: str, kind: str, a: Any) -> str:
         value: Any = Code(f"torch.zeros{tuple(a.shape)}") if a.size > FEW else call("torch.tensor", a.tolist())
         return statement("self.register_buffer", Call("", (name, value)), start)
     empty = Code(f"torch.zeros({', '.join(map(str, a.shape))})")
-    if name.endswith("kernel") and a.ndim > 1:
+    if a.ndim > 1:
         empty = Code(f"nn.init.xavier_uniform_(torch.empty({', '.join(map(str, a.shape))}))")
     return statement(f"self.{name} = ", call("nn.Parameter", empty), start)
 

@@ -147,6 +147,26 @@ def embedding(b: Builder, m: Any, x: Value) -> Value:
     )
 
 
+@layer("ReversibleEmbedding")
+def reversible_embedding(b: Builder, m: Any, x: Value, reverse: bool = False) -> Value:
+    if m.mask_zero or m.reverse_dtype is not None or m.logit_soft_cap is not None:
+        raise refuse("its mask, reverse_dtype or logit_soft_cap has no counterpart")
+    x = b.logical(x)
+    if reverse and not m.tie_weights:
+        return b.apply(f"{{0}} @ {b.hold('reverse', 'parameter', m.reverse_embeddings)}", b.floats(x))
+    text = "{m}({0})" if x.dtype in ("int32", "int64") else "{m}({0}.long())"
+    return b.module(
+        call("nn.Embedding", m.input_dim, m.output_dim), b.floats(x) if reverse else x,
+        weights={"weight": array(m.embeddings)}, key=m, text="F.linear({0}, {m}.weight)" if reverse else text,
+    )  # fmt: skip
+
+
+@layer("PositionEmbedding")
+def position_embedding(b: Builder, m: Any, x: Value) -> Value:
+    rows = b.hold("embeddings", "parameter", m.position_embeddings)
+    return b.apply(f"{rows}[: {{0}}.shape[-2]].expand_as({{0}})", b.logical(b.floats(x)))
+
+
 @layer("Dropout")
 def dropout(b: Builder, m: Any, x: Value) -> Value:
     if m.noise_shape is not None and any(n is not None for n in m.noise_shape):
@@ -262,6 +282,16 @@ def up_sampling(b: Builder, m: Any, x: Value) -> Value:
     )  # fmt: skip
 
 
+@layer("Resizing")
+def resizing(b: Builder, m: Any, x: Value) -> Value:
+    if m.crop or m.pad or m.antialias or m.interpolation not in ("bilinear", "nearest"):
+        raise refuse("its interpolation, cropping, padding or antialias has no counterpart")
+    x, size = b.spatial(x, m.first), (m.height, m.width)
+    mode = {"nearest": "nearest-exact"}.get(m.interpolation, m.interpolation)
+    text = f'F.interpolate({{0}}, {size}, mode="{mode}")'
+    return b.apply(text, x, alone=call("nn.Upsample", size=size, mode=mode), first=x.first)
+
+
 # --- merging ------------------------------------------------------------------------------------------------------
 
 
@@ -317,63 +347,3 @@ def dot(b: Builder, m: Any, x: Value, y: Value) -> Value:
     if len(kept) == 1:
         return b.apply(f"({texts[0]} * {texts[1]}).sum(1, keepdim=True)", *values)
     return b.apply(f'torch.einsum("{equation}", {texts[0]}, {texts[1]})', *values)
-
-
-# --- operators ----------------------------------------------------------------------------------------------------
-
-BINARY = {
-    "add": "+", "subtract": "-", "multiply": "*", "divide": "/", "true_divide": "/", "power": "**",
-    "floor_divide": "//", "remainder": "%", "mod": "%", "less": "<", "less_equal": "<=", "greater": ">",
-    "greater_equal": ">=", "equal": "==", "not_equal": "!=",
-}  # fmt: skip
-UNARY = {
-    **{name: f"torch.{name}({{0}})" for name in (
-        "abs", "exp", "expm1", "log", "log1p", "sqrt", "rsqrt", "sin", "cos", "tan", "tanh", "sinh", "cosh", "square",
-        "sigmoid", "floor", "ceil", "sign", "erf",
-    )},
-    "absolute": "torch.abs({0})", "negative": "-{0}", "reciprocal": "1 / {0}",
-}  # fmt: skip
-REDUCED = {"mean": "mean", "sum": "sum", "max": "amax", "min": "amin"}
-
-
-@layer("Operation")
-def operation(b: Builder, m: Any, *operands: Any, **options: Any) -> Value:
-    name = m.operation
-    if name in BINARY and len(operands) == 2:
-        values = iter(b.alike([v for v in operands if isinstance(v, Value)]))
-        given = [next(values) if isinstance(v, Value) else v for v in operands]
-        kept = [v for v in given if isinstance(v, Value)]
-        numbers = iter(range(len(kept)))
-        texts = [f"{{{next(numbers)}}}" if isinstance(v, Value) else _number(v) for v in given]
-        return b.apply(f"{texts[0]} {BINARY[name]} {texts[1]}", *kept, first=kept[0].first)
-    if len(operands) == 1 and isinstance(operands[0], Value) and name in UNARY and not options:
-        x = operands[0]
-        return b.apply(UNARY[name], x, wraps=True, first=x.first, order=x.order, flattened=x.flattened)
-    if len(operands) == 1 and not options and name in ACTIVATIONS:
-        return along(b, *ACTIVATIONS[name], operands[0])
-    if name in REDUCED and len(operands) == 1 and set(options) <= {"axis", "keepdims"} and options.get("axis"):
-        x = b.logical(operands[0])
-        axis, keep = options["axis"], ", keepdim=True" if options.get("keepdims") else ""
-        return b.apply(f"{{0}}.{REDUCED[name]}({tuple(axis) if isinstance(axis, (list, tuple)) else axis}{keep})", x)
-    if name == "matmul" and len(operands) == 2 and all(isinstance(v, Value) for v in operands):
-        return b.apply("{0} @ {1}", *(b.logical(v) for v in operands))
-    raise refuse(f"the operation {name!r} with these arguments has no row")
-
-
-def _number(value: Any) -> str:
-    if isinstance(value, (bool, int, float)):
-        return repr(value) if value >= 0 else f"({value!r})"
-    raise refuse("it takes an array")
-
-
-@layer("GetItem")
-def get_item(b: Builder, m: Any, x: Value) -> Value:
-    def text(item: Any) -> str:
-        if isinstance(item, slice):
-            parts = [item.start, item.stop] + ([item.step] if item.step not in (None, 1) else [])
-            if item.step is not None and item.step < 0:
-                raise refuse("it goes backwards through an axis")
-            return ":".join("" if part is None else str(part) for part in parts)
-        return "..." if item is ... else str(item)
-
-    return b.apply(f"{{0}}[{', '.join(map(text, m.index))}]", b.logical(x), dtype=x.dtype)

@@ -31,10 +31,11 @@ def to_torch(model: Module, *, channels_first: bool = False) -> Any:
     dimensions as PyTorch has them, (batch, channels, height, width). In both cases kernels, and the rows of a Dense
     layer behind Flatten, are converted once, here.
 
-    PyTorch's modules and these layers differ in training in three ways: the running variance of batch normalization is
-    the unbiased one; a Dropout draws other numbers; regularizers and constraints belong to a loop, and a warning names
-    them. A bias that a layer lacks, such as the second of an LSTM, is zero and not trained. The module is in evaluation
-    mode, as the model is: call ``train()`` before you train it.
+    PyTorch's modules and these layers differ in training: the running variance of batch normalization is the unbiased
+    one, and one that is not trained needs ``eval()`` after ``train()``; a Dropout draws other numbers; regularizers and
+    constraints belong to a loop, and a warning names regularizers. A bias that a layer lacks, such as the second of an
+    LSTM, is zero and not trained. The module is in evaluation mode: call ``train()`` before you train it. A module of
+    `ranvier.torch` keeps its mode.
 
     Needs PyTorch. Raises TypeError naming a layer that has no counterpart, before anything is built.
 

@@ -9,7 +9,8 @@ from typing import Any, cast
 
 from ranvier.graph.node import Type
 from ranvier.interop.program_text import Call, Code, class_name
-from ranvier.interop.torch import layer_rows, recurrent_rows, window_rows
+from ranvier.interop.torch import layer_rows, operator_rows, recurrent_rows, window_rows
+from ranvier.interop.torch.block_rows import BLOCKS
 from ranvier.interop.torch.builder import (
     LAYERS,
     Builder,
@@ -29,7 +30,12 @@ from ranvier.support.source_lines import location
 from ranvier.support.tree import flatten, map_structure
 from ranvier.torch import nn
 
-TABLES = (layer_rows, recurrent_rows, window_rows)  # whose layers are in the table once they are imported
+TABLES = (
+    layer_rows,
+    operator_rows,
+    recurrent_rows,
+    window_rows,
+)  # whose layers are in the table once they are imported
 VOCABULARY = "torch."  # the start of the registered names of PyTorch's modules
 # Layers whose modules do not depend on the shape of the inputs.
 SHAPELESS = ("Activation", "AlphaDropout", "Dropout", "ELU", "Identity", "LeakyReLU", "ReLU")
@@ -116,6 +122,7 @@ def _title(model: Module) -> str:
 
 def _finished(b: Builder, model: Module, starts: Sequence[Value], title: str, outer: bool) -> tuple[Network, Any]:
     """A model called on values as a module of its own, and what it returns."""
+    b.add = lambda layer, *values: _add_inner(b, layer, list(values), {})
 
     def settled(value: Value) -> Value:
         if not outer:
@@ -145,9 +152,13 @@ def _finished(b: Builder, model: Module, starts: Sequence[Value], title: str, ou
         found.take(part, names[id(part)])
     found.weights |= {key: array(a) for key, (_, a) in b.held.items()}
     found.constants += [key for key, (kind, _) in b.held.items() if kind == "buffer"]
-    title = class_name(title, found.classes)
-    found.classes[title] = class_text(title, b, names, result)
-    found.made = Call(title)
+    text = class_text(title, b, names, result)
+    rest = text.partition("\n")[2]
+    known = next((name for name, other in found.classes.items() if other.partition("\n")[2] == rest), None)
+    if known is None:
+        known = class_name(title, found.classes)
+        found.classes[known] = text.replace(f"class {title}(", f"class {known}(", 1)
+    found.made = Call(known)
     return found, result
 
 
@@ -165,6 +176,8 @@ def _add(b: Builder, module: Module, arguments: Any, options: dict[str, Any], sh
     if module._recorded is not None:
         return _add_calls(b, module, values)
     name = name_of(module)
+    if name in BLOCKS:
+        return BLOCKS[name](b, module, values[0])
     row: Callable[..., Any] | None = LAYERS.get(name)
     if row is None and name.startswith(VOCABULARY):
         row = of_vocabulary
@@ -197,19 +210,23 @@ def _refused(module: Module, why: str) -> UnsupportedError:
 
 def _add_inner(b: Builder, module: Module, arguments: Any, options: dict[str, Any], shape: Any = None) -> Any:
     """Add a layer of a model; one that is a model itself becomes a module of its own."""
-    if type(module) is not Sequential and module._recorded is None:
+    block = name_of(module) in BLOCKS
+    if type(module) is not Sequential and module._recorded is None and not block:
         return _add(b, module, arguments, options, shape)
     values = [b.ordered(v) for v in flatten(arguments, Value)]
     known = b.inner.get(id(module))
     if known is None:
         inner = Builder(False, b.keep)
         inner.classes = dict(b.classes)
+        if block:
+            inner.names = {id(layer): name for name, layer in module._modules.items()}
         names = list(getattr(module, "input_names", None) or ["x"])
         starts = []
         for name, v in zip(names, values, strict=True):
             inner.input(name, v.shape, v.dtype)
             starts.append(Value(len(inner.steps) - 1, v.shape, v.dtype, v.first))
-        found, result = _finished(inner, module, starts, class_name(module.name, ("Network", "Heads")), outer=False)
+        title = class_name(type(module).__name__ if block else module.name, ("Network", "Heads"))
+        found, result = _finished(inner, module, starts, title, outer=False)
         b.classes |= found.classes
         untrained = ("",) if not module._trainable else tuple(found.untrained)
         part = Part(

@@ -12,7 +12,7 @@ def imports(text: str) -> str:
     """The lines that import what a text names."""
     known = {"torch": "import torch", "F": "import torch.nn.functional as F", "nn": "from torch import nn"}
     lines = [line for name, line in known.items() if re.search(rf"(?<![\w.]){name}\.", text)]
-    return "\n".join(lines)
+    return ("import math\n\n" if re.search(r"(?<![\w.])math\.", text) else "") + "\n".join(lines)
 
 
 def definition(found: Network, rest: str = "") -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -63,12 +64,16 @@ def training(model: Module, found: Network, names: Sequence[str]) -> str:
     lines += [f"model{_path(key)}.requires_grad_(False)  # zero: the layer lacks it" for key in found.frozen]
     config = settings["optimizer"]["config"]
     lines += [statement("optimizer = ", _optimizer(settings["optimizer"]["class_name"], config))]
+    factor = _factor(config["learning_rate"])
+    if factor:
+        made = call("torch.optim.lr_scheduler.LambdaLR", Code("optimizer"), Code(f"lambda step: {factor}"))
+        lines.append(statement("scheduler = ", made))
     weights = _weights(settings["loss_weights"], names)
     many = sum(row is not None for row in rows) > 1
     titles = [f"loss_of_{name}" if many else "loss_fn" for name in names]
     lines += [statement(f"{title} = ", row.made) for title, row in zip(titles, rows, strict=True) if row is not None]
     step = ["optimizer.zero_grad()", *_loss_lines(rows, titles, weights, names, found), *_penalties(found)]
-    step += ["loss.backward()", *_clips(config), "optimizer.step()"]
+    step += ["loss.backward()", *_clips(config), "optimizer.step()", *(["scheduler.step()"] if factor else [])]
     return "\n" + "\n".join(lines) + "\n\n\n" + _loop(step, found, names, _accuracy(settings, rows, found)) + "\n"
 
 
@@ -83,7 +88,7 @@ def _optimizer(title: str, config: Mapping[str, Any]) -> Call:
             raise refuse(f"its optimizer has {key}={config[key]!r}, which PyTorch's have not")
     rate = config["learning_rate"]
     if isinstance(rate, Mapping):
-        raise refuse(f"its learning rate is the schedule {rate['class_name']}; write a number")
+        rate = rate["config"]["initial_learning_rate"]
     kind, arguments = OPTIMIZERS[title]
     options: dict[str, Any] = {"lr": float(rate)}
     for key, source in arguments.items():
@@ -103,6 +108,31 @@ def _optimizer(title: str, config: Mapping[str, Any]) -> Call:
     if (decay or kind == "AdamW") and (kind, decay) != ("AdamW", 0.01):
         options["weight_decay"] = decay
     return Call(f"torch.optim.{kind}", (Code("model.parameters()"),), options)
+
+
+# By schedule, what multiplies the first rate at a step, with the settings' names in capitals.
+SCHEDULES = {
+    "ExponentialDecay": "DECAY_RATE ** (step DIVIDED DECAY_STEPS)", "StepDecay": "DECAY_RATE ** (step // DECAY_STEPS)",
+    "InverseTimeDecay": "1 / (1 + DECAY_RATE * (step DIVIDED DECAY_STEPS))",
+    "PolynomialDecay": "LEAST + REST * (1 - min(step / DECAY_STEPS, 1)) ** POWER",
+    "CosineDecay": "LEAST + REST * (1 + math.cos(math.pi * min(step / DECAY_STEPS, 1))) / 2",
+}  # fmt: skip
+
+
+def _factor(rate: Any) -> str:
+    """The expression of a schedule; "" of a number."""
+    if not isinstance(rate, Mapping):
+        return ""
+    title, config = rate["class_name"], dict(rate["config"])
+    if title not in SCHEDULES or config.get("cycle") or config.get("warmup_target") or config.get("warmup_steps"):
+        raise refuse(f"its learning rate is the schedule {title}, or has a warm-up or cycles; write a number")
+    config["divided"] = Code("//" if config.get("staircase") else "/")
+    least = config.get("alpha", config.get("end_learning_rate", 0.0) / config["initial_learning_rate"])
+    config["least"], config["rest"] = tidy(least), tidy(1 - least)
+    known = {key.upper(): part for key, part in config.items() if key != "name"}
+    words = SCHEDULES[title].split(" ")
+    text = " ".join(re.sub(r"[A-Z_]{3,}", lambda m: flat(known[m[0]]), word) for word in words)
+    return text.removeprefix("0.0 + 1.0 * ")
 
 
 def _clips(config: Mapping[str, Any]) -> list[str]:
@@ -248,6 +278,12 @@ def _path(key: str) -> str:
     return "".join(f"[{part}]" if part.isdigit() else f".{part}" for part in key.split("."))
 
 
+def _fixed(found: Network) -> list[str]:
+    """The batch normalizations that are not trained, which use their running statistics in training too."""
+    ends = (key.removesuffix(".running_mean") for key in found.weights if key.endswith("running_mean"))
+    return [key for key in ends if any(f"{key}.".startswith(f"{part}.") for part in found.untrained)]
+
+
 # --- the loop -----------------------------------------------------------------------------------------------------
 
 
@@ -283,6 +319,7 @@ def _loop(step: Sequence[str], found: Network, names: Sequence[str], accuracy: s
         "def train(batches, epochs=1):",
         f'{INDENT}"""Train on batches: pairs of {x} and {y}."""',
         f"{INDENT}model.train()",
+        *(f"{INDENT}model{_path(key)}.eval()  # it is not trained" for key in _fixed(found)),
         f"{INDENT}for epoch in range(1, epochs + 1):",
         f"{INDENT * 2}total, {'right, ' if accuracy else ''}count = 0.0, {'0, ' if accuracy else ''}0",
         f"{INDENT * 2}for x, y in batches:",
