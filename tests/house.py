@@ -31,6 +31,7 @@ FLOORS = {
     "backend": 10, "__main__": 10,
 }  # fmt: skip
 FACE = "ranvier"
+DOOR = "__main__"  # of `python -m ranvier`: no room, as the face is none
 MODULE_NAME = re.compile(r"ranvier(?:\.\w+)+(?::\w+(?:\.\w+)*)?")
 
 
@@ -169,7 +170,7 @@ def floors_used() -> int:
     edges: dict[str, set[str]] = defaultdict(set)
     for arrow in arrows():
         source, target = room_of(arrow.source), room_of(arrow.target)
-        if source != target and target != FACE:
+        if source not in (target, DOOR) and target != FACE:
             edges[source].add(target)
     heights: dict[str, int] = {}
 

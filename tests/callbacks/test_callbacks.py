@@ -9,7 +9,7 @@ import pytest
 import ranvier as rv
 from ranvier import callbacks as c
 from ranvier import optimizers
-from ranvier.callbacks.monitor import infer
+from ranvier.support.results import infer
 from ranvier.training import NonFiniteLoss
 
 RNG = np.random.default_rng(0)

@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from ranvier.support.errors import nearest
-from ranvier.support.results import number_of
+from ranvier.support.results import infer, metric_of, number_of
 from ranvier.support.source_lines import warn
 from ranvier.support.validation import whole
 from ranvier.training.loop.callback import Callback, Logs
-
-# Words in the names of metrics and of their classes for which lower or higher is better.
-BETTER = {
-    "min": ("loss", "error", "entropy", "mse", "mae", "hinge", "poisson", "divergence", "false", "brier"),
-    "max": (
-        "acc", "auc", "area", "precision", "recall", "f1", "fbeta", "score", "true", "specificity", "sensitivity",
-        "matthews", "correlation", "mcc", "kappa", "cosine", "iou", "io_u", "dice", "r2", "top_k", "topk",
-    ),
-}  # fmt: skip
 
 
 def check_numbers(who: str, **settings: Any) -> None:
@@ -101,27 +92,3 @@ class Monitor(Callback):
                 f"{np.shape(found)}. Write the name of a result that is one number instead."
             )
         return float(number)
-
-
-def metric_of(result: str, metrics: Iterable[Any]) -> Any:
-    """The metric of a result, by its name or its name after that of an output; None for a loss."""
-    name = result.removeprefix("val_")
-    return next((m for m in metrics if name == m.name or name.endswith(f"_{m.name}")), None)
-
-
-def is_loss(result: str) -> bool:
-    """Whether a result is the loss, or the loss of one output."""
-    return result.removeprefix("val_") == "loss" or result.endswith("_loss")
-
-
-def infer(name: str, metric: Any) -> str | None:
-    """The mode, "min" or "max", from the metric's ``direction``, or from words in the names."""
-    metric = getattr(metric, "given", metric)  # the object that `compile` was given
-    own = {"up": "max", "down": "min", "max": "max", "min": "min"}.get(str(getattr(metric, "direction", "")))
-    if own is not None:
-        return own
-    text = f"{name} {type(metric).__name__ if metric is not None else ''}".lower()
-    if is_loss(name):
-        return "min"
-    found = [way for way, words in BETTER.items() if any(word in text for word in words)]
-    return found[0] if len(found) == 1 else None

@@ -12,7 +12,7 @@ from ranvier.data.convert import Array
 from ranvier.metrics.table import Row, Tabular
 from ranvier.module.core import Module
 from ranvier.support import rows
-from ranvier.support.results import larger_is_better, number_of
+from ranvier.support.results import infer, number_of
 from ranvier.support.tables import Table
 from ranvier.support.validation import whole
 
@@ -94,10 +94,10 @@ def _scorer(model: Any, metric: Any, y: Any, weight: Any, x: Any) -> tuple[Calla
             return {key: number for key, value in found.items() if (number := number_of(value)) is not None}
 
         known = results(x)
-        chosen = metric or next((key for key in known if larger_is_better(key)), "loss")
+        chosen = metric or next((key for key in known if infer(key, None) == "max"), "loss")
         if chosen not in known:
             raise ValueError(f"metric={metric!r} is no result of evaluate. Write one of {', '.join(known)} instead.")
-        return lambda part: float(results(part)[chosen]), chosen, larger_is_better(chosen)
+        return lambda part: float(results(part)[chosen]), chosen, infer(chosen, None) == "max"
     if metric is not None or not hasattr(model, "score"):
         what = f"metric={metric!r} is a name" if metric is not None else f"{type(model).__name__} has no score"
         raise TypeError(f"{what}. Write metric= with a function (model, x, y) of a number, instead.")

@@ -11,7 +11,7 @@ import numpy as np
 from ranvier.module.summary import COLUMNS, rows_of, totals_of
 from ranvier.pictures.curves import Run, panels
 from ranvier.pictures.style import BLUE, ORANGE
-from ranvier.support.results import larger_is_better
+from ranvier.support.results import infer
 
 if TYPE_CHECKING:
     from ranvier.module.core import Module
@@ -47,7 +47,7 @@ def history_html(history: Run) -> str:
         for label, series in ((name, values), (f"val_{name}", held_out)):
             if not series:
                 continue
-            best = int(np.argmax(series) if larger_is_better(name) else np.argmin(series))
+            best = int(np.argmax(series) if infer(name, None) == "max" else np.argmin(series))
             epochs = history.epoch if len(history.epoch) == len(series) else range(len(series))
             ends = f"{series[0]:.4g}", f"{series[-1]:.4g}"
             highlight = "" if name == "learning_rate" else f"{series[best]:.4g} (epoch {epochs[best] + 1})"

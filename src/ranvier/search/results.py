@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from ranvier.callbacks.monitor import infer, is_loss, metric_of
+from ranvier.support.results import infer, is_loss, metric_of
 from ranvier.module import Module
 from ranvier.search.interval import Estimate, estimate
 from ranvier.search.variants import Variant, equal_settings, value_text

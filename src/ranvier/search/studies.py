@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ranvier.callbacks.monitor import infer
+from ranvier.support.results import infer
 from ranvier.module import Module
 from ranvier.search.distributions import Distribution
 from ranvier.search.folds import Folds

@@ -115,8 +115,7 @@ def fit(
         params = {"epochs": epochs, "verbose": verbose, "steps": steps, "metrics": names}
         listeners = Callbacks(callbacks, model, params, progress.speaker())
         training = Training(model, state, listeners, progress, Interrupt.current())
-        training.ignore, training.epoch = ignore, initial_epoch
-        size = batch or DEFAULT_BATCH
+        training.ignore, training.epoch, size = ignore, initial_epoch, batch or DEFAULT_BATCH
         settings = {"batch_size": size, "shuffle": shuffle, "sampler": sampler, "augment": augment, "data": data}
         check_alike(training, settings)
         source = epochs_of(training, x, data, loader, batch, steps, shuffle, sampler, options, validation)
