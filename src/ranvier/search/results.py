@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from ranvier.support.results import infer, is_loss, metric_of
 from ranvier.module import Module
 from ranvier.search.interval import Estimate, estimate
 from ranvier.search.variants import Variant, equal_settings, value_text
 from ranvier.support.constructors import CheckedConstructor
+from ranvier.support.results import infer, is_loss, metric_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ranvier.support.results import infer
 from ranvier.module import Module
 from ranvier.search.distributions import Distribution
 from ranvier.search.folds import Folds
@@ -21,6 +20,7 @@ from ranvier.search.results import Results, Trained, check_measured
 from ranvier.search.settings import check_settings
 from ranvier.search.team import Variants
 from ranvier.search.variants import Variant, equal_settings, seeds_of
+from ranvier.support.results import infer
 from ranvier.support.validation import whole
 from ranvier.training.loop.callback import Callback
 
