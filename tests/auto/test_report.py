@@ -1,126 +1,27 @@
-"""The report: one file without network, whose numbers are those of evaluate, and which names cannot break."""
+"""The report of a model; tests/peers has those of runs."""
 
 import ast
-import re
-import warnings
-from html import unescape
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import ranvier as rv
-from ranvier.auto import Run, baselines, evaluate, read_table, train, write_report
+from ranvier.auto import write_report
 from ranvier.auto.report import words
 from ranvier.auto.report.page import Html, element, number, table
 from ranvier.auto.scores import SCORES
+from tests.pages import checked
 
 RNG = np.random.default_rng(0)
-HOSTILE = '</script><script>alert("x")</script>'
-BAD_CLASS = '"><img src=x onerror=alert(1)>$x_1$'
-VOID = {"meta", "img", "br"}
-MOST = 3_000_000
 
 
 @pytest.fixture(autouse=True, scope="module")
 def small():
-    """The engine that needs no compiling, and no trees: tests/peers has them."""
+    """The engine that needs no compiling."""
     rv.set_engine("reference")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(baselines, "has_trees", lambda: False)
-        yield
+    yield
     rv.set_engine(None)
-
-
-class Checked(HTMLParser):
-    """Reads a page: elements that close in order, what it loads, and the text of cells by row."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.open: list[str] = []
-        self.loads: list[str] = []
-        self.tags: set[str] = set()
-        self.rows: list[list[str]] = []
-        self.feed(text)
-        assert self.open == []
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.add(tag)
-        if tag not in VOID:
-            self.open.append(tag)
-        if tag == "tr":
-            self.rows.append([])
-        if tag in ("td", "th"):
-            self.rows[-1].append("")
-        names = ("src", "href", "xlink:href", "action", "data")
-        self.loads += [v for k, v in attrs if k in names and not v.startswith(("#", "data:image/png;base64,"))]
-        assert not [k for k, _ in attrs if k.startswith("on")]
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if {"td", "th"} & set(self.open):
-            self.rows[-1][-1] += data
-
-
-def checked(path):
-    text = path.read_text(encoding="utf-8")
-    page = Checked(text)
-    assert len(text.encode()) < MOST
-    assert page.loads == []
-    assert not page.tags & {"script", "link", "iframe", "object", "form", "base"}
-    assert not re.search(r"url\((?!#)|@import", text)
-    assert "width=device-width" in text
-    assert "@media print" in text
-    return text, page
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("report")
-    lines = [f'"{HOSTILE.replace(chr(34), chr(34) * 2)}",colour,kind']
-    for k in range(60):
-        size, colour = RNG.normal(), RNG.choice(["red", "<b>blue</b>"])
-        name = BAD_CLASS if size + (colour == "red") > 0.5 else "small & light"
-        lines.append(f'{"" if k % 9 == 0 else f"{size:.3f}"},{colour},"{name.replace(chr(34), chr(34) * 2)}"')
-    (folder / "data.csv").write_text("\n".join(lines) + "\n")
-    settings = {"epochs": 1, "width": 4, "rate": 0.01}
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "RV")
-        return train(
-            folder / "data.csv", "kind", folder / "run", trials=1, folds=2, settings=settings, seed=3, command=["a", HOSTILE]
-        )  # fmt: skip
-
-
-def test_the_report_of_a_run_has_the_numbers_of_evaluate(run):
-    text, page = checked(write_report(run.folder))
-    held = read_table(run.data["path"]).rows(run.arrays["test"])
-    found = evaluate(Run.load(run.folder), held)["scores"]
-    (mine,) = (row for row in page.rows if row[0] == "the model")
-    assert [
-        cell.split(" ")[0][: len(number(found[name]))] for cell, name in zip(mine[1:], SCORES["classes"], strict=True)
-    ] == [number(found[name]) for name in SCORES["classes"]]
-    for heading in ("The data", "Each class", "What the model uses", "The worst mistakes", "How to repeat this"):
-        assert f">{heading}</h2>" in text
-    assert HOSTILE in unescape(text)
-    assert BAD_CLASS in unescape(text)
-    assert ["seed", "3"] in page.rows
-    assert text.count("<svg") > 8
-
-
-def test_a_report_in_chinese_without_its_data(run, tmp_path):
-    """The data file is gone, so that importances are left out, with a note."""
-    moved = Run.load(run.folder)
-    moved.data["path"] = str(tmp_path / "gone.csv")
-    text, _ = checked(write_report(moved, path=tmp_path / "zh.html", lang="zh"))
-    assert '<html lang="zh">' in text
-    for heading in ("数据", "训练过程", "模型与基线的比较", "最严重的错误"):
-        assert f">{heading}</h2>" in text
-    assert ">假阳性率</text>" in text
-    assert "模型依据什么" not in text
-    assert "importances and dependences are left out" in text
 
 
 def network(outputs, activation, loss, shape=(6, 6, 1)):
@@ -155,7 +56,7 @@ def test_a_network_of_two_inputs_has_a_report():
     assert facts.output.shape == facts.truth.shape == (8, 2)
 
 
-def test_logits_binary_outputs_and_numbers(tmp_path):
+def test_logits_binary_outputs_and_numbers(tmp_path, monkeypatch):
     """Probabilities are made of logits; a sigmoid has two classes; numbers have residuals."""
     from ranvier.auto.report.of_model import facts_of_model
 

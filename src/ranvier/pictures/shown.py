@@ -34,13 +34,13 @@ class Picture(Figure):
         return buffer.getvalue()
 
     def draw(self, renderer: Any) -> None:
-        for text in self._texts():
-            wanted = {ord(sign) for sign in text.get_text() if ord(sign) >= PLAIN}
-            if wanted:
-                fill_in(text, wanted)
         log = logging.getLogger("matplotlib.font_manager")
         log.addFilter(no_weights)
         try:
+            for text in self._texts():
+                wanted = {ord(sign) for sign in text.get_text() if ord(sign) >= PLAIN}
+                if wanted:
+                    fill_in(text, wanted)
             super().draw(renderer)
         finally:
             log.removeFilter(no_weights)

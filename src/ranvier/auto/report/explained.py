@@ -149,6 +149,6 @@ def _shown_columns(facts: Facts, found: explain.Importances | None, rows: Array)
     shown = []
     for index in list(order)[:6]:
         column = whole.column(int(index))[rows]
-        values = [f"{v:.6g}" if isinstance(v, float) else v for v in column.tolist()]
+        values = [("\u2013" if v != v else f"{v:.6g}") if isinstance(v, float) else v for v in column.tolist()]
         shown.append((cut(whole.names[int(index)]), values))
     return shown

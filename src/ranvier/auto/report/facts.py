@@ -42,6 +42,7 @@ class Facts(CheckedConstructor):
     truth: Array
     output: Array
     decided: Array | None = None
+    threshold: float | None = 0.5  # of two classes, from which the second one is decided on; None where there is none
     part: str = "the rows that were given"
     lines: Array | None = None
     lines_are: str = "row"

@@ -37,6 +37,7 @@ def facts_of_run(run: Run) -> Facts:
     )  # fmt: skip
     if facts.classes:
         facts.decided = run.decide(output)
+        facts.threshold = run.decision.get("threshold")
     if tested:
         for row in run.baselines:
             found = run.arrays.get(f"test/{row['name']}/output")

@@ -56,7 +56,7 @@ pre{white-space:pre-wrap;background:#f6f6f6;padding:.6rem;border-radius:.3rem;fo
 ul{padding-left:1.2rem}
 @media (max-width:30rem){body{padding:.7rem}h1{font-size:1.3rem}th,td{padding:.25rem .4rem}}
 @media print{@page{margin:16mm}body{max-width:none;padding:0;font-size:10pt}nav{display:none}
-h2{break-after:avoid}h3,caption{break-after:avoid}figure,.card,tr,.lead{break-inside:avoid}
+h2,h3,caption,section>p{break-after:avoid}figure,.card,tr,.lead{break-inside:avoid}
 .scroll,figure.wide{overflow:visible}figure.wide svg,figure.wide img{min-width:0;max-width:100%}
 table{font-size:8.5pt}.figures{grid-template-columns:1fr 1fr}a{color:inherit;text-decoration:none}}
 """

@@ -14,7 +14,6 @@ from ranvier.auto.report.page import Html, cards, cut, element, interval, lines,
 from ranvier.auto.report.words import Say
 from ranvier.auto.scores import LOWER_IS_BETTER, SCORES
 from ranvier.calibration import reliability
-from ranvier.data.convert import Array
 from ranvier.metrics.report import report as class_report
 
 ROWS = 300  # of a table of columns
@@ -219,25 +218,13 @@ def _ranking(facts: Facts, say: Say) -> list[Html]:
         scored = output[:, 1] if output.shape[1] == 2 else output
         made += [picture(draw(truth, scored, names), say) for draw in (pictures.roc, pictures.precision_recall)]
         if output.shape[1] == 2:
-            decided = facts.chosen()
-            in_use = _threshold(output[:, 1], decided)
-            drawn = pictures.threshold_costs(truth, output[:, 1], (1.0, 1.0), threshold=in_use)
+            drawn = pictures.threshold_costs(truth, output[:, 1], (1.0, 1.0), threshold=facts.threshold)
             made.append(
                 picture(drawn, say, say("Both kinds of errors cost 1 here; other costs have another threshold."))
             )
     bins = reliability(truth, output[:, 1] if output.shape[1] == 2 else output, 10)
     made.append(picture(bins.plot(), say))
     return [element("div", *made, css="figures")]
-
-
-def _threshold(scores: Array, decided: Array) -> float | None:
-    """The threshold that gives the decisions, None where there is none."""
-    low, high = scores[decided == 0], scores[decided == 1]
-    if not len(low) or not len(high):
-        return 0.5
-    if low.max() >= high.min():
-        return None
-    return 0.5 if low.max() < 0.5 <= high.min() else float((low.max() + high.min()) / 2)
 
 
 def _residuals(facts: Facts, say: Say) -> list[Html]:

@@ -1,0 +1,66 @@
+"""The report of a run: its numbers are those of evaluate, and names of columns and classes cannot break it."""
+
+import warnings
+from html import unescape
+
+import numpy as np
+import pytest
+
+import ranvier as rv
+from ranvier.auto import Run, baselines, evaluate, read_table, train, write_report
+from ranvier.auto.report.page import number
+from ranvier.auto.scores import SCORES
+from tests.pages import checked
+
+RNG = np.random.default_rng(0)
+HOSTILE = '</script><script>alert("x")</script>'
+BAD_CLASS = '"><img src=x onerror=alert(1)>$x_1$'
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("report")
+    lines = [f'"{HOSTILE.replace(chr(34), chr(34) * 2)}",colour,kind']
+    for k in range(60):
+        size, colour = RNG.normal(), RNG.choice(["red", "<b>blue</b>"])
+        name = BAD_CLASS if size + (colour == "red") > 0.5 else "small & light"
+        lines.append(f'{"" if k % 9 == 0 else f"{size:.3f}"},{colour},"{name.replace(chr(34), chr(34) * 2)}"')
+    (folder / "data.csv").write_text("\n".join(lines) + "\n")
+    settings = {"epochs": 1, "width": 4, "rate": 0.01}
+    rv.set_engine("reference")
+    with warnings.catch_warnings(), pytest.MonkeyPatch.context() as patch:
+        warnings.filterwarnings("ignore", "RV")
+        patch.setattr(baselines, "has_trees", lambda: False)  # for time
+        yield train(
+            folder / "data.csv", "kind", folder / "run", trials=1, folds=2, settings=settings, seed=3, command=["a", HOSTILE]
+        )  # fmt: skip
+    rv.set_engine(None)
+
+
+def test_the_report_of_a_run_has_the_numbers_of_evaluate(run):
+    text, page = checked(write_report(run.folder))
+    held = read_table(run.data["path"]).rows(run.arrays["test"])
+    found = evaluate(Run.load(run.folder), held)["scores"]
+    (mine,) = (row for row in page.rows if row[0] == "the model")
+    assert [
+        cell.split(" ")[0][: len(number(found[name]))] for cell, name in zip(mine[1:], SCORES["classes"], strict=True)
+    ] == [number(found[name]) for name in SCORES["classes"]]
+    for heading in ("The data", "Each class", "What the model uses", "The worst mistakes", "How to repeat this"):
+        assert f">{heading}</h2>" in text
+    assert HOSTILE in unescape(text)
+    assert BAD_CLASS in unescape(text)
+    assert ["seed", "3"] in page.rows
+    assert text.count("<svg") > 8
+
+
+def test_a_report_in_chinese_without_its_data(run, tmp_path):
+    """The data file is gone, so that importances are left out, with a note."""
+    moved = Run.load(run.folder)
+    moved.data["path"] = str(tmp_path / "gone.csv")
+    text, _ = checked(write_report(moved, path=tmp_path / "zh.html", lang="zh"))
+    assert '<html lang="zh">' in text
+    for heading in ("数据", "训练过程", "模型与基线的比较", "最严重的错误"):
+        assert f">{heading}</h2>" in text
+    assert ">假阳性率</text>" in text
+    assert "模型依据什么" not in text
+    assert "importances and dependences are left out" in text
