@@ -6,7 +6,8 @@ A sample of the rows; all of them with ``RANVIER_ROWS=all``, as in ``make test-e
 import inspect
 import os
 import sys
-from importlib import metadata
+import warnings
+from importlib import import_module, metadata
 from types import FunctionType
 
 import numpy as np
@@ -134,12 +135,51 @@ def test_a_run_is_resumed(name, tmp_path):
         np.testing.assert_allclose(found, weight, rtol=1e-6, atol=1e-7)
 
 
+def compiling(monkeypatch):
+    """Every step of PyTorch's engine is compiled; its modules."""
+    engine, compiled = engines._module("torch"), import_module("ranvier.engines.torch_compiled")
+    monkeypatch.setattr(engine, "LONG", 0.0)
+    monkeypatch.setattr(compiled, "_reported", False)
+    return engine, compiled
+
+
+@pytest.mark.skipif(SAMPLE.step > 1, reason="torch.compile takes some ten seconds")
+@pytest.mark.parametrize("network", NETWORKS)
+def test_compiled_steps_of_pytorch(network, monkeypatch):
+    compiling(monkeypatch)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for found, expected in zip(fitted(network, "torch"), fitted(network, "reference"), strict=True):
+            np.testing.assert_allclose(found, expected, rtol=2e-4, atol=2e-5)
+
+
+def test_steps_of_pytorch_run_uncompiled_with_one_warning_where_a_compiler_fails(monkeypatch):
+    expected = fitted("dense", "torch")
+    engine, compiled = compiling(monkeypatch)
+
+    def failing(*given, **options):
+        raise RuntimeError("the compiler is broken")
+
+    monkeypatch.setattr(engine.torch, "compile", failing)
+    with pytest.warns(UserWarning, match="torch.compile fails: RuntimeError: the compiler is broken") as caught:
+        found = fitted("dense", "torch")
+    assert len(caught) == 1
+    assert all(map(np.array_equal, found, expected))
+    monkeypatch.setattr(compiled, "_reported", False)
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.warns(UserWarning, match="no C\\+\\+ compiler is installed"):
+        assert not compiled._has_compiler.__wrapped__()
+
+
 # --- what is refused -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("name", "message"),
     [
+        ("jax:cuda:0", "JAX has no device 'cuda:0' here. Write one of 'cpu:0'"),
+        ("torch:cuda:0", "PyTorch has no device 'cuda:0' here. Write one of 'cpu'"),
+        ("tensorflow:gpu:0", "TensorFlow has no device 'gpu:0' here. Write one of 'CPU:0'"),
         ("jax:gpu:99", "JAX has no device 'gpu:99' here. Write one of 'cpu:0'"),
         ("torch:cuda:99", "PyTorch has no device 'cuda:99' here. Write one of 'cpu'"),
         ("tensorflow:gpu:99", "TensorFlow has no device 'gpu:99' here. Write one of 'CPU:0'"),
@@ -147,6 +187,8 @@ def test_a_run_is_resumed(name, tmp_path):
     ],
 )
 def test_a_device_that_is_not_there_is_refused(name, message):
+    if name.endswith(":0") and engines._module("torch").torch.cuda.is_available():
+        pytest.skip("it is there")
     with pytest.raises(ValueError, match=message):
         rv.set_engine(*name.split(":", 1))
 

@@ -6,13 +6,14 @@ import contextlib
 import math
 import warnings
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 import torch
 
 from ranvier.engines.tables import Function, Interpreter, Table, TableProgram, contraction, elementwise, windows
+from ranvier.engines.torch_compiled import Compiled, is_available
 from ranvier.graph.dtypes import ELEMENT_TYPES, array_dtype, limits
 from ranvier.graph.graph import Graph
 from ranvier.graph.node import Node
@@ -22,6 +23,9 @@ from ranvier.graph.values import concrete
 
 Array = Any
 MASK = 0xFFFFFFFF
+LONG = 1.0  # seconds of a pass whose step is compiled, which takes some seconds, and once for a network
+# Seconds of a step, roughly: for each operation, element and multiplication.
+OPERATION, ELEMENT, MULTIPLICATION = 5e-6, 3e-10, 2e-11
 
 # Programs write only the arrays that they update, which are writable.
 warnings.filterwarnings("ignore", message="The given NumPy array is not writable", category=UserWarning)
@@ -74,10 +78,10 @@ OF_ANY_TYPE = ("cast", "random", "scan", "result")
 """Rows that take uint32 as it is."""
 
 
-def adapted(row: Function, node: Node) -> Function:
-    """The function of a node: constants are made once, and so are the bodies of loops."""
+def adapted(row: Function, node: Node, keep: bool = True) -> Function:
+    """The function of a node: constants are made once if they are to be kept, and so are the bodies of loops."""
     if node.op.name == "constant":
-        return kept(row)
+        return kept(row) if keep else row
     if node.op.name == "scan":
         return partial(scan, step=Interpreter(node.attrs["body"], TABLE, adapted))
     if node.op.name not in OF_ANY_TYPE and any(operand.dtype == "uint32" for operand in node.inputs):
@@ -272,16 +276,42 @@ def to_numpy(tensor: Array) -> Any:
 
 
 class TorchProgram(TableProgram):
-    """A graph whose functions PyTorch runs one after another."""
+    """A graph whose functions PyTorch runs one after another, or, in passes of many steps, torch.compile's program."""
 
     def __init__(self, graph: Graph, batch: int | None, device: torch.device) -> None:
         super().__init__(graph, batch, TABLE, adapted)
-        self.device = device
+        self.device, self.compiled = device, Compiled()
+        # Inductor drops what is written into inputs without dimensions, float64 ones at least.
+        self.numbers = [i for i in self.updated if not graph.inputs[i].shape]
+        self.has_loop = any(node.op.name == "scan" for node in self.graph.nodes())
+
+    def run(
+        self, arrays: Sequence[Array], outputs: Sequence[Array], start: int = 0, stop: int = 1, total: int | None = None
+    ) -> None:
+        # Not the measured time decides, so that a run that is repeated or resumed computes the same.
+        steps = 0 if total is None or outputs else total // self.batch
+        self.held.is_long = steps * self.seconds >= LONG and is_available(self.device)
+        super().run(arrays, outputs, start, stop, total)
+
+    @cached_property
+    def seconds(self) -> float:
+        """The seconds of a step, roughly, by the shapes alone. An extent that is open counts as a batch."""
+        total = 0.0
+        for node in self.graph.nodes():
+            loops = node.attrs["loops"] if node.op.name == "contract" else node.shape
+            count = math.prod(n if isinstance(n, int) else self.batch for n in loops)
+            total += OPERATION + count * (MULTIPLICATION if node.op.name == "contract" else ELEMENT)
+        return total
 
     def run_equal(self, arrays: Sequence[Array], outputs: Sequence[Array], start: int, stop: int, rows: int) -> int:
-        with torch.inference_mode(), self.device if self.device.type != "cpu" else contextlib.nullcontext():
+        is_long = self.held.is_long and rows == self.batch
+        mode = torch.no_grad() if is_long else torch.inference_mode()
+        with mode, self.device if self.device.type != "cpu" else contextlib.nullcontext():
             held = self.placed(arrays, lambda a: to_torch(a).to(self.device))
-            done = self._run_steps(held, outputs, start, stop, rows)
+            if is_long and not self.has_loop:
+                done = self._run_compiled(held, start, stop, rows)
+            else:
+                done = self._run_steps(held, outputs, start, stop, rows)
             for i in self.updated:
                 if not np.may_share_memory(found := to_numpy(held[i]), arrays[i]):
                     np.copyto(arrays[i], found)
@@ -300,6 +330,40 @@ class TorchProgram(TableProgram):
             for i, value in zip(self.updated, new, strict=True):
                 given[i].copy_(value)
         return stop
+
+    def _run_compiled(self, held: Sequence[Array], start: int, stop: int, rows: int) -> int:
+        given = self.given(held, start, rows)
+        run = self.compiled.get(lambda: self._step(self.extents(given, rows)), given)
+        if run is None:
+            return self._run_steps(held, (), start, stop, rows)
+        for step in range(start, stop):
+            given = self.given(held, step, rows)
+            flag, *new = run(*given)
+            if flag > 0:
+                return step
+            for i, value in zip(self.numbers, new, strict=True):
+                given[i].copy_(value)
+        return stop
+
+    def _step(self, extents: dict[str, int]) -> Callable[..., Array]:
+        """The function of a step: whether a value is out of range, and new values of `numbers`. It writes those of
+        other updated inputs, if no value is out of range.
+        """
+        interpret = Interpreter(self.graph, TABLE, partial(adapted, keep=False))
+
+        def step(*arrays: Array) -> list[Array]:
+            results, new = interpret(arrays, extents)
+            flag = results[-1] if self.has_flag else 0
+            own = {arrays[i].untyped_storage().data_ptr() for i in self.updated}
+            if self.has_flag:
+                new = [torch.where(flag > 0, arrays[i], value) for i, value in zip(self.updated, new, strict=True)]
+            new = [v.clone() if v.untyped_storage().data_ptr() in own else v for v in new]
+            for i, value in zip(self.updated, new, strict=True):
+                if i not in self.numbers:
+                    arrays[i].copy_(value)
+            return [flag, *(value for i, value in zip(self.updated, new, strict=True) if i in self.numbers)]
+
+        return step
 
 
 def device_of(name: str) -> torch.device:

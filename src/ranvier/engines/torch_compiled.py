@@ -1,0 +1,85 @@
+"""Steps on PyTorch that torch.compile makes one program of.
+
+The step is traced to PyTorch's own operations first, so that torch.compile sees neither our table nor Python's control
+flow. On processors it needs a C++ compiler. Where it fails, the operations run one after another, with one warning.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+import warnings
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any
+
+import torch
+
+from ranvier.support.source_lines import warn
+
+Array = Any
+Step = Callable[..., Any]
+COMPILERS = ("g++", "clang++", "c++", "cl")
+
+_lock = threading.Lock()
+_reported = False
+
+
+def is_available(device: torch.device) -> bool:
+    """Whether steps are compiled for a device. TORCH_COMPILE_DISABLE=1, a variable of PyTorch's own, says no."""
+    if os.environ.get("TORCH_COMPILE_DISABLE") == "1":
+        return False
+    return device.type == "cuda" or (device.type == "cpu" and _has_compiler())
+
+
+@cache
+def _has_compiler() -> bool:
+    named = os.environ.get("CXX")
+    if any(map(shutil.which, (named,) if named else COMPILERS)):
+        return True
+    _report("no C++ compiler is installed")
+    return False
+
+
+def _report(reason: str) -> None:
+    """Warn, once in a process, that steps are not compiled."""
+    global _reported
+    if not _reported:
+        _reported = True
+        warn(
+            f"PyTorch runs one operation after another, which is slower, because torch.compile fails: {reason}. "
+            "Install g++ if there is no C++ compiler. TORCH_COMPILE_DISABLE=1 goes on without this warning."
+        )
+
+
+def compiled(step: Step, arrays: Sequence[Array]) -> Step | None:
+    """A step, which takes tensors and may write them, compiled for tensors like these. None where that fails."""
+    from torch.fx.experimental.proxy_tensor import make_fx
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what PyTorch says of its own parts
+            graph = make_fx(step)(*(a.clone() for a in arrays))
+            made: Step = torch.compile(graph, dynamic=False, fullgraph=True)
+            made(*(a.clone() for a in arrays))
+    except Exception as error:  # noqa: BLE001 - compilers and torch.compile raise errors of many classes
+        _report(f"{type(error).__name__}: {error}".splitlines()[0])
+        return None
+    return made
+
+
+class Compiled:
+    """Steps by the shapes of their tensors. Each is compiled when it first runs."""
+
+    def __init__(self) -> None:
+        self.made: dict[Any, Step | None] = {}
+
+    def get(self, make: Callable[[], Step], arrays: Sequence[Array]) -> Step | None:
+        """What ``make`` returns, compiled for tensors like these. None where that fails."""
+        key = tuple((a.shape, a.stride(), a.dtype) for a in arrays)
+        if key not in self.made:
+            with _lock:
+                if key not in self.made:
+                    self.made[key] = compiled(make(), arrays)
+        return self.made[key]
