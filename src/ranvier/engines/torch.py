@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from ranvier.engines.tables import Function, Interpreter, Table, TableProgram, contraction, elementwise, windows
-from ranvier.engines.torch_compiled import Compiled, is_available
+from ranvier.engines.torch_compiled import Compiled, divided, is_available
 from ranvier.graph.dtypes import ELEMENT_TYPES, array_dtype, limits
 from ranvier.graph.graph import Graph
 from ranvier.graph.node import Node
@@ -78,15 +78,26 @@ OF_ANY_TYPE = ("cast", "random", "scan", "result")
 """Rows that take uint32 as it is."""
 
 
-def adapted(row: Function, node: Node, keep: bool = True) -> Function:
-    """The function of a node: constants are made once if they are to be kept, and so are the bodies of loops."""
+def adapted(row: Function, node: Node) -> Function:
+    """The function of a node: constants are made once, and so are the bodies of loops."""
     if node.op.name == "constant":
-        return kept(row) if keep else row
+        return kept(row)
     if node.op.name == "scan":
         return partial(scan, step=Interpreter(node.attrs["body"], TABLE, adapted))
     if node.op.name not in OF_ANY_TYPE and any(operand.dtype == "uint32" for operand in node.inputs):
         return widened(row)
     return row
+
+
+def traced(row: Function, node: Node) -> Function:
+    """The function of a node for a trace, in which numbers are written into the program."""
+    if node.op.name == "constant":
+        return row if node.shape or node.dtype == "bfloat16" else number
+    return adapted(row, node)
+
+
+def number(a: Any, s: Any, e: Any) -> Array:
+    return torch.full((), s["value"].item(), dtype=element_type(str(s["value"].dtype)))
 
 
 def element_type(name: str) -> torch.dtype:
@@ -331,13 +342,25 @@ class TorchProgram(TableProgram):
                 given[i].copy_(value)
         return stop
 
+    @cached_property
+    def divided(self) -> tuple[Interpreter, Interpreter]:
+        """See `ranvier.engines.torch_compiled.divided`."""
+        numbers, rest = divided(self.graph)
+        return Interpreter(numbers, TABLE, adapted), Interpreter(rest, TABLE, traced)
+
     def _run_compiled(self, held: Sequence[Array], start: int, stop: int, rows: int) -> int:
-        given = self.given(held, start, rows)
-        run = self.compiled.get(lambda: self._step(self.extents(given, rows)), given)
+        def given_at(step: int) -> list[Array]:
+            given = self.given(held, step, rows)
+            return [*given, *numbers(given, extents)[0]]
+
+        numbers, _ = self.divided
+        extents = self.extents(self.given(held, start, rows), rows)
+        given = given_at(start)
+        run = self.compiled.get(lambda: self._step(extents), given)
         if run is None:
             return self._run_steps(held, (), start, stop, rows)
         for step in range(start, stop):
-            given = self.given(held, step, rows)
+            given = given_at(step)
             flag, *new = run(*given)
             if flag > 0:
                 return step
@@ -349,7 +372,7 @@ class TorchProgram(TableProgram):
         """The function of a step: whether a value is out of range, and new values of `numbers`. It writes those of
         other updated inputs, if no value is out of range.
         """
-        interpret = Interpreter(self.graph, TABLE, partial(adapted, keep=False))
+        _, interpret = self.divided
 
         def step(*arrays: Array) -> list[Array]:
             results, new = interpret(arrays, extents)

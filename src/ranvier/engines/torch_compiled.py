@@ -16,6 +16,8 @@ from typing import Any
 
 import torch
 
+from ranvier.graph.graph import Graph, input_node
+from ranvier.graph.node import Node
 from ranvier.support.source_lines import warn
 
 Array = Any
@@ -67,6 +69,28 @@ def compiled(step: Step, arrays: Sequence[Array]) -> Step | None:
         _report(f"{type(error).__name__}: {error}".splitlines()[0])
         return None
     return made
+
+
+def divided(graph: Graph) -> tuple[Graph, Graph]:
+    """The numbers of a step that depend on numbers alone, such as the rate of a step of Adam, and the rest of the step,
+    with these numbers as its last inputs.
+
+    Inductor computes a number again for each element that it meets, and not in vectors.
+    """
+    numbers = set()
+    for node in graph.nodes():
+        if not node.shape and node.op.name != "constant" and all(i in numbers or _is_number(i) for i in node.inputs):
+            numbers.add(node)
+    known = {node for node in numbers if node.op.name != "input"}
+    used = {*graph.roots(), *(i for node in graph.nodes() if node not in known for i in node.inputs)}
+    found = [node for node in graph.nodes() if node in known and node in used]
+    given = {node: input_node(f"number{i}", (), node.dtype) for i, node in enumerate(found)}
+    rest = graph.changed(lambda node, old: given.get(old, node))
+    return Graph(graph.inputs, tuple(found)), Graph((*graph.inputs, *given.values()), rest.outputs, rest.updates)
+
+
+def _is_number(node: Node) -> bool:
+    return node.op.name == "constant" and not node.shape
 
 
 class Compiled:
