@@ -92,6 +92,7 @@ class Session:
         with rng.seed_scope(streams):
             network = build(settings, source)
         with self.lock:
+            self.running = False  # also where training was begun meanwhile
             self.settings, self.source, self.network, self.streams = settings, source, network, streams
             self.frames = FrameMaker(network, source)
             self.version += 1

@@ -26,7 +26,7 @@ function add(frame) {
   show();
 }
 
-function chart(title, key, testKey, isShare) {
+function chart(title, runs, key, testKey, isShare) {
   const picture = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": title });
   const values = runs.flatMap((r) => r.points.flatMap((p) => [p[key], p[testKey]])).filter((v) => v !== null);
   const most = Math.max(1, ...runs.flatMap((r) => r.points.map((p) => p.epoch)));
@@ -68,9 +68,9 @@ function render() {
       el("span", { class: "note" }, last ? t("runLine", fmt(last.epoch, 3), fmt(last.testLoss)) : ""),
       isNow ? el("span", { class: "note" }, `(${t("thisRun")})`) : el("button", { type: "button", onclick: () => { runs = runs.filter((r) => r !== run); show(); } }, t("removeRun")));
   }));
-  const same = runs.every((r) => r.task === task);
+  const same = runs.filter((r) => r.task === task); // the metric of others is another one
   place.replaceChildren(
-    el("div", { class: "charts" }, chart(`${t("lossOf")}   ${keys}`, "loss", "testLoss", false), chart(`${same ? metric : `${t("accuracyOf")} / ${t("maeOf")}`}   ${keys}`, "metric", "testMetric", task !== "number")),
+    el("div", { class: "charts" }, chart(`${t("lossOf")}   ${keys}`, runs, "loss", "testLoss", false), chart(`${metric}   ${keys}`, same, "metric", "testMetric", task !== "number")),
     list, el("p", { class: "note" }, t("keepRuns")));
 }
 

@@ -8,7 +8,7 @@ import "./histograms.js";
 import "./images.js";
 import "./network.js";
 import "./plane.js";
-import { attempt, change, emit, on, state } from "./state.js";
+import { attempt, change, emit, on, settled, state } from "./state.js";
 import "./steps.js";
 import { current, setLanguage, t, translate } from "./words.js";
 
@@ -32,13 +32,14 @@ function showMessage(text) {
 }
 
 const control = (action, value) => attempt(async () => {
+  await settled();
   const answer = await ask("control", { action, value });
   state.running = answer.running;
   showRunning();
 });
 
 const actions = {
-  run: () => control(state.running ? "pause" : "run"),
+  run: async () => { await settled(); await control(state.running ? "pause" : "run"); },
   step: () => control("step"),
   epoch: () => control("epoch"),
   reset: () => change({}),
@@ -85,13 +86,8 @@ function retranslate() {
 
 on("error", showMessage);
 on("frame", (frame) => {
-  if (frame.type === "stopped") {
-    state.running = false;
-    showMessage(t("diverged", frame.error));
-  } else {
-    state.running = frame.running;
-    showNow();
-  }
+  if (frame.type === "stopped") showMessage(t("diverged", frame.error));
+  else showNow();
   showRunning();
 });
 on("built", (built) => {
@@ -106,6 +102,7 @@ addEventListener("resize", () => emit("words"));
 let early = null;
 function take(frame) {
   if (frame.type === "frame" && frame.version !== state.built?.version) { early = frame; return; }
+  state.running = frame.type === "frame" && frame.running;
   if (frame.type === "frame") state.frame = frame;
   emit("frame", frame);
 }
@@ -115,7 +112,7 @@ attempt(async () => {
   const { start, given } = await open();
   begin(start, given);
   const stream = frames(take);
-  await control("speed", Number($("speed").value));
   change(start);
+  await control("speed", Number($("speed").value));
   await stream;
 }).then(() => { if (state.built) showMessage(t("ended")); });

@@ -14,17 +14,22 @@ const listeners = { built: [], frame: [], look: [], words: [], error: [] };
 export const on = (event, listener) => listeners[event].push(listener);
 export const emit = (event, value) => { for (const listener of listeners[event]) listener(value); };
 
-let pending = null, building = false;
+let pending = null, building = Promise.resolve();
 // New settings: the server makes data and network anew. Of changes that come quickly the last one counts.
 export function change(settings, later = 0) {
   Object.assign(state.settings, settings);
   clearTimeout(pending);
-  pending = setTimeout(rebuild, later);
+  pending = setTimeout(() => { pending = null; building = building.then(rebuild); }, later);
+}
+
+// Resolves when the network is that of the settings.
+export async function settled() {
+  while (pending !== null) await new Promise((resume) => { setTimeout(resume, 20); });
+  await building;
 }
 
 async function rebuild() {
-  if (building) { pending = setTimeout(rebuild, 30); return; }
-  building = true;
+  if (pending !== null) return; // later settings are about to come
   try {
     const built = await ask("build", { settings: state.settings });
     state.built = built;
@@ -34,8 +39,6 @@ async function rebuild() {
     emit("built", built);
   } catch (error) {
     emit("error", error.message);
-  } finally {
-    building = false;
   }
 }
 

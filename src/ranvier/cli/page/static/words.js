@@ -39,7 +39,7 @@ const WORDS = {
   lossOf: ["loss", "损失"], accuracyOf: ["accuracy", "准确率"], maeOf: ["mean absolute error", "平均绝对误差"],
   training: ["training", "训练"], testing: ["test", "测试"], thisRun: ["this run", "本次运行"],
   keepRuns: ["Earlier runs stay until you remove them.", "以前的运行会保留，直到您删除。"], removeRun: ["remove", "删除"],
-  runLine: ["{0} epochs, test loss {1}", "{0} 轮，测试损失 {1}"], noCurve: ["The curves begin with training.", "训练后显示曲线。"],
+  runLine: ["epochs: {0}, test loss: {1}", "{0} 轮，测试损失 {1}"], noCurve: ["The curves begin with training.", "训练后显示曲线。"],
   activations: ["outputs of {0}", "{0} 的输出"], gradients: ["gradients of {0}", "{0} 的梯度"], size: ["mean size {0}", "平均大小 {0}"],
   histNote: ["On {0} training samples: how large the outputs of each layer are, and the gradients of its weights. Gradients that shrink from layer to layer say that the first layers hardly learn.", "基于 {0} 个训练样本：每层输出的大小及其权重的梯度。若梯度逐层变小，则前面的层几乎不学习。"],
   row: ["sample", "样本"], ofTraining: ["of the training", "训练集"], ofTest: ["of the test", "测试集"], part: ["from", "来自"],
