@@ -239,6 +239,10 @@ def test_the_network_is_changed_and_saved(view, tmp_path):
         "done(btoa(Array.from(bytes, (b) => String.fromCharCode(b)).join('')))})"
     )
     (tmp_path / "model.ranvier").write_bytes(base64.b64decode(name))
+    report = view.driver.execute_async_script(
+        "const done = arguments[0]; import('/static/api.js').then(async (m) => done(await (await m.download('report', {lang: 'zh'})).text()))"
+    )
+    assert "<html" in report
     x = view.session.source.x_test
     loaded = rv.load_model(tmp_path / "model.ranvier")
     np.testing.assert_array_equal(loaded.predict(x, verbose=0), view.session.network.model.predict(x, verbose=0))

@@ -1,4 +1,4 @@
-"""What a page hands out: the network as a program, and the trained model as a file."""
+"""What a page hands out: the network as a program, the trained model as a file, and a report of it."""
 
 from __future__ import annotations
 
@@ -29,4 +29,16 @@ def model_file(session: Any, message: dict[str, Any]) -> tuple[str, bytes]:
             session.network.model.export(path)
         else:
             session.network.model.save(path)
+        return path.name, path.read_bytes()
+
+
+def report(session: Any, message: dict[str, Any]) -> tuple[str, bytes]:
+    """The name and the bytes of a report of the model on the test data, in the page's language."""
+    lang, source = one_of("lang", message.get("lang"), ("en", "zh")), session.source
+    with session.model_in_use(), tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "report.html"
+        session.network.model.report(
+            source.x_test, source.y_test, path, lang=lang, classes=source.classes or None,
+            names=source.features or None, train=(source.x, source.y), seed=session.settings.seed,
+        )  # fmt: skip
         return path.name, path.read_bytes()

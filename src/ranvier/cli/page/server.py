@@ -163,13 +163,16 @@ def app(sessions: Sessions) -> Starlette:
         session.given["table"] = load
         return JSONResponse(shown)
 
-    async def model(request: Request) -> Response:
-        try:
-            message = await message_of(request)
-            made = await run_in_threadpool(exports.model_file, sessions.of(message.get("session")), message)
-        except EXPECTED as error:
-            return refusal(error)
-        return Response(made[1], headers={"content-disposition": f'attachment; filename="{made[0]}"'})
+    def file(make: Callable[[Session, dict[str, Any]], tuple[str, bytes]]) -> Callable[[Request], Any]:
+        async def endpoint(request: Request) -> Response:
+            try:
+                message = await message_of(request)
+                name, content = await run_in_threadpool(make, sessions.of(message.get("session")), message)
+            except EXPECTED as error:
+                return refusal(error)
+            return Response(content, headers={"content-disposition": f'attachment; filename="{name}"'})
+
+        return endpoint
 
     async def frames(request: Request) -> Response:
         try:
@@ -190,7 +193,8 @@ def app(sessions: Sessions) -> Starlette:
             Route("/", page),
             Route("/api/frames", frames, methods=["POST"]),
             Route("/api/table", table, methods=["POST"]),
-            Route("/api/model", model, methods=["POST"]),
+            Route("/api/model", file(exports.model_file), methods=["POST"]),
+            Route("/api/report", file(exports.report), methods=["POST"]),
             *routes,
             Mount("/static", StaticFiles(directory=STATIC)),
         ]

@@ -2,7 +2,7 @@
 import { ask, download } from "./api.js";
 import { $, el } from "./dom.js";
 import { attempt, on, state } from "./state.js";
-import { t } from "./words.js";
+import { current, t } from "./words.js";
 
 const LIBRARIES = [["ranvier", "Ranvier"], ["keras", "Keras"], ["torch", "PyTorch"]];
 let library = "ranvier", code = "";
@@ -19,7 +19,9 @@ function show() {
     el("pre", { class: "code", id: "code", tabIndex: 0 }, code),
     el("div", { class: "row" }, el("button", { type: "button", id: "copy", onclick: copy }, t("copy"))),
     el("h3", {}, t("modelFile")), el("p", { class: "note" }, t("modelNote")),
-    el("div", { class: "row" }, ...[".ranvier", ".keras", ".onnx"].map((format) => el("button", { type: "button", "data-format": format, onclick: () => save(format) }, `model${format}`))));
+    el("div", { class: "row" }, ...[".ranvier", ".keras", ".onnx"].map((format) => el("button", { type: "button", "data-format": format, onclick: () => save("model", { format }, `model${format}`) }, `model${format}`))),
+    el("h3", {}, t("report")), el("p", { class: "note" }, t("reportNote")),
+    el("div", { class: "row" }, el("button", { type: "button", id: "report", onclick: () => save("report", { lang: current() }, "report.html") }, "report.html")));
 }
 
 async function load() {
@@ -33,9 +35,9 @@ async function copy() {
   $("copy").textContent = t("copied");
 }
 
-const save = (format) => attempt(async () => {
-  const url = URL.createObjectURL(await download("model", { format }));
-  const link = el("a", { href: url, download: `model${format}` });
+const save = (what, message, name) => attempt(async () => {
+  const url = URL.createObjectURL(await download(what, message));
+  const link = el("a", { href: url, download: name });
   link.click();
   URL.revokeObjectURL(url);
 });

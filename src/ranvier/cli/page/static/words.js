@@ -58,6 +58,7 @@ const WORDS = {
   keys: ["Keys: space trains or pauses, . makes a step, E an epoch, R starts again. Everything happens on this machine.", "快捷键：空格训练或暂停，. 一步，E 一轮，R 重新开始。一切都在本机进行。"],
   program: ["The program", "程序"], copy: ["Copy", "复制"], copied: ["Copied", "已复制"],
   modelFile: ["The trained model", "训练好的模型"], modelNote: ["With its weights as they are now. .ranvier and .keras are read by rv.load_model, .keras also by Keras, .onnx by many programs.", "包含当前权重。.ranvier 与 .keras 可用 rv.load_model 读取，.keras 也可用 Keras 读取，.onnx 可用于许多程序。"],
+  report: ["The report", "报告"], reportNote: ["One file about the network on the test data: scores beside baselines, mistakes, and what its answers depend on.", "一份关于网络在测试数据上表现的文件：得分与基线、错误、以及答案所依赖的因素。"],
   drawHere: ["Draw here, with mouse, finger, or arrow keys (space lowers and lifts the pen).", "在此绘制：用鼠标、手指或方向键（空格落笔与提笔）。"],
   padLabel: ["A place to draw an image for the network", "绘制图像的区域"], clearPad: ["Clear", "清除"],
   orChoose: ["Or choose a test image", "或选择一张测试图像"], imageOf: ["test image of {0}", "{0} 的测试图像"],
