@@ -10,6 +10,7 @@ import pytest
 import ranvier as rv
 from ranvier.auto import Run, baselines, evaluate, predict, read_table, train
 from ranvier.auto.preparation import Preparation
+from ranvier.auto.samples import look_at
 from ranvier.auto.scores import Task, scores
 from ranvier.auto.trials import Search
 
@@ -124,10 +125,11 @@ def test_nothing_is_fitted_on_the_test_part(data, tmp_path):
         np.testing.assert_array_equal(array, two.arrays()[name])
 
 
+LINEAR = {"network": "linear", "folds": 2, "trials": 1, "settings": {"epochs": 15, "rate": 0.2, "batch": 16}}
+
+
 def test_numbers_are_predicted_in_their_units(data, tmp_path):
-    rv.set_engine(None)  # sixty epochs are worth compiling
-    asked = {**TINY, "settings": {"epochs": 60, "width": 16, "rate": 0.01, "batch": 16}}
-    run = train(data, "price", tmp_path / "run", trials=1, columns={"kind": "ignore"}, **asked)
+    run = train(data, "price", tmp_path / "run", columns={"kind": "ignore", "words": "ignore"}, **LINEAR)
     assert run.task.kind == "numbers"
     assert run.test["r2"] > 0.5
     made = predict(run, read_table(data))
@@ -139,20 +141,25 @@ def test_several_numbers_at_once(tmp_path):
     path = tmp_path / "d.csv"
     x = RNG.normal(size=(60, 2)).round(3)
     path.write_text("\n".join(["a,b,sum,difference", *(f"{a},{b},{a + b},{a - b}" for a, b in x)]))
-    rv.set_engine(None)
-    asked = {**TINY, "settings": {"epochs": 80, "width": 16, "rate": 0.02, "batch": 8, "view": "standard"}}
-    run = train(path, ["sum", "difference"], tmp_path / "run", trials=1, **asked)
+    run = train(path, ["sum", "difference"], tmp_path / "run", **LINEAR)
     assert run.output(read_table(path)).shape == (60, 2)
-    assert run.test["r2"] > 0.8
+    assert run.test["r2"] > 0.5
 
 
 @pytest.mark.parametrize(("option", "by"), [({"time_column": "day"}, "time"), ({"group": "color"}, "group")])
 def test_splits_by_time_and_by_group(option, by, data, tmp_path):
-    run = train(data, "kind", tmp_path / "run", trials=1, columns={"price": "ignore"}, **option, **TINY)
+    nothing = dict.fromkeys(["time_column", "group", "test"])
+    asked = {"target": "kind", "columns": {}, "metric": "", "folds": 2, "seed": 0} | nothing | option
+    table = read_table(data)
+    run, sample = look_at(tmp_path, asked, table)
     assert run.split["by"] == by
-    values = read_table(data).columns[next(iter(option.values()))]
-    inside, outside = set(values[run.arrays["train"]]), set(values[run.arrays["test"]])
-    assert max(inside) <= min(outside) if by == "time" else not inside & outside
+    values = table.columns[next(iter(option.values()))]
+    parts = [(run.arrays["train"], run.arrays["test"]), *((sample.train[a], sample.train[b]) for a, b in sample.folds)]
+    for before, after in parts:
+        inside, outside = set(values[before]), set(values[after])
+        assert inside
+        assert outside
+        assert max(inside) <= min(outside) if by == "time" else not inside & outside
 
 
 def test_ctrl_c_keeps_the_best_so_far(data, tmp_path):

@@ -33,6 +33,7 @@ __getattr__, __dir__, __all__ = lazy_names("ranvier.auto", {
     "ranvier.auto.preparation": "Preparation",
     "ranvier.auto.report.writing": "write_report",
     "ranvier.auto.runs": "Run",
+    "ranvier.auto.scores": "title",
     "ranvier.auto.sources": "read_data",
     "ranvier.auto.tables": "Table read_table",
     "ranvier.auto.training": "train",

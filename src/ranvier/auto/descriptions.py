@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from ranvier.auto.columns import Column
 from ranvier.auto.runs import Run
-from ranvier.auto.scores import CLASSES, better
+from ranvier.auto.scores import CLASSES, better, title
 
 CLOSE = 0.005  # a difference of scores from 0 to 1 that is called equal
 
@@ -17,7 +17,7 @@ def verdict(run: Run) -> str:
     rows = [row for row in run.baselines if metric in row["test"]]
     if not run.test or not rows:
         return "there is no test part, so nothing is known of new data: write --test 0.2"
-    name = metric.replace("_", " ")
+    name = title(metric)
     best = rows[0]
     for row in rows[1:]:
         best = row if better(metric, row["test"][metric], best["test"][metric]) else best

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -147,7 +148,7 @@ def read_arrays(path: Path) -> Table:
     """
     whole = read_whole(path)
     try:
-        with np.load(path, allow_pickle=False) as held:
+        with np.load(io.BytesIO(whole), allow_pickle=False) as held:
             arrays = {name: held[name] for name in held.files}
     except (ValueError, OSError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path} could not be read: {error}. Write numpy.savez(path, x=x, y=y) instead.") from error

@@ -18,6 +18,7 @@ SCORES = {  # of each kind of task, in the order that they are shown
     NUMBERS: ("r2", "mae", "rmse"),
 }
 LOWER_IS_BETTER = frozenset(["log_loss", "mae", "rmse"])
+TITLES = {"r2": "R2", "f1": "F1", "roc_auc": "ROC AUC", "mae": "mean error", "rmse": "RMSE"}  # else the name
 TINY = 1e-7
 
 
@@ -49,6 +50,11 @@ class Task(CheckedConstructor):
     def outputs(self) -> int:
         """The numbers that a network gives."""
         return len(self.classes) if self.kind == CLASSES else len(self.targets)
+
+
+def title(score: str) -> str:
+    """What a score is called for people."""
+    return TITLES.get(score, score.replace("_", " "))
 
 
 def better(metric: str, value: float, other: float) -> bool:

@@ -41,7 +41,7 @@ AUTO = "auto"
 SETTINGS = ("network", "view", "width", "depth", "dropout", "rate", "decay", "smoothing")
 TRIALS = 8  # where neither trials nor a time are given
 SEARCHED = 0.93  # the fraction of the time after which the search ends: the rest is for what comes then
-RESERVED = 1.5  # seconds at least for that
+RESERVED = 2.0  # seconds at least for that
 TREES = 0.2  # the fraction of the time that the trees may take
 
 Say = Callable[[str], None]

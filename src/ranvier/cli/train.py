@@ -197,7 +197,7 @@ def evaluate(
             typer.echo(rv.metrics.report(made["truth"], loaded.decide(made["predictions"].output), loaded.task.classes))
         typer.echo(f"{made['rows']:,} rows of {data}")
         for name, value in made["scores"].items():
-            typer.echo(f"  {title(name):<18} {value:.4f}")
+            typer.echo(f"  {rv.auto.title(name):<18} {value:.4f}")
 
 
 def compare(
@@ -224,12 +224,6 @@ def tell(notes: Sequence[str]) -> None:
         typer.echo(f"note: {note}", err=True)
 
 
-def title(name: str) -> str:
-    return {"r2": "R2", "f1": "F1", "roc_auc": "ROC AUC", "mae": "mean error", "rmse": "RMSE"}.get(
-        name, name.replace("_", " ")
-    )
-
-
 def result(run: rv.auto.Run) -> list[str]:
     """The result of a training: model against baselines, which is better, and what to type next."""
     metric = run.task.metric
@@ -238,14 +232,14 @@ def result(run: rv.auto.Run) -> list[str]:
     rows.append(("the model", run.test or run.validation))
     names = list(rows[-1][1])
     width = max(len(name) for name, _ in rows)
-    lines = ["", f"{'':<{width}}  " + "  ".join(f"{title(name):>17}" for name in names) + f"   ({part} part)"]
+    lines = ["", f"{'':<{width}}  " + "  ".join(f"{rv.auto.title(name):>17}" for name in names) + f"   ({part} part)"]
     lines += [f"{name:<{width}}  " + "  ".join(f"{scores[n]:>17.4f}" for n in names) for name, scores in rows]
     lines += ["", rv.auto.verdict(run)]
     if run.state == "stopped":
         lines.append("stopped: this is the best so far")
     if "threshold" in run.decision:
         threshold = f"a probability of {run.decision['threshold']:.3f}"
-        lines.append(f"{run.task.classes[1]!r} is predicted above {threshold}, for {title(metric)}")
+        lines.append(f"{run.task.classes[1]!r} is predicted above {threshold}, for {rv.auto.title(metric)}")
     lines.append(f"wrote {run.folder} in {run.times['all']:.1f} s")
     lines.append(f"next: ranvier predict {run.folder} NEW.csv --out OUT.csv")
     return lines
@@ -272,7 +266,7 @@ def side_by_side(runs: Sequence[rv.auto.Run]) -> list[str]:
         for name in names:
             found = [getattr(run, part).get(name) for run in runs]
             shown = [f"{'' if v is None else f'{v:.4f}':>{width}}" for v in found]
-            lines.append(f"{part + ' ' + title(name):<28}" + "  ".join(shown))
+            lines.append(f"{part + ' ' + rv.auto.title(name):<28}" + "  ".join(shown))
     lines.append(f"{'rows to learn from':<28}" + "  ".join(f"{len(run.arrays['train']):>{width},}" for run in runs))
     lines.append(f"{'trials':<28}" + "  ".join(f"{len(run.trials):>{width},}" for run in runs))
     lines.append(f"{'seconds':<28}" + "  ".join(f"{run.times.get('all', 0):>{width},.1f}" for run in runs))
