@@ -11,8 +11,11 @@ from typing import Any, cast
 import numpy as np
 
 from ranvier import activations, constraints, initializers, layers, losses, metrics, optimizers, regularizers
+from ranvier.interop.keras.describe import UNKNOWN
 from ranvier.interop.program_text import Call, Code, Rows, call, flat, identifier, statement
 from ranvier.interop.torch.builder import UnsupportedError, chosen, plain_name
+from ranvier.interop.torch.networks import name_of
+from ranvier.interop.torch.vocabulary import NETWORKS
 from ranvier.layers.operators import GetItem, Operation
 from ranvier.module import Module, Sequential
 from ranvier.module.recorded_calls import Ref
@@ -29,7 +32,6 @@ HEADS = {
     "ranvier": "import ranvier as rv\nfrom ranvier import layers",
 }
 NAMES = {"keras": "keras", "ranvier": "rv"}
-ABSENT = ("InstanceNormalization",)  # layers that Keras lacks
 LEFT_OUT = ("dtype", "input_shape", "input_dim", "weights")
 # Objects that arguments may be, by the modules that hold their classes.
 SPACES = {
@@ -96,9 +98,10 @@ class _Writer:
         title = type(layer).__name__
         if getattr(layer, "is_input", False):
             return self._input(layer)
-        if title not in layers.__all__ or not type(layer).__module__.startswith("ranvier."):
+        block = name_of(layer).startswith(NETWORKS)
+        if not block and (title not in layers.__all__ or not type(layer).__module__.startswith("ranvier.")):
             raise self._refused(layer, "is of a class of yours, or of another library")
-        if self.library == "keras" and title in ABSENT:
+        if self.library == "keras" and (block or title in UNKNOWN):
             raise self._refused(layer, "is none of Keras's")
         parameters = inspect.signature(type(layer).__init__).parameters
         positional, named = [], dict[str, Any]()
@@ -120,7 +123,7 @@ class _Writer:
             named["trainable"] = False
         if chosen(layer):
             named["name"] = layer.name
-        return Call(f"layers.{title}", tuple(positional), named)
+        return Call(f"{self.prefix}.models.{title}" if block else f"layers.{title}", tuple(positional), named)
 
     def _input(self, layer: Any) -> Call:
         type_ = layer._input_type

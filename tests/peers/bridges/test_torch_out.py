@@ -233,6 +233,17 @@ def test_keys_of_state_dicts():
     assert keys[0].startswith("inner.conv2d")
 
 
+@pytest.mark.parametrize("name", ["train", "a.b", "1st", "lambda", "self", "torch", "F", "x", "naïve"])
+def test_names_that_python_or_pytorch_has(name):
+    a, b = rv.Input((4,), name=name), rv.Input((4,), name="y")
+    shared = layers.Dense(3, name=f"{name}_layer" if name == "x" else f"{name}1")
+    last = layers.Dense(2, "relu", name=f"{name}2")
+    model = rv.Model([a, b], {"p q": last(shared(a) + shared(b)), "k": shared(a)}, name=name)
+    agrees(model, model.to_torch(), TABLE, TABLE)
+    for library in ("torch", "ranvier", "keras"):
+        compile(to_code(model, library), name, "exec")
+
+
 def step(net, optimizer, loss, x, y):
     net.train()
     optimizer.zero_grad()
@@ -476,7 +487,7 @@ def test_programs_of_keras_and_of_here(number, keras):
 
 
 @pytest.mark.parametrize(
-    "name", [name for name in NETWORKS if name not in ("resnet", "mobile")] if WHOLE else ["nested"]
+    "name", [name for name in NETWORKS if name not in ("resnet", "mobile", "gpt")] if WHOLE else ["nested"]
 )
 def test_programs_of_networks_in_keras(name, keras):
     make, arrays = NETWORKS[name]
@@ -518,6 +529,10 @@ def test_what_is_refused():
             model.to_torch()
     with pytest.raises(ValueError, match="Write one of 'keras', 'torch', 'ranvier'"):
         to_code(odd, "jax")
+    with pytest.raises(TypeError, match=r"'position_embedding.*is none of Keras's"):
+        to_code(language(), "keras")
+    with pytest.raises(TypeError, match=r"'residual_block.*is none of Keras's"):
+        to_code(ready(), "keras")
     with pytest.raises(TypeError, match="is of PyTorch's vocabulary"):
         to_code(nn.Sequential(nn.ReLU()), "keras")
     odd = rv.Sequential([rv.Input((3,)), layers.Dense(2)])

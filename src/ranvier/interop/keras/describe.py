@@ -29,7 +29,10 @@ OURS = ("input_shape", "input_dim", "dtype")  # arguments that Keras's files wri
 SETTINGS = ("_initializer", "_regularizer", "_constraint")
 WITHOUT_FORMAT = ("Cropping1D", "SpatialDropout1D", "UpSampling1D")
 # Layers that Keras lacks.
-UNKNOWN = ("InstanceNormalization",)
+UNKNOWN = (
+    "BytePairEncoding", "InstanceNormalization", "MFCC", "PositionEmbedding", "RandomNoise", "RandomShift",
+    "RotaryEmbedding", "SinePositionEncoding", "SpecAugment",
+)  # fmt: skip
 # The modules of Keras's operations; all others are in that of NumPy's names.
 MODULES = {
     "nn": "relu relu6 sigmoid sparse_sigmoid softplus softsign soft_shrink sparse_plus silu squareplus log_sigmoid "

@@ -11,7 +11,7 @@ from ranvier.interop.program_text import INDENT, WIDTH, Call, Code, call, flat, 
 from ranvier.interop.torch.builder import RESERVED, Builder, Step, Value, array
 from ranvier.support.tree import flatten
 
-LOCAL = ("self", "torch", "nn", "F")
+LOCAL = ("self", "torch", "nn", "F", "math")
 FEW = 64  # numbers of a constant that stand in the text
 
 
@@ -43,8 +43,7 @@ def class_text(title: str, b: Builder, names: Mapping[int, str], result: Any) ->
     if made:
         lines += [f"{INDENT}def __init__(self):", f"{INDENT * 2}super().__init__()", *made, ""]
     body, variables = _body(b, names, result)
-    first = [identifier(name) if len(b.inputs) > 1 else "x" for name in b.inputs]
-    assert variables[: len(first)] == first
+    first = variables[: len(b.inputs)]
     lines += [statement(f"{INDENT}def forward", Call("", tuple(map(Code, ("self", *first)))), end=":"), *body]
     return "\n".join(lines)
 
@@ -67,7 +66,9 @@ def _body(b: Builder, names: Mapping[int, str], result: Any) -> tuple[list[str],
     last = {number: i for i, step in enumerate(b.steps) for number in step.inputs}
     last |= dict.fromkeys(outs, len(b.steps))
     count = len(b.inputs)
-    variables = [identifier(name) if count > 1 else "x" for name in b.inputs]
+    variables: list[str] = []
+    for name in b.inputs:
+        variables.append(identifier(name if count > 1 else "x", {*variables, *LOCAL}))
     written: list[tuple[int, str]] = []  # the step and the expression of each line
     for i in range(count, len(b.steps)):
         step = b.steps[i]

@@ -23,7 +23,7 @@ from ranvier.interop.torch.builder import (
     extents,
     refuse,
 )
-from ranvier.interop.torch.classes import class_text, is_chain, member_names
+from ranvier.interop.torch.classes import LOCAL, class_text, is_chain, member_names
 from ranvier.module import Module, Sequential
 from ranvier.module.recorded_calls import Ref
 from ranvier.support.source_lines import location
@@ -156,7 +156,7 @@ def _finished(b: Builder, model: Module, starts: Sequence[Value], title: str, ou
     rest = text.partition("\n")[2]
     known = next((name for name, other in found.classes.items() if other.partition("\n")[2] == rest), None)
     if known is None:
-        known = class_name(title, found.classes)
+        known = class_name(title, {*found.classes, *LOCAL})
         found.classes[known] = text.replace(f"class {title}(", f"class {known}(", 1)
     found.made = Call(known)
     return found, result
