@@ -69,6 +69,7 @@ ELSEWHERE = {
     "engines.md",
     "scale.md",
     "search.md",
+    "report.md",
     "adding.md",
 }  # run by tests/peers, which needs other libraries, and by tests/test_adding.py
 WITH_PROGRAMS = [

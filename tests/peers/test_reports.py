@@ -11,6 +11,7 @@ from ranvier.auto import Run, baselines, evaluate, read_table, train, write_repo
 from ranvier.auto.report.page import number
 from ranvier.auto.scores import SCORES
 from tests.pages import checked
+from tests.test_docs import DOCUMENTS, verify
 
 RNG = np.random.default_rng(0)
 HOSTILE = '</script><script>alert("x")</script>'
@@ -64,3 +65,7 @@ def test_a_report_in_chinese_without_its_data(run, tmp_path):
     assert ">假阳性率</text>" in text
     assert "模型依据什么" not in text
     assert "importances and dependences are left out" in text
+
+
+def test_the_document_runs(tmp_path):
+    verify(next(path for path in DOCUMENTS if path.name == "report.md"), tmp_path)

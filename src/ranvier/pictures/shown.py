@@ -46,10 +46,16 @@ class Picture(Figure):
             log.removeFilter(no_weights)
 
     def _texts(self) -> list[Text]:
-        """All texts; those of ticks are set when the axis is asked for them."""
-        ticks = [label for axes in self.axes for axis in (axes.xaxis, axes.yaxis) for label in axis.get_ticklabels()]
-        found: list[Any] = self.findobj(Text)
-        return ticks + found
+        """Texts that may need another font. Numbers do not; names of ticks are set when an axis is asked for them."""
+        axes = [axis for each in self.axes for axis in (each.xaxis, each.yaxis)]
+        named = [axis for axis in axes if has_others("".join(map(str, getattr(axis.get_major_formatter(), "seq", ()))))]
+        found: list[Any] = self.findobj(lambda artist: isinstance(artist, Text) and has_others(artist.get_text()))
+        return [label for axis in named for label in axis.get_ticklabels()] + found
+
+
+def has_others(text: str) -> bool:
+    """Whether a text has characters that not every font has."""
+    return not text.isascii() and any(ord(sign) >= PLAIN for sign in text)
 
 
 def no_weights(record: logging.LogRecord) -> bool:
