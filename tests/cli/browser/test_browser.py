@@ -305,7 +305,7 @@ def test_a_table_is_uploaded(view, tmp_path):
     view.click("epoch")
     view.until(lambda: view.text("now-epoch") == "1")
     predicted = view.session.frames.rows()["predicted"]
-    view.until(lambda: view.text("#table-part tbody tr:nth-child(2) td:last-child") == shown(predicted[1]))
+    view.until(lambda: view.text("#table-part tbody tr:nth-child(2) td:nth-child(2)") == shown(predicted[1]))
     view.rebuilt(lambda: view.choose("[data-setting=target]", "colour"))
     assert view.session.source.classes == ("green", "red")
     view.picture(f"table-{view.driver.kind}")

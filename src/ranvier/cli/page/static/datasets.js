@@ -144,9 +144,9 @@ function rows() {
   const predicted = state.frame?.predicted, sure = state.frame?.sureOfRows;
   const guess = (i) => (!predicted ? "" : sure ? `${name(predicted[i])} (${Math.round(100 * sure[i])} %)` : name(predicted[i]));
   place.replaceChildren(el("div", { class: "numbers" }, el("table", {}, el("caption", {}, t("firstRows")),
-    el("thead", {}, el("tr", {}, ...data.features.slice(0, most).map((f) => el("th", {}, f.slice(0, 18))), el("th", {}, t("target")), el("th", {}, t("predicted")))),
+    el("thead", {}, el("tr", {}, el("th", {}, t("target")), el("th", {}, t("predicted")), ...data.features.slice(0, most).map((f) => el("th", {}, f.slice(0, 18))))),
     el("tbody", {}, ...data.testPoints.x.map((row, i) => el("tr", { class: predicted && data.task === "classes" && predicted[i] !== data.testPoints.y[i] ? "wrong" : "" },
-      ...row.slice(0, most).map((v) => el("td", {}, fmt(v, 3))), el("td", {}, name(data.testPoints.y[i])), el("td", {}, guess(i))))))),
+      el("td", {}, name(data.testPoints.y[i])), el("td", {}, guess(i)), ...row.slice(0, most).map((v) => el("td", {}, fmt(v, 3)))))))),
     ...(data.features.length > most ? [el("p", { class: "note" }, t("moreRows", data.features.length - most))] : []));
 }
 

@@ -163,15 +163,16 @@ function label(context, words, x, y) {
   context.font = "12px system-ui, sans-serif";
   context.textAlign = "right";
   context.textBaseline = "middle";
-  const most = Math.max(4, Math.floor(x / 6.6));
+  const most = Math.max(3, Math.floor(x / 7.4));
   context.fillText(words.length > most ? `${words.slice(0, most - 1)}…` : words, x, y);
 }
 
 function box(context, x, y, words) {
   context.fillStyle = colour("soft");
   context.strokeStyle = colour("muted");
+  context.lineWidth = 1;
   context.beginPath();
-  context.roundRect(x - 30, y - 24, 60, 48, 6);
+  context.roundRect(x - 34, y - 24, 68, 48, 6);
   context.fill();
   context.stroke();
   text(context, words, x, y);
