@@ -147,9 +147,9 @@ def results(lines):
     return found
 
 
-def alone(program):
+def alone(program, backups=""):
     """The results of the program in one process, on the compiler."""
-    command = [sys.executable, "-c", program, "", "0", "", ""]
+    command = [sys.executable, "-c", program, "", "0", backups, ""]
     done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
     return results((done.stdout + done.stderr).splitlines())
 
@@ -175,6 +175,52 @@ def test_several_processes_end_as_one_does_and_read_their_own_rows(folder, count
     if count == 2:  # 330 rows are 5 batches of 66, which 2 processes divide
         assert loader[2][0] == 990
         assert [results(lines)[1][2][0] for lines in each] == [495, 495]
+
+
+# Sources of which each process reads its rows: the programs end alike, whoever reads what.
+SOURCES = """
+import torch as pytorch
+from ranvier.support import processes
+
+def trained(source, *rest):
+    rv.set_seed(0)
+    pytorch.manual_seed(0)
+    model = network()
+    history = model.fit(source, *rest, epochs=2, verbose=0)
+    show(history.history, model.evaluate(source, *rest, verbose=0), [0])
+
+np.save(folder + "x.npy", x) if here else None
+time.sleep(0 if here else 3)
+trained(np.load(folder + "x.npy", mmap_mode="r"), y)
+trained(rv.utils.timeseries_dataset_from_array(x, y, 1, batch_size=66, shuffle=True, seed=1).map(lambda a, b: (a[:, 0], b)))
+pairs = [(a, b) for a, b in zip(x, y)]
+trained(pytorch.utils.data.DataLoader(pairs, batch_size=66, shuffle=True))
+
+# each process gives its part of a batch
+group = processes.group
+number, count = (0, 1) if group is None else (group.number, group.count)
+
+class Parts:
+    def __iter__(self):
+        for start in range(0, 330, 66):
+            rows = 66 // count
+            part = slice(start + number * rows, start + (number + 1) * rows)
+            yield x[part], y[part]
+
+if distributed:
+    rv.distribution.set_distribution(rv.distribution.DataParallel(auto_shard_dataset=False))
+trained(Parts())
+"""
+
+
+@whole
+def test_sources_of_all_kinds_are_read_by_rows(folder):
+    expected = alone(PROGRAM + SOURCES, str(folder / "one"))
+    code, each, _ = launched(folder, 2, PROGRAM + SOURCES, "", 0, folder / "two")
+    assert code == 0, each
+    for lines in each:
+        for one, other in zip(expected, results(lines), strict=True):
+            agree(one, other)
 
 
 # Weights and batches are divided among two devices in each of two processes, and among four in one.
@@ -260,7 +306,7 @@ def test_a_run_that_one_process_ended_is_resumed(folder, fault, victim, count, t
             ended = time.monotonic() if "FAULT" in line else ended
     assert process.returncode != 0
     assert time.monotonic() - ended < 60
-    said = {"kill": f"process {victim} .*(given no sign of life|was killed)", "disk": "OSError.*No space left"}[fault]
+    said = {"kill": f"process {victim}[ ,].*(given no sign of life|was killed)", "disk": "OSError.*No space left"}[fault]
     for number in set(range(count)) - {victim}:
         assert re.search(said, "".join(line for line in lines if line.startswith(f"[{number}]"))), lines
     code, each, _ = launched(folder, then, PROGRAM + FAULT, "", 0, backup)
