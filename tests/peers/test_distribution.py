@@ -306,7 +306,9 @@ def test_a_run_that_one_process_ended_is_resumed(folder, fault, victim, count, t
             ended = time.monotonic() if "FAULT" in line else ended
     assert process.returncode != 0
     assert time.monotonic() - ended < 60
-    said = {"kill": f"process {victim}[ ,].*(given no sign of life|was killed)", "disk": "OSError.*No space left"}[fault]
+    said = {"kill": f"process {victim}[ ,].*(given no sign of life|was killed)", "disk": "OSError.*No space left"}[
+        fault
+    ]
     for number in set(range(count)) - {victim}:
         assert re.search(said, "".join(line for line in lines if line.startswith(f"[{number}]"))), lines
     code, each, _ = launched(folder, then, PROGRAM + FAULT, "", 0, backup)

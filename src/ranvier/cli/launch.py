@@ -49,6 +49,7 @@ def launch(count: int, program: str, arguments: Sequence[str]) -> int:
 
 def _start(number: int, count: int, address: str, command: Sequence[str]) -> subprocess.Popen[bytes]:
     own = {"JAX_COORDINATOR_ADDRESS": address, "JAX_NUM_PROCESSES": str(count), "JAX_PROCESS_ID": str(number)}
+    own |= {"JAX_LOCAL_DEVICE_IDS": os.environ.get("JAX_LOCAL_DEVICE_IDS", str(number))}  # a GPU for each process
     # Warnings of JAX's coordination service, of what `initialize` chose, would come from each process.
     own |= {"PYTHONUNBUFFERED": "1", "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2")}
     return subprocess.Popen(  # noqa: S603  # the program that the user named
