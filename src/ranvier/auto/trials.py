@@ -25,7 +25,7 @@ from ranvier.search.results import Results, Trained
 from ranvier.training.loop.callback import Callback, Logs
 
 RATE_TIME = 0.15  # the fraction of the time left that this may take
-LOOKED_AT = ("RV2", "RV3", "RV4")  # checks of the data: `ranvier.auto.checks` has those of a table
+LOOKED_AT = ("RV2", "RV3", "RV4", "RV5")  # checks of data and rates: `ranvier.auto.checks` and the search have them
 STEPS = 6000  # of a network in one fold, at most
 PATIENT_STEPS = 600  # without a better loss before it stops
 EPOCHS = (12, 300)  # at least and at most
