@@ -163,8 +163,9 @@ function label(context, words, x, y) {
   context.font = "12px system-ui, sans-serif";
   context.textAlign = "right";
   context.textBaseline = "middle";
-  const most = Math.max(3, Math.floor(x / 7.4));
-  context.fillText(words.length > most ? `${words.slice(0, most - 1)}…` : words, x, y);
+  let shown = words;
+  while (shown.length > 1 && context.measureText(shown).width > x - 2) shown = `${shown.slice(0, shown.endsWith("…") ? -2 : -1)}…`;
+  context.fillText(shown, x, y);
 }
 
 function box(context, x, y, words) {

@@ -42,7 +42,7 @@ const WORDS = {
   runLine: ["epochs: {0}, test loss: {1}", "{0} 轮，测试损失 {1}"], noCurve: ["The curves begin with training.", "训练后显示曲线。"],
   activations: ["outputs of {0}", "{0} 的输出"], gradients: ["gradients of {0}", "{0} 的梯度"], size: ["mean size {0}", "平均大小 {0}"],
   histNote: ["On {0} training samples: how large the outputs of each layer are, and the gradients of its weights. Gradients that shrink from layer to layer say that the first layers hardly learn.", "基于 {0} 个训练样本：每层输出的大小及其权重的梯度。若梯度逐层变小，则前面的层几乎不学习。"],
-  row: ["sample", "样本"], ofTraining: ["of the training", "训练集"], ofTest: ["of the test", "测试集"], part: ["from", "来自"],
+  row: ["sample", "样本"], ofTraining: ["training data", "训练集"], ofTest: ["test data", "测试集"], part: ["from", "来自"],
   compute: ["Compute", "计算"], makeStep: ["Make this step", "执行这一步"], another: ["Next sample", "下一个样本"],
   stepsNote: ["One training step on one sample, with every number: those of model.explain_step.", "用一个样本做一步训练，显示每个数：即 model.explain_step 的结果。"],
   forward: ["Forward: sums and outputs", "前向：加权和与输出"], lossStage: ["Loss", "损失"],
