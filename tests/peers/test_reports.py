@@ -1,15 +1,18 @@
 """The report of a run: its numbers are those of evaluate, and names of columns and classes cannot break it."""
 
+import json
 import warnings
 from html import unescape
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 import ranvier as rv
 from ranvier.auto import Run, baselines, evaluate, read_table, train, write_report
 from ranvier.auto.report.page import number
 from ranvier.auto.scores import SCORES
+from ranvier.cli.main import app
 from tests.pages import checked
 from tests.test_docs import DOCUMENTS, verify
 
@@ -65,6 +68,18 @@ def test_a_report_in_chinese_without_its_data(run, tmp_path):
     assert ">假阳性率</text>" in text
     assert "模型依据什么" not in text
     assert "importances and dependences are left out" in text
+
+
+def test_a_run_is_explained_on_the_command_line(run):
+    runner = CliRunner()
+    found = json.loads(runner.invoke(app, ["explain", str(run.folder), "--json"]).stdout)
+    assert found["feature"] == [HOSTILE, "colour"]
+    assert found["score"] == pytest.approx(run.test["balanced_accuracy"])
+    assert "colour" in runner.invoke(app, ["explain", str(run.folder)]).stdout
+    gone = runner.invoke(app, ["explain", str(run.folder / "none")])
+    assert (gone.exit_code, gone.stderr.count("\n")) == (1, 1)
+    written = json.loads(runner.invoke(app, ["report", str(run.folder), "--json"]).stdout)
+    assert written == {"report": str(run.folder / "report.html")}
 
 
 def test_the_document_runs(tmp_path):

@@ -31,7 +31,7 @@ __getattr__, __dir__, __all__ = lazy_names("ranvier.auto", {
     "ranvier.auto.descriptions": "data_lines verdict",
     "ranvier.auto.predicting": "Predictions evaluate predict",
     "ranvier.auto.preparation": "Preparation",
-    "ranvier.auto.report.writing": "write_report",
+    "ranvier.auto.report.writing": "importances write_report",
     "ranvier.auto.runs": "Run",
     "ranvier.auto.scores": "title",
     "ranvier.auto.sources": "read_data",

@@ -7,6 +7,7 @@ from ranvier.auto.predicting import Predictions as Predictions
 from ranvier.auto.predicting import evaluate as evaluate
 from ranvier.auto.predicting import predict as predict
 from ranvier.auto.preparation import Preparation as Preparation
+from ranvier.auto.report.writing import importances as importances
 from ranvier.auto.report.writing import write_report as write_report
 from ranvier.auto.runs import Run as Run
 from ranvier.auto.scores import title as title
@@ -16,4 +17,4 @@ from ranvier.auto.tables import read_table as read_table
 from ranvier.auto.training import train as train
 from ranvier.auto.trials import Trial as Trial
 
-__all__ = ['Column', 'Predictions', 'Preparation', 'Run', 'Table', 'Trial', 'data_lines', 'evaluate', 'find_columns', 'predict', 'read_data', 'read_table', 'title', 'train', 'verdict', 'write_report']
+__all__ = ['Column', 'Predictions', 'Preparation', 'Run', 'Table', 'Trial', 'data_lines', 'evaluate', 'find_columns', 'importances', 'predict', 'read_data', 'read_table', 'title', 'train', 'verdict', 'write_report']

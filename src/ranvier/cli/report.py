@@ -1,4 +1,4 @@
-"""``ranvier report``: what a run knows, as one HTML file."""
+"""``ranvier report`` and ``explain``: what a run knows, as one HTML file, and what it uses, as a table."""
 
 from __future__ import annotations
 
@@ -24,6 +24,17 @@ Examples:
   ranvier report run --lang zh --out report-zh.html
 """
 
+EXPLAIN = """Print how much the score of a run drops where the values of one column are shuffled.
+
+The columns that matter most come first. Of two columns that say the same, each may look unimportant.
+
+Examples:
+
+  ranvier explain run
+
+  ranvier explain run --json
+"""
+
 
 def report(
     run: Annotated[Path, RUN],
@@ -37,6 +48,19 @@ def report(
         typer.echo(json.dumps({"report": str(written)}) if as_json else f"wrote {written}")
 
 
+def explain(run: Annotated[Path, RUN], as_json: Annotated[bool, JSON] = False) -> None:
+    """See `EXPLAIN`."""
+    from rich.console import Console
+
+    with errors_as_lines():
+        found = rv.auto.importances(run)
+        if as_json:
+            typer.echo(json.dumps(found.to_dict(), ensure_ascii=False))
+        else:
+            Console().print(found)
+
+
 def register(app: typer.Typer) -> None:
-    """Add the command to the command line."""
+    """Add the commands to the command line."""
     app.command(help=REPORT)(report)
+    app.command(help=EXPLAIN)(explain)

@@ -8,5 +8,5 @@ The files, from the bottom: ``words`` (English and Chinese), ``page`` (HTML that
 from ranvier.support.errors import lazy_names
 
 __getattr__, __dir__, __all__ = lazy_names("ranvier.auto.report", {
-    "ranvier.auto.report.writing": "write_report",
+    "ranvier.auto.report.writing": "importances write_report",
 })  # fmt: skip

@@ -48,7 +48,9 @@ def importances_of(facts: Facts) -> explain.Importances | None:
     sign = -1 if facts.metric in LOWER_IS_BETTER else 1
 
     def scored(model: Any, x: Any, y: Any) -> float:
-        return sign * scores(facts.task, y, model(x))[facts.metric]
+        output = model(x)
+        decided = None if facts.decide is None else facts.decide(output)
+        return sign * scores(facts.task, y, output, decided)[facts.metric]
 
     scored.__name__ = facts.metric
     part = whole.rows(rows)

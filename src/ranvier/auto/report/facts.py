@@ -58,6 +58,7 @@ class Facts(CheckedConstructor):
     features: Any = None
     names: Sequence[str] | None = None
     predict: Callable[[Any], Array] | None = None
+    decide: Callable[[Array], Array] | None = None  # classes from probabilities; None takes the most probable
     varied: Sequence[str] | None = None  # the features of which the dependence may be drawn
     images: Any = None
     checks: list[tuple[str, str]] | None = None  # level and text; None where there were none

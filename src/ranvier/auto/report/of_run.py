@@ -36,7 +36,7 @@ def facts_of_run(run: Run) -> Facts:
         seconds=dict(run.times),
     )  # fmt: skip
     if facts.classes:
-        facts.decided = run.decide(output)
+        facts.decide, facts.decided = run.decide, run.decide(output)
         facts.threshold = run.decision.get("threshold")
     if tested:
         for row in run.baselines:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ranvier.auto.report.explained import importances_of
 from ranvier.auto.report.facts import Facts, bootstrap
 from ranvier.auto.report.of_model import facts_of_model
 from ranvier.auto.report.of_run import facts_of_run
@@ -14,6 +15,7 @@ from ranvier.auto.report.sections import lead, sections
 from ranvier.auto.report.words import Say
 from ranvier.auto.runs import Run
 from ranvier.data import files
+from ranvier.explain import Importances
 
 NAME = "report.html"
 
@@ -62,6 +64,21 @@ def write_report(
     files.check_target(target, NAME)
     files.write_bytes(target, html_of(facts, say).encode(), NAME)
     return target
+
+
+def importances(run: Any) -> Importances:
+    """How much the score of a run drops where the values of one column are shuffled, on its scored rows.
+
+    ``run`` is a `Run` or its folder. It prints as a table, and has ``plot()``. Raises ValueError for a run without
+    columns of values, such as one of images, and where the data file is gone or has changed.
+    """
+    loaded = run if isinstance(run, Run) else Run.load(run)
+    facts = facts_of_run(loaded)
+    found = importances_of(facts)
+    if found is None:
+        reason = "; ".join(facts.notes) or "its data have no columns of values that could be shuffled"
+        raise ValueError(f"{loaded.folder} cannot be explained by columns: {reason}.")
+    return found
 
 
 def html_of(facts: Facts, say: Say) -> str:
