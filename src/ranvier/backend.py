@@ -19,7 +19,7 @@ __all__ = [
 def result_type(*dtypes: Any) -> str:
     """The dtype in which operands of these dtypes meet; ``int`` and ``float`` are Python's numbers, None is `floatx`.
 
-    Raises ValueError for a dtype that no tensor has, such as "uint64".
+    Raises ValueError for a dtype that no tensor has, such as "complex64".
     """
     own = promote(dtype_name(d) for d in dtypes if d not in (int, float))
     return merged(own, promote(dtype_name(d.__name__) for d in dtypes if d in (int, float))) or floatx()

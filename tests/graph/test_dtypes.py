@@ -19,7 +19,7 @@ FLOAT_VALUES += [1.00390625, 1.01171875, 0.333333343, 1e-5, 6.1e-5, np.inf, -np.
 def values_of(dtype):
     if dtype in INTEGERS:
         low, high = limits(dtype)
-        return as_array([low, low + 1, 0, 1, 2, 7, 100, high - 1, high], dtype)
+        return np.array([low, low + 1, 0, 1, 2, 7, 100, high - 1, high], dtype)
     if dtype == "bool":
         return np.array([True, False, True])
     with np.errstate(all="ignore"):
@@ -80,7 +80,7 @@ def test_bfloat16_rounds_to_the_nearest_and_to_even():
 @pytest.mark.parametrize("dtype", INTEGERS)
 def test_integers_wrap_at_their_own_width(dtype, engine):
     low, high = limits(dtype)
-    x, y = as_array([high, low, 3, 5], dtype), as_array([1, high, 4, 2], dtype)
+    x, y = np.array([high, low, 3, 5], dtype), np.array([1, high, 4, 2], dtype)
 
     def build(a, b):
         yield a + b
@@ -183,6 +183,7 @@ PROMOTED = """
 uint8 int8 int16; uint8 int16 int16; uint8 int64 int64; uint8 uint32 uint32; int32 uint32 int64; int8 uint32 int64
 bool uint8 uint8; bool float16 float16; int64 float16 float16; float16 bfloat16 float32; bfloat16 float32 float32
 float16 float64 float64; int32 int64 int64; bool bool bool; uint32 float32 float32
+uint16 int16 int32; uint8 uint16 uint16; uint16 int8 int32; uint32 uint64 uint64; uint64 int64 float32; uint64 float64 float64
 """
 
 

@@ -68,7 +68,7 @@ def test_reading_refuses():
         (np.uint32(3), "uint32"),
         (np.int64(3), "int64"),
         (np.int8(3), "int8"),
-        (np.uint16(3), "int32"),
+        (np.uint16(3), "uint16"),
         (np.float16(1), "float16"),
     ],
 )

@@ -229,7 +229,7 @@ class _Rebuilder:
         return {
             **{title: Known(title, function) for title, function in calls.items()},
             **{title: Known(title, kind=kind) for title, kind in kinds.items()},
-            **{f"torch.{dtype}": dtype for dtype in (*CLASS_OF, *DTYPES, "uint16", "uint64")},
+            **{f"torch.{dtype}": dtype for dtype in (*CLASS_OF, *DTYPES)},
         }
 
     def outside(self, key: Any) -> _Storage:

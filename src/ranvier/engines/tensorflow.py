@@ -66,8 +66,9 @@ def cast(a: Sequence[Array], s: Any, e: Any) -> Array:
     wide = tf.where(wide < 0, tf.math.ceil(wide), tf.floor(wide))
     above = wide >= float(high)
     zero = tf.zeros_like(wide)
-    inside = tf.cast(tf.where(tf.math.is_nan(wide) | above, zero, tf.maximum(wide, float(low))), tf.int64)
-    return tf.cast(tf.where(above, tf.constant(high, tf.int64), inside), target.name)
+    middle = tf.uint64 if target.name == "uint64" else tf.int64
+    inside = tf.cast(tf.where(tf.math.is_nan(wide) | above, zero, tf.maximum(wide, float(low))), middle)
+    return tf.cast(tf.where(above, tf.constant(high, middle), inside), target.name)
 
 
 def iota(a: Any, s: Any, e: Any) -> Array:

@@ -14,6 +14,7 @@ import torch
 
 from ranvier.engines.tables import Function, Interpreter, Table, TableProgram, contraction, elementwise, windows
 from ranvier.engines.torch_compiled import Compiled, divided, is_available
+from ranvier.engines.torch_integers import MASKS, SIGN, quotient, without_sign
 from ranvier.graph.dtypes import ELEMENT_TYPES, array_dtype, limits
 from ranvier.graph.graph import Graph
 from ranvier.graph.node import Node
@@ -31,15 +32,6 @@ OPERATION, ELEMENT, MULTIPLICATION = 5e-6, 3e-10, 2e-11
 warnings.filterwarnings("ignore", message="The given NumPy array is not writable", category=UserWarning)
 
 
-def quotient(x: Array, y: Array) -> Array:
-    """See `ranvier.graph.values.quotient_value`."""
-    negated = (
-        y == -1 if y.dtype.is_signed else torch.zeros_like(y, dtype=torch.bool)
-    )  # the smallest number has no quotient by -1
-    whole = torch.div(x, torch.where((y == 0) | negated, 1, y), rounding_mode="floor")
-    return torch.where(y == 0, 0, torch.where(negated, -x, whole)).to(x.dtype)
-
-
 ELEMENTWISE: dict[str, Callable[..., Any]] = {
     "neg": torch.neg, "abs": torch.abs, "floor": torch.floor, "exp": torch.exp, "expm1": torch.expm1,
     "sign": lambda x: torch.where(x != x, x, torch.sign(x)),  # nan is not itself
@@ -50,16 +42,6 @@ ELEMENTWISE: dict[str, Callable[..., Any]] = {
     "less_equal": torch.le, "equal": torch.eq, "logical_and": torch.logical_and, "logical_or": torch.logical_or,
     "logical_not": torch.logical_not, "select": torch.where,
 }  # fmt: skip
-
-
-def widened(function: Function) -> Function:
-    """The function for uint32: PyTorch stores it and does not compute with it, so int64 does, modulo 2**32."""
-
-    def value(a: Sequence[Array], s: Any, e: Any) -> Array:
-        found = function([x.long() if x.dtype is torch.uint32 else x for x in a], s, e)
-        return (found & MASK).to(torch.uint32) if found.dtype is torch.int64 else found
-
-    return value
 
 
 def kept(function: Function) -> Function:
@@ -75,7 +57,7 @@ def kept(function: Function) -> Function:
 
 
 OF_ANY_TYPE = ("cast", "random", "scan", "result")
-"""Rows that take uint32 as it is."""
+"""Rows that take unsigned integers as they are."""
 
 
 def adapted(row: Function, node: Node) -> Function:
@@ -84,9 +66,9 @@ def adapted(row: Function, node: Node) -> Function:
         return kept(row)
     if node.op.name == "scan":
         return partial(scan, step=Interpreter(node.attrs["body"], TABLE, adapted))
-    if node.op.name not in OF_ANY_TYPE and any(operand.dtype == "uint32" for operand in node.inputs):
-        return widened(row)
-    return row
+    if node.op.name in OF_ANY_TYPE:
+        return row
+    return without_sign(row, node)
 
 
 def traced(row: Function, node: Node) -> Function:
@@ -109,15 +91,21 @@ def element_type(name: str) -> torch.dtype:
 def cast(a: Sequence[Array], s: Any, e: Any) -> Array:
     (x,), target = a, ELEMENT_TYPES[s["dtype"]]
     kind = element_type(target.name)
-    if x.dtype is torch.uint32:
+    if x.dtype in MASKS:
         x = x.long()
     if x.dtype.is_floating_point and target.category == "integer":
         low, high = limits(target.name)
         wide = torch.trunc(x.double())
         above = wide >= float(high)
+        if target.name == "uint64":
+            upper = wide >= 2.0**63
+            bits = torch.where(
+                torch.isnan(wide) | above, 0, torch.where(upper, wide - 2.0**63, wide.clamp(min=0))
+            ).long()
+            return torch.where(above, -1, torch.where(upper, bits ^ SIGN, bits)).view(torch.uint64)
         x = torch.where(torch.isnan(wide) | above, 0, wide.clamp(min=low)).long()
         x = torch.where(above, high, x)
-    return (x.long() & MASK).to(kind) if kind is torch.uint32 else x.to(kind)
+    return (x.long() & MASKS[kind]).to(kind) if kind in MASKS else x.to(kind)
 
 
 def iota(a: Any, s: Any, e: Any) -> Array:

@@ -48,7 +48,9 @@ ELEMENT_TYPES = {
         _row("int32", "integer", 32, True),
         _row("int64", "integer", 64, True),
         _row("uint8", "integer", 8, False),
+        _row("uint16", "integer", 16, False),
         _row("uint32", "integer", 32, False),
+        _row("uint64", "integer", 64, False),
         _row("bool", "bool", 8, False),
     )
 }
@@ -90,7 +92,8 @@ def limits(name: str) -> tuple[int, int]:
 @functools.cache
 def promoted(a: str, b: str) -> str:
     """The smallest type of the higher category that holds both: float32 for the two storage types, int64 for int32
-    and uint32, and the float where one is a float.
+    and uint32, and the float where one is a float. No integer holds both uint64 and negative numbers: float32, as in
+    Keras.
     """
     first, second = ELEMENT_TYPES[a], ELEMENT_TYPES[b]
     if first.category != second.category:
@@ -103,7 +106,8 @@ def promoted(a: str, b: str) -> str:
     if large.signed == small.signed or (large.signed and large.bits > small.bits):
         return large.name
     wanted = 2 * large.bits
-    return next(n for n, t in ELEMENT_TYPES.items() if t.category == "integer" and t.signed and t.bits >= wanted)
+    found = (n for n, t in ELEMENT_TYPES.items() if t.category == "integer" and t.signed and t.bits >= wanted)
+    return next(found, "float32")
 
 
 def promote(names: Iterable[str]) -> str | None:

@@ -316,7 +316,7 @@ def encode(tree: Any) -> Any:
     return {"value": tree}
 
 
-KINDS = ("float32", "float64", "int32", "int64", "uint8", "uint32", "bool")
+KINDS = ("float32", "float64", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "bool")
 MOST_NUMBERS = 10_000  # of an array in a description
 CONTAINERS: dict[str, Any] = {"list": list, "tuple": tuple, "dict": dict, "ordered": OrderedDict}
 

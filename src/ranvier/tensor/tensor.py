@@ -348,17 +348,15 @@ def to_array(value: Any, dtype: str | None = None) -> NDArray[Any]:
     Raises OverflowError for integers that do not fit.
     """
     array = np.asarray(value)
-    if dtype is None and array.dtype == np.uint64:
-        raise TypeError("there are no tensors of uint64. Write x.astype('int64') for numbers below 2**63 instead.")
     if array.dtype.kind not in "fiub" and dtype_of(array) not in DTYPES:
         raise not_numbers(value, array)
     name, by_python = dtype_of(array), not hasattr(value, "dtype")
     target = dtype or name
     if dtype is None and array.dtype.kind == "f" and name not in STORAGE:
         target = get_dtype()
-    elif dtype is None and array.dtype.kind in "iu" and (by_python or name not in DTYPES):
-        target = "int32" if by_python or array.dtype.itemsize < 4 else "int64"
-    if array.dtype.kind in "iu" and target in INTEGERS and (by_python or name not in DTYPES):
+    elif dtype is None and array.dtype.kind in "iu" and by_python:
+        target = "int32"
+    if array.dtype.kind in "iu" and target in INTEGERS and by_python:
         check_range(array, target)
     array = as_array(array, target).copy(order="K") if target == "bfloat16" else copied(array, target)
     return array if array.flags.f_contiguous or array.flags.c_contiguous else np.ascontiguousarray(array)

@@ -24,7 +24,7 @@ ELEMENTS = {
     10: "float16", 11: "float64", 12: "uint32", 13: "uint64", 14: "complex64", 15: "complex128", 16: "bfloat16",
 }  # fmt: skip
 NUMBERS = {name: number for number, name in ELEMENTS.items()}
-COMPUTED = ("float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint32", "bool")
+COMPUTED = ("float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "bool")
 
 
 @dataclass

@@ -119,7 +119,10 @@ def of_32_bits(x: Node) -> Node:
 
 
 def index_node(x: Node) -> Node:
-    """Indices and labels as int32. Those of int64 beyond it become its largest and smallest, where no row is."""
+    """Indices and labels as int32. Those of 64 bits beyond it become its largest and smallest, where no row is."""
+    if x.dtype == "uint64":
+        high = full(limits("int32")[1], x.shape, x.dtype)
+        x = apply("select", apply("less", high, x), high, x)
     if x.dtype == "int64":
         low, high = (full(limit, x.shape, x.dtype) for limit in limits("int32"))
         x = apply("maximum", apply("minimum", x, high), low)

@@ -25,6 +25,9 @@ __all__ = [
     "long",
     "short",
     "uint8",
+    "uint16",
+    "uint32",
+    "uint64",
 ]  # fmt: skip
 
 float32 = float = DTYPES["float32"]
@@ -36,6 +39,9 @@ int16 = short = DTYPES["int16"]
 int32 = int = DTYPES["int32"]
 int64 = long = DTYPES["int64"]
 uint8 = DTYPES["uint8"]
+uint16 = DTYPES["uint16"]
+uint32 = DTYPES["uint32"]
+uint64 = DTYPES["uint64"]
 bool = DTYPES["bool"]
 
 # Tensors of a dtype by the names of PyTorch's classes of them.
@@ -44,7 +50,6 @@ CLASSES = {
     "CharTensor": "int8", "ShortTensor": "int16", "IntTensor": "int32", "LongTensor": "int64", "BoolTensor": "bool",
     "ByteTensor": "uint8",
 }  # fmt: skip
-_CONVERTED = {"uint16": "int32", "uint64": "int64"}
 
 
 def dtype_name(dtype: Any) -> str | None:
@@ -52,7 +57,6 @@ def dtype_name(dtype: Any) -> str | None:
     if dtype is None:
         return None
     name = dtype.removeprefix("torch.") if isinstance(dtype, str) else np.dtype(dtype).name
-    name = _CONVERTED.get(name, name)
     if name not in DTYPES:
         raise TypeError(f"dtype {dtype!r} does not exist here. Write one of {', '.join(DTYPES)}.")
     return name

@@ -13,7 +13,6 @@ PROCESSES = "there is one process, whose threads use all cores"
 
 _SAID: dict[str, Iterable[str]] = {
     "there are no quantized tensors": ("quantization",),
-    "integers are signed, or uint8. Write int32 or int64 instead": ("uint16", "uint32", "uint64"),
     "there are no complex tensors": ("cdouble", "cfloat", "complex", "complex32", "complex64", "complex128", "angle",
         "imag", "istft", "real", "view_as_complex", "view_as_real", "polar"),
     _LAZY: ("LazyBatchNorm1d", "LazyBatchNorm2d", "LazyBatchNorm3d", "LazyConv1d", "LazyConv2d", "LazyConv3d",
