@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any, cast
 
@@ -55,7 +55,7 @@ OURS = (
 
 def keras_program(model: Module, library: str) -> str:
     """The program of a model. Raises UnsupportedError naming a layer that the library lacks."""
-    writer = _Writer(library)
+    writer = _Writer(library, Counter(_uses(model, set())))
     made = writer.model(model)
     if not isinstance(made, Code):
         writer.lines.append(statement("model = ", made))
@@ -69,11 +69,29 @@ def keras_program(model: Module, library: str) -> str:
     return f"{head}\n\n{text}\n"
 
 
+def _uses(model: Module, seen: set[int]) -> Iterator[int]:
+    """The layers of a model and of those in it, by identity, each as often as it is used."""
+    if id(model) in seen:
+        return
+    seen.add(id(model))
+    if type(model) is Sequential:
+        layers_ = list(model)
+    elif model._recorded is not None:
+        parts = cast("list[Module]", model._recorded_layers())
+        layers_ = [parts[step.layer] for step in model._recorded.steps]
+    else:
+        return
+    for layer in layers_:
+        yield id(layer)
+        yield from _uses(layer, seen)
+
+
 class _Writer:
     """Writes layers as expressions, and functional models as lines before them."""
 
-    def __init__(self, library: str) -> None:
+    def __init__(self, library: str, uses: Mapping[int, int]) -> None:
         self.library, self.prefix = library, NAMES[library]
+        self.uses = uses  # of layers, by identity: those of several are variables
         self.lines: list[str] = []
         self.taken = {"layers", self.prefix, "model"}
         self.known: dict[int, Code] = {}  # the variables of models and shared layers, by identity
@@ -159,7 +177,7 @@ class _Writer:
     # --- models -------------------------------------------------------------------------------------------------
 
     def _sequential(self, model: Sequential) -> Call:
-        parts: list[Any] = [self.model(layer, identifier(plain_name(layer), self.taken)) for layer in model]
+        parts: list[Any] = [self._variable(layer) for layer in model]
         type_ = model._input_type
         if type_ is not None and not (len(model) and getattr(model[0], "is_input", False)):
             texts = next(iter(model._text_layers()), None)
@@ -171,6 +189,16 @@ class _Writer:
                 parts.insert(0, call(f"{self.prefix}.Input", (1,), dtype="string"))
         name = model.name if chosen(model) else None
         return call(f"{self.prefix}.Sequential", Rows(tuple(parts)), name=name)
+
+    def _variable(self, layer: Module, others: Collection[str] = ()) -> Any:
+        """A layer as an expression; one that is used again as a variable, which is written before."""
+        name = identifier(plain_name(layer), self.taken.union(others))
+        made = self.model(layer, name)
+        if self.uses[id(layer)] > 1 and not isinstance(made, Code):
+            self.lines.append(statement(f"{name} = ", made))
+            self.taken.add(name)
+            made = self.known[id(layer)] = Code(name)
+        return made
 
     def _before(self, model: Module) -> None:
         """Write a model that others hold as a variable."""
@@ -188,7 +216,6 @@ class _Writer:
             for inner in reversed(list(layer.modules())):
                 if inner._recorded is not None or (inner is layer and type(layer) is Sequential):
                     self._before(inner)
-        calls = Counter(step.layer for step in recorded.steps)
         count = len(model.input_names)
         last = {ref.step: i for i, step in enumerate(recorded.steps) for ref in _refs((step.arguments, step.options))}
         last |= {ref.step: len(recorded.steps) for ref in _refs((recorded.inputs, recorded.outputs))}
@@ -205,7 +232,7 @@ class _Writer:
                 continue
             mine = [variables[r.step] for r in _refs((step.arguments, step.options)) if r.step >= count]
             free = [v for v in (*mine, "x", "y", "z") if v not in live | self.taken]
-            expression, end = self._called(layer, step, variables, several, calls[step.layer] > 1)
+            expression, end = self._called(layer, step, variables, several)
             variables.append(free[0] if free else identifier(plain_name(layer), live | self.taken))
             self.lines.append(statement(f"{variables[i]} = ", expression, end=end))
         ends = [
@@ -218,9 +245,7 @@ class _Writer:
         self.known[id(model)] = Code(title)
         return Code(title)
 
-    def _called(
-        self, layer: Module, step: Any, variables: Sequence[str], several: Sequence[bool], shared: bool
-    ) -> tuple[Any, str]:
+    def _called(self, layer: Module, step: Any, variables: Sequence[str], several: Sequence[bool]) -> tuple[Any, str]:
         """The call of a layer: an expression and what follows it."""
         arguments, options = map_structure(
             (step.arguments, dict(step.options)), Ref, lambda ref: Code(_place(variables, several, ref))
@@ -234,12 +259,7 @@ class _Writer:
                 one, other = map(flat, arguments)
                 return Code(f"{one} {SYMBOLS[layer.operation]} {other}"), ""
             return Call(f"{self.prefix}.ops.{layer.operation}", tuple(arguments), options), ""
-        made = self.model(layer, identifier(plain_name(layer), self.taken | set(variables)))
-        if shared and id(layer) not in self.known:
-            name = identifier(plain_name(layer), self.taken | set(variables))
-            self.lines.append(statement(f"{name} = ", made))
-            self.taken.add(name)
-            made = self.known[id(layer)] = Code(name)
+        made = self._variable(layer, set(variables))
         if isinstance(made, Code):
             return Call(made.text, tuple(arguments), options), ""
         return made, flat(Call("", tuple(arguments), options))

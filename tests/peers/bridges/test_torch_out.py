@@ -50,8 +50,14 @@ def turned(x):
     return np.moveaxis(x, -1, 1) if x.ndim > 3 else x
 
 
+def given(model, xs):
+    """Inputs in the container that a model takes."""
+    names = getattr(model, "input_names", [])
+    return dict(zip(names, xs, strict=True)) if "b" in names and len(names) > 1 else list(xs) if len(xs) > 1 else xs[0]
+
+
 def agrees(model, net, *xs, first=False):
-    expected = parts(model(list(xs) if len(xs) > 1 else xs[0]))
+    expected = parts(model(given(model, xs)))
     found = parts(net(*(torch.tensor(turned(x) if first else x) for x in xs)))
     for here, there in zip(expected, found, strict=True):
         here, there = here.numpy(), there.detach().numpy()
@@ -177,6 +183,14 @@ def language():
     return rv.models.gpt(10, length=6, width=8, depth=1, heads=2)
 
 
+def shared():
+    """A layer that a Sequential has twice, and a model that is called twice."""
+    dense = layers.Dense(4)
+    body = rv.Sequential([rv.Input((4,)), dense, layers.ReLU(), dense], name="body")
+    a, b = rv.Input((4,), name="a"), rv.Input((4,), name="b")
+    return rv.Model({"b": b, "a": a}, {"out": layers.Subtract()([body(a), body(b)]), "same": a})
+
+
 def operations():
     x, ops = rv.Input((6, 8)), rv.ops
     y = ops.concatenate([ops.expand_dims(ops.mean(x, 1), 1), ops.clip(x, -0.5, 0.5)], axis=1)
@@ -189,6 +203,7 @@ NETWORKS: dict[str, tuple[Any, list[Any]]] = {
     "residual": (residual, [IMAGES]), "sequences": (sequences, [NUMBERS]), "states": (states, [WORDS]),
     "attention": (attention, [WORDS]), "nested": (nested, [IMAGES]), "resnet": (ready, [IMAGES]),
     "mobile": (mobile, [LARGE]), "gpt": (language, [NUMBERS]), "operations": (operations, [WORDS]),
+    "shared": (shared, [TABLE, TABLE[::-1].copy()]),
 }  # fmt: skip
 
 
@@ -492,7 +507,7 @@ def test_programs_of_keras_and_of_here(number, keras):
 def test_programs_of_networks_in_keras(name, keras):
     make, arrays = NETWORKS[name]
     model = make()
-    x = arrays if len(arrays) > 1 else arrays[0]
+    x = given(model, arrays)
     names: dict[str, Any] = {}
     text = to_code(model, "keras")
     formatted(text)
@@ -510,6 +525,11 @@ class Elsewhere(nn.Module):
         return rv.ops.relu(x)
 
 
+def twice():
+    x, one = rv.Input((4,)), layers.Dense(4, name="one")
+    return rv.Model(x, one(rv.Model(x, one(x), name="inner")(x)))
+
+
 class Kind(nn.Linear):
     pass
 
@@ -524,6 +544,7 @@ def test_what_is_refused():
         (rv.Sequential([rv.Input((3,)), layers.GaussianNoise(0.1, name="noise")]), "'noise' .* has no counterpart"),
         (nn.Sequential(Elsewhere()), "Elsewhere, made at .*: it uses ranvier, which is none of ranvier.torch"),
         (nn.Sequential(Kind(2, 3)), "Kind is made of Linear"),
+        (twice(), "'one' is in two models at once"),
     ):
         with pytest.raises(TypeError, match=said):
             model.to_torch()

@@ -137,11 +137,14 @@ class Builder:
         self.shape: Extents = ()  # of what the layer gives that is being added
         self.scope = ""  # the name of that layer
         self.names: dict[int, str] = {}  # of layers, by identity
+        self.owners: dict[int, Builder] = {}  # of layers, by identity: the builder of the module that holds them
         self.add: Callable[..., Any] = refuse  # what adds a layer, called on values
         self.trainable = True  # whether that layer is trained
 
     def enter(self, layer: ModuleBase) -> None:
         """Begin to add a layer: its name, without the number of an automatic one, and whether it is trained."""
+        if self.owners.setdefault(id(layer), self) is not self and next(layer.parameters(), None) is not None:
+            raise refuse(f"the layer {layer.name!r} is in two models at once")
         if id(layer) not in self.names:
             self.names[id(layer)] = identifier(plain_name(layer), {*self.names.values(), *RESERVED})
         self.scope, self.trainable = self.names[id(layer)], layer._trainable

@@ -217,7 +217,7 @@ def _add_inner(b: Builder, module: Module, arguments: Any, options: dict[str, An
     known = b.inner.get(id(module))
     if known is None:
         inner = Builder(False, b.keep)
-        inner.classes = dict(b.classes)
+        inner.classes, inner.owners = dict(b.classes), b.owners
         if block:
             inner.names = {id(layer): name for name, layer in module._modules.items()}
         names = list(getattr(module, "input_names", None) or ["x"])

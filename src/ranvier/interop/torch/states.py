@@ -10,16 +10,21 @@ from ranvier.data.convert import Array
 from ranvier.data.files import CheckpointError
 from ranvier.graph.dtypes import widened
 from ranvier.interop.torch.builder import numbered
-from ranvier.interop.torch.networks import Network, network
+from ranvier.interop.torch.networks import Network, name_of, network
 from ranvier.interop.torch.vocabulary import is_of_torch
 from ranvier.module import Module
 
+BROUGHT = ("onnx.", "exported.")  # the starts of the registered names of models from elsewhere
 COUNT = "num_batches_tracked"  # of batch normalization, which layers here have not
 
 
 def torch_state(model: Module, channels_first: bool = False) -> dict[str, Array]:
-    """The state dict of ``model.to_torch()``, made without PyTorch. Raises TypeError as `to_torch` does."""
-    if is_of_torch(model):
+    """The state dict of ``model.to_torch()``, made without PyTorch.
+
+    Of a model that came from a file of ONNX or a module of PyTorch it is its own, which has their names. Raises
+    TypeError as `to_torch` does.
+    """
+    if is_of_torch(model) or name_of(model).startswith(BROUGHT):
         return {name: np.asarray(t.compute()) for name, t in model.state_dict().items()}
     return _with_counts(network(model, channels_first))
 
