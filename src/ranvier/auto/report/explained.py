@@ -55,18 +55,23 @@ def importances_of(facts: Facts) -> explain.Importances | None:
     scored.__name__ = facts.metric
     part = whole.rows(rows)
     repeats = 3 if len(whole.names) <= FEATURES else 1
-    return explain.permutation_importance(
+    found = explain.permutation_importance(
         _Scored(facts), part, facts.truth[rows], metric=scored, repeats=repeats, names=whole.names
     )
+    found.score *= sign  # as it is shown elsewhere
+    return found
 
 
 def used_features(facts: Facts, found: explain.Importances | None, say: Say) -> list[Html]:
     if found is None or facts.predict is None:
         return []
     drawn = pictures.importances(found, most=20, title=say("Permutation importances"))
-    drawn.axes[0].set_xlabel(say("drop of {metric}", metric=say.score(facts.metric)))
+    change = say(
+        "rise of {metric}" if facts.metric in LOWER_IS_BETTER else "drop of {metric}", metric=say.score(facts.metric)
+    )
+    drawn.axes[0].set_xlabel(change)
     text = say(
-        "How much the score drops where the values of one column are shuffled, on {rows} of the scored rows. Of two "
+        "How much worse the score is where the values of one column are shuffled, on {rows} of the scored rows. Of two "
         "columns that say the same, each may look unimportant. It is what this model uses, not what causes the target.",
         rows=min(SAMPLE, len(facts.truth)),
     )

@@ -55,9 +55,9 @@ CHINESE = {
         "每个得分下面是其 95% 区间：对各行自助抽样所得结果的中间 95%。它不包含重新训练带来的变化。",
     "Both kinds of errors cost 1 here; other costs have another threshold.":
         "这里两类错误的代价都是 1；代价不同，阈值也不同。",
-    "How much the score drops where the values of one column are shuffled, on {rows} of the scored rows. Of two "
+    "How much worse the score is where the values of one column are shuffled, on {rows} of the scored rows. Of two "
     "columns that say the same, each may look unimportant. It is what this model uses, not what causes the target.":
-        "把某一列的值打乱后得分下降多少，取自 {rows} 行评分数据。两列内容相同时，各自都可能显得不重要。"
+        "把某一列的值打乱后得分变差多少，取自 {rows} 行评分数据。两列内容相同时，各自都可能显得不重要。"
         "这说明模型依据什么，并不说明目标的成因。",
     "The mean over rows in which only this column is changed; ticks are the tenths of its values.":
         "只改变这一列时各行预测的平均值；轴上的短线是该列取值的十分位数。",
@@ -110,7 +110,8 @@ CHINESE = {
     "failed": "失败", "the model": "模型", "the model minus": "模型减去", "difference of {metric}": "{metric}之差",
     "95 % interval": "95% 区间", "result": "结果", "value": "值", "precision": "精确率", "recall": "召回率",
     "F1": "F1 值",
-    "drop of {metric}": "{metric}的下降", "row": "行", "line": "文件行", "true": "真实", "predicted": "预测",
+    "drop of {metric}": "{metric}的下降", "rise of {metric}": "{metric}的上升",
+    "row": "行", "line": "文件行", "true": "真实", "predicted": "预测",
     "probability of the true class": "真实类别的概率", "difference": "差", "level": "级别", "what": "内容",
     "error": "错误", "warning": "警告", "seed": "随机种子", "seconds: {part}": "秒：{part}", "all": "全部",
     "search": "搜索", "trees": "梯度提升树", "training": "训练", "samples": "样本数",
