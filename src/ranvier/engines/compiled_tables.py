@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from ranvier.engines.contractions import with_padding
 from ranvier.engines.tables import Array, TableProgram
+from ranvier.graph.graph import Graph
 
 
 class CompiledTableProgram(TableProgram):
@@ -16,6 +18,9 @@ class CompiledTableProgram(TableProgram):
 
     step: Any  # `compute_step`, compiled
     no_fault: Any  # False, as the library has it: no value can be out of range
+
+    def lowered(self, graph: Graph) -> Graph:
+        return with_padding(graph)
 
     @abstractmethod
     def place(self, array: Array) -> Array:

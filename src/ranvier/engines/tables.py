@@ -1,7 +1,7 @@
 """Engines that are a table: a function of another library for each primitive, with the arguments of `Primitive.value`.
 
-`TableProgram` keeps the contract of `ranvier.engines.Program`. What libraries have no function for is composed here of
-rows of the table: windows, indices that are affine in several loops, flags of values out of range.
+`TableProgram` keeps the contract of `ranvier.engines.Program`. What libraries have no function for is composed of rows
+of the table: flags of values out of range here, windows and contractions in `contractions.py`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ Array = Any
 Attrs = Mapping[str, Any]
 Function = Callable[[Sequence[Array], Any, dict[str, Any]], Any]
 Table = dict[str, Function]
-FEW = 16  # places in a window that are read one by one
 
 
 def prepared(graph: Graph) -> tuple[Graph, bool]:
@@ -104,6 +103,7 @@ class TableProgram(ABC):
 
     def __init__(self, graph: Graph, batch: int | None, table: Table, *adapted: Any) -> None:
         self.graph, self.has_flag = prepared(graph)
+        self.graph = self.lowered(self.graph)
         self.batch = batch or 1
         self.reference = ReferenceProgram(graph, batch)
         self.interpret = Interpreter(self.graph, table, *adapted)
@@ -160,6 +160,10 @@ class TableProgram(ABC):
         """The samples of an input, in memory that the library can use as it is, if it cannot use theirs."""
         return array
 
+    def lowered(self, graph: Graph) -> Graph:
+        """The graph with what the rows of the library take besides."""
+        return graph
+
     @abstractmethod
     def run_equal(self, arrays: Sequence[Array], outputs: Sequence[Array], start: int, stop: int, rows: int) -> int:
         """Run steps of ``rows`` rows. Returns the first one that was not run, because a value is out of range."""
@@ -187,187 +191,3 @@ def elementwise(functions: Mapping[str, Callable[..., Any]]) -> Table:
         return lambda arrays, attrs, extents: function(*arrays)
 
     return {name: row(function) for name, function in functions.items()}
-
-
-# --- compositions of rows -----------------------------------------------------------------------------------------
-
-
-def windows(table: Table) -> Function:
-    """The row of windows. Those side by side are a reshape, small ones slices that are stacked, others a gather."""
-
-    def value(arrays: Sequence[Array], attrs: Attrs, extents: dict[str, Any]) -> Any:
-        (x,) = arrays
-        for axis, size, stride, dilation in reversed(attrs["axes"]):
-            shape = tuple(x.shape)
-            count = (shape[axis] - (size - 1) * dilation - 1) // stride + 1
-            before, after = shape[:axis], shape[axis + 1 :]
-            if size == stride and dilation == 1:
-                x = _sliced(table, x, axis, (0, count * size, 1))
-                x = table["reshape"]([x], {"shape": (*before, count, size, *after)}, extents)
-            elif size <= FEW:
-                starts = [i * dilation for i in range(size)]
-                parts = [_sliced(table, x, axis, (i, i + (count - 1) * stride + 1, stride)) for i in starts]
-                wide = [table["reshape"]([p], {"shape": (*before, count, 1, *after)}, extents) for p in parts]
-                x = table["concatenate"](wide, {"axis": axis + 1}, extents)
-            else:
-                x = _taken(table, x, axis, np.arange(count)[:, None] * stride + np.arange(size) * dilation)
-        return x
-
-    return value
-
-
-def _sliced(table: Table, x: Array, axis: int, part: tuple[int, int, int]) -> Array:
-    if part == (0, x.shape[axis], 1):
-        return x
-    ranges = tuple(part if a == axis else None for a in range(len(x.shape)))
-    return table["slice"]([x], {"ranges": ranges}, {})
-
-
-def _taken(table: Table, x: Array, axis: int, places: Any) -> Array:
-    """The elements at ``places`` along an axis, which becomes the axes of ``places``."""
-    rank, more = len(x.shape), places.ndim
-    front = [axis, *(a for a in range(rank) if a != axis)]
-    index = table["constant"]([], {"value": places.astype(np.int32)}, {})
-    x = table["gather"]([table["transpose"]([x], {"axes": front}, {}), index], {}, {})
-    axes = [*range(more, more + axis), *range(more), *range(more + axis, more + rank - 1)]
-    return table["transpose"]([x], {"axes": axes}, {})
-
-
-class Operand:
-    """An operand of a contraction, with the loops of its dimensions: a pair where a window is read."""
-
-    def __init__(
-        self, table: Table, x: Array, index: Sequence[Any], sizes: Sequence[int], pairs: Sequence[int]
-    ) -> None:
-        self.table, self.x = table, x
-        self.loops: list[Any] = []
-        self.backward: list[int] = []  # loops that the result, or the other operand, has to turn
-        for dim, (terms, offset) in enumerate(index):
-            self._read(terms, offset, sizes, dim in pairs)
-
-    def _read(self, terms: Sequence[tuple[int, int]], offset: int, sizes: Sequence[int], is_window: bool) -> None:
-        """Slice, turn or gather the next dimension."""
-        axis = len(self.loops)
-        steps = [abs(c) for _, c in terms]
-        turned = [loop for loop, c in terms if c < 0]
-        first = offset + sum(c * (sizes[loop] - 1) for loop, c in terms if c < 0)
-        extent = sum(c * (sizes[loop] - 1) for (loop, _), c in zip(terms, steps, strict=True)) + 1
-        if is_window:
-            self.x = _sliced(self.table, self.x, axis, (first, first + extent, 1))
-            self.loops.append(tuple(loop for loop, _ in terms))
-            self.backward += turned
-        elif len(terms) == 1 and steps[0]:
-            self.x = _sliced(self.table, self.x, axis, (first, first + extent, steps[0]))
-            if turned:
-                self.x = self.table["reverse"]([self.x], {"axes": (axis,)}, {})
-            self.loops.append(terms[0][0])
-        else:
-            places = np.array(offset)
-            for loop, c in terms:
-                places = places[..., None] + c * np.arange(sizes[loop])
-            self.x = _taken(self.table, self.x, axis, places)
-            self.loops += [loop for loop, _ in terms]
-
-    def arranged(self, *groups: Sequence[Any]) -> Array:
-        """With a dimension for each group of loops, in this order. A window's pair of loops is one of them."""
-        order = [self.loops.index(loop) for group in groups for loop in group]
-        x = self.table["transpose"]([self.x], {"axes": order}, {})
-        shape, at = [], 0
-        for group in groups:
-            count = 1
-            for dim in x.shape[at : at + len(group)]:
-                count *= dim
-            at += len(group)
-            shape.append(count)
-        return self.table["reshape"]([x], {"shape": tuple(shape)}, {})
-
-    def sum_over(self, loops: Sequence[int]) -> None:
-        """Sum over loops that only this operand has."""
-        axes = tuple(i for i, loop in enumerate(self.loops) if loop in loops)
-        if axes:
-            self.x = self.table["reduce_sum"]([self.x], {"axes": axes}, {})
-            self.loops = [loop for loop in self.loops if loop not in loops]
-
-
-def contraction(table: Table, einsum: Callable[..., Any], convolve: Callable[..., Any], most: int = 3) -> Function:
-    """The row of contractions.
-
-    ``einsum(a, loops of a, b, loops of b, loops of the result)`` computes those without windows. ``convolve(x, w,
-    strides, dilations, groups)`` has no padding; its operands are (rows, *positions, channels of all groups) and
-    (*places, channels of one group, filters of all groups), with at most ``most`` positions.
-    """
-
-    def value(arrays: Sequence[Array], attrs: Attrs, extents: dict[str, Any]) -> Any:
-        sizes = [extents[n.name] if isinstance(n, Symbol) else n for n in attrs["loops"]]
-        index, rank = attrs["index"], attrs["rank"]
-        pairs = [_windows_of(index[side], index[1 - side], rank, sizes) for side in (0, 1)]
-        side = next((i for i in (0, 1) if 0 < len(pairs[i]) <= most), None)
-        if side is None:
-            a, b = (Operand(table, x, own, sizes, ()) for x, own in zip(arrays, index, strict=True))
-            if _first(b, a, rank) < _first(a, b, rank):  # a product is (rows of the first, columns of the second)
-                a, b = b, a
-            return einsum(a.x, a.loops, b.x, b.loops, list(range(rank)))
-        x = Operand(table, arrays[side], index[side], sizes, pairs[side])
-        w = Operand(table, arrays[1 - side], index[1 - side], sizes, ())
-        terms = [sorted(index[side][dim][0], key=lambda t: t[0] >= rank) for dim in pairs[side]]
-        return _convolution(table, convolve, x, w, terms, sizes, rank)
-
-    return value
-
-
-def _first(operand: Operand, other: Operand, rank: int) -> int:
-    """The first loop of the result that only this operand has."""
-    return min((loop for loop in operand.loops if loop < rank and loop not in other.loops), default=rank)
-
-
-def _windows_of(own: Sequence[Any], other: Sequence[Any], rank: int, sizes: Sequence[int]) -> list[int]:
-    """The dimensions in which the operand is read as a convolution reads it: at the sum of a loop of the result, which
-    only this dimension has, and one that is summed over and is a dimension of the other operand. None if another
-    dimension is none of one loop.
-    """
-    loops = [[loop for terms, _ in index for loop, _ in terms] for index in (own, other)]
-    if 0 in sizes or any(len(set(each)) < len(each) for each in loops):
-        return []
-    if any(len(terms) != 1 for terms, _ in other):
-        return []
-    found = []
-    for dim, (terms, _) in enumerate(own):
-        if len(terms) == 1:
-            continue
-        outer, inner = ([loop for loop, _ in terms if (loop >= rank) == after] for after in (False, True))
-        if len(outer) != 1 or len(inner) != 1 or outer[0] in loops[1] or inner[0] not in loops[1]:
-            return []
-        found.append(dim)
-    return found
-
-
-def _convolution(
-    table: Table, convolve: Callable[..., Any], x: Operand, w: Operand, terms: Sequence[Any], sizes: Sequence[int],
-    rank: int,
-) -> Any:  # fmt: skip
-    """A contraction with windows as a convolution. ``terms``: the loops of each window, that of the result first."""
-    positions, places = ([term[i][0] for term in terms] for i in (0, 1))
-    for own, other in ((x, w), (w, x)):
-        kept = {*other.loops, *places, *range(rank)}
-        own.sum_over([loop for loop in own.loops if not isinstance(loop, tuple) and loop not in kept])
-    plain = [loop for loop in x.loops if not isinstance(loop, tuple)]
-    groups = [loop for loop in plain if loop in w.loops and loop < rank]
-    channels = [loop for loop in plain if loop in w.loops and loop >= rank]
-    rows = [loop for loop in plain if loop not in w.loops]
-    filters = [loop for loop in w.loops if loop < rank and loop not in groups]
-    turned = tuple(i for i, loop in enumerate(w.loops) if loop in x.backward)
-    if turned:
-        w.x = table["reverse"]([w.x], {"axes": turned}, {})
-    windows_ = [next(p for p in x.loops if isinstance(p, tuple) and position in p) for position in positions]
-    found = convolve(
-        x.arranged(rows, *([pair] for pair in windows_), [*groups, *channels]),
-        w.arranged(*([place] for place in places), channels, [*groups, *filters]),
-        [abs(term[0][1]) for term in terms], [abs(term[1][1]) for term in terms],
-        int(np.prod([sizes[loop] for loop in groups], dtype=int)),
-    )  # fmt: skip
-    loops = [*rows, *positions, *groups, *filters]
-    found = table["reshape"]([found], {"shape": tuple(sizes[loop] for loop in loops)}, {})
-    turned = tuple(i for i, loop in enumerate(loops) if loop in x.backward)
-    if turned:
-        found = table["reverse"]([found], {"axes": turned}, {})
-    return table["transpose"]([found], {"axes": [loops.index(loop) for loop in range(rank)]}, {})

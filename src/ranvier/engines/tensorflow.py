@@ -13,7 +13,8 @@ from tensorflow.compiler.tf2xla.python import xla
 from tensorflow.compiler.xla.xla_data_pb2 import ConvolutionDimensionNumbers
 
 from ranvier.engines.compiled_tables import CompiledTableProgram
-from ranvier.engines.tables import Interpreter, Table, contraction, elementwise, windows
+from ranvier.engines.contractions import contraction, windows
+from ranvier.engines.tables import Interpreter, Table, elementwise
 from ranvier.graph.dtypes import ELEMENT_TYPES, array_dtype, limits
 from ranvier.graph.graph import Graph
 from ranvier.graph.random import KEY_ADDITIONS, KEY_PARITY, ROTATIONS
@@ -179,7 +180,14 @@ def einsum(a: Array, a_loops: Sequence[int], b: Array, b_loops: Sequence[int], o
     return tf.einsum(f"{first},{second}->{third}", a, b)
 
 
-def convolve(x: Array, w: Array, strides: Sequence[int], dilations: Sequence[int], groups: int) -> Array:
+def convolve(
+    x: Array,
+    w: Array,
+    strides: Sequence[int],
+    dilations: Sequence[int],
+    groups: int,
+    padding: Sequence[tuple[int, int]],
+) -> Array:
     rank = len(strides)
     places = range(1, rank + 1)
     numbers = ConvolutionDimensionNumbers(
@@ -189,7 +197,7 @@ def convolve(x: Array, w: Array, strides: Sequence[int], dilations: Sequence[int
         output_spatial_dimensions=places,
     )  # fmt: skip
     return xla.conv(
-        x, w, strides, [[0, 0]] * rank, [1] * rank, dilations, numbers, groups, preferred_element_type=x.dtype,
+        x, w, strides, padding, [1] * rank, dilations, numbers, groups, preferred_element_type=x.dtype,
         use_v2=True,
     )  # fmt: skip
 

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from ranvier.engines.tables import Function, Interpreter, Table, TableProgram, contraction, elementwise, windows
+from ranvier.engines.contractions import contraction, windows
+from ranvier.engines.tables import Function, Interpreter, Table, TableProgram, elementwise
 from ranvier.engines.torch_compiled import Compiled, divided, is_available
 from ranvier.engines.torch_integers import MASKS, SIGN, quotient, without_sign
 from ranvier.graph.dtypes import ELEMENT_TYPES, array_dtype, limits
@@ -210,7 +211,14 @@ def einsum(a: Array, a_loops: Sequence[int], b: Array, b_loops: Sequence[int], o
 CONVOLUTIONS = (torch.conv1d, torch.conv2d, torch.conv3d)
 
 
-def convolve(x: Array, w: Array, strides: Sequence[int], dilations: Sequence[int], groups: int) -> Array:
+def convolve(
+    x: Array,
+    w: Array,
+    strides: Sequence[int],
+    dilations: Sequence[int],
+    groups: int,
+    padding: Sequence[tuple[int, int]],
+) -> Array:
     found = [
         (n - (k - 1) * d - 1) // s + 1 for n, k, s, d in zip(x.shape[1:], w.shape, strides, dilations, strict=False)
     ]

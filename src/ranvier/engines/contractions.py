@@ -1,0 +1,247 @@
+"""Rows of engines of a table that are composed of other rows: windows, and contractions, which may be convolutions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ranvier.engines.tables import Array, Attrs, Function, Table
+from ranvier.graph.graph import Graph
+from ranvier.graph.node import Node, Symbol
+
+MOST = 3  # positions of a convolution
+FEW = 16  # places in a window that are read one by one
+
+
+def windows(table: Table) -> Function:
+    """The row of windows. Those side by side are a reshape, small ones slices that are stacked, others a gather."""
+
+    def value(arrays: Sequence[Array], attrs: Attrs, extents: dict[str, Any]) -> Any:
+        (x,) = arrays
+        for axis, size, stride, dilation in reversed(attrs["axes"]):
+            shape = tuple(x.shape)
+            count = (shape[axis] - (size - 1) * dilation - 1) // stride + 1
+            before, after = shape[:axis], shape[axis + 1 :]
+            if size == stride and dilation == 1:
+                x = _sliced(table, x, axis, (0, count * size, 1))
+                x = table["reshape"]([x], {"shape": (*before, count, size, *after)}, extents)
+            elif size <= FEW:
+                starts = [i * dilation for i in range(size)]
+                parts = [_sliced(table, x, axis, (i, i + (count - 1) * stride + 1, stride)) for i in starts]
+                wide = [table["reshape"]([p], {"shape": (*before, count, 1, *after)}, extents) for p in parts]
+                x = table["concatenate"](wide, {"axis": axis + 1}, extents)
+            else:
+                x = _taken(table, x, axis, np.arange(count)[:, None] * stride + np.arange(size) * dilation)
+        return x
+
+    return value
+
+
+def _sliced(table: Table, x: Array, axis: int, part: tuple[int, int, int]) -> Array:
+    if part == (0, x.shape[axis], 1):
+        return x
+    ranges = tuple(part if a == axis else None for a in range(len(x.shape)))
+    return table["slice"]([x], {"ranges": ranges}, {})
+
+
+def _taken(table: Table, x: Array, axis: int, places: Any) -> Array:
+    """The elements at ``places`` along an axis, which becomes the axes of ``places``."""
+    rank, more = len(x.shape), places.ndim
+    front = [axis, *(a for a in range(rank) if a != axis)]
+    index = table["constant"]([], {"value": places.astype(np.int32)}, {})
+    x = table["gather"]([table["transpose"]([x], {"axes": front}, {}), index], {}, {})
+    axes = [*range(more, more + axis), *range(more), *range(more + axis, more + rank - 1)]
+    return table["transpose"]([x], {"axes": axes}, {})
+
+
+def with_padding(graph: Graph) -> Graph:
+    """Contractions that are convolutions of a padded operand have the operand itself, and its widths as ``padding``.
+
+    XLA folds some paddings into convolutions, and not those of gradients by the weights, which then take five times as
+    long.
+    """
+
+    def change(node: Node, old: Node) -> Node:
+        if node.op.name != "contract":
+            return node
+        index, rank, sizes = node.attrs["index"], node.attrs["rank"], node.attrs["loops"]
+        fixed = [n if isinstance(n, int) else 1 for n in sizes]
+        pairs = [_windows_of(index[side], index[1 - side], rank, fixed) for side in (0, 1)]
+        side = next((i for i in (0, 1) if 0 < len(pairs[i]) <= MOST), None)
+        pad = None if side is None else node.inputs[side]
+        if side is None or pad is None or pad.op.name != "pad" or not _is_zero(pad.inputs[1]):
+            return node
+        for dim, (low, high, between) in enumerate(pad.attrs["widths"]):
+            if (low, high, between) == (0, 0, 0):
+                continue
+            n, (terms, offset) = pad.inputs[0].shape[dim], index[side][dim]
+            if dim not in pairs[side] or between or not isinstance(n, int):
+                return node
+            if not all(isinstance(sizes[loop], int) for loop, _ in terms):
+                return node
+            first, extent = _range(terms, offset, fixed)
+            if first - low >= n or first - low + extent <= 0:
+                return node
+        inputs = tuple(pad.inputs[0] if i == side else operand for i, operand in enumerate(node.inputs))
+        return Node(node.op, inputs, {**node.attrs, "padding": (side, pad.attrs["widths"])}, node.type)
+
+    return graph.changed(change)
+
+
+def _is_zero(node: Node) -> bool:
+    return node.op.name == "constant" and node.dtype != "bfloat16" and not np.any(node.attrs["value"])
+
+
+def _range(terms: Sequence[tuple[int, int]], offset: int, sizes: Sequence[int]) -> tuple[int, int]:
+    """The first place that an affine index reads, and the extent from there to the last one."""
+    first = offset + sum(c * (sizes[loop] - 1) for loop, c in terms if c < 0)
+    return first, sum(abs(c) * (sizes[loop] - 1) for loop, c in terms) + 1
+
+
+class Operand:
+    """An operand of a contraction, with the loops of its dimensions: a pair where a window is read."""
+
+    def __init__(
+        self, table: Table, x: Array, index: Sequence[Any], sizes: Sequence[int], pairs: Sequence[int],
+        widths: Sequence[tuple[int, int, int]] | None = None,
+    ) -> None:  # fmt: skip
+        self.table, self.x, self.widths = table, x, widths
+        self.padding: list[tuple[int, int]] = []  # of the windows
+        self.loops: list[Any] = []
+        self.backward: list[int] = []  # loops that the result, or the other operand, has to turn
+        for dim, (terms, offset) in enumerate(index):
+            low = widths[dim][0] if widths is not None else 0
+            self._read(terms, offset - low, sizes, dim in pairs)
+
+    def _read(self, terms: Sequence[tuple[int, int]], offset: int, sizes: Sequence[int], is_window: bool) -> None:
+        """Slice, turn or gather the next dimension. What a window reads outside of it is padding."""
+        axis = len(self.loops)
+        steps = [abs(c) for _, c in terms]
+        turned = [loop for loop, c in terms if c < 0]
+        first, extent = _range(terms, offset, sizes)
+        if is_window:
+            end, last = first + extent, self.x.shape[axis]
+            self.padding.append((max(0, -first), max(0, end - last)))
+            self.x = _sliced(self.table, self.x, axis, (max(0, first), min(end, last), 1))
+            self.loops.append(tuple(loop for loop, _ in terms))
+            self.backward += turned
+        elif len(terms) == 1 and steps[0]:
+            self.x = _sliced(self.table, self.x, axis, (first, first + extent, steps[0]))
+            if turned:
+                self.x = self.table["reverse"]([self.x], {"axes": (axis,)}, {})
+            self.loops.append(terms[0][0])
+        else:
+            places = np.array(offset)
+            for loop, c in terms:
+                places = places[..., None] + c * np.arange(sizes[loop])
+            self.x = _taken(self.table, self.x, axis, places)
+            self.loops += [loop for loop, _ in terms]
+
+    def arranged(self, *groups: Sequence[Any]) -> Array:
+        """With a dimension for each group of loops, in this order. A window's pair of loops is one of them."""
+        order = [self.loops.index(loop) for group in groups for loop in group]
+        x = self.table["transpose"]([self.x], {"axes": order}, {})
+        shape, at = [], 0
+        for group in groups:
+            count = 1
+            for dim in x.shape[at : at + len(group)]:
+                count *= dim
+            at += len(group)
+            shape.append(count)
+        return self.table["reshape"]([x], {"shape": tuple(shape)}, {})
+
+    def sum_over(self, loops: Sequence[int]) -> None:
+        """Sum over loops that only this operand has."""
+        axes = tuple(i for i, loop in enumerate(self.loops) if loop in loops)
+        if axes:
+            self.x = self.table["reduce_sum"]([self.x], {"axes": axes}, {})
+            self.loops = [loop for loop in self.loops if loop not in loops]
+
+
+def contraction(table: Table, einsum: Callable[..., Any], convolve: Callable[..., Any]) -> Function:
+    """The row of contractions.
+
+    ``einsum(a, loops of a, b, loops of b, loops of the result)`` computes those without windows. ``convolve(x, w,
+    strides, dilations, groups, padding)`` has operands (rows, *positions, channels of all groups) and (*places,
+    channels of one group, filters of all groups), with at most `MOST` positions. ``padding`` has the widths before and
+    after each position, which are 0 without `with_padding`.
+    """
+
+    def value(arrays: Sequence[Array], attrs: Attrs, extents: dict[str, Any]) -> Any:
+        sizes = [extents[n.name] if isinstance(n, Symbol) else n for n in attrs["loops"]]
+        index, rank = attrs["index"], attrs["rank"]
+        pairs = [_windows_of(index[side], index[1 - side], rank, sizes) for side in (0, 1)]
+        side = next((i for i in (0, 1) if 0 < len(pairs[i]) <= MOST), None)
+        _, widths = attrs.get("padding", (side, None))
+        if side is None:
+            a, b = (Operand(table, x, own, sizes, ()) for x, own in zip(arrays, index, strict=True))
+            if _first(b, a, rank) < _first(a, b, rank):  # a product is (rows of the first, columns of the second)
+                a, b = b, a
+            return einsum(a.x, a.loops, b.x, b.loops, list(range(rank)))
+        x = Operand(table, arrays[side], index[side], sizes, pairs[side], widths)
+        w = Operand(table, arrays[1 - side], index[1 - side], sizes, ())
+        terms = [sorted(index[side][dim][0], key=lambda t: t[0] >= rank) for dim in pairs[side]]
+        return _convolution(table, convolve, x, w, terms, sizes, rank)
+
+    return value
+
+
+def _first(operand: Operand, other: Operand, rank: int) -> int:
+    """The first loop of the result that only this operand has."""
+    return min((loop for loop in operand.loops if loop < rank and loop not in other.loops), default=rank)
+
+
+def _windows_of(own: Sequence[Any], other: Sequence[Any], rank: int, sizes: Sequence[int]) -> list[int]:
+    """The dimensions in which the operand is read as a convolution reads it: at the sum of a loop of the result, which
+    only this dimension has, and one that is summed over and is a dimension of the other operand. None if another
+    dimension is none of one loop.
+    """
+    loops = [[loop for terms, _ in index for loop, _ in terms] for index in (own, other)]
+    if 0 in sizes or any(len(set(each)) < len(each) for each in loops):
+        return []
+    if any(len(terms) != 1 for terms, _ in other):
+        return []
+    found = []
+    for dim, (terms, _) in enumerate(own):
+        if len(terms) == 1:
+            continue
+        outer, inner = ([loop for loop, _ in terms if (loop >= rank) == after] for after in (False, True))
+        if len(outer) != 1 or len(inner) != 1 or outer[0] in loops[1] or inner[0] not in loops[1]:
+            return []
+        found.append(dim)
+    return found
+
+
+def _convolution(
+    table: Table, convolve: Callable[..., Any], x: Operand, w: Operand, terms: Sequence[Any], sizes: Sequence[int],
+    rank: int,
+) -> Any:  # fmt: skip
+    """A contraction with windows as a convolution. ``terms``: the loops of each window, that of the result first."""
+    positions, places = ([term[i][0] for term in terms] for i in (0, 1))
+    for own, other in ((x, w), (w, x)):
+        kept = {*other.loops, *places, *range(rank)}
+        own.sum_over([loop for loop in own.loops if not isinstance(loop, tuple) and loop not in kept])
+    plain = [loop for loop in x.loops if not isinstance(loop, tuple)]
+    groups = [loop for loop in plain if loop in w.loops and loop < rank]
+    channels = [loop for loop in plain if loop in w.loops and loop >= rank]
+    rows = [loop for loop in plain if loop not in w.loops]
+    filters = [loop for loop in w.loops if loop < rank and loop not in groups]
+    turned = tuple(i for i, loop in enumerate(w.loops) if loop in x.backward)
+    if turned:
+        w.x = table["reverse"]([w.x], {"axes": turned}, {})
+    windows_ = [next(p for p in x.loops if isinstance(p, tuple) and position in p) for position in positions]
+    found = convolve(
+        x.arranged(rows, *([pair] for pair in windows_), [*groups, *channels]),
+        w.arranged(*([place] for place in places), channels, [*groups, *filters]),
+        [abs(term[0][1]) for term in terms], [abs(term[1][1]) for term in terms],
+        int(np.prod([sizes[loop] for loop in groups], dtype=int)),
+        x.padding,
+    )  # fmt: skip
+    loops = [*rows, *positions, *groups, *filters]
+    found = table["reshape"]([found], {"shape": tuple(sizes[loop] for loop in loops)}, {})
+    turned = tuple(i for i, loop in enumerate(loops) if loop in x.backward)
+    if turned:
+        found = table["reverse"]([found], {"axes": turned}, {})
+    return table["transpose"]([found], {"axes": [loops.index(loop) for loop in range(rank)]}, {})

@@ -1,0 +1,38 @@
+"""Which contractions take the padding of an operand, for libraries whose convolutions pad."""
+
+import pytest
+
+from ranvier.engines.contractions import with_padding
+from ranvier.graph.graph import Graph, input_node
+from ranvier.graph.node import apply, full
+
+
+def padded_sum(widths, value):
+    """Each image's sums over windows of 3 pixels, times weights, of images that are padded."""
+    x, w = input_node("x", (4, 6, 2), "float32"), input_node("w", (3, 2, 5), "float32")
+    padded = apply("pad", x, full(value, (), "float32"), widths=widths)
+    count = padded.shape[1] - 2
+    # Loops: row, position, filter, place, channel.
+    images = ((((0, 1),), 0), (((1, 1), (3, 1)), 0), (((4, 1),), 0))
+    weights = ((((3, 1),), 0), (((4, 1),), 0), (((2, 1),), 0))
+    found = apply(
+        "contract", padded, w, loops=(padded.shape[0], count, 5, 3, padded.shape[2]), rank=3, index=(images, weights)
+    )
+    return x, Graph((x, w), (found,))
+
+
+ROWS = {
+    "around": (((0, 0, 0), (1, 2, 0), (0, 0, 0)), 0, True),
+    "with another value": (((0, 0, 0), (1, 2, 0), (0, 0, 0)), 1, False),
+    "between": (((0, 0, 0), (1, 1, 1), (0, 0, 0)), 0, False),
+    "of rows": (((1, 0, 0), (1, 1, 0), (0, 0, 0)), 0, False),
+}
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_padding_of_zeros_around_windows_is_taken(name):
+    widths, value, is_taken = ROWS[name]
+    x, graph = padded_sum(widths, value)
+    (node,) = with_padding(graph).outputs
+    assert (node.inputs[0] is x) == is_taken
+    assert node.attrs.get("padding") == ((0, widths) if is_taken else None)
