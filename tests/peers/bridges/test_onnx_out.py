@@ -262,6 +262,23 @@ def test_networks_of_torch(name, tmp_path):
         np.testing.assert_allclose(theirs, ours.numpy(), atol=1e-5 * max(1, np.abs(theirs).max()))
 
 
+@pytest.mark.parametrize("kind", ["float16", "bfloat16"])
+def test_networks_of_16_bits(kind, tmp_path):
+    """Weights leave as float32; results are rounded as here."""
+    net = nn.Sequential(nn.Linear(6, 3), nn.ReLU(), Own(lambda s, x: x * 2 - s.w, w=nn.Parameter(torch.ones(3)))).to(
+        kind
+    )
+    for dtype in ("float32", kind):
+        x = torch.tensor(VECTORS, dtype=dtype)
+        torch.onnx.export(
+            nn.Sequential(Own(lambda s, x: x.to(kind)), net, Own(lambda s, x: x.float())), x, tmp_path / "a.onnx"
+        )
+        given = VECTORS.astype(kind) if dtype == "float16" else VECTORS
+        if dtype != "bfloat16":  # which NumPy lacks
+            found = runs(tmp_path / "a.onnx", given)[0]
+            np.testing.assert_allclose(found, net(x.to(kind)).float().detach().numpy(), atol=2e-2)
+
+
 def test_the_arguments_of_pytorch(tmp_path):
     net = Own(lambda s, x, h: s.cells(x, h)[0], cells=nn.GRU(6, 4, batch_first=True))
     first = torch.zeros(1, 2, 4)

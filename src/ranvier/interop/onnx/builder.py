@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.graph.dtypes import widened
+from ranvier.graph.dtypes import ELEMENT_TYPES, as_array
 from ranvier.interop.onnx.graphs import library
 from ranvier.interop.onnx.values import UnsupportedError
 
@@ -84,7 +84,7 @@ class Builder:
             raise UnsupportedError("a weight is computed of others")
         if not self.holds:
             return name
-        array = widened(tensor.compute())
+        array = as_array(tensor.compute(), ELEMENT_TYPES[tensor.dtype].arithmetic)
         changed = array if change is None else change(array)
         if name in self.held and not np.array_equal(self.held[name], changed):
             name = self.unique(name)

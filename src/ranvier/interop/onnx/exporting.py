@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ranvier.data import files
-from ranvier.graph.dtypes import FLOATS, widened
+from ranvier.graph.dtypes import ELEMENT_TYPES, FLOATS, STORAGE, widened
 from ranvier.graph.node import Symbol, Type
 from ranvier.graph.open_extents import OpenExtent
 from ranvier.interop.onnx import layer_rows, loop_rows, primitive_rows, product_rows, recurrent_rows, window_rows
@@ -145,7 +145,8 @@ class _Writer:
             low.give(node, name)
         for node, tensor in found.tensors.items():
             known = id(tensor) in b.weights
-            low.give(node, b.weight(tensor) if known else b.constant(widened(tensor.compute()), "constant"))
+            name = b.weight(tensor) if known else b.constant(widened(tensor.compute()), "constant")
+            low.give(node, low.cast(name, node.dtype) if node.dtype in STORAGE else name)
         for call in found.calls:
             self._add(low, call)
         low.add(found.outputs)
@@ -179,11 +180,13 @@ class _Writer:
         made = row_of(call.module)(self.b, call.module, *values)
         self.b.scope = ""
         for node, name in zip(call.made, [made] if isinstance(made, str) else made, strict=True):
-            low.give(node, name)
+            low.give(node, low.cast(name, node.dtype) if node.dtype in STORAGE else name)
 
     def _float(self, name: str, node: Any, call: LayerCall) -> str:
         """What a layer is given, as its operators take it."""
-        made = call.made[0].dtype
+        made = ELEMENT_TYPES[call.made[0].dtype].arithmetic
+        if node.dtype in STORAGE:
+            return self.b.op("Cast", name, to=NUMBERS["float32"])
         if node.dtype in FLOATS or made not in FLOATS or vars(type(call.module))["_registered"] in layer_rows.INDICES:
             return name
         return self.b.op("Cast", name, to=NUMBERS[made])
