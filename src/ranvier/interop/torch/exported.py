@@ -144,7 +144,10 @@ def _export(torch: Any, module: Any, args: Any, kwargs: Any, dynamic_shapes: Any
         mode = "training" if module.training else "evaluation"
         fix = ""
         if "Constraints violated" in said[0]:
-            fix = " Write dynamic_shapes={} for a model that takes the sizes of the example alone."
+            fix = (
+                " Write dynamic_shapes that say which dimension is the batch's, or dynamic_shapes={} for a model that "
+                "takes the sizes of the example alone."
+            )
         raise UnsupportedError(
             f"torch.export cannot export {type(module).__name__} in {mode} mode: {' '.join(said[:3])}{fix}"
         ) from error

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from ranvier.interop.torch.creation_rows import full
 from ranvier.interop.torch.merged import Merged, RowNumbers, shape_of
-from ranvier.interop.torch.shape_rows import full, view
+from ranvier.interop.torch.shape_rows import view
 from ranvier.interop.torch.table import REDUCTIONS, row, vocabulary_function
 from ranvier.ops import arrays, loops
 from ranvier.tensor.tensor import Tensor

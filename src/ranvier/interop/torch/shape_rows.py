@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ranvier.graph.node import BATCH
+from ranvier.graph.node import BATCH, Node, apply
 from ranvier.interop.foreign import ANY_BATCH, FAR, UnsupportedError
 from ranvier.interop.torch import merged
 from ranvier.interop.torch.merged import Merged, RowNumbers
@@ -13,6 +13,7 @@ from ranvier.interop.torch.table import row, sized, vocabulary_function
 from ranvier.ops import arrays
 from ranvier.ops.arrays.promotion import axis_of
 from ranvier.ops.keras.placing import take_along_axis
+from ranvier.tensor.function import function
 from ranvier.tensor.tensor import Tensor
 
 
@@ -183,7 +184,25 @@ def index(self: Any, indices: Sequence[Any]) -> Any:
     if any(indices[i].dtype == "bool" for i in places):
         return self[tuple(slice(None) if i is None else i for i in indices)]
     x, flat, at = _flattened(self, indices, places)
-    return arrays.take(x, flat, at)
+    return _taken(x, flat, at)
+
+
+def _taken(x: Any, index: Any, axis: int) -> Any:
+    """The elements at an index along a dimension. Where the batch is first it stays there, as programs need it."""
+    if not axis or BATCH not in x.shape or BATCH in index.shape:
+        return arrays.take(x, index, axis)
+    return _of_rows(x, index, axis=axis)
+
+
+@function
+def _of_rows(x: Node, index: Node, axis: int) -> Node:
+    rows = arrays.transpose(x, (0, axis, *(i for i in range(1, x.ndim) if i != axis)))
+    index = arrays.cast(index, "int64")
+    index = arrays.where(arrays.less(index, 0), arrays.add(index, rows.shape[1]), index)
+    wanted = arrays.broadcast_to(index, (x.shape[0], *index.shape))
+    found = apply("gather", rows, wanted, batch=1)
+    rest = range(1 + index.ndim, found.ndim)
+    return arrays.transpose(found, (0, *rest[: axis - 1], *range(1, 1 + index.ndim), *rest[axis - 1 :]))
 
 
 def _of_merged(x: Any, indices: Sequence[Any], places: Sequence[int]) -> Any:
@@ -195,7 +214,7 @@ def _of_merged(x: Any, indices: Sequence[Any], places: Sequence[int]) -> Any:
     if isinstance(index, Merged):
         return index.over(arrays.take(x, index.tensor, at), index.behind + behind)
     grown = index.ndim - 1 if at > x.axis else 0
-    return x.over(arrays.take(x.tensor, index, x.place(at)), x.behind + grown)
+    return x.over(_taken(x.tensor, index, x.place(at)), x.behind + grown)
 
 
 def _of_each_row(x: Any, rows: RowNumbers, indices: Sequence[Any]) -> Any:
@@ -208,7 +227,7 @@ def _of_each_row(x: Any, rows: RowNumbers, indices: Sequence[Any]) -> Any:
     flat = view(flat, (*[1] * (ndim - flat.ndim), *merged.shape_of(flat)))
     at = ndim - rows.ndim + rows.axis
     if flat.shape[at] == 1:
-        found = arrays.take(x, squeeze(flat, at), 1)
+        found = _taken(x, squeeze(flat, at), 1)
     else:
         flat, rest = movedim(flat, at, 0), merged.shape_of(x)[2:]
         wide = view(x, (*merged.shape_of(x)[:2], -1))
@@ -309,58 +328,7 @@ def tensordot(self: Any, other: Any, dims_self: Sequence[int], dims_other: Seque
     return vocabulary_function("tensordot")(self, other, (list(dims_self), list(dims_other)))
 
 
-# --- tensors that are made ----------------------------------------------------------------------------------------
-
-
-def _made(name: str, size: Sequence[Any], *values: Any, dtype: Any = None) -> Any:
-    """A tensor of a shape. In one whose batch is merged, the rows of a sample are next to each other."""
-    function, size = vocabulary_function(name), list(size)
-    at = next((i for i, n in enumerate(size) if n >= ANY_BATCH), None)
-    if at is not None:
-        after = size[at] // ANY_BATCH
-        shape = (BATCH, *size[:at], *([after] if after != 1 else []), *size[at + 1 :])
-        return merged.held(function(shape, *values, dtype=dtype), at, 1, after)
-    return function(tuple(sized(size)), *values, dtype=dtype)
-
-
-def _creator(name: str) -> None:
-    @row(name, merged=True)
-    def create(size: Sequence[Any], dtype: Any = None) -> Any:
-        return _made(name, size, dtype=dtype)
-
-    @row(f"new_{name}", merged=True)
-    def create_like(self: Any, size: Sequence[Any], dtype: Any = None) -> Any:
-        return _made(name, size, dtype=dtype or self.dtype)
-
-
-for _name in ("zeros", "ones", "empty", "rand", "randn"):
-    _creator(_name)
-
-
-@row("full", merged=True)
-def full(size: Sequence[Any], fill_value: Any, dtype: Any = None) -> Any:
-    if dtype is None and not isinstance(fill_value, float):
-        dtype = "bool" if isinstance(fill_value, bool) else "int64" if isinstance(fill_value, int) else None
-    return _made("full", size, fill_value, dtype=dtype)
-
-
-@row("new_full", merged=True)
-def new_full(self: Any, size: Sequence[Any], fill_value: Any, dtype: Any = None) -> Any:
-    return _made("full", size, fill_value, dtype=dtype or self.dtype)
-
-
-@row("scalar_tensor")
-def scalar_tensor(s: Any, dtype: Any = None) -> Any:
-    return full((), s, dtype or "float32")
-
-
-@row("arange", merged=True)
-def arange(end: Any = None, start: Any = 0, step: Any = 1, dtype: Any = None) -> Any:
-    if max(abs(n) for n in (start, end, step)) < ANY_BATCH // 2:
-        return vocabulary_function("arange")(start, end, step, dtype=dtype)
-    if start != 0 or end != step * ANY_BATCH:
-        raise UnsupportedError("numbers up to the size of the batch that are not one for each row")
-    return RowNumbers(step)
+# --- copies ------------------------------------------------------------------------------------------------------
 
 
 @row("lift_fresh_copy", "lift_fresh", "alias", "contiguous", "resolve_conj", "resolve_neg")

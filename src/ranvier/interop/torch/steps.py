@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from ranvier.interop.foreign import UnsupportedError
-from ranvier.interop.torch import merged, network_rows, number_rows, shape_rows, table
+from ranvier.interop.torch import creation_rows, merged, network_rows, number_rows, shape_rows, table
 from ranvier.ops.indexing import put
 
 # Their operators are in the table once they are imported.
-TABLES = (network_rows, number_rows, shape_rows)
+TABLES = (creation_rows, network_rows, number_rows, shape_rows)
 WRITING = ("batch_norm", "instance_norm")  # operators that move running statistics
 WIDENED = {"float16": "float32", "bfloat16": "float32"}
 
