@@ -14,7 +14,7 @@ import torch
 
 from ranvier.engines.contractions import contraction, windows
 from ranvier.engines.tables import Function, Interpreter, Table, TableProgram, elementwise
-from ranvier.engines.torch_compiled import Compiled, divided, is_available
+from ranvier.engines.torch_compiled import Compiled, divided, is_available, seconds
 from ranvier.engines.torch_integers import MASKS, SIGN, quotient, without_sign
 from ranvier.graph.dtypes import ELEMENT_TYPES, array_dtype, limits
 from ranvier.graph.graph import Graph
@@ -26,8 +26,6 @@ from ranvier.graph.values import concrete
 Array = Any
 MASK = 0xFFFFFFFF
 LONG = 1.0  # seconds of a pass whose step is compiled, which takes some seconds, and once for a network
-# Seconds of a step, roughly: for each operation, element and multiplication.
-OPERATION, ELEMENT, MULTIPLICATION = 5e-6, 3e-10, 2e-11
 
 # Programs write only the arrays that they update, which are writable.
 warnings.filterwarnings("ignore", message="The given NumPy array is not writable", category=UserWarning)
@@ -302,13 +300,7 @@ class TorchProgram(TableProgram):
 
     @cached_property
     def seconds(self) -> float:
-        """The seconds of a step, roughly, by the shapes alone. An extent that is open counts as a batch."""
-        total = 0.0
-        for node in self.graph.nodes():
-            loops = node.attrs["loops"] if node.op.name == "contract" else node.shape
-            count = math.prod(n if isinstance(n, int) else self.batch for n in loops)
-            total += OPERATION + count * (MULTIPLICATION if node.op.name == "contract" else ELEMENT)
-        return total
+        return seconds(self.graph, self.batch)
 
     def run_equal(self, arrays: Sequence[Array], outputs: Sequence[Array], start: int, stop: int, rows: int) -> int:
         is_long = self.held.is_long and rows == self.batch

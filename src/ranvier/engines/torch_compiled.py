@@ -6,6 +6,7 @@ flow. On processors it needs a C++ compiler. Where it fails, the operations run 
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import threading
@@ -22,6 +23,8 @@ from ranvier.support.source_lines import warn
 
 Array = Any
 Step = Callable[..., Any]
+# Seconds of a step, roughly: for each operation, element and multiplication.
+OPERATION, ELEMENT, MULTIPLICATION = 5e-6, 3e-10, 2e-11
 COMPILERS = ("g++", "clang++", "c++", "cl")
 
 _lock = threading.Lock()
@@ -69,6 +72,16 @@ def compiled(step: Step, arrays: Sequence[Array]) -> Step | None:
         _report(f"{type(error).__name__}: {error}".splitlines()[0])
         return None
     return made
+
+
+def seconds(graph: Graph, batch: int) -> float:
+    """The seconds of a step, roughly, by the shapes alone. An extent that is open counts as a batch."""
+    total = 0.0
+    for node in graph.nodes():
+        loops = node.attrs["loops"] if node.op.name == "contract" else node.shape
+        count = math.prod(n if isinstance(n, int) else batch for n in loops)
+        total += OPERATION + count * (MULTIPLICATION if node.op.name == "contract" else ELEMENT)
+    return total
 
 
 def divided(graph: Graph) -> tuple[Graph, Graph]:
