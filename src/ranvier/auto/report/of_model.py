@@ -205,7 +205,7 @@ def _described(column: Array) -> list[Any]:
         known = column[np.isfinite(column.astype(np.float64))].astype(np.float64)
         if not len(known):
             return ["number", "", f"{missing:,}"]
-        values = {"low": f"{known.min():.6g}", "high": f"{known.max():.6g}", "mean": f"{known.mean():.6g}"}
+        values = {"low": f"{known.min():.4g}", "high": f"{known.max():.4g}", "mean": f"{known.mean():.4g}"}
         return ["number", ("{low} to {high}, mean {mean}", values), f"{missing:,}"]
     distinct = len({value for value in column.tolist() if value is not None and value == value})
     return ["category", ("{n} values", {"n": f"{distinct:,}"}), f"{missing:,}"]
