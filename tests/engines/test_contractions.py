@@ -1,5 +1,7 @@
 """Which contractions take the padding of an operand, for libraries whose convolutions pad."""
 
+from typing import Any
+
 import pytest
 
 from ranvier.engines.contractions import with_padding
@@ -11,7 +13,8 @@ def padded_sum(widths, value):
     """Each image's sums over windows of 3 pixels, times weights, of images that are padded."""
     x, w = input_node("x", (4, 6, 2), "float32"), input_node("w", (3, 2, 5), "float32")
     padded = apply("pad", x, full(value, (), "float32"), widths=widths)
-    count = padded.shape[1] - 2
+    count: Any = padded.shape[1]
+    count -= 2
     # Loops: row, position, filter, place, channel.
     images = ((((0, 1),), 0), (((1, 1), (3, 1)), 0), (((4, 1),), 0))
     weights = ((((3, 1),), 0), (((4, 1),), 0), (((2, 1),), 0))
