@@ -15,8 +15,8 @@ import torch
 from ranvier.engines.contractions import contraction, windows
 from ranvier.engines.tables import Function, Interpreter, Table, TableProgram, elementwise
 from ranvier.engines.torch_compiled import Compiled, divided, is_available, seconds
-from ranvier.engines.torch_integers import MASKS, SIGN, quotient, without_sign
-from ranvier.graph.dtypes import ELEMENT_TYPES, array_dtype, limits
+from ranvier.engines.torch_integers import MASKS, quotient, whole, without_sign
+from ranvier.graph.dtypes import ELEMENT_TYPES, array_dtype
 from ranvier.graph.graph import Graph
 from ranvier.graph.node import Node
 from ranvier.graph.random import KEY_ADDITIONS, KEY_PARITY, ROTATIONS
@@ -93,17 +93,7 @@ def cast(a: Sequence[Array], s: Any, e: Any) -> Array:
     if x.dtype in MASKS:
         x = x.long()
     if x.dtype.is_floating_point and target.category == "integer":
-        low, high = limits(target.name)
-        wide = torch.trunc(x.double())
-        above = wide >= float(high)
-        if target.name == "uint64":
-            upper = wide >= 2.0**63
-            bits = torch.where(
-                torch.isnan(wide) | above, 0, torch.where(upper, wide - 2.0**63, wide.clamp(min=0))
-            ).long()
-            return torch.where(above, -1, torch.where(upper, bits ^ SIGN, bits)).view(torch.uint64)
-        x = torch.where(torch.isnan(wide) | above, 0, wide.clamp(min=low)).long()
-        x = torch.where(above, high, x)
+        x = whole(x, target.name)
     return (x.long() & MASKS[kind]).to(kind) if kind in MASKS else x.to(kind)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from ranvier.engines.tables import Function
+from ranvier.graph.dtypes import limits
 from ranvier.graph.node import Node
 
 Array = Any
@@ -74,3 +75,16 @@ def unsigned_quotient(x: Array, y: Array) -> Array:
     small = twice + ((rest ^ SIGN) >= (divisor ^ SIGN))
     large = ((x ^ SIGN) >= (divisor ^ SIGN)).long()
     return torch.where(y == 0, 0, torch.where(divisor < 0, large, small))
+
+
+def whole(x: Array, name: str) -> Array:
+    """Floats as the integers of an element type, in int64 or uint64: toward zero and saturating, nan to 0."""
+    low, high = limits(name)
+    wide = torch.trunc(x.double())
+    above = wide >= float(high)
+    if name != "uint64":
+        return torch.where(above, high, torch.where(torch.isnan(wide) | above, 0, wide.clamp(min=low)).long())
+    upper = wide >= 2.0**63
+    lower = torch.where(upper, wide - 2.0**63, wide.clamp(min=0))
+    bits = torch.where(torch.isnan(wide) | above, 0, lower).long()
+    return torch.where(above, -1, torch.where(upper, bits ^ SIGN, bits)).view(torch.uint64)
