@@ -44,6 +44,7 @@ def network(name: str) -> tuple[Any, tuple[int, ...], int]:
     from benchmarks.networks import NETWORKS
     from benchmarks.sequence_networks import CHARACTERS, SEQUENCES
 
+    shape: tuple[int, ...]
     if name == "mlp":
         dense = rv.layers.Dense
         model: Any = rv.Sequential([rv.Input((784,)), dense(64, "relu"), dense(64, "relu"), dense(10)])
@@ -67,6 +68,7 @@ def work(name: str, batch: int, engine: str) -> dict[str, Any]:
     rv.set_seed(0)
     model, shape, classes = network(name)
     draw, steps = np.random.default_rng(0), 8
+    x: Any
     rows = batch * steps
     if name == "gpt":
         x = draw.integers(classes, size=(rows, *shape), dtype=np.int32)
