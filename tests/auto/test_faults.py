@@ -118,6 +118,16 @@ def test_frames_and_their_files(library, tmp_path):
         assert find_columns(table)["a"].missing == 1
 
 
+def test_a_sheet_of_excel(tmp_path):
+    pandas = pytest.importorskip("pandas")
+    pytest.importorskip("openpyxl")
+    pandas.DataFrame({"a": [1, 2], "b": ["x", None]}).to_excel(tmp_path / "d.xlsx", index=False)
+    table = read_table(tmp_path / "d.xlsx")
+    assert table.columns["a"].tolist() == [1, 2]
+    assert find_columns(table)["b"].missing == 1
+    assert table.lines.tolist() == [2, 3]
+
+
 # --- kinds and targets ----------------------------------------------------------------------------------------------
 
 N = np.arange(60)

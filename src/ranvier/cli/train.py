@@ -241,7 +241,7 @@ def result(run: rv.auto.Run) -> list[str]:
         threshold = f"a probability of {run.decision['threshold']:.3f}"
         lines.append(f"{run.task.classes[1]!r} is predicted above {threshold}, for {rv.auto.title(metric)}")
     lines.append(f"wrote {run.folder} in {run.times['all']:.1f} s")
-    lines.append(f"next: ranvier predict {run.folder} NEW.csv --out OUT.csv")
+    lines.append(f"next: ranvier predict {run.folder} NEW --out OUT.csv, or ranvier report {run.folder}")
     return lines
 
 
