@@ -12,7 +12,7 @@ import shutil
 import time as clock
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +54,7 @@ class Plan:
     out: Path
     settings: dict[str, Any]
     say: Say
-    began: float = field(default_factory=clock.perf_counter)
+    began: float  # of `train`, in time of the clock: reading the data counts, too
 
     @property
     def seconds(self) -> float | None:
@@ -111,6 +111,7 @@ def train(
     Raises ValueError for data from which nothing can be learned, OSError for files that cannot be read or written, and
     FileExistsError for a folder with a finished run.
     """
+    began = clock.perf_counter()
     options: dict[str, Any] = {"separator": separator, "encoding": encoding}
     table = read_data(data, **options)
     asked = {
@@ -120,7 +121,7 @@ def train(
         "columns": dict(columns or {}), "time_column": time_column, "group": group,
         "folds": folds, "test": test, "metric": metric, "seed": whole("seed", seed, 0),
     }  # fmt: skip
-    plan = Plan(Path(out) if out is not None else default_folder(data), asked, say)
+    plan = Plan(Path(out) if out is not None else default_folder(data), asked, say, began)
     kept = _search_folder(plan, table)
     run, sample = look_at(plan.out, asked, table)
     run.command = list(command)
