@@ -314,12 +314,18 @@ class ModelParallel(Distribution):
         return found
 
 
-_current: Distribution | None = None
+class _State:
+    """What `set_distribution` has set."""
+
+    distribution: Distribution | None = None
+
+
+_state = _State()
 
 
 def distribution() -> Distribution | None:
     """The distribution, or None."""
-    return _current
+    return _state.distribution
 
 
 def set_distribution(value: Distribution | None) -> None:
@@ -327,10 +333,9 @@ def set_distribution(value: Distribution | None) -> None:
 
     Raises TypeError for anything else than a distribution.
     """
-    global _current
     if value is not None and not isinstance(value, Distribution):
         raise TypeError(f"{value!r} is no distribution. Write rv.distribution.DataParallel() instead.")
-    _current = value
+    _state.distribution = value
     if value is None:
         set_placement(None)
         return
@@ -363,7 +368,7 @@ def _laid_out(x: Node, axes: Axes) -> Node:
 
 def axes_of(weight: Any) -> Axes:
     """The axes of a mesh that divide the dimensions of a weight; none if it is whole."""
-    if _current is None:
+    if _state.distribution is None:
         return ()
-    axes = _current.get_variable_layout(weight).axes
+    axes = _state.distribution.get_variable_layout(weight).axes
     return axes if any(axes) else ()

@@ -122,7 +122,7 @@ def test_the_graph_has_a_node_for_each_call_and_the_shapes_between(tmp_path):
     nodes = {node.name: node for node in read(tmp_path / "train").Graph().node}
     assert {name: list(node.input) for name, node in nodes.items()} == {
         "input": [], "block/inner": ["input"], "block/inner_call2": ["input"],
-        "scores": ["block/inner", "block/inner_call2"],
+        "add": ["block/inner", "block/inner_call2"], "scores": ["add"],
     }  # fmt: skip
     (shape,) = nodes["scores"].attr["_output_shapes"].list.shape
     assert [dim.size for dim in shape.dim] == [-1, 3]

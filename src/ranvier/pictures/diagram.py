@@ -28,7 +28,7 @@ SIGNS = {"add": "+", "subtract": "\u2212", "multiply": "\u00d7", "divide": "\u00
 class Box:
     """A call of a layer, an input, or an operation that joins several of them.
 
-    It has the path of the layer (or the sign of the operation), its class, the types of its results, and its sources.
+    It has the path of the layer (or the name of the operation), its class, the types of its results, and its sources.
     """
 
     scope: str  # "encoder/dense"
@@ -41,7 +41,9 @@ class Box:
     @property
     def title(self) -> str:
         name = self.scope.rpartition("/")[2]
-        return name if name == "input" or self.kind == JOIN else f"{name} ({self.kind})"
+        if self.kind == JOIN:
+            return SIGNS.get(name, name.replace("_", " "))
+        return name if name == "input" else f"{name} ({self.kind})"
 
     @property
     def shape(self) -> str:
@@ -120,7 +122,7 @@ class Drawing:
     def join(self, node: TraceNode, sources: list[int]) -> int:
         """The box of an operation between layers, such as the sum at the end of a skip connection."""
         name = node.function.name if node.function is not None else ""
-        self.boxes.append(Box(SIGNS.get(name, name.replace("_", " ")), JOIN, [node.type], None, sources))
+        self.boxes.append(Box(name, JOIN, [node.type], None, sources))
         return len(self.boxes) - 1
 
     def given(self, tensor: Tensor) -> int:
