@@ -33,7 +33,9 @@ def engine(request):
     set_engine(None)
 
 
-SAMPLE = slice(None, None, 1 if os.environ.get("RANVIER_ROWS") == "all" else 29)
+ALL = os.environ.get("RANVIER_ROWS") == "all"
+SAMPLE = slice(None, None, 1 if ALL else 29)  # of long tables
+FEW = slice(None, None, 1 if ALL else 5)  # of short ones
 
 
 @pytest.fixture(params=list(test_layers.ROWS)[SAMPLE])
@@ -49,7 +51,7 @@ def on_these(test):
     for mark in getattr(test, "pytestmark", []):
         if mark.name == "parametrize" and mark.args[0] != "engine":
             names, rows = mark.args
-            part = SAMPLE if len(rows) > 12 else slice(None)
+            part = SAMPLE if len(rows) > 12 else FEW
             ids = mark.kwargs.get("ids")
             copy.pytestmark.append(pytest.mark.parametrize(names, list(rows)[part], ids=ids and list(ids)[part]).mark)
         elif mark.name != "parametrize":
@@ -80,15 +82,15 @@ IMAGES, LABELS = RNG.normal(size=(50, 10, 10, 2)).astype(np.float32), RNG.intege
 L = rv.layers
 NETWORKS = {
     "dense": lambda: [L.Flatten(), L.Dense(8, "relu"), L.Dropout(0.3), L.GaussianNoise(0.1), L.Dense(3)],
+    "series": lambda: [
+        L.Reshape((20, 10)), L.Dense(8), L.LayerNormalization(), L.Conv1D(4, 5, strides=2), L.Flatten(), L.Dense(3),
+    ],
     "convolution": lambda: [
         L.Conv2D(4, 3, strides=2, padding="same", activation="relu"), L.BatchNormalization(), L.MaxPooling2D(3, 1),
         L.DepthwiseConv2D(2, dilation_rate=2, padding="same"), L.Conv2D(4, 2, groups=2), L.GlobalAveragePooling2D(), L.Dense(3),
     ],
     "transposed": lambda: [L.Conv2DTranspose(3, 3, strides=2), L.AveragePooling2D(), L.Flatten(), L.Dense(3)],
     "recurrent": lambda: [L.Reshape((20, 10)), L.Bidirectional(L.LSTM(4, return_sequences=True)), L.GRU(4), L.Dense(3)],
-    "series": lambda: [
-        L.Reshape((20, 10)), L.Dense(8), L.LayerNormalization(), L.Conv1D(4, 5, strides=2), L.Flatten(), L.Dense(3),
-    ],
 }  # fmt: skip
 
 
@@ -102,15 +104,16 @@ def fitted(network, engine, optimizer="adam"):
 
 
 @pytest.mark.parametrize("name", OTHERS)
-@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("network", list(NETWORKS)[:: 1 if ALL else 2])
 def test_networks_train_as_on_the_reference_engine(network, name):
     for found, expected in zip(fitted(network, name), fitted(network, "reference"), strict=True):
         np.testing.assert_allclose(found, expected, rtol=2e-4, atol=2e-5)
 
 
-@pytest.mark.parametrize(
-    "optimizer", ["sgd", "adamw", "adamax", "nadam", "rmsprop", "adagrad", "adadelta", "ftrl", "lion"]
-)
+OPTIMIZERS = ["adamw", "sgd", "adamax", "nadam", "rmsprop", "ftrl", "adagrad", "adadelta", "lion"]
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS[FEW])
 def test_optimizers_step_as_on_the_reference_engine(optimizer):
     for name in OTHERS:
         for found, expected in zip(
