@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.debian import provide, unpack
+
 NAMES = ("qemu-aarch64", "aarch64-linux-gnu-as", "aarch64-linux-gnu-ld")
 PACKAGES = ("qemu-user", "binutils-aarch64-linux-gnu", "binutils-common", "libjansson4", "libsframe1", "libzstd1")
 
@@ -40,25 +42,6 @@ class Tools:
         return done.stdout
 
 
-def fetch(folder):
-    """Download the packages into ``folder`` and unpack them there."""
-    folder.mkdir(parents=True, exist_ok=True)
-    subprocess.run(["apt-get", "download", "-qq", *PACKAGES], cwd=folder, check=True, stdout=subprocess.DEVNULL)
-    for package in sorted(folder.glob("*.deb")):
-        subprocess.run(["dpkg", "-x", package.name, "."], cwd=folder, check=True)
-        package.unlink()
-
-
-def main(folder):
-    try:
-        Tools(folder)
-    except FileNotFoundError as error:
-        try:
-            fetch(folder)
-            Tools(folder)
-        except (OSError, subprocess.CalledProcessError) as failure:
-            print(f"No AArch64 tests: {error} (fetching failed: {failure})", file=sys.stderr)
-
-
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    folder = Path(sys.argv[1])
+    provide(lambda: Tools(folder), lambda: unpack(PACKAGES, folder), "No AArch64 tests")

@@ -158,7 +158,10 @@ class ShardedJaxProgram(JaxProgram):
         with jax.enable_x64(True):
             state = [self.whole_of(arrays, i) for i in self.updated if not self.is_windowed[i]]
             if len(state) < len(self.updated):
-                raise NotImplementedError("a step that changes its samples is not divided among devices.")
+                raise ValueError(
+                    "a step that changes its samples is not divided among devices. Write "
+                    "rv.distribution.set_distribution(None) before it instead."
+                )
             fixed = [
                 None if windowed or i in self.updated else self.whole_of(arrays, i)
                 for i, windowed in enumerate(self.is_windowed)

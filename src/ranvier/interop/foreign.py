@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from ranvier.module import Module, Parameter
 from ranvier.tensor.tensor import Tensor
@@ -25,13 +26,11 @@ class ForeignModel(Module):
 
     def hold(self, words: Sequence[str], tensor: Tensor, persistent: bool = True) -> str:
         """Register a parameter or a buffer, in a part of the model for each word of its name. Returns its path."""
-        holder: Module = self
+        holder: Any = self
         for word in words[:-1]:
-            part = holder._modules.get(word)
-            if part is None:
-                part = Part()
-                holder.add_module(word, part)
-            holder = part  # type: ignore[assignment]
+            if word not in holder._modules:
+                holder.add_module(word, Part())
+            holder = holder._modules[word]
         last = words[-1]
         while last in holder._parameters or last in holder._buffers or last in holder._modules or hasattr(Module, last):
             last += "_"

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.debian import provide, unpack
+
 NAMES = ("chromium", "chromedriver")
 PACKAGES = ("chromium", "chromium-driver")
 
@@ -56,29 +58,14 @@ class Tools:
 
 
 def fetch(folder):
-    """Download the packages that are not installed, with what they need, and unpack them into ``folder``."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Unpack the packages that are not installed, with what they need, into ``folder``."""
     plan = subprocess.run(
         ["apt-get", "install", "--simulate", "--no-install-recommends", "-qq", *PACKAGES],
         check=True, capture_output=True, text=True,
     )  # fmt: skip
-    wanted = [line.split()[1] for line in plan.stdout.splitlines() if line.startswith("Inst ")]
-    subprocess.run(["apt-get", "download", "-qq", *wanted], cwd=folder, check=True, stdout=subprocess.DEVNULL)
-    for package in sorted(folder.glob("*.deb")):
-        subprocess.run(["dpkg", "-x", package.name, "."], cwd=folder, check=True)
-        package.unlink()
-
-
-def main(folder):
-    try:
-        Tools(folder)
-    except FileNotFoundError as error:
-        try:
-            fetch(folder)
-            Tools(folder)
-        except (OSError, subprocess.CalledProcessError) as failure:
-            print(f"No tests of the page in a browser: {error} (fetching failed: {failure})", file=sys.stderr)
+    unpack([line.split()[1] for line in plan.stdout.splitlines() if line.startswith("Inst ")], folder)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    folder = Path(sys.argv[1])
+    provide(lambda: Tools(folder), lambda: fetch(folder), "No tests of the page in a browser")
