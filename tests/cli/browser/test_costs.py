@@ -6,10 +6,10 @@ import sys
 import threading
 import time
 
-import ranvier as rv
 from ranvier.cli import page
 from ranvier.cli.page import networks, sources
 from ranvier.cli.page.settings import Settings
+from ranvier.tensor import rng
 
 READER = """
 import http.client, json, sys
@@ -25,7 +25,7 @@ def test_training_with_a_page_takes_at_most_a_fifth_more():
     dense = {"kind": "dense", "units": 64, "activation": "relu"}
     settings, epochs = Settings.of({"data": "digits", "layers": [dense, dense], "batch": 32}), 1000
     source = sources.load(settings, {})
-    with rv.tensor.rng.seed_scope(0):
+    with rng.seed_scope(0):
         network = networks.build(settings, source)
         network.model.fit(source.x, network.y, batch_size=32, epochs=2, verbose=0)
         began = time.process_time()

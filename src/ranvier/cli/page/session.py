@@ -18,7 +18,7 @@ from ranvier.cli.page.sources import Source, load
 from ranvier.tensor import rng
 
 FRAME = 1 / 14  # seconds between frames
-SHARE = 12  # at full speed, how many times the processor's time of a frame goes to training before the next one
+SHARE = 24  # at full speed, how many times the processor's time of a frame goes to training before the next one
 SLICE = 0.02  # seconds of training between two looks at what the page wants
 MOST_EPOCHS = 5000  # of one call of fit
 
