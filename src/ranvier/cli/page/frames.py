@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
 
 from ranvier.cli.page.networks import Network, probabilities
+from ranvier.cli.page.pace import Pace
 from ranvier.cli.page.sources import Array, Source
 from ranvier.training.adapters.arrays import to_data
 from ranvier.training.explain_step import StepProgram, same_draws
@@ -20,6 +22,7 @@ SCORED = 2000  # rows, the most that a frame is scored on
 SAMPLED = 64  # rows that histograms are made of
 BINS = 24
 ROWS = 12  # of a table, the test rows whose predictions are shown
+PARTS = ("scores", "plane", "rows", "weights", "histograms")  # of a frame: methods of `FrameMaker`
 
 
 def packed(values: Array) -> str:
@@ -58,6 +61,7 @@ class FrameMaker:
         rows = np.random.default_rng(0).permutation(len(source.x))
         self.scored, self.sampled = np.sort(rows[:SCORED]), np.sort(rows[:SAMPLED])
         self.data: Any = None
+        self.pace = Pace()
 
     def scores(self) -> dict[str, Any]:
         """The loss and the metric on the training and on the test rows."""
@@ -108,7 +112,7 @@ class FrameMaker:
         most = float(np.abs(squares).max(initial=1e-9))
         return [packed(level(squares[..., i], -most, most)) for i in range(squares.shape[2])]
 
-    def weights(self) -> list[Any]:
+    def weights(self) -> dict[str, Any]:
         """Of each layer that is drawn the weights between the first neurons, and the biases; None without."""
         found: list[Any] = []
         for layer in self.network.shown:
@@ -121,9 +125,9 @@ class FrameMaker:
                 "kernel": plain(np.round(matrix, 5)),
                 "bias": None if bias is None else plain(np.round(bias.numpy()[:NEURONS], 5)),
             })  # fmt: skip
-        return found
+        return {"weights": found}
 
-    def histograms(self) -> list[Any]:
+    def histograms(self) -> dict[str, Any]:
         """Of each layer with weights the counts of its outputs and of its gradients, on some training rows."""
         model = self.network.model
         state: Compiled = model._compiled
@@ -139,17 +143,17 @@ class FrameMaker:
                 continue
             outputs, gradients = histogram(layer.outputs), histogram(weight.gradient)
             found.append({"name": layer.name, "outputs": outputs, "gradients": gradients})
-        return found
+        return {"histograms": found}
 
-    def frame(self, epoch: float, step: int) -> dict[str, Any]:
-        """All of it. Raises FloatingPointError where the loss is not finite: nothing is left to show."""
-        scores = self.scores()
-        if scores["loss"] is None:
+    def frame(self, epoch: float, step: int, watched: Collection[str] | None = None) -> dict[str, Any]:
+        """The parts of `PARTS` in ``watched`` that the time allows; None for all of them, whatever they cost.
+
+        Raises FloatingPointError where the loss is not finite: nothing is left to show.
+        """
+        found = self.pace.frame({name: getattr(self, name) for name in PARTS}, watched)
+        if "loss" in found and found["loss"] is None:
             raise FloatingPointError("the loss is not finite any more. Write a smaller learning rate.")
-        return {
-            "type": "frame", "epoch": epoch, "step": step, **scores, **self.plane(), **self.rows(),
-            "weights": self.weights(), "histograms": self.histograms(),
-        }  # fmt: skip
+        return {"type": "frame", "epoch": epoch, "step": step, **found}
 
 
 def histogram(values: Array) -> dict[str, Any]:

@@ -106,7 +106,7 @@ def build(sessions: Sessions, message: dict[str, Any]) -> Any:
 
 
 def control(sessions: Sessions, message: dict[str, Any]) -> Any:
-    """Run, pause, one step, one epoch, the speed or the learning rate."""
+    """Run, pause, one step, one epoch, the speed, the learning rate, or what of the training is looked at."""
     session, action = sessions.of(message.get("session")), message.get("action")
     if action in ("run", "pause", "step", "epoch"):
         getattr(session, action)()
@@ -114,8 +114,10 @@ def control(sessions: Sessions, message: dict[str, Any]) -> Any:
         session.speed = number("speed", message.get("value"), 0, 1000)
     elif action == "rate":
         session.set_rate(number("rate", message.get("value"), 0, 10))
+    elif action == "watch":
+        session.watch(message.get("value"))
     else:
-        raise SettingError(f"action={str(action)[:40]!r}: write run, pause, step, epoch, speed or rate.")
+        raise SettingError(f"action={str(action)[:40]!r}: write run, pause, step, epoch, speed, rate or watch.")
     return {"running": session.running}
 
 
@@ -207,12 +209,13 @@ def refusal(error: BaseException) -> JSONResponse:
 
 
 async def stream(request: Request, sessions: Sessions, name: str, session: Session) -> AsyncIterator[bytes]:
-    """The frames of a session, a line for each; the latest one where the page is slower. Training ends with it."""
+    """The frames of a session, a line for each; several as one where the page is slower. Training ends with it."""
     loop, ready = asyncio.get_running_loop(), asyncio.Event()
     latest: list[dict[str, Any]] = []
 
     def listen(frame: dict[str, Any]) -> None:
-        latest[:] = [frame]
+        before = latest[0] if latest and latest[0].get("version") == frame.get("version") else {}
+        latest[:] = [before | frame]  # a frame may lack parts that the one before it has
         with contextlib.suppress(RuntimeError):  # the server has ended
             loop.call_soon_threadsafe(ready.set)
 

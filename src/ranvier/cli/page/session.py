@@ -11,14 +11,13 @@ from typing import Any
 import numpy as np
 
 from ranvier.callbacks import Callback
-from ranvier.cli.page.frames import FrameMaker
+from ranvier.cli.page.frames import PARTS, FrameMaker
 from ranvier.cli.page.networks import Network, build
-from ranvier.cli.page.settings import SettingError, Settings
+from ranvier.cli.page.pace import FRAME
+from ranvier.cli.page.settings import SettingError, Settings, some_of
 from ranvier.cli.page.sources import Source, load
 from ranvier.tensor import rng
 
-FRAME = 1 / 14  # seconds between frames
-SHARE = 24  # at full speed, how many times the processor's time of a frame goes to training before the next one
 SLICE = 0.02  # seconds of training between two looks at what the page wants
 MOST_EPOCHS = 5000  # of one call of fit
 
@@ -34,8 +33,8 @@ class _Watch(Callback):
         session.steps += self.step_interval or 1
         if not session.running or (session.wanted and session.left is None):  # "one epoch" is a whole one
             self.model.stop_training = True
-        elif session.is_due():
-            session.publish()
+        elif session.frames.pace.is_due():
+            session.publish(session.watched)
 
 
 class Session:
@@ -54,10 +53,10 @@ class Session:
         self.announced = False  # whether the last frame said that it trains
         self.wanted = 0  # threads that wait for the model
         self.speed = 0.0  # epochs in a second; 0 is as many as there are
+        self.watched: tuple[str, ...] = PARTS  # of a frame, what the page shows while it trains
         self.listener: Callable[[dict[str, Any]], None] | None = None
         self.settings = Settings()
-        self.due, self.steps, self.place = 0.0, 0, 0
-        self.made, self.cost = 0.0, 0.0  # when the last frame was made, and what it cost, in the thread's own time
+        self.steps = self.place = 0
         self.interval, self.step_seconds = 1, 0.0  # of the processor's time of this thread
         self.order: Any = None
         self.left: int | None = None  # epochs until training pauses by itself
@@ -147,6 +146,10 @@ class Session:
         with self.model_in_use():
             self.network.model.optimizer.learning_rate = rate
 
+    def watch(self, parts: Any) -> None:
+        """Make these parts of frames while it trains; a network that does not train has all."""
+        self.watched = some_of("watch", parts, PARTS)
+
     def close(self) -> None:
         """End the thread."""
         with self.changed:
@@ -160,21 +163,12 @@ class Session:
         """Steps of an epoch."""
         return -(-len(self.source.x) // self.settings.batch)
 
-    def publish(self) -> None:
-        """Make a frame of the model as it is now, and hand it over."""
-        began = time.thread_time()
-        self.due = time.monotonic() + FRAME
-        frame = self.frames.frame(self.steps / self.per_epoch, self.steps)
+    def publish(self, watched: tuple[str, ...] | None = None) -> None:
+        """Make a frame of the model as it is now, and hand it over: see `FrameMaker.frame`."""
+        frame = self.frames.frame(self.steps / self.per_epoch, self.steps, watched)
         self.announced = self.running
         if self.listener is not None:
             self.listener(frame | {"running": self.announced, "version": self.version})
-        self.made = time.thread_time()
-        self.cost = self.made - began
-
-    def is_due(self) -> bool:
-        """Whether it is time for a frame. At full speed frames take a small part of the time of training."""
-        trained = time.thread_time() - self.made
-        return time.monotonic() >= self.due and (bool(self.speed) or trained >= SHARE * self.cost)
 
     def _train(self) -> None:
         while True:
@@ -196,12 +190,11 @@ class Session:
             self._wait(began + epochs / self.speed if self.speed else 0.0)
 
     def _epochs(self) -> int:
-        """How many epochs the next call of `fit` runs: about as long as a frame lasts."""
+        """How many epochs the next call of `fit` runs: those until the next frame."""
         seconds = self.step_seconds * self.per_epoch
         most = MOST_EPOCHS if self.left is None else self.left
-        if self.speed:
-            return max(1, min(most, round(self.speed * FRAME)))
-        return 1 if not seconds else max(1, min(most, int(FRAME / seconds)))
+        wanted = self.speed * FRAME if self.speed else self.frames.pace.left() / seconds if seconds else 1
+        return max(1, min(most, round(wanted)))
 
     def _round(self, epochs: int) -> None:
         """A call of `fit`, from which it is learned how long a step takes; and a frame when one is due."""
@@ -221,12 +214,15 @@ class Session:
             if self.left is not None:
                 self.left -= epochs
                 self.running = self.left > 0 and self.running
-        if self.is_due() or not self.running:
+        if not self.running:
             self.publish()
+        elif self.frames.pace.is_due():
+            self.publish(self.watched)
 
     def _wait(self, until: float) -> None:
         """Wait for the time of the next epoch, or for the page."""
-        left = until - time.monotonic()
-        if left > 0:
+        began = time.monotonic()
+        if until > began:
             with self.changed:
-                self.changed.wait_for(lambda: not self.running or self.wanted or self.closed, left)
+                self.changed.wait_for(lambda: not self.running or self.wanted or self.closed, until - began)
+            self.frames.pace.waited(time.monotonic() - began)

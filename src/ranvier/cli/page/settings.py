@@ -84,6 +84,13 @@ def one_of(name: str, value: Any, choices: tuple[str, ...]) -> str:
     return value
 
 
+def some_of(name: str, values: Any, choices: tuple[str, ...]) -> tuple[str, ...]:
+    """A list of some words."""
+    if not isinstance(values, list) or len(values) > len(choices):
+        raise SettingError(f"{name}: write a list of {', '.join(choices)}.")
+    return tuple(one_of(name, value, choices) for value in values)
+
+
 def number(name: str, value: Any, low: float, high: float) -> float:
     """A number within limits."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:

@@ -18,7 +18,7 @@ function begin() {
 }
 
 function add(frame) {
-  if (frame.type !== "frame" || !runs.length) return;
+  if (!("loss" in frame) || !runs.length) return;
   const points = runs.at(-1).points;
   if (points.length && points.at(-1).epoch === frame.epoch) points.pop();
   points.push({ epoch: frame.epoch, loss: frame.loss, testLoss: frame.testLoss, metric: frame.metric, testMetric: frame.testMetric });

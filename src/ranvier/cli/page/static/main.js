@@ -66,6 +66,7 @@ function choose(tab, focus) {
   }
   if (focus) tab.focus();
   emit("words");
+  watch();
 }
 for (const [place, tab] of tabs.entries()) {
   tab.addEventListener("click", () => choose(tab, false));
@@ -98,14 +99,26 @@ on("built", (built) => {
 onScheme(() => emit("words"));
 addEventListener("resize", () => emit("words"));
 
-// Frames of a network that is not drawn yet wait until it is.
+// Frames of a network that is not drawn yet wait until it is. While the network trains a frame may lack parts that are
+// dear to make: those of the frame before it stay.
 let early = null;
 function take(frame) {
-  if (frame.type === "frame" && frame.version !== state.built?.version) { early = frame; return; }
+  if (frame.type === "frame" && frame.version !== state.built?.version) {
+    early = early?.version === frame.version ? { ...early, ...frame } : frame;
+    return;
+  }
   state.running = frame.type === "frame" && frame.running;
-  if (frame.type === "frame") state.frame = frame;
+  if (frame.type === "frame") state.frame = { ...state.frame, ...frame };
   emit("frame", frame);
 }
+
+// Of a network that trains the server makes what is seen alone.
+function watch() {
+  const seen = document.hidden ? [] : ["scores", "plane", "rows", "weights"];
+  if (seen.length && !$("view-histograms").hidden) seen.push("histograms");
+  control("watch", seen);
+}
+document.addEventListener("visibilitychange", watch);
 
 translate();
 attempt(async () => {
@@ -114,5 +127,6 @@ attempt(async () => {
   const stream = frames(take);
   change(start);
   await control("speed", Number($("speed").value));
+  watch();
   await stream;
 }).then(() => { if (state.built) showMessage(t("ended")); });

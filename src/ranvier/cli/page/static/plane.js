@@ -19,8 +19,8 @@ function paint(frame, size) {
     const low = rgb("neg"), high = rgb("pos");
     for (const [i, v] of bytes(frame.field).entries()) put(i, v < 127.5 ? low : high, (Math.abs(v - 127.5) / 127.5) * 0.75);
   } else {
-    const best = bytes(frame.best), sure = bytes(frame.sure);
-    for (let i = 0; i < best.length; i++) put(i, rgb(`c${best[i] % 10}`), 0.12 + (0.5 * sure[i]) / 255);
+    const best = bytes(frame.best), sure = bytes(frame.sure), colours = Array.from({ length: 10 }, (_, i) => rgb(`c${i}`));
+    for (let i = 0; i < best.length; i++) put(i, colours[best[i] % 10], 0.12 + (0.5 * sure[i]) / 255);
   }
   context.putImageData(image, 0, 0);
 }
