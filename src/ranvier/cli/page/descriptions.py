@@ -15,9 +15,12 @@ IMAGES = 40  # that a page can choose from
 def described(session: Any) -> dict[str, Any]:
     """The data and the layers of a session, as plain values."""
     source, network = session.source, session.network
-    layers = []
-    for layer, output in zip(network.shown, outputs_of(network), strict=True):
+    layers: list[dict[str, Any]] = []
+    before = [source.x.shape[1:]]
+    for layer, output, sources in zip(network.shown, outputs_of(network), network.sources, strict=True):
         layers.append({
+            "from": sources,
+            "lines": lines_of(layer, [before[place] for place in sources], output),
             "name": layer.name,
             "kind": type(layer).__name__,
             "activation": getattr(getattr(layer, "activation", None), "__name__", None),
@@ -25,6 +28,7 @@ def described(session: Any) -> dict[str, Any]:
             "shape": list(output),
             "weights": sum(int(w.numpy().size) for w in layer.weights),
         })  # fmt: skip
+        before.append(output)
     return {
         "version": session.version,
         "isGiven": source.open_model is not None,
@@ -36,6 +40,15 @@ def described(session: Any) -> dict[str, Any]:
         "perEpoch": session.per_epoch,
         "grid": GRID, "thumb": THUMB, "edge": EDGE, "neurons": NEURONS,
     }  # fmt: skip
+
+
+def lines_of(layer: Any, before: list[tuple[int, ...]], output: tuple[int, ...]) -> str:
+    """How a layer is joined to those before it: by its "weights", "each" unit to one, or "all" to all."""
+    kernel = getattr(layer, "kernel", None)
+    if kernel is not None and len(before) == 1 and before[0] == kernel.numpy().shape[:1]:
+        return "weights"
+    merges = not layer.weights and (len(before) > 1 or before[0][-1:] == output[-1:])
+    return "each" if merges else "all"
 
 
 def outputs_of(network: Any) -> list[tuple[int, ...]]:

@@ -118,10 +118,15 @@ def of_folder(path: Path) -> Load:
 def of_model(path: Path) -> Load:
     """What loads a model from its file, with data of the shape of its inputs: a toy set, digits, or random numbers."""
     model = rv.load_model(path)
-    if not isinstance(model, rv.Sequential):
-        raise ValueError(f"{path} is no sequence of layers. The page shows networks whose layers follow one another.")
-    shape = tuple(model.input_shape[1:])
-    outputs = model.output_shape
+    if not isinstance(model, rv.Sequential) and model._recorded is None:
+        raise ValueError(
+            f"{path} holds a model of a class of your own. The page shows rv.Sequential([...]) and "
+            "rv.Model(inputs, outputs), whose layers are known."
+        )
+    shape, outputs = model.input_shape, model.output_shape
+    if isinstance(model.input, (list, dict)) or isinstance(model.output, (list, dict)):
+        raise ValueError(f"{path} has several inputs or outputs. The page shows models of one input and one output.")
+    shape = tuple(shape[1:])
     if not all(isinstance(n, int) for n in shape) or len(outputs) != 2:
         raise ValueError(
             f"{path} maps {model.input_shape} to {outputs}. The page shows maps of (n, ...) to (n, outputs)."

@@ -25,12 +25,14 @@ OPTIMIZERS: dict[str, Callable[[float], Any]] = {
 class Network:
     """A compiled model, and the same layers as a model that returns the outputs of each of ``shown``.
 
-    ``y`` and ``y_test`` are the targets in the form of its loss.
+    ``sources`` has for each of them the places of those that it is computed from: 0 for the inputs, 1 for the first
+    that is shown. ``y`` and ``y_test`` are the targets in the form of the model's loss.
     """
 
     model: Any
     inner: Any
     shown: list[Any]
+    sources: list[list[int]]
     y: Array
     y_test: Array
     loss: str
@@ -52,28 +54,57 @@ def build(settings: Settings, source: Source) -> Network:
 
 
 def of_model(model: Any, settings: Settings, source: Source, loss: str) -> Network:
-    """The network of a model that was opened. Raises SettingError for one that is no plain sequence of layers."""
-    if not isinstance(model, rv.Sequential):
-        raise SettingError("the page shows networks whose layers follow one another (Sequential).")
+    """The network of a model that was opened."""
     outputs = model.predict(source.x[:1], verbose=0).shape[1]
-    layers = [layer for layer in model.layers if type(layer).__name__ != "InputLayer"]
+    layers = model.layers if isinstance(model, rv.Sequential) else None
+    if layers is not None:
+        layers = [layer for layer in layers if type(layer).__name__ != "InputLayer"]
     return compiled(model, layers, settings, source, loss, outputs)
 
 
-def compiled(model: Any, layers: list[Any], settings: Settings, source: Source, loss: str, outputs: int) -> Network:
-    """Compile a network for the data, and make the model of its outputs."""
+def compiled(
+    model: Any, layers: list[Any] | None, settings: Settings, source: Source, loss: str, outputs: int
+) -> Network:
+    """Compile a network for the data, and make the model of its outputs.
+
+    ``layers`` are those of a sequence; None for a functional model, which has its calls recorded.
+    """
     names = {"crossentropy": "binary_crossentropy" if outputs == 1 else "sparse_categorical_crossentropy"}
     metric = "accuracy" if source.task == "classes" else "mae"
     model.compile(OPTIMIZERS[settings.optimizer](settings.rate), names.get(loss, loss), metrics=[metric])
-    value = start = rv.Input(source.x.shape[1:])
-    every = []
-    for layer in layers:
-        value = layer(value)
-        every.append(value)
-    kept = [i for i, value in enumerate(every) if i + 1 == len(every) or changes(layers[i])]
-    inner = rv.Model(start, [every[i] for i in kept])
+    if layers is None:
+        start, end = model.input, model.output
+    else:
+        start = end = rv.Input(source.x.shape[1:])
+        for layer in layers:
+            end = layer(end)
+    calls, sources = shown_calls(end.call)
+    inner = rv.Model(start, [call.values[0] for call in calls])
     y, y_test = (targets(part, loss, outputs, source) for part in (source.y, source.y_test))
-    return Network(model, inner, [layers[i] for i in kept], y, y_test, loss)
+    return Network(model, inner, [call.module for call in calls], sources, y, y_test, loss)
+
+
+def shown_calls(end: Any) -> tuple[list[Any], list[list[int]]]:
+    """The calls of layers that are shown, up to the last one, in order; and the places of those before each."""
+    order: dict[Any, None] = {}
+    stack = [end]
+    while stack:
+        call = stack[-1]
+        if waiting := [parent for parent in call.parents if parent not in order]:
+            stack += waiting[::-1]
+        else:
+            order[stack.pop()] = None
+    calls: list[Any] = []
+    sources: list[list[int]] = []
+    places: dict[Any, list[int]] = {}  # of what a call gives
+    for call in order:
+        before = list(dict.fromkeys(place for parent in call.parents for place in places[parent])) or [0]
+        places[call] = before
+        if call is end or (call.parents and (changes(call.module) or len(before) > 1)):
+            calls.append(call)
+            sources.append(before)
+            places[call] = [len(calls)]
+    return calls, sources
 
 
 def changes(layer: Any) -> bool:

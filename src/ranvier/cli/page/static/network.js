@@ -128,26 +128,35 @@ function draw() {
   }
 }
 
+// The lines from each layer to those that are computed from it: weights in colour, what else joins them in grey.
 function lines(context, layers, x, y, frame) {
-  const blue = colour("pos"), orange = colour("neg"), grey = colour("line");
-  for (let i = 1; i < layers.length; i++) {
-    const matrix = frame?.weights[i - 1]?.kernel;
-    const from = layers[i - 1], isBox = i === 1 && state.built.data.kind === "images";
+  const images = state.built.data.kind === "images";
+  for (const [i, layer] of layers.entries()) {
+    const matrix = layer.lines === "weights" ? frame?.weights[i - 1]?.kernel : null;
     const most = matrix ? Math.max(1e-6, ...matrix.flat().map((w) => Math.abs(w ?? 0))) : 1;
-    for (let j = 0; j < (isBox ? 1 : from.shown); j++) for (let k = 0; k < layers[i].shown; k++) {
-      const w = isBox || from.kind === "Conv2D" || from.kind === "MaxPooling2D" ? null : matrix?.[j]?.[k];
-      const share = w == null ? 0.1 : Math.abs(w) / most;
-      context.strokeStyle = w == null ? grey : w > 0 ? blue : orange;
-      context.globalAlpha = w == null ? 0.7 : 0.15 + 0.8 * share;
-      context.lineWidth = w == null ? 1 : 0.4 + 4 * share;
-      const [x0, y0, x1, y1] = [x(i - 1) + SQUARE / 2, isBox ? y(layers[0], (layers[0].shown - 1) / 2) : y(from, j), x(i) - SQUARE / 2, y(layers[i], k)];
-      context.beginPath();
-      context.moveTo(x0, y0);
-      context.bezierCurveTo((x0 + x1) / 2, y0, (x0 + x1) / 2, y1, x1, y1);
-      context.stroke();
+    let above = 0; // units of the sources before this one, which a concatenation puts first
+    for (const place of layer.from ?? []) {
+      const from = layers[place], isBox = place === 0 && images, after = layer.kind === "Concatenate" ? above : 0;
+      above += from.units;
+      for (let j = 0; j < (isBox ? 1 : from.shown); j++) for (let k = 0; k < layer.shown; k++) {
+        if (layer.lines === "each" && !isBox && k !== j + after) continue;
+        const start = isBox ? y(layers[0], (layers[0].shown - 1) / 2) : y(from, j);
+        line(context, [x(place) + SQUARE / 2, start], [x(i) - SQUARE / 2, y(layer, k)], matrix?.[j]?.[k], most, i - place - 1);
+      }
     }
   }
   context.globalAlpha = 1;
+}
+
+function line(context, [x0, y0], [x1, y1], weight, most, skipped) {
+  const share = weight == null ? 0 : Math.abs(weight) / most, bend = 60 * skipped; // past the layers between them
+  context.strokeStyle = colour(weight == null ? "line" : weight > 0 ? "pos" : "neg");
+  context.globalAlpha = weight == null ? 0.7 : 0.15 + 0.8 * share;
+  context.lineWidth = weight == null ? 1 : 0.4 + 4 * share;
+  context.beginPath();
+  context.moveTo(x0, y0);
+  context.bezierCurveTo((x0 + x1) / 2, y0 - bend, (x0 + x1) / 2, y1 - bend, x1, y1);
+  context.stroke();
 }
 
 function text(context, words, x, y) {
