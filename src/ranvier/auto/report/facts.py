@@ -61,7 +61,7 @@ class Facts(CheckedConstructor):
     decide: Callable[[Array], Array] | None = None  # classes from probabilities; None takes the most probable
     varied: Sequence[str] | None = None  # the features of which the dependence may be drawn
     images: Any = None
-    checks: list[tuple[str, str]] | None = None  # level and text; None where there were none
+    checks: list[tuple[str, Any]] | None = None  # level, and a note or a finding; None where there were none
     notes: list[str] = field(default_factory=list)
     versions: dict[str, str] = field(default_factory=dict)
     seed: Any = None

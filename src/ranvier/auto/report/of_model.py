@@ -60,7 +60,7 @@ def facts_of_model(
     if isinstance(model, Module) and model._compiled is not None:
         results = model.evaluate(x, y, verbose=0, return_dict=True)
         facts.evaluated = {k: float(n) for k, v in results.items() if (n := number_of(v)) is not None}
-        facts.checks = [(f.level, str(f)) for f in model.check(x, y)]
+        facts.checks = [(f.level, f) for f in model.check(x, y)]
     elif hasattr(model, "score"):
         facts.evaluated = {"score": float(model.score(x, y))}
     if facts.features is not None:

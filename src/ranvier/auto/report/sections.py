@@ -103,7 +103,7 @@ def _data(facts: Facts, say: Say) -> list[Html]:
         rows = [[cut(name), say(kind), say(values), missing] for name, kind, values, missing in facts.columns[:ROWS]]
         parts.append(table(head, rows, texts=3, caption=_more(facts.columns, ROWS, "columns", say)))
     if facts.notes:
-        parts += [element("h3", say("Notes on the data")), lines(map(_cut_long, facts.notes))]
+        parts += [element("h3", say("Notes on the data")), lines(_cut_long(say.sentence(note)) for note in facts.notes)]
     return parts
 
 
@@ -243,9 +243,11 @@ def _checks(facts: Facts, say: Say) -> list[Html]:
         return []
     if not facts.checks:
         return [element("p", say("The checks of data and network found nothing."))]
-    return [
-        table((say("level"), say("what")), [[say(level), _cut_long(text)] for level, text in facts.checks], texts=2)
+    rows = [
+        [say(level), _cut_long(say.sentence(found) if isinstance(found, str) else say.finding(found))]
+        for level, found in facts.checks
     ]
+    return [table((say("level"), say("what")), rows, texts=2)]
 
 
 def _origin(facts: Facts, say: Say) -> list[Html]:

@@ -8,6 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from ranvier.auto.report.chinese_checks import FINDINGS, TITLES
+from ranvier.auto.report.chinese_data import DATA
+from ranvier.support.phrases import Phrases
+
 LANGUAGES = ("en", "zh")
 
 SCORES = {  # name: English, Chinese
@@ -145,6 +149,9 @@ PATTERNS = (  # the same, with names and numbers in them
 )
 
 
+SENTENCES = Phrases(DATA | FINDINGS)
+
+
 class Say:
     """The words of one language: ``say(text, **values)`` translates a text and fills in values.
 
@@ -165,6 +172,17 @@ class Say:
             if values
             else str(found)
         )
+
+    def sentence(self, text: str) -> str:
+        """A note or an error, which has its values in it."""
+        return SENTENCES(text) if self.lang == "zh" else text
+
+    def finding(self, found: Any) -> str:
+        """A finding of the checks, as its ``str`` is in English."""
+        if self.lang == "en":
+            return str(found)
+        where = f"（{SENTENCES(found.where)}）" if found.where else ""
+        return f"{found.code} {TITLES.get(found.code, found.title)}：{SENTENCES(found.text)}{where}。{SENTENCES(found.fix)}"
 
     def score(self, name: str) -> str:
         """The name of a score."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
+
+from ranvier.cli.page.chinese import chinese
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -71,9 +74,14 @@ class Guard:
         return None
 
 
+def in_both(reason: str) -> dict[str, str]:
+    """An error in the languages of the page."""
+    return {"error": reason, "chinese": chinese(reason)}
+
+
 async def refuse(send: Send, status: int, reason: str) -> None:
     """Answer with a reason."""
-    body = reason.encode()
-    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode()), *HEADERS]
+    body = json.dumps(in_both(reason)).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), *HEADERS]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

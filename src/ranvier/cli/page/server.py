@@ -22,7 +22,7 @@ from starlette.staticfiles import StaticFiles
 from ranvier.cli.page import exports
 from ranvier.cli.page.drawing import looked_at
 from ranvier.cli.page.given import of_table, uploaded
-from ranvier.cli.page.guard import MOST_BYTES, MOST_FILE
+from ranvier.cli.page.guard import MOST_BYTES, MOST_FILE, in_both
 from ranvier.cli.page.session import Session
 from ranvier.cli.page.settings import SettingError, Settings, number
 from ranvier.cli.page.steps import explained
@@ -205,7 +205,7 @@ def app(sessions: Sessions) -> Starlette:
 
 def refusal(error: BaseException) -> JSONResponse:
     """The answer to a message that does not fit."""
-    return JSONResponse({"error": str(error) or type(error).__name__}, 400)
+    return JSONResponse(in_both(str(error) or type(error).__name__), 400)
 
 
 async def stream(request: Request, sessions: Sessions, name: str, session: Session) -> AsyncIterator[bytes]:

@@ -12,6 +12,7 @@ import numpy as np
 
 from ranvier.callbacks import Callback
 from ranvier.cli.page.frames import PARTS, FrameMaker
+from ranvier.cli.page.guard import in_both
 from ranvier.cli.page.networks import Network, build
 from ranvier.cli.page.pace import FRAME
 from ranvier.cli.page.settings import SettingError, Settings, some_of
@@ -186,7 +187,7 @@ class Session:
                 except (ArithmeticError, ValueError, RuntimeError, MemoryError) as error:
                     self.running = self.announced = False
                     if self.listener is not None:
-                        self.listener({"type": "stopped", "error": str(error)})
+                        self.listener({"type": "stopped", **in_both(str(error))})
             self._wait(began + epochs / self.speed if self.speed else 0.0)
 
     def _epochs(self) -> int:

@@ -14,13 +14,19 @@ async function send(name, message) {
   });
 }
 
+// The error of an answer: in English, and in Chinese as its property.
+async function refusal(response) {
+  const text = await response.text();
+  let words = { error: text || response.statusText };
+  try { words = JSON.parse(text); } catch { /* plain text */ }
+  return Object.assign(new Error(words.error), { chinese: words.chinese });
+}
+
 // The answer to a message. Throws an Error with the server's words if it refuses.
 export async function ask(name, message = {}) {
   const response = await send(name, message);
-  const isJson = (response.headers.get("Content-Type") || "").includes("json");
-  const answer = isJson ? await response.json() : { error: await response.text() };
-  if (!response.ok) throw new Error(answer.error || response.statusText);
-  return answer;
+  if (!response.ok) throw await refusal(response);
+  return response.json();
 }
 
 export async function open() {
@@ -36,31 +42,21 @@ export async function upload(name, file) {
     headers: { "Content-Type": "application/octet-stream", "X-Token": token, "X-Session": session, "X-Name": encodeURIComponent(file.name) },
     body: file,
   });
-  const text = await response.text();
-  if (!response.ok) {
-    let words = text;
-    try { words = JSON.parse(text).error; } catch { /* plain text */ }
-    throw new Error(words);
-  }
-  return JSON.parse(text);
+  if (!response.ok) throw await refusal(response);
+  return response.json();
 }
 
 // A file that the server makes.
 export async function download(name, message) {
   const response = await send(name, message);
-  if (!response.ok) {
-    const text = await response.text();
-    let words = text;
-    try { words = JSON.parse(text).error; } catch { /* plain text */ }
-    throw new Error(words);
-  }
+  if (!response.ok) throw await refusal(response);
   return response.blob();
 }
 
 // Calls `show` for each frame until the connection ends.
 export async function frames(show) {
   const response = await send("frames", {});
-  if (!response.ok) throw new Error(await response.text());
+  if (!response.ok) throw await refusal(response);
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   for (;;) {

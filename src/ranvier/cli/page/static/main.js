@@ -26,10 +26,14 @@ function showNow() {
   $("now-metric").textContent = frame && task !== "number" ? `${(100 * frame.testMetric).toFixed(1)} %` : fmt(frame?.testMetric);
 }
 
-function showMessage(text) {
-  $("message").textContent = text;
-  $("message").hidden = !text;
+// What went wrong, until something goes well: a function that gives the words.
+let wrong = null;
+function showMessage(words) {
+  wrong = words;
+  $("message").textContent = words ? words() : "";
+  $("message").hidden = !words;
 }
+const reason = (error) => (current() === "zh" && error.chinese) || error.message || error.error;
 
 const control = (action, value) => attempt(async () => {
   await settled();
@@ -82,12 +86,13 @@ function retranslate() {
   translate();
   showRunning();
   showNow();
+  showMessage(wrong);
   emit("words");
 }
 
-on("error", showMessage);
+on("error", (error) => showMessage(error && (() => reason(error))));
 on("frame", (frame) => {
-  if (frame.type === "stopped") showMessage(t("diverged", frame.error));
+  if (frame.type === "stopped") showMessage(() => t("diverged", reason(frame)));
   else showNow();
   showRunning();
 });
@@ -129,4 +134,4 @@ attempt(async () => {
   await control("speed", Number($("speed").value));
   watch();
   await stream;
-}).then(() => { if (state.built) showMessage(t("ended")); });
+}).then(() => { if (state.built) showMessage(() => t("ended")); });

@@ -35,10 +35,10 @@ async function rebuild() {
     state.built = built;
     state.frame = null;
     state.running = false;
-    emit("error", "");
+    emit("error", null);
     emit("built", built);
   } catch (error) {
-    emit("error", error.message);
+    emit("error", error);
   }
 }
 
@@ -47,7 +47,7 @@ export async function attempt(action) {
   try {
     return await action();
   } catch (error) {
-    emit("error", error.message);
+    emit("error", error);
     return null;
   }
 }
