@@ -21,39 +21,53 @@ while line := answer.readline():
 """  # a page in a process of its own
 
 
+def seconds_of(work):
+    """The processor's time of some work, and the time by the clock."""
+    began = time.process_time(), time.monotonic()
+    work()
+    return time.process_time() - began[0], time.monotonic() - began[1]
+
+
 def test_training_with_a_page_takes_at_most_a_fifth_more_and_the_page_changes_ten_times_a_second():
     dense = {"kind": "dense", "units": 64, "activation": "relu"}
-    settings, epochs = Settings.of({"data": "digits", "layers": [dense, dense], "batch": 32}), 1000
+    settings, epochs = Settings.of({"data": "digits", "layers": [dense, dense], "batch": 32}), 600
     source = sources.load(settings, {})
     with rng.seed_scope(0):
         network = networks.build(settings, source)
-        network.model.fit(source.x, network.y, batch_size=32, epochs=2, verbose=0)
-        began = time.process_time()
-        network.model.fit(source.x, network.y, batch_size=32, epochs=epochs, verbose=0)
-        alone = time.process_time() - began
     server, listening, sessions = page.served({}, {}, None, "secret")
     threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True).start()
     name, session = sessions.open()
     session.build(settings)
     command = [sys.executable, "-c", READER, str(listening.getsockname()[1]), name]
+
+    def fit(epochs=epochs):
+        with rng.seed_scope(0):
+            network.model.fit(source.x, network.y, batch_size=32, epochs=epochs, verbose=0)
+
+    def run(epochs=epochs):
+        session.run(epochs)
+        while session.running:
+            time.sleep(0.02)
+
+    lengths: list[int] = []
+    alone, watched, clock = [], [], 0.0
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as reader:
         assert reader.stdout is not None
         reader.stdout.readline()
-        session.run(2)
-        while session.running:
-            time.sleep(0.02)
-        lengths: list[int] = []
         threading.Thread(target=lambda: lengths.extend(map(int, reader.stdout or ())), daemon=True).start()
-        began, before = (time.process_time(), time.monotonic()), session.steps
-        session.run(epochs)
-        while session.running:
-            time.sleep(0.05)
-        watched, seconds = time.process_time() - began[0], time.monotonic() - began[1]
+        fit(2)
+        run(2)
+        before, lengths[:] = session.steps, []
+        for _ in range(3):  # of several, the fastest: the machine does other things too
+            alone.append(seconds_of(fit)[0])
+            found, passed = seconds_of(run)
+            watched.append(found)
+            clock += passed
         reader.terminate()
     sessions.drop(name)
     server.should_exit = True
-    assert session.steps == before + epochs * session.per_epoch
-    changes = sum(length > 1 for length in lengths) / seconds
+    assert session.steps == before + 3 * epochs * session.per_epoch
+    changes = sum(length > 1 for length in lengths) / clock
     found = json.dumps({"alone": alone, "watched": watched, "changes a second": changes})
-    assert watched < 1.2 * alone, found
+    assert min(watched) < 1.2 * min(alone), found
     assert changes > 10, found

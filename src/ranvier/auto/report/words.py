@@ -182,7 +182,8 @@ class Say:
         if self.lang == "en":
             return str(found)
         where = f"（{SENTENCES(found.where)}）" if found.where else ""
-        return f"{found.code} {TITLES.get(found.code, found.title)}：{SENTENCES(found.text)}{where}。{SENTENCES(found.fix)}"
+        title, text, fix = TITLES.get(found.code, found.title), SENTENCES(found.text), SENTENCES(found.fix)
+        return f"{found.code} {title}：{text}{where}。{fix}"
 
     def score(self, name: str) -> str:
         """The name of a score."""

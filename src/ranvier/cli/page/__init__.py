@@ -73,6 +73,7 @@ def listen(port: int | None) -> socket.socket:
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, sys.platform != "win32")
         try:
             found.bind(("127.0.0.1", tried))
+            found.listen()  # two programs may bind the same port while neither listens
         except OSError as error:
             found.close()
             last = error
