@@ -30,36 +30,41 @@ def compare(
     """Draw one result of several training runs by epoch, one panel for each name, all with the same axes.
 
     ``runs`` maps names to the histories that `fit` returned. A list of histories (of several seeds) is drawn as their
-    mean, and the band around the validation curve is one standard deviation wide on each side. Where the histories
-    differ in length, the curve ends where half of them end. The validation curve of the first name appears in all other
-    panels as a grey line. Of a result with a number for each class, the mean over the classes is drawn; a ``result``
-    that begins with "val_" is drawn alone. ``limits`` are the lowest and the highest value shown. ``path`` names a file
-    to write (.png, .svg, .pdf). Returns the figure. Raises ValueError where a run does not have the result.
+    mean, and the band around the validation curve, or without validation around that of training, is one standard
+    deviation wide on each side. Where the histories differ in length, the curve ends where half of them end. The curve
+    of the first name that has the band appears in all other panels as a grey line. Of a result with a number for each
+    class, the mean over the classes is drawn; a ``result`` that begins with "val_" is drawn alone. ``limits`` are the
+    lowest and the highest value shown. ``path`` names a file to write (.png, .svg, .pdf). Returns the figure. Raises
+    ValueError where a run does not have the result.
     """
     if not runs:
         raise ValueError("there are no runs to compare. Write {'name': model.fit(...), ...} instead.")
     made, panels = grid(len(runs), ACROSS, (2.6, 2.0), (0.4, 0.5), title, sharex=True, sharey=True)
     from matplotlib.ticker import MaxNLocator
 
-    first: Array | None = None
+    first: tuple[Array, str] | None = None  # the first name's curve with a band, and what it is
     alone = result.startswith("val_")  # the validation result, without that of training
     for axes, (name, given) in zip(panels, runs.items(), strict=True):
         seeds = given if isinstance(given, Sequence) else [given]
-        trained = np.zeros(0) if alone else mean_of(seeds, result, name)[0]
+        empty = np.zeros(0)
+        trained, differing = (empty, empty) if alone else mean_of(seeds, result, name)
         held_out, spread = mean_of(seeds, result if alone else f"val_{result}", name, needed=alone)
-        if first is not None and len(first):
-            axes.plot(epochs(first), first, color=PALE, linewidth=1, label=f"validation, {next(iter(runs))}")
+        if first is not None:
+            axes.plot(epochs(first[0]), first[0], color=PALE, linewidth=1, label=first[1])
         if len(trained):
             axes.plot(epochs(trained), trained, color=BLUE, linewidth=1.6, label="training")
         if len(held_out):
-            some = np.unique(np.linspace(0, len(spread) - 1, BAND).round().astype(int))
-            low, high = (held_out - spread)[some], (held_out + spread)[some]
-            axes.fill_between(some + 1, low, high, color=ORANGE, alpha=0.2, linewidth=0)
             axes.plot(epochs(held_out), held_out, color=ORANGE, linewidth=1.6, label="validation")
+        mean, deviation, colour, what = (held_out, spread, ORANGE, "validation")
+        if not len(held_out):
+            mean, deviation, colour, what = (trained, differing, BLUE, "training")
+        some = np.unique(np.linspace(0, len(mean) - 1, BAND).round().astype(int))
+        low, high = (mean - deviation)[some], (mean + deviation)[some]
+        axes.fill_between(some + 1, low, high, color=colour, alpha=0.2, linewidth=0)
+        first = (mean, f"{what}, {name}") if first is None else first
         tidy(axes, name)
         axes.xaxis.set_major_locator(MaxNLocator(4, integer=True, min_n_ticks=1))
         axes.tick_params(labelsize=8)
-        first = held_out if first is None else first
     if limits is not None:
         panels[0].set_ylim(limits)  # all panels share the axis
     for axes in panels[-ACROSS:]:
