@@ -143,6 +143,15 @@ def test_one_output_and_lines():
     assert explain.saliency(scaled, pixels).dtype == np.float32
 
 
+def test_a_functional_model_is_explained_as_the_sequence_of_its_layers(model):
+    value = inputs = rv.Input((9, 10, 2))
+    for layer in model.layers:
+        value = layer(value)
+    functional = rv.Model(inputs, value)
+    for method in (explain.saliency, explain.occlusion):
+        np.testing.assert_array_equal(method(functional, X), method(model, X))
+
+
 def test_one_sigmoid_has_two_classes(engine):
     net = rv.Sequential([layers.Dense(1, activation="sigmoid", input_shape=(2,))])
     net.set_weights([np.array([[1.0], [-2.0]]), np.array([0.5])])

@@ -120,6 +120,9 @@ def test_one_sample_and_layers_without_neurons():
     assert "sum of 64 products" in text
     assert "sparse_categorical_crossentropy = " in text
     assert step._repr_html_().count("<table>") == 6
+    functional = rv.Model(inputs := rv.Input((6, 6, 1)), model(inputs))
+    functional.compile("sgd", "sparse_categorical_crossentropy", engine="reference")
+    assert functional.explain_step(image, 1).loss == step.loss
 
 
 def test_a_small_network_is_written_out():

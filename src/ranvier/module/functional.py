@@ -154,7 +154,7 @@ class FunctionalAPI(TrainingAPI):
     def _text_layers(self) -> tuple[Any, ...]:
         """For each input the layer that maps its texts to numbers before a program runs; None for an input of numbers.
 
-        Raises ValueError where an input of texts goes to several layers.
+        Empty where all inputs are numbers. Raises ValueError where an input of texts goes to several layers.
         """
         if self._recorded is None:
             return ()
@@ -169,7 +169,7 @@ class FunctionalAPI(TrainingAPI):
                     "each of them, and give both the same array, instead."
                 )
             found += maps[:1] or [None]
-        return tuple(found)
+        return () if all(part is None for part in found) else tuple(found)
 
     def _run_recorded(self, *inputs: Any, mask: Any = None) -> Any:
         """The computation of a functional model; ``mask`` is that of the input, or has one for each."""
