@@ -265,10 +265,8 @@ def stub_of_methods() -> str:
     stub.imports.add((base.__module__, base.__name__))
     stub.body.append(f"class TrainingAPI({base.__name__}):")
     for name, value in sorted(vars(module.TrainingAPI).items()):
-        if isinstance(value, module.RowMethod):
-            stub.body.append(f"    {stub.function(name, value.method, method=True)}")
-        elif inspect.isfunction(value):
-            stub.body.append(f"    {stub.function(name, value)}")
+        if isinstance(value, module.RowMethod) or inspect.isfunction(value):
+            stub.body.append(f"    {stub.function(name, getattr(module.TrainingAPI, name), method=True)}")
     stub.body.append("class RowMethod: ...")
     return stub.text(["RowMethod", "TrainingAPI"])
 

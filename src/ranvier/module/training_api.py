@@ -15,16 +15,17 @@ from ranvier.support.errors import argument_error
 
 
 class RowMethod:
-    """A method whose function is in a higher room: a row of the face says where. It is loaded at the first use."""
+    """A method whose function is in a higher room: a row of the face says where. The first use puts it in its place."""
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
 
     def __get__(self, model: Any, owner: Any = None) -> Any:
-        return self.method if model is None else MethodType(self.method, model)
+        method = self.load()
+        setattr(TrainingAPI, self.name, method)
+        return method if model is None else MethodType(method, model)
 
-    @functools.cached_property
-    def method(self) -> Callable[..., Any]:
+    def load(self) -> Callable[..., Any]:
         """The function, with an error that says what to write where its arguments do not fit."""
         name, function = self.name, rows.look_up("method", self.name)
 

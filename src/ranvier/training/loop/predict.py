@@ -139,12 +139,12 @@ class Plan:
     """A predictor of one output for an input of exactly one shape, with everything that a call needs."""
 
     __slots__ = (
-        "arrays", "changes", "default", "drawn", "floats", "pairs", "placement", "rows", "run", "shape", "steps",
-        "type",
+        "arrays", "changes", "default", "drawn", "draws", "floats", "pairs", "placement", "rows", "run", "shape",
+        "steps", "type",
     )  # fmt: skip
 
     def __init__(self, predictor: Predictor, n: int, now: int) -> None:
-        self.arrays, self.drawn = predictor.arrays(), predictor.drawn
+        self.arrays, self.draws, self.drawn = predictor.arrays(), predictor.draws, predictor.drawn
         self.pairs = [(t, t._value) for t in predictor.tensors]
         self.run = predictor.program.run
         self.rows, self.steps = n, math.ceil(n / predictor.batch)
@@ -191,7 +191,8 @@ def predict(
         plan = plans.get((x.shape, x.dtype, batch_size))
         if plan is not None and x.flags.c_contiguous and plan.fits():
             out = np.empty(plan.shape, plan.type)
-            plan.run([x, *plan.drawn(), *plan.arrays], [out], 0, plan.steps, plan.rows)
+            drawn = plan.drawn() if plan.draws else ()
+            plan.run((x, *drawn, *plan.arrays), (out,), 0, plan.steps, plan.rows)
             if has_nan(out):
                 warn_of_nan(model, [x], [out])
             return out

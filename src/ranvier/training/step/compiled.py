@@ -13,7 +13,7 @@ import numpy as np
 from ranvier import engines, losses, optimizers
 from ranvier.metrics import Mean, Metric
 from ranvier.module import Module
-from ranvier.module.training_api import RowMethod
+from ranvier.module.training_api import TrainingAPI
 from ranvier.optimizers.slots import StepCount
 from ranvier.tensor import rng
 from ranvier.training.step.argument_types import Losses, LossWeights, Metrics, OptimizerLike
@@ -251,7 +251,7 @@ def compile(
     an ``apply``, since it would never be called.
     """
     overridden = frozenset(
-        name for name in METHODS if not isinstance(inspect.getattr_static(type(model), name, None), RowMethod)
+        name for name in METHODS if inspect.getattr_static(type(model), name, None) is not vars(TrainingAPI)[name]
     )
     model.__dict__["_compiled"] = Compiled(
         optimizer, loss, metrics, weighted_metrics, engine, loss_weights, overridden, bool(run_eagerly)

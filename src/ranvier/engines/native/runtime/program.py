@@ -36,12 +36,13 @@ LARGE = 1 << 20  # bytes
 class _Frame:
     """The memory of one run: its context, scratch memory and barrier."""
 
-    def __init__(self, text: Text, arrays: int, checked: bool) -> None:
+    def __init__(self, text: Text, arrays: int, checked: bool, entry: thread_pool.EntryPoint) -> None:
         end = WORDS + len(text.symbols) + arrays
         self.context = runtime.aligned_empty(end + (1 + FAULT_WORDS if checked else 0), np.int64)
         self.context[:] = 0
         self.words = memoryview(self.context.data)  # faster to write word by word than the array
         self.address = self.context.ctypes.data
+        self.run_alone = thread_pool.on_one_thread(entry, self.address)
         self.sync = runtime.new_sync_block()
         self.scratch = runtime.aligned_empty(max(text.scratch, 64), np.uint8)
         self.private: Any = None
@@ -84,7 +85,8 @@ class NativeProgram:
     def run(
         self, arrays: Sequence[Any], outputs: Sequence[Any], start: int = 0, stop: int = 1, total: int | None = None
     ) -> None:
-        frame = self._frame()
+        frames = self._frames
+        frame = frames.pop() if frames else self._new_frame()
         try:
             if total is None:
                 total = len(arrays[self._batch_from]) if self._batch_from is not None else self.batch * stop
@@ -94,18 +96,22 @@ class NativeProgram:
                 context[START], context[STOP] = first, end
                 if threads > frame.threads:
                     frame.reserve(threads, self.text.private)
-                thread_pool.run_parallel(self.entry, threads, frame.address)
+                if threads == 1:
+                    frame.run_alone()
+                else:
+                    thread_pool.run_parallel(self.entry, threads, frame.address)
                 if self.checks and context[self._fault]:
                     raise self._error(frame, [a.shape for a in arrays], total)
         finally:
-            self._frames.append(frame)
+            frames.append(frame)
 
     def run_each(self, arrays: Sequence[Any], own: Mapping[int, Any], steps: int, total: int) -> None:
         """Several runs of ``steps`` steps each, one after another in one native call, of a program without outputs.
 
         ``own`` maps an array's number to a stack of arrays: run i takes row i of it instead of the array.
         """
-        frame = self._frame()
+        frames = self._frames
+        frame = frames.pop() if frames else self._new_frame()
         try:
             if runtime.get_threads() > frame.threads:
                 frame.reserve(runtime.get_threads(), self.text.private)
@@ -124,7 +130,7 @@ class NativeProgram:
                 if self.checks and frame.words[self._fault]:
                     raise self._error(frame, [a.shape for a in arrays], total)
         finally:
-            self._frames.append(frame)
+            frames.append(frame)
 
     def _error(self, frame: _Frame, shapes: Sequence[tuple[int, ...]], total: int) -> Exception:
         """The error that a run's words report; they are 0 again for the next run."""
@@ -139,8 +145,8 @@ class NativeProgram:
             }
         return reported(check, found[POSITION], found[VALUE], extents, before)
 
-    def _frame(self) -> _Frame:
-        return self._frames.pop() if self._frames else _Frame(self.text, len(self._arrays), bool(self.checks))
+    def _new_frame(self) -> _Frame:
+        return _Frame(self.text, len(self._arrays), bool(self.checks), self.entry)
 
     def _bind(self, frame: _Frame, arrays: Sequence[Any], outputs: Sequence[Any], total: int) -> None:
         """Write the arrays' addresses and extents into the context, where they differ from the run before."""

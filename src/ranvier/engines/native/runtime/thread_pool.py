@@ -39,6 +39,12 @@ def function(address: int, keep: Any = None) -> EntryPoint:
     return entry
 
 
+def on_one_thread(entry: EntryPoint, ctx: int) -> Callable[[], None]:
+    """A call of an entry on this thread alone, whose arguments are converted once."""
+    call: Any = entry
+    return functools.partial(call, ctypes.c_int64(0), ctypes.c_int64(1), ctypes.c_void_p(ctx))
+
+
 # Rounds of one pause each, some 25 ns, that a worker lingers: longer than `fit` or an explicit loop takes from one
 # native call to the next. With more threads than processors no worker lingers, since others need the processor.
 PATIENCE = 6000

@@ -172,11 +172,14 @@ def aligned_empty(
     return array.reshape(shape, order="F" if order == "F" else "C")
 
 
+_address, _first_byte = ctypes.addressof, ctypes.c_char.from_buffer
+
+
 def address_of(array: Any) -> int | None:
     """The address of an array's first element; None if the array is not C-contiguous."""
     flags = array.flags
     if flags.carray and array.size:  # NumPy's own ways take three times as long
-        return ctypes.addressof(ctypes.c_char.from_buffer(array))
+        return _address(_first_byte(array))
     address: int = array.__array_interface__["data"][0]
     return address if flags.c_contiguous else None
 
