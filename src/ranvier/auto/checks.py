@@ -48,7 +48,10 @@ def task_of(table: Table, columns: Mapping[str, Column], targets: list[str], met
     if len(targets) > 1 or is_number(first):
         odd = [name for name in targets if columns[name].kind not in ("number", "yes/no", "identifier")]
         if odd:
-            raise ValueError(f"of several targets each is a number, and {odd[0]!r} is a {columns[odd[0]].kind}.")
+            raise ValueError(
+                f"of several targets each is a number, and {odd[0]!r} is a {columns[odd[0]].kind}. Write that one "
+                "target alone, or leave it out, instead."
+            )
         truth = np.stack([columns[name].numbers(table.columns[name])[0] for name in targets], 1)
         return Task(NUMBERS, targets, metric=metric), truth
     texts = texts_of(table.columns[first.name])

@@ -225,7 +225,10 @@ class ArrayPreparation(Preparation):
             )
         values, shape = table.columns[column.name], tuple(column.facts["shape"])
         if values.shape[1:] != shape:
-            raise ValueError(f"{table.source} has {column.kind}s of {values.shape[1:]}, and the model takes {shape}.")
+            raise ValueError(
+                f"{table.source} has {column.kind}s of {values.shape[1:]}, and the model takes {shape}. Write those "
+                "instead."
+            )
         return values
 
 

@@ -17,8 +17,6 @@ from ranvier.auto.sources import digest_of
 from ranvier.auto.tables import Table
 from ranvier.data.convert import Array
 
-TEST, TEST_OF_MANY = 0.2, 0.1  # the fraction that is the test part, also of more rows than `SMALL`
-SMALL = 20_000  # rows up to which there are five folds
 SHOWN = 5  # unreadable values that are noted one by one
 
 
@@ -91,12 +89,12 @@ def _split(run: Run, known: Table, truth: Array, rows: Array) -> Sample:
             raise ValueError(f"the time column {column.name!r} has rows without a time. Fill them, or leave it out.")
     if asked["group"] is not None:
         groups = np.unique(known.columns[asked["group"]].astype(str), return_inverse=True)[1]
-    fraction = asked["test"] if asked["test"] is not None else TEST if len(y) <= SMALL else TEST_OF_MANY
+    fraction = splits.fraction_of(len(y)) if asked["test"] is None else asked["test"]
     if not 0 <= fraction < 0.9:
         raise ValueError(f"test={fraction!r}: write a fraction of the rows from 0 to 0.9 instead.")
     test = splits.test_rows(fraction, y, classes, order, groups, run.seed)
     train = np.setdiff1d(np.arange(len(y)), test)
-    number = asked["folds"] or (5 if len(train) <= SMALL else 1)
+    number = asked["folds"] or (5 if len(train) <= splits.SMALL else 1)
     if len(train) < 2 * max(number, 2):
         raise ValueError(f"{known.source} has {len(train)} rows to learn from. Write a table with more instead.")
     by_order, by_group = (None if a is None else a[train] for a in (order, groups))

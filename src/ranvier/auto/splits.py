@@ -9,6 +9,13 @@ import numpy as np
 from ranvier.data.convert import Array
 from ranvier.search.folds import GroupKFold, KFold, StratifiedKFold
 
+SMALL = 20_000  # rows up to which the larger fraction is held out
+
+
+def fraction_of(rows: int) -> float:
+    """The fraction of so many rows that one part holds out."""
+    return 0.2 if rows <= SMALL else 0.1
+
 
 def test_rows(
     fraction: float, truth: Array, classes: bool, order: Array | None, groups: Array | None, seed: int
@@ -54,7 +61,7 @@ def folds_of(
         cuts = [int(b) for b in bounds]
         return [(ranked[:a], ranked[a:b]) for a, b in pairwise(cuts)]
     if folds == 1:
-        held = test_rows(0.2 if n <= 20_000 else 0.1, truth, classes, None, groups, seed)
+        held = test_rows(fraction_of(n), truth, classes, None, groups, seed)
         return [(np.setdiff1d(rows, held), held)]
     if groups is not None:
         return [(a, b) for a, b in GroupKFold(min(folds, len(np.unique(groups))), seed=seed).split(rows, None, groups)]

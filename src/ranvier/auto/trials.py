@@ -36,7 +36,7 @@ STEP_CHECK = 64  # steps between looks at the clock
 
 
 class TimeLimit(Callback):
-    """Stop training at a time of ``time.perf_counter``, or when ``pressed``, after some steps at the latest."""
+    """Stop training at a time of ``time.perf_counter``, at most `STEP_CHECK` steps later."""
 
     _changes = False
     step_interval = STEP_CHECK
@@ -69,7 +69,8 @@ class Search:
     """The search over settings for the training rows ``x`` (rows, features) and ``y`` (rows, outputs).
 
     ``make`` builds a network from settings, of which ``space`` has candidates. ``fixed`` are settings of the
-    user. ``end`` is a time of ``time.perf_counter``, ``folder`` where trials are kept, ``began`` is called with each.
+    user. ``end`` is a time of ``time.perf_counter``. Trials are kept in ``folder``; ``announce`` is called with each and
+    its seconds.
     """
 
     task: Task

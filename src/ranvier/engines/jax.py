@@ -14,7 +14,7 @@ from jax import lax
 
 from ranvier.engines.compiled_tables import CompiledTableProgram
 from ranvier.engines.contractions import contraction, windows
-from ranvier.engines.tables import Interpreter, Table, elementwise, numbered
+from ranvier.engines.tables import PICKING, Interpreter, Table, elementwise, numbered
 from ranvier.graph.dtypes import ELEMENT_TYPES, array_dtype, limits
 from ranvier.graph.graph import Graph
 from ranvier.graph.random import KEY_ADDITIONS, KEY_PARITY, ROTATIONS
@@ -36,7 +36,6 @@ ELEMENTWISE: dict[str, Callable[..., Any]] = {
     "log": jnp.log, "log1p": jnp.log1p, "sqrt": jnp.sqrt, "tanh": jnp.tanh, "sigmoid": jax.nn.sigmoid,
     "erf": jax.scipy.special.erf, "sin": jnp.sin, "cos": jnp.cos,
     "relu": lambda x: jnp.where(x < 0, jnp.zeros_like(x), x),
-    "stop_gradient": lambda x: x, "check": lambda x: x, "layout": lambda x: x,
     "add": jnp.add, "sub": jnp.subtract, "mul": jnp.multiply, "div": jnp.divide, "quotient": quotient,
     "power": jnp.power, "maximum": jnp.maximum, "minimum": jnp.minimum, "less": jnp.less,
     "less_equal": jnp.less_equal, "equal": jnp.equal, "logical_and": jnp.logical_and, "logical_or": jnp.logical_or,
@@ -134,6 +133,7 @@ def constant(a: Any, s: Any, e: Any) -> Array:
 
 
 TABLE: Table = {
+    **PICKING,
     **elementwise(ELEMENTWISE),
     "constant": constant, "cast": cast, "random": random, "broadcast": broadcast, "gather": gather,
     "scatter_add": scatter_add, "reduce_sum": reduce_sum, "scan": scan,
@@ -143,11 +143,9 @@ TABLE: Table = {
     "argmax": lambda a, s, e: jnp.argmax(a[0], s["axis"]).astype(jnp.int32),
     "reshape": lambda a, s, e: a[0].reshape(concrete(s["shape"], e)),
     "transpose": lambda a, s, e: a[0].transpose(s["axes"]),
-    "slice": lambda a, s, e: a[0][tuple(slice(None) if r is None else slice(*r) for r in s["ranges"])],
     "reverse": lambda a, s, e: jnp.flip(a[0], s["axes"]),
     "pad": lambda a, s, e: lax.pad(a[0], a[1], s["widths"]),
     "concatenate": lambda a, s, e: jnp.concatenate(a, s["axis"]),
-    "result": lambda a, s, e: a[0][s["index"]],
 }  # fmt: skip
 TABLE["windows"] = windows(TABLE)
 TABLE["contract"] = contraction(TABLE, einsum, convolve)

@@ -184,6 +184,14 @@ class TableProgram(ABC):
             np.copyto(target[low : low + rows] if part else target, result)
 
 
+PICKING: Table = {
+    **dict.fromkeys(("stop_gradient", "check", "layout"), lambda a, s, e: a[0]),
+    "slice": lambda a, s, e: a[0][tuple(slice(None) if r is None else slice(*r) for r in s["ranges"])],
+    "result": lambda a, s, e: a[0][s["index"]],
+}
+"""Rows that arrays of any library serve alike: their operand, or a part of it."""
+
+
 def elementwise(functions: Mapping[str, Callable[..., Any]]) -> Table:
     """Rows of functions of the operands alone."""
 

@@ -14,7 +14,7 @@ from tensorflow.compiler.xla.xla_data_pb2 import ConvolutionDimensionNumbers
 
 from ranvier.engines.compiled_tables import CompiledTableProgram
 from ranvier.engines.contractions import contraction, windows
-from ranvier.engines.tables import Interpreter, Table, elementwise
+from ranvier.engines.tables import PICKING, Interpreter, Table, elementwise
 from ranvier.graph.dtypes import ELEMENT_TYPES, array_dtype, limits
 from ranvier.graph.graph import Graph
 from ranvier.graph.random import KEY_ADDITIONS, KEY_PARITY, ROTATIONS
@@ -49,7 +49,6 @@ ELEMENTWISE: dict[str, Callable[..., Any]] = {
     "neg": tf.negative, "abs": tf.abs, "sign": tf.sign, "floor": tf.floor, "exp": tf.exp, "expm1": tf.math.expm1,
     "log": tf.math.log, "log1p": tf.math.log1p, "sqrt": tf.sqrt, "tanh": tf.tanh, "sigmoid": tf.sigmoid,
     "erf": tf.math.erf, "sin": tf.sin, "cos": tf.cos, "relu": lambda x: tf.where(x < 0, tf.zeros_like(x), x),
-    "stop_gradient": lambda x: x, "check": lambda x: x, "layout": lambda x: x,
     "add": tf.add, "sub": tf.subtract, "mul": tf.multiply,
     "div": tf.divide, "quotient": quotient, "power": tf.pow, "maximum": extremum(tf.maximum),
     "minimum": extremum(tf.minimum),
@@ -203,6 +202,7 @@ def convolve(
 
 
 TABLE: Table = {
+    **PICKING,
     **elementwise(ELEMENTWISE),
     "cast": cast, "iota": iota, "random": random, "broadcast": broadcast, "pad": pad, "gather": gather,
     "scatter_add": scatter_add, "reduce_sum": reduce_sum, "reduce_max": reduce_max, "argmax": argmax, "scan": scan,
@@ -210,10 +210,8 @@ TABLE: Table = {
     "extent": lambda a, s, e: tf.constant(math.prod(e[n] for n in s["symbols"]), s["dtype"]),
     "reshape": lambda a, s, e: tf.reshape(a[0], concrete(s["shape"], e)),
     "transpose": lambda a, s, e: tf.transpose(a[0], s["axes"]),
-    "slice": lambda a, s, e: a[0][tuple(slice(None) if r is None else slice(*r) for r in s["ranges"])],
     "reverse": lambda a, s, e: tf.reverse(a[0], list(s["axes"])),
     "concatenate": lambda a, s, e: tf.concat(a, s["axis"]),
-    "result": lambda a, s, e: a[0][s["index"]],
 }  # fmt: skip
 TABLE["windows"] = windows(TABLE)
 TABLE["contract"] = contraction(TABLE, einsum, convolve)

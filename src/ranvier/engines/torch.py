@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from ranvier.engines.contractions import contraction, windows
-from ranvier.engines.tables import Function, Interpreter, Table, TableProgram, elementwise
+from ranvier.engines.tables import PICKING, Function, Interpreter, Table, TableProgram, elementwise
 from ranvier.engines.torch_compiled import Compiled, divided, is_available, seconds
 from ranvier.engines.torch_integers import MASKS, quotient, whole, without_sign
 from ranvier.graph.dtypes import ELEMENT_TYPES, array_dtype
@@ -35,8 +35,8 @@ ELEMENTWISE: dict[str, Callable[..., Any]] = {
     "neg": torch.neg, "abs": torch.abs, "floor": torch.floor, "exp": torch.exp, "expm1": torch.expm1,
     "sign": lambda x: torch.where(x != x, x, torch.sign(x)),  # nan is not itself
     "log": torch.log, "log1p": torch.log1p, "sqrt": torch.sqrt, "tanh": torch.tanh, "sigmoid": torch.sigmoid,
-    "erf": torch.erf, "sin": torch.sin, "cos": torch.cos, "relu": torch.relu, "stop_gradient": lambda x: x,
-    "check": lambda x: x, "layout": lambda x: x, "add": torch.add, "sub": torch.sub, "mul": torch.mul, "div": torch.div,
+    "erf": torch.erf, "sin": torch.sin, "cos": torch.cos, "relu": torch.relu,
+    "add": torch.add, "sub": torch.sub, "mul": torch.mul, "div": torch.div,
     "quotient": quotient, "power": torch.pow, "maximum": torch.maximum, "minimum": torch.minimum, "less": torch.lt,
     "less_equal": torch.le, "equal": torch.eq, "logical_and": torch.logical_and, "logical_or": torch.logical_or,
     "logical_not": torch.logical_not, "select": torch.where,
@@ -235,6 +235,7 @@ def by_weights(
 
 
 TABLE: Table = {
+    **PICKING,
     **elementwise(ELEMENTWISE),
     "cast": cast, "iota": iota, "random": random, "broadcast": broadcast, "pad": pad, "scan": scan,
     "gather": gather, "scatter_add": scatter_add, "reduce_sum": reduce_sum,
@@ -244,10 +245,8 @@ TABLE: Table = {
     "reduce_max": lambda a, s, e: a[0].amax(s["axes"]) if s["axes"] else a[0],
     "reshape": lambda a, s, e: a[0].reshape(concrete(s["shape"], e)),
     "transpose": lambda a, s, e: a[0].permute(s["axes"]),
-    "slice": lambda a, s, e: a[0][tuple(slice(None) if r is None else slice(*r) for r in s["ranges"])],
     "reverse": lambda a, s, e: a[0].flip(s["axes"]),
     "concatenate": lambda a, s, e: torch.cat(a, s["axis"]),
-    "result": lambda a, s, e: a[0][s["index"]],
 }  # fmt: skip
 TABLE["windows"] = windows(TABLE)
 TABLE["contract"] = contraction(TABLE, einsum, convolve)

@@ -90,7 +90,10 @@ def inspect(path: Any) -> Contents:
         return _safetensors(source)
     if source.name.endswith(".onnx"):
         return _onnx(source)
-    raise CheckpointError(f"{source} has no format that is known here.")
+    raise CheckpointError(
+        f"{source} has no format that is known here. Write a file of this library, Keras, PyTorch, safetensors or ONNX "
+        "instead."
+    )
 
 
 def _layers(config: Any) -> str:

@@ -95,7 +95,7 @@ class FeatureSpace(Layer):
         self.crosses = [c if isinstance(c, Cross) else Cross(tuple(c), crossing_dim) for c in crosses or ()]
         unknown = [n for cross in self.crosses for n in cross.feature_names if n not in self.features]
         if unknown:
-            raise ValueError(f"crosses has the names {unknown}, and the features are {list(self.features)}.")
+            raise ValueError(f"crosses has the names {unknown}. Write some of {list(self.features)} instead.")
 
     def config(self) -> dict[str, Any]:
         return {"features": dict(self.features), "output_mode": self.output_mode, "crosses": list(self.crosses)}

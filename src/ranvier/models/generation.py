@@ -189,7 +189,7 @@ def _check_tokens(rows: Sequence[Array], step: TokenStep) -> None:
         if len(wrong):
             raise ValueError(
                 f"prompt {number} has the token {row[wrong[0]]} at position {wrong[0]}, and the model knows 0 to "
-                f"{step.vocabulary - 1}."
+                f"{step.vocabulary - 1}. Write the prompt with the vocabulary of its training instead."
             )
 
 

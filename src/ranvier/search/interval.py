@@ -30,7 +30,7 @@ def student_t(confidence: float, df: int) -> float:
     if not 0 < confidence < 1:
         raise ValueError(f"confidence={confidence!r}: write a number between 0 and 1, such as 0.95, instead.")
     if df < 1:
-        raise ValueError(f"df={df!r}: an interval needs at least two numbers.")
+        raise ValueError(f"df={df!r}: an interval needs at least two numbers. Write 1 or more instead.")
     low, high = 0.0, 1.0
     while _between(high, df) < confidence:
         low, high = high, 2 * high

@@ -82,7 +82,9 @@ def _numbers(y: Any, labels: Sequence[Any]) -> Array:
     values = np.asarray(y).reshape(-1).tolist()
     wrong = [value for value in values if value not in place]
     if wrong:
-        raise ValueError(f"y has the class {wrong[0]!r}, which the model does not know. It knows {list(labels)[:12]}.")
+        raise ValueError(
+            f"y has the class {wrong[0]!r}, which the model does not know. Write some of {list(labels)[:12]} instead."
+        )
     return np.array([place[value] for value in values], np.int64)
 
 

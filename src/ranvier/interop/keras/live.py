@@ -20,7 +20,9 @@ def from_keras(model: Any, custom_objects: Mapping[str, Any] | None = None, comp
     CheckpointError naming a layer that cannot be brought over.
     """
     if isinstance(model, Module) or not hasattr(model, "save") or not hasattr(model, "layers"):
-        raise TypeError(f"from_keras takes a model of Keras, and this is a {type(model).__name__}.")
+        raise TypeError(
+            f"from_keras takes a model of Keras, and this is a {type(model).__name__}. Write a keras.Model."
+        )
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / NAME
         model.save(path)

@@ -65,7 +65,10 @@ class OnnxModel(ForeignModel):
         program: Program = self.__dict__["program"]
         inputs = inputs if isinstance(inputs, (list, tuple)) else [inputs]
         if len(inputs) != len(program.inputs):
-            raise TypeError(f"{self.name!r} takes {len(program.inputs)} inputs: [{', '.join(program.inputs)}].")
+            raise TypeError(
+                f"{self.name!r} takes {len(program.inputs)} inputs ({', '.join(program.inputs)}), and was given "
+                f"{len(inputs)}. Write one tensor for each, in a list."
+            )
         held = dict(self._state(remove_duplicate=False))
         weights = {name: held[path] for name, path in self.__dict__["places"].items()}
         given = dict(zip(program.inputs, inputs, strict=True))

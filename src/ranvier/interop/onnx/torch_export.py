@@ -27,7 +27,10 @@ def export_called(
     tree = (bound.args, bound.kwargs)
     given = list(flatten(tree, Tensor))
     if not given:
-        raise TypeError("torch.onnx.export calls the model on args, and there is no tensor among them.")
+        raise TypeError(
+            "torch.onnx.export calls the model on args, and there is no tensor among them. Write args=(x,), with a "
+            "tensor for each input, instead."
+        )
     names = list(input_names or ())
     if dynamic is None:
         open_axes: list[dict[int, str]] = [{0: ""} if tensor.ndim else {} for tensor in given]

@@ -47,7 +47,9 @@ def from_torch(module: Any, example: Any, dynamic_shapes: Any = None, name: str 
     """
     torch = library()
     if isinstance(module, Module) or not isinstance(module, torch.nn.Module):
-        raise TypeError(f"from_torch takes a torch.nn.Module, and this is a {type(module).__name__}.")
+        raise TypeError(
+            f"from_torch takes a torch.nn.Module, and this is a {type(module).__name__}. Write rv.from_torch(net, x)."
+        )
     args, kwargs = _arguments(torch, example)
     if dynamic_shapes is None:
         args, kwargs = _two_rows(torch, args), _two_rows(torch, kwargs)

@@ -87,7 +87,8 @@ class TorchModel(ForeignModel):
             found = [*_tensors(args), *_tensors(kwargs)]
         if len(found) != len(wanted):
             raise TypeError(
-                f"{self.name!r} takes {len(wanted)} inputs ({', '.join(wanted)}), and here are {len(found)}."
+                f"{self.name!r} takes {len(wanted)} inputs ({', '.join(wanted)}), and here are {len(found)}. Write one "
+                "tensor for each."
             )
         for tensor, given in zip(found, self.__dict__["_exported"].inputs, strict=True):
             fixed = [n is None or n == had for n, had in zip(given["shape"], tensor.shape, strict=False)]

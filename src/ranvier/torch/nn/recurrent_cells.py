@@ -136,7 +136,12 @@ class RNNCellBase(Recurrent):
     """
 
     def __init__(
-        self, input_size: int, hidden_size: int, bias: bool, device: Device = None, dtype: DTypeLike | None = None
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        device: Device = None,
+        dtype: DTypeLike | None = None,
     ) -> None:
         super().__init__()
         self.input_size, self.bias = whole(input_size, "input_size", self.name), bool(bias)
@@ -210,16 +215,6 @@ class LSTMCell(LongShortTerm, RNNCellBase):
     The gates i, f, g, o are next to each other in the weights; see `RNNCell`.
     """
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        bias: bool = True,
-        device: Device = None,
-        dtype: DTypeLike | None = None,
-    ) -> None:
-        super().__init__(input_size, hidden_size, bias, device, dtype)
-
 
 @register_module(name="torch.GRUCell")
 class GRUCell(Gated, RNNCellBase):
@@ -227,13 +222,3 @@ class GRUCell(Gated, RNNCellBase):
 
     The gates r, z and the candidate n are next to each other in the weights; see `RNNCell`.
     """
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        bias: bool = True,
-        device: Device = None,
-        dtype: DTypeLike | None = None,
-    ) -> None:
-        super().__init__(input_size, hidden_size, bias, device, dtype)
