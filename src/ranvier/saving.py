@@ -49,9 +49,9 @@ def clone_model(model: Any, clone_function: Callable[[Any], Any] | None = None) 
         return Sequential([*start, *map(clone, model)], name=model.name)
     if isinstance(model, Module) and model._recorded is not None and not model._own_arguments:
         config = model.config()
-        twin = Functional.from_config({**config, "layers": list(map(clone, config["layers"]))})
-        twin.name = model.name
-        return twin
+        copy = Functional.from_config({**config, "layers": list(map(clone, config["layers"]))})
+        copy.name = model.name
+        return copy
     raise TypeError(
         f"clone_function is given the layers of a Sequential or of rv.Model(inputs, outputs), and {model.name!r} is a "
         f"{type(model).__name__}. Write clone_model(model), or make the network anew, instead."

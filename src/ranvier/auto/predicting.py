@@ -64,7 +64,7 @@ def predict(run: Run, data: Any, **options: Any) -> Predictions:
     column that is missing, and for one in which no value is of the kind that it had.
     """
     table = read_data(data, **{**run.data["options"], **options})
-    notes = misfits(run, table)
+    notes = mismatches(run, table)
     output = run.output(table)
     columns: dict[str, Array] = {}
     if run.task.kind == CLASSES:
@@ -86,7 +86,7 @@ def free_name(table: Table, name: str) -> str:
     return found
 
 
-def misfits(run: Run, table: Table) -> list[str]:
+def mismatches(run: Run, table: Table) -> list[str]:
     """What does not fit the columns that the run was trained with. Raises ValueError where that is a whole column."""
     known: Mapping[str, Column] = run.columns
     used = [column for column in known.values() if column.used]

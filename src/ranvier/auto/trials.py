@@ -68,9 +68,9 @@ class Trial:
 class Search:
     """The search over settings for the training rows ``x`` (rows, features) and ``y`` (rows, outputs).
 
-    ``make`` builds a network from settings, of which ``space`` has candidates. ``fixed`` are settings of the
-    user. ``end`` is a time of ``time.perf_counter``. Trials are kept in ``folder``; ``announce`` is called with each and
-    its seconds.
+    ``make`` builds a network from settings, of which ``space`` has candidates. ``fixed`` are settings of the user.
+    ``end`` is a time of ``time.perf_counter``. Trials are kept in ``folder``; ``announce`` is called with each, and
+    with its seconds.
     """
 
     task: Task

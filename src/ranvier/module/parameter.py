@@ -90,12 +90,12 @@ class Parameter(CheckedConstructor, Tensor):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Parameter:
         flush_readers(self)
-        twin = memo[id(self)] = type(self).over(
+        copy = memo[id(self)] = type(self).over(
             self._value.copy(order="K"), name=self.name, requires_grad=self.requires_grad
         )
-        twin.for_training, twin.path = self.for_training, self.path
-        twin.regularizer, twin.constraint = self.regularizer, self.constraint
-        return twin
+        copy.for_training, copy.path = self.for_training, self.path
+        copy.regularizer, copy.constraint = self.regularizer, self.constraint
+        return copy
 
 
 class Buffer(Tensor):

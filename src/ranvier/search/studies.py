@@ -157,7 +157,7 @@ class Trial:
     trial: Any
     settings: Mapping[str, Any]
     rows: list[Trained] = field(default_factory=list)
-    twins: list[Any] = field(default_factory=list)  # further trials of the same round with these settings
+    duplicates: list[Any] = field(default_factory=list)  # further trials of the same round with these settings
     is_over: bool = False
     is_pruned: bool = False
     value: float | None = None
@@ -213,7 +213,7 @@ class Trials(Variants):
             if known.is_over:
                 self._tell(trial, known)
             else:
-                known.twins.append(trial)
+                known.duplicates.append(trial)
             return
         variants = [Variant(settings, seed, fold) for fold, seed in self.models]
         check_settings(self.build, variants)
@@ -261,7 +261,7 @@ class Trials(Variants):
             row.pruned = trial.is_pruned
         if trial.rows[-1].error is not None:
             trial.value = None
-        for each in (trial.trial, *trial.twins):
+        for each in (trial.trial, *trial.duplicates):
             self._tell(each, trial)
 
     def _tell(self, trial: Any, result: Trial) -> None:
@@ -278,7 +278,7 @@ class Trials(Variants):
         """Trials that an error or Ctrl-C has ended have failed."""
         from optuna.trial import TrialState
 
-        for each in (each for trial in self.trials if not trial.is_over for each in (trial.trial, *trial.twins)):
+        for each in (each for trial in self.trials if not trial.is_over for each in (trial.trial, *trial.duplicates)):
             self.study.tell(each, state=TrialState.FAIL)
 
 

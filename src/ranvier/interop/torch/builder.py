@@ -133,7 +133,7 @@ class Builder:
         self.inner: dict[int, Any] = {}  # models that are layers, by identity
         self.held: dict[str, tuple[str, Any]] = {}  # tensors of the module itself: "parameter" or "buffer", and which
         self.classes: dict[str, str] = {}  # texts of other classes, by name
-        self.twins: dict[int, Value] = {}  # by what a transpose gives, what it was given
+        self.untransposed: dict[int, Value] = {}  # by what a transpose gives, what it was given
         self.shape: Extents = ()  # of what the layer gives that is being added
         self.scope = ""  # the name of that layer
         self.names: dict[int, str] = {}  # of layers, by identity
@@ -227,13 +227,13 @@ class Builder:
         return v if v.first or v.ndim < 3 else self._turned(v, (0, v.ndim - 1, *range(1, v.ndim - 1)), True)
 
     def _turned(self, v: Value, axes: Sequence[int], first: bool) -> Value:
-        if v.step in self.twins:
-            return self.twins[v.step]
+        if v.step in self.untransposed:
+            return self.untransposed[v.step]
         text = f"{{0}}.permute({', '.join(map(str, axes))})"
         if v.ndim == 3:
             text = "{0}.transpose(1, 2)"
         found = self._add(Step(text, (v.step,)), v.shape, dtype=v.dtype, first=first)
-        self.twins[found.step] = v
+        self.untransposed[found.step] = v
         return found
 
     def spatial(self, v: Value, first: bool) -> Value:

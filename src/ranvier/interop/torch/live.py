@@ -11,7 +11,7 @@ import numpy as np
 from ranvier.interop.torch.builder import UnsupportedError
 from ranvier.interop.torch.networks import Network, network
 from ranvier.interop.torch.program import definition
-from ranvier.interop.torch.vocabulary import Twins, is_of_torch, tie
+from ranvier.interop.torch.vocabulary import Counterparts, is_of_torch, tie
 from ranvier.module import Module
 from ranvier.support.source_lines import warn
 
@@ -45,9 +45,9 @@ def to_torch(model: Module, *, channels_first: bool = False) -> Any:
     torch = library()
     if not is_of_torch(model):
         return _made(network(model, channels_first), torch)
-    twins = Twins(torch, lambda inner: _made(network(inner, channels_first), torch))
+    counterparts = Counterparts(torch, lambda inner: _made(network(inner, channels_first), torch))
     try:
-        found = twins.module(model)
+        found = counterparts.module(model)
     except UnsupportedError as error:
         raise TypeError(f"{model.name!r} cannot become a module of PyTorch: {error}.") from None
     tie(found, model)

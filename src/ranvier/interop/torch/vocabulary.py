@@ -1,7 +1,7 @@
 """Modules of PyTorch's vocabulary as modules of PyTorch.
 
-A class of yours has a ``forward`` that is PyTorch's code already: it gets a twin whose methods are the same code, with
-PyTorch's functions in the place of those of `ranvier.torch`.
+The ``forward`` of a class of yours is PyTorch's code already: its counterpart has the same methods, with PyTorch's
+functions in the place of those of `ranvier.torch`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ CONTAINERS = ("ModuleList", "ModuleDict", "ParameterList", "ParameterDict")
 INTERNAL = frozenset(vars(Module()))
 
 
-class Twins:
+class Counterparts:
     """The modules, classes and functions of PyTorch that stand for those here; ``inner`` makes other layers."""
 
     def __init__(self, torch: Any, inner: Callable[[Any], Any]) -> None:
@@ -40,7 +40,7 @@ class Twins:
         self.modules: dict[int, Any] = {}
         self.classes: dict[type, Any] = {Module: torch.nn.Module, Sequential: torch.nn.Sequential}
         self.functions: dict[int, Any] = {}
-        self.homes: set[str] = set()  # the modules of classes that have twins
+        self.homes: set[str] = set()  # the modules of classes that have counterparts
         self.held: list[Any] = []  # what the keys of these dicts are the identities of
 
     # --- modules ------------------------------------------------------------------------------------------------
@@ -87,15 +87,15 @@ class Twins:
         if dtypes == {"float64"}:
             made.double()
         made.load_state_dict({key: self.tensor(t) for key, t in m.state_dict().items()}, strict=True)
-        twins = dict(made.named_parameters())
+        counterparts = dict(made.named_parameters())
         for key, p in m.named_parameters():
-            twins[key].requires_grad_(p.requires_grad)
+            counterparts[key].requires_grad_(p.requires_grad)
         made.train(m.training)
 
     def _own(self, m: Any) -> Any:
-        """The twin of a module of a class of yours: the same attributes, in an instance of the twin class."""
-        twin = self.class_of(type(m))
-        made = twin.__new__(twin)
+        """The counterpart of a module of a class of yours: an instance of its class's, with the same attributes."""
+        counterpart = self.class_of(type(m))
+        made = counterpart.__new__(counterpart)
         self.torch.nn.Module.__init__(made)
         self.modules[id(m)] = made
         for key, p in m._parameters.items():
@@ -188,7 +188,7 @@ class Twins:
     # --- classes and functions ----------------------------------------------------------------------------------
 
     def class_of(self, kind: type) -> Any:
-        """The twin of a class: of PyTorch's vocabulary PyTorch's, of yours one with the same code."""
+        """The counterpart of a class: of PyTorch's vocabulary PyTorch's, of yours one with the same code."""
         if kind in self.classes:
             return self.classes[kind]
         registered = str(vars(kind).get("_registered") or "")
