@@ -104,7 +104,11 @@ def values(texts: Mapping[str, str]) -> dict[str, Any]:
 def train(
     data: Annotated[Path, DATA],
     target: Annotated[
-        str, typer.Option(help="The column to predict; several columns of numbers by commas. [default: the last one]")
+        str,
+        typer.Option(
+            help="The column to predict; several columns of numbers by commas. [default: one named target, label, "
+            "class, y or outcome, else the last one]"
+        ),
     ] = "",
     out: Annotated[Path | None, typer.Option(help="The folder to write. [default: DATA-run]")] = None,
     time: Annotated[str, typer.Option(help="How long it may take, all in all: 90s, 5m, 1h.")] = "",
@@ -131,7 +135,10 @@ def train(
         float | None,
         typer.Option(min=0, max=0.9, help="The fraction that is the test part. [default: 0.2; 0.1 of many]"),
     ] = None,
-    metric: Annotated[str, typer.Option(help="The score that the threshold is tuned for.")] = "",
+    metric: Annotated[
+        str,
+        typer.Option(help="The score that the threshold is tuned for: balanced_accuracy, accuracy, f1, log_loss, ..."),
+    ] = "",
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same bits.")] = 0,
     separator: Annotated[str | None, SEPARATOR] = None,
     encoding: Annotated[str | None, ENCODING] = None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ranvier.engines.native.passes.pack_weights import packed_axes
+from ranvier.engines.native.passes.pack_weights import packed_axes, reading
 from ranvier.engines.native.passes.primitives import packed, start
 from ranvier.graph.graph import Graph, input_node
 from ranvier.graph.loop_passes import with_body
@@ -50,14 +50,7 @@ def _with_packed(node: Node) -> Node:
             if (operand, axes) not in added:
                 layouts.append(packed(outside[operand], axes))
                 added[operand, axes] = input_node(f"p{len(added)}", layouts[-1].shape, layouts[-1].dtype)
-            inside[each] = _reading(inside[each], side, added[operand, axes], axes)
+            inside[each] = reading(inside[each], side, added[operand, axes], axes)
     updates = tuple((target, inside[value]) for target, value in body.updates)
     made = Graph((*body.inputs, *added.values()), tuple(inside[output] for output in body.outputs), updates)
     return with_body(node.on((*node.inputs, *layouts)), made)
-
-
-def _reading(product: Node, side: int, operand: Node, axes: tuple[int, ...]) -> Node:
-    """The product with one operand replaced by itself with its axes in another order."""
-    inputs, index = list(product.inputs), list(product.attrs["index"])
-    inputs[side], index[side] = operand, tuple(index[side][a] for a in axes)
-    return Node(product.op, tuple(inputs), {**product.attrs, "index": tuple(index)}, product.type)

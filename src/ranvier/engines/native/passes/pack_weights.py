@@ -52,15 +52,19 @@ def _of_packed(node: Node, known: Packed) -> Node:
     """The contraction of packed weights; ``known`` are those that other contractions read, by operand and axes."""
     if BATCH not in node.attrs["loops"][: node.attrs["rank"] - 1]:
         return node
-    inputs, index = list(node.inputs), list(node.attrs["index"])
-    for side, (operand, functions) in enumerate(zip(inputs, index, strict=True)):
+    result = node
+    for side, operand in enumerate(node.inputs):
         axes = None if BATCH in operand.shape else packed_axes(node, side)
         if axes is None:
             continue
         if (operand, axes) not in known:
             known[operand, axes] = packed(operand, axes)
-        inputs[side] = known[operand, axes]
-        index[side] = tuple(functions[a] for a in axes)
-    if inputs == list(node.inputs):
-        return node
-    return Node(node.op, tuple(inputs), {**node.attrs, "index": tuple(index)}, node.type)
+        result = reading(result, side, known[operand, axes], axes)
+    return result
+
+
+def reading(product: Node, side: int, operand: Node, axes: tuple[int, ...]) -> Node:
+    """The product with one operand replaced by itself with its axes in another order."""
+    inputs, index = list(product.inputs), list(product.attrs["index"])
+    inputs[side], index[side] = operand, tuple(index[side][a] for a in axes)
+    return Node(product.op, tuple(inputs), {**product.attrs, "index": tuple(index)}, product.type)
