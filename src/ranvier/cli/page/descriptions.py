@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -85,10 +86,9 @@ def data_of(session: Any) -> dict[str, Any]:
 
 def spread_over_classes(y: Any, count: int) -> list[int]:
     """Rows of each class in turn."""
-    order = np.argsort(np.arange(len(y)) - np.zeros(len(y)), kind="stable")
-    turns: dict[int, int] = {}
+    turns = Counter[int]()
     keyed = []
-    for row in order:
-        turn = turns[int(y[row])] = turns.get(int(y[row]), -1) + 1
-        keyed.append((turn, int(y[row]), int(row)))
+    for row, label in enumerate(map(int, y)):
+        keyed.append((turns[label], label, row))
+        turns[label] += 1
     return [row for _, _, row in sorted(keyed)[:count]]
