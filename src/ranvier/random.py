@@ -9,15 +9,14 @@ from typing import Any
 import numpy as np
 
 from ranvier.graph.dtypes import FLOATING
-from ranvier.graph.node import Node, apply
 from ranvier.ops import arrays, functional
 from ranvier.ops.arrays.promotion import axis_of
+from ranvier.ops.draws import uniform_numbers
 from ranvier.ops.functional.gamma import erfinv
 from ranvier.ops.keras.elementwise import dtype_name
 from ranvier.support.constructors import CheckedConstructor
 from ranvier.support.errors import missing
 from ranvier.tensor import rng as seeds
-from ranvier.tensor.function import function
 from ranvier.tensor.tensor import Tensor
 
 __all__ = [
@@ -48,24 +47,19 @@ def _float(dtype: Any, name: str) -> str:
     return found
 
 
-@function
-def _drawn(seed: Node, stream: Node, shape: tuple[Any, ...], dtype: str) -> Node:
-    return apply("random", seed, stream, shape=shape, dtype=dtype)
-
-
 def uniform(shape: Sequence[Any], minval: float = 0.0, maxval: float = 1.0, dtype: Any = None, seed: Any = None) -> Any:
     """Uniform values in [minval, maxval).
 
     ``seed`` is an integer, which always gives the same values, a `SeedGenerator`, or None for the process's seed.
     """
-    numbers = _drawn(*_pair(seed), shape=tuple(shape), dtype=_float(dtype, "uniform"))
+    numbers = uniform_numbers(*_pair(seed), shape=tuple(shape), dtype=_float(dtype, "uniform"))
     return arrays.add(arrays.multiply(numbers, float(maxval) - float(minval)), float(minval))
 
 
 def normal(shape: Sequence[Any], mean: float = 0.0, stddev: float = 1.0, dtype: Any = None, seed: Any = None) -> Any:
     """Normal values of the given mean and standard deviation; ``seed`` as for `uniform`."""
     pair = _pair(seed)
-    like = _drawn(*pair, shape=tuple(shape), dtype=_float(dtype, "normal"))
+    like = uniform_numbers(*pair, shape=tuple(shape), dtype=_float(dtype, "normal"))
     return arrays.add(arrays.multiply(functional.standard_normal(like, *pair), float(stddev)), float(mean))
 
 
@@ -74,7 +68,7 @@ def randint(shape: Sequence[Any], minval: int, maxval: int, dtype: Any = "int32"
     name = dtype_name(dtype)
     if name in FLOATING:
         raise ValueError(f"random.randint draws whole numbers, and dtype is {name!r}. Write 'int32' instead.")
-    numbers = _drawn(*_pair(seed), shape=tuple(shape), dtype="float64")
+    numbers = uniform_numbers(*_pair(seed), shape=tuple(shape), dtype="float64")
     integers = arrays.floor(arrays.multiply(numbers, float(maxval - minval)))
     return arrays.cast(arrays.add(integers, float(minval)), name)
 

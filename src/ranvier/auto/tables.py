@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ranvier.data.class_folders import opened
-from ranvier.data.convert import Array
+from ranvier.data.convert import Array, is_number
 from ranvier.support.columns import column_names
 from ranvier.support.constructors import CheckedConstructor
 from ranvier.support.utf8 import utf8
@@ -164,7 +164,7 @@ def _from_text(text: str, notes: tuple[str, ...], path: Path, separator: str | N
     if not records:
         raise ValueError(f"{path} is empty. Write a table with a line of names and rows instead.")
     header = [field.strip() for field in records[0]]
-    if all(_is_number(field) for field in header):
+    if all(is_number(field) for field in header):
         header = [f"column{k + 1}" for k in range(len(header))]
         notes += (f"line {lines[0]} has numbers and no names: the columns are column1 to column{len(header)}",)
     else:
@@ -239,14 +239,6 @@ def unique_names(names: Sequence[str], source: str) -> list[str]:
     if twice:
         raise ValueError(f"{source} has several columns named {twice[0]!r}. Give each a name of its own instead.")
     return named
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _objects(values: Iterable[Any]) -> Array:

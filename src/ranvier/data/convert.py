@@ -311,14 +311,14 @@ def _strings(array: Array, x: object, index: tuple[int, ...], name: str) -> Type
     value = np.asarray(array[index]).item() if array.size else ""
     where = f"{place(index, columns)} is {value[:40]!r}"
     single = array.ndim < 2 or array.shape[-1] == 1
-    if _is_number(value):
+    if is_number(value):
         part = name if single else f"{name}[{columns[index[-1]]!r}]" if columns else f"{name}[:, {index[-1]}]"
         return TypeError(f"{name} contains numbers written as strings ({where}). Write {part}.astype(float) instead.")
     start = f"{name} contains strings ({where}), and a network takes numbers. Write"
     if columns is not None and not single:
         held = ((column, array[:, j].tolist()) for j, column in enumerate(columns))
         words = [
-            column for column, values in held if any(isinstance(v, str | bytes) and not _is_number(v) for v in values)
+            column for column, values in held if any(isinstance(v, str | bytes) and not is_number(v) for v in values)
         ]
         polars = hasattr(x, "to_dummies")
         write = f"{name}.to_dummies({words})" if polars else f"pd.get_dummies({name}, columns={words})"
@@ -333,7 +333,8 @@ def _strings(array: Array, x: object, index: tuple[int, ...], name: str) -> Type
     )
 
 
-def _is_number(text: str | bytes) -> bool:
+def is_number(text: str | bytes) -> bool:
+    """Whether a text is a number as Python writes one."""
     try:
         float(text)
     except ValueError:

@@ -19,6 +19,7 @@ from ranvier.graph.graph import Graph
 from ranvier.graph.loop_passes import unroll_checked
 from ranvier.graph.node import BATCH, Node, Symbol, apply, full
 from ranvier.graph.simplify import common_subexpressions, simplify
+from ranvier.graph.values import of_operands
 
 Array = Any
 Attrs = Mapping[str, Any]
@@ -194,8 +195,4 @@ PICKING: Table = {
 
 def elementwise(functions: Mapping[str, Callable[..., Any]]) -> Table:
     """Rows of functions of the operands alone."""
-
-    def row(function: Callable[..., Any]) -> Function:
-        return lambda arrays, attrs, extents: function(*arrays)
-
-    return {name: row(function) for name, function in functions.items()}
+    return {name: of_operands(function) for name, function in functions.items()}

@@ -7,7 +7,7 @@ from typing import Any
 
 from ranvier.graph.graph import Graph
 from ranvier.graph.node import Node, apply, walk
-from ranvier.graph.scan import Operands, operands, stacked_shape
+from ranvier.graph.scan import Operands, operands, slice_of, stack
 
 
 def with_loops(graph: Graph, simplify: Callable[[Graph], Graph]) -> Graph:
@@ -142,22 +142,12 @@ def _written_out(node: Node) -> list[Node]:
     given, carries = operands(node), operands(node).carries
     steps: list[list[Node]] = [[] for _ in range(length)]
     for t in reversed(range(length)) if node.attrs["reverse"] else range(length):
-        slices = [_at(x, t, axis) for x in given.slices]
+        slices = [slice_of(x, t, axis) for x in given.slices]
         value = dict(zip(body.inputs, (*carries, *slices, *given.constants), strict=True))
         for inner in body.nodes():
             if inner not in value:
                 value[inner] = inner.on(tuple(value[i] for i in inner.inputs))
         carries = [value[following] for _, following in body.updates]
         steps[t] = [value[output] for output in body.outputs]
-    stacks = [_stack(parts, axis) for parts in zip(*steps, strict=True)]
+    stacks = [stack(parts, axis) for parts in zip(*steps, strict=True)]
     return [*carries, *stacks]
-
-
-def _at(x: Node, t: int, axis: int) -> Node:
-    part = apply("slice", x, ranges=tuple((t, t + 1, 1) if a == axis else None for a in range(x.ndim)))
-    return apply("reshape", part, shape=(*x.shape[:axis], *x.shape[axis + 1 :]))
-
-
-def _stack(parts: tuple[Node, ...], axis: int) -> Node:
-    wide = [apply("reshape", part, shape=stacked_shape(part.shape, 1, axis)) for part in parts]
-    return apply("concatenate", *wide, axis=axis) if len(wide) > 1 else wide[0]

@@ -33,7 +33,7 @@ from ranvier.graph.node import (
 from ranvier.graph.scan import result_type, scan_type, scan_value
 from ranvier.graph.tiny import falling_exp, snapped
 from ranvier.graph.type_rules import Attrs, Types, same
-from ranvier.graph.values import concrete, numpy_value
+from ranvier.graph.values import concrete, of_operands
 from ranvier.graph.windows import windows_gradient, windows_type, windows_value
 
 Rule = Callable[[Types, Attrs], Type]
@@ -51,7 +51,7 @@ def elementwise(
     name: str, infer: Rule, value: Callable[..., Any], gradient: Gradient, cost: int = FUNCTION, **traits: Any
 ) -> None:
     """Declare an elementwise primitive whose value is a NumPy function of the operands alone."""
-    primitive(name, "elementwise", infer, numpy_value(value), gradient, cost=cost, **traits)
+    primitive(name, "elementwise", infer, of_operands(value), gradient, cost=cost, **traits)
 
 
 def reduction(name: str, infer: Rule, value: Callable[..., Any], gradient: Gradient, combine: str) -> None:

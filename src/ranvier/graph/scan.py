@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ranvier.graph.graph import Graph
-from ranvier.graph.node import GraphError, Node, Shape, Type
+from ranvier.graph.node import GraphError, Node, Shape, Type, apply
 from ranvier.graph.values import concrete
 
 
@@ -46,6 +46,19 @@ def operands(node: Node) -> Operands:
 def stacked_shape(shape: Shape, length: int, axis: int) -> Shape:
     """The shape of ``length`` values of one shape, stacked along an axis."""
     return (*shape[:axis], length, *shape[axis:])
+
+
+def stack(parts: Sequence[Node], axis: int) -> Node:
+    """Values of one shape, stacked along an axis."""
+    wide = [apply("reshape", part, shape=stacked_shape(part.shape, 1, axis)) for part in parts]
+    return apply("concatenate", *wide, axis=axis) if len(wide) > 1 else wide[0]
+
+
+def slice_of(stacked: Node, step: int, axis: int) -> Node:
+    """One of the values that are stacked along an axis."""
+    ranges = tuple((step, step + 1, 1) if a == axis else None for a in range(stacked.ndim))
+    part = apply("slice", stacked, ranges=ranges)
+    return apply("reshape", part, shape=(*stacked.shape[:axis], *stacked.shape[axis + 1 :]))
 
 
 def scan_type(types: Sequence[Type], attrs: dict[str, Any]) -> Results:

@@ -103,8 +103,8 @@ def gather_value(arrays: Any, attrs: Attrs, extents: Any) -> Any:
     return source[(*parts_of(index, batch), np.clip(index, 0, source.shape[batch] - 1))]
 
 
-def numpy_value(function: Any) -> Callable[..., Any]:
-    """A NumPy function of the operands alone; integers and floats keep their dtype."""
+def of_operands(function: Any) -> Callable[..., Any]:
+    """The value, or an engine's row, that is a function of the operands alone."""
     return lambda arrays, attrs, extents: function(*arrays)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from ranvier import constraints, initializers, regularizers
 from ranvier.data.memory import check_memory
 from ranvier.graph.dtypes import ARITHMETIC, FLOATS
-from ranvier.graph.node import BATCH, Type
+from ranvier.graph.node import BATCH, GraphError, Type
 from ranvier.graph.open_extents import ANY, OpenExtent
 from ranvier.layers.annotations import RegularizerLike
 from ranvier.module.core import Module
@@ -101,6 +101,12 @@ class Layer(Module):
             return tensor
         cast, mask = arrays.cast(tensor, self._floats), mask_of(tensor)
         return cast if mask is None else set_mask(cast, mask)
+
+    def _require_shape(self, shape: Sequence[Any]) -> None:
+        """Raise GraphError where inputs of this shape do not fit."""
+        wrong = self.shape_error(Type(tuple(shape), "float32"))
+        if wrong is not None:
+            raise GraphError(" ".join(wrong))
 
     def _store_settings(self, weight: str, initializer: Any, regularizer: Any = None, constraint: Any = None) -> None:
         """Store the initializer, regularizer and constraint of a weight: ``kernel_initializer`` and so on."""

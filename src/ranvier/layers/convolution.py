@@ -63,7 +63,7 @@ class Convolution(Spatial):
         raise NotImplementedError
 
     def build(self, input_shape: Sequence[Any]) -> None:
-        self.require(tuple(input_shape))
+        self._require_shape(tuple(input_shape))
         self._make_weights(**self.kernels(self.layout.channels(tuple(input_shape))))
         self._make_weights(bias=(self.filters,) if self.use_bias else None)
 
@@ -208,7 +208,7 @@ class _ConvTranspose(Convolution):
         return {"kernel": (*self.kernel_size, self.filters, channels)}
 
     def _change(self, x: Any) -> Any:
-        self.require(x.shape)
+        self._require_shape(x.shape)
         shape, pairs = [], []
         for i, n in enumerate(self.layout.positions(x.shape)):
             extra = None if self.output_padding is None else self.output_padding[i]

@@ -49,7 +49,7 @@ class ImageLayer(Spatial):
     def forward(self, x: Any) -> Any:
         if len(x.shape) == 3 and isinstance(x.shape[0], int):  # one image, called directly
             return arrays.squeeze(self.forward(arrays.expand_dims(x, 0)), 0)
-        self.require(x.shape)
+        self._require_shape(x.shape)
         if self.random and not self.training:
             return self.evaluated(x)
         if not self.first:

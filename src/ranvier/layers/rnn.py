@@ -9,7 +9,7 @@ from typing import Any, Unpack
 import numpy as np
 
 from ranvier.graph.checks import Fault
-from ranvier.graph.node import GraphError, Node, Type, apply, like
+from ranvier.graph.node import Node, Type, apply, like
 from ranvier.layers.annotations import CellOptions
 from ranvier.layers.base import Layer
 from ranvier.layers.cells import Cell
@@ -84,7 +84,7 @@ class RNN(Layer):
         return list(size) if isinstance(size, (list, tuple)) else [size]
 
     def build(self, sequences_shape: Sequence[Any]) -> None:
-        self._require(tuple(sequences_shape))
+        self._require_shape(tuple(sequences_shape))
         build_cell(self.cell, (sequences_shape[0], *sequences_shape[2:]))
 
     def get_initial_state(self, batch_size: Any) -> list[Any]:
@@ -123,7 +123,7 @@ class RNN(Layer):
         return [mask, *[None] * len(self.state_size)] if self.return_state else mask
 
     def forward(self, sequences: Any, initial_state: Any = None, mask: Any = None) -> Any:
-        self._require(sequences.shape)
+        self._require_shape(sequences.shape)
         stored = self._stored_states(sequences) if self.stateful else None
         if initial_state is None and stored is not None:
             states = map_structure(stored, Tensor, lambda state: of_rows(state, sequences))
@@ -197,12 +197,6 @@ class RNN(Layer):
                 f"{tuple(sequences.shape)}. Write one of shape {tuple(sequences.shape[:2])} instead."
             )
         return mask if mask.dtype == "bool" else arrays.cast(mask, "bool")
-
-    def _require(self, shape: tuple[Any, ...]) -> None:
-        """Raise GraphError where inputs of this shape do not fit."""
-        wrong = self.shape_error(Type(tuple(shape), "float32"))
-        if wrong is not None:
-            raise GraphError(" ".join(wrong))
 
     def shape_error(self, given: Type) -> tuple[str, str] | None:
         shape = given.shape

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Unpack
 
-from ranvier.graph.node import GraphError, Type
+from ranvier.graph.node import Type
 from ranvier.layers.annotations import LayerOptions
 from ranvier.layers.base import Family, whole
 from ranvier.layers.shape_errors import ImageLayout, ShapeFault
@@ -32,7 +32,7 @@ class Spatial(Family):
 
     def forward(self, x: Any) -> Any:
         if x.ndim != self.dimensions + 2:
-            self.require(x.shape)
+            self._require_shape(x.shape)
         return self._change(x)
 
     def _change(self, x: Any) -> Any:
@@ -45,12 +45,6 @@ class Spatial(Family):
     def one_of(self, value: Any, what: str, known: tuple[str, ...]) -> str:
         """An argument that is one of some words; raises ValueError for others."""
         return word_of(value, what, known, self.name)
-
-    def require(self, shape: tuple[Any, ...]) -> None:
-        """Raise GraphError where inputs of this shape do not fit."""
-        wrong = self.shape_error(Type(tuple(shape), "float32"))
-        if wrong is not None:
-            raise GraphError(" ".join(wrong))
 
     def shape_error(self, given: Type) -> ShapeFault:
         return self.layout.rank(given.shape)

@@ -6,15 +6,13 @@ from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, Self
 
-import numpy as np
-
-from ranvier.graph.dtypes import FLOATING, widened
+from ranvier.graph.dtypes import FLOATING
 from ranvier.graph.node import Type
 from ranvier.module.members import ModuleBase
 from ranvier.module.properties import part_of_module
 from ranvier.ops.tensor_methods import DEVICES, get_data, no_device, set_data
 from ranvier.tensor.tape import flush_readers
-from ranvier.tensor.tensor import Tensor, to_array
+from ranvier.tensor.tensor import Tensor, numbers_of, to_array
 
 EXTRA = "_extra_state"  # the name of what a module's `get_extra_state` gives
 DESCRIBED = ("_record", "_graph")  # symbolic calls of a module, and those within it
@@ -95,7 +93,7 @@ class ModuleState(ModuleBase):
         extra = self._with_extra_state()
         own = dict(self._state(remove_duplicate=False))
         given = {name: value for name, value in state_dict.items() if name in own}
-        values = {n: widened(v.compute()) if isinstance(v, Tensor) else np.asarray(v) for n, v in given.items()}
+        values = {name: numbers_of(value) for name, value in given.items()}
         known = {id(own[name]) for name in given}
         left_out = IncompatibleKeys(
             [n for n, tensor in own.items() if id(tensor) not in known] + [n for n in extra if n not in state_dict],

@@ -17,7 +17,8 @@ from ranvier.tensor.trace import state
 
 
 @function
-def _uniform(seed: Node, stream: Node, shape: tuple[Any, ...], dtype: str) -> Node:
+def uniform_numbers(seed: Node, stream: Node, shape: tuple[Any, ...], dtype: str) -> Node:
+    """Uniform numbers in [0, 1) of a stream."""
     return apply("random", seed, stream, shape=shape, dtype=dtype)
 
 
@@ -32,7 +33,8 @@ class ProgramGenerator:
 
     def random(self, shape: Any, dtype: Any = None) -> Tensor:
         """Uniform numbers in [0, 1)."""
-        made: Tensor = _uniform(*draw(), shape=tuple(shape), dtype="float64" if dtype == "float64" else get_dtype())
+        kind = "float64" if dtype == "float64" else get_dtype()
+        made: Tensor = uniform_numbers(*draw(), shape=tuple(shape), dtype=kind)
         return made
 
     def standard_normal(self, shape: Any) -> Tensor:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from ranvier.graph.graph import Graph, input_node
 from ranvier.graph.loops import scan
 from ranvier.graph.node import BATCH, Node, apply
-from ranvier.graph.scan import stacked_shape
+from ranvier.graph.scan import slice_of, stack
 
 LEAST_STEPS = 8  # of a loop
 LEAST_CALLS = 32  # of all its steps
@@ -102,28 +102,18 @@ class Steps:
                 values[Value(place, i)] = node
         updates = tuple((known[carry], values[carry[0]]) for carry in self.carries)
         body = Graph(tuple(inputs), tuple(values[value] for value in stacked), updates)
-        slices = [_stack([lowered(node) for node in nodes], axis) for nodes in self.own]
+        slices = [stack([lowered(node) for node in nodes], axis) for nodes in self.own]
         firsts, fixed = [lowered(node) for _, node in self.carries], [lowered(node) for node in self.fixed]
         made = scan(body, firsts, slices, fixed, length=self.count, axis=axis)
         stacks = dict(zip(stacked, made[len(updates) :], strict=True))
         for step, value in read:
             call = self.calls[self.start + step * self.period + value.place]
-            whole = made[last[value]] if value not in stacks else _at(stacks[value], step, axis)
+            whole = made[last[value]] if value not in stacks else slice_of(stacks[value], step, axis)
             results.setdefault(call.call, {})[value.output] = whole
         return True
 
     def _type(self, value: Value) -> Any:
         return self.calls[self.start + value.place].types[value.output]
-
-
-def _stack(nodes: Sequence[Node], axis: int) -> Node:
-    wide = [apply("reshape", node, shape=stacked_shape(node.shape, 1, axis)) for node in nodes]
-    return apply("concatenate", *wide, axis=axis)
-
-
-def _at(stack: Node, step: int, axis: int) -> Node:
-    part = apply("slice", stack, ranges=tuple((step, step + 1, 1) if a == axis else None for a in range(stack.ndim)))
-    return apply("reshape", part, shape=(*stack.shape[:axis], *stack.shape[axis + 1 :]))
 
 
 def find(calls: Sequence[Any], later: Sequence[Any]) -> list[tuple[Steps, dict[tuple[int, Value], None]]]:

@@ -362,6 +362,11 @@ def to_array(value: Any, dtype: str | None = None) -> NDArray[Any]:
     return array if array.flags.f_contiguous or array.flags.c_contiguous else np.ascontiguousarray(array)
 
 
+def numbers_of(value: Any) -> NDArray[Any]:
+    """The numbers of a tensor or an array-like, of a dtype that NumPy computes with."""
+    return widened(value.compute()) if isinstance(value, Tensor) else np.asarray(value)
+
+
 def leaves_of(segment: TapeSegment) -> list[Tensor]:
     """The leaves of a segment, by ordinal: all are tensors, which the tape knows by a protocol alone."""
     return segment.leaves  # type: ignore[return-value]  # `cast` costs time here

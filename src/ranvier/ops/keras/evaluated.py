@@ -16,7 +16,7 @@ from ranvier.ops.arrays.promotion import axis_of, result_dtype
 from ranvier.ops.keras.arrays import convert_to_tensor
 from ranvier.ops.keras.elementwise import Axes, dtype_name, listed
 from ranvier.tensor.context import get_dtype
-from ranvier.tensor.tensor import Tensor
+from ranvier.tensor.tensor import Tensor, numbers_of
 
 # --- whole numbers ------------------------------------------------------------------------------------------------
 
@@ -25,18 +25,13 @@ def _held(x: Any) -> Any:
     return x if isinstance(x, (bool, int, float)) else convert_to_tensor(x)
 
 
-def _array(x: Any) -> Any:
-    """What `_held` gives as numbers that NumPy computes with."""
-    return widened(x.compute()) if isinstance(x, Tensor) else np.asarray(x)
-
-
 def _evaluated(name: str, evaluate: Callable[..., Any], *operands: Any) -> Tensor:
     """What NumPy makes of whole numbers in the dtype in which they meet."""
     held = [_held(x) for x in operands]
     dtype = result_dtype(*held)
     if dtype in FLOATING:
         raise TypeError(f"ops.{name} of {dtype}. Write whole numbers, as in ops.cast(x, 'int32'), instead.")
-    return Tensor(evaluate(*(_array(x).astype(array_dtype(dtype)) for x in held)), dtype=dtype)
+    return Tensor(evaluate(*(numbers_of(x).astype(array_dtype(dtype)) for x in held)), dtype=dtype)
 
 
 def bitwise_and(x: Any, y: Any) -> Tensor:
@@ -87,12 +82,12 @@ def lcm(x1: Any, x2: Any) -> Tensor:
 
 def ldexp(x1: Any, x2: Any) -> Tensor:
     """``x1 * 2 ** x2``, exact, for whole ``x2``. Evaluated at once."""
-    mantissa, exponent = _held(x1), _array(_held(x2))
+    mantissa, exponent = _held(x1), numbers_of(_held(x2))
     if exponent.dtype.kind not in "iub":
         raise TypeError(f"ops.ldexp with an exponent of {exponent.dtype}. Write whole numbers instead.")
     dtype = result_dtype(mantissa)
     dtype = dtype if dtype in FLOATING else get_dtype()
-    return Tensor(np.ldexp(_array(mantissa).astype(np.float64), exponent.astype(np.int64)), dtype=dtype)
+    return Tensor(np.ldexp(numbers_of(mantissa).astype(np.float64), exponent.astype(np.int64)), dtype=dtype)
 
 
 def nextafter(x1: Any, x2: Any) -> Tensor:
@@ -101,8 +96,8 @@ def nextafter(x1: Any, x2: Any) -> Tensor:
     dtype = result_dtype(*held)
     dtype = dtype if dtype in FLOATING else get_dtype()
     if dtype == "bfloat16":
-        return Tensor(_next_bfloat16(*(_array(x).astype(np.float32) for x in held)), dtype=dtype)
-    return Tensor(np.nextafter(*(_array(x).astype(dtype) for x in held)), dtype=dtype)
+        return Tensor(_next_bfloat16(*(numbers_of(x).astype(np.float32) for x in held)), dtype=dtype)
+    return Tensor(np.nextafter(*(numbers_of(x).astype(dtype) for x in held)), dtype=dtype)
 
 
 def _next_bfloat16(start: Any, toward: Any) -> Any:
@@ -128,14 +123,14 @@ def view(x: Any, dtype: Any = None) -> Tensor:
 
 def argpartition(x: Any, kth: int, axis: int | None = -1) -> Tensor:
     """Where the elements came from if those up to place ``kth`` are the smallest, int32. Evaluated at once."""
-    values = _array(convert_to_tensor(x))
+    values = numbers_of(convert_to_tensor(x))
     return Tensor(np.argpartition(values, kth, None if axis is None else axis_of(axis, values.ndim)), dtype="int32")
 
 
 def _of_known(x: Any, evaluate: Callable[[Any], Any]) -> Tensor:
     """What NumPy makes of the elements that are not nan, as floats; nan of none."""
     tensor = convert_to_tensor(x)
-    values = _array(tensor).astype(np.float64)
+    values = numbers_of(tensor).astype(np.float64)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # of elements that are all nan
         return Tensor(evaluate(values), dtype=tensor.dtype if tensor.dtype in FLOATING else get_dtype())

@@ -12,17 +12,13 @@ from ranvier.ops.functional import convolution as convolutions
 from ranvier.ops.functional.convolution import Pairs
 from ranvier.ops.torch.sizes import batched, each, one_of
 from ranvier.tensor.function import function
+from ranvier.tensor.layout import reverse_axes
 
 
 def _exact(compute: Any, x: Node, weight: Node, bias: Node | None, *others: Any) -> Node:
     """A convolution of integers: through double precision, exact below 2**53."""
     operands = [None if v is None else apply("cast", v, dtype="float64") for v in (x, weight, bias)]
     return apply("cast", compute(*operands, *others), dtype=x.dtype)
-
-
-def _kernel(weight: Node) -> Node:
-    """(out, in, sizes...) -> (sizes in reverse order..., in, out): the order of weights in memory."""
-    return apply("transpose", weight, axes=tuple(reversed(range(weight.ndim))))
 
 
 @function
@@ -38,7 +34,7 @@ def convolve(
     """`functional.convolution.convolve` with channels first and a weight (out, in / groups, sizes...)."""
     if x.dtype in INTEGERS:
         return _exact(convolve, x, weight, bias, stride, padding, dilation, groups)
-    kernel = _kernel(weight)
+    kernel = reverse_axes(weight)  # the order of weights in memory
     y: Node = convolutions.convolve(x, kernel, bias, stride, padding, dilation, groups, True, True)
     return y
 
@@ -57,7 +53,7 @@ def convolve_transposed(
     """`functional.convolution.convolve_transposed` with channels first and a weight (in, out / groups, sizes...)."""
     if x.dtype in INTEGERS:
         return _exact(convolve_transposed, x, weight, bias, stride, padding, dilation, shape, groups)
-    kernel = _kernel(weight)
+    kernel = reverse_axes(weight)  # the order of weights in memory
     y: Node = convolutions.convolve_transposed(x, kernel, bias, stride, padding, dilation, shape, groups, True, True)
     return y
 

@@ -7,17 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.graph.dtypes import dtype_of, widened
+from ranvier.graph.dtypes import dtype_of
 from ranvier.graph.node import Node, apply
 from ranvier.ops import arrays, indexing
 from ranvier.ops.arrays.promotion import axis_of
 from ranvier.ops.functional.label_checks import check_known
 from ranvier.tensor.function import function
-from ranvier.tensor.tensor import Tensor
-
-
-def _array(value: Any) -> Any:
-    return widened(value.compute()) if isinstance(value, Tensor) else np.asarray(value)
+from ranvier.tensor.tensor import Tensor, numbers_of
 
 
 def _known(array: Any, dtype: str | None = None) -> Tensor:
@@ -49,7 +45,7 @@ def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Any:
     for t in (input, indices):
         shape[axis_of(dim, t.ndim)] = t.shape[dim]
         spread.append(arrays.broadcast_to(t, tuple(shape)))
-    return indexing.gather_at(spread[0], dim, _array(spread[1]))
+    return indexing.gather_at(spread[0], dim, numbers_of(spread[1]))
 
 
 # --- writing ------------------------------------------------------------------------------------------------------
@@ -57,7 +53,7 @@ def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Any:
 
 def _grid(input: Tensor, dim: int, index: Any) -> tuple[Any, ...]:
     """The places ``[i][index[i][j]]`` along dimension 1, and so on, as NumPy's indices."""
-    rows, axis = _array(index), axis_of(dim, input.ndim)
+    rows, axis = numbers_of(index), axis_of(dim, input.ndim)
     if not rows.size:
         return (np.empty(0, np.int64),) * input.ndim
     indexing.check_indices(rows, input.shape, axis)
@@ -95,16 +91,16 @@ def scatter_(
     source = value if src is None else src
     _check_source(self, source)
     if reduce == "add" and self.dtype != "bool":
-        shape = _array(index).shape
+        shape = numbers_of(index).shape
         given = source if isinstance(source, Tensor) else _known(np.full(shape, source, self.dtype))
         return indexing.put(self, scatter_add(self, dim, index, given))
     if reduce in ("add", "multiply"):
         result, combine = np.array(self.detach().compute()), np.add if reduce == "add" else np.multiply
-        combine.at(result, _grid(self, dim, index), np.asarray(_part(source, _array(index).shape)))
+        combine.at(result, _grid(self, dim, index), np.asarray(_part(source, numbers_of(index).shape)))
         return indexing.put(self, _known(result))
     if reduce is not None:
         raise ValueError(f"reduce={reduce!r}. Write 'add' or 'multiply', or leave it out, instead.")
-    indexing.set_item(self, _grid(self, dim, index), _part(source, _array(index).shape))
+    indexing.set_item(self, _grid(self, dim, index), _part(source, numbers_of(index).shape))
     return self
 
 
@@ -136,7 +132,7 @@ def scatter_add(input: Tensor, dim: int, index: Any, src: Tensor) -> Any:
 
 def index_add(input: Tensor, dim: int, index: Any, source: Tensor, *, alpha: float = 1) -> Any:
     """``input`` with each slice of ``source`` along ``dim`` added at its index; several may meet at one."""
-    axis, rows = axis_of(dim, input.ndim), _array(index)
+    axis, rows = axis_of(dim, input.ndim), numbers_of(index)
     check_known(rows, "gathered", input.shape[axis])
     places = np.take(_every(input), rows, axis)
     return _add_at(input, places, source if alpha == 1 else arrays.multiply(source, alpha))
@@ -146,7 +142,7 @@ def index_fill(input: Tensor, dim: int, index: Any, value: Any) -> Any:
     """``input`` with a number in the slices along ``dim`` at indices."""
     axis = axis_of(dim, input.ndim)
     chosen = np.zeros(input.shape[axis], bool)
-    chosen[_array(index)] = True
+    chosen[numbers_of(index)] = True
     mask = chosen.reshape([-1 if i == axis else 1 for i in range(input.ndim)])
     number = arrays.reshape(value, ()) if isinstance(value, Tensor) else value
     return indexing.masked_fill(input, Tensor.wrap(mask), number)
@@ -155,7 +151,7 @@ def index_fill(input: Tensor, dim: int, index: Any, value: Any) -> Any:
 def index_copy(input: Tensor, dim: int, index: Any, source: Tensor) -> Tensor:
     """``input`` with the slices of ``source`` along ``dim`` written at indices."""
     result: Tensor = input.clone()
-    axis, rows = axis_of(dim, input.ndim), _array(index)
+    axis, rows = axis_of(dim, input.ndim), numbers_of(index)
     check_known(rows, "element", input.shape[axis])
     places = (*(slice(None),) * axis, rows)
     indexing.set_item(result, places, source)
@@ -169,7 +165,7 @@ def unique(
     input: Any, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
 ) -> Any:
     """The distinct elements (or slices along ``dim``), sorted; the index of each element among them; their counts."""
-    found = np.unique(_array(input), return_inverse=True, return_counts=True, axis=dim)
+    found = np.unique(numbers_of(input), return_inverse=True, return_counts=True, axis=dim)
     values, inverse, counts = found
     inverse = inverse.reshape(input.shape if dim is None else (-1,))
     results = [
@@ -186,7 +182,7 @@ def unique_consecutive(
     """The flat elements, or the slices along ``dim``, without repeats in a row; the index of each among them; their
     counts.
     """
-    array = _array(input)
+    array = numbers_of(input)
     slices = array.ravel() if dim is None else np.moveaxis(array, axis_of(dim, input.ndim), 0)
     rows = slices.reshape(len(slices), math.prod(slices.shape[1:]))
     first = np.concatenate([np.ones(len(rows[:1]), bool), (rows[1:] != rows[:-1]).any(1)])
@@ -207,22 +203,22 @@ def unique_consecutive(
 def bincount(input: Any, weights: Any = None, minlength: int = 0) -> Tensor:
     """The count of each whole number in a vector, or the sum of its weights."""
     if weights is None:
-        return _known(np.bincount(_array(input), None, minlength))
-    masses = _array(weights)
-    sums = np.bincount(_array(input), masses, minlength)  # in float64
+        return _known(np.bincount(numbers_of(input), None, minlength))
+    masses = numbers_of(weights)
+    sums = np.bincount(numbers_of(input), masses, minlength)  # in float64
     return _known(sums.astype(np.float32) if masses.dtype == np.float32 else sums)
 
 
 def histc(input: Any, bins: int = 100, min: float = 0, max: float = 0) -> Tensor:
     """The number of elements in each of ``bins`` equal bins from ``min`` to ``max``, by default of all elements."""
-    array = _array(input)
+    array = numbers_of(input)
     low, high = (array.min(), array.max()) if min == max == 0 and array.size else (min, max)
     return _known(np.histogram(array, bins, (low, high))[0], getattr(input, "dtype", None))
 
 
 def isin(elements: Any, test_elements: Any, *, assume_unique: bool = False, invert: bool = False) -> Tensor:
     """Which elements are among others."""
-    return _known(np.isin(_array(elements), _array(test_elements), invert=invert))
+    return _known(np.isin(numbers_of(elements), numbers_of(test_elements), invert=invert))
 
 
 def searchsorted(
@@ -241,9 +237,9 @@ def searchsorted(
     """
     if side not in (None, "left", "right") or (right and side == "left"):
         raise ValueError(f"side={side!r} with right={right}. Write side='left' or side='right' alone instead.")
-    rows, wanted = _array(sorted_sequence), _array(values)
+    rows, wanted = numbers_of(sorted_sequence), numbers_of(values)
     if sorter is not None:
-        rows = np.take_along_axis(rows, _array(sorter), -1)
+        rows = np.take_along_axis(rows, numbers_of(sorter), -1)
     place: Any = side or ("right" if right else "left")
     if rows.ndim == 1:
         return _found(np.searchsorted(rows, wanted, place), out_int32)
