@@ -15,6 +15,23 @@ from ranvier.support.foreign import check_own
 AnyClass = TypeVar("AnyClass", bound=type)
 
 
+def decorator_of(table: dict[str, Any]) -> Callable[..., Callable[[Any], Any]]:
+    """A decorator with names, under which it adds a function to a table.
+
+    >>> row = decorator_of(ROWS)
+    >>> @row("Add", "Sum")
+    """
+
+    def named(*names: str) -> Callable[[Any], Any]:
+        def add(function: Any) -> Any:
+            table.update(dict.fromkeys(names, function))
+            return function
+
+        return add
+
+    return named
+
+
 class Configured(CheckedConstructor):
     """An object that can be made again from its `config`, which Keras calls ``get_config``."""
 

@@ -10,19 +10,12 @@ import numpy as np
 from ranvier import activations
 from ranvier.interop.onnx.builder import Builder, Value
 from ranvier.interop.onnx.values import UnsupportedError
+from ranvier.support.registry import decorator_of
 from ranvier.tensor.function import same_function
 
 LAYERS: dict[str, Callable[..., str]] = {}
-
-
-def layer(*names: str) -> Callable[[Any], Any]:
-    """Add a function to the table, by the registered names of layers."""
-
-    def add(function: Any) -> Any:
-        LAYERS.update(dict.fromkeys(names, function))
-        return function
-
-    return add
+layer = decorator_of(LAYERS)
+"""Adds a function to the table, by the registered names of layers."""
 
 
 # Layers that are given whole numbers; those before any other are cast to the floats of what it returns.

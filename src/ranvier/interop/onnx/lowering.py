@@ -15,6 +15,7 @@ from ranvier.graph.node import Node, Symbol, topological
 from ranvier.graph.open_extents import ANY, OpenExtent
 from ranvier.interop.onnx.builder import Builder
 from ranvier.interop.onnx.values import NUMBERS, refuse
+from ranvier.support.registry import decorator_of
 
 # The element types in which runtimes compute what they do not compute in an operand's own.
 WIDER = {"int8": "int32", "int16": "int32", "uint8": "int32", "uint16": "int32", "uint32": "int64"}
@@ -33,16 +34,8 @@ class Form(NamedTuple):
 
 Row = Callable[["Lowering", Node], Form | str]
 ROWS: dict[str, Row] = {}
-
-
-def row(*names: str) -> Callable[[Row], Row]:
-    """Add a function to the table, by the names of primitives. A name that it returns is of a value in full."""
-
-    def add(function: Row) -> Row:
-        ROWS.update(dict.fromkeys(names, function))
-        return function
-
-    return add
+row = decorator_of(ROWS)
+"""Adds a function to the table, by the names of primitives. A name that it returns is of a value in full."""
 
 
 class Lowering:

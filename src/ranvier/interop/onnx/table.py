@@ -5,19 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ranvier.support.registry import decorator_of
+
 TABLE: dict[str, Callable[..., Any]] = {}
+row = decorator_of(TABLE)
+"""Adds a function to the table, by the names of operators.
 
-
-def row(*names: str) -> Callable[[Any], Any]:
-    """Add a function to the table, by the names of operators.
-
-    It takes a `Context`, the inputs (None where one is left out) and the attributes by name, and returns an output or
-    several in a tuple.
-    """
-
-    def add(function: Any) -> Any:
-        for name in names:
-            TABLE[name] = function
-        return function
-
-    return add
+It takes a `Context`, the inputs (None where one is left out) and the attributes by name, and returns an output or
+several in a tuple.
+"""

@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from ranvier.interop.torch.builder import Builder, Row, Value
+from ranvier.support.registry import decorator_of
 
 BLOCKS: dict[str, Row] = {}
 """By registered name, what adds a block to a class of its own, in which layers have the names of the attributes."""
-
-
-def block(name: str) -> Callable[[Row], Row]:
-    """Add a function to the table."""
-
-    def add(function: Row) -> Row:
-        BLOCKS[name] = function
-        return function
-
-    return add
+block = decorator_of(BLOCKS)
 
 
 @block("models.ResidualBlock")

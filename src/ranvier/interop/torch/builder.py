@@ -23,6 +23,7 @@ from ranvier.interop.program_text import Call, identifier
 from ranvier.module.members import ModuleBase
 from ranvier.ops.arrays.promotion import axis_of
 from ranvier.support.errors import snake_case
+from ranvier.support.registry import decorator_of
 
 # The attributes of torch.nn.Module, which no layer may be named like.
 _ATTRIBUTES = """
@@ -282,16 +283,8 @@ def array(tensor: Any) -> Array:
 
 Row = Callable[..., Value]
 LAYERS: dict[str, Row] = {}
-
-
-def layer(*names: str) -> Callable[[Any], Any]:
-    """Add a function to the table, by the registered names of layers: it adds one to a network, called on values."""
-
-    def add(function: Any) -> Any:
-        LAYERS.update(dict.fromkeys(names, function))
-        return function
-
-    return add
+layer = decorator_of(LAYERS)
+"""Adds a function to the table, by the registered names of layers: it adds one to a network, called on values."""
 
 
 def refuse(why: str) -> UnsupportedError:
