@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from ranvier.interop.foreign import UnsupportedError
 from ranvier.interop.keras_code import keras_program
 from ranvier.interop.program_text import identifier
-from ranvier.interop.torch.builder import UnsupportedError
 from ranvier.interop.torch.networks import VOCABULARY, name_of, network
 from ranvier.interop.torch.program import definition
 from ranvier.interop.torch.training import training

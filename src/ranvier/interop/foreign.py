@@ -14,7 +14,12 @@ FAR = 1 << 60  # a number that says "to the end"
 
 
 class UnsupportedError(ValueError):
-    """An operator, or a use of one, that cannot be brought over."""
+    """A layer, an operator, or a use of one, that cannot be brought over."""
+
+
+def refuse(why: str) -> UnsupportedError:
+    """The error to raise for one."""
+    return UnsupportedError(why)
 
 
 class Part(Module):

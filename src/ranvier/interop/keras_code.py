@@ -11,9 +11,10 @@ from typing import Any, cast
 import numpy as np
 
 from ranvier import activations, constraints, initializers, layers, losses, metrics, optimizers, regularizers
+from ranvier.interop.foreign import UnsupportedError
 from ranvier.interop.keras.describe import UNKNOWN
 from ranvier.interop.program_text import Call, Code, Rows, call, flat, identifier, statement
-from ranvier.interop.torch.builder import UnsupportedError, chosen, plain_name
+from ranvier.interop.torch.builder import chosen, plain_name
 from ranvier.interop.torch.networks import name_of
 from ranvier.interop.torch.vocabulary import NETWORKS
 from ranvier.layers.operators import GetItem, Operation

@@ -10,5 +10,5 @@ __getattr__, __dir__, __all__ = lazy_names("ranvier.interop.onnx", {
     "ranvier.interop.onnx.backend": "prepare run_model run_node supports_device",
     "ranvier.interop.onnx.exporting": "export",
     "ranvier.interop.onnx.model": "from_onnx",
-    "ranvier.interop.onnx.values": "UnsupportedError",
+    "ranvier.interop.foreign": "UnsupportedError",
 })  # fmt: skip

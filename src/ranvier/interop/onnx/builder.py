@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from ranvier.graph.dtypes import ELEMENT_TYPES, as_array
+from ranvier.interop.foreign import UnsupportedError
 from ranvier.interop.onnx.graphs import library
-from ranvier.interop.onnx.values import UnsupportedError
 
 OLDEST, OPSET = 18, 21
 """The oldest set of operators that is written, and the one that is written unless another is asked for."""

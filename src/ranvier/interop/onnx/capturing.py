@@ -9,7 +9,7 @@ from typing import Any
 from ranvier.graph.graph import Graph, input_node
 from ranvier.graph.node import Node, Type
 from ranvier.graph.simplify import simplify
-from ranvier.interop.onnx.values import UnsupportedError
+from ranvier.interop.foreign import UnsupportedError
 from ranvier.module import Module, mode
 from ranvier.module.calls import model_dtype_scope
 from ranvier.module.masks import parameters_of

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from ranvier import ops as o
+from ranvier.interop.foreign import refuse
 from ranvier.interop.onnx.table import row
-from ranvier.interop.onnx.values import Context, fixed, known, refuse, tensor
+from ranvier.interop.onnx.values import Context, fixed, known, tensor
 from ranvier.ops.arrays.promotion import axis_of
 
 LONGEST = 100_000  # steps of a loop

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from ranvier import ops as o
+from ranvier.interop.foreign import refuse
 from ranvier.interop.onnx.table import TABLE, row
-from ranvier.interop.onnx.values import Context, cast, element, fixed, known, like, numbers, refuse, tensor  # fmt: skip
+from ranvier.interop.onnx.values import Context, cast, element, fixed, known, like, numbers, tensor  # fmt: skip
 from ranvier.ops import functional
 from ranvier.ops.arrays.promotion import axis_of
 from ranvier.tensor.rng import draw

@@ -9,19 +9,11 @@ from typing import Any
 import numpy as np
 
 from ranvier.graph.node import Symbol
+from ranvier.interop.foreign import UnsupportedError, refuse
 from ranvier.interop.onnx import merged
 from ranvier.interop.onnx.merged import Merged
 from ranvier.interop.onnx.table import TABLE
-from ranvier.interop.onnx.values import (
-    ELEMENTS,
-    NUMBERS,
-    Context,
-    UnsupportedError,
-    check_element,
-    holds_batch,
-    refuse,
-    tensor,
-)
+from ranvier.interop.onnx.values import ELEMENTS, NUMBERS, Context, check_element, holds_batch, tensor
 
 MOST_NODES = 1_000_000
 DEEPEST = 16  # operators that are expanded to others which are expanded

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from ranvier import activations
+from ranvier.interop.foreign import refuse
 from ranvier.interop.onnx.builder import Builder, Value
-from ranvier.interop.onnx.values import UnsupportedError
 from ranvier.support.registry import decorator_of
 from ranvier.tensor.function import same_function
 
@@ -20,10 +20,6 @@ layer = decorator_of(LAYERS)
 
 # Layers that are given whole numbers; those before any other are cast to the floats of what it returns.
 INDICES = ("Embedding", "torch.Embedding")
-
-
-def refuse(why: str) -> UnsupportedError:
-    return UnsupportedError(why)
 
 
 # --- activations --------------------------------------------------------------------------------------------------

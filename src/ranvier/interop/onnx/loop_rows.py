@@ -8,9 +8,10 @@ import numpy as np
 
 from ranvier.graph.node import Node
 from ranvier.graph.open_extents import OpenExtent
+from ranvier.interop.foreign import refuse
 from ranvier.interop.onnx.graphs import library
 from ranvier.interop.onnx.lowering import Lowering, row
-from ranvier.interop.onnx.values import NUMBERS, refuse
+from ranvier.interop.onnx.values import NUMBERS
 
 
 @row("gather")

@@ -13,8 +13,9 @@ import numpy as np
 
 from ranvier.graph.node import Node, Symbol, topological
 from ranvier.graph.open_extents import ANY, OpenExtent
+from ranvier.interop.foreign import refuse
 from ranvier.interop.onnx.builder import Builder
-from ranvier.interop.onnx.values import NUMBERS, refuse
+from ranvier.interop.onnx.values import NUMBERS
 from ranvier.support.registry import decorator_of
 
 # The element types in which runtimes compute what they do not compute in an operand's own.

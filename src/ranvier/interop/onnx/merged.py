@@ -15,7 +15,8 @@ import numpy as np
 
 from ranvier import ops as o
 from ranvier.graph.node import BATCH, Symbol
-from ranvier.interop.onnx.values import ANY_BATCH, Context, known, refuse, tensor
+from ranvier.interop.foreign import refuse
+from ranvier.interop.onnx.values import ANY_BATCH, Context, known, tensor
 from ranvier.tensor.tensor import Tensor
 
 Dims = list[Any]

@@ -13,10 +13,10 @@ from ranvier.data.files import CheckpointError, check_source
 from ranvier.graph.dtypes import FLOATS, STORAGE
 from ranvier.graph.node import BATCH, Type
 from ranvier.graph.open_extents import ANY, OpenExtent
-from ranvier.interop.foreign import ForeignModel
+from ranvier.interop.foreign import ForeignModel, UnsupportedError
 from ranvier.interop.onnx import control, elementwise, graphs, movement, networks, recurrent, resizing
 from ranvier.interop.onnx.graphs import Program, library
-from ranvier.interop.onnx.values import ELEMENTS, UnsupportedError
+from ranvier.interop.onnx.values import ELEMENTS
 from ranvier.module import Parameter, register_module
 from ranvier.module.parameter import Buffer
 from ranvier.support.source_lines import warn

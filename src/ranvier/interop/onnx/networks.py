@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from ranvier import ops as o
+from ranvier.interop.foreign import refuse
 from ranvier.interop.onnx.table import row
-from ranvier.interop.onnx.values import Context, cast, fixed, known, like, numbers, refuse, tensor
+from ranvier.interop.onnx.values import Context, cast, fixed, known, like, numbers, tensor
 from ranvier.layers.normalization import RunningStatistics
 from ranvier.ops.arrays.promotion import axis_of
 from ranvier.ops.torch import convolution, pooling

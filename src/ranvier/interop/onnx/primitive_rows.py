@@ -10,8 +10,8 @@ import numpy as np
 from ranvier.graph.dtypes import FLOATS
 from ranvier.graph.node import Node, Symbol
 from ranvier.graph.open_extents import OpenExtent
+from ranvier.interop.foreign import refuse
 from ranvier.interop.onnx.lowering import ROWS, WIDER, Form, Lowering, row
-from ranvier.interop.onnx.values import refuse
 
 FARTHEST = np.iinfo(np.int64).max
 

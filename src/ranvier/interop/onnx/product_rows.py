@@ -10,9 +10,9 @@ import numpy as np
 from ranvier.graph.contraction import Affine
 from ranvier.graph.node import Node, Symbol
 from ranvier.graph.open_extents import OpenExtent
+from ranvier.interop.foreign import refuse
 from ranvier.interop.onnx.builder import Builder
 from ranvier.interop.onnx.lowering import Lowering, row
-from ranvier.interop.onnx.values import refuse
 
 
 class Operand(NamedTuple):

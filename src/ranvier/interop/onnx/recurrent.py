@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from ranvier import ops as o
+from ranvier.interop.foreign import refuse
 from ranvier.interop.onnx.table import row
-from ranvier.interop.onnx.values import Context, fixed, known, like, refuse, tensor
+from ranvier.interop.onnx.values import Context, fixed, known, like, tensor
 
 ACTIVATIONS = {"Sigmoid": "sigmoid", "Tanh": "tanh", "Relu": "relu", "Softsign": "softsign", "Softplus": "softplus"}
 

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from ranvier import activations
+from ranvier.interop.foreign import refuse
 from ranvier.interop.onnx.builder import Builder, Value
-from ranvier.interop.onnx.layer_rows import layer, refuse
+from ranvier.interop.onnx.layer_rows import layer
 from ranvier.tensor.function import same_function
 
 # By layer, the operator and the order of its gates among the layer's: those of Keras, then those of PyTorch.

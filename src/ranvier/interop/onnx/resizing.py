@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from ranvier import ops as o
+from ranvier.interop.foreign import refuse
 from ranvier.interop.onnx.table import row
-from ranvier.interop.onnx.values import Context, extents, fixed, known, like, refuse, tensor
+from ranvier.interop.onnx.values import Context, extents, fixed, known, like, tensor
 from ranvier.ops.arrays.promotion import axis_of
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ranvier.graph.node import BATCH, Symbol
-from ranvier.interop.foreign import ANY_BATCH, FAR, UnsupportedError
+from ranvier.interop.foreign import ANY_BATCH, FAR, UnsupportedError, refuse
 from ranvier.ops import arrays
 from ranvier.tensor.tensor import Tensor
 
@@ -38,10 +38,6 @@ class Context:
     training: bool
     run: Callable[[Any, dict[str, Any]], list[Any]]
     """Runs a graph that is an attribute, on values by name."""
-
-
-def refuse(why: str) -> UnsupportedError:
-    return UnsupportedError(why)
 
 
 def element(number: int) -> str:

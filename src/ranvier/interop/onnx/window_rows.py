@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from ranvier import activations
+from ranvier.interop.foreign import refuse
 from ranvier.interop.onnx.builder import Builder, Value
-from ranvier.interop.onnx.layer_rows import LAYERS, activated, layer, refuse
+from ranvier.interop.onnx.layer_rows import LAYERS, activated, layer
 from ranvier.ops.arrays.promotion import axis_of
 from ranvier.ops.functional.convolution import enlarged
 from ranvier.tensor.function import same_function

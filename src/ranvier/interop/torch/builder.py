@@ -19,6 +19,7 @@ from ranvier.data.convert import Array
 from ranvier.graph.dtypes import widened
 from ranvier.graph.node import Symbol
 from ranvier.graph.open_extents import OpenExtent
+from ranvier.interop.foreign import refuse
 from ranvier.interop.program_text import Call, identifier
 from ranvier.module.members import ModuleBase
 from ranvier.ops.arrays.promotion import axis_of
@@ -58,10 +59,6 @@ def plain_name(layer: ModuleBase) -> str:
 
 def _without_number(layer: ModuleBase) -> str:
     return re.sub(r"_\d+$", "", layer.name)
-
-
-class UnsupportedError(Exception):
-    """A layer without a counterpart in PyTorch."""
 
 
 class OrderError(Exception):
@@ -176,7 +173,7 @@ class Builder:
         """A module, called on values; a layer that is called again (the same ``key``) has one."""
         part = self.parts.get(key) if key is not None else None
         if part is not None and not _same(part.weights, weights or {}):
-            raise UnsupportedError("it is called on values whose channels or features have several orders")
+            raise refuse("it is called on values whose channels or features have several orders")
         if part is None:
             untrained = () if self.trainable or not weights else ("",)
             part = Part(self.scope, made, dict(weights or {}), tuple(frozen), untrained)
@@ -285,10 +282,6 @@ Row = Callable[..., Value]
 LAYERS: dict[str, Row] = {}
 layer = decorator_of(LAYERS)
 """Adds a function to the table, by the registered names of layers: it adds one to a network, called on values."""
-
-
-def refuse(why: str) -> UnsupportedError:
-    return UnsupportedError(why)
 
 
 def one(values: Sequence[Any]) -> Any:

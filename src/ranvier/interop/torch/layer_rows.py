@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from ranvier import activations
+from ranvier.interop.foreign import refuse
 from ranvier.interop.program_text import Call, call
-from ranvier.interop.torch.builder import LAYERS, Builder, Value, array, layer, padded, refuse
+from ranvier.interop.torch.builder import LAYERS, Builder, Value, array, layer, padded
 from ranvier.ops.arrays.promotion import axis_of
 from ranvier.tensor.function import same_function
 

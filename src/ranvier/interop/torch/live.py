@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.interop.torch.builder import UnsupportedError
+from ranvier.interop.foreign import UnsupportedError
 from ranvier.interop.torch.networks import Network, network
 from ranvier.interop.torch.program import definition
 from ranvier.interop.torch.vocabulary import Counterparts, is_of_torch, tie

@@ -8,21 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from ranvier.graph.node import Type
+from ranvier.interop.foreign import UnsupportedError, refuse
 from ranvier.interop.program_text import Call, Code, class_name
 from ranvier.interop.torch import layer_rows, operator_rows, recurrent_rows, window_rows
 from ranvier.interop.torch.block_rows import BLOCKS
-from ranvier.interop.torch.builder import (
-    LAYERS,
-    Builder,
-    OrderError,
-    Part,
-    UnsupportedError,
-    Value,
-    array,
-    chosen,
-    extents,
-    refuse,
-)
+from ranvier.interop.torch.builder import LAYERS, Builder, OrderError, Part, Value, array, chosen, extents
 from ranvier.interop.torch.classes import LOCAL, class_text, is_chain, member_names
 from ranvier.module import Module, Sequential
 from ranvier.module.recorded_calls import Ref

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ranvier.interop.torch.builder import Builder, Value, layer, refuse
+from ranvier.interop.foreign import refuse
+from ranvier.interop.torch.builder import Builder, Value, layer
 from ranvier.interop.torch.layer_rows import ACTIVATIONS, along
 
 BINARY = {

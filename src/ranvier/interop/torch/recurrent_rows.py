@@ -8,8 +8,9 @@ import numpy as np
 
 from ranvier import activations
 from ranvier.data.convert import Array
+from ranvier.interop.foreign import refuse
 from ranvier.interop.program_text import Call
-from ranvier.interop.torch.builder import LAYERS, Builder, Value, array, layer, refuse
+from ranvier.interop.torch.builder import LAYERS, Builder, Value, array, layer
 from ranvier.interop.torch.layer_rows import activation_name
 from ranvier.tensor.function import same_function
 

@@ -6,8 +6,9 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from ranvier.interop.foreign import refuse
 from ranvier.interop.program_text import INDENT, Call, Code, call, flat, statement
-from ranvier.interop.torch.builder import Value, refuse, tidy
+from ranvier.interop.torch.builder import Value, tidy
 from ranvier.interop.torch.classes import broken
 from ranvier.interop.torch.networks import Network
 from ranvier.module import Module

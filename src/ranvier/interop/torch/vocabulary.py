@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 import ranvier.torch
+from ranvier.interop.foreign import UnsupportedError, refuse
 from ranvier.interop.program_text import Call, Code
-from ranvier.interop.torch.builder import UnsupportedError, refuse
 from ranvier.interop.torch.networks import VOCABULARY, constructor, name_of
 from ranvier.module import Module, Sequential
 from ranvier.module.members import ModuleBase

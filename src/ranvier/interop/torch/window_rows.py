@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from ranvier.data.convert import Array
+from ranvier.interop.foreign import refuse
 from ranvier.interop.program_text import Call, call
-from ranvier.interop.torch.builder import LAYERS, Builder, Value, array, layer, one, padded, refuse, tidy
+from ranvier.interop.torch.builder import LAYERS, Builder, Value, array, layer, one, padded, tidy
 from ranvier.interop.torch.layer_rows import activated
 from ranvier.ops.arrays.promotion import axes_of, axis_of
 from ranvier.ops.functional.convolution import enlarged, padding_of
