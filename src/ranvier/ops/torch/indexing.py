@@ -57,7 +57,7 @@ def _grid(input: Tensor, dim: int, index: Any) -> tuple[Any, ...]:
     if not rows.size:
         return (np.empty(0, np.int64),) * input.ndim
     indexing.check_indices(rows, input.shape, axis)
-    places = list(np.indices(rows.shape, sparse=True))
+    places: list[Any] = list(np.indices(rows.shape, sparse=True))
     places[axis] = rows
     return tuple(places)
 
