@@ -26,7 +26,7 @@ MOST_PLACES = 1 << 11  # of images, whose sums wait
 FEW_TERMS, PREFETCHED_TERMS = 16, 64
 MANY_ROWS = 4
 # Where the sums of a block wait between rounds, they, the terms of a round and the panels take a part of the cache.
-FEW_ROWS, ROUND_ROWS, ROUND_BYTES = 32, 128, 1 << 16
+FEW_ROWS, ROUND_ROWS, ROUND_BYTES = 32, 128, 1 << 18
 
 
 class Blocks(NamedTuple):

@@ -75,7 +75,9 @@ class Blocked(Columns):
             here = self.moved(self.moved(place, self.terms, low), self.columns, columns[0])
             begins, ends = f.op(f"icmp eq i64 {low}, 0"), f.op(f"icmp sge i64 {high}, {extent}")
             below = f.mul(size.terms, self.terms.b)
-            beside = f.sub(self.columns.b * size.columns, f.mul(low, self.terms.b))
+            # In rounds, the same block of the next one follows.
+            after = self.rounds[-1].b if self.rounds else self.columns.b * size.columns
+            beside = f.sub(after, f.mul(low, self.terms.b))
             more = f.add(here.b, f.op(f"select i1 {ends}, i64 {beside}, i64 {below}"))
             for flag in first:
                 begins = f.op(f"and i1 {begins}, {flag}")
