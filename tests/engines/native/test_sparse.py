@@ -13,6 +13,7 @@ from ranvier.engines import native, reference
 from ranvier.engines.native import compiler
 from ranvier.engines.native.codegen.contraction.sparse import COUNTING
 from ranvier.engines.native.compiler import schedule_of, text_of
+from ranvier.engines.native.passes import sparse_updates
 from ranvier.engines.native.runtime import llvm
 from ranvier.engines.native.runtime import threads as runtime
 from ranvier.engines.native.schedule.sparsity import pays
@@ -21,6 +22,7 @@ from ranvier.graph.extents import extent
 from ranvier.graph.grad import gradient
 from ranvier.graph.graph import Graph, input_node
 from ranvier.graph.node import BATCH, Symbol, apply, like
+from ranvier.ops.functional.convolution import convolve
 from tests.engines.native.test_programs import training_step
 
 ROWS = 87  # of the batch
@@ -352,3 +354,37 @@ def test_explicit_loops_too(monkeypatch):
     assert losses == expected
     for found, other in zip(weights, others, strict=True):
         np.testing.assert_array_equal(found, other)
+
+
+@pytest.mark.parametrize(
+    ("shape", "kernel", "padding"),
+    [
+        ((40, 50), (4, 50, 70), "valid"),  # columns and elements that leave some of a vector, and of a mask
+        ((33, 32), (5, 32, 24), "same"),
+        ((8, 9, 20), (3, 2, 20, 24), "same"),
+    ],
+)
+def test_gradients_of_a_maximum_over_places(shape, kernel, padding, monkeypatch):
+    """Each element that is not zero updates the sums in the order of their terms, also where many are equal."""
+    rng, rank = np.random.default_rng(0), len(shape) - 1
+    x, weights = input_node("x", (BATCH, *shape), "float32"), input_node("kernel", kernel, "float32")
+    y = convolve(x, weights, stride=(1,) * rank, padding=padding, dilation=(1,) * rank)
+    top = apply("reduce_max", apply("relu", y), axes=tuple(range(1, 1 + rank)))
+    total = apply("reduce_sum", top * top, axes=(0, 1))
+    by_x, by_weights = gradient(total, [x, weights])
+    graph = Graph((x, weights), (by_x + x, by_weights))
+    arrays = [rng.standard_normal((ROWS, *shape)).astype("f"), rng.standard_normal(kernel).astype("f")]
+    arrays[0][: ROWS // 2, 3:] = 0
+
+    def found():
+        outputs = [np.empty((ROWS, *shape), "f"), np.empty(kernel, "f")]
+        native.compile(graph, ROWS).run(arrays, outputs)
+        return leaves_out(graph, ROWS), [output.view(np.uint32) for output in outputs]
+
+    sparse, own = found()
+    monkeypatch.setattr(sparse_updates, "VERY_SPARSE", 2)
+    monkeypatch.setenv("RANVIER_CACHE", "")
+    dense, theirs = found()
+    assert sparse > dense
+    for one, other in zip(own, theirs, strict=True):
+        np.testing.assert_array_equal(one, other)

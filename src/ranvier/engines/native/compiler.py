@@ -90,6 +90,7 @@ PASSES = (
     Pass("batch_variance", "ranvier.engines.native.passes.batch_variance:batch_variance", LATE),
     Pass("two_stage_sum", "ranvier.engines.native.passes.two_stage_sum:two_stage_sum", LATE),
     Pass("wide_products", "ranvier.engines.native.passes.wide_products:wide_products", LATE, BODIES),
+    Pass("sparse_updates", "ranvier.engines.native.passes.sparse_updates:sparse_updates", LATE),
     Pass("parallelize", "ranvier.engines.native.passes.parallelize:parallelize", LATE),
 )
 """Every pass, in the order in which they run."""

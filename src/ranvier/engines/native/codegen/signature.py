@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from ranvier.engines.native.passes.sparse_updates import zeros_of
 from ranvier.engines.native.schedule.schedule import Schedule
-from ranvier.engines.native.schedule.sparsity import zeros_of
 from ranvier.engines.native.schedule.task import Task
 from ranvier.engines.native.schedule.view import Buffer, View
 from ranvier.graph.dtypes import INTEGERS
@@ -66,7 +66,7 @@ class Signatures:
                     order.append(operand)
                 lines.append(at)
         near = [(buffer in self.schedule.local, buffer in self.schedule.unread) for buffer in buffers]
-        zeros = [zeros_of(operand) for operand in task.node.inputs] if task.kind == "contract" else []
+        zeros = [zeros_of(operand) for operand in task.node.inputs] if task.kind in ("contract", "partial") else []
         stores = [(number[node], *seen(view)) for node, view in task.stores]
         copied = [seen(view) for view in task.copy or ()]
         read = [number[node] for node in task.reads]

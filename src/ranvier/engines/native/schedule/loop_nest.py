@@ -72,7 +72,7 @@ class Nest:
         return next((clip for clip in self.clips if clip[2] == loop.number), None)
 
 
-def _strides(node: Node, side: int, view: View) -> tuple[list[int], int]:
+def loop_strides(node: Node, side: int, view: View) -> tuple[list[int], int]:
     """The stride of each loop in an operand, and the offset of its first element."""
     strides, offset = [0] * len(node.attrs["loops"]), view.offset
     for stride, (terms, start) in zip(view.strides, node.attrs["index"][side], strict=True):
@@ -80,6 +80,12 @@ def _strides(node: Node, side: int, view: View) -> tuple[list[int], int]:
         for loop, coefficient in terms:
             strides[loop] += coefficient * stride
     return strides, offset
+
+
+def order_of_sum(node: Node, views: Sequence[View]) -> list[int]:
+    """The loops that are summed over, from the outermost to the innermost: the smallest strides are innermost."""
+    a, b = (loop_strides(node, side, view)[0] for side, view in enumerate(views))
+    return sorted(range(node.attrs["rank"], len(a)), key=lambda loop: -max(abs(a[loop]), abs(b[loop])))
 
 
 def _merge(loops: list[Loop], apart: set[int]) -> list[Loop]:
@@ -99,13 +105,13 @@ def plan(
     node: Node, views: Sequence[View], output: Sequence[int], most: Callable[[Loop], int] = lambda columns: 0
 ) -> Nest:
     """Give each loop its role. ``output`` holds the result's strides; ``most`` the most rows of two loops' tile."""
-    (sa, oa), (sb, ob) = (_strides(node, side, view) for side, view in enumerate(views))
+    (sa, oa), (sb, ob) = (loop_strides(node, side, view) for side, view in enumerate(views))
     rank = node.attrs["rank"]
     clips: tuple[Clip, ...] = node.attrs.get("clip", ())
     loops = [Loop(e, sa[i], sb[i], i if i < rank else None, i) for i, e in enumerate(node.attrs["loops"])]
     a, b = (replace(view, offset=offset) for view, offset in zip(views, (oa, ob), strict=True))
-    # The smallest strides are innermost, and clipped and unrolled loops outside.
-    out, summed = loops[:rank], sorted(loops[rank:], key=lambda loop: -max(abs(loop.a), abs(loop.b)))
+    # Clipped and unrolled loops are outside.
+    out, summed = loops[:rank], [loops[i] for i in order_of_sum(node, views)]
     columns = next((loop for loop in reversed(out) if output[loop.output or 0] == 1), None)
     if columns is not None and _swapped(columns, out):
         # vectors run along the second operand: swap the operands

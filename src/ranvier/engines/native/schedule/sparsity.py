@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
+from typing import NamedTuple
 
-from ranvier.engines.native.schedule.loop_nest import Loop, Nest, registers
+from ranvier.engines.native.passes.sparse_updates import Dimension, Updates, updates_of, zeros_of
+from ranvier.engines.native.schedule.loop_nest import Loop, Nest, order_of_sum, registers
 from ranvier.engines.native.schedule.task import Task
 from ranvier.engines.native.schedule.view import View
 from ranvier.engines.native.target.lanes import LANES, SIZE
@@ -24,16 +26,8 @@ ROWS_PER_CALL = 4  # between two calls of what the kernel interleaves with its s
 # The cost of a row in each block, and of a term that is kept, beside its multiply-adds; in multiply-adds of a vector.
 ROW_COST, TERM_COST = 60, 1.5
 COPY_COST = 3  # of a vector of the other operand that is copied for all rows
+MOST_RESULTS = 1 << 20  # bytes of a sample's results that wait for the updates of very sparse data
 MAX_RELATIVE_COST = 0.9  # beside a dense kernel, whose rows share what they load
-
-
-def zeros_of(node: Node) -> float:
-    """The fraction of a value's elements that is expected to be zero, at least."""
-    if node.op.name == "input":
-        return float(node.attrs.get("zeros", 0))
-    if node.op.name == "mul":
-        return max(map(zeros_of, node.inputs))
-    return zeros_of(node.inputs[0]) if node.op.keeps_zeros else 0.0
 
 
 def skips_zeros(task: Task, nest: Nest, views: Sequence[View], batch: int) -> bool:
@@ -109,3 +103,40 @@ def interleaved_calls(nest: Nest, target: Target, dtype: str) -> int:
     blocks = 1 if is_symbolic(terms) else -(-terms.count // block_terms(terms, vectors, dtype))
     rows = -(-nest.rows.count // ROWS_PER_CALL)
     return prod(loop.count for loop in nest.outer) * panels * blocks * rows
+
+
+class Walk(NamedTuple):
+    """The dimensions of very sparse data in the order in which its elements are taken.
+
+    Along ``samples`` the results are apart. Along the others follow the terms of each sum, the last one innermost.
+    """
+
+    updates: Updates
+    samples: tuple[Dimension, ...]
+    terms: tuple[Dimension, ...]
+
+
+def walk_of(task: Task, node: Node, views: Sequence[View], output: Sequence[int]) -> Walk | None:
+    """How the kernel of a contraction takes the elements of very sparse data; None if it is another kernel.
+
+    ``output`` holds the result's strides. Each sum has its terms in the order of any other kernel.
+    """
+    found = updates_of(node)
+    if found is None or task.division != "rows" or task.kind not in ("contract", "partial"):
+        return None
+    *outer, last = found.dimensions
+    rank = node.attrs["rank"]
+    samples = [d for d in outer if d.loop < rank and d.free is None]
+    whole = task.accumulates if task.kind == "partial" else 0 in (d.loop for d in samples)
+    adjacent = views[0].strides[-1:] == views[1].strides[-1:] == (1,) == (output[found.columns],)
+    apart = views[0].buffer is not views[1].buffer and all(view.rows is None for view in views)
+    own = {d.loop for d in samples}
+    results = prod(e for loop, e in enumerate(node.shape) if loop not in own and isinstance(e, int))
+    small = task.kind == "partial" or results * SIZE[node.dtype] <= MOST_RESULTS
+    if not (whole and adjacent and apart and small):
+        return None
+    made = {loop: d for d in found.dimensions for loop in (d.loop, d.free) if loop is not None and loop >= rank}
+    terms = [made[loop] for loop in order_of_sum(node, views)]
+    if last.loop < rank:
+        terms.append(last)
+    return Walk(found, tuple(samples), tuple(terms)) if terms[-1] is last else None

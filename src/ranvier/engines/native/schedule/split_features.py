@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ranvier.engines.native.schedule.sparsity import pays, zeros_of
+from ranvier.engines.native.passes.sparse_updates import zeros_of
+from ranvier.engines.native.schedule.sparsity import pays
 from ranvier.engines.native.schedule.task import Task
 from ranvier.graph.graph import Graph
 from ranvier.graph.node import Node, walk

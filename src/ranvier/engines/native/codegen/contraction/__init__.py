@@ -7,10 +7,11 @@ from ranvier.engines.native.codegen.contraction.blocked import Blocked
 from ranvier.engines.native.codegen.contraction.columns import Columns
 from ranvier.engines.native.codegen.contraction.dot import DotProducts
 from ranvier.engines.native.codegen.contraction.sparse import SparseProducts
+from ranvier.engines.native.codegen.contraction.sparse_updates import SparseUpdates
 from ranvier.engines.native.codegen.contraction.tile import nest_of
 from ranvier.engines.native.codegen.kernel import Kernel
 from ranvier.engines.native.schedule.blocking import in_blocks
-from ranvier.engines.native.schedule.sparsity import skips_zeros
+from ranvier.engines.native.schedule.sparsity import skips_zeros, walk_of
 from ranvier.engines.native.schedule.task import Task
 from ranvier.engines.native.target.target import Target
 
@@ -20,6 +21,10 @@ def emit_contraction(k: Kernel, task: Task, target: Target, batch: int) -> None:
     prefix = prefix_of(task)
     node = task.node.attrs["inner"] if prefix else task.node
     views, stored = task.operands(k.module.view), task.stored
+    walk = walk_of(task, node, views, stored.strides[len(prefix) :])
+    if walk is not None:
+        SparseUpdates(k, task, node, walk, stored).write()
+        return
     nest = nest_of(task, node, views, stored.strides[len(prefix) :], target, batch)
     skipping = skips_zeros(task, nest, views, batch)
     if not skipping and any(view.rows is not None for view in views):

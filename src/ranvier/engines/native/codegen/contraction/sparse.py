@@ -16,6 +16,7 @@ from ranvier.engines.native.codegen.kernel import At
 from ranvier.engines.native.codegen.loops import along, dynamic_mask, panels, scope
 from ranvier.engines.native.codegen.shuffles import repeat
 from ranvier.engines.native.codegen.sources import gathered
+from ranvier.engines.native.passes.sparse_updates import zeros_of
 from ranvier.engines.native.schedule import sparsity
 from ranvier.engines.native.schedule.loop_nest import Loop, registers
 from ranvier.engines.native.schedule.memory_planning import round_up
@@ -110,7 +111,7 @@ class SparseProducts(Tiled):
         assert rows is not None
         data = sparsity.data_of(self.node, self.plan, self.task.operands(self.k.module.view))
         needed = (3 * vectors + 2) * registers(self.target, self.node.dtype)
-        alike = not sparsity.is_symbolic(rows) and sparsity.zeros_of(data) < SIMILAR
+        alike = not sparsity.is_symbolic(rows) and zeros_of(data) < SIMILAR
         return 2 if alike and needed <= self.target.vector_registers else 1
 
     def _block_rows(self, b: Scalar, count: Scalar, laid: str, terms: Loop) -> tuple[str, int, int]:
