@@ -130,18 +130,18 @@ class Kernels:
         self.written.add(name, text, f"@{name} = external unnamed_addr constant {type_}, align {LINE}")
 
     def _kernels(self, task: Task) -> None:
-        """The kernel of a task and, if it accumulates, its starter: new ones, or those of an equal task."""
+        """The kernel of a task and, if it has one, its starter: new ones, or those of an equal task."""
         signature = self.signatures.of(task)
         key = (*signature.key, self.prefetched is not None and task is self.prefetched.product)
         found = self.known.get(key)
         if found is None or os.environ.get("RANVIER_VERIFY"):
-            written = self._kernel(task, signature), self._starter(task) if task.accumulates else ""
+            written = self._kernel(task, signature), self._starter(task) if task.starts else ""
             if found not in (None, written):
                 raise AssertionError(f"equal signatures of different kernels: {found[0]} and k{task.number}")
             found = self.known[key] = written
         number = self.numbers.setdefault(key, len(self.numbers))
         self.calls[f"k{task.number}"] = Call(found[0], signature.buffers, signature.numbers, number)
-        if task.accumulates:
+        if task.starts:
             stored = [view.buffer for _, view in task.stores]
             self.calls[f"start{task.number}"] = Call(found[1], stored, [], number)
 

@@ -172,13 +172,17 @@ class StepWriter:
 
     def _start(self, tasks: Sequence[Task], workers: Range) -> None:
         for task in tasks:
-            if task.accumulates:
+            if task.starts:
                 self.start_task(task, workers)
 
     def start_task(self, task: Task, workers: Range) -> None:
-        """Initialize the partial sums of these workers."""
-        with self.f.loop(*workers) as turn:
-            self.call(f"start{task.number}", 0, 0, turn.index)
+        """Initialize the partial sums of these workers; if none adds to its own, of those without samples."""
+        f = self.f
+        with f.loop(*workers) as turn:
+            rows = (self.parts.first_row_of(f.add(turn.index, more)) for more in (0, 1))
+            empty = "true" if task.accumulates else f.op("icmp eq i64 {}, {}".format(*rows))
+            with f.when(empty):
+                self.call(f"start{task.number}", 0, 0, turn.index)
 
     def _run_in_blocks(self, tasks: Sequence[Task], low: Scalar, high: Scalar, workers: Range) -> None:
         """All tasks on a block of samples, then on the next; a partial sum adds to the row of each block's worker."""

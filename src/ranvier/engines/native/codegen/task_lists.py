@@ -78,8 +78,8 @@ class TaskLists:
         own.run_group(group)
         self.entries.append([self._address(f), len(self.table), 0])
         listed = [] if group.division == "loop" else group.tasks  # the function of a loop has no records
-        starts = [word for task in listed if task.accumulates for word in self._record(task, group, start=True)]
-        count = sum(task.accumulates for task in listed)
+        starts = [word for task in listed if task.starts for word in self._record(task, group, start=True)]
+        count = sum(task.starts for task in listed)
         self.table += [count, len(starts), len(listed), *starts]
         for task in listed:
             self.table += self._record(task, group)

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ranvier.engines.native.passes.sparse_updates import updates_of
 from ranvier.engines.native.passes.virtual_workers import is_spatial
 from ranvier.engines.native.schedule import split_features, split_units
 from ranvier.engines.native.schedule.buffers import Buffers, Interface
@@ -137,13 +138,15 @@ class Schedule:
                 together = maker is not None and (task.phase, task.stage) == (maker[0].phase, maker[0].stage)
                 if maker is not None and not (together and task.division == "rows" and not task.whole):
                     lasting.add(view.buffer)  # type: ignore[union-attr]  # checked above
-        for task in self.tasks:
-            task.accumulates = task.kind == "partial"
         self.local = {b: view.strides[0] for b, (_, view) in makers.items() if b not in lasting}
         a_sample = pack({b: n * SIZE[b.dtype] for b, n in self.local.items()}, self.order_lives)[1]
         a_sample += sum(makers[b][1].strides[0] * SIZE[b.dtype] for b in lasting)
         rows = max(1, BLOCK_BYTES // max(1, a_sample))
         self.block = rows - rows % TILE_ROWS if rows > TILE_ROWS else rows
+        once = self.workers and -(-self.batch // self.workers) <= self.block  # a worker's samples come in one call
+        for task in self.tasks:
+            task.starts = task.kind == "partial"
+            task.accumulates = task.starts and (not once or updates_of(task.node.attrs["inner"]) is not None)
 
     def __str__(self) -> str:
         """A line for each task, in the order in which they run, and a line where a barrier is."""

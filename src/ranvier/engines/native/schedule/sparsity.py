@@ -127,7 +127,7 @@ def walk_of(task: Task, node: Node, views: Sequence[View], output: Sequence[int]
     *outer, last = found.dimensions
     rank = node.attrs["rank"]
     samples = [d for d in outer if d.loop < rank and d.free is None]
-    whole = task.accumulates if task.kind == "partial" else 0 in (d.loop for d in samples)
+    whole = task.starts if task.kind == "partial" else 0 in (d.loop for d in samples)
     adjacent = views[0].strides[-1:] == views[1].strides[-1:] == (1,) == (output[found.columns],)
     apart = views[0].buffer is not views[1].buffer and all(view.rows is None for view in views)
     own = {d.loop for d in samples}

@@ -38,7 +38,8 @@ class Task:
     whole: bool = False  # done for all of a thread's rows at once, where other tasks take blocks of samples
     stage: int = 0  # within the phase: a later one waits for all of the thread's own rows
     turn: int = 0  # of a serial task: threads take them round-robin
-    accumulates: bool = False  # adds to its result: samples come in several calls
+    starts: bool = False  # its result is initialized: samples come in several calls, or in none
+    accumulates: bool = False  # adds to its result
 
     @property
     def node(self) -> Node:
