@@ -96,6 +96,15 @@ def test_a_loop_computes_only_what_is_read():
     assert not loop.attrs["body"].outputs
 
 
+def test_a_sum_to_which_each_step_adds_has_one_place():
+    schedule = compiler.schedule_of(compiler.lower(with_gradients(*lstm(3, 1, recompute=True))), 1)
+    sizes = {"float32[4,144]": set(), "float32[3,36]": set()}  # the gradient of weights, the state
+    for node, view in schedule.views.items():
+        if node.op.name == "start" and str(node.type) in sizes:
+            sizes[str(node.type)].add(view.buffer.elements // (node.shape[0] * node.shape[1]))
+    assert sizes == {"float32[4,144]": {1}, "float32[3,36]": {2}}
+
+
 def test_a_loop_within_a_loop():
     x, c = input_node("x", (BATCH, 3, 20), F), input_node("c", (BATCH, 20), F)
     inner_x, inner_c, factor = (

@@ -13,6 +13,7 @@ from ranvier.engines.native.codegen.partition import RowParts
 from ranvier.engines.native.codegen.prefetch import Prefetch
 from ranvier.engines.native.codegen.program import Group, Program, groups_of
 from ranvier.engines.native.runtime.context import CLOCK, PRIVATE, SCRATCH, SYNC, TOTAL, WORDS
+from ranvier.engines.native.schedule.fusion import added_in_place
 from ranvier.engines.native.schedule.memory_planning import round_up
 from ranvier.engines.native.schedule.task import Task
 from ranvier.engines.native.schedule.view import Buffer, View
@@ -320,6 +321,7 @@ class LoopWriter(StepWriter):
         self.sync, self.work, self.rows = outer.sync, outer.work, self.loop.rows or outer.rows
         if self.clocks:
             self.clock = outer.clock
+        self.in_place = added_in_place(self.loop.node)
         self.bases: dict[Buffer, str] = {}  # addresses that are the same in all steps
 
     def write(self) -> None:
@@ -361,6 +363,8 @@ class LoopWriter(StepWriter):
             return base
         size, place = SIZE[buffer.dtype], self._outside(buffer)
         if buffer.number < self.loop.carries:
+            if buffer.number in self.in_place:
+                return base
             half = place.buffer.elements // 2 * size
             written = odd if buffer.kind == "input" else f.sub(1, odd)
             return f.pointer(base, f.mul(written, half), "i8")

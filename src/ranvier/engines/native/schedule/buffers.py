@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from ranvier.engines.native.passes.wide_products import along_samples, reads_any_layout
-from ranvier.engines.native.schedule.fusion import Fusion, carry_of
+from ranvier.engines.native.schedule.fusion import Fusion, added_in_place, carry_of
 from ranvier.engines.native.schedule.task import Task, bits
 from ranvier.engines.native.schedule.view import Buffer, View, c_strides, move
 from ranvier.graph.extents import size
@@ -18,12 +18,14 @@ from ranvier.graph.scan import operands
 class Interface(NamedTuple):
     """Where the body of a loop finds its inputs and stores its outputs: strides and offset of each, in elements.
 
-    ``slices`` are the inputs that each step reads at a place of its own.
+    ``slices`` are the inputs that each step reads at a place of its own. The outputs in ``in_place`` are written over
+    the inputs of the same number.
     """
 
     inputs: Sequence[tuple[tuple[int, ...], int]]
     outputs: Sequence[tuple[tuple[int, ...], int]]
     slices: range
+    in_place: frozenset[int]
 
 
 class Buffers:
@@ -97,8 +99,13 @@ class Buffers:
             strides, elements = c_strides(shape), size(shape, self.batch)
             if BATCH in node.shape[1:]:
                 strides, elements = ((strides[0] + 16, *strides[1:]), elements + 16 * size(node.shape[:1], self.batch))
-        copies = 2 if node.op.name == "start" else 1
+        copies = 2 if node.op.name == "start" and self._alternates(node) else 1
         return View(self._buffer("scratch", len(self.buffers), node, copies * elements), node.shape, strides)
+
+    def _alternates(self, start: Node) -> bool:
+        """Whether a carry has two places, which a loop reads and writes in turn."""
+        loops = [reader for reader in self.fusion.readers.get(start, ()) if reader.op.name == "scan"]
+        return any(loop.inputs.index(start) not in added_in_place(loop) for loop in loops)
 
     def _time_major(self, node: Node) -> View:
         """Memory for a stack: what a step of a loop reads or writes of all samples is adjacent."""
@@ -171,7 +178,10 @@ class Buffers:
         targets: dict[Node, list[View]] = {}
         for i, node in enumerate(self.graph.outputs):
             strides, offset = (c_strides(node.shape), 0) if self.interface is None else self.interface.outputs[i]
-            view = View(self._buffer("output", i, node), node.shape, strides, offset)
+            if self.interface is not None and i in self.interface.in_place:
+                view = self.views[self.graph.inputs[i]]
+            else:
+                view = View(self._buffer("output", i, node), node.shape, strides, offset)
             targets.setdefault(node, []).append(view)
         self.private = self._private_scalars()
         for target, value in self.graph.updates:
@@ -234,7 +244,7 @@ class Buffers:
             self.views[node] = self.scratch(node)
             task.stores.append((node, self.views[node]))
             return
-        carry, odd = self.views[first], node.inputs[0].attrs["length"] % 2
+        carry, odd = self.views[first], node.inputs[0].attrs["length"] % 2 if self._alternates(first) else 0
         self.views[node] = replace(carry, offset=odd * (carry.buffer.elements // 2))
 
     def _private_scalars(self) -> dict[Node, Node]:

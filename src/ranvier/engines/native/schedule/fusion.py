@@ -302,6 +302,20 @@ def carry_of(result: Node) -> Node | None:
     return loop.inputs[index] if index < len(loop.attrs["body"].updates) else None
 
 
+def added_in_place(loop: Node) -> frozenset[int]:
+    """The carries of a loop whose next values are written over the old ones: only these are computed from them, each
+    element from its own.
+    """
+    body = loop.attrs["body"]
+    readers, roots = body.readers(), [*body.outputs, *(value for _, value in body.updates)]
+
+    def in_place(target: Node, value: Node) -> bool:
+        only = set(readers.get(target, ())) == {value} and not readers.get(value) and roots.count(value) == 1
+        return only and target not in roots and value.op.kind == "elementwise" and target.ndim > 0
+
+    return frozenset(i for i, pair in enumerate(body.updates) if in_place(*pair))
+
+
 def is_cheap(node: Node) -> bool:
     """Whether a node is computed again rather than read from memory."""
     return node.op.kind == "elementwise" and node.op.cost <= INSTRUCTION

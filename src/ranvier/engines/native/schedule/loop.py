@@ -2,6 +2,7 @@
 
 A step of the loop reads the slices at its place in the stacks, and writes its outputs to theirs. Each carry has two
 places: a step reads one and writes the other, so nothing is copied and no step disturbs the reads of another thread.
+A sum to which each step adds has one place.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ranvier.engines.native.schedule.buffers import Interface
+from ranvier.engines.native.schedule.fusion import added_in_place
 from ranvier.engines.native.schedule.task import Task
 from ranvier.engines.native.schedule.view import View
 from ranvier.graph.graph import Graph
@@ -44,7 +46,9 @@ def interface_of(node: Node, view: Callable[[Node], View | None], results: dict[
     count = len(carries)
     stacks = [step(results[count + i]) for i in range(len(body.outputs))]
     slices = range(count, count + len(given.slices))
-    return Interface([*carries, *map(step, given.slices), *constants], [*carries, *stacks], slices)
+    return Interface(
+        [*carries, *map(step, given.slices), *constants], [*carries, *stacks], slices, added_in_place(node)
+    )
 
 
 def stored_results(task: Task) -> dict[int, View]:
