@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 from ranvier.engines.native.passes.rematerialize import RECOMPUTED
 from ranvier.engines.native.passes.wide_products import divides_outputs
@@ -113,6 +114,9 @@ def in_order(
     for task in tasks if fault is not None else ():
         if is_update(task):  # nothing is written to the caller's arrays in a step that fails
             edges[task.number].add((fault.number, False))  # type: ignore[union-attr]  # checked above
+    for one, other in pairwise(task.number for task in tasks if task.kind == "loop" and not _has_rows(task)):
+        if not _waits_for(edges, one, other):
+            edges[other].add((one, False))  # so that it takes the memory of the one before
     first = int(any(is_layout(task) for task in tasks))  # packing comes before everything else
     for task in tasks:
         task.phase = 0 if is_layout(task) else first
@@ -148,15 +152,35 @@ def in_order(
     return sorted(tasks, key=lambda t: (t.phase, t.stage, place[t.number]))
 
 
+def _waits_for(edges: Sequence[set[Edge]], number: int, other: int) -> bool:
+    """Whether a task needs another one, directly or by way of others."""
+    seen, stack = set[int](), [number]
+    while stack:
+        if (found := stack.pop()) not in seen:
+            seen.add(found)
+            stack += [before for before, _ in edges[found]]
+    return other in seen
+
+
+def _has_rows(task: Task) -> bool:
+    """Whether a loop computes values of the batch."""
+    return any(BATCH in node.shape for node in (*task.node.inputs, *task.members))
+
+
 def _postpone(tasks: Sequence[Task], order: Sequence[int], edges: Sequence[set[Edge]]) -> None:
-    """Run copies of what is in memory anyway, and recomputed values, as late as their readers allow."""
+    """Run copies of what is in memory anyway, and recomputed values, as late as their readers allow.
+
+    So is what is laid out for loops, which follow each other.
+    """
     waiting: dict[int, list[Edge]] = {}
     for number, own in enumerate(edges):
         for before, together in own:
             waiting.setdefault(before, []).append((number, together))
     for number in reversed(order):
         task, readers = tasks[number], waiting.get(number, ())
-        if readers and task.nodes and all(RECOMPUTED in n.attrs or _is_copy(n) for n in task.nodes):
+        looped = all(tasks[reader].kind == "loop" for reader, _ in readers)
+        late = all(RECOMPUTED in n.attrs or _is_copy(n) or (looped and n.op.kind == "layout") for n in task.nodes)
+        if readers and task.nodes and late:
             latest = min(tasks[reader].phase - (0 if together else 1) for reader, together in readers)
             task.phase = max(task.phase, latest)
 
