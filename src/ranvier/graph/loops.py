@@ -209,18 +209,19 @@ class _Gradient:
         """Whether the gradient reads a value of the loop, rather than compute it again."""
         if self.recompute:
             return node.op.name == "input" or node in self.body.outputs  # they are stored anyway
-        return node.op.name == "input" or not _is_cheap(node)
+        return node.op.name in ("input", "result") or not _is_cheap(node)
 
     def _inside(self, roots: Sequence[Node]) -> dict[Node, Node]:
         """The nodes of the derivatives, on the inputs of the new body."""
 
-        def through(node: Node) -> bool:
-            return node not in self.forward or not self._is_read(node)
+        def reads(node: Node) -> bool:
+            known = node in self.forward or (node.op.name == "result" and node.inputs[0] in self.forward)
+            return known and self._is_read(node)
 
-        needed, result = set(walk(roots, through)), dict[Node, Node]()
+        needed, result = set(walk(roots, lambda node: not reads(node))), dict[Node, Node]()
         for node in topological(roots):
             if node in needed:
-                read = node in self.forward and self._is_read(node)
+                read = reads(node)
                 result[node] = self._read(node) if read else node.on(tuple(result[i] for i in node.inputs))
         return result
 

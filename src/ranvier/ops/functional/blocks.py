@@ -1,4 +1,4 @@
-"""A computation in blocks: one block after the other, each of which the gradient computes again."""
+"""A computation in blocks: one block after the other, each of which the gradient may compute again."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ from ranvier.ops import arrays as n
 Body = Callable[[list[Node], list[Node], Node], Node]
 
 
-def in_blocks(body: Body, divided: Sequence[tuple[Node, int]], whole: Sequence[Node], size: int, axis: int) -> Node:
+def in_blocks(
+    body: Body, divided: Sequence[tuple[Node, int]], whole: Sequence[Node], size: int, axis: int, recompute: bool = True
+) -> Node:
     """``body(blocks, whole, number)`` for each block of ``size`` positions, joined along ``axis``.
 
-    ``divided`` are values and the axis along which each is divided, of a multiple of the size. Of each block no more
-    than the result is kept, so the memory that the body needs is that of one block.
+    ``divided`` are values and the axis along which each is divided, of a multiple of the size. With ``recompute``, no
+    more than the result of each block is kept, so the memory that the body needs is that of one block.
     """
     x, along = divided[0]
     count = extent(x, along) // size
@@ -27,7 +29,7 @@ def in_blocks(body: Body, divided: Sequence[tuple[Node, int]], whole: Sequence[N
     constants = [input_node(f"w{i}", x.shape, x.dtype) for i, x in enumerate(whole)]
     result = body(blocks[:-1], constants, apply("reshape", blocks[-1], shape=()))
     graph = Graph((*blocks, *constants), (result,))
-    (made,) = scan(graph, [], stacks, whole, length=count, axis=axis, recompute=True)
+    (made,) = scan(graph, [], stacks, whole, length=count, axis=axis, recompute=recompute)
     return n.reshape(made, (*result.shape[:axis], count * size, *result.shape[axis + 1 :]))
 
 

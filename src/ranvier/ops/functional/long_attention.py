@@ -1,8 +1,9 @@
 """Attention of long sequences, in blocks of queries: memory grows with the length, and not with its square.
 
-The weights of a block are computed, used and forgotten, and computed again for the gradient. Where a mask hides keys by
-their distance, a block's products are with the keys that it sees. Source: Rabe and Staats, 2021, "Self-attention does
-not need O(n^2) memory".
+One head follows the other, unless masks or noise differ by head: the scores of a block of one head stay near the
+processor. The weights of a block are computed, used and forgotten, and computed again for the gradient. Where a mask
+hides keys by their distance, a block's products are with the keys that it sees. Source: Rabe and Staats, 2021,
+"Self-attention does not need O(n^2) memory".
 """
 
 from __future__ import annotations
@@ -17,9 +18,18 @@ from ranvier.ops.arrays.promotion import axis_of
 from ranvier.ops.arrays.shape import moveaxis, part
 from ranvier.ops.functional.blocks import in_blocks
 from ranvier.ops.functional.noise import dropout
-from ranvier.ops.functional.scoring import LENGTH_AXIS, Scoring, exponentials, weights
+from ranvier.ops.functional.scoring import (
+    HEADS_FIRST,
+    HEADS_LAST,
+    LENGTH_AXIS,
+    LENGTH_FIRST,
+    Scoring,
+    exponentials,
+    weights,
+)
 from ranvier.tensor.rng import STEP
 
+HEADS_AXIS = {HEADS_FIRST: -3, HEADS_LAST: -2, LENGTH_FIRST: -2}  # of queries, keys and values
 LONG = 1 << 20  # scores of a head, from which they are computed in blocks
 ROWS = 128  # queries of a block
 SPANS = 8  # of queries that have products with the same keys, where a mask hides keys by their distance
@@ -48,6 +58,8 @@ def means(given: Operands, scoring: Scoring, rate: float) -> Node:
     rows, columns = query.shape[axis], key.shape[axis]
     if not isinstance(rows, int) or not isinstance(columns, int) or rows * columns < LONG:
         return _means(given, scoring, rate)
+    if (heads := _heads_alone(given, scoring)) is not None:
+        return _by_head(given, scoring, heads)
     given = given._replace(mask=_of_scores(given.mask, query.ndim), bias=_of_scores(given.bias, query.ndim))
     clipped = given.start is None and (scoring.causal or scoring.window is not None)
     span = -(-rows // (SPANS * ROWS)) * ROWS if clipped else rows
@@ -74,6 +86,25 @@ def _means(given: Operands, scoring: Scoring, rate: float) -> Node:
     sums = n.einsum(scoring.equations[1], shares, value)
     place = axis_of(LENGTH_AXIS[scoring.equations], sums.ndim)
     return n.divide(sums, n.expand_dims(moveaxis(n.squeeze(totals, -1), -1, place), -1))
+
+
+def _heads_alone(given: Operands, scoring: Scoring) -> int | None:
+    """The axis of several heads that have nothing in common; None where there is none."""
+    query, key, _, *common = given
+    if query.ndim != 4 or any(x is not None and x != () for x in common):
+        return None
+    axis = axis_of(HEADS_AXIS[scoring.equations], 4)
+    many = query.shape[axis]
+    return axis if isinstance(many, int) and many > 1 and many == key.shape[axis] else None
+
+
+def _by_head(given: Operands, scoring: Scoring, axis: int) -> Node:
+    """The same, with one head after the other: the scores of a block of queries then fit in a cache."""
+
+    def body(head: list[Node], constants: list[Node], number: Node) -> Node:
+        return means(Operands(head[0], head[1], head[2]), scoring, 0.0)
+
+    return in_blocks(body, [(x, axis) for x in given[:3]], (), 1, axis, recompute=False)
 
 
 def _of_scores(mask: Node | None, ndim: int) -> Node | None:
