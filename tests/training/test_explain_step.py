@@ -125,6 +125,15 @@ def test_one_sample_and_layers_without_neurons():
     assert functional.explain_step(image, 1).loss == step.loss
 
 
+def test_layers_within_layers_show_their_weights_and_linear_is_no_activation():
+    model = rv.Sequential([rv.Input((3, 2)), layers.GRU(3), layers.Dense(1, "linear")])
+    model.compile("sgd", "mse", engine="reference")
+    step = model.explain_step(np.ones((3, 2)), 1.0)
+    assert list(step.layers[0].weights) == ["cell.kernel", "cell.recurrent_kernel", "cell.bias"]
+    assert (step.layers[1].activation, step.layers[1].slopes) == (None, None)
+    assert "gru.cell.recurrent_kernel (3, 9)" in str(step).replace(model.layers[0].name, "gru")
+
+
 def test_a_small_network_is_written_out():
     model = rv.Sequential([rv.Input((2,)), layers.Dense(1, "relu", kernel_initializer="ones", name="[red]")])
     model.compile(rv.optimizers.SGD(0.5), "mse", engine="reference")

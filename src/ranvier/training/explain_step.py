@@ -270,8 +270,10 @@ class StepProgram:
 
         layers = []
         for call in builder.calls:
-            tensors = {**call.module._parameters, **call.module._buffers}
+            tensors = {**dict(call.module.named_parameters()), **dict(call.module.named_buffers())}
             own = {n: weight(t) for n, t in tensors.items() if t is not None and id(t) in after}
+            sums = None if call.sums is None else builder.node_by_trace[call.sums]
+            has_activation = sums is not builder.node_by_trace[call.outputs]  # one that is not linear
             kernel = next(
                 (n for n, t in call.module._parameters.items() if call.weights and t is call.weights[0]), None
             )
@@ -279,12 +281,12 @@ class StepProgram:
                 ExplainedLayer(
                     name=user_name(call.module, self.model),
                     kind=type(call.module).__name__,
-                    activation=call.activation,
+                    activation=call.activation if has_activation else None,
                     inputs=array("value", call.inputs),
                     sums=array("value", call.sums),
                     outputs=array("value", call.outputs),  # type: ignore[arg-type]  # every call has some
                     output_gradients=array("gradient", call.outputs),
-                    slopes=array("slope", call.sums) if call.sums is not call.outputs else None,
+                    slopes=array("slope", call.sums),
                     deltas=array("gradient", call.sums),
                     kernel=kernel,
                     transposed=kernel == "weight",

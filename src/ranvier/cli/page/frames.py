@@ -44,6 +44,12 @@ def level(values: Array, low: float, high: float) -> Array:
     return np.nan_to_num(np.clip((values - low) / span * 255, 0, 255)).astype(np.uint8)
 
 
+def around_zero(values: Array) -> str:
+    """Values as 0 to 255, 0 in the middle, as text."""
+    most = float(np.abs(values).max(initial=1e-9))
+    return packed(level(values, -most, most))
+
+
 def grid() -> Array:
     """The points of the plane, row by row from the top."""
     along = (np.arange(GRID) + 0.5) / GRID * 2 * EDGE - EDGE
@@ -81,8 +87,7 @@ class FrameMaker:
         points = self.points
         if points is None:
             return {}
-        outputs = self.network.inner.predict(points, batch_size=len(points), verbose=0)
-        outputs = outputs if isinstance(outputs, list) else [outputs]
+        outputs = self.outputs(points)
         found: dict[str, Any] = {"neurons": [self.thumbs(part) for part in outputs]}
         last = outputs[-1]
         if self.source.task == "number":
@@ -95,15 +100,20 @@ class FrameMaker:
         return found | {"best": packed(best), "sure": packed(level(sure, least, 1.0))}
 
     def rows(self) -> dict[str, Any]:
-        """Of a table, what is predicted for the first test rows."""
+        """Of a table, what is predicted for the first test rows, and what the first neurons give for each, around 0."""
         if self.source.kind != "table":
             return {}
-        x = self.source.x_test[:ROWS]
-        outputs = self.network.model.predict(x, batch_size=len(x), verbose=0)
+        every = self.outputs(self.source.x_test[:ROWS])
+        found: dict[str, Any] = {"rowNeurons": [around_zero(part[:, :NEURONS]) for part in every]}
         if self.source.task == "number":
-            return {"predicted": plain(self.source.in_units(outputs[:, 0]))}
-        share = probabilities(outputs)
-        return {"predicted": share.argmax(1).tolist(), "sureOfRows": plain(share.max(1))}
+            return found | {"predicted": plain(self.source.in_units(every[-1][:, 0]))}
+        share = probabilities(every[-1])
+        return found | {"predicted": share.argmax(1).tolist(), "sureOfRows": plain(share.max(1))}
+
+    def outputs(self, x: Array) -> list[Array]:
+        """What each layer that is shown gives for some rows."""
+        found = self.network.inner.predict(x, batch_size=len(x), verbose=0)
+        return found if isinstance(found, list) else [found]
 
     def thumbs(self, outputs: Array) -> list[str]:
         """The outputs of the first neurons of a layer over the plane, around 0, as 0 to 255."""
@@ -153,7 +163,7 @@ class FrameMaker:
         found = self.pace.frame({name: getattr(self, name) for name in PARTS}, watched)
         if "loss" in found and found["loss"] is None:
             raise FloatingPointError("the loss is not finite any more. Write a smaller learning rate.")
-        return {"type": "frame", "epoch": epoch, "step": step, **found}
+        return {"epoch": epoch, "step": step, **found}
 
 
 def histogram(values: Array) -> dict[str, Any]:

@@ -114,6 +114,7 @@ class Session:
             raise SettingError("there is no network yet. Choose data and layers first.")
         with self.changed:
             self.running, self.left = True, epochs
+            self.hand_over({"epoch": self.steps / self.per_epoch, "step": self.steps})  # that it trains
             self.changed.notify_all()
 
     def pause(self) -> None:
@@ -166,10 +167,13 @@ class Session:
 
     def publish(self, watched: tuple[str, ...] | None = None) -> None:
         """Make a frame of the model as it is now, and hand it over: see `FrameMaker.frame`."""
-        frame = self.frames.frame(self.steps / self.per_epoch, self.steps, watched)
+        self.hand_over(self.frames.frame(self.steps / self.per_epoch, self.steps, watched))
+
+    def hand_over(self, frame: dict[str, Any]) -> None:
+        """Give the page a frame, which says whether the network trains."""
         self.announced = self.running
         if self.listener is not None:
-            self.listener(frame | {"running": self.announced, "version": self.version})
+            self.listener({"type": "frame", "running": self.announced, "version": self.version} | frame)
 
     def _train(self) -> None:
         while True:

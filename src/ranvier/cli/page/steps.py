@@ -10,6 +10,7 @@ from ranvier.cli.page.frames import plain
 from ranvier.cli.page.settings import SettingError
 
 UNITS, FEATURES = 24, 24  # of a dense layer, the most that are sent
+WEIGHTS = 36  # of a weight of another layer
 
 
 def sample(session: Any, message: dict[str, Any]) -> tuple[Any, Any]:
@@ -54,6 +55,7 @@ def layer_of(step: Any, layer: Any) -> dict[str, Any]:
             "shape": list(layer.outputs.shape[1:]),
             "outputs": spread(layer.outputs),
             "gradients": None if gradients is None else spread(gradients),
+            "weights": [weight_of(name, weight) for name, weight in layer.weights.items()],
         }
     following = step.fed_by(layer)
     weight, bias = layer.weights[layer.kernel], layer.weights.get("bias")
@@ -79,6 +81,18 @@ def layer_of(step: Any, layer: Any) -> dict[str, Any]:
         "kernel": {name: matrix(getattr(weight, name)) for name in ("before", "gradient", "after")},
         "bias": None if bias is None else {n: plain(getattr(bias, n)[:UNITS]) for n in ("before", "gradient", "after")},
     }
+
+
+def weight_of(name: str, weight: Any) -> dict[str, Any]:
+    """The first numbers of a weight, with their places."""
+    shape = weight.before.shape
+    places = [list(map(int, place)) for place, _ in zip(np.ndindex(*shape), range(WEIGHTS), strict=False)]
+
+    def first(values: Any) -> Any:
+        return None if values is None else plain(values.reshape(-1)[:WEIGHTS])
+
+    parts = {part: first(getattr(weight, part)) for part in ("before", "gradient", "after")}
+    return {"name": name, "shape": list(shape), "count": int(weight.before.size), "places": places, **parts}
 
 
 def spread(values: Any) -> dict[str, Any]:

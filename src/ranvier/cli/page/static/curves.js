@@ -11,7 +11,8 @@ function begin() {
   const last = runs.at(-1);
   if (last && !last.points.some((p) => p.epoch > 0)) runs.pop(); // it never trained
   number += 1;
-  const s = state.settings, layers = s.layers.map((l) => (l.kind === "pool" ? "p" : `${l.kind === "conv" ? "c" : ""}${l.units}`)).join("-");
+  const s = state.settings, sign = { Conv2D: "c", MaxPooling2D: "p", AveragePooling2D: "p" };
+  const layers = state.built.layers.slice(0, -1).map((l) => (sign[l.kind] === "p" ? "p" : `${sign[l.kind] ?? ""}${l.units}`)).join("-");
   runs.push({ number, data: s.data, name: `${layers || "–"}, ${s.optimizer} ${s.rate}`, task: state.built.data.task, points: [] });
   runs = runs.slice(-RUNS);
   show();
@@ -26,21 +27,31 @@ function add(frame) {
   show();
 }
 
+// Round numbers that reach from one number to another, some four or five of them.
+function ticks(low, high) {
+  const rough = Math.max(high - low, 1e-9) / 4, power = 10 ** Math.floor(Math.log10(rough));
+  const step = [1, 2, 2.5, 5, 10].map((m) => m * power).find((s) => s >= rough * 0.999);
+  const found = [];
+  for (let i = Math.floor(low / step + 1e-9); found.length < 9; i++) {
+    found.push(Number((i * step).toPrecision(12)));
+    if (i * step >= high - step * 1e-6) break;
+  }
+  return found;
+}
+
 function chart(title, runs, key, testKey, isShare) {
   const picture = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": title });
   const values = runs.flatMap((r) => r.points.flatMap((p) => [p[key], p[testKey]])).filter((v) => v !== null);
   const most = Math.max(1, ...runs.flatMap((r) => r.points.map((p) => p.epoch)));
-  let low = Math.min(...values), high = Math.max(...values);
-  if (isShare) { high = 1; low = Math.min(low, 0.5); } else { low = Math.min(0, low); }
-  if (!(high > low)) high = low + 1;
+  const least = Math.min(...values), marks = isShare ? ticks(Math.min(least, 0.5), 1) : ticks(Math.min(0, least), Math.max(...values));
+  const low = Math.min(marks[0], least), high = Math.max(marks.at(-1), ...values);
   const x = (epoch) => LEFT + (epoch / most) * (WIDTH - LEFT - RIGHT);
   const y = (v) => TOP + (1 - (v - low) / (high - low)) * (HEIGHT - TOP - BOTTOM);
-  for (let i = 0; i <= 4; i++) {
-    const v = low + ((high - low) * i) / 4;
+  for (const v of marks) {
     picture.append(svg("line", { class: "axis", x1: LEFT, x2: WIDTH - RIGHT, y1: y(v), y2: y(v) }),
       svg("text", { x: LEFT - 6, y: y(v) + 4, "text-anchor": "end" }, isShare ? `${Math.round(100 * v)} %` : fmt(v, 2)));
   }
-  for (let i = 0; i <= 4; i++) picture.append(svg("text", { x: x((most * i) / 4), y: HEIGHT - 8, "text-anchor": i === 4 ? "end" : "middle" }, fmt((most * i) / 4, 3)));
+  for (const v of ticks(0, most).filter((v) => v <= most)) picture.append(svg("text", { x: x(v), y: HEIGHT - 8, "text-anchor": x(v) > WIDTH - 30 ? "end" : "middle" }, fmt(v, 6)));
   for (const run of runs) for (const [name, dashed] of [[key, false], [testKey, true]]) {
     const points = run.points.filter((p) => p[name] !== null).map((p) => `${x(p.epoch).toFixed(1)},${y(p[name]).toFixed(1)}`);
     if (points.length) picture.append(svg("polyline", { class: `curve${dashed ? " dashed" : ""}`, points: points.join(" "), stroke: classColour(run.number - 1) }));
@@ -58,7 +69,7 @@ function render() {
   const place = $("view-curves");
   const drawn = runs.filter((r) => r.points.length);
   if (!drawn.length) { place.replaceChildren(el("p", { class: "note" }, t("noCurve"))); return; }
-  const task = state.built.data.task, keys = `— ${t("training")}   - - ${t("testing")}`;
+  const task = state.built.data.task, keys = `(${t("byEpoch")})   — ${t("training")}   - - ${t("testing")}`;
   const metric = t(task === "number" ? "maeOf" : "accuracyOf");
   const list = el("ul", { class: "runs" }, ...[...runs].reverse().map((run) => {
     const last = run.points.at(-1), isNow = run === runs.at(-1);

@@ -1,7 +1,7 @@
 // The choice of the data: small pictures of the sets, and their settings.
 import { upload } from "./api.js";
 import { $, classColour, el, fmt, sharp } from "./dom.js";
-import { attempt, change, on, state } from "./state.js";
+import { attempt, change, emit, on, state } from "./state.js";
 import { t } from "./words.js";
 
 const sets = ["circles", "xor", "moons", "spirals", "gaussians", "plane", "hills", "points", "digits", "table"];
@@ -135,9 +135,17 @@ function fileFields() {
   return found;
 }
 
+// Choose a row, whose values the picture of the network shows.
+function look(row) {
+  state.row = row;
+  rows();
+  $("table-part").querySelector("tr[tabindex='0']").focus();
+  emit("row");
+}
+
 // The first rows of a table, in place of the plane.
 function rows() {
-  const data = state.built?.data, place = $("table-part");
+  const data = state.built?.data, place = $("table-part"), focused = document.activeElement?.closest("#table-part tr") != null;
   place.hidden = data?.kind !== "table";
   if (place.hidden) return;
   const most = Math.min(4, data.features.length), name = (y) => (data.task === "classes" ? data.classes[y] : fmt(y));
@@ -145,9 +153,15 @@ function rows() {
   const guess = (i) => (!predicted ? "" : sure ? `${name(predicted[i])} (${Math.round(100 * sure[i])} %)` : name(predicted[i]));
   place.replaceChildren(el("div", { class: "numbers" }, el("table", {}, el("caption", {}, t("firstRows")),
     el("thead", {}, el("tr", {}, el("th", {}, t("target")), el("th", {}, t("predicted")), ...data.features.slice(0, most).map((f) => el("th", {}, f.slice(0, 18))))),
-    el("tbody", {}, ...data.testPoints.x.map((row, i) => el("tr", { class: predicted && data.task === "classes" && predicted[i] !== data.testPoints.y[i] ? "wrong" : "" },
-      el("td", {}, name(data.testPoints.y[i])), el("td", {}, guess(i)), ...row.slice(0, most).map((v) => el("td", {}, fmt(v, 3)))))))),
-    ...(data.features.length > most ? [el("p", { class: "note" }, t("moreRows", data.features.length - most))] : []));
+    el("tbody", {}, ...data.testPoints.x.map((row, i) => el("tr", {
+      class: predicted && data.task === "classes" && predicted[i] !== data.testPoints.y[i] ? "wrong" : "", tabIndex: i === state.row ? 0 : -1,
+      "aria-selected": String(i === state.row), onclick: () => look(i), onkeydown: (event) => {
+        const move = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+        if (move) { event.preventDefault(); look(Math.max(0, Math.min(data.testPoints.x.length - 1, i + move))); }
+      },
+    }, el("td", {}, name(data.testPoints.y[i])), el("td", {}, guess(i)), ...row.slice(0, most).map((v) => el("td", {}, fmt(v, 3)))))))),
+    ...(data.features.length > most ? [el("p", { class: "note" }, t("moreColumns", data.features.length - most))] : []));
+  if (focused) place.querySelector("tr[tabindex='0']").focus(); // it was made anew
 }
 
 function note() {

@@ -37,9 +37,7 @@ const reason = (error) => (current() === "zh" && error.chinese) || error.message
 
 const control = (action, value) => attempt(async () => {
   await settled();
-  const answer = await ask("control", { action, value });
-  state.running = answer.running;
-  showRunning();
+  await ask("control", { action, value }); // the next frame says whether it trains
 });
 
 const actions = {
@@ -80,10 +78,14 @@ for (const [place, tab] of tabs.entries()) {
   });
 }
 
+function translateAll() {
+  translate();
+  for (const option of $("speed").options) option.textContent = Number(option.value) ? t("perSecond", option.value) : t("fastest");
+}
 $("language").value = current();
 $("language").addEventListener("change", () => { setLanguage($("language").value); retranslate(); });
 function retranslate() {
-  translate();
+  translateAll();
   showRunning();
   showNow();
   showMessage(wrong);
@@ -125,7 +127,7 @@ function watch() {
 }
 document.addEventListener("visibilitychange", watch);
 
-translate();
+translateAll();
 attempt(async () => {
   const { start, given } = await open();
   begin(start, given);

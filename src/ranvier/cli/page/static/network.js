@@ -80,6 +80,7 @@ function columns() {
     const model = layers.at(-1)?.kind === "dense" ? layers.at(-1) : { activation: "relu", units: 4 };
     change({ layers: [...layers, { kind: "dense", units: Math.max(2, Math.min(model.units, 16)), activation: model.activation }] });
   };
+  $("columns").classList.toggle("named", built?.data.kind === "table"); // names of columns stand before the inputs
   if (built?.isGiven) return $("columns").replaceChildren(...givenColumns(built));
   $("columns").replaceChildren(
     el("div", { class: "column" }, el("strong", {}, t("inputs")), el("span", {}, String(built?.inputs ?? ""))),
@@ -118,7 +119,8 @@ function draw() {
   canvas.style.height = `${height}px`;
   canvas.setAttribute("aria-label", t("netLabel", built.inputs, built.layers.map((l) => l.units).join(", ")));
   const context = sharp(canvas, width, height);
-  const x = (i) => ((i + 0.5) * width) / layers.length;
+  const columns = $("columns").children;
+  const x = (i) => (columns.length === layers.length ? columns[i].offsetLeft + columns[i].offsetWidth / 2 : ((i + 0.5) * width) / layers.length);
   const y = (layer, j) => height / 2 - 10 + (j - (layer.shown - 1) / 2) * (SQUARE + GAP);
   lines(context, layers, x, y, frame);
   for (const [i, layer] of layers.entries()) {
@@ -150,8 +152,8 @@ function lines(context, layers, x, y, frame) {
 
 function line(context, [x0, y0], [x1, y1], weight, most, skipped) {
   const share = weight == null ? 0 : Math.abs(weight) / most, bend = 60 * skipped; // past the layers between them
-  context.strokeStyle = colour(weight == null ? "line" : weight > 0 ? "pos" : "neg");
-  context.globalAlpha = weight == null ? 0.7 : 0.15 + 0.8 * share;
+  context.strokeStyle = colour(weight == null ? "muted" : weight > 0 ? "pos" : "neg");
+  context.globalAlpha = weight == null ? 0.3 : 0.15 + 0.8 * share;
   context.lineWidth = weight == null ? 1 : 0.4 + 4 * share;
   context.beginPath();
   context.moveTo(x0, y0);
@@ -172,8 +174,11 @@ function label(context, words, x, y) {
   context.font = "12px system-ui, sans-serif";
   context.textAlign = "right";
   context.textBaseline = "middle";
-  let shown = words;
-  while (shown.length > 1 && context.measureText(shown).width > x - 2) shown = `${shown.slice(0, shown.endsWith("…") ? -2 : -1)}…`;
+  let shown = words, kept = words.length; // of long words the beginning and the end
+  while (kept > 2 && context.measureText(shown).width > x - 2) {
+    kept -= 1;
+    shown = `${words.slice(0, Math.ceil(kept / 2))}…${words.slice(words.length - Math.floor(kept / 2))}`;
+  }
   context.fillText(shown, x, y);
 }
 
@@ -202,6 +207,9 @@ function neuron(context, x, y, i, j, frame) {
     diverging(small, bytes(seen.values[j]), seen.size[1], seen.size[0]);
     context.imageSmoothingEnabled = false;
     context.drawImage(small, left, top, SQUARE, SQUARE);
+  } else if (state.built.data.kind === "table" && (i === 0 || frame?.rowNeurons)) {
+    diverging(small, [ofRow(i, j, frame)], 1);
+    context.drawImage(small, left, top, SQUARE, SQUARE);
   } else if (thumbs || (i === 0 && state.built.data.kind === "plane")) {
     diverging(small, thumbs ? bytes(thumbs) : ramp(size, j), size);
     context.imageSmoothingEnabled = true;
@@ -217,6 +225,12 @@ function neuron(context, x, y, i, j, frame) {
   if (i === 0) label(context, state.built.data.features[j] ?? "", x - SQUARE / 2 - 6, y);
 }
 
+// What a neuron gives for the row of the table that is chosen, from 0 to 255.
+function ofRow(i, j, frame) {
+  if (i === 0) return 127.5 + 60 * Math.max(-2.1, Math.min(2.1, state.built.data.testPoints.x[state.row][j]));
+  return bytes(frame.rowNeurons[i - 1])[state.row * Math.min(state.built.layers[i - 1].units, state.built.neurons) + j];
+}
+
 // What an input is over the plane: a ramp.
 function ramp(size, axis) {
   const found = new Uint8Array(size * size);
@@ -226,10 +240,11 @@ function ramp(size, axis) {
 
 function note() {
   const built = state.built;
-  $("net-note").textContent = built ? t("parameters", built.parameters, built.data.kind === "plane" ? t("ofPlane") : built.data.kind === "images" ? t("ofImage") : "") : "";
+  $("net-note").textContent = built ? t("parameters", built.parameters, t({ plane: "ofPlane", images: "ofImage", table: "ofRow" }[built.data.kind])) : "";
 }
 
 on("built", () => { fields(); columns(); note(); draw(); });
 on("frame", draw);
 on("look", draw);
+on("row", draw);
 on("words", () => { fields(); columns(); note(); draw(); });

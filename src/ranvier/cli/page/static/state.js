@@ -7,9 +7,9 @@ export const state = {
     layers: [{ kind: "dense", units: 4, activation: "tanh" }, { kind: "dense", units: 3, activation: "tanh" }],
     loss: "", optimizer: "adam", rate: 0.01, penalty: "none", penalty_rate: 0.001, dropout: 0, batch: 16, seed: 0,
   },
-  built: null, frame: null, look: null, running: false,
+  built: null, frame: null, look: null, row: 0, running: false,
 };
-const listeners = { built: [], frame: [], look: [], words: [], error: [] };
+const listeners = { built: [], frame: [], look: [], row: [], words: [], error: [] };
 
 export const on = (event, listener) => listeners[event].push(listener);
 export const emit = (event, value) => { for (const listener of listeners[event]) listener(value); };
@@ -34,6 +34,7 @@ async function rebuild() {
     const built = await ask("build", { settings: state.settings });
     state.built = built;
     state.frame = null;
+    state.row = 0;
     state.running = false;
     emit("error", null);
     emit("built", built);

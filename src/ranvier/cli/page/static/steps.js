@@ -53,12 +53,22 @@ function backward(layer, layers, lossName) {
       : t("ofMany", next.units);
     return [String(j), terms, fmt(layer.outputGradients[j]), layer.slopes ? fmt(layer.slopes[j]) : t("mixed"), fmt(d)];
   });
-  const heads = [t("neuron"), next ? t("fromNext", next.name) : t("direct"), t("gradient"), t("slope"), `${t("delta")} = ${t("gradient")} · ${t("slope")}`];
-  return table(layer.name, heads, [...rows, ...rest(layer.units, rows.length, 5)]);
+  const heads = [t("neuron"), next ? t("fromNext", next.name) : "", t("gradient"), t("slope"), `${t("delta")} = ${t("gradient")} · ${t("slope")}`];
+  const all = [heads, ...rows, ...rest(layer.units, rows.length, 5)].map((cells) => (next ? cells : cells.filter((_, i) => i !== 1)));
+  return table(layer.name, all[0], all.slice(1), next ? [0, 1] : [0]);
+}
+
+// The weights of a layer that is no dense one, in the order in which they are stored.
+function otherWeights(layer) {
+  const tables = layer.weights.map((w) => {
+    const rows = w.before.map((before, i) => [`[${w.places[i].join(", ")}]`, fmt(w.gradient?.[i]), fmt(before), fmt(w.after[i])]);
+    return table(`${layer.name}.${w.name} (${w.shape.join("×")})`, [t("weight"), t("gradient"), t("before"), t("after")], [...rows, ...rest(w.count, rows.length, 4)], [0]);
+  });
+  return tables.length ? el("div", {}, ...tables) : null;
 }
 
 function update(layer) {
-  if (!layer.dense) return null;
+  if (!layer.dense) return otherWeights(layer);
   const rows = [], most = 36, count = layer.features * layer.units + (layer.bias ? layer.units : 0);
   for (const [i, line] of layer.kernel.before.entries()) for (const [j, before] of line.entries()) {
     if (rows.length < most) rows.push([`w[${i}, ${j}]`, product(layer.inputs[i], layer.deltas[j]), fmt(layer.kernel.gradient?.[i][j]), fmt(before), fmt(layer.kernel.after[i][j])]);
@@ -101,5 +111,5 @@ async function compute(apply = false) {
   if (answer) { step = answer; state.running = false; show(); }
 }
 
-on("built", () => { step = null; row = 0; show(); });
+on("built", () => { step = null; row = 0; if ($("view-steps").hidden) show(); else compute(); });
 on("words", () => { if (!$("view-steps").hidden && !step && state.built) compute(); else show(); });
