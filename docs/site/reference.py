@@ -12,6 +12,7 @@ from typing import Any
 import ranvier
 
 EXAMPLE = re.compile(r"^## `([\w.]+)`$(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
+ROOT = Path(ranvier.__file__).resolve().parents[1]
 LEFT_OUT = {"auto", "interop"}  # rooms of the command line and of the functions that ranvier itself shows
 
 
@@ -76,6 +77,20 @@ def text_of(value: Any) -> str:
     return inspect.getdoc(value) or "No description."
 
 
+def source_of(value: Any) -> str:
+    """Where a name is defined: the file, and the line where it is known; "" for what is made elsewhere."""
+    own = inspect.unwrap(value)
+    try:
+        path = Path(inspect.getsourcefile(own) or "").resolve().relative_to(ROOT)
+    except (TypeError, ValueError, OSError):
+        return ""
+    try:
+        line = f", line {inspect.getsourcelines(own)[1]}" if module_of(own) == module_of(value) else ""
+    except (TypeError, OSError):
+        line = ""
+    return f"Source: `{path.as_posix()}`{line}."
+
+
 def examples(folder: Path) -> dict[str, str]:
     """The programs of docs/examples by name."""
     found = {}
@@ -100,6 +115,8 @@ def entry(name: str, value: Any, shown: dict[str, str]) -> str:
     """A name's part of a page: its arguments, its description, its example, and the methods of a class."""
     kind = "class" if inspect.isclass(value) else "function"
     lines = [f"::::{{py:{kind}}} {name}{signature(value)}", "", text_of(value), ""]
+    if source := source_of(value):
+        lines += [source, ""]
     if name in shown:
         lines += ["Example:", "", shown[name], ""]
     if inspect.isclass(value):

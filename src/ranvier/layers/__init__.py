@@ -1,4 +1,13 @@
-"""The layers of the Keras vocabulary. ``REGISTRY`` holds every class that a saved model can name."""
+"""The layers of the Keras vocabulary. ``REGISTRY`` holds every class that a saved model can name.
+
+A layer is called on a tensor whose first dimension is that of the samples: (samples, features), (samples, steps,
+features), or (samples, height, width, channels). Arguments that several layers share: ``activation``,
+``*_initializer``, ``*_regularizer`` and ``*_constraint`` take a name or an object; ``data_format`` is "channels_last"
+or "channels_first"; ``padding`` is "valid" or "same"; ``strides`` and ``pool_size`` are a number or one for each
+dimension; ``seed`` fixes the random numbers of this layer; ``trainable``, ``dtype`` and ``name`` are those of every
+layer. The names, arguments and defaults are those of Keras 3. Shapes that do not fit raise ValueError, which names the
+layer and the line that made it.
+"""
 
 from ranvier.support.errors import lazy_names
 

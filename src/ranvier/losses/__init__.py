@@ -1,4 +1,12 @@
-"""Losses in Keras's vocabulary: classes, functions, and `get` by name."""
+"""Losses in Keras's vocabulary: classes, functions, and `get` by name.
+
+A function takes targets ``y_true`` and outputs ``y_pred`` of one shape, (samples, ..., outputs), and returns the loss
+of each sample: the mean over the last dimension, (samples, ...). Those named ``sparse_...`` take class numbers without
+that dimension. A class calls the function, weighs the samples by ``sample_weight`` (samples,), and averages them by
+``reduction``: "sum_over_batch_size", "mean", "mean_with_sample_weight", "sum", or "none". ``from_logits`` says that
+outputs are scores before the softmax or sigmoid; ``axis`` is the dimension of the classes. The names, arguments and
+formulas are those of Keras 3. Shapes that do not fit raise ValueError, which names both.
+"""
 
 from __future__ import annotations
 

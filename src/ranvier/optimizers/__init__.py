@@ -2,6 +2,11 @@
 
 Names and defaults are those of Keras 3. PyTorch adds epsilon at another place, and keeps the learning rate out of the
 momentum: ``formula="torch"`` selects its formulas, as `ranvier.torch.optim` does.
+
+``learning_rate`` is a number of 0 or more, a schedule, or a function of the step. ``weight_decay`` takes this share of
+each weight, times the rate, at each step; ``clipnorm``, ``global_clipnorm`` and ``clipvalue`` limit gradients;
+``use_ema`` keeps a moving average of the weights; ``gradient_accumulation_steps`` sums the gradients of so many batches
+for one step. Numbers outside their range raise ValueError.
 """
 
 from __future__ import annotations

@@ -2,6 +2,11 @@
 
 Names, arguments and defaults are PyTorch's; modules and tensors are those of `ranvier`. There is one device, the
 processor.
+
+``input`` and ``other`` are tensors of any shape, which broadcast; ``dim`` is a dimension, counted from the end where it
+is negative; ``keepdim`` leaves a dimension of 1 in place of a reduced one; ``dtype`` is that of the result; ``out``
+takes the result; a name that ends in ``_`` changes the tensor itself. Arguments that do not fit raise ValueError or
+TypeError, with what to write instead.
 """
 
 import math
