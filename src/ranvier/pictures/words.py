@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
+from unicodedata import east_asian_width
 
 from ranvier.pictures.style import INK, Target, figure, finish
 
@@ -14,6 +15,12 @@ ACROSS = 84  # characters of a line
 SIZE = 10  # of the letters, in points; they are all 0.602 as wide
 CHARACTER, LINE = 0.602 * SIZE / 72, 0.26  # inches
 MOST = 40  # the most texts of a picture
+
+
+def letters(word: str) -> float:
+    """The width of a word in letters of the font; a Chinese character is as wide as the font is large."""
+    wide = sum(east_asian_width(sign) in "WF" for sign in word)
+    return len(word) + wide * (1 / 0.602 - 1)
 
 
 def words(
@@ -28,19 +35,19 @@ def words(
     texts = [list(text) for text in explained[:MOST]]
     if not texts:
         raise ValueError("there are no texts to draw. Write rv.explain.words(model, ['a text']) instead.")
-    placed: list[tuple[int, int, str, float]] = []  # line, column, word, share of the largest score
+    placed: list[tuple[int, float, str, float]] = []  # line, column, word, share of the largest score
     heads: list[tuple[int, str]] = []
     line = 0
     for number, text in enumerate(texts):
         if number < len(captions):
             heads.append((line, captions[number]))
             line += 1
-        column, limit = 0, max((abs(score) for _, score in text), default=0) or 1
+        column, limit = 0.0, max((abs(score) for _, score in text), default=0) or 1
         for word, score in text:
-            if column and column + len(word) > ACROSS:
-                line, column = line + 1, 0
+            if column and column + letters(word) > ACROSS:
+                line, column = line + 1, 0.0
             placed.append((line, column, word, score / limit))
-            column += len(word) + 1
+            column += letters(word) + 1
         line += 2
     made = figure(ACROSS * CHARACTER + 0.4, line * LINE + 0.3)
     from matplotlib import colormaps
