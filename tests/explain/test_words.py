@@ -1,5 +1,7 @@
 """What the words of texts speak for, as numbers and as a picture."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -61,3 +63,11 @@ def test_words_are_drawn_on_their_colours(tmp_path):
     assert (tmp_path / "words.png").stat().st_size > 1000
     with pytest.raises(ValueError, match="no texts"):
         pictures.words([])
+
+
+def test_chinese_words_do_not_overlap():
+    pytest.importorskip("matplotlib")
+    figure = pictures.words([[("电影", 1.0), ("很", 0.5), ("好看", 0.2)]])
+    figure.draw_without_rendering()
+    boxes = [text.get_window_extent() for text in figure.axes[0].texts]
+    assert all(left.x1 <= right.x0 for left, right in pairwise(boxes))
