@@ -1,6 +1,8 @@
 """The report of a model; tests/peers has those of runs."""
 
 import ast
+import re
+from html import unescape
 from pathlib import Path
 
 import numpy as np
@@ -113,3 +115,15 @@ def test_each_text_of_the_report_has_a_translation():
     assert len(texts) > 40
     assert sorted(texts - set(words.CHINESE)) == []
     assert set(words.SCORES) == {name for names in SCORES.values() for name in names}
+
+
+def test_a_chinese_report_has_no_english_sentence(tmp_path):
+    """Names of code stay; four English words that follow one another are a sentence."""
+    x = (RNG.random((60, 6, 6, 1)) * 255).astype(np.float32)
+    model = network(3, "softmax", rv.losses.SparseCategoricalCrossentropy(from_logits=True))
+    path = model.report(x, np.arange(60) % 3 // 2 * 2, tmp_path / "r.html", lang="zh", title="t", seed=1)
+    text, page = checked(path)
+    assert ">检查结果</h2>" in text
+    assert {row[0] for row in page.rows if "RV" in "".join(row)} <= {"警告", "错误"}
+    seen = re.sub(r"<(style|svg|pre)\b.*?</\1>|<[^>]*>", " ", text, flags=re.DOTALL)
+    assert re.findall(r"(?:\b[a-z]{2,}[ ,]+){3}[a-z]+", unescape(seen)) == []

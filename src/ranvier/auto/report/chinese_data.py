@@ -8,7 +8,7 @@ NOTES = {
     "{0} is no number; it counts as missing": "{0} 不是数值，按缺失处理",
     "{0} is no date; it counts as missing": "{0} 不是日期，按缺失处理",
     "and {0} more values like these": "以及另外 {0} 个类似的值",
-    "few rows of the classes {0}: their scores say little": "类别 {0} 的行数很少，其得分意义不大",
+    "few rows of the classes {0}: their scores say little": "类别 {0}的行数很少，其得分意义不大",
     "{0} and {1} more": "{0} 以及另外 {1} 个",
     "the classes are imbalanced: {0} has {1} of the rows; the threshold is tuned for it":
         "类别不平衡：{0} 占 {1} 的行；阈值已据此调整",
@@ -69,6 +69,7 @@ ERRORS = {
         "目标 {0} 是自由文本（{1} ...）。请选择另一个目标（--target）；若其值是类别，请写 --columns {2}=category。",
     "of several targets each is a number, and {0} is a {1}.": "有多个目标时每个都应是数值，而 {0} 是 {1}。",
     "column {0} is given as {1}. Write one of {2}, {3} instead.": "列 {0} 被指定为 {1}。请改用 {2} 或 {3} 之一。",
+    "[Errno 2] No such file or directory: {0}": "文件 {0} 不存在",
     "{0} has changed since {1} was trained. Train it again.": "{1} 训练之后 {0} 已被改动。请重新训练。",
     "{0} has no column {1}. Write {2}, or another one of {3}, instead.":
         "{0} 没有列 {1}。请改用 {2}，或 {3} 中的另一个。",
