@@ -193,7 +193,26 @@ def test_a_table_folder_or_model_of_the_command_line(tmp_path, by_reference):
     assert (found["images"].classes, found["images"].x.max() <= 1) == (("dark", "light"), True)
     opened = networks.build(settings, source)
     assert [layer.name for layer in opened.shown] == [layer.name for layer in model.layers]
+    assert opened.sources == [[0], [1]]
     np.testing.assert_array_equal(opened.model.get_weights()[0], model.get_weights()[0])
+
+
+def test_functional_models_have_lines_from_where_values_come(tmp_path, by_reference):
+    inputs = rv.Input((2,))
+    first = rv.layers.Dense(3, "relu", name="first")(inputs)
+    both = rv.layers.Concatenate(name="both")([rv.layers.Dropout(0.1)(first), inputs])
+    rv.Model(inputs, rv.layers.Dense(1, "sigmoid", name="last")(both)).save(tmp_path / "model.ranvier")
+    given, start = begun_with(tmp_path / "model.ranvier")
+    session = Session(given)
+    layers = session.build(Settings.of(start))["layers"]
+    assert [(layer["name"], layer["from"], layer["lines"]) for layer in layers] == [
+        ("first", [0], "weights"), ("both", [1, 0], "each"), ("last", [2], "weights")
+    ]  # fmt: skip
+    session.step()
+    session.close()
+    rv.Model([inputs, other := rv.Input((2,))], rv.layers.Add()([inputs, other])).save(tmp_path / "two.ranvier")
+    with pytest.raises(ValueError, match="several inputs or outputs"):
+        begun_with(tmp_path / "two.ranvier")
 
 
 UPLOADS = {
@@ -228,6 +247,15 @@ def test_an_image_is_looked_into_and_the_model_is_handed_out(opened, tmp_path, b
     slopes = rv.explain.saliency(model, x[7:8], answer["chosen"])[0, ..., 0]
     seen = np.frombuffer(base64.b64decode(answer["saliency"]), np.uint8).reshape(8, 8) / 127.5 - 1
     np.testing.assert_allclose(seen, slopes / np.abs(slopes).max(), atol=0.01)
+    convolution = ask(port, "/api/explain", {"session": name, "row": 3})[1]["layers"][0]
+    place, pixels = convolution["place"], np.pad(session.source.x[3, ..., 0], 1)
+    seen = pixels[place["row"] : place["row"] + 3, place["column"] : place["column"] + 3]
+    np.testing.assert_allclose(place["pixels"], seen)
+    np.testing.assert_allclose((seen * place["kernel"]).sum() + place["bias"], place["sum"], rtol=1e-5)
+    np.testing.assert_allclose(max(place["sum"], 0), place["output"], rtol=1e-5)
+    kernel = convolution["weights"][0]
+    assert (kernel["name"], kernel["shape"], kernel["count"]) == ("kernel", [3, 3, 1, 2], 18)
+    assert np.float32(kernel["before"][3]) == model.layers[0].kernel.numpy()[tuple(kernel["places"][3])]
     assert "write a row" in ask(port, "/api/draw", {"session": name, "row": 1000})[1]["error"]
     assert "write 64 numbers" in ask(port, "/api/draw", {"session": name, "image": [1]})[1]["error"]
     for library, words in (("ranvier", "rv.Sequential"), ("keras", "keras.Sequential"), ("torch", "nn.Module")):

@@ -30,6 +30,7 @@ def explained(session: Any, message: dict[str, Any]) -> dict[str, Any]:
     with session.model_in_use():
         x, y = sample(session, message)
         step = session.network.model.explain_step(x, y)
+        modules = {module.name: module for module in session.network.model.layers}
         found = {
             "loss": plain(step.loss),
             "lossName": step.loss_name,
@@ -37,7 +38,7 @@ def explained(session: Any, message: dict[str, Any]) -> dict[str, Any]:
             "rate": step.learning_rate,
             "target": plain(y[0]),
             "penalized": step.penalized,
-            "layers": [layer_of(step, layer) for layer in step.layers],
+            "layers": [layer_of(step, layer) | place_of(layer, modules.get(layer.name)) for layer in step.layers],
         }
         if message.get("apply"):
             session.network.model.train_on_batch(x, y)
@@ -81,6 +82,37 @@ def layer_of(step: Any, layer: Any) -> dict[str, Any]:
         "kernel": {name: matrix(getattr(weight, name)) for name in ("before", "gradient", "after")},
         "bias": None if bias is None else {n: plain(getattr(bias, n)[:UNITS]) for n in ("before", "gradient", "after")},
     }
+
+
+def place_of(layer: Any, module: Any) -> dict[str, Any]:
+    """Of a plain convolution of images the largest output, written out: the pixels, the kernel, and their products.
+
+    Of several channels it is the one that adds most; ``others`` is what the others add.
+    """
+    plain_steps = ("strides", "dilation_rate", "groups")
+    if type(module).__name__ != "Conv2D" or any(np.any(np.not_equal(getattr(module, n), 1)) for n in plain_steps):
+        return {}
+    if module.data_format == "channels_first" or "kernel" not in layer.weights:
+        return {}
+    outputs, kernel = layer.outputs[0], layer.weights["kernel"].before
+    high, wide = kernel.shape[:2]
+    row, column, filter = (int(k) for k in np.unravel_index(outputs.argmax(), outputs.shape))
+    before = [((n - 1) // 2, n // 2) if module.padding == "same" else (0, 0) for n in (high, wide)]
+    pixels = np.pad(layer.inputs[0], [*before, (0, 0)])[row : row + high, column : column + wide]
+    products = pixels * kernel[..., filter]
+    added = products.sum((0, 1))
+    channel = int(np.abs(added).argmax())
+    bias = layer.weights.get("bias")
+    offset = 0.0 if bias is None else float(bias.before[filter])
+    return {
+        "place": {
+            "row": row, "column": column, "filter": filter, "channel": channel, "channels": int(kernel.shape[2]),
+            "pixels": plain(pixels[..., channel]), "kernel": plain(kernel[..., channel, filter]),
+            "products": plain(products[..., channel]), "others": float(added.sum() - added[channel]), "bias": offset,
+            "sum": float(added.sum()) + offset, "output": float(outputs[row, column, filter]),
+            "activation": getattr(module.activation, "__name__", None),
+        }
+    }  # fmt: skip
 
 
 def weight_of(name: str, weight: Any) -> dict[str, Any]:

@@ -23,9 +23,24 @@ const rest = (count, shown, width) => (count > shown ? [[t("moreRows", count - s
 
 const title = (layer) => `${layer.name} (${layer.kind}${layer.activation ? `, ${layer.activation}` : ""})`;
 
+const grid = (caption, numbers) => el("table", { class: "grid" }, el("caption", {}, caption),
+  el("tbody", {}, ...numbers.map((line) => el("tr", {}, ...line.map((v) => el("td", {}, fmt(v, 3)))))));
+
+// The largest output of a convolution: the pixels under the kernel, the kernel, their products, and the sum.
+function written(place) {
+  const channel = place.channels > 1 ? t("ofChannel", place.channel) : "";
+  const products = place.products.flat().reduce((a, b) => a + b, 0);
+  const terms = [fmt(products), ...(place.channels > 1 ? [`${bracketed(place.others)} (${t("otherChannels")})`] : []), bracketed(place.bias)];
+  const ends = place.activation && place.activation !== "linear" ? `, ${place.activation}: ${fmt(place.output)}` : "";
+  return el("div", {}, el("p", { class: "note" }, t("largest", place.filter, place.row, place.column)),
+    el("div", { class: "grids" }, grid(`${t("pixels")} ${channel}`, place.pixels), el("span", {}, "×"), grid(t("kernel"), place.kernel), el("span", {}, "="), grid(t("products"), place.products)),
+    el("p", {}, `${terms.join(" + ")} = ${fmt(place.sum)}${ends}`));
+}
+
 function forward(layer) {
   if (!layer.dense) {
-    return el("p", {}, el("strong", {}, title(layer)), " ", t("range", layer.shape.join("×"), fmt(layer.outputs.low), fmt(layer.outputs.high)));
+    const range = el("p", {}, el("strong", {}, title(layer)), " ", t("range", layer.shape.join("×"), fmt(layer.outputs.low), fmt(layer.outputs.high)));
+    return layer.place ? el("div", {}, range, written(layer.place)) : range;
   }
   const rows = layer.sums.map((z, j) => {
     const terms = layer.features <= TERMS

@@ -55,6 +55,8 @@ const WORDS = {
   direct: ["The derivative of the loss by the sums.", "损失对加权和的导数。"],
   lossLine: ["{0} = {1} for the target {2}", "{0} = {1}，目标 {2}"], penalized: ["with the penalties of regularizers", "含正则化项"],
   range: ["outputs {0}, from {1} to {2}", "输出 {0}，从 {1} 到 {2}"], gradientRange: ["gradients by the outputs from {0} to {1}, norm {2}", "对输出的梯度从 {0} 到 {1}，范数 {2}"],
+  largest: ["The largest output: filter {0}, row {1}, column {2}. The kernel lies on these pixels; the products are added, and the bias.", "最大的输出：卷积核 {0}，第 {1} 行第 {2} 列。卷积核盖在这些像素上；把乘积相加，再加偏置。"],
+  pixels: ["pixels", "像素"], kernel: ["kernel", "卷积核"], products: ["products", "乘积"], ofChannel: ["of channel {0}", "（通道 {0}）"], otherChannels: ["other channels", "其他通道"],
   ofMany: ["sum of {0} products", "{0} 个乘积之和"], moreRows: ["… {0} more", "… 还有 {0} 个"], moreColumns: ["… and {0} columns more", "… 还有 {0} 列"], by: ["by {0}", "用 {0}"],
   keys: ["Keys: space trains or pauses, . makes a step, E an epoch, R starts again. Everything happens on this machine.", "快捷键：空格训练或暂停，. 一步，E 一轮，R 重新开始。一切都在本机进行。"],
   program: ["The program", "程序"], copy: ["Copy", "复制"], copied: ["Copied", "已复制"],
