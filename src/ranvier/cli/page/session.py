@@ -114,7 +114,7 @@ class Session:
             raise SettingError("there is no network yet. Choose data and layers first.")
         with self.changed:
             self.running, self.left = True, epochs
-            self.hand_over({"epoch": self.steps / self.per_epoch, "step": self.steps})  # that it trains
+            self.send_frame({"epoch": self.steps / self.per_epoch, "step": self.steps})  # that it trains
             self.changed.notify_all()
 
     def pause(self) -> None:
@@ -167,9 +167,9 @@ class Session:
 
     def publish(self, watched: tuple[str, ...] | None = None) -> None:
         """Make a frame of the model as it is now, and hand it over: see `FrameMaker.frame`."""
-        self.hand_over(self.frames.frame(self.steps / self.per_epoch, self.steps, watched))
+        self.send_frame(self.frames.frame(self.steps / self.per_epoch, self.steps, watched))
 
-    def hand_over(self, frame: dict[str, Any]) -> None:
+    def send_frame(self, frame: dict[str, Any]) -> None:
         """Give the page a frame, which says whether the network trains."""
         self.announced = self.running
         if self.listener is not None:

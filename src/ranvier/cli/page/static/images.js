@@ -160,6 +160,6 @@ pad.addEventListener("keydown", (event) => {
 
 let due = 0;
 on("built", () => { if (built !== state.built.data.size?.join()) { built = state.built.data.size?.join(); clear(); chosen = 0; } answer = state.look = null; layout(); look(); });
-on("frame", () => { if (state.built?.data.kind === "images" && (!state.running || performance.now() - due > 250)) { due = performance.now(); look(); } });
+on("frame", () => { if (state.built?.data.kind === "images" && (!state.running || performance.now() - due > 400)) { due = performance.now(); look(); } });
 on("words", layout);
 clear();
