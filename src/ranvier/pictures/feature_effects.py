@@ -118,7 +118,7 @@ def _draw_effect(axes: Axes, effect: Any) -> None:
                 places + (k - (outputs - 1) / 2) * width, mean[:, k], width * 0.92, color=colour_of(k, outputs)[0],
                 yerr=error, error_kw={"ecolor": PALE, "elinewidth": 1}, label=effect.outputs[k],
             )  # fmt: skip
-        names = [short(str(point), 14) for point in effect.points]
+        names = [short(str(point), 14) or "missing" for point in effect.points]
         axes.set_xticks(places, names, rotation=35, ha="right", rotation_mode="anchor", fontsize=8, parse_math=False)
         return
     if outputs == 1:

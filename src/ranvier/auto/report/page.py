@@ -43,7 +43,7 @@ caption{text-align:left;color:#555;padding:.2rem 0}
 th,td{padding:.28rem .6rem;border-bottom:1px solid #e4e4e4;text-align:right;vertical-align:top}
 th{font-weight:600;background:#f6f6f6}
 th.t,td.t{text-align:left;overflow-wrap:break-word;max-width:24rem}
-td .small{white-space:nowrap}
+td:not(.t),td .small{white-space:nowrap}
 :lang(zh) table{word-break:keep-all}
 tr.best td{font-weight:700;background:#eef5fa}
 .figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,21rem),1fr));gap:1rem;align-items:start}

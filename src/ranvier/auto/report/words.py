@@ -132,7 +132,7 @@ FIGURES = {  # texts of pictures
     "overconfident by": "过度自信", "underconfident by": "自信不足", "samples": "样本数",
     "Confusion matrix": "混淆矩阵", "Predicted class": "预测类别", "True class": "真实类别", "predicted": "预测",
     "true": "真实", "true minus predicted": "真实减预测", "predicted by true": "预测与真实", "mean": "平均",
-    "output": "输出",
+    "output": "输出", "missing": "缺失",
 }  # fmt: skip
 PATTERNS = (  # the same, with names and numbers in them
     (r"^(.*) against the rest: (.*)$", r"\1 对其余：\2"),

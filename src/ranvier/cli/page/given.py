@@ -80,7 +80,7 @@ def source_of(table: Table, target: str, settings: Settings) -> Source:
     if not 0 < len(kept) <= MOST_FEATURES:
         raise SettingError(f"the table gives {len(kept)} features, and the page takes 1 to {MOST_FEATURES}.")
     x, x_test = (preparation.transform(table.rows(part))[:, kept] for part in (train, test))
-    names = tuple(preparation.names[k] for k in kept)
+    names = tuple(f"{name}\u2013" if name.endswith("= ") else name for name in (preparation.names[k] for k in kept))
     y, y_test, scale = truth[train], truth[test], (0.0, 1.0)
     if not classes:
         scale = float(y.mean()), float(y.std()) or 1.0
