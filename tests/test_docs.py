@@ -184,6 +184,8 @@ def test_the_index_lists_every_page():
     index = (ROOT / "docs/index.md").read_text(encoding="utf-8")
     listed = re.findall(r"\]\(([\w.-]+\.md)\)", index)
     assert sorted(listed) == sorted({path.name for path in ROOT.glob("docs/*.md")} - {"index.md"})
+    measured = re.findall(r"\]\(\.\./benchmarks/([\w.-]+\.md)\)", index)
+    assert sorted(measured) == sorted(path.name for path in ROOT.glob("benchmarks/*.md"))
 
 
 def test_inside_lists_every_room_on_its_floor():
