@@ -52,10 +52,10 @@ def write_contents(index: Path, pages: list[str]) -> None:
     trees = []
     for title, part in re.findall(r"^## ([^\n]*)\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL):
         links = re.findall(r"\]\(([^)#:]+)\.(?:md|ipynb)\)", part)
-        chinese = [link for link in links if link.endswith(".zh")]
+        chinese = [link for link in links if ".zh" in link]
         trees.append(_tree(title, [link for link in links if link not in chinese]))
         if chinese:
-            trees.append(_tree("课程", chinese))
+            trees.append(_tree(f"{title} (中文)", chinese))
     trees.append(_tree("All names", [f"reference/{page}" for page in pages]))
     index.write_text("\n".join([text, *trees]), encoding="utf-8")
 

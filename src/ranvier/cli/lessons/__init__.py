@@ -20,6 +20,9 @@ LANGUAGES = ("en", "zh")
 _BLOCK = re.compile(
     r"^<!-- (en|zh) -->\n(.*?)(?=^<!-- |^```|\Z)|^```(python|text)\n(.*?)^```$", re.MULTILINE | re.DOTALL
 )
+# An end of a line within a Chinese sentence, which would show as a space.
+_WIDE = "\u3000-\u303f\u4e00-\u9fff\uff00-\uffef"
+_WRAPPED = re.compile(f"(?<=[{_WIDE}])\n(?=[{_WIDE}])|(?<=[\u3001\u3002\uff00-\uff20])\n(?=[A-Za-z`])")
 
 
 class Block(NamedTuple):
@@ -49,7 +52,8 @@ def notebook(name: str, language: str) -> dict[str, Any]:
     """A lesson as a notebook (nbformat 4.5) in one language, with what its programs print."""
     cells: list[dict[str, Any]] = []
     for block in blocks(source(name)):
-        common = {"id": f"{name[:2]}-{len(cells)}", "metadata": {}, "source": block.text.splitlines(keepends=True)}
+        text = _WRAPPED.sub("", block.text) if block.kind == "zh" else block.text
+        common = {"id": f"{name[:2]}-{len(cells)}", "metadata": {}, "source": text.splitlines(keepends=True)}
         if block.kind == "python":
             cells.append({"cell_type": "code", **common, "execution_count": None, "outputs": []})
         elif block.kind == "text":
