@@ -56,7 +56,8 @@ def signature(value: Any) -> str:
         return "()"
     parameters = [p for p in made.parameters.values() if p.name not in ("self", "cls")]
     clean = [p.replace(default=_Shown(p.default)) if p.default is not p.empty else p for p in parameters]
-    return str(made.replace(parameters=clean, return_annotation=made.empty)).replace("'", "").replace('"', "'")
+    text = str(made.replace(parameters=clean, return_annotation=made.empty)).replace("'", "").replace('"', "'")
+    return re.sub(r"\b(Node|Operand)\b", "Tensor", text)  # compositions are written on nodes, and called on tensors
 
 
 class _Shown:
@@ -84,6 +85,8 @@ def source_of(value: Any) -> str:
         path = Path(inspect.getsourcefile(own) or "").resolve().relative_to(ROOT)
     except (TypeError, ValueError, OSError):
         return ""
+    if path.name == "dispatch.py":  # made from a row of the table of operations
+        return "Source: `ranvier/ops/table`."
     try:
         line = f", line {inspect.getsourcelines(own)[1]}" if module_of(own) == module_of(value) else ""
     except (TypeError, OSError):
