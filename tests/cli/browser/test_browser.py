@@ -195,7 +195,9 @@ def test_training_by_keys_and_the_views_while_it_trains(view):
         "window.changes = 0; new MutationObserver(() => window.changes++).observe(document.getElementById('now-epoch'),"
         "{childList: true}); return performance.now()"
     )
+    assert "histograms" not in view.session.watched
     view.click("tab-histograms")
+    view.until(lambda: "histograms" in view.session.watched)
     view.until(lambda: len(view.driver.find_elements(By.CSS_SELECTOR, "#view-histograms figure")) == 6)
     time.sleep(1.5)
     changes, now = view.driver.execute_script("return [window.changes, performance.now()]")
@@ -306,6 +308,14 @@ def test_a_table_is_uploaded(view, tmp_path):
     view.until(lambda: view.text("now-epoch") == "1")
     predicted = view.session.frames.rows()["predicted"]
     view.until(lambda: view.text("#table-part tbody tr:nth-child(2) td:nth-child(2)") == shown(predicted[1]))
+    neurons = np.frombuffer(base64.b64decode(view.session.frames.rows()["rowNeurons"][0]), np.uint8).reshape(-1, 4)
+    view.click("#table-part tbody tr:nth-child(4)")
+    ActionChains(view.driver).send_keys(Keys.ARROW_UP).perform()
+    shown_neurons = (
+        "return import('/static/state.js').then((m) => { const { row, frame } = m.state;"
+        "return Array.from(atob(frame.rowNeurons[0]), (c) => c.charCodeAt(0)).slice(4 * row, 4 * row + 4) })"
+    )
+    assert view.driver.execute_script(shown_neurons) == neurons[2].tolist()
     view.rebuilt(lambda: view.choose("[data-setting=target]", "colour"))
     assert view.session.source.classes == ("green", "red")
     view.picture(f"table-{view.driver.kind}")
@@ -313,6 +323,9 @@ def test_a_table_is_uploaded(view, tmp_path):
     view.one("file").send_keys(str(tmp_path / "bad.csv"))
     view.until(lambda: "line" in view.text("message"))
     assert str(tmp_path) not in view.text("message")
+    view.choose("language", "zh")
+    view.until(lambda: "第 3 行有 1 个字段" in view.text("message"))
+    view.choose("language", "en")
     view.driver.get_log("browser")  # the refusal
 
 
