@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import os
+import signal
 import time
 
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 
 import ranvier as rv
 from ranvier.auto import Run, baselines, evaluate, predict, read_table, train
+from ranvier.auto.pacing import Pace, Shares, cycle
 from ranvier.auto.preparation import Preparation
 from ranvier.auto.samples import look_at
 from ranvier.auto.scores import Task, scores
@@ -146,6 +149,28 @@ def test_several_numbers_at_once(tmp_path):
     assert run.test["r2"] > 0.5
 
 
+def test_several_targets_of_two_values(tmp_path):
+    path = tmp_path / "d.csv"
+    x = RNG.normal(size=(80, 2)).round(3)
+    lines = [f"{a},{b},{'Yes' if a > 0 else 'no'},{'male' if b > 0 else 'female'}" for a, b in x]
+    path.write_text("\n".join(["a,b,rain,sex", *lines]))
+    run = train(path, ["rain", "sex"], tmp_path / "run", **LINEAR)
+    assert run.task.labels == [["no", "Yes"], ["female", "male"]]
+    assert run.test["balanced_accuracy"] > 0.8
+    loaded = Run.load(tmp_path / "run")
+    made = predict(loaded, path)
+    assert list(made.columns) == ["predicted rain", "predicted sex", "probability rain = Yes", "probability sex = male"]
+    assert set(made.columns["predicted sex"]) == {"female", "male"}
+    found = evaluate(loaded, loaded.read_data().rows(loaded.arrays["test"]))
+    assert found["scores"] == run.test
+    wrong = tmp_path / "wrong.csv"
+    wrong.write_text("a,b,rain,sex\n1,2,maybe,male\n")
+    with pytest.raises(
+        ValueError, match="line 2, column 'rain': the value is 'maybe', and the model knows 'no' and 'Yes'"
+    ):
+        evaluate(loaded, wrong)
+
+
 @pytest.mark.parametrize(("option", "by"), [({"time_column": "day"}, "time"), ({"group": "color"}, "group")])
 def test_splits_by_time_and_by_group(option, by, data, tmp_path):
     nothing = dict.fromkeys(["time_column", "group", "test"])
@@ -171,6 +196,37 @@ def test_ctrl_c_keeps_the_best_so_far(data, tmp_path):
     assert run.state == "stopped"
     assert [trial["number"] for trial in run.trials] == [0, 1]
     assert Run.load(tmp_path / "run").test == run.test
+
+
+def test_ctrl_c_within_a_trial_keeps_its_best_weights(data, tmp_path, monkeypatch):
+    """The network that is trained when Ctrl-C is pressed is kept, too."""
+    usual, taken = Pace.on_step, []
+
+    def on_step(self, epoch, step, logs=None):
+        taken.append(self)
+        if len(taken) == 40:
+            os.kill(os.getpid(), signal.SIGINT)
+        usual(self, epoch, step, logs)
+
+    monkeypatch.setattr(Pace, "on_step", on_step)
+    monkeypatch.setattr("ranvier.auto.trials.STEP_CHECK", 1)
+    run = train(data, "kind", tmp_path / "run", trials=1, columns={"price": "ignore"}, **{**TINY, "folds": 1})
+    assert run.state == "stopped"
+    assert [trial["number"] for trial in run.trials] == [0]
+    assert len(run.trials[0]["epochs"]) == 1
+    assert run.test["accuracy"] > 0.5
+
+
+def test_the_time_is_shared_and_the_rate_rises_once():
+    shares = Shares(5, 2, time.perf_counter() + 30)
+    ends = [shares.next_end() - time.perf_counter() for _ in range(5)]
+    np.testing.assert_allclose(ends, [10, 15, 15, 30, 30], rtol=0.01)
+    rates = [cycle(k / 100) for k in range(101)]
+    assert rates[0] == pytest.approx(1 / 25)
+    assert max(rates) == rates[30] == 1
+    assert rates[-1] == pytest.approx(1 / 25e4)
+    assert (np.diff(rates[:31]) > 0).all()
+    assert (np.diff(rates[30:]) < 0).all()
 
 
 def test_the_time_ends_the_search(data, tmp_path):

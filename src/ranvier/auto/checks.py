@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ranvier.auto.columns import ARRAYS, FEW_CLASSES, Column, is_missing, seconds, texts_of
-from ranvier.auto.scores import CLASSES, NUMBERS, Task
+from ranvier.auto.columns import ARRAYS, FEW_CLASSES, PAIRS, Column, is_missing, seconds, texts_of
+from ranvier.auto.scores import CLASSES, LABELS, NUMBERS, Task
 from ranvier.auto.tables import Table
 from ranvier.data.convert import Array
 
@@ -40,18 +40,27 @@ def task_of(table: Table, columns: Mapping[str, Column], targets: list[str], met
                 f"the target {name!r} has {column.distinct:,} different values in {len(table):,} rows, like a number "
                 f"of the row. Write another --target, or --columns {name}=number if it is what you want."
             )
+        if column.kind == "date":
+            raise ValueError(
+                f"the target {name!r} is a date ({column.facts['examples'][0]!r} ...), and a number or a class is "
+                f"predicted. Write another --target, or --columns {name}=category if its values are classes."
+            )
         if column.kind == "text":
             raise ValueError(
                 f"the target {name!r} is free text ({column.facts['examples'][0]!r} ...). Write another --target, or "
                 f"--columns {name}=category if its values are classes."
             )
+    two = [two_values(columns[name]) for name in targets]
+    if len(targets) > 1 and all(two):
+        return Task(LABELS, targets, metric=metric, labels=two), label_numbers(table, targets, two)
     if len(targets) > 1 or is_number(first):
-        odd = [name for name in targets if columns[name].kind not in ("number", "yes/no", "identifier")]
-        if odd:
-            raise ValueError(
-                f"of several targets each is a number, and {odd[0]!r} is a {columns[odd[0]].kind}. Write that one "
-                "target alone, or leave it out, instead."
-            )
+        for name, values in zip(targets, two, strict=True):
+            column = columns[name]
+            if not (column.kind in ("number", "identifier") or (column.kind == "yes/no" and values == ["0", "1"])):
+                raise ValueError(
+                    f"of several targets all are numbers, or all have two values, and {name!r} is a {column.kind} "
+                    f"of {column.distinct:,} values. Train a model for it alone instead."
+                )
         truth = np.stack([columns[name].numbers(table.columns[name])[0] for name in targets], 1)
         return Task(NUMBERS, targets, metric=metric), truth
     texts = texts_of(table.columns[first.name])
@@ -64,6 +73,31 @@ def task_of(table: Table, columns: Mapping[str, Column], targets: list[str], met
     places = {name: k for k, name in enumerate(names)}
     truth = np.array([-1 if m else places[t] for t, m in zip(texts, lacking, strict=True)], np.int64)
     return Task(CLASSES, targets, names, metric), truth
+
+
+def two_values(column: Column) -> list[str]:
+    """The two values of a target, the one that counts as 1 last; [] for a column that has others."""
+    if column.kind not in ("yes/no", "category"):
+        return []
+    found = {level.lower(): level for level in reversed(column.facts.get("levels", ()))}
+    pair = next((pair for pair in PAIRS if set(found) == set(pair)), tuple(sorted(found)))
+    return [found[level] for level in pair] if len(pair) == 2 else []
+
+
+def label_numbers(table: Table, targets: list[str], labels: list[list[str]]) -> Array:
+    """0 or 1 for each row and target, -1 where it is missing. Raises ValueError for another value, with its line."""
+    numbers = np.full((len(table), len(targets)), -1, np.int64)
+    for k, (name, values) in enumerate(zip(targets, labels, strict=True)):
+        low = [value.lower() for value in values]
+        for place, text in enumerate(texts_of(table.columns[name]).tolist()):
+            if text.lower() in low:
+                numbers[place, k] = low.index(text.lower())
+            elif text:
+                raise ValueError(
+                    f"{table.line(place)}, column {name!r}: the value is {text!r}, and the model knows {values[0]!r} "
+                    f"and {values[1]!r}. Correct or remove the row instead."
+                )
+    return numbers
 
 
 def is_number(column: Column) -> bool:
@@ -97,19 +131,26 @@ def notes_of(table: Table, columns: Mapping[str, Column], task: Task, truth: Arr
                 f"the classes are imbalanced: {task.classes[int(counts.argmax())]!r} has "
                 f"{counts.max() / len(truth):.0%} of the rows; the threshold is tuned for it"
             )
-    elif _is_row_number(truth[:, 0]):
+    elif task.kind == NUMBERS and _is_row_number(truth[:, 0]):
         notes.append(
             f"the target {task.targets[0]!r} is nearly the number of the row: rows that are near each other in the "
             "file give it away where they are split by chance. Write --time-column if the rows are in order of time"
         )
     for column in columns.values():
+        if "readable" in column.facts and not column.given:
+            notes.append(
+                f"the column {column.name!r} is taken for a {column.kind}, and {column.facts['readable']:.0%} of its "
+                f"values are numbers. If the others are slips, write --columns {column.name}=number"
+            )
         if column.used and column.kind not in ARRAYS:
-            score = given_away(column, table.columns[column.name], task, truth)
-            if score >= NEARLY:
-                notes.append(
-                    f"the column {column.name!r} alone gives the target away ({score:.3f} of 1). If it is not known "
-                    f"before the target is, write --columns {column.name}=ignore"
-                )
+            for name, y in zip(task.targets, [truth] if truth.ndim == 1 else truth.T, strict=True):
+                score = given_away(column, table.columns[column.name], y, task.kind != NUMBERS)
+                if score >= NEARLY:
+                    which = "the target" if len(task.targets) == 1 else f"the target {name!r}"
+                    notes.append(
+                        f"the column {column.name!r} alone gives {which} away ({score:.3f} of 1). If it is not known "
+                        f"before the target is, write --columns {column.name}=ignore"
+                    )
     return notes
 
 
@@ -119,8 +160,8 @@ def _is_row_number(values: Array) -> bool:
     return abs(float(np.corrcoef(values, np.arange(len(values)))[0, 1])) > 0.999
 
 
-def given_away(column: Column, values: Array, task: Task, truth: Array) -> float:
-    """How well one column alone predicts the target: the balanced accuracy, or R2, of a table of its values.
+def given_away(column: Column, values: Array, truth: Array, classes: bool) -> float:
+    """How well one column alone predicts a target: the balanced accuracy, or R2, of a table of its values.
 
     The table is made of every other row, and scored on the rest.
     """
@@ -135,14 +176,13 @@ def given_away(column: Column, values: Array, task: Task, truth: Array) -> float
     if size > len(truth) // 4:  # nearly each row has a value of its own
         return 0.0
     even = np.arange(len(truth)) % 2 == 0
-    if task.kind == CLASSES:
-        classes = len(task.classes)
-        table = np.bincount(place[even] * classes + truth[even], minlength=size * classes).reshape(size, classes)
+    if classes:
+        names = int(truth.max()) + 1
+        table = np.bincount(place[even] * names + truth[even], minlength=size * names).reshape(size, names)
         found = table.argmax(1)[place[~even]] == truth[~even]
         return float(np.mean([found[truth[~even] == k].mean() for k in np.unique(truth[~even])]))
-    y = truth[:, 0]
     count = np.bincount(place[even], minlength=size)
-    mean = np.bincount(place[even], y[even], minlength=size) / np.maximum(count, 1)
-    guess = np.where(count > 0, mean, y[even].mean())[place[~even]]
-    spread = np.square(y[~even] - y[~even].mean()).sum()
-    return float(1 - np.square(y[~even] - guess).sum() / spread) if spread > 0 else 0.0
+    mean = np.bincount(place[even], truth[even], minlength=size) / np.maximum(count, 1)
+    guess = np.where(count > 0, mean, truth[even].mean())[place[~even]]
+    spread = np.square(truth[~even] - truth[~even].mean()).sum()
+    return float(1 - np.square(truth[~even] - guess).sum() / spread) if spread > 0 else 0.0

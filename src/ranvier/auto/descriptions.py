@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from ranvier.auto.columns import Column
 from ranvier.auto.runs import Run
-from ranvier.auto.scores import CLASSES, better, title
+from ranvier.auto.scores import CLASSES, LABELS, better, title
 
 CLOSE = 0.005  # a difference of scores from 0 to 1 that is called equal
 
@@ -38,6 +38,9 @@ def data_lines(run: Run) -> Iterable[str]:
     if task.kind == CLASSES:
         shown = ", ".join(task.classes[:8]) + (f" and {len(task.classes) - 8} more" if len(task.classes) > 8 else "")
         yield f"target {task.targets[0]}: one of {len(task.classes)} classes ({shown})"
+    elif task.kind == LABELS:
+        for name, (no, yes) in zip(task.targets, task.labels, strict=True):
+            yield f"target {name}: {no} or {yes}"
     else:
         yield f"target {', '.join(task.targets)}: {'a number' if len(task.targets) == 1 else 'numbers'}"
     width = max(len(name) for name in run.columns)

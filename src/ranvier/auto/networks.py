@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ranvier import layers, losses, optimizers
-from ranvier.auto.scores import CLASSES, Task
+from ranvier.auto.scores import CLASSES, LABELS, Task
 from ranvier.calibration.temperature import Calibrated
 from ranvier.data.convert import Array
 from ranvier.module import Module
@@ -48,13 +48,15 @@ def build(
         rate: float = 2e-3,
         decay: float = 1e-2,
         smoothing: float = 0.0,
+        mirror: bool = False,
     ) -> Module:
         if network == "own":
             model = own(shape, task.outputs)
         elif network in ("linear", "mlp"):
             model = dense(shape, blocks, task.outputs, view, width, depth if network == "mlp" else 0, dropout, scale)
         else:
-            model = _of_models(network, shape, task.outputs, sampling_rate, dropout, scale)
+            options = {"dropout": dropout, "width": width, "depth": depth}
+            model = _of_models(network, shape, task.outputs, sampling_rate, scale, mirror, options)
         return compiled(model, task, rate, decay, smoothing)
 
     return built
@@ -65,21 +67,44 @@ def scale_of(x: Array) -> float:
     return 1.0 if x.ndim != 4 else 1.0 / max(float(x.max()), 1e-9)
 
 
-def _of_models(network: str, shape: tuple[int, ...], outputs: int, rate: int, dropout: float, scale: float) -> Module:
-    """A network of `ranvier.models`, with pixels multiplied by ``scale``."""
+def _of_models(
+    network: str,
+    shape: tuple[int, ...],
+    outputs: int,
+    sampling_rate: int,
+    scale: float,
+    mirror: bool,
+    options: Mapping[str, Any],
+) -> Module:
+    """A network of `ranvier.models`, with pixels multiplied by ``scale``; in training images are mirrored by chance."""
     models = rows.look_up("classes", "models.")
     if network not in NETWORKS:
         raise ValueError(f"network={network!r}. Write one of {', '.join(NETWORKS)}, or FILE.py:FUNCTION, instead.")
     fitting = {1: ("speech",), 3: ("cnn", "lenet5", "vgg_small", "resnet")}.get(len(shape), ())
     if network not in fitting:
         raise ValueError(f"the network {network!r} does not take rows of shape {shape}. Write --network auto instead.")
+    dropout = {"dropout": options["dropout"]}
     if network == "speech":
-        made: Module = models.speech_classifier(shape[0], outputs, rate, dropout=dropout, activation=None)
+        made: Module = models.speech_classifier(shape[0], outputs, sampling_rate, **dropout, activation=None)
         return made
-    options = {"dropout": dropout} if network in ("cnn", "vgg_small") else {}
-    body = getattr(models, network)(shape, outputs, **options, activation=None)
+    if network == "vgg_small":
+        dropout["blocks"] = blocks_of(shape, options["width"], options["depth"])
+    taken = dropout if network in ("cnn", "vgg_small") else {}
+    body = getattr(models, network)(shape, outputs, **taken, activation=None)
     inputs = layers.Input(shape, name="features")
-    return Module(inputs, body(layers.Rescaling(scale, name="scale")(inputs)), name="network")
+    x: Any = layers.Rescaling(scale, name="scale")(inputs)
+    if mirror:
+        x = layers.RandomFlip("horizontal", name="mirror")(x)
+    return Module(inputs, body(x), name="network")
+
+
+def blocks_of(shape: tuple[int, ...], width: int, depth: int) -> tuple[tuple[int, ...], ...]:
+    """The filters of `vgg_small`: blocks of ``depth`` convolutions until some four pixels a side are left.
+
+    The first has ``width`` filters, each further one twice as many, at most four times.
+    """
+    count = int(np.clip(round(np.log2(min(shape[:2]) / 3.5)), 2, 5))
+    return tuple((width * min(2**k, 4),) * depth for k in range(count))
 
 
 def own_network(text: str) -> Any:
@@ -99,6 +124,8 @@ def compiled(model: Module, task: Task, rate: float, decay: float, smoothing: fl
     loss: Any = "mse"
     if task.kind == CLASSES:
         loss = losses.CategoricalCrossentropy(from_logits=True, label_smoothing=smoothing)
+    elif task.kind == LABELS:
+        loss = losses.BinaryCrossentropy(from_logits=True, label_smoothing=smoothing)
     model.compile(optimizers.AdamW(rate, weight_decay=decay), loss)
     return model
 
@@ -155,9 +182,10 @@ def combined(
         mixed = layers.Average(name=f"mean{k}")(outputs) if len(outputs) > 1 else outputs[0]
         parts.append(layers.Rescaling(weight, name=f"weight{k}")(mixed) if len(members) > 1 else mixed)
     whole = layers.Add(name="sum")(parts) if len(parts) > 1 else parts[0]
-    if task.kind == CLASSES:
-        model: Module = Calibrated(Module(inputs, whole, name="networks"), temperature, "softmax", True)
-        loss = "categorical_crossentropy"
+    if task.kind in (CLASSES, LABELS):
+        kind = "softmax" if task.kind == CLASSES else "sigmoid"
+        model: Module = Calibrated(Module(inputs, whole, name="networks"), temperature, kind, True)
+        loss = "categorical_crossentropy" if task.kind == CLASSES else "binary_crossentropy"
     else:
         assert mean is not None
         assert deviation is not None

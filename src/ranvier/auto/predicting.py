@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from ranvier.auto.checks import label_numbers
 from ranvier.auto.columns import Column, is_missing, texts_of, unreadable
 from ranvier.auto.runs import Run
-from ranvier.auto.scores import CLASSES
+from ranvier.auto.scores import CLASSES, LABELS
 from ranvier.auto.sources import read_data
 from ranvier.auto.tables import Table
 from ranvier.data import files
@@ -73,8 +74,12 @@ def predict(run: Run, data: Any, **options: Any) -> Predictions:
         for k, name in enumerate(run.task.classes):
             columns[free_name(table, f"probability {name}")] = output[:, k]
     else:
+        decided = run.decide(output)
         for k, name in enumerate(run.task.targets):
-            columns[free_name(table, f"predicted {name}")] = output[:, k]
+            shown = np.array(run.task.labels[k], object)[decided[:, k]] if run.task.labels else output[:, k]
+            columns[free_name(table, f"predicted {name}")] = shown
+        for k, (name, labels) in enumerate(zip(run.task.targets, run.task.labels, strict=False)):
+            columns[free_name(table, f"probability {name} = {labels[1]}")] = output[:, k]
     return Predictions(table, columns, output, notes)
 
 
@@ -164,9 +169,12 @@ def evaluate(run: Run, data: Any, **options: Any) -> dict[str, Any]:
 
 def truth_of(run: Run, table: Table) -> tuple[Array, Array]:
     """The target of each row as a run has it, class numbers or numbers, and a mask of the rows that have one."""
+    if run.task.kind == LABELS:
+        truth = label_numbers(table, run.task.targets, run.task.labels)
+        return truth, np.asarray((truth >= 0).all(1))
     if run.task.kind != CLASSES:
         truth = np.stack([run.columns[name].numbers(table.columns[name])[0] for name in run.task.targets], 1)
-        return truth, ~np.isnan(truth).any(1)
+        return truth, np.asarray(~np.isnan(truth).any(1))
     name = run.task.targets[0]
     known = ~is_missing(table.columns[name])
     texts = texts_of(table.columns[name])

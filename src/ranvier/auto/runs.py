@@ -24,7 +24,7 @@ import numpy as np
 
 from ranvier.auto.columns import Column
 from ranvier.auto.preparation import Preparation
-from ranvier.auto.scores import CLASSES, Task, decide, scores
+from ranvier.auto.scores import NUMBERS, Task, decide, scores
 from ranvier.auto.sources import read_data
 from ranvier.auto.tables import Table
 from ranvier.data import files
@@ -62,15 +62,17 @@ class Run(CheckedConstructor):
     - ``history``: for each trial of a member a list over the folds of curves by name ("loss", "val_loss", ...), under
       the trial's number as a text.
     - ``decision``: of classes "weights", by which probabilities are multiplied before the largest is chosen, and of two
-      classes "threshold"; ``temperature`` of the calibration.
+      classes "threshold"; of several targets of two values the weights of each. ``temperature`` of the calibration.
     - ``versions``: of ranvier, python, numpy and others, by name. ``times``: seconds by part.
 
     ``arrays`` are, for n rows of the data file in its order (rows without a target are in no part):
 
     - "train" and "test": numbers of rows, from 0; "fold" (for each row of "train"): where it is held out, or -1;
-    - "truth": the target of all n rows: class numbers int64 (n,), -1 where missing, or numbers (n, targets);
-    - "validation/output" (rows of "train") and "test/output" (rows of "test"): probabilities (rows, classes) or
-      numbers (rows, targets); of a row that no fold held out NaN. "test/NAME/output" is that of a baseline.
+    - "truth": the target of all n rows: class numbers int64 (n,), or 0 and 1 (n, targets), -1 where missing; or
+      numbers (n, targets);
+    - "validation/output" (rows of "train") and "test/output" (rows of "test"): probabilities (rows, classes), or of the
+      second value (rows, targets), or numbers (rows, targets); of a row that no fold held out NaN. "test/NAME/output"
+      is that of a baseline.
     """
 
     folder: Path
@@ -161,12 +163,15 @@ class Run(CheckedConstructor):
         return made.reshape(len(data), self.task.outputs)
 
     def decide(self, output: Array) -> Array:
-        """The class number of each row of probabilities, by the tuned threshold; numbers stay as they are."""
-        return decide(output, self.decision["weights"]) if self.task.kind == CLASSES else output
+        """The class number of each row of probabilities, of several targets 0 and 1, by the tuned thresholds.
+
+        Numbers stay as they are.
+        """
+        return output if self.task.kind == NUMBERS else decide(output, self.decision["weights"])
 
     def score(self, truth: Array, output: Array) -> dict[str, float]:
         """The scores by name, with the tuned threshold: see `ranvier.auto.scores.scores`."""
-        return scores(self.task, truth, output, self.decide(output) if self.task.kind == CLASSES else None)
+        return scores(self.task, truth, output, None if self.task.kind == NUMBERS else self.decide(output))
 
     def read_data(self) -> Table:
         """The data file of the training. Raises ValueError where it has changed since, OSError if it is gone."""

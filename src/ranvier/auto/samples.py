@@ -12,7 +12,7 @@ from ranvier.auto import splits
 from ranvier.auto.checks import notes_of, target_of, task_of
 from ranvier.auto.columns import ARRAYS, find_columns, no_column, seconds, unreadable
 from ranvier.auto.runs import Run, versions
-from ranvier.auto.scores import CLASSES
+from ranvier.auto.scores import CLASSES, NUMBERS
 from ranvier.auto.sources import digest_of
 from ranvier.auto.tables import Table
 from ranvier.data.convert import Array
@@ -51,7 +51,8 @@ def look_at(out: Path, asked: dict[str, Any], table: Table) -> tuple[Run, Sample
         if columns[name].role != "ignored" or role == "target":
             columns[name].role = role
     task, truth = task_of(table, columns, targets, asked["metric"])
-    lacking = truth < 0 if task.kind == CLASSES else np.isnan(truth).any(1)
+    unknown = np.isnan(truth) if task.kind == NUMBERS else truth < 0
+    lacking: Array = np.asarray(unknown.reshape(len(truth), -1).any(1))
     if lacking.any():
         lines = ", ".join(map(str, table.lines[lacking][:5])) + (", ..." if lacking.sum() > 5 else "")
         notes.append(f"{lacking.sum():,} rows have no target and are left out (lines {lines})")
@@ -83,6 +84,10 @@ def _split(run: Run, known: Table, truth: Array, rows: Array) -> Sample:
     order = groups = None
     if asked["time_column"] is not None:
         column = run.columns[asked["time_column"]]
+        if column.kind not in ("date", "number", "identifier"):
+            raise ValueError(
+                f"the time column {column.name!r} is a {column.kind}. Write a column of dates or of numbers instead."
+            )
         values = known.columns[column.name]
         order = seconds(column.dates(values)[0]) if column.kind == "date" else column.numbers(values)[0]
         if np.isnan(order).any():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -12,9 +11,10 @@ from ranvier.data.convert import Array
 from ranvier.metrics.exact import roc_auc_score
 from ranvier.support.constructors import CheckedConstructor
 
-CLASSES, NUMBERS = "classes", "numbers"
+CLASSES, LABELS, NUMBERS = "classes", "labels", "numbers"
 SCORES = {  # of each kind of task, in the order that they are shown
     CLASSES: ("balanced_accuracy", "accuracy", "f1", "roc_auc", "log_loss"),
+    LABELS: ("balanced_accuracy", "accuracy", "f1", "roc_auc", "log_loss"),
     NUMBERS: ("r2", "mae", "rmse"),
 }
 LOWER_IS_BETTER = frozenset(["log_loss", "mae", "rmse"])
@@ -24,16 +24,18 @@ TINY = 1e-7
 
 @dataclass
 class Task(CheckedConstructor):
-    """What is predicted: one of ``classes``, or a number for each of ``targets``.
+    """What is predicted: one of ``classes``, or one of two values, or a number, for each of ``targets``.
 
-    ``kind`` is `CLASSES` or `NUMBERS`, ``targets`` are the names of columns (one for classes), ``classes`` their names
-    in order, ``metric`` the score that the search looks for.
+    ``kind`` is `CLASSES`, `LABELS` or `NUMBERS`, ``targets`` are the names of columns (one for classes), ``classes``
+    the names of the classes in order, ``labels`` the two values of each target, such as ["no", "yes"]. ``metric`` is
+    the score that the search looks for.
     """
 
     kind: str
     targets: list[str]
     classes: list[str] = field(default_factory=list)
     metric: str = ""
+    labels: list[list[str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         known = SCORES[self.kind]
@@ -67,8 +69,9 @@ def better(metric: str, value: float, other: float) -> bool:
 def scores(task: Task, truth: Array, output: Array, decided: Array | None = None) -> dict[str, float]:
     """All scores of a task, by name.
 
-    ``truth`` are class numbers (n,) or numbers (n, targets). ``output`` are probabilities (n, classes) or numbers (n,
-    targets). ``decided`` are the predicted classes (n,), by default the most probable ones. Balanced accuracy and F1
+    ``truth`` are class numbers (n,), or of several targets 0 and 1, or numbers (n, targets). ``output`` are
+    probabilities (n, classes), or of 1 (n, targets), or numbers (n, targets). ``decided`` are the predicted classes, as
+    ``truth`` has them, by default the most probable ones. Balanced accuracy and F1
     are means over the classes in ``truth``; of two classes F1 and the area under the ROC curve are of the second one. A
     score that ``truth`` does not define, such as an area where there is one class, is NaN. Of several targets each
     score is the mean.
@@ -76,8 +79,18 @@ def scores(task: Task, truth: Array, output: Array, decided: Array | None = None
     if task.kind == NUMBERS:
         return _of_numbers(np.asarray(truth, np.float64), np.asarray(output, np.float64))
     truth = np.asarray(truth)
-    decided = output.argmax(1) if decided is None else decided
-    confusion = confusion_of(truth, decided, len(task.classes))
+    if task.kind == LABELS:
+        decided = decide(output, [[1.0, 1.0]] * task.outputs) if decided is None else decided
+        found = [
+            _of_classes(truth[:, k], np.stack([1 - output[:, k], output[:, k]], 1), decided[:, k], 2)
+            for k in range(task.outputs)
+        ]
+        return {name: float(np.mean([row[name] for row in found])) for name in found[0]}
+    return _of_classes(truth, output, output.argmax(1) if decided is None else decided, len(task.classes))
+
+
+def _of_classes(truth: Array, output: Array, decided: Array, classes: int) -> dict[str, float]:
+    confusion = confusion_of(truth, decided, classes)
     there, hits = confusion.sum(1), np.diag(confusion)
     present = there > 0
     recall = hits[present] / there[present]
@@ -119,6 +132,12 @@ def _of_numbers(truth: Array, output: Array) -> dict[str, float]:
     }
 
 
-def decide(output: Array, weights: Sequence[float] | Array) -> Array:
-    """The class with the largest probability times weight: (n, classes) to (n,)."""
-    return np.asarray((output * np.asarray(weights)).argmax(1))
+def decide(output: Array, weights: Any) -> Array:
+    """The class with the largest probability times weight: (n, classes) to (n,).
+
+    With weights (targets, 2) the same of each target, from the probability of its second value: (n, targets).
+    """
+    w = np.asarray(weights)
+    if w.ndim == 2:
+        return np.asarray((output * w[:, 1] > (1 - output) * w[:, 0]).astype(np.int64))
+    return np.asarray((output * w).argmax(1))

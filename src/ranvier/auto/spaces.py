@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-FITTED = ("batch", "epochs")  # settings that are not of the network
+FITTED = ("batch", "epochs", "cycle")  # settings that are not of the network
 
 Draw = Callable[[np.random.Generator], Any]
 
@@ -19,7 +19,8 @@ Draw = Callable[[np.random.Generator], Any]
 class Space:
     """``linear`` is the baseline, None where there is none. ``base`` are settings, of which each of ``first`` changes
     some, and each of ``drawn`` one. ``rates`` are the learning rates that are compared first, and ``batch`` is the
-    largest batch.
+    largest batch. Where the setting "cycle" is a number of epochs, the rate rises and falls once in them. ``networks``
+    change ``base`` where another network is asked for.
     """
 
     linear: dict[str, Any] | None
@@ -28,6 +29,7 @@ class Space:
     drawn: dict[str, Draw] = field(default_factory=dict)
     rates: tuple[float, ...] = ()
     batch: int = 512
+    networks: Mapping[str, dict[str, Any]] = field(default_factory=dict)
 
     def candidates(
         self, seed: int, fixed: Mapping[str, Any], rate: float | None
@@ -39,7 +41,7 @@ class Space:
         seen: list[dict[str, Any]] = []
         number = 0
         for change in self.first:
-            settings = {**base, **change, **fixed}
+            settings = self.settings(base, change, fixed)
             if settings not in seen:
                 seen.append(settings)
                 number += 1
@@ -47,9 +49,17 @@ class Space:
         rng = np.random.Generator(np.random.Philox(seed))
         while True:
             made = {name: draw(rng) for name, draw in self.drawn.items()}
-            made["rate"] = float(np.round(base["rate"] * 10 ** rng.uniform(-0.6, 0.4), 6))
+            factor = 10 ** rng.uniform(-0.6, 0.4)
             number += 1
-            yield number, {**base, **made, **fixed}
+            settings = self.settings(base, made, fixed)
+            if "rate" not in fixed:
+                settings["rate"] = float(np.round(settings["rate"] * factor, 6))
+            yield number, settings
+
+    def settings(self, base: Mapping[str, Any], change: Mapping[str, Any], fixed: Mapping[str, Any]) -> dict[str, Any]:
+        """The settings of one candidate."""
+        network = {**base, **change, **fixed}["network"]
+        return {**base, **self.networks.get(network, {}), **change, **fixed}
 
 
 def _of(*values: Any) -> Draw:
@@ -64,33 +74,48 @@ TABLES = Space(
     linear={"network": "linear", "view": "standard", "rate": 0.01, "decay": 1e-3},
     base={
         "network": "mlp", "view": "pieces", "width": 128, "depth": 2, "dropout": 0.1, "rate": 2e-3, "decay": 1e-2,
-        "smoothing": 0.0,
+        "smoothing": 0.0, "cycle": 0,
     },
     first=(
         {},
+        {"view": "standard", "rate": 5e-3, "cycle": 60},
         {"width": 256, "dropout": 0.3, "decay": 0.1},
-        {"view": "standard", "width": 256, "dropout": 0.2},
+        {"view": "quantile", "rate": 5e-3, "cycle": 60, "dropout": 0.2},
+        {"rate": 5e-3, "cycle": 60, "dropout": 0.2, "smoothing": 0.05},
+        {"view": "standard", "width": 256, "dropout": 0.3, "rate": 5e-3, "cycle": 120},
         {"width": 64, "depth": 1, "dropout": 0.0},
-        {"view": "quantile", "width": 256, "depth": 3, "dropout": 0.2},
     ),
     drawn={
         "view": _of("standard", "quantile", "pieces"), "width": _of(64, 128, 256, 512), "depth": _of(1, 2, 3),
         "dropout": _of(0.0, 0.1, 0.2, 0.3, 0.5), "decay": _decay, "smoothing": _of(0.0, 0.0, 0.05),
+        "cycle": _of(0, 30, 60, 120),
     },
     rates=(5e-4, 1e-3, 2e-3, 5e-3),
 )  # fmt: skip
 IMAGES = Space(
     linear={"network": "linear", "rate": 1e-3, "decay": 1e-3},
-    base={"network": "cnn", "dropout": 0.5, "rate": 1e-3, "decay": 1e-2, "smoothing": 0.0},
+    base={
+        "network": "vgg_small", "width": 32, "depth": 1, "dropout": 0.3, "rate": 6e-3, "decay": 1e-2,
+        "smoothing": 0.05, "mirror": True, "cycle": 60,
+    },
     first=(
         {},
-        {"network": "vgg_small"},
-        {"dropout": 0.3},
-        {"network": "mlp", "width": 256, "depth": 2, "dropout": 0.3},
+        {"mirror": False},
+        {"width": 48, "dropout": 0.4},
+        {"network": "cnn", "mirror": False},
     ),
-    drawn={"network": _of("cnn", "vgg_small"), "dropout": _of(0.3, 0.4, 0.5), "decay": _decay},
+    drawn={
+        "width": _of(24, 32, 48), "depth": _of(1, 1, 2), "dropout": _of(0.2, 0.3, 0.4, 0.5), "decay": _decay,
+        "mirror": _of(False, True),
+    },
     batch=128,
-)
+    networks={
+        "cnn": {"rate": 3e-3, "dropout": 0.5},
+        "mlp": {"rate": 2e-3, "width": 256, "depth": 2},
+        "lenet5": {"rate": 2e-3},
+        "resnet": {"rate": 3e-3},
+    },
+)  # fmt: skip
 SOUNDS = Space(
     linear=None,
     base={"network": "speech", "dropout": 0.3, "rate": 1e-3, "decay": 1e-2, "smoothing": 0.0},

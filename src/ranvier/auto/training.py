@@ -10,7 +10,6 @@ import hashlib
 import json
 import shutil
 import time as clock
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,12 +22,11 @@ from ranvier.auto.descriptions import data_lines
 from ranvier.auto.preparation import Preparation, prepared
 from ranvier.auto.runs import FACTS, Run
 from ranvier.auto.samples import Sample, look_at, note_changes
-from ranvier.auto.scores import CLASSES, Task, scores
+from ranvier.auto.scores import CLASSES, LABELS, NUMBERS, Task, scores
 from ranvier.auto.sources import read_data
 from ranvier.auto.spaces import FITTED, SPACES, Space
 from ranvier.auto.tables import Table
-from ranvier.auto.trials import Search, Trial, decision_weights, mixed, pick, probabilities
-from ranvier.calibration.scaling import fit_temperature
+from ranvier.auto.trials import Search, Trial, decision_weights, may_refit, mixed, pick, probabilities, temperature_of
 from ranvier.data import files
 from ranvier.data.convert import Array
 from ranvier.module import Module
@@ -38,9 +36,10 @@ from ranvier.support.version import __version__
 from ranvier.tensor import rng
 
 AUTO = "auto"
-SETTINGS = ("network", "view", "width", "depth", "dropout", "rate", "decay", "smoothing")
+SETTINGS = ("network", "view", "width", "depth", "dropout", "rate", "decay", "smoothing", "mirror")
 TRIALS = 8  # where neither trials nor a time are given
 SEARCHED = 0.93  # the fraction of the time after which the search ends: the rest is for what comes then
+SEARCHED_FEW = 0.75  # the same of tables with few rows, whose networks may be trained again on all of them
 RESERVED = 2.0  # seconds at least for that
 TREES = 0.2  # the fraction of the time that the trees may take
 
@@ -91,12 +90,13 @@ def train(
     """Train a model on data, and write its folder.
 
     ``data`` is what `read_data` reads: a file of a table, a folder of images, sounds or texts by class, an ``.npz``
-    file. ``target`` is a column, or several of numbers; by default one named "target", "label", "class", "y" or
-    "outcome", else the last. ``out`` is the folder, by default named after the file. The search tries ``trials``
-    settings, or ends after ``time`` seconds, all included; by default it tries 8. The same seed and number of trials
-    give the same files, bit for bit. ``network`` is "auto", a name ("linear", "mlp"; of images also "cnn", "lenet5",
-    "vgg_small", "resnet"), or ``FILE.py:FUNCTION``, which makes a network from (input_shape, outputs). ``settings`` fix
-    settings (``width``, ``depth``, ``dropout``, ``rate``, ``decay``, ``view``, ``smoothing``, ``batch``, ``epochs``).
+    file. ``target`` is a column, or several, all of numbers or all of two values; by default one named "target",
+    "label", "class", "y" or "outcome", else the last. ``out`` is the folder, by default named after the file. The
+    search tries ``trials`` settings, or ends after ``time`` seconds, all included; by default it tries 8. The same seed
+    and number of trials give the same files, bit for bit. ``network`` is "auto", a name ("linear", "mlp"; of images
+    also "cnn", "lenet5", "vgg_small", "resnet"), or ``FILE.py:FUNCTION``, which makes a network from (input_shape,
+    outputs). ``settings`` fix settings (``width``, ``depth``, ``dropout``, ``rate``, ``decay``, ``view``,
+    ``smoothing``, ``mirror``, ``batch``, ``epochs``).
 
     ``columns`` are kinds of columns by name, which overrule those that are found: see `Column`, or "ignore". The
     ``test`` part, a fraction, is scored once, at the end: rows by chance, the same fraction of each class; the last
@@ -148,6 +148,7 @@ def _search_folder(plan: Plan, table: Table) -> Path:
     if (plan.out / FACTS).exists():
         raise FileExistsError(f"{plan.out} has a finished run. Write another --out, or remove it, instead.")
     asked = {k: v for k, v in plan.settings.items() if k not in ("trials", "time", "data")}
+    asked["timed"] = plan.seconds is not None  # a trial that the time cut is not one of a search by number
     text = json.dumps([asked, table.digest, __version__], sort_keys=True, ensure_ascii=False)
     kept = plan.out / "search" / hashlib.sha256(text.encode()).hexdigest()[:16]
     files.make_folder(kept, "the run")
@@ -171,6 +172,8 @@ def _trained(
     mean = deviation = None
     if task.kind == CLASSES:
         y = np.eye(task.outputs, dtype=np.float32)[truth]
+    elif task.kind == LABELS:
+        y = truth.astype(np.float32)
     else:
         mean, deviation = truth.mean(0), np.maximum(truth.std(0), 1e-12)
         y = ((truth - mean) / deviation).astype(np.float32)
@@ -178,20 +181,21 @@ def _trained(
     make, space, fixed = _networks_of(plan, run, x, preparation, sample.table.options.get("sampling_rate", 0))
     search = Search(
         task, x, y, sample.folds, make, space, kept, run.seed, plan.settings["trials"],
-        plan.end(SEARCHED, RESERVED), fixed, progress,
+        plan.end(SEARCHED_FEW if may_refit(x) else SEARCHED, RESERVED), fixed, progress,
     )  # fmt: skip
     began = clock.perf_counter()
     search.run()
     run.times["search"] = clock.perf_counter() - began
     run.state = "stopped" if search.stopped else "finished"
     members = pick(
-        task, truth if task.kind == CLASSES else y, [t for t in search.done if t.number or len(search.done) == 1]
+        task, y if task.kind == NUMBERS else truth, [t for t in search.done if t.number or len(search.done) == 1]
     )
     if not members:
         if search.stopped:
             raise KeyboardInterrupt
         raise ValueError(f"no network could be trained: {search.done[0].error}. Write --set rate=1e-4, for example.")
     _decided(run, search.done, members, truth, mean, deviation)
+    members = search.refitted(members, plan.end(SEARCHED, RESERVED))
     model = _assembled(run, members, make, mean, deviation)
     _tested(run, preparation, sample, model, others, _linear(run, search.done, make, mean, deviation))
     return model, preparation
@@ -217,7 +221,8 @@ def _networks_of(
         sampling_rate=sampling_rate,
         own=own,
     )
-    make(**{name: value for name, value in {**space.base, **fixed}.items() if name not in FITTED}).architecture()
+    tried = space.settings(space.base, {}, fixed)
+    make(**{name: value for name, value in tried.items() if name not in FITTED}).architecture()
     return make, space, fixed
 
 
@@ -240,9 +245,7 @@ def _baselines(plan: Plan, run: Run, preparation: Preparation, sample: Sample) -
 
 def _in_units(task: Task, output: Array, temperature: float, mean: Array | None, deviation: Array | None) -> Array:
     """Outputs of networks as probabilities, or as numbers in the units of the target."""
-    if task.kind == CLASSES:
-        return probabilities(task, output, temperature)
-    return output * deviation + mean
+    return output * deviation + mean if task.kind == NUMBERS else probabilities(task, output, temperature)
 
 
 def _decided(
@@ -251,15 +254,17 @@ def _decided(
     """Temperature and threshold by the held-out rows, and their scores."""
     task, output = run.task, mixed(members)
     held = ~np.isnan(output).any(1)
-    if task.kind == CLASSES:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)  # no rows are wrong: then the temperature is at its limit
-            run.temperature = float(np.clip(fit_temperature(truth[held], output[held], "softmax"), 0.1, 10))
+    run.temperature = temperature_of(task, truth[held], output[held]) if task.kind != NUMBERS else 1.0
     final = _in_units(task, output, run.temperature, mean, deviation)
     if task.kind == CLASSES:
         run.decision["weights"] = weights = decision_weights(task, truth[held], final[held])
         if len(weights) == 2:
             run.decision["threshold"] = weights[0] / (weights[0] + weights[1])
+    elif task.kind == LABELS:
+        run.decision["weights"] = []
+        for name, labels, y, p in zip(task.targets, task.labels, truth[held].T, final[held].T, strict=True):
+            one = Task(CLASSES, [name], labels, task.metric)
+            run.decision["weights"].append(decision_weights(one, y, np.stack([1 - p, p], 1)))
     run.validation = run.score(truth[held], final[held])
     run.arrays["validation/output"] = final
     run.members = [{"trial": trial.number, "weight": weight} for trial, weight in members]

@@ -1,52 +1,47 @@
 """The search: settings one after the other, each a network for every fold, as long as trials or time are left.
 
 A trial is kept as a file in the folder of the run, so that a run that was killed goes on where it was, and ends in the
-same bytes as one that never stopped. A trial that the end of the time cuts is kept too, with its best weights.
+same bytes as one that never stopped, where a number of trials ends it. A trial that the time cuts is kept, too.
 """
 
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ranvier.auto.scores import CLASSES, LOWER_IS_BETTER, Task, decide, scores
+from ranvier.auto.pacing import Pace, Shares, batch_size, pace
+from ranvier.auto.scores import CLASSES, LABELS, LOWER_IS_BETTER, NUMBERS, Task, decide, scores
 from ranvier.auto.spaces import FITTED, Space
+from ranvier.calibration.scaling import fit_temperature
 from ranvier.callbacks.stopping import EarlyStopping
 from ranvier.data import files
 from ranvier.data.convert import Array
+from ranvier.engines.native.runtime.threads import get_threads
 from ranvier.module import Module
 from ranvier.search.many import fit_many
 from ranvier.search.results import Results, Trained
-from ranvier.training.loop.callback import Callback, Logs
+from ranvier.search.variants import Variant
+from ranvier.training.loop.callback import Callback
 
 RATE_TIME = 0.15  # the fraction of the time left that this may take
+LINEAR_TIME = 0.1  # the same of the linear baseline,
+FIRST_TIME = 0.6  # and of the first network that follows a cycle, so that another one has a whole cycle, too
+WORTHWHILE = 0.25  # of the time of a usual trial: with less time left no further one begins
 LOOKED_AT = ("RV2", "RV3", "RV4", "RV5")  # checks of data and rates: `ranvier.auto.checks` and the search have them
-STEPS = 6000  # of a network in one fold, at most
-PATIENT_STEPS = 600  # without a better loss before it stops
-EPOCHS = (12, 300)  # at least and at most
-PATIENCE = (6, 40)
 MEMBERS = 6  # picks of the ensemble, of which some may be equal
 EXPONENTS = (0.0, 0.25, 0.5, 0.75, 1.0)  # see `decision_weights`
-STEP_CHECK = 64  # steps between looks at the clock
+STEP_CHECK, CYCLE_CHECK, SLOW_STEP_CHECK = 64, 16, 4  # steps between looks at the clock; images and sounds are slow
+REFIT_ROWS = 5000  # up to which the networks of a member are trained again on all rows
+REFIT_TIME = 1.5  # times the time of the trial that must be left for it
 
-
-class TimeLimit(Callback):
-    """Stop training at a time of ``time.perf_counter``, at most `STEP_CHECK` steps later."""
-
-    _changes = False
-    step_interval = STEP_CHECK
-
-    def __init__(self, end: float) -> None:
-        self.end, self.reached = end, False
-
-    def on_step(self, epoch: int, step: int, logs: Logs = None) -> None:
-        if time.perf_counter() > self.end:
-            self.reached = self.model.stop_training = True
+Folds = Sequence[tuple[Array, Array]]
+Fits = list[tuple[Pace, EarlyStopping | None]]
 
 
 @dataclass
@@ -62,6 +57,7 @@ class Trial:
     history: list[dict[str, list[float]]] = field(default_factory=list)
     cut: bool = False
     error: str | None = None
+    seconds: float = 0.0
 
 
 @dataclass
@@ -76,7 +72,7 @@ class Search:
     task: Task
     x: Array
     y: Array
-    folds: Sequence[tuple[Array, Array]]
+    folds: Folds
     make: Callable[..., Module]
     space: Space
     folder: Path
@@ -87,15 +83,15 @@ class Search:
     announce: Callable[[Trial, float], None] = lambda trial, seconds: None
     rate: float | None = None
     done: list[Trial] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)  # of each trial but the linear one
     stopped: bool = False
 
     def found_rate(self) -> float | None:
         """The learning rate with the lowest held-out loss of the first network on the first fold; None if given."""
-        rates = self.space.rates
-        if "rate" in self.fixed or not rates:
+        rates, now = self.space.rates, time.perf_counter()
+        if "rate" in self.fixed or not rates or now > self.end:
             return None
         settings = [{**self.space.base, **self.fixed, "rate": rate} for rate in rates]
-        now = time.perf_counter()
         results = self.fitted(settings, self.folds[:1], self.seed, now + RATE_TIME * (self.end - now), [])
         losses = [min(row.history.get("val_loss", [np.inf])) if row.error is None else np.inf for row in results]
         return rates[int(np.argmin(losses))]
@@ -106,51 +102,107 @@ class Search:
             self.rate = self.found_rate()
             for number, settings in self.space.candidates(self.seed, self.fixed, self.rate):
                 enough = self.trials is not None and number > self.trials
-                if enough or (self.done and time.perf_counter() > self.end):
+                if enough or not self.worthwhile():
                     break
                 began = time.perf_counter()
                 trial = self.kept(number, settings) or self.tried(number, settings)
                 self.done.append(trial)
+                self.seconds += [time.perf_counter() - began] * bool(number)
                 self.announce(trial, time.perf_counter() - began)
         except KeyboardInterrupt:
             self.stopped = True
         return self.done
 
+    def worthwhile(self) -> bool:
+        """Whether the time left is enough for a further trial."""
+        usual = float(np.median(self.seconds)) if self.seconds else 0.0
+        return not self.done or self.end - time.perf_counter() > WORTHWHILE * usual
+
+    def end_of(self, number: int, cycle: int) -> float:
+        """The time at which a trial must end."""
+        now = time.perf_counter()
+        fraction = LINEAR_TIME if not number else FIRST_TIME if number == 1 and cycle else 1.0
+        return now + fraction * (self.end - now)
+
     def tried(self, number: int, settings: dict[str, Any]) -> Trial:
-        """Train a network for each fold."""
-        limits: list[TimeLimit] = []
-        results = self.fitted([settings], self.folds, self.seed + 1000 * number, self.end, limits)
+        """Train a network for each fold. After Ctrl-C a trial that has weights for each fold is kept."""
+        fits: Fits = []
         trial = Trial(number, settings, np.full((len(self.x), self.task.outputs), np.nan, np.float32))
-        trial.cut = any(limit.reached for limit in limits)
+        end = self.end_of(number, settings.get("cycle", 0))
+        began = time.perf_counter()
+        try:
+            results = self.fitted([settings], self.folds, self.seed + 1000 * number, end, fits)
+        except KeyboardInterrupt:
+            if len(fits) == len(self.folds) and all(pace.taken and pace.model.history.epoch for pace, _ in fits):
+                for fold, ((pace, stop), (_, held)) in enumerate(zip(fits, self.folds, strict=True)):
+                    model = pace.model
+                    if stop is not None and stop.best_weights is not None:
+                        model.set_weights(stop.best_weights)
+                    self.take(trial, Trained(Variant(settings, fold=fold), model, history=model.history.history), held)
+                self.done.append(trial)
+            raise
+        trial.cut = any(pace.hurried for pace, _ in fits)
         for row, (_, held) in zip(results, self.folds, strict=True):
             self.take(trial, row, held)
-        if not trial.cut:
-            self.keep(trial)
+        self.keep(trial)
+        trial.seconds = time.perf_counter() - began
         return trial
 
     def fitted(
-        self,
-        settings: Sequence[Mapping[str, Any]],
-        folds: Sequence[tuple[Array, Array]],
-        seed: int,
-        end: float,
-        limits: list[TimeLimit],
+        self, settings: Sequence[Mapping[str, Any]], folds: Folds | None, seed: int, end: float, fits: Fits
     ) -> Results:
-        """A network for each of some settings and folds, which stops when its held-out loss rises, or at a time."""
-        rows = len(folds[0][0])
-        batch = settings[0].get("batch") or batch_size(rows, self.space.batch)
-        epochs, patience, steps = pace(rows, batch)
+        """A network for each of some settings and folds, which stops when its held-out loss rises, or at a time, or
+        after a whole cycle. ``fits`` gets the callbacks of each. Without ``folds`` all rows train, as often as there
+        are folds, each time with another seed.
+        """
+        first, rows = settings[0], len(self.folds[0][0])
+        batch = first.get("batch") or batch_size(rows, self.space.batch)
+        whole = -(-(len(self.x) if folds is None else rows) // batch)
+        epochs, patience, steps = pace(whole)
+        cycle = first.get("cycle", 0)
+        epochs = first.get("epochs") or (min(epochs, cycle) if cycle else epochs)
+        shares = Shares(len(settings) * len(self.folds if folds is None else folds), get_threads(), end)
+        interval = CYCLE_CHECK if cycle else STEP_CHECK
+        if self.x.ndim > 2:
+            interval = SLOW_STEP_CHECK
 
         def callbacks() -> list[Callback]:
-            limits.append(TimeLimit(end))
-            return [limits[-1], EarlyStopping("val_loss", patience=patience, restore_best_weights=True)]
+            limit = Pace(shares, interval, epochs * steps if cycle else 0)
+            stop = None if cycle else EarlyStopping("val_loss", patience=patience, restore_best_weights=True)
+            fits.append((limit, stop))
+            return [limit] if stop is None else [limit, stop]
 
         variants = [{k: v for k, v in one.items() if k not in FITTED} for one in settings]
+        seeds = [seed] if folds is not None else [seed + k for k in range(len(self.folds))]
         return fit_many(
-            self.make, self.x, self.y, variants, folds=folds, seeds=[seed], callbacks=callbacks, validate=True,
-            verbose=0, ignore=LOOKED_AT, epochs=settings[0].get("epochs") or epochs, batch_size=batch,
-            steps_per_epoch=steps,
+            self.make, self.x, self.y, variants, folds=folds, seeds=seeds, callbacks=callbacks,
+            validate=folds is not None, verbose=0, ignore=LOOKED_AT, epochs=epochs, batch_size=batch,
+            steps_per_epoch=steps if steps < whole else None,
         )  # fmt: skip
+
+    def refitted(self, members: Sequence[tuple[Trial, float]], end: float) -> list[tuple[Trial, float]]:
+        """The members with networks that are trained on all rows in place of those of the folds.
+
+        Of few rows, a fold misses much. Only a training without early stopping can be repeated without held-out rows.
+        What the time, or Ctrl-C, ends keeps the networks of its folds.
+        """
+        return [(self.refit(trial, end), weight) for trial, weight in members]
+
+    def refit(self, trial: Trial, end: float) -> Trial:
+        if not may_refit(self.x) or not trial.settings.get("cycle") or self.stopped or trial.cut:
+            return trial
+        if end - time.perf_counter() < REFIT_TIME * trial.seconds:
+            return trial
+        fits: Fits = []
+        try:
+            results = self.fitted([trial.settings], None, self.seed + 1000 * trial.number + 500, end, fits)
+        except KeyboardInterrupt:
+            self.stopped = True
+            return trial
+        if any(pace.hurried for pace, _ in fits) or any(row.error is not None for row in results):
+            return trial
+        weights = [[np.asarray(array) for array in row.model.get_weights()] for row in results]
+        return replace(trial, weights=weights)
 
     def take(self, trial: Trial, row: Trained, held: Array) -> None:
         """What a trial keeps of the network of one fold."""
@@ -186,17 +238,9 @@ class Search:
         return trial
 
 
-def batch_size(rows: int, most: int) -> int:
-    """About forty steps an epoch, within 16 and ``most`` rows."""
-    return int(np.clip(2 ** round(np.log2(max(rows / 40, 1))), 16, most))
-
-
-def pace(rows: int, batch: int) -> tuple[int, int, int | None]:
-    """Epochs at most, epochs of patience, and the steps of an epoch where all rows are too many for one."""
-    steps = -(-rows // batch)
-    short = min(steps, 400)
-    epochs = int(np.clip(STEPS // short, *EPOCHS))
-    return epochs, int(np.clip(PATIENT_STEPS // short, *PATIENCE)), short if short < steps else None
+def may_refit(x: Array) -> bool:
+    """Whether networks may be trained again on all rows: of a table that has few."""
+    return x.ndim == 2 and len(x) <= REFIT_ROWS
 
 
 # --- what the held-out rows decide ----------------------------------------------------------------------------------
@@ -205,10 +249,24 @@ def pace(rows: int, batch: int) -> tuple[int, int, int | None]:
 def probabilities(task: Task, output: Array, temperature: float = 1.0) -> Array:
     """Logits as probabilities; numbers stay as they are. float64."""
     z = np.asarray(output, np.float64)
-    if task.kind != CLASSES:
+    if task.kind == NUMBERS:
         return z
+    if task.kind == LABELS:
+        return np.asarray(1 / (1 + np.exp(-np.clip(z / temperature, -60, 60))))
     e = np.exp((z - z.max(1, keepdims=True)) / temperature)
     return np.asarray(e / e.sum(1, keepdims=True))
+
+
+def smoothed(task: Task, truth: Array) -> Array:
+    """The targets of a calibration by n rows: the probability (n + 1) / (n + 2) of the true class, after Platt (1999).
+
+    It is never 1, so that probabilities stay below 1 where no row is wrong.
+    """
+    sure = 1 - 1 / (len(truth) + 2)
+    if task.kind == LABELS:
+        return np.where(truth == 1, sure, 1 - sure)
+    classes = len(task.classes)
+    return np.where(np.arange(classes) == truth[:, None], sure, (1 - sure) / (classes - 1))
 
 
 def decision_weights(task: Task, truth: Array, output: Array) -> list[float]:
@@ -229,31 +287,49 @@ def decision_weights(task: Task, truth: Array, output: Array) -> list[float]:
 def pick(task: Task, truth: Array, trials: Sequence[Trial], most: int = MEMBERS) -> list[tuple[Trial, float]]:
     """The trials whose weighted mean is best on the held-out rows, chosen one by one (Caruana et al., 2004).
 
-    The first is the best one alone. The measure is the loss, which varies less than scores that count decisions.
+    The first is the best one alone. The measure is the loss, which varies less than scores that count decisions. Logits
+    are calibrated first, each trial by its own temperature, by which its weight is divided. Weights add up to 1.
     """
     usable = [t for t in trials if t.error is None and t.weights]
     if not usable:
         return []
     held = ~np.isnan(usable[0].output).any(1)
+    temperatures = [temperature_of(task, truth[held], trial.output[held]) for trial in usable]
+    outputs = [trial.output[held] / t for trial, t in zip(usable, temperatures, strict=True)]
 
     def loss(output: Array) -> float:
-        if task.kind == CLASSES:
-            p = probabilities(task, output)
-            return float(-np.log(np.clip(p[np.arange(len(p)), truth[held]], 1e-7, 1)).mean())
-        return float(np.square(output - truth[held]).mean())
+        if task.kind == NUMBERS:
+            return float(np.square(output - truth[held]).mean())
+        p = probabilities(task, output)
+        if task.kind == LABELS:
+            p = np.where(truth[held] == 1, p, 1 - p)
+        else:
+            p = p[np.arange(len(p)), truth[held]]
+        return float(-np.log(np.clip(p, 1e-7, 1)).mean())
 
     chosen: list[int] = []
     total = np.zeros((int(held.sum()), task.outputs))
     least = float("inf")
     for _ in range(most):
-        found = [loss((total + t.output[held]) / (len(chosen) + 1)) for t in usable]
+        found = [loss((total + output) / (len(chosen) + 1)) for output in outputs]
         best = int(np.argmin(found))
         if found[best] >= least - 1e-9:
             break
         least = found[best]
         chosen.append(best)
-        total += usable[best].output[held]
-    return [(usable[k], chosen.count(k) / len(chosen)) for k in sorted(set(chosen))]
+        total += outputs[best]
+    weights = {k: chosen.count(k) / temperatures[k] for k in sorted(set(chosen))}
+    return [(usable[k], weight / sum(weights.values())) for k, weight in weights.items()]
+
+
+def temperature_of(task: Task, truth: Array, output: Array) -> float:
+    """The temperature that calibrates logits of held-out rows; 1 for numbers."""
+    if task.kind == NUMBERS:
+        return 1.0
+    kind = "softmax" if task.kind == CLASSES else "sigmoid"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # the temperature is at its limit
+        return float(np.clip(fit_temperature(smoothed(task, truth), output, kind), 0.1, 10))
 
 
 def mixed(members: Sequence[tuple[Trial, float]]) -> Array:
