@@ -71,13 +71,14 @@ REFUSED = {  # the content and the name of a file, and what must be said
     "ragged": (
         "a,b\n1,x\n2\n3,y\n4,5,6\n",
         "d.csv",
-        "line 3, has 1 fields, and there are 2 columns. So have the lines 5",
+        "line 3, has 1 fields, and there are 2 columns. The same is wrong with the lines 5",
     ),
     "a quote that stays open": ('a,b\n1,x\n2,"y\n3,z\n', "d.csv", "line 3: .*Close its quotes"),
     "equal names": ("a,a\n1,2\n", "d.csv", "several columns named 'a'"),
     "no rows": ("a,b\n", "d.csv", "no rows"),
     "empty": ("", "d.csv", "is empty"),
     "another ending": ("a", "d.doc", r"ends in '.doc'"),
+    "a zero byte": ("a,b\n1,x\n2,y\0z\n" + 30 * "3,z\n", "d.csv", "line 3, has a zero byte"),
     "no text": (b"\xff\xfe\x00", "d.csv", "is no text file"),
     "damaged Parquet": (b"PAR1", "d.parquet", "could not be read"),
 }
@@ -136,6 +137,7 @@ KINDS = {  # values, and the kind that must be found
     "numbers": ([f"{k / 7:.3f}" for k in N], "number"),
     "decimal commas": ([f"{k / 7:.3f}".replace(".", ",") for k in N], "number"),
     "numbers with a slip": ([*[str(k * k) for k in range(59)], "12o"], "number"),
+    "numbers with infinities": ([*[str(k * k) for k in range(58)], "inf", "1e400"], "number"),
     "a counter": ([str(k) for k in N], "identifier"),
     "names": ([f"Anna{k}" for k in N], "identifier"),
     "categories": (["a", "b", "c"] * 20, "category"),
@@ -163,6 +165,7 @@ TARGETS = {  # a column, and what must be said of it as a target
     "the number of the row": ([str(k) for k in N], "like a number of the row"),
     "names": ([f"Anna{k}" for k in N], "like a number of the row"),
     "free text": (KINDS["texts"][0], "is free text"),
+    "a date": (KINDS["dates"][0], "is a date"),
 }
 
 
@@ -172,6 +175,36 @@ def test_a_target_is_refused(name):
     table = rv.auto.Table({"x": np.array(values, object)}, np.arange(len(values)))
     with pytest.raises(ValueError, match=pattern):
         task_of(table, find_columns(table), ["x"])
+
+
+def test_several_targets_are_alike():
+    table = rv.auto.Table({n: np.array(KINDS[k][0], object) for n, k in zip("abc", KINDS, strict=False)} | {
+        "z": np.array(["no", "yes"] * 30, object)}, N)  # fmt: skip
+    with pytest.raises(ValueError, match="all are numbers, or all have two values, and 'z' is a yes/no"):
+        task_of(table, find_columns(table), ["a", "z"])
+
+
+GIVEN = {  # a column, the kind that is given, and what must be said
+    "no number": (["red", "blue"], "number", "is given as number, and no value in it is one .'red'"),
+    "no date": (["red", "blue"], "date", "Write --columns x=category instead"),
+    "no kind": (["red", "blue"], "colour", "is given as 'colour'"),
+}
+
+
+@pytest.mark.parametrize("name", GIVEN)
+def test_a_kind_that_is_given_is_checked(name):
+    values, kind, pattern = GIVEN[name]
+    table = rv.auto.Table({"x": np.array(values, object)}, np.arange(2))
+    with pytest.raises(ValueError, match=pattern):
+        find_columns(table, {"x": kind})
+
+
+def test_a_column_of_numbers_and_words_is_noted():
+    values = np.array([*[str(k * 7 % 11) for k in range(48)], *["low"] * 12], object)
+    table = rv.auto.Table({"x": values, "y": np.array(["a", "b"] * 30, object)}, N)
+    columns = find_columns(table)
+    columns["y"].role = "target"
+    assert "80% of its values are numbers" in " ".join(notes_of(table, columns, *task_of(table, columns, ["y"])))
 
 
 def test_a_column_that_gives_the_target_away_is_reported():
@@ -267,6 +300,13 @@ def test_a_full_disk_names_the_file_and_leaves_no_run(tmp_path, monkeypatch):
         train(written(tmp_path, GOOD), "good", tmp_path / "run", **TINY)
     with pytest.raises(FileNotFoundError, match="it is no run"):
         Run.load(tmp_path / "run")
+
+
+def test_a_time_column_without_order_and_a_file_that_is_not_there(tmp_path):
+    with pytest.raises(ValueError, match="'color' is a category"):
+        train(written(tmp_path, GOOD), "good", tmp_path / "run", time_column="color", **TINY)
+    with pytest.raises(FileNotFoundError, match="there is no file or folder"):
+        train(tmp_path / "nothing.csv", "good", tmp_path / "run", **TINY)
 
 
 def test_a_damaged_run_is_refused(run, tmp_path):

@@ -35,7 +35,8 @@ FORMATS = (
     "%d %b %Y", "%B %d, %Y", "%d-%b-%Y", "%Y-%m", "%b %Y",
 )  # fmt: skip
 CLOCKS = ("", " %H:%M", " %H:%M:%S")
-MOSTLY = 0.98  # the fraction of values that must be numbers, or dates, for a column to be of them
+MOSTLY = 0.95  # the fraction of values that must be numbers, or dates, for a column to be of them
+PARTLY = 0.5  # the same from which a column of another kind is noted
 FEW_CLASSES = 12  # whole numbers of a target that are at most so many are classes
 MOST_LEVELS = 2000  # levels of a category that are kept, to tell which values are new
 WORDS = 4.0  # the mean number of words from which a column is free text
@@ -214,6 +215,11 @@ def _column(name: str, values: Array, given: str | None) -> Column:
         _describe_numbers(column, values)
     elif column.kind == "date":
         _describe_dates(column, values, present)
+    if given and column.facts.get("unreadable", 0) == len(present) > 0:
+        raise ValueError(
+            f"the column {name!r} is given as {given}, and no value in it is one ({levels[0][:40]!r} ...). Write "
+            f"--columns {name}={found} instead."
+        )
     return column
 
 
@@ -227,6 +233,8 @@ def _kind(column: Column, values: Array, present: Array, levels: Sequence[str]) 
     if values.dtype.kind == "M":
         return "date"
     numbers, decimal = _as_numbers(values, present)
+    if numbers is None and (readable := float(np.mean(~numbers_of(present)[1]))) > PARTLY:
+        column.facts["readable"] = readable
     if numbers is not None:
         if decimal == ",":
             column.facts["decimal"] = ","

@@ -26,6 +26,8 @@ def read_data(
         return data
     if column_names(data) is None:
         path = Path(data).expanduser()
+        if not path.exists():
+            raise FileNotFoundError(f"there is no file or folder {path}. Write the name of one, such as data.csv.")
         if path.is_dir():
             return read_folder(path, options)
         if path.suffix.lower() == ARRAYS:

@@ -122,9 +122,12 @@ def _decoded(whole: bytes, path: Path, encoding: str | None) -> tuple[str, tuple
             ) from None
     if whole.startswith((b"\xff\xfe", b"\xfe\xff")):
         return utf16(whole, "utf-16", path), ("read as UTF-16",)
-    if zeros := whole[:2000].count(0):
+    if (zeros := whole[:2000].count(0)) > len(whole[:2000]) // 10:  # of ASCII every other byte is zero
         little = whole[1:2000:2].count(0) > zeros / 2
         return utf16(whole, "utf-16-le" if little else "utf-16-be", path), ("read as UTF-16",)
+    if 0 in whole:
+        line = whole[: whole.index(0)].count(b"\n") + 1
+        raise ValueError(f"{path}, line {line}, has a zero byte, which no text has. Repair the file instead.")
     try:
         return whole.decode("utf-8").removeprefix("\ufeff"), ()
     except UnicodeDecodeError:
@@ -218,7 +221,7 @@ def _check_widths(records: Sequence[Sequence[str]], lines: Sequence[int], width:
     wrong = [(line, len(row)) for line, row in zip(lines, records, strict=True) if len(row) != width]
     if not wrong:
         return
-    more = f" So have the lines {_listed([line for line, _ in wrong[1:]])} other numbers." if len(wrong) > 1 else ""
+    more = f" The same is wrong with the lines {_listed([line for line, _ in wrong[1:]])}." if len(wrong) > 1 else ""
     shown = "a tab" if sign == "\t" else repr(sign)
     line, fields = wrong[0]
     raise ValueError(

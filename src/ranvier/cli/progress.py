@@ -51,7 +51,7 @@ class SearchProgress:
             f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}"
             for name, value in trial.settings.items()
         )
-        name = "linear" if trial.settings.get("network") == "linear" else f"trial {trial.number}"
+        name = f"trial {trial.number}" if trial.number else "linear"
         failed = f"failed: {trial.error}" if trial.error else f"held-out loss {loss:.4f}"
         self.say(f"{name}: {failed}{', cut by the time' * trial.cut} ({words}; {seconds:.1f} s)")
 
