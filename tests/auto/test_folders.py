@@ -5,6 +5,7 @@ import pytest
 
 import ranvier as rv
 from ranvier.auto import baselines, evaluate, networks, predict, read_data, train
+from ranvier.auto.report import parts
 
 RNG = np.random.default_rng(0)
 
@@ -71,6 +72,9 @@ def test_images(tmp_path):
     other = predict(run, pictures(tmp_path / "large", 4, (12, 10)))  # resized as in training
     assert other.output.shape == (4, 2)
     assert run.read_data().digest == run.data["sha256"]
+    found = rv.auto.importances(run)
+    assert found.names[:2] == ("rows 1 to 1, columns 1 to 1", "rows 1 to 1, columns 2 to 2")
+    assert len(found.names) == 30
 
 
 def test_sounds_and_texts_are_tables(tmp_path):
@@ -84,6 +88,17 @@ def test_sounds_and_texts_are_tables(tmp_path):
     )
     assert run.columns["text"].kind == "text"
     assert evaluate(run, folder)["scores"]["accuracy"] > 0.9
+    found = rv.auto.importances(run)
+    assert found.metric == "log loss"
+    assert {found.names[k] for k in np.argsort(-found.mean)[:2]} <= {"great", "fine", "bad", "dull"}
+
+
+def test_words_are_left_out_one_by_one():
+    assert dict(parts.words_left_out("A film, a good film.")) == {
+        "a": " film,  good film.", "film": "A , a good .", "good": "A film, a  film.",
+    }  # fmt: skip
+    assert dict(parts.words_left_out("好电影")) == {"好": "电影", "电": "好影", "影": "好电"}
+    assert list(parts.words_left_out("")) == []
 
 
 def test_sounds_are_learned(tmp_path):
@@ -91,6 +106,7 @@ def test_sounds_are_learned(tmp_path):
     run = train(folder, out=tmp_path / "run", trials=1, folds=1, network="linear", settings={"epochs": 2, "batch": 4})
     assert run.data["kind"] == "sound"
     assert predict(run, folder / "low").output.shape == (6, 2)
+    assert rv.auto.importances(run).names[0] == "0 to 0.0106 s"
     speech = networks.build(run.task, (1710,), None, sampling_rate=8000)(network="speech")
     assert speech.output_shape == (None, 2)
 

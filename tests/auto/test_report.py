@@ -104,7 +104,7 @@ def test_each_text_of_the_report_has_a_translation():
     """Those that are written in the sections, and in the facts that they translate."""
     folder = Path(words.__file__).parent
     wanted = set()
-    for name in ("sections", "explained", "writing", "of_run", "of_model"):
+    for name in ("sections", "explained", "used_parts", "writing", "of_run", "of_model"):
         for node in ast.walk(ast.parse((folder / f"{name}.py").read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "say" and node.args:
                 wanted |= {a.value for a in ast.walk(node.args[0]) if isinstance(a, ast.Constant)}

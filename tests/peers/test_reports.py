@@ -70,6 +70,32 @@ def test_a_report_in_chinese_without_its_data(run, tmp_path):
     assert f"略去重要性与依赖关系：文件 '{moved.data['path']}' 不存在" in unescape(text)
 
 
+def test_what_speaks_for_mistakes_and_several_targets(tmp_path):
+    """Of texts the words over their colours, of images their parts, of several targets each one."""
+    lines = ["text,note,sign,kind"]
+    for k in range(60):
+        words = " ".join(RNG.choice(["one", "two", "three", "four", "five", "six"], 6))
+        lines.append(f"{words} {k},,{RNG.choice(['yes', 'no'])},{RNG.choice(['a', 'b'])}")
+    (tmp_path / "d.csv").write_text("\n".join(lines) + "\n")
+    images = RNG.integers(0, 255, (40, 6, 6)).astype(np.uint8)
+    np.savez(tmp_path / "d.npz", x=images, y=np.arange(40) % 2)
+    asked = {"trials": 1, "folds": 1, "network": "linear", "settings": {"epochs": 1, "rate": 0.01}}
+    rv.set_engine("reference")
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "RV")
+        patch.setattr(baselines, "has_trees", lambda: False)
+        for data, target, wanted in (
+            ("d.csv", "sign", ["a word is left out", "Red parts speak for the predicted class"]),
+            ("d.csv", ["sign", "kind"], ["Each target</h2>", "lowest probability of a true value"]),
+            ("d.npz", None, ["mean of the images", "what speaks for the prediction"]),
+        ):
+            ignored = {"kind": "ignore"} if target == "sign" else {}
+            run = train(tmp_path / data, target, tmp_path / f"run {target} {data}", columns=ignored, **asked)
+            text, _ = checked(write_report(run))
+            assert [words for words in wanted if words not in text] == []
+    rv.set_engine(None)
+
+
 def test_a_run_is_explained_on_the_command_line(run):
     runner = CliRunner()
     found = json.loads(runner.invoke(app, ["explain", str(run.folder), "--json"]).stdout)

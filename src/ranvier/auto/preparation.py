@@ -35,11 +35,11 @@ DAY = 86400.0
 
 def words_of(text: str) -> list[str]:
     """The words of a text and their pairs; of texts without blanks, such as Chinese, the characters and their pairs."""
-    words = [w for token in TOKEN.findall(text.lower()) for w in (token if _is_wide(token) else [token])]
+    words = [w for token in TOKEN.findall(text.lower()) for w in (token if wide(token) else [token])]
     return words + [f"{a} {b}" for a, b in pairwise(words)]
 
 
-def _is_wide(token: str) -> bool:
+def wide(token: str) -> bool:
     return any("\u3040" <= c <= "\u9fff" for c in token)
 
 

@@ -26,6 +26,7 @@ Examples:
 
 EXPLAIN = """Print how much the score of a run drops where the values of one column are shuffled.
 
+Of images, sounds and texts: how much the error rises without a part of the image, a stretch of the sound, or a word.
 The columns that matter most come first. Of two columns that say the same, each may look unimportant.
 
 Examples:

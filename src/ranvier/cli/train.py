@@ -55,11 +55,11 @@ Example:
 
   ranvier evaluate run test.csv
 """
-COMPARE = """Compare runs: their scores side by side.
+COMPARE = """Compare runs: their scores side by side, which is best, and whether that may be chance.
 
 Example:
 
-  ranvier compare run-a run-b
+  ranvier compare run-a run-b run-c
 """
 
 
@@ -106,8 +106,8 @@ def train(
     target: Annotated[
         str,
         typer.Option(
-            help="The column to predict; several columns of numbers by commas. [default: one named target, label, "
-            "class, y or outcome, else the last one]"
+            help="The column to predict; several by commas: all numbers, or all of two values. [default: one named "
+            "target, label, class, y or outcome, else the last one]"
         ),
     ] = "",
     out: Annotated[Path | None, typer.Option(help="The folder to write. [default: DATA-run]")] = None,
@@ -200,6 +200,10 @@ def evaluate(
             )
             return
         tell(made["notes"])
+        if loaded.task.labels:
+            decided = loaded.decide(made["predictions"].output)
+            names = [f"{n} = {v[1]}" for n, v in zip(loaded.task.targets, loaded.task.labels, strict=True)]
+            typer.echo(rv.metrics.report(made["truth"], decided, names))
         if loaded.task.classes:
             typer.echo(rv.metrics.report(made["truth"], loaded.decide(made["predictions"].output), loaded.task.classes))
         typer.echo(f"{made['rows']:,} rows of {data}")
@@ -211,14 +215,14 @@ def compare(
     runs: Annotated[list[Path], typer.Argument(help="Folders of runs.")], as_json: Annotated[bool, JSON] = False
 ) -> None:
     with errors_as_lines():
+        from ranvier.auto.report.comparison import compared
+
         loaded = [rv.auto.Run.load(folder) for folder in runs]
         if as_json:
             rows = [{"run": str(r.folder), "test": r.test, "validation": r.validation} for r in loaded]
             typer.echo(json.dumps(rows, ensure_ascii=False))
             return
-        if len({(r.data["sha256"], r.seed, r.split["by"], r.split["test"]) for r in loaded}) > 1:
-            typer.echo("note: the runs have other data or another test part, so their scores are not comparable")
-        for line in side_by_side(loaded):
+        for line in [*side_by_side(loaded), *compared(loaded)]:
             typer.echo(line)
 
 

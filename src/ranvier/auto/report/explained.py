@@ -9,8 +9,9 @@ import numpy as np
 from ranvier import explain, pictures
 from ranvier.auto.report.facts import Facts
 from ranvier.auto.report.page import Html, cut, element, number, picture, table
+from ranvier.auto.report.used_parts import explained_mistakes, importances_of_parts, used_parts
 from ranvier.auto.report.words import Say
-from ranvier.auto.scores import LOWER_IS_BETTER, scores
+from ranvier.auto.scores import LOWER_IS_BETTER, NUMBERS, scores
 from ranvier.data.convert import Array
 from ranvier.support.tables import Table
 
@@ -39,6 +40,9 @@ def _rows_of(facts: Facts) -> Array:
 
 
 def importances_of(facts: Facts) -> explain.Importances | None:
+    """Of the columns; of data that are one column of images, sounds or texts, of their parts."""
+    if facts.parts is not None and (facts.features is None or len(facts.features) == 1):
+        return importances_of_parts(facts, facts.parts)
     if facts.features is None or facts.predict is None:
         return None
     whole = Table(facts.features, facts.names)
@@ -63,6 +67,8 @@ def importances_of(facts: Facts) -> explain.Importances | None:
 
 
 def used_features(facts: Facts, found: explain.Importances | None, say: Say) -> list[Html]:
+    if found is not None and facts.parts is not None and len(facts.features or "1") == 1:
+        return used_parts(facts, facts.parts, found, say)
     if found is None or facts.predict is None:
         return []
     drawn = pictures.importances(found, most=20, title=say("Permutation importances"))
@@ -109,6 +115,17 @@ def mistakes(facts: Facts, found: explain.Importances | None, say: Say) -> list[
         text = say(
             "{wrong} of {all} rows are classified wrongly.", wrong=f"{len(wrong):,}", all=f"{len(facts.truth):,}"
         )
+    elif facts.labels:
+        wrong = np.flatnonzero((facts.chosen() != facts.truth).any(1))
+        if not len(wrong):
+            return [element("p", say("No row is classified wrongly."))]
+        chosen = np.where(facts.truth == 1, facts.output, 1 - facts.output)
+        order = wrong[np.argsort(chosen[wrong].min(1), kind="stable")][:MISTAKES]
+        head = [say(facts.lines_are), say("true"), say("predicted"), say("lowest probability of a true value")]
+        cells = [
+            [_values(facts, facts.truth[i]), _values(facts, facts.chosen()[i]), number(chosen[i].min())] for i in order
+        ]
+        text = say("Of {all} rows {wrong} have a wrong target.", wrong=f"{len(wrong):,}", all=f"{len(facts.truth):,}")
     else:
         size = np.abs(facts.output - facts.truth).max(1)
         order = np.argsort(-size, kind="stable")[:MISTAKES]
@@ -122,6 +139,8 @@ def mistakes(facts: Facts, found: explain.Importances | None, say: Say) -> list[
         names = list(map(cut, facts.task.classes))
         drawn = pictures.mistakes(facts.images, facts.truth, _as_decided(facts), names, count=MISTAKES)
         parts = [element("p", text), picture(drawn, say, wide=len(order) > 3)]
+        if facts.parts is not None:
+            parts.append(explained_mistakes(facts, facts.parts, order, say))
         if facts.lines is not None:
             named = [[f"{facts.lines[i]}", *cell] for i, cell in zip(order, cells, strict=True)]
             parts.append(table(head, named, texts=3))
@@ -132,7 +151,10 @@ def mistakes(facts: Facts, found: explain.Importances | None, say: Say) -> list[
         [f"{line}", *cell, *(cut(v[k]) for _, v in shown)]
         for k, (line, cell) in enumerate(zip(numbered, cells, strict=True))
     ]
-    return [element("p", text), table([*head, *(name for name, _ in shown)], rows, texts=3 if facts.classes else 1)]
+    parts = [element("p", text)]
+    if facts.parts is not None and facts.classes:
+        parts.append(explained_mistakes(facts, facts.parts, order, say))
+    return [*parts, table([*head, *(name for name, _ in shown)], rows, texts=1 if facts.task.kind == NUMBERS else 3)]
 
 
 def _as_decided(facts: Facts) -> Array:
@@ -141,6 +163,13 @@ def _as_decided(facts: Facts) -> Array:
     moved = p.argmax(1) != decided  # by a threshold
     p[rows[moved], decided[moved]] = np.minimum(1.0, p[moved].max(1) + 1e-9)
     return p
+
+
+def _values(facts: Facts, row: Array) -> str:
+    """The values of several targets, of those that the row has."""
+    return ", ".join(
+        cut(f"{n}: {v[int(k)]}") for n, v, k in zip(facts.task.targets, facts.task.labels, row, strict=True)
+    )
 
 
 def _listed(values: Array) -> str:
@@ -152,7 +181,8 @@ def _shown_columns(facts: Facts, found: explain.Importances | None, rows: Array)
     if facts.features is None:
         return []
     whole = Table(facts.features, facts.names)
-    order = range(len(whole.names)) if found is None else np.argsort(-found.mean, kind="stable")
+    known = found is not None and found.names == tuple(whole.names)  # and not those of words
+    order = np.argsort(-found.mean, kind="stable") if found is not None and known else range(len(whole.names))
     shown = []
     for index in list(order)[:6]:
         column = whole.column(int(index))[rows]

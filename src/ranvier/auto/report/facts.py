@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ranvier.auto.scores import CLASSES, SCORES, Task, scores
+from ranvier.auto.report.parts import Parts
+from ranvier.auto.scores import CLASSES, LABELS, SCORES, Task, scores
 from ranvier.data.convert import Array
 from ranvier.support.constructors import CheckedConstructor
 
@@ -31,10 +32,11 @@ class Facts(CheckedConstructor):
     """The contents of a report. Texts are English; the sections translate what they know.
 
     ``truth`` and ``output`` are of the rows that are scored: class numbers (n,) and probabilities (n, classes), or
-    numbers (n, targets). ``lines`` names the rows. ``rivals`` are the baselines. ``evaluated`` are numbers that
-    ``evaluate`` gives, by name. ``columns`` are rows of a table of the data: name, kind, missing, values. ``features``
-    is the table that importances and dependences change, and ``predict`` gives the outputs for it. ``curves`` are the
-    names of trainings, with the histories of each. ``checks`` are findings, ``notes`` other lines about the data.
+    numbers (n, targets), or 0 and 1 with the probabilities of 1 (n, targets). ``lines`` names the rows. ``rivals`` are
+    the baselines. ``evaluated`` are numbers that ``evaluate`` gives, by name. ``columns`` are rows of a table of the
+    data: name, kind, missing, values. ``features`` is the table that importances and dependences change, and
+    ``predict`` gives the outputs for it. ``curves`` are the names of trainings, with the histories of each. ``checks``
+    are findings, ``notes`` other lines about the data.
     """
 
     title: str
@@ -61,6 +63,7 @@ class Facts(CheckedConstructor):
     decide: Callable[[Array], Array] | None = None  # classes from probabilities; None takes the most probable
     varied: Sequence[str] | None = None  # the features of which the dependence may be drawn
     images: Any = None
+    parts: Parts | None = None  # of images, sounds and texts, which are left out one by one
     checks: list[tuple[str, Any]] | None = None  # level, and a note or a finding; None where there were none
     notes: list[str] = field(default_factory=list)
     versions: dict[str, str] = field(default_factory=dict)
@@ -71,6 +74,11 @@ class Facts(CheckedConstructor):
     @property
     def classes(self) -> bool:
         return self.task.kind == CLASSES
+
+    @property
+    def labels(self) -> bool:
+        """Whether each of several targets has one of two values."""
+        return self.task.kind == LABELS
 
     def chosen(self) -> Array:
         """The class that is decided on for each row."""

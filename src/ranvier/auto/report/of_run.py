@@ -10,6 +10,7 @@ import numpy as np
 from ranvier.auto.columns import ARRAYS, Column, texts_of
 from ranvier.auto.folders import FILE
 from ranvier.auto.report.facts import Facts, Rival
+from ranvier.auto.report.parts import parts_of
 from ranvier.auto.runs import Run
 from ranvier.auto.tables import Table
 from ranvier.data.convert import Array
@@ -29,13 +30,13 @@ def facts_of_run(run: Run) -> Facts:
     known = ~np.isnan(output).any(1)
     rows, output = rows[known], output[known]
     facts = Facts(
-        title=run.task.targets[0], task=run.task, truth=run.arrays["truth"][rows], output=output,
+        title=", ".join(run.task.targets[:4]), task=run.task, truth=run.arrays["truth"][rows], output=output,
         part="the test part" if tested else "the held-out rows",
         curves=[(("trial {n}", {"n": number}), folds) for number, folds in run.history.items()],
         checks=[("note", note) for note in run.notes], versions=run.versions, seed=run.seed, command=_command(run),
         seconds=dict(run.times),
     )  # fmt: skip
-    if facts.classes:
+    if facts.classes or facts.labels:
         facts.decide, facts.decided = run.decide, run.decide(output)
         facts.threshold = run.decision.get("threshold")
     if tested:
@@ -61,7 +62,9 @@ def _command(run: Run) -> str:
 def _add_data(facts: Facts, run: Run) -> None:
     task = run.task
     what: Any = ("one of {n} classes", {"n": len(task.classes)})
-    if not facts.classes:
+    if facts.labels:
+        what = ("{n} times one of two values", {"n": task.outputs})
+    elif not facts.classes:
         what = "a number" if task.outputs == 1 else ("{n} numbers", {"n": task.outputs})
     facts.data = [
         ("file", run.data["path"]), ("rows", f"{run.data['rows']:,}"), ("target", ", ".join(task.targets)),
@@ -116,7 +119,7 @@ def _add_steps(facts: Facts, run: Run) -> None:
         "The model is the mean of {n} networks of {trials} settings.",
         {"n": len(run.members) * max(folds, 1), "trials": len(run.members)},
     ))  # fmt: skip
-    if facts.classes:
+    if facts.classes or facts.labels:
         steps.append(
             ("Probabilities are calibrated with the temperature {value}.", {"value": f"{run.temperature:.3g}"})
         )
@@ -144,6 +147,7 @@ def _add_features(facts: Facts, run: Run, table: Table, rows: Array) -> None:
     facts.lines, facts.lines_are = part.lines, "line"
     if FILE in part.columns and run.data["kind"] in ARRAYS:
         facts.lines, facts.lines_are = part.columns[FILE], "file"
+    facts.parts = parts_of(run, part)
     used = [column for column in run.columns.values() if column.used]
     if arrays := [column for column in used if column.kind in ARRAYS]:  # no column of values that can be shuffled
         facts.images = part.columns[arrays[0].name] if arrays[0].kind == "image" else None

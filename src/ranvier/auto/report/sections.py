@@ -32,8 +32,9 @@ def sections(facts: Facts, compared: Compared, say: Say) -> Iterator[Section]:
         ("curves", "Training", _curves(facts, say)),
         ("scores", "The model against baselines", _scores(facts, compared, say)),
         ("classes", "Each class", _by_class(facts, say) if facts.classes else []),
+        ("targets", "Each target", _by_target(facts, say) if facts.labels else []),
         ("ranking", "Scores and probabilities", _ranking(facts, say) if facts.classes else []),
-        ("residuals", "Residuals", [] if facts.classes else _residuals(facts, say)),
+        ("residuals", "Residuals", [] if facts.classes or facts.labels else _residuals(facts, say)),
         ("features", "What the model uses", used_features(facts, importances, say)),
         ("mistakes", "The worst mistakes", mistakes(facts, importances, say)),
         ("checks", "What the checks said", _checks(facts, say)),
@@ -201,6 +202,29 @@ def _by_class(facts: Facts, say: Say) -> list[Html]:
     if len(facts.task.classes) <= MATRIX:
         drawn = pictures.confusion_matrix(found.confusion, list(map(cut, facts.task.classes)))
         parts.append(picture(drawn, say, wide=len(facts.task.classes) > 9))
+    return parts
+
+
+def _by_target(facts: Facts, say: Say) -> list[Html]:
+    """Scores, ROC curve and calibration of each of several targets of two values."""
+    names = _unique(facts.task.targets)
+    found = class_report(facts.truth, facts.chosen(), names)
+    head = [say(name) for name in ("target", "value", "precision", "recall", "F1", "rows")]
+    rows = [
+        [
+            name,
+            label[1],
+            *(number(v[k]) for v in (found.precision, found.recall, found.f1)),
+            f"{int(found.support[k]):,}",
+        ]
+        for k, (name, label) in enumerate(zip(names[:CLASSES], facts.task.labels, strict=False))
+    ]
+    parts = [table(head, rows, texts=2, caption=_more(names, CLASSES, "targets", say))]
+    for k, name in enumerate(names[:4]):
+        truth, output = facts.truth[:, k], facts.output[:, k]
+        if 0 < truth.sum() < len(truth):
+            drawn = [pictures.roc(truth, output), reliability(truth, output, 10).plot()]
+            parts += [element("h3", cut(name)), element("div", *(picture(one, say) for one in drawn), css="figures")]
     return parts
 
 

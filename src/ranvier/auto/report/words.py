@@ -44,7 +44,31 @@ CHINESE = {
     "What evaluate gives": "evaluate 给出的结果",
     "The prediction by the value of one column": "预测随单列取值的变化",
     "Permutation importances": "置换重要性",
+    "Each target": "各个目标",
     # sentences
+    "How much the error rises where a part of the image is covered with its mean, on {rows} of the scored images: red "
+    "parts matter. It is what this model uses, not what causes the target.":
+        "用平均像素遮住图像的一部分后误差上升多少，取自 {rows} 张评分图像：红色部分重要。"
+        "这说明模型依据什么，而不是目标的成因。",
+    "How much the error rises where a part of the sound is silent, on {rows} of the scored sounds. It is what this "
+    "model uses, not what causes the target.":
+        "把声音的一部分静音后误差上升多少，取自 {rows} 段评分声音。这说明模型依据什么，而不是目标的成因。",
+    "How much the error rises where a word is left out, on {rows} of the scored texts: the mean over all of them, so "
+    "that words in many texts count more. It is what this model uses, not what causes the target.":
+        "去掉某个词后误差上升多少，取自 {rows} 篇评分文本：这是所有文本的平均值，因此出现在许多文本中的词分量更重。"
+        "这说明模型依据什么，而不是目标的成因。",
+    "rise of the error": "误差的上升",
+    "mean of the images": "图像的平均",
+    "predicted {a}, true {b}": "预测为 {a}，真实为 {b}",
+    "Red parts speak for the predicted class: its probability falls without them.":
+        "红色部分支持预测的类别：没有它们，该类别的概率会下降。",
+    "what speaks for the prediction": "支持预测的部分",
+    "mistake": "错误",
+    "the part that speaks most for the prediction": "最支持预测的部分",
+    "probability": "概率",
+    "Of {all} rows {wrong} have a wrong target.": "在 {all} 行中，{wrong} 行有预测错误的目标。",
+    "lowest probability of a true value": "真实值的最低概率",
+    "{n} times one of two values": "{n} 个二值目标",
     "{metric} {value} on {part}.": "在{part}上，{metric}为 {value}。",
     "The model is better than {rival}: {metric} {value} against {other}, on {part}.":
         "模型优于{rival}：在{part}上，{metric}为 {value}，对方为 {other}。",

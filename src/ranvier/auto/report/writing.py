@@ -69,14 +69,15 @@ def write_report(
 def importances(run: Any) -> Importances:
     """How much the score of a run drops where the values of one column are shuffled, on its scored rows.
 
-    ``run`` is a `Run` or its folder. It prints as a table, and has ``plot()``. Raises ValueError for a run without
-    columns of values, such as one of images, and where the data file is gone or has changed.
+    Of images, sounds and texts how much the error rises without a part: a cell of the image, a stretch of the sound, a
+    word. ``run`` is a `Run` or its folder. It prints as a table, and has ``plot()``. Raises ValueError where the data
+    file is gone or has changed.
     """
     loaded = run if isinstance(run, Run) else Run.load(run)
     facts = facts_of_run(loaded)
     found = importances_of(facts)
     if found is None:
-        reason = "; ".join(facts.notes) or "its data have no columns of values that could be shuffled"
+        reason = "; ".join(facts.notes) or "its data have no columns or parts that could be left out"
         raise ValueError(f"{loaded.folder} cannot be explained by columns: {reason}.")
     return found
 
