@@ -21,6 +21,12 @@ NOTES = {
     "the column {0} alone gives the target away ({1} of 1). If it is not known before the target is, write --columns "
     "{2}=ignore":
         "仅凭列 {0} 就几乎能得出目标（{1}，满分 1）。若它不是在目标之前就已知，请写 --columns {2}=ignore",
+    "the column {0} is taken for a {1}, and {2} of its values are numbers. If the others are slips, write --columns "
+    "{3}=number":
+        "列 {0} 被当作 {1}，其中 {2} 的值是数值。若其余是笔误，请写 --columns {3}=number",
+    "the column {0} alone gives the target {1} away ({2} of 1). If it is not known before the target is, write "
+    "--columns {3}=ignore":
+        "仅凭列 {0} 就几乎能得出目标 {1}（{2}，满分 1）。若它不是在目标之前就已知，请写 --columns {3}=ignore",
     "{0} was changed while the model was trained, which knows what it was before":
         "训练期间 {0} 被改动，模型只知道改动之前的内容",
     "the time was too short for boosted trees, which are not compared": "时间不够训练提升树，因此没有与其比较",
@@ -39,7 +45,7 @@ ERRORS = {
     "{0}, line {1}, has {2} fields, and there are {3} columns.{4} Quote fields that hold {5} with double quotes, or "
     "repair the lines, instead.":
         "{0} 第 {1} 行有 {2} 个字段，而表共有 {3} 列。{4}请给含有 {5} 的字段加双引号，或修正这些行。",
-    " So have the lines {0} other numbers.": "第 {0} 行的字段数也不对。",
+    " The same is wrong with the lines {0}.": "第 {0} 行也有同样的问题。",
     "{0} ends in {1}. Write a table in a file that ends in one of {2} instead.":
         "{0} 的后缀是 {1}。请使用以下后缀之一的表格文件：{2}。",
     "no known ending": "未知后缀",
@@ -67,7 +73,23 @@ ERRORS = {
     "the target {0} is free text ({1} ...). Write another --target, or --columns {2}=category if its values are "
     "classes.":
         "目标 {0} 是自由文本（{1} ...）。请选择另一个目标（--target）；若其值是类别，请写 --columns {2}=category。",
-    "of several targets each is a number, and {0} is a {1}.": "有多个目标时每个都应是数值，而 {0} 是 {1}。",
+    "of several targets all are numbers, or all have two values, and {0} is a {1} of {2} values. Train a model for it "
+    "alone instead.":
+        "有多个目标时，应全部是数值，或全部只有两个值，而 {0} 是有 {2} 个值的 {1}。请单独为它训练模型。",
+    "{0}, column {1}: the value is {2}, and the model knows {3} and {4}. Correct or remove the row instead.":
+        "{0}，列 {1}：值为 {2}，而模型只知道 {3} 和 {4}。请改正或删除该行。",
+    "the target {0} is a date ({1} ...), and a number or a class is predicted. Write another --target, or --columns "
+    "{2}=category if its values are classes.":
+        "目标 {0} 是日期（{1} ...），而预测的应是数值或类别。请选择另一个目标（--target）；若其值是类别，请写 "
+        "--columns {2}=category。",
+    "the column {0} is given as {1}, and no value in it is one ({2} ...). Write --columns {3}={4} instead.":
+        "列 {0} 被指定为 {1}，但没有一个值是（{2} ...）。请改写 --columns {3}={4}。",
+    "the time column {0} is a {1}. Write a column of dates or of numbers instead.":
+        "时间列 {0} 是 {1}。请改用日期列或数值列。",
+    "{0}, line {1}, has a zero byte, which no text has. Repair the file instead.":
+        "{0} 第 {1} 行含有零字节，文本中不应有。请修复该文件。",
+    "there is no file or folder {0}. Write the name of one, such as data.csv.":
+        "没有名为 {0} 的文件或文件夹。请写一个存在的名称，例如 data.csv。",
     "column {0} is given as {1}. Write one of {2}, {3} instead.": "列 {0} 被指定为 {1}。请改用 {2} 或 {3} 之一。",
     "[Errno 2] No such file or directory: {0}": "文件 {0} 不存在",
     "{0} has changed since {1} was trained. Train it again.": "{1} 训练之后 {0} 已被改动。请重新训练。",
