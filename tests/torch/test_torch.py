@@ -526,13 +526,8 @@ def test_state_dicts_through_files(tmp_path):
     ("make", "error", "said"),
     [
         (lambda: torch.cumsun, AttributeError, "torch.cumsun does not exist. The nearest that does is cumsum"),
-        (
-            lambda: nn.LazyLinear,
-            AttributeError,
-            "torch.nn.LazyLinear does not exist: layers that find their sizes are those of the Keras vocabulary",
-        ),
         (lambda: torch.hub, AttributeError, "torch.hub does not exist: docs/pytorch.md lists"),
-        (lambda: F.unfold, AttributeError, "does not exist: docs/pytorch.md lists"),
+        (lambda: F.rrelu, AttributeError, "does not exist: docs/pytorch.md lists"),
         (
             lambda: nn.Linear(72, 3)(torch.zeros(4, 2, 6, 6)),
             ValueError,

@@ -112,9 +112,15 @@ class ModuleState(ModuleBase):
             if v.shape != own[name].shape
         ]
         if problems:
+            lazy = any(own[name].shape == (0,) != value.shape for name, value in values.items())
+            first = (
+                "Call the network once on a batch before, which makes its weights"
+                if lazy
+                else ("Build the network the state came from; strict=False skips missing and unexpected names")
+            )
             raise StateError(
                 f"the state does not fit {type(self).__name__} {self.name!r}:\n  " + "\n  ".join(problems)
-                + "\nBuild the network the state came from; strict=False skips missing and unexpected names."
+                + f"\n{first}."
             )  # fmt: skip
         for name, value in values.items():
             if assign and isinstance(given[name], Tensor):

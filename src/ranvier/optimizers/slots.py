@@ -136,10 +136,13 @@ class ParameterState:
         self.update_slots()
 
     def update_slots(self) -> None:
-        """Add the slots that the settings need to each parameter, and remove the others."""
+        """Add the slots that the settings need to each parameter, and remove the others.
+
+        Slots of a parameter that was empty, as those of PyTorch's lazy modules are, are made again.
+        """
         starts = self.all_starts
         self.slots = [
-            {n: old[n] if n in old else self._slot(n, start, p) for n, start in starts.items()}
+            {n: old[n] if n in old and old[n].numel() else self._slot(n, start, p) for n, start in starts.items()}
             for p, old in zip(self.parameters, self.slots, strict=True)
         ]
 

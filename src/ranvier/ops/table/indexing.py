@@ -13,6 +13,8 @@ ROWS = (
         method="scatter -> torch.indexing:scatter; scatter_ -> torch.indexing:scatter_"),
     *each("torch", "torch.indexing", "bincount histc take take_along_dim unique unique_consecutive", SAME),
     *each("torch", "torch.indexing", "bucketize isin searchsorted"),
+    *each("torch", "torch.order", "cummax cummin histogram kthvalue mode", SAME),
+    *each("torch", "torch.order", "masked_scatter", SAME, IN_PLACE),
     *each("keras", "keras.arrays", "argsort get_item one_hot sort take top_k"),
     Row("nn.one_hot", keras="nn.one_hot -> keras.arrays:one_hot", torch="F.one_hot -> torch.labels:one_hot"),
     *each("keras", "keras.placing", "select slice take_along_axis"),

@@ -8,32 +8,28 @@ from typing import Any
 from ranvier.tensor.tensor import Tensor
 
 _LIST = "docs/pytorch.md lists what is not there"
-_LAZY = "layers that find their sizes are those of the Keras vocabulary, such as rv.layers.Dense. Write the sizes"
 PROCESSES = "there is one process, whose threads use all cores"
 
 _SAID: dict[str, Iterable[str]] = {
     "there are no quantized tensors": ("quantization",),
     "there are no complex tensors": ("cdouble", "cfloat", "complex", "complex32", "complex64", "complex128", "angle",
         "imag", "istft", "real", "view_as_complex", "view_as_real", "polar"),
-    _LAZY: ("LazyBatchNorm1d", "LazyBatchNorm2d", "LazyBatchNorm3d", "LazyConv1d", "LazyConv2d", "LazyConv3d",
-        "LazyConvTranspose1d", "LazyConvTranspose2d", "LazyConvTranspose3d", "LazyInstanceNorm1d",
-        "LazyInstanceNorm2d", "LazyInstanceNorm3d", "LazyLinear"),
     PROCESSES: ("SyncBatchNorm", "DistributedSampler"),
     "programs are compiled as they are": ("compiler", "fx"),
     "weights that are functions of others are written in forward": ("parametrizations", "parametrize", "prune",
         "spectral_norm", "weight_norm", "remove_weight_norm"),
     "PyTorch calls it nn.Linear(in_features, out_features)": ("Dense",),
     _LIST: (
-        "ASGD", "Adafactor", "AdaptiveLogSoftmaxWithLoss", "Fold", "FractionalMaxPool2d",
+        "ASGD", "Adafactor", "AdaptiveLogSoftmaxWithLoss", "FractionalMaxPool2d",
         "FractionalMaxPool3d", "LPPool1d", "LPPool2d", "LPPool3d",
         "MultiLabelMarginLoss", "RAdam", "RReLU", "Rprop",
-        "TripletMarginWithDistanceLoss", "Unfold", "addbmm", "addr", "binomial", "cummax",
-        "cummin", "fft", "fold",
+        "TripletMarginWithDistanceLoss", "addbmm", "addr", "binomial",
+        "fft",
         "fractional_max_pool2d", "fractional_max_pool3d",
-        "gradient", "histogram", "hub", "kthvalue", "logcumsumexp", "lp_pool1d", "lp_pool2d", "lp_pool3d",
-        "masked", "matrix_exp", "mode", "multilabel_margin_loss",
+        "gradient", "hub", "logcumsumexp", "lp_pool1d", "lp_pool2d", "lp_pool3d",
+        "masked", "matrix_exp", "multilabel_margin_loss",
         "pdist", "profiler", "renorm", "rrelu", "signal", "sparse", "special",
-        "triplet_margin_with_distance_loss", "unfold",
+        "triplet_margin_with_distance_loss",
     ),
 }  # fmt: skip
 NAMES = {name: words for words, names in _SAID.items() for name in names}

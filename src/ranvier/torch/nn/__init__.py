@@ -15,6 +15,9 @@ __getattr__, __dir__, __all__ = lazy_names("torch.nn", {
     "ranvier.torch.nn.embedding": "Embedding EmbeddingBag",
     "ranvier.torch.nn.groups": "GroupNorm InstanceNorm1d InstanceNorm2d InstanceNorm3d RMSNorm",
     "ranvier.torch.nn.layers": "AlphaDropout Dropout FeatureAlphaDropout Flatten Linear Unflatten",
+    "ranvier.torch.nn.lazy":
+        "LazyBatchNorm1d LazyBatchNorm2d LazyBatchNorm3d LazyConv1d LazyConv2d LazyConv3d LazyConvTranspose1d "
+        "LazyConvTranspose2d LazyConvTranspose3d LazyInstanceNorm1d LazyInstanceNorm2d LazyInstanceNorm3d LazyLinear",
     "ranvier.torch.nn.losses":
         "BCELoss BCEWithLogitsLoss CTCLoss CosineEmbeddingLoss CrossEntropyLoss GaussianNLLLoss HingeEmbeddingLoss "
         "HuberLoss KLDivLoss L1Loss MSELoss MarginRankingLoss MultiLabelSoftMarginLoss MultiMarginLoss "
@@ -32,8 +35,8 @@ __getattr__, __dir__, __all__ = lazy_names("torch.nn", {
     "ranvier.torch.nn.recurrent_cells": "GRUCell LSTMCell RNNCell RNNCellBase",
     "ranvier.torch.nn.shaping":
         "CircularPad1d CircularPad2d CircularPad3d ConstantPad1d ConstantPad2d ConstantPad3d Dropout1d "
-        "Dropout2d Dropout3d PixelShuffle PixelUnshuffle ReflectionPad1d ReflectionPad2d ReflectionPad3d "
-        "ReplicationPad1d ReplicationPad2d ReplicationPad3d Upsample UpsamplingBilinear2d UpsamplingNearest2d "
+        "Dropout2d Dropout3d Fold PixelShuffle PixelUnshuffle ReflectionPad1d ReflectionPad2d ReflectionPad3d "
+        "ReplicationPad1d ReplicationPad2d ReplicationPad3d Unfold Upsample UpsamplingBilinear2d UpsamplingNearest2d "
         "ZeroPad1d ZeroPad2d ZeroPad3d",
     "ranvier.torch.nn.transformer":
         "Transformer TransformerDecoder TransformerDecoderLayer TransformerEncoder TransformerEncoderLayer",

@@ -121,6 +121,12 @@ class _Dict(_Container):
     def config(self) -> dict[str, Any]:
         return {"*": [dict(self._items())]}
 
+    def __getattr__(self, name: str) -> Any:
+        items = self.__dict__.get("_modules" if self._kind is Module else "_parameters", {})
+        if name in items:  # ``self.blocks.first``, where the key hides no method
+            return items[name]
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
     def update(self, items: Mapping[str, Any]) -> None:
         for key, item in items.items():
             self[key] = item
@@ -152,10 +158,13 @@ class _Dict(_Container):
             raise TypeError(f"{item!r} is no {self._kind.__name__}.")
         if "." in key or not key:
             raise KeyError(f"{key!r} cannot name a part of a module. Write a key without dots.")
+        if key in self._items():
+            self.__dict__.pop(key, None)  # of one that was assigned as an attribute
         self._items()[key] = item
 
     def __delitem__(self, key: str) -> None:
         del self._items()[key]
+        self.__dict__.pop(key, None)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._items())

@@ -35,6 +35,11 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
 
 def _calculate_fan_in_and_fan_out(tensor: Tensor) -> tuple[int, int]:
     """The number of inputs of each output, and of outputs of each input; PyTorch's programs use this private name."""
+    if tensor.shape == (0,):
+        raise ValueError(
+            "a weight without elements: its module has no inputs yet, as those of nn.LazyLinear. Call the network once "
+            "on a batch before."
+        )
     if tensor.ndim < 2:
         raise ValueError(
             f"a tensor of shape {tensor.shape} has no inputs and outputs. Write uniform_ or normal_ instead."

@@ -139,6 +139,36 @@ class PixelUnshuffle(Module):
         return F.pixel_unshuffle(input, self.downscale_factor)
 
 
+@register_module(name="torch.Unfold")
+class Unfold(Module):
+    """The patches of images (batch, channels, h, w) as columns: (batch, channels * elements of a patch, patches)."""
+
+    _shown = "kernel_size={kernel_size}, dilation={dilation}, padding={padding}, stride={stride}"
+
+    def __init__(self, kernel_size: Sizes, dilation: Sizes = 1, padding: Sizes = 0, stride: Sizes = 1) -> None:
+        super().__init__()
+        self.kernel_size, self.dilation, self.padding, self.stride = kernel_size, dilation, padding, stride
+
+    def forward(self, input: Any) -> Any:
+        return F.unfold(input, self.kernel_size, self.dilation, self.padding, self.stride)
+
+
+@register_module(name="torch.Fold")
+class Fold(Unfold):
+    """The sum of patches, which are columns as `Unfold` gives them, in images (batch, channels, *output_size)."""
+
+    _shown = "output_size={output_size}, " + Unfold._shown
+
+    def __init__(
+        self, output_size: Sizes, kernel_size: Sizes, dilation: Sizes = 1, padding: Sizes = 0, stride: Sizes = 1
+    ) -> None:
+        super().__init__(kernel_size, dilation, padding, stride)
+        self.output_size = output_size
+
+    def forward(self, input: Any) -> Any:
+        return F.fold(input, self.output_size, self.kernel_size, self.dilation, self.padding, self.stride)
+
+
 class _ChannelDropout(Dropout):
     """Dropout of whole channels."""
 

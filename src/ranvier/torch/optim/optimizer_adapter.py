@@ -141,6 +141,7 @@ class OptimizerAdapter(Optimizer):
         for p in states.keys() - known.keys():
             states[p].attach()
         fits = not any(state.stored and state.misshapen for state in states.values())
+        fits = fits and all(p.numel() for p in self._locations)  # those of lazy modules get their sizes later
         self._states.synchronized = len(self._group_rules) if fits else -1
 
     def _rebuild_rules(self) -> None:
