@@ -4,8 +4,8 @@
 """
 
 from ranvier.ops import methods
-from ranvier.support import rows
-from ranvier.support.errors import lazy_names
+from ranvier.support import named_modules, rows
+from ranvier.support.errors import HALVES, lacking, lazy_names
 
 methods.attach()  # tensors get their operators and methods
 
@@ -109,4 +109,21 @@ __getattr__, __dir__, __all__ = lazy_names("ranvier", {
     "ranvier.training.loop.lr_finder": "find_learning_rate",
 })  # fmt: skip
 
-del methods, rows
+# Modules of Keras that programs import: those whose names others hold, and those that are not there.
+lacking["ranvier"] = {
+    "applications": "rv.models has resnet18, mobilenet_v2 and others, and rv.from_keras converts those of Keras",
+    "legacy": "write the optimizer or the layer of rv.optimizers or rv.layers",
+    "legacy.optimizers": "write that of rv.optimizers",
+    "mixed_precision": HALVES,
+    "optimizers.legacy": "write that of rv.optimizers",
+    "preprocessing.text": "rv.layers.TextVectorization and rv.utils.text_dataset_from_directory do this",
+    "wrappers": "rv.estimators has estimators of scikit-learn",
+}
+named_modules.install(
+    "ranvier",
+    "ranvier",
+    {"ranvier.utils": "preprocessing preprocessing.image preprocessing.sequence"},
+    lacking["ranvier"],
+)
+
+del HALVES, lacking, methods, named_modules, rows

@@ -94,3 +94,23 @@ def test_assert_close(actual, expected, options, words):
         return
     with pytest.raises(AssertionError, match=words):
         assert_close(actual, expected, **options)
+
+
+IMPORTS = [
+    ("from ranvier.torch.profiler import profile", r"^torch\.profiler\.profile does not exist: compiled"),
+    ("from ranvier.torch.nn import Liner", r"^torch\.nn\.Liner does not exist. The nearest that does is Linear"),
+    ("from ranvier.torch.nn.modules.conv import Conv", r"^torch\.nn\.Conv does not exist"),
+    ("from ranvier.layers import Dens", r"^ranvier\.layers\.Dens does not exist. The nearest that does is Dense"),
+    ("from ranvier.preprocessing.image import ImageDataGenerator", "write utils.image_dataset_from_directory"),
+    ("from ranvier.applications import ResNet50", "rv.models has resnet18"),
+    ("from ranvier.optimizers.legacy import Adam", "write that of rv.optimizers"),
+]
+
+
+@pytest.mark.parametrize(("line", "said"), IMPORTS)
+def test_an_import_of_a_name_that_is_not_there_says_what_to_write(line, said):
+    with pytest.raises(ImportError, match=said):
+        exec(line, {})
+    names: dict[str, object] = {}
+    exec("from ranvier.preprocessing.sequence import pad_sequences\nfrom ranvier.torch import nn, optim", names)
+    assert names["nn"] is nn

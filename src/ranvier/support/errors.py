@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import functools
 import inspect
+import opcode
 import re
 import sys
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -23,6 +24,10 @@ ALIKE_AT_START = 0.5  # the same where the first letters are equal: CosineLR and
 LISTED = 8  # arguments that a message lists at most
 HALVES = "layers compute in float32 or float64, and in no half floats: leave the policy out"
 ABSENT = {  # by lower-case starts of names that Keras and PyTorch have: why they do not exist here
+    "imagedatagenerator": "write utils.image_dataset_from_directory, and layers such as RandomFlip in the model",
+    "tokenizer": "write layers.TextVectorization",
+    "cudnn": "write layers.LSTM or layers.GRU, which are compiled",
+    "np_utils": "write utils.to_categorical",
     "mixed_precision": HALVES, "dtype_polic": HALVES, "set_dtype_policy": HALVES, "dtypepolicy": HALVES,
 }  # fmt: skip
 
@@ -34,6 +39,7 @@ KEYWORDS = {
 
 # By vocabulary: names that it lacks, alone or after a module's ("autograd.functional"), and what to write instead.
 lacking: dict[str, Mapping[str, str]] = {}
+_IMPORT_FROM = opcode.opmap["IMPORT_FROM"]
 _public: dict[str, frozenset[str]] = {}  # the names of each public module that is imported
 
 
@@ -178,9 +184,18 @@ def missing(
             return value
         if name.startswith("__"):
             raise AttributeError(f"module {module!r} has no attribute {name!r}")
-        raise AttributeError(f"{module}.{name} does not exist{_instead(module, name, known, hints or {})}")
+        raise no_name(package, name, f"{module}.{name} does not exist{_instead(module, name, known, hints or {})}")
 
     return look_up, known.copy
+
+
+def no_name(package: str, name: str, text: str) -> Exception:
+    """The error of a module's ``__getattr__``, which calls this: AttributeError, and in ``from package import name``
+    ImportError, because Python replaces the text of the other there.
+    """
+    frame = sys._getframe(2)
+    imported = frame.f_code.co_code[frame.f_lasti] == _IMPORT_FROM and f"{package}.{name}" not in sys.modules
+    return ImportError(text, name=package) if imported else AttributeError(text)
 
 
 def lazy_names(

@@ -12,6 +12,7 @@ import numpy as np
 
 from ranvier.graph.dtypes import ELEMENT_TYPES, FLOATING, FLOATS, STORAGE, merged, promote
 from ranvier.graph.node import Node, apply
+from ranvier.support.foreign import check_own
 from ranvier.tensor import tape
 from ranvier.tensor.arguments import ParameterMap, find_handler, freeze
 from ranvier.tensor.tensor import Tensor
@@ -203,6 +204,10 @@ def _classify(
             pattern.append(name)
         elif hasattr(value, "__tensor_function__"):
             return value
+        elif hasattr(value, "__array__"):  # a column of pandas, a tensor of another library
+            check_own(value)
+            tensors.append(Tensor(value))
+            pattern.append(name)
         else:  # 1, 1.0 and True are equal and have one hash, but make different programs; so do 0.0 and -0.0
             value = value if value == value else math.nan  # one object for all nan, none of which equals another
             options.append((name, value))

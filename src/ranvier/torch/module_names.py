@@ -1,18 +1,13 @@
 """PyTorch's modules that define nothing here: those whose names others hold, and those that are not there.
 
 They are made when `ranvier.torch` is imported, so that programs can import them. ``torch.nn.modules.conv`` shows all of
-`torch.nn`. A name of ``torch.fft``, which is not there, raises AttributeError: the error says what to write instead.
+`torch.nn`. A name of ``torch.fft``, which is not there, raises an error that says what to write instead.
 """
 
 from __future__ import annotations
 
-import sys
-from importlib.machinery import ModuleSpec
-from types import ModuleType
-from typing import Any
-
 from ranvier.ops.torch import missing_names
-from ranvier.support.rows import load
+from ranvier.support import named_modules
 
 SHOWN = {  # by module: those that show its names
     __package__: "functional serialization",
@@ -45,36 +40,10 @@ ABSENT = (
 )  # fmt: skip
 
 
-class NamedModule(ModuleType):
-    """A module without definitions: it shows what ``place`` holds, or nothing."""
-
-    def __init__(self, name: str, place: str) -> None:
-        shown = f"``torch.{name}`` shows the names of `{place}`." if place else f"``torch.{name}`` is not there."
-        super().__init__(f"ranvier.torch.{name}", shown)
-        self.__spec__ = ModuleSpec(self.__name__, None)
-        self.__path__: list[str] = []
-        self._name, self._place = name, place
-
-    def __getattr__(self, name: str) -> Any:
-        if self._place and (name == "__all__" or not name.startswith("__")):
-            return getattr(load(self._place), name)
-        if name.startswith("__"):
-            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
-        words = missing_names.NAMES.get(self._name) or missing_names.NAMES[self._name.rpartition(".")[2]]
-        raise AttributeError(f"torch.{self._name}.{name} does not exist: {words}.")
-
-    def __dir__(self) -> list[str]:
-        return dir(load(self._place)) if self._place else []
+def _words(name: str) -> str:
+    return missing_names.NAMES.get(name) or missing_names.NAMES[name.rpartition(".")[2]]
 
 
 def install() -> None:
-    """Make the modules. Those that are not there can be imported, and are no attributes of their packages."""
-    for place, names in SHOWN.items():
-        for name in names.split():
-            module = NamedModule(name, place)
-            package, _, own = module.__name__.rpartition(".")
-            sys.modules[module.__name__] = module
-            if package in sys.modules:  # one that is loaded later names them itself
-                setattr(sys.modules[package], own, module)
-    for name in ABSENT:
-        sys.modules[f"ranvier.torch.{name}"] = NamedModule(name, "")
+    """Make the modules."""
+    named_modules.install(__package__, "torch", SHOWN, {name: _words(name) for name in ABSENT})

@@ -16,6 +16,7 @@ _SAID: dict[str, Iterable[str]] = {
         "imag", "istft", "real", "view_as_complex", "view_as_real", "polar"),
     PROCESSES: ("SyncBatchNorm", "DistributedSampler"),
     "programs are compiled as they are": ("compiler", "fx"),
+    "compiled programs have no operations to time. Write rv.callbacks, time.perf_counter(), or cProfile": ("profiler",),
     "weights that are functions of others are written in forward": ("parametrizations", "parametrize", "prune",
         "spectral_norm", "weight_norm", "remove_weight_norm"),
     "PyTorch calls it nn.Linear(in_features, out_features)": ("Dense",),
@@ -28,14 +29,19 @@ _SAID: dict[str, Iterable[str]] = {
         "fractional_max_pool2d", "fractional_max_pool3d",
         "gradient", "hub", "logcumsumexp", "lp_pool1d", "lp_pool2d", "lp_pool3d",
         "masked", "matrix_exp", "multilabel_margin_loss",
-        "pdist", "profiler", "renorm", "rrelu", "signal", "sparse", "special",
+        "pdist", "renorm", "rrelu", "signal", "sparse", "special",
         "triplet_margin_with_distance_loss",
     ),
 }  # fmt: skip
 NAMES = {name: words for words, names in _SAID.items() for name in names}
 
 NO_DEVICE_MEMORY = "there is one kind of memory, and one process. Leave it out"
-_OF_TENSORS = {**{name: words for name, words in NAMES.items() if name.islower()}, "share_memory_": NO_DEVICE_MEMORY}
+_OF_TENSORS = {
+    **{name: words for name, words in NAMES.items() if name.islower()},
+    "share_memory_": NO_DEVICE_MEMORY,
+    "_id": "TensorFlow's tape does not know it. Write rv.GradientTape() in place of tf.GradientTape(), and rv.ops in "
+    "place of functions of tf",
+}
 
 
 def explain(self: Tensor, name: str) -> Any:

@@ -60,7 +60,7 @@ def unfold(input: Any, kernel_size: Sizes, dilation: Sizes = 1, padding: Sizes =
 def fold(
     input: Any, output_size: Sizes, kernel_size: Sizes, dilation: Sizes = 1, padding: Sizes = 0, stride: Sizes = 1
 ) -> Any:
-    """The sum of patches, which are columns as `unfold` gives them, in images of ``output_size``: (batch, channels, h, w).
+    """The sum of patches, which are columns as `unfold` gives them, in images (batch, channels, *output_size).
 
     Raises RuntimeError for another number of columns, or one of rows that the patch does not divide.
     """
@@ -100,7 +100,9 @@ def _added(flat: Any, places: Any, size: int) -> Any:
 
 
 def affine_grid(theta: Any, size: Sequence[int], align_corners: bool | None = None) -> Any:
-    """Where each pixel of images of ``size`` (n, c, h, w) comes from by matrices (n, 2, 3): points (n, h, w, 2) from -1 to 1."""
+    """Points (n, h, w, 2) from -1 to 1: where each pixel of images of ``size`` (n, c, h, w) comes from by matrices
+    ``theta`` (n, 2, 3).
+    """
     if len(size) != 4 or tuple(theta.shape[1:]) != (2, 3):
         raise ValueError(f"theta {tuple(theta.shape)} for images of {tuple(size)}. Write (n, 2, 3) and (n, c, h, w).")
     points = []

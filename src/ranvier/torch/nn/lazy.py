@@ -71,9 +71,10 @@ class LazyModule:
 
 
 def _lazy(name: str, made: type[Module], size: str, axis: int = 1) -> Any:
-    text = f"`{made.__name__}` with the ``{size}`` of its first input; the other arguments are the same. " + (
-        "The module is a `{0}` from the start, with empty weights until the network is called once."
-    ).format(made.__name__)
+    text = (
+        f"`{made.__name__}` with the ``{size}`` of its first input; the other arguments are the same. The module is a "
+        f"`{made.__name__}` from the start, with empty weights until the network is called once."
+    )
     return type(
         name, (LazyModule,), {"made": made, "size": size, "axis": axis, "__doc__": text, "__module__": __name__}
     )
