@@ -46,14 +46,17 @@ class ReLU(Layer):
 
 @register_module
 class LeakyReLU(Layer):
-    """``x`` above 0 and ``negative_slope * x`` below (Maas et al., 2013)."""
+    """``x`` above 0 and ``negative_slope * x`` below (Maas et al., 2013). ``alpha`` is its older name."""
 
     supports_masking = True
     _shown = "negative_slope={negative_slope:g}"
 
-    def __init__(self, negative_slope: float = 0.3, **options: Unpack[LayerOptions]) -> None:
+    def __init__(
+        self, negative_slope: float = 0.3, *, alpha: float | None = None, **options: Unpack[LayerOptions]
+    ) -> None:
         super().__init__(**options)
-        self.negative_slope = float(_at_least_0(negative_slope, "negative_slope", self.name))
+        slope = negative_slope if alpha is None else alpha  # Keras's older name
+        self.negative_slope = float(_at_least_0(slope, "negative_slope", self.name))
 
     def forward(self, x: Any) -> Any:
         return functional.leaky_relu(x, self.negative_slope)

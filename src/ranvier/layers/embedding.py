@@ -72,7 +72,7 @@ class Embedding(Layer):
 
     The weight is ``embeddings``, (input_dim, output_dim), which ``weights=[array]`` gives. A number out of range
     raises ValueError. With ``mask_zero`` the number 0 is padding: the layers after this one are given a mask that is
-    false there.
+    false there. ``input_length`` has no effect, as in Keras 3: sequences may have any length.
     """
 
     every_position = True
@@ -88,6 +88,8 @@ class Embedding(Layer):
         embeddings_constraint: ConstraintLike = None,
         mask_zero: bool = False,
         weights: Any = None,
+        *,
+        input_length: int | None = None,
         **options: Unpack[EmbeddingOptions],
     ) -> None:
         super().__init__(**options)
@@ -99,7 +101,8 @@ class Embedding(Layer):
 
     def config(self) -> dict[str, Any]:
         """The constructor's arguments, without the weights: they are kept as weights are."""
-        return {key: None if key == "weights" else value for key, value in super().config().items()}
+        found = super().config()
+        return {key: None if key == "weights" else value for key, value in found.items() if key != "input_length"}
 
     def build(self, input_shape: Sequence[Any] | None = None) -> None:
         self._make_weights(embeddings=(self.input_dim, self.output_dim))

@@ -41,7 +41,7 @@ class Operation(Layer):
             )
         self.operation = operation
         if options.get("name") is None:
-            self.name = automatic_name(operation)
+            self.name = automatic_name(operation.rpartition(".")[2])
 
     def forward(self, *operands: Any, **options: Any) -> Any:
         compute: Any = compute_of(self.operation)

@@ -16,7 +16,7 @@ from ranvier.metrics.base import Metric, SampleMean
 from ranvier.metrics.confusion import *  # noqa: F403 - its __all__ is part of this one
 from ranvier.metrics.counts import *  # noqa: F403 - its __all__ is part of this one
 from ranvier.metrics.curves import *  # noqa: F403 - its __all__ is part of this one
-from ranvier.metrics.custom import CustomMetric, Mean, Sum, is_custom
+from ranvier.metrics.custom import CustomMetric, Mean, MeanMetricWrapper, Sum, is_custom
 from ranvier.metrics.errors import *  # noqa: F403 - its __all__ is part of this one
 from ranvier.metrics.exact import average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
 from ranvier.metrics.functions import *  # noqa: F403 - its __all__ is part of this one
@@ -28,8 +28,8 @@ from ranvier.support.serialized import deserializer
 from ranvier.support.serialized import serialize_keras_object as serialize
 
 __all__ = [
-    "Mean", "Metric", "Report", "SampleMean", "Sum", "average_precision_score", "deserialize", "get",
-    "precision_recall_curve", "report", "roc_auc_score", "roc_curve", "serialize",
+    "Mean", "MeanMetricWrapper", "Metric", "Report", "SampleMean", "Sum", "average_precision_score", "deserialize",
+    "get", "precision_recall_curve", "report", "roc_auc_score", "roc_curve", "serialize",
 ]  # fmt: skip
 _NAMED = [*accuracy.__all__, *confusion.__all__, *counts.__all__, *curves.__all__, *errors.__all__, *overlap.__all__]
 __all__ += _NAMED + functions.__all__  # noqa: PLE0605 - the names of its parts

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -258,6 +258,24 @@ class Mean(Metric):
             return mean_of(self._total, self._count)
         count = self._count.item()
         return FloatResult(self._total.item() / count if count else 0.0)
+
+
+class MeanMetricWrapper(Mean):
+    """The mean of what a function of (y_true, y_pred) returns: a number for each sample.
+
+    ``fn`` computes with tensors, by operators and `ranvier.ops`. Further arguments are passed on to it.
+    """
+
+    def __init__(
+        self, fn: Callable[..., Any], name: str | None = None, dtype: str | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(name, dtype)
+        self.fn, self.kwargs = fn, kwargs
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Add what the function returns for a batch, each value times the weight of its sample."""
+        tensors = (x if isinstance(x, Tensor) else Tensor(x) for x in (y_true, y_pred))
+        super().update_state(self.fn(*tensors, **self.kwargs), sample_weight)
 
 
 @function

@@ -69,6 +69,15 @@ class Parameter(CheckedConstructor, Tensor):
         now.grad = self.grad
         return now
 
+    @property
+    def trainable(self) -> bool:
+        """Whether optimizers change it, under Keras's name."""
+        return self.requires_grad
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self.requires_grad = bool(value)
+
     _regularizer: Any
     _constraint: Any
     regularizer = _by_name("regularizer", "The function whose result `fit` adds to the loss, or None.")
@@ -105,6 +114,7 @@ class Buffer(Tensor):
 
     name: str
     path: str
+    trainable = False  # Keras's name
 
     @classmethod
     def over(cls, array: Any, name: str = "") -> Self:

@@ -12,8 +12,7 @@ shapes and what to write instead. The names, arguments and results are those of 
 from ranvier.ops import vocabulary
 from ranvier.support.errors import missing
 
-__all__ = sorted([*vocabulary.names("keras"), "linalg", "nn"])  # noqa: PLE0605 - what the table holds
+_MODULES = {"image": "ranvier.ops.image", "linalg": "ranvier.ops.linalg", "nn": "ranvier.ops.nn"}
+__all__ = sorted([*vocabulary.names("keras"), *_MODULES])  # noqa: PLE0605 - what the table holds
 
-__getattr__, __dir__ = missing("ranvier.ops", __all__, {"linalg": "ranvier.ops.linalg", "nn": "ranvier.ops.nn"},
-    made=vocabulary.maker("keras"),
-)  # fmt: skip
+__getattr__, __dir__ = missing("ranvier.ops", __all__, _MODULES, made=vocabulary.maker("keras"))

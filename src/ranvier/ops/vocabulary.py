@@ -80,7 +80,7 @@ def _made(column: str, name: str, row: Row, rest: str) -> Any:
         change = dispatch.changing if row.in_place == IN_PLACE else dispatch.reshaping
         return change(find(column, name[:-1]), name)
     if column == "keras" and rest.startswith("->"):
-        return dispatch.composed(load(rest[2:].strip()), short)
+        return dispatch.composed(load(rest[2:].strip()), short if short in _index(column) else name)
     if column == "keras":
         return dispatch.show(load(row.body, row.doc), short, rest, False, short)
     if rest.startswith("->"):

@@ -1,0 +1,150 @@
+"""Keras's ``ops.image``: images of other sizes, and their patches. One image is (h, w, c), a batch (n, h, w, c)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ranvier.ops import arrays
+from ranvier.ops.arrays import shape as movement
+from ranvier.ops.functional.resizing import RESIZING
+from ranvier.ops.functional.resizing import resize as resized
+from ranvier.ops.keras.elementwise import Operand
+from ranvier.ops.keras.images import FORMATS, _each, _word
+
+
+def _batched(images: Any, data_format: Any, change: Callable[[Any], Any]) -> Any:
+    """What ``change`` makes of images (n, h, w, c), for one image too and for channels in front."""
+    if images.ndim not in (3, 4):
+        raise ValueError(f"images of shape {tuple(images.shape)}. Write (h, w, c), or (n, h, w, c), instead.")
+    first = data_format is not None and _word(data_format, FORMATS, "data_format") == "channels_first"
+    x = images if images.ndim == 4 else arrays.expand_dims(images, 0)
+    x = change(movement.moveaxis(x, 1, -1) if first else x)
+    x = movement.moveaxis(x, -1, 1) if first else x
+    return x if images.ndim == 4 else arrays.squeeze(x, 0)
+
+
+def resize(
+    images: Operand,
+    size: Any,
+    interpolation: str = "bilinear",
+    antialias: bool = False,
+    crop_to_aspect_ratio: bool = False,
+    pad_to_aspect_ratio: bool = False,
+    fill_mode: str = "constant",
+    fill_value: float = 0.0,
+    data_format: str | None = None,
+) -> Any:
+    """Images of ``size`` (height, width), in floats. ``interpolation`` as in `ranvier.layers.Resizing`.
+
+    Raises ValueError for the options that keep proportions: that layer has them.
+    """
+    if crop_to_aspect_ratio or pad_to_aspect_ratio:
+        raise ValueError("resize keeps no proportions. Write layers.Resizing(..., crop_to_aspect_ratio=True) instead.")
+    kernel = RESIZING[_word(interpolation, tuple(RESIZING), "interpolation")]
+    shape = tuple(int(d) for d in size)
+    return _batched(images, data_format, lambda x: resized(x, shape, interpolation=kernel, antialias=antialias))
+
+
+def rgb_to_grayscale(images: Operand, data_format: str | None = None) -> Any:
+    """The luminance of RGB images, with one channel (ITU-R BT.601)."""
+
+    def grey(x: Any) -> Any:
+        shares = arrays.cast(np.array([0.2989, 0.5870, 0.1140], np.float32), x.dtype)
+        return arrays.sum(arrays.multiply(x, shares), -1, True)
+
+    return _batched(images, data_format, grey)
+
+
+def extract_patches(
+    images: Operand,
+    size: Any,
+    strides: Any = None,
+    dilation_rate: Any = 1,
+    padding: str = "valid",
+    data_format: str | None = None,
+) -> Any:
+    """The patches of images: (n, h, w, c) -> (n, rows, columns, height * width * c of a patch).
+
+    ``strides`` are the size by default, so that patches do not overlap. Raises ValueError for patches that do not fit.
+    """
+    kernel = _each(size, 2)
+    if len(kernel) != 2:
+        raise ValueError(f"size={size!r}. Write a whole number, or (height, width), instead.")
+    steps = kernel if strides is None else _each(strides, 2)
+    dilations, same = _each(dilation_rate, 2), _word(padding, ("valid", "same"), "padding") == "same"
+
+    def patches(x: Any) -> Any:
+        rows, around = [], []
+        for d, k, s, r in zip(x.shape[1:3], kernel, steps, dilations, strict=True):
+            reach = r * (k - 1) + 1
+            count = -(-d // s) if same else (d - reach) // s + 1
+            if count < 1:
+                raise ValueError(f"patches of {kernel} do not fit into images of {tuple(x.shape[1:3])}.")
+            extra = max((count - 1) * s + reach - d, 0) if same else 0
+            around.append((extra // 2, extra - extra // 2))
+            rows.append(np.arange(count)[:, None] * s + np.arange(k) * r)
+        x = arrays.pad(x, ((0, 0), *around, (0, 0))) if any(map(any, around)) else x
+        flat = arrays.reshape(x, (x.shape[0], x.shape[1] * x.shape[2], x.shape[3]))
+        places = rows[0][:, None, :, None] * x.shape[2] + rows[1][None, :, None, :]
+        taken = arrays.take(flat, places.ravel().astype(np.int32), axis=1)
+        return arrays.reshape(taken, (x.shape[0], len(rows[0]), len(rows[1]), math.prod(kernel) * x.shape[3]))
+
+    return _batched(images, data_format, patches)
+
+
+def _sides(extent: int, before: int | None, after: int | None, target: int | None, sign: int) -> tuple[int, int]:
+    """How much is added (sign 1) or cut (-1) before and after; two of the three numbers are given."""
+    if (before is None) + (after is None) + (target is None) != 1:
+        raise ValueError("Write two of the amount before, the amount after, and the target, for height and for width.")
+    total = sign * ((target or 0) - extent)
+    before = total - (after or 0) if before is None else before
+    after = total - before if after is None else after
+    if before < 0 or after < 0:
+        raise ValueError(
+            f"an extent of {extent} does not become {target} this way: it would take {before} and {after}."
+        )
+    return before, after
+
+
+def pad_images(
+    images: Operand,
+    top_padding: int | None = None,
+    left_padding: int | None = None,
+    bottom_padding: int | None = None,
+    right_padding: int | None = None,
+    target_height: int | None = None,
+    target_width: int | None = None,
+    data_format: str | None = None,
+) -> Any:
+    """Images with zeros around. Of top, bottom and target height write two, and so for the width."""
+
+    def pad(x: Any) -> Any:
+        rows = _sides(x.shape[1], top_padding, bottom_padding, target_height, 1)
+        columns = _sides(x.shape[2], left_padding, right_padding, target_width, 1)
+        return arrays.pad(x, ((0, 0), rows, columns, (0, 0)))
+
+    return _batched(images, data_format, pad)
+
+
+def crop_images(
+    images: Operand,
+    top_cropping: int | None = None,
+    left_cropping: int | None = None,
+    bottom_cropping: int | None = None,
+    right_cropping: int | None = None,
+    target_height: int | None = None,
+    target_width: int | None = None,
+    data_format: str | None = None,
+) -> Any:
+    """A part of images. Of top, bottom and target height write two, and so for the width."""
+
+    def crop(x: Any) -> Any:
+        top, bottom = _sides(x.shape[1], top_cropping, bottom_cropping, target_height, -1)
+        left, right = _sides(x.shape[2], left_cropping, right_cropping, target_width, -1)
+        return x[:, top : x.shape[1] - bottom, left : x.shape[2] - right]
+
+    return _batched(images, data_format, crop)
