@@ -17,8 +17,9 @@ _SAID: dict[str, Iterable[str]] = {
     PROCESSES: ("SyncBatchNorm", "DistributedSampler"),
     "programs are compiled as they are": ("compiler", "fx"),
     "compiled programs have no operations to time. Write rv.callbacks, time.perf_counter(), or cProfile": ("profiler",),
-    "weights that are functions of others are written in forward": ("parametrizations", "parametrize", "prune",
-        "spectral_norm", "weight_norm", "remove_weight_norm"),
+    "nn.utils.weight_norm and nn.utils.spectral_norm are there; write other functions of weights in forward": (
+        "parametrizations", "parametrize"),
+    "multiply the weight by a mask in forward": ("prune",),
     "PyTorch calls it nn.Linear(in_features, out_features)": ("Dense",),
     _LIST: (
         "ASGD", "Adafactor", "AdaptiveLogSoftmaxWithLoss", "FractionalMaxPool2d",

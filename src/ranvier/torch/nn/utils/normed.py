@@ -1,0 +1,146 @@
+"""``weight_norm`` and ``spectral_norm``: weights that are computed from others before each call of their module."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ranvier.module import Module, Parameter
+from ranvier.tensor.context import no_grad
+from ranvier.tensor.tensor import Tensor
+from ranvier.torch.nn import functional as F
+
+
+class _Computed:
+    """A hook of a module that computes the weight ``name`` before each call."""
+
+    def __init__(self, module: Module, name: str) -> None:
+        if not isinstance(module._parameters.get(name), Parameter):
+            raise ValueError(f"{type(module).__name__} has no parameter {name!r}. Write name= of one that it has.")
+        self.name = name
+
+    def install(self, module: Any) -> None:
+        setattr(module, self.name, self.compute(module))
+        self.handle = module.register_forward_pre_hook(self)
+
+    def __call__(self, module: Any, args: tuple[Any, ...]) -> None:
+        setattr(module, self.name, self.compute(module))
+
+    def compute(self, module: Any) -> Tensor:
+        raise NotImplementedError
+
+    @classmethod
+    def remove(cls, module: Any, name: str) -> Any:
+        for hook in list(module._forward_pre_hooks.values()):
+            if isinstance(hook, cls) and hook.name == name:
+                hook.handle.remove()
+                value = hook.compute(module).detach()
+                hook.forget(module)
+                delattr(module, name)
+                module.register_parameter(name, Parameter(value.clone()))
+                return module
+        raise ValueError(f"{name!r} of {module!r} has no norm of this kind.")
+
+    def forget(self, module: Any) -> None:
+        raise NotImplementedError
+
+
+class _WeightNorm(_Computed):
+    """Length times direction (Salimans and Kingma, 2016)."""
+
+    def __init__(self, module: Any, name: str, dim: int | None) -> None:
+        super().__init__(module, name)
+        self.dim = dim
+        weight = getattr(module, name).detach().clone()
+        delattr(module, name)
+        module.register_parameter(f"{name}_g", Parameter(self._length(weight)))
+        module.register_parameter(f"{name}_v", Parameter(weight))
+        self.install(module)
+
+    def _length(self, v: Tensor) -> Any:
+        if self.dim is None or self.dim == -1:
+            return v.norm()
+        axes = tuple(i for i in range(v.ndim) if i != self.dim % v.ndim)
+        return v.norm(2, axes, True)
+
+    def compute(self, module: Any) -> Any:
+        g, v = getattr(module, f"{self.name}_g"), getattr(module, f"{self.name}_v")
+        return v * (g / self._length(v))
+
+    def forget(self, module: Any) -> None:
+        for part in ("g", "v"):
+            delattr(module, f"{self.name}_{part}")
+
+
+class _SpectralNorm(_Computed):
+    """The matrix divided by its largest singular value, by power iteration (Miyato et al., 2018)."""
+
+    def __init__(self, module: Any, name: str, iterations: int, eps: float, dim: int) -> None:
+        super().__init__(module, name)
+        if iterations < 1:
+            raise ValueError(f"n_power_iterations={iterations}. Write a whole number of 1 or more instead.")
+        self.iterations, self.eps, self.dim = iterations, eps, dim
+        weight = getattr(module, name).detach().clone()
+        delattr(module, name)
+        module.register_parameter(f"{name}_orig", Parameter(weight))
+        for part, size in zip("uv", self._matrix(weight).shape, strict=True):
+            drawn = Tensor.wrap(np.zeros(size, weight.dtype)).normal_()
+            module.register_buffer(f"{name}_{part}", self._unit(drawn).detach())
+        self.install(module)
+
+    def _matrix(self, weight: Any) -> Any:
+        first = weight if self.dim == 0 else weight.movedim(self.dim, 0)
+        return first.reshape(first.shape[0], -1)
+
+    def _unit(self, x: Any) -> Any:
+        return F.normalize(x, dim=0, eps=self.eps)
+
+    def compute(self, module: Any) -> Any:
+        weight = getattr(module, f"{self.name}_orig")
+        matrix = self._matrix(weight)
+        u, v = getattr(module, f"{self.name}_u"), getattr(module, f"{self.name}_v")
+        if module.training:
+            with no_grad():
+                for _ in range(self.iterations):
+                    v.copy_(self._unit(matrix.T @ u))
+                    u.copy_(self._unit(matrix @ v))
+            u, v = u.clone(), v.clone()
+        return weight / (u * (matrix @ v)).sum()
+
+    def forget(self, module: Any) -> None:
+        for part in ("orig", "u", "v"):
+            delattr(module, f"{self.name}_{part}")
+
+
+def weight_norm(module: Any, name: str = "weight", dim: int | None = 0) -> Any:
+    """Replace the weight by its length ``weight_g``, for each index of ``dim``, and its direction ``weight_v``.
+
+    The product is computed before each call. Returns the module. Raises ValueError for a name that it does not have.
+    """
+    _WeightNorm(module, name, dim)
+    return module
+
+
+def remove_weight_norm(module: Any, name: str = "weight") -> Any:
+    """Make the product a parameter again."""
+    return _WeightNorm.remove(module, name)
+
+
+def spectral_norm(
+    module: Any, name: str = "weight", n_power_iterations: int = 1, eps: float = 1e-12, dim: int | None = None
+) -> Any:
+    """Divide the weight, as a matrix of ``dim`` and the rest, by its largest singular value before each call.
+
+    The parameter is ``weight_orig``. While training, each call moves the estimated singular vectors, the buffers
+    ``weight_u`` and ``weight_v``, by ``n_power_iterations`` steps. Returns the module.
+    """
+    if dim is None:
+        dim = 1 if type(module).__name__.startswith("ConvTranspose") else 0
+    _SpectralNorm(module, name, n_power_iterations, eps, dim)
+    return module
+
+
+def remove_spectral_norm(module: Any, name: str = "weight") -> Any:
+    """Make the quotient a parameter again."""
+    return _SpectralNorm.remove(module, name)
