@@ -1,5 +1,6 @@
 """The tags and steps that Keras writes for TensorBoard, on TensorFlow and in a process of its own, against ours."""
 
+import io
 import json
 import os
 import subprocess
@@ -60,14 +61,27 @@ def test_tags_and_steps_are_those_of_keras(tmp_path):
 def test_a_loop_writes_what_tensorboard_reads(tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+    plt = pytest.importorskip("matplotlib.pyplot")
     with SummaryWriter(tmp_path) as writer:
         writer.add_scalar("loss", torch.tensor(0.5), 3)
         writer.add_scalars("both", {"a": 1.0}, 4)
         writer.add_histogram("w", torch.ones(4), 5)
         writer.add_text("note", "hello")
-        with pytest.raises(AttributeError, match=r"add_image does not exist: add_scalar"):
-            writer.add_image  # noqa: B018
+        writer.add_image("grey", torch.linspace(0, 1, 6).reshape(1, 2, 3), 7)
+        writer.add_images("grid", torch.ones(3, 3, 4, 5), 8)
+        figure = plt.figure(figsize=(2, 1), dpi=50)
+        writer.add_figure("drawn", figure)
+        assert figure.number not in plt.get_fignums()
+        with pytest.raises(ValueError, match="Write 'CHW', 'HWC' or 'HW'"):
+            writer.add_image("flat", torch.ones(4))
+        with pytest.raises(AttributeError, match=r"add_graph does not exist: add_scalar"):
+            writer.add_graph  # noqa: B018
     found = EventAccumulator(str(tmp_path), size_guidance={"tensors": 0}).Reload()
     steps = {tag: [e.step for e in found.Tensors(tag)] for tag in found.Tags()["tensors"]}
     assert steps == {"loss": [3], "w": [5], "note": [0]}
     assert (tmp_path / "both_a").is_dir()
+    images = {tag: found.Images(tag)[0] for tag in found.Tags()["images"]}
+    shapes = {tag: (image.step, image.height, image.width) for tag, image in images.items()}
+    assert shapes == {"grey": (7, 2, 3), "grid": (8, 8, 10), "drawn": (0, 50, 100)}
+    grey = plt.imread(io.BytesIO(images["grey"].encoded_image_string))
+    assert (grey * 255).round().astype(int).tolist() == [[0, 51, 102], [153, 204, 255]]

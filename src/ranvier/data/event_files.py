@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 import secrets
 import socket
+import struct
 import time
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from ranvier.support.whole_files import naming
 
@@ -71,10 +75,32 @@ class EventFiles:
 
 
 def summary(kind: str, tag: str, value: Any) -> dict[str, Any]:
-    """A "scalar" of a float, a "histogram" of an array in float64, or a "text" in Markdown."""
+    """A "scalar" of a float, a "histogram" of an array in float64, a "text" in Markdown, or an "image" (h, w, c) of
+    uint8.
+    """
+    if kind == "image":
+        from tensorboard.compat.proto.summary_pb2 import Summary
+
+        height, width, channels = value.shape
+        image = Summary.Image(height=height, width=width, colorspace=channels, encoded_image_string=png(value))
+        return {"summary": Summary(value=[Summary.Value(tag=tag, image=image)])}
     from tensorboard.plugins.histogram.summary_v2 import histogram_pb
     from tensorboard.plugins.scalar.summary_v2 import scalar_pb
     from tensorboard.plugins.text.summary_v2 import text_pb
 
     made = {"scalar": scalar_pb, "histogram": histogram_pb, "text": text_pb}[kind]
     return {"summary": made(tag, value)}
+
+
+def png(image: Any) -> bytes:
+    """The file of an image (h, w, c) of uint8, with 1 (grey), 3 (RGB) or 4 channels (PNG specification, W3C, 2003)."""
+    height, width, channels = image.shape
+    colour = {1: 0, 3: 2, 4: 6}[channels]
+    rows = np.concatenate([np.zeros((height, 1), np.uint8), image.reshape(height, -1)], 1)  # 0: rows are not filtered
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    head = struct.pack(">IIBBBBB", width, height, 8, colour, 0, 0, 0)
+    parts = chunk(b"IHDR", head), chunk(b"IDAT", zlib.compress(rows.tobytes())), chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)

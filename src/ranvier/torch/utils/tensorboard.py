@@ -1,7 +1,8 @@
-"""``torch.utils.tensorboard``: numbers, histograms and texts of a loop, for ``tensorboard --logdir runs``."""
+"""``torch.utils.tensorboard``: numbers, histograms, texts and images of a loop, for ``tensorboard --logdir runs``."""
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 import time
@@ -20,10 +21,33 @@ from ranvier.support.errors import missing
 __all__ = ["SummaryWriter"]
 
 
+def _pixels(image: Any, dimensions: str) -> Any:
+    """An image as uint8 (h, w, c)."""
+    array = np.asarray(image)
+    order = [dimensions.find(d) for d in "HWC"]
+    if sorted(dimensions) not in (sorted("HWC"), sorted("HW")) or array.ndim != len(dimensions):
+        raise ValueError(
+            f"an image of shape {array.shape} with dataformats={dimensions!r}. Write 'CHW' or 'HWC' or 'HW'."
+        )
+    array = array.transpose([d for d in order if d >= 0])
+    array = array if array.ndim == 3 else array[..., None]
+    if array.shape[-1] not in (1, 3, 4):
+        raise ValueError(f"{array.shape[-1]} channels, where {dimensions!r} has C. Write images of 1, 3 or 4 channels.")
+    return array if array.dtype == np.uint8 else (array * 255).clip(0, 255).astype(np.uint8)
+
+
+def _grid(images: list[Any]) -> Any:
+    """Images of one size beside and below each other, as near to a square as they fit."""
+    across = math.ceil(math.sqrt(len(images)))
+    rows = [images[i : i + across] for i in range(0, len(images), across)]
+    rows[-1] = rows[-1] + [np.zeros_like(images[0])] * (across - len(rows[-1]))
+    return np.concatenate([np.concatenate(row, 1) for row in rows], 0)
+
+
 class SummaryWriter(CheckedConstructor):
     """Writes into ``log_dir``; without one, into a new folder below ``runs``. Each call writes its record at once.
 
-    Needs ``pip install 'ranvier[tensorboard]'``, and raises ModuleNotFoundError without it. Images, graphs and
+    Needs ``pip install 'ranvier[tensorboard]'``, and raises ModuleNotFoundError without it. Graphs and
     embeddings are not written. For ``fit`` there is `rv.callbacks.TensorBoard`.
     """
 
@@ -71,6 +95,36 @@ class SummaryWriter(CheckedConstructor):
         """A text in Markdown."""
         self._write(".", global_step, summary("text", tag, text_string))
 
+    def add_image(self, tag: str, img_tensor: Any, global_step: int | None = None, *, dataformats: str = "CHW") -> None:
+        """An image: floats from 0 to 1, or uint8. ``dataformats`` names the dimensions: "CHW", "HWC" or "HW".
+
+        Raises ValueError for other dimensions, and for other numbers of channels than 1, 3 and 4.
+        """
+        self._write(".", global_step, summary("image", tag, _pixels(img_tensor, dataformats)))
+
+    def add_images(
+        self, tag: str, img_tensor: Any, global_step: int | None = None, *, dataformats: str = "NCHW"
+    ) -> None:
+        """Images beside each other; see `add_image`."""
+        if dataformats[:1] != "N":
+            raise ValueError(f"dataformats={dataformats!r}. Write 'NCHW', 'NHWC' or 'NHW', or add_image, instead.")
+        images = [_pixels(image, dataformats[1:]) for image in np.asarray(img_tensor)]
+        self._write(".", global_step, summary("image", tag, _grid(images)))
+
+    def add_figure(self, tag: str, figure: Any, global_step: int | None = None, close: bool = True) -> None:
+        """A figure of matplotlib, or several beside each other, which are closed then."""
+        figures = figure if isinstance(figure, list) else [figure]
+        images = []
+        for drawn in figures:
+            drawn.canvas.draw()
+            images.append(np.array(drawn.canvas.buffer_rgba()))
+            if close:
+                drawn.clear()
+                import matplotlib.pyplot as plt
+
+                plt.close(drawn)
+        self._write(".", global_step, summary("image", tag, _grid(images)))
+
     def add_hparams(self, hparam_dict: Mapping[str, Any], metric_dict: Mapping[str, Any]) -> None:
         """The settings of a run as a table of text, and its results as numbers."""
         rows = "\n".join(f"| {name} | {value} |" for name, value in hparam_dict.items())
@@ -96,7 +150,7 @@ class SummaryWriter(CheckedConstructor):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("add_"):
             raise AttributeError(
-                f"SummaryWriter.{name} does not exist: add_scalar, add_scalars, add_histogram and add_text do. "
+                f"SummaryWriter.{name} does not exist: add_scalar, add_histogram, add_text, add_image, add_figure do. "
                 "rv.callbacks.TensorBoard also writes the network."
             )
         raise AttributeError(f"'SummaryWriter' object has no attribute {name!r}")
