@@ -27,7 +27,7 @@ def _pixels(image: Any, dimensions: str) -> Any:
     order = [dimensions.find(d) for d in "HWC"]
     if sorted(dimensions) not in (sorted("HWC"), sorted("HW")) or array.ndim != len(dimensions):
         raise ValueError(
-            f"an image of shape {array.shape} with dataformats={dimensions!r}. Write 'CHW' or 'HWC' or 'HW'."
+            f"an image of shape {array.shape} with dataformats={dimensions!r}. Write 'CHW', 'HWC' or 'HW'."
         )
     array = array.transpose([d for d in order if d >= 0])
     array = array if array.ndim == 3 else array[..., None]
