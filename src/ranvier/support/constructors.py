@@ -79,7 +79,7 @@ def check_call(cls: type, taken: Taken | None, args: tuple[Any, ...], kwargs: Ma
         if args or kwargs:
             raise TypeError(f"{cls.__name__}() takes no arguments")
         return
-    if not make.__module__.startswith(LIBRARY):
+    if not (make.__module__ or "").startswith(LIBRARY):
         return
     if taken is None:
         taken = _taken[make] = taken_by(make)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from ranvier.engines.native import compiler
+from ranvier.engines.native.codegen import entry, unit_writer
 from ranvier.engines.native.runtime.threads import threads_here
 from ranvier.engines.reference import evaluate
 from ranvier.graph.contraction import einsum
@@ -76,6 +77,20 @@ def test_a_loop_and_its_gradient(rows, axis, reverse, recompute):
     for other in found[1:]:
         for a, b in zip(found[0], other, strict=True):
             np.testing.assert_array_equal(a, b)
+
+
+def test_a_loop_of_a_deep_program_in_many_units(monkeypatch):
+    """Each unit that waits at a barrier has its own function for it: here at each step, which reads all rows."""
+    c, w = input_node("c", (96, 96), F), input_node("w", (96, 96), F)
+    body = Graph((c, w), (), ((c, apply("tanh", einsum("ij,jk->ik", w, c))),))
+    given = [input_node("c0", (96, 96), F), input_node("w0", (96, 96), F)]
+    graph = Graph(tuple(given), tuple(scan(body, given[:1], [], given[1:], length=3, axis=0)))
+    arrays = arrays_for(graph, 1)
+    want, _ = evaluate(graph, arrays, {})
+    monkeypatch.setattr(entry, "MAX_LIVE_BUFFERS", 0)
+    monkeypatch.setattr(unit_writer, "SIZE", 1)
+    for a, b in zip(native(graph, arrays, want, 1, 2), want, strict=True):
+        np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-4)
 
 
 def test_products_of_the_slices_leave_the_loop_and_weights_gradients_are_one_product():

@@ -215,12 +215,12 @@ class Assembler:
         shared, kernels = self.shared, self.kernels
         yield from kernels.write()
         entry = EntryWriter(kernels.program)
-        text = entry.write(bool(kernels.layout.scalars))
+        text, barrier = entry.write(bool(kernels.layout.scalars)), barrier_ir(shared.target.arch)
         for name, function in entry.functions():
             shared.written.add_function(name, function, LISTED)
             if shared.written.is_full:
-                yield shared.written.unit()
-        shared.written.add("entry", f"{barrier_ir(shared.target.arch)}\n{text}")
+                yield shared.written.unit(barrier)
+        shared.written.add("entry", f"{barrier}\n{text}")
         shared.declarations.update({"declare i64 @llvm.readcyclecounter()"} if shared.clocks else ())
         shared.declarations.update({COPY} if kernels.schedule.replicated else ())
         yield shared.written.unit()

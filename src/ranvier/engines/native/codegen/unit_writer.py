@@ -42,10 +42,10 @@ class UnitWriter:
     def is_full(self) -> bool:
         return self.size >= SIZE
 
-    def unit(self) -> Unit:
-        """A unit of the definitions since the last one."""
+    def unit(self, internal: str = "") -> Unit:
+        """A unit of the definitions since the last one, and of functions that each unit has for itself."""
         functions, declarations = self.needed
-        texts = [self._library(functions, declarations), *self.waiting.values()]
+        texts = [self._library(functions, declarations), internal, *self.waiting.values()]
         used = {name for text in self.waiting.values() for name in MARK.findall(text)}
         outside = frozenset((used & self.heads.keys()) - self.waiting.keys())
         self.functions |= functions
