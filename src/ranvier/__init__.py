@@ -119,11 +119,21 @@ lacking["ranvier"] = {
     "preprocessing.text": "rv.layers.TextVectorization and rv.utils.text_dataset_from_directory do this",
     "wrappers": "rv.estimators has estimators of scikit-learn",
 }
-named_modules.install(
-    "ranvier",
-    "ranvier",
-    {"ranvier.utils": "preprocessing preprocessing.image preprocessing.sequence"},
-    lacking["ranvier"],
+_OF_KERAS = (
+    "activations backend callbacks constraints datasets initializers layers losses metrics models optimizers "
+    "regularizers utils"
 )
+named_modules.install(
+    "ranvier", "ranvier",
+    {
+        "ranvier": "keras",  # with ``import ranvier as tf`` there is tf.keras.layers
+        **{f"ranvier.{name}": f"keras.{name}" for name in _OF_KERAS.split()},
+        "ranvier.optimizers.schedules": "keras.optimizers.schedules",
+        "ranvier.utils":
+            "preprocessing preprocessing.image preprocessing.sequence keras.preprocessing keras.preprocessing.image "
+            "keras.preprocessing.sequence keras.utils",
+    },
+    lacking["ranvier"],
+)  # fmt: skip
 
-del HALVES, lacking, methods, named_modules, rows
+del _OF_KERAS, HALVES, lacking, methods, named_modules, rows

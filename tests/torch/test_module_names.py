@@ -114,3 +114,15 @@ def test_an_import_of_a_name_that_is_not_there_says_what_to_write(line, said):
     names: dict[str, object] = {}
     exec("from ranvier.preprocessing.sequence import pad_sequences\nfrom ranvier.torch import nn, optim", names)
     assert names["nn"] is nn
+
+
+def test_the_modules_of_keras_by_the_path_of_tensorflow():
+    tf = importlib.import_module("ranvier")
+    names: dict[str, object] = {}
+    exec("from ranvier.keras.layers import Dense\nfrom ranvier.keras import Model, layers", names)
+    assert tf.keras.layers.Dense is names["Dense"]
+    assert tf.keras.preprocessing.sequence.pad_sequences is tf.utils.pad_sequences
+    assert tf.keras.Sequential is tf.Sequential
+    assert "keras" not in tf.__all__
+    with pytest.raises(TypeError, match=r"leave rv\.function out"):
+        tf.function(lambda x: x + 1)(np.ones(2, np.float32))

@@ -7,6 +7,8 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from ranvier.support.errors import argument_error
 from ranvier.tensor.tensor import Tensor
 
@@ -106,6 +108,11 @@ def freeze(value: Any) -> Any:
     """An option as part of a key: lists become tuples, and all nan one object, because no nan equals another."""
     if isinstance(value, (list, tuple)):
         return tuple(freeze(v) for v in value)
+    if isinstance(value, np.ndarray):  # of a function of yours, as decorated by tf.function
+        raise TypeError(
+            "an array for an argument that is an option of the function. Annotate its operands, `def f(x: Node) -> "
+            "Node`, and build nodes with ranvier.ops.arrays, or leave rv.function out: loops are compiled as they are."
+        )
     return math.nan if isinstance(value, float) and math.isnan(value) else value
 
 

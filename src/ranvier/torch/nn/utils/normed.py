@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ranvier.module import Module, Parameter
+from ranvier.ops.arrays.promotion import axis_of
 from ranvier.tensor.context import no_grad
 from ranvier.tensor.tensor import Tensor
 from ranvier.torch.nn import functional as F
@@ -61,7 +62,8 @@ class _WeightNorm(_Computed):
     def _length(self, v: Tensor) -> Any:
         if self.dim is None or self.dim == -1:
             return v.norm()
-        axes = tuple(i for i in range(v.ndim) if i != self.dim % v.ndim)
+        kept = axis_of(self.dim, v.ndim)
+        axes = tuple(i for i in range(v.ndim) if i != kept)
         return v.norm(2, axes, True)
 
     def compute(self, module: Any) -> Any:
