@@ -53,15 +53,16 @@ class Graph:
         )
 
     def changed(self, change: Callable[[Node, Node], Node]) -> Graph:
-        """The program with every node replaced, inputs first.
+        """The program with every node replaced, inputs first; this one if every node stays.
 
         ``change`` is given the node on its new inputs, and the old node.
         """
-        result: dict[Node, Node] = {}
+        result, same = dict[Node, Node](), True
         for node in self.nodes():
-            inputs = tuple(map(result.__getitem__, node.inputs))
-            result[node] = change(node.on(inputs), node)
-        return self.rebuild(lambda n: result[n])
+            own = node if same else node.on(tuple(map(result.__getitem__, node.inputs)))
+            made = result[node] = change(own, node)
+            same = same and made is node
+        return self if same else self.rebuild(lambda n: result[n])
 
     def key(self) -> tuple[Any, ...]:
         """A key that graphs of the same structure share, and no others; it leaves out the names of inputs."""

@@ -24,6 +24,8 @@ def place_carries(graph: Graph, batch: int) -> Graph:
 
 def pack_constants(graph: Graph, batch: int) -> Graph:
     """Lay out a loop's weights once, before the loop, where its products would gather them with a stride."""
+    if not any(node.op.name == "scan" for node in graph.nodes()):
+        return graph
     result: dict[Node, Node] = {}
     for node in graph.nodes():
         result[node] = node.on(tuple(result[i] for i in node.inputs))
