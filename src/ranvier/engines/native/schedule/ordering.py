@@ -56,20 +56,30 @@ def divide_tasks(tasks: Sequence[Task], batch: int, alone: bool = False, looped:
         elif task.kind in ("map", "contract", "reduce", "copy") and task.space:
             updates = any(view.buffer.kind == "input" for _, view in task.stores)
             if work(task, batch) >= (SERIAL_UPDATE if updates else SERIAL):
-                task.division, task.axis = "split", _even_axis(task.space)
+                task.division, task.axis = "split", _even_axis(task.space, _is_along_rows(task))
             else:
                 task.division = "serial"
 
 
-def _even_axis(space: Shape) -> int:
-    """The axis that threads divide evenly: the first, unless it is short, as of a 3 x 3 kernel."""
+def _is_along_rows(task: Task) -> bool:
+    """Whether a reduction gives one result at a time, from adjacent elements."""
+    if task.kind != "reduce":
+        return False
+    return bool(task.node.op.combine) and task.node.inputs[0].ndim - 1 in task.node.attrs["axes"]
+
+
+def _even_axis(space: Shape, along_rows: bool = False) -> int:
+    """The axis that threads divide evenly: the first, unless it is short, as of a 3 x 3 kernel.
+
+    If vectors do not run along the last one, it may be short.
+    """
     known = [extent if isinstance(extent, int) else FEW_PARTS for extent in space]
     if known[0] >= FEW_PARTS or len(space) == 1:
         return 0
     longest = max(range(len(space) - 1), key=lambda axis: known[axis])
     if known[longest] >= FEW_PARTS:
         return longest
-    return len(space) - 1 if known[-1] >= FEW_PARTS * LANES else 0
+    return len(space) - 1 if known[-1] >= FEW_PARTS * (1 if along_rows else LANES) else 0
 
 
 def has_many_columns(task: Task) -> bool:
