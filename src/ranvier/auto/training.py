@@ -187,9 +187,9 @@ def _trained(
     search.run()
     run.times["search"] = clock.perf_counter() - began
     run.state = "stopped" if search.stopped else "finished"
-    members = pick(
-        task, y if task.kind == NUMBERS else truth, [t for t in search.done if t.number or len(search.done) == 1]
-    )
+    free = plan.settings["network"] == AUTO  # then the model may be, or contain, the linear one
+    usable = [trial for trial in search.done if trial.number or free or len(search.done) == 1]
+    members = pick(task, y if task.kind == NUMBERS else truth, usable)
     if not members:
         if search.stopped:
             raise KeyboardInterrupt
