@@ -30,7 +30,7 @@ from ranvier.search.variants import Variant
 from ranvier.training.loop.callback import Callback
 
 RATE_TIME = 0.15  # the fraction of the time left that this may take
-LINEAR_TIME = 0.1  # the same of the linear baseline,
+LINEAR_TIME = 0.15  # the same of the linear baseline,
 FIRST_TIME = 0.6  # and of the first network that follows a cycle, so that another one has a whole cycle, too
 WORTHWHILE = 0.25  # of the time of a usual trial: with less time left no further one begins
 LOOKED_AT = ("RV2", "RV3", "RV4", "RV5")  # checks of data and rates: `ranvier.auto.checks` and the search have them
@@ -168,7 +168,11 @@ class Search:
 
         def callbacks() -> list[Callback]:
             limit = Pace(shares, interval, epochs * steps if cycle else 0)
-            stop = None if cycle else EarlyStopping("val_loss", patience=patience, restore_best_weights=True)
+            stop = (
+                None
+                if cycle or folds is None
+                else EarlyStopping("val_loss", patience=patience, restore_best_weights=True)
+            )
             fits.append((limit, stop))
             return [limit] if stop is None else [limit, stop]
 
@@ -183,19 +187,20 @@ class Search:
     def refitted(self, members: Sequence[tuple[Trial, float]], end: float) -> list[tuple[Trial, float]]:
         """The members with networks that are trained on all rows in place of those of the folds.
 
-        Of few rows, a fold misses much. Only a training without early stopping can be repeated without held-out rows.
-        What the time, or Ctrl-C, ends keeps the networks of its folds.
+        Of few rows, a fold misses much. What the time, or Ctrl-C, ends keeps the networks of its folds.
         """
         return [(self.refit(trial, end), weight) for trial, weight in members]
 
     def refit(self, trial: Trial, end: float) -> Trial:
-        if not may_refit(self.x) or not trial.settings.get("cycle") or self.stopped or trial.cut:
+        if not may_refit(self.x) or self.stopped or trial.cut:
             return trial
         if end - time.perf_counter() < REFIT_TIME * trial.seconds:
             return trial
         fits: Fits = []
         try:
-            results = self.fitted([trial.settings], None, self.seed + 1000 * trial.number + 500, end, fits)
+            results = self.fitted(
+                [{**trial.settings, **self.epochs_of(trial)}], None, self.seed + 1000 * trial.number + 500, end, fits
+            )
         except KeyboardInterrupt:
             self.stopped = True
             return trial
@@ -203,6 +208,12 @@ class Search:
             return trial
         weights = [[np.asarray(array) for array in row.model.get_weights()] for row in results]
         return replace(trial, weights=weights)
+
+    def epochs_of(self, trial: Trial) -> dict[str, int]:
+        """The setting "epochs" for a training without held-out rows: the median of the best ones of the folds."""
+        if trial.settings.get("cycle"):
+            return {}
+        return {"epochs": round(float(np.median([np.argmin(curves["val_loss"]) + 1 for curves in trial.history])))}
 
     def take(self, trial: Trial, row: Trained, held: Array) -> None:
         """What a trial keeps of the network of one fold."""
