@@ -15,6 +15,7 @@ from ranvier.graph.node import Symbol
 from ranvier.ops import arrays, indexing, tensor_methods
 from ranvier.ops.arrays import linalg
 from ranvier.ops.arrays.promotion import axes_of, axis_of
+from ranvier.ops.keras import extents
 from ranvier.ops.keras.elementwise import Axes, Operand, dtype_name
 from ranvier.tensor.tensor import Tensor
 
@@ -28,6 +29,8 @@ def reshape(x: Operand, newshape: Sequence[Any]) -> Any:
 
 def expand_dims(x: Operand, axis: Axes) -> Any:
     """A new axis of extent 1, or several."""
+    if isinstance(x, Symbol):
+        return extents.Extents([x])
     ndim = x.ndim + (len(axis) if isinstance(axis, (list, tuple)) else 1)
     for place in axes_of(axis, ndim):
         x = arrays.expand_dims(x, place)
@@ -51,11 +54,14 @@ def unstack(x: Operand, num: int | None = None, axis: int = 0) -> Any:
 
 def tile(x: Operand, repeats: int | Sequence[int]) -> Any:
     """The tensor repeated along its last axes."""
-    times = (repeats,) if isinstance(repeats, int) else tuple(repeats)
+    times = extents.known(repeats)
     times = (*(1,) * (x.ndim - len(times)), *times)
     x = arrays.reshape(x, (*(1,) * (len(times) - x.ndim), *x.shape))
     for axis, n in enumerate(times):
-        x = x if n == 1 else arrays.concatenate([x] * n, axis)
+        if isinstance(n, Symbol):
+            x = extents.widened(x, axis, n)
+        elif n != 1:
+            x = arrays.concatenate([x] * n, axis)
     return x
 
 
@@ -64,6 +70,8 @@ def repeat(x: Operand, repeats: int, axis: int | None = None) -> Any:
     if axis is None:
         x, axis = arrays.reshape(x, (-1,)), 0
     axis = axis_of(axis, x.ndim)
+    if isinstance(repeats, Symbol):
+        return extents.widened(x, axis, repeats)
     if np.ndim(repeats):
         rows = np.repeat(np.arange(x.shape[axis], dtype=np.int32), repeats)
         return arrays.take(x, rows, axis)
@@ -172,6 +180,8 @@ def top_k(x: Any, k: int, sorted: bool = True) -> Any:
 
 def cast(x: Operand, dtype: Any) -> Any:
     """In another dtype."""
+    if isinstance(x, Symbol):
+        return extents.number((x,), dtype_name(dtype))
     return arrays.cast(x, dtype_name(dtype))
 
 

@@ -327,14 +327,16 @@ def targets_of(y: Any, specs: OutputSpecs, name: str) -> list[Any]:
     structure = specs.structure
     if structure.kind == "one":
         return [y]
+    used = [i for i, spec in enumerate(specs) if spec.used]
     if not isinstance(y, (list, tuple, Mapping)) or hasattr(y, "columns"):
         if len(specs) == 1:
             return [y]
+        if len(used) == 1:  # that of the one output with a loss
+            return [y if i in used else None for i in range(len(specs))]
         raise TypeError(
             f"{name} is one {type(y).__name__}, and the model has {len(specs)} outputs. Write a list with the targets "
             "of each output, or a dict by their names, instead."
         )
-    used = [i for i, spec in enumerate(specs) if spec.used]
     if not isinstance(y, Mapping) and len(y) == len(used) < len(specs):  # those that are compared with something
         found = dict(zip(used, y, strict=True))
         return [found.get(i) for i in range(len(specs))]

@@ -1,4 +1,4 @@
-"""Keras's ops.image against NumPy and the layers; further names of Keras that programs use."""
+"""What the examples of Keras use: ops.image, extents of the batch in operations, older names of arguments."""
 
 import numpy as np
 import pytest
@@ -98,3 +98,44 @@ def test_older_arguments_of_keras():
     norm = rv.layers.BatchNormalization(input_shape=(2,))
     norm.build((None, 2))
     assert [w.trainable for w in norm.weights] == [True, True, False, False]
+
+
+BATCHES = {
+    "tile": lambda x, batch: rv.ops.tile(rv.ops.ones((1, 3)), (batch, 2)),
+    "a tensor of extents": lambda x, batch: rv.ops.tile(
+        rv.ops.ones((1, 3)), rv.ops.concatenate([rv.ops.expand_dims(batch, -1), rv.ops.convert_to_tensor([2])], 0)
+    ),
+    "repeat": lambda x, batch: rv.ops.repeat(rv.ops.ones((1, 6)), batch, axis=0),
+    "cast": lambda x, batch: x * 0 + rv.ops.cast(batch, "float32") / rv.ops.cast(batch, x.dtype),
+}
+
+
+@pytest.mark.parametrize("name", BATCHES)
+def test_the_extent_of_the_batch_in_operations(name):
+    """As the layers of Keras's examples compute masks and positions for each sample."""
+
+    class Own(rv.layers.Layer):
+        def call(self, x):
+            return BATCHES[name](x, rv.ops.shape(x)[0])
+
+    x = rv.Input((6,))
+    assert np.array_equal(rv.Model(x, Own()(x)).predict(np.zeros((5, 6)), verbose=0), np.ones((5, 6)))
+
+
+def test_the_batch_is_no_part_of_another_extent():
+    x = rv.Input((4, 4))
+    with pytest.raises(ValueError, match=r"Write \(shape\(x\)\[0\], -1, 2\), which keeps it"):
+        rv.ops.reshape(x, (-1, 2))
+    with pytest.raises(ValueError, match=r"Write an axis of extent 1 instead"):
+        rv.layers.Lambda(lambda x: rv.ops.tile(x, (1, rv.ops.shape(x)[0])))(rv.Input((3,)))
+
+
+def test_targets_of_the_one_output_with_a_loss():
+    x = rv.Input((3,))
+    hidden = rv.layers.Dense(2, activation="tanh")(x)
+    model = rv.Model(x, [rv.layers.Dense(1)(hidden), hidden])
+    model.compile("sgd", loss=["mse", None])
+    model.fit(np.ones((4, 3)), np.arange(4.0), verbose=0)
+    model.compile("sgd", loss=["mse", "mse"])
+    with pytest.raises(TypeError, match="the model has 2 outputs"):
+        model.fit(np.ones((4, 3)), np.arange(4.0), verbose=0)
