@@ -37,8 +37,8 @@ def reshape(x: Node, shape: tuple[Any, ...]) -> Node:
         elif symbols:
             apart = ", ".join(["shape(x)[0]", *map(str, dims)])
             raise GraphError(
-                f"cannot reshape {tuple(x.shape)} to {tuple(dims)}: {symbols[0]!r} is known only when the program runs, "
-                f"and is no part of another extent. Write ({apart}), which keeps it, instead."
+                f"cannot reshape {tuple(x.shape)} to {tuple(dims)}: {symbols[0]!r} is known only in the program, and "
+                f"is no part of another extent. Write ({apart}), which keeps it, instead."
             )
         dims[dims.index(-1)] = missing
     if not any(isinstance(d, Symbol) for d in (*x.shape, *dims)):
