@@ -304,6 +304,18 @@ def test_several_running_sums_of_narrow_results(name, shape):
     np.testing.assert_array_equal(*results)
 
 
+@pytest.mark.parametrize(("low", "tasks"), [(0, ["map"]), (3, ["place", "map"])])
+def test_zeros_behind_the_rows_of_a_large_value_are_computed_where_they_are_read(low, tasks):
+    x, y = input_node("x", (4, 70, 130), "float32"), input_node("y", (4, 200, 130), "float32")
+    widths = ((0, 0, 0), (low, 130 - low, 0), (0, 0, 0))
+    graph = Graph((x, y), (apply("pad", x, constant(0.0, "float32"), widths=widths) + y,))
+    assert [task.kind for task in schedule(graph, 1).order] == tasks
+    arrays = [np.random.default_rng(0).random(node.shape, np.float32) for node in (x, y)]
+    found = np.empty((4, 200, 130), np.float32)
+    native.compile(graph).run(arrays, [found])
+    np.testing.assert_array_equal(found, np.pad(arrays[0], [width[:2] for width in widths]) + arrays[1])
+
+
 def test_what_costs_much_and_is_needed_twice_is_kept():
     inputs = [input_node(f"x{i}", (40, 300), "float32") for i in range(2)]
     cheap = inputs[0] * inputs[0] - inputs[0]  # of one value, however often it is named

@@ -87,6 +87,19 @@ def _slice(k: Kernel, node: Node, index: Index) -> Value:
     return k.value(node.inputs[0], tuple(inner))
 
 
+def _pad(k: Kernel, node: Node, index: Index) -> Value:
+    """Zeros behind the rows, along an axis that vectors do not run along (`schedule/fusion.py`)."""
+    f, source, element = k.function, node.inputs[0], ELEMENT[node.dtype]
+    axis = next(axis for axis, width in enumerate(node.attrs["widths"]) if any(width))
+    at, last = index[axis], f.sub(k.extent(source.shape[axis]), 1)
+    if at.step or at.lanes is not None:
+        raise AssertionError("a padded axis along which vectors run")
+    value = k.value(source, (*index[:axis], At(f.minimum(at.base, last)), *index[axis + 1 :]))
+    type_ = vector(element) if value.wide else element
+    inside, zero = f.op(f"icmp sle i64 {at.base}, {last}"), "zeroinitializer" if value.wide else literal(0.0, element)
+    return Value(f.op(f"select i1 {inside}, {type_} {value.name}, {type_} {zero}"), value.wide)
+
+
 def _windows(k: Kernel, node: Node, index: Index) -> Value:
     """Element i of window o is element o * stride + i * dilation."""
     places = iter(index)
@@ -178,6 +191,7 @@ SOURCES: dict[str, Callable[[Kernel, Node, Index], Value]] = {
     "transpose": _transpose,
     "reshape": _reshape,
     "slice": _slice,
+    "pad": _pad,
     "windows": _windows,
     "reverse": _reverse,
     "gather": _gather,

@@ -15,16 +15,19 @@ from operator import or_
 from types import MappingProxyType
 from typing import Any
 
+from ranvier.engines.native.passes.clip_padding import is_zero
 from ranvier.engines.native.passes.rematerialize import RECOMPUTED
 from ranvier.engines.native.schedule.task import Task, Waits, bits, numbers
 from ranvier.engines.native.schedule.view import joined, only_ones, regroups, reverses_symbolic
+from ranvier.graph.extents import size
 from ranvier.graph.graph import Graph
-from ranvier.graph.node import BATCH, FREE, INSTRUCTION, Node, Shape, walk
+from ranvier.graph.node import BATCH, FLOATS, FREE, INSTRUCTION, Node, Shape, walk
 
 MAX_ROW = 128  # elements of a last axis that is reduced in registers, in the task of its row
 MAX_WINDOW = 9  # elements that are reduced where the result is needed, one by one
 # Large values that are read to recompute one; what needs more, and has several readers, is stored.
 MAX_LOADS = 1
+LARGE_PADDING = 1 << 16  # elements of a padded value that its reader computes
 MAX_DEPTH = 40  # of a chain of recomputed nodes
 KERNELS = {
     "contract": "contract", "partial": "partial", "scatter_add": "scatter", "pad": "place", "concatenate": "place",
@@ -157,6 +160,8 @@ class Fusion:
             self._add(self.task_of[node.inputs[0]], node, 0)
         elif node in self.parts:
             self.facts[node] = Fact(crossed=self._awaited(node))
+        elif name == "pad" and self._reads_padding(node):
+            self.facts[node] = self._float(node)
         elif name in KERNELS:
             self._new(KERNELS[name], node.shape, node)
         elif in_window(node):
@@ -176,6 +181,17 @@ class Fusion:
                 self._join(node, fact)
             else:
                 self.facts[node] = fact
+
+    def _reads_padding(self, node: Node) -> bool:
+        """Whether the reader of a large value computes its padding of zeros behind the rows; it needs no memory."""
+        padded = [axis for axis, width in enumerate(node.attrs["widths"]) if any(width)]
+        known = all(isinstance(extent, int) for extent in node.shape) and size(node.shape, 1) >= LARGE_PADDING
+        if not known or len(padded) != 1 or padded[0] == node.ndim - 1 or node in self.in_memory_nodes:
+            return False
+        low, _, between = node.attrs["widths"][padded[0]]
+        readers = self.readers.get(node, ())
+        alone = len(readers) == 1 and readers[0].op.kind == "elementwise"
+        return alone and low == between == 0 and is_zero(node.inputs[1]) and node.dtype in FLOATS
 
     def _float(self, node: Node) -> Fact:
         """The fact of a node that each reader recomputes."""
