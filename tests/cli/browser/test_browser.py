@@ -208,7 +208,7 @@ def test_training_by_keys_and_the_views_while_it_trains(view):
     view.until(lambda: not view.session.running and view.text("run") == "Train")
     frame = view.session.frames.scores()
     view.until(lambda: view.text("now-loss") == shown(frame["loss"]))
-    histogram = view.session.frames.histograms()[0]["gradients"]
+    histogram = view.session.frames.histograms()["histograms"][0]["gradients"]
     assert shown(float(f"{histogram['size']:.3g}")) in view.text("#view-histograms figure:nth-of-type(2)")
     view.rebuilt(lambda: view.click("reset"))
     ActionChains(view.driver).send_keys("e").perform()
