@@ -13,7 +13,7 @@ function begin() {
   number += 1;
   const s = state.settings, sign = { Conv2D: "c", MaxPooling2D: "p", AveragePooling2D: "p" };
   const layers = state.built.layers.slice(0, -1).map((l) => (sign[l.kind] === "p" ? "p" : `${sign[l.kind] ?? ""}${l.units}`)).join("-");
-  runs.push({ number, data: s.data, name: `${layers || "–"}, ${s.optimizer} ${s.rate}`, task: state.built.data.task, points: [] });
+  runs.push({ number, data: s.data, name: `${layers || "–"}, ${s.optimizer} ${s.rate}`, task: state.built.data.task, loss: state.built.loss, points: [] });
   runs = runs.slice(-RUNS);
   show();
 }
@@ -42,6 +42,7 @@ function ticks(low, high) {
 function chart(title, runs, key, testKey, isShare) {
   const picture = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": title });
   const values = runs.flatMap((r) => r.points.flatMap((p) => [p[key], p[testKey]])).filter((v) => v !== null);
+  if (!values.length) values.push(0, 1); // a run that has not begun
   const most = Math.max(1, ...runs.flatMap((r) => r.points.map((p) => p.epoch)));
   const least = Math.min(...values), marks = isShare ? ticks(Math.min(least, 0.5), 1) : ticks(Math.min(0, least), Math.max(...values));
   const low = Math.min(marks[0], least), high = Math.max(marks.at(-1), ...values);
@@ -80,8 +81,9 @@ function render() {
       isNow ? el("span", { class: "note" }, `(${t("thisRun")})`) : el("button", { type: "button", onclick: () => { runs = runs.filter((r) => r !== run); show(); } }, t("removeRun")));
   }));
   const same = runs.filter((r) => r.task === task); // the metric of others is another one
+  const alike = runs.filter((r) => r.loss === state.built.loss);
   place.replaceChildren(
-    el("div", { class: "charts" }, chart(`${t("lossOf")}   ${keys}`, runs, "loss", "testLoss", false), chart(`${metric}   ${keys}`, same, "metric", "testMetric", task !== "number")),
+    el("div", { class: "charts" }, chart(`${t("lossOf")}   ${keys}`, alike, "loss", "testLoss", false), chart(`${metric}   ${keys}`, same, "metric", "testMetric", task !== "number")),
     list, el("p", { class: "note" }, t("keepRuns")));
 }
 
