@@ -94,7 +94,10 @@ def used_features(facts: Facts, found: explain.Importances | None, say: Say) -> 
         parts.append(element("h3", say("The prediction by the value of one column")))
         few = [effect for effect in effects if len(effect.outputs) <= 10]
         parts.append(element("div", *(picture(effect.plot(), say) for effect in few), css="figures"))
-        text = "The mean over rows in which only this column is changed; ticks are the tenths of its values."
+        text = (
+            "The mean over rows in which only this column is changed. Grey lines are single rows, or one standard "
+            "deviation; ticks are the tenths of the values."
+        )
         parts.append(element("p", say(text), css="small"))
     return parts
 

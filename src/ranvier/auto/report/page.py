@@ -58,7 +58,8 @@ ul{padding-left:1.2rem}
 @media print{@page{margin:16mm}body{max-width:none;padding:0;font-size:10pt}nav{display:none}
 h2,h3,caption,section>p{break-after:avoid}figure,.card,tr,.lead{break-inside:avoid}
 .scroll,figure.wide{overflow:visible}figure.wide svg,figure.wide img{min-width:0;max-width:100%}
-table{font-size:8.5pt}.figures{grid-template-columns:1fr 1fr}a{color:inherit;text-decoration:none}}
+table{font-size:8.5pt}td:not(.t){white-space:normal}
+.figures{grid-template-columns:1fr 1fr}a{color:inherit;text-decoration:none}}
 """
 
 

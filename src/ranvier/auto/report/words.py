@@ -87,8 +87,9 @@ CHINESE = {
     "columns that say the same, each may look unimportant. It is what this model uses, not what causes the target.":
         "把某一列的值打乱后得分变差多少，取自 {rows} 行评分数据。两列内容相同时，各自都可能显得不重要。"
         "这说明模型依据什么，并不说明目标的成因。",
-    "The mean over rows in which only this column is changed; ticks are the tenths of its values.":
-        "只改变这一列时各行预测的平均值；轴上的短线是该列取值的十分位数。",
+    "The mean over rows in which only this column is changed. Grey lines are single rows, or one standard deviation; "
+    "ticks are the tenths of the values.":
+        "只改变这一列时各行预测的平均值。灰线是单独的行，或一个标准差；轴上的短线是该列取值的十分位数。",
     "No row is classified wrongly.": "没有一行分错。",
     "{wrong} of {all} rows are classified wrongly.": "{all} 行中有 {wrong} 行分错。",
     "The rows whose prediction is farthest off.": "预测偏差最大的行。",
