@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-FRAME = 1 / 15  # seconds between frames
+FRAME = 1 / 18  # seconds between frames
 SHARE = 0.07  # of the time of training, what frames may take
 
 Part = Callable[[], dict[str, Any]]
