@@ -26,7 +26,7 @@ function figure(title, found, name) {
 let last = 0;
 function show(force) {
   const place = $("view-histograms"), frame = state.frame;
-  if (place.hidden || !frame) return;
+  if (place.hidden || !frame?.histograms) return;
   const now = performance.now();
   if (force !== true && now - last < 90) return;
   last = now;

@@ -134,7 +134,7 @@ function draw() {
 function lines(context, layers, x, y, frame) {
   const images = state.built.data.kind === "images";
   for (const [i, layer] of layers.entries()) {
-    const matrix = layer.lines === "weights" ? frame?.weights[i - 1]?.kernel : null;
+    const matrix = layer.lines === "weights" ? frame?.weights?.[i - 1]?.kernel : null;
     const most = matrix ? Math.max(1e-6, ...matrix.flat().map((w) => Math.abs(w ?? 0))) : 1;
     let above = 0; // units of the sources before this one, which a concatenation puts first
     for (const place of layer.from ?? []) {
@@ -216,7 +216,7 @@ function neuron(context, x, y, i, j, frame) {
     context.drawImage(small, left, top, SQUARE, SQUARE);
   }
   context.restore();
-  const bias = frame?.weights[i - 1]?.bias?.[j];
+  const bias = frame?.weights?.[i - 1]?.bias?.[j];
   context.strokeStyle = bias == null ? colour("muted") : colour(bias > 0 ? "pos" : "neg");
   context.lineWidth = bias == null ? 1 : 1 + 2 * Math.min(1, Math.abs(bias));
   context.beginPath();
