@@ -31,7 +31,8 @@ class Phrases:
         for pattern, translated in self.patterns:
             found = pattern.fullmatch(text)
             if found is not None:
-                return FIELD.sub(lambda field, found=found: self(found[f"f{field[1]}"]), translated)  # type: ignore[misc]
+                parts = FIELD.split(translated)  # text and numbers of fields by turns
+                return "".join(self(found[f"f{part}"]) if k % 2 else part for k, part in enumerate(parts))
         return text
 
 
