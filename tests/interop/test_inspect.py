@@ -27,6 +27,11 @@ def keras(path):
     model().save(path)
 
 
+def keras_weights(path):
+    pytest.importorskip("h5py")
+    model().save_weights(path)
+
+
 def onnx(path):
     pytest.importorskip("onnx")
     model().export(path)
@@ -63,6 +68,42 @@ def test_a_file_is_described(name, tmp_path):
     *_, last = found.lines()
     size = sum(row.bytes for row in found.rows)
     assert last.endswith(f"{size:,} bytes")
+
+
+def nested(path):
+    pytest.importorskip("h5py")
+    start = rv.Input((4,), name="a")
+    inner = rv.Sequential([rv.Input((3,)), rv.layers.Dense(2, name="deep")], name="inner")
+    made = rv.Model(start, rv.layers.Flatten(name="flat")(inner(rv.layers.Dense(3, name="one")(start))))
+    made.compile("adam", "mse")
+    made.save(path)
+
+
+LAYERS = {
+    "a.ranvier": (nested, ["a (Input) 0", "one (Dense) 15", "inner/deep (Dense) 8", "flat (Flatten) 0"]),
+    "a.keras": (nested, ["a (InputLayer) 0", "one (Dense) 15", "inner/inner_input (InputLayer) 0", "inner/deep (Dense) 8", "flat (Flatten) 0"]),
+    "a.h5": (nested, ["a (InputLayer) 0", "one (Dense) 15", "inner (Sequential) 8", "flat (Flatten) 0"]),
+    "b.weights.h5": (keras_weights, ["hidden 16"]),
+    "a.onnx": (onnx, ["hidden/Gemm (Gemm) 16", "hidden/Relu (Relu) 0", "output/y (Identity) 0"]),
+    "a.pt": (checkpoint, ["all 4", "net 6"]),
+    "a.safetensors": (lambda path: torch.save({"x.w": torch.ones(2), "x.b": torch.ones(1), "y.w": torch.ones(3)}, path), ["x 3", "y 3"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_layers_have_their_names_classes_and_parameters(name, tmp_path):
+    make, expected = LAYERS[name]
+    make(tmp_path / name)
+    found = inspect(tmp_path / name)
+    layers = [f"{layer.title} {sum(row.numbers for row in layer.rows)}" for layer in found.layers]
+    assert [text for text in layers if not text.startswith("optimizer")] == expected
+    shown = "\n".join(found.lines())
+    assert all(text.rpartition(" ")[0] in shown for text in expected)
+
+
+def test_a_name_does_not_move_the_cursor(tmp_path):
+    torch.save({"a\x1b[2J.w": torch.ones(2)}, tmp_path / "a.safetensors")
+    assert "\x1b" not in "".join(inspect(tmp_path / "a.safetensors").lines())
 
 
 def test_the_numbers_of_a_checkpoint_are_not_read(tmp_path):

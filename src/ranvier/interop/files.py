@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from ranvier.training.step.argument_types import FilePath
 KERAS = (".keras", ".h5", ".hdf5")
 MAGIC = b"\x89HDF\r\n\x1a\n"
 ZIP = b"PK\x03\x04"
+# A file of ONNX: the version of its form, then the producer, the graph or the sets of operators.
+ONNX = re.compile(rb"\x08.[\x12\x1a\x3a\x42]", re.DOTALL)
 TORCH = (".pt", ".pth", ".bin", ".ckpt")
 # The ends of names of formats that `save` does not write, and what writes them.
 OTHERS = {
@@ -136,7 +139,10 @@ def _load_state(model: Module, path: FilePath) -> None:
             f"{path} holds more than a state dict. Write model.load_state_dict(ranvier.torch.load(path)[...]) with the "
             "part of it that is one."
         )
-    arrays = from_torch_state(model, {str(key): widened(t.compute()) for key, t in state.items()})
+    try:
+        arrays = from_torch_state(model, {str(key): widened(t.compute()) for key, t in state.items()})
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from None
     model_file.take_weights(model, {f"weights/{name}": a for name, a in arrays.items()}, Path(path))
 
 
@@ -168,4 +174,6 @@ def _kind(path: FilePath) -> str:
                 "model.load_state_dict(ranvier.torch.load(path)) instead."
             )
         return "keras"
+    if source.name.endswith(".onnx") or (ONNX.match(start) and not looks_like(start)):
+        raise CheckpointError(f"{source} is a model of ONNX. Write rv.from_onnx(path) instead.")
     return "ranvier"

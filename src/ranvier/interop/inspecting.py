@@ -4,71 +4,22 @@ from __future__ import annotations
 
 import io
 import json
-import math
-import re
 import zipfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from ranvier.data import safetensors_files, torch_archive
 from ranvier.data.files import KEY, CheckpointError, check_places, check_source, description_of, header_of, unique
-from ranvier.graph.dtypes import DTYPES, array_dtype, dtype_of
+from ranvier.graph.dtypes import dtype_of
+from ranvier.interop.contents import Contents, Layer, Row, grouped
 
 HDF5 = b"\x89HDF\r\n\x1a\n"
-OPTIMIZER = ("optimizer/", "optimizer_weights/", "optimizer.")  # what names of an optimizer's state begin with
-
-
-class Row(NamedTuple):
-    """A tensor of a file."""
-
-    name: str
-    shape: tuple[int, ...]
-    dtype: str
-
-    @property
-    def numbers(self) -> int:
-        return math.prod(self.shape)
-
-    @property
-    def bytes(self) -> int:
-        size = np.dtype(array_dtype(self.dtype)).itemsize if self.dtype in DTYPES else 0
-        return self.numbers * size
-
-
-class Contents(NamedTuple):
-    """The format of a file, facts about it, and its tensors."""
-
-    format: str
-    facts: dict[str, str]
-    rows: list[Row]
-
-    def lines(self) -> Iterator[str]:
-        """A table for the terminal: facts, tensors, and sums, of which the optimizer's tensors are no parameters."""
-        yield f"format      {self.format}"
-        for name, fact in self.facts.items():
-            if fact:
-                yield f"{name:<11} {fact}"
-        rows = sorted(self.rows, key=lambda row: _natural(row.name))
-        width = max((len(row.name) for row in rows), default=0)
-        if rows:
-            yield ""
-            yield f"{'tensor':<{width}}  {'type':<9} {'shape':<20} {'numbers':>14} {'bytes':>16}"
-        for row in rows:
-            yield f"{row.name:<{width}}  {row.dtype:<9} {row.shape!s:<20} {row.numbers:>14,} {row.bytes:>16,}"
-        own = [row for row in rows if not row.name.startswith(OPTIMIZER)]
-        if len(own) < len(rows):
-            yield f"{sum(row.numbers for row in own):,} parameters, {sum(row.bytes for row in own):,} bytes of them"
-        numbers, size = (sum(row.numbers for row in rows), sum(row.bytes for row in rows))
-        yield f"{len(rows):,} tensors, {numbers:,} numbers, {size:,} bytes"
-
-
-def _natural(name: str) -> list[Any]:
-    """What names are sorted by: 10 comes after 9."""
-    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"([0-9]+)", name)]
+DEEPEST = 64  # models within models
+START = "weights/"  # of the names of weights in files of Ranvier
 
 
 def inspect(path: Any) -> Contents:
@@ -129,7 +80,25 @@ def _zip(source: Path) -> Contents:
         raise CheckpointError(f"{source} is no zip, or a damaged one: {error}.") from None
     facts = _facts_of_keras(words, words.get("compile_config"), "optimizer")
     facts["checks"] = "every part of the zip has a checksum"
-    return Contents("Keras 3", facts, [Row(*part) for part in hdf5.listed(io.BytesIO(weights), source)])
+    rows = [Row(*part) for part in hdf5.listed(io.BytesIO(weights), source)]
+    return Contents("Keras 3", facts, rows, grouped(rows, list(_layers_of_keras(words, "", "", 0))))
+
+
+def _layers_of_keras(words: Any, path: str, names: str, depth: int) -> Iterator[tuple[str, str, str]]:
+    """The name and the class of each layer in a configuration, and where its tensors are; also of models within."""
+    from ranvier.interop.keras.networks import paths_of
+
+    kind, config = str(words.get("class_name")), words.get("config")
+    config = {"layers": config} if isinstance(config, list) else config
+    parts = config.get("layers") if isinstance(config, Mapping) else None
+    if depth and (kind not in ("Sequential", "Functional", "Model") or not isinstance(parts, list) or depth > DEEPEST):
+        yield names, kind, path
+        return
+    without = ("InputLayer",) if kind == "Sequential" else ()
+    for part, place in paths_of([p for p in parts or () if isinstance(p, Mapping)], without, path):
+        own = part.get("config")
+        name = str(own.get("name") if isinstance(own, Mapping) else part.get("name"))
+        yield from _layers_of_keras(part, place, f"{names}/{name}" if names else name, depth + 1)
 
 
 def _facts_of_keras(words: Mapping[str, Any], settings: Any, key: str) -> dict[str, str]:
@@ -150,7 +119,7 @@ def _type_of(array: Any) -> torch_archive.TensorType:
 
 def _checkpoint(value: Any, checks: str) -> Contents:
     rows = [Row(name, part.shape, part.dtype) for name, part in _leaves(value, "")]
-    return Contents("PyTorch checkpoint", {"checks": checks}, rows)
+    return Contents("PyTorch checkpoint", {"checks": checks}, rows, grouped(rows))
 
 
 def _leaves(value: Any, path: str) -> Iterator[tuple[str, torch_archive.TensorType]]:
@@ -166,11 +135,16 @@ def _hdf5(source: Path) -> Contents:
 
     rows = [Row(*part) for part in hdf5.listed(source, source)]
     top = hdf5.top(source, source)
-    facts: dict[str, str] = {}
+    facts, titles, layers = dict[str, str](), dict[str, str](), list[tuple[str, str, str]]()
     if "model_config" in top:
         settings = _words(top["training_config"], source) if "training_config" in top else None
-        facts = _facts_of_keras(_words(top["model_config"], source), settings, "optimizer_config")
-    return Contents("Keras HDF5", {**facts, "checks": "the format has no checksums"}, rows)
+        words = _words(top["model_config"], source)
+        facts = _facts_of_keras(words, settings, "optimizer_config")
+        layers = [(name, kind, f"model_weights/{name}/") for name, kind, _ in _layers_of_keras(words, "", "", DEEPEST)]
+    else:
+        titles = hdf5.names(source, source)
+    facts["checks"] = "the format has no checksums"
+    return Contents("Keras HDF5", facts, rows, grouped(rows, layers, titles))
 
 
 def _header(source: Path) -> dict[str, Any]:
@@ -194,7 +168,7 @@ def _safetensors(source: Path) -> Contents:
         except (KeyError, TypeError, ValueError) as error:
             raise CheckpointError(f"{source} is damaged: tensor {name!r} has a wrong description ({error}).") from None
     if not isinstance(metadata, Mapping) or KEY not in metadata:
-        return Contents("safetensors", {"checks": "the format has no checksums"}, rows)
+        return Contents("safetensors", {"checks": "the format has no checksums"}, rows, grouped(rows))
     described = description_of(metadata, source)
     kinds = Counter(words["class"] for words in _modules(described.get("architecture")))
     facts = {"layers": ", ".join(f"{count} {kind}" for kind, count in kinds.items())}
@@ -203,7 +177,24 @@ def _safetensors(source: Path) -> Contents:
         facts["compiled"] = str(_named(settings.get("optimizer")))
     held = len(described["checksums"])
     facts["checks"] = f"the description has its checksum, and {held:,} tensors have one each, not compared here"
-    return Contents("Ranvier", facts, rows)
+    return Contents(
+        "Ranvier", facts, rows, grouped(rows, list(_layers_of(described.get("architecture"), "", START, 0)))
+    )
+
+
+def _layers_of(words: Any, names: str, path: str, depth: int) -> Iterator[tuple[str, str, str]]:
+    """The name and the class of each layer in a description, and what its tensors' names begin with."""
+    if not isinstance(words, Mapping) or not isinstance(words.get("config"), Mapping):
+        return
+    name = str(words.get("name", ""))
+    names = f"{names}/{name}" if names and depth > 1 else name
+    held = words["config"].get("*" if words.get("class") == "Sequential" else "layers")
+    if words.get("class") not in ("Sequential", "Functional") or not isinstance(held, list) or depth > DEEPEST:
+        yield names, str(words.get("class")), path
+        return
+    for number, part in enumerate(held):
+        inner = part.get("module") if isinstance(part, Mapping) else None
+        yield from _layers_of(inner, names, f"{path}{number}.", depth + 1)
 
 
 def _modules(words: Any) -> Iterator[Mapping[str, Any]]:
@@ -222,7 +213,8 @@ def _index(source: Path) -> Contents:
     places = safetensors_files.places_of(source.read_bytes(), source)
     files = sorted(set(places.values()))
     rows = [row for file in files for row in _safetensors(source.parent / file).rows]
-    return Contents("safetensors in shards", {"files": ", ".join(files)}, [row for row in rows if row.name in places])
+    rows = [row for row in rows if row.name in places]
+    return Contents("safetensors in shards", {"files": ", ".join(files)}, rows, grouped(rows))
 
 
 def _onnx(source: Path) -> Contents:
@@ -247,5 +239,9 @@ def _onnx(source: Path) -> Contents:
         "outputs": ", ".join(map(shown, proto.graph.output)),
         "checks": fault_of(str(source)) or "passes the full check of onnx",
     }
-    held = proto.graph.initializer
-    return Contents("ONNX", facts, [Row(t.name, tuple(t.dims), ELEMENTS.get(t.data_type, "unknown")) for t in held])
+    held = {t.name: Row(t.name, tuple(t.dims), ELEMENTS.get(t.data_type, "unknown")) for t in proto.graph.initializer}
+    rows, layers = list(held.values()), []
+    for node in proto.graph.node:  # a weight is in the table once, at the first operator that takes it
+        own = [held.pop(name) for name in dict.fromkeys(node.input) if name in held]
+        layers.append(Layer(node.name or ", ".join(node.output), node.op_type, own))
+    return Contents("ONNX", facts, rows, layers + grouped(held.values()))

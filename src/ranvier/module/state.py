@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, Self
 
 from ranvier.graph.dtypes import FLOATING
@@ -32,6 +32,19 @@ class IncompatibleKeys(NamedTuple):
 
 class StateError(ValueError, RuntimeError):
     """A state that does not fit a network: in PyTorch's programs a RuntimeError."""
+
+
+def misfits(
+    own: Mapping[str, Any], given: Mapping[str, Any], missing: Iterable[str] = (), unexpected: Iterable[str] = ()
+) -> list[str]:
+    """All that is wrong with a state, in words: names, and the shapes by name here and in the state."""
+    problems = [f"missing: {name} {own.get(name, '')}".rstrip() for name in missing]
+    problems += [f"unexpected: {name}" for name in unexpected]
+    return problems + [
+        f"wrong shape: {name} is {own[name]} here and {shape} in the state"
+        for name, shape in given.items()
+        if shape != own[name]
+    ]
 
 
 @part_of_module
@@ -99,18 +112,9 @@ class ModuleState(ModuleBase):
             [n for n, tensor in own.items() if id(tensor) not in known] + [n for n in extra if n not in state_dict],
             [n for n in state_dict if n not in own and n not in extra],
         )
-        problems = []
-        if strict:
-            problems += [
-                f"missing: {name} {tuple(own[name].shape) if name in own else ''}".rstrip()
-                for name in left_out.missing_keys
-            ]
-            problems += [f"unexpected: {name}" for name in left_out.unexpected_keys]
-        problems += [
-            f"wrong shape: {name} is {own[name].shape} here and {v.shape} in the state"
-            for name, v in values.items()
-            if v.shape != own[name].shape
-        ]
+        shapes = {name: tuple(tensor.shape) for name, tensor in own.items()}
+        lacking, extraneous = (left_out.missing_keys, left_out.unexpected_keys) if strict else ([], [])
+        problems = misfits(shapes, {name: v.shape for name, v in values.items()}, lacking, extraneous)
         if problems:
             lazy = any(own[name].shape == (0,) != value.shape for name, value in values.items())
             first = (

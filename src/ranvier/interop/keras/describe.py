@@ -28,11 +28,16 @@ FUNCTIONAL = "keras.src.models.functional"
 OURS = ("input_shape", "input_dim", "dtype")  # arguments that Keras's files write in other places
 SETTINGS = ("_initializer", "_regularizer", "_constraint")
 WITHOUT_FORMAT = ("Cropping1D", "SpatialDropout1D", "UpSampling1D")
-# Layers that Keras lacks.
+# Layers that Keras lacks, and Wrapper, which only classes that derive from it can build there.
 UNKNOWN = (
     "BytePairEncoding", "InstanceNormalization", "MFCC", "PositionEmbedding", "RandomNoise", "RandomShift",
-    "RotaryEmbedding", "SinePositionEncoding", "SpecAugment",
+    "RotaryEmbedding", "SinePositionEncoding", "SpecAugment", "Wrapper",
 )  # fmt: skip
+# Arguments that Keras lacks, with what it does instead; and values that it lacks of others.
+LACKING: dict[str, dict[str, Any]] = {
+    "CutMix": {"alpha": 1.0}, "MelSpectrogram": {"mel_scale": "keras", "mel_norm": None},
+}  # fmt: skip
+NEVER: dict[str, dict[str, Any]] = {"MelSpectrogram": {"top_db": None}}
 # The modules of Keras's operations; all others are in that of NumPy's names.
 MODULES = {
     "nn": "relu relu6 sigmoid sparse_sigmoid softplus softsign soft_shrink sparse_plus silu squareplus log_sigmoid "
@@ -109,7 +114,12 @@ def _config(layer: Module) -> dict[str, Any]:
     """The arguments of a layer: those that it was given, and defaults."""
     title, given = type(layer).__name__, arguments_of(layer)
     config = {}
+    lacking = LACKING.get(title, {})
     for key, part in all_arguments(layer).items():
+        if (key in lacking and part != lacking[key]) or NEVER.get(title, {}).get(key, ...) is part:
+            raise _refuse(layer, f"has {key}={part!r}, which Keras lacks. Write a name that ends with .ranvier instead")
+        if key in lacking:
+            continue
         if key not in OURS and (part is not None or key in given):
             # What is written in short, such as 1.5 for an initializer, is resolved there.
             config[key] = _value(layer, getattr(layer, key, part) if key.endswith(SETTINGS) else part)

@@ -90,6 +90,19 @@ def listed(file: Any, source: Any) -> list[tuple[str, tuple[int, ...], str]]:
         raise CheckpointError(f"{source} is a damaged HDF5 file: {error}.") from None
 
 
+def names(file: Any, source: Any) -> dict[str, str]:
+    """The names of layers by the paths of the groups that hold their weights, where a file says them."""
+    h5py = library()
+    try:
+        with h5py.File(file, "r") as opened:
+            said = ((path, dict(_attributes(item)).get("name")) for path, item in _items(h5py, opened, "", 0))
+            return {path: name for path, name in said if isinstance(name, str)}
+    except _RefusedError as error:
+        raise CheckpointError(f"{source} cannot be read: {error}.") from None
+    except (ArithmeticError, LookupError, OSError, RuntimeError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{source} is a damaged HDF5 file: {error}.") from None
+
+
 def top(file: Any, source: Any) -> dict[str, Any]:
     """The attributes of a file itself, of which earlier versions of Keras make the configuration."""
     h5py = library()

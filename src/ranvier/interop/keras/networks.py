@@ -156,7 +156,7 @@ def _sequential(config: Mapping[str, Any], shared: _Shared, depth: int, path: st
     parts = config.get("layers")
     if not isinstance(parts, Sequence):
         raise ConfigError("a Sequential has no layers")
-    named = _named(parts, ("InputLayer",), path)
+    named = paths_of(parts, ("InputLayer",), path)
     layers = [_layer(part, shared, depth + 1, place) for part, place in named]
     model = Sequential(layers, name=str(config.get("name", "sequential")))
     shape = config.get("build_input_shape")
@@ -165,7 +165,7 @@ def _sequential(config: Mapping[str, Any], shared: _Shared, depth: int, path: st
     return model
 
 
-def _named(parts: Sequence[Any], without: tuple[str, ...], path: str) -> Iterator[tuple[Any, str]]:
+def paths_of(parts: Sequence[Any], without: tuple[str, ...], path: str) -> Iterator[tuple[Any, str]]:
     """The layers of a model, each with its path in the file; operations and those of these classes have none."""
     held = [
         part
@@ -207,7 +207,7 @@ def _functional(config: Mapping[str, Any], shared: _Shared, depth: int, path: st
     parts = config.get("layers")
     if not isinstance(parts, Sequence) or not all(isinstance(part, Mapping) for part in parts):
         raise ConfigError("a functional model has no layers")
-    named = _named(parts, (), path)
+    named = paths_of(parts, (), path)
     layers = {str(part.get("name")): _layer(part, shared, depth + 1, place) for part, place in named}
     results: dict[tuple[str, int], Any] = {}
     pending = [(name, i, node) for part in parts for name, i, node in _nodes(part)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, cast
 
 import numpy as np
@@ -103,21 +103,31 @@ def take(model: Module, tree: Tree) -> None:
     else:
         held = hdf5.nested(tree.arrays)
         pairs = [(place, held.get(place.path, [])) for place in places(model)]
-    problems, values = [], list[tuple[Tensor, Array]]()
+    names = {id(t): name for name, t in model._state()}
+    problems, values = _unexpected(pairs, tree), list[tuple[Tensor, Array]]()
     for place, arrays in pairs:
         if isinstance(place.layer, Normalization):
             arrays = arrays[: len(place.weights)]  # the third counts what it was adapted to
         if len(arrays) != len(place.weights):
-            problems.append(f"{place.layer.name}: {len(place.weights)} weights here and {len(arrays)} in the file")
+            shapes = [", ".join(str(tuple(a.shape)) for a in part) or "none" for part in (place.weights, arrays)]
+            problems.append(f"other weights: {place.layer.name!r} has {shapes[0]} here and {shapes[1]} in the file")
             continue
         for weight, array in zip(place.weights, arrays, strict=True):
             if tuple(weight.shape) != array.shape:
-                problems.append(f"{place.layer.name}: {tuple(weight.shape)} here and {array.shape} in the file")
+                name = f"{names[id(weight)]} of {place.layer.name!r}"
+                problems.append(f"wrong shape: {name} is {tuple(weight.shape)} here and {array.shape} in the file")
             values.append((weight, array))
     if problems:
         raise ValueError("the weights do not fit:\n  " + "\n  ".join(problems))
     for weight, array in values:
         weight.assign(from_stored(array))
+
+
+def _unexpected(pairs: Sequence[tuple[Place, list[Array]]], tree: Tree) -> list[str]:
+    """The layers of a file that the model lacks; what layers of Keras hold besides, such as seeds, is passed by."""
+    own = {place.path.split("/")[1] for place, _ in pairs if place.path.startswith("layers/")}
+    held = dict.fromkeys(path.split("/")[1] for path in tree.arrays if path.startswith("layers/"))
+    return [f"unexpected: layers/{name}" for name in held if name not in own]
 
 
 def from_stored(array: Array) -> Array:
@@ -129,16 +139,17 @@ def from_stored(array: Array) -> Array:
 
 def _legacy(model: Module, tree: Tree) -> list[tuple[Place, list[Array]]]:
     """The form before Keras 3: by layer, all that is trained, then the rest. Layers without weights are passed by."""
-    groups = []
+    groups = dict[str, list[Array]]()
     for name in hdf5.texts(tree, "", "layer_names"):
         inner = tree.below(name)
         found = [inner.arrays[title] for title in hdf5.texts(inner, "", "weight_names")]
         if found:
-            groups.append(found)
+            groups[name] = found
     own = [place for place in legacy_places(model) if place.weights]
     if len(groups) != len(own):
-        raise ValueError(f"the file has {len(groups)} layers with weights, and the model {len(own)}")
-    return list(zip(own, groups, strict=True))
+        here, there = (", ".join(map(repr, names)) for names in ([place.layer.name for place in own], groups))
+        raise ValueError(f"the weights do not fit: the layers with weights here are {here}, and in the file {there}")
+    return list(zip(own, groups.values(), strict=True))
 
 
 def legacy_places(model: Module) -> list[Place]:

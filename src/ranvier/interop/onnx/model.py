@@ -175,7 +175,7 @@ def read(path: Path) -> Any:
         onnx.external_data_helper.load_external_data_for_model(proto, str(path.parent))
         fault = fault_of(proto)
     except Exception as error:  # noqa: BLE001  # of several kinds
-        fault = _first_line(error)
+        fault = _said(error)
     if fault:
         raise CheckpointError(f"{path} is a damaged model of ONNX: {fault}.")
     return proto
@@ -186,12 +186,15 @@ def fault_of(model: Any) -> str:
     try:
         library().checker.check_model(model, full_check=True)
     except Exception as error:  # noqa: BLE001  # the checker raises errors of its own, and of C++
-        return _first_line(error)
+        return _said(error)
     return ""
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+def _said(error: Exception) -> str:
+    """What an error says, without the faults that come of others: an operator whose input has no type by them."""
+    first, *rest = str(error).strip().splitlines() or [type(error).__name__]
+    own = [line for line in rest if line.startswith("(op_type:") and "to have type but instead is null" not in line]
+    return "\n  ".join([first, *own])
 
 
 def _check_external(proto: Any, path: Path) -> None:

@@ -13,9 +13,15 @@ from ranvier.interop.torch.builder import numbered
 from ranvier.interop.torch.networks import Network, name_of, network
 from ranvier.interop.torch.vocabulary import is_of_torch
 from ranvier.module import Module
+from ranvier.module.state import misfits
 
 BROUGHT = ("onnx.", "exported.")  # the starts of the registered names of models from elsewhere
 COUNT = "num_batches_tracked"  # of batch normalization, which layers here have not
+
+
+def has_own_names(model: Module) -> bool:
+    """Whether the state of a model has PyTorch's names itself: its modules do, and what was brought over."""
+    return is_of_torch(model) or name_of(model).startswith(BROUGHT)
 
 
 def torch_state(model: Module, channels_first: bool = False) -> dict[str, Array]:
@@ -24,7 +30,7 @@ def torch_state(model: Module, channels_first: bool = False) -> dict[str, Array]
     Of a model that came from a file of ONNX or a module of PyTorch it is its own, which has their names. Raises
     TypeError as `to_torch` does.
     """
-    if is_of_torch(model) or name_of(model).startswith(BROUGHT):
+    if has_own_names(model):
         return {name: np.asarray(t.compute()) for name, t in model.state_dict().items()}
     return _with_counts(network(model, channels_first))
 
@@ -46,7 +52,7 @@ def from_torch_state(model: Module, state: Mapping[str, Array]) -> dict[str, Arr
     another shape, and TypeError as `to_torch` does.
     """
     tensors = dict(model._state())
-    if is_of_torch(model) or state.keys() == model.state_dict().keys():
+    if has_own_names(model) or state.keys() == model.state_dict().keys():
         return {name: np.asarray(a) for name, a in state.items()}
     arrays = {name: widened(t.compute()) for name, t in tensors.items()}
     starts, total = dict[str, int](), 1  # 0 is the place of what the model lacks
@@ -79,12 +85,8 @@ def from_torch_state(model: Module, state: Mapping[str, Array]) -> dict[str, Arr
 
 
 def _check(places: Mapping[str, Array], given: Mapping[str, Array], model: Module) -> None:
-    faults = [f"{key} is missing" for key in places if key not in given]
-    faults += [f"{key} is unexpected" for key in given if key not in places]
-    faults += [
-        f"{key} has the shape {tuple(given[key].shape)}, and {tuple(a.shape)} fits"
-        for key, a in places.items()
-        if key in given and given[key].shape != a.shape
-    ]
+    own = {key: a.shape for key, a in places.items()}
+    shapes = {key: given[key].shape for key in own if key in given}
+    faults = misfits(own, shapes, (key for key in own if key not in given), (key for key in given if key not in own))
     if faults:
-        raise CheckpointError(f"the weights do not fit {model.name!r} in PyTorch's form: {'; '.join(faults)}.")
+        raise CheckpointError(f"the state does not fit {model.name!r} in PyTorch's form:\n  " + "\n  ".join(faults))
