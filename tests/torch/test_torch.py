@@ -479,6 +479,44 @@ def test_a_buffer_that_is_indexed_is_read_when_the_program_runs(index):
         assert net.predict(x, verbose=0)[0, 0] == np.sum(np.array(value)[index])
 
 
+class Counting(nn.Module):
+    def __init__(self, change):
+        super().__init__()
+        self.linear, self.change = nn.Linear(2, 1), change
+        self.register_buffer("count", torch.zeros(2))
+
+    def forward(self, x):
+        self.change(self)
+        return self.linear(x) + 0 * self.count.sum()
+
+
+CHANGES = {
+    "copied": lambda m: m.count.copy_(m.count + 1), "data": lambda m: m.count.data.copy_(m.count + 1),
+    "filled": lambda m: m.count.fill_(m.count[0] + 1), "replaced": lambda m: setattr(m, "count", m.count + 1),
+    "begun again": lambda m: m.count.zero_().add_(1), "constant": lambda m: (m.count.copy_(torch.ones(2)), m.count.mul_(3)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_buffer_is_written_in_each_step_of_a_program(name):
+    x, y = np.ones((8, 2), np.float32), np.ones((8, 1), np.float32)
+    rv.set_engine("reference")
+    net, other = Counting(CHANGES[name]), Counting(CHANGES[name])
+    net.compile("sgd", "mse")
+    net.fit(x, y, batch_size=2, verbose=0, ignore="RV")
+    for i in range(4):
+        other(torch.tensor(x[2 * i : 2 * i + 2]))
+    assert net.count.tolist() == other.count.tolist() != [0, 0]
+    rv.set_engine("native")
+
+
+def test_a_buffer_of_a_program_keeps_no_gradient():
+    net = Counting(lambda m: m.count.copy_(m.linear.weight[0] * 2))
+    net.compile("sgd", "mse")
+    with pytest.raises(RuntimeError, match=r"keeps no gradient, and the value has one. Write value.detach\(\) instead"):
+        net.fit(np.ones((8, 2)), np.ones((8, 1)), verbose=0, ignore="RV")
+
+
 @pytest.mark.parametrize("index", [3, -1])
 def test_an_index_that_is_no_row_is_refused(index):
     with pytest.raises(

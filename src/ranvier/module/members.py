@@ -16,9 +16,11 @@ from ranvier.module.missing_methods import MissingMethods
 from ranvier.module.parameter import Buffer, Parameter
 from ranvier.module.properties import part_of_module
 from ranvier.module.versions import QUIET, changed
+from ranvier.ops.indexing import put
 from ranvier.support import rows
 from ranvier.support.constructors import CheckedConstructor
 from ranvier.support.foreign import check_own
+from ranvier.tensor import tape, trace
 from ranvier.tensor.call_state import call_state
 from ranvier.tensor.check_returned import check_initial
 from ranvier.tensor.context import get_dtype
@@ -37,6 +39,11 @@ def _members_in(name: str, value: Any, within: set[int]) -> Iterator[tuple[str, 
         if len(value) <= LONG or isinstance(first, (ModuleBase, Parameter, list, tuple, dict)):
             for key, item in list(items):
                 yield from _members_in(f"{name}.{key}", item, {*within, id(value)})
+
+
+def _is_kept(buffer: Tensor | None, value: Tensor) -> bool:
+    """Whether a buffer is one of a model that is traced, and is to have the value from here on."""
+    return buffer is not None and buffer is not value and tape.is_owned(buffer)
 
 
 @part_of_module
@@ -92,6 +99,8 @@ class ModuleBase(CheckedConstructor, HookMethods, MissingMethods):
             self.register_parameter(name, value)
         elif isinstance(value, ModuleBase):
             self.add_module(name, value)
+        elif trace.state.tracing and isinstance(value, Tensor) and _is_kept(self._buffers.get(name), value):
+            put(self._buffers[name], value)  # in each step, and not once
         elif name in self._buffers and (value is None or isinstance(value, Tensor)):
             self.register_buffer(name, value, persistent=name not in self._non_persistent)
         elif value is None and name in self._parameters:

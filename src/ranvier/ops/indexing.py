@@ -17,7 +17,7 @@ from ranvier.graph.dtypes import FLOATS, widened
 from ranvier.ops import arrays
 from ranvier.ops.arrays.promotion import axes_of, axis_of
 from ranvier.ops.functional.label_checks import check_known, in_range
-from ranvier.tensor import trace
+from ranvier.tensor import tape, trace
 from ranvier.tensor.context import get_dtype
 from ranvier.tensor.tensor import Tensor
 from ranvier.tensor.trace import Function
@@ -46,6 +46,11 @@ def put(self: Tensor, result: Tensor) -> Tensor:
             raise TypeError(f"a tensor of {self.dtype} cannot hold {result.dtype} results. Write x = x.float() first.")
         result = arrays.cast(result, self.dtype)
     writable(self)
+    if trace.state.tracing and result.requires_grad and tape.is_owned(self):
+        raise RuntimeError(
+            "a buffer that a compiled step writes to keeps no gradient, and the value has one. Write value.detach() "
+            "instead."
+        )
     write(self, result)
     return self
 

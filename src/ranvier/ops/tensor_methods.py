@@ -79,7 +79,7 @@ def array(self: Tensor, dtype: Any = None, copy: bool | None = None) -> Any:
 
 def fill_(self: Tensor, value: Any) -> Tensor:
     """A value in every element."""
-    if isinstance(value, Tensor) and value.requires_grad:
+    if isinstance(value, Tensor):
         return copy_(self, value)
     return hold(self, np.broadcast_to(as_array(value, self.dtype), self.shape))
 
@@ -91,9 +91,11 @@ def zero_(self: Tensor) -> Tensor:
 
 def copy_(self: Tensor, other: Any, non_blocking: bool = False) -> Tensor:
     """The values of another tensor, or a number, written into this one."""
-    if isinstance(other, Tensor) and other.requires_grad and trace.state.grad_enabled:
+    grad = trace.state.grad_enabled
+    # What a traced step computes is written in each step, not the value that it has while it is traced.
+    if isinstance(other, Tensor) and ((other.requires_grad and grad) or (trace.state.tracing and other.segment)):
         given = arrays.broadcast_to(arrays.cast(other, self.dtype), self.shape)
-        return put(self, given if self.is_leaf else overwritten(self, given))
+        return put(self, given if self.is_leaf or not grad else overwritten(self, given))
     array = other.compute() if isinstance(other, Tensor) else np.asarray(other)
     return hold(self, np.broadcast_to(array, self.shape))
 

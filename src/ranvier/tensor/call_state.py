@@ -51,7 +51,7 @@ def isolated_tape(module: TensorOwner | None = None, step: trace.StepTrace | Non
             tensor.compute()
     before, added_losses, tracing = local.segment, call_state.added_losses, trace.state.tracing
     segment = local.segment = TapeSegment()
-    segment.traced = True
+    segment.traced, segment.owned = True, frozenset(map(id, own))
     call_state.added_losses, trace.state.tracing = weakref.WeakKeyDictionary(), step or True
     try:
         yield

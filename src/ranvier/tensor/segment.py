@@ -77,6 +77,7 @@ class TapeSegment:
         "live",
         "ordinals",
         "overwritten",
+        "owned",
         "placeholders",
         "traced",
         "versions",
@@ -98,6 +99,7 @@ class TapeSegment:
         self.failed: dict[TraceNode, Exception] = {}  # raised when the result is read
         self.flushed = False
         self.traced = False  # it records a model or a step that is traced, and is never run
+        self.owned: frozenset[int] = frozenset()  # in a trace, the tensors of the model by id, but for those made in it
         self.definitions: dict[int, TraceNode] = {}  # in a trace, the values of leaves that `redefine` made
         local.segments.add(self)
 

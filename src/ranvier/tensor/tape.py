@@ -329,6 +329,11 @@ def is_leaf(tensor: TapeTensor) -> bool:
     return any([key in segment.ordinals for segment in local.segments])  # noqa: C419 - faster than a generator
 
 
+def is_owned(tensor: TapeTensor) -> bool:
+    """Whether a tensor is one of the model that is traced, and was there before."""
+    return local.segment is not None and id(tensor) in local.segment.owned
+
+
 def replace_leaf(tensor: TapeTensor, other: TapeTensor) -> None:
     """Put ``other``, of the same value and version, in the place of ``tensor`` in this thread's segments."""
     for segment in list(local.segments):

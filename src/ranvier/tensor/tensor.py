@@ -294,7 +294,8 @@ class Tensor(TensorMethods):
     def overwrite(self, value: ArrayLike) -> None:
         """`assign` for the array of this tensor alone."""
         is_leaf = self.trace_node is None and self._value is not None
-        if is_leaf and isinstance(state.tracing, StepTrace):  # also values that are known already, in each step
+        # In a trace also values that are known already are written in each step; a tensor that was made in it has them.
+        if is_leaf and state.tracing and (isinstance(state.tracing, StepTrace) or tape.is_owned(self)):
             value = value if isinstance(value, Tensor) else Tensor(value, dtype=self.dtype)
             segment = tape.segment_of((value, self))
             if value.spec != self.spec:
