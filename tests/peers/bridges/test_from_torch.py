@@ -56,6 +56,10 @@ def same(module, *inputs, batch=True, shapes=None):
     model.eval(), module.eval()
     arrays = [x.numpy() for x in inputs]
     close(model(*arrays), module(*inputs))
+    again = model.to_torch()
+    assert list(again.state_dict()) == list(state)
+    with torch.no_grad():
+        close(again(*inputs), module(*inputs), 1e-6)
     if batch:
         more = [torch.cat([x, x.flip(0), x]) for x in inputs]
         given = [x.numpy() for x in more]
@@ -154,7 +158,8 @@ LOSSES: dict[str, Any] = {
     name: (layer(name, **options), *inputs)
     for name, options, *inputs in (
         ("CrossEntropyLoss", {"label_smoothing": 0.1}, ROWS, TARGETS), ("NLLLoss", {}, ROWS, TARGETS),
-        ("MSELoss", {}, ROWS, ROWS + 1), ("L1Loss", {"reduction": "sum"}, ROWS, ROWS.flip(0)), ("SmoothL1Loss", {}, ROWS, ROWS.flip(0)),
+        ("GaussianNLLLoss", {}, ROWS, ROWS + 1, ROWS.abs() + 0.1), ("MSELoss", {}, ROWS, ROWS + 1),
+        ("L1Loss", {"reduction": "sum"}, ROWS, ROWS.flip(0)), ("SmoothL1Loss", {}, ROWS, ROWS.flip(0)),
         ("HuberLoss", {}, ROWS, ROWS.flip(0)), ("BCELoss", {}, ROWS.sigmoid(), ROWS.flip(0).sigmoid()),
         ("BCEWithLogitsLoss", {}, ROWS, ROWS.sigmoid()), ("KLDivLoss", {"reduction": "batchmean"}, ROWS.log_softmax(1), ROWS.softmax(1)),
         ("PoissonNLLLoss", {"full": True}, ROWS, ROWS.abs()), ("HingeEmbeddingLoss", {}, ROWS, ROWS.sign()),
@@ -181,8 +186,29 @@ class Unpooled(Base):  # type: ignore[misc]  # of the other library
         return self.unpool(*self.pool(x))
 
 
+class Function(Base):  # type: ignore[misc]  # of the other library
+    def __init__(self, function):
+        super().__init__()
+        self.linear, self.function = nn.Linear(4, 4), function
+
+    def forward(self, x, *others):
+        return self.function(self.linear(x), *others)
+
+
+FUNCTIONS: dict[str, Any] = {
+    "sort": (lambda x: torch.sort(x, -1, descending=True), ROWS), "topk": (lambda x: torch.topk(x, 2), ROWS),
+    "gather": (lambda x: torch.gather(x, 1, torch.topk(x, 3).indices), ROWS),
+    "gather steps": (lambda x: x.gather(1, x[..., :1].argmax(1, keepdim=True).expand(-1, -1, 4)), torch.randn(3, 5, 4)),
+    "scatter": (lambda x: torch.zeros_like(x).scatter_add(1, x.argsort(1), x), ROWS),
+    "several": (lambda x, y: x * y, ROWS, ROWS + 1),
+}  # fmt: skip
 OF_STEPS["MaxUnpool2d"] = (Unpooled, IMAGES)
+OF_STEPS["CTCLoss"] = (
+    lambda: Function(lambda x, *rest: F.ctc_loss(x.transpose(0, 1).log_softmax(-1), *rest)),
+    torch.randn(3, 6, 4), torch.randint(1, 4, (3, 2)), torch.tensor([6, 6, 5]), torch.tensor([2, 1, 2]),
+)  # fmt: skip
 EACH = {**LAYERS, **MODULES, **ATTENTION}
+EACH |= {name: (lambda f=f: Function(f), *inputs) for name, (f, *inputs) in FUNCTIONS.items()}
 SAMPLE = (
     "GELU",
     "BatchNorm2d",
@@ -192,6 +218,8 @@ SAMPLE = (
     "Unfold",
     "MultiheadAttention",
     "LSTMCell",
+    "topk",
+    "several",
 )
 
 
@@ -359,6 +387,10 @@ def test_a_batch_that_is_not_first():
     rows = torch.export.Dim("rows")
     model = same(nn.GRU(4, 5), torch.randn(6, 3, 4), batch=False, shapes=({1: rows},))
     assert model(np.ones((6, 8, 4), np.float32))[0].shape == (6, 8, 5)
+    with pytest.raises(
+        ValueError, match=r"its rows are in dimension 1.*calls yours on input.transpose\(0, 1\) instead"
+    ):
+        model.predict(np.ones((8, 6, 4), np.float32))
 
 
 def test_writing_in_place():
@@ -383,6 +415,8 @@ def test_inputs_and_outputs_in_containers():
         close(*called)
         assert list(called[0]) == ["total", "pair"]
         assert isinstance(called[0]["pair"][1], list)
+    with pytest.raises(TypeError, match=r"does not fit Linear.forward\(input.*Write a tuple of arguments"):
+        rv.from_torch(nn.Linear(2, 2), (a, a))
     with pytest.raises(TypeError, match=r"takes 3 inputs \(a, b_more, scale\), and here are 1"):
         model(a)
 

@@ -167,6 +167,9 @@ def test_models_of_pytorch_predict_train_on_and_are_saved(name, tmp_path):
     expected = module(*more).detach().numpy()
     x = [a.numpy() for a in more] if len(more) > 1 else more[0].numpy()
     np.testing.assert_allclose(model.predict(x, verbose=0), expected, atol=1e-5 * np.abs(expected).max())
+    again = model.to_torch()
+    assert list(again.state_dict()) == list(model.state_dict())
+    np.testing.assert_allclose(again(*more).detach().numpy(), expected, atol=1e-5 * np.abs(expected).max())
     if name in ("layers", "two inputs"):
         assert {n for n in module.state_dict() if n.endswith("bias")} <= set(model.state_dict())
     if name in ("resnet18", "mobilenet_v2", "larger"):

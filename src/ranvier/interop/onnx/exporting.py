@@ -13,10 +13,10 @@ from ranvier.data import files
 from ranvier.graph.dtypes import ELEMENT_TYPES, FLOATS, STORAGE, widened
 from ranvier.graph.node import Symbol, Type
 from ranvier.graph.open_extents import OpenExtent
+from ranvier.interop.capturing import Captured, LayerCall, capture
 from ranvier.interop.foreign import UnsupportedError
 from ranvier.interop.onnx import layer_rows, loop_rows, primitive_rows, product_rows, recurrent_rows, window_rows
 from ranvier.interop.onnx.builder import OLDEST, OPSET, Builder, Value
-from ranvier.interop.onnx.capturing import Captured, LayerCall, capture
 from ranvier.interop.onnx.graphs import library
 from ranvier.interop.onnx.lowering import Lowering
 from ranvier.interop.onnx.values import NUMBERS

@@ -26,6 +26,7 @@ from ranvier.interop.onnx.values import (
     tensor,
 )  # fmt: skip
 from ranvier.ops.arrays.promotion import axis_of
+from ranvier.ops.functional.label_checks import in_range
 
 
 @row("Constant")
@@ -165,9 +166,10 @@ def gather(c: Context, x: Any, indices: Any, axis: int = 0) -> Any:
 
 
 def _wrapped(indices: Any, count: int) -> Any:
-    """Indices below 0 count from the end."""
+    """Indices below 0 count from the end. One that is out of range raises IndexError when the program runs."""
     if isinstance(indices, np.ndarray):
         return np.where(indices < 0, indices + count, indices)
+    indices = in_range(indices, "element", count, low=-count)
     return o.where(o.less(indices, 0), o.add(indices, count), indices)
 
 

@@ -11,6 +11,7 @@ from ranvier import ops as o
 from ranvier.interop.foreign import refuse
 from ranvier.interop.onnx.table import row
 from ranvier.interop.onnx.values import Context, fixed, known, like, tensor
+from ranvier.ops import loops
 
 ACTIVATIONS = {"Sigmoid": "sigmoid", "Tanh": "tanh", "Relu": "relu", "Softsign": "softsign", "Softplus": "softplus"}
 
@@ -35,6 +36,7 @@ def _recurrent(
         raise refuse("clip")
     if lengths is not None and np.any(known(lengths, "sequence_lens") != time):
         raise refuse("sequences of several lengths")
+    steps = o.transpose(x, axes=(1, 0, 2))  # programs have the batch first
     every, last = [], []
     for d in range(directions):
         kind = options.get("direction", "forward")
@@ -42,11 +44,13 @@ def _recurrent(
         start = o.broadcast_to(tensor(np.zeros((1, 1), str(x.dtype))), (batch, hidden))
         held = [start if s is None else s[d] for s in states]
         bias = None if b is None else b[d]
-        outputs = []
-        for t in range(time)[:: -1 if backward else 1]:
-            held = step(x[t], held, w[d], r[d], bias, d)
-            outputs.append(held[0])
-        every.append(o.stack(outputs[:: -1 if backward else 1], axis=0))
+
+        def body(held: list[Any], x: Any, bias: Any = bias, d: int = d) -> tuple[list[Any], Any]:
+            after = step(x, held, w[d], r[d], bias, d)
+            return after, after[0]
+
+        held, outputs = loops.scan(body, held, steps, axis=1, reverse=backward)
+        every.append(o.transpose(outputs, axes=(1, 0, 2)))
         last.append(held)
     y = o.stack(every, axis=1)
     finals = [o.stack([held[i] for held in last], axis=0) for i in range(len(states))]

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from ranvier.graph.node import BATCH
+from ranvier.interop import merged
 from ranvier.interop.foreign import ANY_BATCH, UnsupportedError
-from ranvier.interop.torch import merged
 from ranvier.interop.torch.merged import RowNumbers
 from ranvier.interop.torch.table import row, sized, vocabulary_function
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import inspect
 import json
 import warnings
 import zlib
@@ -17,6 +18,7 @@ from ranvier.interop.foreign import UnsupportedError
 from ranvier.interop.torch.graphs import Reader, rewritten
 from ranvier.interop.torch.model import TorchModel
 from ranvier.interop.torch.steps import Step, without_unused
+from ranvier.interop.torch.traceable import traceable
 from ranvier.module import Module
 from ranvier.support.source_lines import warn
 
@@ -51,9 +53,10 @@ def from_torch(module: Any, example: Any, dynamic_shapes: Any = None, name: str 
             f"from_torch takes a torch.nn.Module, and this is a {type(module).__name__}. Write rv.from_torch(net, x)."
         )
     args, kwargs = _arguments(torch, example)
+    _bound(module, args, kwargs)
     if dynamic_shapes is None:
         args, kwargs = _two_rows(torch, args), _two_rows(torch, kwargs)
-        dynamic_shapes = _any_batch(torch, args, kwargs)
+        dynamic_shapes = _any_batch(torch, _bound(module, args, kwargs))
     data: dict[str, Any] = {"weights": [], "constants": {}, "read": {}}
     with _restored(torch, module):
         for mode in ("eval", "train"):
@@ -105,16 +108,27 @@ def _two_rows(torch: Any, tree: Any) -> Any:
     return torch.utils._pytree.tree_map(doubled, tree)
 
 
-def _any_batch(torch: Any, args: Any, kwargs: Any) -> Any:
+def _bound(module: Any, args: Any, kwargs: Any) -> dict[str, Any]:
+    """The arguments of a module by name. Raises TypeError for an example that it does not take."""
+    signature = inspect.signature(module.forward)
+    try:
+        return signature.bind(*args, **kwargs).arguments
+    except TypeError as error:
+        raise TypeError(
+            f"the example does not fit {type(module).__name__}.forward{signature}: {error}. Write a tuple of "
+            "arguments, or a dict of them by name, instead."
+        ) from None
+
+
+def _any_batch(torch: Any, bound: dict[str, Any]) -> Any:
     """The dynamic shapes where the first dimensions of the inputs are of a batch of any size."""
-    rows = _rows(torch, (args, kwargs))
+    rows = _rows(torch, bound)
     batch = torch.export.Dim("batch")
 
     def dims(value: Any) -> Any:
         return {0: batch} if isinstance(value, torch.Tensor) and value.ndim and len(value) == rows[0] else None
 
-    change = torch.utils._pytree.tree_map
-    return change(dims, kwargs) if kwargs else change(dims, args)
+    return torch.utils._pytree.tree_map(dims, dict(bound))
 
 
 # --- exporting ----------------------------------------------------------------------------------------------------
@@ -127,7 +141,7 @@ def _restored(torch: Any, module: Any) -> Iterator[None]:
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), traceable(torch):
             warnings.simplefilter("ignore")  # what its tracing says is its own affair
             yield
     finally:

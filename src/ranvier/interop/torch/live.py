@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ranvier.interop.foreign import UnsupportedError
-from ranvier.interop.torch.networks import Network, network
+from ranvier.interop.torch.networks import Network, input_types, name_of, network
 from ranvier.interop.torch.program import definition
 from ranvier.interop.torch.vocabulary import Counterparts, is_of_torch, tie
 from ranvier.module import Module
@@ -37,12 +37,23 @@ def to_torch(model: Module, *, channels_first: bool = False) -> Any:
     LSTM, is zero and not trained. The module is in evaluation mode: call ``train()`` before you train it. A module of
     `ranvier.torch` keeps its mode.
 
+    A model that came from a module of PyTorch becomes that module's operators, in training and in evaluation, with its
+    names. One that came from ONNX becomes the graph of what it computes when it predicts: normalization keeps its
+    statistics, nothing drops, and the module needs this library.
+
     Needs PyTorch. Raises TypeError naming a layer that has no counterpart, before anything is built.
 
     >>> net = model.to_torch()
     >>> torch.save(net.state_dict(), 'model.pt')
     """
     torch = library()
+    if name_of(model) == "onnx.Model":
+        from ranvier.interop.torch.primitives import GraphModule
+
+        try:
+            return GraphModule(model, input_types(model)).eval()
+        except UnsupportedError as error:
+            raise TypeError(f"{model.name!r} cannot become a module of PyTorch: {error}.") from None
     if not is_of_torch(model):
         return _made(network(model, channels_first), torch)
     counterparts = Counterparts(torch, lambda inner: _made(network(inner, channels_first), torch))

@@ -31,7 +31,7 @@ class Exported:
         self.places: dict[str, str] = {}  # by the name of a weight, its path here
         modes = [mode for mode in ("eval", "train") if mode in data]
         self.code = {mode: Code(data[mode]) for mode in modes}
-        kept = {key: _constant(words) for key, words in data["constants"].items()}
+        self.kept = kept = {key: _constant(words) for key, words in data["constants"].items()}
         self.constants = {mode: {n: kept[key] for n, key in data[mode]["constants"].items()} for mode in modes}
 
 
@@ -93,9 +93,22 @@ class TorchModel(ForeignModel):
         for tensor, given in zip(found, self.__dict__["_exported"].inputs, strict=True):
             fixed = [n is None or n == had for n, had in zip(given["shape"], tensor.shape, strict=False)]
             if tensor.ndim != len(given["shape"]) or not all(fixed):
-                sizes = ", ".join("any" if n is None else str(n) for n in given["shape"])
-                raise GraphError(f"its input {given['name']!r} is of the shape ({sizes}), as it was exported")
+                raise GraphError(_misfit(given, tensor))
         return found
+
+
+def _misfit(given: Mapping[str, Any], tensor: Tensor) -> str:
+    """What is wrong with an input of another shape."""
+    name, shape = given["name"], given["shape"]
+    sizes = ", ".join("any" if n is None else str(n) for n in shape)
+    text = f"its input {name!r} is of the shape ({sizes}), as it was exported"
+    if BATCH in tensor.shape[:1] and shape[:1] != [None] and None in shape:
+        at = shape.index(None)
+        return (
+            f"{text}: its rows are in dimension {at}, and fit and predict have them first. Export a module whose "
+            f"forward calls yours on {name}.transpose(0, {at}) instead"
+        )
+    return text
 
 
 def _tensors(tree: Any) -> Iterator[Tensor]:

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from ranvier.interop.merged import Merged, shape_of
 from ranvier.interop.torch.creation_rows import full
-from ranvier.interop.torch.merged import Merged, RowNumbers, shape_of
+from ranvier.interop.torch.merged import RowNumbers
 from ranvier.interop.torch.shape_rows import view
 from ranvier.interop.torch.table import REDUCTIONS, row, vocabulary_function
 from ranvier.ops import arrays, loops
@@ -290,6 +291,14 @@ def cross_entropy(
 @row("nll_loss", "nll_loss_nd", "nll_loss2d")
 def nll_loss(self: Any, target: Any, weight: Any = None, reduction: int = 1, ignore_index: int = -100) -> Any:
     return F.nll_loss(self, target, weight, ignore_index=ignore_index, reduction=REDUCTIONS[reduction])
+
+
+@row("ranvier::ctc_loss")
+def ctc_loss(
+    log_probs: Any, targets: Any, input_lengths: Any, target_lengths: Any, blank: int, reduction: str,
+    zero_infinity: bool,
+) -> Any:  # fmt: skip
+    return F.ctc_loss(log_probs, targets, input_lengths, target_lengths, blank, reduction, zero_infinity)
 
 
 # --- recurrences --------------------------------------------------------------------------------------------------

@@ -10,10 +10,11 @@ from typing import Any, cast
 from ranvier.graph.node import Type
 from ranvier.interop.foreign import UnsupportedError, refuse
 from ranvier.interop.program_text import Call, Code, class_name
-from ranvier.interop.torch import layer_rows, operator_rows, recurrent_rows, window_rows
+from ranvier.interop.torch import brought, layer_rows, operator_rows, recurrent_rows, window_rows
 from ranvier.interop.torch.block_rows import BLOCKS
 from ranvier.interop.torch.builder import LAYERS, Builder, OrderError, Part, Value, array, chosen, extents
 from ranvier.interop.torch.classes import LOCAL, class_text, is_chain, member_names
+from ranvier.interop.torch.model import TorchModel
 from ranvier.module import Module, Sequential
 from ranvier.module.recorded_calls import Ref
 from ranvier.support.source_lines import location
@@ -21,6 +22,7 @@ from ranvier.support.tree import flatten, map_structure
 from ranvier.torch import nn
 
 TABLES = (
+    brought,
     layer_rows,
     operator_rows,
     recurrent_rows,
@@ -119,6 +121,11 @@ def _finished(b: Builder, model: Module, starts: Sequence[Value], title: str, ou
             return b.ordered(value)
         return b.moved(value) if b.channels_first and value.ndim > 3 else b.logical(value)
 
+    if isinstance(model, TorchModel):
+        part, result = brought.part_of(b, model, list(starts))
+        found = Network(part.made, classes=dict(b.classes), inputs=len(starts), outputs=list(flatten(result, Value)))
+        found.take(part, "")
+        return found, result
     result = map_structure(_add(b, model, starts, {}), Value, settled)
     found = Network(None, classes=dict(b.classes), inputs=len(starts), outputs=list(flatten(result, Value)))
     found.keys = list(result) if isinstance(result, dict) else []

@@ -12,7 +12,8 @@ def imports(text: str) -> str:
     """The lines that import what a text names."""
     known = {"torch": "import torch", "F": "import torch.nn.functional as F", "nn": "from torch import nn"}
     lines = [line for name, line in known.items() if re.search(rf"(?<![\w.]){name}\.", text)]
-    return ("import math\n\n" if re.search(r"(?<![\w.])math\.", text) else "") + "\n".join(lines)
+    standard = [f"import {name}\n" for name in ("base64", "math", "zlib") if re.search(rf"(?<![\w.]){name}\.", text)]
+    return "".join(standard) + "\n" * bool(standard) + "\n".join(lines)
 
 
 def definition(found: Network, rest: str = "") -> str:

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from ranvier.graph.node import BATCH, Node, apply
+from ranvier.interop import merged
 from ranvier.interop.foreign import ANY_BATCH, FAR, UnsupportedError
-from ranvier.interop.torch import merged
-from ranvier.interop.torch.merged import Merged, RowNumbers
+from ranvier.interop.merged import Merged
+from ranvier.interop.torch.merged import RowNumbers, compute
 from ranvier.interop.torch.table import row, sized, vocabulary_function
 from ranvier.ops import arrays
 from ranvier.ops.arrays.promotion import axis_of
@@ -302,7 +303,7 @@ def stack(tensors: Sequence[Any], dim: int = 0) -> Any:
         return vocabulary_function("stack")(list(tensors), dim)
     dim = axis_of(dim, tensors[0].ndim + 1)
     parts = [unsqueeze(t, dim) for t in tensors]
-    return merged.compute("cat", cat, {"tensors": parts, "dim": dim})
+    return compute("cat", cat, {"tensors": parts, "dim": dim})
 
 
 @row("split_with_sizes", "split_copy", "unsafe_split", "unsafe_split_with_sizes")

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ranvier.interop import merged
 from ranvier.interop.foreign import UnsupportedError
-from ranvier.interop.torch import creation_rows, merged, network_rows, number_rows, shape_rows, table
+from ranvier.interop.torch import creation_rows, network_rows, number_rows, shape_rows, table
 from ranvier.ops.indexing import put
 
 # Their operators are in the table once they are imported.

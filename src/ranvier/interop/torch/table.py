@@ -11,8 +11,10 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ranvier.graph.node import BATCH
+from ranvier.interop import merged
 from ranvier.interop.foreign import ANY_BATCH, FAR, UnsupportedError
-from ranvier.interop.torch import merged
+from ranvier.interop.torch.merged import RowNumbers
+from ranvier.interop.torch.merged import compute as compute_merged
 from ranvier.ops import vocabulary
 
 OWN: dict[str, Callable[..., Any]] = {}
@@ -107,13 +109,13 @@ def compute(op: str, given: Mapping[str, Any]) -> Any:
     function: Any = find(op)
     if function in TAKE_MERGED:
         return merged.settled(function(**given))
-    if any(isinstance(value, merged.RowNumbers) for value in given.values()):
+    if any(isinstance(value, RowNumbers) for value in given.values()):
         raise UnsupportedError("the numbers of the rows of a batch, which choose elements of rows alone")
     given = {name: sized(value) for name, value in given.items()}
     if not any(map(merged.has_merged, given.values())):
         return merged.settled(function(**given))
     try:
-        return merged.compute(op, function, given)
+        return compute_merged(op, function, given)
     except UnsupportedError:
         if any(value.is_merged for value in merged.merged_in(given.values())):
             raise

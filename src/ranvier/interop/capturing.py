@@ -1,4 +1,4 @@
-"""A model as a graph for ONNX: calls of known layers, each one operator or a few, and primitives between them."""
+"""A model as a graph for other libraries: calls of layers that they have, and primitives between them."""
 
 from __future__ import annotations
 
