@@ -34,7 +34,7 @@ class StateError(ValueError, RuntimeError):
     """A state that does not fit a network: in PyTorch's programs a RuntimeError."""
 
 
-def misfits(
+def state_problems(
     own: Mapping[str, Any], given: Mapping[str, Any], missing: Iterable[str] = (), unexpected: Iterable[str] = ()
 ) -> list[str]:
     """All that is wrong with a state, in words: names, and the shapes by name here and in the state."""
@@ -114,7 +114,7 @@ class ModuleState(ModuleBase):
         )
         shapes = {name: tuple(tensor.shape) for name, tensor in own.items()}
         lacking, extraneous = (left_out.missing_keys, left_out.unexpected_keys) if strict else ([], [])
-        problems = misfits(shapes, {name: v.shape for name, v in values.items()}, lacking, extraneous)
+        problems = state_problems(shapes, {name: v.shape for name, v in values.items()}, lacking, extraneous)
         if problems:
             lazy = any(own[name].shape == (0,) != value.shape for name, value in values.items())
             first = (

@@ -27,6 +27,7 @@ from ranvier.interop.onnx.values import (
 )  # fmt: skip
 from ranvier.ops.arrays.promotion import axis_of
 from ranvier.ops.functional.label_checks import in_range
+from ranvier.ops.functional.order import places_in_order
 
 
 @row("Constant")
@@ -358,6 +359,9 @@ def top_k(
 ) -> Any:
     n = int(known(count, "k").ravel()[0]) if count is not None else int(k or 0)
     axis = axis_of(axis, x.ndim)
+    if x.known is None:
+        found = places_in_order(x, axis, bool(largest))[(*[slice(None)] * axis, slice(0, n))]
+        return o.take_along_axis(x, found, axis), found
     keys = x if largest else o.negative(cast(x, "int64") if str(x.dtype).startswith("u") else x)
     _, places = o.top_k(o.moveaxis(keys, axis, -1), n)
     found = o.moveaxis(cast(places, "int64"), -1, axis)

@@ -93,11 +93,11 @@ class TorchModel(ForeignModel):
         for tensor, given in zip(found, self.__dict__["_exported"].inputs, strict=True):
             fixed = [n is None or n == had for n, had in zip(given["shape"], tensor.shape, strict=False)]
             if tensor.ndim != len(given["shape"]) or not all(fixed):
-                raise GraphError(_misfit(given, tensor))
+                raise GraphError(_shape_fault(given, tensor))
         return found
 
 
-def _misfit(given: Mapping[str, Any], tensor: Tensor) -> str:
+def _shape_fault(given: Mapping[str, Any], tensor: Tensor) -> str:
     """What is wrong with an input of another shape."""
     name, shape = given["name"], given["shape"]
     sizes = ", ".join("any" if n is None else str(n) for n in shape)

@@ -13,7 +13,7 @@ from ranvier.interop.torch.builder import numbered
 from ranvier.interop.torch.networks import Network, name_of, network
 from ranvier.interop.torch.vocabulary import is_of_torch
 from ranvier.module import Module
-from ranvier.module.state import misfits
+from ranvier.module.state import state_problems
 
 BROUGHT = ("onnx.", "exported.")  # the starts of the registered names of models from elsewhere
 COUNT = "num_batches_tracked"  # of batch normalization, which layers here have not
@@ -87,6 +87,8 @@ def from_torch_state(model: Module, state: Mapping[str, Array]) -> dict[str, Arr
 def _check(places: Mapping[str, Array], given: Mapping[str, Array], model: Module) -> None:
     own = {key: a.shape for key, a in places.items()}
     shapes = {key: given[key].shape for key in own if key in given}
-    faults = misfits(own, shapes, (key for key in own if key not in given), (key for key in given if key not in own))
+    faults = state_problems(
+        own, shapes, (key for key in own if key not in given), (key for key in given if key not in own)
+    )
     if faults:
         raise CheckpointError(f"the state does not fit {model.name!r} in PyTorch's form:\n  " + "\n  ".join(faults))

@@ -19,7 +19,7 @@ SCHEMA = (
 def traceable(torch: Any) -> Iterator[None]:
     """Within this context modules call these forms."""
     functional = torch.nn.functional
-    forms = {"gaussian_nll_loss": functools.partial(_gaussian_nll_loss, torch), "ctc_loss": _ctc_loss(torch)}
+    forms = {"gaussian_nll_loss": _gaussian_nll_loss(torch), "ctc_loss": _ctc_loss(torch)}
     before = {name: getattr(functional, name) for name in forms}
     try:
         for name, form in forms.items():
@@ -30,21 +30,25 @@ def traceable(torch: Any) -> Iterator[None]:
             setattr(functional, name, function)
 
 
-def _gaussian_nll_loss(
-    torch: Any, input: Any, target: Any, var: Any, full: bool = False, eps: float = 1e-6, reduction: str = "mean"
-) -> Any:
+def _gaussian_nll_loss(torch: Any) -> Any:
     """Without the check that no variance is negative."""
-    if not isinstance(var, torch.Tensor):
-        var = torch.full_like(input, var)
-    if var.size() != input.size() and input.dim() == var.dim() + 1:
-        var = var.unsqueeze(-1)
-    with torch.no_grad():
-        bounded = var.clamp(min=eps)
-    var = var + (bounded - var).detach()
-    loss = 0.5 * (var.log() + (input - target) ** 2 / var)
-    if full:
-        loss = loss + 0.5 * math.log(2 * math.pi)
-    return loss.mean() if reduction == "mean" else loss.sum() if reduction == "sum" else loss
+
+    def gaussian_nll_loss(
+        input: Any, target: Any, var: Any, full: bool = False, eps: float = 1e-6, reduction: str = "mean"
+    ) -> Any:
+        if not isinstance(var, torch.Tensor):
+            var = torch.full_like(input, var)
+        if var.size() != input.size() and input.dim() == var.dim() + 1:
+            var = var.unsqueeze(-1)
+        with torch.no_grad():
+            bounded = var.clamp(min=eps)
+        var = var + (bounded - var).detach()
+        loss = 0.5 * (var.log() + (input - target) ** 2 / var)
+        if full:
+            loss = loss + 0.5 * math.log(2 * math.pi)
+        return loss.mean() if reduction == "mean" else loss.sum() if reduction == "sum" else loss
+
+    return gaussian_nll_loss
 
 
 @functools.cache
