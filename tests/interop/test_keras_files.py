@@ -110,6 +110,20 @@ def first(words):
     return words["config"]["layers"][1]
 
 
+def test_arguments_that_keras_lacks_are_refused(tmp_path):
+    for options, said in (({"mel_scale": "htk"}, "mel_scale='htk'"), ({"top_db": None}, "top_db=None")):
+        model = rv.Sequential([rv.Input((64,)), rv.layers.MelSpectrogram(32, 10, num_mel_bins=4, **options)])
+        with pytest.raises(TypeError, match=f"{said}, which Keras lacks. Write a name that ends with .ranvier instead"):
+            model.save(tmp_path / "a.keras")
+
+
+def test_a_layer_more_in_the_file_is_listed(tmp_path):
+    pair = [rv.Sequential([rv.Input((3,)), *(rv.layers.Dense(n) for n in sizes)]) for sizes in ((4, 2), (4, 2, 5))]
+    pair[1].save_weights(tmp_path / "a.weights.h5")
+    with pytest.raises(CheckpointError, match="unexpected: layers/dense_2"):
+        pair[0].load_weights(tmp_path / "a.weights.h5")
+
+
 LAMBDA = {"class_name": "__lambda__", "config": {"code": "4wAAAA==", "defaults": None, "closure": None}}
 CHANGES = {
     "a class": (lambda w: first(w).update(class_name="Densest"), "layer 'dense.*Densest, which is not known here.*custom_objects"),

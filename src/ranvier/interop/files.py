@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ranvier.data import torch_archive
 from ranvier.data.files import CheckpointError, check_source, describes
+from ranvier.data.kinds import KERAS as KERAS_FILE
+from ranvier.data.kinds import ONNX_MODEL, TENSORS, TORCH, Kind, kind_of
 from ranvier.data.safetensors_files import END as SAFETENSORS
-from ranvier.data.safetensors_files import INDEX, looks_like
+from ranvier.data.safetensors_files import INDEX
+from ranvier.data.torch_archive import ZIP
 from ranvier.graph.dtypes import widened
 from ranvier.module import Module
 from ranvier.training.checkpoint import model_file
 from ranvier.training.step.argument_types import FilePath
 
 KERAS = (".keras", ".h5", ".hdf5")
-MAGIC = b"\x89HDF\r\n\x1a\n"
-ZIP = b"PK\x03\x04"
-# A file of ONNX: the version of its form, then the producer, the graph or the sets of operators.
-ONNX = re.compile(rb"\x08.[\x12\x1a\x3a\x42]", re.DOTALL)
-TORCH = (".pt", ".pth", ".bin", ".ckpt")
+CHECKPOINTS = (".pt", ".pth", ".bin", ".ckpt")
 # The ends of names of formats that `save` does not write, and what writes them.
 OTHERS = {
-    **dict.fromkeys(TORCH, "ranvier.torch.save(model.state_dict(), path)"),
+    **dict.fromkeys(CHECKPOINTS, "ranvier.torch.save(model.state_dict(), path)"),
     ".onnx": "model.export(path, format='onnx')",
     **dict.fromkeys(
         (".pb", ".tflite", ".mlmodel", ".npz", ".npy", ".pkl", ".pickle", ".joblib"),
@@ -59,7 +56,7 @@ def save_weights(model: Module, filepath: FilePath, *, overwrite: bool = True) -
     of PyTorch, which holds the state dict of ``model.to_torch()``, and is written without PyTorch. Raises
     TypeError naming a layer that PyTorch lacks, OSError if that fails, ValueError for a name of another format.
     """
-    if Path(filepath).name.endswith(TORCH):
+    if Path(filepath).name.lower().endswith(CHECKPOINTS):
         from ranvier import torch
         from ranvier.interop.torch.states import torch_state
 
@@ -122,11 +119,18 @@ def _is_state(path: FilePath) -> bool:
     if source.name.endswith(INDEX) and source.exists():
         return True
     check_source(source)
+    kind = _kind_of(source)
+    return kind is TORCH or (kind is TENSORS and source.name.endswith(SAFETENSORS) and not describes(source))
+
+
+def _kind_of(source: Path) -> Kind | None:
+    """The format of a file; of a damaged zip what its name says."""
     with source.open("rb") as file:
         start = file.read(16)
-    if start.startswith((ZIP, torch_archive.OLD)):
-        return source.name.endswith(TORCH)
-    return source.name.endswith(SAFETENSORS) and looks_like(start) and not describes(source)
+    kind = kind_of(start, source)
+    if kind is None and start.startswith(ZIP):
+        return TORCH if source.name.lower().endswith(CHECKPOINTS) else KERAS_FILE
+    return kind
 
 
 def _load_state(model: Module, path: FilePath) -> None:
@@ -160,20 +164,15 @@ def _refuse_others(path: FilePath) -> None:
 
 
 def _kind(path: FilePath) -> str:
-    """The format of a file by its contents; raises CheckpointError where the name says another."""
+    """The format of a file by its contents; raises CheckpointError for one that holds no model of here or of Keras."""
     source = Path(path)
     check_source(source)
-    with source.open("rb") as file:
-        start = file.read(16)
-    if start.startswith(MAGIC):
-        return "keras"
-    if start.startswith(ZIP):
-        if source.name.endswith(TORCH):
-            raise CheckpointError(
-                f"{source} is a checkpoint of PyTorch, which holds no architecture. Build the network and write "
-                "model.load_state_dict(ranvier.torch.load(path)) instead."
-            )
-        return "keras"
-    if source.name.endswith(".onnx") or (ONNX.match(start) and not looks_like(start)):
-        raise CheckpointError(f"{source} is a model of ONNX. Write rv.from_onnx(path) instead.")
-    return "ranvier"
+    kind = _kind_of(source)
+    if kind is TORCH:
+        raise CheckpointError(
+            f"{source} is a checkpoint of PyTorch, which holds no architecture. Build the network and write "
+            "model.load_state_dict(ranvier.torch.load(path)) instead."
+        )
+    if kind is ONNX_MODEL:
+        raise CheckpointError(f"{source} is {kind.what}. Write {kind.reads} instead.")
+    return "keras" if kind is KERAS_FILE else "ranvier"

@@ -14,10 +14,10 @@ import numpy as np
 
 from ranvier.data import safetensors_files, torch_archive
 from ranvier.data.files import KEY, CheckpointError, check_places, check_source, description_of, header_of, unique
+from ranvier.data.kinds import HDF5, ONNX
 from ranvier.graph.dtypes import dtype_of
 from ranvier.interop.contents import Contents, Layer, Row, grouped
 
-HDF5 = b"\x89HDF\r\n\x1a\n"
 DEEPEST = 64  # models within models
 START = "weights/"  # of the names of weights in files of Ranvier
 
@@ -39,7 +39,7 @@ def inspect(path: Any) -> Contents:
         return _checkpoint(value, "the format has no checksums")
     if safetensors_files.looks_like(start):
         return _safetensors(source)
-    if source.name.endswith(".onnx"):
+    if source.name.endswith(".onnx") or ONNX.match(start):
         return _onnx(source)
     raise CheckpointError(
         f"{source} has no format that is known here. Write a file of this library, Keras, PyTorch, safetensors or ONNX "

@@ -178,6 +178,7 @@ def load(f: Any, map_location: Any = None, *, weights_only: bool = True) -> Any:
 
     from ranvier.data import safetensors_files, torch_archive
     from ranvier.data.files import PICKLED, UNPICKLED, CheckpointError, check_source
+    from ranvier.data.kinds import check_kind
 
     if _is_open(f, "read"):
         data = f.read()
@@ -191,6 +192,7 @@ def load(f: Any, map_location: Any = None, *, weights_only: bool = True) -> Any:
         data = Path(f).read_bytes()
         if os.fspath(f).endswith(safetensors_files.INDEX):
             return OrderedDict((name, _tensor(a)) for name, a in safetensors_files.read_shards(data, Path(f)).items())
+    check_kind(data, f, "torch", "safetensors")
     if data.startswith((torch_archive.ZIP, torch_archive.OLD)):
         return torch_archive.read(data, f, _tensor, Parameter)
     if not safetensors_files.looks_like(data):

@@ -1,9 +1,12 @@
 """Modules of PyTorch that come in: every layer, classification models, transformers; what is refused."""
 
+import contextlib
+import json
 import re
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -508,6 +511,27 @@ def test_modules_that_are_refused(name):
     function, said = REFUSED[name]
     with pytest.raises(UnsupportedError, match=re.compile(said, re.DOTALL)):
         rv.from_torch(module_of(function), torch.randn(2, 4, 4))
+
+
+def test_no_text_of_a_file_becomes_code(tmp_path, monkeypatch):
+    """The program that `to_torch` runs has names of the file, which may be anything."""
+    from ranvier.interop.torch.model import TorchModel
+
+    monkeypatch.chdir(tmp_path)
+    graph = rv.from_torch(nn.Sequential(nn.Linear(4, 3)), torch.ones(2, 4)).graph
+    hit = "__import__('pathlib').Path('hit').touch()"
+    for word, other in (
+        ("0.weight", f'0.weight"); {hit}; ("'), ("linear.default", f"linear.default({hit}) or x"),
+        ("p_0_weight", f"w = {hit}"), ('"dtype": "float32", "kind": "parameter"', f'"dtype": "float32", "kind": "{hit}"'),
+        ('"name": "input"', f'"name": "input): {hit} #"'),
+    ):  # fmt: skip
+        changed = graph.replace(
+            json.dumps(word) if '"' not in word else word, json.dumps(other) if '"' not in word else other
+        )
+        assert changed != graph
+        with contextlib.suppress(TypeError, ValueError, KeyError, RuntimeError):
+            TorchModel(changed).to_torch()(torch.ones(2, 4))
+        assert not Path("hit").exists()
 
 
 def test_what_is_no_module_of_pytorch_and_damaged_files(tmp_path):

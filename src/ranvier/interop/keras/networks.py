@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ranvier.data.convert import Array
@@ -157,12 +157,29 @@ def _sequential(config: Mapping[str, Any], shared: _Shared, depth: int, path: st
     if not isinstance(parts, Sequence):
         raise ConfigError("a Sequential has no layers")
     named = paths_of(parts, ("InputLayer",), path)
-    layers = [_layer(part, shared, depth + 1, place) for part, place in named]
+    layers = _layers(named, shared, depth)
     model = Sequential(layers, name=str(config.get("name", "sequential")))
     shape = config.get("build_input_shape")
     if model._input_type is None and isinstance(shape, list):
         model.build(tuple(shape))
     return model
+
+
+def _layers(named: Iterable[tuple[Any, str]], shared: _Shared, depth: int) -> list[Module]:
+    """The layers of a model. Raises ConfigError naming all that cannot be brought over."""
+    layers, refused = [], list[ConfigError]()
+    for part, place in named:
+        try:
+            layers.append(_layer(part, shared, depth + 1, place))
+        except ConfigError as error:
+            refused.append(error)
+    if len(refused) > 1:
+        several = ConfigError("; ".join(map(str, refused)))
+        several.named = True  # type: ignore[attr-defined]  # each names its layer
+        raise several from None
+    if refused:
+        raise refused[0]
+    return layers
 
 
 def paths_of(parts: Sequence[Any], without: tuple[str, ...], path: str) -> Iterator[tuple[Any, str]]:
@@ -208,7 +225,7 @@ def _functional(config: Mapping[str, Any], shared: _Shared, depth: int, path: st
     if not isinstance(parts, Sequence) or not all(isinstance(part, Mapping) for part in parts):
         raise ConfigError("a functional model has no layers")
     named = paths_of(parts, (), path)
-    layers = {str(part.get("name")): _layer(part, shared, depth + 1, place) for part, place in named}
+    layers = dict(zip((str(part.get("name")) for part in parts), _layers(named, shared, depth), strict=True))
     results: dict[tuple[str, int], Any] = {}
     pending = [(name, i, node) for part in parts for name, i, node in _nodes(part)]
     for name, layer in layers.items():

@@ -73,8 +73,10 @@ def to_proto(model: Module, opset: int | None = None, called: Called | None = No
     """
     newest = library().defs.onnx_opset_version()
     opset = OPSET if opset is None else opset
-    if not OLDEST <= opset <= newest:
-        raise ValueError(f"opset_version={opset}: write one from {OLDEST} to {newest}, which onnx here knows, instead.")
+    if not isinstance(opset, int) or not OLDEST <= opset <= newest:
+        raise ValueError(
+            f"opset_version={opset!r}: write one from {OLDEST} to {newest}, which onnx here knows, instead."
+        )
     called = _usual(model) if called is None else called
     b = Builder({id(t): name for name, t in model._state(remove_duplicate=False)}, opset)
     try:

@@ -55,17 +55,23 @@ def library() -> Any:
 
 
 def program(graph: Any, versions: Mapping[str, int], functions: Mapping[tuple[str, str], Any]) -> Program:
-    """The steps of a graph. Raises UnsupportedError naming an operator that is not known."""
+    """The steps of a graph. Raises UnsupportedError naming all operators that are not known."""
     onnx = library()
     constants = {t.name: onnx.numpy_helper.to_array(t) for t in graph.initializer}
     if graph.sparse_initializer:
         raise refuse("sparse constants")
     types = {v.name: v.type for v in (*graph.value_info, *graph.input, *graph.output)}
     steps: list[Step] = []
+    refused: dict[tuple[str, str], str] = {}
     for node in graph.node:
-        steps += _steps(node, versions, functions, types, 0)
+        try:
+            steps += _steps(node, versions, functions, types, 0)
+        except UnsupportedError as error:
+            refused.setdefault((node.domain, node.op_type), str(error))
         if len(steps) > MOST_NODES:
             raise refuse(f"more than {MOST_NODES:,} operators")
+    if refused:
+        raise UnsupportedError("; ".join(refused.values()))
     inputs = [v.name for v in graph.input if v.name not in constants]
     return Program(steps, constants, inputs, [v.name for v in graph.output], types)
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ranvier.data.files import CheckpointError, check_source
+from ranvier.data.kinds import check_kind
 from ranvier.graph.dtypes import FLOATS, STORAGE
 from ranvier.graph.node import BATCH, Type
 from ranvier.graph.open_extents import ANY, OpenExtent
@@ -142,10 +143,10 @@ def _widen(proto: Any, source: str) -> None:
 def parsed(path: Path) -> Any:
     """The model of a file, as it is there."""
     check_source(path)
+    data = path.read_bytes()
+    check_kind(data, path, "onnx")
     try:
-        proto = library().ModelProto.FromString(path.read_bytes())
-    except FileNotFoundError:
-        raise
+        proto = library().ModelProto.FromString(data)
     except Exception as error:  # noqa: BLE001  # protobuf has errors of its own
         raise CheckpointError(f"{path} is no model of ONNX, or a damaged one: {error}.") from None
     if not proto.HasField("graph") or not proto.opset_import:

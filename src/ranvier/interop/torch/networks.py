@@ -179,7 +179,7 @@ def _add(b: Builder, module: Module, arguments: Any, options: dict[str, Any], sh
     if row is None and name.startswith(VOCABULARY):
         row = of_vocabulary
     if row is None:
-        raise _refused(module, "has no counterpart")
+        raise _refused(module, "has no counterpart. Files of ONNX, model.export(path), take any layer")
     given = {key: part for key, part in options.items() if part is not None and (key, part) != ("training", False)}
     taken = inspect.signature(row).parameters
     if name != "Operation" and not set(given) <= set(taken):
