@@ -16,22 +16,12 @@ import numpy as np
 from ranvier.graph.dtypes import STORAGE
 from ranvier.interop.foreign import UnsupportedError
 from ranvier.interop.torch.graphs import Reader, rewritten
+from ranvier.interop.torch.live import library
 from ranvier.interop.torch.model import TorchModel
 from ranvier.interop.torch.steps import Step, without_unused
 from ranvier.interop.torch.traceable import traceable
 from ranvier.module import Module
 from ranvier.support.source_lines import warn
-
-
-def library() -> Any:
-    """The package torch. Raises ModuleNotFoundError that says how to install it."""
-    try:
-        import torch
-    except ModuleNotFoundError:
-        raise ModuleNotFoundError(
-            "modules of PyTorch need PyTorch, which is not installed. Write: pip install torch"
-        ) from None
-    return torch
 
 
 def from_torch(module: Any, example: Any, dynamic_shapes: Any = None, name: str | None = None) -> Any:

@@ -71,7 +71,7 @@ def library() -> Any:
         import torch
     except ModuleNotFoundError:
         raise ModuleNotFoundError(
-            "to_torch needs PyTorch, which is not installed. Write: pip install 'ranvier[torch]'"
+            "modules of PyTorch need PyTorch, which is not installed. Write: pip install 'ranvier[torch]'"
         ) from None
     return torch
 
