@@ -129,6 +129,23 @@ def test_what_is_no_model_is_refused(data, tmp_path):
         inspect(tmp_path / "a")
 
 
+def test_a_file_of_another_kind_than_its_name_says_is_told_by_its_bytes(tmp_path):
+    pytest.importorskip("h5py")
+    pytest.importorskip("onnx")
+    model().save(tmp_path / "keras.pt.keras")
+    model().export(tmp_path / "onnx.keras.onnx")
+    model().save_weights(tmp_path / "torch.onnx.pt")
+    for name, read, said in (
+        ("keras.pt", torch.load, "is a file of Keras. Write rv.load_model"), ("onnx.keras", rv.load_model, "Write rv.from_onnx"),
+        ("torch.onnx", rv.from_onnx, "is a checkpoint of PyTorch. Write ranvier.torch.load"), ("onnx.keras", torch.load, "Write rv.from_onnx"),
+    ):  # fmt: skip
+        (source,) = tmp_path.glob(f"{name}.*")
+        (tmp_path / name).write_bytes(source.read_bytes())
+        with pytest.raises(CheckpointError, match=said):
+            read(tmp_path / name)
+        (tmp_path / name).unlink()
+
+
 def test_models_are_converted(tmp_path):
     pytest.importorskip("h5py")
     start = model()
@@ -149,6 +166,8 @@ def test_weights_are_converted(tmp_path):
     assert {name: value.shape for name, value in found.items()} == {"0.kernel": (3, 4), "0.bias": (4,)}
     with pytest.raises(ValueError, match=r"is for weights alone.*Write --model FILE"):
         convert(tmp_path / "a.pt", tmp_path / "d.keras")
+    with pytest.raises(ValueError, match=r"the end of .*d.kears says no format. .*Did you mean .keras\?"):
+        convert(tmp_path / "a.pt", tmp_path / "d.kears")
 
 
 def test_models_become_weights_and_programs(tmp_path):

@@ -6,8 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-WEIGHTS = (".pt", ".pth", ".bin", ".safetensors", ".index.json")
+from ranvier.support.errors import likely
+
+STATES = (".pt", ".pth", ".bin", ".ckpt", ".safetensors", ".index.json")
+KERAS_WEIGHTS = ".weights.h5"
 ONNX, PROGRAM = ".onnx", ".py"
+MODELS = (".ranvier", ".keras", ".h5", ONNX)
 
 
 def convert(
@@ -18,21 +22,28 @@ def convert(
     The weights of a model go to a file of weights as PyTorch has them: the state dict of ``model.to_torch()``, in
     files of at most ``max_shard_size`` where that is given. Weights become a model with the architecture of the file
     ``model``. To a name that ends with ``.py`` the program of the model for ``library`` is written. Raises ValueError
-    for weights without a model, TypeError naming a layer that the other format lacks.
+    for weights without a model and for a name of no format, TypeError naming a layer that the other format lacks.
     """
-    weights = [path.name.endswith(WEIGHTS) for path in (source, target)]
-    if all(weights):
+    ends = (*MODELS, *STATES[:-1], KERAS_WEIGHTS, PROGRAM)
+    if not target.name.lower().endswith(ends):
+        close = likely(target.suffix, ends) if target.suffix else None
+        hint = f" Did you mean {close}?" if close else ""
+        raise ValueError(f"the end of {target} says no format. Write a name that ends with {', '.join(ends)}.{hint}")
+    states = [path.name.endswith(STATES) for path in (source, target)]
+    weights = [path.name.endswith((*STATES, KERAS_WEIGHTS)) for path in (source, target)]
+    if all(states):
         _save_state(_state(source), target, max_shard_size)
         return
     if weights[0] and model is None:
         raise ValueError(
-            f"{source} is for weights alone, and {target} for a model. Write --model FILE, too, a model of which all "
-            "but the weights is taken."
+            f"{source} is for weights alone. Write --model FILE, too, a model of which all but the weights is taken."
         )
     whole = _model(source if model is None else model)
     if weights[0]:
         whole.load_weights(source)
-    if weights[1]:
+    if target.name.endswith(KERAS_WEIGHTS):
+        whole.save_weights(target)
+    elif states[1]:
         from ranvier.interop.torch.states import torch_state
 
         _save_state(torch_state(whole), target, max_shard_size)
