@@ -204,6 +204,33 @@ REFUSED = {
 }  # fmt: skip
 
 
+def test_all_operators_that_are_unknown_are_listed():
+    nodes = [helper.make_node(kind, ["x"], [kind], domain="mine") for kind in ("One", "Two")]
+    model = graph(*nodes, helper.make_node("Add", ["One", "Two"], ["y"]), domains=["mine"])
+    with pytest.raises(CheckpointError, match=r"the operator mine.One .*; the operator mine.Two .*is not known"):
+        rv.from_onnx(model)
+
+
+def test_recurrences_of_any_length_and_indices_that_are_out_of_range(tmp_path):
+    """They leave again, as files and as modules of PyTorch."""
+    start = rv.Sequential(
+        [rv.Input((None,), dtype="int32"), rv.layers.Embedding(7, 4), rv.layers.GRU(3), rv.layers.Dense(2)]
+    )
+    start.export(tmp_path / "a.onnx")
+    model = rv.from_onnx(tmp_path / "a.onnx")
+    model.export(tmp_path / "b.onnx")
+    again, module = rv.from_onnx(tmp_path / "b.onnx"), model.to_torch()
+    for length in (3, 8):
+        ids = np.arange(2 * length, dtype=np.int32).reshape(2, length) % 7
+        expected = start.predict(ids, verbose=0)
+        np.testing.assert_allclose(again.predict(ids, verbose=0), expected, atol=1e-6)
+        np.testing.assert_allclose(module(torch.from_numpy(ids)).detach().numpy(), expected, atol=1e-6)
+    with pytest.raises(IndexError, match="index 9 is out of range for a dimension of 7, in row 1, position 0"):
+        model.predict(np.array([[1, 2], [9, 0]], np.int32), verbose=0)
+    with pytest.raises(IndexError, match="out of range"):
+        module(torch.full((2, 3), 9, dtype=torch.int32))
+
+
 @pytest.mark.parametrize("name", REFUSED)
 def test_models_that_are_refused(name, tmp_path):
     model, said = REFUSED[name]
