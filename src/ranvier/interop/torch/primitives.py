@@ -21,6 +21,16 @@ from ranvier.tensor.tensor import Tensor
 Shapes = tuple[tuple[int, ...], ...]
 
 
+class Source:
+    """What graphs are traced of, which copies of a module share."""
+
+    def __init__(self, model: Module, types: tuple[Type, ...]) -> None:
+        self.model, self.types = model, types
+
+    def __deepcopy__(self, memo: Any) -> Source:
+        return self
+
+
 class GraphModule(torch.nn.Module):
     """A model as the graph of what it computes when it predicts: its weights have their names, and are trained on.
 
@@ -30,12 +40,14 @@ class GraphModule(torch.nn.Module):
 
     def __init__(self, model: Module, types: tuple[Type, ...]) -> None:
         super().__init__()
-        self.model, self.types = [model], types  # in a list, which is no module
+        self.source = Source(model, types)
         self.graphs: dict[Shapes, Any] = {}
-        self.paths: dict[int, str] = {}
         for name, tensor in model._state():
             self._hold(name, tensor)
         self._graph(tuple(tuple(type_.shape[1:]) for type_ in types))  # what cannot be traced is refused here
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "graphs": {}}  # they are traced again
 
     def _hold(self, name: str, tensor: Any) -> None:
         *words, last = name.split(".")
@@ -44,43 +56,45 @@ class GraphModule(torch.nn.Module):
             if word not in holder._modules:
                 holder.add_module(word, torch.nn.Module())
             holder = holder.get_submodule(word)
-        array = torch.from_numpy(np.array(widened(tensor.compute()), order="C"))
+        array = _array(tensor)
         if array.is_floating_point() and tensor.requires_grad:
             holder.register_parameter(last, torch.nn.Parameter(array))
         else:
             holder.register_buffer(last, array)
-        self.paths[id(tensor)] = name
 
     def _graph(self, shapes: Shapes) -> Any:
         """The functions of the graph for inputs of these shapes, what they take besides, and the names of outputs."""
         if shapes not in self.graphs:
-            (model,) = self.model
-            types = [Type((BATCH, *shape), known.dtype) for shape, known in zip(shapes, self.types, strict=True)]
+            model, known = self.source.model, self.source.types
+            types = [Type((BATCH, *shape), type_.dtype) for shape, type_ in zip(shapes, known, strict=True)]
 
             def call(given: list[Tensor]) -> Any:
                 return model(*pack_inputs(given, model._input_container))
 
             found = capture(model, types, call, lambda module: False, lambda call: False)
             graph, has_flag = prepared(Graph((*found.inputs, *found.tensors), tuple(found.outputs)))
-            held = [self._given(tensor) for tensor in found.tensors.values()]
+            names = {id(tensor): name for name, tensor in model._state()}
+            held = [names.get(id(tensor)) or _array(tensor) for tensor in found.tensors.values()]
             self.graphs[shapes] = Interpreter(graph, TABLE, adapted), held, has_flag, found.names
         return self.graphs[shapes]
 
-    def _given(self, tensor: Any) -> Any:
-        """The name of a weight, or the value of what is none."""
-        return self.paths.get(id(tensor), None) or torch.from_numpy(np.array(widened(tensor.compute()), order="C"))
-
     def forward(self, *inputs: Any) -> Any:
-        rows = {type_.shape[0].name: len(x) for type_, x in zip(self.types, inputs, strict=True) if is_batch(type_)}
+        rows = {
+            type_.shape[0].name: len(x) for type_, x in zip(self.source.types, inputs, strict=True) if is_batch(type_)
+        }
         interpret, held, has_flag, names = self._graph(tuple(tuple(x.shape[1:]) for x in inputs))
         state: Mapping[str, Any] = {**dict(self.named_parameters()), **dict(self.named_buffers())}
-        given = [state[name] if isinstance(name, str) else name for name in held]
+        given = [state[part] if isinstance(part, str) else part for part in held]
         results, _ = interpret([*inputs, *given], rows)
         if has_flag and results.pop() > 0:
             raise IndexError("a label or an index is out of range")
         if names[0] is not None:
             return dict(zip(names, results, strict=True))
         return results[0] if len(results) == 1 else tuple(results)
+
+
+def _array(tensor: Any) -> Any:
+    return torch.from_numpy(np.array(widened(tensor.compute()), order="C"))
 
 
 def is_batch(type_: Type) -> bool:
