@@ -1,5 +1,6 @@
 """Models of ONNX: its own tests of operators, models that PyTorch exported, what is refused, damaged files."""
 
+import copy
 import functools
 import io
 import re
@@ -219,7 +220,7 @@ def test_recurrences_of_any_length_and_indices_that_are_out_of_range(tmp_path):
     start.export(tmp_path / "a.onnx")
     model = rv.from_onnx(tmp_path / "a.onnx")
     model.export(tmp_path / "b.onnx")
-    again, module = rv.from_onnx(tmp_path / "b.onnx"), model.to_torch()
+    again, module = rv.from_onnx(tmp_path / "b.onnx"), copy.deepcopy(model.to_torch())
     for length in (3, 8):
         ids = np.arange(2 * length, dtype=np.int32).reshape(2, length) % 7
         expected = start.predict(ids, verbose=0)
