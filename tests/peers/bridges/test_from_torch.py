@@ -202,7 +202,9 @@ FUNCTIONS: dict[str, Any] = {
     "sort": (lambda x: torch.sort(x, -1, descending=True), ROWS), "topk": (lambda x: torch.topk(x, 2), ROWS),
     "gather": (lambda x: torch.gather(x, 1, torch.topk(x, 3).indices), ROWS),
     "gather steps": (lambda x: x.gather(1, x[..., :1].argmax(1, keepdim=True).expand(-1, -1, 4)), torch.randn(3, 5, 4)),
-    "scatter": (lambda x: torch.zeros_like(x).scatter_add(1, x.argsort(1), x), ROWS),
+    "scatter_add": (lambda x: torch.zeros_like(x).scatter_add(1, x.argsort(1)[:, :2] // 2, x[:, 1:3]), ROWS),
+    "scatter": (lambda x: x.scatter(1, x.argmax(1, keepdim=True), 2.0).scatter(1, x.argsort(1)[:, :2], x[:, :2] * 3), ROWS),
+    "kthvalue": (lambda x: torch.kthvalue(x, 2), ROWS), "bucketize": (lambda x: x * torch.bucketize(x, torch.tensor([-0.5, 0.0, 0.5])), ROWS),
     "several": (lambda x, y: x * y, ROWS, ROWS + 1),
 }  # fmt: skip
 OF_STEPS["MaxUnpool2d"] = (Unpooled, IMAGES)

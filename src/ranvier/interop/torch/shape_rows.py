@@ -13,7 +13,6 @@ from ranvier.interop.torch.merged import RowNumbers, compute
 from ranvier.interop.torch.table import row, sized, vocabulary_function
 from ranvier.ops import arrays
 from ranvier.ops.arrays.promotion import axis_of
-from ranvier.ops.functional.order import places_in_order
 from ranvier.ops.keras.placing import take_along_axis
 from ranvier.tensor.function import function
 from ranvier.tensor.tensor import Tensor
@@ -244,25 +243,6 @@ def gather(self: Any, dim: int, index: Any, sparse_grad: bool = False) -> Any:
     shapes = zip(self.shape, index.shape, strict=True)
     cut = [slice(None) if i == dim or had == n or n == BATCH else slice(0, n) for i, (had, n) in enumerate(shapes)]
     return take_along_axis(self[tuple(cut)], index, dim)
-
-
-@row("sort")
-def sort(self: Any, dim: int = -1, descending: bool = False, stable: bool | None = None) -> Any:
-    if self.known is not None:
-        return tuple(vocabulary_function("sort")(self, dim, descending))
-    places = places_in_order(self, dim, descending)
-    return take_along_axis(self, places, dim), places
-
-
-@row("argsort")
-def argsort(self: Any, dim: int = -1, descending: bool = False, stable: bool | None = None) -> Any:
-    return sort(self, dim, descending)[1]
-
-
-@row("topk")
-def topk(self: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Any:
-    first = (*[slice(None)] * axis_of(dim, self.ndim), slice(0, k))
-    return tuple(part[first] for part in sort(self, dim, largest))
 
 
 def _flattened(x: Any, indices: Sequence[Any], places: Sequence[int]) -> tuple[Any, Any, int]:

@@ -12,11 +12,11 @@ from typing import Any
 
 from ranvier.interop import merged
 from ranvier.interop.foreign import UnsupportedError
-from ranvier.interop.torch import creation_rows, network_rows, number_rows, shape_rows, table
+from ranvier.interop.torch import creation_rows, network_rows, number_rows, order_rows, shape_rows, table
 from ranvier.ops.indexing import put
 
 # Their operators are in the table once they are imported.
-TABLES = (creation_rows, network_rows, number_rows, shape_rows)
+TABLES = (creation_rows, network_rows, number_rows, order_rows, shape_rows)
 WRITING = ("batch_norm", "instance_norm")  # operators that move running statistics
 WIDENED = {"float16": "float32", "bfloat16": "float32"}
 

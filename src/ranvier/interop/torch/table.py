@@ -26,6 +26,12 @@ DROPPED = {
     "device", "layout", "pin_memory", "memory_format", "generator", "non_blocking", "copy", "cudnn_enabled",
     "cudnn_enable", "implicit", "out_dtype", "_stacklevel",
 }  # fmt: skip
+# Functions of PyTorch's vocabulary that look at values, which programs do not have when they are made.
+LOOKING = {
+    "aminmax", "bincount", "cummax", "cummin", "histc", "index_add", "index_copy", "inverse", "linalg_inv",
+    "masked_scatter", "masked_select", "median", "mode", "msort", "multinomial", "nanmedian", "nanquantile", "nonzero",
+    "quantile", "searchsorted", "take", "unique",
+}  # fmt: skip
 TAKE_MERGED: set[Callable[..., Any]] = set()  # own functions that take tensors whose batch is merged as they are
 
 
@@ -56,6 +62,8 @@ def find(op: str) -> Callable[..., Any] | None:
     own = OWN.get(op) or OWN.get(base)
     if own is not None:
         return own
+    if base in LOOKING:
+        return None
     for column, prefix, name in (
         *((*place, base) for place in PLACES),
         ("torch", "linalg.", base.removeprefix("linalg_")),
