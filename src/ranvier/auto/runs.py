@@ -58,7 +58,8 @@ class Run(CheckedConstructor):
       (scores by name). ``validation`` and ``test`` are the same scores of the model; ``test`` is {} without one.
       The validation scores are of the held-out rows of the folds, so that they are comparable.
     - ``trials``: for each setting that was tried "number", "settings", "validation" (scores), "epochs" (of each fold),
-      "error" (a text, or null). ``members``: the trials that the model averages: "trial" and "weight".
+      "error" (a text, or null). ``members``: the trials that the model averages: "trial", "weight", and "all_rows":
+      whether its networks were trained again on all rows.
     - ``history``: for each trial of a member a list over the folds of curves by name ("loss", "val_loss", ...), under
       the trial's number as a text.
     - ``decision``: of classes "weights", by which probabilities are multiplied before the largest is chosen, and of two

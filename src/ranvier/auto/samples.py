@@ -99,7 +99,7 @@ def _split(run: Run, known: Table, truth: Array, rows: Array) -> Sample:
         raise ValueError(f"test={fraction!r}: write a fraction of the rows from 0 to 0.9 instead.")
     test = splits.test_rows(fraction, y, classes, order, groups, run.seed)
     train = np.setdiff1d(np.arange(len(y)), test)
-    number = asked["folds"] or (5 if len(train) <= splits.SMALL else 1)
+    number = asked["folds"] or (5 if len(train) <= splits.FOLDED.get(run.data["kind"], splits.SMALL) else 1)
     if len(train) < 2 * max(number, 2):
         raise ValueError(f"{known.source} has {len(train)} rows to learn from. Write a table with more instead.")
     by_order, by_group = (None if a is None else a[train] for a in (order, groups))

@@ -196,6 +196,8 @@ def _trained(
         raise ValueError(f"no network could be trained: {search.done[0].error}. Write --set rate=1e-4, for example.")
     _decided(run, search.done, members, truth, mean, deviation)
     members = search.refitted(members, plan.end(SEARCHED, RESERVED))
+    for member, (trial, _) in zip(run.members, members, strict=True):
+        member["all_rows"] = trial.refitted
     model = _assembled(run, members, make, mean, deviation)
     _tested(run, preparation, sample, model, others, _linear(run, search.done, make, mean, deviation))
     return model, preparation

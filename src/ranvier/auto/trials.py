@@ -58,6 +58,7 @@ class Trial:
     cut: bool = False
     error: str | None = None
     seconds: float = 0.0
+    refitted: bool = False  # whether the weights are of networks that all rows trained
 
 
 @dataclass
@@ -207,7 +208,7 @@ class Search:
         if any(pace.hurried for pace, _ in fits) or any(row.error is not None for row in results):
             return trial
         weights = [[np.asarray(array) for array in row.model.get_weights()] for row in results]
-        return replace(trial, weights=weights)
+        return replace(trial, weights=weights, refitted=True)
 
     def epochs_of(self, trial: Trial) -> dict[str, int]:
         """The setting "epochs" for a training without held-out rows: the median of the best ones of the folds."""

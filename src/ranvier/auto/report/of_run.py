@@ -119,6 +119,11 @@ def _add_steps(facts: Facts, run: Run) -> None:
         "The model is the mean of {n} networks of {trials} settings.",
         {"n": len(run.members) * max(folds, 1), "trials": len(run.members)},
     ))  # fmt: skip
+    if any(member.get("all_rows") for member in run.members):
+        steps.append(
+            "Its networks are trained again on all rows to learn from; scores of held-out rows are of those of the "
+            "folds."
+        )
     if facts.classes or facts.labels:
         steps.append(
             ("Probabilities are calibrated with the temperature {value}.", {"value": f"{run.temperature:.3g}"})

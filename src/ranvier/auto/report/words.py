@@ -57,6 +57,8 @@ CHINESE = {
     "that words in many texts count more. It is what this model uses, not what causes the target.":
         "去掉某个词后误差上升多少，取自 {rows} 篇评分文本：这是所有文本的平均值，因此出现在许多文本中的词分量更重。"
         "这说明模型依据什么，而不是目标的成因。",
+    "Its networks are trained again on all rows to learn from; scores of held-out rows are of those of the folds.":
+        "这些网络会在全部学习行上重新训练；留出行的得分来自各折的网络。",
     "rise of the error": "误差的上升",
     "mean of the images": "图像的平均",
     "predicted {a}, true {b}": "预测为 {a}，真实为 {b}",
