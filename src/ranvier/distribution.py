@@ -178,10 +178,11 @@ class TensorLayout:
 
 
 class LayoutMap(MutableMapping[str, Any]):
-    """Layouts by the paths of weights: ``layout_map[".*dense.*kernel"] = (None, "model")``.
+    """Layouts by the paths of weights and outputs: ``layout_map[".*dense.*kernel"] = (None, "model")``.
 
-    A key is a path, or a regular expression that matches all of it. A path that no key matches has the value None, and
-    two keys that match one path are a ValueError.
+    The output of a layer has the path ``"dense/output"``, with the name of the layer. A key is a path, or a regular
+    expression that matches all of it. A path that no key matches has the value None, and two keys that match one path
+    are a ValueError.
     """
 
     def __init__(self, device_mesh: DeviceMesh | None = None) -> None:
@@ -225,6 +226,8 @@ class Distribution:
     processes, one after the other.
     """
 
+    layout_map: LayoutMap | None = None
+
     def __init__(self, device_mesh: DeviceMesh, batch_dim_name: str, auto_shard_dataset: bool = True) -> None:
         if batch_dim_name not in device_mesh.axis_names:
             raise ValueError(f"the mesh has no axis {batch_dim_name!r}. Write one of {device_mesh.axis_names} instead.")
@@ -248,6 +251,11 @@ class Distribution:
     def get_variable_layout(self, variable: Any) -> TensorLayout:
         """The layout of a weight. Whole on each device, unless a subclass says otherwise."""
         return TensorLayout((None,) * len(variable.shape), self.device_mesh)
+
+    def get_tensor_layout(self, path: str) -> TensorLayout | None:
+        """The layout of a layer's output, ``"dense/output"``; None if none is given."""
+        found: TensorLayout | None = None if self.layout_map is None else self.layout_map[path]
+        return found
 
     @contextlib.contextmanager
     def scope(self) -> Iterator[None]:
@@ -281,7 +289,8 @@ class DataParallel(Distribution):
 
 
 class ModelParallel(Distribution):
-    """Weights are divided as ``layout_map`` says, and batches along the axis ``batch_dim_name`` of its mesh.
+    """Weights and outputs of layers are divided as ``layout_map`` says, and batches along the axis ``batch_dim_name``
+    of its mesh.
 
     A weight whose path matches no key is whole on each device. The state of the optimizer is divided as its weight is.
     """
@@ -305,13 +314,8 @@ class ModelParallel(Distribution):
 
     def get_variable_layout(self, variable: Any) -> TensorLayout:
         """The layout by the path of the weight."""
-        found = self.layout_map[variable.path]
+        found = self.get_tensor_layout(variable.path)
         return found if found is not None else super().get_variable_layout(variable)
-
-    def get_tensor_layout(self, path: str) -> TensorLayout | None:
-        """The layout of a tensor by its path; None if none is given."""
-        found: TensorLayout | None = self.layout_map[path]
-        return found
 
 
 class _State:
@@ -341,9 +345,9 @@ def set_distribution(value: Distribution | None) -> None:
         return
     mesh = value.device_mesh
     devices = tuple(str(name) for name in mesh.devices.flat)
-    set_placement(
-        Placement(mesh.shape, tuple(mesh.axis_names), devices, value.batch_dim_name, value.auto_shard_dataset)
-    )
+    layouts = tuple((path, layout.axes) for path, layout in value.layout_map.items()) if value.layout_map else ()
+    axes = tuple(mesh.axis_names)
+    set_placement(Placement(mesh.shape, axes, devices, value.batch_dim_name, value.auto_shard_dataset, layouts))
 
 
 def distribute_tensor(tensor: Any, layout: TensorLayout) -> Any:
@@ -364,6 +368,12 @@ def distribute_tensor(tensor: Any, layout: TensorLayout) -> Any:
 @function
 def _laid_out(x: Node, axes: Axes) -> Node:
     return apply("layout", x, axes=axes)
+
+
+def with_layout(output: Any, path: str) -> Any:
+    """The output of a layer, which is divided as the distribution says of this path."""
+    layout = None if _state.distribution is None else _state.distribution.get_tensor_layout(path)
+    return output if layout is None else distribute_tensor(output, layout)
 
 
 def axes_of(weight: Any) -> Axes:

@@ -230,6 +230,7 @@ mesh = d.DeviceMesh((2, 2), ["batch", "model"])
 layouts = d.LayoutMap(mesh)
 layouts[".*dense_a.*kernel"] = (None, "model")
 layouts[".*dense_a.*bias"] = ("model",)
+layouts["dense_b/output"] = ("batch", "model")
 
 class Divided(rv.layers.Layer):
     def call(self, x):
@@ -237,13 +238,14 @@ class Divided(rv.layers.Layer):
 
 d.set_distribution(d.ModelParallel(layout_map=layouts))
 rv.set_seed(0)
-layers = [rv.layers.Dense(8, "relu", name="dense_a"), Divided(), rv.layers.Dropout(0.2), rv.layers.Dense(2)]
+layers = [rv.layers.Dense(8, "relu", name="dense_a"), Divided(), rv.layers.Dropout(0.2), rv.layers.Dense(2, name="dense_b")]
 model = rv.Sequential([rv.Input((12,)), *layers])
 model.compile("adam", rv.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
 history = model.fit(x, y, batch_size=64, epochs=2, verbose=0, validation_split=0.2)
 (program,) = {id(s.program): s.program for key, s in model._compiled.programs.items() if key[0] == "train"}.values()
 divided = [n.attrs["name"] for n, s in zip(program.graph.inputs, program.shardings) if not s.is_fully_replicated]
-show(history.history, model.evaluate(x, y, verbose=0), model.predict(x[:7]), divided)
+show(history.history, model.evaluate(x, y, verbose=0), model.predict(x[:7]), divided,
+     [n.shape[1:] for n in program.graph.nodes() if n.op.name == "layout"])
 """
 
 
@@ -261,6 +263,7 @@ def test_weights_are_divided_among_devices(folder, monkeypatch, count, devices):
         assert found[3] == [f"0.{w}" for w in ("kernel", "bias")] + [
             f"0.{w}{s}" for w in ("kernel", "bias") for s in slots[1:]
         ]
+        assert found[4] == [[8], [2], [2], [8]]  # outputs of Divided and dense_b, and their gradients
 
 
 # How a process that did not fail describes the fault, and for what processes.
@@ -270,7 +273,7 @@ SAID = {
     "hang": ("the others have waited .* for it. process {0} .* is at .*program.*py", (0, 1)),
     "data": ("process 1 is not like process 0: data is", (1,)),
     "version": ("process 1 is not like process 0: the version of ranvier is", (1,)),
-    "seed": ("process 1 is not like process 0: initial weights", (1,)),
+    "seed": ("process 1 is not like process 0: seed is 0 in process 0", (1,)),
     "program": ("process 1 is not like process 0: in the model", (1,)),
     "branch": ("do not run the same program: process 0 is at .*, and process 1 is at program", (1,)),
 }

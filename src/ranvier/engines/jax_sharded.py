@@ -106,7 +106,17 @@ class ShardedJaxProgram(JaxProgram):
         return NamedSharding(self.mesh, PartitionSpec(*axes))
 
     def laid_out(self, a: Sequence[Array], s: Any, e: Any) -> Array:
-        return jax.lax.with_sharding_constraint(a[0], NamedSharding(self.mesh, PartitionSpec(*s["axes"])))
+        axes = []
+        for dim, (size, axis) in enumerate(zip(a[0].shape, s["axes"], strict=True)):
+            among = 1 if axis is None else self.mesh.shape[axis]
+            if size % among and axis != self.placement.batch:
+                raise ValueError(
+                    f"dimension {dim} of a tensor of shape {a[0].shape} is {size}, and its layout {s['axes']} divides "
+                    f"it among {among} devices. Write None for that dimension, or a mesh whose axis {axis!r} divides "
+                    f"{size}."
+                )
+            axes.append(None if size % among else axis)  # the last batch may be smaller
+        return jax.lax.with_sharding_constraint(a[0], NamedSharding(self.mesh, PartitionSpec(*axes)))
 
     def _turn(self, rows: int, state: Sequence[Array], rest: Sequence[Array]) -> Any:
         arrays = list(rest)

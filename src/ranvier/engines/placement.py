@@ -16,6 +16,8 @@ class Placement(NamedTuple):
     """The axis that divides a batch."""
     reads_all: bool = True
     """Whether a source of batches gives those of all processes, of which each reads its rows."""
+    layouts: tuple[tuple[str, tuple[str | None, ...]], ...] = ()
+    """The axes that divide weights and outputs, by their paths."""
 
 
 _placement: Placement | None = None

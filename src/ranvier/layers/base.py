@@ -9,6 +9,8 @@ import numpy as np
 
 from ranvier import constraints, initializers, regularizers
 from ranvier.data.memory import check_memory
+from ranvier.distribution import with_layout
+from ranvier.engines.placement import get_placement
 from ranvier.graph.dtypes import ARITHMETIC, FLOATS
 from ranvier.graph.node import BATCH, GraphError, Type
 from ranvier.graph.open_extents import ANY, OpenExtent
@@ -75,6 +77,8 @@ class Layer(Module):
                 with dtype_scope(self._floats):
                     return self(*args, **kwargs)
         result = super().__call__(*args, **kwargs)
+        if get_placement() is not None and isinstance(result, Tensor):
+            result = with_layout(result, f"{self.name}/output")
         if self.activity_regularizer is not None and isinstance(result, Tensor):  # a symbolic value adds no loss
             own = self.activity_regularizer
             what = f"the activity regularizer {callable_name(own)} of layer {self.name!r}"
