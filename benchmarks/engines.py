@@ -14,7 +14,7 @@ SEQUENCE_SAMPLES = 2_560
 AGAINST = (
     ("ranvier-jax", "jax", 1.1),
     ("ranvier-torch", "torch-compiled", 1.1),
-    ("ranvier-torch", "torch", 1.3),
+    ("ranvier-torch-eager", "torch", 1.3),
     ("ranvier-tensorflow", "keras-tf", 1.1),
 )
 CONTESTANTS = tuple(dict.fromkeys(name for row in AGAINST for name in row[:2]))

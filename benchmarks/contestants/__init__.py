@@ -103,10 +103,18 @@ CONTESTANTS: tuple[Contestant, ...] = (
             f"ranvier, engine {engine}",
             "ours",
             ("train", "images", "sequences"),
-            environment={"RANVIER_ENGINE": engine, "TF_CPP_MIN_LOG_LEVEL": "3"},
+            environment={"RANVIER_ENGINE": engine, "TF_CPP_MIN_LOG_LEVEL": "3", "RANVIER_TORCH_COMPILE": "1"},
             named=True,
         )
         for engine in ("jax", "torch", "tensorflow")
+    ),
+    Contestant(
+        "ranvier-torch-eager",
+        "ranvier, engine torch, not compiled",
+        "ours",
+        ("train", "images", "sequences"),
+        environment={"RANVIER_ENGINE": "torch", "TORCH_COMPILE_DISABLE": "1"},
+        named=True,
     ),
     Contestant("ranvier-loaded", "ranvier, 1 GB in memory", "ours", ("mapped",), environment={"IN_MEMORY": "1"}),
     Contestant("jax", "JAX", "jax_scan", (*_ALL, "images", "sequences"), "train_jax.py", ("jax",), "import jax"),

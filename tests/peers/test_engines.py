@@ -3,7 +3,9 @@
 A sample of the rows; all of them with ``RANVIER_ROWS=all``, as in ``make test-engines``.
 """
 
+import gc
 import inspect
+import itertools
 import os
 import sys
 import warnings
@@ -35,6 +37,22 @@ def engine(request):
 
 ALL = os.environ.get("RANVIER_ROWS") == "all"
 SAMPLE = slice(None, None, 1 if ALL else 29)  # of long tables
+MANY = 100  # rows, each of which leaves programs in the memory of the libraries
+count = itertools.count(1)
+
+
+@pytest.fixture(autouse=True)
+def forgetting():
+    """Programs of earlier rows are dropped now and then."""
+    yield
+    if next(count) % MANY == 0:
+        engines._shared.clear()
+        for name, forget in (("jax", "clear_caches"), ("torch._dynamo", "reset")):
+            if name in sys.modules:
+                getattr(sys.modules[name], forget)()
+        gc.collect()
+
+
 FEW = slice(None, None, 1 if ALL else 5)  # of short ones
 
 
@@ -91,6 +109,9 @@ NETWORKS = {
     ],
     "transposed": lambda: [L.Conv2DTranspose(3, 3, strides=2), L.AveragePooling2D(), L.Flatten(), L.Dense(3)],
     "recurrent": lambda: [L.Reshape((20, 10)), L.Bidirectional(L.LSTM(4, return_sequences=True)), L.GRU(4), L.Dense(3)],
+    "pooled": lambda: [
+        L.Conv2D(4, 3, activation="relu"), L.MaxPooling2D(3), L.MaxPooling2D(2, 1), L.Dropout(0.3), L.Flatten(), L.Dense(3),
+    ],
 }  # fmt: skip
 
 
@@ -138,11 +159,29 @@ def test_a_run_is_resumed(name, tmp_path):
         np.testing.assert_allclose(found, weight, rtol=1e-6, atol=1e-7)
 
 
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_updates_of_all_parameters_are_one_on_pytorch(optimizer, monkeypatch):
+    made, updates = [], import_module("ranvier.engines.torch_updates")
+    fused = updates.fused_adam
+
+    def noted(group):
+        made.append((group, fused(group)))
+        return made[-1][1]
+
+    monkeypatch.setattr(updates, "fused_adam", noted)
+    monkeypatch.setattr(engines, "_shared", {})
+    fitted("series", "torch", optimizer)
+    (group, function), *_ = made
+    assert len(group.updates) == 8
+    assert (function is not None) == (optimizer == "adam")
+
+
 def compiling(monkeypatch):
     """Every step of PyTorch's engine is compiled; its modules."""
     engine, compiled = engines._module("torch"), import_module("ranvier.engines.torch_compiled")
-    monkeypatch.setattr(engine, "LONG", 0.0)
+    monkeypatch.setenv("RANVIER_TORCH_COMPILE", "1")
     monkeypatch.setattr(compiled, "_reported", False)
+    monkeypatch.setattr(engines, "_shared", {})
     return engine, compiled
 
 

@@ -160,13 +160,16 @@ class Operand:
             self.loops = [loop for loop in self.loops if loop not in loops]
 
 
-def contraction(table: Table, einsum: Callable[..., Any], convolve: Callable[..., Any]) -> Function:
+def contraction(
+    table: Table, einsum: Callable[..., Any], convolve: Callable[..., Any], turned: Callable[..., Any] | None = None
+) -> Function:
     """The row of contractions.
 
     ``einsum(a, loops of a, b, loops of b, loops of the result)`` computes those without windows. ``convolve(x, w,
     strides, dilations, groups, padding)`` has operands (rows, *positions, channels of all groups) and (*places,
     channels of one group, filters of all groups), with at most `MOST` positions. ``padding`` has the widths before and
-    after each position, which are 0 without `with_padding`.
+    after each position, which are 0 without `with_padding`. ``turned(x, w, dilations, padding)`` computes one without
+    strides and groups whose places are read backward, as that of a gradient is.
     """
 
     def value(arrays: Sequence[Array], attrs: Attrs, extents: dict[str, Any]) -> Any:
@@ -183,7 +186,7 @@ def contraction(table: Table, einsum: Callable[..., Any], convolve: Callable[...
         x = Operand(table, arrays[side], index[side], sizes, pairs[side], widths)
         w = Operand(table, arrays[1 - side], index[1 - side], sizes, ())
         terms = [sorted(index[side][dim][0], key=lambda t: t[0] >= rank) for dim in pairs[side]]
-        return _convolution(table, convolve, x, w, terms, sizes, rank)
+        return _convolution(table, (convolve, turned), x, w, terms, sizes, rank)
 
     return value
 
@@ -215,8 +218,8 @@ def _windows_of(own: Sequence[Any], other: Sequence[Any], rank: int, sizes: Sequ
 
 
 def _convolution(
-    table: Table, convolve: Callable[..., Any], x: Operand, w: Operand, terms: Sequence[Any], sizes: Sequence[int],
-    rank: int,
+    table: Table, functions: tuple[Callable[..., Any], Callable[..., Any] | None], x: Operand, w: Operand,
+    terms: Sequence[Any], sizes: Sequence[int], rank: int,
 ) -> Any:  # fmt: skip
     """A contraction with windows as a convolution. ``terms``: the loops of each window, that of the result first."""
     positions, places = ([term[i][0] for term in terms] for i in (0, 1))
@@ -228,20 +231,25 @@ def _convolution(
     channels = [loop for loop in plain if loop in w.loops and loop >= rank]
     rows = [loop for loop in plain if loop not in w.loops]
     filters = [loop for loop in w.loops if loop < rank and loop not in groups]
-    turned = tuple(i for i, loop in enumerate(w.loops) if loop in x.backward)
-    if turned:
-        w.x = table["reverse"]([w.x], {"axes": turned}, {})
+    backward = tuple(i for i, loop in enumerate(w.loops) if loop in x.backward)
+    strides, dilations = ([abs(term[i][1]) for term in terms] for i in (0, 1))
+    convolve, turned = functions
+    is_turned = turned is not None and len(backward) == len(places) and set(strides) == {1} and not groups
+    if backward and not is_turned:
+        w.x = table["reverse"]([w.x], {"axes": backward}, {})
     windows_ = [next(p for p in x.loops if isinstance(p, tuple) and position in p) for position in positions]
-    found = convolve(
+    operands = (
         x.arranged(rows, *([pair] for pair in windows_), [*groups, *channels]),
         w.arranged(*([place] for place in places), channels, [*groups, *filters]),
-        [abs(term[0][1]) for term in terms], [abs(term[1][1]) for term in terms],
-        int(np.prod([sizes[loop] for loop in groups], dtype=int)),
-        x.padding,
-    )  # fmt: skip
+    )
+    if turned is not None and is_turned:
+        found = turned(*operands, dilations, x.padding)
+    else:
+        count = int(np.prod([sizes[loop] for loop in groups], dtype=int))
+        found = convolve(*operands, strides, dilations, count, x.padding)
     loops = [*rows, *positions, *groups, *filters]
     found = table["reshape"]([found], {"shape": tuple(sizes[loop] for loop in loops)}, {})
-    turned = tuple(i for i, loop in enumerate(loops) if loop in x.backward)
-    if turned:
-        found = table["reverse"]([found], {"axes": turned}, {})
+    backward = tuple(i for i, loop in enumerate(loops) if loop in x.backward)
+    if backward:
+        found = table["reverse"]([found], {"axes": backward}, {})
     return table["transpose"]([found], {"axes": [loops.index(loop) for loop in range(rank)]}, {})

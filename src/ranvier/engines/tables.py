@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -107,7 +108,7 @@ class TableProgram(ABC):
         self.graph = self.lowered(self.graph)
         self.batch = batch or 1
         self.reference = ReferenceProgram(graph, batch)
-        self.interpret = Interpreter(self.graph, table, *adapted)
+        self.table, self.adapted = table, adapted
         self.is_windowed = [node.attrs["windowed"] for node in graph.inputs]
         self.is_window = [node.shape[:1] == (BATCH,) for node in graph.outputs]  # without the flag
         self.updated = [graph.inputs.index(target) for target, _ in graph.updates]
@@ -160,6 +161,11 @@ class TableProgram(ABC):
     def aligned(self, number: int, array: Array) -> Array:
         """The samples of an input, in memory that the library can use as it is, if it cannot use theirs."""
         return array
+
+    @cached_property
+    def interpret(self) -> Interpreter:
+        """The functions of a step."""
+        return Interpreter(self.graph, self.table, *self.adapted)
 
     def lowered(self, graph: Graph) -> Graph:
         """The graph with what the rows of the library take besides."""

@@ -23,12 +23,18 @@ from ranvier.support.source_lines import warn
 
 Array = Any
 Step = Callable[..., Any]
+LONG = 20.0  # seconds of all passes whose step is compiled, which takes some ten seconds, and once for a network
 # Seconds of a step, roughly: for each operation, element and multiplication.
 OPERATION, ELEMENT, MULTIPLICATION = 5e-6, 3e-10, 2e-11
 COMPILERS = ("g++", "clang++", "c++", "cl")
 
 _lock = threading.Lock()
 _reported = False
+
+
+def is_worthwhile(seconds: float) -> bool:
+    """Whether steps that take so long in all are compiled. RANVIER_TORCH_COMPILE=1 says yes of all."""
+    return seconds >= LONG or (seconds > 0 and os.environ.get("RANVIER_TORCH_COMPILE") == "1")
 
 
 def is_available(device: torch.device) -> bool:
@@ -84,20 +90,24 @@ def seconds(graph: Graph, batch: int) -> float:
     return total
 
 
-def divided(graph: Graph) -> tuple[Graph, Graph]:
+def divided(graph: Graph, draws: bool) -> tuple[Graph, Graph]:
     """The numbers of a step that depend on numbers alone, such as the rate of a step of Adam, and the rest of the step,
-    with these numbers as its last inputs.
+    with these numbers as its last inputs. With ``draws`` they include random arrays.
 
     Inductor computes a number again for each element that it meets, and not in vectors.
     """
-    numbers = set()
+    numbers, drawn = set[Node](), set[Node]()
     for node in graph.nodes():
-        if not node.shape and node.op.name != "constant" and all(i in numbers or _is_number(i) for i in node.inputs):
+        if node.op.name == "constant" or not all(i in numbers or _is_number(i) for i in node.inputs):
+            continue
+        if not node.shape:
             numbers.add(node)
-    known = {node for node in numbers if node.op.name != "input"}
+        elif draws and node.op.name == "random":
+            drawn.add(node)
+    known = {node for node in numbers if node.op.name != "input"} | drawn
     used = {*graph.roots(), *(i for node in graph.nodes() if node not in known for i in node.inputs)}
     found = [node for node in graph.nodes() if node in known and node in used]
-    given = {node: input_node(f"number{i}", (), node.dtype) for i, node in enumerate(found)}
+    given = {node: input_node(f"number{i}", node.shape, node.dtype) for i, node in enumerate(found)}
     rest = graph.changed(lambda node, old: given.get(old, node))
     return Graph(graph.inputs, tuple(found)), Graph((*graph.inputs, *given.values()), rest.outputs, rest.updates)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from ranvier.data.batches import RanOut, by_number, name_of
 from ranvier.data.samplers import Sampler, checked_sampler
+from ranvier.engines.planned import planned_passes
 from ranvier.module import Module
 from ranvier.module.calls import in_model_dtype
 from ranvier.support import processes
@@ -217,7 +218,7 @@ def train(
     model.stop_training = False
     logs: Logs = {}
     try:
-        with interrupt.watching(termination=callbacks.listens("on_interrupt")):
+        with interrupt.watching(termination=callbacks.listens("on_interrupt")), planned_passes(epochs):
             callbacks.set_run(run)
             callbacks.call("on_train_begin", {})
             if resume is not None:

@@ -1,0 +1,296 @@
+"""The functions of PyTorch for each primitive, and what they are for a node."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
+from typing import Any
+
+import numpy as np
+import torch
+
+from ranvier.engines import native
+from ranvier.engines.contractions import contraction, windows
+from ranvier.engines.eager import without_broadcasts
+from ranvier.engines.tables import PICKING, Function, Interpreter, Table, elementwise
+from ranvier.engines.torch_functions import ROWS
+from ranvier.engines.torch_integers import MASKS, quotient, whole, without_sign
+from ranvier.graph.dtypes import ELEMENT_TYPES
+from ranvier.graph.graph import Graph, input_node
+from ranvier.graph.node import Node, apply
+from ranvier.graph.random import KEY_ADDITIONS, KEY_PARITY, ROTATIONS
+from ranvier.graph.scan import Operands
+from ranvier.graph.values import concrete
+
+Array = Any
+MASK = 0xFFFFFFFF
+
+ELEMENTWISE: dict[str, Callable[..., Any]] = {
+    "neg": torch.neg, "abs": torch.abs, "floor": torch.floor, "exp": torch.exp, "expm1": torch.expm1,
+    "sign": lambda x: torch.where(x != x, x, torch.sign(x)),  # nan is not itself
+    "log": torch.log, "log1p": torch.log1p, "sqrt": torch.sqrt, "tanh": torch.tanh, "sigmoid": torch.sigmoid,
+    "erf": torch.erf, "sin": torch.sin, "cos": torch.cos, "relu": torch.relu,
+    "add": torch.add, "sub": torch.sub, "mul": torch.mul, "div": torch.div,
+    "quotient": quotient, "power": torch.pow, "maximum": torch.maximum, "minimum": torch.minimum, "less": torch.lt,
+    "less_equal": torch.le, "equal": torch.eq, "logical_and": torch.logical_and, "logical_or": torch.logical_or,
+    "logical_not": torch.logical_not, "select": torch.where,
+}  # fmt: skip
+
+
+def kept(function: Function) -> Function:
+    """The function, called once."""
+    held: list[Array] = []
+
+    def value(a: Sequence[Array], s: Any, e: Any) -> Array:
+        if not held:
+            held.append(function(a, s, e))
+        return held[0]
+
+    return value
+
+
+OF_ANY_TYPE = ("cast", "random", "scan", "result", *ROWS)
+"""Rows that take unsigned integers as they are."""
+
+
+def adapted(row: Function, node: Node) -> Function:
+    """The function of a node: constants are made once, and so are the bodies of loops."""
+    if node.op.name == "constant":
+        return kept(row)
+    if node.op.name == "scan":
+        return partial(scan, step=Interpreter(without_broadcasts(node.attrs["body"]), TABLE, adapted))
+    if node.op.name in OF_ANY_TYPE:
+        return row
+    return without_sign(row, node)
+
+
+def traced(row: Function, node: Node) -> Function:
+    """The function of a node for a trace, in which numbers are written into the program."""
+    if node.op.name == "constant":
+        return row if node.shape or node.dtype == "bfloat16" else number
+    if node.op.name == "random":
+        return composed_random
+    if node.op.name == "scan":
+        return partial(scan, step=Interpreter(node.attrs["body"], TABLE, traced))
+    return adapted(row, node)
+
+
+def number(a: Any, s: Any, e: Any) -> Array:
+    return torch.full((), s["value"].item(), dtype=element_type(str(s["value"].dtype)))
+
+
+def element_type(name: str) -> torch.dtype:
+    """PyTorch's dtype of an element type."""
+    found: torch.dtype = getattr(torch, name)
+    return found
+
+
+def cast(a: Sequence[Array], s: Any, e: Any) -> Array:
+    (x,), target = a, ELEMENT_TYPES[s["dtype"]]
+    kind = element_type(target.name)
+    if x.dtype in MASKS:
+        x = x.long()
+    if x.dtype.is_floating_point and target.category == "integer":
+        x = whole(x, target.name)
+    return (x.long() & MASKS[kind]).to(kind) if kind in MASKS else x.to(kind)
+
+
+def iota(a: Any, s: Any, e: Any) -> Array:
+    shape = concrete(s["shape"], e)
+    line = cast([torch.arange(shape[s["axis"]])], s, e)
+    return line.reshape([-1 if i == s["axis"] else 1 for i in range(len(shape))]).expand(shape)
+
+
+def random(a: Sequence[Array], s: Any, e: Any) -> Array:
+    if a[0].device.type != "cpu":
+        return composed_random(a, s, e)
+    return from_native("random", [x.numpy() for x in a], concrete(s["shape"], e), s["dtype"])
+
+
+@lru_cache(maxsize=256)
+def native_program(name: str, dtypes: tuple[str, ...], shape: tuple[int, ...], dtype: str) -> Any:
+    """The compiler's program of a primitive of numbers."""
+    inputs = tuple(input_node(f"x{i}", (), kind) for i, kind in enumerate(dtypes))
+    return native.compile(Graph(inputs, (apply(name, *inputs, shape=shape, dtype=dtype),)))
+
+
+def from_native(name: str, arrays: Sequence[Any], shape: tuple[int, ...], dtype: str) -> Array:
+    """What the compiler computes, for what PyTorch has no function for: some hundred calls here, one loop there."""
+    found = np.empty(shape, dtype)
+    native_program(name, tuple(str(a.dtype) for a in arrays), shape, dtype).run(arrays, [found])
+    return torch.from_numpy(found)
+
+
+def composed_random(a: Sequence[Array], s: Any, e: Any) -> Array:
+    shape = concrete(s["shape"], e)
+    keys = [x.long() for x in a]
+    keys.append(keys[0] ^ keys[1] ^ KEY_PARITY)
+    counters = torch.arange(math.prod(shape))
+    x, y = ((counters & MASK) + keys[0]) & MASK, ((counters >> 32) + keys[1]) & MASK
+    for group in range(KEY_ADDITIONS):
+        for rotation in ROTATIONS[group % 2]:
+            x = (x + y) & MASK
+            y = (((y << rotation) | (y >> (32 - rotation))) & MASK) ^ x
+        x, y = (x + keys[(group + 1) % 3]) & MASK, (y + keys[(group + 2) % 3] + group + 1) & MASK
+    return ((x >> 8).to(element_type(s["dtype"])) * 2.0**-24).reshape(shape)
+
+
+def broadcast(a: Sequence[Array], s: Any, e: Any) -> Array:
+    shape, axes = concrete(s["shape"], e), s["axes"]
+    if axes == tuple(range(len(shape) - len(axes), len(shape))):
+        return a[0].expand(shape)
+    view = [1] * len(shape)
+    for dim, axis in zip(a[0].shape, axes, strict=True):
+        view[axis] = dim
+    return a[0].reshape(view).expand(shape)
+
+
+def pad(a: Sequence[Array], s: Any, e: Any) -> Array:
+    x, value = a
+    sizes = list(zip(x.shape, s["widths"], strict=True))
+    shape = [low + n + max(0, n - 1) * between + high for n, (low, high, between) in sizes]
+    inner = tuple(slice(low, n - high, between + 1) for n, (low, high, between) in zip(shape, s["widths"], strict=True))
+    result = value.expand(shape).clone()
+    result[inner] = x
+    return result
+
+
+def parts(index: Array, batch: int) -> list[Array]:
+    """For each of the first ``batch`` axes of the indices, their positions along it."""
+    shape = index.shape
+    return [
+        torch.arange(n).reshape([-1 if a == axis else 1 for a in range(len(shape))]).expand(shape)
+        for axis, n in enumerate(shape[:batch])
+    ]
+
+
+def gather(a: Sequence[Array], s: Any, e: Any) -> Array:
+    x, index = a
+    batch = s.get("batch", 0)
+    rows = index.long().clamp(0, x.shape[batch] - 1)
+    if not batch:
+        return x.index_select(0, rows.reshape(-1)).reshape(*index.shape, *x.shape[1:])
+    return x[(*parts(index, batch), rows)]
+
+
+def scatter_add(a: Sequence[Array], s: Any, e: Any) -> Array:
+    index, updates = a
+    batch, (rows,) = s.get("batch", 0), concrete((s["rows"],), e)
+    index = torch.where((index >= 0) & (index < rows), index, rows).long()  # a row more, which is cut off
+    zeros = updates.new_zeros((*index.shape[:batch], rows + 1, *updates.shape[index.ndim :]))
+    return zeros.index_put_((*parts(index, batch), index), updates, accumulate=True).narrow(batch, 0, rows)
+
+
+def reduce_sum(a: Sequence[Array], s: Any, e: Any) -> Array:
+    (x,), axes = a, s["axes"]
+    if not axes:
+        return x
+    return x.any(axes) if x.dtype is torch.bool else x.sum(axes, dtype=x.dtype)
+
+
+def argmax(a: Sequence[Array], s: Any, e: Any) -> Array:
+    x = a[0].to(torch.uint8) if a[0].dtype is torch.bool else a[0]
+    return x.argmax(s["axis"]).int()
+
+
+def scan(a: Sequence[Array], s: Any, e: Any, step: Interpreter | None = None) -> tuple[Array, ...]:
+    body, axis, length = s["body"], s["axis"], s["length"]
+    given, step = Operands(a, body, s["slices"]), step or Interpreter(body, TABLE, adapted)
+    carries, slices = given.carries, [x.unbind(axis) for x in given.slices]
+    found: list[list[Array]] = [[] for _ in range(length)]
+    for t in reversed(range(length)) if s["reverse"] else range(length):
+        found[t], carries = step([*carries, *(x[t] for x in slices), *given.constants], e)
+    return (*carries, *(torch.stack(values, axis) for values in zip(*found, strict=True)))
+
+
+def einsum(a: Array, a_loops: Sequence[int], b: Array, b_loops: Sequence[int], out: Sequence[int]) -> Array:
+    summed = [loop for loop in a_loops if loop in b_loops and loop not in out]
+    if (
+        len(a_loops) == len(b_loops) == len(out) == 2 and len(summed) == 1
+    ):  # a product of matrices, without the analysis
+        left = a if a_loops[1] == summed[0] else a.t()
+        right = b if b_loops[0] == summed[0] else b.t()
+        return left @ right if out[0] in a_loops else (left @ right).t()
+    return torch.einsum(a, list(a_loops), b, list(b_loops), list(out))
+
+
+CONVOLUTIONS = (torch.conv1d, torch.conv2d, torch.conv3d)
+TRANSPOSED = (torch.conv_transpose1d, torch.conv_transpose2d, torch.conv_transpose3d)
+
+
+def padded(x: Array, padding: Sequence[tuple[int, int]]) -> tuple[Array, list[int]]:
+    """The images, and their padding by zeros, where that is equal at both ends; else the padded images, and none."""
+    if all(low == high for low, high in padding):
+        return x, [low for low, _ in padding]
+    widths = [width for pair in reversed(padding) for width in pair]
+    return torch.nn.functional.pad(x, (0, 0, *widths)), [0] * len(padding)
+
+
+def convolve(
+    x: Array,
+    w: Array,
+    strides: Sequence[int],
+    dilations: Sequence[int],
+    groups: int,
+    padding: Sequence[tuple[int, int]],
+) -> Array:
+    x, zeros = padded(x, padding)
+    found = [
+        (n + 2 * zero - (k - 1) * d - 1) // s + 1
+        for n, zero, k, s, d in zip(x.shape[1:], zeros, w.shape, strides, dilations, strict=False)
+    ]
+    if math.prod(w.shape[:-2]) > math.prod(found):
+        return by_weights(x, w, found, strides, dilations, groups, zeros)
+    made = CONVOLUTIONS[len(strides) - 1](
+        x.movedim(-1, 1), w.movedim((-1, -2), (0, 1)), None, strides, zeros, dilations, groups
+    )
+    return made.movedim(1, -1)
+
+
+def by_weights(
+    x: Array, w: Array, found: Sequence[int], strides: Sequence[int], dilations: Sequence[int], groups: int,
+    zeros: Sequence[int],
+) -> Array:  # fmt: skip
+    """The same sums as PyTorch's gradient of a convolution by its weights: this has more places than positions."""
+    rows, channels, filters = x.shape[0], w.shape[-2], w.shape[-1]
+    images = x.reshape(*x.shape[:-1], groups, channels).movedim((-1, -2), (0, 1)).flatten(1, 2)
+    gradients = w.movedim((-2, -1), (0, 1))
+    weights = x.new_empty((filters, rows, *found))
+    _, made, _ = torch.ops.aten.convolution_backward(
+        gradients, images, weights, None, dilations, zeros, strides, False, [0] * len(strides), groups,
+        [False, True, False],
+    )  # fmt: skip
+    return made.movedim(0, -1)
+
+
+def turned(x: Array, w: Array, dilations: Sequence[int], padding: Sequence[tuple[int, int]]) -> Array:
+    """A convolution with the places of ``w`` backward, as PyTorch's gradient of one by its images."""
+    cut = [(k - 1) * d - low for k, d, (low, _) in zip(w.shape, dilations, padding, strict=False)]
+    if min(cut) < 0 or any(low != high for low, high in padding):
+        axes = tuple(range(len(dilations)))
+        return convolve(x, w.flip(axes), [1] * len(dilations), dilations, 1, padding)
+    made = TRANSPOSED[len(dilations) - 1](
+        x.movedim(-1, 1), w.movedim((-2, -1), (0, 1)), None, 1, cut, 0, 1, list(dilations)
+    )
+    return made.movedim(1, -1)
+
+
+TABLE: Table = {
+    **PICKING,
+    **elementwise(ELEMENTWISE),
+    "cast": cast, "iota": iota, "random": random, "broadcast": broadcast, "pad": pad, "scan": scan,
+    "gather": gather, "scatter_add": scatter_add, "reduce_sum": reduce_sum,
+    "argmax": argmax,
+    "constant": lambda a, s, e: torch.tensor(s["value"]),
+    "extent": lambda a, s, e: torch.tensor(math.prod(e[n] for n in s["symbols"]), dtype=element_type(s["dtype"])),
+    "reduce_max": lambda a, s, e: a[0].amax(s["axes"]) if s["axes"] else a[0],
+    "reshape": lambda a, s, e: a[0].reshape(concrete(s["shape"], e)),
+    "transpose": lambda a, s, e: a[0].permute(s["axes"]),
+    "reverse": lambda a, s, e: a[0].flip(s["axes"]),
+    "concatenate": lambda a, s, e: torch.cat(a, s["axis"]),
+}  # fmt: skip
+TABLE["windows"] = windows(TABLE)
+TABLE["contract"] = contraction(TABLE, einsum, convolve, turned)
+OWN = {**TABLE, **ROWS}
+"""With the rows of what `with_functions` writes."""
