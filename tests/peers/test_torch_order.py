@@ -7,7 +7,7 @@ from ranvier.engines import set_engine
 from tests.peers.test_torch_vocabulary import compare
 
 pytest.importorskip("torch")
-pytestmark = pytest.mark.peers
+pytestmark = [pytest.mark.peers, pytest.mark.filterwarnings("ignore:.*upsample.*deprecated")]
 RNG = np.random.default_rng(5)
 X = RNG.standard_normal((3, 4)).astype(np.float32)
 NAN = np.array([1, np.nan, 3, 3, 2], np.float32)
@@ -55,6 +55,32 @@ ROWS = {
     "grid_sample": (sampled("bilinear", "zeros", False), IMAGES, MOVES),
     "grid_sample, border": (sampled("bilinear", "border", True), IMAGES, MOVES),
     "grid_sample, nearest": (sampled("nearest", "border", False), IMAGES, MOVES),
+}
+PLACES = RNG.integers(0, 4, (3, 6))
+MANY = RNG.standard_normal((3, 6)).astype(np.float32)
+MANY[0, :2] = MANY[0, 2]
+
+
+def reduced(reduce, own):
+    def program(t, x, many):
+        given = (x.detach(), many.detach()) if reduce == "prod" else (x, many)
+        return t.scatter_reduce(given[0], 1, t.tensor(PLACES), given[1], reduce, include_self=own)
+
+    return program
+
+
+ROWS |= {
+    f"{r}, {own}": (reduced(r, own), X, MANY) for r in ("sum", "mean", "amax", "amin", "prod") for own in (True, False)
+}
+ROWS |= {
+    "scatter_reduce_": (lambda t, x: t.zeros(5).scatter_reduce_(0, t.tensor([0, 1, 1]), x[:, 0], "amax"), X),
+    "index_put": (lambda t, x: x.index_put((t.tensor([0, 2, 0]),), x * 2, accumulate=True), X),
+    "index_put_": (lambda t, x: t.zeros(5, 2).index_put_((t.tensor([0, 3]), t.tensor([1, 0])), x[0, :2]), X),
+    "atleast": (lambda t, x: (t.atleast_1d(x[0, 0]), t.atleast_2d(x[0]), *t.atleast_3d(x, x[0], x[0, 0])), X),
+    "older names": (
+        lambda t, x: (t.nn.functional.upsample_bilinear(x[:, t.newaxis, t.newaxis], (2, 7)), t.vdot(x[0], x[1])),
+        X,
+    ),
 }
 
 

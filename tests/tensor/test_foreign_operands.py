@@ -37,3 +37,9 @@ def test_an_operand_with_values_is_a_tensor(function):
 def test_another_library_s_tape_says_what_to_write():
     with pytest.raises(AttributeError, match=r"Write rv\.GradientTape\(\) in place"):
         rv.Tensor([1.0])._id  # noqa: B018
+
+
+@pytest.mark.parametrize("make", [torch.tensor, torch.as_tensor, rv.Tensor, rv.ops.mean])
+def test_lists_of_different_lengths_are_refused(make):
+    with pytest.raises(ValueError, match=r"lists of different lengths are no tensor\. Write rows of one length"):
+        make([[1, 2], [3]])

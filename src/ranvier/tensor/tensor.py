@@ -341,6 +341,17 @@ class Tensor(TensorMethods):
             self.segment.live.append(weakref.ref(self))
 
 
+def plain_array(value: Any) -> NDArray[Any]:
+    """An array-like as an array. Raises ValueError for lists of different lengths."""
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        raise ValueError(
+            "lists of different lengths are no tensor. Write rows of one length instead, padded or cut: "
+            "torch.nn.utils.rnn.pad_sequence and utils.pad_sequences do that."
+        ) from error
+
+
 def to_array(value: Any, dtype: str | None = None) -> NDArray[Any]:
     """A copy of an array-like, C- or Fortran-contiguous, in a dtype that programs support.
 
@@ -348,7 +359,7 @@ def to_array(value: Any, dtype: str | None = None) -> NDArray[Any]:
     arrays keep theirs, and Python's are int32.
     Raises OverflowError for integers that do not fit.
     """
-    array = np.asarray(value)
+    array = plain_array(value)
     if array.dtype.kind not in "fiub" and dtype_of(array) not in DTYPES:
         raise not_numbers(value, array)
     name, by_python = dtype_of(array), not hasattr(value, "dtype")

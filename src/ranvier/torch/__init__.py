@@ -56,13 +56,15 @@ from ranvier.torch.settings import *  # noqa: F403 - their __all__ is the vocabu
 __all__ = [
     "Generator", "Size", "accelerator", "amp", "autocast", "autograd", "backends", "cuda", "default_generator",
     "device", "distributed", "distributions", "dtype", "e", "enable_grad", "func", "get_num_threads", "inf",
-    "inference_mode", "is_anomaly_enabled", "is_grad_enabled", "jit", "linalg", "load", "multiprocessing", "nan", "nn",
-    "no_grad", "onnx", "optim", "pi", "random", "save", "set_default_dtype", "set_grad_enabled", "set_num_threads",
+    "inference_mode", "is_anomaly_enabled", "is_grad_enabled", "jit", "linalg", "load", "multiprocessing", "nan",
+    "newaxis", "nn", "no_grad", "onnx", "optim", "pi", "random", "save", "set_default_dtype", "set_grad_enabled",
+    "set_num_threads",
     "strided", "testing", "types", "utils", "version", "vmap",
 ]  # fmt: skip
 __all__ += [*dtypes.__all__, *tensor_types.__all__, *settings.__all__, *vocabulary.names("torch")]  # noqa: PLE0604 - the table's
 
 inf, nan, pi, e = math.inf, math.nan, math.pi, math.e
+newaxis = None
 set_default_dtype = set_dtype
 
 __version__ = version.__version__

@@ -20,7 +20,7 @@ FORMATS = ("channels_last", "channels_first")
 PADDINGS = ("valid", "same", "causal")  # the last of sequences alone
 
 
-def _word(value: Any, words: tuple[str, ...], what: str) -> str:
+def one_word(value: Any, words: tuple[str, ...], what: str) -> str:
     """One of these words, in any case. Raises ValueError for another."""
     if isinstance(value, str) and value.lower() in words:
         return value.lower()
@@ -29,17 +29,17 @@ def _word(value: Any, words: tuple[str, ...], what: str) -> str:
 
 def _first(data_format: Any) -> bool:
     """Whether channels come first."""
-    return data_format is not None and _word(data_format, FORMATS, "data_format") == "channels_first"
+    return data_format is not None and one_word(data_format, FORMATS, "data_format") == "channels_first"
 
 
-def _each(value: Any, dimensions: int) -> tuple[int, ...]:
+def for_each(value: Any, dimensions: int) -> tuple[int, ...]:
     return tuple(value) if isinstance(value, (list, tuple)) else (int(value),) * dimensions
 
 
 def _pooled(inputs: Any, size: Any, strides: Any, padding: str, data_format: Any, largest: bool) -> Any:
-    sizes = _each(size, inputs.ndim - 2)
-    stride = sizes if strides is None else _each(strides, len(sizes))
-    return pool(inputs, sizes, stride, _word(padding, PADDINGS[:2], "padding"), largest, _first(data_format))
+    sizes = for_each(size, inputs.ndim - 2)
+    stride = sizes if strides is None else for_each(strides, len(sizes))
+    return pool(inputs, sizes, stride, one_word(padding, PADDINGS[:2], "padding"), largest, _first(data_format))
 
 
 def max_pool(
@@ -58,21 +58,21 @@ def average_pool(
 
 def adaptive_average_pool(inputs: Operand, output_size: Any, data_format: Any = None) -> Any:
     """The mean of each of ``output_size`` parts of the positions of (batch, positions..., channels)."""
-    return adaptive_pool(inputs, _each(output_size, inputs.ndim - 2), False, _first(data_format))
+    return adaptive_pool(inputs, for_each(output_size, inputs.ndim - 2), False, _first(data_format))
 
 
 def adaptive_max_pool(inputs: Operand, output_size: Any, data_format: Any = None) -> Any:
     """The maximum of each of ``output_size`` parts of the positions of (batch, positions..., channels)."""
-    return adaptive_pool(inputs, _each(output_size, inputs.ndim - 2), True, _first(data_format))
+    return adaptive_pool(inputs, for_each(output_size, inputs.ndim - 2), True, _first(data_format))
 
 
 def _convolved(
     inputs: Any, kernel: Any, strides: Any, padding: str, data_format: Any, dilation: Any, groups: int
 ) -> Any:
     n = inputs.ndim - 2
-    how = _word(padding, PADDINGS if n == 1 else PADDINGS[:2], "padding")
+    how = one_word(padding, PADDINGS if n == 1 else PADDINGS[:2], "padding")
     return convolve(
-        inputs, kernel, stride=_each(strides, n), padding=how, dilation=_each(dilation, n), groups=groups,
+        inputs, kernel, stride=for_each(strides, n), padding=how, dilation=for_each(dilation, n), groups=groups,
         first=_first(data_format),
     )  # fmt: skip
 
@@ -134,9 +134,9 @@ def conv_transpose(
     dilation_rate: Any = 1,
 ) -> Any:
     """The gradient of `conv` by its inputs, which enlarges images; the kernel is (sizes..., filters, channels)."""
-    n, first, how = inputs.ndim - 2, _first(data_format), _word(padding, PADDINGS[:2], "padding")
-    stride, dilation = _each(strides, n), _each(dilation_rate, n)
-    extra = (None,) * n if output_padding is None else _each(output_padding, n)
+    n, first, how = inputs.ndim - 2, _first(data_format), one_word(padding, PADDINGS[:2], "padding")
+    stride, dilation = for_each(strides, n), for_each(dilation_rate, n)
+    extra = (None,) * n if output_padding is None else for_each(output_padding, n)
     reaches = [(k - 1) * d + 1 for k, d in zip(kernel.shape, dilation, strict=False)]
     positions = inputs.shape[2:] if first else inputs.shape[1:-1]
     shape, pairs = zip(*map(enlarged, positions, reaches, stride, (how,) * n, extra), strict=True)

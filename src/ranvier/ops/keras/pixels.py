@@ -13,14 +13,14 @@ from ranvier.ops.arrays import shape as movement
 from ranvier.ops.functional.resizing import RESIZING
 from ranvier.ops.functional.resizing import resize as resized
 from ranvier.ops.keras.elementwise import Operand
-from ranvier.ops.keras.images import FORMATS, _each, _word
+from ranvier.ops.keras.images import FORMATS, for_each, one_word
 
 
 def _batched(images: Any, data_format: Any, change: Callable[[Any], Any]) -> Any:
     """What ``change`` makes of images (n, h, w, c), for one image too and for channels in front."""
     if images.ndim not in (3, 4):
         raise ValueError(f"images of shape {tuple(images.shape)}. Write (h, w, c), or (n, h, w, c), instead.")
-    first = data_format is not None and _word(data_format, FORMATS, "data_format") == "channels_first"
+    first = data_format is not None and one_word(data_format, FORMATS, "data_format") == "channels_first"
     x = images if images.ndim == 4 else arrays.expand_dims(images, 0)
     x = change(movement.moveaxis(x, 1, -1) if first else x)
     x = movement.moveaxis(x, -1, 1) if first else x
@@ -44,7 +44,7 @@ def resize(
     """
     if crop_to_aspect_ratio or pad_to_aspect_ratio:
         raise ValueError("resize keeps no proportions. Write layers.Resizing(..., crop_to_aspect_ratio=True) instead.")
-    kernel = RESIZING[_word(interpolation, tuple(RESIZING), "interpolation")]
+    kernel = RESIZING[one_word(interpolation, tuple(RESIZING), "interpolation")]
     shape = tuple(int(d) for d in size)
     return _batched(images, data_format, lambda x: resized(x, shape, interpolation=kernel, antialias=antialias))
 
@@ -71,11 +71,11 @@ def extract_patches(
 
     ``strides`` are the size by default, so that patches do not overlap. Raises ValueError for patches that do not fit.
     """
-    kernel = _each(size, 2)
+    kernel = for_each(size, 2)
     if len(kernel) != 2:
         raise ValueError(f"size={size!r}. Write a whole number, or (height, width), instead.")
-    steps = kernel if strides is None else _each(strides, 2)
-    dilations, same = _each(dilation_rate, 2), _word(padding, ("valid", "same"), "padding") == "same"
+    steps = kernel if strides is None else for_each(strides, 2)
+    dilations, same = for_each(dilation_rate, 2), one_word(padding, ("valid", "same"), "padding") == "same"
 
     def patches(x: Any) -> Any:
         rows, around = [], []

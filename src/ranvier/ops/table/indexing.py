@@ -15,6 +15,7 @@ ROWS = (
     *each("torch", "torch.indexing", "bucketize isin searchsorted"),
     *each("torch", "torch.order", "cummax cummin histogram kthvalue mode", SAME),
     *each("torch", "torch.order", "masked_scatter", SAME, IN_PLACE),
+    *each("torch", "torch.scattering", "index_put scatter_reduce", SAME, IN_PLACE),
     *each("keras", "keras.arrays", "argsort get_item one_hot sort take top_k"),
     Row("nn.one_hot", keras="nn.one_hot -> keras.arrays:one_hot", torch="F.one_hot -> torch.labels:one_hot"),
     *each("keras", "keras.placing", "select slice take_along_axis"),

@@ -44,7 +44,7 @@ ROWS = (
     *each("torch", "torch.attention", "F.scaled_dot_product_attention"),
     *each("torch", "torch.signals", "bartlett_window blackman_window hamming_window hann_window stft"),
     *each("torch", "torch.spatial", both("pixel_shuffle pixel_unshuffle", "F.")),
-    *each("torch", "torch.spatial", "F.channel_shuffle F.interpolate F.pad"),
+    *each("torch", "torch.spatial", "F.channel_shuffle F.interpolate F.pad F.upsample F.upsample_bilinear F.upsample_nearest"),
     *each("torch", "torch.patches", "F.affine_grid F.fold F.grid_sample F.unfold"),
     *each("torch", "torch.losses", "F.cosine_embedding_loss F.gaussian_nll_loss F.hinge_embedding_loss F.margin_ranking_loss "
           "F.multi_margin_loss F.multilabel_soft_margin_loss F.poisson_nll_loss F.soft_margin_loss F.triplet_margin_loss"),

@@ -24,7 +24,7 @@ ROWS = (
     Row("bmm", f"{L}:bmm", torch="bmm(input, mat2)", method=SAME, samples="C, C.transpose(0, 2, 1)", value="C @ C.transpose(0, 2, 1)"),
     Row("outer", f"{L}:outer", "outer(x1, x2)", "outer ger(input, vec2)", SAME, samples="X[0], Y[1]", value="np.outer(X[0], Y[1])"),
     Row("inner", f"{L}:inner", "inner(x1, x2)", "inner(input, other)", SAME, samples="X, Y", value="np.inner(X, Y)"),
-    Row("vdot", f"{L}:vdot", "vdot(x1, x2)", samples="X, Y", value="np.vdot(X, Y)"),
+    Row("vdot", f"{L}:vdot", "vdot(x1, x2)", "vdot(input, other)", SAME, samples="X, Y", value="np.vdot(X, Y)"),
     Row("kron", f"{L}:kron", "kron(x1, x2)", "kron(input, other)", samples="X, Y", value="np.kron(X, Y)"),
     Row("tensordot", f"{L}:tensordot", "tensordot -> keras.reducing:tensordot", "tensordot(a, b, dims=2)"),
     Row("cross", f"{L}:cross", "cross -> keras.reducing:cross", "cross(input, other, dim=-1)", SAME, samples="X[:, :3], Y[:, :3]", value="np.cross(X[:, :3], Y[:, :3])"),

@@ -48,7 +48,7 @@ ROWS = (
     *each("torch", "torch.shape", "narrow select tensor_split unflatten", SAME, view=VIEW),
     Row("unfold", method="unfold -> torch.shape:unfold", view=VIEW),
     *each("torch", "torch.shape", "block_diag broadcast_shapes broadcast_tensors cartesian_prod column_stack combinations hstack "
-          "meshgrid tril_indices triu_indices vstack"),
+          "meshgrid tril_indices triu_indices vstack atleast_1d atleast_2d atleast_3d"),
     *(Row(f"{name}, a method", method=f"{name} -> {M}:{name}", view=VIEW) for name in ("expand_as", "reshape_as")),
     *(Row(f"{name}, a method", method=f"{name} -> {M}:{name}", view=ONLY_VIEW) for name in ("view", "view_as")),
 )  # fmt: skip

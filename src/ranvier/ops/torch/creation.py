@@ -22,7 +22,7 @@ from ranvier.ops.torch.random import drawer_of
 from ranvier.tensor import trace
 from ranvier.tensor.context import get_dtype
 from ranvier.tensor.function import record
-from ranvier.tensor.tensor import Tensor
+from ranvier.tensor.tensor import Tensor, plain_array
 from ranvier.tensor.trace import Function
 from ranvier.tensor.views import over_array
 
@@ -72,7 +72,7 @@ def _own_dtype(value: Any) -> str | None:
     if hasattr(value, "dtype"):
         name = dtype_of(value) if isinstance(value, (np.ndarray, np.generic)) else ""
         return name if name in FLOATING else None
-    return "int64" if np.asarray(value).dtype.kind in "iu" else None
+    return "int64" if plain_array(value).dtype.kind in "iu" else None
 
 
 def scalar_tensor(s: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:

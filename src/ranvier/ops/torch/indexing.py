@@ -51,7 +51,7 @@ def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Any:
 # --- writing ------------------------------------------------------------------------------------------------------
 
 
-def _grid(input: Tensor, dim: int, index: Any) -> tuple[Any, ...]:
+def grid_of(input: Tensor, dim: int, index: Any) -> tuple[Any, ...]:
     """The places ``[i][index[i][j]]`` along dimension 1, and so on, as NumPy's indices."""
     rows, axis = numbers_of(index), axis_of(dim, input.ndim)
     if not rows.size:
@@ -62,14 +62,14 @@ def _grid(input: Tensor, dim: int, index: Any) -> tuple[Any, ...]:
     return tuple(places)
 
 
-def _part(source: Any, shape: tuple[int, ...]) -> Any:
+def part_of(source: Any, shape: tuple[int, ...]) -> Any:
     """As much of a source as there are indices."""
     if not isinstance(source, Tensor):
         return source
     return source if source.shape == shape else source[tuple(slice(0, d) for d in shape)]
 
 
-def _check_source(input: Tensor, source: Any) -> None:
+def check_source(input: Tensor, source: Any) -> None:
     if isinstance(source, Tensor) and source.dtype != input.dtype:
         raise RuntimeError(
             f"{source.dtype} values scattered into a tensor of {input.dtype}. Write src.to({input.dtype!r}) instead."
@@ -89,18 +89,18 @@ def scatter_(
 ) -> Tensor:
     """The same written into the tensor. ``reduce`` may be "add" or "multiply", the latter without a gradient."""
     source = value if src is None else src
-    _check_source(self, source)
+    check_source(self, source)
     if reduce == "add" and self.dtype != "bool":
         shape = numbers_of(index).shape
         given = source if isinstance(source, Tensor) else _known(np.full(shape, source, self.dtype))
         return indexing.put(self, scatter_add(self, dim, index, given))
     if reduce in ("add", "multiply"):
         result, combine = np.array(self.detach().compute()), np.add if reduce == "add" else np.multiply
-        combine.at(result, _grid(self, dim, index), np.asarray(_part(source, numbers_of(index).shape)))
+        combine.at(result, grid_of(self, dim, index), np.asarray(part_of(source, numbers_of(index).shape)))
         return indexing.put(self, _known(result))
     if reduce is not None:
         raise ValueError(f"reduce={reduce!r}. Write 'add' or 'multiply', or leave it out, instead.")
-    indexing.set_item(self, _grid(self, dim, index), _part(source, numbers_of(index).shape))
+    indexing.set_item(self, grid_of(self, dim, index), part_of(source, numbers_of(index).shape))
     return self
 
 
@@ -112,30 +112,30 @@ def _added(x: Node, places: Node, updates: Node) -> Node:
     return arrays.cast(arrays.add(arrays.cast(x, number), added), x.dtype)
 
 
-def _add_at(input: Tensor, places: Any, source: Any) -> Any:
+def add_at(input: Tensor, places: Any, source: Any) -> Any:
     """``input`` with elements added where ``places`` say among all."""
     flat = arrays.reshape(input, (-1,))
     rows = Tensor.wrap(np.ascontiguousarray(places.ravel(), np.int32))
     return arrays.reshape(_added(flat, rows, arrays.reshape(source, (-1,))), input.shape)
 
 
-def _every(input: Tensor) -> Any:
+def flat_places(input: Tensor) -> Any:
     return np.arange(input.numel(), dtype=np.int32).reshape(input.shape)
 
 
 def scatter_add(input: Tensor, dim: int, index: Any, src: Tensor) -> Any:
     """``input`` with ``src`` added at ``[i][index[i][j]]`` for dimension 1; several may meet at a place."""
-    _check_source(input, src)
-    places = _every(input)[_grid(input, dim, index)]
-    return _add_at(input, places, _part(src, places.shape))
+    check_source(input, src)
+    places = flat_places(input)[grid_of(input, dim, index)]
+    return add_at(input, places, part_of(src, places.shape))
 
 
 def index_add(input: Tensor, dim: int, index: Any, source: Tensor, *, alpha: float = 1) -> Any:
     """``input`` with each slice of ``source`` along ``dim`` added at its index; several may meet at one."""
     axis, rows = axis_of(dim, input.ndim), numbers_of(index)
     check_known(rows, "gathered", input.shape[axis])
-    places = np.take(_every(input), rows, axis)
-    return _add_at(input, places, source if alpha == 1 else arrays.multiply(source, alpha))
+    places = np.take(flat_places(input), rows, axis)
+    return add_at(input, places, source if alpha == 1 else arrays.multiply(source, alpha))
 
 
 def index_fill(input: Tensor, dim: int, index: Any, value: Any) -> Any:

@@ -212,3 +212,19 @@ def hstack(tensors: Sequence[Any]) -> Any:
     """Tensors beside each other, along the second dimension; vectors one after the other."""
     rows = [n.reshape(t, (1,)) if not t.ndim else t for t in tensors]
     return n.concatenate(rows, 0 if not rows or rows[0].ndim < 2 else 1)
+
+
+def _at_least(dimensions: int, place: Any) -> Any:
+    def function(*tensors: Any) -> Any:
+        given = tensors[0] if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)) else tensors
+        found = tuple(n.reshape(t, place(t.shape)) if t.ndim < dimensions else t for t in given)
+        return found[0] if given is tensors and len(tensors) == 1 else found
+
+    function.__name__ = function.__qualname__ = f"atleast_{dimensions}d"
+    function.__doc__ = f"A tensor, or each of several, with {dimensions} dimensions or more; new ones have one element."
+    return function
+
+
+atleast_1d = _at_least(1, lambda shape: (1,))
+atleast_2d = _at_least(2, lambda shape: (1, *(shape or (1,))))
+atleast_3d = _at_least(3, lambda shape: (*((1,) * (2 - len(shape)) if len(shape) < 2 else ()), *shape, 1))

@@ -87,6 +87,23 @@ def interpolate(
     return resize(input, shape, kernel, places, ratios=ratios, first=True)
 
 
+def upsample(
+    input: Any, size: Any = None, scale_factor: Any = None, mode: str = "nearest", align_corners: bool | None = None
+) -> Any:
+    """`interpolate` under its older name."""
+    return interpolate(input, size, scale_factor, mode, align_corners)
+
+
+def upsample_nearest(input: Any, size: Any = None, scale_factor: Any = None) -> Any:
+    """`interpolate` with the nearest element."""
+    return interpolate(input, size, scale_factor)
+
+
+def upsample_bilinear(input: Any, size: Any = None, scale_factor: Any = None) -> Any:
+    """`interpolate` with ``mode="bilinear"`` and ``align_corners=True``."""
+    return interpolate(input, size, scale_factor, "bilinear", True)
+
+
 def pixel_shuffle(input: Any, upscale_factor: int) -> Any:
     """(..., c * r * r, h, w) -> (..., c, h * r, w * r); see `PixelShuffle`."""
     return batched(lambda x: shapes.pixel_shuffle(x, upscale_factor), input, 2)
