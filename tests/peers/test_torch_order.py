@@ -1,5 +1,7 @@
 """Order statistics, patches of images and sampling at points: the same row here and in PyTorch, values and gradients."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -38,7 +40,7 @@ def sampled(mode, around, corners):
     return program
 
 
-ROWS = {
+ROWS: dict[str, Any] = {
     "kthvalue": (lambda t, x: (*t.kthvalue(x, 2), *x.kthvalue(1, 0, True)), X),
     "mode": (lambda t, i: (*t.mode(i), *i.mode(0, True)), WHOLE),
     "cummax": (lambda t, x: (*t.cummax(x, 1), *x.cummin(0)), X),

@@ -272,7 +272,7 @@ class MeanMetricWrapper(Mean):
         super().__init__(name, dtype)
         self.fn, self.kwargs = fn, kwargs
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:  # type: ignore[override]  # Keras's
         """Add what the function returns for a batch, each value times the weight of its sample."""
         tensors = (x if isinstance(x, Tensor) else Tensor(x) for x in (y_true, y_pred))
         super().update_state(self.fn(*tensors, **self.kwargs), sample_weight)

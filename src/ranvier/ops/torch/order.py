@@ -92,7 +92,9 @@ def histogram(
     if isinstance(bins, Tensor):
         edges = bins.compute()
     else:
-        edges = np.histogram_bin_edges(values, bins, None if range is None else tuple(range)).astype(values.dtype)
+        edges = np.histogram_bin_edges(values, bins, None if range is None else (range[0], range[1])).astype(
+            values.dtype
+        )
     masses = None if weight is None else weight.compute().ravel()
     counts = np.histogram(values.ravel(), edges, weights=masses, density=density)[0]
     return Histogram(Tensor.wrap(counts.astype(values.dtype)), Tensor.wrap(np.ascontiguousarray(edges)))
