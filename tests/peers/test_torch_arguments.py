@@ -274,7 +274,7 @@ LEFT_OUT = {  # arguments, where there is nothing to choose or what they choose 
     "true_divide": {"dividend", "divisor", "value"}, "div": {"value"}, "divide": {"value"}, "mul": {"value"},
     "multiply": {"value"}, "floor_divide": {"value"}, "fmod": {"divisor"}, "remainder": {"divisor"}, "bmm": {"batch2"},
     "copy_": {"src"}, "index_copy": {"tensor2", "tensor"}, "matmul": {"tensor2"}, "narrow": {"dimension"}, "take": {"indices"}, "where": {"y"},
-    "to": {"tensor"}, "arctanh_": {"other"}, "atanh_": {"other"},
+    "to": {"tensor"}, "masked_scatter": {"tensor"}, "arctanh_": {"other"}, "atanh_": {"other"},
 }  # fmt: skip
 EVERYWHERE = {  # what functions that make tensors, and losses of old, have besides
     "out", "names", "generator", "device", "dtype", "requires_grad", "layout", "pin_memory", "memory_format", "args",
