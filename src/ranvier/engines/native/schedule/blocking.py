@@ -8,11 +8,12 @@ follow from extents alone.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import prod
 from typing import NamedTuple
 
 from ranvier.engines.native.passes.wide_products import is_wide
-from ranvier.engines.native.schedule.loop_nest import Nest
+from ranvier.engines.native.schedule.loop_nest import Loop, Nest
 from ranvier.engines.native.target.lanes import LANES, SIZE
 from ranvier.graph.node import Node, Symbol
 
@@ -61,37 +62,101 @@ def _has_rounds(node: Node, nest: Nest) -> bool:
     return node.attrs["rank"] == 2 and known and large and nest.reduce[-1].count >= LANES
 
 
+class _Extents(NamedTuple):
+    """What the sizes of a product's blocks follow from. Extents are numbers, those of the batch too."""
+
+    rows: int  # in whole tiles, as the columns
+    columns: int
+    terms: int
+    places: tuple[int, ...]  # the loops that read the same block
+    rounds: bool  # whether there is a loop around that of the terms
+    adjacent: bool  # whether columns of the second operand are
+    row: int  # the strides of the first operand: from row to row, from term to term
+    term: int
+    height: int  # of a tile
+    wide: int
+    size: int  # bytes of an element
+
+    def tall(self, most: int) -> int:
+        """Rows, in whole tiles: at most ``most``, at least one tile."""
+        return min(self.rows, max(most // self.height, 1) * self.height)
+
+    def panels(self, most: int) -> int:
+        """Columns, in whole panels: at most ``most``, at least one panel."""
+        return min(self.columns, max(most // self.wide, 1) * self.wide)
+
+    def held(self) -> tuple[int, int]:
+        """The terms and columns of a block that the cache holds."""
+        budget = BLOCK_BYTES // self.size
+        if self.terms <= MAX_TERMS:
+            return self.terms, self.panels(min(MAX_COLUMNS, budget // self.terms))
+        columns = self.panels(min(MAX_COLUMNS, budget // BLOCK_TERMS))
+        if columns < self.columns:
+            return BLOCK_TERMS, columns
+        return min(self.terms, MAX_TERMS, budget // columns // LANES * LANES), columns
+
+    def packed(self, rows: int, columns: int, terms: int) -> Blocks:
+        """Blocks of this size, each copied into panels. Rows are copied if they lie across, or on the same sets."""
+        steps = None
+        if self.row == 1 and self.term != 1:
+            steps = 1, self.height
+        elif self.term == 1 and self.row * self.size % ALIASED == 0:
+            steps = terms + 2 * LANES, 1
+        return Blocks(rows, columns, terms, terms < self.terms, True, steps)
+
+
 def blocks(nest: Nest, height: int, across: int, batch: int, dtype: str) -> Blocks:
     """The blocks of a product whose tiles have ``height`` rows and ``across`` vectors."""
-    assert nest.rows is not None
-    assert nest.columns is not None
-    (*rounds, reduce), wide = nest.reduce, across * LANES
-    rows, columns, terms = (
-        batch if isinstance(loop.extent, Symbol) else loop.extent for loop in (nest.rows, nest.columns, reduce)
-    )
-    budget, columns = BLOCK_BYTES // SIZE[dtype], -(-columns // wide) * wide
-    outer = [batch if isinstance(loop.extent, Symbol) else loop.extent for loop in nest.outer if loop.b == 0]
-    if rows <= height and nest.columns.b == 1 and prod(outer) == 1:
-        some = min(terms, PREFETCHED_TERMS if height >= MANY_ROWS else FEW_TERMS)
-        return Blocks(height, columns, some, some < terms, False, None)
-    if rounds:
-        tall = min(-(-rows // height), max(ROUND_ROWS // height, 1)) * height
-        few = min(columns, max(ROUND_BYTES // SIZE[dtype] // tall // wide, 1) * wide)
-        return Blocks(tall, few, min(terms, ROUND_ROWS), True, True, (1, height) if nest.rows.a == 1 else None)
-    some = terms if terms <= MAX_TERMS else BLOCK_TERMS
-    few = min(columns, max(min(MAX_COLUMNS, budget // some) // wide, 1) * wide)
-    if terms > MAX_TERMS and few == columns:
-        some = min(terms, MAX_TERMS, budget // columns // LANES * LANES)
-    # All rows pass over a block before the next one, unless their sums have to wait: then as many as these leave room.
-    tall = -(-rows // height) * height
-    if some < terms and not outer:
-        tall = min(tall, max(budget // few // height, 1) * height)
-    elif some < terms and prod(outer) * tall > MOST_PLACES:
-        some = terms
-        few = min(columns, max(budget // some // wide, 1) * wide)
-    steps = None
-    if nest.rows.a == 1 and reduce.a != 1:
-        steps = 1, height
-    elif reduce.a == 1 and nest.rows.a * SIZE[dtype] % ALIASED == 0:
-        steps = some + 2 * LANES, 1
-    return Blocks(tall, few, some, some < terms, True, steps)
+
+    def extent(loop: Loop) -> int:
+        return batch if isinstance(loop.extent, Symbol) else loop.extent
+
+    rows, columns, (*rounds, terms), wide = nest.rows, nest.columns, nest.reduce, across * LANES
+    assert rows is not None
+    assert columns is not None
+    given = _Extents(
+        -(-extent(rows) // height) * height, -(-extent(columns) // wide) * wide, extent(terms),
+        tuple(extent(loop) for loop in nest.outer if loop.b == 0), bool(rounds), columns.b == 1, rows.a, terms.a,
+        height, wide, SIZE[dtype],
+    )  # fmt: skip
+    return next(sizes(given) for fits, sizes in KINDS if fits(given))
+
+
+def _is_one_tile(e: _Extents) -> bool:
+    return e.rows <= e.height and e.adjacent and prod(e.places) == 1
+
+
+def _of_one_tile(e: _Extents) -> Blocks:
+    """Weights are read once and as they lie, some terms at a time, so sums wait."""
+    terms = min(e.terms, PREFETCHED_TERMS if e.height >= MANY_ROWS else FEW_TERMS)
+    return Blocks(e.height, e.columns, terms, terms < e.terms, False, None)
+
+
+def _in_rounds(e: _Extents) -> Blocks:
+    """The sums of a block wait in all rounds."""
+    rows = e.tall(ROUND_ROWS)
+    columns = e.panels(ROUND_BYTES // e.size // rows)
+    return Blocks(rows, columns, min(e.terms, ROUND_ROWS), True, True, (1, e.height) if e.row == 1 else None)
+
+
+def _of_places(e: _Extents) -> Blocks:
+    """All rows of all places pass over a block before the next one. If too many sums would wait, none do."""
+    terms, columns = e.held()
+    if terms < e.terms and prod(e.places) * e.rows > MOST_PLACES:
+        terms, columns = e.terms, e.panels(BLOCK_BYTES // e.size // e.terms)
+    return e.packed(e.rows, columns, terms)
+
+
+def _of_rows(e: _Extents) -> Blocks:
+    """All rows pass over a block before the next one: of those whose sums wait, as many as the block leaves room."""
+    terms, columns = e.held()
+    return e.packed(e.rows if terms == e.terms else e.tall(BLOCK_BYTES // e.size // columns), columns, terms)
+
+
+KINDS: tuple[tuple[Callable[[_Extents], bool], Callable[[_Extents], Blocks]], ...] = (
+    (_is_one_tile, _of_one_tile),
+    (lambda e: e.rounds, _in_rounds),
+    (lambda e: bool(e.places), _of_places),
+    (lambda e: True, _of_rows),
+)
+"""The kinds of products, and the sizes of the blocks of each; the first one that fits counts."""
