@@ -330,6 +330,16 @@ def test_generated_gradients(engine, case):
         same(found, value, str(whole))
 
 
+def test_a_graph_without_changes_stays_the_same():
+    x = input_node("x", (BATCH, 3), "float32")
+    graph = Graph((x,), (apply("neg", apply("relu", x)),), ())
+    assert graph.changed(lambda node, old: node) is graph
+    assert graph.changed(lambda node, old: node + node, "contract") is graph
+    doubled = graph.changed(lambda node, old: node + node, "relu")
+    assert [node.op.name for node in doubled.nodes()] == ["input", "relu", "add", "neg"]
+    assert doubled.of("add") == [doubled.nodes()[2]]
+
+
 def test_symbols_are_equal_by_name():
     assert Symbol("batch") == BATCH
     with pytest.raises(GraphError, match="equal shapes"):

@@ -46,23 +46,42 @@ class Graph:
                 result.setdefault(operand, []).append(node)
         return result
 
+    def of(self, name: str) -> list[Node]:
+        """The nodes of one primitive, inputs before their users. Do not change the list."""
+        return self._by_name.get(name, [])
+
+    @cached_property
+    def _by_name(self) -> dict[str, list[Node]]:
+        result: dict[str, list[Node]] = {}
+        for node in self.nodes():
+            result.setdefault(node.op.name, []).append(node)
+        return result
+
     def rebuild(self, mapping: Callable[[Node], Node]) -> Graph:
         """The same program with its outputs and new values replaced."""
         return Graph(
             self.inputs, tuple(mapping(n) for n in self.outputs), tuple((i, mapping(v)) for i, v in self.updates)
         )
 
-    def changed(self, change: Callable[[Node, Node], Node]) -> Graph:
-        """The program with every node replaced, inputs first; this one if every node stays.
+    def changed(self, change: Callable[[Node, Node], Node], of: str | None = None) -> Graph:
+        """The program with every node replaced, inputs first; this graph if nothing is replaced.
 
-        ``change`` is given the node on its new inputs, and the old node.
+        ``change`` is given the node on its new inputs, and the old node: each node, or those of the primitive ``of``.
         """
-        result, same = dict[Node, Node](), True
+        if of is not None and not self.of(of):
+            return self
+        result: dict[Node, Node] = {}  # of the nodes that are replaced
         for node in self.nodes():
-            own = node if same else node.on(tuple(map(result.__getitem__, node.inputs)))
-            made = result[node] = change(own, node)
-            same = same and made is node
-        return self if same else self.rebuild(lambda n: result[n])
+            new = node
+            for operand in node.inputs:
+                if operand in result:
+                    new = node.on(tuple([result.get(i, i) for i in node.inputs]))
+                    break
+            if of is None or node.op.name == of:
+                new = change(new, node)
+            if new is not node:
+                result[node] = new
+        return self.rebuild(lambda n: result.get(n, n)) if result else self
 
     def key(self) -> tuple[Any, ...]:
         """A key that graphs of the same structure share, and no others; it leaves out the names of inputs."""

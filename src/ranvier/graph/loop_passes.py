@@ -102,9 +102,7 @@ def _with(node: Node, inputs: tuple[Node, ...], read: set[int]) -> tuple[Node, d
 
 
 def _simplified(graph: Graph, simplify: Callable[[Graph], Graph]) -> Graph:
-    return graph.changed(
-        lambda node, old: with_body(node, simplify(node.attrs["body"])) if node.op.name == "scan" else node
-    )
+    return graph.changed(lambda node, old: with_body(node, simplify(node.attrs["body"])), "scan")
 
 
 def with_body(node: Node, body: Graph) -> Node:

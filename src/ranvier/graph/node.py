@@ -192,20 +192,21 @@ def walk(roots: Iterable[Node], through: Callable[[Node], object]) -> Iterator[N
 
 def topological(roots: Iterable[Node]) -> list[Node]:
     """Every node reachable from ``roots``, inputs first. Iterative: graphs may be thousands of nodes deep."""
-    order: list[Node] = []
-    seen: set[Node] = set()
-    stack: list[tuple[Node, bool]] = [(root, False) for root in reversed(list(roots))]
+    placed: dict[Node, None] = {}
+    seen: set[Node] = set()  # nodes whose operands are on the stack above them, or are placed
+    stack = list(roots)[::-1]
+    pop, push, see = stack.pop, stack.append, seen.add
     while stack:
-        node, expanded = stack.pop()
-        if expanded:
-            order.append(node)
-        elif node not in seen:
-            seen.add(node)
-            if not node.inputs:
-                order.append(node)
-                continue
-            stack.append((node, True))
-            for child in reversed(node.inputs):
-                if child not in seen:
-                    stack.append((child, False))  # noqa: PERF401  # a generator takes longer for two operands
-    return order
+        node = pop()
+        if node in seen:
+            placed[node] = None  # once more is no change
+            continue
+        see(node)
+        if not node.inputs:
+            placed[node] = None
+            continue
+        push(node)
+        for child in node.inputs[::-1]:
+            if child not in seen:
+                push(child)
+    return list(placed)

@@ -14,6 +14,7 @@ from ranvier.graph.node import GraphError, Symbol, Type
 
 Attrs = dict[str, Any]
 Types = Sequence[Type]
+EQUAL = "operands must have equal shapes and dtypes; insert broadcast or cast"
 
 
 def require(condition: bool, message: str) -> None:
@@ -26,9 +27,11 @@ def same(dtypes: Sequence[str], result: str | None = None) -> Callable[[Types, A
 
     def infer(types: Types, attrs: Attrs) -> Type:
         first = types[0]
-        require(all(t == first for t in types), "operands must have equal shapes and dtypes; insert broadcast or cast")
-        require(first.dtype in dtypes, f"needs one of {', '.join(dtypes)}")
-        return Type(first.shape, result or first.dtype)
+        for other in types:
+            require(other is first or other == first, EQUAL)
+        if first.dtype not in dtypes:
+            raise GraphError(f"needs one of {', '.join(dtypes)}")
+        return first if result in (None, first.dtype) else Type(first.shape, result or first.dtype)
 
     return infer
 

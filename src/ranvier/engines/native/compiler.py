@@ -58,13 +58,12 @@ class Pass(NamedTuple):
         return graph
 
     def _applied(self, graph: Graph, function: Callable[..., Graph], batch: int) -> Graph:
-        if self.bodies and any(node.op.name == "scan" for node in graph.nodes()):
+        if self.bodies:
 
             def change(node: Node, old: Node) -> Node:
-                inner = node.op.name == "scan"
-                return with_body(node, self._applied(node.attrs["body"], function, batch)) if inner else node
+                return with_body(node, self._applied(node.attrs["body"], function, batch))
 
-            graph = graph.changed(change)
+            graph = graph.changed(change, "scan")
         return function(graph, batch) if self.late else function(graph)
 
 

@@ -20,7 +20,7 @@ Clip = tuple[int, int, int, int, int, int]
 
 def clip_padding(graph: Graph, batch: int) -> Graph:
     """Give contractions of padded operands the attribute ``clip``, where their loops allow it."""
-    return graph.changed(lambda node, old: _clipped(node) if node.op.name == "contract" else node)
+    return graph.changed(lambda node, old: _clipped(node), "contract")
 
 
 def is_zero(value: Node) -> bool:

@@ -10,13 +10,15 @@ from ranvier.graph.node import Node
 
 def clip_slices(graph: Graph) -> Graph:
     """Turn a slice of a contraction that nothing else reads into a contraction over fewer places."""
+    if not graph.of("slice") or not graph.of("contract"):
+        return graph
     uses = Counter((*(operand for node in graph.nodes() for operand in node.inputs), *graph.roots()))
 
     def change(node: Node, old: Node) -> Node:
-        only = node.op.name == "slice" and node.inputs[0].op.name == "contract" and uses[old.inputs[0]] == 1
+        only = node.inputs[0].op.name == "contract" and uses[old.inputs[0]] == 1
         return _clipped(node) if only else node
 
-    return graph.changed(change)
+    return graph.changed(change, "slice")
 
 
 def _clipped(node: Node) -> Node:

@@ -18,13 +18,11 @@ def lift_checks(graph: Graph) -> Graph:
     ranges: list[tuple[Any, ...]] = []
 
     def change(node: Node, old: Node) -> Node:
-        if node.op.name != "check":
-            return node
         checked.append(node.inputs[0])
         ranges.append(tuple(node.attrs[name] for name in ("low", "high", "ignored")))
         return node.inputs[0]
 
-    plain = graph.changed(change)
+    plain = graph.changed(change, "check")
     if not checked:
         return graph
     attrs = {"ranges": tuple(ranges)}

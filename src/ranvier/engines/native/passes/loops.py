@@ -14,24 +14,15 @@ def place_carries(graph: Graph, batch: int) -> Graph:
     """Give each carry of a loop memory of its own, which begins as its first value."""
 
     def change(node: Node, old: Node) -> Node:
-        if node.op.name != "scan":
-            return node
         given = operands(node)
         return node.on((*map(start, given.carries), *given.slices, *given.constants))
 
-    return graph.changed(change)
+    return graph.changed(change, "scan")
 
 
 def pack_constants(graph: Graph, batch: int) -> Graph:
     """Lay out a loop's weights once, before the loop, where its products would gather them with a stride."""
-    if not any(node.op.name == "scan" for node in graph.nodes()):
-        return graph
-    result: dict[Node, Node] = {}
-    for node in graph.nodes():
-        result[node] = node.on(tuple(result[i] for i in node.inputs))
-        if node.op.name == "scan":
-            result[node] = _with_packed(result[node])
-    return graph.rebuild(lambda n: result[n])
+    return graph.changed(lambda node, old: _with_packed(node), "scan")
 
 
 def _with_packed(node: Node) -> Node:

@@ -23,7 +23,7 @@ def pack_weights(graph: Graph, batch: int) -> Graph:
     if not is_spatial(graph):
         return graph
     known: Packed = {}
-    return graph.changed(lambda node, old: _of_packed(node, known) if node.op.name == "contract" else node)
+    return graph.changed(lambda node, old: _of_packed(node, known), "contract")
 
 
 def _is_dot(node: Node, last: int, ends: list[Any]) -> bool:

@@ -15,6 +15,6 @@ def parallelize(graph: Graph, batch: int) -> Graph:
     """Split hidden units, samples or features: the first of the three that the network's sizes suggest."""
     for split in (split_units, split_samples, split_features):
         divided = split(graph, batch)
-        if divided is not graph:
+        if divided is not None:
             return divided
     return graph

@@ -23,7 +23,7 @@ def patches(graph: Graph, batch: int) -> Graph:
     """Turn such convolutions into products."""
     if not is_spatial(graph):
         return graph
-    return graph.changed(lambda node, old: _product(node, batch) if node.op.name == "contract" else node)
+    return graph.changed(lambda node, old: _product(node, batch), "contract")
 
 
 def _product(node: Node, batch: int) -> Node:

@@ -132,7 +132,7 @@ def _dimension(axis: int, terms: dict[int, int], offset: int, rank: int) -> Dime
 
 def sparse_updates(graph: Graph, batch: int) -> Graph:
     """Order the axes of sums over very sparse data as the other operand is stored, and transpose the sums."""
-    return graph.changed(lambda node, old: _ordered(node) if node.op.name == "contract" else node)
+    return graph.changed(lambda node, old: _ordered(node), "contract")
 
 
 def _ordered(node: Node) -> Node:

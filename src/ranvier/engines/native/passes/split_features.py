@@ -25,15 +25,15 @@ PLAIN = plain(0, 2), plain(2, 1)  # how a matrix product addresses its operands:
 GRADIENT = plain(2, 1), plain(2, 0)  # how its gradient by the second operand does: result, first operand
 
 
-def split_features(graph: Graph, batch: int) -> Graph:
-    """Turn the product of a first layer into a sum of parts, where that pays."""
+def split_features(graph: Graph, batch: int) -> Graph | None:
+    """Turn the product of a first layer into a sum of parts; None where that does not pay."""
     updated = {target for target, _ in graph.updates}
 
     def change(node: Node, old: Node) -> Node:
         parts = _parts(old, batch) if is_first_layer(old, updated) else 0
         return apply("reduce_sum", _split(node, parts), axes=(0,)) if parts else node
 
-    return graph.changed(change) if updated and batch > 1 else graph
+    return graph.changed(change) if updated and batch > 1 else None
 
 
 def is_first_layer(node: Node, updated: Collection[Node]) -> bool:

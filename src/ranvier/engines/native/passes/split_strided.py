@@ -40,7 +40,7 @@ class Spread(NamedTuple):
 
 def split_strided(graph: Graph) -> Graph:
     """Split contractions so that they multiply no zeros in between, where their loops allow it."""
-    return graph.changed(lambda node, old: _without_zeros(node) if node.op.name == "contract" else node)
+    return graph.changed(lambda node, old: _without_zeros(node), "contract")
 
 
 def _without_zeros(node: Node) -> Node:

@@ -20,11 +20,11 @@ MIN_ROWS = 16  # of a batch
 UnitAxes = dict[Node, int]  # the axis of the hidden units, of each node that has one
 
 
-def split_units(graph: Graph, batch: int) -> Graph:
-    """Turn the sum over the hidden units into a sum of parts, where that pays."""
+def split_units(graph: Graph, batch: int) -> Graph | None:
+    """Turn the sum over the hidden units into a sum of parts; None where that does not pay."""
     found = _layers(graph, batch) if MIN_ROWS <= batch < LARGE_BATCH else None
     if found is None:
-        return graph
+        return None
     first, second = found
 
     def change(node: Node, old: Node) -> Node:
@@ -38,7 +38,7 @@ def split_units(graph: Graph, batch: int) -> Graph:
 def _layers(graph: Graph, batch: int) -> tuple[Node, Node] | None:
     """The product that computes the hidden units from the data, and the only one that sums over them."""
     updated = {target for target, _ in graph.updates}
-    products = [node for node in graph.nodes() if node.op.name == "contract"]
+    products = graph.of("contract")
     for first in products:
         if not is_first_layer(first, updated):
             continue

@@ -23,14 +23,14 @@ MAX_FEATURES = 64  # up to which a batch is stored feature by feature
 
 def is_spatial(graph: Graph) -> bool:
     """Whether a sample is an image, a sound or a sequence: whether a contraction runs over several places of it."""
-    contractions = (node.attrs for node in graph.nodes() if node.op.name == "contract")
+    contractions = (node.attrs for node in graph.of("contract"))
     return any(attrs["rank"] > 2 and attrs["loops"][0] == BATCH for attrs in contractions)
 
 
-def split_samples(graph: Graph, batch: int) -> Graph:
-    """Split the sums over the samples among the workers, where that pays."""
+def split_samples(graph: Graph, batch: int) -> Graph | None:
+    """Split the sums over the samples among the workers; None where that does not pay."""
     workers = _workers(graph, batch)
-    return graph.changed(lambda node, old: _split(node, batch, workers)) if workers else graph
+    return graph.changed(lambda node, old: _split(node, batch, workers)) if workers else None
 
 
 def _workers(graph: Graph, batch: int) -> int:

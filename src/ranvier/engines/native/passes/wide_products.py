@@ -29,11 +29,11 @@ def wide_products(graph: Graph, batch: int) -> Graph:
         mark = _mark(node, batch)
         return apply("contract", *node.inputs, **node.attrs, of=mark) if mark else node
 
-    return graph.changed(change)
+    return graph.changed(change, "contract")
 
 
 def _mark(node: Node, batch: int) -> str | None:
-    if node.op.name != "contract" or "of" in node.attrs or not is_wide(node):
+    if "of" in node.attrs or not is_wide(node):
         return None
     loops, rank, index = node.attrs["loops"], node.attrs["rank"], node.attrs["index"]
     outputs = loops[rank - 1]

@@ -67,14 +67,12 @@ def winograd(graph: Graph, batch: int) -> Graph:
         return graph
 
     def change(node: Node, old: Node) -> Node:
-        if node.op.name != "contract":
-            return node
         found, weights = _convolution(node, batch), _weight_gradient(node)
         if found is not None:
             return _transformed(found, batch)
         return _transformed_gradient(weights) if weights is not None else node
 
-    return graph.changed(change)
+    return graph.changed(change, "contract")
 
 
 def _pays(result: Sequence[int], given: Sequence[int], channels: int, filters: int, extra: int) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping
+from itertools import accumulate
 from typing import TypeVar
 
 import numpy as np
@@ -28,8 +29,20 @@ def pack(sizes: Mapping[Key, int], lives: Mapping[Key, Life]) -> tuple[dict[Key,
     def longest(key: Key) -> tuple[int, int]:
         return lives[key][0] - lives[key][1], -sizes[key]
 
-    packed = (_in_order(sorted(sizes, key=order), sizes, lives) for order in (largest, longest))
-    return min(packed, key=lambda found: found[1])
+    packed = _in_order(sorted(sizes, key=largest), sizes, lives)
+    if packed[1] == _least(sizes, lives):
+        return packed
+    return min(packed, _in_order(sorted(sizes, key=longest), sizes, lives), key=lambda found: found[1])
+
+
+def _least(sizes: Mapping[Key, int], lives: Mapping[Key, Life]) -> int:
+    """The most bytes that are live at once."""
+    changes = [0] * (2 + max((last for _, last in lives.values()), default=0))
+    for key, size in sizes.items():
+        first, last = lives[key]
+        changes[first] += round_up(size)
+        changes[last + 1] -= round_up(size)
+    return max(accumulate(changes))
 
 
 def _in_order(keys: Iterable[Key], sizes: Mapping[Key, int], lives: Mapping[Key, Life]) -> tuple[dict[Key, int], int]:
