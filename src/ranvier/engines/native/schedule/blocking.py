@@ -17,14 +17,14 @@ from ranvier.engines.native.schedule.loop_nest import Loop, Nest
 from ranvier.engines.native.target.lanes import LANES, SIZE
 from ranvier.graph.node import Node, Symbol
 
-BLOCK_BYTES = 1 << 18  # of a block of the operand that vectors run along, and of the sums that wait
+BLOCK_BYTES = 1 << 19  # of a block of the operand that vectors run along, and of the sums that wait
 MAX_TERMS = 512  # that are summed at once
-BLOCK_TERMS = 256  # of a block, where there are more
-MAX_COLUMNS = 1024  # of a block
+BLOCK_TERMS = 96  # of a block, where there are more: of a panel that stays in a first-level cache
+MAX_COLUMNS = 4096  # of a block: long runs of memory are read faster
 ALIASED = 1 << 11  # bytes: rows a multiple of this apart map to few sets of a first-level cache
 MOST_PLACES = 1 << 11  # of images, whose sums wait
 # Of a block that one tile of rows reads once. Where its rows are many, multiply-adds leave time to prefetch more.
-FEW_TERMS, PREFETCHED_TERMS = 16, 64
+FEW_TERMS, PREFETCHED_TERMS = 8, 64
 MANY_ROWS = 4
 # Where the sums of a block wait between rounds, they, the terms of a round and the panels take a part of the cache.
 FEW_ROWS, ROUND_ROWS, ROUND_BYTES = 32, 128, 1 << 18

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from math import prod
 from typing import NamedTuple
@@ -119,17 +119,44 @@ class Blocked(Columns):
             count = self.k.function.sub(block.columns[1], block.columns[0])
             pack_block(self, block.at.b, block.terms, count, Panels(self.panels_at, self.panel_pitch, self.wide))
 
-        self.around(self.within, lambda at: self._rows_of_tiles(block, rows, at), block.at)
+        self.around(self.within, lambda at: self._tiles(block, rows, at), block.at)
 
-    def _rows_of_tiles(self, block: Block, rows: Loop, at: Place) -> None:
-        """The tiles of all rows, or of those that a place in the outer loops has."""
+    def _tiles(self, block: Block, rows: Loop, at: Place) -> None:
+        """The tiles of all rows, or of those that a place in the outer loops has.
+
+        Where sums wait, terms are few, so that a panel stays in the first-level cache while all rows pass over it.
+        """
+        if self.blocks.waits and self.blocks.packs and self.blocks.row_steps is None and not self.rounds:
+            self._panels_of_tiles(block, rows, at)
+            return
 
         def tile(row: Scalar, height: int) -> None:
             here = self.moved(at, rows, row)
             self._pack_rows(here.a, block.terms, height)
             self._row_of_tiles(block, here, row, height)
 
-        f, (low, high) = self.k.function, block.rows
+        self._over_rows(block.rows, tile)
+
+    def _panels_of_tiles(self, block: Block, rows: Loop, at: Place) -> None:
+        """All tiles of rows of each panel, then those of the leftover columns."""
+        k, f = self.k, self.k.function
+        low, high = block.columns
+        full = f.end_of_whole(low, high, self.wide)
+
+        def tiles(panel: Panel) -> None:
+            self._over_rows(
+                block.rows, lambda row, height: self._block_tile(block, self.moved(at, rows, row), row, height, panel)
+            )
+
+        if full != low:
+            with f.loop(low, full, self.wide) as turn, scope(k):
+                tiles(Panel(turn.index, self.across, None))
+        if self._may_leave_columns():
+            along(k, full, high, lambda place: tiles(Panel(place.base, 1, k.mask)), once=True)
+
+    def _over_rows(self, ends: tuple[Scalar, Scalar], tile: Callable[[Scalar, int], None]) -> None:
+        """Whole tiles, then the leftover rows."""
+        f, (low, high) = self.k.function, ends
         if self.height == 1:
             with f.loop(low, high) as turn, scope(self.k):
                 tile(turn.index, 1)
