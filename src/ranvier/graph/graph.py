@@ -121,14 +121,16 @@ def input_node(
     *,
     windowed: bool = False,
     zeros: float = 0,
+    rows: int = 0,
     layout: tuple[str | None, ...] = (),
 ) -> Node:
     """A value given at run time. ``windowed``: step i of a loop sees rows [i*batch, (i+1)*batch) of a longer array.
 
-    ``zeros`` is the expected fraction of zeros, and ``layout`` has for each dimension the axis of a mesh of devices
-    that divides it: engines may use both, and compute the same in any case.
+    ``zeros`` is the expected fraction of zeros, ``rows`` the most that a run is expected to have, if few, and
+    ``layout`` has for each dimension the axis of a mesh of devices that divides it: engines may use them, and compute
+    the same in any case.
     """
-    hints = {name: hint for name, hint in (("zeros", zeros), ("layout", layout)) if hint}
+    hints = {name: hint for name, hint in (("zeros", zeros), ("rows", rows), ("layout", layout)) if hint}
     return apply("input", name=name, shape=shape, dtype=dtype, windowed=windowed, **hints)
 
 

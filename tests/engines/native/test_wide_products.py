@@ -34,9 +34,9 @@ NETWORKS = {
 }
 
 
-def step(text, batch, widths, dtype="float32"):
+def step(text, batch, widths, dtype="float32", rows=0):
     """A step of Adam (without its correction of the first steps), which also gives the gradient by the data."""
-    x = input_node("x", (batch, widths[0]), dtype, windowed=batch == BATCH)
+    x = input_node("x", (batch, widths[0]), dtype, windowed=batch == BATCH, rows=rows)
     states, weights, h = [], [], x
     for number, (inputs, outputs) in enumerate(pairwise(widths)):
         shape = (inputs, outputs) if text.startswith("mk,kn") else (outputs, inputs)
@@ -138,6 +138,14 @@ def test_float64(request):
     expected = trained(graph, 20)
     request.getfixturevalue("always")
     assert trained(graph, 20, threads=(2,)) == expected
+
+
+def test_the_same_bits_where_few_rows_are_expected(always):
+    """Weights are read as they are then, also by the tiles of more rows than were expected."""
+    graphs = [step("mk,kn->mn", BATCH, (37, 101, 45), rows=rows) for rows in (0, 8)]
+    texts = [compiler.text_of(compiler.lower(graph), 20, resolve_target()).text for graph in graphs]
+    assert len(texts[1]) != len(texts[0])
+    assert trained(graphs[0], 20) == trained(graphs[1], 20)
 
 
 def test_which_products_are_wide():

@@ -50,15 +50,19 @@ from ranvier.training.step.runner import Pace
 from ranvier.training.step.structure import OutputStructure, outputs_of
 
 PLANS = 64  # the most that are kept for exact input shapes
+FEW, LARGE = 8, 3 << 17  # rows; elements of weights from which on so few rows have a program of their own
 
 
 class Predictor:
     """The compiled forward pass for one batch size and one kind of inputs.
 
-    ``tree`` has the inputs as the model's own ``predict_step`` takes them; None if the model is called.
+    ``tree`` has the inputs as the model's own ``predict_step`` takes them; None if the model is called. ``rows`` is the
+    most that a call is expected to have, if that is less than the batch.
     """
 
-    def __init__(self, model: Module, x: Sequence[Array], batch: int, engine: str | None, tree: Data | None) -> None:
+    def __init__(
+        self, model: Module, x: Sequence[Array], batch: int, engine: str | None, tree: Data | None, rows: int = 0
+    ) -> None:
         with mode(model, False), isolated_tape(model), rng.traced_draws() as draws:
             given = placeholders(model, x)
             if tree is not None:
@@ -70,7 +74,7 @@ class Predictor:
             segment = tape.segment_of(returned)
         trace_nodes = [segment.node_of(t) for t in returned]
         sources = [
-            input_node("x" if len(x) == 1 else f"x{i}", (BATCH, *a.shape[1:]), a.dtype.name, windowed=True)
+            input_node("x" if len(x) == 1 else f"x{i}", (BATCH, *a.shape[1:]), a.dtype.name, windowed=True, rows=rows)
             for i, a in enumerate(x)
         ]
         own = {id(t): cast_rows(rows, t.spec) for t, rows in zip(given, sources, strict=True)}
@@ -298,16 +302,17 @@ def predict_batches(
         return outputs, result
     # Fewer rows are one smaller batch, rounded up to a power of two so that fewer programs are compiled.
     size = min(size, max(DEFAULT_BATCH, 1 << (len(arrays[0]) - 1).bit_length()))
+    few = 1 < len(arrays[0]) <= FEW < size and any(math.prod(p.shape) >= LARGE for p in model.parameters())
     engine = state.engine if isinstance(state, Compiled) else None
     kinds = tuple((a.shape[1:], a.dtype.name) for a in arrays)
     parameters = tuple(map(id, model.parameters()))
-    key = (kinds, get_dtype(), size, engine or engines.get_engine(), get_placement(), parameters, structure(model))
+    key = (kinds, get_dtype(), size, few, engine or engines.get_engine(), get_placement(), parameters, structure(model))
     predictors = model.__dict__.setdefault("_predictors", {})
     predictor = predictors.get(key)
     if predictor is None:
         while len(predictors) >= PLANS:  # the one that was used longest ago
             predictors.pop(next(iter(predictors)), None)
-        predictor = Predictor(model, arrays, size, engine, tree)
+        predictor = Predictor(model, arrays, size, engine, tree, FEW if few else 0)
     predictors.pop(key, None)
     predictors[key] = predictor
     result = predictor(arrays)

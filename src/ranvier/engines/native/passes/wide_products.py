@@ -23,11 +23,12 @@ TRANSPOSED = plain(0, 2), plain(1, 2)
 
 
 def wide_products(graph: Graph, batch: int) -> Graph:
-    """Mark the products of wide layers."""
+    """Mark the products of wide layers, and note how few rows they are expected to have."""
+    expected = {name: node.attrs[name] for node in graph.inputs for name in ("rows",) if name in node.attrs}
 
     def change(node: Node, old: Node) -> Node:
         mark = _mark(node, batch)
-        return apply("contract", *node.inputs, **node.attrs, of=mark) if mark else node
+        return apply("contract", *node.inputs, **node.attrs, of=mark, **expected) if mark else node
 
     return graph.changed(change, "contract")
 

@@ -44,7 +44,8 @@ class Blocked(Columns):
         *self.rounds, self.terms = p.reduce
         self.height, self.across = tile_of(self.task, p, self.target, self.node.dtype, self.batch)
         self.wide = self.across * LANES
-        self.blocks: Blocks = blocks(p, self.height, self.across, self.batch, self.node.dtype)
+        rows = self.node.attrs.get("rows", self.batch)  # that a run is expected to have
+        self.blocks: Blocks = blocks(p, self.height, self.across, rows, self.node.dtype)
         # Loops that read the same block again run within it.
         self.within = [loop for loop in p.outer if loop.b == 0]
         counts = [self.batch if isinstance(loop.extent, Symbol) else loop.extent for loop in self.within]
