@@ -19,7 +19,10 @@ from ranvier.graph.node import BATCH, apply, like
 from ranvier.ops import arrays as numeric
 from ranvier.ops.functional.convolution import convolve
 
-SMALL = {"BLOCK_BYTES": 1 << 12, "MAX_TERMS": 32, "BLOCK_TERMS": 16, "MAX_COLUMNS": 48, "ALIASED": 1 << 7}
+SMALL = {
+    "BLOCK_BYTES": 1 << 12, "MAX_TERMS": 32, "BLOCK_TERMS": 16, "MAX_COLUMNS": 48, "ALIASED": 1 << 7,
+    "PLACES_TERMS": 16, "PLACES_BYTES": 1 << 12,
+}  # fmt: skip
 FURTHER = ["x86-64-v2", "x86-64-v3"] if platform.machine() in ("x86_64", "AMD64") else []
 NETWORKS = {
     "kernels": ("mk,kn->mn", BATCH, (64, 96, 80, 5)),

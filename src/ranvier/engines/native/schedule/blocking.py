@@ -22,7 +22,8 @@ MAX_TERMS = 512  # that are summed at once
 BLOCK_TERMS = 96  # of a block, where there are more: of a panel that stays in a first-level cache
 MAX_COLUMNS = 4096  # of a block: long runs of memory are read faster
 ALIASED = 1 << 11  # bytes: rows a multiple of this apart map to few sets of a first-level cache
-MOST_PLACES = 1 << 11  # of images, whose sums wait
+# Of images: places whose sums wait, and the blocks of these, which they share the cache with.
+MOST_PLACES, PLACES_TERMS, PLACES_BYTES = 1 << 11, 256, 1 << 18
 # Of a block that one tile of rows reads once. Where its rows are many, multiply-adds leave time to prefetch more.
 FEW_TERMS, PREFETCHED_TERMS = 8, 64
 MANY_ROWS = 4
@@ -85,14 +86,14 @@ class _Extents(NamedTuple):
         """Columns, in whole panels: at most ``most``, at least one panel."""
         return min(self.columns, max(most // self.wide, 1) * self.wide)
 
-    def held(self) -> tuple[int, int]:
-        """The terms and columns of a block that the cache holds."""
-        budget = BLOCK_BYTES // self.size
+    def held(self, some: int, many: int) -> tuple[int, int]:
+        """The terms and columns of a block: all terms, or ``some`` of them, then of ``many`` bytes."""
         if self.terms <= MAX_TERMS:
-            return self.terms, self.panels(min(MAX_COLUMNS, budget // self.terms))
-        columns = self.panels(min(MAX_COLUMNS, budget // BLOCK_TERMS))
+            return self.terms, self.panels(min(MAX_COLUMNS, BLOCK_BYTES // self.size // self.terms))
+        budget = many // self.size
+        columns = self.panels(min(MAX_COLUMNS, budget // some))
         if columns < self.columns:
-            return BLOCK_TERMS, columns
+            return some, columns
         return min(self.terms, MAX_TERMS, budget // columns // LANES * LANES), columns
 
     def packed(self, rows: int, columns: int, terms: int) -> Blocks:
@@ -141,7 +142,7 @@ def _in_rounds(e: _Extents) -> Blocks:
 
 def _of_places(e: _Extents) -> Blocks:
     """All rows of all places pass over a block before the next one. If too many sums would wait, none do."""
-    terms, columns = e.held()
+    terms, columns = e.held(PLACES_TERMS, PLACES_BYTES)
     if terms < e.terms and prod(e.places) * e.rows > MOST_PLACES:
         terms, columns = e.terms, e.panels(BLOCK_BYTES // e.size // e.terms)
     return e.packed(e.rows, columns, terms)
@@ -149,7 +150,7 @@ def _of_places(e: _Extents) -> Blocks:
 
 def _of_rows(e: _Extents) -> Blocks:
     """All rows pass over a block before the next one: of those whose sums wait, as many as the block leaves room."""
-    terms, columns = e.held()
+    terms, columns = e.held(BLOCK_TERMS, BLOCK_BYTES)
     return e.packed(e.rows if terms == e.terms else e.tall(BLOCK_BYTES // e.size // columns), columns, terms)
 
 

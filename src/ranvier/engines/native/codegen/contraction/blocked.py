@@ -127,7 +127,8 @@ class Blocked(Columns):
 
         Where sums wait, terms are few, so that a panel stays in the first-level cache while all rows pass over it.
         """
-        if self.blocks.waits and self.blocks.packs and self.blocks.row_steps is None and not self.rounds:
+        alone = not (self.rounds or self.within)
+        if alone and self.blocks.waits and self.blocks.packs and self.blocks.row_steps is None:
             self._panels_of_tiles(block, rows, at)
             return
 
