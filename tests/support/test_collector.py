@@ -7,7 +7,7 @@ from ranvier.support.collector import paused_collector
 
 def test_what_is_made_meanwhile_is_not_walked_over_afterwards():
     with paused_collector():
-        made = [[] for _ in range(100 * gc.get_threshold()[0])]
+        made: list[list[int]] = [[] for _ in range(100 * gc.get_threshold()[0])]
         assert not gc.isenabled()
     assert gc.isenabled()
     assert gc.get_count()[0] < gc.get_threshold()[0]
