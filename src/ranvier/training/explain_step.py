@@ -271,7 +271,7 @@ class StepProgram:
         layers = []
         for call in builder.calls:
             tensors = {**dict(call.module.named_parameters()), **dict(call.module.named_buffers())}
-            own = {n: weight(t) for n, t in tensors.items() if t is not None and id(t) in after}
+            own = {n: weight(t) for n, t in tensors.items() if id(t) in after}
             sums = None if call.sums is None else builder.node_by_trace[call.sums]
             has_activation = sums is not builder.node_by_trace[call.outputs]  # one that is not linear
             kernel = next(
