@@ -63,7 +63,7 @@ def run(out: Path, console: Console, *, epochs: int = 5, seed: int = 0) -> float
     shape = f"{x[0].size}-64-64-{len(data.classes)}"
     held_out = round(_HELD_OUT * len(x))
     parts = f"{len(x) - held_out:,} training, {held_out:,} validation and {len(x_test):,} test images"
-    console.print(f"{shape} on {data.name}: {parts}", highlight=False)
+    console.print(f"{shape} on {data.name}: {parts}", highlight=False, soft_wrap=True)
     history = model.fit(x, y, epochs=epochs, batch_size=32, validation_split=_HELD_OUT, verbose=1).history
 
     report = rv.metrics.report(y_test, model.predict(x_test, verbose=0), data.classes)
