@@ -19,6 +19,7 @@ from ranvier.engines.placement import get_placement
 from ranvier.graph.graph import Graph
 from ranvier.graph.random import shuffle
 from ranvier.support import forks as forks  # a fork waits for imports, also before an engine is imported
+from ranvier.support.changes import counted
 
 NAMES = {
     "native": "ranvier.engines.native",
@@ -68,6 +69,9 @@ class Program(Protocol):
 
 
 _default: str | None = None
+# What `os.environ` holds: it takes a microsecond to say that a variable is not set, in each step of a loop.
+_environment: Any = getattr(os.environ, "_data", os.environ)
+_IN_ENVIRONMENT = os.environ.encodekey("RANVIER_ENGINE") if _environment is not os.environ else "RANVIER_ENGINE"
 
 
 def set_engine(name: str | None, device: str | None = None) -> None:
@@ -83,6 +87,7 @@ def set_engine(name: str | None, device: str | None = None) -> None:
     if name is not None:
         check(name)
     _default = name
+    counted[0] += 1
 
 
 def check(name: str) -> str:
@@ -131,7 +136,9 @@ def _release(package: str) -> tuple[int, ...]:
 
 def get_engine() -> str:
     """The name of the default engine, with its device if one was chosen."""
-    return _default or check(os.environ.get("RANVIER_ENGINE") or "native")
+    if _default is not None:
+        return _default
+    return check(os.environ["RANVIER_ENGINE"] or "native") if _IN_ENVIRONMENT in _environment else "native"
 
 
 def _module(name: str | None) -> Any:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from ranvier.support.changes import counted
+
 
 class Placement(NamedTuple):
     """A grid of devices."""
@@ -27,6 +29,7 @@ def set_placement(placement: Placement | None) -> None:
     """Choose the devices of the programs that run steps over batches; None for those of the engine."""
     global _placement
     _placement = placement
+    counted[0] += 1
 
 
 def get_placement() -> Placement | None:

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Protocol
 
+from ranvier.support.changes import counted
+
 QUIET = frozenset({
     "training", "built", "name", "history", "stop_training", "_input_type", "_input_types", "_input_container",
     "_built_shape", "_compiled", "_frame_columns", "_types", "_end", "_end_mask", "optimizer",
 })  # fmt: skip
-_all = [0]
 _everywhere = [0]
 
 
@@ -28,18 +29,13 @@ class Changing(Protocol):
 def changed(module: Any) -> None:
     """Count a change of a module."""
     module.__dict__["_changes"] += 1
-    _all[0] += 1
-
-
-def changes() -> int:
-    """The number of changes of all modules of the process."""
-    return _all[0]
+    counted[0] += 1
 
 
 def changed_everywhere() -> None:
     """Count a change of all modules, such as a hook that is called with each."""
     _everywhere[0] += 1
-    _all[0] += 1
+    counted[0] += 1
 
 
 def structure(module: Changing) -> tuple[Any, ...]:

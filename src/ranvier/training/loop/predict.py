@@ -21,7 +21,8 @@ from ranvier.module import Module, mode
 from ranvier.module.arguments import pack_inputs
 from ranvier.module.calls import model_dtype_scope
 from ranvier.module.parameter import Parameter, State
-from ranvier.module.versions import changes, structure
+from ranvier.module.versions import structure
+from ranvier.support.changes import counted
 from ranvier.support.source_lines import warned_once
 from ranvier.support.validation import whole
 from ranvier.tensor import layout, rng, tape
@@ -51,6 +52,7 @@ from ranvier.training.step.structure import OutputStructure, outputs_of
 
 PLANS = 64  # the most that are kept for exact input shapes
 FEW, LARGE = 8, 3 << 17  # rows; elements of weights from which on so few rows have a program of their own
+SMALL = 1 << 10  # bytes of an output
 
 
 class Predictor:
@@ -143,7 +145,7 @@ class Plan:
     """A predictor of one output for an input of exactly one shape, with everything that a call needs."""
 
     __slots__ = (
-        "arrays", "changes", "default", "drawn", "draws", "floats", "pairs", "placement", "rows", "run", "shape",
+        "arrays", "buffers", "changes", "drawn", "draws", "floats", "is_small", "pairs", "rows", "run", "shape",
         "steps", "type",
     )  # fmt: skip
 
@@ -154,7 +156,11 @@ class Plan:
         self.rows, self.steps = n, math.ceil(n / predictor.batch)
         (shape, self.type) = predictor.kinds[0]
         self.shape = (n, *shape)
-        self.default, self.placement, self.changes = engines._default, get_placement(), now
+        # A program knows the address of the output of the call before: to copy few numbers takes less than to ask for
+        # that of a new array.
+        self.is_small = math.prod(self.shape) * self.type.itemsize <= SMALL
+        self.buffers: list[Array] = []  # one for each concurrent call at most; append and pop are atomic
+        self.changes = now
         weights = any(t.dtype in FLOATS for t in predictor.tensors)  # the dtype is that of the weights, if any
         self.floats = None if weights else get_dtype()
 
@@ -163,12 +169,7 @@ class Plan:
         for tensor, value in self.pairs:
             if tensor._value is not value or tensor.segment is not None:
                 return False
-        return (
-            self.default is engines._default
-            and self.placement is get_placement()
-            and self.changes == changes()
-            and (self.floats is None or self.floats == get_dtype())
-        )
+        return self.changes == counted[0] and (self.floats is None or self.floats == get_dtype())
 
 
 def predict(
@@ -194,9 +195,12 @@ def predict(
     if plans is not None and plain and callbacks is None and steps is None:
         plan = plans.get((x.shape, x.dtype, batch_size))
         if plan is not None and x.flags.c_contiguous and plan.fits():
-            out = np.empty(plan.shape, plan.type)
-            drawn = plan.drawn() if plan.draws else ()
+            buffers, drawn = plan.buffers, plan.drawn() if plan.draws else ()
+            out = buffers.pop() if buffers else np.empty(plan.shape, plan.type)
             plan.run((x, *drawn, *plan.arrays), (out,), 0, plan.steps, plan.rows)
+            if plan.is_small:
+                buffer, out = out, out.copy()
+                buffers.append(buffer)
             if has_nan(out):
                 warn_of_nan(model, [x], [out])
             return out
@@ -284,7 +288,7 @@ def predict_batches(
     model: Module, x: Any, batch_size: int | None, steps: int | None, start: int = 0
 ) -> tuple[OutputStructure, list[Array]]:
     """The outputs for ``x``, whose first row has the number ``start`` in messages."""
-    now = changes()
+    now = counted[0]
     state = model.__dict__.get("_compiled")
     tree = None
     if isinstance(state, Compiled) and (state.eager or "predict_step" in state.overridden):

@@ -10,8 +10,8 @@ from ranvier import engines
 from ranvier.data.convert import Array
 from ranvier.engines.placement import get_placement
 from ranvier.module import Module
-from ranvier.module.versions import changes
 from ranvier.support import processes
+from ranvier.support.changes import counted
 from ranvier.tensor import rng
 from ranvier.tensor.context import get_dtype
 from ranvier.training.loop.callback_list import Callbacks
@@ -61,7 +61,7 @@ class Training:
 
     def unchanged(self) -> bool:
         """Whether nothing that the step depends on has changed since the last call, so that it is the same step."""
-        now, optimizers = changes(), self.compiled.optimizers
+        now, optimizers = counted[0], self.compiled.optimizers
         if self.parts[0] != now:
             self.parts = now, list(self.model.modules()), list(self.model.parameters())
         _, modules, parameters = self.parts
