@@ -68,7 +68,10 @@ def demo(
     ),
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same bits.")] = 0,
 ) -> None:
-    """Train 784-64-64-10 on Fashion-MNIST, print its scores, save the model, and draw a picture."""
+    """Train 784-64-64-10 on Fashion-MNIST.
+
+    It prints the scores, saves the model, and draws a picture.
+    """
     from rich.console import Console
 
     from ranvier.cli.demo import run
@@ -79,7 +82,10 @@ def demo(
 
 @app.command()
 def info() -> None:
-    """Print the versions, the processor, the compile target, the threads and the compile cache, for bug reports."""
+    """Print what a bug report needs.
+
+    These are the versions, the processor, the compile target, the threads and the compile cache.
+    """
     with errors_as_lines():
         for name, value in _facts():
             typer.echo(f"{name:<10} {value}")
@@ -91,7 +97,10 @@ def inspect(
         Path, typer.Argument(help="A model or weights of any format that is read, or the folder of a run.")
     ],
 ) -> None:
-    """Print the format, the layers or operators, and the tensors of a file, or the data and the result of a run."""
+    """Print what a file of a model, or a run, holds.
+
+    Of a file these are the format, the layers or operators, and the tensors; of a run, the data and the result.
+    """
     from ranvier.interop.inspecting import inspect as contents_of
 
     with errors_as_lines():
@@ -120,7 +129,10 @@ def convert(
     library: Annotated[str, typer.Option(help="Of a program (.py): keras, torch or ranvier.")] = "ranvier",
     max_shard_size: Annotated[str | None, typer.Option(help="Of .safetensors: the largest file, such as 5GB.")] = None,
 ) -> None:
-    """Convert a model, its weights (as PyTorch has them) or its program (.py) from one format to another."""
+    """Convert a model from one format to another.
+
+    Weights alone are as PyTorch has them; a program (.py) defines the model.
+    """
     from ranvier.cli.conversion import convert as write
 
     with errors_as_lines():
@@ -154,7 +166,10 @@ def launch(
     arguments: Annotated[list[str] | None, typer.Argument(help="The arguments of the program.")] = None,
     processes: Annotated[int, typer.Option("--processes", "-n", min=1, help="How many processes to start.")] = 2,
 ) -> None:
-    """Start a program in several processes on this host, which train one model together."""
+    """Start a program in several processes on this host.
+
+    They train one model together.
+    """
     from ranvier.cli.launch import launch as start
 
     with errors_as_lines():

@@ -24,10 +24,11 @@ Examples:
   ranvier report run --lang zh --out report-zh.html
 """
 
-EXPLAIN = """Print how much the score of a run drops where the values of one column are shuffled.
+EXPLAIN = """Print what a run uses.
 
-Of images, sounds and texts: how much the error rises without a part of the image, a stretch of the sound, or a word.
-The columns that matter most come first. Of two columns that say the same, each may look unimportant.
+It is how much the score drops where the values of one column are shuffled; of images, sounds and texts, how much the
+error rises without a part of the image, a stretch of the sound, or a word. The columns that matter most come first.
+Of two columns that say the same, each may look unimportant.
 
 Examples:
 

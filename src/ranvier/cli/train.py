@@ -39,9 +39,10 @@ Examples:
 
   ranvier train sales.csv --target sold --time-column day --trials 20 --seed 1 --out sales-run
 """
-PREDICT = """Predict the rows of a file: its columns, the prediction, and the probability of each class.
+PREDICT = """Predict the rows of a file.
 
-Writes CSV to --out, or to standard output for a pipe. What does not fit is reported by line and column.
+Writes the columns of the file, the prediction, and the probability of each class, as CSV, to --out, or to standard
+output for a pipe. What does not fit is reported by line and column.
 
 Examples:
 
