@@ -552,6 +552,13 @@ def test_predict_is_the_same_however_it_is_asked():
     np.testing.assert_array_equal(model.predict(X.tolist()), whole)
 
 
+def test_predictions_are_arrays_of_their_own():
+    model = classifier()
+    found = [model.predict(X[i : i + 1]) for i in range(4)]  # the last ones by the fast path
+    np.testing.assert_allclose(np.concatenate(found), model.predict(X[:4]), rtol=1e-6)
+    assert all(array.flags.owndata for array in found)
+
+
 def test_predict_sees_every_change():
     model = classifier()
     model.predict(X[:1])
