@@ -291,3 +291,22 @@ def test_damaged_weights_are_refused_or_read(tmp_path):
             assert all(np.array_equal(v, w, equal_nan=True) for v, w in zip(other.get_weights(), before, strict=True))
         before = other.get_weights()
     assert refused
+
+
+def test_losses_and_metrics_of_ones_own_are_found_by_their_names(tmp_path):
+    """Also one whose name is short for a metric of the library."""
+
+    def distance(y_true, y_pred):
+        return rv.ops.mean(rv.ops.abs(y_true - y_pred), axis=-1)
+
+    def rmse(y_true, y_pred):
+        return rv.ops.mean(y_true - y_pred) + 5
+
+    x, y = np.ones((4, 3), np.float32), np.arange(4, dtype=np.float32)
+    model = rv.Sequential([rv.Input((3,)), rv.layers.Dense(1)])
+    model.compile("sgd", distance, metrics=["mae", rmse])
+    model.save(tmp_path / "own.keras")
+    again = rv.load_model(tmp_path / "own.keras", custom_objects={"distance": distance, "rmse": rmse})
+    assert again.evaluate(x, y, verbose=0) == model.evaluate(x, y, verbose=0)
+    with pytest.warns(UserWarning, match="custom_objects={'distance'"):
+        rv.load_model(tmp_path / "own.keras")

@@ -178,6 +178,9 @@ def object_words(words: Any, space: str) -> Any:
     """An object in Keras's form, from its class and its arguments."""
     if not isinstance(words, Mapping) or "class_name" not in words:
         return words
+    if not words["config"] and not hasattr(values.SPACES[space], words["class_name"]):  # a function of the user's
+        name = words["class_name"]
+        return {"module": "builtins", "class_name": "function", "config": name, "registered_name": "function"}
     config = {key: object_words(part, "optimizers.schedules") for key, part in (words["config"] or {}).items()}
     if space == "optimizers":
         config = {key: part for key, part in config.items() if key not in OURS}
