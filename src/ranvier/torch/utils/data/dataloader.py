@@ -66,6 +66,8 @@ def _collate(batch: Sequence[Any], numbers: Sequence[Any] | None, place: str) ->
             _check_alike(batch, len, "{} parts", numbers, place)
             raise
         return _rebuild(type(first), [_collate(p, numbers, f"{place}[{i}]") for i, p in enumerate(parts)])
+    if hasattr(first, "__array__") and np.asarray(first).dtype.kind in "fiub":  # of PyTorch itself, as torchvision's
+        return tensor(_stacked([np.asarray(s) for s in batch], numbers, place))
     raise TypeError(
         f"samples hold a {type(first).__name__}{f' at {place}' if place else ''}, which cannot be made a batch. Write "
         "a collate_fn instead."
