@@ -41,9 +41,9 @@ def _members_in(name: str, value: Any, within: set[int]) -> Iterator[tuple[str, 
                 yield from _members_in(f"{name}.{key}", item, {*within, id(value)})
 
 
-def _is_kept(buffer: Tensor | None, value: Tensor) -> bool:
-    """Whether a buffer is one of a model that is traced, and is to have the value from here on."""
-    return buffer is not None and buffer is not value and tape.is_owned(buffer)
+def _kept(buffer: Tensor | None, value: Tensor) -> list[Tensor]:
+    """A buffer that is one of a model that is traced, and is to have the value from here on; nothing for others."""
+    return [buffer] if buffer is not None and buffer is not value and tape.is_owned(buffer) else []
 
 
 @part_of_module
@@ -99,8 +99,8 @@ class ModuleBase(CheckedConstructor, HookMethods, MissingMethods):
             self.register_parameter(name, value)
         elif isinstance(value, ModuleBase):
             self.add_module(name, value)
-        elif trace.state.tracing and isinstance(value, Tensor) and _is_kept(self._buffers.get(name), value):
-            put(self._buffers[name], value)  # in each step, and not once
+        elif trace.state.tracing and isinstance(value, Tensor) and (kept := _kept(self._buffers.get(name), value)):
+            put(kept[0], value)  # in each step, and not once
         elif name in self._buffers and (value is None or isinstance(value, Tensor)):
             self.register_buffer(name, value, persistent=name not in self._non_persistent)
         elif value is None and name in self._parameters:

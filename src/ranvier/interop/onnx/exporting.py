@@ -66,7 +66,7 @@ class Called(NamedTuple):
     """For each input, the names of axes of any extent."""
 
 
-def to_proto(model: Module, opset: int | None = None, called: Called | None = None) -> Any:
+def to_proto(model: Module, opset: Any = None, called: Called | None = None) -> Any:
     """The model in memory, as ONNX has it, called as it usually is unless ``called`` says otherwise.
 
     Raises TypeError and ValueError as `export`.

@@ -10,8 +10,8 @@ import numpy as np
 
 from ranvier.graph.node import Symbol
 from ranvier.interop.foreign import UnsupportedError, refuse
+from ranvier.interop.merged import Merged
 from ranvier.interop.onnx import merged
-from ranvier.interop.onnx.merged import Merged
 from ranvier.interop.onnx.table import TABLE
 from ranvier.interop.onnx.values import ELEMENTS, NUMBERS, Context, check_element, holds_batch, tensor
 

@@ -122,9 +122,9 @@ def _finished(b: Builder, model: Module, starts: Sequence[Value], title: str, ou
         return b.moved(value) if b.channels_first and value.ndim > 3 else b.logical(value)
 
     if isinstance(model, TorchModel):
-        part, result = brought.part_of(b, model, list(starts))
-        found = Network(part.made, classes=dict(b.classes), inputs=len(starts), outputs=list(flatten(result, Value)))
-        found.take(part, "")
+        whole, result = brought.part_of(b, model, list(starts))
+        found = Network(whole.made, classes=dict(b.classes), inputs=len(starts), outputs=list(flatten(result, Value)))
+        found.take(whole, "")
         return found, result
     result = map_structure(_add(b, model, starts, {}), Value, settled)
     found = Network(None, classes=dict(b.classes), inputs=len(starts), outputs=list(flatten(result, Value)))

@@ -31,7 +31,7 @@ class Source:
         return self
 
 
-class GraphModule(torch.nn.Module):
+class GraphModule(torch.nn.Module):  # type: ignore[misc]  # without types
     """A model as the graph of what it computes when it predicts: its weights have their names, and are trained on.
 
     Normalization keeps its statistics, and nothing drops. For inputs of another shape, but for the batch, the graph is
@@ -44,7 +44,7 @@ class GraphModule(torch.nn.Module):
         self.graphs: dict[Shapes, Any] = {}
         for name, tensor in model._state():
             self._hold(name, tensor)
-        self._graph(tuple(tuple(type_.shape[1:]) for type_ in types))  # what cannot be traced is refused here
+        self._graph(tuple(tuple(map(int, type_.shape[1:])) for type_ in types))  # what cannot be traced is refused here
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "graphs": {}}  # they are traced again
@@ -79,9 +79,8 @@ class GraphModule(torch.nn.Module):
         return self.graphs[shapes]
 
     def forward(self, *inputs: Any) -> Any:
-        rows = {
-            type_.shape[0].name: len(x) for type_, x in zip(self.source.types, inputs, strict=True) if is_batch(type_)
-        }
+        pairs = zip(self.source.types, inputs, strict=True)
+        rows = {first.name: len(x) for type_, x in pairs for first in type_.shape[:1] if isinstance(first, Symbol)}
         interpret, held, has_flag, names = self._graph(tuple(tuple(x.shape[1:]) for x in inputs))
         state: Mapping[str, Any] = {**dict(self.named_parameters()), **dict(self.named_buffers())}
         given = [state[part] if isinstance(part, str) else part for part in held]
@@ -95,7 +94,3 @@ class GraphModule(torch.nn.Module):
 
 def _array(tensor: Any) -> Any:
     return torch.from_numpy(np.array(widened(tensor.compute()), order="C"))
-
-
-def is_batch(type_: Type) -> bool:
-    return bool(type_.shape) and isinstance(type_.shape[0], Symbol)
