@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from ranvier.engines.tables import Interpreter, prepared
-from ranvier.engines.torch import TABLE, adapted
+from ranvier.engines.torch_table import TABLE, adapted
 from ranvier.graph.dtypes import widened
 from ranvier.graph.graph import Graph
 from ranvier.graph.node import BATCH, Symbol, Type
@@ -18,7 +18,7 @@ from ranvier.module import Module
 from ranvier.module.arguments import pack_inputs
 from ranvier.tensor.tensor import Tensor
 
-Shapes = tuple[tuple[int, ...], ...]
+Shapes = tuple[tuple[Any, ...], ...]
 
 
 class Source:
@@ -44,7 +44,7 @@ class GraphModule(torch.nn.Module):  # type: ignore[misc]  # without types
         self.graphs: dict[Shapes, Any] = {}
         for name, tensor in model._state():
             self._hold(name, tensor)
-        self._graph(tuple(tuple(map(int, type_.shape[1:])) for type_ in types))  # what cannot be traced is refused here
+        self._graph(tuple(tuple(type_.shape[1:]) for type_ in types))  # what cannot be traced is refused here
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "graphs": {}}  # they are traced again
