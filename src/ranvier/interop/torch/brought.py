@@ -173,6 +173,8 @@ def _expression(op: str, arguments: Mapping[str, str]) -> str:
     plain = [f"{_word(key)}={value}" for key, value in named.items() if not keyword.iskeyword(key)]
     strange = [f"{flat(key)}: {value}" for key, value in named.items() if keyword.iskeyword(key)]
     texts = [*([first[1]] if first[1] else []), *plain, *([f"**{{{', '.join(strange)}}}"] if strange else [])]
+    if (base, overload) == ("to", "device"):
+        overload = "dtype"  # the device is that of the tensor
     if space == SPACE:
         return f"F.{_word(base)}({', '.join(texts)})"
     names = [_word(word) for word in (space or "aten", base, overload or "default")]
