@@ -14,8 +14,8 @@ The files, from the bottom. Each knows only those above it in this list:
 - ``scores``: the scores of a task, of the targets and what is predicted: those that everything here shows;
 - ``runs``: `Run`, the folder of a training. Whoever needs something of a training reads it there;
 - ``splits``, ``checks``, ``samples``: the rows of the test part and of the folds; what is wrong with the data; both;
-- ``networks``, ``spaces``, ``baselines``, ``trials``: the networks, the settings that are tried, what they must beat,
-  and the search;
+- ``pacing``, ``networks``, ``spaces``, ``baselines``, ``trials``: how long a network is trained, the networks, the
+  settings that are tried, what they must beat, and the search;
 - ``descriptions``: a run in words;
 - ``training``: `train`, all of it in order;
 - ``predicting``: `predict` and `evaluate`: a run on new data;
