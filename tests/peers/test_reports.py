@@ -67,7 +67,7 @@ def test_a_report_in_chinese_without_its_data(run, tmp_path):
         assert f">{heading}</h2>" in text
     assert ">假阳性率</text>" in text
     assert "模型依据什么" not in text
-    assert f"略去重要性与依赖关系：文件 '{moved.data['path']}' 不存在" in unescape(text)
+    assert f"略去重要性与依赖关系：没有名为 {moved.data['path']} 的文件或文件夹" in unescape(text)
 
 
 def test_what_speaks_for_mistakes_and_several_targets(tmp_path):
