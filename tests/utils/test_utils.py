@@ -285,6 +285,8 @@ PLAIN = [
     rv.layers.Conv2D(np.int64(3), (2, 2), activation=rv.activations.relu, kernel_initializer="zeros", name="maps"),
     rv.layers.Normalization(mean=np.ones(2), variance=np.ones(2)),
     rv.layers.Embedding(3, 2, embeddings_initializer=rv.initializers.Constant(2.0)),
+    rv.layers.Embedding(3, 2, input_length=4),
+    rv.layers.LeakyReLU(alpha=0.2),
     rv.layers.Activation(rv.activations.gelu),
 ]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Unpack
 
 import numpy as np
@@ -49,13 +49,14 @@ class LeakyReLU(Layer):
     """``x`` above 0 and ``negative_slope * x`` below (Maas et al., 2013). ``alpha`` is its older name."""
 
     supports_masking = True
+    _older: Mapping[str, str] = {"alpha": "negative_slope"}
     _shown = "negative_slope={negative_slope:g}"
 
     def __init__(
         self, negative_slope: float = 0.3, *, alpha: float | None = None, **options: Unpack[LayerOptions]
     ) -> None:
         super().__init__(**options)
-        slope = negative_slope if alpha is None else alpha  # Keras's older name
+        slope = negative_slope if alpha is None else alpha
         self.negative_slope = float(_at_least_0(slope, "negative_slope", self.name))
 
     def forward(self, x: Any) -> Any:

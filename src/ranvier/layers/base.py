@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -43,6 +43,7 @@ class Layer(Module):
     every_position = False  # of this very class: whether it does the same at each position of (batch, ..., features)
     supports_masking = False  # whether `compute_mask` says what mask the outputs have; else they have none
 
+    _older: Mapping[str, str] = {}  # older names of arguments, and the present ones; "" where one has no effect
     _starts_training = False
     _has_call = True
     _tracks = True
@@ -97,7 +98,8 @@ class Layer(Module):
 
     def config(self) -> dict[str, Any]:
         """The constructor's arguments, by name."""
-        given = super().config()
+        given = {self._older.get(name, name): value for name, value in super().config().items()}
+        given.pop("", None)
         return {**given, "dtype": known_dtype(given["dtype"], self.name)} if "dtype" in given else given
 
     def _cast_floats(self, tensor: Tensor) -> Any:

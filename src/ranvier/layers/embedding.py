@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Unpack
 
 import numpy as np
@@ -77,6 +77,7 @@ class Embedding(Layer):
 
     every_position = True
     embeddings: Parameter
+    _older: Mapping[str, str] = {"input_length": ""}
     _shown = "{input_dim}, {output_dim}"
 
     def __init__(
@@ -101,8 +102,7 @@ class Embedding(Layer):
 
     def config(self) -> dict[str, Any]:
         """The constructor's arguments, without the weights: they are kept as weights are."""
-        found = super().config()
-        return {key: None if key == "weights" else value for key, value in found.items() if key != "input_length"}
+        return {name: None if name == "weights" else value for name, value in super().config().items()}
 
     def build(self, input_shape: Sequence[Any] | None = None) -> None:
         self._make_weights(embeddings=(self.input_dim, self.output_dim))

@@ -74,7 +74,8 @@ def all_arguments(module: ModuleBase) -> dict[str, Any]:
     config, given = module.config(), arguments_of(module)
     if POSITIONAL in config:
         return config
-    parameters = inspect.signature(type(module).__init__).parameters.values()
+    older = getattr(module, "_older", ())
+    parameters = [p for p in inspect.signature(type(module).__init__).parameters.values() if p.name not in older]
     found = {p.name: config.get(p.name, p.empty if p.name in given else p.default) for p in parameters}
     return {**{name: value for name, value in found.items() if value is not inspect.Parameter.empty}, **config}
 
