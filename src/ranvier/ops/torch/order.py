@@ -95,7 +95,7 @@ def histogram(
         edges = np.histogram_bin_edges(values, bins, None if range is None else (range[0], range[1])).astype(
             values.dtype
         )
-    masses = None if weight is None else weight.compute().ravel()
+    masses = None if weight is None else weight.compute().ravel().astype(np.float64)  # a sum of float32 has few digits
     counts = np.histogram(values.ravel(), edges, weights=masses, density=density)[0]
     return Histogram(Tensor.wrap(counts.astype(values.dtype)), Tensor.wrap(np.ascontiguousarray(edges)))
 
