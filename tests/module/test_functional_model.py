@@ -235,10 +235,10 @@ def test_what_layers_were_called_on():
     assert (z.shape, z.dtype, z.ndim, x.shape) == ((None, 4), "float32", 2, (None, 3))
     assert repr(y) == f"<Symbolic (None, 4) float32, of {dense.name!r}>"
     with pytest.raises(ValueError, match="has not been called on an Input yet, so it has no one output"):
-        rv.layers.Dense(2).output  # noqa: B018
+        rv.layers.Dense(2).output
     dense(x)
     with pytest.raises(ValueError, match="was called 2 times, so it has no one input"):
-        dense.input  # noqa: B018
+        dense.input
 
 
 @pytest.mark.parametrize("change", [lambda m: m, copy.deepcopy, lambda m: from_architecture(m.architecture())])
@@ -263,7 +263,7 @@ def test_a_model_of_a_part_of_a_sequence():
     model.add(rv.layers.Dense(3, name="three"))
     assert model.output.shape == (None, 3)
     with pytest.raises(ValueError, match="is not known yet"):
-        rv.Sequential([rv.layers.Dense(2)]).inputs  # noqa: B018
+        rv.Sequential([rv.layers.Dense(2)]).inputs
 
 
 class Plain(rv.Model):

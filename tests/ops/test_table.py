@@ -210,7 +210,7 @@ def test_a_method_is_the_function_itself_after_its_first_call():
 
 def test_what_pytorch_has_and_tensors_lack_is_explained():
     with pytest.raises(AttributeError, match=r"Tensor\.imag does not exist: there are no complex tensors"):
-        rv.Tensor(X).imag  # noqa: B018
+        rv.Tensor(X).imag
     with pytest.raises(AttributeError, match="'Tensor' object has no attribute 'no_such'"):
-        rv.Tensor(X).no_such  # noqa: B018
+        rv.Tensor(X).no_such
     assert not hasattr(rv.Tensor(X), "share_memory_")

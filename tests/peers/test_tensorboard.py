@@ -75,7 +75,7 @@ def test_a_loop_writes_what_tensorboard_reads(tmp_path):
         with pytest.raises(ValueError, match="Write 'CHW', 'HWC' or 'HW'"):
             writer.add_image("flat", torch.ones(4))
         with pytest.raises(AttributeError, match=r"add_graph does not exist: add_scalar"):
-            writer.add_graph  # noqa: B018
+            writer.add_graph
     found = EventAccumulator(str(tmp_path), size_guidance={"tensors": 0}).Reload()
     steps = {tag: [e.step for e in found.Tensors(tag)] for tag in found.Tags()["tensors"]}
     assert steps == {"loss": [3], "w": [5], "note": [0]}

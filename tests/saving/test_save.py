@@ -407,7 +407,7 @@ def test_optimizers_of_a_model_are_saved_and_loaded_with_it(tmp_path):
     for one, other in zip(model.get_weights(), loaded.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
     with pytest.raises(AttributeError):
-        rv.load_model(tmp_path / "model.ranvier", compile=False).maker_optimizer  # noqa: B018
+        rv.load_model(tmp_path / "model.ranvier", compile=False).maker_optimizer
 
 
 class Slow(rv.optimizers.Optimizer):

@@ -638,7 +638,7 @@ def test_the_mode_is_required_where_it_is_unknown():
     results = rv.fit_many(build, X, Y, grid={"units": [4, 5]}, epochs=1, monitor="cost", verbose=2)
     assert repr(results) == "Results(2 models of 2 settings)"
     with pytest.raises(ValueError, match="Write mode='min' or mode='max'"):
-        results.best  # noqa: B018
+        results.best
     results.mode = "min"
     assert [s.metrics["cost"].mean for s in results.settings()] == sorted(r.metrics["cost"] for r in results)
 
@@ -833,7 +833,7 @@ def test_nan_in_one_model_is_recorded_and_the_others_go_on(capsys):
 def test_nothing_but_nan_has_no_best():
     rows = [Trained(Variant({}, 0), error=FloatingPointError("NaN"))]
     with pytest.raises(ValueError, match="1 of 1 models failed"):
-        Results(never, rows).best  # noqa: B018
+        Results(never, rows).best
 
 
 class Explode(Callback):
@@ -898,7 +898,7 @@ def test_errors_say_what_to_write(name, tmp_path, monkeypatch):
     arguments = {"build": classifier, "x": X, "y": Y, "epochs": 1, "verbose": 0, **given}
     before = threading.active_count()
     with pytest.raises(kind, match=words):
-        rv.fit_many(**arguments).best  # noqa: B018
+        rv.fit_many(**arguments).best
     assert threading.active_count() == before
 
 

@@ -37,7 +37,7 @@ def test_an_operand_with_values_is_a_tensor(function):
 
 def test_another_library_s_tape_says_what_to_write():
     with pytest.raises(AttributeError, match=r"Write rv\.GradientTape\(\) in place"):
-        rv.Tensor([1.0])._id  # noqa: B018
+        rv.Tensor([1.0])._id
 
 
 @pytest.mark.parametrize("make", [torch.tensor, torch.as_tensor, rv.Tensor, rv.ops.mean])

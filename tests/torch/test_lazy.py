@@ -81,5 +81,5 @@ def test_children_of_a_dictionary_are_attributes():
     assert isinstance(parts.second, nn.Tanh)
     del parts["second"]
     with pytest.raises(AttributeError, match="'ModuleDict' object has no attribute 'second'"):
-        parts.second  # noqa: B018
+        parts.second
     assert nn.ParameterDict({"a": torch.ones(2)}).a.shape == (2,)

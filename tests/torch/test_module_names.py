@@ -39,7 +39,7 @@ def test_a_module_shows_what_another_defines(name, attribute, expected):
 def test_a_module_that_is_not_there_says_what_to_write(name):
     module = importlib.import_module(f"ranvier.torch.{name}")
     with pytest.raises(AttributeError, match=rf"^torch\.{name}\.load does not exist: .{{20}}"):
-        module.load  # noqa: B018
+        module.load
     assert not hasattr(module, "__file__") and not dir(module)  # noqa: PT018
 
 

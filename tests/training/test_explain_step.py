@@ -114,7 +114,7 @@ def test_one_sample_and_layers_without_neurons():
     np.testing.assert_allclose(dense.deltas, dense.outputs - [[0, 1]], atol=1e-6)
     assert dense.output_gradients is None  # the loss takes the sums
     with pytest.raises(TypeError, match=r"'conv2d\w*' \(Conv2D\) is not dense"):
-        convolution.products  # noqa: B018
+        convolution.products
     text = str(step)
     assert "... 120 more" in text
     assert "sum of 64 products" in text

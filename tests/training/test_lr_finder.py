@@ -116,7 +116,7 @@ def test_batches_are_read_again_and_a_generator_ends():
     assert len(ended.rates) == 14
     np.testing.assert_array_equal(ended.losses, found.losses[:14])
     with pytest.raises(ValueError, match=r"batches ended after 14 of 100 steps.*a generator of 100 batches"):
-        ended.suggestion  # noqa: B018
+        ended.suggestion
 
 
 def test_each_loss_is_that_of_its_step():

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,73 +52,66 @@ def library() -> Any:
     return h5py
 
 
-def read(data: bytes, source: Any) -> Tree:
-    """The tree of a file. Raises CheckpointError for a damaged file, and for one with parts elsewhere."""
+@contextmanager
+def _opened(file: Any, source: Any) -> Iterator[Any]:
+    """A file that h5py reads. Raises CheckpointError where it is damaged, and where parts of it are elsewhere."""
     h5py = library()
-    tree = Tree()
     try:
-        with h5py.File(io.BytesIO(data), "r") as file:
-            left = len(data) + SLACK
-            tree.attributes[""] = dict(_attributes(file))
-            for path, item in _items(h5py, file, "", 0):
-                tree.attributes[path] = dict(_attributes(item))
-                if isinstance(item, h5py.Group):
-                    tree.groups.add(path)
-                    continue
-                left -= item.nbytes
-                if item.nbytes > LARGEST_RATIO * len(data) or left < 0:
-                    raise _RefusedError(f"the array {path!r} of {item.nbytes:,} bytes is larger than the file")
-                tree.arrays[path] = np.asarray(item[()])
+        with h5py.File(file, "r") as opened:
+            yield opened
     except _RefusedError as error:
         raise CheckpointError(f"{source} cannot be read: {error}.") from None
     except (
         ArithmeticError, LookupError, MemoryError, NotImplementedError, OSError, RuntimeError, TypeError, ValueError,
     ) as error:  # fmt: skip
         raise CheckpointError(f"{source} is a damaged HDF5 file: {error}.") from None
+
+
+def read(data: bytes, source: Any) -> Tree:
+    """The tree of a file. Raises CheckpointError for a damaged file, and for one with parts elsewhere."""
+    tree = Tree()
+    with _opened(io.BytesIO(data), source) as file:
+        left = len(data) + SLACK
+        tree.attributes[""] = dict(_attributes(file))
+        for path, item in _items(file):
+            tree.attributes[path] = dict(_attributes(item))
+            if isinstance(item, library().Group):
+                tree.groups.add(path)
+                continue
+            left -= item.nbytes
+            if item.nbytes > LARGEST_RATIO * len(data) or left < 0:
+                raise _RefusedError(f"the array {path!r} of {item.nbytes:,} bytes is larger than the file")
+            tree.arrays[path] = np.asarray(item[()])
     return tree
 
 
 def listed(file: Any, source: Any) -> list[tuple[str, tuple[int, ...], str]]:
     """The path, the shape and the element type of each array, without its numbers."""
-    h5py = library()
-    try:
-        with h5py.File(file, "r") as opened:
-            found = [(path, item) for path, item in _items(h5py, opened, "", 0) if isinstance(item, h5py.Dataset)]
-            return [(path, tuple(item.shape), item.dtype.name) for path, item in found]
-    except _RefusedError as error:
-        raise CheckpointError(f"{source} cannot be read: {error}.") from None
-    except (ArithmeticError, LookupError, OSError, RuntimeError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{source} is a damaged HDF5 file: {error}.") from None
+    with _opened(file, source) as opened:
+        found = [(path, item) for path, item in _items(opened) if isinstance(item, library().Dataset)]
+        return [(path, tuple(item.shape), item.dtype.name) for path, item in found]
 
 
 def names(file: Any, source: Any) -> dict[str, str]:
     """The names of layers by the paths of the groups that hold their weights, where a file says them."""
-    h5py = library()
-    try:
-        with h5py.File(file, "r") as opened:
-            said = ((path, dict(_attributes(item)).get("name")) for path, item in _items(h5py, opened, "", 0))
-            return {path: name for path, name in said if isinstance(name, str)}
-    except _RefusedError as error:
-        raise CheckpointError(f"{source} cannot be read: {error}.") from None
-    except (ArithmeticError, LookupError, OSError, RuntimeError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{source} is a damaged HDF5 file: {error}.") from None
+    with _opened(file, source) as opened:
+        said = ((path, dict(_attributes(item)).get("name")) for path, item in _items(opened))
+        return {path: name for path, name in said if isinstance(name, str)}
 
 
 def top(file: Any, source: Any) -> dict[str, Any]:
     """The attributes of a file itself, of which earlier versions of Keras make the configuration."""
-    h5py = library()
-    try:
-        with h5py.File(file, "r") as opened:
-            return dict(_attributes(opened))
-    except (ArithmeticError, LookupError, OSError, RuntimeError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{source} is a damaged HDF5 file: {error}.") from None
+    with _opened(file, source) as opened:
+        return dict(_attributes(opened))
 
 
 class _RefusedError(Exception):
     """Something that no file of weights holds."""
 
 
-def _items(h5py: Any, group: Any, path: str, depth: int) -> Iterator[tuple[str, Any]]:
+def _items(group: Any, path: str = "", depth: int = 0) -> Iterator[tuple[str, Any]]:
+    """The paths and the objects of the groups and arrays in a group."""
+    h5py = library()
     if depth > DEEPEST:
         raise _RefusedError(f"its groups are nested more than {DEEPEST} deep")
     for name in group:
@@ -128,7 +122,7 @@ def _items(h5py: Any, group: Any, path: str, depth: int) -> Iterator[tuple[str, 
         item = group[name]
         if isinstance(item, h5py.Group):
             yield place, item
-            yield from _items(h5py, item, place, depth + 1)
+            yield from _items(item, place, depth + 1)
         elif not isinstance(item, h5py.Dataset) or item.is_virtual or item.external or item.dtype.kind not in "biufSV":
             raise _RefusedError(f"{place!r} is no array of numbers in the file itself")
         else:

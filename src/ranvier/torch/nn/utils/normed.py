@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from ranvier.tensor.tensor import Tensor
 from ranvier.torch.nn import functional as F
 
 
-class _Computed:
+class _Computed(ABC):
     """A hook of a module that computes the weight ``name`` before each call."""
 
     def __init__(self, module: Module, name: str) -> None:
@@ -28,8 +29,9 @@ class _Computed:
     def __call__(self, module: Any, args: tuple[Any, ...]) -> None:
         setattr(module, self.name, self.compute(module))
 
+    @abstractmethod
     def compute(self, module: Any) -> Tensor:
-        raise NotImplementedError
+        """The weight."""
 
     @classmethod
     def remove(cls, module: Any, name: str) -> Any:
@@ -43,8 +45,9 @@ class _Computed:
                 return module
         raise ValueError(f"{name!r} of {module!r} has no norm of this kind.")
 
+    @abstractmethod
     def forget(self, module: Any) -> None:
-        raise NotImplementedError
+        """Remove from the module what the weight is computed from."""
 
 
 class _WeightNorm(_Computed):
