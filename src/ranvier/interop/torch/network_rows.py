@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
-from ranvier.interop.merged import Merged, shape_of
+from ranvier.interop.merged import Merged
 from ranvier.interop.torch.creation_rows import full
 from ranvier.interop.torch.merged import RowNumbers
-from ranvier.interop.torch.shape_rows import view
 from ranvier.interop.torch.table import REDUCTIONS, row, vocabulary_function
 from ranvier.ops import arrays, loops
-from ranvier.tensor.tensor import Tensor
 from ranvier.torch.nn import functional as F
 from ranvier.torch.nn.recurrent_cells import gru_step, lstm_step, rnn_step
 
@@ -212,21 +207,11 @@ for _n in (1, 2, 3):
     _pooling_row(_n)
 
 
-def _patches(channels: int, kernel: Sequence[int], dtype: Any) -> Any:
-    """The kernel of a convolution that gives each element of a patch, one after the other, for each channel."""
-    size = math.prod(kernel)
-    each = np.eye(size, dtype=dtype).reshape(size, 1, *kernel)
-    return Tensor(np.concatenate([each] * channels))
-
-
 @row("im2col")
 def im2col(
     self: Any, kernel_size: Sequence[int], dilation: Sequence[int], padding: Sequence[int], stride: Sequence[int]
 ) -> Any:
-    channels = self.shape[1]
-    kernel = _patches(channels, kernel_size, self.dtype)
-    y = F.conv2d(self, kernel, None, stride, padding, dilation, channels)
-    return view(y, (*shape_of(y)[:2], -1))
+    return F.unfold(self, kernel_size, dilation, padding, stride)
 
 
 @row("col2im")
@@ -234,15 +219,7 @@ def col2im(
     self: Any, output_size: Sequence[int], kernel_size: Sequence[int], dilation: Sequence[int],
     padding: Sequence[int], stride: Sequence[int],
 ) -> Any:  # fmt: skip
-    counts, rest = [], []
-    for n, k, d, p, s in zip(output_size, kernel_size, dilation, padding, stride, strict=True):
-        span = n + 2 * p - d * (k - 1) - 1
-        counts.append(span // s + 1)
-        rest.append(span % s)
-    channels = self.shape[1] // math.prod(kernel_size)
-    x = view(self, (*shape_of(self)[:2], *counts))
-    kernel = _patches(channels, kernel_size, self.dtype)
-    return F.conv_transpose2d(x, kernel, None, stride, padding, rest, channels, dilation)
+    return F.fold(self, output_size, kernel_size, dilation, padding, stride)
 
 
 @row("constant_pad_nd")
