@@ -376,23 +376,22 @@ def test_a_training_that_diverges_says_so():
 
 
 def test_the_port_and_the_browser(monkeypatch):
-    taken = socket.socket()
-    taken.bind(("127.0.0.1", 0))
-    taken.listen()
-    port = taken.getsockname()[1]
-    with pytest.raises(OSError, match=f"port {port} is taken. Write --port"):
-        page.listen(port)
-    monkeypatch.setattr(page, "PORT", port)
-    free = page.listen(None)
-    assert free.getsockname()[1] > port
-    free.close()
     said: list[str] = []
-    monkeypatch.setattr(page.webbrowser, "open", lambda address: False)
-    monkeypatch.setattr("uvicorn.Server.run", lambda self, sockets: None)
-    page.run(None, None, True, said.append)
-    assert f"http://127.0.0.1:{port + 1}/#" in said[0]
-    assert said[-1].startswith("No browser was found")
-    taken.close()
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(OSError, match=f"port {port} is taken. Write --port"):
+            page.listen(port)
+        monkeypatch.setattr(page, "PORT", port)
+        with page.listen(None) as free:  # the ports after it may be taken by other programs
+            assert free.getsockname()[1] != port
+        monkeypatch.setattr(page.webbrowser, "open", lambda address: False)
+        monkeypatch.setattr("uvicorn.Server.run", lambda self, sockets: said.append(str(sockets[0].getsockname()[1])))
+        page.run(None, None, True, said.append)
+    assert f"http://127.0.0.1:{said[-1]}/#" in said[0]
+    assert said[-1] != str(port)
+    assert said[-2].startswith("No browser was found")
     monkeypatch.setattr(page, "find_spec", lambda name: None)
     with pytest.raises(ModuleNotFoundError, match=r"pip install 'ranvier\[page\]'"):
         page.run(None, None, True, said.append)
