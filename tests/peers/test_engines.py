@@ -18,7 +18,9 @@ import pytest
 import ranvier as rv
 from ranvier import engines
 from ranvier.engines import LIBRARIES, set_engine
+from ranvier.graph.graph import Graph, input_node
 from ranvier.graph.node import PRIMITIVES
+from ranvier.graph.tiny import snapped
 from tests.engines import test_checks
 from tests.graph import test_dtypes, test_graph, test_primitives
 from tests.layers import test_layers
@@ -174,6 +176,18 @@ def test_updates_of_all_parameters_are_one_on_pytorch(optimizer, monkeypatch):
     (group, function), *_ = made
     assert len(group.updates) == 8
     assert (function is not None) == (optimizer == "adam")
+
+
+def test_what_xla_stores_is_computed_once():
+    x, v = input_node("x", (4,), "float32"), input_node("v", (4,), "float32")
+    moved = v + x
+    program = engines.compile(Graph((x, v), (), ((x, x - moved), (v, snapped(moved)))), engine="jax")
+    (_, less), (_, stored) = program.graph.updates
+    assert stored.op.name == "select"
+    assert less.inputs[1] is stored
+    arrays = [np.full(4, 1, np.float32), np.array([1, -1, 2, 1e-31 - 1], np.float32)]
+    program.run(arrays, ())
+    np.testing.assert_array_equal(arrays, [[-1, 1, -2, 1], [2, 0, 3, 0]])
 
 
 def compiling(monkeypatch):

@@ -3,7 +3,7 @@
 An engine must have ``compile(graph, batch) -> Program``. It may have ``target()``, a hashable description of what its
 programs are compiled for, and ``shuffled(rows, seed, *, background, into)``, a faster `ranvier.graph.random.shuffle`.
 An engine of another library has a row in `LIBRARIES`, too. Its ``compile`` takes a device, which follows the engine's
-name after a colon: ``"torch:cuda:0"``.
+name after a colon: ``"torch:cuda:0"``. The native engine shuffles for it.
 """
 
 from __future__ import annotations
@@ -191,7 +191,8 @@ def shuffled(
     The result is a function that returns the order: the array ``into``, or a new one. With ``background``, another
     thread may compute it, and the function waits for it.
     """
-    own = getattr(_module(engine), "shuffled", None)
+    name = (engine or get_engine()).partition(":")[0]
+    own = getattr(_module("native" if name in LIBRARIES else name), "shuffled", None)
     if own is not None:
         order: Callable[[], Any] = own(rows, seed, background=background, into=into)
         return order
