@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.engines.native.codegen.assemble import assemble, clocks
+from ranvier.engines.native.codegen.assemble import assemble, bodies, clocks
 from ranvier.engines.native.compiler import lower, schedule_of
 from ranvier.engines.native.runtime import llvm
 from ranvier.engines.native.runtime import threads as runtime
@@ -49,7 +49,8 @@ class TimedProgram:
         text = assemble(schedule, target, timed=True)
         library = llvm.load_object(llvm.compile_object(text.text, target), target)
         self.program, self.names = NativeProgram(graph, batch, text, library), clocks(schedule)
-        self.parts = {f"k{task.number}": part_of(task) for task in schedule.order} | {"barrier": "waiting"}
+        tasks = {f"{prefix}k{task.number}": task for prefix, own in bodies(schedule) for task in own.order}
+        self.parts = {name: part_of(task) for name, task in tasks.items()} | {"barrier": "waiting"}
 
     def shares(self, run: Callable[[NativeProgram], Any], threads: int) -> dict[str, float]:
         """The fraction of each of `PARTS` in the cycles that ``threads`` threads take for one run."""

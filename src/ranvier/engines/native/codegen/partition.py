@@ -19,6 +19,9 @@ from ranvier.engines.native.schedule.task import Task
 from ranvier.engines.native.target.lanes import LANES, Scalar
 from ranvier.engines.native.target.target import Target
 
+LONG = 512  # positions of an axis whose terms a mask bounds, from which threads take pieces of it in turn
+PIECES = 16
+
 
 class RowParts(NamedTuple):
     """The division of a step's rows."""
@@ -65,15 +68,30 @@ class Partition:
     @contextmanager
     def each(self, f: Function, task: Task, rows: tuple[Scalar, Scalar]) -> Iterator[tuple[Scalar, Scalar]]:
         """This thread's ranges of a task, one after another; most tasks have one."""
-        if not self.is_cyclic(task):
+        size = self._piece(task)
+        if not size:
             yield self.range(f, task, rows)
             return
         extent = task.space[task.axis]
         assert isinstance(extent, int)
-        size = extent // task.parts
-        with f.loop("%tid", task.parts, "%nthreads") as turn:
+        with f.loop("%tid", -(-extent // size), "%nthreads") as turn:
             low = f.mul(turn.index, size)
-            yield low, f.add(low, size)
+            yield low, f.add(low, size) if extent % size == 0 else f.minimum(f.add(low, size), extent)
+
+    def _piece(self, task: Task) -> int:
+        """The size of the pieces that threads take round-robin; 0 where each takes one range.
+
+        A mask leaves some of a long axis with few terms, or with none.
+        """
+        extent = task.space[task.axis] if task.division == "split" else 0
+        if self.is_cyclic(task):
+            assert isinstance(extent, int)
+            return extent // task.parts
+        uneven = any(task.axis in (bound.p, bound.q) for bound in task.bounds)
+        if not uneven or not isinstance(extent, int) or extent < LONG:
+            return 0
+        block = self.block(task)
+        return -(-extent // (PIECES * block)) * block
 
     def is_cyclic(self, task: Task) -> bool:
         """Whether threads take a task's parts round-robin: adjacent parts, as of an image, may be equally sparse."""

@@ -36,7 +36,8 @@ class Signatures:
         buffers = task.buffers(self.view)
         place = {buffer: i for i, buffer in enumerate(buffers)}
         computed = task.nodes
-        order = list(dict.fromkeys((*computed, *(node for node, _ in task.stores), *task.reads)))
+        starts = [bound.start for bound in task.bounds if bound.start is not None]
+        order = list(dict.fromkeys((*computed, *(node for node, _ in task.stores), *task.reads, *starts)))
         number = {node: i for i, node in enumerate(order)}
         own, numbers = set(computed), dict[Node, None]()
         lines: list[object] = []
@@ -70,8 +71,9 @@ class Signatures:
         stores = [(number[node], *seen(view)) for node, view in task.stores]
         copied = [seen(view) for view in task.copy or ()]
         read = [number[node] for node in task.reads]
+        bounds = [(b._replace(start=None), None if b.start is None else number[b.start]) for b in task.bounds]
         facts = task.kind, task.space, task.division, task.axis, task.parts, task.whole, task.accumulates, len(computed)
-        key = facts, tuple(lines), tuple(stores), tuple(copied), tuple(read), tuple(near), tuple(zeros)
+        key = facts, tuple(lines), tuple(stores), tuple(copied), tuple(read), tuple(near), tuple(zeros), tuple(bounds)
         return Signature(key, buffers, list(numbers))
 
     @staticmethod

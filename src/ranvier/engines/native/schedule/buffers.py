@@ -157,6 +157,7 @@ class Buffers:
                 stack.extend((i, summed or _summed_by_row(inner, p)) for p, i in enumerate(node.inputs))
             else:
                 add_operands(node, first_open)
+        stack.extend((bound.start, False) for bound in task.bounds if bound.start is not None)
         if not task.nodes:  # a copy of a value that is elsewhere or computed in place
             stack.extend((n, first_open) for n, _ in task.stores)
         while stack:

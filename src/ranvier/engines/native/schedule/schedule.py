@@ -15,6 +15,7 @@ from ranvier.engines.native.schedule.fusion import Fusion
 from ranvier.engines.native.schedule.gather_in_place import in_place_gathers, not_in_place
 from ranvier.engines.native.schedule.loop import body_graph, interface_of, stored_results
 from ranvier.engines.native.schedule.loop_nest import TILE_ROWS
+from ranvier.engines.native.schedule.mask_bounds import given_bounds, mask_bounds
 from ranvier.engines.native.schedule.memory_planning import Life, pack
 from ranvier.engines.native.schedule.ordering import divide_tasks, fault_task, in_order
 from ranvier.engines.native.schedule.row_updates import not_overwritten, row_updates
@@ -47,6 +48,7 @@ class Schedule:
         self.uses = Counter((*operands, *graph.roots()))
         candidates = in_place_gathers(graph, batch) if interface is None else set[Node]()
         tables = row_updates(graph, batch) if interface is None else {}
+        self.bounds = mask_bounds(graph)  # of products, by masks that compare positions
         fusion, buffers = self._make_tasks(candidates, tables)
         copied, elsewhere = not_in_place(candidates, self.tasks, self.view, batch), not_overwritten(tables, self.tasks)
         if copied or elsewhere:
@@ -82,6 +84,8 @@ class Schedule:
     def _make_tasks(self, in_place: set[Node], tables: Mapping[Node, Node]) -> tuple[Fusion, Buffers]:
         """Fuse nodes into tasks, allocate their values and divide them among threads."""
         fusion = Fusion(self.graph, in_place, tables)
+        for task in fusion.tasks if self.bounds else ():
+            task.bounds = given_bounds(self.bounds.get(task.anchor, ()), fusion.task_of) if task.anchor else ()
         buffers = Buffers(fusion, self.batch, self.samples_adjacent, self.interface)
         self.tasks, self.buffers, self.private = fusion.tasks, buffers.buffers, buffers.private
         self.views, self.view = buffers.views, buffers.view

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import reduce
 from operator import or_
 
+from ranvier.engines.native.schedule.mask_bounds import Bound
 from ranvier.engines.native.schedule.view import Buffer, View
 from ranvier.graph.node import Node, Shape
 
@@ -40,6 +41,7 @@ class Task:
     turn: int = 0  # of a serial task: threads take them round-robin
     starts: bool = False  # its result is initialized: samples come in several calls, or in none
     accumulates: bool = False  # adds to its result
+    bounds: tuple[Bound, ...] = ()  # of a product: terms and results outside of them need no sums
 
     @property
     def node(self) -> Node:

@@ -21,6 +21,7 @@ from ranvier.engines.native.codegen.kernel import At
 from ranvier.engines.native.codegen.loops import along, panels, scope
 from ranvier.engines.native.passes.clip_padding import Clip
 from ranvier.engines.native.schedule.loop_nest import Loop, is_pipelined, rows_per_shared_vector
+from ranvier.engines.native.schedule.mask_bounds import Bound
 from ranvier.engines.native.schedule.memory_planning import LINE
 from ranvier.engines.native.schedule.view import View
 from ranvier.engines.native.target.lanes import LANES, SIZE, Scalar, tail_mask, vector
@@ -32,6 +33,9 @@ PAGE = 1 << 12  # bytes
 class Columns(LeftoverColumns):
     """Writes such a kernel."""
 
+    bounds: tuple[Bound, ...] = ()  # of the terms that tiles need
+    size = 0, 0  # the rows and vectors of the tile at hand
+
     def write(self) -> None:
         self.around(list(self.plan.outer), self._panels)
 
@@ -42,6 +46,8 @@ class Columns(LeftoverColumns):
         assert columns.output is not None
         height, across = tile_of(self.task, p, self.target, self.node.dtype, self.batch)
         self.sharing = 1  # rows that share a vector for leftover columns
+        plain = len(p.reduce) == 1 and p.taps is None and p.second_rows is None and not (p.clips or self.prefix)
+        self.bounds = self.task.bounds if plain and rows_per_shared_vector(p) == 1 else ()
         low, high = self.range_of(columns)
         wide = across * LANES
 
@@ -154,6 +160,7 @@ class Columns(LeftoverColumns):
         self.prefetch_epilogue(row, height, panel)
         first = {i: [self.start(row, i, start, j, m) for j, m in enumerate(masks)] for i in range(height)}
         self.first_row, self.first_column = row, start
+        self.size = height, panel.vectors
         own = self.lead(height, masks)
         self.share(first)
         sums = self._sum(list(self.plan.reduce), at, own, first)
@@ -179,10 +186,38 @@ class Columns(LeftoverColumns):
         if clip is not None and clip[0] == self.columns.number:
             count = self.k.extent(loop.extent)
             return self.loop(0, count, 1, sums, lambda t, s: inside(t, s, self._by_column(clip, t, masks)))
-        low, high = self.range_of(loop)
+        low, high = self._within_bounds(loop, *self.range_of(loop)) if self.bounds else self.range_of(loop)
         if not rest:
             return self._terms(loop, low, high, at, masks, sums)
         return self.loop(low, high, 1, sums, inside)
+
+    def _within_bounds(self, loop: Loop, low: Scalar, high: Scalar) -> tuple[Scalar, Scalar]:
+        """The range of terms that a tile needs, by the bounds that masks give; an empty one for a hidden tile."""
+        f = self.k.function
+        for p, q, offset, start, sign in self.bounds:
+            if start is not None:
+                first = self.k.as_position(self.k.value(start, ()), start.dtype)
+                shift = f.add(f.mul(first, sign), offset)
+            else:
+                shift = offset
+            if p == loop.number:
+                high = f.maximum(low, f.minimum(high, f.add(f.add(self._ends(q)[1], shift), 1)))
+            elif q == loop.number:
+                low = f.minimum(high, f.maximum(low, f.sub(self._ends(p)[0], shift)))
+            else:
+                visible = f.op(f"icmp sle i64 {self._ends(p)[0]}, {f.add(self._ends(q)[1], shift)}")
+                high = f.op(f"select i1 {visible}, i64 {high}, i64 {low}")
+        return low, high
+
+    def _ends(self, number: int) -> tuple[Scalar, Scalar]:
+        """The first and the last position of the tile at hand in a loop of the result."""
+        f, (height, vectors), rows = self.k.function, self.size, self.plan.rows
+        if rows is not None and number == rows.number:
+            assert self.first_row is not None
+            return self.first_row, f.add(self.first_row, height - 1)
+        if number == self.columns.number:
+            return self.first_column, f.add(self.first_column, vectors * LANES - 1)
+        return self.at[number], self.at[number]
 
     def _terms(self, loop: Loop, low: Scalar, high: Scalar, at: Place, masks: list[str | None], sums: Tile) -> Tile:
         """A range of the innermost loop."""
