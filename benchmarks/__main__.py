@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated, Any
 
 import typer
@@ -9,6 +10,7 @@ from rich.console import Console
 
 from benchmarks import readme as readmes
 from benchmarks import report, tables
+from benchmarks.contestants import AVX2
 from benchmarks.contestants import select as select_contestants
 from benchmarks.harness import Harness
 from benchmarks.workloads import select
@@ -21,6 +23,9 @@ def main(
     rounds: Annotated[int, typer.Option(min=1, help="Timed rounds; each runs every contestant once.")] = 5,
     contestants: Annotated[str, typer.Option(help="Contestants by name, by commas; all of them if empty.")] = "",
     quick: Annotated[bool, typer.Option("--quick", help="One round on a tenth of the data: does it run?")] = False,
+    avx2: Annotated[
+        bool, typer.Option("--avx2", help="Hold every library to AVX2; recorded as another processor.")
+    ] = False,
     write: Annotated[bool, typer.Option("--write", help="Write results.json and RESULTS.md here.")] = False,
     readme: Annotated[
         bool, typer.Option("--readme", help="Write the summary into both READMEs; measure nothing.")
@@ -44,6 +49,8 @@ def main(
         chosen, workloads = select_contestants(contestants), select(only)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
+    if avx2:
+        os.environ.update(AVX2)  # the processes of all contestants inherit it
     settings: dict[str, Any] = {"seconds": 0.03, "cut": 10} if quick else {}
     measured = {}
     with Harness(chosen, 1 if quick else rounds, console, **settings) as harness:

@@ -14,7 +14,7 @@ PREDICTORS = ("ranvier", "onnx")
 LEARNING_RATES = {"sgd": 1e-2}  # elsewhere 1e-3
 NAMES = {"adam": "Adam", "adamw": "AdamW", "rmsprop": "RMSprop", "sgd": "SGD"}
 PREDICTED = (1, 8, 64)  # batches
-HELD = 2e8  # bytes of weights, gradients and two moments above which they dominate the memory of a process
+LARGE_STATE = 2e8  # bytes of weights, gradients and two moments above which they dominate the memory of a process
 GIGABYTES = 12  # of the mapped file
 
 # Units of every layer, batch, optimizer, limit against PyTorch, and against JAX where there is one.
@@ -158,10 +158,17 @@ def _of_training(workload: Workload) -> Iterator[Requirement]:
     yield Requirement(workload.name, "ratio", 1.0, FASTEST)
     if workload.layers and min(workload.layers) >= 2048:
         yield Requirement(workload.name, "least", 1.33)
-    dominated = 4 * FLOAT * workload.parameters > HELD
+    dominated = 4 * FLOAT * workload.parameters > LARGE_STATE
     yield Requirement(_memory(workload).name, "ratio", 0.75 if dominated else 0.6, "torch")
 
 
+def _stays_ahead(workload: Workload) -> bool:
+    """Whether all of its work is dense layers or convolutions 3x3."""
+    return bool(workload.layers) or workload.network.startswith("conv3")
+
+
+AVX2_REQUIREMENTS = tuple(Requirement(w.name, "ratio", 0.9, "torch") for w in TRAINED if _stays_ahead(w))
+"""Where all libraries are held to AVX2."""
 GROWTH_REQUIREMENTS: tuple[Requirement, ...] = (
     *(Requirement(_dense(row).name, "ratio", row[3], "torch") for row in DENSE),
     *(Requirement(_dense(row).name, "ratio", row[4], "jax") for row in DENSE if row[4] is not None),

@@ -20,12 +20,12 @@ from typing import Any, Self
 
 from rich.console import Console
 
-from benchmarks.contestants import WARM, Contestant
+from benchmarks.contestants import AVX2, WARM, Contestant
 from benchmarks.cores import Cores
 from benchmarks.datasets import prepare
 from benchmarks.fresh import Fresh
 from benchmarks.peak import Peak, bandwidth
-from benchmarks.workloads import Workload
+from benchmarks.workload import HELD, Workload
 
 ROOT = Path(__file__).parent.parent
 PATIENCE = 900.0  # seconds after which a missing answer is an error
@@ -93,6 +93,11 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def _held() -> bool:
+    """Whether all libraries are held to AVX2."""
+    return os.environ.get("RANVIER_TARGET") == AVX2["RANVIER_TARGET"]
+
+
 class Harness:
     """Measures workloads with a set of contestants: `with Harness(...) as h: record = h.measure(workload)`."""
 
@@ -101,7 +106,7 @@ class Harness:
     ) -> None:
         self.contestants, self.rounds, self.console = contestants, rounds, console
         self.seconds, self.cut = seconds, cut
-        self.peak, self.cores = Peak(), Cores() if _cores() > 1 else None
+        self.peak, self.cores = Peak(narrow=_held()), Cores() if _cores() > 1 else None
         self.workers: dict[str, Process] = {}
         self.data = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "ranvier-benchmarks"
 
@@ -241,6 +246,7 @@ def machine() -> Record:
         family = f"family {facts.get('cpu family', '?')} model {facts.get('model', '?')}"
         cpu = f"{facts.get('model name', cpu)}, {family}"
         flags = next((f for f in ("avx512f", "avx2", "sse2") if f in facts.get("flags", "").split()), "")
+    flags = HELD if _held() else flags
     versions = {}
     for name in PACKAGES:
         try:

@@ -43,12 +43,15 @@ def _kernel(name: str, lanes: int, accumulators: int, fma: bool) -> str:
 class Peak:
     """The compiled kernels; `measure(threads)` gives GFLOP/s of the best width."""
 
-    def __init__(self) -> None:
+    def __init__(self, narrow: bool = False) -> None:
+        """With ``narrow`` no vectors of AVX-512 are used."""
         import llvmlite.binding as llvm
 
         llvm.initialize_native_target()
         llvm.initialize_native_asmprinter()
-        features = {k for k, on in llvm.get_host_cpu_features().items() if on}
+        features = {
+            k for k, on in llvm.get_host_cpu_features().items() if on and not (narrow and k.startswith("avx512"))
+        }
         x86 = llvm.get_process_triple().split("-")[0] in ("x86_64", "amd64", "i686")
         fma = not x86 or "fma" in features
         # (lanes, accumulators): enough chains to hide the latency, few enough to stay in the registers.

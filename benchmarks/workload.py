@@ -13,6 +13,7 @@ from benchmarks.sequence_networks import SEQUENCES
 
 OURS = "ranvier"
 FASTEST = "fastest peer"
+HELD = "held to AVX2"  # what the name of a processor ends with where all libraries are
 DECAY = 0.004  # of AdamW, for all: the default of Keras
 MOMENTS = {"sgd": 0, "rmsprop": 1, "adam": 2, "adamw": 2}  # arrays of the size of the weights
 FLOAT = 4  # bytes
