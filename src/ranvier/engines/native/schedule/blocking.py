@@ -20,6 +20,7 @@ from ranvier.graph.node import Node, Symbol
 BLOCK_BYTES = 1 << 19  # of a block of the operand that vectors run along, and of the sums that wait
 MAX_TERMS = 512  # that are summed at once
 BLOCK_TERMS = 96  # of a block, where there are more: of a panel that stays in a first-level cache
+FEWEST_COLUMNS = 256  # of a block that all rows pass over
 MAX_COLUMNS = 4096  # of a block: long runs of memory are read faster
 ALIASED = 1 << 11  # bytes: rows a multiple of this apart map to few sets of a first-level cache
 # Of images: places whose sums wait, and the blocks of these, which they share the cache with.
@@ -151,7 +152,11 @@ def _of_places(e: _Extents) -> Blocks:
 def _of_rows(e: _Extents) -> Blocks:
     """All rows pass over a block before the next one: of those whose sums wait, as many as the block leaves room."""
     terms, columns = e.held(BLOCK_TERMS, BLOCK_BYTES)
-    return e.packed(e.rows if terms == e.terms else e.tall(BLOCK_BYTES // e.size // columns), columns, terms)
+    if terms == e.terms:
+        return e.packed(e.rows, columns, terms)
+    most = BLOCK_BYTES // e.size
+    rows = e.rows if e.rows * FEWEST_COLUMNS <= most else e.tall(most // columns)
+    return e.packed(rows, min(columns, e.panels(most // rows)), terms)
 
 
 KINDS: tuple[tuple[Callable[[_Extents], bool], Callable[[_Extents], Blocks]], ...] = (

@@ -271,7 +271,7 @@ def tile(target: Target, nest: Nest, dtype: str, batch: int, members: int = 0) -
         vectors = target.vector_registers // registers(target, dtype)
         return 1, max(1, min(-(-columns.count // LANES), 8, vectors - 2))
     if isinstance(rows.extent, Symbol):
-        return next(r for r in (TILE_ROWS, 4, 2, 1) if r <= min(most, batch)), across
+        return next(r for r in (TILE_ROWS, 6, 4, 2, 1) if r <= min(most, batch)), across
     if is_pipelined(target, nest, dtype, members):
         across = 4 if share == 1 and columns.count % (4 * LANES) == 0 else across
         most = min(most, max(share, PIPELINED_SUMS // across))
