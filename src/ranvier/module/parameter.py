@@ -9,6 +9,7 @@ from typing import Any, Self
 from ranvier.graph.dtypes import dtype_of
 from ranvier.graph.node import Type
 from ranvier.support import rows
+from ranvier.support.aligned_memory import aligned
 from ranvier.support.constructors import CheckedConstructor
 from ranvier.support.registry import object_key
 from ranvier.tensor.function import snapshot
@@ -85,8 +86,10 @@ class Parameter(CheckedConstructor, Tensor):
 
     @classmethod
     def over(cls, array: Any, *, name: str = "", requires_grad: bool = True) -> Self:
-        """A parameter that holds this very array, in whatever memory order it has."""
-        parameter = cls._blank()
+        """A parameter that holds an array, in whatever memory order it has: this very one, if it begins at a cache line
+        or is small.
+        """
+        array, parameter = aligned(array), cls._blank()
         parameter._value, parameter.spec = array, Type(array.shape, dtype_of(array))
         parameter._init_leaf(requires_grad)
         parameter.name = parameter.path = name

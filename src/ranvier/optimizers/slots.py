@@ -14,6 +14,7 @@ from ranvier.optimizers.counts import STEP, Counts
 from ranvier.optimizers.parameter_options import DecayExclusions, ParameterOptions
 from ranvier.optimizers.schedules import LearningRateSchedule
 from ranvier.optimizers.settings import follow, number
+from ranvier.support.aligned_memory import aligned_like
 from ranvier.support.registry import object_key
 from ranvier.tensor.context import get_dtype
 from ranvier.tensor.tensor import Tensor
@@ -162,7 +163,9 @@ class ParameterState:
         value = as_array(start, parameter.dtype)
         if name in self.scalar:
             return Tensor.wrap(np.array(value))
-        return Tensor.wrap(np.full_like(parameter.compute(), value))  # in the parameter's memory order
+        array = aligned_like(parameter.compute())  # in the parameter's memory order
+        array.fill(value)
+        return Tensor.wrap(array)
 
     def rate(self) -> Tensor:
         """The learning rate as an input of programs, set to the current ``learning_rate``; unused with a schedule."""

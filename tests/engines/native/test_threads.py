@@ -19,15 +19,9 @@ from ranvier.engines.native.runtime import threads as runtime
 from ranvier.engines.native.runtime.llvm import compile_object, load_object, resolve_target
 from ranvier.engines.native.runtime.shuffle import shuffled
 from ranvier.engines.native.runtime.thread_pool import function, run_in_background, run_parallel
-from ranvier.engines.native.runtime.threads import (
-    aligned_empty,
-    barrier_ir,
-    default_threads,
-    get_threads,
-    new_sync_block,
-    set_threads,
-)
+from ranvier.engines.native.runtime.threads import barrier_ir, default_threads, get_threads, new_sync_block, set_threads
 from ranvier.graph.random import shuffle
+from ranvier.support.aligned_memory import aligned_empty
 
 # Per round: every thread writes its cell, all meet, every thread adds up all cells, all meet. ctx: sync, rounds, cells, sums.
 PROGRAM = """

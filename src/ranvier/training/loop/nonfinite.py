@@ -40,7 +40,7 @@ def find(runner: Runner, rate: Callable[[], float], cause: Callable[[], str | No
     """
     step = 0
     for span in runner.replays():
-        copies = [(array, array.copy()) for array, _ in runner.kept]
+        copies = [(array, array.copy()) for array in runner.copy.arrays]
         found = False
         for step in range(span.start, span.stop):
             for array, copy in copies:

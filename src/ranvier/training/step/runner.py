@@ -23,6 +23,7 @@ from ranvier.support.processes import largest
 from ranvier.tensor import layout, tape
 from ranvier.training.step.arrays import Data
 from ranvier.training.step.builder import Step
+from ranvier.training.step.state_copy import StateCopy
 
 CHUNK_SECONDS = 0.1
 KEPT = 50  # checking and copying the state takes at most a fiftieth of the time
@@ -114,7 +115,7 @@ class Runner:
         self.total = self.epoch = 0
         self.arrays: list[Array] = []
         self.state: list[Array] = []
-        self.kept: list[tuple[Array, Array]] = []  # arrays that training changes, and their copies
+        self.copy = StateCopy(())  # of the arrays that training changes
         self.floats: list[Array] = []  # flat views of the floats among them
         self.due = -math.inf  # the time of the next copy
         self.since: list[Span] = []
@@ -130,10 +131,10 @@ class Runner:
         self.marks = self.versions()
         if self.step.written:
             changing = [*(layout.storage(t._value) for t in self.step.written), *self.step.totals]
-            if len(changing) != len(self.kept) or any(
-                a is not b for a, (b, _) in zip(changing, self.kept, strict=True)
-            ):
-                self.kept = [(a, np.empty_like(a)) for a in changing]
+            known = self.copy.arrays
+            if len(changing) != len(known) or any(a is not b for a, b in zip(changing, known, strict=True)):
+                self.copy.close()
+                self.copy = StateCopy(changing, often=processes.group is not None)
                 self.floats = [a.reshape(-1, order="A") for a in changing if a.dtype.kind == "f"]
         self.due, self.since = -math.inf, []
         if self.given is not None:
@@ -176,8 +177,7 @@ class Runner:
             raise found from None
 
     def roll_back(self) -> None:
-        for array, copy in self.kept:
-            np.copyto(array, copy)
+        self.copy.restore()
 
     def is_finite(self) -> bool:
         """Whether the loss so far and all that training changed are finite."""
@@ -260,12 +260,12 @@ class Runner:
         if self.since and not self.is_finite():
             failed()
         if began > self.due:
-            for array, copy in self.kept:
-                np.copyto(copy, array)
+            self.copy.save()
             self.since = []
             now = time.perf_counter()
             # Several processes go back to the same copy, whatever their clocks say: they make one each time.
-            self.due = now + KEPT * (now - began) if processes.group is None else -math.inf
+            pause = max(KEPT * (now - began), self.copy.pause)
+            self.due = now + pause if processes.group is None else -math.inf
 
     def undo(self, spans: int = 1) -> None:
         """Restore the state before the last spans."""

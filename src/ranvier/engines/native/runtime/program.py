@@ -29,6 +29,7 @@ from ranvier.graph.checks import reported
 from ranvier.graph.dtypes import array_dtype
 from ranvier.graph.graph import Graph
 from ranvier.graph.node import BATCH, Symbol
+from ranvier.support.aligned_memory import aligned_empty
 
 LARGE = 1 << 20  # bytes
 
@@ -38,13 +39,13 @@ class _Frame:
 
     def __init__(self, text: Text, arrays: int, checked: bool, entry: thread_pool.EntryPoint) -> None:
         end = WORDS + len(text.symbols) + arrays
-        self.context = runtime.aligned_empty(end + (1 + FAULT_WORDS if checked else 0), np.int64)
+        self.context = aligned_empty(end + (1 + FAULT_WORDS if checked else 0), np.int64)
         self.context[:] = 0
         self.words = memoryview(self.context.data)  # faster to write word by word than the array
         self.address = self.context.ctypes.data
         self.run_alone = thread_pool.on_one_thread(entry, self.address)
         self.sync = runtime.new_sync_block()
-        self.scratch = runtime.aligned_empty(max(text.scratch, 64), np.uint8)
+        self.scratch = aligned_empty(max(text.scratch, 64), np.uint8)
         self.private: Any = None
         self.threads = 0
         self.held: list[Any] = [None] * arrays
@@ -55,7 +56,7 @@ class _Frame:
 
     def reserve(self, threads: int, size: int) -> None:
         """Allocate ``size`` bytes of private memory for each of ``threads`` threads."""
-        self.private = runtime.aligned_empty(max(threads * size, 64), np.uint8)
+        self.private = aligned_empty(max(threads * size, 64), np.uint8)
         self.context[PRIVATE] = self.private.ctypes.data
         self.threads = threads
 
@@ -119,7 +120,7 @@ class NativeProgram:
             frame.words[START], frame.words[STOP] = 0, steps
             runs = len(next(iter(own.values())))
             words = -(-len(frame.context) // 8) * 8  # whole cache lines
-            contexts = runtime.aligned_empty((runs, words), np.int64)
+            contexts = aligned_empty((runs, words), np.int64)
             contexts[:, : len(frame.context)] = frame.context
             for number, stack in own.items():
                 contexts[:, self._first + number] += np.arange(runs) * stack.strides[0]

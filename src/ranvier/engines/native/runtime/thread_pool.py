@@ -24,6 +24,7 @@ from typing import Any, cast
 import numpy as np
 
 from ranvier.engines.native.runtime import llvm, object_cache, pool_ir, threads
+from ranvier.support.aligned_memory import aligned_empty
 
 EntryPoint = Callable[[int, int, int], None]
 _ENTRY = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p)
@@ -74,7 +75,7 @@ def _native() -> _Native:
 
 class _Worker:
     def __init__(self, pool: _Pool) -> None:
-        self.box = threads.aligned_empty(pool_ir.APART // 8, np.int64, pool_ir.APART)
+        self.box = aligned_empty(pool_ir.APART // 8, np.int64, pool_ir.APART)
         self.box[:] = 0
         self.box[pool_ir.YIELD] = threads.yield_address()
         self.box[pool_ir.PROCESSORS] = threads.processors()

@@ -1,11 +1,10 @@
-"""The number of threads of native programs, their barrier, and aligned memory."""
+"""The number of threads of native programs, and their barrier."""
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
 import functools
-import math
 import operator
 import os
 import re
@@ -16,6 +15,8 @@ from pathlib import Path
 from typing import Any, NamedTuple, SupportsIndex
 
 import numpy as np
+
+from ranvier.support.aligned_memory import aligned_empty
 
 MAX_THREADS = 1024
 _threads: int | None = None
@@ -148,28 +149,6 @@ def _quota(root: str = "/") -> int:
             if quota > 0 and period > 0:
                 best = min(best, max(1, int(quota / period)))
     return best
-
-
-def aligned_empty(
-    shape: int | tuple[int, ...], dtype: Any, alignment: int = 64, order: str = "C"
-) -> np.ndarray[Any, Any]:
-    """An uninitialized array whose first byte is at a multiple of ``alignment`` bytes (a power of two).
-
-    Raises:
-        ValueError: the alignment is no power of two, or the dtype holds Python objects.
-        MemoryError: the array does not fit in memory.
-    """
-    dtype = np.dtype(dtype)
-    shape = (shape,) if isinstance(shape, int) else tuple(shape)
-    if alignment < 1 or alignment & (alignment - 1) or dtype.hasobject:
-        raise ValueError(f"alignment {alignment}, dtype {dtype}. Write a power of two and a numeric dtype instead.")
-    size = math.prod(shape) * dtype.itemsize
-    if size > sys.maxsize - alignment:
-        raise MemoryError(f"an array of shape {shape} and dtype {dtype} needs {size / 2**30:.3g} GiB")
-    memory = np.empty(size + alignment, np.uint8)
-    start = -memory.ctypes.data % alignment
-    array: np.ndarray[Any, Any] = memory[start : start + size].view(dtype)
-    return array.reshape(shape, order="F" if order == "F" else "C")
 
 
 _address, _first_byte = ctypes.addressof, ctypes.c_char.from_buffer

@@ -28,6 +28,8 @@ MOST_PLACES, PLACES_TERMS, PLACES_BYTES = 1 << 11, 256, 1 << 18
 # Of a block that one tile of rows reads once. Where its rows are many, multiply-adds leave time to prefetch more.
 FEW_TERMS, PREFETCHED_TERMS = 8, 64
 MANY_ROWS = 4
+# Where rows are few: terms of a block of weights that are in a cache, and the bytes from which on they are in none.
+CACHED_TERMS, BEYOND_CACHES = 8, 1 << 23
 # Where the sums of a block wait between rounds, they, the terms of a round and the panels take a part of the cache.
 FEW_ROWS, ROUND_ROWS, ROUND_BYTES = 32, 128, 1 << 18
 
@@ -36,6 +38,7 @@ class Blocks(NamedTuple):
     """The sizes of blocks; whether sums wait between blocks of terms; which operands are copied to adjacent memory.
 
     ``row_steps`` are the strides of a copied tile of rows: from row to row, from term to term. None: it is not copied.
+    ``reads_ahead``: the next block is prefetched in the order of memory.
     """
 
     rows: int
@@ -44,6 +47,7 @@ class Blocks(NamedTuple):
     waits: bool
     packs: bool
     row_steps: tuple[int, int] | None
+    reads_ahead: bool = False
 
 
 def in_blocks(node: Node, nest: Nest) -> bool:
@@ -130,8 +134,13 @@ def _is_one_tile(e: _Extents) -> bool:
 
 def _of_one_tile(e: _Extents) -> Blocks:
     """Weights are read once and as they lie, some terms at a time, so sums wait."""
-    terms = min(e.terms, PREFETCHED_TERMS if e.height >= MANY_ROWS else FEW_TERMS)
-    return Blocks(e.height, e.columns, terms, terms < e.terms, False, None)
+    if e.height >= MANY_ROWS:
+        terms, far = PREFETCHED_TERMS, False
+    else:
+        far = e.columns * e.terms * e.size > BEYOND_CACHES
+        terms = FEW_TERMS if far else CACHED_TERMS
+    terms = min(e.terms, terms)
+    return Blocks(e.height, e.columns, terms, terms < e.terms, False, None, far)
 
 
 def _in_rounds(e: _Extents) -> Blocks:

@@ -11,7 +11,7 @@ from ranvier.engines.native.schedule.fusion import Fusion, added_in_place, carry
 from ranvier.engines.native.schedule.task import Task, bits
 from ranvier.engines.native.schedule.view import Buffer, View, c_strides, move
 from ranvier.graph.extents import size
-from ranvier.graph.node import BATCH, Node, walk
+from ranvier.graph.node import BATCH, Node, Symbol, walk
 from ranvier.graph.scan import operands
 
 
@@ -26,6 +26,11 @@ class Interface(NamedTuple):
     outputs: Sequence[tuple[tuple[int, ...], int]]
     slices: range
     in_place: frozenset[int]
+
+
+def _pitch(columns: int) -> int:
+    """The elements from row to row. A large power of two would map all rows to the same few cache lines."""
+    return columns + 16 if columns >= 256 and columns % 256 == 0 else columns
 
 
 class Buffers:
@@ -89,11 +94,14 @@ class Buffers:
         if outputs or (by_feature and node.ndim == 2 and node.shape[0] == BATCH):
             pitch = -(-size(node.shape[:1], self.batch) // 16) * 16 + 16
             strides, elements = (1, pitch), size(node.shape[1:], self.batch) * pitch
-        elif node.ndim == 2 and isinstance(node.shape[1], int) and node not in self.fusion.contiguous:
-            columns = node.shape[1]
-            pitch = columns + 16 if columns >= 256 and columns % 256 == 0 else columns
-            strides = (pitch, 1)
-            elements = size((node.shape[0], pitch), self.batch)
+        elif (
+            node.ndim > 1
+            and node not in self.fusion.contiguous
+            and not any(isinstance(d, Symbol) for d in node.shape[1:])
+        ):
+            shape = (*node.shape[:-1], _pitch(node.shape[-1]))
+            strides = c_strides(tuple(self.batch if dim == BATCH else dim for dim in shape))
+            elements = size(shape, self.batch)
         else:
             shape = tuple(self.batch if dim == BATCH else dim for dim in node.shape)
             strides, elements = c_strides(shape), size(shape, self.batch)
@@ -101,6 +109,11 @@ class Buffers:
                 strides, elements = ((strides[0] + 16, *strides[1:]), elements + 16 * size(node.shape[:1], self.batch))
         copies = 2 if node.op.name == "start" and self._alternates(node) else 1
         return View(self._buffer("scratch", len(self.buffers), node, copies * elements), node.shape, strides)
+
+    def _may_have_pitch(self, node: Node) -> bool:
+        """Whether rows of a value need not be adjacent."""
+        known = not any(isinstance(dim, Symbol) for dim in node.shape[1:])
+        return node.ndim > 1 and known and node not in self.fusion.contiguous
 
     def _alternates(self, start: Node) -> bool:
         """Whether a carry has two places, which a loop reads and writes in turn."""
@@ -113,7 +126,7 @@ class Buffers:
         assert isinstance(rows, int)
         assert isinstance(steps, int)
         assert isinstance(columns, int)
-        pitch = columns + 16 if columns >= 256 and columns % 256 == 0 else columns
+        pitch = _pitch(columns)
         buffer = self._buffer("scratch", len(self.buffers), node, steps * rows * pitch)
         return View(buffer, node.shape, (pitch, rows * pitch, 1))
 

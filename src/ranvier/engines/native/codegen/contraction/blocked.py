@@ -16,7 +16,7 @@ from ranvier.engines.native.codegen.contraction.tile import Panel, Tile, tile_of
 from ranvier.engines.native.codegen.kernel import At
 from ranvier.engines.native.codegen.loops import along, scope
 from ranvier.engines.native.schedule.blocking import MANY_ROWS, Blocks, blocks
-from ranvier.engines.native.schedule.loop_nest import Loop, is_pipelined
+from ranvier.engines.native.schedule.loop_nest import LONG_EPILOGUE, Loop, is_pipelined
 from ranvier.engines.native.schedule.memory_planning import LINE
 from ranvier.engines.native.target.lanes import LANES, SIZE, Scalar, vector
 from ranvier.graph.node import Symbol
@@ -203,6 +203,8 @@ class Blocked(Columns):
             self._pipelined_panels(block, at, row, (low, full), height)
         elif full != low:
             with f.loop(low, full, self.wide) as turn, scope(k):
+                if len(self.task.members) > LONG_EPILOGUE and not self.blocks.waits:
+                    self.prefetch_updated(row, height, Panel(f.add(turn.index, self.wide), self.across, None))
                 self._block_tile(block, at, row, height, Panel(turn.index, self.across, None))
         if self._may_leave_columns():
             # Panels of one vector, every one with a mask, so that their code is there once.
@@ -280,6 +282,8 @@ class Blocked(Columns):
                 self.fetch(self.plan.b, f.add(here.b, j * LANES))
             return self._multiply(here, panel.masks, sums)
 
+        if self.blocks.reads_ahead and panel.mask is None:
+            return self._terms_as_they_lie(block, at, panel, sums)
         if not self.blocks.packs and self.height >= MANY_ROWS and panel.mask is None:
             self.k.module.declarations.add(PREFETCH)
             return self.loop(0, block.terms, 1, sums, one)
@@ -296,6 +300,26 @@ class Blocked(Columns):
         if whole != 0:
             sums = self.loop(0, whole, line, sums, some)
         return sums if whole == block.terms else self._terms(self.terms, whole, block.terms, at, panel.masks, sums)
+
+    def _terms_as_they_lie(self, block: Block, at: Place, panel: Panel, sums: Tile) -> Tile:
+        """The terms of a block of weights that are read once; the next block is prefetched in the order of memory.
+
+        A panel's part of a row is shorter than what the processor would read ahead by itself.
+        """
+        f, line = self.k.function, LINE // SIZE[self.node.dtype]
+        self.k.module.declarations.add(PREFETCH)
+        low, high = block.columns
+        lines = self.blocks.terms * panel.vectors * (LANES // line)  # of a panel
+        first = f.mul(f.floor_divide(f.sub(panel.start, low), LANES * panel.vectors), lines * line)
+        row, column = f.floor_divide(first, f.sub(high, low)), f.remainder(first, f.sub(high, low))
+        ahead = f.add(f.add(block.next, f.mul(row, self.terms.b)), column)
+
+        def one(turn: Scalar, sums: Tile) -> Tile:
+            for j in range(panel.vectors):
+                self.fetch(self.plan.b, f.add(ahead, f.add(f.mul(turn, panel.vectors * line), j * line)))
+            return self._multiply(self.moved(at, self.terms, turn, 1), panel.masks, sums)
+
+        return self.loop(0, block.terms, 1, sums, one)
 
     def _next_rows(self, block: Block, at: Place, row: Scalar, panel: Panel, height: int, turn: Scalar) -> None:
         """In the first panel: a line of each of the next rows of the first operand."""

@@ -20,7 +20,7 @@ from ranvier.engines.native.codegen.contraction.tile import Panel, Tile, tile_of
 from ranvier.engines.native.codegen.kernel import At
 from ranvier.engines.native.codegen.loops import along, panels, scope
 from ranvier.engines.native.passes.clip_padding import Clip
-from ranvier.engines.native.schedule.loop_nest import Loop, is_pipelined, rows_per_shared_vector
+from ranvier.engines.native.schedule.loop_nest import LONG_EPILOGUE, Loop, is_pipelined, rows_per_shared_vector
 from ranvier.engines.native.schedule.mask_bounds import Bound
 from ranvier.engines.native.schedule.memory_planning import LINE
 from ranvier.engines.native.schedule.view import View
@@ -113,6 +113,8 @@ class Columns(LeftoverColumns):
             self._pipelined(at, (low, full), height, panel)
         elif full != low:
             with f.loop(low, full, height) as turn, scope(self.k):
+                if len(self.task.members) > LONG_EPILOGUE:
+                    self.prefetch_updated(f.add(turn.index, height), height, panel)
                 tile(turn.index, height)
         self.leftover_rows(full, high, height, tile)
 

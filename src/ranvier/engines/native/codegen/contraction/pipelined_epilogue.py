@@ -10,11 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from ranvier.engines.native.codegen.contraction.tile import BEYOND_CACHE, Panel, Tile, Tiled, rows_of
+from ranvier.engines.native.codegen.contraction.tile import Panel, Tile, Tiled, rows_of
 from ranvier.engines.native.codegen.loops import scope
 from ranvier.engines.native.schedule.memory_planning import LINE
-from ranvier.engines.native.target.lanes import ALL_LANES, LANES, SIZE, Scalar, vector
-from ranvier.graph.extents import size
+from ranvier.engines.native.target.lanes import ALL_LANES, LANES, Scalar, vector
 
 # Adds terms: where the tile is, the range of terms, the sums.
 Terms = Callable[[Scalar, Scalar, Scalar, Tile], Tile]
@@ -41,9 +40,8 @@ def pipeline_tiles(
     vectors = tiles.at(tiles.range[0])[1].vectors
     pieces = height * vectors
     area = n.room(height, vectors * LANES)
-    stored = [view for _, view in n.task.stores]
     # Loads of large values would stall; those of the next tile are prefetched during this one's epilogue.
-    far = sum(size(view.shape, k.module.batch) * SIZE[view.buffer.dtype] for view in stored) > BEYOND_CACHE
+    updated = n.updated()
     low, high = tiles.terms
     # One iteration more than there are tiles: it adds nothing and finishes the last tile.
     with f.loop(tiles.range[0], f.add(tiles.range[1], tiles.step), tiles.step) as turn, scope(k):
@@ -70,7 +68,7 @@ def pipeline_tiles(
                     last = f.op(f"icmp eq i64 {j}, {vectors - 1}")
                     type_ = vector("i1")
                     lanes = f.op(f"select i1 {last}, {type_} {mask}, {type_} {ALL_LANES}")
-                for view in stored if far else ():
+                for view in updated:
                     n.fix_index(row, i, start, j)
                     k.prefetch(view, n.index())
                 value = n.load_vector(area, f.mul(number, LANES), LINE)

@@ -100,6 +100,19 @@ class Tiled(Contraction):
                 self.fix_index(row, i, panel.start, j)
                 self.k.prefetch(view, self.index())
 
+    def prefetch_updated(self, row: Scalar, height: int, panel: Panel) -> None:
+        """Prefetch the large values that the epilogue of a tile, such as an optimizer's step, reads and overwrites."""
+        for view in self.updated():
+            for i, j in product(range(height), range(panel.vectors)):
+                self.fix_index(row, i, panel.start, j)
+                self.k.prefetch(view, self.index())
+
+    def updated(self) -> list[View]:
+        """The values that the kernel stores, if they have left the caches before they are read."""
+        stored = [view for _, view in self.task.stores]
+        bytes_ = sum(size(view.shape, self.k.module.batch) * SIZE[view.buffer.dtype] for view in stored)
+        return stored if bytes_ > BEYOND_CACHE else []
+
     def start(self, row: Scalar | None, i: int, start: Scalar, j: int, mask: str | None) -> str:
         """The initial sum of a vector of the tile."""
         if not self.task.accumulates:
