@@ -1,6 +1,7 @@
 """The copy of weights and moments to return to, in memory and in a temporary file."""
 
 import errno
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -50,7 +51,7 @@ def test_a_full_disk_leaves_the_copy_in_memory(monkeypatch):
             pass
 
     copy.close()
-    copy.file = Full()
+    copy.file = cast(Any, Full())
     given[0][...] = 5
     copy.save()
     given[0][...] = 0

@@ -10,6 +10,7 @@ import numpy as np
 
 LINE = 64  # bytes
 SMALL = 1 << 12  # bytes of an array that is not worth moving
+PAGE, LARGE = 1 << 21, 1 << 22  # bytes: a large page; an array from which on NumPy asks the system for such pages
 
 
 def aligned_empty(
@@ -35,10 +36,14 @@ def aligned_empty(
 
 
 def aligned_like(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """An uninitialized array of this shape, dtype and memory order (C or Fortran) that begins at a cache line."""
+    """An uninitialized array of this shape, dtype and memory order (C or Fortran) that begins at a cache line.
+
+    A large one begins at a large page.
+    """
     if array.nbytes <= SMALL:
         return np.empty_like(array)
-    return aligned_empty(array.shape, array.dtype, order="C" if array.flags.c_contiguous else "F")
+    alignment = PAGE if array.nbytes >= LARGE else LINE
+    return aligned_empty(array.shape, array.dtype, alignment, "C" if array.flags.c_contiguous else "F")
 
 
 def aligned(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

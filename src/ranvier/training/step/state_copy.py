@@ -86,4 +86,4 @@ class StateCopy:
 
 def _bytes(array: Array) -> memoryview:
     """The bytes of a contiguous array, which share its memory."""
-    return memoryview(array.reshape(-1, order="A").view(np.uint8))
+    return memoryview(array.reshape(-1, order="A").view(np.uint8).data)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from math import prod
 from typing import NamedTuple
 
 from ranvier.engines.native.passes.wide_products import along_samples, reads_any_layout
@@ -94,14 +95,10 @@ class Buffers:
         if outputs or (by_feature and node.ndim == 2 and node.shape[0] == BATCH):
             pitch = -(-size(node.shape[:1], self.batch) // 16) * 16 + 16
             strides, elements = (1, pitch), size(node.shape[1:], self.batch) * pitch
-        elif (
-            node.ndim > 1
-            and node not in self.fusion.contiguous
-            and not any(isinstance(d, Symbol) for d in node.shape[1:])
-        ):
-            shape = (*node.shape[:-1], _pitch(node.shape[-1]))
-            strides = c_strides(tuple(self.batch if dim == BATCH else dim for dim in shape))
-            elements = size(shape, self.batch)
+        elif self._may_have_pitch(node):
+            *outer, columns = (size((dim,), self.batch) for dim in node.shape)
+            strides = c_strides((*outer, _pitch(columns)))
+            elements = prod((*outer, _pitch(columns)))
         else:
             shape = tuple(self.batch if dim == BATCH else dim for dim in node.shape)
             strides, elements = c_strides(shape), size(shape, self.batch)
