@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.graph.node import FLOATS, GraphError, Node, Symbol, Type, apply, constant
+from ranvier.graph.node import FLOATS, GraphError, GraphExtentError, Node, Symbol, Type, apply, constant
 
 Affine = tuple[tuple[tuple[int, int], ...], int]
 
@@ -52,7 +52,7 @@ def _check_operand(
             if not isinstance(dim, int) or not isinstance(extent, int) or extent > dim:
                 raise GraphError(f"loop {terms[0][0]} runs over {extent} but the operand's dimension is {dim}")
         if not isinstance(dim, int) or any(isinstance(loops[loop], Symbol) for loop, _ in terms):
-            raise GraphError("only a plain loop may run over an extent known at run time")
+            raise GraphExtentError("only a plain loop may run over an extent known at run time")
         low, high = reached((terms, offset), loops)
         if (low < 0 or high >= dim) and not _is_clipped(dim, (terms, offset), clips):
             raise GraphError(f"index runs over {low}..{high}, outside a dimension of {dim}")

@@ -13,6 +13,21 @@ from ranvier.graph.dtypes import FLOATS as FLOATS  # noqa: PLC0414  # likewise
 from ranvier.graph.dtypes import STORAGE
 
 
+class GraphError(ValueError):
+    """A graph that breaks a type rule."""
+
+
+class ExtentError(ValueError, TypeError):
+    """A number was wanted of an extent that is known only when the program runs.
+
+    What failed so can be traced again with a number in its place: see `ranvier.graph.extents.needs_number`.
+    """
+
+
+class GraphExtentError(GraphError, ExtentError):
+    """The same, where a type rule wanted it."""
+
+
 @dataclass(frozen=True)
 class Symbol:
     """An extent known only when the program runs, such as the rows of a batch (the last batch may be smaller)."""
@@ -21,6 +36,16 @@ class Symbol:
 
     def __repr__(self) -> str:
         return self.name
+
+    def _number(self, *_: Any) -> Any:
+        raise ExtentError(
+            f"the extent {self.name!r} is known only when the program runs, and a number is wanted here. Write "
+            f"{self.name!r} alone as an extent, or -1, instead."
+        )
+
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __neg__ = __pow__ = __rpow__ = _number
+    __truediv__ = __rtruediv__ = __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = __divmod__ = _number
+    __lt__ = __le__ = __gt__ = __ge__ = __int__ = __float__ = __index__ = _number
 
 
 BATCH = Symbol("batch")  # the rows of one step; programs loop over windows of this many rows
@@ -37,10 +62,6 @@ class Type:
 
     def __str__(self) -> str:
         return f"{self.dtype}[{','.join(map(str, self.shape))}]"
-
-
-class GraphError(ValueError):
-    """A graph that breaks a type rule."""
 
 
 FREE, INSTRUCTION, DIVISION, FUNCTION = range(4)  # costs of an element, in rising order

@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Self
 
+from ranvier.graph.node import BATCH, Dim, Type
+
 ANY = 6464  # the number that stands for an extent that may be any: few data have it, and it can be halved six times
+
+
+ANY_ROWS = 1680  # the same for the rows of a batch, where a network computes with their number
 
 
 class OpenExtent(int):
@@ -53,3 +58,21 @@ def fits(given: Sequence[Any], wanted: Sequence[Any]) -> bool:
     if len(given) != len(wanted):
         return False
     return all(type(w) is OpenExtent or g == w for g, w in zip(given, wanted, strict=True))
+
+
+def with_rows(type_: Type, rows: Dim) -> Type:
+    """The type for a batch of so many rows."""
+    return type_ if rows is BATCH else Type(tuple(rows if d == BATCH else d for d in type_.shape), type_.dtype)
+
+
+def with_batch(type_: Type) -> Type:
+    """A type that was found for an open number of rows, for batches of any size. Multiples of it stay open."""
+    shape = tuple(
+        BATCH if d == ANY_ROWS and (not axis or type(d) is OpenExtent) else d for axis, d in enumerate(type_.shape)
+    )
+    return Type(shape, type_.dtype)
+
+
+def joins_rows(shape: Sequence[Any]) -> bool:
+    """Whether a shape has an extent that the rows of a batch are a part of."""
+    return any(type(d) is OpenExtent and not d % ANY_ROWS for d in shape)

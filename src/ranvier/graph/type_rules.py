@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ranvier.graph.dtypes import ARITHMETIC, DTYPES, INDICES, NUMBERS, dtype_of
-from ranvier.graph.node import GraphError, Symbol, Type
+from ranvier.graph.node import GraphError, GraphExtentError, Symbol, Type
 
 Attrs = dict[str, Any]
 Types = Sequence[Type]
@@ -77,6 +77,13 @@ def reduce_max_type(types: Types, attrs: Attrs) -> Type:
     return result
 
 
+def _require_known(dim: Any, what: str) -> None:
+    if not isinstance(dim, int):
+        raise GraphExtentError(
+            f"the extent {dim} is known only when the program runs, and only known ones can be {what}"
+        )
+
+
 def _require_some(shape: Sequence[Any], axes: Sequence[int]) -> None:
     empty = [axis for axis in axes if shape[axis] == 0]
     require(
@@ -99,6 +106,8 @@ def reshape_type(types: Types, attrs: Attrs) -> Type:
 
     held, asked = split(types[0].shape), split(attrs["shape"])
     counts = "" if held[1] or asked[1] or held == asked else f": {held[0]} elements are not {asked[0]}"
+    if held[1] != asked[1]:
+        raise GraphExtentError(f"cannot reshape {types[0].shape} to {attrs['shape']}")
     require(held == asked, f"cannot reshape {types[0].shape} to {attrs['shape']}{counts}")
     return Type(tuple(attrs["shape"]), types[0].dtype)
 
@@ -119,15 +128,14 @@ def broadcast_type(types: Types, attrs: Attrs) -> Type:
 
 def slice_type(types: Types, attrs: Attrs) -> Type:
     """``ranges`` holds (start, stop, step) with step >= 1, or None for a whole axis."""
-    dims = []
+    dims: list[Any] = []
     for dim, item in zip(types[0].shape, attrs["ranges"], strict=True):
         if item is None:
             dims.append(dim)
             continue
         start, stop, step = item
-        require(
-            isinstance(dim, int) and 0 <= start <= stop <= dim and step >= 1, f"{item} does not fit an axis of {dim}"
-        )
+        _require_known(dim, "cut")
+        require(0 <= start <= stop <= dim and step >= 1, f"{item} does not fit an axis of {dim}")
         dims.append(max(0, -(-(stop - start) // step)))
     return Type(tuple(dims), types[0].dtype)
 
@@ -144,10 +152,8 @@ def pad_type(types: Types, attrs: Attrs) -> Type:
         if (low, high, between) == (0, 0, 0):
             dims.append(dim)
             continue
-        require(
-            isinstance(dim, int) and min(low, high, between) >= 0, "only known extents can be padded, by counts >= 0"
-        )
-        assert isinstance(dim, int)
+        _require_known(dim, "padded")
+        require(min(low, high, between) >= 0, "only known extents can be padded, by counts >= 0")
         dims.append(low + dim + max(0, dim - 1) * between + high)
     require(types[1] == Type((), types[0].dtype), "the padding value must be a scalar of the same dtype")
     return Type(tuple(dims), types[0].dtype)
@@ -162,7 +168,7 @@ def concatenate_type(types: Types, attrs: Attrs) -> Type:
         require(t.dtype == first.dtype and all(a == b for a, b in rest), "operands may differ along the axis only")
         dim = t.shape[axis]
         if not isinstance(dim, int):
-            raise GraphError("the joined axis must have known extents")
+            raise GraphExtentError("the joined axis must have known extents")
         total += dim
     return Type((*first.shape[:axis], total, *first.shape[axis + 1 :]), first.dtype)
 

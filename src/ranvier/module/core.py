@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 from ranvier.data.arrays import check_column_names
 from ranvier.graph.node import BATCH, GraphError, Type
 from ranvier.graph.open_extents import opened
-from ranvier.module import arguments
+from ranvier.module import arguments, batch_extent
 from ranvier.module.call_or_forward import by_call, by_either_name, defines_call
 from ranvier.module.calls import float_dtype_of, input_type, known_shape, mode, shape_of
 from ranvier.module.functional import FunctionalAPI
@@ -30,7 +30,7 @@ from ranvier.support.errors import argument_error, named_parameters, snake_case
 from ranvier.support.source_lines import line_of, user_frame, warn
 from ranvier.support.tree import flatten
 from ranvier.tensor.arguments import find_handler
-from ranvier.tensor.call_state import call_state, isolated_tape
+from ranvier.tensor.call_state import call_state
 from ranvier.tensor.check_returned import callable_name, check_tensor
 from ranvier.tensor.context import dtype_scope, get_dtype
 from ranvier.tensor.masks import mask_state
@@ -362,15 +362,15 @@ class Module(FunctionalAPI):
 
     def _trace(self, type_: Type | None = None, mask: Type | None = None) -> Any:
         """`trace` under a name that networks do not use for attributes of their own; with a mask of the input."""
-        own = self._input_types or (self._input_type,)
-        wanted, form = (own, self._input_container) if type_ is None else ((type_,), None)
+        own = self._input_types or (self._input_type,), self._input_container
+        wanted, form = own if type_ is None else ((type_,), None)
         if wanted[0] is None:
             raise ValueError(
-                f"the shape of the inputs of {self.name!r} is not known yet. Write model.build((None, features)), "
-                "give the first layer input_shape=(features,), or call the model once."
+                f"the shape of the inputs of {self.name!r} is not known yet. Write model.build((None, features)), give "
+                "the first layer input_shape=(features,), or call the model once."
             )
-        with mode(self, False), isolated_tape(self):
-            return self(*arguments.pack_inputs(placeholders(wanted, mask), form))
+        given = functools.partial(placeholders, wanted, mask)
+        return batch_extent.for_any_batch(self, lambda rows: self(*arguments.pack_inputs(given(rows), form)))
 
     def shape_error(self, given: Type) -> tuple[str, str] | None:
         """Why a call on this type fails, and what to write instead. None where the layer cannot tell."""

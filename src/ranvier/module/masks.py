@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.graph.node import Type
+from ranvier.graph.node import BATCH, Dim, Type
+from ranvier.graph.open_extents import with_rows
 from ranvier.module.members import ModuleBase
 from ranvier.support.source_lines import warn
 from ranvier.support.tree import flatten
@@ -70,11 +71,11 @@ def with_masks(
     return kwargs, previous
 
 
-def placeholders(types: Sequence[Type | None], mask: Type | None) -> list[Tensor]:
-    """Tensors without values to trace a module on, of which the first has a mask of this type."""
-    found = [Tensor.placeholder(type_) for type_ in types if type_ is not None]
+def placeholders(types: Sequence[Type | None], mask: Type | None, rows: Dim = BATCH) -> list[Tensor]:
+    """Tensors of so many rows, without values, to trace a module on; the first has a mask of this type."""
+    found = [Tensor.placeholder(with_rows(type_, rows)) for type_ in types if type_ is not None]
     if mask is not None:
-        set_mask(found[0], Tensor.placeholder(mask))
+        set_mask(found[0], Tensor.placeholder(with_rows(mask, rows)))
     return found
 
 

@@ -11,8 +11,10 @@ from typing import Any, cast
 
 import numpy as np
 
-from ranvier.graph.node import BATCH, Symbol, Type
-from ranvier.graph.open_extents import OpenExtent
+from ranvier.graph.extents import needs_number
+from ranvier.graph.node import BATCH, Dim, Symbol, Type
+from ranvier.graph.open_extents import OpenExtent, joins_rows, with_rows
+from ranvier.module.batch_extent import for_open_batch
 from ranvier.module.calls import mode, traced_within
 from ranvier.module.members import ModuleBase
 from ranvier.ops import vocabulary
@@ -96,11 +98,15 @@ def record_call(module: ModuleBase, arguments: tuple[Any, ...], options: dict[st
         if layer is not None:
             value.take_codes(layer)
     call = Call(module, arguments, options)
+    joined = any(joins_rows(value.spec.shape) for value in flatten((arguments, options), Symbolic))
     try:
-        result = trace_call(call, [])
-    except ValueError:  # again for batches of any size, and for an error that lists the calls before it
+        result = for_open_batch(lambda rows: trace_call(call, [], rows)) if joined else trace_call(call, [])
+    except ValueError as error:  # again for batches of any size, and for an error that lists the calls before it
         call.batch = None
-        result = trace_call(call, [(c.module, c.values[0].free) for c in topological_order(call.parents)])
+        if needs_number(error):
+            result = for_open_batch(lambda rows: trace_call(call, [], rows))
+        else:
+            result = trace_call(call, [(c.module, c.values[0].free) for c in topological_order(call.parents)])
     returned = list(flatten(result))
     if not returned or not all(isinstance(part, Tensor) for part in returned):
         raise TypeError(
@@ -112,16 +118,16 @@ def record_call(module: ModuleBase, arguments: tuple[Any, ...], options: dict[st
     return call
 
 
-def trace_call(call: Call, before: list[tuple[Any, Any]]) -> Any:
-    """What the module returns for placeholders of the arguments. Errors list the calls ``before``."""
+def trace_call(call: Call, before: list[tuple[Any, Any]], rows: Dim = BATCH) -> Any:
+    """What the module returns for placeholders of the arguments, of so many rows. Errors list the calls ``before``."""
     placeholders: dict[Symbolic, Tensor] = {}
 
     def placeholder(value: Symbolic) -> Tensor:
         if value not in placeholders:
             free = call.batch is None
-            found, mask = Tensor.placeholder(value.free if free else value.spec), value.mask_type
+            found, mask = Tensor.placeholder(with_rows(value.free if free else value.spec, rows)), value.mask_type
             if mask is not None:
-                set_mask(found, Tensor.placeholder(value.freed(mask) if free else mask))
+                set_mask(found, Tensor.placeholder(with_rows(value.freed(mask) if free else mask, rows)))
             placeholders[value] = found
         return placeholders[value]
 

@@ -14,8 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ranvier.graph.dtypes import FLOATS, widened
-from ranvier.ops import arrays
+from ranvier.graph.node import ExtentError
+from ranvier.ops import arrays, computed_indices
 from ranvier.ops.arrays.promotion import axes_of, axis_of
+from ranvier.ops.computed_indices import is_computed, places
 from ranvier.ops.functional.label_checks import check_known, in_range
 from ranvier.tensor import tape, trace
 from ranvier.tensor.context import get_dtype
@@ -88,6 +90,8 @@ def indexed(self: Tensor, index: Any) -> Any:
     Raises IndexError for an index out of range.
     """
     items = index if isinstance(index, tuple) else (index,)
+    if (parts := _numbers_first(items)) is not None:
+        return indexed(indexed(self, parts[0]), parts[1])
     at_once = not self.requires_grad and holds_value(self)
     if all(map(_is_basic, items)):
         described = tuple(map(_described, items))
@@ -109,10 +113,12 @@ def indexed(self: Tensor, index: Any) -> Any:
         rows: Any = self.shape[0]  # a Symbol in a model that is traced
         return arrays.take(self, in_range(chosen, "element", rows, low=-rows) if isinstance(rows, int) else chosen)
     if not all(isinstance(extent, int) for extent in (self.shape[:1] if whole else self.shape)):
-        raise TypeError(
+        raise ExtentError(
             f"a tensor of shape {self.shape} can be indexed by whole numbers, slices, None, ... and one integer "
             "tensor. Write where(mask, x, 0) in place of a mask, whose shape would depend on values."
         )
+    if any(map(is_computed, items)):
+        return arrays.take(arrays.reshape(self, (-1,)), places(self.shape, items))
     if whole:
         np.empty((self.shape[0], 0))[chosen.compute()]  # raises NumPy's error for an index out of range
         return arrays.take(self, chosen)
@@ -122,6 +128,23 @@ def indexed(self: Tensor, index: Any) -> Any:
 def _is_basic(item: Any) -> bool:
     array = isinstance(item, (np.ndarray, Tensor)) and (item.ndim > 0 or item.dtype == "bool")
     return isinstance(item, slice) or item is None or item is Ellipsis or (hasattr(item, "__index__") and not array)
+
+
+def _numbers_first(items: tuple[Any, ...]) -> tuple[tuple[Any, ...], tuple[Any, ...]] | None:
+    """The indices as whole numbers, which PyTorch takes first, and the rest; None where NumPy's order is the same."""
+    kinds = [not _is_basic(item) or (hasattr(item, "__index__") and not isinstance(item, slice)) for item in items]
+    at = [i for i, kind in enumerate(kinds) if kind]
+    if not at or all(map(_is_basic, items)) or at == list(range(at[0], at[-1] + 1)):
+        return None
+    numbers = [_is_basic(item) and kind for item, kind in zip(items, kinds, strict=True)]
+    if not any(numbers):
+        return None
+    first = tuple(
+        item if number or item is Ellipsis else slice(None)
+        for item, number in zip(items, numbers, strict=True)
+        if item is not None and not (getattr(item, "dtype", None) == "bool" and item.ndim != 1)
+    )
+    return first, tuple(item for item, number in zip(items, numbers, strict=True) if not number)
 
 
 def _varies(self: Tensor, items: tuple[Any, ...]) -> bool:
@@ -176,6 +199,9 @@ def set_item(self: Tensor, index: Any, value: Any) -> None:
     items = index if isinstance(index, tuple) else (index,)
     tracked = isinstance(value, Tensor) and value.requires_grad and trace.state.grad_enabled
     writable(self)
+    if (parts := _numbers_first(items)) is not None:
+        set_item(indexed(self, parts[0]), parts[1], value)
+        return
     if not tracked and not (self.requires_grad and trace.state.grad_enabled) and write_part(self, _known(items), value):
         return
     places = _places(self, items)
@@ -201,8 +227,10 @@ def gather(input: Tensor, dim: int, index: Any) -> Tensor:
 
     Raises RuntimeError for an index out of range, and for indices that do not fit the shape.
     """
-    rows = index.compute() if isinstance(index, Tensor) else np.asarray(index)
     axis = axis_of(dim, max(input.ndim, 1))
+    if is_computed(index):
+        return computed_indices.gather(input, axis, index)
+    rows = index.compute() if isinstance(index, Tensor) else np.asarray(index)
     check_indices(np.atleast_1d(rows), input.shape or (1,), axis)
     return gather_at(input, axis, rows)
 
@@ -293,6 +321,8 @@ def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: boo
     extent = input.shape[axis_of(dim, input.ndim)]
     if not 0 <= k <= extent:
         raise ValueError(f"the {k} largest of {extent} elements. Write a smaller k instead.")
+    if input.known is None and trace.state.tracing:
+        return Ordered(*computed_indices.largest(input, k, axis_of(dim, input.ndim), largest))
     order = sort(input, dim, descending=largest).indices
     rows = np.ascontiguousarray(np.take(order.compute(), np.arange(k), dim))
     return Ordered(gather_at(input, dim, rows), Tensor.wrap(rows))

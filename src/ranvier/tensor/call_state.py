@@ -50,13 +50,17 @@ def isolated_tape(module: TensorOwner | None = None, step: trace.StepTrace | Non
         if tensor.segment is not None:
             tensor.compute()
     before, added_losses, tracing = local.segment, call_state.added_losses, trace.state.tracing
+    born = trace.state.born
+    trace.first_version[0] += trace.VERSIONS
     segment = local.segment = TapeSegment()
     segment.traced, segment.owned = True, frozenset(map(id, own))
     call_state.added_losses, trace.state.tracing = weakref.WeakKeyDictionary(), step or True
+    trace.state.born = trace.first_version[0]
     try:
         yield
     finally:
         local.segment, call_state.added_losses, trace.state.tracing = before, added_losses, tracing
+        trace.state.born = born
         local.segments.discard(segment)
         for tensor in own:
             tensor.segment = None

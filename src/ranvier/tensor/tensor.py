@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ranvier.graph.dtypes import DTYPES, FLOATING, INTEGERS, STORAGE, array_dtype, as_array, dtype_of, widened
-from ranvier.graph.node import Symbol, Type
+from ranvier.graph.node import ExtentError, Symbol, Type
 from ranvier.support.source_lines import warn
 from ranvier.tensor import printing, tape
 from ranvier.tensor.attribute_types import DTYPES as DTYPE_OF
@@ -20,7 +20,7 @@ from ranvier.tensor.context import get_dtype
 from ranvier.tensor.conversion import check_range, copied, not_numbers
 from ranvier.tensor.methods import TensorMethods
 from ranvier.tensor.segment import TapeSegment
-from ranvier.tensor.trace import StepTrace, TraceNode, state
+from ranvier.tensor.trace import StepTrace, TraceNode, first_version, state
 from ranvier.tensor.value_errors import no_value
 
 
@@ -67,7 +67,7 @@ class Tensor(TensorMethods):
         self.storage_view: Any = None  # the cache of `layout.storage_of`
         self.as_leaf: Any = None  # the cache of `TapeSegment.add_leaf`
         self.base: Any = None  # what it shares its memory with: see `tensor.views`
-        self.version = 0
+        self.version = first_version[0]
         self._requires_grad = requires_grad
 
     @staticmethod
@@ -239,7 +239,7 @@ class Tensor(TensorMethods):
             raise TypeError("a 0-d tensor has no length")
         size = self.spec.shape[0]
         if isinstance(size, Symbol):
-            raise TypeError(
+            raise ExtentError(
                 f"this tensor of shape {self.shape} stands for data while a model is traced, and the number of its "
                 "rows is not known. Write functions of the whole tensor instead of a loop over rows or len(x); several "
                 "inputs are given as a list, fit([a, b], y)."

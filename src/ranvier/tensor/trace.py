@@ -154,12 +154,18 @@ class _State(threading.local):
         self.grad_enabled: int = True
         # A model is being traced: the current values of tensors must not be recorded. A `StepTrace` for a whole step.
         self.tracing: StepTrace | bool = False
+        self.born = 0  # where a model is traced, the least version of tensors that were made in the trace
         self.moving = False  # a view is made, by recorded calls
         self.refuses_nan = False  # `backward` raises where a gradient is NaN
         self.dtype: str | None = None  # of floats, for this thread; part of every node's key through its leaves
 
 
 state = _State()
+
+# The version of a tensor that is made now. Each trace raises it by more than there are writes, so that what is made in
+# the trace, such as ``torch.zeros(4)``, is known from what was there before.
+first_version = [0]
+VERSIONS = 1 << 32
 
 
 class _Caches:

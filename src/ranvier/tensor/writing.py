@@ -62,8 +62,14 @@ def place(root: Tensor, steps: Steps, result: Tensor, detached: bool) -> None:
     put_whole(root, whole, detached)
 
 
+def is_made_in_trace(tensor: Tensor) -> bool:
+    """Whether a tensor was made in the trace of a model: it is part of the program, and a step keeps nothing of it."""
+    return bool(trace.state.tracing) and tensor.version >= trace.state.born and type(tensor) is Tensor
+
+
 def put_whole(root: Tensor, result: Tensor, detached: bool) -> None:
-    if root.trace_node is None and root._value is not None and not result.requires_grad:
+    is_leaf = root.trace_node is None and root._value is not None
+    if is_leaf and not result.requires_grad and not is_made_in_trace(root):
         root.overwrite(result)
         return
     if root.requires_grad and root.trace_node is not None and (detached or not trace.state.grad_enabled):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ranvier.graph.dtypes import FLOATS
-from ranvier.graph.node import GraphError, Node, apply, full, like
+from ranvier.graph.node import GraphError, GraphExtentError, Node, apply, full, like
 from ranvier.ops.arrays import elementwise as n
 from ranvier.ops.arrays import reductions
 from ranvier.ops.arrays import shape as shapes
@@ -17,10 +17,10 @@ from ranvier.tensor.function import function
 
 
 def _known(x: Node, axis: int, dim: int, otherwise: str) -> int:
-    """The extent of an axis, which the caller named ``dim``. Raises GraphError if it is symbolic."""
+    """The extent of an axis, which the caller named ``dim``. Raises GraphExtentError if it is symbolic."""
     extent = x.shape[axis]
     if not isinstance(extent, int):
-        raise GraphError(f"dimension {dim} of {x.shape} is known only at run time{otherwise}")
+        raise GraphExtentError(f"dimension {dim} of {x.shape} is known only at run time{otherwise}")
     return extent
 
 

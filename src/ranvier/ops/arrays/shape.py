@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.graph.node import GraphError, Node, Symbol, apply, constant
+from ranvier.graph.node import GraphError, GraphExtentError, Node, Symbol, apply, constant
 from ranvier.ops.arrays.promotion import Axes, as_node, axes_of, axis_of, expand, result_dtype
 from ranvier.tensor.function import function, joining
 
@@ -36,7 +36,7 @@ def reshape(x: Node, shape: tuple[Any, ...]) -> Node:
             missing = symbols[0]
         elif symbols:
             apart = ", ".join(["shape(x)[0]", *map(str, dims)])
-            raise GraphError(
+            raise GraphExtentError(
                 f"cannot reshape {tuple(x.shape)} to {tuple(dims)}: {symbols[0]!r} is known only in the program, and "
                 f"is no part of another extent. Write ({apart}), which keeps it, instead."
             )
@@ -163,7 +163,7 @@ def split(x: Node, sections: int | tuple[int, ...], axis: int = 0) -> tuple[Node
     axis = axis_of(axis, x.ndim)
     extent = x.shape[axis]
     if not isinstance(extent, int):
-        raise GraphError(f"axis {axis} of {x.shape} is known only at run time and can't be split")
+        raise GraphExtentError(f"axis {axis} of {x.shape} is known only at run time and can't be split")
     if isinstance(sections, int) and sections < 1:
         raise GraphError(f"an axis of {extent} does not split into {sections} parts: write 1 or more")
     sizes = (extent // sections,) * sections if isinstance(sections, int) else sections
@@ -204,7 +204,7 @@ def diagonal(x: Node, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Node:
     rest = tuple(i for i in range(x.ndim) if i not in (first, second))
     rows, columns = x.shape[first], x.shape[second]
     if not isinstance(rows, int) or not isinstance(columns, int):
-        raise GraphError(f"a diagonal of {x.shape} needs extents that are known")
+        raise GraphExtentError(f"a diagonal of {x.shape} needs extents that are known")
     flat = reshape(transpose(x, (*rest, first, second)), (*(x.shape[i] for i in rest), rows * columns))
     count = max(0, min(rows, columns - offset) if offset >= 0 else min(rows + offset, columns))
     start = offset if offset >= 0 else -offset * columns
@@ -236,7 +236,7 @@ def index_basic(x: Node, items: tuple[Any, ...]) -> Node:
         else:
             extent = x.shape[axis]
             if not isinstance(extent, int):
-                raise GraphError(f"axis {axis} of {x.shape} is known only at run time: write ':' for it")
+                raise GraphExtentError(f"axis {axis} of {x.shape} is known only at run time: write ':' for it")
             if isinstance(item, tuple):
                 chosen = range(extent)[slice(*item[1:])]
                 if chosen.step < 0:

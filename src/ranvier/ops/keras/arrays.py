@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ranvier.graph.dtypes import ELEMENT_TYPES, FLOATING, array_dtype, limits
-from ranvier.graph.node import Symbol
+from ranvier.graph.node import ExtentError, Symbol
 from ranvier.ops import arrays, indexing, tensor_methods
 from ranvier.ops.arrays import linalg
 from ranvier.ops.arrays.promotion import axes_of, axis_of
@@ -250,9 +250,9 @@ def full(shape: Any, fill_value: Any, dtype: Any = None) -> Tensor:
 
 
 def known(extents: Any, instead: str) -> None:
-    """Raise ValueError for extents that are known only when the program runs."""
+    """Raise ExtentError for extents that are known only when the program runs."""
     if any(isinstance(d, Symbol) for d in extents):
-        raise ValueError(
+        raise ExtentError(
             f"the shape {tuple(extents)} is known only when the program runs: it holds the rows of a batch. Write "
             f"{instead} instead."
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, overload
 
-from ranvier.graph.node import Node, Symbol
+from ranvier.graph.node import ExtentError, Node, Symbol
 from ranvier.ops import arrays
 from ranvier.ops.arrays.promotion import count
 from ranvier.tensor.function import function
@@ -49,9 +49,9 @@ def known(extents: Any) -> tuple[Any, ...]:
 
 
 def widened(x: Any, axis: int, times: Symbol) -> Any:
-    """An axis of extent 1 with as many equal elements as there are samples. Raises ValueError for another extent."""
+    """An axis of extent 1 with as many equal elements as there are samples. Raises ExtentError for another extent."""
     if x.shape[axis] != 1:
-        raise ValueError(
+        raise ExtentError(
             f"axis {axis} of {tuple(x.shape)} repeated {times!r} times. Write an axis of extent 1 instead."
         )
     return arrays.broadcast_to(x, tuple(times if i == axis else d for i, d in enumerate(x.shape)))

@@ -7,14 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.graph.node import Node, apply
 from ranvier.ops import arrays
 from ranvier.ops.arrays import decompositions, linalg
 from ranvier.ops.arrays.promotion import axis_of
+from ranvier.ops.computed_indices import along
 from ranvier.ops.keras.arrays import split
 from ranvier.ops.keras.elementwise import Operand, dtype_name
 from ranvier.support.tree import map_together
-from ranvier.tensor.function import function
 from ranvier.tensor.tensor import Tensor
 from ranvier.tensor.trace import state
 
@@ -84,23 +83,11 @@ def select(condlist: Sequence[Operand], choicelist: Sequence[Operand], default: 
     return chosen
 
 
-@function
-def _along(x: Node, indices: Node, axis: int) -> Node:
-    order = (*(i for i in range(x.ndim) if i != axis), axis)
-    rows, wanted = arrays.transpose(x, order), arrays.transpose(arrays.cast(indices, "int32"), order)
-    shared = arrays.broadcast_shape(rows.shape[:-1], wanted.shape[:-1])
-    rows = arrays.broadcast_to(rows, (*shared, rows.shape[-1]))
-    wanted = arrays.broadcast_to(wanted, (*shared, wanted.shape[-1]))
-    wanted = arrays.where(arrays.less(wanted, 0), arrays.add(wanted, rows.shape[-1]), wanted)
-    found = apply("gather", rows, wanted, batch=len(shared))
-    return arrays.transpose(found, tuple(order.index(i) for i in range(x.ndim)))
-
-
 def take_along_axis(x: Operand, indices: Operand, axis: int | None = None) -> Any:
     """Of each row along an axis the elements at its own whole numbers; without an axis, of the flat tensor."""
     if axis is None:
         x, axis = arrays.reshape(x, (-1,)), 0
-    return _along(x, indices, axis_of(axis, x.ndim))
+    return along(x, indices, axis_of(axis, x.ndim))
 
 
 def slice(inputs: Operand, start_indices: Sequence[int], shape: Sequence[int]) -> Any:

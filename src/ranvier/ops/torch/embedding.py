@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 
 from ranvier.graph.dtypes import FLOATING
-from ranvier.graph.node import Node, Symbol, apply
+from ranvier.graph.node import Node, apply
 from ranvier.ops import arrays, functional
 from ranvier.ops.arrays.promotion import index_node
 from ranvier.ops.functional.label_checks import in_range
 from ranvier.tensor.context import no_grad
 from ranvier.tensor.function import function
 from ranvier.tensor.tensor import Tensor
+from ranvier.tensor.trace import state
 
 _NO_INDEX = frozenset((*FLOATING, "bool"))
 MODES = ("sum", "mean", "max")
@@ -96,7 +97,7 @@ def _indices(input: Any, weight: Any) -> tuple[Any, Any]:
     """The indices, of which each is a row of the weight, and the number of rows."""
     if weight.ndim != 2:
         raise ValueError(f"a weight of shape {weight.shape}. Write (rows, features) instead.")
-    traced = isinstance(input, Tensor) and any(isinstance(n, Symbol) for n in input.shape)
+    traced = isinstance(input, Tensor) and input._value is None and state.tracing  # a network's input may be floats
     if isinstance(input, Tensor) and input.dtype in _NO_INDEX and not traced:
         raise RuntimeError(
             f"an embedding takes whole numbers, and here is {input.dtype}. Write x.long(), or indices of whole "

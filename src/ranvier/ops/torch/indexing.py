@@ -11,6 +11,7 @@ from ranvier.graph.dtypes import dtype_of
 from ranvier.graph.node import Node, apply
 from ranvier.ops import arrays, indexing
 from ranvier.ops.arrays.promotion import axis_of
+from ranvier.ops.computed_indices import along_places, is_computed, written
 from ranvier.ops.functional.label_checks import check_known
 from ranvier.tensor.function import function
 from ranvier.tensor.tensor import Tensor, numbers_of
@@ -90,8 +91,10 @@ def scatter_(
     """The same written into the tensor. ``reduce`` may be "add" or "multiply", the latter without a gradient."""
     source = value if src is None else src
     check_source(self, source)
+    if is_computed(index) and reduce is None:
+        return indexing.put(self, written(self, axis_of(dim, self.ndim), index, source))
     if reduce == "add" and self.dtype != "bool":
-        shape = numbers_of(index).shape
+        shape = index.shape if is_computed(index) else numbers_of(index).shape
         given = source if isinstance(source, Tensor) else _known(np.full(shape, source, self.dtype))
         return indexing.put(self, scatter_add(self, dim, index, given))
     if reduce in ("add", "multiply"):
@@ -115,7 +118,8 @@ def _added(x: Node, places: Node, updates: Node) -> Node:
 def add_at(input: Tensor, places: Any, source: Any) -> Any:
     """``input`` with elements added where ``places`` say among all."""
     flat = arrays.reshape(input, (-1,))
-    rows = Tensor.wrap(np.ascontiguousarray(places.ravel(), np.int32))
+    known = not isinstance(places, Tensor)
+    rows = Tensor.wrap(np.ascontiguousarray(places.ravel(), np.int32)) if known else arrays.reshape(places, (-1,))
     return arrays.reshape(_added(flat, rows, arrays.reshape(source, (-1,))), input.shape)
 
 
@@ -126,7 +130,10 @@ def flat_places(input: Tensor) -> Any:
 def scatter_add(input: Tensor, dim: int, index: Any, src: Tensor) -> Any:
     """``input`` with ``src`` added at ``[i][index[i][j]]`` for dimension 1; several may meet at a place."""
     check_source(input, src)
-    places = flat_places(input)[grid_of(input, dim, index)]
+    if is_computed(index):
+        places: Any = along_places(input.shape, axis_of(dim, input.ndim), index)
+    else:
+        places = flat_places(input)[grid_of(input, dim, index)]
     return add_at(input, places, part_of(src, places.shape))
 
 

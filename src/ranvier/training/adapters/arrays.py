@@ -15,13 +15,14 @@ from ranvier.data.mapped import is_mapped
 from ranvier.data.sampled import fraction_of_zeros
 from ranvier.data.targets import as_weights
 from ranvier.graph.dtypes import ARITHMETIC
-from ranvier.graph.node import FLOATS, Type
-from ranvier.graph.open_extents import OpenExtent, is_open
+from ranvier.graph.node import FLOATS, Dim, Type
+from ranvier.graph.open_extents import ANY_ROWS, OpenExtent, is_open
 from ranvier.layers.embedding import Embedding
 from ranvier.layers.text import text_layers_of
 from ranvier.metrics.custom import CustomMetric
 from ranvier.module import Module, mode, versions
 from ranvier.module.arguments import input_parameters, pack_inputs
+from ranvier.module.batch_extent import for_any_batch, for_any_or
 from ranvier.support import processes
 from ranvier.support.columns import column_names
 from ranvier.tensor.call_state import isolated_tape
@@ -185,8 +186,9 @@ def traced_outputs(model: Module, state: Compiled, arrays: Sequence[Array]) -> t
         while len(state.traced) >= KEPT:
             state.traced.pop(next(iter(state.traced)), None)
         if has_open_sizes(model):
-            with mode(model, False), isolated_tape(model):
-                output = model(*pack_inputs(placeholders(model, arrays), model._input_container))
+            output = for_any_batch(
+                model, lambda rows: model(*pack_inputs(placeholders(model, arrays, rows), model._input_container))
+            )
         else:
             output = model._trace()
         structure = outputs_of(model, output)
@@ -196,9 +198,13 @@ def traced_outputs(model: Module, state: Compiled, arrays: Sequence[Array]) -> t
 
 def adds_losses(model: Module, arrays: Sequence[Array]) -> bool:
     """Whether layers add to the loss in training (`Module.add_loss`, regularizers)."""
-    with mode(model, True), isolated_tape(model), traced_draws():
-        model(*pack_inputs(placeholders(model, arrays), model._input_container))
-        return bool(model._losses())
+
+    def trace(rows: Dim) -> bool:
+        with mode(model, True), isolated_tape(model), traced_draws():
+            model(*pack_inputs(placeholders(model, arrays, rows), model._input_container))
+            return bool(model._losses())
+
+    return bool(for_any_or(trace, OpenExtent(ANY_ROWS)))
 
 
 def to_data(

@@ -11,6 +11,7 @@ import numpy as np
 from ranvier.data.convert import Array
 from ranvier.graph.node import BATCH, Node, Symbol, topological
 from ranvier.training.step.runner import Runner
+from ranvier.training.step.sized import step_of
 
 
 class NonFiniteLoss(FloatingPointError):  # noqa: N818  # it reads as what happened
@@ -80,21 +81,22 @@ def find(runner: Runner, rate: Callable[[], float], cause: Callable[[], str | No
 
 def culprit(runner: Runner, step: int) -> tuple[str | None, str | None, str | None]:
     """The first node that is not finite although its operands are, the last parameter before it, and its phase."""
-    graph, batch = runner.step.graph, runner.step.batch
-    low, high = step * batch, min((step + 1) * batch, runner.total)
+    low, high = step * runner.step.batch, min((step + 1) * runner.step.batch, runner.total)
+    sized = step_of(runner.step, high - low)
+    graph, loss, named = sized.graph, sized.loss, sized.named
     extents = {BATCH.name: high - low}
     values: dict[Node, Any] = {}
     for node, array in zip(graph.inputs, runner.arrays, strict=True):
         values[node] = array[low:high] if node.attrs["windowed"] else array
         extents |= {d.name: n for d, n in zip(node.shape, values[node].shape, strict=True) if isinstance(d, Symbol)}
-    before_loss = topological([runner.step.loss]) if runner.step.loss is not None else []
+    before_loss = topological([loss]) if loss is not None else []
     forward = set(before_loss)
-    updated = {value for target, value in graph.updates if target in runner.step.named}
+    updated = {value for target, value in graph.updates if target in named}
     with np.errstate(all="ignore"):
         for node in [*before_loss, *graph.nodes()]:
             if node in values:
-                if node in runner.step.named and bad(values[node]):
-                    return "input", runner.step.named[node], "forward"
+                if node in named and bad(values[node]):
+                    return "input", named[node], "forward"
                 continue
             values[node] = node.op.value([values[i] for i in node.inputs], node.attrs, extents)
             if node.op.name == "gather" and node.inputs[0].op.name == "input" and bad(values[node]):
@@ -102,7 +104,7 @@ def culprit(runner: Runner, step: int) -> tuple[str | None, str | None, str | No
             if bad(values[node]) and node.inputs and not any(bad(values[i]) for i in node.inputs):
                 update = any(node in near(target) for target in updated)
                 phase = "forward" if node in forward else "update" if update else "backward"
-                return node.op.name, nearest(node, runner.step.named), phase
+                return node.op.name, nearest(node, named), phase
     return None, None, None
 
 

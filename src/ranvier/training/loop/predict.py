@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,9 +16,10 @@ from ranvier.data.convert import Array
 from ranvier.distribution import axes_of
 from ranvier.engines.placement import get_placement
 from ranvier.graph.graph import Graph, input_node
-from ranvier.graph.node import BATCH, FLOATS, like
+from ranvier.graph.node import BATCH, FLOATS, Dim, like
 from ranvier.module import Module, mode
 from ranvier.module.arguments import pack_inputs
+from ranvier.module.batch_extent import for_any_or
 from ranvier.module.calls import model_dtype_scope
 from ranvier.module.parameter import Parameter, State
 from ranvier.module.versions import structure
@@ -59,24 +60,26 @@ class Predictor:
     """The compiled forward pass for one batch size and one kind of inputs.
 
     ``tree`` has the inputs as the model's own ``predict_step`` takes them; None if the model is called. ``rows`` is the
-    most that a call is expected to have, if that is less than the batch.
+    most that a call is expected to have, if that is less than the batch. ``extent`` is the number of rows where the
+    program is for batches of exactly this size.
     """
 
     def __init__(
-        self, model: Module, x: Sequence[Array], batch: int, engine: str | None, tree: Data | None, rows: int = 0
-    ) -> None:
+        self, model: Module, x: Sequence[Array], batch: int, engine: str | None, tree: Data | None, rows: int = 0,
+        extent: Dim = BATCH,
+    ) -> None:  # fmt: skip
         with mode(model, False), isolated_tape(model), rng.traced_draws() as draws:
-            given = placeholders(model, x)
+            given = placeholders(model, x, extent)
             if tree is not None:
                 output = model.predict_step(tree.packed(given))
             else:
                 output = model(*pack_inputs(given, model._input_container))
-            self.outputs = outputs_of(model, output)
+            self.outputs = outputs_of(model, output, extent)
             returned = self.outputs.flat(output)
             segment = tape.segment_of(returned)
         trace_nodes = [segment.node_of(t) for t in returned]
         sources = [
-            input_node("x" if len(x) == 1 else f"x{i}", (BATCH, *a.shape[1:]), a.dtype.name, windowed=True, rows=rows)
+            input_node("x" if len(x) == 1 else f"x{i}", (extent, *a.shape[1:]), a.dtype.name, windowed=True, rows=rows)
             for i, a in enumerate(x)
         ]
         own = {id(t): cast_rows(rows, t.spec) for t, rows in zip(given, sources, strict=True)}
@@ -110,6 +113,7 @@ class Predictor:
         for leaf, after in zip(self.assigned, nodes[len(trace_nodes) :], strict=True):
             updates.append((inputs[id(leaf)], layout.to_storage(after, leaf)))
         self.kinds = [(t.shape[1:], np.dtype(t.dtype)) for t in returned]
+        self.counts = [t.shape[0] for t in returned]
         self.batch = batch
         self.program = engines.shared(
             Graph(tuple(sources), tuple(nodes[: len(trace_nodes)]), tuple(updates)), batch=batch, engine=engine
@@ -122,12 +126,22 @@ class Predictor:
         """The random state of this run."""
         return rng.run_stream("prediction") if self.draws else ()
 
-    def __call__(self, x: Sequence[Array]) -> list[Array]:
-        """The outputs, in the order of their names."""
+    def _given(self, x: Sequence[Array]) -> list[Array]:
+        """The arrays of a run."""
         for tensor in self.assigned:
             tape.flush_readers(tensor)
             tensor.version += 1
-        arrays, n = [*x, *self.drawn(), *self.arrays()], len(x[0])
+        return [*x, *self.drawn(), *self.arrays()]
+
+    def of_batch(self, x: Sequence[Array]) -> list[Array]:
+        """The outputs for a batch of the size that the program is for."""
+        result = [np.empty((n, *shape), dtype) for n, (shape, dtype) in zip(self.counts, self.kinds, strict=True)]
+        self.program.run(self._given(x), result, 0, 1, self.batch)
+        return result
+
+    def __call__(self, x: Sequence[Array]) -> list[Array]:
+        """The outputs, in the order of their names."""
+        arrays, n = self._given(x), len(x[0])
         result = [np.empty((n, *shape), dtype) for shape, dtype in self.kinds]
         steps, done, pace = math.ceil(n / self.batch), 0, Pace()
         if steps <= pace.steps():
@@ -139,6 +153,25 @@ class Predictor:
             pace.took(stop - done, time.perf_counter() - started)
             done = stop
         return result
+
+
+class SizedPredictor:
+    """The predictors of a model that computes with the number of rows: one for each size of a batch."""
+
+    def __init__(self, make: Callable[[int], Predictor], rows: int) -> None:
+        self.make, self.known = make, {rows: make(rows)}
+        self.outputs = self.known[rows].outputs
+
+    def __call__(self, x: Sequence[Array], batch: int) -> list[Array]:
+        """The outputs, in the order of their names, for batches of so many rows and what is left."""
+        found = []
+        for start in range(0, len(x[0]), batch):
+            parts = [a[start : start + batch] for a in x]
+            rows = len(parts[0])
+            if rows not in self.known:
+                self.known[rows] = self.make(rows)
+            found.append(self.known[rows].of_batch(parts))
+        return [np.concatenate(parts) for parts in zip(*found, strict=True)]
 
 
 class Plan:
@@ -304,6 +337,7 @@ def predict_batches(
         outputs, result = eager_batches(model, replace(tree, x=arrays), size)
         warn_of_nan(model, arrays, result, start)
         return outputs, result
+    exact = size
     # Fewer rows are one smaller batch, rounded up to a power of two so that fewer programs are compiled.
     size = min(size, max(DEFAULT_BATCH, 1 << (len(arrays[0]) - 1).bit_length()))
     few = 1 < len(arrays[0]) <= FEW < size and any(math.prod(p.shape) >= LARGE for p in model.parameters())
@@ -316,14 +350,21 @@ def predict_batches(
     if predictor is None:
         while len(predictors) >= PLANS:  # the one that was used longest ago
             predictors.pop(next(iter(predictors)), None)
-        predictor = Predictor(model, arrays, size, engine, tree, FEW if few else 0)
+
+        def make(rows: Dim) -> Predictor | SizedPredictor:
+            if not isinstance(rows, int):
+                return Predictor(model, arrays, size, engine, tree, FEW if few else 0)
+            return SizedPredictor(lambda n: Predictor(model, arrays, n, engine, tree, extent=n), rows)
+
+        predictor = for_any_or(make, min(exact, len(arrays[0])))
     predictors.pop(key, None)
     predictors[key] = predictor
-    result = predictor(arrays)
+    result = predictor(arrays) if isinstance(predictor, Predictor) else predictor(arrays, exact)
     warn_of_nan(model, arrays, result, start)
     n = len(arrays[0])
     simple = predictor.outputs.kind == "one" and arrays[0] is x
-    if steps is None and n <= Pace().steps() * size and simple and not predictor.assigned:
+    plain = isinstance(predictor, Predictor) and not predictor.assigned
+    if steps is None and n <= Pace().steps() * size and simple and plain:
         plans = model.__dict__.setdefault("_plans", {})
         if len(plans) >= PLANS:
             plans.clear()

@@ -11,8 +11,11 @@ import numpy as np
 
 from ranvier.data.convert import Array
 from ranvier.data.sampled import sample
+from ranvier.graph.node import Dim
+from ranvier.graph.open_extents import ANY_ROWS, OpenExtent
 from ranvier.module import Module, mode
 from ranvier.module.arguments import pack_inputs
+from ranvier.module.batch_extent import for_any_or
 from ranvier.module.shape_errors import user_name
 from ranvier.tensor import rng
 from ranvier.tensor.call_state import forward_hook, isolated_tape
@@ -211,11 +214,15 @@ class Inspection:
         self.owners: dict[TraceNode, Module] = {}
         self.calls: list[tuple[Module, TraceNode | None]] = []  # each call, and the call that made its first argument
         names = ["x"] if len(data.x) == 1 else [f"x[{i}]" for i in range(len(data.x))]
-        self.inputs = list(map(InspectedInput, names, data.x, placeholders(model, data.x)))
         specs = state.outputs
-        with mode(model, False), isolated_tape(model), forward_hook(self._assign_owner):
-            given = pack_inputs([i.leaf for i in self.inputs], model._input_container)
-            outputs = specs.structure.flat(model(*given))
+
+        def trace(rows: Dim) -> list[Any]:
+            self.inputs = list(map(InspectedInput, names, data.x, placeholders(model, data.x, rows)))
+            with mode(model, False), isolated_tape(model), forward_hook(self._assign_owner):
+                given = pack_inputs([i.leaf for i in self.inputs], model._input_container)
+                return specs.structure.flat(model(*given))
+
+        outputs = for_any_or(trace, OpenExtent(ANY_ROWS))
         self.outputs = [
             InspectedOutput(spec.loss, output, y, weight, specs.structure.label(i, "y"), i, state.class_names)
             for i, (spec, output, y, weight) in enumerate(zip(specs, outputs, data.y, data.weight, strict=True))

@@ -23,6 +23,7 @@ from ranvier.tensor.context import get_dtype
 from ranvier.training.step.arrays import Data
 from ranvier.training.step.builder import Step
 from ranvier.training.step.compiled import Compiled
+from ranvier.training.step.sized import is_sized, step_of
 
 # Rows of a trial step; rows for gradients and the first activations; the most rows on which units may prove active.
 ROWS, FEW_ROWS, MORE_ROWS = 32, 8, 256
@@ -95,6 +96,7 @@ class Probe:
 
     def __init__(self, model: Module, state: Compiled, data: Data, step: Step, steps: int | None = None) -> None:
         self.steps = math.ceil(len(data) / step.batch) if steps is None else steps
+        step = step_of(step, min(step.batch, len(data)))
         self.model, self.state, self.step, self.data = model, state, step, data
         assert step.loss is not None
         self.loss: Node = step.loss
@@ -113,9 +115,13 @@ class Probe:
         return float(self.state.optimizer.current_rate())
 
     def picked(self, rows: int) -> Data:
-        """So many rows, or as many as a stateful layer takes, evenly spread over those that have a weight."""
+        """So many rows, or as many as a stateful layer or the program takes, evenly spread over those that have a
+        weight.
+        """
         checks = (n.attrs for n in self.step.graph.nodes() if n.op.name == "check")
         rows = next((attrs["low"] for attrs in checks if attrs["rule"] == "samples"), rows)
+        if is_sized(self.step):
+            return self.data.rows(np.linspace(0, len(self.data) - 1, self.step.batch, dtype=int)).selected()
         weights = [w for w in self.data.weight if w is not None and self.data.among is None]
         kept: Array | range = range(len(self.data))
         if weights and len(weights) == len(self.data.weight):
@@ -200,7 +206,7 @@ class Probe:
         arrays, totals = self.given(data, state), state[len(self.step.state) :]
         before = [state[self.places[k]].copy() for k in self.kernels]
         program = self.step.program
-        if len(data) > self.step.batch:
+        if len(data) > self.step.batch:  # never where programs have one size
             program = ReferenceProgram(self.step.graph, len(data))
         change = 0.0
         for number in range(STEPS + 1):

@@ -11,7 +11,7 @@ import numpy as np
 from ranvier.distribution import axes_of
 from ranvier.graph.grad import gradient
 from ranvier.graph.graph import Graph, input_node
-from ranvier.graph.node import BATCH, Node, Symbol, apply, like
+from ranvier.graph.node import BATCH, Dim, Node, Symbol, apply, like
 from ranvier.metrics.custom import CustomMetric
 from ranvier.metrics.operands import WIDE, masked_weight
 from ranvier.module import Module, mode
@@ -99,8 +99,8 @@ class Step:
 class Builder:
     """The graph of a step while it is built: its inputs in the order in which they come up, and its updates."""
 
-    def __init__(self, model: Module, compiled: Compiled, training: bool) -> None:
-        self.model, self.compiled, self.training = model, compiled, training
+    def __init__(self, model: Module, compiled: Compiled, training: bool, rows: Dim = BATCH) -> None:
+        self.model, self.compiled, self.training, self.extent = model, compiled, training, rows
         self.inputs: list[Node] = []
         self.state: list[Tensor] = []
         self.sources: dict[int, tuple[Node, Node]] = {}  # by the tensor's id
@@ -161,7 +161,7 @@ class Builder:
     def record(self, data: Data) -> None:
         """Call the model on placeholders, and lower what it records to nodes."""
         model, compiled, training = self.model, self.compiled, self.training
-        order = self.given("order", (BATCH,), "int32", windowed=True)
+        order = self.given("order", (self.extent,), "int32", windowed=True)
         # Later data are expected to have as many zeros as the first data. An evaluation looks for NaN in no weight, so
         # it must not skip zeros, which a NaN in a weight would meet.
         x_rows = self.rows(order, "x", data.x, data.zeros if training else ())
@@ -169,7 +169,7 @@ class Builder:
         self.target_kinds = data.given
         known: dict[int, Node] = {}
         with mode(model, training), isolated_tape(model), rng.traced_draws() as self.draws:
-            given = placeholders(model, data.x)
+            given = placeholders(model, data.x, self.extent)
             for tensor, rows in zip(given, x_rows, strict=True):
                 known[id(tensor)] = cast_rows(rows, tensor.spec)  # type: ignore[arg-type]  # every input is there
             targets, weights = ([placeholder_for(rows, known) for rows in part] for part in (y_rows, weight_rows))
@@ -252,7 +252,7 @@ class Builder:
     def losses(self) -> list[Node]:
         """The loss that is minimized, and that of each output where there are several."""
         losses = [
-            (objective(o.spec.loss, *map(self.node, (o.values, o.weight, o.counted, o.mask))), o.spec)
+            (objective(o.spec.loss, *map(self.node, (o.values, o.weight, o.counted, o.mask)), rows=self.extent), o.spec)
             for o in self.traced
             if o.spec.loss is not None
         ]
@@ -263,7 +263,7 @@ class Builder:
 
     def add_losses(self, losses: Sequence[Node]) -> None:
         """Add each loss, times the number of samples, to its total, and that number to the total after the first."""
-        number = count((BATCH,), WIDE)
+        number = count((self.extent,), WIDE)
         totals = [self.total((), WIDE) for _ in range(len(losses) + 1)]
         self.updates += [(totals[1], totals[1] + number)]
         for total, one in zip([totals[0], *totals[2:]], losses, strict=True):
@@ -283,7 +283,7 @@ class Builder:
             out = apply("stop_gradient", self.node(self.outputs[i]))
             states = [self.total(tuple(shape), dtype) for shape, dtype in metric.states_for(rows, out, weight)]
             if isinstance(metric, FunctionMetric):
-                after = metric.add(states, per_sample(self.node(next(custom[i]))), weight)
+                after = metric.add(states, per_sample(self.node(next(custom[i])), self.extent), weight)
             else:
                 after = metric.update(states, rows, out, weight)
             self.updates += zip(states, after, strict=True)

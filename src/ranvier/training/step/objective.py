@@ -10,7 +10,8 @@ import numpy as np
 from ranvier import losses
 from ranvier.data.convert import Array, to_numeric
 from ranvier.data.targets import aligned, as_labels, as_targets
-from ranvier.graph.node import BATCH, FLOATS, Node, apply
+from ranvier.graph.extents import extent
+from ranvier.graph.node import FLOATS, Dim, Node, apply
 from ranvier.losses.reduction import reduced
 from ranvier.module import Module
 from ranvier.ops import arrays as rn
@@ -155,15 +156,20 @@ def target_array(
     return as_targets(y, output_shape, name=name, owner=owner, check_finite=check_finite, dtype=get_dtype())
 
 
-def per_sample(values: Node) -> Node:
-    """One value for each sample, (samples, ...), from the result of a loss or metric function."""
+def per_sample(values: Node, rows: Dim) -> Node:
+    """One value for each of so many samples, (samples, ...), from the result of a loss or metric function.
+
+    What has several values for each sample in a row, as of ``logits.reshape(-1, classes)``, gets an axis of samples.
+    """
     if values.dtype not in FLOATS:
         values = apply("cast", values, dtype=get_dtype())
-    if values.shape and values.shape[0] == BATCH:
+    if values.shape and values.shape[0] == rows:
         return values
+    if values.shape and isinstance(rows, int) and not extent(values, 0) % rows:
+        return apply("reshape", values, shape=(rows, extent(values, 0) // rows, *values.shape[1:]))
     if values.shape:
         raise ValueError(f"a loss or metric function returned {values.type}. Write one number, or one for each sample.")
-    return apply("broadcast", values, shape=(BATCH,), axes=())
+    return apply("broadcast", values, shape=(rows,), axes=())
 
 
 def one_number(loss: losses.Loss) -> ValueError:
@@ -175,7 +181,7 @@ def one_number(loss: losses.Loss) -> ValueError:
 
 
 def objective(
-    loss: losses.Loss, values: Node, weight: Node | None, counted: Node | None, mask: Node | None = None
+    loss: losses.Loss, values: Node, weight: Node | None, counted: Node | None, mask: Node | None, *, rows: Dim
 ) -> Node:
     """The number that is minimized: the losses of the samples (or of their parts), reduced.
 
@@ -189,6 +195,6 @@ def objective(
         if is_own(loss):
             raise one_number(loss)
     given = loss.reduction not in ("none", None)
-    each = per_sample(values) if values.shape else values
+    each = per_sample(values, rows) if values.shape else values
     result: Node = reduced(each, weight, counted, loss.reduction if given else "sum_over_batch_size", mask)
     return result

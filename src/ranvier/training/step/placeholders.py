@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ranvier.data.convert import Array
-from ranvier.graph.node import BATCH, FLOATS, Node, Type, apply, like
+from ranvier.graph.node import BATCH, FLOATS, Dim, Node, Type, apply, like
 from ranvier.losses import Loss
 from ranvier.losses.mixture import Mixture, each
 from ranvier.module import Module, mode
@@ -22,13 +22,13 @@ from ranvier.training.step.outputs import FunctionMetric, OutputSpec
 EACH = "a tensor with a number for each sample"  # what losses and metrics return
 
 
-def placeholders(model: Module, x: Sequence[Array]) -> list[Tensor]:
-    """The tensors that the model is called on: floats, unless its input types are integers."""
+def placeholders(model: Module, x: Sequence[Array], rows: Dim = BATCH) -> list[Tensor]:
+    """The tensors of so many rows that the model is called on: floats, unless its input types are integers."""
     wanted = model._input_types or (model._input_type,) * len(x)
     result = []
     for array, type_ in zip(x, wanted, strict=False):
         dtype = type_.dtype if type_ is not None and type_.dtype not in FLOATS else get_dtype()
-        result.append(Tensor.placeholder(Type((BATCH, *array.shape[1:]), dtype)))
+        result.append(Tensor.placeholder(Type((rows, *array.shape[1:]), dtype)))
     return result
 
 

@@ -9,8 +9,9 @@ from typing import Any
 from ranvier import engines
 from ranvier.engines.placement import get_placement
 from ranvier.graph.graph import Graph
-from ranvier.graph.node import Node, like
+from ranvier.graph.node import BATCH, Dim, Node, like
 from ranvier.module import Module
+from ranvier.module.batch_extent import for_any_or
 from ranvier.module.versions import structure
 from ranvier.support.collector import paused_collector
 from ranvier.support.registry import object_key
@@ -21,6 +22,7 @@ from ranvier.training.step.arrays import Data
 from ranvier.training.step.builder import Builder, Step, labels
 from ranvier.training.step.compiled import Compiled
 from ranvier.training.step.eager import eager_step
+from ranvier.training.step.sized import sized
 from ranvier.training.step.traced import build_traced
 
 KEPT = 64  # compiled steps of a model
@@ -68,9 +70,15 @@ def step_for(model: Module, compiled: Compiled, data: Data, batch: int, kind: st
 
 
 def build(model: Module, compiled: Compiled, data: Data, batch: int, training: bool) -> Step:
-    b = Builder(model, compiled, training)
-    b.record(data)
-    return finished(b, batch)
+    """The step for batches of any size; for those of one size where the model or a loss computes with it."""
+
+    def traced(rows: Dim) -> Step:
+        b = Builder(model, compiled, training, rows)
+        b.record(data)
+        return finished(b, rows if isinstance(rows, int) else batch)
+
+    rows, step = for_any_or(lambda rows: (rows, traced(rows)), batch)
+    return step if rows is BATCH else sized(step, traced)
 
 
 def finished(b: Builder, batch: int, outputs: Callable[[Node], Sequence[Node]] = lambda loss: ()) -> Step:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ranvier.graph.extents import needs_number
 from ranvier.metrics import Metric
 from ranvier.metrics.variables import Variable
 from ranvier.module import Module, mode
@@ -105,7 +106,12 @@ class SharedSteps:
         given: dict[Any, Step] = {}
         for data, batch, kind in wanted:
             place = (kind, data.kind(), batch, settings_of(model, compiled, kind))
-            record = recorded(model, compiled, data, kind == "train", where)
+            try:
+                record = recorded(model, compiled, data, kind == "train", where)
+            except ValueError as error:
+                if not needs_number(error):
+                    raise
+                return False  # what computes with the number of rows has programs of its own
             if place not in self.steps:
                 self.steps[place] = step_for(model, compiled, data, batch, kind), where, record
             step, there, known = self.steps[place]

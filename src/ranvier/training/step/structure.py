@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ranvier.graph.node import BATCH
+from ranvier.graph.open_extents import ANY_ROWS, joins_rows
 from ranvier.module import Module
 from ranvier.module.arguments import Container, container_type, input_parameters, takes_container
 from ranvier.tensor.tensor import Tensor
@@ -73,8 +74,10 @@ def outputs_of(model: Module, output: Any, rows: Any = BATCH) -> OutputStructure
     else:
         found, parts = ONE, [(None, output)]
     for key, part in parts:
-        if not isinstance(part, Tensor) or part.spec.shape[:1] != (rows,):
+        if not isinstance(part, Tensor) or not part.spec.shape or not holds_rows(part.spec.shape[0], rows):
             got = part.spec if isinstance(part, Tensor) else type(part).__name__
+            if isinstance(part, Tensor) and part.spec.shape and isinstance(part.spec.shape[0], int) and rows is BATCH:
+                got = f"{got} for {ANY_ROWS} samples"
             where = "" if key is None else f" for output {key!r}"
             if part is None:
                 raise ValueError(
@@ -88,6 +91,13 @@ def outputs_of(model: Module, output: Any, rows: Any = BATCH) -> OutputStructure
     if not parts:
         raise ValueError(f"{model.name!r} returns nothing. Write a forward that returns a tensor instead.")
     return found
+
+
+def holds_rows(extent: Any, rows: Any) -> bool:
+    """Whether an output of this many rows has one for each sample, or a multiple where numbers are known."""
+    if isinstance(extent, int) and isinstance(rows, int):
+        return extent % rows == 0 and extent > 0
+    return extent == rows or joins_rows((extent,))
 
 
 def is_container(x: Any) -> bool:

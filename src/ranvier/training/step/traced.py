@@ -1,21 +1,19 @@
 """A step that is what ``train_step`` or ``test_step`` does: the method is called once, and what it records is compiled.
 
-The method is called on tensors of the batch's size, so that shapes are numbers in it. A last batch that is smaller has
-a program of its own, for which the method is called again.
+The method is called on tensors of the batch's size, so that shapes are numbers in it: see `sized`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from ranvier import engines
-from ranvier.graph.checks import ERRORS
 from ranvier.graph.graph import Graph
 from ranvier.graph.node import FLOATS, Node, apply, like
 from ranvier.metrics.base import LaterResult, values_after_reset
@@ -32,8 +30,7 @@ from ranvier.training.step.arrays import Array, Data
 from ranvier.training.step.builder import Builder, Step, labels, lowered
 from ranvier.training.step.compiled import Compiled
 from ranvier.training.step.placeholders import placeholder_for, random_streams
-
-SETTINGS = 2  # inputs after the data: the seed, and in training the rate and in evaluation the number of batches
+from ranvier.training.step.sized import sized
 
 
 def named_logs(returned: Any, method: str, prefix: str = "") -> dict[str, Any]:
@@ -58,7 +55,7 @@ class TracedStep(Step):
     """
 
     starts: list[Array] = field(default_factory=list)
-    keys: list[Any] = field(default_factory=list)  # what each total is
+    keys: list[Any] = field(default_factory=list)
     results_of: dict[str, Any] = field(default_factory=dict)  # by name: an array of the totals, a number, or later
 
     def reset(self) -> None:
@@ -81,58 +78,6 @@ class TracedStep(Step):
         if isinstance(value, np.ndarray):
             return value.item() if value.size == 1 else value.copy()
         return float(value) if isinstance(value, (int, float)) else value
-
-
-class SizedProgram:
-    """The programs of a step for batches of its size and for a smaller last one, which is made when it is needed."""
-
-    def __init__(self, step: TracedStep, data: int, make: Callable[[int], TracedStep]) -> None:
-        self.program, self.batch, self.make = step.program, step.batch, make
-        self.first = 1 + data + SETTINGS  # of the state's arrays among a run's
-        self.places = {id(t): i for i, t in enumerate(step.state, self.first)}
-        self.places |= {key: i for i, key in enumerate(step.keys, self.first + len(step.state))}
-        self.tails: dict[int, TracedStep] = {}
-        if hasattr(self.program, "run_each") and not any(start.any() for start in step.starts):
-            self.run_each = self._run_each
-
-    def run(
-        self, arrays: Sequence[Any], outputs: Sequence[Any], start: int = 0, stop: int = 1, total: int | None = None
-    ) -> None:
-        try:
-            self._run(arrays, outputs, start, stop, self.batch if total is None else total)
-        except ERRORS as error:
-            error.add_note("(the row is that of a batch, within the method that is the step)")
-            raise
-
-    def _run(self, arrays: Sequence[Any], outputs: Sequence[Any], start: int, stop: int, total: int) -> None:
-        whole, rest = divmod(total, self.batch)
-        if start < min(stop, whole):
-            self.program.run(arrays, outputs, start, min(stop, whole), whole * self.batch)
-        if rest and stop > whole:
-            tail = self._tail(rest)
-            own = [layout.storage(t.compute()) for t in tail.state]
-            state = [
-                arrays[self.places[id(t)]] if id(t) in self.places else a for t, a in zip(tail.state, own, strict=True)
-            ]
-            totals = [arrays[self.places[key]] for key in tail.keys]
-            order = np.ascontiguousarray(arrays[0][whole * self.batch :])
-            tail.program.run([order, *arrays[1 : self.first], *state, *totals], outputs, 0, 1, rest)
-
-    def _run_each(self, arrays: Sequence[Any], own: Mapping[int, Any], steps: int, total: int) -> None:
-        """See the method of native programs."""
-        if total % self.batch == 0:
-            self.program.run_each(arrays, own, steps, total)
-            return
-        for i in range(len(next(iter(own.values())))):
-            given = [own[n][i, ...] if n in own else a for n, a in enumerate(arrays)]
-            self.run(given, (), 0, steps, total)
-
-    def _tail(self, rows: int) -> TracedStep:
-        known = self.tails.get(rows)
-        if known is None:
-            with rng.restored_streams():
-                known = self.tails[rows] = self.make(rows)
-        return known
 
 
 @contextlib.contextmanager
@@ -284,5 +229,4 @@ def build_traced(model: Module, compiled: Compiled, data: Data, batch: int, kind
     def tail(rows: int) -> TracedStep:
         return TracedBuilder(model, compiled, data, rows, kind).build()
 
-    step.program = SizedProgram(step, len(data.x), tail)
-    return step
+    return sized(step, tail)

@@ -1,0 +1,61 @@
+"""Traces of networks that compute with the number of rows of a batch, such as ``x.reshape(rows * length, -1)``.
+
+A network is traced once for batches of any size, with a symbol for the number of rows. Where that fails because a
+number is wanted, it is traced again with one. Programs then have one size of a batch each. What describes the network,
+such as its summary, is found with an open extent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ranvier.graph.extents import needs_number
+from ranvier.graph.node import BATCH, Dim
+from ranvier.graph.open_extents import ANY_ROWS, OpenExtent, with_batch
+from ranvier.module.calls import mode
+from ranvier.module.members import ModuleBase
+from ranvier.support.tree import map_structure
+from ranvier.tensor.call_state import isolated_tape
+from ranvier.tensor.masks import mask_of, set_mask
+from ranvier.tensor.tensor import Tensor
+
+
+def for_any_or(trace: Callable[[Dim], Any], rows: int) -> Any:
+    """``trace(BATCH)``, or ``trace(rows)`` if a number is wanted."""
+    try:
+        return trace(BATCH)
+    except (TypeError, ValueError) as error:
+        if not needs_number(error):
+            raise
+        first = error
+    try:
+        return trace(rows)
+    except ValueError as error:
+        if "values to unpack" in str(
+            error
+        ):  # as of ``a, b = x`` where one input was given: the first error explains it
+            raise first from None
+        raise
+
+
+def for_any_batch(module: ModuleBase, trace: Callable[[Dim], Any]) -> Any:
+    """What ``trace(BATCH)`` returns in evaluation mode; where a number is wanted, tensors of these types, no values."""
+
+    def isolated(rows: Dim) -> Any:
+        with mode(module, False), isolated_tape(module):
+            return trace(rows) if rows is BATCH else for_open_batch(trace)
+
+    return for_any_or(isolated, ANY_ROWS)
+
+
+def for_open_batch(trace: Callable[[Dim], Any]) -> Any:
+    """Tensors without values of the types that ``trace`` returns for an open number of rows."""
+    return map_structure(trace(OpenExtent(ANY_ROWS)), Tensor, _closed)
+
+
+def _closed(tensor: Tensor) -> Tensor:
+    found, mask = Tensor.placeholder(with_batch(tensor.spec)), mask_of(tensor)
+    if mask is not None:
+        set_mask(found, Tensor.placeholder(with_batch(mask.spec)))
+    return found
