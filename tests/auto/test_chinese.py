@@ -23,7 +23,15 @@ JOINED = (
     "7, so training will be slow or fail",
 )
 # What the command line alone says.
-ELSEWHERE = ("is no sequence", "is neither a folder", "maps ", "holds a model", "has several inputs")
+ELSEWHERE = (
+    "is no sequence",
+    "is neither a folder",
+    "maps ",
+    "holds a model",
+    "has the outputs",
+    "Commands know",
+    "no data that fit",
+)
 
 
 def sentences(folder, names):

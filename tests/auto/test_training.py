@@ -11,11 +11,12 @@ import pytest
 
 import ranvier as rv
 from ranvier.auto import Run, baselines, evaluate, predict, read_table, train
+from ranvier.auto.choosing import decision_weights, pick, temperature_of
 from ranvier.auto.pacing import Pace, Shares, cycle
 from ranvier.auto.preparation import Preparation
 from ranvier.auto.samples import look_at
 from ranvier.auto.scores import Task, scores
-from ranvier.auto.trials import Search
+from ranvier.auto.trials import Search, Trial, common_epochs
 
 RNG = np.random.default_rng(0)
 N = 120
@@ -291,3 +292,62 @@ def test_the_command_line(data, tmp_path):
         failed = ranvier(*words)
         assert failed.exit_code == code
         assert pattern in " ".join(failed.stderr.split())
+
+
+def test_epochs_are_those_that_all_folds_like_best():
+    """Each fold by itself would stop after 1 and after 3 epochs; the folds need not be equally long."""
+    assert common_epochs([{"val_loss": [0.1, 0.5, 0.9]}, {"val_loss": [2.0, 1.0, 0.9, 0.1]}]) == 2
+    assert common_epochs([{"val_loss": [np.nan, 0.5]}]) == 2
+
+
+def test_few_rows_stop_together_and_are_scored_as_they_are(data, tmp_path, monkeypatch):
+    """The held-out rows of small tables do not choose the epoch of their own fold, which makes scores too good."""
+    asked: list[tuple[int, bool]] = []  # trainings of folds
+    usual = Search.fitted
+
+    def fitted(self, settings, folds, seed, end, fits, stopping=True):
+        if folds is not None:
+            asked.append((settings[0].get("epochs", 0), stopping))
+        return usual(self, settings, folds, seed, end, fits, stopping)
+
+    monkeypatch.setattr(Search, "fitted", fitted)
+    settings = {"width": 8, "rate": 0.1, "cycle": 0, "epochs": 3}
+    train(data, "kind", tmp_path / "run", trials=1, folds=2, columns={"price": "ignore"}, settings=settings)
+    assert [stopping for _, stopping in asked] == [True, False, True, False]
+    assert 1 <= asked[3][0] <= 3
+
+
+def outputs(*logits):
+    """Trials of two classes whose held-out rows have these logits of the second."""
+    made = []
+    for number, z in enumerate(logits):
+        output = np.stack([np.zeros(len(z)), np.array(z, float)], 1)
+        made.append(Trial(number, {}, output, weights=[[np.zeros(1)]]))
+    return made
+
+
+def test_trials_that_few_rows_cannot_tell_apart_count_the_same():
+    task, rng = Task("classes", ["y"], ["no", "yes"]), np.random.default_rng(0)
+    truth = np.tile([0, 1], 500)
+    signal = np.where(truth == 1, 1.0, -1.0)
+    first, second, bad = (signal + rng.normal(0, s, len(truth)) for s in (1.0, 1.0, 8.0))
+    few = slice(0, 20)
+    picked = pick(task, truth[few], outputs(first[few], second[few], -signal[few]))
+    assert {trial.number for trial, _ in picked} == {0, 1}
+    calibrated = [w * temperature_of(task, truth[few], trial.output) for trial, w in picked]
+    assert calibrated[0] == pytest.approx(calibrated[1])
+    assert sum(w for _, w in picked) == pytest.approx(1)
+    many = pick(task, truth, outputs(first, second, bad))
+    assert {trial.number for trial, _ in many} >= {0, 1}  # each has errors that the other has not
+
+
+def test_the_threshold_moves_only_where_the_rows_say_so():
+    task = Task("classes", ["y"], ["no", "yes"], "balanced_accuracy")
+    rng = np.random.default_rng(1)
+    truth = (rng.random(4000) < 0.1).astype(int)
+    p = 1 / (1 + np.exp(-(rng.normal(0, 1, len(truth)) + 2 * truth - 3)))
+    output = np.stack([1 - p, p], 1)
+    no, yes = decision_weights(task, truth, output)
+    assert no < yes / 3  # of many rows
+    assert decision_weights(task, truth[:12], output[:12])[0] == decision_weights(task, truth[:12], output[:12])[1]
+    assert decision_weights(Task("classes", ["y"], ["no", "yes"], "log_loss"), truth, output) == [1.0, 1.0]

@@ -17,6 +17,7 @@ SCORES = {  # of each kind of task, in the order that they are shown
     LABELS: ("balanced_accuracy", "accuracy", "f1", "roc_auc", "log_loss"),
     NUMBERS: ("r2", "mae", "rmse"),
 }
+OF_CONFUSION = frozenset(["balanced_accuracy", "accuracy", "f1"])
 LOWER_IS_BETTER = frozenset(["log_loss", "mae", "rmse"])
 TITLES = {"r2": "R2", "f1": "F1", "roc_auc": "ROC AUC", "mae": "mean error", "rmse": "RMSE"}  # else the name
 TINY = 1e-7
@@ -90,18 +91,24 @@ def scores(task: Task, truth: Array, output: Array, decided: Array | None = None
 
 
 def _of_classes(truth: Array, output: Array, decided: Array, classes: int) -> dict[str, float]:
-    confusion = confusion_of(truth, decided, classes)
+    chosen = output[np.arange(len(truth)), truth]
+    return {
+        **of_confusion(confusion_of(truth, decided, classes)),
+        "roc_auc": _area(truth, output),
+        "log_loss": float(np.log(1 / np.clip(chosen, TINY, 1)).mean()),
+    }
+
+
+def of_confusion(confusion: Array) -> dict[str, float]:
+    """The scores that a table of counts gives, by name (`OF_CONFUSION`): see `confusion_of`."""
     there, hits = confusion.sum(1), np.diag(confusion)
     present = there > 0
     recall = hits[present] / there[present]
     f1 = 2 * hits / np.maximum(there + confusion.sum(0), 1)
-    chosen = output[np.arange(len(truth)), truth]
     return {
         "balanced_accuracy": float(recall.mean()),
-        "accuracy": float((decided == truth).mean()),
+        "accuracy": float(hits.sum() / there.sum()),
         "f1": float(f1[1] if len(f1) == 2 else f1[present].mean()),
-        "roc_auc": _area(truth, output),
-        "log_loss": float(np.log(1 / np.clip(chosen, TINY, 1)).mean()),
     }
 
 

@@ -79,6 +79,7 @@ TABLES = Space(
     first=(
         {},
         {"view": "standard", "rate": 5e-3, "cycle": 60},
+        {"view": "standard", "depth": 1, "dropout": 0.0, "rate": 1e-3, "decay": 1e-4, "cycle": 200},  # the plainest one
         {"width": 256, "dropout": 0.3, "decay": 0.1},
         {"view": "quantile", "rate": 5e-3, "cycle": 60, "dropout": 0.2},
         {"rate": 5e-3, "cycle": 60, "dropout": 0.2, "smoothing": 0.05},

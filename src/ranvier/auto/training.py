@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from ranvier.auto import baselines, networks
+from ranvier.auto.choosing import decision_weights, mixed, pick, probabilities, temperature_of
 from ranvier.auto.descriptions import data_lines
 from ranvier.auto.preparation import Preparation, prepared
 from ranvier.auto.runs import FACTS, Run
@@ -26,7 +27,7 @@ from ranvier.auto.scores import CLASSES, LABELS, NUMBERS, Task, scores
 from ranvier.auto.sources import read_data
 from ranvier.auto.spaces import FITTED, SPACES, Space
 from ranvier.auto.tables import Table
-from ranvier.auto.trials import Search, Trial, decision_weights, may_refit, mixed, pick, probabilities, temperature_of
+from ranvier.auto.trials import Search, Trial, may_refit
 from ranvier.data import files
 from ranvier.data.convert import Array
 from ranvier.module import Module

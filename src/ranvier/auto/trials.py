@@ -7,7 +7,6 @@ same bytes as one that never stopped, where a number of trials ends it. A trial 
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,9 +15,8 @@ from typing import Any
 import numpy as np
 
 from ranvier.auto.pacing import Pace, Shares, batch_size, pace
-from ranvier.auto.scores import CLASSES, LABELS, LOWER_IS_BETTER, NUMBERS, Task, decide, scores
+from ranvier.auto.scores import Task
 from ranvier.auto.spaces import FITTED, Space
-from ranvier.calibration.scaling import fit_temperature
 from ranvier.callbacks.stopping import EarlyStopping
 from ranvier.data import files
 from ranvier.data.convert import Array
@@ -34,8 +32,6 @@ LINEAR_TIME = 0.15  # the same of the linear baseline,
 FIRST_TIME = 0.6  # and of the first network that follows a cycle, so that another one has a whole cycle, too
 WORTHWHILE = 0.25  # of the time of a usual trial: with less time left no further one begins
 LOOKED_AT = ("RV2", "RV3", "RV4", "RV5")  # checks of data and rates: `ranvier.auto.checks` and the search have them
-MEMBERS = 6  # picks of the ensemble, of which some may be equal
-EXPONENTS = (0.0, 0.25, 0.5, 0.75, 1.0)  # see `decision_weights`
 STEP_CHECK, CYCLE_CHECK, SLOW_STEP_CHECK = 64, 16, 4  # steps between looks at the clock; images and sounds are slow
 REFIT_ROWS = 5000  # up to which the networks of a member are trained again on all rows
 REFIT_TIME = 1.5  # times the time of the trial that must be left for it
@@ -102,7 +98,7 @@ class Search:
         try:
             self.rate = self.found_rate()
             for number, settings in self.space.candidates(self.seed, self.fixed, self.rate):
-                enough = self.trials is not None and number > self.trials
+                enough = self.stopped or (self.trials is not None and number > self.trials)
                 if enough or not self.worthwhile():
                     break
                 began = time.perf_counter()
@@ -139,22 +135,50 @@ class Search:
                     model = pace.model
                     if stop is not None and stop.best_weights is not None:
                         model.set_weights(stop.best_weights)
-                    self.take(trial, Trained(Variant(settings, fold=fold), model, history=model.history.history), held)
+                    row = Trained(Variant(settings, fold=fold), model, history=model.history.history)
+                    self.take(trial, row, held, row.history)
                 self.done.append(trial)
             raise
         trial.cut = any(pace.hurried for pace, _ in fits)
-        for row, (_, held) in zip(results, self.folds, strict=True):
-            self.take(trial, row, held)
-        self.keep(trial)
+        rows = self.stopped_together(results, settings, number, end) if may_refit(self.x) and not trial.cut else results
+        for row, first, (_, held) in zip(rows, results, self.folds, strict=True):
+            self.take(trial, row, held, first.history)
+        if not self.stopped:
+            self.keep(trial)
         trial.seconds = time.perf_counter() - began
         return trial
 
+    def stopped_together(self, results: Results, settings: Mapping[str, Any], number: int, end: float) -> Results:
+        """The networks of a trial again, each after the same number of epochs; as they are where none was chosen.
+
+        Where each fold stops at the epoch that its own held-out rows like best, few rows make the score too good, and
+        too good by far beside that of a network that followed a cycle. One number for all folds is what `refit` takes.
+        """
+        if settings.get("cycle") or len(results) < 2 or any(row.error is not None for row in results):
+            return results
+        fits: Fits = []
+        epochs = common_epochs([row.history for row in results])
+        try:
+            again = self.fitted(
+                [{**settings, "epochs": epochs}], self.folds, self.seed + 1000 * number, end, fits, stopping=False
+            )
+        except KeyboardInterrupt:
+            self.stopped = True
+            return results
+        return results if any(pace.hurried for pace, _ in fits) or again[0].error is not None else again
+
     def fitted(
-        self, settings: Sequence[Mapping[str, Any]], folds: Folds | None, seed: int, end: float, fits: Fits
+        self,
+        settings: Sequence[Mapping[str, Any]],
+        folds: Folds | None,
+        seed: int,
+        end: float,
+        fits: Fits,
+        stopping: bool = True,
     ) -> Results:
-        """A network for each of some settings and folds, which stops when its held-out loss rises, or at a time, or
-        after a whole cycle. ``fits`` gets the callbacks of each. Without ``folds`` all rows train, as often as there
-        are folds, each time with another seed.
+        """A network for each of some settings and folds, which stops when its held-out loss rises, if ``stopping``, or
+        at a time, or after a whole cycle. ``fits`` gets the callbacks of each. Without ``folds`` all rows train, as
+        often as there are folds, each time with another seed.
         """
         first, rows = settings[0], len(self.folds[0][0])
         batch = first.get("batch") or batch_size(rows, self.space.batch)
@@ -171,7 +195,7 @@ class Search:
             limit = Pace(shares, interval, epochs * steps if cycle else 0)
             stop = (
                 None
-                if cycle or folds is None
+                if cycle or folds is None or not stopping
                 else EarlyStopping("val_loss", patience=patience, restore_best_weights=True)
             )
             fits.append((limit, stop))
@@ -211,19 +235,17 @@ class Search:
         return replace(trial, weights=weights, refitted=True)
 
     def epochs_of(self, trial: Trial) -> dict[str, int]:
-        """The setting "epochs" for a training without held-out rows: the median of the best ones of the folds."""
-        if trial.settings.get("cycle"):
-            return {}
-        return {"epochs": round(float(np.median([np.argmin(curves["val_loss"]) + 1 for curves in trial.history])))}
+        """The setting "epochs" for a training without held-out rows."""
+        return {} if trial.settings.get("cycle") else {"epochs": common_epochs(trial.history)}
 
-    def take(self, trial: Trial, row: Trained, held: Array) -> None:
-        """What a trial keeps of the network of one fold."""
+    def take(self, trial: Trial, row: Trained, held: Array, history: Mapping[str, Any]) -> None:
+        """What a trial keeps of the network of one fold, and of the training that found its number of epochs."""
         if row.error is not None:
             trial.error = str(row.error)
             return
         trial.output[held] = np.asarray(row.model.predict(self.x[held], verbose=0)).reshape(len(held), -1)
         trial.weights.append([np.asarray(array) for array in row.model.get_weights()])
-        trial.history.append({name: [float(v) for v in values] for name, values in row.history.items()})
+        trial.history.append({name: [float(v) for v in values] for name, values in history.items()})
 
     # --- files ------------------------------------------------------------------------------------------------------
 
@@ -250,100 +272,14 @@ class Search:
         return trial
 
 
+def common_epochs(histories: Sequence[Mapping[str, Sequence[float]]]) -> int:
+    """The number of epochs, of those that all folds have, after which their mean held-out loss is least."""
+    curves = [history["val_loss"] for history in histories]
+    shortest = min(map(len, curves))
+    mean = np.mean([curve[:shortest] for curve in curves], 0)
+    return int(np.argmin(np.where(np.isnan(mean), np.inf, mean))) + 1
+
+
 def may_refit(x: Array) -> bool:
     """Whether networks may be trained again on all rows: of a table that has few."""
     return x.ndim == 2 and len(x) <= REFIT_ROWS
-
-
-# --- what the held-out rows decide ----------------------------------------------------------------------------------
-
-
-def probabilities(task: Task, output: Array, temperature: float = 1.0) -> Array:
-    """Logits as probabilities; numbers stay as they are. float64."""
-    z = np.asarray(output, np.float64)
-    if task.kind == NUMBERS:
-        return z
-    if task.kind == LABELS:
-        return np.asarray(1 / (1 + np.exp(-np.clip(z / temperature, -60, 60))))
-    e = np.exp((z - z.max(1, keepdims=True)) / temperature)
-    return np.asarray(e / e.sum(1, keepdims=True))
-
-
-def smoothed(task: Task, truth: Array) -> Array:
-    """The targets of a calibration by n rows: the probability (n + 1) / (n + 2) of the true class, after Platt (1999).
-
-    It is never 1, so that probabilities stay below 1 where no row is wrong.
-    """
-    sure = 1 - 1 / (len(truth) + 2)
-    if task.kind == LABELS:
-        return np.where(truth == 1, sure, 1 - sure)
-    classes = len(task.classes)
-    return np.where(np.arange(classes) == truth[:, None], sure, (1 - sure) / (classes - 1))
-
-
-def decision_weights(task: Task, truth: Array, output: Array) -> list[float]:
-    """Weights of the classes, by which probabilities are multiplied before the largest decides.
-
-    They are the frequencies to a power of 0 (the most probable class) down to -1 (with which the expected balanced
-    accuracy is largest): the power with the best score on held-out rows. Of two classes they are a threshold.
-    """
-    frequency = np.maximum(np.bincount(truth, minlength=output.shape[1]), 1) / len(truth)
-    tried = [frequency**-exponent for exponent in EXPONENTS]
-    found = [scores(task, truth, output, decide(output, w))[task.metric] for w in tried]
-    sign = -1 if task.metric in LOWER_IS_BETTER else 1
-    best = int(np.nanargmax(np.multiply(sign, found)))
-    weights = tried[best] / tried[best].max()
-    return [float(w) for w in weights]
-
-
-def pick(task: Task, truth: Array, trials: Sequence[Trial], most: int = MEMBERS) -> list[tuple[Trial, float]]:
-    """The trials whose weighted mean is best on the held-out rows, chosen one by one (Caruana et al., 2004).
-
-    The first is the best one alone. The measure is the loss, which varies less than scores that count decisions. Logits
-    are calibrated first, each trial by its own temperature, by which its weight is divided. Weights add up to 1.
-    """
-    usable = [t for t in trials if t.error is None and t.weights]
-    if not usable:
-        return []
-    held = ~np.isnan(usable[0].output).any(1)
-    temperatures = [temperature_of(task, truth[held], trial.output[held]) for trial in usable]
-    outputs = [trial.output[held] / t for trial, t in zip(usable, temperatures, strict=True)]
-
-    def loss(output: Array) -> float:
-        if task.kind == NUMBERS:
-            return float(np.square(output - truth[held]).mean())
-        p = probabilities(task, output)
-        if task.kind == LABELS:
-            p = np.where(truth[held] == 1, p, 1 - p)
-        else:
-            p = p[np.arange(len(p)), truth[held]]
-        return float(-np.log(np.clip(p, 1e-7, 1)).mean())
-
-    chosen: list[int] = []
-    total = np.zeros((int(held.sum()), task.outputs))
-    least = float("inf")
-    for _ in range(most):
-        found = [loss((total + output) / (len(chosen) + 1)) for output in outputs]
-        best = int(np.argmin(found))
-        if found[best] >= least - 1e-9:
-            break
-        least = found[best]
-        chosen.append(best)
-        total += outputs[best]
-    weights = {k: chosen.count(k) / temperatures[k] for k in sorted(set(chosen))}
-    return [(usable[k], weight / sum(weights.values())) for k, weight in weights.items()]
-
-
-def temperature_of(task: Task, truth: Array, output: Array) -> float:
-    """The temperature that calibrates logits of held-out rows; 1 for numbers."""
-    if task.kind == NUMBERS:
-        return 1.0
-    kind = "softmax" if task.kind == CLASSES else "sigmoid"
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # the temperature is at its limit
-        return float(np.clip(fit_temperature(smoothed(task, truth), output, kind), 0.1, 10))
-
-
-def mixed(members: Sequence[tuple[Trial, float]]) -> Array:
-    """The outputs of the held-out rows of the weighted mean of trials."""
-    return np.asarray(sum(weight * trial.output.astype(np.float64) for trial, weight in members))

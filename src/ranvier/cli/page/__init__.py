@@ -41,8 +41,7 @@ def run(path: Path | None, port: int | None, browser: bool, say: Any) -> None:
     try:
         server.run(sockets=[listening])
     finally:
-        for name in list(sessions.known):
-            sessions.drop(name)
+        sessions.close()
         listening.close()
 
 
@@ -55,6 +54,11 @@ def served(
     from ranvier.cli.page.guard import Guard
     from ranvier.cli.page.server import Sessions, app
 
+    class Server(uvicorn.Server):
+        async def shutdown(self, sockets: Any = None) -> None:
+            sessions.close()  # so that the streams of open pages end by themselves
+            await super().shutdown(sockets)
+
     listening = listen(port)
     sessions = Sessions(given, start)
     guarded = Guard(app(sessions), token, listening.getsockname()[1])
@@ -62,7 +66,7 @@ def served(
         guarded, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=1, ws="none",
         server_header=False,
     )  # fmt: skip
-    return uvicorn.Server(config), listening, sessions
+    return Server(config), listening, sessions
 
 
 def listen(port: int | None) -> socket.socket:

@@ -50,7 +50,5 @@ REFUSALS = {
     "the table gives {0} features, and the page takes 1 to {1}.": "表给出 {0} 个特征，而此页面接受 1 到 {1} 个。",
     "the folder has too few images for a test. Give each class at least two.":
         "文件夹中的图像太少，无法测试。请让每个类别至少有两张。",
-    "the model takes inputs of shape {0}. The page shows features and images.":
-        "模型的输入形状为 {0}。此页面只显示特征和图像。",
 }  # fmt: skip
 chinese = Phrases(REFUSALS | ERRORS)

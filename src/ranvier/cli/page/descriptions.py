@@ -7,9 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.cli.page.frames import EDGE, GRID, NEURONS, ROWS, THUMB, level, packed, plain
+from ranvier.cli.page.frames import EDGE, GRID, NEURONS, PLACES, ROWS, THUMB, level, packed, plain
+from ranvier.cli.page.sources import some
 
+BOXED = ("images", "arrays")  # kinds of data whose inputs are not drawn one by one
 POINTS = 1000  # of each part, the most that are drawn
+PREVIEW = 4  # values of an array, of which a row of the page's table has the first
 IMAGES = 40  # that a page can choose from
 
 
@@ -17,11 +20,16 @@ def described(session: Any) -> dict[str, Any]:
     """The data and the layers of a session, as plain values."""
     source, network = session.source, session.network
     layers: list[dict[str, Any]] = []
-    before = [source.x.shape[1:]]
+    inputs = [part.shape[1:] for part in source.parts]
+    before: list[tuple[int, ...]] = []
+
+    def shape_at(place: int) -> tuple[int, ...]:
+        return before[place - 1] if place > 0 else inputs[-place]
+
     for layer, output, sources in zip(network.shown, outputs_of(network), network.sources, strict=True):
         layers.append({
             "from": sources,
-            "lines": lines_of(layer, [before[place] for place in sources], output),
+            "lines": lines_of(layer, [shape_at(place) for place in sources], output),
             "name": layer.name,
             "kind": type(layer).__name__,
             "activation": getattr(getattr(layer, "activation", None), "__name__", None),
@@ -34,13 +42,21 @@ def described(session: Any) -> dict[str, Any]:
         "version": session.version,
         "isGiven": source.open_model is not None,
         "data": data_of(session),
-        "inputs": int(np.prod(source.x.shape[1:])),
+        "inputs": sum(int(np.prod(shape)) for shape in inputs),
+        "boxes": boxes_of(source),
         "layers": layers,
         "parameters": sum(layer["weights"] for layer in layers),
         "loss": network.loss,
         "perEpoch": session.per_epoch,
-        "grid": GRID, "thumb": THUMB, "edge": EDGE, "neurons": NEURONS,
+        "grid": GRID, "thumb": THUMB, "edge": EDGE, "neurons": NEURONS, "places": PLACES,
     }  # fmt: skip
+
+
+def boxes_of(source: Any) -> list[dict[str, str]]:
+    """The inputs that are drawn as a box, with its name and its shape: images and arrays."""
+    names = source.features if len(source.parts) > 1 else [""]
+    shapes = ["×".join(map(str, part.shape[1:])) or "text" for part in source.parts]
+    return [{"name": n, "shape": s} for n, s in zip(names, shapes, strict=True)] if source.kind in BOXED else []
 
 
 def lines_of(layer: Any, before: list[tuple[int, ...]], output: tuple[int, ...]) -> str:
@@ -67,8 +83,9 @@ def data_of(session: Any) -> dict[str, Any]:
         "task": source.task,
         "classes": list(source.classes),
         "features": list(source.features),
-        "train": len(source.x),
-        "test": len(source.x_test),
+        "train": len(source.y),
+        "test": len(source.y_test),
+        "invented": source.invented,
     }
     if source.kind == "images":
         chosen = spread_over_classes(source.y_test, IMAGES)
@@ -80,8 +97,23 @@ def data_of(session: Any) -> dict[str, Any]:
         }  # fmt: skip
     most = POINTS if source.kind == "plane" else ROWS
     for name, x, y in (("points", source.x, source.y), ("testPoints", source.x_test, source.y_test)):
-        found[name] = {"x": plain(np.round(x[:most], 4)), "y": plain(source.in_units(y[:most]))}
+        rows = some(x, slice(most))
+        shown = previews(rows) if source.kind == "arrays" else plain(np.round(rows, 4))
+        found[name] = {"x": shown, "y": plain(source.in_units(y[:most]))}
     return found
+
+
+def previews(x: Any) -> list[list[str]]:
+    """Of each row the beginning of each input, as text."""
+
+    def text(values: Any) -> str:
+        if isinstance(values, str):
+            return values
+        flat = np.reshape(values, -1)
+        return ", ".join(f"{v:.3g}" for v in flat[:PREVIEW]).replace("-", "−") + ", …" * (flat.size > PREVIEW)
+
+    parts = x if isinstance(x, list) else [x]
+    return [[text(part[row]) for part in parts] for row in range(len(parts[0]))]
 
 
 def spread_over_classes(y: Any, count: int) -> list[int]:

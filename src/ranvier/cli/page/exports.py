@@ -35,10 +35,11 @@ def model_file(session: Any, message: dict[str, Any]) -> tuple[str, bytes]:
 def report(session: Any, message: dict[str, Any]) -> tuple[str, bytes]:
     """The name and the bytes of a report of the model on the test data, in the page's language."""
     lang, source = one_of("lang", message.get("lang"), ("en", "zh")), session.source
+    names = source.features if source.kind in ("plane", "table") else None
     with session.model_in_use(), tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "report.html"
         session.network.model.report(
             source.x_test, source.y_test, path, lang=lang, classes=source.classes or None,
-            names=source.features or None, train=(source.x, source.y), seed=session.settings.seed,
+            names=names, train=(source.x, source.y), seed=session.settings.seed,
         )  # fmt: skip
         return path.name, path.read_bytes()

@@ -10,7 +10,7 @@ import numpy as np
 
 from ranvier.cli.page.networks import Network, probabilities
 from ranvier.cli.page.pace import Pace
-from ranvier.cli.page.sources import Array, Source
+from ranvier.cli.page.sources import Array, Source, some
 from ranvier.training.adapters.arrays import to_data
 from ranvier.training.explain_step import StepProgram, same_draws
 from ranvier.training.step.compiled import Compiled
@@ -21,6 +21,7 @@ NEURONS = 12  # of a layer, the most that are drawn
 SCORED = 2000  # rows, the most that a frame is scored on
 SAMPLED = 64  # rows that histograms are made of
 BINS = 24
+PLACES = 32  # of a sequence, the most that are drawn
 ROWS = 12  # of a table, the test rows whose predictions are shown
 PARTS = ("scores", "plane", "rows", "weights", "histograms")  # of a frame: methods of `FrameMaker`
 
@@ -64,7 +65,7 @@ class FrameMaker:
         self.network, self.source = network, source
         self.points = grid() if source.kind == "plane" else None
         self.program: StepProgram | None = None
-        rows = np.random.default_rng(0).permutation(len(source.x))
+        rows = np.random.default_rng(0).permutation(len(source.y))
         self.scored, self.sampled = np.sort(rows[:SCORED]), np.sort(rows[:SAMPLED])
         self.data: Any = None
         self.pace = Pace()
@@ -72,10 +73,10 @@ class FrameMaker:
     def scores(self) -> dict[str, Any]:
         """The loss and the metric on the training and on the test rows."""
         model, source, network = self.network.model, self.source, self.network
-        train = source.x[self.scored], network.y[self.scored]
-        test = source.x_test[:SCORED], network.y_test[:SCORED]
+        train = some(source.x, self.scored), network.y[self.scored]
+        test = some(source.x_test, slice(SCORED)), network.y_test[:SCORED]
         (loss, metric), (test_loss, test_metric) = (
-            model.evaluate(x, y, batch_size=len(x), verbose=0, check_finite=False) for x, y in (train, test)
+            model.evaluate(x, y, batch_size=len(y), verbose=0, check_finite=False) for x, y in (train, test)
         )
         if source.task == "number":  # the mean error, in the units of the file
             metric, test_metric = metric * source.scale[1], test_metric * source.scale[1]
@@ -100,11 +101,13 @@ class FrameMaker:
         return found | {"best": packed(best), "sure": packed(level(sure, least, 1.0))}
 
     def rows(self) -> dict[str, Any]:
-        """Of a table, what is predicted for the first test rows, and what the first neurons give for each, around 0."""
-        if self.source.kind != "table":
+        """What is predicted for the first test rows of a table or of arrays, and what the first neurons give for each:
+        a number, or one for each of the first places of a sequence.
+        """
+        if self.source.kind not in ("table", "arrays"):
             return {}
-        every = self.outputs(self.source.x_test[:ROWS])
-        found: dict[str, Any] = {"rowNeurons": [around_zero(part[:, :NEURONS]) for part in every]}
+        every = self.outputs(some(self.source.x_test, slice(ROWS)))
+        found: dict[str, Any] = {"rowNeurons": [around_zero(by_neuron(part)) for part in every]}
         if self.source.task == "number":
             return found | {"predicted": plain(self.source.in_units(every[-1][:, 0]))}
         share = probabilities(every[-1])
@@ -112,7 +115,7 @@ class FrameMaker:
 
     def outputs(self, x: Array) -> list[Array]:
         """What each layer that is shown gives for some rows."""
-        found = self.network.inner.predict(x, batch_size=len(x), verbose=0)
+        found = self.network.inner.predict(x, batch_size=SCORED, verbose=0)
         return found if isinstance(found, list) else [found]
 
     def thumbs(self, outputs: Array) -> list[str]:
@@ -143,7 +146,7 @@ class FrameMaker:
         state: Compiled = model._compiled
         with same_draws():
             if self.program is None:
-                self.data = to_data(model, state, self.source.x[self.sampled], self.network.y[self.sampled])
+                self.data = to_data(model, state, some(self.source.x, self.sampled), self.network.y[self.sampled])
                 self.program = StepProgram(model, state, self.data)
             step = self.program.run(self.data)
         found = []
@@ -164,6 +167,12 @@ class FrameMaker:
         if "loss" in found and found["loss"] is None:
             raise FloatingPointError("the loss is not finite any more. Write a smaller learning rate.")
         return {"epoch": epoch, "step": step, **found}
+
+
+def by_neuron(outputs: Array) -> Array:
+    """Outputs (samples, ..., units) as (samples, first units, first places)."""
+    places = outputs.reshape(len(outputs), -1, outputs.shape[-1])
+    return places[:, :PLACES, :NEURONS].transpose(0, 2, 1)
 
 
 def histogram(values: Array) -> dict[str, Any]:

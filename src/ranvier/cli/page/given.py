@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-import ranvier as rv
 from ranvier.auto import Preparation, Table, find_columns, read_table
 from ranvier.auto.checks import target_of, task_of
 from ranvier.auto.scores import CLASSES
 from ranvier.auto.tables import ENDINGS
+from ranvier.cli.page.given_models import of_model
 from ranvier.cli.page.settings import SettingError, Settings
-from ranvier.cli.page.sources import Source, divided, images, toy
-from ranvier.datasets import digits
+from ranvier.cli.page.sources import Source, images
 
 MOST_ROWS, MOST_FEATURES, MOST_CLASSES = 50_000, 1024, 50
 SIDE = 32  # pixels of the images of a folder
@@ -113,53 +111,6 @@ def of_folder(path: Path) -> Load:
         return found
 
     return load
-
-
-def of_model(path: Path) -> Load:
-    """What loads a model from its file, with data of the shape of its inputs: a toy set, digits, or random numbers."""
-    model = rv.load_model(path)
-    if not isinstance(model, rv.Sequential) and model._recorded is None:
-        raise ValueError(
-            f"{path} holds a model of a class of your own. The page shows rv.Sequential([...]) and "
-            "rv.Model(inputs, outputs), whose layers are known."
-        )
-    shape, outputs = model.input_shape, model.output_shape
-    if isinstance(model.input, (list, dict)) or isinstance(model.output, (list, dict)):
-        raise ValueError(f"{path} has several inputs or outputs. The page shows models of one input and one output.")
-    shape = tuple(shape[1:])
-    if not all(isinstance(n, int) for n in shape) or len(outputs) != 2:
-        raise ValueError(
-            f"{path} maps {model.input_shape} to {outputs}. The page shows maps of (n, ...) to (n, outputs)."
-        )
-    ends = getattr(model.layers[-1], "activation", None)
-    classes = outputs[1] > 1 or getattr(ends, "__name__", "") == "sigmoid"
-
-    def load(settings: Settings) -> Source:
-        found = fitting(model, shape, outputs[1] if classes else 0, settings)
-        return replace(found, open_model=lambda: rv.load_model(path))
-
-    return load
-
-
-def fitting(model: Any, shape: tuple[int, ...], outputs: int, settings: Settings) -> Source:
-    """Data of the shape of a model's inputs. Random ones have as targets what the model says of them."""
-    count = max(2, outputs) if outputs else 0
-    if shape == (2,) and count in (0, 2, 3):
-        name = {0: "plane", 2: "circles", 3: "gaussians"}[count]
-        return toy(replace(settings, data=name))
-    if shape == (8, 8, 1) and count == 10:
-        return images(*digits.load_data(), digits.classes)
-    rng = np.random.default_rng(settings.seed)
-    is_image = len(shape) == 3 and shape[2] in (1, 3)
-    x = (rng.random((96, *shape)) if is_image else rng.standard_normal((96, *shape))).astype(np.float32)
-    said = model.predict(x, verbose=0)
-    y = (said[:, 0] > 0.5).astype(int) if count == 2 and said.shape[1] == 1 else said.argmax(1) if count else said[:, 0]
-    names = tuple(map(str, range(count)))
-    features = () if is_image else tuple(f"x{i}" for i in range(int(np.prod(shape))))
-    kind = "images" if is_image else "table"
-    if not is_image and len(shape) != 1:
-        raise SettingError(f"the model takes inputs of shape {shape}. The page shows features and images.")
-    return divided(kind, "classes" if count else "number", x, y, settings, classes=names, features=features)
 
 
 def begun_with(path: Path | None) -> tuple[dict[str, Load], dict[str, Any]]:

@@ -25,8 +25,8 @@ OPTIMIZERS: dict[str, Callable[[float], Any]] = {
 class Network:
     """A compiled model, and the same layers as a model that returns the outputs of each of ``shown``.
 
-    ``sources`` has for each of them the places of those that it is computed from: 0 for the inputs, 1 for the first
-    that is shown. ``y`` and ``y_test`` are the targets in the form of the model's loss.
+    ``sources`` has for each of them the places of those that it is computed from: 1 for the first that is shown, 0 for
+    the first input, -1 for the second. ``y`` and ``y_test`` are the targets in the form of the model's loss.
     """
 
     model: Any
@@ -50,41 +50,26 @@ def build(settings: Settings, source: Source) -> Network:
     end = "linear" if source.task == "number" else "sigmoid" if outputs == 1 else "softmax"
     layers.append(rv.layers.Dense(outputs, end, kernel_regularizer=penalty(settings), name="output"))
     model = rv.Sequential([rv.Input(source.x.shape[1:]), *layers])
-    return compiled(model, layers, settings, source, loss, outputs)
+    return compiled(model, settings, source, loss, outputs)
 
 
 def of_model(model: Any, settings: Settings, source: Source, loss: str) -> Network:
     """The network of a model that was opened."""
-    outputs = model.predict(source.x[:1], verbose=0).shape[1]
-    layers = model.layers if isinstance(model, rv.Sequential) else None
-    if layers is not None:
-        layers = [layer for layer in layers if type(layer).__name__ != "InputLayer"]
-    return compiled(model, layers, settings, source, loss, outputs)
+    return compiled(model, settings, source, loss, model.outputs[0].shape[1])
 
 
-def compiled(
-    model: Any, layers: list[Any] | None, settings: Settings, source: Source, loss: str, outputs: int
-) -> Network:
-    """Compile a network for the data, and make the model of its outputs.
-
-    ``layers`` are those of a sequence; None for a functional model, which has its calls recorded.
-    """
+def compiled(model: Any, settings: Settings, source: Source, loss: str, outputs: int) -> Network:
+    """Compile a network for the data, and make the model of the outputs of its layers."""
     names = {"crossentropy": "binary_crossentropy" if outputs == 1 else "sparse_categorical_crossentropy"}
     metric = "accuracy" if source.task == "classes" else "mae"
     model.compile(OPTIMIZERS[settings.optimizer](settings.rate), names.get(loss, loss), metrics=[metric])
-    if layers is None:
-        start, end = model.input, model.output
-    else:
-        start = end = rv.Input(source.x.shape[1:])
-        for layer in layers:
-            end = layer(end)
-    calls, sources = shown_calls(end.call)
-    inner = rv.Model(start, [call.values[0] for call in calls])
+    calls, sources = shown_calls(model.outputs[0].call, [symbol.call for symbol in model.inputs])
+    inner = rv.Model(model.inputs, [call.values[0] for call in calls])
     y, y_test = (targets(part, loss, outputs, source) for part in (source.y, source.y_test))
     return Network(model, inner, [call.module for call in calls], sources, y, y_test, loss)
 
 
-def shown_calls(end: Any) -> tuple[list[Any], list[list[int]]]:
+def shown_calls(end: Any, inputs: list[Any]) -> tuple[list[Any], list[list[int]]]:
     """The calls of layers that are shown, up to the last one, in order; and the places of those before each."""
     order: dict[Any, None] = {}
     stack = [end]
@@ -96,10 +81,10 @@ def shown_calls(end: Any) -> tuple[list[Any], list[list[int]]]:
             order[stack.pop()] = None
     calls: list[Any] = []
     sources: list[list[int]] = []
-    places: dict[Any, list[int]] = {}  # of what a call gives
+    places: dict[Any, list[int]] = {call: [-k] for k, call in enumerate(inputs)}  # of what a call gives
     for call in order:
         before = list(dict.fromkeys(place for parent in call.parents for place in places[parent])) or [0]
-        places[call] = before
+        places.setdefault(call, before)
         if call is end or (call.parents and (changes(call.module) or len(before) > 1)):
             calls.append(call)
             sources.append(before)

@@ -60,6 +60,11 @@ class Sessions:
         if session is not None:
             session.close()
 
+    def close(self) -> None:
+        """End all sessions."""
+        for name in list(self.known):
+            self.drop(name)
+
     def of(self, name: Any) -> Session:
         """The session of this name."""
         found = self.known.get(name) if isinstance(name, str) else None

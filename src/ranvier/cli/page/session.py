@@ -16,7 +16,7 @@ from ranvier.cli.page.guard import in_both
 from ranvier.cli.page.networks import Network, build
 from ranvier.cli.page.pace import FRAME
 from ranvier.cli.page.settings import SettingError, Settings, some_of
-from ranvier.cli.page.sources import Source, load
+from ranvier.cli.page.sources import Source, load, some
 from ranvier.tensor import rng
 
 SLICE = 0.02  # seconds of training between two looks at what the page wants
@@ -130,10 +130,10 @@ class Session:
         self.pause()
         with self.model_in_use():
             x, y = self.source.x, self.network.y
-            if self.order is None or self.place >= len(x):
-                self.order, self.place = np.random.default_rng((self.settings.seed, self.steps)).permutation(len(x)), 0
+            if self.order is None or self.place >= len(y):
+                self.order, self.place = np.random.default_rng((self.settings.seed, self.steps)).permutation(len(y)), 0
             rows = self.order[self.place : self.place + self.settings.batch]
-            self.network.model.train_on_batch(x[rows], y[rows])
+            self.network.model.train_on_batch(some(x, rows), y[rows])
             self.place += len(rows)
             self.steps += 1
             self.publish()
@@ -163,7 +163,7 @@ class Session:
     @property
     def per_epoch(self) -> int:
         """Steps of an epoch."""
-        return -(-len(self.source.x) // self.settings.batch)
+        return -(-len(self.source.y) // self.settings.batch)
 
     def publish(self, watched: tuple[str, ...] | None = None) -> None:
         """Make a frame of the model as it is now, and hand it over: see `FrameMaker.frame`."""

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from ranvier.cli.page.settings import SettingError, Settings
 from ranvier.cli.page.toys import OF_NUMBERS, TOYS
 from ranvier.datasets import digits
+from ranvier.support.tree import map_structure
 
 Array = npt.NDArray[Any]
 
@@ -20,21 +21,29 @@ Array = npt.NDArray[Any]
 class Source:
     """Training and test data: inputs in float32, class numbers or numbers as targets.
 
-    ``kind`` is "plane" (two features that can be drawn), "table" or "images" (samples, height, width, channels);
-    ``task`` is "classes" or "number". ``scale`` turns predicted numbers into those of the file: (mean, deviation).
-    ``open_model`` opens the model that the page was given, whose data these are; None where the settings choose one.
+    ``kind`` is "plane" (two features that can be drawn), "table", "images" (samples, height, width, channels) or
+    "arrays" (sequences, texts, a list of arrays for several inputs, whose names ``features`` are); ``task`` is
+    "classes" or "number". ``scale`` turns predicted numbers into those of the file: (mean, deviation). ``open_model``
+    opens the model that the page was given, whose data these are; None where the settings choose one. ``invented``
+    says that inputs are random, and targets what the model says of them.
     """
 
     kind: str
     task: str
-    x: Array
+    x: Any
     y: Array
-    x_test: Array
+    x_test: Any
     y_test: Array
     classes: tuple[str, ...] = ()
     features: tuple[str, ...] = ("x", "y")
     scale: tuple[float, float] = (0.0, 1.0)
     open_model: Callable[[], Any] | None = None
+    invented: bool = False
+
+    @property
+    def parts(self) -> list[Array]:
+        """The training inputs: an array, or several."""
+        return self.x if isinstance(self.x, list) else [self.x]
 
     def in_units(self, y: Array) -> Array:
         """Targets or predictions in the units of the file; class numbers stay."""
@@ -76,14 +85,19 @@ def placed(settings: Settings) -> Source:
     return divided("plane", "classes", array[:, :2], y, settings, classes=tuple(map(str, classes)))
 
 
-def divided(kind: str, task: str, x: Array, y: Array, settings: Settings, **rest: Any) -> Source:
+def divided(kind: str, task: str, x: Any, y: Array, settings: Settings, **rest: Any) -> Source:
     """Rows for training and for the test, at random by the seed; at least one of each."""
-    order = np.random.default_rng(settings.seed + 1).permutation(len(x))
-    held = min(len(x) - 1, max(1, round(settings.test * len(x))))
+    order = np.random.default_rng(settings.seed + 1).permutation(len(y))
+    held = min(len(y) - 1, max(1, round(settings.test * len(y))))
     test, train = order[:held], order[held:]
     y = y.astype(np.int64 if task == "classes" else np.float32)
-    x = x.astype(np.float32)
-    return Source(kind, task, x[train], y[train], x[test], y[test], **rest)
+    x = map_structure(x, np.ndarray, lambda part: part.astype(np.float32) if part.dtype == np.float64 else part)
+    return Source(kind, task, some(x, train), y[train], some(x, test), y[test], **rest)
+
+
+def some(x: Any, rows: Any) -> Any:
+    """Some rows of an array, or of each of several."""
+    return map_structure(x, np.ndarray, lambda part: part[rows])
 
 
 def images(train: tuple[Array, Array], test: tuple[Array, Array], classes: Any) -> Source:

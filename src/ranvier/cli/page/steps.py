@@ -8,6 +8,7 @@ import numpy as np
 
 from ranvier.cli.page.frames import plain
 from ranvier.cli.page.settings import SettingError
+from ranvier.cli.page.sources import some
 
 UNITS, FEATURES = 24, 24  # of a dense layer, the most that are sent
 WEIGHTS = 36  # of a weight of another layer
@@ -19,9 +20,9 @@ def sample(session: Any, message: dict[str, Any]) -> tuple[Any, Any]:
     source, network = session.source, session.network
     x, y = (source.x_test, network.y_test) if part == "test" else (source.x, network.y)
     row = message.get("row", 0)
-    if isinstance(row, bool) or not isinstance(row, int) or not 0 <= row < len(x):
-        raise SettingError(f"row={row!r}: write a row from 0 to {len(x) - 1}.")
-    return x[row : row + 1], y[row : row + 1]
+    if isinstance(row, bool) or not isinstance(row, int) or not 0 <= row < len(y):
+        raise SettingError(f"row={row!r}: write a row from 0 to {len(y) - 1}.")
+    return some(x, slice(row, row + 1)), y[row : row + 1]
 
 
 def explained(session: Any, message: dict[str, Any]) -> dict[str, Any]:

@@ -146,27 +146,27 @@ function look(row) {
 // The first rows of a table, in place of the plane.
 function rows() {
   const data = state.built?.data, place = $("table-part"), focused = document.activeElement?.closest("#table-part tr") != null;
-  place.hidden = data?.kind !== "table";
+  place.hidden = !["table", "arrays"].includes(data?.kind);
   if (place.hidden) return;
   const most = Math.min(4, data.features.length), name = (y) => (data.task === "classes" ? data.classes[y] : fmt(y));
   const predicted = state.frame?.predicted, sure = state.frame?.sureOfRows;
   const guess = (i) => (!predicted ? "" : sure ? `${name(predicted[i])} (${Math.round(100 * sure[i])} %)` : name(predicted[i]));
   place.replaceChildren(el("div", { class: "numbers" }, el("table", {}, el("caption", {}, t("firstRows")),
-    el("thead", {}, el("tr", {}, el("th", {}, t("target")), el("th", {}, t("predicted")), ...data.features.slice(0, most).map((f) => el("th", {}, f.slice(0, 18))))),
+    el("thead", {}, el("tr", {}, el("th", {}, t("target")), el("th", {}, t("predicted")), ...data.features.slice(0, most).map((f) => el("th", { class: data.kind === "arrays" ? "words" : "" }, f.slice(0, 18))))),
     el("tbody", {}, ...data.testPoints.x.map((row, i) => el("tr", {
       class: predicted && data.task === "classes" && predicted[i] !== data.testPoints.y[i] ? "wrong" : "", tabIndex: i === state.row ? 0 : -1,
       "aria-selected": String(i === state.row), onclick: () => look(i), onkeydown: (event) => {
         const move = { ArrowDown: 1, ArrowUp: -1 }[event.key];
         if (move) { event.preventDefault(); look(Math.max(0, Math.min(data.testPoints.x.length - 1, i + move))); }
       },
-    }, el("td", {}, name(data.testPoints.y[i])), el("td", {}, guess(i)), ...row.slice(0, most).map((v) => el("td", {}, fmt(v, 3)))))))),
+    }, el("td", {}, name(data.testPoints.y[i])), el("td", {}, guess(i)), ...row.slice(0, most).map((v) => (typeof v === "string" ? el("td", { class: "words" }, v) : el("td", {}, fmt(v, 3))))))))),
     ...(data.features.length > most ? [el("p", { class: "note" }, t("moreColumns", data.features.length - most))] : []));
   if (focused) place.querySelector("tr[tabindex='0']").focus(); // it was made anew
 }
 
 function note() {
   const data = state.built?.data;
-  $("data-note").textContent = data ? t("samples", data.train, data.test) : "";
+  $("data-note").textContent = data ? [t("samples", data.train, data.test), ...(data.invented ? [t("invented")] : [])].join(". ") : "";
 }
 
 on("built", () => { note(); rows(); for (const b of $("sets").children) { const c = b.dataset.set === state.settings.data; b.setAttribute("aria-checked", String(c)); b.tabIndex = c ? 0 : -1; } });

@@ -7,7 +7,7 @@ import { t } from "./words.js";
 const ACTIVATIONS = ["relu", "tanh", "sigmoid", "linear", "leaky_relu", "elu", "gelu", "silu", "softplus"];
 const RATES = [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3];
 const LOSSES = { classes: ["crossentropy", "mse"], number: ["mse", "mae", "huber"] };
-const SQUARE = 34, GAP = 8;
+const SQUARE = 34, BOX = 48, GAP = 8;
 
 function select(name, values, chosen, change, label) {
   const node = el("select", { "data-setting": name, "aria-label": label || t(name), onchange: () => change(node.value) });
@@ -102,7 +102,7 @@ function givenColumns(built) {
 // The layers of the picture: the first neurons of each, and how many are left out.
 function nodes() {
   const built = state.built, most = built.neurons;
-  const all = [{ units: built.inputs, name: "inputs" }, ...built.layers];
+  const all = [{ units: built.boxes.length || built.inputs, name: "inputs" }, ...built.layers];
   return all.map((layer) => ({ ...layer, shown: Math.min(layer.units, most), rest: Math.max(0, layer.units - most) }));
 }
 
@@ -112,7 +112,7 @@ function draw() {
   if (!built) return;
   const layers = nodes(), frame = state.frame;
   const width = $("columns").scrollWidth;
-  const rows = Math.max(...layers.map((l) => (l.name === "inputs" && built.data.kind === "images" ? 1 : l.shown)));
+  const rows = Math.max(...layers.map((l) => l.shown));
   const height = Math.max(150, rows * (SQUARE + GAP) + 34);
   const canvas = $("net-canvas");
   canvas.style.width = `${width}px`;
@@ -121,10 +121,11 @@ function draw() {
   const context = sharp(canvas, width, height);
   const columns = $("columns").children;
   const x = (i) => (columns.length === layers.length ? columns[i].offsetLeft + columns[i].offsetWidth / 2 : ((i + 0.5) * width) / layers.length);
-  const y = (layer, j) => height / 2 - 10 + (j - (layer.shown - 1) / 2) * (SQUARE + GAP);
+  const apart = (layer) => (layer === layers[0] && built.boxes.length ? BOX + GAP : SQUARE + GAP);
+  const y = (layer, j) => height / 2 - 10 + (j - (layer.shown - 1) / 2) * apart(layer);
   lines(context, layers, x, y, frame);
   for (const [i, layer] of layers.entries()) {
-    if (layer.name === "inputs" && built.data.kind === "images") { box(context, x(i), height / 2 - 10, built.data.size.join("×")); continue; }
+    if (i === 0 && built.boxes.length) { built.boxes.forEach((one, j) => box(context, x(i), y(layer, j), one)); continue; }
     for (let j = 0; j < layer.shown; j++) neuron(context, x(i), y(layer, j), i, j, frame);
     if (layer.rest) text(context, t("hiddenUnits", layer.rest), x(i), y(layer, layer.shown - 1) + SQUARE / 2 + 14);
   }
@@ -132,18 +133,19 @@ function draw() {
 
 // The lines from each layer to those that are computed from it: weights in colour, what else joins them in grey.
 function lines(context, layers, x, y, frame) {
-  const images = state.built.data.kind === "images";
+  const boxes = state.built.boxes.length;
   for (const [i, layer] of layers.entries()) {
     const matrix = layer.lines === "weights" ? frame?.weights?.[i - 1]?.kernel : null;
     const most = matrix ? Math.max(1e-6, ...matrix.flat().map((w) => Math.abs(w ?? 0))) : 1;
     let above = 0; // units of the sources before this one, which a concatenation puts first
     for (const place of layer.from ?? []) {
-      const from = layers[place], isBox = place === 0 && images, after = layer.kind === "Concatenate" ? above : 0;
+      const column = Math.max(place, 0), from = layers[column]; // the second input is -1
+      const isBox = place <= 0 && boxes, after = layer.kind === "Concatenate" ? above : 0;
       above += from.units;
       for (let j = 0; j < (isBox ? 1 : from.shown); j++) for (let k = 0; k < layer.shown; k++) {
         if (layer.lines === "each" && !isBox && k !== j + after) continue;
-        const start = isBox ? y(layers[0], (layers[0].shown - 1) / 2) : y(from, j);
-        line(context, [x(place) + SQUARE / 2, start], [x(i) - SQUARE / 2, y(layer, k)], matrix?.[j]?.[k], most, i - place - 1);
+        const start = y(from, isBox ? -place : j);
+        line(context, [x(column) + SQUARE / 2, start], [x(i) - SQUARE / 2, y(layer, k)], isBox ? null : matrix?.[j]?.[k], most, i - column - 1);
       }
     }
   }
@@ -182,15 +184,16 @@ function label(context, words, x, y) {
   context.fillText(shown, x, y);
 }
 
-function box(context, x, y, words) {
+function box(context, x, y, { name, shape }) {
   context.fillStyle = colour("soft");
   context.strokeStyle = colour("muted");
   context.lineWidth = 1;
   context.beginPath();
-  context.roundRect(x - 34, y - 24, 68, 48, 6);
+  context.roundRect(x - 34, y - BOX / 2, 68, BOX, 6);
   context.fill();
   context.stroke();
-  text(context, words, x, y);
+  text(context, shape === "text" ? t("text") : shape, x, name ? y + 9 : y);
+  if (name) text(context, name.length > 9 ? `${name.slice(0, 5)}…${name.slice(-3)}` : name, x, y - 9);
 }
 
 function neuron(context, x, y, i, j, frame) {
@@ -207,8 +210,10 @@ function neuron(context, x, y, i, j, frame) {
     diverging(small, bytes(seen.values[j]), seen.size[1], seen.size[0]);
     context.imageSmoothingEnabled = false;
     context.drawImage(small, left, top, SQUARE, SQUARE);
-  } else if (state.built.data.kind === "table" && (i === 0 || frame?.rowNeurons)) {
-    diverging(small, [ofRow(i, j, frame)], 1);
+  } else if (["table", "arrays"].includes(state.built.data.kind) && (i === 0 || frame?.rowNeurons)) {
+    const values = i === 0 ? [ofInput(j)] : ofRow(i, j, frame);
+    diverging(small, values, values.length, 1);
+    context.imageSmoothingEnabled = false;
     context.drawImage(small, left, top, SQUARE, SQUARE);
   } else if (thumbs || (i === 0 && state.built.data.kind === "plane")) {
     diverging(small, thumbs ? bytes(thumbs) : ramp(size, j), size);
@@ -225,10 +230,14 @@ function neuron(context, x, y, i, j, frame) {
   if (i === 0) label(context, state.built.data.features[j] ?? "", x - SQUARE / 2 - 6, y);
 }
 
-// What a neuron gives for the row of the table that is chosen, from 0 to 255.
+// An input of the row of the table that is chosen, from 0 to 255.
+const ofInput = (j) => 127.5 + 60 * Math.max(-2.1, Math.min(2.1, state.built.data.testPoints.x[state.row][j]));
+
+// What a neuron gives for that row, at each of the first places of a sequence.
 function ofRow(i, j, frame) {
-  if (i === 0) return 127.5 + 60 * Math.max(-2.1, Math.min(2.1, state.built.data.testPoints.x[state.row][j]));
-  return bytes(frame.rowNeurons[i - 1])[state.row * Math.min(state.built.layers[i - 1].units, state.built.neurons) + j];
+  const { units, shape } = state.built.layers[i - 1], shown = Math.min(units, state.built.neurons);
+  const places = Math.min(shape.slice(0, -1).reduce((a, b) => a * b, 1), state.built.places), begin = (state.row * shown + j) * places;
+  return bytes(frame.rowNeurons[i - 1]).slice(begin, begin + places);
 }
 
 // What an input is over the plane: a ramp.
@@ -240,7 +249,7 @@ function ramp(size, axis) {
 
 function note() {
   const built = state.built;
-  $("net-note").textContent = built ? t("parameters", built.parameters, t({ plane: "ofPlane", images: "ofImage", table: "ofRow" }[built.data.kind])) : "";
+  $("net-note").textContent = built ? t("parameters", built.parameters, t({ plane: "ofPlane", images: "ofImage", table: "ofRow", arrays: "ofSequence" }[built.data.kind])) : "";
 }
 
 on("built", () => { fields(); columns(); note(); draw(); });
