@@ -79,6 +79,7 @@ KERAS = [
     ("Adagrad", {"learning_rate": 0.1}),
     ("Adadelta", {"learning_rate": 1.0}),
     ("Lion", {"learning_rate": 0.01, "weight_decay": 0.01}),
+    ("Lamb", {"learning_rate": 0.01, "weight_decay": 0.01}),
     ("Ftrl", {"learning_rate": 0.1}),
     (
         "Ftrl",
@@ -112,6 +113,11 @@ TORCH = [  # PyTorch's name, its settings, ours
     ("RMSprop", {"momentum": 0.9, "centered": True, "eps": 1e-3}, {"learning_rate": 0.01, "rho": 0.99, "momentum": 0.9, "centered": True, "epsilon": 1e-3}),
     ("Adagrad", {"lr_decay": 0.1}, {"learning_rate": 0.01, "initial_accumulator_value": 0.0, "epsilon": 1e-10, "lr_decay": 0.1}),
     ("Adadelta", {}, {"learning_rate": 1.0, "rho": 0.9, "epsilon": 1e-6}),
+    ("RAdam", {"lr": 0.1}, {"learning_rate": 0.1, "epsilon": 1e-8}),
+    ("RAdam", {"lr": 0.1, "betas": (0.8, 0.9), "weight_decay": 0.1}, {"learning_rate": 0.1, "beta_1": 0.8, "beta_2": 0.9, "epsilon": 1e-8, "weight_decay": 0.1}),
+    ("Rprop", {}, {}),
+    ("Rprop", {"lr": 0.1, "etas": (0.4, 1.5), "step_sizes": (0.05, 0.2)}, {"learning_rate": 0.1, "etas": (0.4, 1.5), "step_sizes": (0.05, 0.2)}),
+    ("ASGD", {"lr": 0.1, "lambd": 0.1, "t0": 3, "weight_decay": 0.1}, {"learning_rate": 0.1, "lambd": 0.1, "t0": 3, "weight_decay": 0.1}),
 ]  # fmt: skip
 
 
@@ -159,7 +165,7 @@ def test_each_parameter_counts_its_own_steps(name, settings):
     np.testing.assert_allclose(found[0], found[1], rtol=2e-5, atol=2e-6)
 
 
-STATES = [("Adam", {"lr": 0.1, "amsgrad": True}), ("NAdam", {}), ("Adamax", {}), ("Adagrad", {"lr": 0.1}), ("Adadelta", {}),
+STATES = [("Adam", {"lr": 0.1, "amsgrad": True}), ("RAdam", {"lr": 0.1}), ("NAdam", {}), ("Adamax", {}), ("Adagrad", {"lr": 0.1}), ("Adadelta", {}),
           ("RMSprop", {"momentum": 0.9, "centered": True}), ("SGD", {"lr": 0.1}),
           ("SGD", {"lr": 0.1, "momentum": 0.9, "dampening": 0.5})]  # fmt: skip
 

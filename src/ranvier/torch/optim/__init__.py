@@ -14,8 +14,8 @@ from ranvier.torch.optim.optimizer import Optimizer
 from ranvier.torch.optim.optimizer_adapter import EXECUTION, OptimizerAdapter
 
 __all__ = [
-    "LBFGS", "SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "NAdam", "Optimizer", "RMSprop",
-    "SparseAdam", "lr_scheduler", "swa_utils",
+    "ASGD", "LBFGS", "SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "NAdam", "Optimizer", "RAdam", "RMSprop",
+    "Rprop", "SparseAdam", "lr_scheduler", "swa_utils",
 ]  # fmt: skip
 
 _MOMENTS: dict[str, Any] = {"betas": (0.9, 0.999), "eps": 1e-8}
@@ -66,5 +66,17 @@ Adagrad = _optimizer(
 Adadelta = _optimizer(
     "Adadelta", optimizers.Adadelta, "Adadelta (Zeiler, 2012).", lr=1.0, rho=0.9, eps=1e-6, weight_decay=0.0
 )
+RAdam = _optimizer(
+    "RAdam", optimizers.RAdam, "Adam whose first steps do without the squares of gradients (Liu et al., 2019).",
+    lr=1e-3, **_MOMENTS, weight_decay=0.0, decoupled_weight_decay=False,
+)  # fmt: skip
+Rprop = _optimizer(
+    "Rprop", optimizers.Rprop, "Steps by the signs of gradients (Riedmiller and Braun, 1993).",
+    lr=1e-2, etas=(0.5, 1.2), step_sizes=(1e-6, 50.0),
+)  # fmt: skip
+ASGD = _optimizer(
+    "ASGD", optimizers.ASGD, "Gradient descent, and the mean of the weights (Polyak and Juditsky, 1992).",
+    lr=1e-2, lambd=1e-4, alpha=0.75, t0=1e6, weight_decay=0.0,
+)  # fmt: skip
 
 __getattr__, __dir__ = missing("torch.optim", __all__)

@@ -21,6 +21,9 @@ NAMES: dict[type[optimizers.Optimizer], dict[str, str]] = {
     optimizers.RMSprop: {"square_avg": "velocity", "momentum_buffer": "momentum", "grad_avg": "average"},
     optimizers.Adagrad: {"sum": "accumulator"},
     optimizers.Adadelta: {"square_avg": "velocity", "acc_delta": "delta"},
+    optimizers.RAdam: {"exp_avg": "momentum", "exp_avg_sq": "velocity"},
+    optimizers.Rprop: {"prev": "previous", "step_size": "size"},
+    optimizers.ASGD: {"eta": "eta", "mu": "mu", "ax": "mean"},
 }
 
 
