@@ -99,6 +99,8 @@ class ModuleBase(CheckedConstructor, HookMethods, MissingMethods):
             self.register_parameter(name, value)
         elif isinstance(value, ModuleBase):
             self.add_module(name, value)
+        elif isinstance(value, Buffer):
+            self.register_buffer(name, value, value.persistent)
         elif trace.state.tracing and isinstance(value, Tensor) and (kept := _kept(self._buffers.get(name), value)):
             put(kept[0], value)  # in each step, and not once
         elif name in self._buffers and (value is None or isinstance(value, Tensor)):

@@ -118,6 +118,7 @@ class Buffer(Tensor):
     name: str
     path: str
     trainable = False  # Keras's name
+    persistent = True  # whether files hold it
 
     @classmethod
     def over(cls, array: Any, name: str = "") -> Self:

@@ -17,7 +17,7 @@ from typing import Any
 
 from ranvier.optimizers import schedules
 from ranvier.optimizers.base import Optimizer
-from ranvier.optimizers.further_rules import ASGD, Lamb, RAdam, Rprop
+from ranvier.optimizers.further_rules import ASGD, FURTHER, Lamb, RAdam, Rprop
 from ranvier.optimizers.parameter_options import DecayExclusions
 from ranvier.optimizers.rules import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, Ftrl, Lion, NAdam, RMSprop
 from ranvier.optimizers.sparse import SparseAdam
@@ -36,7 +36,7 @@ Nadam = NAdam  # PyTorch's spelling is the class's
 REGISTRY = Registry(
     "optimizer",
     Optimizer,
-    (SGD, Adam, AdamW, Adamax, NAdam, RMSprop, Adagrad, Adadelta, Ftrl, Lion, SparseAdam, RAdam, Rprop, ASGD, Lamb),
+    (SGD, Adam, AdamW, Adamax, NAdam, RMSprop, Adagrad, Adadelta, Ftrl, Lion, SparseAdam, *FURTHER),
     short=lambda optimizer: optimizer.__name__.lower(),
     normalize=lambda name: name.lower().replace("_", ""),
     example="'adam' or optimizers.Adam(0.001)",

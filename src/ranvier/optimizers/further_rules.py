@@ -65,6 +65,10 @@ class Rprop(Optimizer):
     etas: tuple[float, float] = (0.5, 1.2)
     step_sizes: tuple[float, float] = (1e-6, 50.0)
 
+    def __post_init__(self) -> None:
+        self.etas, self.step_sizes = tuple(self.etas), tuple(self.step_sizes)  # files hold lists
+        super().__post_init__()
+
     reads_count = False
 
     @property
@@ -124,3 +128,6 @@ class Lamb(AdamBase):
         known = arrays.logical_and(*(apply("less", nothing, length) for length in lengths))
         ratio = select(known, lengths[0] / select(known, lengths[1], like(nothing, 1.0)), like(nothing, 1.0))
         return p - scaled(step, lr * ratio), {"momentum": m, "velocity": v}
+
+
+FURTHER = (RAdam, Rprop, ASGD, Lamb)

@@ -21,8 +21,8 @@ SHOWN = {  # by module: those that show its names
     "ranvier.torch.nn.tuples": "nn.modules.utils",
     "ranvier.torch.nn.utils": "nn.utils.clip_grad nn.utils.convert_parameters",
     "ranvier.torch.optim":
-        "optim.adadelta optim.adagrad optim.adam optim.adamax optim.adamw optim.lbfgs optim.nadam optim.rmsprop "
-        "optim.sgd",
+        "optim.adadelta optim.adagrad optim.adam optim.adamax optim.adamw optim.asgd optim.lbfgs optim.nadam "
+        "optim.radam optim.rmsprop optim.rprop optim.sgd",
     "ranvier.torch.distributions":
         "distributions.bernoulli distributions.beta distributions.categorical distributions.dirichlet "
         "distributions.exponential distributions.gamma distributions.laplace distributions.log_normal "
@@ -35,8 +35,7 @@ SHOWN = {  # by module: those that show its names
 }  # fmt: skip
 ABSENT = (
     "compiler", "fft", "fx", "hub", "masked", "profiler",
-    "signal", "sparse", "special", "nn.utils.parametrizations", "nn.utils.parametrize", "nn.utils.prune",
-    "quantization",
+    "signal", "sparse", "special", "quantization",
 )  # fmt: skip
 
 

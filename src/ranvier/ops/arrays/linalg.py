@@ -10,6 +10,7 @@ from ranvier.graph.node import GraphError, GraphExtentError, Node, apply, full, 
 from ranvier.ops.arrays import elementwise as n
 from ranvier.ops.arrays import reductions
 from ranvier.ops.arrays import shape as shapes
+from ranvier.ops.arrays.elementary import logaddexp
 from ranvier.ops.arrays.elementwise import not_equal, subtract
 from ranvier.ops.arrays.products import einsum, matmul
 from ranvier.ops.arrays.promotion import axis_of, count, counted, floating, together
@@ -33,6 +34,12 @@ def _scan(x: Node, dim: int, combine: Callable[[Node, Node], Node], neutral: flo
         moved = shapes.pad(kept, tuple((reach, 0) if i == axis else (0, 0) for i in range(x.ndim)), neutral)
         x, reach = combine(moved, x), reach * 2
     return x
+
+
+@function
+def logcumsumexp(x: Node, dim: int) -> Node:
+    """The logarithm of the sum of the exponentials of each element and all before it along ``dim``."""
+    return _scan(floating(x), dim, logaddexp, float("-inf"))
 
 
 @function

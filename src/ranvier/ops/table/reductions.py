@@ -67,6 +67,7 @@ ROWS = (
     *each("keras", "keras.reducing", "prod nanprod cumsum cumprod nancumsum nancumprod average median quantile percentile"),
     *each("keras", "keras.evaluated", "argpartition nanmedian nanpercentile nanquantile"),
     Row("cumsum", "torch.reductions:cumsum", torch="cumsum(input, dim, *, dtype=None)", method=SAME, in_place=IN_PLACE, samples="X, 1", value="np.cumsum(X, 1)"),
+    Row("logcumsumexp", f"{L}:logcumsumexp", torch="logcumsumexp(input, dim)", method=SAME, samples="X, 1", value="np.logaddexp.accumulate(X, 1)"),
     Row("cumprod", "torch.reductions:cumprod", torch="cumprod(input, dim, *, dtype=None)", method=SAME, in_place=IN_PLACE, samples="X, 1", value="np.cumprod(X, 1)"),
     *each("torch", "torch.reductions", "prod median quantile aminmax dist", SAME),
     *each("torch", "torch.reductions", "var_mean std_mean"),

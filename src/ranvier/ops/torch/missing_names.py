@@ -17,18 +17,17 @@ _SAID: dict[str, Iterable[str]] = {
     PROCESSES: ("SyncBatchNorm", "DistributedSampler"),
     "programs are compiled as they are": ("compiler", "fx"),
     "compiled programs have no operations to time. Write rv.callbacks, time.perf_counter(), or cProfile": ("profiler",),
-    "nn.utils.weight_norm and nn.utils.spectral_norm are there; write other functions of weights in forward": (
-        "parametrizations", "parametrize"),
-    "multiply the weight by a mask in forward": ("prune",),
+    "write nn.init.orthogonal_(layer.weight), or a module for nn.utils.parametrize.register_parametrization": (
+        "orthogonal",),
     "PyTorch calls it nn.Linear(in_features, out_features)": ("Dense",),
     _LIST: (
-        "ASGD", "Adafactor", "AdaptiveLogSoftmaxWithLoss", "FractionalMaxPool2d",
+        "Adafactor", "AdaptiveLogSoftmaxWithLoss", "FractionalMaxPool2d",
         "FractionalMaxPool3d", "LPPool1d", "LPPool2d", "LPPool3d",
-        "MultiLabelMarginLoss", "RAdam", "RReLU", "Rprop",
+        "MultiLabelMarginLoss", "RReLU",
         "TripletMarginWithDistanceLoss", "addbmm", "addr", "binomial",
         "fft",
         "fractional_max_pool2d", "fractional_max_pool3d",
-        "gradient", "hub", "logcumsumexp", "lp_pool1d", "lp_pool2d", "lp_pool3d",
+        "gradient", "hub", "lp_pool1d", "lp_pool2d", "lp_pool3d",
         "masked", "matrix_exp", "multilabel_margin_loss",
         "pdist", "renorm", "rrelu", "signal", "sparse", "special",
         "triplet_margin_with_distance_loss",

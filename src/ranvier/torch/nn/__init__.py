@@ -10,6 +10,7 @@ __getattr__, __dir__, __all__ = lazy_names("torch.nn", {
         "Mish ReLU ReLU6 SELU SiLU Sigmoid Softmax Softmin Softplus Softshrink Softsign Tanh Tanhshrink "
         "Threshold",
     "ranvier.torch.nn.attention": "MultiheadAttention",
+    "ranvier.torch.nn.buffer": "Buffer",
     "ranvier.torch.nn.containers": "ModuleDict ModuleList ParameterDict ParameterList",
     "ranvier.torch.nn.convolution": "Conv1d Conv2d Conv3d ConvTranspose1d ConvTranspose2d ConvTranspose3d",
     "ranvier.torch.nn.embedding": "Embedding EmbeddingBag",

@@ -13,12 +13,12 @@ from ranvier.support.errors import missing
 from ranvier.tensor.context import no_grad
 from ranvier.tensor.function import function
 from ranvier.tensor.tensor import Tensor
-from ranvier.torch.nn.utils import rnn
+from ranvier.torch.nn.utils import parametrizations, parametrize, prune, rnn
 from ranvier.torch.nn.utils.normed import remove_spectral_norm, remove_weight_norm, spectral_norm, weight_norm
 
 __all__ = [
-    "clip_grad_norm_", "clip_grad_value_", "parameters_to_vector", "remove_spectral_norm", "remove_weight_norm", "rnn",
-    "spectral_norm", "vector_to_parameters", "weight_norm",
+    "clip_grad_norm_", "clip_grad_value_", "parameters_to_vector", "parametrizations", "parametrize", "prune",
+    "remove_spectral_norm", "remove_weight_norm", "rnn", "spectral_norm", "vector_to_parameters", "weight_norm",
 ]  # fmt: skip
 
 
