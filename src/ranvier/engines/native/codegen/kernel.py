@@ -114,14 +114,18 @@ class Kernel(ABC):
 
     # --- memory ----------------------------------------------------------------------------------------------------
 
-    def address(self, view: View, index: Index) -> tuple[Scalar, int, str | None]:
-        """The offset in elements, the step from lane to lane, and the offsets of the lanes if these come from data."""
+    def address(self, view: View, index: Index) -> tuple[str, int, str | None]:
+        """A pointer, the step from lane to lane, and the offsets of the lanes if these come from data.
+
+        What is known of the offset is added last: LLVM takes long for many addresses that differ in the loops' part.
+        """
         f = self.function
-        offset: Scalar = view.offset
-        step = 0
+        offset: Scalar = 0
+        known, step = view.offset, 0
         lanes: str | None = None
         for at, stride in zip(index, view.strides, strict=True):
-            offset = f.add(offset, f.mul(at.base, stride))
+            more = f.mul(at.base, stride)
+            offset, known = (offset, known + more) if isinstance(more, int) else (f.add(offset, more), known)
             step += at.step * stride
             if at.lanes is not None and stride:
                 part = at.lanes if stride == 1 else f.op(f"mul {vector('i64')} {at.lanes}, splat (i64 {stride})")
@@ -129,14 +133,16 @@ class Kernel(ABC):
         if lanes is not None and step:
             steps = lane_constants([i * step for i in range(LANES)], "i64")
             lanes, step = f.op(f"add {vector('i64')} {lanes}, {steps}"), 0
-        return offset, step, lanes
+        pointer, kind = self.pointers[view.buffer], memory_type(view.buffer.dtype)
+        if known and offset != 0:  # outside of the array, perhaps, until what is known is added
+            pointer, offset = f.op(f"getelementptr {kind}, ptr {pointer}, i64 {offset}"), 0
+        return f.pointer(pointer, offset if offset != 0 else known, kind), step, lanes
 
     def load(self, view: View, index: Index) -> Value:
         f, dtype = self.function, view.buffer.dtype
         kind = memory_type(dtype)
         wide = vector(kind)
-        offset, step, lanes = self.address(view, index)
-        pointer = f.pointer(self.pointers[view.buffer], offset, kind)
+        pointer, step, lanes = self.address(view, index)
         size = SIZE[dtype]
         is_wide = lanes is not None or step != 0
         if not is_wide:
@@ -157,16 +163,14 @@ class Kernel(ABC):
 
     def prefetch(self, view: View, index: Index) -> None:
         """Prefetch the cache line of the first of these elements."""
-        offset, _, _ = self.address(view, index)
-        pointer = self.function.pointer(self.pointers[view.buffer], offset, memory_type(view.buffer.dtype))
+        pointer, _, _ = self.address(view, index)
         self.module.declarations.add(PREFETCH)
         self.function.emit(f"call void @llvm.prefetch.p0(ptr {pointer}, i32 0, i32 3, i32 1)")
 
     def store(self, view: View, index: Index, value: Value) -> None:
         f, dtype = self.function, view.buffer.dtype
         kind = memory_type(dtype)
-        offset, step, lanes = self.address(view, index)
-        pointer = f.pointer(self.pointers[view.buffer], offset, kind)
+        pointer, step, lanes = self.address(view, index)
         size = SIZE[dtype]
         name = value.name
         if dtype == "bool":

@@ -120,6 +120,8 @@ def nest(k: Kernel, ranges: Sequence[tuple[Scalar, Scalar]], body: Body, *, wide
         low, high = ranges[depth]
         if wide and depth == len(ranges) - 1:
             along(k, low, high, lambda at: body((*index, at)), once=once)
+        elif isinstance(low, int) and high == low + 1:
+            level((*index, At(low)))
         else:
             with k.function.loop(low, high) as loop, scope(k):
                 level((*index, At(loop.index)))

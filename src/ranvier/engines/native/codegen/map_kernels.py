@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from itertools import groupby
 from math import prod
 
 from ranvier.engines.native.codegen.contiguity import is_contiguous
@@ -14,7 +15,7 @@ from ranvier.engines.native.codegen.reductions import emit_reduce
 from ranvier.engines.native.codegen.register_reductions import pieces, reduce_row, reduce_samples
 from ranvier.engines.native.codegen.row_updates import emit_row_update
 from ranvier.engines.native.codegen.shuffles import transpose
-from ranvier.engines.native.schedule.fusion import concatenation_in
+from ranvier.engines.native.schedule.fusion import concatenation_in, data_sources
 from ranvier.engines.native.schedule.task import Task
 from ranvier.engines.native.schedule.view import View, joined
 from ranvier.engines.native.target.lanes import ELEMENT, LANES, Scalar, literal, vector
@@ -198,17 +199,28 @@ def emit_place(k: Kernel, task: Task) -> None:
             widths = node.attrs["widths"]
             offset = view.offset + sum(low * s for (low, _, _), s in zip(widths, view.strides, strict=True))
             strides = tuple((mid + 1) * s for (_, _, mid), s in zip(widths, view.strides, strict=True))
-            _fill(k, task, node.inputs[0], View(view.buffer, node.inputs[0].shape, strides, offset), axis)
+            parts = _parts(k, task, node.inputs[0], View(view.buffer, node.inputs[0].shape, strides, offset), axis)
         else:
-            _join(k, task, node, view, axis)
+            parts = _joined(k, task, node, view, axis)
+        for (ranges, _), own in groupby(parts, key=_together):
+            _fill(k, ranges, [(operand, place) for _, operand, place in own])
 
 
-def _join(k: Kernel, task: Task, node: Node, view: View, own: int) -> None:
-    """Copy the operands of a concatenation into their parts of the result. The axis ``own`` is divided."""
+Part = tuple[Sequence[tuple[Scalar, Scalar]], Node, View]  # the ranges of what is copied, and where to
+
+
+def _together(part: Part) -> tuple[Sequence[tuple[Scalar, Scalar]], frozenset[Node]]:
+    """What parts have in common that are copied in one loop: of the same data, they share the computation."""
+    ranges, operand, _ = part
+    return ranges, frozenset(data_sources(operand))
+
+
+def _joined(k: Kernel, task: Task, node: Node, view: View, own: int) -> Iterator[Part]:
+    """The operands of a concatenation and their parts of the result. The axis ``own`` is divided."""
     axis, start = node.attrs["axis"], 0
     for operand in node.inputs:
         part = View(view.buffer, operand.shape, view.strides, view.offset + start * view.strides[axis])
-        _fill(k, task, operand, part, own)
+        yield from _parts(k, task, operand, part, own)
         start += operand.shape[axis]
 
 
@@ -230,16 +242,25 @@ def _placed(k: Kernel, task: Task, shape: Shape, own: int = 0) -> list[tuple[Sca
     return ranges
 
 
-def _fill(k: Kernel, task: Task, operand: Node, view: View, own: int) -> None:
-    """Copy an operand into its part of memory; if it is itself a concatenation, part by part."""
+def _parts(k: Kernel, task: Task, operand: Node, view: View, own: int) -> Iterator[Part]:
+    """An operand and its part of memory; if it is itself a concatenation, its parts."""
     source = concatenation_in(operand)
     if source is not None and k.module.view(source) is None:
         groups = joined(operand.shape, source.shape)
         assert groups is not None
-        _join(k, task, source, _split(view, source.shape, groups), groups[own][0])
-        return
-    ranges = _placed(k, task, operand.shape, own)
-    nest(k, ranges, lambda index: k.store(view, index, k.value(operand, index)), wide=True)
+        yield from _joined(k, task, source, _split(view, source.shape, groups), groups[own][0])
+    else:
+        yield _placed(k, task, operand.shape, own), operand, view
+
+
+def _fill(k: Kernel, ranges: Sequence[tuple[Scalar, Scalar]], parts: Sequence[tuple[Node, View]]) -> None:
+    """Copy operands of one shape into their parts of memory."""
+
+    def copy(index: Index) -> None:
+        for operand, view in parts:
+            k.store(view, index, k.value(operand, index))
+
+    nest(k, ranges, copy, wide=True)
 
 
 def emit_copy(k: Kernel, task: Task) -> None:

@@ -21,6 +21,7 @@ from ranvier.engines.native.target.target import Target
 
 LONG = 512  # positions of an axis whose terms a mask bounds, from which threads take pieces of it in turn
 PIECES = 16
+Number = Callable[[int], Scalar]
 
 
 class RowParts(NamedTuple):
@@ -57,7 +58,7 @@ class Partition:
         return RowParts(edge, (edge(workers[0]), edge(workers[1])), workers)
 
     @staticmethod
-    def portion(f: Function, extent: Scalar, blocks: Scalar, size: int) -> tuple[Scalar, Scalar]:
+    def portion(f: Function, extent: Scalar, blocks: Scalar, size: Scalar) -> tuple[Scalar, Scalar]:
         """This thread's range of ``extent``, in blocks of ``size``."""
 
         def edge(thread: Scalar) -> Scalar:
@@ -66,11 +67,13 @@ class Partition:
         return edge("%tid"), edge(f.add("%tid", 1))
 
     @contextmanager
-    def each(self, f: Function, task: Task, rows: tuple[Scalar, Scalar]) -> Iterator[tuple[Scalar, Scalar]]:
+    def each(
+        self, f: Function, task: Task, rows: tuple[Scalar, Scalar], number: Number = int
+    ) -> Iterator[tuple[Scalar, Scalar]]:
         """This thread's ranges of a task, one after another; most tasks have one."""
-        size = self._piece(task)
+        size = self.piece(task)
         if not size:
-            yield self.range(f, task, rows)
+            yield self.range(f, task, rows, number)
             return
         extent = task.space[task.axis]
         assert isinstance(extent, int)
@@ -78,7 +81,7 @@ class Partition:
             low = f.mul(turn.index, size)
             yield low, f.add(low, size) if extent % size == 0 else f.minimum(f.add(low, size), extent)
 
-    def _piece(self, task: Task) -> int:
+    def piece(self, task: Task) -> int:
         """The size of the pieces that threads take round-robin; 0 where each takes one range.
 
         A mask leaves some of a long axis with few terms, or with none.
@@ -97,16 +100,26 @@ class Partition:
         """Whether threads take a task's parts round-robin: adjacent parts, as of an image, may be equally sparse."""
         return bool(task.parts) and self.schedule.uneven
 
-    def range(self, f: Function, task: Task, rows: tuple[Scalar, Scalar]) -> tuple[Scalar, Scalar]:
-        """This thread's range of a task; ``rows`` are its rows of the batch."""
+    def range(
+        self, f: Function, task: Task, rows: tuple[Scalar, Scalar], number: Number = int
+    ) -> tuple[Scalar, Scalar]:
+        """This thread's range of a task; ``rows`` are its rows of the batch.
+
+        ``number`` makes a value of each of the `blocks`.
+        """
         if task.division == "rows":
             return rows
-        if task.division in ("serial", "each") or not task.space:
-            return 0, 0
+        blocks = self.blocks(task)
+        return self.portion(f, *map(number, blocks)) if blocks else (0, 0)
+
+    def blocks(self, task: Task) -> tuple[int, ...]:
+        """The extent that threads divide, the number of its blocks and their size; nothing if they divide none."""
+        if task.division in ("rows", "serial", "each") or not task.space:
+            return ()
         extent = task.space[task.axis]
         assert isinstance(extent, int)
         size = extent // task.parts if task.parts else self.block(task)
-        return self.portion(f, extent, -(-extent // size), size)
+        return extent, -(-extent // size), size
 
     def block(self, task: Task) -> int:
         """The task is divided at multiples of this number."""

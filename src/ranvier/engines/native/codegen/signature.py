@@ -31,6 +31,7 @@ class Signatures:
         self.schedule, self.view = schedule, schedule.view
         self._codes: dict[object, int] = {}  # what a node is, apart from its operands, as a number
         self._code_of: dict[Node, int] = {}
+        self._copied: dict[object, int] = {}  # the same, of nodes that passes copied, with their attributes
 
     def of(self, task: Task) -> Signature:
         buffers = task.buffers(self.view)
@@ -85,6 +86,11 @@ class Signatures:
         """What a node is, apart from its operands and whatever they read, as a number from 1."""
         op, attrs = node.op, node.attrs
         once = op.name == "mul" and self.schedule.uses[node] == 1  # it may be part of a fused multiply-add
+        copied = op, id(attrs) if attrs else 0, id(node.type), once, len(node.inputs)
+        known = self._copied.get(copied)
+        if known is not None:
+            self._code_of[node] = known
+            return known
         if op.name == "constant":
             facts: object = attrs["value"].tobytes()
         elif op.kind == "fault":
@@ -94,7 +100,7 @@ class Signatures:
         else:
             facts = tuple([item for item in attrs.items() if item[0] != "inner"])
         what = op.name, len(node.inputs), node.shape, node.dtype, once, facts
-        found = self._code_of[node] = self._codes.setdefault(what, len(self._codes) + 1)
+        found = self._code_of[node] = self._copied[copied] = self._codes.setdefault(what, len(self._codes) + 1)
         return found
 
 

@@ -211,7 +211,7 @@ class StepWriter:
                 self._run_part(task, (first, end), turn.index)
 
     def _run_part(self, task: Task, rows: Range, worker: Scalar) -> None:
-        with self.partition.each(self.f, task, rows) as own:
+        with self.partition.each(self.f, task, rows, self.number) as own:
             if self.prefetched is not None and task is self.prefetched.product:
                 self._prefetch_next(self.prefetched, own)
             mark = self.step if task.kind == "fault" else worker
@@ -219,6 +219,9 @@ class StepWriter:
 
     def call(self, name: str, low: Scalar, high: Scalar, worker: Scalar = 0) -> None:
         call, f = self.program.calls[name], self.f
+        kernel = f"@{call.kernel}"
+        if self.table is not None:
+            kernel = f.op(f"inttoptr i64 {self.number(address_of(call.kernel))} to ptr")
         given = [f"i64 {low}", f"i64 {high}", f"i64 {worker}", f"ptr {self.work}"]
         given += [f"i64 {self.extents[s]}" for s in self.program.symbols]
         given += [f"ptr {self.pointer(b)}" for b in call.buffers]
@@ -228,7 +231,7 @@ class StepWriter:
                 value = f.op(f"trunc i64 {value} to {type_}")
             given.append(f"{type_} {literal(value, type_) if isinstance(value, int) else value}")
         with self._timed(name):
-            f.emit(f"call void @{call.kernel}({', '.join(given)})")
+            f.emit(f"call void {kernel}({', '.join(given)})")
 
     def barrier(self) -> None:
         with self._timed("barrier"):
@@ -276,7 +279,7 @@ class StepWriter:
 
     # --- addresses -------------------------------------------------------------------------------------------------
 
-    def number(self, value: int) -> Scalar:
+    def number(self, value: int | str) -> Scalar:
         """A number of a single task: with a table, it is read from there."""
         if self.table is None:
             return value
@@ -308,6 +311,10 @@ class StepWriter:
             assert self.block is not None
             return f.op(f"getelementptr i8, ptr {self.local}, i64 {f.add(f.mul(self.block, -place.row), offset)}")
         return f.pointer(self.scratch, f.add(offset, f.mul(self.odd, second[0])) if second else offset, "i8")
+
+
+def address_of(function: str) -> str:
+    return f"ptrtoint (ptr @{function} to i64)"
 
 
 class LoopWriter(StepWriter):

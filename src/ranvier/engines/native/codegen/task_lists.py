@@ -12,7 +12,7 @@ from typing import Any
 
 from ranvier.engines.native.codegen.builder import Function
 from ranvier.engines.native.codegen.program import Group, Program
-from ranvier.engines.native.codegen.step import Range, StepWriter
+from ranvier.engines.native.codegen.step import Range, StepWriter, address_of
 from ranvier.engines.native.schedule.task import Task
 from ranvier.engines.native.target.lanes import Scalar
 
@@ -67,6 +67,7 @@ class TaskLists:
         self.program = program
         self.functions: dict[str, str] = {}  # the text of each, and its name
         self.known: dict[tuple[Any, ...], int | str] = {}  # their addresses, by what tasks have in common
+        self.ranges: dict[int, tuple[int, tuple[int, ...]]] = {}  # by the signatures of tasks
         self.table: list[int | str] = []
         self.entries: list[list[int | str]] = []  # since `run` was called last
 
@@ -86,18 +87,37 @@ class TaskLists:
         return own.backward
 
     def _record(self, task: Task, group: Group, start: bool = False) -> list[int | str]:
-        """The record of a task. Its function is that of a task of the same signature and the same kinds of places."""
-        call = self.program.calls[f"{'start' if start else 'k'}{task.number}"]
-        places = [self.program.place(buffer) for buffer in call.buffers]
-        key = call.signature, start, group[:2], tuple([(p.memory, p.row, len(p.numbers)) for p in places])
+        """The record of a task. Its function is that of another task that is called in the same way."""
+        program = self.program
+        call = program.calls[f"{'start' if start else 'k'}{task.number}"]
+        places = [program.place(buffer) for buffer in call.buffers]
+        kinds = [(p.memory, p.row, len(p.numbers)) for p in places]
+        piece, blocks = (0, ()) if start else self._ranges(call.signature, task)
+        extent = task.space[task.axis] if piece else 0
+        own_kind = task.kind if task.kind in ("partial", "fault") else ""
+        alone = program.prefetched is not None and task is program.prefetched.product
+        key = (
+            start, group[:2], task.division, own_kind, task.accumulates, piece, extent, len(blocks), tuple(kinds),
+            tuple([node.dtype for node in call.numbers]), alone,
+        )  # fmt: skip
         found = self.known.get(key)
         if found is None:
             record = self._new_record(task, group, start)
-            if not self.program.clocks and self.program.prefetched is None:
+            if not program.clocks:
                 self.known[key] = record[FUNCTION]
             return record
-        numbers = [*chain.from_iterable(p.numbers for p in places), *(n.attrs["value"].item() for n in call.numbers)]
-        return [found, RECORD + len(numbers), task.turn, *numbers]
+        own: list[int | str] = [*blocks, address_of(call.kernel), *chain.from_iterable(p.numbers for p in places)]
+        own += [n.attrs["value"].item() for n in call.numbers]
+        return [found, RECORD + len(own), task.turn, *own]
+
+    def _ranges(self, signature: int, task: Task) -> tuple[int, tuple[int, ...]]:
+        """The size of the pieces that threads take in turn, or the blocks that each takes a range of."""
+        found = self.ranges.get(signature)
+        if found is None:
+            partition = self.program.partition
+            piece = partition.piece(task)
+            found = self.ranges[signature] = piece, () if piece else partition.blocks(task)
+        return found
 
     def _new_record(self, task: Task, group: Group, start: bool) -> list[int | str]:
         f, record = Function(LISTED, (*COMMON, *OF_TASK)), list[int | str]([0] * RECORD)
@@ -114,7 +134,7 @@ class TaskLists:
     def _address(self, f: Function) -> str:
         # Not optimized: it runs a few instructions for a whole task, and LLVM takes half as long.
         name = self.functions.setdefault(f.text("noinline optnone nounwind "), f"{LISTED}{len(self.functions)}")
-        return f"ptrtoint (ptr @{name} to i64)"
+        return address_of(name)
 
     def barrier(self) -> None:
         """A barrier after the group that was added last."""
