@@ -225,8 +225,8 @@ def prepare(workload: Workload, folder: Path) -> tuple[Path, Path, str]:
 
 def load(x_path: str, y_path: str, samples: int | None = None) -> tuple[NDArray[Any], NDArray[Any]]:
     """The first `samples` of the files of x and y, in memory: one array where both are the same."""
-    x = np.load(x_path)[:samples]
-    return x, x if y_path == x_path else np.load(y_path)[:samples]
+    x, y = (np.array(np.load(path, mmap_mode="r")[:samples]) for path in (x_path, y_path))
+    return x, x if y_path == x_path else y
 
 
 def initial_weights(workload: Workload) -> list[Floats]:

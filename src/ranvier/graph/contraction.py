@@ -73,6 +73,10 @@ def contract_type(types: Sequence[Type], attrs: dict[str, Any]) -> Type:
 
 def _view(array: Any, index: Sequence[Affine], extents: Sequence[int]) -> tuple[Any, list[int]]:
     """A strided view of ``array`` with one dimension for each loop that its index uses."""
+    loops = [terms[0][0] for terms, _ in index if terms]
+    whole = array.shape == tuple(extents[loop] for loop in loops) and len(set(loops)) == array.ndim
+    if whole and tuple(index) == plain(*loops):
+        return array.transpose(sorted(range(array.ndim), key=loops.__getitem__)), sorted(loops)
     used = sorted({loop for terms, _ in index for loop, _ in terms})
     start = array[tuple(slice(offset, None) for _, offset in index)] if array.size else array
     strides = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
@@ -39,7 +39,11 @@ class Graph:
         return topological((*self.inputs, *self.roots()))
 
     def readers(self) -> dict[Node, list[Node]]:
-        """The readers of each node that has any, once for each operand."""
+        """The readers of each node that has any, once for each operand. Computed once: do not change it."""
+        return self._readers
+
+    @cached_property
+    def _readers(self) -> dict[Node, list[Node]]:
         result: dict[Node, list[Node]] = {}
         for node in self.nodes():
             for operand in node.inputs:
@@ -47,15 +51,8 @@ class Graph:
         return result
 
     def of(self, name: str) -> list[Node]:
-        """The nodes of one primitive, inputs before their users. Do not change the list."""
-        return self._by_name.get(name, [])
-
-    @cached_property
-    def _by_name(self) -> dict[str, list[Node]]:
-        result: dict[str, list[Node]] = {}
-        for node in self.nodes():
-            result.setdefault(node.op.name, []).append(node)
-        return result
+        """The nodes of one primitive, inputs before their users."""
+        return [node for node in self.nodes() if node.op.name == name]
 
     def rebuild(self, mapping: Callable[[Node], Node]) -> Graph:
         """The same program with its outputs and new values replaced."""
@@ -63,25 +60,37 @@ class Graph:
             self.inputs, tuple(mapping(n) for n in self.outputs), tuple((i, mapping(v)) for i, v in self.updates)
         )
 
-    def changed(self, change: Callable[[Node, Node], Node], of: str | None = None) -> Graph:
+    def on(self, given: Iterable[Node]) -> list[Node]:
+        """The outputs computed from other nodes than the inputs, of the same types."""
+        value = dict(zip(self.inputs, given, strict=True))
+        for node in self.nodes():
+            if node not in value:
+                value[node] = node.on(tuple([value[i] for i in node.inputs]))
+        return [value[output] for output in self.outputs]
+
+    def changed(self, change: Callable[[Node, Node], Node], *of: str) -> Graph:
         """The program with every node replaced, inputs first; this graph if nothing is replaced.
 
-        ``change`` is given the node on its new inputs, and the old node: each node, or those of the primitive ``of``.
+        ``change`` is given the node on its new inputs, and the old node: each node, or those of the primitives ``of``.
         """
-        if of is not None and not self.of(of):
+        nodes = iter(self.nodes())
+        for node in nodes:  # the first that is replaced
+            if (not of or node.op.name in of) and (new := change(node, node)) is not node:
+                break
+        else:
             return self
-        result: dict[Node, Node] = {}  # of the nodes that are replaced
-        for node in self.nodes():
+        result = {node: new}  # of the nodes that are replaced
+        for node in nodes:
             new = node
             for operand in node.inputs:
                 if operand in result:
-                    new = node.on(tuple([result.get(i, i) for i in node.inputs]))
+                    new = Node(node.op, tuple([result.get(i, i) for i in node.inputs]), node.attrs, node.type)
                     break
-            if of is None or node.op.name == of:
+            if not of or node.op.name in of:
                 new = change(new, node)
             if new is not node:
                 result[node] = new
-        return self.rebuild(lambda n: result.get(n, n)) if result else self
+        return self.rebuild(lambda n: result.get(n, n))
 
     def key(self) -> tuple[Any, ...]:
         """A key that graphs of the same structure share, and no others; it leaves out the names of inputs."""

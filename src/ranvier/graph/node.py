@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -28,11 +29,25 @@ class GraphExtentError(GraphError, ExtentError):
     """The same, where a type rule wanted it."""
 
 
-@dataclass(frozen=True)
 class Symbol:
-    """An extent known only when the program runs, such as the rows of a batch (the last batch may be smaller)."""
+    """An extent known only when the program runs, such as the rows of a batch (the last batch may be smaller).
+
+    There is one object for each name, so shapes are compared and hashed without Python code.
+    """
 
     name: str
+    _known: ClassVar[dict[str, Any]] = {}
+
+    def __new__(cls, name: str) -> Self:
+        if name not in cls._known:
+            made = super().__new__(cls)
+            made.name = name
+            cls._known.setdefault(name, made)  # another thread may have made it
+        known: Self = cls._known[name]
+        return known
+
+    def __reduce__(self) -> tuple[type[Symbol], tuple[str]]:
+        return Symbol, (self.name,)
 
     def __repr__(self) -> str:
         return self.name
@@ -183,6 +198,21 @@ def constant(value: Any, dtype: str) -> Node:
         raise GraphError("a number is wanted here, and this is None: write the number")
     if dtype in STORAGE:
         return apply("cast", constant(value, "float32"), dtype=dtype)
+    if _is_plain(value):
+        return _scalar(value, dtype)
+    array = np.asarray(value, dtype)
+    array.setflags(write=False)
+    return apply("constant", value=array)
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a value is a number that equals no other number: 0.0 equals -0.0."""
+    return value.__class__ in (float, int) and (value != 0 or str(value) in ("0.0", "0"))
+
+
+# Networks repeat few numbers for each of their layers: equal ones are one node, which passes need not merge.
+@lru_cache(maxsize=1 << 12, typed=True)
+def _scalar(value: float, dtype: str) -> Node:
     array = np.asarray(value, dtype)
     array.setflags(write=False)
     return apply("constant", value=array)
@@ -190,8 +220,18 @@ def constant(value: Any, dtype: str) -> Node:
 
 def full(value: float, shape: Shape, dtype: str) -> Node:
     """A constant scalar broadcast to ``shape``."""
-    node = constant(value, dtype)
-    return apply("broadcast", node, shape=shape, axes=()) if shape else node
+    if not shape:
+        return constant(value, dtype)
+    return _full(value, shape, dtype) if _is_plain(value) else _broadcast(constant(value, dtype), shape)
+
+
+@lru_cache(maxsize=1 << 12, typed=True)
+def _full(value: float, shape: Shape, dtype: str) -> Node:
+    return _broadcast(constant(value, dtype), shape)
+
+
+def _broadcast(node: Node, shape: Shape) -> Node:
+    return apply("broadcast", node, shape=shape, axes=())
 
 
 def like(node: Node, value: float) -> Node:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from ranvier.graph.dtypes import FLOATS, STORAGE
 from ranvier.graph.graph import Graph
 from ranvier.graph.loop_passes import with_loops
-from ranvier.graph.node import Node, apply, full
+from ranvier.graph.node import Node, Primitive, apply, full
 from ranvier.graph.sums import joined, sum_of
 
 
@@ -44,7 +45,7 @@ def rejoined(node: Node) -> Node | None:
 
 
 def _constant_fold(node: Node) -> Node | None:
-    if node.op.kind != "elementwise" or node.op.name == "stop_gradient" or node.dtype in STORAGE:
+    if node.op.name == "stop_gradient" or node.dtype in STORAGE:
         return None
     arrays = []
     for operand in node.inputs:
@@ -57,6 +58,11 @@ def _constant_fold(node: Node) -> Node | None:
     return full(np.asarray(value, node.dtype), node.shape, node.dtype)  # type: ignore[arg-type]  # a 0-d array
 
 
+_IDENTITIES = frozenset((
+    "stop_gradient", "cast", "add", "mul", "sub", "div", "neg", "reshape", "broadcast", "slice", "pad", "transpose",
+))  # fmt: skip
+
+
 def _identity(node: Node) -> Node | None:
     """x+0, x*1, x/1, x-0, double negation, no-op movements. x*0 stays: it must keep nan."""
     name, inputs = node.op.name, node.inputs
@@ -66,7 +72,7 @@ def _identity(node: Node) -> Node | None:
         widened = inputs[0].inputs[0]
         if widened.dtype == node.dtype and inputs[0].dtype in FLOATS:
             return widened
-    if name in ("add", "mul"):
+    if name in ("add", "mul") and any(scalar_of(i) is not None for i in inputs):
         unit = 0.0 if name == "add" else 1.0
         for one, other in (inputs, inputs[::-1]):
             if scalar_of(one) == unit and (name == "mul" or node.dtype in FLOATS):
@@ -134,9 +140,23 @@ def _elementwise_first(node: Node) -> Node | None:
     return apply("transpose", apply(node.op.name, *operands, **node.attrs), axes=axes)
 
 
+@cache
+def _rules(op: Primitive) -> tuple[Callable[[Node], Node | None], ...]:
+    """The rules for a primitive, the first of which that matches is applied."""
+    kinds: tuple[tuple[Callable[[Node], Node | None], bool], ...] = (
+        (_constant_fold, op.kind == "elementwise"),
+        (_identity, op.name in _IDENTITIES or bool(op.combine)),
+        (_transpose_last, op.kind == "elementwise" or bool(op.combine)),
+        (sum_of, op.name == "reduce_sum"),
+        (joined, op.name == "add"),
+        (rejoined, op.name == "concatenate"),
+    )
+    return tuple([rule for rule, applies in kinds if applies])
+
+
 def _one(node: Node) -> Node:
     """Apply the first rule that matches."""
-    for rule in (_constant_fold, _identity, _transpose_last, sum_of, joined, rejoined):
+    for rule in _rules(node.op):
         better = rule(node)
         if better is not None and better is not node:
             return better
@@ -148,7 +168,7 @@ def _key(node: Node) -> Any:
         return (value.dtype.str, value.shape, value.tobytes()) if isinstance(value, np.ndarray) else value
 
     attrs = tuple([(k, plain(v)) for k, v in sorted(node.attrs.items())]) if node.attrs else ()
-    return node.op.name, tuple(map(id, node.inputs)), attrs
+    return node.op, node.inputs, attrs
 
 
 def _rewrite(graph: Graph, rule: Callable[[Node], Node]) -> Graph:
@@ -163,19 +183,17 @@ def _rewrite(graph: Graph, rule: Callable[[Node], Node]) -> Graph:
             merged.add(node)
         return node
 
-    def simplified(node: Node) -> Node:
-        better = rule(node)
-        if better is node:  # its operands are merged already
-            return intern(node)
-        while better is not node:
-            node, better = better, rule(better)
-        inputs = tuple(intern(i) for i in node.inputs)
-        return intern(node.on(inputs))
-
+    same = True
     for node in graph.nodes():
-        fresh = node.on(tuple(map(result.__getitem__, node.inputs)))
-        result[node] = simplified(fresh)
-    return graph.rebuild(lambda n: result[n])
+        fresh = node.on(tuple([result[i] for i in node.inputs]))
+        better = rule(fresh)
+        if better is not fresh:  # otherwise its operands are merged already
+            while better is not fresh:
+                fresh, better = better, rule(better)
+            fresh = fresh.on(tuple([intern(i) for i in fresh.inputs]))
+        new = result[node] = intern(fresh)
+        same = same and new is node
+    return graph if same else graph.rebuild(lambda n: result[n])
 
 
 def simplify(graph: Graph) -> Graph:

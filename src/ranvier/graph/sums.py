@@ -37,7 +37,7 @@ def joined(node: Node) -> Node | None:
 
     None for other nodes.
     """
-    if node.op.name != "add":
+    if node.op.name != "add" or node.inputs[1].op.name not in ("add", "pad"):
         return None
     parts, axes, stack = list[tuple[int, int, Node]](), set[int](), [node]
     while stack:

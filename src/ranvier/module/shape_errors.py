@@ -25,9 +25,15 @@ class ShapeError(ValueError):
 
 def user_name(module: ModuleBase, root: ModuleBase | None) -> str:
     """The name of a module of ``root`` in messages: its path (``fc1``, ``encoder.fc1``) or, in a list, its name."""
-    modules = () if root is None else root.named_modules()
-    path = next((path for path, m in modules if m is module), "")
-    return module.name if not path or path.rsplit(".", 1)[-1].isdecimal() else path
+    return module.name if root is None else user_names(root).get(id(module), module.name)
+
+
+def user_names(root: ModuleBase) -> dict[int, str]:
+    """The names of all modules of ``root`` in messages, by their ids."""
+    return {
+        id(module): module.name if not path or path.rsplit(".", 1)[-1].isdecimal() else path
+        for path, module in root.named_modules()
+    }
 
 
 def dtypes(error: str, given: Sequence[Type]) -> str | None:

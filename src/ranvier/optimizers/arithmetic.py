@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Any
 
 from ranvier.graph.node import Node, apply, like
@@ -38,6 +39,7 @@ def one_minus(x: Setting) -> Setting:
     return like(x, 1.0) - x if isinstance(x, Node) else 1.0 - x
 
 
+@lru_cache(maxsize=16)  # the parameters of a step have the same
 def one_minus_power(base: Setting, t: Node) -> Node:
     """``1 - base**t``, without the cancellation of the plain formula for bases near 1."""
     if isinstance(base, Node):

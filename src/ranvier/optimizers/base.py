@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, fields
+from functools import cache
 from typing import Any, ClassVar, Self
 
 from ranvier.graph.node import Node, apply, like
@@ -211,12 +212,13 @@ class Optimizer(ExplicitLoop, Configured):
         if self.schedule is not None:
             lr = self.schedule.node(count, schedules.base.WIDE)
         before, count = count, count + like(count, 1)
+        cast = cache(lambda x, dtype: apply("cast", x, dtype=dtype))  # once for all parameters
         results = []
         means = [scaled(g, 1 / every) for g in grads] if every else grads
         steps = [new_counts[i] if i else count for i in count_indices] or [count] * len(params)
         for old, total, g, s, own, n in zip(params, grads, self.clip(means), slots, options, steps, strict=True):
             p = old
-            rate, t = (apply("cast", x, dtype=p.dtype) for x in (lr, n))
+            rate, t = cast(lr, p.dtype), cast(n, p.dtype)
             if self.maximize:
                 g = -g
             if self.weight_decay and own.decays and self.coupled:

@@ -128,9 +128,14 @@ def optimize(graph: Graph, batch: int) -> Graph:
 
 
 def _after(graph: Graph, batch: int, late: bool) -> Graph:
+    given: dict[str, Graph] = {}  # by function, the last graph that it gave: it would give the same again
     for each in PASSES:
-        if each.late == late:
-            graph = each.run(graph, batch)
+        if each.late != late:
+            continue
+        if given.get(each.function) is graph:
+            dump(each.name, graph.__str__)
+        else:
+            graph = given[each.function] = each.run(graph, batch)
     return graph
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from ranvier.data.convert import Array, first_where, place
 from ranvier.module import Module
-from ranvier.module.shape_errors import user_name
+from ranvier.module.shape_errors import user_name, user_names
 from ranvier.training.preflight.report import WARNING, Check, Fault, Finding, raise_or_warn
 
 SMALL = 1 << 22  # numbers of inputs that are read again although no output is NaN
@@ -99,7 +99,8 @@ def warn_of_nan(model: Module, x: Sequence[Array], outputs: Sequence[Array], sta
         return
     view = Prediction(model, x, outputs, start)
     findings: list[Finding] = []
+    names = user_names(model)
     for check in CHECKS:
         if not any(f.code in check.unless for f in findings):
-            findings += [Finding.of(check, fault, model, {}) for fault in check.find(view)]
+            findings += [Finding.of(check, fault, names, {}) for fault in check.find(view)]
     raise_or_warn(findings, reported)

@@ -15,7 +15,6 @@ import numpy as np
 
 from ranvier.data.convert import Array
 from ranvier.engines.reference import ReferenceProgram, evaluate
-from ranvier.graph.grad import gradient
 from ranvier.graph.graph import Graph
 from ranvier.graph.node import BATCH, Node, Symbol, topological
 from ranvier.module import Module
@@ -102,10 +101,8 @@ class Probe:
         self.loss: Node = step.loss
         # The names of a step's parameters come in the order of the model's.
         self.owners = dict(zip(step.named, owners_of(model), strict=True))
-        changed = {target for target, _ in step.graph.updates}
-        self.trained = [n for n in step.named if n in changed]
         # A bias for each of several heads has two dimensions.
-        self.kernels = [n for n in self.trained if len(n.shape) > 1 and not step.named[n].endswith("bias")]
+        self.kernels = [n for n in step.gradients if len(n.shape) > 1 and not step.named[n].endswith("bias")]
         inputs = list(step.graph.inputs)
         first = len(inputs) - len(step.state) - len(step.totals)
         self.places = {node: place - first for place, node in enumerate(inputs[first:], first)}  # in the state
@@ -156,10 +153,13 @@ class Probe:
         settings = (np.zeros((), np.uint32), np.asarray(self.rate, get_dtype()))
         return self.step.arrays(data, np.arange(len(data), dtype=np.int32), settings, state)
 
-    def copies(self) -> list[Array]:
+    def arrays(self) -> list[Array]:
         for tensor in self.step.state:
             tensor.compute()
-        return [a.copy() for a in self.step.state_arrays()]
+        return self.step.state_arrays()
+
+    def copies(self) -> list[Array]:
+        return [a.copy() for a in self.arrays()]
 
     # --- what is measured -----------------------------------------------------------------------------------------
 
@@ -171,8 +171,7 @@ class Probe:
         """
         if not self.kernels or not self.affordable():
             return 0.0, []
-        known = self.step.gradients
-        state, nodes = self.copies(), [known[k] for k in self.kernels] if known else gradient(self.loss, self.kernels)
+        state, nodes = self.arrays(), [self.step.gradients[k] for k in self.kernels]
         loss, *values = self.run([self.loss, *nodes], self.picked(FEW_ROWS), state)
         found = [
             Gradient(self.owners[k], norm(value), norm(state[self.places[k]]))
@@ -191,7 +190,7 @@ class Probe:
         """The loss of the same rows with the targets of other rows."""
         data = self.picked(ROWS)
         y = tuple(None if part is None else np.roll(part, len(part) // 2, 0) for part in data.y)
-        return float(self.run([self.loss], replace(data, y=y), self.copies())[0])
+        return float(self.run([self.loss], replace(data, y=y), self.arrays())[0])
 
     @cached_property
     def trial(self) -> tuple[list[float], float]:
@@ -244,7 +243,7 @@ class Probe:
             rows //= 2
         if not idle or products(nodes, rows) > WORK:
             return []
-        data, state = self.picked(rows), self.copies()
+        data, state = self.picked(rows), self.arrays()
         if len(data) < FEW_ROWS:
             return []  # on a single row half of all relus are zero
         start, stop = 0, FEW_ROWS

@@ -8,7 +8,6 @@ from typing import Any, overload
 
 from ranvier.data.convert import Array
 from ranvier.module import Module
-from ranvier.module.shape_errors import user_name
 from ranvier.support.errors import nearest
 from ranvier.support.source_lines import location, warn
 
@@ -82,11 +81,14 @@ class Finding:
     severity: float = field(default=0.0, repr=False, compare=False)
 
     @classmethod
-    def of(cls, check: Check, fault: Fault, model: Module, advice: Mapping[str, str]) -> Finding:
-        """``advice`` has the fix by the check's code, where it is not that of the fault."""
+    def of(cls, check: Check, fault: Fault, names: Mapping[int, str], advice: Mapping[str, str]) -> Finding:
+        """``names`` are those of modules, by their ids; ``advice`` has the fix by the check's code, where it is not
+        that of the fault.
+        """
         layer, line = None, None
         if fault.module is not None:
-            layer, line = user_name(fault.module, model), location(fault.module._made)
+            layer = names.get(id(fault.module), fault.module.name)
+            line = location(fault.module._made)
         fix = advice.get(check.code, fault.fix)
         return cls(check.code, check.title, check.level, fault.text, fix, layer, line, fault.severity)
 

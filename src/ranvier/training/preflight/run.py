@@ -11,7 +11,7 @@ from ranvier import optimizers
 from ranvier.data.sampled import sample
 from ranvier.module import Module
 from ranvier.module.calls import in_model_dtype
-from ranvier.module.shape_errors import ShapeError
+from ranvier.module.shape_errors import ShapeError, user_names
 from ranvier.support.source_lines import location
 from ranvier.tensor import rng
 from ranvier.training.adapters.arrays import to_data
@@ -43,7 +43,9 @@ def found(checks: Sequence[Check], subject: Any, before: Iterable[Finding] = ())
     findings = list(before)
     for c in checks:
         if not any(f.code in c.unless for f in findings):
-            findings += [Finding.of(c, fault, subject.model, subject.state.advice) for fault in c.find(subject)]
+            faults = list(c.find(subject))
+            names = user_names(subject.model) if faults else {}
+            findings += [Finding.of(c, fault, names, subject.state.advice) for fault in faults]
     return findings
 
 

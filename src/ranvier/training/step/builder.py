@@ -62,8 +62,7 @@ class Step:
     losses: int = 0  # of single outputs, whose sums are the totals after the first two
     named: dict[Node, str] = field(default_factory=dict)  # the inputs that are parameters, by name
     draws: bool = False  # whether it draws random numbers
-    # By input of a parameter its gradient, where that is not what the graph's primitives give: see `Builder`.
-    gradients: dict[Node, Node] = field(default_factory=dict)
+    gradients: dict[Node, Node] = field(default_factory=dict)  # by input of a parameter that is trained
 
     def state_arrays(self) -> list[Array]:
         """The arrays of weights, optimizer state and totals, in the graph's order."""
@@ -113,7 +112,7 @@ class Builder:
         # gradients of what was recorded, and by parameter the gradients that they lead to.
         self.seeds: list[Tensor] = []
         self.parts: dict[int, Tensor | None] = {}
-        self.by_rules: dict[Node, Node] = {}  # by the input of a parameter, its gradient
+        self.found: dict[Node, Node] = {}  # by the input of a parameter, its gradient
         # By the id of a parameter that the model assigns to and reads again, what it was assigned.
         self.redefined: dict[int, list[Node]] = {}
 

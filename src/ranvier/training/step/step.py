@@ -98,7 +98,7 @@ def finished(b: Builder, batch: int, outputs: Callable[[Node], Sequence[Node]] =
     named = {b.sources[id(p)][0]: label for p, label in zip(b.parameters.values(), labels(model), strict=True)}
     return Step(
         graph, program, batch, b.state, written, b.totals, metrics, losses[0], len(losses) - 1, named,
-        bool(b.draws), b.by_rules,
+        bool(b.draws), b.found,
     )  # fmt: skip
 
 
@@ -116,8 +116,7 @@ def _optimize(b: Builder, loss: Node) -> list[tuple[Node, Node]]:
         )
     grads = b.gradients(loss, [(name, p) for _, name, p in chosen])
     sources = [b.tensor(p, name)[0] for _, name, p in chosen]
-    if b.seeds:
-        b.by_rules = dict(zip(sources, grads, strict=True))
+    b.found = dict(zip(sources, grads, strict=True))
     grads = [layout.to_storage(g, p) for g, (_, _, p) in zip(grads, chosen, strict=True)]
     b.owners |= {id(t): p for i, _, p in chosen for t in optimizer.slots[i].values() if t.shape == p.shape}
     slots = [{key: b.tensor(t, f"{name}.{key}")[0] for key, t in optimizer.slots[i].items()} for i, name, _ in chosen]

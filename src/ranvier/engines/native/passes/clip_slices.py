@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import chain
 
 from ranvier.graph.graph import Graph
 from ranvier.graph.node import Node
@@ -12,7 +13,7 @@ def clip_slices(graph: Graph) -> Graph:
     """Turn a slice of a contraction that nothing else reads into a contraction over fewer places."""
     if not graph.of("slice") or not graph.of("contract"):
         return graph
-    uses = Counter((*(operand for node in graph.nodes() for operand in node.inputs), *graph.roots()))
+    uses = Counter(chain(chain.from_iterable([node.inputs for node in graph.nodes()]), graph.roots()))
 
     def change(node: Node, old: Node) -> Node:
         only = node.inputs[0].op.name == "contract" and uses[old.inputs[0]] == 1

@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from ranvier.engines.native.runtime.context import FAULT_WORDS
-from ranvier.graph.node import GraphError, Node, Primitive, Type, apply
+from ranvier.graph.node import PRIMITIVES, GraphError, Node, Primitive, Type, apply
+
+REDUCTIONS = tuple(name for name, primitive in PRIMITIVES.items() if primitive.combine)
+"""The primitives that reduce values in parts."""
 
 
 def _partial_type(types: Any, attrs: dict[str, Any]) -> Type:

@@ -8,7 +8,7 @@ and relu is recomputed, with the same bits, where the gradient needs it. Source:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection
 
 from ranvier.engines.native.passes.virtual_workers import is_spatial
 from ranvier.engines.native.target.lanes import SIZE
@@ -31,11 +31,9 @@ def rematerialize(graph: Graph, batch: int) -> Graph:
     nodes = graph.nodes()
     # The loss, and all it depends on.
     forward = set(topological([root for root in graph.roots() if not root.shape]))
-    users: dict[Node, list[Node]] = {node: [] for node in nodes}
-    for node in nodes:
-        for operand in set(node.inputs):
-            users[operand].append(node)
-    activations = {n for n in forward if n.op.selects and _is_normalized(n, users) and not forward.issuperset(users[n])}
+    in_gradient = {operand for node in nodes if node not in forward for operand in node.inputs}
+    summed = {node.inputs[0] for node in nodes if node.op.name == "reduce_sum" and 0 in node.attrs["axes"]}
+    activations = {n for n in in_gradient if n in forward and n.op.selects and _is_normalized(n, summed)}
     if sum(size(node.shape, batch) * SIZE[node.dtype] for node in activations) < MIN_BYTES:
         return graph
     result: dict[Node, Node] = {}
@@ -59,8 +57,8 @@ def rematerialize(graph: Graph, batch: int) -> Graph:
     return graph.rebuild(lambda n: result[n])
 
 
-def _is_normalized(activation: Node, users: Mapping[Node, list[Node]]) -> bool:
-    """Whether an activation depends on the result of one contraction alone, which is summed over the samples too.
+def _is_normalized(activation: Node, summed: Collection[Node]) -> bool:
+    """Whether an activation depends on the result of one contraction alone, which is ``summed`` over the samples too.
 
     Such sums are those of batch normalization, whose gradient keeps the contraction's result anyway.
     """
@@ -79,4 +77,4 @@ def _is_normalized(activation: Node, users: Mapping[Node, list[Node]]) -> bool:
             stack.extend(node.inputs)
         else:
             return False
-    return len(found) == 1 and any(user.op.name == "reduce_sum" and 0 in user.attrs["axes"] for user in users[found[0]])
+    return len(found) == 1 and found[0] in summed

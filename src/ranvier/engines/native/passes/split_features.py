@@ -33,7 +33,7 @@ def split_features(graph: Graph, batch: int) -> Graph | None:
         parts = _parts(old, batch) if is_first_layer(old, updated) else 0
         return apply("reduce_sum", _split(node, parts), axes=(0,)) if parts else node
 
-    return graph.changed(change) if updated and batch > 1 else None
+    return graph.changed(change, "contract") if updated and batch > 1 else None
 
 
 def is_first_layer(node: Node, updated: Collection[Node]) -> bool:

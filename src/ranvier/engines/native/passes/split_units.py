@@ -32,7 +32,7 @@ def split_units(graph: Graph, batch: int) -> Graph | None:
             return apply("contract", *node.inputs, **{**node.attrs, "of": "units"})
         return apply("reduce_sum", _split(node), axes=(0,)) if old is second else node
 
-    return graph.changed(change)
+    return graph.changed(change, "contract")
 
 
 def _layers(graph: Graph, batch: int) -> tuple[Node, Node] | None:

@@ -15,6 +15,8 @@ from ranvier.graph.node import Node, Shape, apply
 
 def squeeze(graph: Graph) -> Graph:
     """Remove dimensions of 1 from every node, by the rule of its primitive."""
+    if not any(1 in node.shape for node in graph.nodes()):
+        return graph
     result: dict[Node, Node] = {}
     for node in graph.nodes():
         if 1 not in node.shape and all(1 not in i.shape for i in node.inputs):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from math import prod
 
+from ranvier.engines.native.passes.primitives import REDUCTIONS
 from ranvier.graph.graph import Graph
 from ranvier.graph.node import Node, apply
 
@@ -17,11 +18,11 @@ MIN_ROWS = 16
 
 def two_stage_sum(graph: Graph, batch: int) -> Graph:
     """Split each reduction of a large value to a scalar into two reductions."""
-    return graph.changed(lambda node, old: _staged(node) if _is_large(old) else node)
+    return graph.changed(lambda node, old: _staged(node) if _is_large(old) else node, *REDUCTIONS)
 
 
 def _is_large(node: Node) -> bool:
-    if not node.op.combine or node.ndim:
+    if node.ndim:
         return False
     extents = node.inputs[0].shape
     known = [dim for dim in extents if isinstance(dim, int)]

@@ -7,7 +7,7 @@ over those rows gives the sum.
 
 from __future__ import annotations
 
-from ranvier.engines.native.passes.primitives import PARTIAL
+from ranvier.engines.native.passes.primitives import PARTIAL, REDUCTIONS
 from ranvier.graph.extents import size
 from ranvier.graph.graph import Graph
 from ranvier.graph.node import BATCH, Node, Symbol, Type, apply
@@ -23,21 +23,21 @@ MAX_FEATURES = 64  # up to which a batch is stored feature by feature
 
 def is_spatial(graph: Graph) -> bool:
     """Whether a sample is an image, a sound or a sequence: whether a contraction runs over several places of it."""
-    contractions = (node.attrs for node in graph.of("contract"))
+    contractions = (node.attrs for node in graph.nodes() if node.op.name == "contract")
     return any(attrs["rank"] > 2 and attrs["loops"][0] == BATCH for attrs in contractions)
 
 
 def split_samples(graph: Graph, batch: int) -> Graph | None:
     """Split the sums over the samples among the workers; None where that does not pay."""
     workers = _workers(graph, batch)
-    return graph.changed(lambda node, old: _split(node, batch, workers)) if workers else None
+    return graph.changed(lambda node, old: _split(node, batch, workers), "contract", *REDUCTIONS) if workers else None
 
 
 def _workers(graph: Graph, batch: int) -> int:
     """How many workers there are; 0 where sums over the samples stay whole."""
     if batch >= LARGE_BATCH or is_spatial(graph):
         return WORKERS
-    sums = [node for node in graph.nodes() if _is_sum_over_samples(node)]
+    sums = [node for node in graph.of("contract") if _is_sum_over_samples(node)]
     reads = sum(size(i.shape, batch) for node in sums for i in node.inputs)
     results = FEW_WORKERS * sum(size(node.shape, batch) for node in sums)
     return FEW_WORKERS if batch >= MEDIUM_BATCH and results <= reads else 0
@@ -45,8 +45,6 @@ def _workers(graph: Graph, batch: int) -> int:
 
 def _is_sum_over_samples(node: Node) -> bool:
     """Whether a contraction sums over the samples, as the gradient of weights does."""
-    if node.op.name != "contract":
-        return False
     loops, rank = node.attrs["loops"], node.attrs["rank"]
     return BATCH in loops[rank:] and BATCH not in loops[:rank]
 
@@ -57,7 +55,7 @@ def _split(node: Node, batch: int, workers: int) -> Node:
         if not _is_sum_over_samples(node) or _sums_steps(node) or workers * size(node.shape, batch) > reads:
             return node
         join = "reduce_sum"
-    elif node.op.combine and node.inputs[0].shape[0] == BATCH and 0 in node.attrs["axes"]:
+    elif node.inputs[0].shape[0] == BATCH and 0 in node.attrs["axes"]:
         # Few workers are there for the products, and any other sum may be split with these.
         least = SMALL_SUM if workers == WORKERS else 0
         elements = size(node.inputs[0].shape, batch)

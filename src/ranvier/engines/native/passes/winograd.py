@@ -9,10 +9,11 @@ the size of a plain sum's. An infinite input makes the whole tile nan.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, fields
+from functools import cache, lru_cache
 from itertools import pairwise
 from math import prod
+from typing import Any
 
 from ranvier.engines.native.passes.clip_padding import is_zero
 from ranvier.engines.native.passes.primitives import packed
@@ -21,7 +22,7 @@ from ranvier.engines.native.passes.wide_products import few_places, is_large
 from ranvier.engines.native.target.lanes import LANES, SIZE
 from ranvier.graph.contraction import plain
 from ranvier.graph.extents import extent, extents
-from ranvier.graph.graph import Graph
+from ranvier.graph.graph import Graph, input_node
 from ranvier.graph.node import BATCH, Node, Type, apply, constant, full
 
 STRIP_BYTES = 1 << 19  # of transformed values at a time: half of a second-level cache
@@ -69,10 +70,25 @@ def winograd(graph: Graph, batch: int) -> Graph:
     def change(node: Node, old: Node) -> Node:
         found, weights = _convolution(node, batch), _weight_gradient(node)
         if found is not None:
-            return _transformed(found, batch)
-        return _transformed_gradient(weights) if weights is not None else node
+            return _written(_transformed, found, batch)
+        return _written(_transformed_gradient, weights) if weights is not None else node
 
     return graph.changed(change, "contract")
+
+
+def _written(transformed: Callable[..., Node], found: Convolution | WeightGradient, *further: Any) -> Node:
+    """What replaces a convolution or a gradient: it is made once for all of one shape, and then copied."""
+    kind: Any = type(found)
+    one, other, *rest = vars(found).values()
+    (node,) = _template(transformed, kind, one.type, other.type, *rest, *further).on((one, other))
+    return node
+
+
+@lru_cache(maxsize=64)
+def _template(transformed: Callable[..., Node], kind: type, one: Type, other: Type, *rest: Any) -> Graph:
+    nodes = [input_node(name, type_.shape, type_.dtype) for name, type_ in (("one", one), ("other", other))]
+    count = len(fields(kind)) - len(nodes)
+    return Graph(tuple(nodes), (transformed(kind(*nodes, *rest[:count]), *rest[count:]),))
 
 
 def _pays(result: Sequence[int], given: Sequence[int], channels: int, filters: int, extra: int) -> bool:

@@ -295,19 +295,19 @@ class Buffers:
 
     def _only_here(self, target: Node, task: Task) -> bool:
         """Whether the task reads the input only at the index that it writes, through elementwise nodes."""
-
-        def is_free(node: Node) -> bool:
-            return node.op.name != "input" and node not in self.task_of
-
-        own = set(task.nodes)
-        for node in walk(own, lambda node: node in own or is_free(node)):
-            if not node.inputs or not (node in own or is_free(node)):
+        own, seen = set(task.nodes), set[tuple[Node, bool]]()
+        stack = [(target, True)]  # what is computed from the input, and whether only from this index
+        while stack:
+            node, here = pair = stack.pop()
+            if pair in seen:
                 continue
-            here = node.op.kind == "elementwise"
-            if target in node.inputs and not (here and node.shape == task.space):
-                return False
-            if not here and any(target in self._sources(i) for i in node.inputs if is_free(i)):
-                return False
+            seen.add(pair)
+            for reader in self.fusion.readers.get(node, ()):
+                only = here and reader.op.kind == "elementwise" and (node is not target or reader.shape == task.space)
+                if reader not in self.task_of:
+                    stack.append((reader, only))
+                elif reader in own and not only:
+                    return False
         return True
 
     def _sources(self, node: Node) -> set[Node]:

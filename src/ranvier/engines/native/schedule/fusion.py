@@ -164,7 +164,7 @@ class Fusion:
             self.facts[node] = self._float(node)
         elif name in KERNELS:
             self._new(KERNELS[name], node.shape, node)
-        elif in_window(node):
+        elif node.op.combine and in_window(node):
             self._join(node, self._window(node, node.inputs[0]))
         elif kind == "reduce":
             self._assign_reduction(node)
@@ -197,23 +197,23 @@ class Fusion:
         """The fact of a node that each reader recomputes."""
         # It reads one element of an operand, at another index.
         moves = node.op.cost == FREE and node.op.name != "broadcast"
-        aligned, loads = set[int](), set[Node]()
+        aligned = loads = NONE
         crossed = depth = 0
         for operand in node.inputs:
             fact = self.facts[operand]
-            crossed |= fact.crossed
+            if fact.crossed and fact.crossed is not crossed:  # most nodes share the set of an operand
+                crossed = crossed | fact.crossed if crossed else fact.crossed
             depth = max(depth, fact.depth)
             for number in fact.aligned:
                 if self._same_place(node, operand, self.tasks[number]):
-                    aligned.add(number)
+                    aligned |= {number}
                 else:
                     crossed |= 1 << number
             if moves or operand.type.shape == node.type.shape:
-                if operand in self.task_of or operand.op.name == "input":
-                    loads.add(operand)
-                else:
-                    loads |= fact.loads
-        return Fact(frozenset(aligned) if aligned else NONE, crossed, depth + 1, frozenset(loads) if loads else NONE)
+                in_memory = operand in self.task_of or operand.op.name == "input"
+                more = {operand} if in_memory else fact.loads
+                loads = loads | more if more else loads
+        return Fact(aligned, crossed, depth + 1, loads)
 
     def _window(self, node: Node, operand: Node) -> Fact:
         """What an operand contributes to the fact of a reduction over a small window.
@@ -368,7 +368,7 @@ def data_sources(node: Node) -> set[Node]:
 
 def in_window(node: Node) -> bool:
     """Whether a node reduces small windows, as pooling does, along other axes than the last, which is vectorized."""
-    if not node.op.combine or not node.ndim:
+    if not node.ndim:
         return False
     shape, axes = node.inputs[0].shape, node.attrs["axes"]
     extents = [shape[axis] for axis in axes]

@@ -25,12 +25,12 @@ def in_place_gathers(graph: Graph, batch: int) -> set[Node]:
         return set()
     return {
         node
-        for node, own in graph.readers().items()
+        for node in graph.of("gather")
         if is_given_rows(node)
         and node.ndim == 2
         and node.dtype in FLOATS
         and node not in graph.roots()
-        and all(_would_skip_zeros(reader, node, batch) for reader in own)
+        and all(_would_skip_zeros(reader, node, batch) for reader in graph.readers()[node])
     }
 
 

@@ -7,6 +7,7 @@ rows alone, and the gradient is never in memory.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from ranvier.engines.native.schedule.task import Task
@@ -20,10 +21,10 @@ REPEATS = 4  # how often a row may be used on average: above this, most rows are
 def row_updates(graph: Graph, batch: int) -> dict[Node, Node]:
     """The new values of tables that differ from the old ones in the used rows alone, each with the sum by rows."""
     readers = graph.readers()
-    wanted = [value for _, value in graph.updates]
+    wanted = Counter(value for _, value in graph.updates)
     found = {}
     for target, value in graph.updates:
-        if value in graph.outputs or wanted.count(value) > 1 or value.op.name not in ("add", "sub"):
+        if value in graph.outputs or wanted[value] > 1 or value.op.name not in ("add", "sub"):
             continue
         table, change = value.inputs
         sums = _sums_in(change, readers)

@@ -6,6 +6,7 @@ import textwrap
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 
 from ranvier.engines.native.passes.sparse_updates import updates_of
 from ranvier.engines.native.passes.virtual_workers import is_spatial
@@ -44,8 +45,7 @@ class Schedule:
         self, graph: Graph, batch: int, samples_adjacent: bool = False, interface: Interface | None = None
     ) -> None:
         self.graph, self.batch, self.samples_adjacent, self.interface = graph, batch, samples_adjacent, interface
-        operands = (operand for node in graph.nodes() for operand in node.inputs)
-        self.uses = Counter((*operands, *graph.roots()))
+        self.uses = Counter(chain(chain.from_iterable([node.inputs for node in graph.nodes()]), graph.roots()))
         candidates = in_place_gathers(graph, batch) if interface is None else set[Node]()
         tables = row_updates(graph, batch) if interface is None else {}
         self.bounds = mask_bounds(graph)  # of products, by masks that compare positions
@@ -108,17 +108,13 @@ class Schedule:
         return Loop(task.node, Schedule(graph, rows or self.batch, interface=interface), memory, rows)
 
     def _note_lives(self) -> None:
-        def use(lives: dict[Buffer, Life], buffer: Buffer, at: int) -> None:
-            first, last = lives.get(buffer, (at, at))
-            lives[buffer] = min(first, at), max(last, at)
-
         for place, task in enumerate(self.order):
             views = [view for node in task.reads if (view := self.view(node)) is not None]
             own = [self.loops[task].memory] if task in self.loops else []
             stored = [view.buffer for view in (*views, *(view for _, view in task.stores), *(task.copy or ()))]
             for buffer in (*stored, *own):
-                use(self.phase_lives, buffer, task.phase)
-                use(self.order_lives, buffer, place)
+                for lives, at in ((self.phase_lives, task.phase), (self.order_lives, place)):
+                    lives[buffer] = lives[buffer][0] if buffer in lives else at, at
 
     def _overlap(self) -> None:
         """What the first tasks of a step write must not overlap what other threads may still read of the last one."""
