@@ -19,6 +19,7 @@ from ranvier.engines.torch_compiled import Compiled, divided, is_available, is_w
 from ranvier.engines.torch_functions import traced_rows, with_functions
 from ranvier.engines.torch_table import OWN, TABLE, adapted, traced
 from ranvier.engines.torch_updates import Flat, FlatUpdate
+from ranvier.graph.clip_slices import clip_slices
 from ranvier.graph.dtypes import array_dtype
 from ranvier.graph.graph import Graph
 
@@ -59,7 +60,7 @@ class TorchProgram(TableProgram):
         self.in_loops = sum(loop["length"] * len(loop["body"].nodes()) for loop in loops)
 
     def lowered(self, graph: Graph) -> Graph:
-        return with_padding(graph)
+        return with_padding(clip_slices(graph))
 
     @cached_property
     def eager(self) -> tuple[Interpreter, list[FlatUpdate]]:
@@ -68,8 +69,8 @@ class TorchProgram(TableProgram):
         def interpreter(graph: Graph) -> Interpreter:
             return Interpreter(graph, OWN, adapted)
 
-        rest, groups = grouped(self.graph)
-        return interpreter(without_broadcasts(with_functions(rest))), [FlatUpdate(g, interpreter) for g in groups]
+        rest, groups = grouped(with_functions(self.graph))
+        return interpreter(without_broadcasts(rest)), [FlatUpdate(g, interpreter) for g in groups]
 
     def run(
         self, arrays: Sequence[Array], outputs: Sequence[Array], start: int = 0, stop: int = 1, total: int | None = None

@@ -1,4 +1,5 @@
 """What PyTorch has one function for, and the graph some operations: pools of maxima with their gradients, and relu's.
+Normalizations of batches are in `torch_normalization`.
 
 In the graph, a gradient that goes to the first maximum of a window is ten operations on all its elements, which PyTorch
 would run one after another.
@@ -12,34 +13,29 @@ from typing import Any
 
 import torch
 
+from ranvier.engines.torch_normalization import ROWS as OF_NORMALIZATION
+from ranvier.engines.torch_normalization import own_primitive, with_normalization
 from ranvier.graph.dtypes import FLOATS
 from ranvier.graph.graph import Graph
-from ranvier.graph.node import PRIMITIVES, GraphError, Node, Primitive, Type
+from ranvier.graph.node import PRIMITIVES, Node, Type
 from ranvier.graph.simplify import scalar_of
 
 Array = Any
 
 
-def _no_value(arrays: Any, attrs: dict[str, Any], extents: Any) -> Any:
-    raise GraphError("only PyTorch computes it")
-
-
-def _given(types: Sequence[Type], attrs: dict[str, Any]) -> Type:
-    found: Type = attrs["type"]
-    return found
-
-
-POOL = Primitive("max_pool", "pool", _given, _no_value)
+POOL = own_primitive("max_pool")
 """The maxima of windows of images, and their places: two results."""
-UNPOOL = Primitive("max_unpool", "pool", _given, _no_value)
+UNPOOL = own_primitive("max_unpool")
 """The gradient (of the maxima, their places) by the images."""
 
-RELU_GRADIENT = Primitive("relu_gradient", "pool", _given, _no_value)
+RELU_GRADIENT = own_primitive("relu_gradient")
 """A gradient where the values of a relu are above zero, else zero."""
 
 
 def with_functions(graph: Graph) -> Graph:
-    """Maxima of windows of images, whose channels are first or last, are PyTorch's, and so are gradients of relu."""
+    """Maxima of windows of images, whose channels are first or last, are PyTorch's, and so are gradients of relu and
+    normalizations of batches.
+    """
 
     def change(node: Node, old: Node) -> Node:
         if node.op.name == "select" and (hidden := _relu_of(node)) is not None:
@@ -57,7 +53,7 @@ def with_functions(graph: Graph) -> Graph:
                 return Node(UNPOOL, whole.inputs, {**whole.attrs, "type": node.type}, node.type)
         return node
 
-    return graph.changed(change)
+    return with_normalization(graph.changed(change))
 
 
 def _result(pool: Node, index: int, type_: Type) -> Node:
@@ -166,7 +162,7 @@ def relu_gradient(a: Sequence[Array], s: Any, e: Any) -> Array:
 
 
 POOLS = {"max_pool": max_pool, "max_unpool": max_unpool}
-ROWS: dict[str, Any] = {**POOLS, "relu_gradient": relu_gradient}
+ROWS: dict[str, Any] = {**POOLS, **OF_NORMALIZATION, "relu_gradient": relu_gradient}
 
 
 @cache

@@ -6,8 +6,9 @@ The gradient of a variance by its mean is such a sum. It would be a second pass 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
-from ranvier.graph.node import FLOATS, Node, Symbol, apply, like
+from ranvier.graph.node import FLOATS, Dim, Node, Symbol, apply, like
 
 Number = tuple[float, tuple[str, ...]]  # a factor, and the names of the extents that it is multiplied by
 
@@ -122,12 +123,21 @@ def deviating(node: Node, axes: tuple[int, ...]) -> Node | None:
     if total.op.name != "reduce_sum" or total.inputs[0] is not x or total.attrs["axes"] != axes:
         return None
     dims = [x.shape[axis] for axis in axes]
-    known = float(math.prod(d for d in dims if not isinstance(d, Symbol)))
-    names = tuple(sorted(d.name for d in dims if isinstance(d, Symbol)))
-    number, of = _number(by) or (0.0, ())
     if mean.op.name == "div":
-        return total if number == known and of == names else None
+        return total if counts(by, dims) else None
+    known, names = _product(dims)
+    number, of = _number(by) or (0.0, ())
     return total if not names and not of and math.isclose(number * known, 1, rel_tol=1e-6) else None
+
+
+def counts(node: Node, dims: Sequence[Dim]) -> bool:
+    """Whether all elements of a node are the product of these extents."""
+    return _number(node) == _product(dims)
+
+
+def _product(dims: Sequence[Dim]) -> Number:
+    known = float(math.prod(d for d in dims if not isinstance(d, Symbol)))
+    return known, tuple(sorted(d.name for d in dims if isinstance(d, Symbol)))
 
 
 def _number(node: Node) -> Number | None:

@@ -74,7 +74,7 @@ PASSES = (
     Pass("lift_checks", "ranvier.engines.native.passes.lift_checks:lift_checks"),
     Pass("common_subexpressions", "ranvier.graph.simplify:common_subexpressions"),
     Pass("simplify", "ranvier.graph.simplify:simplify"),
-    Pass("clip_slices", "ranvier.engines.native.passes.clip_slices:clip_slices", EARLY, BODIES),
+    Pass("clip_slices", "ranvier.graph.clip_slices:clip_slices", EARLY, BODIES),
     Pass("split_strided", "ranvier.engines.native.passes.split_strided:split_strided"),
     Pass("squeeze", "ranvier.engines.native.passes.squeeze:squeeze"),
     Pass("simplify_squeezed", "ranvier.graph.simplify:simplify"),

@@ -1,0 +1,250 @@
+"""Normalization of batches on PyTorch, which has a function for the moments, for the result, and for the gradients.
+
+In the graph they are some twenty operations, of which ten go over all elements. `FORWARD` and `backward` are these
+operations as the layers and `ranvier.graph.grad` write them; what looks otherwise stays as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from itertools import permutations, product
+from typing import Any
+
+import torch
+
+from ranvier.graph.dtypes import FLOATS
+from ranvier.graph.graph import Graph
+from ranvier.graph.node import PRIMITIVES, GraphError, Node, Primitive, Shape, Type, apply
+from ranvier.graph.simplify import scalar_of
+from ranvier.graph.sums import counts
+
+Array = Any
+Pattern = Any  # the name of a value, a number, or a tuple of a primitive's name and the patterns of its operands
+COMMUTATIVE = ("add", "mul")
+
+
+def _no_value(arrays: Any, attrs: dict[str, Any], extents: Any) -> Any:
+    raise GraphError("only PyTorch computes it")
+
+
+def _given(types: Sequence[Type], attrs: dict[str, Any]) -> Type:
+    found: Type = attrs["type"]
+    return found
+
+
+def own_primitive(name: str) -> Primitive:
+    """A primitive of this engine alone. A node of it has its type as an attribute."""
+    return Primitive(name, "library", _given, _no_value)
+
+
+MOMENTS = own_primitive("moments")
+"""The mean and the variance of (x) over all axes but one: two results."""
+NORMALIZED = own_primitive("normalized")
+"""(x, mean, variance, and gamma and beta where it has them), normalized."""
+GRADIENTS = own_primitive("normalized_gradients")
+"""The gradients of (g, x, mean, 1 / deviation, and gamma where it has one): by x, and the sums over all axes but one of
+g * (x - mean) and of g."""
+
+MEAN = ("div", ("sum", "x"), "count")
+CENTRED = ("sub", "x", ("along", MEAN))
+VARIANCE = ("div", ("sum", ("mul", CENTRED, CENTRED)), "count")
+DEVIATION = ("sqrt", ("add", VARIANCE, "epsilon"))
+INVERSE = ("div", 1.0, DEVIATION)
+PRODUCTS = ("sum", ("mul", "g", CENTRED))
+
+
+@cache
+def forward(has_gamma: bool, has_beta: bool) -> Pattern:
+    """The normalized values."""
+    scaled = ("mul", CENTRED, ("along", ("mul", INVERSE, "gamma") if has_gamma else INVERSE))
+    return ("add", scaled, ("along", "beta")) if has_beta else scaled
+
+
+@cache
+def backward(has_gamma: bool) -> Pattern:
+    """The gradient by x of values whose gradient is g."""
+    scale = ("mul", INVERSE, "gamma") if has_gamma else INVERSE
+    by_inverse = ("mul", PRODUCTS, "gamma") if has_gamma else PRODUCTS
+    by_deviation = ("neg", ("div", ("mul", by_inverse, INVERSE), DEVIATION))
+    by_variance = ("div", ("div", ("mul", by_deviation, 0.5), DEVIATION), "count")
+    part = ("mul", ("along", by_variance), CENTRED)
+    twice, direct = ("add", part, part), ("mul", "g", ("along", scale))
+    by_mean = ("div", ("add", ("neg", ("sum", twice)), ("neg", ("sum", direct))), "count")
+    return ("add", ("add", twice, direct), ("along", by_mean))
+
+
+PATTERNS = (*(forward(*has) for has in product((True, False), repeat=2)), *(backward(has) for has in (True, False)))
+OPERANDS: dict[Primitive, tuple[Pattern, ...]] = {
+    MOMENTS: ("x",),
+    NORMALIZED: ("x", MEAN, VARIANCE, "gamma", "beta"),
+    GRADIENTS: ("g", "x", MEAN, INVERSE, "gamma"),
+}
+
+
+@dataclass(eq=False)
+class Match:
+    """A part of a graph that is a pattern, of values whose features are along ``axis``."""
+
+    shape: tuple[Any, ...]
+    axis: int
+    names: dict[str, Node] = field(default_factory=dict)
+    found: dict[int, Node] = field(default_factory=dict)
+    """The node of each pattern, by its identity."""
+
+    @property
+    def features(self) -> Any:
+        return self.shape[self.axis]
+
+    @property
+    def attrs(self) -> dict[str, Any]:
+        names = [name for name in ("gamma", "beta") if name in self.names]
+        return {"axis": self.axis, "epsilon": scalar_of(self.names["epsilon"]), "parameters": names}
+
+    @property
+    def others(self) -> tuple[int, ...]:
+        return tuple(a for a in range(len(self.shape)) if a != self.axis)
+
+    def find(self, node: Node, pattern: Pattern) -> bool:
+        """Whether the node, but for reshapes, is this pattern, with the values that the names have so far."""
+        node = self._plain(node)
+        if isinstance(pattern, str):
+            return self.names.setdefault(pattern, node) is node
+        if isinstance(pattern, float):
+            return bool(scalar_of(node) == pattern)
+        if id(pattern) not in self.found and self._is(node, *pattern):
+            self.found[id(pattern)] = node
+        return self.found.get(id(pattern)) is node
+
+    def value(self, pattern: Pattern) -> Node | None:
+        """The node of a name, or of a pattern."""
+        return self.names.get(pattern) if isinstance(pattern, str) else self.found.get(id(pattern))
+
+    def _is(self, node: Node, name: str, *operands: Pattern) -> bool:
+        if name == "sum":
+            every = node.op.name == "reduce_sum" and node.attrs["axes"] == self.others
+            return every and node.inputs[0].shape == self.shape and self.find(node.inputs[0], operands[0])
+        if name == "along":
+            spread = node.op.name == "broadcast" and node.attrs["axes"] == (self.axis,)
+            return spread and node.shape == self.shape and self.find(node.inputs[0], operands[0])
+        for inputs in permutations(node.inputs) if name in COMMUTATIVE else (node.inputs,):
+            if node.op.name == name:
+                names, found = dict(self.names), dict(self.found)
+                if all(map(self.find, inputs, operands)):
+                    return True
+                self.names, self.found = names, found
+        return False
+
+    def _plain(self, node: Node) -> Node:
+        """What a number of each feature is without dimensions of 1, and a number of all without its broadcast."""
+        while node.shape != self.shape:
+            operand = node.inputs[0] if node.inputs else node
+            is_longer = node.op.name == "reshape" and _without_ones(node) == _without_ones(operand)
+            if not is_longer and (node.op.name != "broadcast" or operand.shape):
+                break
+            node = operand
+        return node
+
+
+def _without_ones(node: Node) -> tuple[Any, ...]:
+    return tuple(dim for dim in node.shape if dim != 1)
+
+
+def matches(graph: Graph) -> Iterator[tuple[Node, Match]]:
+    """The normalized values and the gradients by x."""
+    taken = set[Node]()
+    for node in reversed(graph.nodes()):
+        if node in taken or node.op.name not in COMMUTATIVE or node.dtype not in FLOATS or node.ndim < 2:
+            continue
+        for axis, pattern in product((node.ndim - 1, 1)[: node.ndim - 1], PATTERNS):
+            match = Match(node.shape, axis)
+            if pattern[0] == node.op.name and node.shape[axis] != 1 and match.find(node, pattern):
+                is_mean = counts(match.names["count"], [node.shape[a] for a in match.others])
+                if is_mean and scalar_of(match.names["epsilon"]) is not None:
+                    taken.update(match.found.values())
+                    yield node, match
+                    break
+
+
+def with_normalization(graph: Graph) -> Graph:
+    """Normalized values, their statistics and their gradients are PyTorch's."""
+    roles: dict[Node, tuple[Match, Primitive, int]] = {}
+    for root, match in matches(graph):
+        if g := match.value("g"):
+            sums = [n for n in graph.of("reduce_sum") if n.inputs[0] is g and n.attrs["axes"] == match.others]
+            roles |= dict.fromkeys(sums, (match, GRADIENTS, 2))
+            roles |= {root: (match, GRADIENTS, 0), match.found[id(PRODUCTS)]: (match, GRADIENTS, 1)}
+        else:
+            parts = (match.found[id(part)] for part in (MEAN, VARIANCE))
+            roles |= {part: (match, MOMENTS, i) for i, part in enumerate(parts)}
+            roles[root] = match, NORMALIZED, 0
+    result: dict[Node, Node] = {}
+    made: dict[tuple[Match, Primitive], Node] = {}
+    for node in graph.nodes():
+        result[node] = node.on(tuple(result[i] for i in node.inputs))
+        if node not in roles:
+            continue
+        match, op, index = roles[node]
+        if (match, op) not in made:
+            values = [value for pattern in OPERANDS[op] if (value := match.value(pattern)) is not None]
+            if not all(value in result for value in values):  # one comes later than what it is an operand of
+                continue
+            inputs = tuple(_shaped(result[v], v.shape if v.shape == match.shape else (match.features,)) for v in values)
+            made[match, op] = Node(op, inputs, match.attrs | {"type": node.type}, node.type)
+        found = made[match, op]
+        if op is not NORMALIZED:
+            is_whole = op is GRADIENTS and not index
+            kind = Type(match.shape if is_whole else (match.features,), node.dtype)
+            found = Node(PRIMITIVES["result"], (found,), {"index": index}, kind)
+        result[node] = _shaped(found, node.shape)
+    return graph.rebuild(lambda node: result[node])
+
+
+def _shaped(node: Node, shape: Shape) -> Node:
+    return node if node.shape == shape else apply("reshape", node, shape=shape)
+
+
+def _features_second(x: Array, axis: int) -> Array:
+    return x.reshape(-1, x.shape[-1]) if axis == x.ndim - 1 and x.is_contiguous() else x.movedim(axis, 1)
+
+
+def moments(a: Sequence[Array], s: Any, e: Any) -> tuple[Array, Array]:
+    (x,) = a
+    if x.device.type in ("cpu", "cuda"):
+        found: tuple[Array, Array] = torch.ops.aten.batch_norm_update_stats(
+            _features_second(x, s["axis"]), None, None, 0
+        )
+        return found
+    variance, mean = torch.var_mean(x, [i for i in range(x.ndim) if i != s["axis"]], correction=0)
+    return mean, variance
+
+
+def _parameters(a: Sequence[Array], names: Sequence[str]) -> dict[str, Array]:
+    return dict.fromkeys(("gamma", "beta")) | dict(zip(names, a, strict=True))
+
+
+def normalized(a: Sequence[Array], s: Any, e: Any) -> Array:
+    x, mean, variance, *more = a
+    given = _parameters(more, s["parameters"])
+    view = _features_second(x, s["axis"])
+    found, *_ = torch.native_batch_norm(view, given["gamma"], given["beta"], mean, variance, False, 0.0, s["epsilon"])
+    return _as_before(found, x, s["axis"])
+
+
+def _as_before(found: Array, x: Array, axis: int) -> Array:
+    return found.reshape(x.shape) if found.ndim < x.ndim else found.movedim(1, axis)
+
+
+def normalized_gradients(a: Sequence[Array], s: Any, e: Any) -> tuple[Array, Array, Array]:
+    g, x, mean, inverse, *gamma = a
+    views = [_features_second(v, s["axis"]) for v in (g, x)]
+    if views[0].ndim < views[1].ndim:
+        views = [v.movedim(s["axis"], 1) for v in (g, x)]
+    found, by_gamma, total = torch.ops.aten.native_batch_norm_backward(
+        *views, gamma[0] if gamma else None, None, None, mean, inverse, True, s["epsilon"], [True, True, True]
+    )
+    return _as_before(found, x, s["axis"]), by_gamma / inverse, total
+
+
+ROWS = {"moments": moments, "normalized": normalized, "normalized_gradients": normalized_gradients}
