@@ -178,6 +178,44 @@ def test_updates_of_all_parameters_are_one_on_pytorch(optimizer, monkeypatch):
     assert (function is not None) == (optimizer == "adam")
 
 
+NORMALIZED = {  # a network, and how often PyTorch's functions run: moments, values, gradients
+    "images": (lambda: [L.Conv2D(4, 3), L.BatchNormalization(), L.Activation("relu"), L.Flatten()], (1, 1, 1)),
+    "no scale": (lambda: [L.Conv2D(4, 3), L.BatchNormalization(scale=False), L.Flatten()], (1, 1, 1)),
+    "channels first": (lambda: [L.Conv2D(4, 3), L.BatchNormalization(axis=1, center=False), L.Flatten()], (1, 1, 1)),
+    "features": (
+        lambda: [L.Flatten(), L.Dense(7), L.BatchNormalization(scale=False, center=False), L.Activation("tanh")],
+        (1, 1, 1),
+    ),
+    "data": (lambda: [L.BatchNormalization(), L.Flatten()], (1, 1, 0)),  # whose gradient is not wanted
+    "layer": (lambda: [L.Conv2D(4, 3), L.LayerNormalization(), L.Flatten()], (0, 0, 0)),
+}
+
+
+@pytest.mark.parametrize("case", NORMALIZED)
+def test_batches_are_normalized_by_functions_of_pytorch(case, monkeypatch):
+    make, expected = NORMALIZED[case]
+    monkeypatch.setattr(engines, "_shared", {})
+    functions, counts = import_module("ranvier.engines.torch_functions"), []
+    real = functions.with_normalization
+
+    def noted(graph):
+        made = real(graph)
+        counts.append(tuple(len(made.of(op)) for op in ("moments", "normalized", "normalized_gradients")))
+        return made
+
+    def fit(engine):
+        rv.set_seed(0)
+        model = rv.Sequential([rv.Input((10, 10, 2)), *make(), L.Dense(3)])
+        model.compile("sgd", rv.losses.SparseCategoricalCrossentropy(from_logits=True), engine=engine)
+        losses = model.fit(IMAGES, LABELS, epochs=3, batch_size=16, verbose=0, ignore="RV").history["loss"]
+        return [losses, *model.get_weights()]
+
+    monkeypatch.setattr(functions, "with_normalization", noted)
+    for found, wanted in zip(fit("torch"), fit("reference"), strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=2e-4, atol=2e-5)
+    assert counts[0] == expected
+
+
 def test_what_xla_stores_is_computed_once():
     x, v = input_node("x", (4,), "float32"), input_node("v", (4,), "float32")
     moved = v + x

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from ranvier.engines.torch_normalization import ROWS as OF_NORMALIZATION
+from ranvier.engines import torch_normalization as normalization
 from ranvier.engines.torch_normalization import own_primitive, with_normalization
 from ranvier.graph.dtypes import FLOATS
 from ranvier.graph.graph import Graph
@@ -161,8 +161,8 @@ def relu_gradient(a: Sequence[Array], s: Any, e: Any) -> Array:
     return torch.ops.aten.threshold_backward(a[0], a[1], 0)
 
 
-POOLS = {"max_pool": max_pool, "max_unpool": max_unpool}
-ROWS: dict[str, Any] = {**POOLS, **OF_NORMALIZATION, "relu_gradient": relu_gradient}
+KERNELS: dict[str, Any] = {"max_pool": max_pool, "max_unpool": max_unpool, **normalization.ROWS}
+ROWS: dict[str, Any] = {**KERNELS, "relu_gradient": relu_gradient}
 
 
 @cache
@@ -174,10 +174,11 @@ def traced_rows() -> dict[str, Any]:
     functions = {
         "max_pool": (torch.ops.aten.max_pool2d_with_indices, f"(Tensor x, {options}) -> (Tensor, Tensor)"),
         "max_unpool": (spread, f"(Tensor g, Tensor places, int[] sides, bool is_last, {options}) -> Tensor"),
+        **normalization.FUNCTIONS,
     }  # fmt: skip
     rows = {}
     for name, (function, schema) in functions.items():
         own = torch.library.custom_op(f"ranvier::{name}", function, mutates_args=(), schema=schema)
         own.register_fake(function)
-        rows[name] = partial(POOLS[name], call=own)
+        rows[name] = partial(KERNELS[name], call=own)
     return rows

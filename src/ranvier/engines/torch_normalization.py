@@ -209,42 +209,64 @@ def _features_second(x: Array, axis: int) -> Array:
     return x.reshape(-1, x.shape[-1]) if axis == x.ndim - 1 and x.is_contiguous() else x.movedim(axis, 1)
 
 
-def moments(a: Sequence[Array], s: Any, e: Any) -> tuple[Array, Array]:
-    (x,) = a
-    if x.device.type in ("cpu", "cuda"):
-        found: tuple[Array, Array] = torch.ops.aten.batch_norm_update_stats(
-            _features_second(x, s["axis"]), None, None, 0
-        )
-        return found
-    variance, mean = torch.var_mean(x, [i for i in range(x.ndim) if i != s["axis"]], correction=0)
-    return mean, variance
-
-
-def _parameters(a: Sequence[Array], names: Sequence[str]) -> dict[str, Array]:
-    return dict.fromkeys(("gamma", "beta")) | dict(zip(names, a, strict=True))
-
-
-def normalized(a: Sequence[Array], s: Any, e: Any) -> Array:
-    x, mean, variance, *more = a
-    given = _parameters(more, s["parameters"])
-    view = _features_second(x, s["axis"])
-    found, *_ = torch.native_batch_norm(view, given["gamma"], given["beta"], mean, variance, False, 0.0, s["epsilon"])
-    return _as_before(found, x, s["axis"])
-
-
 def _as_before(found: Array, x: Array, axis: int) -> Array:
     return found.reshape(x.shape) if found.ndim < x.ndim else found.movedim(1, axis)
 
 
-def normalized_gradients(a: Sequence[Array], s: Any, e: Any) -> tuple[Array, Array, Array]:
-    g, x, mean, inverse, *gamma = a
-    views = [_features_second(v, s["axis"]) for v in (g, x)]
-    if views[0].ndim < views[1].ndim:
-        views = [v.movedim(s["axis"], 1) for v in (g, x)]
+def moments_of(x: Array, axis: int) -> tuple[Array, Array]:
+    if x.device.type in ("cpu", "cuda"):
+        mean, variance = torch.ops.aten.batch_norm_update_stats(_features_second(x, axis), None, None, 0)
+    else:
+        variance, mean = torch.var_mean(x, [i for i in range(x.ndim) if i != axis], correction=0)
+    return mean, variance
+
+
+def normalize(
+    x: Array, mean: Array, variance: Array, gamma: Array | None, beta: Array | None, axis: int, epsilon: float
+) -> Array:
+    view = _features_second(x, axis)
+    found, *_ = torch.native_batch_norm(view, gamma, beta, mean, variance, False, 0.0, epsilon)
+    return _as_before(found, x, axis)
+
+
+def normalize_backward(
+    g: Array, x: Array, mean: Array, inverse: Array, gamma: Array | None, axis: int, epsilon: float
+) -> tuple[Array, Array, Array]:
+    views = [_features_second(v, axis) for v in (g, x)]
+    if views[0].ndim != views[1].ndim:
+        views = [v.movedim(axis, 1) for v in (g, x)]
     found, by_gamma, total = torch.ops.aten.native_batch_norm_backward(
-        *views, gamma[0] if gamma else None, None, None, mean, inverse, True, s["epsilon"], [True, True, True]
+        *views, gamma, None, None, mean, inverse, True, epsilon, [True, True, True]
     )
-    return _as_before(found, x, s["axis"]), by_gamma / inverse, total
+    return _as_before(found, x, axis), by_gamma / inverse, total
+
+
+def moments(a: Sequence[Array], s: Any, e: Any, call: Any = moments_of) -> Any:
+    return call(a[0], s["axis"])
+
+
+def normalized(a: Sequence[Array], s: Any, e: Any, call: Any = normalize) -> Any:
+    x, mean, variance, *more = a
+    given = dict(zip(s["parameters"], more, strict=True))
+    return call(x, mean, variance, given.get("gamma"), given.get("beta"), s["axis"], s["epsilon"])
+
+
+def normalized_gradients(a: Sequence[Array], s: Any, e: Any, call: Any = normalize_backward) -> Any:
+    *given, gamma = a if "gamma" in s["parameters"] else (*a, None)
+    return call(*given, gamma, s["axis"], s["epsilon"])
 
 
 ROWS = {"moments": moments, "normalized": normalized, "normalized_gradients": normalized_gradients}
+SETTINGS = "int axis, float epsilon"
+FUNCTIONS = {
+    "moments": (moments_of, "(Tensor x, int axis) -> (Tensor, Tensor)"),
+    "normalized": (
+        normalize,
+        f"(Tensor x, Tensor mean, Tensor variance, Tensor? gamma, Tensor? beta, {SETTINGS}) -> Tensor",
+    ),
+    "normalized_gradients": (
+        normalize_backward,
+        f"(Tensor g, Tensor x, Tensor mean, Tensor inverse, Tensor? gamma, {SETTINGS}) -> (Tensor, Tensor, Tensor)",
+    ),
+}
+"""The functions that the rows call, with their schemas."""
