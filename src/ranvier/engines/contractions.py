@@ -90,6 +90,21 @@ def with_padding(graph: Graph) -> Graph:
     return graph.changed(change)
 
 
+def plain_positions(node: Node) -> int:
+    """The positions of a contraction that is a convolution without groups; 0 of other nodes."""
+    if node.op.name != "contract":
+        return 0
+    index, rank = node.attrs["index"], node.attrs["rank"]
+    sizes = [n if isinstance(n, int) else 1 for n in node.attrs["loops"]]
+    pairs = [_windows_of(index[side], index[1 - side], rank, sizes) for side in (0, 1)]
+    side = next((i for i in (0, 1) if 0 < len(pairs[i]) <= MOST), None)
+    if side is None:
+        return 0
+    loops = [{loop for terms, _ in own for loop, _ in terms if loop < rank} for own in index]
+    is_grouped = loops[0] & loops[1] - {loop for dim in pairs[side] for loop, _ in index[side][dim][0]}
+    return 0 if is_grouped else len(pairs[side])
+
+
 def _is_zero(node: Node) -> bool:
     return node.op.name == "constant" and node.dtype != "bfloat16" and not np.any(node.attrs["value"])
 

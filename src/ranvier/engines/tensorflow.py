@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import string
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from tensorflow.compiler.xla.xla_data_pb2 import ConvolutionDimensionNumbers
 from ranvier.engines.compiled_tables import CompiledTableProgram
 from ranvier.engines.contractions import contraction, windows
 from ranvier.engines.tables import PICKING, Interpreter, Table, elementwise
+from ranvier.engines.tensorflow_stages import Stages, is_kernel
 from ranvier.graph.dtypes import ELEMENT_TYPES, array_dtype, limits
 from ranvier.graph.graph import Graph
 from ranvier.graph.random import KEY_ADDITIONS, KEY_PARITY, ROTATIONS
@@ -235,8 +237,13 @@ class TensorFlowProgram(CompiledTableProgram):
     def __init__(self, graph: Graph, batch: int | None, device: str | None) -> None:
         super().__init__(graph, batch, TABLE)
         self.device, self.no_fault = device, tf.constant(False)
-        self.step = tf.function(self.compute_step, jit_compile=True, autograph=False)
-        self.loop: Any = tf.function(self._loop, jit_compile=True, autograph=False)
+        self.has_stages = _on_processor(device) and any(map(is_kernel, self.graph.nodes()))
+        self.step = tf.function(self.compute_step, jit_compile=not self.has_stages, autograph=False)
+        self.loop: Any = tf.function(self._loop, jit_compile=not self.has_stages, autograph=False)
+
+    @cached_property
+    def interpret(self) -> Any:
+        return Stages(self.graph, TABLE, einsum) if self.has_stages else super().interpret
 
     def place(self, array: Array) -> Array:
         return to_tensorflow(array)
@@ -279,6 +286,10 @@ class TensorFlowProgram(CompiledTableProgram):
 
         first = (start, tf.constant(False), [arrays[i] for i in self.updated])
         return tf.while_loop(lambda step, is_wrong, _: (step < stop) & ~is_wrong, turn, first)
+
+
+def _on_processor(device: str | None) -> bool:
+    return device.startswith("CPU") if device else not tf.config.list_physical_devices("GPU")
 
 
 def device_of(name: str) -> str:

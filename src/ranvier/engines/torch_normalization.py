@@ -14,29 +14,16 @@ from typing import Any
 
 import torch
 
+from ranvier.engines.pools import own_primitive
 from ranvier.graph.dtypes import FLOATS
 from ranvier.graph.graph import Graph
-from ranvier.graph.node import PRIMITIVES, GraphError, Node, Primitive, Shape, Type, apply
+from ranvier.graph.node import PRIMITIVES, Node, Primitive, Shape, Type, apply
 from ranvier.graph.simplify import scalar_of
 from ranvier.graph.sums import counts
 
 Array = Any
 Pattern = Any  # the name of a value, a number, or a tuple of a primitive's name and the patterns of its operands
 COMMUTATIVE = ("add", "mul")
-
-
-def _no_value(arrays: Any, attrs: dict[str, Any], extents: Any) -> Any:
-    raise GraphError("only PyTorch computes it")
-
-
-def _given(types: Sequence[Type], attrs: dict[str, Any]) -> Type:
-    found: Type = attrs["type"]
-    return found
-
-
-def own_primitive(name: str) -> Primitive:
-    """A primitive of this engine alone. A node of it has its type as an attribute."""
-    return Primitive(name, "library", _given, _no_value)
 
 
 MOMENTS = own_primitive("moments")
