@@ -279,7 +279,7 @@ def test_rows_without_a_target_are_left_out(tmp_path):
     path = written(tmp_path, GOOD + "1,red,2024-01-01,\n")
     asked = {"target": "good", "columns": {}, "metric": "", "folds": 2, "seed": 0}
     made, _ = look_at(tmp_path, asked | dict.fromkeys(["time_column", "group", "test"]), read_table(path))
-    assert "1 rows have no target and are left out (lines 42)" in made.notes
+    assert "1 row has no target and is left out (line 42)" in made.notes
     assert 40 not in np.concatenate([made.arrays["train"], made.arrays["test"]])
 
 

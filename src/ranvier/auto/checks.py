@@ -125,7 +125,8 @@ def notes_of(table: Table, columns: Mapping[str, Column], task: Task, truth: Arr
         rare = [f"{task.classes[k]!r} ({counts[k]})" for k in np.flatnonzero(counts < 10)]
         if rare:
             more = f" and {len(rare) - 5} more" if len(rare) > 5 else ""
-            notes.append(f"few rows of the classes {', '.join(rare[:5])}{more}: their scores say little")
+            which = f"the class{'es' * (len(rare) > 1)} {', '.join(rare[:5])}{more}"
+            notes.append(f"few rows of {which}: {'its' if len(rare) == 1 else 'their'} scores say little")
         if counts.max() > 10 * max(counts.min(), 1):
             notes.append(
                 f"the classes are imbalanced: {task.classes[int(counts.argmax())]!r} has "

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from ranvier.auto.columns import Column
 from ranvier.auto.runs import Run
 from ranvier.auto.scores import CLASSES, LABELS, better, title
+from ranvier.support.phrases import counted
 
 CLOSE = 0.005  # a difference of scores from 0 to 1 that is called equal
 
@@ -47,8 +48,8 @@ def data_lines(run: Run) -> Iterable[str]:
     for column in run.columns.values():
         if column.role != "target":
             yield f"  {column.name:<{width}}  {_column_words(column)}"
-    parts = [f"{len(run.arrays['train']):,} rows to learn from", f"{len(run.arrays['test']):,} for the test"]
-    yield f"{', '.join(parts)} (split by {run.split['by']}), {run.split['folds']} fold{'s' * (run.split['folds'] > 1)}"
+    parts = [f"{counted(len(run.arrays['train']), 'row')} to learn from", f"{len(run.arrays['test']):,} for the test"]
+    yield f"{', '.join(parts)} (split by {run.split['by']}), {counted(run.split['folds'], 'fold')}"
     for note in run.notes:
         yield f"note: {note}"
 
@@ -63,7 +64,7 @@ def _column_words(column: Column) -> str:
         )
         kind += f", {low} to {high}"
     elif column.kind in ("category", "yes/no"):
-        kind += f", {column.distinct} values"
+        kind += f", {counted(column.distinct, 'value')}"
     if column.missing:
         kind += f", {column.missing:,} missing"
     if column.role in ("time", "group"):

@@ -14,6 +14,7 @@ import numpy as np
 from ranvier.auto.checks import label_numbers
 from ranvier.auto.columns import Column, is_missing, texts_of, unreadable
 from ranvier.auto.runs import Run
+from ranvier.auto.samples import left_out
 from ranvier.auto.scores import CLASSES, LABELS
 from ranvier.auto.sources import read_data
 from ranvier.auto.tables import Table
@@ -133,7 +134,7 @@ def _unseen(run: Run, column: Column, table: Table) -> list[str]:
             found.setdefault(text, []).append(place)
     return [
         f"{table.line(places[0])}, column {column.name!r}: {text[:40]!r} was not in the training data"
-        f"{f' ({len(places)} rows)' if len(places) > 1 else ''}; it counts as an unknown value"
+        f"{f' ({len(places):,} rows)' if len(places) > 1 else ''}; it counts as an unknown value"
         for text, places in found.items()
     ]
 
@@ -157,7 +158,7 @@ def evaluate(run: Run, data: Any, **options: Any) -> dict[str, Any]:
     made = predict(run, table)
     notes = list(made.notes)
     if not known.all():
-        notes.append(f"{(~known).sum():,} rows have no target and are left out")
+        notes.append(left_out(int((~known).sum())))
     return {
         "scores": run.score(truth[known], made.output),
         "rows": len(table),

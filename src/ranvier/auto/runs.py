@@ -24,7 +24,7 @@ import numpy as np
 
 from ranvier.auto.columns import Column
 from ranvier.auto.preparation import Preparation
-from ranvier.auto.scores import NUMBERS, Task, decide, scores
+from ranvier.auto.scores import NUMBERS, Task, decide, scores, title
 from ranvier.auto.sources import read_data
 from ranvier.auto.tables import Table
 from ranvier.data import files
@@ -41,7 +41,7 @@ FACTS, MODEL, PREPARATION, ARRAYS, TIMES = (
 PLAIN = frozenset(["task", "columns", "arrays", "times", "folder"])  # fields that run.json does not hold as they are
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Run(CheckedConstructor):
     """A training, finished or stopped, in its folder.
 
@@ -97,6 +97,11 @@ class Run(CheckedConstructor):
     versions: dict[str, str] = field(default_factory=dict)
     arrays: dict[str, Array] = field(default_factory=dict)
     times: dict[str, float] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        score = (self.test or self.validation).get(self.task.metric)
+        shown = "" if score is None else f", {title(self.task.metric)} {score:.4f}"
+        return f"<Run: {self.folder}, {', '.join(self.task.targets)}{shown}>"
 
     # --- files ------------------------------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from ranvier.auto.scores import CLASSES, NUMBERS
 from ranvier.auto.sources import digest_of
 from ranvier.auto.tables import Table
 from ranvier.data.convert import Array
+from ranvier.support.phrases import counted
 
 SHOWN = 5  # unreadable values that are noted one by one
 
@@ -55,7 +56,7 @@ def look_at(out: Path, asked: dict[str, Any], table: Table) -> tuple[Run, Sample
     lacking: Array = np.asarray(unknown.reshape(len(truth), -1).any(1))
     if lacking.any():
         lines = ", ".join(map(str, table.lines[lacking][:5])) + (", ..." if lacking.sum() > 5 else "")
-        notes.append(f"{lacking.sum():,} rows have no target and are left out (lines {lines})")
+        notes.append(f"{left_out(int(lacking.sum()))} (line{'s' if lacking.sum() > 1 else ''} {lines})")
     wrong = unreadable(table, [column for column in columns.values() if column.used])
     notes += wrong[:SHOWN] + ([f"and {len(wrong) - SHOWN:,} more values like these"] if len(wrong) > SHOWN else [])
     rows = np.flatnonzero(~lacking)
@@ -75,6 +76,11 @@ def look_at(out: Path, asked: dict[str, Any], table: Table) -> tuple[Run, Sample
     run = Run(out, task, columns, settings=asked, seed=asked["seed"], data=facts, notes=notes)
     run.versions = versions()
     return run, _split(run, known, truth, rows)
+
+
+def left_out(rows: int) -> str:
+    """The note on rows without a target."""
+    return f"{counted(rows, 'row', ('has', 'have'))} no target and {'is' if rows == 1 else 'are'} left out"
 
 
 def _split(run: Run, known: Table, truth: Array, rows: Array) -> Sample:
@@ -101,7 +107,9 @@ def _split(run: Run, known: Table, truth: Array, rows: Array) -> Sample:
     train = np.setdiff1d(np.arange(len(y)), test)
     number = asked["folds"] or (5 if len(train) <= splits.FOLDED.get(run.data["kind"], splits.SMALL) else 1)
     if len(train) < 2 * max(number, 2):
-        raise ValueError(f"{known.source} has {len(train)} rows to learn from. Write a table with more instead.")
+        raise ValueError(
+            f"{known.source} has {counted(len(train), 'row')} to learn from. Write a table with more instead."
+        )
     by_order, by_group = (None if a is None else a[train] for a in (order, groups))
     folds = splits.folds_of(number, y[train], classes, by_order, by_group, run.seed)
     fold = np.full(len(train), -1)

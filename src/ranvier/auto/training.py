@@ -32,6 +32,7 @@ from ranvier.data import files
 from ranvier.data.convert import Array
 from ranvier.module import Module
 from ranvier.module.core import restart_names
+from ranvier.support.phrases import counted
 from ranvier.support.validation import whole
 from ranvier.support.version import __version__
 from ranvier.tensor import rng
@@ -154,7 +155,7 @@ def _search_folder(plan: Plan, table: Table) -> Path:
     kept = plan.out / "search" / hashlib.sha256(text.encode()).hexdigest()[:16]
     files.make_folder(kept, "the run")
     if earlier := len(list(kept.glob("*.safetensors"))):
-        plan.say(f"going on in {plan.out}: {earlier} trial{'s' * (earlier > 1)} of an earlier process are kept")
+        plan.say(f"going on in {plan.out}: {counted(earlier, 'trial')} of an earlier process kept")
     return kept
 
 

@@ -56,6 +56,15 @@ class Trial:
     seconds: float = 0.0
     refitted: bool = False  # whether the weights are of networks that all rows trained
 
+    @property
+    def loss(self) -> float:
+        """The mean held-out loss of the folds, where they stopped together or a cycle ended; NaN without one."""
+        curves = [curves["val_loss"] for curves in self.history if curves.get("val_loss")]
+        if not curves:
+            return float("nan")
+        last = -1 if self.settings.get("cycle") else common_epochs(self.history) - 1
+        return float(np.mean([curve[last] for curve in curves]))
+
 
 @dataclass
 class Search:

@@ -16,6 +16,7 @@ import typer
 
 from ranvier.cli import report, train
 from ranvier.cli.errors import errors_as_lines, say
+from ranvier.support.phrases import counted
 from ranvier.support.version import __version__
 
 app = typer.Typer(
@@ -154,9 +155,12 @@ def lessons(
 
     with errors_as_lines():
         written, kept = write(folder, lang, force)
-        typer.echo(f"wrote {len(written)} notebooks into {folder}")
+        typer.echo(f"wrote {counted(len(written), 'notebook')} into {folder}")
         if kept:
-            typer.echo(f"{len(kept)} files are kept, because they may hold your answers (--force writes over them)")
+            typer.echo(
+                f"{counted(len(kept), 'file', ('is', 'are'))} kept, because your answers may be there "
+                "(--force writes over them)"
+            )
         typer.echo(f"next: pip install jupyterlab 'ranvier[plot]'; jupyter lab {folder}")
 
 

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import ranvier as rv
+from ranvier.support.phrases import counted
 
 REDRAWN = 4  # times a second
 
@@ -44,8 +45,7 @@ class SearchProgress:
     def trial(self, trial: rv.auto.Trial, seconds: float) -> None:
         """A trial is done."""
         self.done += 1
-        losses = [min(curves["val_loss"]) for curves in trial.history if curves.get("val_loss")]
-        loss = sum(losses) / len(losses) if losses else float("nan")
+        loss = trial.loss
         self.best = min(self.best, loss) if not isnan(loss) else self.best
         words = ", ".join(
             f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}"
@@ -58,7 +58,7 @@ class SearchProgress:
     def line(self) -> str:
         """The live line."""
         passed = time.perf_counter() - self.began
-        parts = [f"{self.done} trials" + (f" of {self.trials + 1}" if self.trials else "")]
+        parts = [f"{self.done} of {counted(self.trials + 1, 'trial')}" if self.trials else counted(self.done, "trial")]
         if self.best < float("inf"):
             parts.append(f"best held-out loss {self.best:.4f}")
         if self.limit is not None:

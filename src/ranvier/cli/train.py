@@ -13,6 +13,7 @@ import typer
 
 import ranvier as rv
 from ranvier.cli.errors import errors_as_lines
+from ranvier.support.phrases import counted
 
 UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
 DATA = typer.Argument(
@@ -56,7 +57,9 @@ Example:
 
   ranvier evaluate run test.csv
 """
-COMPARE = """Compare runs: their scores side by side, which is best, and whether that may be chance.
+COMPARE = """Compare runs: their scores, and which is best.
+
+The scores are side by side, with whether a difference may be chance.
 
 Example:
 
@@ -182,7 +185,7 @@ def predict(
             sys.stdout.write(made.text())
         else:
             made.write(out)
-            typer.echo(f"wrote {len(made.table):,} rows to {out}")
+            typer.echo(f"wrote {counted(len(made.table), 'row')} to {out}")
 
 
 def evaluate(
@@ -207,7 +210,7 @@ def evaluate(
             typer.echo(rv.metrics.report(made["truth"], decided, names))
         if loaded.task.classes:
             typer.echo(rv.metrics.report(made["truth"], loaded.decide(made["predictions"].output), loaded.task.classes))
-        typer.echo(f"{made['rows']:,} rows of {data}")
+        typer.echo(f"{counted(made['rows'], 'row')} of {data}")
         for name, value in made["scores"].items():
             typer.echo(f"  {rv.auto.title(name):<18} {value:.4f}")
 

@@ -13,6 +13,7 @@ from ranvier.module import Module
 from ranvier.search.interval import Estimate, estimate
 from ranvier.search.variants import Variant, equal_settings, value_text
 from ranvier.support.constructors import CheckedConstructor
+from ranvier.support.phrases import counted
 from ranvier.support.results import infer, is_loss, metric_of
 
 if TYPE_CHECKING:
@@ -333,7 +334,3 @@ def _estimates(
         name: estimate([float(r.metrics[name]) for r in finished if name in r.metrics], confidence, overlap)
         for name in names
     }
-
-
-def counted(n: int, what: str) -> str:
-    return f"{n} {what}{'s' * (n != 1)}"

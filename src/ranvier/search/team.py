@@ -15,8 +15,9 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from ranvier.search.plan import Job, Plan
-from ranvier.search.results import Interrupted, Results, Trained, counted
+from ranvier.search.results import Interrupted, Results, Trained
 from ranvier.search.variants import Variant
+from ranvier.support.phrases import counted
 from ranvier.support.results import number_of
 from ranvier.tensor import rng, trace
 from ranvier.tensor.context import dtype_scope

@@ -1,4 +1,4 @@
-"""Sentences with values in them, in another language: a table of templates, matched against finished sentences."""
+"""Counts in sentences; sentences with values in another language: templates, matched against finished ones."""
 
 from __future__ import annotations
 
@@ -7,6 +7,12 @@ from collections.abc import Mapping
 from functools import cached_property
 
 FIELD = re.compile(r"\{(\d)\}")
+
+
+def counted(n: int, what: str, verbs: tuple[str, str] | None = None) -> str:
+    """``"1 row"`` or ``"1,200 rows"``; with a pair of verbs, such as ``("has", "have")``, the one that fits, too."""
+    words = f"{n:,} {what}{'s' * (n != 1)}"
+    return words if verbs is None else f"{words} {verbs[n != 1]}"
 
 
 class Phrases:

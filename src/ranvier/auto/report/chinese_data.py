@@ -5,9 +5,12 @@ NOTES = {
     "no target is given: it is the column {0}": "没有指定目标，取列 {0}",
     "{0} rows have no target and are left out (lines {1})": "{0} 行没有目标，已略去（第 {1} 行）",
     "{0} rows have no target and are left out": "{0} 行没有目标，已略去",
+    "1 row has no target and is left out (line {0})": "1 行没有目标，已略去（第 {0} 行）",
+    "1 row has no target and is left out": "1 行没有目标，已略去",
     "{0} is no number; it counts as missing": "{0} 不是数值，按缺失处理",
     "{0} is no date; it counts as missing": "{0} 不是日期，按缺失处理",
     "and {0} more values like these": "以及另外 {0} 个类似的值",
+    "few rows of the class {0}: its scores say little": "类别 {0}的行数很少，其得分意义不大",
     "few rows of the classes {0}: their scores say little": "类别 {0}的行数很少，其得分意义不大",
     "{0} and {1} more": "{0} 以及另外 {1} 个",
     "the classes are imbalanced: {0} has {1} of the rows; the threshold is tuned for it":

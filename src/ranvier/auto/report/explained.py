@@ -116,7 +116,7 @@ def mistakes(facts: Facts, found: explain.Importances | None, say: Say) -> list[
             [cut(names[facts.truth[i]]), cut(names[decided[i]]), number(facts.output[i, facts.truth[i]])] for i in order
         ]
         text = say(
-            "{wrong} of {all} rows are classified wrongly.", wrong=f"{len(wrong):,}", all=f"{len(facts.truth):,}"
+            "Rows that are classified wrongly: {wrong} of {all}.", wrong=f"{len(wrong):,}", all=f"{len(facts.truth):,}"
         )
     elif facts.labels:
         wrong = np.flatnonzero((facts.chosen() != facts.truth).any(1))
@@ -128,7 +128,7 @@ def mistakes(facts: Facts, found: explain.Importances | None, say: Say) -> list[
         cells = [
             [_values(facts, facts.truth[i]), _values(facts, facts.chosen()[i]), number(chosen[i].min())] for i in order
         ]
-        text = say("Of {all} rows {wrong} have a wrong target.", wrong=f"{len(wrong):,}", all=f"{len(facts.truth):,}")
+        text = say("Rows with a wrong target: {wrong} of {all}.", wrong=f"{len(wrong):,}", all=f"{len(facts.truth):,}")
     else:
         size = np.abs(facts.output - facts.truth).max(1)
         order = np.argsort(-size, kind="stable")[:MISTAKES]

@@ -244,10 +244,10 @@ def _add_curves(facts: Facts, model: Any, history: Any) -> None:
     if history is not None:
         given: Any = history if isinstance(history, Mapping) else history.history
         facts.curves = [("training", [given])]
-        facts.steps.append(("It was trained for {n} epochs.", {"n": len(next(iter(given.values()), ()))}))
+        facts.steps.append(("Epochs of training: {n}.", {"n": len(next(iter(given.values()), ()))}))
     elif getattr(last, "loss_curve_", None) is not None:
         facts.curves = [("training", [{"loss": list(last.loss_curve_)}])]
-        facts.steps.append(("It was trained for {n} epochs.", {"n": len(last.loss_curve_)}))
+        facts.steps.append(("Epochs of training: {n}.", {"n": len(last.loss_curve_)}))
 
 
 def _command() -> str:

@@ -68,7 +68,7 @@ CHINESE = {
     "mistake": "错误",
     "the part that speaks most for the prediction": "最支持预测的部分",
     "probability": "概率",
-    "Of {all} rows {wrong} have a wrong target.": "在 {all} 行中，{wrong} 行有预测错误的目标。",
+    "Rows with a wrong target: {wrong} of {all}.": "在 {all} 行中，{wrong} 行有预测错误的目标。",
     "lowest probability of a true value": "真实值的最低概率",
     "{n} times one of two values": "{n} 个二值目标",
     "{metric} {value} on {part}.": "在{part}上，{metric}为 {value}。",
@@ -93,7 +93,7 @@ CHINESE = {
     "ticks are the tenths of the values.":
         "只改变这一列时各行预测的平均值。灰线是单独的行，或一个标准差；轴上的短线是该列取值的十分位数。",
     "No row is classified wrongly.": "没有一行分错。",
-    "{wrong} of {all} rows are classified wrongly.": "{all} 行中有 {wrong} 行分错。",
+    "Rows that are classified wrongly: {wrong} of {all}.": "{all} 行中有 {wrong} 行分错。",
     "The rows whose prediction is farthest off.": "预测偏差最大的行。",
     "The checks of data and network found nothing.": "对数据和网络的检查没有发现问题。",
     # of a run
@@ -128,7 +128,7 @@ CHINESE = {
     "Step {n}: {step}": "第 {n} 步：{step}",
     "{name} with {count} parameters.": "{name}，共 {count} 个参数。",
     "Compiled with the loss {loss} and the optimizer {optimizer}.": "编译时的损失为 {loss}，优化器为 {optimizer}。",
-    "It was trained for {n} epochs.": "训练了 {n} 轮。",
+    "Epochs of training: {n}.": "训练了 {n} 轮。",
     "The outputs are logits; probabilities are their softmax or sigmoid.":
         "输出是 logits；概率是其 softmax 或 sigmoid。",
     "Baselines are learned from the training rows that were given ({n}).": "基线从给出的 {n} 行训练数据得到。",

@@ -44,7 +44,8 @@ REFUSALS = {
     "{0} has {1} rows; the page takes {2}. Write ranvier train.":
         "{0} 有 {1} 行，而此页面最多接受 {2} 行。请用 ranvier train。",
     "the table has no column {0}. Choose another target.": "表中没有列 {0}。请选择另一个目标。",
-    "the table has {0} rows with a target, and at least 10 are needed.": "表中有目标的行只有 {0} 行，至少需要 10 行。",
+    "the table has {0} with a target, and at least 10 are needed.": "表中有目标的行只有 {0}，至少需要 10 行。",
+    "{0} rows": "{0} 行", "1 row": "1 行",
     "the target has {0} classes, and the page shows {1}.": "目标有 {0} 个类别，而此页面最多显示 {1} 个。",
     "the table has no column to learn from besides the target.": "除目标外，表中没有可供学习的列。",
     "the table gives {0} features, and the page takes 1 to {1}.": "表给出 {0} 个特征，而此页面接受 1 到 {1} 个。",

@@ -16,6 +16,7 @@ from ranvier.auto.tables import ENDINGS
 from ranvier.cli.page.given_models import of_model
 from ranvier.cli.page.settings import SettingError, Settings
 from ranvier.cli.page.sources import Source, images
+from ranvier.support.phrases import counted
 
 MOST_ROWS, MOST_FEATURES, MOST_CLASSES = 50_000, 1024, 50
 SIDE = 32  # pixels of the images of a folder
@@ -64,7 +65,7 @@ def source_of(table: Table, target: str, settings: Settings) -> Source:
     truth = truth if classes else truth[:, 0]
     rows = np.flatnonzero(truth >= 0 if classes else np.isfinite(truth))
     if len(rows) < 10:
-        raise SettingError(f"the table has {len(rows)} rows with a target, and at least 10 are needed.")
+        raise SettingError(f"the table has {counted(len(rows), 'row')} with a target, and at least 10 are needed.")
     if classes and len(task.classes) > MOST_CLASSES:
         raise SettingError(f"the target has {len(task.classes)} classes, and the page shows {MOST_CLASSES}.")
     order = np.random.default_rng(settings.seed + 1).permutation(rows)
