@@ -66,7 +66,8 @@ class Rprop(Optimizer):
     step_sizes: tuple[float, float] = (1e-6, 50.0)
 
     def __post_init__(self) -> None:
-        self.etas, self.step_sizes = tuple(self.etas), tuple(self.step_sizes)  # files hold lists
+        (less, more), (low, high) = self.etas, self.step_sizes
+        self.etas, self.step_sizes = (less, more), (low, high)  # files hold lists
         super().__post_init__()
 
     reads_count = False
