@@ -8,11 +8,11 @@ from ranvier.config import backend, epsilon, floatx, image_data_format, set_epsi
 from ranvier.graph.dtypes import merged, promote
 from ranvier.ops.keras.elementwise import dtype_name
 from ranvier.support.errors import missing
-from ranvier.utils import clear_session
+from ranvier.utils import clear_session, is_keras_tensor, standardize_dtype
 
 __all__ = [
-    "backend", "clear_session", "epsilon", "floatx", "image_data_format", "result_type", "set_epsilon",
-    "set_floatx", "set_image_data_format",
+    "backend", "clear_session", "epsilon", "floatx", "image_data_format", "is_keras_tensor", "result_type",
+    "set_epsilon", "set_floatx", "set_image_data_format", "standardize_dtype",
 ]  # fmt: skip
 
 

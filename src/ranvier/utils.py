@@ -23,6 +23,8 @@ from ranvier.data.targets import as_labels
 from ranvier.layers.feature_space import FeatureSpace
 from ranvier.module.core import restart_names
 from ranvier.module.registered import get_registered_name, register_keras_serializable
+from ranvier.module.symbolic import Operators
+from ranvier.ops.keras.elementwise import dtype_name
 from ranvier.pictures.network import network
 from ranvier.support.constructors import CheckedConstructor
 from ranvier.support.custom_objects import custom_object_scope
@@ -35,9 +37,12 @@ __all__ = [
     "BatchedDataset", "CustomObjectScope", "FeatureSpace", "PyDataset", "Sequence", "array_to_img",
     "audio_dataset_from_directory", "clear_session",
     "custom_object_scope", "get_file", "get_registered_name", "image_dataset_from_directory", "img_to_array",
-    "load_img", "normalize", "pad_sequences", "plot_model", "register_keras_serializable", "save_img",
-    "set_random_seed", "split_dataset", "text_dataset_from_directory", "timeseries_dataset_from_array",
+    "is_keras_tensor", "load_img", "normalize", "pack_x_y_sample_weight", "pad_sequences", "plot_model",
+    "register_keras_serializable", "save_img",
+    "set_random_seed", "split_dataset", "standardize_dtype", "text_dataset_from_directory",
+    "timeseries_dataset_from_array",
     "to_categorical", "to_code",  # noqa: F822 - loaded when it is first used
+    "unpack_x_y_sample_weight",
 ]  # fmt: skip
 
 CustomObjectScope = custom_object_scope
@@ -255,6 +260,40 @@ def to_categorical(x: Any, num_classes: int | None = None) -> Any:
         )
     vectors = (labels[..., None] == np.arange(classes)).astype(get_dtype())
     return Tensor(vectors) if isinstance(x, Tensor) else vectors
+
+
+def pack_x_y_sample_weight(x: Any, y: Any = None, sample_weight: Any = None) -> Any:
+    """Inputs, targets and weights as ``fit`` gives them to ``train_step``: x alone, (x, y) or (x, y, sample_weight)."""
+    if y is None:
+        return (x,) if isinstance(x, (tuple, list)) else x
+    return (x, y) if sample_weight is None else (x, y, sample_weight)
+
+
+def unpack_x_y_sample_weight(data: Any) -> tuple[Any, Any, Any]:
+    """What `pack_x_y_sample_weight` made, as three values, of which those that are not there are None.
+
+    Raises ValueError for a tuple of more. Source: Keras.
+
+    Example:
+        >>> import ranvier as rv
+        >>> rv.utils.unpack_x_y_sample_weight((1, 2))
+        (1, 2, None)
+    """
+    parts = tuple(data) if isinstance(data, (tuple, list)) else (data,)
+    if not 1 <= len(parts) <= 3:
+        raise ValueError(f"data of {len(parts)} parts. Write x, (x, y) or (x, y, sample_weight) instead.")
+    x, y, weight = (*parts, None, None)[:3]
+    return x, y, weight
+
+
+def is_keras_tensor(x: Any) -> bool:
+    """Whether this is a symbolic value of a functional model, such as an `Input`."""
+    return isinstance(x, Operators)
+
+
+def standardize_dtype(dtype: Any) -> str:
+    """The name of a dtype: "float32" of ``np.float32`` and of None. Raises ValueError for one that no tensor has."""
+    return str(dtype_name(dtype))
 
 
 __getattr__, __dir__ = missing("ranvier.utils", __all__, {"to_code": "ranvier.interop.code:to_code"})

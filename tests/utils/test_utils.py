@@ -526,3 +526,19 @@ def test_what_is_refused(make, words):
     rv.layers.BatchNormalization(synchronized=False)
     with pytest.raises(ValueError, match=words):
         make()
+
+
+def test_packed_data():
+    pack, unpack = rv.utils.pack_x_y_sample_weight, rv.utils.unpack_x_y_sample_weight
+    assert [pack(1), pack([1]), pack(1, 2), pack(1, 2, 3)] == [1, ([1],), (1, 2), (1, 2, 3)]
+    assert [unpack(1), unpack((1,)), unpack([1, 2]), unpack((1, 2, 3))] == [
+        (1, None, None), (1, None, None), (1, 2, None), (1, 2, 3),
+    ]  # fmt: skip
+    with pytest.raises(ValueError, match=r"4 parts. Write x, \(x, y\) or"):
+        unpack((1, 2, 3, 4))
+
+
+def test_dtypes_and_symbolic_values():
+    assert [rv.backend.standardize_dtype(d) for d in (np.int32, "bool", None)] == ["int32", "bool", "float32"]
+    assert rv.utils.is_keras_tensor(rv.Input((2,)))
+    assert not rv.utils.is_keras_tensor(np.ones(2))

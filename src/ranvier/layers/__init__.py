@@ -22,7 +22,8 @@ __getattr__, __dir__, __all__ = lazy_names("ranvier.layers", {
     "ranvier.layers.conv_lstm": "ConvLSTM1D ConvLSTM2D ConvLSTM3D",
     "ranvier.layers.convolution":
         "Conv1D Conv1DTranspose Conv2D Conv2DTranspose Conv3D Conv3DTranspose Convolution1D=Conv1D "
-        "Convolution2D=Conv2D Convolution3D=Conv3D",
+        "Convolution1DTranspose=Conv1DTranspose Convolution2D=Conv2D Convolution2DTranspose=Conv2DTranspose "
+        "Convolution3D=Conv3D Convolution3DTranspose=Conv3DTranspose",
     "ranvier.layers.core": "Activation Flatten Input Rescaling",
     "ranvier.layers.dense": "Dense",
     "ranvier.layers.discretization": "Discretization",
@@ -60,7 +61,9 @@ __getattr__, __dir__, __all__ = lazy_names("ranvier.layers", {
     "ranvier.layers.resampling":
         "CenterCrop RandomCrop RandomFlip RandomRotation RandomTranslation RandomZoom Resizing",
     "ranvier.layers.rnn": "RNN",
-    "ranvier.layers.separable": "DepthwiseConv1D DepthwiseConv2D SeparableConv1D SeparableConv2D",
+    "ranvier.layers.separable":
+        "DepthwiseConv1D DepthwiseConv2D SeparableConv1D SeparableConv2D SeparableConvolution1D=SeparableConv1D "
+        "SeparableConvolution2D=SeparableConv2D",
     "ranvier.layers.shaping":
         "Cropping1D Cropping2D Cropping3D Lambda Permute RepeatVector Reshape UpSampling1D UpSampling2D "
         "UpSampling3D ZeroPadding1D ZeroPadding2D ZeroPadding3D",

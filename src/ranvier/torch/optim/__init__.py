@@ -25,7 +25,8 @@ def _optimizer(
     name: str, rule: type[optimizers.Optimizer], doc: str, /, *, coupled: bool = True, **defaults: Any
 ) -> type[OptimizerAdapter]:
     """The class of a rule, with PyTorch's arguments in its order and its defaults."""
-    kinds = {"betas": "tuple[float, float]", "lr": "float | Tensor | LearningRateSchedule"}
+    pair = "tuple[float, float]"
+    kinds = {"betas": pair, "etas": pair, "step_sizes": pair, "lr": "float | Tensor | LearningRateSchedule"}
     arguments = [Parameter("params", Parameter.POSITIONAL_OR_KEYWORD, annotation="Iterable[Any]")]
     arguments += [option(n, v, kinds.get(n, type(v).__name__)) for n, v in defaults.items()]
     arguments += [option("maximize", False, "bool", by_name=True)]
