@@ -17,8 +17,10 @@ import ranvier as rv
 from benchmarks import overview, report
 from benchmarks.contestants import ours
 from benchmarks.contestants.images import ours as images
+from benchmarks.contestants.sequences import ours as sequences
 from benchmarks.harness import machine
 from benchmarks.networks import NETWORKS
+from benchmarks.sequence_networks import SEQUENCES
 from benchmarks.workload import Workload
 from benchmarks.workloads import select
 from ranvier.engines.native.profile import TimedProgram
@@ -29,19 +31,39 @@ from ranvier.training.loop.trainer import Training
 STEPS = 20
 
 
-def parts(workload: Workload, threads: int) -> dict[str, float]:
-    """The fraction of each part in the steps of a training workload."""
+Built = tuple[Any, NDArray[Any], NDArray[Any]]  # a compiled model, its data and what it is to predict
+
+
+def _trained(workload: Workload) -> Built:
+    """The model of a training workload on random data."""
+    if workload.kind == "sequences":
+        return _on_sequences(workload)
     network = NETWORKS[workload.network] if workload.kind == "images" else None
     model = images.build(network) if network is not None else ours.build(workload)
     model.compile(rv.optimizers.get(workload.optimizer), workload.loss, metrics=list(workload.metrics))
     shape = network.shape if network is not None else workload.layers[:1]
     rng, samples = np.random.default_rng(0), STEPS * workload.batch
     x = rng.random((samples, *shape), dtype=np.float32)
-    sparse = workload.loss.startswith("sparse")
     if network is not None and network.restores:
-        y: NDArray[Any] = x
-    else:
-        y = rng.integers(0, 10, samples) if sparse else rng.random((samples, workload.layers[-1]), dtype=np.float32)
+        return model, x, x
+    if workload.loss.startswith("sparse"):
+        return model, x, rng.integers(0, 10, samples)
+    return model, x, rng.random((samples, workload.layers[-1]), dtype=np.float32)
+
+
+def _on_sequences(workload: Workload) -> Built:
+    sequence, rng, samples = SEQUENCES[workload.network], np.random.default_rng(0), STEPS * workload.batch
+    shape = samples, *sequence.shape
+    tokens = sequence.vocabulary
+    x = rng.integers(1, tokens, shape).astype(np.int32) if tokens else rng.random(shape, dtype=np.float32)
+    *steps, classes = sequence.answers
+    return sequences.compiled(workload), x, rng.integers(0, classes, (samples, *steps)).astype(np.int32)
+
+
+def parts(workload: Workload, threads: int) -> dict[str, float]:
+    """The fraction of each part in the steps of a training workload."""
+    model, x, y = _trained(workload)
+    rng, samples = np.random.default_rng(0), len(x)
     state = model._compiled
     with state.exclusive():
         training = Training(model, state, Callbacks(None, model, {}))
@@ -65,7 +87,7 @@ def main(
     """Show the time of training steps by part. Keep all cores idle meanwhile."""
     records = report.of(machine()["cpu"])
     for workload in select(only):
-        if workload.kind in ("images", "train") and workload.name in records:
+        if workload.kind in ("images", "sequences", "train") and workload.name in records:
             records[workload.name]["parts"] = parts(workload, rv.get_threads())
     Console(width=160).print("\n".join(overview.times(records)), highlight=False)
     if write:

@@ -161,11 +161,11 @@ class Kernel(ABC):
             value = f.op(f"icmp ne {wide if is_wide else kind} {value}, {'zeroinitializer' if is_wide else '0'}")
         return Value(value, is_wide)
 
-    def prefetch(self, view: View, index: Index) -> None:
-        """Prefetch the cache line of the first of these elements."""
+    def prefetch(self, view: View, index: Index, written: bool = False) -> None:
+        """Prefetch the cache line of the first of these elements; ``written``: away from other processors."""
         pointer, _, _ = self.address(view, index)
         self.module.declarations.add(PREFETCH)
-        self.function.emit(f"call void @llvm.prefetch.p0(ptr {pointer}, i32 0, i32 3, i32 1)")
+        self.function.emit(f"call void @llvm.prefetch.p0(ptr {pointer}, i32 {int(written)}, i32 3, i32 1)")
 
     def store(self, view: View, index: Index, value: Value) -> None:
         f, dtype = self.function, view.buffer.dtype

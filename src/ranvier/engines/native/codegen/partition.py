@@ -109,12 +109,14 @@ class Partition:
         """
         if task.division == "rows":
             return rows
+        if _takes_rows_by_number(task):
+            return "%tid", "%nthreads"
         blocks = self.blocks(task)
         return self.portion(f, *map(number, blocks)) if blocks else (0, 0)
 
     def blocks(self, task: Task) -> tuple[int, ...]:
         """The extent that threads divide, the number of its blocks and their size; nothing if they divide none."""
-        if task.division in ("rows", "serial", "each") or not task.space:
+        if task.division in ("rows", "serial", "each") or not task.space or _takes_rows_by_number(task):
             return ()
         extent = task.space[task.axis]
         assert isinstance(extent, int)
@@ -147,3 +149,8 @@ class Partition:
         if nest.columns is None:
             return nest, 1, 1
         return nest, *tile_of(task, nest, self.target, task.node.dtype, batch)
+
+
+def _takes_rows_by_number(task: Task) -> bool:
+    """Whether a thread's own rows of a table are those that its number selects, and that of all threads."""
+    return task.division == "split" and task.kind == "scatter" and bool(task.members)

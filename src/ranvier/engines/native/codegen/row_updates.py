@@ -1,7 +1,8 @@
 """The update of the rows of a table that a step used: see `schedule.row_updates`.
 
 The places at which a row is used are chained in a list, ascending, so that its sum is in registers and has the order,
-and the bits, of a sum over all rows. Each thread makes the lists for itself, and updates its own columns.
+and the bits, of a sum over all rows. Each thread makes the lists of its own rows, and updates these. Which rows these
+are, a hash of their numbers decides: frequent rows often have small numbers.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from math import prod
 from typing import NamedTuple
 
 from ranvier.engines.native.codegen.kernel import At, Index, Kernel, Value
-from ranvier.engines.native.codegen.loops import along, nest, scope
+from ranvier.engines.native.codegen.loops import along, scope
 from ranvier.engines.native.schedule.task import Task
 from ranvier.engines.native.target.lanes import ELEMENT, LANES, Scalar, vector
 from ranvier.graph.extents import extent, extents, size
@@ -20,6 +21,7 @@ from ranvier.graph.node import Node
 NUMBER = 4  # bytes of a number in a list
 AHEAD = 8  # places between the one at hand and the one whose row is prefetched
 TOGETHER = 2  # vectors of a row whose sums are made at once
+HASH = 0x9E3779B1  # the odd number nearest to 2**32 / 1.618 (Knuth, The Art of Computer Programming 3, section 6.4)
 
 
 def emit_row_update(k: Kernel, task: Task) -> None:
@@ -28,8 +30,8 @@ def emit_row_update(k: Kernel, task: Task) -> None:
     index, updates = sums.inputs
     ((value, view),) = task.stores
     lists, columns = _Lists(k, index, extent(sums, 0)), sums.shape[1]
-    lists.fill()
-    low, high = ("%lo", "%hi") if task.division == "split" else (0, k.extent(columns))
+    lists.fill(("%lo", "%hi") if task.division == "split" else None)
+    low, high = 0, k.extent(columns)
     element = ELEMENT[sums.dtype]
     wide = vector(element)
 
@@ -57,7 +59,7 @@ def emit_row_update(k: Kernel, task: Task) -> None:
             later = lists.listed(listed, f.minimum(f.add(turn.index, AHEAD), f.sub(listed.length, 1)))
             fetched = lists.row(lists.places(later))  # rows are far apart in memory
             with f.loop(low, high, LANES) as loop:
-                k.prefetch(view, (At(fetched), At(loop.index)))
+                k.prefetch(view, (At(fetched), At(loop.index)), written=True)
             number = lists.listed(listed, turn.index)
             row = lists.row(lists.places(number))
             full = f.end_of_whole(low, high, TOGETHER * LANES)
@@ -91,36 +93,54 @@ class _Lists:
         work = k.workspace(NUMBER * (rows + 3 * most))
         starts = (rows, rows + most, rows + 2 * most)
         self.heads, (self.next, self.once, self.several) = work, [k.function.pointer(work, n, "i32") for n in starts]
+        # The places of this thread's rows, and these rows: each is read before the lists of first places overwrite it.
+        self.own, self.own_rows = self.several, self.once
+        self.many: Scalar = 0  # how many these are
 
-    def fill(self) -> None:
+    def fill(self, part: tuple[str, str] | None) -> None:
+        """Make the lists of all rows or, with the number of this thread and that of all threads, of its part."""
         f = self.k.function
-        ranges = [(0, self.k.extent(dim)) for dim in self.index.shape]
 
-        def clear(place: Index) -> None:
-            row = self.row(place)
-            with f.when(self.inside(row)):
-                self._set(self.heads, row, "-1")
-
-        def put_first(turn: Index) -> None:
-            place = tuple(At(f.sub(f.sub(high, 1), at.base)) for at, (_, high) in zip(turn, ranges, strict=True))
+        def take(place: Index, many: str) -> str:
             row, number = self.row(place), self.number(place)
-            with f.when(self.inside(row)):
-                self._set(self.next, number, self._get(self.heads, row))
-                self._set(self.heads, row, f.op(f"trunc i64 {number} to i32"))
+            inside = self.inside(row)
+            with f.when(inside):
+                self._set(self.heads, row, "-1")
+            self._set(self.own, many, f.op(f"trunc i64 {number} to i32"))  # the next one overwrites it if it is not own
+            self._set(self.own_rows, many, f.op(f"trunc i64 {row} to i32"))
+            mine = inside if part is None else f.op(f"and i1 {inside}, {self._is_own(row, *part)}")
+            return str(f.add(many, f.op(f"zext i1 {mine} to i64")))
 
-        nest(self.k, ranges, clear, wide=False)
-        nest(self.k, ranges, put_first, wide=False)
+        def along(place: Index, many: str) -> str:
+            if len(place) == len(self.index.shape):
+                return take(place, many)
+            with f.loop(0, self.k.extent(self.index.shape[len(place)]), carry=[("i64", many)]) as loop, scope(self.k):
+                loop.next = [along((*place, At(loop.index)), loop.values[0])]
+            return loop.results[0]
+
+        self.many = along((), "0")
+        with f.loop(0, self.many) as turn, scope(self.k):
+            last = f.sub(f.sub(self.many, 1), turn.index)
+            number, row = self._get(self.own, last), self._wide(self._get(self.own_rows, last))
+            self._set(self.next, self._wide(number), self._get(self.heads, row))
+            self._set(self.heads, row, number)
+
+    def _is_own(self, row: str, thread: str, threads: str) -> str:
+        """Whether a row belongs to a thread."""
+        f = self.k.function
+        hashed = f.op(f"and i64 {f.op(f'mul i64 {row}, {HASH}')}, {(1 << 32) - 1}")
+        return f.op(f"icmp eq i64 {f.op(f'lshr i64 {f.mul(hashed, threads)}, 32')}, {thread}")
 
     def first_places(self) -> tuple[Listed, Listed]:
         """The first places of the rows that are used once, and of those that are used several times, ascending."""
         f = self.k.function
-        with f.loop(0, self.count(), carry=[("i64", "0")] * 2) as loop, scope(self.k):
-            row = self.row(self.places(loop.index))
-            first = self._is_first(loop.index, row)
-            last = f.op(f"icmp slt i64 {self.after(loop.index)}, 0")
+        with f.loop(0, self.many, carry=[("i64", "0")] * 2) as loop, scope(self.k):
+            place, row = (self._wide(self._get(list_, loop.index)) for list_ in (self.own, self.own_rows))
+            first = f.op(f"icmp eq i64 {self._wide(self._get(self.heads, row))}, {place}")
+            last = f.op(f"icmp slt i64 {self.after(place)}, 0")
             only = f.op(f"and i1 {first}, {last}")
             more = f.op(f"xor i1 {first}, {only}")
-            number = f.op(f"trunc i64 {loop.index} to i32")
+            number = f.op(f"trunc i64 {place} to i32")
             for list_, end, holds in zip((self.once, self.several), loop.values, (only, more), strict=True):
                 self._set(list_, end, number)  # the next one overwrites it if it does not belong here
                 loop.next.append(str(f.add(end, f.op(f"zext i1 {holds} to i64"))))
@@ -159,14 +179,6 @@ class _Lists:
             found.append(At(f.floor_divide(number, step)))
             number = f.remainder(number, step)
         return tuple(found)
-
-    def _is_first(self, number: Scalar, row: str) -> str:
-        """Whether a place is the first that uses its row."""
-        f = self.k.function
-        inside = self.inside(row)
-        safe = f.op(f"select i1 {inside}, i64 {row}, i64 0")
-        same = f.op(f"icmp eq i64 {self._wide(self._get(self.heads, safe))}, {number}")
-        return f.op(f"and i1 {inside}, {same}")
 
     def after(self, number: Scalar) -> str:
         return self._wide(self._get(self.next, number))

@@ -49,7 +49,8 @@ def divide_tasks(tasks: Sequence[Task], batch: int, alone: bool = False, looped:
             continue
         anywhere = task.kind == "scatter" and not task.node.attrs.get("batch", 0)
         if anywhere and has_many_columns(task) and work(task, batch) >= SERIAL:
-            task.division, task.axis = "split", 1  # each thread adds its columns of all rows, in their order
+            # Each thread adds its columns of all rows, in their order; or, where only used rows change, its own rows.
+            task.division, task.axis = "split", 0 if task.members else 1
             continue
         if task.kind == "partial" or (task.space and task.space[0] == BATCH and not anywhere):
             task.division = "rows"
