@@ -20,6 +20,7 @@ MAX_UNROLLED = 8  # iterations of a loop that is unrolled
 TILE_ROWS = 8  # of the batch, in a tile at most; samples are divided by whole tiles
 PACK_ROWS = 4  # fewer rows do not repay packing an operand
 LONG_EPILOGUE = 6  # nodes above which an epilogue is a loop over a tile's vectors, not unrolled
+LONG_ROWS = 512  # columns, from which on few vectors that are left beside wide tiles do not matter
 # Vectors of a tile at most, if the epilogue of the tile before is interleaved with its sums.
 PIPELINED_SUMS = 20
 
@@ -273,7 +274,8 @@ def tile(target: Target, nest: Nest, dtype: str, batch: int, members: int = 0) -
     if isinstance(rows.extent, Symbol):
         return next(r for r in (TILE_ROWS, 6, 4, 2, 1) if r <= min(most, batch)), across
     if is_pipelined(target, nest, dtype, members):
-        across = 4 if share == 1 and columns.count % (4 * LANES) == 0 else across
+        even = share == 1 and columns.count % (4 * LANES) == 0
+        across = 4 if even or columns.count >= LONG_ROWS else across
         most = min(most, max(share, PIPELINED_SUMS // across))
     if rows.extent <= most:
         return rows.extent, across
