@@ -10,7 +10,7 @@ from ranvier.engines.native.passes.winograd import winograd
 from ranvier.graph.grad import gradient
 from ranvier.graph.graph import Graph, input_node, verify
 from ranvier.graph.node import BATCH, apply
-from ranvier.ops.functional.convolution import convolve
+from ranvier.ops.functional.convolution import convolve, convolve_transposed
 
 SAMPLES = 3
 # Of a sample, of the kernel (the channels that it sees, then filters), then options of `convolve`.
@@ -137,6 +137,26 @@ def test_a_gradient_takes_no_more_products_than_the_convolution(size, stride):
     forward, by_inputs = (compiler.lower(Graph(both.inputs, both.outputs[i : i + 1])) for i in (0, 1))
     verify(by_inputs)
     assert 0 < products(by_inputs) <= products(forward)
+
+
+@pytest.mark.parametrize(
+    ("shape", "kernel", "stride", "result"),
+    [
+        ((7, 6, 24), (3, 3, 16, 24), (2, 2), (15, 13)),
+        ((5, 6, 16), (2, 2, 32, 16), (2, 2), (10, 12)),
+        ((4, 3, 20), (5, 5, 16, 20), (3, 2), (14, 9)),
+        ((4, 5, 16), (3, 4, 16, 16), (2, 2), (9, 12)),
+    ],
+)
+def test_gradients_of_a_transposed_convolution_multiply_no_zeros(shape, kernel, stride, result):
+    x, weights = input_node("x", (BATCH, *shape), "float32"), input_node("kernel", kernel, "float32")
+    y = convolve_transposed(x, weights, stride=stride, padding=((0, 0), (0, 0)), dilation=(1, 1), shape=result)
+    g = input_node("g", y.shape, "float32")
+    total = apply("reduce_sum", y * g, axes=tuple(range(y.ndim)))
+    graph = Graph((x, weights, g), (y, *gradient(total, [x, weights])))
+    for output in graph.outputs[1:]:
+        assert products(compiler.lower(Graph(graph.inputs, (output,)))) == np.prod(shape[:2]) * np.prod(kernel)
+    agree_exactly(graph)
 
 
 def products_per_sample(shape, kernel, batch=SAMPLES, **options):

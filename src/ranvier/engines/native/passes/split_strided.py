@@ -2,9 +2,10 @@
 
 The gradient of a convolution of stride 2 by its inputs, or a transposed convolution, spreads its operand and fills in
 zeros; most of 3 x 3 weights are then multiplied by zero. Elements of the result that are a stride apart use the same
-weights, so the elements at each offset are a smaller contraction, and the results are interleaved. A term left out is a
-product with zero, so no bit changes while weights are finite. Source: Shi et al. 2016, "Is the deconvolution layer the
-same as a convolutional layer?".
+weights, so the elements at each offset are a smaller contraction, and the results are interleaved. A sum along such a
+dimension, as in the gradient of a transposed convolution by its weights, runs over the elements between the zeros
+alone. A term left out is a product with zero, so no bit changes while weights are finite. Source: Shi et al. 2016, "Is
+the deconvolution layer the same as a convolutional layer?".
 """
 
 from __future__ import annotations
@@ -14,6 +15,9 @@ from typing import Any, NamedTuple
 
 from ranvier.engines.native.passes.clip_padding import is_zero
 from ranvier.engines.native.passes.squeeze import read_part
+from ranvier.engines.native.passes.winograd import is_transformed
+from ranvier.engines.native.target.lanes import LANES
+from ranvier.graph.clip_slices import clip_slices
 from ranvier.graph.contraction import Affine, reached
 from ranvier.graph.extents import extent, extents
 from ranvier.graph.graph import Graph
@@ -40,15 +44,68 @@ class Spread(NamedTuple):
 
 def split_strided(graph: Graph) -> Graph:
     """Split contractions so that they multiply no zeros in between, where their loops allow it."""
-    return graph.changed(lambda node, old: _without_zeros(node), "contract")
+    return clip_slices(graph, sums_in_vectors).changed(lambda node, old: _without_zeros(node), "contract")
 
 
 def _without_zeros(node: Node) -> Node:
+    for side in (0, 1):
+        if node.inputs[side].op.name == "pad" and is_zero(node.inputs[side].inputs[1]) and sums_in_vectors(node):
+            node = _summed_without_zeros(node, side)
     for side, operand in enumerate(node.inputs):
         spreads = _spreads(node, side) if operand.op.name == "pad" else []
         if spreads and prod(s.stride for s in spreads) <= MAX_PARTS:
             return _interleaved(node, side, spreads, ())
     return node
+
+
+def sums_in_vectors(node: Node) -> bool:
+    """Whether a contraction of images sums each element in the order of its terms, whatever its other loops are.
+
+    Winograd's algorithm and dot products do not.
+    """
+    last = node.shape[-1] if node.ndim == 4 else 1
+    return isinstance(last, int) and last >= LANES and not is_transformed(node)
+
+
+def _summed_without_zeros(node: Node, side: int) -> Node:
+    """The contraction without the terms of zeros in between of a padded operand.
+
+    It sums over u, and reads index ``u + c * t + offset``, where t is a loop of the result, and element u of the other
+    operand. Element i of what is padded is at ``before + stride * i``, so u = stride * i + before - offset - c * t.
+    """
+    padded, other, rank = node.inputs[side], node.inputs[1 - side], node.attrs["rank"]
+    mine, others = list(node.attrs["index"][side]), list(node.attrs["index"][1 - side])
+    loops, widths = list(node.attrs["loops"]), list(padded.attrs["widths"])
+    around = [(0, 0, 0)] * other.ndim
+    for dim, (before, after, between) in enumerate(widths):
+        terms, offset = mine[dim]
+        summed = [loop for loop, c in terms if loop >= rank and c == 1]
+        kept = [(loop, c) for loop, c in terms if loop < rank]
+        if not between or len(summed) != 1 or len(kept) > 1 or len(terms) != 1 + len(kept) or min(before, after) < 0:
+            continue
+        (u,) = summed
+        place = next((place for place, function in enumerate(others) if function == (((u, 1),), 0)), None)
+        uses = sum(loop == u for read, _ in (*mine, *others) for loop, _ in read)
+        if place is None or uses != 2 or loops[u] != other.shape[place] or not isinstance(loops[u], int):
+            continue
+        stride, loops[u] = between + 1, extent(padded.inputs[0], dim)
+        read = ((u, stride), *((t, -c) for t, c in kept))
+        low, high = reached((read, before - offset), loops)
+        above = max(0, -low)
+        around[place] = (above, max(0, high - extent(other, place) + 1), 0)
+        others[place], mine[dim] = (read, before - offset + above), (((u, 1),), 0)
+        widths[dim] = (0, 0, 0)
+    if widths == list(padded.attrs["widths"]):
+        return node
+    operand = padded.inputs[0]
+    if any(width != (0, 0, 0) for width in widths):
+        operand = apply("pad", operand, constant(0, operand.dtype), widths=tuple(widths))
+    if any(width != (0, 0, 0) for width in around):
+        other = apply("pad", other, constant(0, other.dtype), widths=tuple(around))
+    inputs, index = list(node.inputs), list(node.attrs["index"])
+    inputs[side], index[side] = operand, tuple(mine)
+    inputs[1 - side], index[1 - side] = other, tuple(others)
+    return apply("contract", *inputs, index=tuple(index), loops=tuple(loops), rank=rank)
 
 
 def _spreads(node: Node, side: int) -> list[Spread]:

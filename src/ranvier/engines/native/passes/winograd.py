@@ -91,6 +91,11 @@ def _template(transformed: Callable[..., Node], kind: type, one: Type, other: Ty
     return Graph(tuple(nodes), (transformed(kind(*nodes, *rest[:count]), *rest[count:]),))
 
 
+def is_transformed(node: Node) -> bool:
+    """Whether a contraction is one that the pass may transform."""
+    return _weight_gradient(node) is not None or _convolution(node, 2) is not None
+
+
 def _pays(result: Sequence[int], given: Sequence[int], channels: int, filters: int, extra: int) -> bool:
     """Whether the tiles' products and transforms cost clearly less than the plain products, by measured cycles.
 
