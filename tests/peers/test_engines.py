@@ -18,8 +18,9 @@ import pytest
 import ranvier as rv
 from ranvier import engines
 from ranvier.engines import LIBRARIES, set_engine
+from ranvier.graph.grad import gradient
 from ranvier.graph.graph import Graph, input_node
-from ranvier.graph.node import PRIMITIVES
+from ranvier.graph.node import PRIMITIVES, apply
 from ranvier.graph.tiny import snapped
 from tests.engines import test_checks
 from tests.graph import test_dtypes, test_graph, test_primitives
@@ -214,6 +215,20 @@ def test_batches_are_normalized_by_functions_of_pytorch(case, monkeypatch):
     for found, wanted in zip(fit("torch"), fit("reference"), strict=True):
         np.testing.assert_allclose(found, wanted, rtol=2e-4, atol=2e-5)
     assert counts[0] == expected
+
+
+@pytest.mark.parametrize("name", ["sigmoid", "tanh"])
+def test_slopes_of_activations_are_functions_of_pytorch(name):
+    x, g = input_node("x", (3, 4), "float32"), input_node("g", (3, 4), "float32")
+    (slope,) = gradient(apply(name, x), [x], g)
+    graph = Graph((x, g), (slope,))
+    found = import_module("ranvier.engines.torch_functions").with_functions(graph)
+    assert [node.op.name for node in found.nodes()][2:] == [name, f"{name}_gradient"]
+    arrays, results = [RNG.normal(size=(3, 4)).astype("f") for _ in graph.inputs], []
+    for engine in ("torch", "reference"):
+        results.append(np.empty((3, 4), "f"))
+        engines.compile(graph, engine=engine).run(arrays, results[-1:])
+    np.testing.assert_allclose(results[0], results[1], rtol=1e-5)
 
 
 def test_what_xla_stores_is_computed_once():

@@ -11,11 +11,9 @@ import numpy as np
 from ranvier.engines.contractions import with_padding
 from ranvier.engines.tables import Array, TableProgram
 from ranvier.graph.clip_slices import clip_slices
-from ranvier.graph.dtypes import FLOATS
 from ranvier.graph.graph import Graph
 from ranvier.graph.node import Node
-from ranvier.graph.simplify import scalar_of
-from ranvier.graph.tiny import TINY, snapped
+from ranvier.graph.tiny import snapped, snapped_of
 
 
 def with_stored_values(graph: Graph) -> Graph:
@@ -23,7 +21,7 @@ def with_stored_values(graph: Graph) -> Graph:
 
     Else they compute it again from the old value, which XLA then has to copy in every step of a loop.
     """
-    whole = {value: x for _, value in graph.updates if (x := _snapped(value)) is not None}
+    whole = {value: x for _, value in graph.updates if (x := snapped_of(value)) is not None}
     found = set(whole.values())
 
     def change(node: Node, old: Node) -> Node:
@@ -32,17 +30,6 @@ def with_stored_values(graph: Graph) -> Graph:
         return node.inputs[2] if old in whole else node
 
     return graph.changed(change) if found else graph
-
-
-def _snapped(value: Node) -> Node | None:
-    """The node of which a value has the tiny numbers as zeros."""
-    if value.op.name != "select" or value.dtype not in FLOATS or value.inputs[0].op.name != "less":
-        return None
-    small, zero, x = value.inputs
-    size, limit = small.inputs
-    if size.op.name != "abs" or size.inputs[0] is not x or scalar_of(zero) != 0:
-        return None
-    return x if x.dtype in TINY and scalar_of(limit) == np.asarray(TINY[x.dtype], x.dtype).item() else None
 
 
 class CompiledTableProgram(TableProgram):

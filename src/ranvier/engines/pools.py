@@ -109,7 +109,7 @@ NOTHING = (None, None, None)
 
 def operands_of(node: Any, name: str) -> Any:
     """The operands of a node of this primitive; as many times None of another."""
-    counts = {"select": 3, "equal": 2, "less": 2}
+    counts = {"select": 3, "equal": 2, "less": 2, "mul": 2, "sub": 2}
     if node is None or node.op.name != name:
         return NOTHING[: counts.get(name, 1)]
     return node.inputs

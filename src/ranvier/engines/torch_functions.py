@@ -11,9 +11,11 @@ import torch
 from ranvier.engines import torch_normalization as normalization
 from ranvier.engines.pools import operands_of, own_primitive, with_pools
 from ranvier.engines.torch_normalization import with_normalization
+from ranvier.graph.dtypes import FLOATS
 from ranvier.graph.graph import Graph
-from ranvier.graph.node import Node
+from ranvier.graph.node import Node, Primitive
 from ranvier.graph.simplify import scalar_of
+from ranvier.graph.tiny import snapped_of
 
 Array = Any
 
@@ -21,15 +23,40 @@ RELU_GRADIENT = own_primitive("relu_gradient")
 """A gradient where the values of a relu are above zero, else zero."""
 
 
+SIGMOID_GRADIENT, TANH_GRADIENT = own_primitive("sigmoid_gradient"), own_primitive("tanh_gradient")
+"""Gradients, given the values of the function."""
+
+
 def with_functions(graph: Graph) -> Graph:
-    """Pools of maxima, gradients of relu and normalizations of batches are PyTorch's."""
+    """Pools of maxima, gradients of activations and normalizations of batches are PyTorch's."""
 
     def change(node: Node, old: Node) -> Node:
         if node.op.name == "select" and (hidden := _relu_of(node)) is not None:
             return Node(RELU_GRADIENT, (node.inputs[1], hidden), {"type": node.type}, node.type)
+        if node.op.name == "select" and (whole := snapped_of(node)) is not None and whole.op is SIGMOID_GRADIENT:
+            return whole  # PyTorch's makes no tiny numbers zeros
+        if node.op.name == "mul" and (found := _slope_of(node)) is not None:
+            op, *operands = found
+            return Node(op, tuple(operands), {"type": node.type}, node.type)
         return node
 
     return with_normalization(with_pools(graph).changed(change))
+
+
+def _slope_of(node: Node) -> tuple[Primitive, Node, Node] | None:
+    """The gradient and the values in g * (y * (1 - y)) or g * (1 - y * y)."""
+    if node.dtype not in FLOATS:
+        return None
+    for g, slope in (node.inputs, node.inputs[::-1]):
+        for y, rest in (operands_of(slope, "mul"), operands_of(slope, "mul")[::-1]):
+            one, again = operands_of(rest, "sub")
+            if one is not None and again is y and scalar_of(one) == 1:
+                return SIGMOID_GRADIENT, g, y
+        one, square = operands_of(slope, "sub")
+        y, again = operands_of(square, "mul")
+        if y is not None and y is again and scalar_of(one) == 1:
+            return TANH_GRADIENT, g, y
+    return None
 
 
 def _relu_of(node: Node) -> Node | None:
@@ -79,7 +106,12 @@ def relu_gradient(a: Sequence[Array], s: Any, e: Any) -> Array:
 
 
 KERNELS: dict[str, Any] = {"max_pool": max_pool, "max_unpool": max_unpool, **normalization.ROWS}
-ROWS: dict[str, Any] = {**KERNELS, "relu_gradient": relu_gradient}
+ROWS: dict[str, Any] = {
+    **KERNELS,
+    "relu_gradient": relu_gradient,
+    "sigmoid_gradient": lambda a, s, e: torch.ops.aten.sigmoid_backward(*a),
+    "tanh_gradient": lambda a, s, e: torch.ops.aten.tanh_backward(*a),
+}
 
 
 @cache

@@ -14,9 +14,9 @@ from ranvier.engines import native
 from ranvier.engines.contractions import contraction, windows
 from ranvier.engines.eager import without_broadcasts
 from ranvier.engines.tables import PICKING, Function, Interpreter, Table, elementwise
-from ranvier.engines.torch_functions import ROWS
+from ranvier.engines.torch_functions import ROWS, with_functions
 from ranvier.engines.torch_integers import MASKS, quotient, whole, without_sign
-from ranvier.graph.dtypes import ELEMENT_TYPES
+from ranvier.graph.dtypes import ELEMENT_TYPES, FLOATS
 from ranvier.graph.graph import Graph, input_node
 from ranvier.graph.node import Node, apply
 from ranvier.graph.random import KEY_ADDITIONS, KEY_PARITY, ROTATIONS
@@ -59,10 +59,36 @@ def adapted(row: Function, node: Node) -> Function:
     if node.op.name == "constant":
         return kept(row)
     if node.op.name == "scan":
-        return partial(scan, step=Interpreter(without_broadcasts(node.attrs["body"]), TABLE, adapted))
+        return partial(scan, step=Interpreter(without_broadcasts(with_functions(node.attrs["body"])), OWN, adapted))
     if node.op.name in OF_ANY_TYPE:
         return row
+    if node.op.name == "contract" and node.dtype in FLOATS and (product := matrices(node)) is not None:
+        return product
     return without_sign(row, node)
+
+
+def matrices(node: Node) -> Function | None:
+    """The function of a product of two whole matrices, without the analysis of contractions; None of others."""
+    index, loops = node.attrs["index"], node.attrs["loops"]
+    if len(loops) != 3 or node.attrs["rank"] != 2 or node.attrs.get("padding"):
+        return None
+    sides = []
+    for operand, own in zip(node.inputs, index, strict=True):
+        if any(offset or len(terms) != 1 or terms[0][1] != 1 for terms, offset in own):
+            return None
+        sides.append(tuple(terms[0][0] for terms, _ in own))
+        if operand.shape != tuple(loops[loop] for loop in sides[-1]):
+            return None
+    if sorted(map(sorted, sides)) != [[0, 2], [1, 2]]:
+        return None
+    left = 0 if 0 in sides[0] else 1
+    is_turned = sides[left] == (2, 0), sides[1 - left] == (1, 2)
+
+    def value(a: Sequence[Array], s: Any, e: Any) -> Array:
+        x, y = a[left], a[1 - left]
+        return (x.t() if is_turned[0] else x) @ (y.t() if is_turned[1] else y)
+
+    return value
 
 
 def traced(row: Function, node: Node) -> Function:
@@ -201,7 +227,8 @@ def scan(a: Sequence[Array], s: Any, e: Any, step: Interpreter | None = None) ->
     found: list[list[Array]] = [[] for _ in range(length)]
     for t in reversed(range(length)) if s["reverse"] else range(length):
         found[t], carries = step([*carries, *(x[t] for x in slices), *given.constants], e)
-    return (*carries, *(torch.stack(values, axis) for values in zip(*found, strict=True)))
+    # In memory the steps are one after another: each is written, and read by the loop of the gradient, as a whole.
+    return (*carries, *(torch.stack(values).movedim(0, axis) for values in zip(*found, strict=True)))
 
 
 def einsum(a: Array, a_loops: Sequence[int], b: Array, b_loops: Sequence[int], out: Sequence[int]) -> Array:
