@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 import ranvier as rv
-from ranvier.auto import Run, baselines, evaluate, predict, read_table, train
+from ranvier.auto import Run, baselines, evaluate, predict, read_table, train, verdict
 from ranvier.auto.choosing import decision_weights, pick, temperature_of
 from ranvier.auto.pacing import Pace, Shares, cycle
 from ranvier.auto.preparation import Preparation
+from ranvier.auto.report.comparison import may_be_chance
 from ranvier.auto.samples import look_at
 from ranvier.auto.scores import Task, scores
 from ranvier.auto.trials import Search, Trial, common_epochs
@@ -107,6 +108,12 @@ def test_a_run_is_read_back_and_scores_as_it_says(data, tmp_path):
     assert run.split == {"by": "class", "test": 0.2, "folds": 2}
     everything = np.concatenate([run.arrays["train"], run.arrays["test"]])
     assert sorted(everything) == list(range(N))
+    run.baselines = run.baselines[:1]
+    assert not may_be_chance(run)  # far better than the largest class
+    run.arrays["test/output"] = run.arrays["test/majority/output"]
+    assert may_be_chance(run)
+    assert "chance" not in verdict(run)
+    assert repr(run) == f"<Run: {tmp_path / 'run'}, kind, balanced accuracy {run.test['balanced_accuracy']:.4f}>"
 
 
 def test_nothing_is_fitted_on_the_test_part(data, tmp_path):

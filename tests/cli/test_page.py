@@ -158,6 +158,7 @@ PLACES = {
     "a ragged table": ("bad.csv", b"a,b\n1,2\n3\n", ValueError, "line 3"),
     "too few rows": ("few.csv", b"a,b\n1,2\n3,4\n", ValueError, "at least 10"),
     "an empty folder": ("folder", None, ValueError, "folder"),
+    "a run": (".", None, ValueError, "is a run of ranvier train. Write ranvier report"),
 }  # fmt: skip
 
 
@@ -166,6 +167,8 @@ def test_what_the_command_line_gives_is_checked_before_the_page_opens(name, tmp_
     file, content, error, words = PLACES[name]
     if file == "folder":
         (tmp_path / file).mkdir()
+    elif file == ".":
+        (tmp_path / "run.json").write_text("{}")
     elif content is not None:
         (tmp_path / file).write_bytes(content)
     with pytest.raises(error, match=words):

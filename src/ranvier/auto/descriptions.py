@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from ranvier.auto.columns import Column
 from ranvier.auto.runs import Run
@@ -12,20 +13,29 @@ from ranvier.support.phrases import counted
 CLOSE = 0.005  # a difference of scores from 0 to 1 that is called equal
 
 
-def verdict(run: Run) -> str:
-    """The sentence. It is plain where the trees, or even something simpler, are better."""
+def best_baseline(run: Run) -> dict[str, Any] | None:
+    """The baseline with the best score of the test part; None without one."""
     metric = run.task.metric
-    rows = [row for row in run.baselines if metric in row["test"]]
-    if not run.test or not rows:
-        return "there is no test part, so nothing is known of new data: write --test 0.2"
-    name = title(metric)
-    best = rows[0]
+    rows = [row for row in run.baselines if metric in row["test"]] if run.test else []
+    best = rows[0] if rows else None
     for row in rows[1:]:
-        best = row if better(metric, row["test"][metric], best["test"][metric]) else best
+        best = row if best is None or better(metric, row["test"][metric], best["test"][metric]) else best
+    return best
+
+
+def verdict(run: Run, chance: bool = False) -> str:
+    """The sentence. It is plain where the trees, or even something simpler, are better.
+
+    ``chance`` says that the test rows are too few to tell.
+    """
+    metric, best = run.task.metric, best_baseline(run)
+    if best is None:
+        return "there is no test part, so nothing is known of new data: write --test 0.2"
     mine, other = run.test[metric], best["test"][metric]
-    numbers = f"{name} {mine:.4f} against {other:.4f}, on {len(run.arrays['test']):,} test rows"
+    numbers = f"{title(metric)} {mine:.4f} against {other:.4f}, on {counted(len(run.arrays['test']), 'test row')}"
     if abs(mine - other) <= CLOSE * (abs(other) if metric in ("mae", "rmse") else 1):
         return f"the model is as good as {best['title']}: {numbers}"
+    numbers += ", which may be chance" * chance
     if better(metric, mine, other):
         return f"the model is better than {best['title']}: {numbers}"
     advice = "use those instead" if best["name"] == "trees" else "the simpler one is enough"

@@ -241,6 +241,8 @@ def tell(notes: Sequence[str]) -> None:
 
 def result(run: rv.auto.Run) -> list[str]:
     """The result of a training: model against baselines, which is better, and what to type next."""
+    from ranvier.auto.report.comparison import may_be_chance
+
     metric = run.task.metric
     part = "test" if run.test else "validation"
     rows = [(row["title"], row[part]) for row in run.baselines if row[part]]
@@ -249,7 +251,7 @@ def result(run: rv.auto.Run) -> list[str]:
     width = max(len(name) for name, _ in rows)
     lines = ["", f"{'':<{width}}  " + "  ".join(f"{rv.auto.title(name):>17}" for name in names) + f"   ({part} part)"]
     lines += [f"{name:<{width}}  " + "  ".join(f"{scores[n]:>17.4f}" for n in names) for name, scores in rows]
-    lines += ["", rv.auto.verdict(run)]
+    lines += ["", rv.auto.verdict(run, may_be_chance(run))]
     if run.state == "stopped":
         lines.append("stopped: this is the best so far")
     if "threshold" in run.decision:

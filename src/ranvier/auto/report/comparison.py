@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ranvier.auto.descriptions import best_baseline
 from ranvier.auto.report.facts import Facts, Rival, bootstrap
 from ranvier.auto.runs import Run
 from ranvier.auto.scores import NUMBERS, better, title
@@ -21,6 +22,19 @@ def comparable(runs: Sequence[Run]) -> bool:
         and np.array_equal(run.arrays["test"], first.arrays["test"])
         for run in runs
     )
+
+
+def may_be_chance(run: Run) -> bool:
+    """Whether the model and its best baseline may differ by chance: the interval of the difference contains 0."""
+    best = best_baseline(run)
+    if best is None:
+        return False
+    rows, output = run.arrays["test"], run.arrays["test/output"]
+    decided = None if run.task.kind == NUMBERS else run.decide(output)
+    facts = Facts(str(run.folder), run.task, run.arrays["truth"][rows], output, decided=decided)
+    facts.rivals = [Rival(best["title"], run.arrays[f"test/{best['name']}/output"], None)]
+    _, low, high = bootstrap(facts).differences[best["title"]]
+    return not (low > 0 or high < 0)
 
 
 def compared(runs: Sequence[Run]) -> list[str]:

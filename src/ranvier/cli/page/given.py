@@ -124,6 +124,11 @@ def begun_with(path: Path | None) -> tuple[dict[str, Load], dict[str, Any]]:
         return {}, {}
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist. Write a CSV file, a folder of images, or a model.")
+    if (path / "run.json").is_file():
+        raise ValueError(
+            f"{path} is a run of ranvier train. Write ranvier report {path} or ranvier explain {path} to look at it, "
+            "or ranvier page with its data to train a network on the page."
+        )
     if path.is_dir():
         load = of_folder(path)
         layers = [
