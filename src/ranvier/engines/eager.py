@@ -184,5 +184,5 @@ def _flat(updates: Sequence[Update]) -> Graph:
 def _size(update: Update) -> int:
     size = 1
     for dim in update.pairs[0][0].shape:
-        size *= dim  # type: ignore[operator]  # parameters have no symbols
+        size *= dim  # parameters have no symbols
     return size

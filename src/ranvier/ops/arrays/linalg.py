@@ -218,7 +218,7 @@ def kron(input: Node, other: Node) -> Node:
     wide: list[Any] = [1 if i % 2 else one[i // 2] for i in range(2 * ndim)]
     narrow: list[Any] = [two[i // 2] if i % 2 else 1 for i in range(2 * ndim)]
     # The batch's extent, which is no number yet, has no product: it meets 1.
-    merged = tuple(b if a == 1 else a if b == 1 else a * b for a, b in zip(one, two, strict=True))  # type: ignore[operator]
+    merged = tuple(b if a == 1 else a if b == 1 else a * b for a, b in zip(one, two, strict=True))
     return shapes.reshape(n.multiply(shapes.reshape(input, tuple(wide)), shapes.reshape(other, tuple(narrow))), merged)
 
 

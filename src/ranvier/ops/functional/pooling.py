@@ -212,7 +212,7 @@ def max_unpool(x: Node, places: Node, shape: Sequence[int]) -> Node:
 
     Of values that meet at a place, which are equal where `max_pool` gave them, each has the whole gradient.
     """
-    images = x.shape[0] * x.shape[1]  # type: ignore[operator]  # the batch is known: `scatter_add` needs it
+    images = x.shape[0] * x.shape[1]  # the batch is known: `scatter_add` needs it
     size = math.prod(shape)
     rows = apply("reshape", places, shape=(images, math.prod(extents(x, 2, x.ndim))))
     first = apply("iota", shape=rows.shape, axis=0, dtype="int64") * like(rows, size)

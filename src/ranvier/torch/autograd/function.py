@@ -172,7 +172,7 @@ class _Backward:
 
 def _zeros(spec: Type) -> Tensor:
     """The gradient of a result that the loss does not depend on."""
-    return Tensor.wrap(np.zeros(spec.shape, array_dtype(spec.dtype)), type_=spec)  # type: ignore[arg-type]  # no symbols
+    return Tensor.wrap(np.zeros(spec.shape, array_dtype(spec.dtype)), type_=spec)  # no symbols
 
 
 def _fitted(part: Any, wanted: Type, name: str) -> Any:

@@ -227,7 +227,7 @@ def _joined(k: Kernel, task: Task, node: Node, view: View, own: int) -> Iterator
 def _split(view: View, source: Shape, groups: list[list[int]]) -> View:
     """A view with joined extents, as a view with separate extents: those of ``groups``."""
     strides = [
-        stride * prod(source[i] for i in own[at + 1 :])  # type: ignore[misc]  # joined extents are known
+        stride * prod(source[i] for i in own[at + 1 :])  # joined extents are known
         for stride, own in zip(view.strides, groups, strict=True)
         for at in range(len(own))
     ]

@@ -105,7 +105,7 @@ def joined(a: Sequence[int | Symbol], b: Sequence[int | Symbol]) -> list[list[in
         while size != extent and place + 1 < len(b) and isinstance(size, int):
             place += 1
             own.append(place)
-            size *= b[place]  # type: ignore[operator]  # only the first extent may be symbolic
+            size *= b[place]  # only the first extent may be symbolic
         if size != extent:
             return None
         groups.append(own)
