@@ -155,7 +155,8 @@ def _search_folder(plan: Plan, table: Table) -> Path:
     kept = plan.out / "search" / hashlib.sha256(text.encode()).hexdigest()[:16]
     files.make_folder(kept, "the run")
     if earlier := len(list(kept.glob("*.safetensors"))):
-        plan.say(f"going on in {plan.out}: {counted(earlier, 'trial')} of an earlier process kept")
+        verb = "is" if earlier == 1 else "are"
+        plan.say(f"going on in {plan.out}: {counted(earlier, 'trial')} of an earlier process {verb} kept")
     return kept
 
 
