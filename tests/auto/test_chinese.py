@@ -31,6 +31,7 @@ ELSEWHERE = (
     "has the outputs",
     "Commands know",
     "no data that fit",
+    "is a run of ranvier train",
 )
 
 

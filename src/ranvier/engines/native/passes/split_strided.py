@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 
 from ranvier.engines.native.passes.clip_padding import is_zero
 from ranvier.engines.native.passes.squeeze import read_part
-from ranvier.engines.native.passes.winograd import is_transformed
 from ranvier.engines.native.target.lanes import LANES
 from ranvier.graph.clip_slices import clip_slices
 from ranvier.graph.contraction import Affine, reached
@@ -64,7 +63,11 @@ def sums_in_vectors(node: Node) -> bool:
     Winograd's algorithm and dot products do not.
     """
     last = node.shape[-1] if node.ndim == 4 else 1
-    return isinstance(last, int) and last >= LANES and not is_transformed(node)
+    if not isinstance(last, int) or last < LANES:
+        return False
+    from ranvier.engines.native.passes.winograd import is_transformed  # programs without images load no Winograd
+
+    return not is_transformed(node)
 
 
 def _summed_without_zeros(node: Node, side: int) -> Node:
