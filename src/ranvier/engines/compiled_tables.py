@@ -10,7 +10,6 @@ import numpy as np
 
 from ranvier.engines.contractions import with_padding
 from ranvier.engines.tables import Array, TableProgram
-from ranvier.graph.clip_slices import clip_slices
 from ranvier.graph.graph import Graph
 from ranvier.graph.node import Node
 from ranvier.graph.tiny import snapped, snapped_of
@@ -39,7 +38,7 @@ class CompiledTableProgram(TableProgram):
     no_fault: Any  # False, as the library has it: no value can be out of range
 
     def lowered(self, graph: Graph) -> Graph:
-        return with_stored_values(with_padding(clip_slices(graph)))
+        return with_stored_values(with_padding(graph))
 
     @abstractmethod
     def place(self, array: Array) -> Array:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ranvier.engines.contractions import with_padding
+from ranvier.engines.contractions import plain_positions, with_padding
 from ranvier.engines.eager import grouped, without_broadcasts
 from ranvier.engines.planned import get_planned_passes
 from ranvier.engines.tables import Interpreter, TableProgram
@@ -78,12 +78,17 @@ class TorchProgram(TableProgram):
         # Not the measured time decides, so that a run that is repeated or resumed computes the same.
         steps = 0 if total is None or outputs else total // self.batch
         work = steps * self.seconds * get_planned_passes()
-        self.held.is_long = is_worthwhile(work) and is_available(self.device)
+        self.held.is_long = is_worthwhile(work, self.convolves) and is_available(self.device)
         super().run(arrays, outputs, start, stop, total)
 
     @cached_property
     def seconds(self) -> float:
         return seconds(self.graph, self.batch)
+
+    @cached_property
+    def convolves(self) -> bool:
+        """Whether a step has convolutions of images that the processor computes."""
+        return self.device.type == "cpu" and any(plain_positions(node) == 2 for node in self.graph.of("contract"))
 
     def run_equal(self, arrays: Sequence[Array], outputs: Sequence[Array], start: int, stop: int, rows: int) -> int:
         is_long = self.held.is_long and rows == self.batch

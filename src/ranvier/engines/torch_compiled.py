@@ -32,9 +32,12 @@ _lock = threading.Lock()
 _reported = False
 
 
-def is_worthwhile(seconds: float) -> bool:
-    """Whether steps that take so long in all are compiled. RANVIER_TORCH_COMPILE=1 says yes of all."""
-    return seconds >= LONG or (seconds > 0 and os.environ.get("RANVIER_TORCH_COMPILE") == "1")
+def is_worthwhile(seconds: float, convolves: bool) -> bool:
+    """Whether steps that take so long in all are compiled. RANVIER_TORCH_COMPILE=1 says yes of all.
+
+    Convolutions are the same functions of PyTorch in a compiled step, which may copy what they read: it takes longer.
+    """
+    return (seconds >= LONG and not convolves) or (seconds > 0 and os.environ.get("RANVIER_TORCH_COMPILE") == "1")
 
 
 def is_available(device: torch.device) -> bool:
