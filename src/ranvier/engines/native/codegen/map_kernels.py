@@ -202,17 +202,17 @@ def emit_place(k: Kernel, task: Task) -> None:
             parts = _parts(k, task, node.inputs[0], View(view.buffer, node.inputs[0].shape, strides, offset), axis)
         else:
             parts = _joined(k, task, node, view, axis)
-        for (ranges, _), own in groupby(parts, key=_together):
+        for (ranges, _), own in groupby(parts, key=partial(_together, k)):
             _fill(k, ranges, [(operand, place) for _, operand, place in own])
 
 
 Part = tuple[Sequence[tuple[Scalar, Scalar]], Node, View]  # the ranges of what is copied, and where to
 
 
-def _together(part: Part) -> tuple[Sequence[tuple[Scalar, Scalar]], frozenset[Node]]:
+def _together(k: Kernel, part: Part) -> tuple[Sequence[tuple[Scalar, Scalar]], frozenset[Node]]:
     """What parts have in common that are copied in one loop: of the same data, they share the computation."""
     ranges, operand, _ = part
-    return ranges, frozenset(data_sources(operand))
+    return ranges, frozenset(data_sources(operand, lambda found: k.module.view(found) is not None))
 
 
 def _joined(k: Kernel, task: Task, node: Node, view: View, own: int) -> Iterator[Part]:

@@ -7,7 +7,7 @@ from memory belong to no task: each reader recomputes them.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import reduce
 from math import prod
@@ -356,10 +356,12 @@ def divisible_axes(node: Node) -> list[int]:
     return axes
 
 
-def data_sources(node: Node) -> set[Node]:
-    """The values that a node is computed from by movements and elementwise operations."""
+def data_sources(node: Node, is_read: Callable[[Node], bool] = lambda found: False) -> set[Node]:
+    """The values that a node is computed from by movements and elementwise operations, but not beyond what is read."""
 
     def inner(found: Node) -> bool:
+        if is_read(found):
+            return False
         moves = found.op.kind == "movement" and found.op.name != "pad"
         return found is node or found.op.kind == "elementwise" or moves
 
