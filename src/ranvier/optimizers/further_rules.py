@@ -6,14 +6,12 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from ranvier.graph.node import Node, apply, like
-from ranvier.graph.tiny import squared
 from ranvier.ops import arrays
 from ranvier.optimizers.arithmetic import (
     Slots,
     Updated,
     broadcast,
     lerp,
-    one_minus,
     one_minus_power,
     scaled,
     select,
@@ -40,8 +38,7 @@ class RAdam(AdamBase):
     slot_starts: ClassVar[dict[str, float]] = MOMENTS
 
     def rule(self, p: Node, g: Node, slots: Slots, lr: Node, t: Node) -> Updated:
-        m = lerp(slots["momentum"], g, one_minus(self.beta_1))
-        v = lerp(slots["velocity"], squared(g), 1.0 - self.beta_2)
+        m, v = self.moments(g, slots)
         rest = one_minus_power(self.beta_2, t)
         most = 2.0 / (1.0 - self.beta_2) - 1.0
         length = shifted(scaled(t * (like(t, 1.0) - rest) / rest, -2.0), most)
@@ -120,8 +117,7 @@ class Lamb(AdamBase):
     slot_starts: ClassVar[dict[str, float]] = MOMENTS
 
     def rule(self, p: Node, g: Node, slots: Slots, lr: Node, t: Node) -> Updated:
-        m = lerp(slots["momentum"], g, one_minus(self.beta_1))
-        v = lerp(slots["velocity"], squared(g), 1.0 - self.beta_2)
+        m, v = self.moments(g, slots)
         first, second = (broadcast(one_minus_power(beta, t), m.shape) for beta in (self.beta_1, self.beta_2))
         step = (m / first) / shifted(sqrt(v / second), self.epsilon)
         lengths = [sqrt(sum_of_squares(x)) for x in (p, step)]

@@ -72,6 +72,14 @@ class AdamBase(Optimizer):
 
     variable = frozenset({"beta_1"})
 
+    def first_moment(self, g: Node, slots: Slots) -> Node:
+        """The new mean of gradients."""
+        return lerp(slots["momentum"], g, one_minus(self.beta_1))
+
+    def moments(self, g: Node, slots: Slots) -> tuple[Node, Node]:
+        """The new means of gradients and of their squares."""
+        return self.first_moment(g, slots), lerp(slots["velocity"], squared(g), 1.0 - self.beta_2)
+
 
 @dataclass(eq=False, repr=False)
 class Adam(AdamBase):
@@ -89,8 +97,7 @@ class Adam(AdamBase):
     lasting = frozenset({"velocity_max"})
 
     def rule(self, p: Node, g: Node, slots: Slots, lr: Node, t: Node) -> Updated:
-        m = lerp(slots["momentum"], g, one_minus(self.beta_1))
-        v = lerp(slots["velocity"], squared(g), 1.0 - self.beta_2)
+        m, v = self.moments(g, slots)
         new = {"momentum": m, "velocity": v}
         if self.amsgrad:
             v = new["velocity_max"] = apply("maximum", slots["velocity_max"], v)
@@ -114,7 +121,7 @@ class Adamax(AdamBase):
     slot_starts: ClassVar[dict[str, float]] = {"momentum": 0.0, "norm": 0.0}
 
     def rule(self, p: Node, g: Node, slots: Slots, lr: Node, t: Node) -> Updated:
-        m = lerp(slots["momentum"], g, one_minus(self.beta_1))
+        m = self.first_moment(g, slots)
         size = apply("abs", g)
         size = shifted(size, self.epsilon) if self.torch else size
         u = apply("maximum", scaled(slots["norm"], self.beta_2), size)
@@ -137,8 +144,7 @@ class NAdam(AdamBase):
             power = apply("exp", scaled(t, self.momentum_decay * math.log(0.96)))
             return scaled(shifted(scaled(power, -0.5), 1.0), self.beta_1)
 
-        m = lerp(slots["momentum"], g, one_minus(self.beta_1))
-        v = lerp(slots["velocity"], squared(g), 1.0 - self.beta_2)
+        m, v = self.moments(g, slots)
         one, now, later = like(t, 1.0), schedule(t), schedule(shifted(t, 1.0))
         product = slots["product"] * now
         ahead = scaled(m, lr * later / (one - product * later)) + scaled(g, lr * (one - now) / (one - product))

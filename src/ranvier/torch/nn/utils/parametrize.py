@@ -42,15 +42,8 @@ class ParametrizationList(ModuleList):
         return value
 
 
-class _Compute:
-    """The hook of a module that computes its weights before each call."""
-
-    def __call__(self, module: Any, args: tuple[Any, ...]) -> None:
-        compute(module)
-
-
-def compute(module: Any) -> None:
-    """Compute the weights of a module as its parametrizations say."""
+def compute(module: Any, args: tuple[Any, ...] = ()) -> None:
+    """Compute the weights of a module as its parametrizations say: a hook that runs before each call."""
     for name, parts in module.parametrizations.items():
         setattr(module, name, parts())
 
@@ -85,7 +78,7 @@ def register_parametrization(module: Any, tensor_name: str, parametrization: Mod
         delattr(module, tensor_name)
         if not is_parametrized(module):
             module.parametrizations = ModuleDict()
-            module._computing = module.register_forward_pre_hook(_Compute())
+            module._computing = module.register_forward_pre_hook(compute)
         module.parametrizations[tensor_name] = parts
     compute(module)
     after = getattr(module, tensor_name)
