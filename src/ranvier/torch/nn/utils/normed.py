@@ -14,6 +14,42 @@ from ranvier.tensor.tensor import Tensor
 from ranvier.torch.nn import functional as F
 
 
+def length(v: Any, dim: int | None) -> Any:
+    """The norms of a weight for each index of ``dim``, or of the whole weight."""
+    if dim is None or dim == -1:
+        return v.norm()
+    kept = axis_of(dim, v.ndim)
+    return v.norm(2, tuple(i for i in range(v.ndim) if i != kept), True)
+
+
+def matrix_of(weight: Any, dim: int) -> Any:
+    """A weight as a matrix of ``dim`` and the rest."""
+    first = weight if dim == 0 else weight.movedim(dim, 0)
+    return first.reshape(first.shape[0], -1)
+
+
+def matrix_dim(module: Any, dim: int | None) -> int:
+    """The axis of the matrix's rows: that of the outputs, which transposed convolutions have second."""
+    return int(type(module).__name__.startswith("ConvTranspose")) if dim is None else dim
+
+
+def unit(x: Any, eps: float) -> Any:
+    """A vector of length 1."""
+    return F.normalize(x, dim=0, eps=eps)
+
+
+def drawn_unit(size: int, dtype: str, eps: float) -> Any:
+    """A random vector of length 1."""
+    return unit(Tensor.wrap(np.zeros(size, dtype)).normal_(), eps).detach()
+
+
+def checked_iterations(number: int) -> int:
+    """A number of steps of the power iteration. Raises ValueError below 1."""
+    if number < 1:
+        raise ValueError(f"n_power_iterations={number}. Write a whole number of 1 or more instead.")
+    return number
+
+
 class _Computed(ABC):
     """A hook of a module that computes the weight ``name`` before each call."""
 
@@ -58,20 +94,13 @@ class _WeightNorm(_Computed):
         self.dim = dim
         weight = getattr(module, name).detach().clone()
         delattr(module, name)
-        module.register_parameter(f"{name}_g", Parameter(self._length(weight)))
+        module.register_parameter(f"{name}_g", Parameter(length(weight, dim)))
         module.register_parameter(f"{name}_v", Parameter(weight))
         self.install(module)
 
-    def _length(self, v: Tensor) -> Any:
-        if self.dim is None or self.dim == -1:
-            return v.norm()
-        kept = axis_of(self.dim, v.ndim)
-        axes = tuple(i for i in range(v.ndim) if i != kept)
-        return v.norm(2, axes, True)
-
     def compute(self, module: Any) -> Any:
         g, v = getattr(module, f"{self.name}_g"), getattr(module, f"{self.name}_v")
-        return v * (g / self._length(v))
+        return v * (g / length(v, self.dim))
 
     def forget(self, module: Any) -> None:
         for part in ("g", "v"):
@@ -83,33 +112,23 @@ class _SpectralNorm(_Computed):
 
     def __init__(self, module: Any, name: str, iterations: int, eps: float, dim: int) -> None:
         super().__init__(module, name)
-        if iterations < 1:
-            raise ValueError(f"n_power_iterations={iterations}. Write a whole number of 1 or more instead.")
-        self.iterations, self.eps, self.dim = iterations, eps, dim
+        self.iterations, self.eps, self.dim = checked_iterations(iterations), eps, dim
         weight = getattr(module, name).detach().clone()
         delattr(module, name)
         module.register_parameter(f"{name}_orig", Parameter(weight))
-        for part, size in zip("uv", self._matrix(weight).shape, strict=True):
-            drawn = Tensor.wrap(np.zeros(size, weight.dtype)).normal_()
-            module.register_buffer(f"{name}_{part}", self._unit(drawn).detach())
+        for part, size in zip("uv", matrix_of(weight, dim).shape, strict=True):
+            module.register_buffer(f"{name}_{part}", drawn_unit(size, weight.dtype, eps))
         self.install(module)
-
-    def _matrix(self, weight: Any) -> Any:
-        first = weight if self.dim == 0 else weight.movedim(self.dim, 0)
-        return first.reshape(first.shape[0], -1)
-
-    def _unit(self, x: Any) -> Any:
-        return F.normalize(x, dim=0, eps=self.eps)
 
     def compute(self, module: Any) -> Any:
         weight = getattr(module, f"{self.name}_orig")
-        matrix = self._matrix(weight)
+        matrix = matrix_of(weight, self.dim)
         u, v = getattr(module, f"{self.name}_u"), getattr(module, f"{self.name}_v")
         if module.training:
             with no_grad():
                 for _ in range(self.iterations):
-                    v.copy_(self._unit(matrix.T @ u))
-                    u.copy_(self._unit(matrix @ v))
+                    v.copy_(unit(matrix.T @ u, self.eps))
+                    u.copy_(unit(matrix @ v, self.eps))
             u, v = u.clone(), v.clone()
         return weight / (u * (matrix @ v)).sum()
 
@@ -140,9 +159,7 @@ def spectral_norm(
     The parameter is ``weight_orig``. While training, each call moves the estimated singular vectors, the buffers
     ``weight_u`` and ``weight_v``, by ``n_power_iterations`` steps. Returns the module.
     """
-    if dim is None:
-        dim = 1 if type(module).__name__.startswith("ConvTranspose") else 0
-    _SpectralNorm(module, name, n_power_iterations, eps, dim)
+    _SpectralNorm(module, name, n_power_iterations, eps, matrix_dim(module, dim))
     return module
 
 

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from ranvier.module import Module
-from ranvier.ops.arrays.promotion import axis_of
 from ranvier.support.errors import missing
 from ranvier.tensor.context import no_grad
 from ranvier.tensor.tensor import Tensor
-from ranvier.torch.nn import functional as F
+from ranvier.torch.nn.utils.normed import checked_iterations, drawn_unit, length, matrix_dim, matrix_of, unit
 from ranvier.torch.nn.utils.parametrize import register_parametrization
 
 __all__ = ["spectral_norm", "weight_norm"]
@@ -26,17 +23,11 @@ class _WeightNorm(Module):
         super().__init__()
         self.dim = dim
 
-    def _length(self, v: Any) -> Any:
-        if self.dim is None or self.dim == -1:
-            return v.norm()
-        kept = axis_of(self.dim, v.ndim)
-        return v.norm(2, tuple(i for i in range(v.ndim) if i != kept), True)
-
     def forward(self, g: Any, v: Any) -> Any:
-        return v * (g / self._length(v))
+        return v * (g / length(v, self.dim))
 
     def right_inverse(self, weight: Any) -> tuple[Any, Any]:
-        return self._length(weight), weight
+        return length(weight, self.dim), weight
 
 
 class _SpectralNorm(Module):
@@ -47,30 +38,23 @@ class _SpectralNorm(Module):
 
     def __init__(self, weight: Any, n_power_iterations: int, dim: int, eps: float) -> None:
         super().__init__()
-        if n_power_iterations < 1:
-            raise ValueError(f"n_power_iterations={n_power_iterations}. Write a whole number of 1 or more instead.")
-        self.n_power_iterations, self.dim, self.eps = n_power_iterations, dim, eps
+        self.n_power_iterations, self.dim, self.eps = checked_iterations(n_power_iterations), dim, eps
         if weight.ndim > 1:
-            matrix = self._matrix(weight)
+            matrix = matrix_of(weight, dim)
             for name, size in zip(("_u", "_v"), matrix.shape, strict=True):
-                drawn = Tensor.wrap(np.zeros(size, weight.dtype)).normal_()
-                self.register_buffer(name, F.normalize(drawn, dim=0, eps=eps).detach())
+                self.register_buffer(name, drawn_unit(size, weight.dtype, eps))
             self._power_method(matrix, FIRST)
-
-    def _matrix(self, weight: Any) -> Any:
-        first = weight if self.dim == 0 else weight.movedim(self.dim, 0)
-        return first.reshape(first.shape[0], -1)
 
     def _power_method(self, matrix: Any, steps: int) -> None:
         with no_grad():
             for _ in range(steps):
-                self._u.copy_(F.normalize(matrix @ self._v, dim=0, eps=self.eps))
-                self._v.copy_(F.normalize(matrix.T @ self._u, dim=0, eps=self.eps))
+                self._u.copy_(unit(matrix @ self._v, self.eps))
+                self._v.copy_(unit(matrix.T @ self._u, self.eps))
 
     def forward(self, weight: Any) -> Any:
         if weight.ndim == 1:
-            return F.normalize(weight, dim=0, eps=self.eps)
-        matrix = self._matrix(weight)
+            return unit(weight, self.eps)
+        matrix = matrix_of(weight, self.dim)
         if self.training:
             self._power_method(matrix, self.n_power_iterations)
         u, v = self._u.clone(), self._v.clone()
@@ -99,9 +83,8 @@ def spectral_norm(
     weight = getattr(module, name, None)
     if not isinstance(weight, Tensor):
         raise ValueError(f"{type(module).__name__} has no parameter {name!r}. Write name= of one that it has.")
-    if dim is None:
-        dim = 1 if type(module).__name__.startswith("ConvTranspose") else 0
-    return register_parametrization(module, name, _SpectralNorm(weight, n_power_iterations, dim, eps))
+    norm = _SpectralNorm(weight, n_power_iterations, matrix_dim(module, dim), eps)
+    return register_parametrization(module, name, norm)
 
 
 __getattr__, __dir__ = missing("torch.nn.utils.parametrizations", __all__)
