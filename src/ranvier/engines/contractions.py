@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,6 +13,24 @@ from ranvier.graph.node import Node, Symbol
 
 MOST = 3  # positions of a convolution
 FEW = 16  # places in a window that are read one by one
+
+
+class Geometry(NamedTuple):
+    """How a convolution reads its operand along each position; ``padding`` has the zeros before and after."""
+
+    strides: Sequence[int]
+    dilations: Sequence[int]
+    padding: Sequence[tuple[int, int]]
+    groups: int = 1
+
+    def spans(self, places: Sequence[int]) -> list[int]:
+        """How far the first and the last of so many places are apart."""
+        return [(k - 1) * d for k, d in zip(places, self.dilations, strict=True)]
+
+    def results(self, sides: Sequence[int], places: Sequence[int]) -> list[int]:
+        """The extents of the result."""
+        found = zip(sides, self.padding, self.spans(places), self.strides, strict=True)
+        return [(n + low + high - span - 1) // stride + 1 for n, (low, high), span, stride in found]
 
 
 def windows(table: Table) -> Function:
@@ -181,10 +199,9 @@ def contraction(
     """The row of contractions.
 
     ``einsum(a, loops of a, b, loops of b, loops of the result)`` computes those without windows. ``convolve(x, w,
-    strides, dilations, groups, padding)`` has operands (rows, *positions, channels of all groups) and (*places,
-    channels of one group, filters of all groups), with at most `MOST` positions. ``padding`` has the widths before and
-    after each position, which are 0 without `with_padding`. ``turned(x, w, dilations, padding)`` computes one without
-    strides and groups whose places are read backward, as that of a gradient is.
+    geometry)`` has operands (rows, *positions, channels of all groups) and (*places, channels of one group, filters of
+    all groups), with at most `MOST` positions. The padding is 0 without `with_padding`. ``turned(x, w, geometry)``
+    computes one without strides and groups whose places are read backward, as that of a gradient is.
     """
 
     def value(arrays: Sequence[Array], attrs: Attrs, extents: dict[str, Any]) -> Any:
@@ -257,11 +274,9 @@ def _convolution(
         x.arranged(rows, *([pair] for pair in windows_), [*groups, *channels]),
         w.arranged(*([place] for place in places), channels, [*groups, *filters]),
     )
-    if turned is not None and is_turned:
-        found = turned(*operands, dilations, x.padding)
-    else:
-        count = int(np.prod([sizes[loop] for loop in groups], dtype=int))
-        found = convolve(*operands, strides, dilations, count, x.padding)
+    count = int(np.prod([sizes[loop] for loop in groups], dtype=int))
+    compute = turned if turned is not None and is_turned else convolve
+    found = compute(*operands, Geometry(strides, dilations, x.padding, count))
     loops = [*rows, *positions, *groups, *filters]
     found = table["reshape"]([found], {"shape": tuple(sizes[loop] for loop in loops)}, {})
     backward = tuple(i for i, loop in enumerate(loops) if loop in x.backward)

@@ -13,7 +13,7 @@ import numpy as np
 from jax import lax
 
 from ranvier.engines.compiled_tables import CompiledTableProgram
-from ranvier.engines.contractions import contraction, windows
+from ranvier.engines.contractions import Geometry, contraction, windows
 from ranvier.engines.tables import PICKING, Interpreter, Table, elementwise, numbered
 from ranvier.graph.dtypes import ELEMENT_TYPES, array_dtype, limits
 from ranvier.graph.graph import Graph
@@ -113,17 +113,10 @@ def einsum(a: Array, a_loops: Sequence[int], b: Array, b_loops: Sequence[int], o
     return jnp.einsum(a, a_loops, b, b_loops, out, precision="highest")
 
 
-def convolve(
-    x: Array,
-    w: Array,
-    strides: Sequence[int],
-    dilations: Sequence[int],
-    groups: int,
-    padding: Sequence[tuple[int, int]],
-) -> Array:
-    spatial = "DHW"[: len(strides)]
+def convolve(x: Array, w: Array, of: Geometry) -> Array:
+    spatial = "DHW"[: len(of.strides)]
     return lax.conv_general_dilated(
-        x, w, strides, padding, rhs_dilation=dilations, feature_group_count=groups, precision="highest",
+        x, w, of.strides, of.padding, rhs_dilation=of.dilations, feature_group_count=of.groups, precision="highest",
         dimension_numbers=(f"N{spatial}C", f"{spatial}IO", f"N{spatial}C"),
     )  # fmt: skip
 

@@ -14,7 +14,7 @@ from tensorflow.compiler.tf2xla.python import xla
 from tensorflow.compiler.xla.xla_data_pb2 import ConvolutionDimensionNumbers
 
 from ranvier.engines.compiled_tables import CompiledTableProgram
-from ranvier.engines.contractions import contraction, windows
+from ranvier.engines.contractions import Geometry, contraction, windows
 from ranvier.engines.tables import PICKING, Interpreter, Table, elementwise
 from ranvier.engines.tensorflow_stages import Stages, is_kernel
 from ranvier.graph.dtypes import ELEMENT_TYPES, array_dtype, limits
@@ -181,15 +181,8 @@ def einsum(a: Array, a_loops: Sequence[int], b: Array, b_loops: Sequence[int], o
     return tf.einsum(f"{first},{second}->{third}", a, b)
 
 
-def convolve(
-    x: Array,
-    w: Array,
-    strides: Sequence[int],
-    dilations: Sequence[int],
-    groups: int,
-    padding: Sequence[tuple[int, int]],
-) -> Array:
-    rank = len(strides)
+def convolve(x: Array, w: Array, of: Geometry) -> Array:
+    rank = len(of.strides)
     places = range(1, rank + 1)
     numbers = ConvolutionDimensionNumbers(
         input_batch_dimension=0, input_feature_dimension=rank + 1, input_spatial_dimensions=places,
@@ -198,7 +191,7 @@ def convolve(
         output_spatial_dimensions=places,
     )  # fmt: skip
     return xla.conv(
-        x, w, strides, padding, [1] * rank, dilations, numbers, groups, preferred_element_type=x.dtype,
+        x, w, of.strides, of.padding, [1] * rank, of.dilations, numbers, of.groups, preferred_element_type=x.dtype,
         use_v2=True,
     )  # fmt: skip
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from ranvier.engines.contractions import contraction, plain_positions
+from ranvier.engines.contractions import Geometry, contraction, plain_positions
 from ranvier.engines.pools import POOL, UNPOOL, with_pools
 from ranvier.engines.tables import PICKING, Table
 from ranvier.graph.graph import Graph
@@ -33,56 +33,43 @@ def reshape(a: Sequence[Array], s: Any, e: Any) -> Array:
     return a[0] if tuple(a[0].shape) == tuple(s["shape"]) else tf.reshape(a[0], s["shape"])
 
 
-def padded(
-    sides: Sequence[int], w: Sequence[int], strides: Sequence[int], dilations: Sequence[int],
-    padding: Sequence[tuple[int, int]],
-) -> dict[str, Any]:  # fmt: skip
+def padded(sides: Sequence[int], places: Sequence[int], of: Geometry) -> dict[str, Any]:
     """The arguments of a padding of images, by its name where it has one, as oneDNN wants it."""
-    spans = [(k - 1) * d for k, d in zip(w, dilations, strict=True)]
-    needed = [max(0, (-(-n // s) - 1) * s + span + 1 - n) for n, s, span in zip(sides, strides, spans, strict=True)]
-    named = {"VALID": [(0, 0)] * len(w), "SAME": [(n // 2, n - n // 2) for n in needed]}
+    along = zip(sides, of.strides, of.spans(places), strict=True)
+    needed = [max(0, (-(-n // s) - 1) * s + span + 1 - n) for n, s, span in along]
+    named = {"VALID": [(0, 0)] * len(places), "SAME": [(n // 2, n - n // 2) for n in needed]}
     for name, widths in named.items():
-        if widths == list(padding):
+        if widths == list(of.padding):
             return {"padding": name}
-    return {"padding": "EXPLICIT", "explicit_paddings": [0, 0, *(n for pair in padding for n in pair), 0, 0]}
+    return {"padding": "EXPLICIT", "explicit_paddings": [0, 0, *(n for pair in of.padding for n in pair), 0, 0]}
 
 
-def convolve(
-    x: Array,
-    w: Array,
-    strides: Sequence[int],
-    dilations: Sequence[int],
-    groups: int,
-    padding: Sequence[tuple[int, int]],
-) -> Array:
+def convolve(x: Array, w: Array, of: Geometry) -> Array:
     sides, places = list(x.shape[1:3]), list(w.shape[:2])
-    found = [
-        (n + low + high - (k - 1) * d - 1) // s + 1
-        for n, (low, high), k, s, d in zip(sides, padding, places, strides, dilations, strict=True)
-    ]
+    strides, dilations, found = [1, *of.strides, 1], [1, *of.dilations, 1], of.results(sides, places)
     if math.prod(places) <= math.prod(found):
-        options = padded(sides, places, strides, dilations, padding)
-        return tf.raw_ops.Conv2D(input=x, filter=w, strides=[1, *strides, 1], dilations=[1, *dilations, 1], **options)
+        options = padded(sides, places, of)
+        return tf.raw_ops.Conv2D(input=x, filter=w, strides=strides, dilations=dilations, **options)
     # The same sums as the gradient of a convolution by its weights: this has more places than positions.
-    options = padded(sides, found, dilations, strides, padding)
+    options = padded(sides, found, of._replace(strides=of.dilations, dilations=of.strides))
     made = tf.raw_ops.Conv2DBackpropFilter(
         input=transpose(x, (3, 1, 2, 0)), filter_sizes=[*found, x.shape[0], w.shape[-1]],
-        out_backprop=transpose(w, (2, 0, 1, 3)), strides=[1, *dilations, 1], dilations=[1, *strides, 1], **options,
+        out_backprop=transpose(w, (2, 0, 1, 3)), strides=dilations, dilations=strides, **options,
     )  # fmt: skip
     return transpose(made, (2, 0, 1, 3))
 
 
-def turned(x: Array, w: Array, dilations: Sequence[int], padding: Sequence[tuple[int, int]]) -> Array:
+def turned(x: Array, w: Array, of: Geometry) -> Array:
     """A convolution with the places of ``w`` backward, as the gradient of one by its images."""
     places = list(w.shape[:2])
-    spans = [(k - 1) * d for k, d in zip(places, dilations, strict=True)]
-    cut = [(span - low, span - high) for span, (low, high) in zip(spans, padding, strict=True)]
+    spans = of.spans(places)
+    cut = [(span - low, span - high) for span, (low, high) in zip(spans, of.padding, strict=True)]
     if min(n for pair in cut for n in pair) < 0:
-        return convolve(x, tf.reverse(w, [0, 1]), [1, 1], dilations, 1, padding)
+        return convolve(x, tf.reverse(w, [0, 1]), of)
     sides = [n + span - sum(pair) for n, span, pair in zip(x.shape[1:3], spans, cut, strict=True)]
     return tf.raw_ops.Conv2DBackpropInput(
         input_sizes=[x.shape[0], *sides, w.shape[-1]], filter=transpose(w, (0, 1, 3, 2)), out_backprop=x,
-        strides=[1, 1, 1, 1], dilations=[1, *dilations, 1], **padded(sides, places, (1, 1), dilations, cut),
+        strides=[1, 1, 1, 1], dilations=[1, *of.dilations, 1], **padded(sides, places, of._replace(padding=cut)),
     )  # fmt: skip
 
 

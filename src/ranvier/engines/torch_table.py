@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from ranvier.engines import native
-from ranvier.engines.contractions import contraction, windows
+from ranvier.engines.contractions import Geometry, contraction, windows
 from ranvier.engines.eager import without_broadcasts
 from ranvier.engines.tables import PICKING, Function, Interpreter, Table, elementwise
 from ranvier.engines.torch_functions import ROWS, with_functions
@@ -254,52 +254,37 @@ def padded(x: Array, padding: Sequence[tuple[int, int]]) -> tuple[Array, list[in
     return torch.nn.functional.pad(x, (0, 0, *widths)), [0] * len(padding)
 
 
-def convolve(
-    x: Array,
-    w: Array,
-    strides: Sequence[int],
-    dilations: Sequence[int],
-    groups: int,
-    padding: Sequence[tuple[int, int]],
-) -> Array:
-    x, zeros = padded(x, padding)
-    found = [
-        (n + 2 * zero - (k - 1) * d - 1) // s + 1
-        for n, zero, k, s, d in zip(x.shape[1:], zeros, w.shape, strides, dilations, strict=False)
-    ]
+def convolve(x: Array, w: Array, of: Geometry) -> Array:
+    found = of.results(x.shape[1:-1], w.shape[:-2])
+    x, zeros = padded(x, of.padding)
     if math.prod(w.shape[:-2]) > math.prod(found):
-        return by_weights(x, w, found, strides, dilations, groups, zeros)
-    made = CONVOLUTIONS[len(strides) - 1](
-        x.movedim(-1, 1), w.movedim((-1, -2), (0, 1)), None, strides, zeros, dilations, groups
+        return by_weights(x, w, found, of, zeros)
+    made = CONVOLUTIONS[len(of.strides) - 1](
+        x.movedim(-1, 1), w.movedim((-1, -2), (0, 1)), None, of.strides, zeros, of.dilations, of.groups
     )
     return made.movedim(1, -1)
 
 
-def by_weights(
-    x: Array, w: Array, found: Sequence[int], strides: Sequence[int], dilations: Sequence[int], groups: int,
-    zeros: Sequence[int],
-) -> Array:  # fmt: skip
+def by_weights(x: Array, w: Array, found: Sequence[int], of: Geometry, zeros: Sequence[int]) -> Array:
     """The same sums as PyTorch's gradient of a convolution by its weights: this has more places than positions."""
     rows, channels, filters = x.shape[0], w.shape[-2], w.shape[-1]
-    images = x.reshape(*x.shape[:-1], groups, channels).movedim((-1, -2), (0, 1)).flatten(1, 2)
+    images = x.reshape(*x.shape[:-1], of.groups, channels).movedim((-1, -2), (0, 1)).flatten(1, 2)
     gradients = w.movedim((-2, -1), (0, 1))
     weights = x.new_empty((filters, rows, *found))
     _, made, _ = torch.ops.aten.convolution_backward(
-        gradients, images, weights, None, dilations, zeros, strides, False, [0] * len(strides), groups,
+        gradients, images, weights, None, of.dilations, zeros, of.strides, False, [0] * len(of.strides), of.groups,
         [False, True, False],
     )  # fmt: skip
     return made.movedim(0, -1)
 
 
-def turned(x: Array, w: Array, dilations: Sequence[int], padding: Sequence[tuple[int, int]]) -> Array:
+def turned(x: Array, w: Array, of: Geometry) -> Array:
     """A convolution with the places of ``w`` backward, as PyTorch's gradient of one by its images."""
-    cut = [(k - 1) * d - low for k, d, (low, _) in zip(w.shape, dilations, padding, strict=False)]
-    if min(cut) < 0 or any(low != high for low, high in padding):
-        axes = tuple(range(len(dilations)))
-        return convolve(x, w.flip(axes), [1] * len(dilations), dilations, 1, padding)
-    made = TRANSPOSED[len(dilations) - 1](
-        x.movedim(-1, 1), w.movedim((-2, -1), (0, 1)), None, 1, cut, 0, 1, list(dilations)
-    )
+    rank = len(of.dilations)
+    cut = [span - low for span, (low, _) in zip(of.spans(w.shape[:-2]), of.padding, strict=True)]
+    if min(cut) < 0 or any(low != high for low, high in of.padding):
+        return convolve(x, w.flip(tuple(range(rank))), of)
+    made = TRANSPOSED[rank - 1](x.movedim(-1, 1), w.movedim((-2, -1), (0, 1)), None, 1, cut, 0, 1, list(of.dilations))
     return made.movedim(1, -1)
 
 
