@@ -92,6 +92,12 @@ KERAS = [
             "initial_accumulator_value": 0.2,
         },
     ),
+    ("Adafactor", {"learning_rate": 0.1, "weight_decay": 0.1}),
+    ("Adafactor", {"beta_2_decay": -0.5, "clip_threshold": 0.5, "epsilon_2": 0.1}),
+    ("Muon", {"learning_rate": 0.01}),
+    ("Muon", {"nesterov": False, "rms_rate": None, "ns_steps": 3, "weight_decay": None, "adam_lr_ratio": 0.5}),
+    ("Muon", {"momentum": 0.5, "adam_weight_decay": 0.1, "global_clipnorm": 1.0}),
+    ("ScheduleFreeAdamW", {"weight_decay": 0.1, "warmup_steps": 5}),
     ("Adam", {"learning_rate": 0.01, "gradient_accumulation_steps": 3}),
     ("SGD", {"momentum": 0.9, "weight_decay": 0.1, "global_clipnorm": 1.0, "gradient_accumulation_steps": 4}),
     ("SGD", {"learning_rate": 0.1, "use_ema": True, "ema_momentum": 0.8, "ema_overwrite_frequency": 4}),
@@ -117,6 +123,8 @@ TORCH = [  # PyTorch's name, its settings, ours
     ("RAdam", {"lr": 0.1, "betas": (0.8, 0.9), "weight_decay": 0.1}, {"learning_rate": 0.1, "beta_1": 0.8, "beta_2": 0.9, "epsilon": 1e-8, "weight_decay": 0.1}),
     ("Rprop", {}, {}),
     ("Rprop", {"lr": 0.1, "etas": (0.4, 1.5), "step_sizes": (0.05, 0.2)}, {"learning_rate": 0.1, "etas": (0.4, 1.5), "step_sizes": (0.05, 0.2)}),
+    ("Adafactor", {}, {"learning_rate": 0.01, "epsilon_1": None, "coupled": False}),
+    ("Adafactor", {"lr": 0.1, "d": 2.0, "eps": (1e-4, 0.1), "weight_decay": 0.1, "beta2_decay": -0.5}, {"learning_rate": 0.1, "clip_threshold": 2.0, "epsilon_1": 1e-4, "epsilon_2": 0.1, "weight_decay": 0.1, "beta_2_decay": -0.5, "coupled": False}),
     ("ASGD", {"lr": 0.1, "lambd": 0.1, "t0": 3, "weight_decay": 0.1}, {"learning_rate": 0.1, "lambd": 0.1, "t0": 3, "weight_decay": 0.1}),
 ]  # fmt: skip
 
@@ -133,6 +141,58 @@ def test_torch(name, settings, mine):
     optimizer = optimizers.REGISTRY.find(name)(**{"coupled": True, **mine}, formula="torch")
     for got, expected in zip(ours(optimizer), theirs_torch(name, **settings), strict=True):
         np.testing.assert_allclose(got, expected, rtol=2e-5, atol=2e-6)
+
+
+@pytest.mark.parametrize(("name", "settings", "tolerance"), [
+    ("Adafactor", {"lr": 0.1}, 2e-5),
+    ("Muon", {"lr": 0.02}, 3e-3),  # PyTorch iterates in bfloat16
+    ("Muon", {"lr": 0.02, "adjust_lr_fn": "match_rms_adamw", "nesterov": False, "momentum": 0.5}, 3e-3),
+])  # fmt: skip
+def test_states_of_another_shape_than_the_parameter(name, settings, tolerance):
+    found: list[Any] = []
+    for t in (pytest.importorskip("torch"), ranvier.torch):
+        rng = np.random.default_rng(3)
+        shapes = [(4, 3), (3, 5), *([(2, 3, 4), (3,), ()] if name == "Adafactor" else [])]
+        params = [t.tensor(np.float32(rng.normal(size=s)), requires_grad=True) for s in shapes]
+        optimizer = getattr(t.optim, name)(params, **settings)
+        for i in range(6):
+            optimizer.zero_grad()
+            sum(((p - 1) ** 2 * (i + 1.0) + 0.1 * p**3).sum() for p in params).backward()
+            optimizer.step()
+            if i == 2:
+                kept = copy.deepcopy(optimizer.state_dict())
+                optimizer = getattr(t.optim, name)(params, **{**settings, "lr": 5.0})
+                optimizer.load_state_dict(kept)
+        state = optimizer.state_dict()["state"]
+        values = [p.detach().numpy() for p in params]
+        found.append((values, {(i, k): np.asarray(v) for i, of in state.items() for k, v in of.items()}))
+    assert found[0][1].keys() == found[1][1].keys()
+    for theirs, ours in zip([*found[0][0], *found[0][1].values()], [*found[1][0], *found[1][1].values()], strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=tolerance, atol=tolerance)
+
+
+def test_muon_trains_what_keras_says_by_adamw():
+    keras = pytest.importorskip("keras")
+    import ranvier as rv
+
+    rng = np.random.default_rng(0)
+    x, y = rng.integers(0, 9, (16, 5)), np.float32(rng.normal(size=(16, 2)))
+    models: list[Any] = []
+    for k in (keras, rv):
+        layers = [
+            k.layers.Embedding(9, 6),
+            k.layers.Flatten(),
+            k.layers.Dense(4, "tanh", name="hidden"),
+            k.layers.Dense(2, name="output"),
+        ]
+        model = k.Sequential([k.layers.Input((5,), dtype="int32"), *layers])
+        model.set_weights([np.asarray(w) for w in (models[0].get_weights() if models else model.get_weights())])
+        model.compile(k.optimizers.Muon(0.01, exclude_layers=["out"]), "mse")
+        models.append(model)
+    for model in models:
+        model.fit(x, y, batch_size=8, epochs=2, shuffle=False, verbose=0)
+    for theirs, ours in zip(*(model.get_weights() for model in models), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
 
 
 # Which of four parameters have gradients: two tasks that take turns, layers that are unfrozen, all.

@@ -16,8 +16,10 @@ from dataclasses import fields
 from typing import Any
 
 from ranvier.optimizers import schedules
+from ranvier.optimizers.adafactor import Adafactor
 from ranvier.optimizers.base import Optimizer
-from ranvier.optimizers.further_rules import ASGD, FURTHER, Lamb, RAdam, Rprop
+from ranvier.optimizers.further_rules import ASGD, FURTHER, Lamb, RAdam, Rprop, ScheduleFreeAdamW
+from ranvier.optimizers.muon import Muon
 from ranvier.optimizers.parameter_options import DecayExclusions
 from ranvier.optimizers.rules import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, Ftrl, Lion, NAdam, RMSprop
 from ranvier.optimizers.sparse import SparseAdam
@@ -27,8 +29,9 @@ from ranvier.support.serialized import deserializer
 from ranvier.support.serialized import serialize_keras_object as serialize
 
 __all__ = [
-    "ASGD", "SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "Ftrl", "Lamb", "Lion", "NAdam", "Nadam",
-    "Optimizer", "RAdam", "RMSprop", "Rprop", "SparseAdam", "deserialize", "get", "schedules", "serialize",
+    "ASGD", "SGD", "Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "Ftrl", "Lamb", "Lion", "Muon",
+    "NAdam", "Nadam", "Optimizer", "RAdam", "RMSprop", "Rprop", "ScheduleFreeAdamW", "SparseAdam", "deserialize", "get",
+    "schedules", "serialize",
 ]  # fmt: skip
 
 Nadam = NAdam  # PyTorch's spelling is the class's
@@ -36,7 +39,7 @@ Nadam = NAdam  # PyTorch's spelling is the class's
 REGISTRY = Registry(
     "optimizer",
     Optimizer,
-    (SGD, Adam, AdamW, Adamax, NAdam, RMSprop, Adagrad, Adadelta, Ftrl, Lion, SparseAdam, *FURTHER),
+    (SGD, Adam, AdamW, Adamax, NAdam, RMSprop, Adagrad, Adadelta, Ftrl, Lion, SparseAdam, Adafactor, Muon, *FURTHER),
     short=lambda optimizer: optimizer.__name__.lower(),
     normalize=lambda name: name.lower().replace("_", ""),
     example="'adam' or optimizers.Adam(0.001)",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, fields
 from functools import cache
 from typing import Any, ClassVar, Self
@@ -20,6 +20,7 @@ from ranvier.optimizers.settings import Rate, as_rate, setting, types_of
 from ranvier.optimizers.slots import AVERAGE, SUM, settings_of
 from ranvier.support.errors import KEYWORDS
 from ranvier.support.registry import Configured
+from ranvier.tensor.layout import reverse_axes
 from ranvier.tensor.tensor import Tensor
 
 CLIPS = ("clipnorm", "clipvalue", "global_clipnorm")
@@ -67,6 +68,8 @@ class Optimizer(ExplicitLoop, Configured):
     loss_scale_factor: float | None = None
 
     lasting: ClassVar[frozenset[str]] = frozenset()  # slots that `snap` leaves as they are
+    reads_axes: ClassVar[bool] = False  # whether the rule tells one axis of a parameter from another
+    decays_first: ClassVar[bool | property] = True  # whether the rule reads the parameter after its weight decay
     _hints: ClassVar[Mapping[str, str]] = {
         "decay": "Write learning_rate=rv.optimizers.schedules.InverseTimeDecay(rate, 1, decay) instead: it divides the "
         "rate by 1 + decay * steps."
@@ -221,12 +224,16 @@ class Optimizer(ExplicitLoop, Configured):
             rate, t = cast(lr, p.dtype), cast(n, p.dtype)
             if self.maximize:
                 g = -g
-            if self.weight_decay and own.decays and self.coupled:
-                g = g + scaled(p, self.weight_decay)
-            elif self.weight_decay and own.decays:
-                p = p - scaled(p, scaled(rate, self.weight_decay))
+            decay = self.decay_of(s) if own.decays else None
+            if decay and self.coupled:
+                g = g + scaled(p, decay)
+            elif decay and self.decays_first:
+                p = p - scaled(p, scaled(rate, decay))
             settings = {name: apply("cast", x, dtype=p.dtype) for name, x in (varied or {}).items()}
-            p, new = (self._with(settings) if settings else self).rule(p, g, s, rate, t)
+            rule = (self._with(settings) if settings else self)._rule_of(own)
+            p, new = rule(p, g, s, rate, t)
+            if decay and not self.coupled and not self.decays_first:
+                p = p - scaled(old, scaled(rate, decay))
             if due is not None:
                 p, new = select(due, p, old), {n: select(due, x, s[n]) for n, x in new.items()}
                 new[SUM] = select(due, like(total, 0.0), total)
@@ -238,6 +245,26 @@ class Optimizer(ExplicitLoop, Configured):
             for (_, s), (_, kinds) in zip(results, stored, strict=True)
         ]
         return [as_node(p, kind) for (p, _), (kind, _) in zip(results, stored, strict=True)], after, new_counts
+
+    def decay_of(self, slots: Slots) -> float | None:
+        """The weight decay of the parameter that has these slots."""
+        del slots
+        return self.weight_decay
+
+    def _rule_of(self, own: ParameterOptions) -> Callable[..., Updated]:
+        """`rule`, on nodes whose axes are those of the parameter if it tells one from another."""
+        if not (own.reversed and self.reads_axes):
+            return self.rule
+        kept = {*self.scalar, *self.slot_shapes}  # slots that are not in the parameter's memory order
+
+        def turned(slots: Slots) -> Slots:
+            return {name: x if name in kept else reverse_axes(x) for name, x in slots.items()}
+
+        def rule(p: Node, g: Node, slots: Slots, lr: Node, t: Node) -> Updated:
+            p, new = self.rule(reverse_axes(p), reverse_axes(g), turned(slots), lr, t)
+            return reverse_axes(p), turned(new)
+
+        return rule
 
     def averaged(self, p: Node, average: Node, before: Node) -> tuple[Node, Node]:
         """The parameter, overwritten if it is time, and its moving average, which starts as the parameter."""

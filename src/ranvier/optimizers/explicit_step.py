@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -104,7 +105,7 @@ class ExplicitLoop(ParameterState):
         operands: list[Any] = [*(p._grad for p in params), *targets, self.rate(), *self.inputs().values()]
         segment = tape.segment_of(operands)
         inputs = tuple([x.trace_node if x.trace_node is not None else segment.leaf_node(x) for x in operands])
-        nodes = intern(self._function(self.parameter_options(params), len(params), count_indices), inputs, (), False)
+        nodes = intern(self._function(self.parameter_options(params), chosen, count_indices), inputs, (), False)
         ordinals, assigns = segment.ordinals, segment.assigns
         for target, node in zip(targets, nodes, strict=True):  # `TapeSegment.assign` for known leaves
             if (ordinal := ordinals.get(id(target))) is None:  # NumPy sees it: see `tensor.sharing`
@@ -118,10 +119,12 @@ class ExplicitLoop(ParameterState):
         """The counts besides the group's that a step of these parameters advances, with their indices."""
         return self.counts.of(chosen, len(self.parameters)) if self.counting else ([], ())
 
-    def _function(self, options: tuple[ParameterOptions, ...], n: int, count_indices: tuple[int, ...]) -> Function:
+    def _function(
+        self, options: tuple[ParameterOptions, ...], chosen: Sequence[int], count_indices: tuple[int, ...]
+    ) -> Function:
         key = (
             type(self),
-            n,
+            len(chosen),
             options,
             count_indices,
             self.schedule,
@@ -133,7 +136,8 @@ class ExplicitLoop(ParameterState):
             while len(_FUNCTIONS) >= FUNCTIONS:
                 del _FUNCTIONS[next(iter(_FUNCTIONS))]  # the oldest
             copied: Any = copy.copy(self)
-            known = _FUNCTIONS[key] = Function(type(self).__name__, RecordedStep(copied, n, options, count_indices))
+            names = [tuple(self.slots[i]) for i in chosen]
+            known = _FUNCTIONS[key] = Function(type(self).__name__, RecordedStep(copied, names, options, count_indices))
         return known
 
 
@@ -146,27 +150,32 @@ def warn_without_gradients(optimizer: Any) -> None:
 
 
 class RecordedStep:
-    """The body of the tensor function that a step records. ``count_indices`` are those of `Counts.of`."""
+    """The body of the tensor function that a step records.
+
+    ``names`` are those of the slots of each parameter, ``count_indices`` those of `Counts.of`.
+    """
 
     def __init__(
-        self, optimizer: ExplicitLoop, n: int, options: tuple[ParameterOptions, ...], count_indices: tuple[int, ...]
+        self,
+        optimizer: ExplicitLoop,
+        names: Sequence[tuple[str, ...]],
+        options: tuple[ParameterOptions, ...],
+        count_indices: tuple[int, ...],
     ) -> None:
         # A function outlives its optimizer, and must not keep the optimizer's tensors alive.
         optimizer.parameters, optimizer.slots, optimizer.sync = [], [], None
         optimizer.counts = Counts(optimizer.iterations)
         optimizer._excluded = DecayExclusions()  # the options say which parameters decay
-        self.optimizer, self.n, self.options, self.count_indices = optimizer, n, options, count_indices
+        self.optimizer, self.names, self.options, self.count_indices = optimizer, names, options, count_indices
 
     def __call__(self, *nodes: Node) -> tuple[Node, ...]:
-        n, names = self.n, tuple(self.optimizer.all_starts)
-        grads, params, rest = nodes[:n], nodes[n : 2 * n], nodes[2 * n :]
-        width = len(names)
-        slots = [dict(zip(names, rest[i * width : (i + 1) * width], strict=True)) for i in range(n)]
-        end = n * width + 1 + max(self.count_indices, default=0)
-        counts = rest[n * width : end]
-        lr, *varied = rest[end:]
+        n = len(self.names)
+        grads, params, rest = nodes[:n], nodes[n : 2 * n], iter(nodes[2 * n :])
+        slots = [dict(zip(names, itertools.islice(rest, len(names)), strict=True)) for names in self.names]
+        counts = tuple(itertools.islice(rest, 1 + max(self.count_indices, default=0)))
+        lr, *varied = rest
         settings = dict(zip(self.optimizer._varied, varied, strict=True))
         new, after, new_counts = self.optimizer.update(
             params, grads, slots, lr, counts, settings, self.options, self.count_indices
         )
-        return (*new, *(s[name] for s in after for name in names), *new_counts)
+        return (*new, *(s[name] for names, s in zip(self.names, after, strict=True) for name in names), *new_counts)

@@ -1,4 +1,4 @@
-"""Update rules that one vocabulary alone has: PyTorch's RAdam, Rprop and ASGD, Keras's Lamb."""
+"""Update rules that one vocabulary alone has: PyTorch's RAdam, Rprop and ASGD, Keras's Lamb and ScheduleFreeAdamW."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from ranvier.graph.node import Node, apply, like
+from ranvier.graph.tiny import squared
 from ranvier.ops import arrays
 from ranvier.optimizers.arithmetic import (
     Slots,
     Updated,
     broadcast,
     lerp,
+    one_minus,
     one_minus_power,
     scaled,
     select,
@@ -127,4 +129,32 @@ class Lamb(AdamBase):
         return p - scaled(step, lr * ratio), {"momentum": m, "velocity": v}
 
 
-FURTHER = (RAdam, Rprop, ASGD, Lamb)
+@dataclass(eq=False, repr=False)
+class ScheduleFreeAdamW(AdamBase):
+    """AdamW that needs no schedule: it averages its weights as it goes (Defazio et al., 2024).
+
+    The slot ``momentum`` holds the weights z that gradients move, x is their mean over all steps, and the model has
+    ``(1 - beta_1) * z + beta_1 * x``, as in Keras. The rate rises linearly over ``warmup_steps``.
+    """
+
+    learning_rate: Any = 0.0025
+    epsilon: float = 1e-8
+    warmup_steps: int = 0
+
+    slot_starts: ClassVar[dict[str, float]] = MOMENTS
+    copied = frozenset({"momentum"})
+    lasting = frozenset({"momentum"})
+
+    def rule(self, p: Node, g: Node, slots: Slots, lr: Node, t: Node) -> Updated:
+        one = like(t, 1.0)
+        if self.warmup_steps:
+            lr = lr * apply("minimum", scaled(t, 1.0 / self.warmup_steps), one)
+        before, away, share = slots["momentum"], one_minus(self.beta_1), one / t
+        v = lerp(slots["velocity"], squared(g), 1.0 - self.beta_2)
+        corrected = v / broadcast(one_minus_power(self.beta_2, t), v.shape)
+        z = before - scaled(g, lr) / shifted(sqrt(corrected), self.epsilon)
+        mean = scaled(p - scaled(before, away), one - share) + scaled(scaled(z, self.beta_1), share)
+        return scaled(z, away) + mean, {"momentum": z, "velocity": v}
+
+
+FURTHER = (RAdam, Rprop, ASGD, Lamb, ScheduleFreeAdamW)

@@ -15,12 +15,16 @@ from ranvier.tensor.tensor import Tensor
 
 @dataclass(frozen=True)
 class ParameterOptions:
-    """Of one parameter. ``reversed``: the node's axes are reversed, the memory order of Fortran-ordered weights."""
+    """Of one parameter. ``reversed``: the node's axes are reversed, the memory order of Fortran-ordered weights.
+
+    ``slots`` are the names of its slots, if they are not those of every parameter.
+    """
 
     decays: bool = True
     constraint: Callable[[Any], Any] | None = None
     reversed: bool = False
     key: tuple[Any, ...] = ()  # the constraint's attributes: other values need another program
+    slots: tuple[str, ...] = ()
 
     def finish(self, p: Node) -> Node:
         """The parameter's new value after its constraint."""

@@ -20,7 +20,9 @@ from ranvier.tensor.trace import StepTrace, state
 BELOW_ONE = 0.0, math.nextafter(1.0, 0.0), "in [0, 1)"
 USUAL = 0.0, math.inf, "of 0 or more"
 BOUNDS = {  # of numbers: the least, the most, and the words for both
-    **dict.fromkeys(("beta_1", "beta_2", "rho", "ema_momentum"), BELOW_ONE),
+    **dict.fromkeys(("beta_1", "beta_2", "adam_beta_1", "adam_beta_2", "rho", "ema_momentum"), BELOW_ONE),
+    **dict.fromkeys(("muon_a", "muon_b", "muon_c"), (-math.inf, math.inf, "of any size")),
+    "beta_2_decay": (-math.inf, 0.0, "of 0 or less"),
     "momentum": (0.0, 1.0, "from 0 to 1"),
     "learning_rate_power": (-math.inf, 0.0, "of 0 or less"),
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, ClassVar, Self
 
@@ -32,12 +32,18 @@ class ParameterState:
     """The state of an optimizer: its parameters, and the slots of each."""
 
     scalar: ClassVar[frozenset[str]] = frozenset()  # slots that hold one number for each parameter
+    copied: ClassVar[frozenset[str]] = frozenset()  # slots that begin as the parameter's value
+    chooses_slots: ClassVar[bool]  # whether the class overrides `slots_of`
     variable: ClassVar[frozenset[str]] = frozenset()  # settings that `vary` takes: numbers or nodes
     learning_rate: Any  # `Optimizer` has these settings
     formula: str
     use_ema: bool
     gradient_accumulation_steps: int | None
     _excluded: DecayExclusions
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.chooses_slots = cls.slots_of is not ParameterState.slots_of
 
     def reset(self) -> None:
         """Forget all parameters and their state."""
@@ -57,10 +63,19 @@ class ParameterState:
         return {}
 
     @property
-    def all_starts(self) -> dict[str, float]:
-        """`slot_starts` and the slots that settings of any rule add: accumulated gradients, averaged weights."""
+    def slot_shapes(self) -> Mapping[str, Callable[[tuple[int, ...]], tuple[int, ...]]]:
+        """The shape of a slot, from that of its parameter, for slots that have another than the parameter."""
+        return {}
+
+    def slots_of(self, parameter: Tensor) -> dict[str, float]:
+        """`slot_starts` of one parameter. A rule that depends on a parameter's rank or name overrides this."""
+        del parameter
+        return self.slot_starts
+
+    def starts_of(self, parameter: Tensor) -> dict[str, float]:
+        """`slots_of` and the slots that settings of any rule add: accumulated gradients, averaged weights."""
         sums = {SUM: 0.0} if self.gradient_accumulation_steps else {}
-        return {**self.slot_starts, **sums, **({AVERAGE: 0.0} if self.use_ema else {})}
+        return {**self.slots_of(parameter), **sums, **({AVERAGE: 0.0} if self.use_ema else {})}
 
     @property
     def torch(self) -> bool:
@@ -84,11 +99,14 @@ class ParameterState:
     def parameter_options(self, parameters: Sequence[Tensor]) -> tuple[ParameterOptions, ...]:
         """The options of each of these parameters; empty if none has any."""
         constraints = [getattr(p, "constraint", None) for p in parameters]
-        if not self._excluded and not any(constraints):
+        if not self._excluded and not any(constraints) and not self.chooses_slots:
             return ()
         return tuple(
             ParameterOptions(
-                p not in self._excluded, constraint, key=() if constraint is None else object_key(constraint)
+                p not in self._excluded,
+                constraint,
+                key=() if constraint is None else object_key(constraint),
+                slots=tuple(self.slots_of(p)) if self.chooses_slots else (),
             )
             for p, constraint in zip(parameters, constraints, strict=True)
         )
@@ -141,9 +159,8 @@ class ParameterState:
 
         Slots of a parameter that was empty, as those of PyTorch's lazy modules are, are made again.
         """
-        starts = self.all_starts
         self.slots = [
-            {n: old[n] if n in old and old[n].numel() else self._slot(n, start, p) for n, start in starts.items()}
+            {n: old[n] if n in old and old[n].numel() else self.new_slot(n, p) for n in self.starts_of(p)}
             for p, old in zip(self.parameters, self.slots, strict=True)
         ]
 
@@ -159,12 +176,18 @@ class ParameterState:
                 known[number] = n
             self.counts.assign(known)
 
-    def _slot(self, name: str, start: float, parameter: Tensor) -> Tensor:
-        value = as_array(start, parameter.dtype)
+    def new_slot(self, name: str, parameter: Tensor) -> Tensor:
+        """A slot of a parameter as it is before the first step."""
+        value = as_array(self.starts_of(parameter)[name], parameter.dtype)
         if name in self.scalar:
             return Tensor.wrap(np.array(value))
+        if name in self.slot_shapes:
+            return Tensor.wrap(np.full(self.slot_shapes[name](parameter.shape), value))
         array = aligned_like(parameter.compute())  # in the parameter's memory order
-        array.fill(value)
+        if name in self.copied:
+            array[...] = parameter.compute()
+        else:
+            array.fill(value)
         return Tensor.wrap(array)
 
     def rate(self) -> Tensor:

@@ -21,6 +21,7 @@ class SparseAdam(AdamBase):
     """
 
     slot_starts: ClassVar[dict[str, float]] = {"momentum": 0.0, "velocity": 0.0}
+    reads_axes = True
 
     def rule(self, p: Node, g: Node, slots: Slots, lr: Node, t: Node) -> Updated:
         m = lerp(slots["momentum"], g, one_minus(self.beta_1))

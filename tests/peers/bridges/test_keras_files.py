@@ -79,6 +79,8 @@ OPTIMIZERS = {
     "amsgrad": lambda o: o.Adam(0.01, amsgrad=True), "nadam": lambda o: o.Nadam(0.01), "lion": lambda o: o.Lion(0.01),
     "adagrad": lambda o: o.Adagrad(0.01), "adadelta": lambda o: o.Adadelta(0.1), "ftrl": lambda o: o.Ftrl(0.01),
     "accumulation": lambda o: o.Adam(0.01, gradient_accumulation_steps=3), "average": lambda o: o.Adam(use_ema=True),
+    "muon": lambda o: o.Muon(0.01), "adafactor": lambda o: o.Adafactor(0.1), "free": lambda o: o.ScheduleFreeAdamW(),
+    "lamb": lambda o: o.Lamb(0.01),
 }  # fmt: skip
 
 
@@ -86,7 +88,7 @@ def train(model):
     return model.fit(X, Y, epochs=1, batch_size=4, shuffle=False, verbose=0).history["loss"][0]
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS if WHOLE else ["schedule", "accumulation"])
+@pytest.mark.parametrize("name", OPTIMIZERS if WHOLE else ["schedule", "accumulation", "adafactor"])
 def test_the_next_epoch_is_the_one_it_would_have_been(name, keras, tmp_path):
     model = network(keras)
     model.compile(OPTIMIZERS[name](keras.optimizers), "sparse_categorical_crossentropy", metrics=["accuracy"])

@@ -13,6 +13,7 @@ from ranvier.interop.keras import values
 from ranvier.interop.keras.values import ConfigError
 from ranvier.module import Module
 from ranvier.optimizers import Optimizer
+from ranvier.optimizers.adafactor import Adafactor, whole_moments
 from ranvier.optimizers.slots import AVERAGE, SUM
 from ranvier.support.source_lines import warn
 from ranvier.tensor.tensor import Tensor
@@ -24,7 +25,8 @@ SLOTS: dict[str, tuple[tuple[str, ...], ...]] = {
     "SGD": (("momentum",),), "Adam": (("momentum", "velocity"), ("velocity_max",)), "Adamax": (("momentum", "norm"),),
     "NAdam": (("momentum", "velocity"), ("product",)), "RMSprop": (("velocity",), ("momentum",), ("average",)),
     "Adagrad": (("accumulator",),), "Adadelta": (("velocity", "delta"),), "Ftrl": (("accumulator", "linear"),),
-    "Lion": (("momentum",),),
+    "Lion": (("momentum",),), "Lamb": (("momentum", "velocity"),), "Muon": (("momentum", "velocity"),),
+    "ScheduleFreeAdamW": (("momentum", "velocity"),), "Adafactor": (),
 }  # fmt: skip
 SLOTS["AdamW"] = SLOTS["Adam"]
 # Settings of optimizers here that Keras lacks, with the values that change nothing.
@@ -35,6 +37,7 @@ OURS = {
     "dampening": 0.0,
     "lr_decay": 0.0,
     "momentum_decay": 1.0,
+    "adjust_lr_fn": None,
 }
 ARGUMENTS = ("optimizer", "loss", "metrics", "weighted_metrics", "loss_weights", "run_eagerly")
 
@@ -91,20 +94,42 @@ def _variables(optimizer: Optimizer) -> Iterator[tuple[str, list[Tensor]]]:
     """The kind of each of Keras's variables, and the tensors here that hold it."""
     trained = [i for i, p in enumerate(optimizer.parameters) if p.requires_grad]
     slots = [optimizer.slots[i] for i in trained]
-    starts = optimizer.all_starts
+    starts = {name for held in slots for name in held}
     yield "iterations", [optimizer.iterations]
     if optimizer.schedule is None:
         yield "rate", []
     for name in (AVERAGE, SUM):
         if name in starts:
             yield from ((name, [held[name]]) for held in slots)
+    if isinstance(optimizer, Adafactor):
+        yield from (part for held in slots for part in _factors(held))
+        return
     for group in SLOTS[_kind(optimizer)]:
         known = [name for name in group if name in starts]
         if known == ["product"]:  # one number for all parameters
             yield "product", [held["product"] for held in slots]
             continue
         for held in slots:
-            yield from ((name, [held[name]]) for name in known)
+            yield from ((name, [held[name]]) for name in known if name in held)
+
+
+def _factors(held: Mapping[str, Tensor]) -> list[tuple[str, list[Tensor]]]:
+    """Of a matrix Keras also stores the moments that it computes from the factors, of a vector two zeros."""
+    if "row" in held:
+        return [("row", [held["row"]]), ("column", [held["column"]]), ("moments", [held["row"], held["column"]])]
+    return [("zero", []), ("zero", []), ("velocity", [held["velocity"]])]
+
+
+def _array(kind: str, held: Sequence[Tensor], optimizer: Optimizer) -> Array:
+    """One of Keras's variables, as its files hold it."""
+    if kind == "rate":
+        return np.asarray(optimizer.current_rate(), np.float32)
+    if kind == "zero":
+        return np.zeros((), np.float32)
+    if kind == "moments":
+        return whole_moments(*(widened(factor.compute()) for factor in held))
+    array = widened(held[0].compute())
+    return array.astype(np.int32) if kind == "iterations" else array
 
 
 def _kind(optimizer: Optimizer) -> str:
@@ -120,7 +145,7 @@ def _restore(model: Module, arrays: Sequence[Array], source: Any) -> None:
     every = list(_variables(optimizer))
     # Before Keras 3 the rate was none of the variables.
     forms = (every, [one for one in every if one[0] != "rate"])
-    known = next((form for form in forms if given == [tuple(h[0].shape) if h else () for _, h in form]), None)
+    known = next((form for form in forms if given == [_array(*one, optimizer).shape for one in form]), None)
     if known is None:
         if len(given) > 2:  # those of an optimizer that has made no step may be missing
             warn(
@@ -131,7 +156,7 @@ def _restore(model: Module, arrays: Sequence[Array], source: Any) -> None:
     for (kind, held), array in zip(known, arrays, strict=True):
         if kind == "rate":
             optimizer.learning_rate = float(array)
-        for tensor in held:
+        for tensor in held if kind != "moments" else ():
             tensor.assign(np.asarray(array, tensor.dtype) if kind == "iterations" else array)
 
 
@@ -164,14 +189,7 @@ def described(model: Module) -> tuple[dict[str, Any], list[Array]]:
     optimizer = state.optimizer
     if not optimizer.parameters or not _kind(optimizer):
         return words, []
-    arrays = []
-    for kind, held in _variables(optimizer):
-        if kind == "rate":
-            arrays.append(np.asarray(float(optimizer.learning_rate), np.float32))
-        else:
-            array = widened(held[0].compute())
-            arrays.append(array.astype(np.int32) if kind == "iterations" else array)
-    return words, arrays
+    return words, [_array(kind, held, optimizer) for kind, held in _variables(optimizer)]
 
 
 def object_words(words: Any, space: str) -> Any:

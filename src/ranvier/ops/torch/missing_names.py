@@ -21,7 +21,7 @@ _SAID: dict[str, Iterable[str]] = {
         "orthogonal",),
     "PyTorch calls it nn.Linear(in_features, out_features)": ("Dense",),
     _LIST: (
-        "Adafactor", "AdaptiveLogSoftmaxWithLoss", "FractionalMaxPool2d",
+        "AdaptiveLogSoftmaxWithLoss", "FractionalMaxPool2d",
         "FractionalMaxPool3d", "LPPool1d", "LPPool2d", "LPPool3d",
         "MultiLabelMarginLoss", "RReLU",
         "TripletMarginWithDistanceLoss", "addbmm", "addr", "binomial",

@@ -14,8 +14,8 @@ from ranvier.torch.optim.optimizer import Optimizer
 from ranvier.torch.optim.optimizer_adapter import EXECUTION, OptimizerAdapter
 
 __all__ = [
-    "ASGD", "LBFGS", "SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "NAdam", "Optimizer", "RAdam", "RMSprop",
-    "Rprop", "SparseAdam", "lr_scheduler", "swa_utils",
+    "ASGD", "LBFGS", "SGD", "Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "Muon", "NAdam", "Optimizer",
+    "RAdam", "RMSprop", "Rprop", "SparseAdam", "lr_scheduler", "swa_utils",
 ]  # fmt: skip
 
 _MOMENTS: dict[str, Any] = {"betas": (0.9, 0.999), "eps": 1e-8}
@@ -26,8 +26,16 @@ def _optimizer(
 ) -> type[OptimizerAdapter]:
     """The class of a rule, with PyTorch's arguments in its order and its defaults."""
     pair = "tuple[float, float]"
-    kinds = {"betas": pair, "etas": pair, "step_sizes": pair, "lr": "float | Tensor | LearningRateSchedule"}
+    kinds = {
+        "ns_coefficients": "tuple[float, float, float]",
+        "adjust_lr_fn": "str | None",
+        "betas": pair,
+        "etas": pair,
+        "step_sizes": pair,
+        "lr": "float | Tensor | LearningRateSchedule",
+    }
     arguments = [Parameter("params", Parameter.POSITIONAL_OR_KEYWORD, annotation="Iterable[Any]")]
+    kinds |= {"eps": "tuple[float | None, float]"} if isinstance(defaults.get("eps"), tuple) else {}
     arguments += [option(n, v, kinds.get(n, type(v).__name__)) for n, v in defaults.items()]
     arguments += [option("maximize", False, "bool", by_name=True)]
     arguments += [option(n, None, "bool | None", by_name=True) for n in EXECUTION]
@@ -78,6 +86,15 @@ Rprop = _optimizer(
 ASGD = _optimizer(
     "ASGD", optimizers.ASGD, "Gradient descent, and the mean of the weights (Polyak and Juditsky, 1992).",
     lr=1e-2, lambd=1e-4, alpha=0.75, t0=1e6, weight_decay=0.0,
+)  # fmt: skip
+Muon = _optimizer(
+    "Muon", optimizers.Muon, "Steps of matrices by their momentum, made nearly orthogonal (Jordan et al., 2024).",
+    coupled=False, lr=1e-3, weight_decay=0.1, momentum=0.95, nesterov=True,
+    ns_coefficients=(3.4445, -4.775, 2.0315), eps=1e-7, ns_steps=5, adjust_lr_fn=None,
+)  # fmt: skip
+Adafactor = _optimizer(
+    "Adafactor", optimizers.Adafactor, "Second moments of rows and columns (Shazeer and Stern, 2018).",
+    coupled=False, lr=1e-2, beta2_decay=-0.8, eps=(None, 1e-3), d=1.0, weight_decay=0.0,
 )  # fmt: skip
 
 __getattr__, __dir__ = missing("torch.optim", __all__)

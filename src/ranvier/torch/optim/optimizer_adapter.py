@@ -25,8 +25,13 @@ from ranvier.torch.optim.state import STEP, State, States, copied
 # PyTorch's choices of how a step is executed, which change nothing here: every step is one program.
 EXECUTION = ("foreach", "capturable", "differentiable", "fused")
 
-_NAMES = {"lr": "learning_rate", "eps": "epsilon", "alpha": "rho"}
-_BETAS = {"beta_1": "betas[0]", "beta_2": "betas[1]"}
+_NAMES = {"lr": "learning_rate", "eps": "epsilon", "alpha": "rho", "beta2_decay": "beta_2_decay", "d": "clip_threshold"}
+# Settings that are tuples: what is in them, and an example.
+_TUPLES = {
+    "betas": (("beta_1", "beta_2"), "a pair, such as betas=(0.9, 0.999),"),
+    "eps": (("epsilon_1", "epsilon_2"), "a pair, such as eps=(None, 0.001),"),
+    "ns_coefficients": (("muon_a", "muon_b", "muon_c"), "three numbers, such as ns_coefficients=(3.4, -4.8, 2.0),"),
+}
 # Keys of a group that are no settings: names, and what schedulers store there to resume.
 _RESERVED = (
     "params", "name", "param_names", "initial_lr", "max_lr", "min_lr", "swa_lr", "max_momentum", "base_momentum",
@@ -34,14 +39,20 @@ _RESERVED = (
 _STEPS = "iterations"  # key of a saved group: the number of steps of its rule, which a schedule reads
 
 
-def _options(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of a group as arguments of its rule."""
-    result = {_NAMES.get(name, name): value for name, value in settings.items()}
-    if "betas" in result:
-        betas = result.pop("betas")
-        if not isinstance(betas, Sequence) or len(betas) != 2:
-            raise TypeError(f"betas={betas!r}: write a pair, such as betas=(0.9, 0.999), instead.")
-        result["beta_1"], result["beta_2"] = betas
+def _is_tuple(name: str, kind: Any) -> bool:
+    """Whether a setting has several numbers for a rule."""
+    return name in _TUPLES and (name != "eps" or issubclass(kind, optimizers.Adafactor))
+
+
+def _options(settings: Mapping[str, Any], kind: Any) -> dict[str, Any]:
+    """The settings of a group as arguments of its rule, which is of this class."""
+    result = {_NAMES.get(name, name): value for name, value in settings.items() if not _is_tuple(name, kind)}
+    for name, value in settings.items():
+        if _is_tuple(name, kind):
+            parts, example = _TUPLES[name]
+            if not isinstance(value, Sequence) or len(value) != len(parts):
+                raise TypeError(f"{name}={value!r}: write {example} instead.")
+            result |= dict(zip(parts, value, strict=True))
     if "weight_decay" in result:
         result["weight_decay"] = result["weight_decay"] or None
     if "decoupled_weight_decay" in result:
@@ -54,7 +65,7 @@ def change(rule: optimizers.Optimizer, name: str, value: Any) -> None:
     if name == "lr":  # rounding may put a rate that is computed down to 0 just below it
         rule.learning_rate = 0.0 if isinstance(value, float) and -1e-12 < value < 0 else value
         return
-    for setting, new in _options({name: value}).items():
+    for setting, new in _options({name: value}, type(rule)).items():
         if setting not in rule.variable:
             setattr(rule, setting, new)
             rule.update_slots()
@@ -118,7 +129,7 @@ class OptimizerAdapter(Optimizer):
         with self._in_torch_words():
             group["lr"] = as_rate(self.rule.__name__, group["lr"])  # a number, if it was a tensor
             own = {name: group[name] for name in self.defaults}
-            rule = self.rule(**{"coupled": self.coupled, "formula": "torch", **_options(own)})
+            rule = self.rule(**{"coupled": self.coupled, "formula": "torch", **_options(own, self.rule)})
         if group["params"]:
             rule.attach(group["params"])
         rule.sync = self._synchronize  # `fit` calls it: it knows the rule only
@@ -195,7 +206,9 @@ class OptimizerAdapter(Optimizer):
             yield
         except (TypeError, ValueError) as error:
             words = {own: name for name, own in _NAMES.items() if name in self.defaults}
-            words |= _BETAS if "betas" in self.defaults else {}
+            for name in self.defaults:
+                if _is_tuple(name, self.rule):
+                    words |= {own: f"{name}[{i}]" for i, own in enumerate(_TUPLES[name][0])}
             text = re.sub(r"set optimizer\.(\w+)", r"set optimizer.param_groups[0]['\1']", str(error))
             text = re.sub(r"\w+", lambda word: words.get(word[0], word[0]), text)
             raise type(error)(text) from None

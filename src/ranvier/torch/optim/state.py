@@ -11,7 +11,8 @@ from ranvier import optimizers
 from ranvier.tensor.tensor import Tensor
 
 STEP = "step"
-# PyTorch's names of a rule's slots. All rules but SGD also have a "step".
+# PyTorch's names of a rule's slots. All rules but those of `UNCOUNTED` also have a "step".
+UNCOUNTED = optimizers.SGD, optimizers.Muon
 NAMES: dict[type[optimizers.Optimizer], dict[str, str]] = {
     optimizers.SGD: {"momentum_buffer": "momentum"},
     optimizers.Adam: {"exp_avg": "momentum", "exp_avg_sq": "velocity", "max_exp_avg_sq": "velocity_max"},
@@ -23,6 +24,8 @@ NAMES: dict[type[optimizers.Optimizer], dict[str, str]] = {
     optimizers.Adadelta: {"square_avg": "velocity", "acc_delta": "delta"},
     optimizers.RAdam: {"exp_avg": "momentum", "exp_avg_sq": "velocity"},
     optimizers.Rprop: {"prev": "previous", "step_size": "size"},
+    optimizers.Muon: {"momentum_buffer": "momentum"},
+    optimizers.Adafactor: {"row_var": "row", "col_var": "column", "variance": "velocity"},
     optimizers.ASGD: {"eta": "eta", "mu": "mu", "ax": "mean"},
 }
 
@@ -112,7 +115,7 @@ class State(Live):
     @property
     def counted(self) -> bool:
         """Whether the state has a ``step``."""
-        return self.location is not None and not isinstance(self.location[0], optimizers.SGD)
+        return self.location is not None and not isinstance(self.location[0], UNCOUNTED)
 
     @property
     def steps(self) -> int:
@@ -134,7 +137,7 @@ class State(Live):
         """Set a slot to its value before the first step."""
         if self.location is not None:
             rule, slot = self.location[0], self.slots[name]
-            slot.assign(np.full(slot.shape, rule.all_starts[names_of(rule)[name]], slot.dtype))
+            slot.assign(rule.new_slot(names_of(rule)[name], self.key))
 
     def __iter__(self) -> Iterator[str]:
         held = [*((STEP,) if self.counted else ()), *self.slots] if self.steps else []
