@@ -27,11 +27,11 @@ ELSEWHERE = (
     "is no sequence",
     "is neither a folder",
     "maps ",
-    "holds a model",
-    "has the outputs",
-    "Commands know",
+    "is a class of yours",
+    "does not say which inputs",
+    "cannot be run",
     "no data that fit",
-    "is a run of ranvier train",
+    "The page shows the model on its data",
 )
 
 

@@ -12,14 +12,11 @@ import numpy as np
 import pytest
 
 import ranvier as rv
-import ranvier.torch as torch
 from ranvier.cli import page
 from ranvier.cli.page import exports, networks, sources
 from ranvier.cli.page.given import begun_with
-from ranvier.cli.page.networks import probabilities
 from ranvier.cli.page.session import Session
 from ranvier.cli.page.settings import SettingError, Settings
-from ranvier.cli.page.steps import explained
 
 TOKEN = "secret-token"
 SMALL = {"count": 40, "layers": [{"kind": "dense", "units": 2, "activation": "tanh"}]}
@@ -148,7 +145,7 @@ def test_data_and_networks_of_every_kind(data, by_reference):
     again = sources.load(settings, {})
     np.testing.assert_array_equal(source.x, again.x)
     network = networks.build(settings, source)
-    outputs = network.inner.predict(source.x_test[:3], verbose=0)
+    outputs = network.outline.outputs(source.x_test[:3])
     np.testing.assert_allclose(outputs[-1], network.model.predict(source.x_test[:3], verbose=0), rtol=1e-6)
 
 
@@ -158,7 +155,7 @@ PLACES = {
     "a ragged table": ("bad.csv", b"a,b\n1,2\n3\n", ValueError, "line 3"),
     "too few rows": ("few.csv", b"a,b\n1,2\n3,4\n", ValueError, "at least 10"),
     "an empty folder": ("folder", None, ValueError, "folder"),
-    "a run": (".", None, ValueError, "is a run of ranvier train. Write ranvier report"),
+    "a damaged run": (".", None, ValueError, "is damaged"),
 }  # fmt: skip
 
 
@@ -198,123 +195,9 @@ def test_a_table_folder_or_model_of_the_command_line(tmp_path, by_reference):
     assert found["images"].x.shape == (6, 32, 32, 3)
     assert (found["images"].classes, found["images"].x.max() <= 1) == (("dark", "light"), True)
     opened = networks.build(settings, source)
-    assert [layer.name for layer in opened.shown] == [layer.name for layer in model.layers]
-    assert opened.sources == [[0], [1]]
+    assert opened.outline.names == [layer.name for layer in model.layers]
+    assert opened.outline.sources == [[0], [1]]
     np.testing.assert_array_equal(opened.model.get_weights()[0], model.get_weights()[0])
-
-
-def test_functional_models_have_lines_from_where_values_come(tmp_path, by_reference):
-    inputs = rv.Input((2,))
-    first = rv.layers.Dense(3, "relu", name="first")(inputs)
-    both = rv.layers.Concatenate(name="both")([rv.layers.Dropout(0.1)(first), inputs])
-    rv.Model(inputs, rv.layers.Dense(1, "sigmoid", name="last")(both)).save(tmp_path / "model.ranvier")
-    given, start = begun_with(tmp_path / "model.ranvier")
-    session = Session(given)
-    layers = session.build(Settings.of(start))["layers"]
-    assert [(layer["name"], layer["from"], layer["lines"]) for layer in layers] == [
-        ("first", [0], "weights"), ("both", [1, 0], "each"), ("last", [2], "weights")
-    ]  # fmt: skip
-    session.step()
-    session.close()
-
-
-def sequence():
-    return rv.Sequential([rv.Input((None, 3)), rv.layers.SimpleRNN(4, name="rnn"), rv.layers.Dense(1, "sigmoid")])
-
-
-def tokens():
-    return rv.Sequential(
-        [rv.Input((5,)), rv.layers.Embedding(9, 2), rv.layers.Flatten(), rv.layers.Dense(3, "softmax")]
-    )
-
-
-def words():
-    texts = rv.layers.TextVectorization(output_sequence_length=4)
-    texts.adapt(np.array(["good film", "bad film"]))
-    rest = [rv.layers.Embedding(9, 2), rv.layers.GlobalAveragePooling1D(), rv.layers.Dense(1)]
-    return rv.Sequential([rv.Input((), dtype="string"), texts, *rest])
-
-
-def two_inputs():
-    a, b = rv.Input((4,), name="a"), rv.Input((3,), name="b")
-    both = rv.layers.Concatenate()([rv.layers.Dense(2, name="first")(a), rv.layers.Dense(2, name="second")(b)])
-    return rv.Model([a, b], rv.layers.Dense(2, "softmax")(both))
-
-
-def of_pytorch():
-    return torch.nn.Sequential(torch.nn.Linear(4, 2), torch.nn.ReLU(), torch.nn.Linear(2, 3))
-
-
-SHOWN = {  # the boxes of inputs; the shape of each layer that is shown, and the places of those before it
-    "a sequence": (sequence, ["12×3"], [([4], [0]), ([1], [1])]),
-    "numbers of words": (tokens, ["5"], [([5, 2], [0]), ([3], [1])]),
-    "texts": (words, ["text"], [([4, 2], [0]), ([1], [1])]),
-    "two inputs": (two_inputs, ["4", "3"], [([2], [0]), ([2], [-1]), ([4], [1, 2]), ([2], [3])]),
-    "a sequence of PyTorch's": (of_pytorch, [], [([2], [0]), ([2], [1]), ([3], [2])]),
-}
-
-
-@pytest.mark.parametrize("name", SHOWN)
-def test_models_of_other_inputs_have_random_data_of_their_shape(name, tmp_path, by_reference):
-    make, boxes, layers = SHOWN[name]
-    make().save(tmp_path / "model.ranvier")
-    given, start = begun_with(tmp_path / "model.ranvier")
-    session = Session(given)
-    built = session.build(Settings.of(start))
-    assert [box["shape"] for box in built["boxes"]] == boxes
-    assert [(layer["shape"], layer["from"]) for layer in built["layers"]] == layers
-    assert built["data"]["invented"]
-    session.step()
-    frame = session.frames.frame(1.0, 1)
-    x, shown = sources.some(session.source.x_test, slice(12)), frame["predicted"]
-    said = session.network.model.predict(x, verbose=0)
-    np.testing.assert_allclose(
-        shown, probabilities(said).argmax(1) if session.source.task == "classes" else said[:, 0], rtol=1e-5
-    )
-    width = min(layers[0][0][-1], built["neurons"]) * int(np.prod(layers[0][0][:-1]))  # of neurons, at each place
-    assert len(base64.b64decode(frame["rowNeurons"][0])) == 12 * width
-    assert len(built["data"]["testPoints"]["x"]) == 12
-    assert [layer["name"] for layer in explained(session, {"row": 1})["layers"]][-1] == session.network.shown[-1].name
-    session.close()
-
-
-def two_outputs():
-    x = rv.Input((4,))
-    return rv.Model(x, [rv.layers.Dense(2, name="kind")(x), rv.layers.Dense(1, name="size")(x)])
-
-
-def each_step():
-    return rv.Sequential([rv.Input((6, 3)), rv.layers.SimpleRNN(4, return_sequences=True)])
-
-
-class Own(rv.Module):
-    def __init__(self):
-        super().__init__()
-        self.last = rv.layers.Dense(1)
-
-    def forward(self, x):
-        return self.last(x)
-
-
-def own():
-    model = Own()
-    model(rv.Tensor(np.zeros((1, 2), np.float32)))
-    return model
-
-
-NOT_SHOWN = {
-    "two outputs": (two_outputs, "outputs 'kind', 'size', and the page shows one. Write rv.Model"),
-    "an output at each step": (each_step, "maps .* to .* Write model.explain_step"),
-    "a class of one's own": (own, "Commands know the library's own classes"),
-}
-
-
-@pytest.mark.parametrize("name", NOT_SHOWN)
-def test_what_the_page_does_not_show_says_what_does(name, tmp_path, by_reference):
-    make, message = NOT_SHOWN[name]
-    make().save(tmp_path / "model.ranvier")
-    with pytest.raises(ValueError, match=message):
-        begun_with(tmp_path / "model.ranvier")
 
 
 UPLOADS = {

@@ -111,15 +111,18 @@ def inspect(
 
 @app.command()
 def page(
-    path: Annotated[Path | None, typer.Argument(help="A table, a folder of images, or a model to begin with.")] = None,
+    path: Annotated[
+        Path | None, typer.Argument(help="A table, a folder of images, a model, or the folder of a run to begin with.")
+    ] = None,
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="The port; without it, one that is free.")] = None,
     browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
+    program: Annotated[Path | None, typer.Option(help="The Python file of a model's class, which is run.")] = None,
 ) -> None:
     """Build, train and explain networks on a local web page."""
     from ranvier.cli.page import run
 
     with errors_as_lines():
-        run(path, port, browser, typer.echo)
+        run(path, port, browser, typer.echo, program)
 
 
 @app.command()

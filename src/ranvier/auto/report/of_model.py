@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ranvier.auto.report.facts import Facts, Rival
+from ranvier.auto.report.words import Name
 from ranvier.auto.runs import versions
 from ranvier.auto.scores import CLASSES, NUMBERS, Task
 from ranvier.data.convert import Array
@@ -179,7 +180,7 @@ def _add_data(facts: Facts, model: Any, x: Any, names: Sequence[str] | None) -> 
         "images of shape {shape}" if len(shape) in (3, 4) and _looks_like_images(shape) else "arrays of shape {shape}"
     )
     facts.data = [
-        ("model", facts.title), ("rows", f"{len(facts.truth):,}"),
+        ("model", Name(facts.title)), ("rows", f"{len(facts.truth):,}"),
         ("input", (what, {"shape": ", ".join(str(tuple(int(n) for n in one[1:])) for one in shapes)})),
         ("kind of task", ("one of {n} classes", {"n": len(facts.task.classes)}) if facts.classes
          else "a number" if facts.output.shape[1] == 1 else ("{n} numbers", {"n": facts.output.shape[1]})),

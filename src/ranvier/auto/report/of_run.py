@@ -11,6 +11,7 @@ from ranvier.auto.columns import ARRAYS, Column, texts_of
 from ranvier.auto.folders import FILE
 from ranvier.auto.report.facts import Facts, Rival
 from ranvier.auto.report.parts import parts_of
+from ranvier.auto.report.words import Name
 from ranvier.auto.runs import Run
 from ranvier.auto.tables import Table
 from ranvier.data.convert import Array
@@ -67,7 +68,7 @@ def _add_data(facts: Facts, run: Run) -> None:
     elif not facts.classes:
         what = "a number" if task.outputs == 1 else ("{n} numbers", {"n": task.outputs})
     facts.data = [
-        ("file", run.data["path"]), ("rows", f"{run.data['rows']:,}"), ("target", ", ".join(task.targets)),
+        ("file", Name(run.data["path"])), ("rows", f"{run.data['rows']:,}"), ("target", Name(", ".join(task.targets))),
         ("kind of task", what), ("rows to learn from", f"{len(run.arrays['train']):,}"),
         ("test part", f"{len(run.arrays['test']):,}"),
     ]  # fmt: skip

@@ -48,7 +48,7 @@ def sections(facts: Facts, compared: Compared, say: Say) -> Iterator[Section]:
 def lead(facts: Facts, compared: Compared, say: Say) -> Html:
     """The result in one sentence and in large numbers."""
     mine, metric = compared.mine, facts.metric
-    sentence, worse = _verdict(facts, compared, say)
+    sentence, worse = verdict(facts, compared, say)
     shown = [(say.score(name), number(mine[name])) for name in SCORES[facts.task.kind] if mine[name] == mine[name]]
     first = [(say.score(metric), number(mine[metric]))]
     big = first + [pair for pair in shown if pair != first[0]]
@@ -56,7 +56,7 @@ def lead(facts: Facts, compared: Compared, say: Say) -> Html:
     return Html.join([element("p", sentence, css="lead worse" if worse else "lead"), cards([*big[:4], rows])])
 
 
-def _verdict(facts: Facts, compared: Compared, say: Say) -> tuple[str, bool]:
+def verdict(facts: Facts, compared: Compared, say: Say) -> tuple[str, bool]:
     mine, metric = compared.mine, facts.metric
     sign = -1 if metric in LOWER_IS_BETTER else 1
     known = [(other[metric], rival.title) for other, rival in zip(compared.others, facts.rivals, strict=True)]

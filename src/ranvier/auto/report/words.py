@@ -179,6 +179,12 @@ PATTERNS = (  # the same, with names and numbers in them
 SENTENCES = Phrases(DATA | FINDINGS)
 
 
+class Name(str):
+    """A name of the user's, such as that of a column: it is the same in every language."""
+
+    __slots__ = ()
+
+
 class Say:
     """The words of one language: ``say(text, **values)`` translates a text and fills in values.
 
@@ -193,7 +199,7 @@ class Say:
     def __call__(self, text: Any, **values: Any) -> str:
         if isinstance(text, tuple):  # a text with its values
             text, values = text
-        found = CHINESE.get(text, text) if self.lang == "zh" else str(text)
+        found = CHINESE.get(text, text) if self.lang == "zh" and not isinstance(text, Name) else str(text)
         return (
             found.format(**{k: self(v) if isinstance(v, str) else v for k, v in values.items()})
             if values

@@ -15,8 +15,8 @@ __all__ = ["run"]
 PORT, TRIES = 8765, 20
 
 
-def run(path: Path | None, port: int | None, browser: bool, say: Any) -> None:
-    """Serve the page until Ctrl-C. ``say`` prints a line.
+def run(path: Path | None, port: int | None, browser: bool, say: Any, program: Path | None = None) -> None:
+    """Serve the page until Ctrl-C. ``say`` prints a line, and ``program`` defines the classes of a model.
 
     Raises ModuleNotFoundError without Starlette or uvicorn, OSError if the port is taken, ValueError for a file that is
     neither data nor a model.
@@ -30,7 +30,7 @@ def run(path: Path | None, port: int | None, browser: bool, say: Any) -> None:
     from ranvier.cli.page.given import begun_with
 
     token = secrets.token_urlsafe(24)
-    given, start = begun_with(path)
+    given, start = begun_with(path, program)
     server, listening, sessions = served(given, start, port, token)
     address = f"http://127.0.0.1:{listening.getsockname()[1]}/#{token}"
     say(f"The page is at {address}")

@@ -39,6 +39,20 @@ REFUSALS = {
     "row={0}: write a row from 0 to {1}.": "row={0}：请写 0 到 {1} 之间的行号。",
     "the data are no images.": "这些数据不是图像。",
     "image: write {0} numbers, {1} x {2}.": "image：请写 {0} 个数，{1} x {2}。",
+    "output={0}: write a whole number from 0 to {1}.": "output={0}：请写 0 到 {1} 之间的整数。",
+    "{0} has no program of this library: layer {1} is of a class of yours, or of another library.":
+        "{0} 在本库中没有程序：层 {1} 属于您自己的类或其他库。定义它的文件就是它的程序。",
+    "{0} has no program of Keras: layer {1} is of a class of yours, or of another library.":
+        "{0} 没有 Keras 程序：层 {1} 属于您自己的类或其他库。",
+    "{0} has no program of Keras: it is of PyTorch's vocabulary. Write 'torch' or 'ranvier'.":
+        "{0} 没有 Keras 程序：它使用 PyTorch 的写法。请选 PyTorch 或 Ranvier。",
+    "{0} cannot become a module of PyTorch: layer {1}: has no counterpart. Files of ONNX, "
+    "model.export(path), take any layer.":
+        "{0} 无法成为 PyTorch 模块：层 {1} 没有对应物。ONNX 文件可包含任何层。",
+    "{0} cannot become a module of PyTorch: layer {1}: {2}.": "{0} 无法成为 PyTorch 模块：层 {1}：{2}。",
+    "{0} cannot be written as a model of Keras: layer {1} is none of Keras's. Write layers of rv.layers, or a "
+    "name that ends with .ranvier, instead.":
+        "{0} 无法写成 Keras 模型：层 {1} 不是 Keras 的层。请选 .ranvier 文件。",
     # files
     "the file ends in {0}. Choose one of {1}.": "该文件的后缀是 {0}。请选择以下后缀之一：{1}。",
     "{0} has {1} rows; the page takes {2}. Write ranvier train.":

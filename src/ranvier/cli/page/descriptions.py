@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from ranvier.cli.page.calls import Operation
 from ranvier.cli.page.frames import EDGE, GRID, NEURONS, PLACES, ROWS, THUMB, level, packed, plain
+from ranvier.cli.page.outline import matrix_of
 from ranvier.cli.page.sources import some
 
 BOXED = ("images", "arrays")  # kinds of data whose inputs are not drawn one by one
@@ -26,13 +28,15 @@ def described(session: Any) -> dict[str, Any]:
     def shape_at(place: int) -> tuple[int, ...]:
         return before[place - 1] if place > 0 else inputs[-place]
 
-    for layer, output, sources in zip(network.shown, outputs_of(network), network.sources, strict=True):
+    drawn = network.outline
+    for k, (layer, output, sources) in enumerate(zip(drawn.shown, drawn.shapes, drawn.sources, strict=True)):
+        own = getattr(getattr(layer, "activation", None), "__name__", None)
         layers.append({
             "from": sources,
             "lines": lines_of(layer, [shape_at(place) for place in sources], output),
-            "name": layer.name,
-            "kind": type(layer).__name__,
-            "activation": getattr(getattr(layer, "activation", None), "__name__", None),
+            "name": drawn.names[k],
+            "kind": "" if isinstance(layer, Operation) else type(layer).__name__,
+            "activation": drawn.activations.get(k, own),
             "units": int(output[-1]),
             "shape": list(output),
             "weights": sum(int(w.numpy().size) for w in layer.weights),
@@ -42,6 +46,8 @@ def described(session: Any) -> dict[str, Any]:
         "version": session.version,
         "isGiven": source.open_model is not None,
         "data": data_of(session),
+        "outputs": [target.name for target in source.targets],
+        "output": source.output,
         "inputs": sum(int(np.prod(shape)) for shape in inputs),
         "boxes": boxes_of(source),
         "layers": layers,
@@ -61,18 +67,11 @@ def boxes_of(source: Any) -> list[dict[str, str]]:
 
 def lines_of(layer: Any, before: list[tuple[int, ...]], output: tuple[int, ...]) -> str:
     """How a layer is joined to those before it: by its "weights", "each" unit to one, or "all" to all."""
-    kernel = getattr(layer, "kernel", None)
-    if kernel is not None and len(before) == 1 and before[0] == kernel.numpy().shape[:1]:
+    matrix = matrix_of(layer)
+    if matrix is not None and len(before) == 1 and before[0] == matrix.shape[:1]:
         return "weights"
     merges = not layer.weights and (len(before) > 1 or before[0][-1:] == output[-1:])
     return "each" if merges else "all"
-
-
-def outputs_of(network: Any) -> list[tuple[int, ...]]:
-    """The shapes of the outputs of the layers that are shown, without the samples."""
-    shape = network.inner.output_shape
-    shapes = shape if isinstance(shape, list) else [shape]
-    return [tuple(int(d) for d in one[1:]) for one in shapes]
 
 
 def data_of(session: Any) -> dict[str, Any]:
@@ -90,7 +89,7 @@ def data_of(session: Any) -> dict[str, Any]:
     if source.kind == "images":
         chosen = spread_over_classes(source.y_test, IMAGES)
         height, width, channels = source.x_test.shape[1:]
-        images = [packed(level(source.x_test[i], 0.0, 1.0)) for i in chosen]
+        images = [packed(level(source.x_test[i], 0.0, source.white)) for i in chosen]
         return found | {
             "size": [height, width, channels], "images": images, "rows": chosen,
             "labels": [int(source.y_test[i]) for i in chosen],

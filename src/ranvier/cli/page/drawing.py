@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from ranvier.cli.page.frames import NEURONS, level, packed, plain
-from ranvier.cli.page.networks import probabilities
 from ranvier.cli.page.settings import SettingError
 from ranvier.cli.page.sources import Array
 from ranvier.explain import saliency
@@ -31,26 +30,30 @@ def image_of(session: Any, message: dict[str, Any]) -> Array:
     if not isinstance(values, list) or len(values) != count or not all(isinstance(v, (int, float)) for v in values):
         raise SettingError(f"image: write {count} numbers, {shape[0]} x {shape[1]}.")
     array = np.clip(np.nan_to_num(np.array(values, np.float32)), 0, 1).reshape(1, *shape[:2], 1)
-    return np.repeat(array, shape[2], 3)
+    return np.repeat(array * np.float32(source.white), shape[2], 3)
 
 
 def looked_at(session: Any, message: dict[str, Any]) -> dict[str, Any]:
     """All that the page shows of an image. Training waits for it."""
     with session.model_in_use():
         x = image_of(session, message)
-        network = session.network
-        outputs = network.inner.predict(x, verbose=0)
-        outputs = outputs if isinstance(outputs, list) else [outputs]
-        share = probabilities(outputs[-1])[0]
+        network, source = session.network, session.source
+        outputs = network.outline.outputs(x)
+        share = network.probabilities(outputs, source.target)[0]
         chosen = int(share.argmax())
-        slopes = saliency(network.model, x, chosen)[0].sum(-1)
-        maps = [maps_of(layer, part) for layer, part in zip(network.shown, outputs, strict=True) if part.ndim == 4]
+        slopes = saliency(network.of_output(source), x, chosen)[0].sum(-1)
+        drawn = network.outline
+        maps = [
+            maps_of(layer, name, part)
+            for layer, name, part in zip(drawn.shown, drawn.names, outputs, strict=True)
+            if part.ndim == 4
+        ]
         neurons = [neurons_of(part) for part in outputs]
     most = float(np.abs(slopes).max()) or 1.0
     return {
         "probabilities": plain(share),
         "chosen": chosen,
-        "image": packed(level(x[0], 0.0, 1.0)),
+        "image": packed(level(x[0], 0.0, source.white)),
         "saliency": packed(level(slopes, -most, most)),
         "maps": maps,
         "neurons": neurons,
@@ -65,12 +68,12 @@ def neurons_of(outputs: Array) -> dict[str, Any]:
     return {"size": size, "values": [packed(level(values[..., k], -most, most)) for k in range(values.shape[-1])]}
 
 
-def maps_of(layer: Any, outputs: Array) -> dict[str, Any]:
+def maps_of(layer: Any, name: str, outputs: Array) -> dict[str, Any]:
     """The maps of a layer, each around 0 by the largest of all; and the kernels of a convolution."""
     values = outputs[0, ..., :MAPS]
     most = float(np.abs(values).max()) or 1.0
     found: dict[str, Any] = {
-        "name": layer.name,
+        "name": name,
         "size": list(values.shape[:2]),
         "maps": [packed(level(values[..., k], -most, most)) for k in range(values.shape[2])],
     }

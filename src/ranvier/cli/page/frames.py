@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.cli.page.networks import Network, probabilities
+from ranvier.cli.page.networks import Network
+from ranvier.cli.page.outline import matrix_of
 from ranvier.cli.page.pace import Pace
 from ranvier.cli.page.sources import Array, Source, some
+from ranvier.support.tree import flatten
 from ranvier.training.adapters.arrays import to_data
 from ranvier.training.explain_step import StepProgram, same_draws
 from ranvier.training.step.compiled import Compiled
@@ -73,15 +75,28 @@ class FrameMaker:
     def scores(self) -> dict[str, Any]:
         """The loss and the metric on the training and on the test rows."""
         model, source, network = self.network.model, self.source, self.network
-        train = some(source.x, self.scored), network.y[self.scored]
-        test = some(source.x_test, slice(SCORED)), network.y_test[:SCORED]
-        (loss, metric), (test_loss, test_metric) = (
-            model.evaluate(x, y, batch_size=len(y), verbose=0, check_finite=False) for x, y in (train, test)
-        )
+        train, test = (source.x, network.y, self.scored), (source.x_test, network.y_test, slice(SCORED))
+        count, found = len(network.outline.ends), []
+        for x, y, rows in (train, test):
+            x, y = some(x, rows), some(y, rows)
+            size = len(next(flatten(y, np.ndarray)))
+            results = model.evaluate(x, y, batch_size=size, verbose=0, check_finite=False)
+            found += [results[0], results[1 + source.target.end + (count if count > 1 else 0)]]
+            if source.target.column is not None:  # the metric of an output is that of all its columns
+                truth = (source.y if rows is self.scored else source.y_test)[rows]
+                found[-1] = self.metric_of_column(x, truth)
+        loss, metric, test_loss, test_metric = found
         if source.task == "number":  # the mean error, in the units of the file
             metric, test_metric = metric * source.scale[1], test_metric * source.scale[1]
         values = {"loss": loss, "metric": metric, "testLoss": test_loss, "testMetric": test_metric}
         return {name: plain(value) for name, value in values.items()}
+
+    def metric_of_column(self, x: Any, truth: Array) -> float:
+        """The accuracy, or the mean error, of a target that is one of the columns of an output."""
+        every = self.outputs(x)
+        if self.source.task == "classes":
+            return float((self.network.probabilities(every, self.source.target).argmax(1) == truth).mean())
+        return float(np.abs(self.network.output(every, self.source.target)[:, 0] - truth).mean())
 
     def plane(self) -> dict[str, Any]:
         """The outputs over the plane, and those of the neurons, each from 0 to 255."""
@@ -90,11 +105,11 @@ class FrameMaker:
             return {}
         outputs = self.outputs(points)
         found: dict[str, Any] = {"neurons": [self.thumbs(part) for part in outputs]}
-        last = outputs[-1]
         if self.source.task == "number":
             ends = np.array([self.source.y.min(), self.source.y.max()])
+            last = self.network.output(outputs, self.source.target)
             return found | {"field": packed(level(last[:, 0], *ends)), "range": plain(self.source.in_units(ends))}
-        share = probabilities(last)
+        share = self.network.probabilities(outputs, self.source.target)
         best = share.argmax(1)
         sure = np.take_along_axis(share, best[:, None], 1)[:, 0]
         least = 1 / share.shape[1]
@@ -109,14 +124,14 @@ class FrameMaker:
         every = self.outputs(some(self.source.x_test, slice(ROWS)))
         found: dict[str, Any] = {"rowNeurons": [around_zero(by_neuron(part)) for part in every]}
         if self.source.task == "number":
-            return found | {"predicted": plain(self.source.in_units(every[-1][:, 0]))}
-        share = probabilities(every[-1])
+            last = self.network.output(every, self.source.target)
+            return found | {"predicted": plain(self.source.in_units(last[:, 0]))}
+        share = self.network.probabilities(every, self.source.target)
         return found | {"predicted": share.argmax(1).tolist(), "sureOfRows": plain(share.max(1))}
 
     def outputs(self, x: Array) -> list[Array]:
         """What each layer that is shown gives for some rows."""
-        found = self.network.inner.predict(x, batch_size=SCORED, verbose=0)
-        return found if isinstance(found, list) else [found]
+        return self.network.outline.outputs(x, batch_size=SCORED)
 
     def thumbs(self, outputs: Array) -> list[str]:
         """The outputs of the first neurons of a layer over the plane, around 0, as 0 to 255."""
@@ -128,14 +143,13 @@ class FrameMaker:
     def weights(self) -> dict[str, Any]:
         """Of each layer that is drawn the weights between the first neurons, and the biases; None without."""
         found: list[Any] = []
-        for layer in self.network.shown:
-            kernel, bias = getattr(layer, "kernel", None), getattr(layer, "bias", None)
-            if kernel is None or kernel.numpy().ndim != 2:
+        for layer in self.network.outline.shown:
+            matrix, bias = matrix_of(layer), getattr(layer, "bias", None)
+            if matrix is None:
                 found.append(None)
                 continue
-            matrix = kernel.numpy()[:NEURONS, :NEURONS]
             found.append({
-                "kernel": plain(np.round(matrix, 5)),
+                "kernel": plain(np.round(matrix[:NEURONS, :NEURONS], 5)),
                 "bias": None if bias is None else plain(np.round(bias.numpy()[:NEURONS], 5)),
             })  # fmt: skip
         return {"weights": found}
@@ -146,12 +160,13 @@ class FrameMaker:
         state: Compiled = model._compiled
         with same_draws():
             if self.program is None:
-                self.data = to_data(model, state, some(self.source.x, self.sampled), self.network.y[self.sampled])
+                x, y = (some(part, self.sampled) for part in (self.source.x, self.network.y))
+                self.data = to_data(model, state, x, y)
                 self.program = StepProgram(model, state, self.data)
             step = self.program.run(self.data)
         found = []
         for layer in step.layers:
-            weight = layer.weights.get("kernel")
+            weight = layer.weights.get("kernel", layer.weights.get("weight"))
             if weight is None or weight.gradient is None:
                 continue
             outputs, gradients = histogram(layer.outputs), histogram(weight.gradient)

@@ -14,6 +14,7 @@ from ranvier.auto.checks import target_of, task_of
 from ranvier.auto.scores import CLASSES
 from ranvier.auto.tables import ENDINGS
 from ranvier.cli.page.given_models import of_model
+from ranvier.cli.page.given_runs import of_run
 from ranvier.cli.page.settings import SettingError, Settings
 from ranvier.cli.page.sources import Source, images
 from ranvier.support.phrases import counted
@@ -114,21 +115,21 @@ def of_folder(path: Path) -> Load:
     return load
 
 
-def begun_with(path: Path | None) -> tuple[dict[str, Load], dict[str, Any]]:
+def begun_with(path: Path | None, program: Path | None = None) -> tuple[dict[str, Load], dict[str, Any]]:
     """The data or the model of the command line by name, and the settings that a page begins with.
 
-    Raises ValueError for what is neither a table, a folder of images nor a model, and FileNotFoundError for what is not
-    there.
+    ``program`` defines the classes of a model that are one's own. Raises ValueError for what is neither a table, a
+    folder of images, a run nor a model, and FileNotFoundError for what is not there.
     """
     if path is None:
         return {}, {}
     if not path.exists():
-        raise FileNotFoundError(f"{path} does not exist. Write a CSV file, a folder of images, or a model.")
+        raise FileNotFoundError(f"{path} does not exist. Write a CSV file, a folder of images, a run, or a model.")
     if (path / "run.json").is_file():
-        raise ValueError(
-            f"{path} is a run of ranvier train. Write ranvier report {path} or ranvier explain {path} to look at it, "
-            "or ranvier page with its data to train a network on the page."
-        )
+        load, shown = of_run(path)
+        start = {"data": "given", "optimizer": "adam", "rate": 0.001, "batch": 32, "model": True}
+        load(Settings.of(start))
+        return {"given": load}, start | {"run": shown}
     if path.is_dir():
         load = of_folder(path)
         layers = [
@@ -145,7 +146,7 @@ def begun_with(path: Path | None) -> tuple[dict[str, Load], dict[str, Any]]:
         load(Settings.of(start))
         return {"given": load}, start | {"columns": shown["columns"]}
     if path.suffix.lower() in MODELS:
-        load = of_model(path)
+        load = of_model(path, program)
         start = {"data": "given", "optimizer": "sgd", "model": True}
         load(Settings.of(start))
         return {"given": load}, start

@@ -24,7 +24,7 @@ from ranvier.cli.page.drawing import looked_at
 from ranvier.cli.page.given import of_table, uploaded
 from ranvier.cli.page.guard import MOST_BYTES, MOST_FILE, in_both
 from ranvier.cli.page.session import Session
-from ranvier.cli.page.settings import SettingError, Settings, number
+from ranvier.cli.page.settings import SettingError, Settings, number, whole
 from ranvier.cli.page.steps import explained
 
 STATIC = Path(__file__).parent / "static"
@@ -126,6 +126,11 @@ def control(sessions: Sessions, message: dict[str, Any]) -> Any:
     return {"running": session.running}
 
 
+def output(sessions: Sessions, message: dict[str, Any]) -> Any:
+    """Another output of the model is shown."""
+    return sessions.of(message.get("session")).show(whole("output", message.get("output"), 0, 999))
+
+
 def explain(sessions: Sessions, message: dict[str, Any]) -> Any:
     """A step with all its numbers."""
     return explained(sessions.of(message.get("session")), message)
@@ -142,7 +147,8 @@ def code(sessions: Sessions, message: dict[str, Any]) -> Any:
 
 
 ANSWERS: dict[str, Answer] = {
-    "open": open_page, "build": build, "control": control, "explain": explain, "draw": draw, "code": code,
+    "open": open_page, "build": build, "control": control, "output": output, "explain": explain, "draw": draw,
+    "code": code,
 }  # fmt: skip
 EXPECTED = (ValueError, TypeError, RuntimeError, ArithmeticError, MemoryError, OSError)  # errors that a page shows
 

@@ -6,6 +6,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from ranvier.cli.page.frames import PARTS, FrameMaker
 from ranvier.cli.page.guard import in_both
 from ranvier.cli.page.networks import Network, build
 from ranvier.cli.page.pace import FRAME
-from ranvier.cli.page.settings import SettingError, Settings, some_of
+from ranvier.cli.page.settings import LOSSES, SettingError, Settings, some_of
 from ranvier.cli.page.sources import Source, load, some
 from ranvier.tensor import rng
 
@@ -102,6 +103,18 @@ class Session:
                 self.publish()
         return self.description()
 
+    def show(self, output: int) -> dict[str, Any]:
+        """Show another output of the model, which stays as it is."""
+        with self.model_in_use():
+            source = self.source.showing(output)
+            names = LOSSES[source.task]
+            self.source, self.settings = source, replace(self.settings, output=output)
+            self.network.loss = self.network.loss if self.network.loss in names else names[0]
+            self.frames = FrameMaker(self.network, source)
+            self.version += 1
+            self.publish()
+        return self.description()
+
     def description(self) -> dict[str, Any]:
         """The data and the layers, for the page to draw."""
         from ranvier.cli.page.descriptions import described
@@ -130,10 +143,11 @@ class Session:
         self.pause()
         with self.model_in_use():
             x, y = self.source.x, self.network.y
-            if self.order is None or self.place >= len(y):
-                self.order, self.place = np.random.default_rng((self.settings.seed, self.steps)).permutation(len(y)), 0
+            count = len(self.source.y)
+            if self.order is None or self.place >= count:
+                self.order, self.place = np.random.default_rng((self.settings.seed, self.steps)).permutation(count), 0
             rows = self.order[self.place : self.place + self.settings.batch]
-            self.network.model.train_on_batch(some(x, rows), y[rows])
+            self.network.model.train_on_batch(some(x, rows), some(y, rows))
             self.place += len(rows)
             self.steps += 1
             self.publish()

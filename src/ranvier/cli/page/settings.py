@@ -31,7 +31,10 @@ class LayerChoice:
 
 @dataclass(frozen=True)
 class Settings:
-    """All choices of a page. ``placed`` are points set by hand: (x, y, class), coordinates from -1 to 1."""
+    """All choices of a page. ``placed`` are points set by hand: (x, y, class), coordinates from -1 to 1.
+
+    ``output`` is the number of the output that is shown, of a model of several.
+    """
 
     data: str = "circles"
     count: int = 300
@@ -50,6 +53,7 @@ class Settings:
     dropout: float = 0.0
     batch: int = 16
     seed: int = 0
+    output: int = 0
 
     @classmethod
     def of(cls, given: Any) -> Settings:
@@ -74,6 +78,7 @@ class Settings:
             dropout=number("dropout", given.get("dropout", known.dropout), 0, 0.9),
             batch=whole("batch", given.get("batch", known.batch), 1, 1024),
             seed=whole("seed", given.get("seed", known.seed), 0, 2**31 - 1),
+            output=whole("output", given.get("output", known.output), 0, 999),
         )
 
 

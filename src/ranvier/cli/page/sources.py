@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,26 @@ Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)
+class Target:
+    """What one output of a model is trained on: class numbers, or numbers.
+
+    ``end`` is the output's number, and ``column`` the number of its column where each column has a target of its own.
+    ``logits`` says that an output of classes is no probability yet. ``scale`` turns predicted numbers into those of the
+    file: (mean, deviation).
+    """
+
+    name: str
+    task: str
+    y: Array
+    y_test: Array
+    classes: tuple[str, ...] = ()
+    scale: tuple[float, float] = (0.0, 1.0)
+    logits: bool = False
+    end: int = 0
+    column: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
 class Source:
     """Training and test data: inputs in float32, class numbers or numbers as targets.
 
@@ -25,7 +46,10 @@ class Source:
     "arrays" (sequences, texts, a list of arrays for several inputs, whose names ``features`` are); ``task`` is
     "classes" or "number". ``scale`` turns predicted numbers into those of the file: (mean, deviation). ``open_model``
     opens the model that the page was given, whose data these are; None where the settings choose one. ``invented``
-    says that inputs are random, and targets what the model says of them.
+    says that inputs are random, and targets what the model says of them. ``white`` is the value of a white pixel.
+
+    ``targets`` are those of a model of several outputs; ``y``, ``task``, ``classes`` and ``scale`` are those of the
+    output that is shown, whose number is ``output``. ``run`` is the folder of the training that the data are of.
     """
 
     kind: str
@@ -39,6 +63,34 @@ class Source:
     scale: tuple[float, float] = (0.0, 1.0)
     open_model: Callable[[], Any] | None = None
     invented: bool = False
+    white: float = 1.0
+    logits: bool = False
+    targets: tuple[Target, ...] = ()
+    output: int = 0
+    run: Path | None = None
+
+    @property
+    def every(self) -> tuple[Target, ...]:
+        """The targets of all outputs."""
+        whole = Target("", self.task, self.y, self.y_test, self.classes, self.scale, self.logits)
+        return self.targets or (whole,)
+
+    @property
+    def target(self) -> Target:
+        """The target of the output that is shown."""
+        return self.every[self.output]
+
+    def showing(self, output: int) -> Source:
+        """The same data, with another output shown. Raises SettingError if there is none of this number."""
+        if not self.targets and output == 0:
+            return self
+        if not 0 <= output < len(self.targets):
+            raise SettingError(f"output={output!r}: write a whole number from 0 to {len(self.every) - 1}.")
+        one = self.targets[output]
+        return replace(
+            self, task=one.task, y=one.y, y_test=one.y_test, classes=one.classes, scale=one.scale, logits=one.logits,
+            output=output,
+        )  # fmt: skip
 
     @property
     def parts(self) -> list[Array]:
@@ -65,7 +117,7 @@ def load(settings: Settings, given: dict[str, Any]) -> Source:
     if name not in given:
         raise SettingError("there are no such data yet. Choose a file first, or another data set.")
     found: Source = given[name](settings)
-    return found
+    return found.showing(min(settings.output, len(found.every) - 1))
 
 
 def toy(settings: Settings) -> Source:
@@ -87,12 +139,17 @@ def placed(settings: Settings) -> Source:
 
 def divided(kind: str, task: str, x: Any, y: Array, settings: Settings, **rest: Any) -> Source:
     """Rows for training and for the test, at random by the seed; at least one of each."""
-    order = np.random.default_rng(settings.seed + 1).permutation(len(y))
-    held = min(len(y) - 1, max(1, round(settings.test * len(y))))
-    test, train = order[:held], order[held:]
+    train, test = parts(len(y), settings)
     y = y.astype(np.int64 if task == "classes" else np.float32)
     x = map_structure(x, np.ndarray, lambda part: part.astype(np.float32) if part.dtype == np.float64 else part)
     return Source(kind, task, some(x, train), y[train], some(x, test), y[test], **rest)
+
+
+def parts(count: int, settings: Settings) -> tuple[Array, Array]:
+    """The rows for training and those for the test, at random by the seed; at least one of each."""
+    order = np.random.default_rng(settings.seed + 1).permutation(count)
+    held = min(count - 1, max(1, round(settings.test * count)))
+    return order[held:], order[:held]
 
 
 def some(x: Any, rows: Any) -> Any:

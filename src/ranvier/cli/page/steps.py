@@ -9,8 +9,11 @@ import numpy as np
 from ranvier.cli.page.frames import plain
 from ranvier.cli.page.settings import SettingError
 from ranvier.cli.page.sources import some
+from ranvier.module.shape_errors import user_names
+from ranvier.support.tree import flatten
 
 UNITS, FEATURES = 24, 24  # of a dense layer, the most that are sent
+MOVES = ("Input", "GetItem")  # layers that change no number
 WEIGHTS = 36  # of a weight of another layer
 
 
@@ -19,10 +22,10 @@ def sample(session: Any, message: dict[str, Any]) -> tuple[Any, Any]:
     part = "test" if message.get("part") == "test" else "train"
     source, network = session.source, session.network
     x, y = (source.x_test, network.y_test) if part == "test" else (source.x, network.y)
-    row = message.get("row", 0)
-    if isinstance(row, bool) or not isinstance(row, int) or not 0 <= row < len(y):
-        raise SettingError(f"row={row!r}: write a row from 0 to {len(y) - 1}.")
-    return some(x, slice(row, row + 1)), y[row : row + 1]
+    row, count = message.get("row", 0), len(source.y_test if part == "test" else source.y)
+    if isinstance(row, bool) or not isinstance(row, int) or not 0 <= row < count:
+        raise SettingError(f"row={row!r}: write a row from 0 to {count - 1}.")
+    return some(x, slice(row, row + 1)), some(y, slice(row, row + 1))
 
 
 def explained(session: Any, message: dict[str, Any]) -> dict[str, Any]:
@@ -30,19 +33,25 @@ def explained(session: Any, message: dict[str, Any]) -> dict[str, Any]:
     session.pause()
     with session.model_in_use():
         x, y = sample(session, message)
-        step = session.network.model.explain_step(x, y)
-        modules = {module.name: module for module in session.network.model.layers}
+        model = session.network.model
+        step = model.explain_step(x, y)
+        names = user_names(model)
+        modules = {names[id(module)]: module for module in model.modules()}
         found = {
             "loss": plain(step.loss),
             "lossName": step.loss_name,
             "optimizer": step.optimizer,
             "rate": step.learning_rate,
-            "target": plain(y[0]),
+            "target": [value for part in flatten(y, np.ndarray) for value in np.reshape(plain(part[0]), -1).tolist()],
             "penalized": step.penalized,
-            "layers": [layer_of(step, layer) | place_of(layer, modules.get(layer.name)) for layer in step.layers],
+            "layers": [
+                layer_of(step, layer) | place_of(layer, modules.get(layer.name))
+                for layer in step.layers
+                if layer.kind not in MOVES
+            ],
         }
         if message.get("apply"):
-            session.network.model.train_on_batch(x, y)
+            model.train_on_batch(x, y)
             session.steps += 1
             session.publish()
     return found

@@ -13,7 +13,8 @@ function begin() {
   number += 1;
   const s = state.settings, sign = { Conv2D: "c", MaxPooling2D: "p", AveragePooling2D: "p" };
   const layers = state.built.layers.slice(0, -1).map((l) => (sign[l.kind] === "p" ? "p" : `${sign[l.kind] ?? ""}${l.units}`)).join("-");
-  runs.push({ number, data: s.data, name: `${layers || "–"}, ${s.optimizer} ${s.rate}`, task: state.built.data.task, loss: state.built.loss, points: [] });
+  const shown = state.built.outputs[state.built.output];
+  runs.push({ number, data: s.data, name: `${layers.length > 24 ? `${layers.slice(0, 23)}…` : layers || "–"}, ${s.optimizer} ${s.rate}${shown ? `, ${shown}` : ""}`, task: state.built.data.task, loss: state.built.loss, points: [] });
   runs = runs.slice(-RUNS);
   show();
 }
@@ -45,7 +46,7 @@ function chart(title, runs, key, testKey, isShare) {
   if (!values.length) values.push(0, 1); // a run that has not begun
   const most = Math.max(1, ...runs.flatMap((r) => r.points.map((p) => p.epoch)));
   const least = Math.min(...values), marks = isShare ? ticks(Math.min(least, 0.5), 1) : ticks(Math.min(0, least), Math.max(...values));
-  const low = Math.min(marks[0], least), high = Math.max(marks.at(-1), ...values);
+  const low = Math.min(marks[0], least), top = Math.max(marks.at(-1), ...values), high = top > low ? top : low + 1; // of values that are all 0
   const x = (epoch) => LEFT + (epoch / most) * (WIDTH - LEFT - RIGHT);
   const y = (v) => TOP + (1 - (v - low) / (high - low)) * (HEIGHT - TOP - BOTTOM);
   for (const v of marks) {
@@ -55,7 +56,8 @@ function chart(title, runs, key, testKey, isShare) {
   for (const v of ticks(0, most).filter((v) => v <= most)) picture.append(svg("text", { x: x(v), y: HEIGHT - 8, "text-anchor": x(v) > WIDTH - 30 ? "end" : "middle" }, fmt(v, 6)));
   for (const run of runs) for (const [name, dashed] of [[key, false], [testKey, true]]) {
     const points = run.points.filter((p) => p[name] !== null).map((p) => `${x(p.epoch).toFixed(1)},${y(p[name]).toFixed(1)}`);
-    if (points.length) picture.append(svg("polyline", { class: `curve${dashed ? " dashed" : ""}`, points: points.join(" "), stroke: classColour(run.number - 1) }));
+    if (points.length === 1) picture.append(svg("circle", { cx: points[0].split(",")[0], cy: points[0].split(",")[1], r: 3, fill: dashed ? "none" : classColour(run.number - 1), stroke: classColour(run.number - 1) }));
+    else if (points.length) picture.append(svg("polyline", { class: `curve${dashed ? " dashed" : ""}`, points: points.join(" "), stroke: classColour(run.number - 1) }));
   }
   return el("figure", { class: "chart", style: "margin:0" }, el("figcaption", { class: "note" }, title), picture);
 }

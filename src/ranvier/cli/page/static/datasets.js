@@ -1,8 +1,8 @@
 // The choice of the data: small pictures of the sets, and their settings.
 import { upload } from "./api.js";
 import { $, classColour, el, fmt, sharp } from "./dom.js";
-import { attempt, change, emit, on, state } from "./state.js";
-import { t } from "./words.js";
+import { attempt, change, emit, on, showOutput, state } from "./state.js";
+import { current, t } from "./words.js";
 
 const sets = ["circles", "xor", "moons", "spirals", "gaussians", "plane", "hills", "points", "digits", "table"];
 let columns = [], table = null, givenImages = false; // of the command line's data; of a file that was chosen
@@ -13,7 +13,8 @@ export function begin(start, given) {
   sets.unshift("given");
   columns = start.columns ?? [];
   givenImages = !columns.length && !start.model;
-  delete start.columns;
+  state.run = start.run ?? null;
+  for (const name of ["columns", "model", "run"]) delete start[name];
 }
 const MARKS = { points: "+", digits: "8", table: "▤", given: "▣" };
 
@@ -110,7 +111,7 @@ function slider(name, low, high, step) {
 function fields() {
   const toy = !["points", "digits", "table", "given"].includes(state.settings.data);
   const found = toy ? [slider("count", 20, 1000, 10), slider("noise", 0, 0.3, 0.01)] : [];
-  if (state.settings.data !== "digits") found.push(slider("test", 0.1, 0.9, 0.05));
+  if (state.settings.data !== "digits" && !ofRun()) found.push(slider("test", 0.1, 0.9, 0.05));
   if (state.settings.data === "table") found.unshift(...fileFields());
   if (state.settings.data === "given" && columns.length) found.unshift(targets(columns));
   $("data-fields").replaceChildren(...found);
@@ -164,12 +165,42 @@ function rows() {
   if (focused) place.querySelector("tr[tabindex='0']").focus(); // it was made anew
 }
 
-function note() {
-  const data = state.built?.data;
-  $("data-note").textContent = data ? [t("samples", data.train, data.test), ...(data.invented ? [t("invented")] : [])].join(". ") : "";
+// Whether the data are those of a run, which has divided them.
+const ofRun = () => state.run !== null && state.settings.data === "given";
+
+// What a run says of its data, and its result.
+function runPart() {
+  const place = $("run-part");
+  place.hidden = !ofRun();
+  if (place.hidden) return;
+  const run = state.run[current()];
+  const facts = (pairs) => el("dl", { class: "facts" }, ...pairs.flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]));
+  place.replaceChildren(
+    el("h3", {}, t("runTitle", run.name)), el("p", {}, run.result),
+    facts(run.facts),
+    ...(run.columns.length ? [el("h3", {}, t("runColumns")), facts(run.columns)] : []),
+    ...(run.rest ? [el("p", { class: "note" }, t("moreRows", run.rest))] : []),
+    ...run.notes.map((line) => el("p", { class: "note" }, line)));
 }
 
-on("built", () => { note(); rows(); for (const b of $("sets").children) { const c = b.dataset.set === state.settings.data; b.setAttribute("aria-checked", String(c)); b.tabIndex = c ? 0 : -1; } });
-on("words", () => { show(); note(); rows(); });
+// Which output of a model of several is shown.
+function outputChoice() {
+  const names = state.built?.outputs ?? [], place = $("output-choice");
+  place.hidden = names.length < 2;
+  if (place.hidden) { place.replaceChildren(); return; }
+  const input = el("select", { id: "output-shown", onchange: () => attempt(() => showOutput(Number(input.value))) },
+    ...names.map((name, i) => el("option", { value: i, selected: i === state.built.output }, name)));
+  const focused = document.activeElement?.id === "output-shown";
+  place.replaceChildren(el("label", { class: "field" }, el("span", {}, t("outputShown")), input));
+  if (focused) input.focus();
+}
+
+function note() {
+  const data = state.built?.data;
+  $("data-note").textContent = data ? [t("samples", data.train, data.test), ...(data.invented ? [t("invented")] : [])].join(t("stop")) : "";
+}
+
+on("built", () => { note(); rows(); runPart(); outputChoice(); for (const b of $("sets").children) { const c = b.dataset.set === state.settings.data; b.setAttribute("aria-checked", String(c)); b.tabIndex = c ? 0 : -1; } });
+on("words", () => { show(); note(); rows(); runPart(); outputChoice(); });
 on("frame", rows);
 show();

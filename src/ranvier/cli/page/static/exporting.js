@@ -2,10 +2,10 @@
 import { ask, download } from "./api.js";
 import { $, el } from "./dom.js";
 import { attempt, on, state } from "./state.js";
-import { current, t } from "./words.js";
+import { current, reason, t } from "./words.js";
 
 const LIBRARIES = [["ranvier", "Ranvier"], ["keras", "Keras"], ["torch", "PyTorch"]];
-let library = "ranvier", code = "";
+let library = "ranvier", code = "", lacking = null; // in place of a program: why there is none
 
 function show() {
   const place = $("view-export");
@@ -16,17 +16,20 @@ function show() {
   }));
   place.replaceChildren(
     el("h3", {}, t("program")), choices,
-    el("pre", { class: "code", id: "code", tabIndex: 0 }, code),
-    el("div", { class: "row" }, el("button", { type: "button", id: "copy", onclick: copy }, t("copy"))),
+    ...(lacking ? [el("p", { id: "no-code" }, reason(lacking))] : [el("pre", { class: "code", id: "code", tabIndex: 0 }, code),
+      el("div", { class: "row" }, el("button", { type: "button", id: "copy", onclick: copy }, t("copy")))]),
     el("h3", {}, t("modelFile")), el("p", { class: "note" }, t("modelNote")),
     el("div", { class: "row" }, ...[".ranvier", ".keras", ".onnx"].map((format) => el("button", { type: "button", "data-format": format, onclick: () => save("model", { format }, `model${format}`) }, `model${format}`))),
     el("h3", {}, t("report")), el("p", { class: "note" }, t("reportNote")),
-    el("div", { class: "row" }, el("button", { type: "button", id: "report", onclick: () => save("report", { lang: current() }, "report.html") }, "report.html")));
+    el("div", { class: "row" }, el("button", { type: "button", id: "report", onclick: () => save("report", { lang: current() }, "report.html") }, "report.html")),
+    ...(state.run && state.settings.data === "given" ? [el("h3", {}, t("runReport")), el("p", { class: "note" }, t("runReportNote")),
+      el("div", { class: "row" }, el("button", { type: "button", id: "run-report", onclick: () => save("report", { lang: current(), of: "run" }, "run-report.html") }, "run-report.html"))] : []));
 }
 
 async function load() {
   const answer = await attempt(() => ask("code", { library }));
   code = answer ? answer.code : "";
+  lacking = answer?.error ? answer : null;
   show();
 }
 
@@ -42,5 +45,5 @@ const save = (what, message, name) => attempt(async () => {
   URL.revokeObjectURL(url);
 });
 
-on("built", () => { code = ""; if (!$("view-export").hidden) load(); });
-on("words", () => { if (!$("view-export").hidden && !code && state.built) load(); else show(); });
+on("built", () => { code = ""; lacking = null; if (!$("view-export").hidden) load(); });
+on("words", () => { if (!$("view-export").hidden && !code && !lacking && state.built) load(); else show(); });

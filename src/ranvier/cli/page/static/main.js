@@ -10,7 +10,7 @@ import "./network.js";
 import "./plane.js";
 import { attempt, change, emit, on, settled, state } from "./state.js";
 import "./steps.js";
-import { current, setLanguage, t, translate } from "./words.js";
+import { current, reason, setLanguage, t, translate } from "./words.js";
 
 function showRunning() {
   $("run").setAttribute("aria-pressed", String(state.running));
@@ -33,7 +33,6 @@ function showMessage(words) {
   $("message").textContent = words ? words() : "";
   $("message").hidden = !words;
 }
-const reason = (error) => (current() === "zh" && error.chinese) || error.message || error.error;
 
 const control = (action, value) => attempt(async () => {
   await settled();

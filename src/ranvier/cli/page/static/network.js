@@ -7,7 +7,7 @@ import { t } from "./words.js";
 const ACTIVATIONS = ["relu", "tanh", "sigmoid", "linear", "leaky_relu", "elu", "gelu", "silu", "softplus"];
 const RATES = [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3];
 const LOSSES = { classes: ["crossentropy", "mse"], number: ["mse", "mae", "huber"] };
-const SQUARE = 34, BOX = 48, GAP = 8;
+const SQUARE = 34, BOX = 48, GAP = 8, LABEL = 18;
 
 function select(name, values, chosen, change, label) {
   const node = el("select", { "data-setting": name, "aria-label": label || t(name), onchange: () => change(node.value) });
@@ -37,9 +37,9 @@ function fields() {
     field("loss", select("loss", LOSSES[task].map((n) => [n, word(n)]), s.loss || LOSSES[task][0], (v) => change({ loss: v }))),
     field("optimizer", select("optimizer", [["sgd", "SGD"], ["momentum", "SGD, momentum 0.9"], ["adam", "Adam"], ["rmsprop", "RMSprop"], ["adagrad", "Adagrad"]], s.optimizer, (v) => change({ optimizer: v }))),
     field("rate", select("rate", rates.map((r) => [r, String(r)]), s.rate, setRate)),
-    field("penalty", select("penalty", [["none", t("none")], ["l1", "L1"], ["l2", "L2"]], s.penalty, (v) => change({ penalty: v }))),
+    ...(state.built?.isGiven ? [] : [field("penalty", select("penalty", [["none", t("none")], ["l1", "L1"], ["l2", "L2"]], s.penalty, (v) => change({ penalty: v }))),
     field("penalty_rate", select("penalty_rate", [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1].map((r) => [r, String(r)]), s.penalty_rate, (v) => change({ penalty_rate: Number(v) }))),
-    field("dropout", select("dropout", [0, 0.1, 0.2, 0.3, 0.5].map((r) => [r, String(r)]), s.dropout, (v) => change({ dropout: Number(v) }))),
+    field("dropout", select("dropout", [0, 0.1, 0.2, 0.3, 0.5].map((r) => [r, String(r)]), s.dropout, (v) => change({ dropout: Number(v) })))]), // a model that was opened has its own
     field("batch", select("batch", [1, 2, 4, 8, 16, 32, 64, 128, 256].map((r) => [r, String(r)]), s.batch, (v) => change({ batch: Number(v) }))),
     numeric("seed", 0, 2147483647, 1),
   );
@@ -90,20 +90,34 @@ function columns() {
   );
 }
 
-// Of a model that was opened the layers are what they are.
+// Of a model that was opened the layers are what they are; those that do not follow one another share a column.
 function givenColumns(built) {
   const inputs = el("div", { class: "column" }, el("strong", {}, t("inputs")), el("span", {}, String(built.inputs)));
-  return [inputs, ...built.layers.map((layer) => el("div", { class: "column" }, el("strong", {}, layer.name), el("span", {}, layer.kind),
-    el("span", {}, `${layer.shape.join("×")}${layer.activation && layer.activation !== "linear" ? ` · ${layer.activation}` : ""}`)))];
+  const ends = (layer) => `${layer.shape.join("×")}${layer.activation && layer.activation !== "linear" ? ` · ${layer.activation}` : ""}`;
+  return [inputs, ...levels(nodes()).slice(1).map(([layer, ...others]) => el("div", { class: "column" },
+    ...(others.length ? [el("strong", {}, t("layersBeside", others.length + 1))]
+      : [el("strong", {}, layer.name), el("span", {}, layer.kind), el("span", {}, ends(layer))])))];
 }
 
 // --- the picture ------------------------------------------------------------------------------------------------------
 
-// The layers of the picture: the first neurons of each, and how many are left out.
+// The layers of the picture: the first neurons of each, how many are left out, and the column that they are in.
 function nodes() {
-  const built = state.built, most = built.neurons;
-  const all = [{ units: built.boxes.length || built.inputs, name: "inputs" }, ...built.layers];
-  return all.map((layer) => ({ ...layer, shown: Math.min(layer.units, most), rest: Math.max(0, layer.units - most) }));
+  const built = state.built;
+  const all = [{ units: built.boxes.length || built.inputs, name: "inputs", level: 0 }, ...built.layers.map((layer) => ({ ...layer }))];
+  for (const layer of all.slice(1)) layer.level = 1 + Math.max(...layer.from.map((place) => all[Math.max(place, 0)].level));
+  for (const beside of levels(all)) {
+    const most = Math.max(1, Math.floor(built.neurons / beside.length));
+    for (const layer of beside) Object.assign(layer, { shown: Math.min(layer.units, most), rest: Math.max(0, layer.units - most), labelled: beside.length > 1 });
+  }
+  return all;
+}
+
+// The layers of each column.
+function levels(layers) {
+  const found = [];
+  for (const layer of layers) (found[layer.level] ??= []).push(layer);
+  return found;
 }
 
 const small = document.createElement("canvas");
@@ -112,22 +126,29 @@ function draw() {
   if (!built) return;
   const layers = nodes(), frame = state.frame;
   const width = $("columns").scrollWidth;
-  const rows = Math.max(...layers.map((l) => l.shown));
-  const height = Math.max(150, rows * (SQUARE + GAP) + 34);
+  const apart = (layer) => (layer === layers[0] && built.boxes.length ? BOX + GAP : SQUARE + GAP);
+  const tall = (layer) => layer.shown * apart(layer) + (layer.labelled ? LABEL : 0);
+  const stacks = levels(layers).map((beside) => beside.reduce((sum, layer) => sum + tall(layer), 0));
+  const bends = layers.some((layer) => layer.from?.some((place) => layer.level - layers[Math.max(place, 0)].level > 1));
+  const height = Math.max(150, Math.max(...stacks) + 34 + (bends ? 40 : 0));
   const canvas = $("net-canvas");
   canvas.style.width = `${width}px`;
   canvas.style.height = `${height}px`;
   canvas.setAttribute("aria-label", t("netLabel", built.inputs, built.layers.map((l) => l.units).join(", ")));
   const context = sharp(canvas, width, height);
   const columns = $("columns").children;
-  const x = (i) => (columns.length === layers.length ? columns[i].offsetLeft + columns[i].offsetWidth / 2 : ((i + 0.5) * width) / layers.length);
-  const apart = (layer) => (layer === layers[0] && built.boxes.length ? BOX + GAP : SQUARE + GAP);
-  const y = (layer, j) => height / 2 - 10 + (j - (layer.shown - 1) / 2) * apart(layer);
+  const x = (i) => (columns.length === stacks.length ? columns[layers[i].level].offsetLeft + columns[layers[i].level].offsetWidth / 2 : ((layers[i].level + 0.5) * width) / stacks.length);
+  for (const [level, beside] of levels(layers).entries()) { // from the top, in the middle of the height
+    let top = height / 2 - 10 + (bends ? 20 : 0) - stacks[level] / 2;
+    for (const layer of beside) { layer.top = top + (layer.labelled ? LABEL : 0); top += tall(layer); }
+  }
+  const y = (layer, j) => layer.top + (j + 0.5) * apart(layer);
   lines(context, layers, x, y, frame);
   for (const [i, layer] of layers.entries()) {
     if (i === 0 && built.boxes.length) { built.boxes.forEach((one, j) => box(context, x(i), y(layer, j), one)); continue; }
     for (let j = 0; j < layer.shown; j++) neuron(context, x(i), y(layer, j), i, j, frame);
-    if (layer.rest) text(context, t("hiddenUnits", layer.rest), x(i), y(layer, layer.shown - 1) + SQUARE / 2 + 14);
+    if (layer.labelled) text(context, shortened(layer.rest ? `${layer.name} (${layer.units})` : layer.name, 15), x(i), layer.top - LABEL / 2);
+    else if (layer.rest) text(context, t("hiddenUnits", layer.rest), x(i), y(layer, layer.shown - 1) + SQUARE / 2 + 14);
   }
 }
 
@@ -145,7 +166,7 @@ function lines(context, layers, x, y, frame) {
       for (let j = 0; j < (isBox ? 1 : from.shown); j++) for (let k = 0; k < layer.shown; k++) {
         if (layer.lines === "each" && !isBox && k !== j + after) continue;
         const start = y(from, isBox ? -place : j);
-        line(context, [x(column) + SQUARE / 2, start], [x(i) - SQUARE / 2, y(layer, k)], isBox ? null : matrix?.[j]?.[k], most, i - column - 1);
+        line(context, [x(column) + SQUARE / 2, start], [x(i) - SQUARE / 2, y(layer, k)], isBox ? null : matrix?.[j]?.[k], most, layer.level - from.level - 1);
       }
     }
   }
@@ -162,6 +183,9 @@ function line(context, [x0, y0], [x1, y1], weight, most, skipped) {
   context.bezierCurveTo((x0 + x1) / 2, y0 - bend, (x0 + x1) / 2, y1 - bend, x1, y1);
   context.stroke();
 }
+
+// The beginning and the end of long words.
+const shortened = (words, most) => (words.length > most ? `${words.slice(0, Math.ceil(most / 2))}…${words.slice(3 - Math.floor(most / 2))}` : words);
 
 function text(context, words, x, y) {
   context.fillStyle = colour("muted");
@@ -193,7 +217,7 @@ function box(context, x, y, { name, shape }) {
   context.fill();
   context.stroke();
   text(context, shape === "text" ? t("text") : shape, x, name ? y + 9 : y);
-  if (name) text(context, name.length > 9 ? `${name.slice(0, 5)}…${name.slice(-3)}` : name, x, y - 9);
+  if (name) text(context, shortened(name, 9), x, y - 9);
 }
 
 function neuron(context, x, y, i, j, frame) {

@@ -5,9 +5,9 @@ export const state = {
   settings: {
     data: "circles", count: 300, noise: 0.05, test: 0.3, placed: [], target: "",
     layers: [{ kind: "dense", units: 4, activation: "tanh" }, { kind: "dense", units: 3, activation: "tanh" }],
-    loss: "", optimizer: "adam", rate: 0.01, penalty: "none", penalty_rate: 0.001, dropout: 0, batch: 16, seed: 0,
+    loss: "", optimizer: "adam", rate: 0.01, penalty: "none", penalty_rate: 0.001, dropout: 0, batch: 16, seed: 0, output: 0,
   },
-  built: null, frame: null, look: null, row: 0, running: false,
+  built: null, frame: null, look: null, row: 0, running: false, run: null,
 };
 const listeners = { built: [], frame: [], look: [], row: [], words: [], error: [] };
 
@@ -20,6 +20,16 @@ export function change(settings, later = 0) {
   Object.assign(state.settings, settings);
   clearTimeout(pending);
   pending = setTimeout(() => { pending = null; building = building.then(rebuild); }, later);
+}
+
+// Shows another output of the model, which trains on as it is.
+export async function showOutput(output) {
+  await settled();
+  const built = await ask("output", { output });
+  Object.assign(state.settings, { output, loss: "" });
+  state.built = built;
+  state.frame = null;
+  emit("built", built);
 }
 
 // Resolves when the network is that of the settings.

@@ -18,7 +18,11 @@ const WORDS = {
   count: ["points", "点数"], noise: ["noise", "噪声"], test: ["share for the test", "测试比例"],
   samples: ["{0} for training, {1} for the test", "训练 {0} 个，测试 {1} 个"],
   invented: ["The inputs are random, and the targets are what the model said of them", "输入是随机的，目标是模型对它们给出的答案"],
-  text: ["text", "文本"],
+  stop: [". ", "。"], text: ["text", "文本"],
+  runTitle: ["The run {0}", "训练结果 {0}"], runColumns: ["The columns of the data", "数据的各列"],
+  runReport: ["The report of the training", "训练的报告"], runReportNote: ["What ranvier report writes of the run: the model as ranvier train left it.", "即 ranvier report 对这次训练所写的报告：模型为 ranvier train 得到的状态。"],
+  layersBeside: ["{0} layers", "{0} 层并列"],
+  outputShown: ["output that is shown", "显示的输出"],
   optimizer: ["optimizer", "优化器"], rate: ["learning rate", "学习率"], loss: ["loss", "损失函数"],
   penalty: ["regularization", "正则化"], penalty_rate: ["its rate", "正则化系数"], dropout: ["dropout", "随机失活"],
   batch: ["batch size", "批大小"], seed: ["seed", "随机种子"], none: ["none", "无"],
@@ -85,8 +89,8 @@ export function t(key, ...values) {
   const text = found ? found[language === "zh" ? 1 : 0] : key;
   return text.replace(/\{(\d)\}/g, (_, i) => values[Number(i)] ?? "");
 }
-export const known = (key) => key in WORDS;
-export const add = (words) => Object.assign(WORDS, words);
+// Why something went wrong, in the page's language.
+export const reason = (error) => (language === "zh" && error.chinese) || error.message || error.error;
 
 export function setLanguage(value) {
   language = value;
