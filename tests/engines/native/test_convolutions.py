@@ -44,6 +44,7 @@ SHAPES = [
     ((19, 18, 32), (3, 3, 32, 48), {"padding": "valid"}),
     ((17, 15, 40), (3, 3, 40, 32), {}),
     ((30, 30, 32), (3, 3, 32, 32), {}),  # in strips
+    ((4, 140, 64), (3, 3, 64, 64), {}),  # which are two rows at least
     ((6, 6, 64), (3, 3, 64, 64), {"dilation": (2, 2)}),  # and not
     ((6, 6, 128), (3, 3, 64, 128), {"groups": 2}),
     # One channel: vectors run along the places, some of which read padding.

@@ -268,7 +268,8 @@ def _transformed(c: Convolution, batch: int) -> Node:
 
     # A thread takes some samples, strip by strip. Threads that divide a sample, or the filters, take it whole.
     whole = batch == 1 or (is_large(weights) and few_places(batch * high * wide, filters))
-    count = 1 if whole else -(-high * wide * 16 * (channels + filters) * SIZE[c.kernel.dtype] // STRIP_BYTES)
+    row = wide * 16 * (channels + filters) * SIZE[c.kernel.dtype]
+    count = 1 if whole else min(high, -(-high * row // STRIP_BYTES))  # a strip has at least one row of tiles
     edges = [high * i // count for i in range(count + 1)]
     strips = [strip(*both) for both in pairwise(edges)]
     result = strips[0] if count == 1 else apply("concatenate", *strips, axis=1)
