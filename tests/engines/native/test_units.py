@@ -32,6 +32,15 @@ def test_units_call_each_other_however_many_threads_compile_them(threads):
     assert library.function("entry", ctypes.c_int64, ctypes.c_int64)(0) == 11111
 
 
+def test_units_read_constants_of_each_other():
+    """A deep program has several units of calls, and its constants are in one of them."""
+    data = Unit('@c.1 = unnamed_addr constant [8 x i8] c"\\07\\00\\00\\00\\00\\00\\00\\00", align 64\n')
+    read = "define i64 @entry() {\n  %v = load i64, ptr @c.1, align 8\n  ret i64 %v\n}\n"
+    reader = Unit(f"@c.1 = external unnamed_addr constant [8 x i8], align 64\n{read}", frozenset(["c.1"]))
+    library = load_objects(compile_units((data, reader), HOST, 1), HOST)
+    assert library.function("entry", ctypes.c_int64)() == 7
+
+
 @pytest.mark.parametrize("threads", [1, 2])
 def test_an_error_in_a_unit_is_raised_and_so_is_one_of_those_who_write_them(threads):
     with pytest.raises(CompilerError, match="expected instruction opcode"):

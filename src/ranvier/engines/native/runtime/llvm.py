@@ -178,7 +178,7 @@ def exclusive() -> Iterator[None]:
 
 @contextmanager
 def _compiled(ir: str, target: Target, outside: frozenset[str] = frozenset()) -> Iterator[tuple[Any, Any]]:
-    """The optimized module and the target machine. ``outside`` are functions of other units that it may call."""
+    """The optimized module and the target machine. ``outside`` are names of other units that it may use."""
     if "asm" in ir and re.search(r'(?m)^[^;"\n]*\basm\b', ir):
         raise CompilerError("the module holds inline assembly, which cannot be checked. Write an intrinsic instead.")
     llvm = _binding()
@@ -223,7 +223,7 @@ def _check_declarations(module: Any, target: Target, outside: frozenset[str]) ->
         if match["arch"] and _MACHINE[match["arch"]] != target.arch:
             raise CompilerError(f"target {target.name!r} is {target.arch}, which lacks this intrinsic: {line}")
     for variable in module.global_variables:
-        if variable.is_declaration:
+        if variable.is_declaration and variable.name not in outside:
             raise CompilerError(f"a module may refer to nothing outside itself: {str(variable).strip()}")
 
 
@@ -248,7 +248,7 @@ def compile_object(ir: str, target: Target) -> bytes:
 def emit(ir: str, target: Target, outside: frozenset[str] = frozenset()) -> bytes:
     """The same within `exclusive`: several threads may do so at once, each with modules of its own.
 
-    ``outside`` are functions of other units that it may call.
+    ``outside`` are functions and constants of other units that it may use.
     """
     with _compiled(ir, target, outside) as (module, machine):
         data = _emit_unlocked(module, machine)
