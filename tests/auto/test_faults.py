@@ -270,6 +270,57 @@ def test_what_does_not_fit_is_said_by_line_and_column(name, run, tmp_path):
     np.testing.assert_allclose(made.output.sum(1), 1, rtol=1e-5)
 
 
+ROWS_OF = {  # where a table is from, and what a row is called in messages
+    "a frame": (lambda columns, folder: pytest.importorskip("pandas").DataFrame(columns), "the frame, row 2"),
+    "a folder": (lambda columns, folder: texts_in(folder), r"texts, file red/1.txt"),
+    "arrays": (lambda columns, folder: arrays_in(folder), r"x.npz, row 2"),
+}
+
+
+def texts_in(folder):
+    for name in ("blue/0.txt", "red/1.txt"):
+        (folder / "texts" / name).parent.mkdir(parents=True)
+        written(folder, "a text", f"texts/{name}")
+    return folder / "texts"
+
+
+def arrays_in(folder):
+    np.savez(folder / "x.npz", x=np.zeros((2, 3)), y=np.arange(2))
+    return folder / "x.npz"
+
+
+@pytest.mark.parametrize("name", ROWS_OF)
+def test_rows_are_called_what_they_are(name, tmp_path):
+    make, expected = ROWS_OF[name]
+    table = rv.auto.read_data(make({"color": ["blue", "red"]}, tmp_path))
+    assert table.line(1).endswith(expected)
+    assert table.lines_of(np.arange(2)).startswith(f"{table.unit}s ")
+
+
+FORMATS = {  # what a file of predictions is read with
+    ".csv": "", ".tsv": "", ".psv": "", ".txt": "", ".xlsx": "openpyxl", ".parquet": "polars",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("ending", FORMATS)
+def test_predictions_are_written_in_the_format_that_the_name_says(ending, run, tmp_path):
+    if FORMATS[ending]:
+        pytest.importorskip("pandas")
+        pytest.importorskip(FORMATS[ending])
+    made = predict(run, written(tmp_path, GOOD))
+    made.write(tmp_path / f"out{ending}")
+    table = read_table(tmp_path / f"out{ending}")
+    assert list(table.columns) == [*HEAD.split(","), "predicted good", "probability no", "probability yes"]
+    assert table.columns["color"].tolist() == [row.split(",")[1] for row in ROWS]
+    np.testing.assert_allclose(table.columns["probability yes"].astype(float), made.output[:, 1], rtol=1e-6)
+    assert made.records()[1]["size"] == 1
+
+
+def test_predictions_of_another_ending_are_refused(run, tmp_path):
+    with pytest.raises(ValueError, match=r"ends in '\.doc'\. Write a file that ends in one of \.csv"):
+        predict(run, written(tmp_path, GOOD)).write(tmp_path / "out.doc")
+
+
 def test_a_class_that_the_model_does_not_know_is_said_with_its_line(run, tmp_path):
     with pytest.raises(ValueError, match="line 42, column 'good': the model does not know the class 'perhaps'"):
         evaluate(run, written(tmp_path, GOOD + "1,red,2024-01-01,perhaps\n"))

@@ -73,7 +73,7 @@ def test_images(tmp_path):
     assert other.output.shape == (4, 2)
     assert run.read_data().digest == run.data["sha256"]
     found = rv.auto.importances(run)
-    assert found.names[:2] == ("rows 1 to 1, columns 1 to 1", "rows 1 to 1, columns 2 to 2")
+    assert found.names[:2] == ("row 1, column 1", "row 1, column 2")
     assert len(found.names) == 30
 
 
@@ -89,7 +89,7 @@ def test_sounds_and_texts_are_tables(tmp_path):
     assert run.columns["text"].kind == "text"
     assert evaluate(run, folder)["scores"]["accuracy"] > 0.9
     found = rv.auto.importances(run)
-    assert found.metric == "log loss"
+    assert found.metric == "log_loss"
     assert {found.names[k] for k in np.argsort(-found.mean)[:2]} <= {"great", "fine", "bad", "dull"}
 
 

@@ -289,7 +289,9 @@ def test_the_command_line(data, tmp_path):
     assert piped.stdout.splitlines()[0].endswith("predicted kind,probability big,probability small")
     assert len(piped.stdout.splitlines()) == N + 1
     assert json.loads(ranvier("evaluate", tmp_path / "run", data, "--json").stdout)["rows"] == N
-    assert "test balanced accuracy" in ranvier("compare", tmp_path / "run", tmp_path / "run").stdout
+    shown = ranvier("compare", tmp_path / "run", tmp_path / "run").stdout.splitlines()
+    assert shown[0].split() == ["test", "part", "balanced", "accuracy", "accuracy", "F1", "ROC", "AUC", "log", "loss"]
+    assert shown[2] == shown[3]
     for words, code, pattern in (
         (("train", data, "--target", "kinf"), 1, "no column 'kinf'. Write 'kind'"),
         (("train", data, "--time", "soon"), 2, "90s, 5m or 1h"),

@@ -18,7 +18,7 @@ The files, from the bottom. Each knows only those above it in this list:
   settings that are tried, what they must beat, and the search;
 - ``descriptions``: a run in words;
 - ``training``: `train`, all of it in order;
-- ``predicting``: `predict` and `evaluate`: a run on new data;
+- ``formats``, ``predicting``: files that are written; `predict` and `evaluate`: a run on new data;
 - ``report/``: the report of a run.
 
 The library prints nothing here: ``say`` is a function that takes a line.
@@ -28,7 +28,7 @@ from ranvier.support.errors import lazy_names
 
 __getattr__, __dir__, __all__ = lazy_names("ranvier.auto", {
     "ranvier.auto.columns": "Column find_columns",
-    "ranvier.auto.descriptions": "data_lines verdict",
+    "ranvier.auto.descriptions": "column_lines data_lines settings_words verdict",
     "ranvier.auto.predicting": "Predictions evaluate predict",
     "ranvier.auto.preparation": "Preparation",
     "ranvier.auto.report.writing": "importances write_report",

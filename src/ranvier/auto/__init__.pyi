@@ -1,7 +1,9 @@
 # Written by `python -m tests.stubs --write`; a test holds it against the code.
 from ranvier.auto.columns import Column as Column
 from ranvier.auto.columns import find_columns as find_columns
+from ranvier.auto.descriptions import column_lines as column_lines
 from ranvier.auto.descriptions import data_lines as data_lines
+from ranvier.auto.descriptions import settings_words as settings_words
 from ranvier.auto.descriptions import verdict as verdict
 from ranvier.auto.predicting import Predictions as Predictions
 from ranvier.auto.predicting import evaluate as evaluate
@@ -17,4 +19,4 @@ from ranvier.auto.tables import read_table as read_table
 from ranvier.auto.training import train as train
 from ranvier.auto.trials import Trial as Trial
 
-__all__ = ['Column', 'Predictions', 'Preparation', 'Run', 'Table', 'Trial', 'data_lines', 'evaluate', 'find_columns', 'importances', 'predict', 'read_data', 'read_table', 'title', 'train', 'verdict', 'write_report']
+__all__ = ['Column', 'Predictions', 'Preparation', 'Run', 'Table', 'Trial', 'column_lines', 'data_lines', 'evaluate', 'find_columns', 'importances', 'predict', 'read_data', 'read_table', 'settings_words', 'title', 'train', 'verdict', 'write_report']

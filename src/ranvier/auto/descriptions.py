@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ranvier.auto.columns import Column
@@ -32,7 +32,8 @@ def verdict(run: Run, chance: bool = False) -> str:
     if best is None:
         return "there is no test part, so nothing is known of new data: write --test 0.2"
     mine, other = run.test[metric], best["test"][metric]
-    numbers = f"{title(metric)} {mine:.4f} against {other:.4f}, on {counted(len(run.arrays['test']), 'test row')}"
+    first, second = (mine, other) if better(metric, mine, other) else (other, mine)
+    numbers = f"{title(metric)} {first:.4f} against {second:.4f}, on {counted(len(run.arrays['test']), 'test row')}"
     if abs(mine - other) <= CLOSE * (abs(other) if metric in ("mae", "rmse") else 1):
         return f"the model is as good as {best['title']}: {numbers}"
     numbers += ", which may be chance" * chance
@@ -41,6 +42,16 @@ def verdict(run: Run, chance: bool = False) -> str:
     advice = "use those instead" if best["name"] == "trees" else "the simpler one is enough"
     verb = "are" if best["name"] == "trees" else "is"
     return f"{best['title']} {verb} better than the model: {numbers}; {advice}"
+
+
+def settings_words(settings: Mapping[str, Any]) -> str:
+    """Settings as words: "mlp, view pieces, width 128". Those that are off are left out."""
+    words = [f"{settings['network']}"]
+    for name, value in settings.items():
+        if name != "network" and value:
+            shown = f"{value:g}" if isinstance(value, float) else f"{value}"
+            words.append(name if value is True else f"{name} {shown}")
+    return ", ".join(words)
 
 
 def data_lines(run: Run) -> Iterable[str]:
@@ -54,14 +65,20 @@ def data_lines(run: Run) -> Iterable[str]:
             yield f"target {name}: {no} or {yes}"
     else:
         yield f"target {', '.join(task.targets)}: {'a number' if len(task.targets) == 1 else 'numbers'}"
-    width = max(len(name) for name in run.columns)
-    for column in run.columns.values():
-        if column.role != "target":
-            yield f"  {column.name:<{width}}  {_column_words(column)}"
+    yield from column_lines([column for column in run.columns.values() if column.role != "target"])
     parts = [f"{counted(len(run.arrays['train']), 'row')} to learn from", f"{len(run.arrays['test']):,} for the test"]
     yield f"{', '.join(parts)} (split by {run.split['by']}), {counted(run.split['folds'], 'fold')}"
     for note in run.notes:
         yield f"note: {note}"
+
+
+def column_lines(columns: Iterable[Column]) -> Iterable[str]:
+    """A line for each column: its name, its kind, and what was found."""
+    from rich.cells import cell_len  # a Chinese character has two
+
+    width = max((cell_len(column.name) for column in columns), default=0)
+    for column in columns:
+        yield f"  {column.name}{' ' * (width - cell_len(column.name))}  {_column_words(column)}"
 
 
 def _column_words(column: Column) -> str:

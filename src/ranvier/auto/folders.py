@@ -23,7 +23,8 @@ KINDS = {"image": IMAGES, "sound": SOUNDS, "text": TEXTS}
 FILE, CLASS = "file", "class"
 LARGEST = 96  # pixels of a side, to which larger images are resized where no size is given
 RATE = 16_000  # samples a second, to which sounds are resampled
-LONGEST = 10.0  # seconds of a sound that are taken
+LONGEST = 10.0  # seconds of a sound that are taken at most,
+USUAL = 2.0  # and times their median: a few long ones would make all others long, too
 SMALL_ROWS = 3000  # numbers of a row up to which an array of two dimensions is a table
 
 
@@ -51,9 +52,8 @@ def read_folder(path: Path, options: Mapping[str, Any] | None = None) -> Table:
     whole = {FILE: np.array(names, object), **columns}
     if labels:
         whole[CLASS] = np.array(labels, object)
-    table = Table(whole, np.arange(1, len(names) + 1), str(path), _digest(found), notes)
-    table.options, table.kinds = options, {FILE: "identifier", kind: kind, CLASS: "category"}
-    return table
+    kinds = {FILE: "identifier", kind: kind, CLASS: "category"}
+    return Table(whole, whole[FILE], str(path), _digest(found), notes, options, kinds, "file")
 
 
 def folder_digest(path: Path) -> str:
@@ -134,8 +134,9 @@ def _sounds(found: Sequence[Found], options: dict[str, Any]) -> tuple[Array, dic
     """The samples of sounds (files, samples), of one rate and length."""
     if "sampling_rate" not in options:
         rate = min(RATE, load_sound(found[0].path).rate)
-        longest = max(len(load_sound(file.path, rate).samples) for file in found)
-        options["sampling_rate"], options["length"] = rate, int(min(longest, LONGEST * rate))
+        lengths = [len(load_sound(file.path, rate).samples) for file in found]
+        longest = min(max(lengths), LONGEST * rate, USUAL * float(np.median(lengths)))
+        options["sampling_rate"], options["length"] = rate, int(longest)
     check_alike(found, options["sampling_rate"], True)
     return batch_of_sounds(found, options["sampling_rate"], options["length"], True)[..., 0], options
 
@@ -165,6 +166,6 @@ def read_arrays(path: Path) -> Table:
     if y is not None:
         labels = y.argmax(1) if y.ndim == 2 and y.shape[1] > 1 else y.reshape(len(y))
         columns[CLASS] = labels.astype(object) if labels.dtype.kind in "US" else labels
-    table = Table(columns, np.arange(1, len(x) + 1), str(path), hashlib.sha256(whole).hexdigest())
-    table.kinds = {"image": "image", CLASS: "category"}
-    return table
+    kinds = {"image": "image", CLASS: "category"}
+    digest = hashlib.sha256(whole).hexdigest()
+    return Table(columns, np.arange(1, len(x) + 1), str(path), digest, kinds=kinds, unit="row")

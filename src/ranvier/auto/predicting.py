@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ranvier.auto import formats
 from ranvier.auto.checks import label_numbers
 from ranvier.auto.columns import Column, is_missing, texts_of, unreadable
 from ranvier.auto.runs import Run
@@ -35,27 +34,32 @@ class Predictions(CheckedConstructor):
     output: Array
     notes: list[str]
 
+    @property
+    def whole(self) -> dict[str, Array]:
+        """Every column of the table but images and sounds, then the predictions."""
+        given = {name: values for name, values in self.table.columns.items() if values.ndim == 1}
+        return given | {name: formats.rounded(values) for name, values in self.columns.items()}
+
     def text(self, separator: str = ",") -> str:
-        """Every column of the table (but images and sounds), then the predictions, as CSV with a line of names."""
-        buffer = io.StringIO(newline="")
-        writer = csv.writer(buffer, delimiter=separator, lineterminator="\n")
-        flat = {name: values for name, values in self.table.columns.items() if values.ndim == 1}
-        writer.writerow([*flat, *self.columns])
-        given = [["" if v is None else v for v in values.tolist()] for values in flat.values()]
-        added = [_shown(values) for values in self.columns.values()]
-        writer.writerows(zip(*given, *added, strict=True))
-        return buffer.getvalue()
+        """The `whole` as CSV, with a line of names."""
+        return formats.text(self.whole, separator)
+
+    def records(self) -> list[dict[str, Any]]:
+        """The `whole` as a dict of values for each row; dates are texts."""
+        lists = [
+            [v if v is None or isinstance(v, (int, float, str)) else str(v) for v in formats.values_of(values)]
+            for values in self.whole.values()
+        ]
+        return [dict(zip(self.whole, row, strict=True)) for row in zip(*lists, strict=True)]
 
     def write(self, path: Any) -> None:
-        """Write a file, CSV or (``.tsv``) separated by tabs, in UTF-8. It is the whole old one or the whole new one."""
+        """Write a file of the format that the end of its name says: ``.csv .tsv .tab .txt .psv``, all in UTF-8,
+        ``.xlsx`` or ``.parquet``. It is the whole old one or the whole new one.
+
+        Raises ValueError for another ending, and ModuleNotFoundError where pandas is needed and missing.
+        """
         target = Path(path)
-        text = self.text("\t" if target.suffix.lower() in (".tsv", ".tab") else ",")
-        files.write_bytes(target, text.encode(), "out.csv")
-
-
-def _shown(values: Array) -> list[Any]:
-    """Values for a file: numbers with seven digits, which is what float32 has."""
-    return [f"{v:.7g}" if isinstance(v, float) else v for v in values.tolist()]
+        files.write_bytes(target, formats.written(self.whole, target), "out.csv")
 
 
 def predict(run: Run, data: Any, **options: Any) -> Predictions:
@@ -113,8 +117,8 @@ def mismatches(run: Run, table: Table) -> list[str]:
                 first = np.flatnonzero(wrong)[0]
                 raise ValueError(
                     f"{table.source}: the column {column.name!r} was a {column.kind} in training, and no value in it "
-                    f"is one ({str(values[first])[:40]!r} in line {table.lines[first]}). Write a table with the same "
-                    "columns instead."
+                    f"is one ({str(values[first])[:40]!r} in {table.unit} {table.lines[first]}). Write a table with "
+                    "the same columns instead."
                 )
         levels = run.preparation.config.get(column.name, {}).get("levels")
         if levels is not None:

@@ -42,7 +42,8 @@ def look_at(out: Path, asked: dict[str, Any], table: Table) -> tuple[Run, Sample
     targets = [asked["target"]] if isinstance(asked["target"], str) else list(asked["target"] or ())
     if not targets:
         targets = [target_of(table)]
-        notes.append(f"no target is given: it is the column {targets[0]!r}")
+        if targets[0] not in table.kinds:  # of folders and arrays it is known
+            notes.append(f"no target is given: it is the column {targets[0]!r}")
     roles = {**dict.fromkeys(targets, "target"), asked["time_column"]: "time", asked["group"]: "group"}
     for name, role in roles.items():
         if name is None:
@@ -55,8 +56,7 @@ def look_at(out: Path, asked: dict[str, Any], table: Table) -> tuple[Run, Sample
     unknown = np.isnan(truth) if task.kind == NUMBERS else truth < 0
     lacking: Array = np.asarray(unknown.reshape(len(truth), -1).any(1))
     if lacking.any():
-        lines = ", ".join(map(str, table.lines[lacking][:5])) + (", ..." if lacking.sum() > 5 else "")
-        notes.append(f"{left_out(int(lacking.sum()))} (line{'s' if lacking.sum() > 1 else ''} {lines})")
+        notes.append(f"{left_out(int(lacking.sum()))} ({table.lines_of(np.flatnonzero(lacking))})")
     wrong = unreadable(table, [column for column in columns.values() if column.used])
     notes += wrong[:SHOWN] + ([f"and {len(wrong) - SHOWN:,} more values like these"] if len(wrong) > SHOWN else [])
     rows = np.flatnonzero(~lacking)

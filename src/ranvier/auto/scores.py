@@ -19,7 +19,7 @@ SCORES = {  # of each kind of task, in the order that they are shown
 }
 OF_CONFUSION = frozenset(["balanced_accuracy", "accuracy", "f1"])
 LOWER_IS_BETTER = frozenset(["log_loss", "mae", "rmse"])
-TITLES = {"r2": "R2", "f1": "F1", "roc_auc": "ROC AUC", "mae": "mean error", "rmse": "RMSE"}  # else the name
+TITLES = {"r2": "R2", "f1": "F1", "roc_auc": "ROC AUC", "mae": "mean absolute error", "rmse": "RMSE"}  # else the name
 TINY = 1e-7
 
 

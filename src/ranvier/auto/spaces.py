@@ -20,7 +20,8 @@ class Space:
     """``linear`` is the baseline, None where there is none. ``base`` are settings, of which each of ``first`` changes
     some, and each of ``drawn`` one. ``rates`` are the learning rates that are compared first, and ``batch`` is the
     largest batch. Where the setting "cycle" is a number of epochs, the rate rises and falls once in them. ``networks``
-    change ``base`` where another network is asked for.
+    change ``base`` where another network is asked for. ``again`` is whether networks are trained again on all rows,
+    where those are few.
     """
 
     linear: dict[str, Any] | None
@@ -30,6 +31,7 @@ class Space:
     rates: tuple[float, ...] = ()
     batch: int = 512
     networks: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    again: bool = False
 
     def candidates(
         self, seed: int, fixed: Mapping[str, Any], rate: float | None
@@ -92,6 +94,7 @@ TABLES = Space(
         "cycle": _of(0, 30, 60, 120),
     },
     rates=(5e-4, 1e-3, 2e-3, 5e-3),
+    again=True,
 )  # fmt: skip
 IMAGES = Space(
     linear={"network": "linear", "rate": 1e-3, "decay": 1e-3},
@@ -129,5 +132,6 @@ OWN = Space(
     base={"network": "own", "rate": 1e-3, "decay": 1e-2, "smoothing": 0.0},
     first=({}, {"rate": 3e-3}, {"rate": 3e-4}),
     drawn={"decay": _decay, "smoothing": _of(0.0, 0.0, 0.05)},
+    again=True,
 )
 SPACES = {"table": TABLES, "image": IMAGES, "sound": SOUNDS, "own": OWN}

@@ -10,7 +10,7 @@ from ranvier.data.convert import Array
 from ranvier.search.folds import GroupKFold, KFold, StratifiedKFold
 
 SMALL = 20_000  # rows up to which the larger fraction is held out
-FOLDED = {"image": 2_000, "sound": 2_000}  # rows up to which there are five folds: of other kinds `SMALL`
+FOLDED = {"image": 2_000, "sound": 200}  # rows up to which there are five folds: of other kinds `SMALL`
 
 
 def fraction_of(rows: int) -> float:

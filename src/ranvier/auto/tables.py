@@ -7,7 +7,7 @@ import hashlib
 import io
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,8 @@ EXCEL = (".xlsx", ".xlsm", ".xls")
 ENDINGS = SEPARATED + PARQUET + EXCEL
 SEPARATORS = (",", ";", "\t", "|")
 SNIFFED = 50  # the first records, by which the separator is found
-LISTED = 3  # lines that a message names
+LISTED = 3  # lines that an error names
+NOTED = 5  # lines that a note names
 
 
 @dataclass(eq=False)
@@ -33,11 +34,12 @@ class Table(CheckedConstructor):
     """Columns by name, in order, and the line of each row.
 
     ``columns`` are arrays (rows,): of a text file objects, which are the texts as written, and of other files also
-    numbers, booleans and datetime64. Missing values are "", None or NaN. ``lines`` are the numbers of the lines in the
-    file, from 1, or of the rows. ``source`` is where the table is from, for messages, and ``digest`` the SHA-256 of the
-    file. ``notes`` say what was found: encoding, separator. A folder of images or sounds is a table with
-    arrays (rows, ...) as a column; its ``options`` say how it was read, and ``kinds`` are those
-    of columns that need not be found.
+    numbers, booleans and datetime64. Missing values are "", None or NaN. ``lines`` say for each row where it is from:
+    with the ``unit`` "line" they are numbers of lines of a text file, from 1; with "row" numbers of rows, as Excel
+    counts them; with "file" names of files. ``source`` is where the table is from, for messages, and ``digest`` the
+    SHA-256 of the file. ``notes`` say what was found: encoding, separator. A folder of images or sounds is a table with
+    arrays (rows, ...) as a column; its ``options`` say how it was read, and ``kinds`` are those of columns that need
+    not be found.
     """
 
     columns: dict[str, Array]
@@ -47,6 +49,7 @@ class Table(CheckedConstructor):
     notes: tuple[str, ...] = ()
     options: dict[str, Any] = field(default_factory=dict)
     kinds: dict[str, str] = field(default_factory=dict)
+    unit: str = "line"
 
     def __len__(self) -> int:
         return len(self.lines)
@@ -57,11 +60,15 @@ class Table(CheckedConstructor):
     def rows(self, places: Any) -> Table:
         """The table of some rows: numbers of rows, or a mask."""
         columns = {name: values[places] for name, values in self.columns.items()}
-        return Table(columns, self.lines[places], self.source, self.digest, self.notes, self.options, self.kinds)
+        return replace(self, columns=columns, lines=self.lines[places])
 
     def line(self, place: Any) -> str:
         """Where a row is, for a message."""
-        return f"{self.source}, line {self.lines[place]}"
+        return f"{self.source}, {self.unit} {self.lines[place]}"
+
+    def lines_of(self, places: Array) -> str:
+        """Where some rows are, for a message: "line 7", or "lines 7, 8, 9, 12, 13 and 4 more"."""
+        return f"{self.unit}{'s' * (len(places) != 1)} {_listed(self.lines[places].tolist(), NOTED)}"
 
 
 def read_table(data: Any, *, separator: str | None = None, encoding: str | None = None) -> Table:
@@ -230,9 +237,9 @@ def _check_widths(records: Sequence[Sequence[str]], lines: Sequence[int], width:
     )
 
 
-def _listed(numbers: Sequence[int]) -> str:
-    shown = ", ".join(map(str, numbers[:LISTED]))
-    return shown + (f" and {len(numbers) - LISTED} more" if len(numbers) > LISTED else "")
+def _listed(numbers: Sequence[Any], most: int = LISTED) -> str:
+    shown = ", ".join(map(str, numbers[:most]))
+    return shown + (f" and {len(numbers) - most:,} more" if len(numbers) > most else "")
 
 
 def unique_names(names: Sequence[str], source: str) -> list[str]:
@@ -287,8 +294,8 @@ def from_frame(frame: Any, source: str = "the frame", first: int = 1) -> Table:
     columns = {}
     for name, key in zip(names, frame.columns, strict=True):
         values = np.asarray(frame[key].to_numpy())
-        if values.dtype.kind not in "OUbiufM":
+        if values.dtype.kind not in "ObiufM":
             values = values.astype(object)
-        columns[name] = values.astype(object) if values.dtype.kind == "U" else values
+        columns[name] = values.astype("datetime64[us]") if values.dtype.kind == "M" else values  # Python's precision
     length = len(next(iter(columns.values()), ()))
-    return Table(columns, np.arange(first, first + length), source)
+    return Table(columns, np.arange(first, first + length), source, unit="row")

@@ -184,7 +184,7 @@ def _trained(
     make, space, fixed = _networks_of(plan, run, x, preparation, sample.table.options.get("sampling_rate", 0))
     search = Search(
         task, x, y, sample.folds, make, space, kept, run.seed, plan.settings["trials"],
-        plan.end(SEARCHED_FEW if may_refit(x) else SEARCHED, RESERVED), fixed, progress,
+        plan.end(SEARCHED_FEW if may_refit(x, space) else SEARCHED, RESERVED), fixed, progress,
     )  # fmt: skip
     began = clock.perf_counter()
     search.run()

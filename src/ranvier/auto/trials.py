@@ -32,7 +32,8 @@ LINEAR_TIME = 0.15  # the same of the linear baseline,
 FIRST_TIME = 0.6  # and of the first network that follows a cycle, so that another one has a whole cycle, too
 WORTHWHILE = 0.25  # of the time of a usual trial: with less time left no further one begins
 LOOKED_AT = ("RV2", "RV3", "RV4", "RV5")  # checks of data and rates: `ranvier.auto.checks` and the search have them
-STEP_CHECK, CYCLE_CHECK, SLOW_STEP_CHECK = 64, 16, 4  # steps between looks at the clock; images and sounds are slow
+STEP_CHECK, CYCLE_CHECK, IMAGE_CHECK = 64, 16, 4  # steps between looks at the clock,
+NUMBERS_CHECK = 2_000_000  # or fewer: after so many numbers of a batch
 REFIT_ROWS = 5000  # up to which the networks of a member are trained again on all rows
 REFIT_TIME = 1.5  # times the time of the trial that must be left for it
 
@@ -92,6 +93,10 @@ class Search:
     seconds: list[float] = field(default_factory=list)  # of each trial but the linear one
     stopped: bool = False
 
+    @property
+    def may_refit(self) -> bool:
+        return may_refit(self.x, self.space)
+
     def found_rate(self) -> float | None:
         """The learning rate with the lowest held-out loss of the first network on the first fold; None if given."""
         rates, now = self.space.rates, time.perf_counter()
@@ -149,7 +154,7 @@ class Search:
                 self.done.append(trial)
             raise
         trial.cut = any(pace.hurried for pace, _ in fits)
-        rows = self.stopped_together(results, settings, number, end) if may_refit(self.x) and not trial.cut else results
+        rows = self.stopped_together(results, settings, number, end) if self.may_refit and not trial.cut else results
         for row, first, (_, held) in zip(rows, results, self.folds, strict=True):
             self.take(trial, row, held, first.history)
         if not self.stopped:
@@ -198,7 +203,8 @@ class Search:
         shares = Shares(len(settings) * len(self.folds if folds is None else folds), get_threads(), end)
         interval = CYCLE_CHECK if cycle else STEP_CHECK
         if self.x.ndim > 2:
-            interval = SLOW_STEP_CHECK
+            interval = IMAGE_CHECK
+        interval = int(np.clip(NUMBERS_CHECK // (batch * self.x[0].size), 1, interval))
 
         def callbacks() -> list[Callback]:
             limit = Pace(shares, interval, epochs * steps if cycle else 0)
@@ -226,7 +232,7 @@ class Search:
         return [(self.refit(trial, end), weight) for trial, weight in members]
 
     def refit(self, trial: Trial, end: float) -> Trial:
-        if not may_refit(self.x) or self.stopped or trial.cut:
+        if not self.may_refit or self.stopped or trial.cut:
             return trial
         if end - time.perf_counter() < REFIT_TIME * trial.seconds:
             return trial
@@ -289,6 +295,6 @@ def common_epochs(histories: Sequence[Mapping[str, Sequence[float]]]) -> int:
     return int(np.argmin(np.where(np.isnan(mean), np.inf, mean))) + 1
 
 
-def may_refit(x: Array) -> bool:
+def may_refit(x: Array, space: Space) -> bool:
     """Whether networks may be trained again on all rows: of a table that has few."""
-    return x.ndim == 2 and len(x) <= REFIT_ROWS
+    return space.again and x.ndim == 2 and len(x) <= REFIT_ROWS

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 
 import typer
 
+from ranvier.cli.lines import echo
+
 
 @contextlib.contextmanager
 def errors_as_lines() -> Iterator[None]:
@@ -16,7 +18,7 @@ def errors_as_lines() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        typer.echo("stopped", err=True)
+        echo("stopped", err=True)
         raise typer.Exit(130) from None
     except (OSError, ValueError, MemoryError, ModuleNotFoundError) as error:
         say(error)
@@ -25,7 +27,7 @@ def errors_as_lines() -> Iterator[None]:
 
 def say(error: BaseException) -> None:
     """The line of an error."""
-    typer.echo(f"ranvier: {str(error) or type(error).__name__}", err=True)
+    echo(f"ranvier: {str(error) or type(error).__name__}", err=True)
     try:
         sys.stdout.flush()
     except OSError:  # a full disk: what is left is not tried again

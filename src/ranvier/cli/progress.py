@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import ranvier as rv
+from ranvier.cli.lines import wrapped
 from ranvier.support.phrases import counted
 
 REDRAWN = 4  # times a second
@@ -40,20 +41,18 @@ class SearchProgress:
             self.live.stop()
 
     def say(self, text: str) -> None:
-        self.console.print(text, markup=False)
+        shown = wrapped(text, self.console.width) if self.console.is_terminal else text
+        self.console.print(shown, markup=False)
 
     def trial(self, trial: rv.auto.Trial, seconds: float) -> None:
         """A trial is done."""
         self.done += 1
         loss = trial.loss
         self.best = min(self.best, loss) if not isnan(loss) else self.best
-        words = ", ".join(
-            f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}"
-            for name, value in trial.settings.items()
-        )
         name = f"trial {trial.number}" if trial.number else "linear"
         failed = f"failed: {trial.error}" if trial.error else f"held-out loss {loss:.4f}"
-        self.say(f"{name}: {failed}{', cut by the time' * trial.cut} ({words}; {seconds:.1f} s)")
+        cut = ", cut by the time" * trial.cut
+        self.say(f"{name}: {failed}{cut}, {seconds:.1f} s ({rv.auto.settings_words(trial.settings)})")
 
     def line(self) -> str:
         """The live line."""

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import typer
 
 import ranvier as rv
+from ranvier.auto.scores import LOWER_IS_BETTER
 from ranvier.cli.errors import errors_as_lines
+from ranvier.cli.lines import Columns, echo, echo_json
 from ranvier.cli.train import JSON, RUN
+from ranvier.metrics.table import Row
 
 REPORT = """Write the report of a run: one HTML file that needs no network.
 
@@ -40,26 +43,49 @@ Examples:
 
 def report(
     run: Annotated[Path, RUN],
-    out: Annotated[Path | None, typer.Option(help="The file to write. By default report.html in the run.")] = None,
-    lang: Annotated[str, typer.Option(help="en or zh.")] = "en",
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The file to write. [default: report.html in the run]")
+    ] = None,
+    lang: Annotated[str, typer.Option(metavar="LANGUAGE", help="en or zh.")] = "en",
     as_json: Annotated[bool, JSON] = False,
 ) -> None:
     """See `REPORT`."""
     with errors_as_lines():
         written = rv.auto.write_report(run, path=out, lang=lang)
-        typer.echo(json.dumps({"report": str(written)}) if as_json else f"wrote {written}")
+        if as_json:
+            echo_json({"report": str(written)})
+        else:
+            echo(f"wrote {written}; open it in a browser")
 
 
-def explain(run: Annotated[Path, RUN], as_json: Annotated[bool, JSON] = False) -> None:
+def explain(
+    run: Annotated[Path, RUN],
+    most: Annotated[int, typer.Option(metavar="NUMBER", min=1, help="How many columns, parts or words to print.")] = 20,
+    as_json: Annotated[bool, JSON] = False,
+) -> None:
     """See `EXPLAIN`."""
-    from rich.console import Console
-
     with errors_as_lines():
         found = rv.auto.importances(run)
         if as_json:
-            typer.echo(json.dumps(found.to_dict(), ensure_ascii=False))
-        else:
-            Console().print(found)
+            echo_json(found.to_dict())
+            return
+        for line in importances(found, most):
+            echo(line)
+
+
+def importances(found: rv.explain.Importances, most: int) -> list[str]:
+    """What ``ranvier explain`` prints: the largest drops of a score, or rises of an error."""
+    metric = found.metric
+    what = "rise" if metric in LOWER_IS_BETTER else "drop"
+    repeated = found.values.shape[1] > 1  # of one repeat there is no deviation
+    order = np.argsort(-found.mean, kind="stable")[:most]
+    rows: list[Row] = [
+        [found.names[k], f"{found.mean[k]:+.4f}", *([f"{found.std[k]:.4f}"] if repeated else [])] for k in order
+    ]
+    table = Columns(["without it", f"{what} of {rv.auto.title(metric)}", *["deviation"] * repeated], rows)
+    left = len(found.names) - len(order)
+    more = [f"and {left:,} more: --most {len(found.names)}"] if left else []
+    return [f"{rv.auto.title(metric)} with all of them: {found.score:.4f}", "", str(table), *more]
 
 
 def register(app: typer.Typer) -> None:

@@ -13,17 +13,50 @@ import typer
 
 import ranvier as rv
 from ranvier.cli.errors import errors_as_lines
+from ranvier.cli.lines import Columns, echo, echo_json
+from ranvier.metrics.table import Row
 from ranvier.support.phrases import counted
 
 UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
 DATA = typer.Argument(
+    metavar="DATA",
     help="A table (CSV, TSV, Parquet, Excel) with names in the first line; a folder of images, sounds or texts with a "
-    "folder for each class; or an .npz file with x and y."
+    "folder for each class; or an .npz file with x and y.",
 )
-RUN = typer.Argument(help="The folder of a run, as ranvier train wrote it.")
+SAME = "Data of the same kind as those of the training"
+RUN = typer.Argument(metavar="RUN", help="The folder of a run, as ranvier train wrote it.")
 JSON = typer.Option("--json", help="Print one JSON object in place of lines for people.")
-SEPARATOR = typer.Option(help="What separates the columns, if it is not found.")
-ENCODING = typer.Option(help="The encoding of a text file, if it is not found.")
+SEPARATOR = typer.Option(metavar="SIGN", help="What separates the columns, if it is not found.")
+ENCODING = typer.Option(metavar="NAME", help="The encoding of a text file, if it is not found.")
+TARGET = typer.Option(
+    metavar="COLUMN",
+    help="The column to predict; several by commas: all numbers, or all of two values. [default: one named target, "
+    "label, class, y or outcome, else the last one]",
+)
+TRIALS = typer.Option(
+    metavar="NUMBER", min=1, help="Settings to try. The same number and seed give the same files. [default: 8]"
+)
+NETWORK = typer.Option(
+    metavar="NAME", help="auto, linear, mlp; of images cnn, lenet5, vgg_small, resnet; or FILE.py:FUNCTION."
+)
+SET = typer.Option(
+    "--set",
+    metavar="SETTING=VALUE",
+    help="Fix a setting: width=64, depth=2, dropout=0.2, rate=0.001, ...; one or several.",
+)
+COLUMNS = typer.Option(
+    metavar="COLUMN=KIND",
+    help="Overrule the kind of a column: number, category, yes/no, date, text, identifier, or ignore; one or several.",
+)
+TIME_COLUMN = typer.Option(metavar="COLUMN", help="Split by this column: the test part is what came last.")
+GROUP = typer.Option(metavar="COLUMN", help="Split by this column: its groups stay whole.")
+FOLDS = typer.Option(metavar="NUMBER", min=1, help="Folds of the rows to learn from. [default: 5; 1 of many]")
+TEST = typer.Option(
+    metavar="FRACTION", min=0, max=0.9, help="The fraction that is the test part. [default: 0.2; 0.1 of many]"
+)
+METRIC = typer.Option(
+    metavar="SCORE", help="The score that the threshold is tuned for: balanced_accuracy, accuracy, f1, log_loss, ..."
+)
 
 TRAIN = """Train a model on a file of data.
 
@@ -34,36 +67,43 @@ Examples:
 
   ranvier train iris.csv --target species
 
-  ranvier train houses.csv --target price --time 5m --columns zip=category --columns id=ignore
+  ranvier train houses.xlsx --target price --time 5m --columns zip=category
 
   ranvier train photos/ --time 10m --network cnn
 
-  ranvier train sales.csv --target sold --time-column day --trials 20 --seed 1 --out sales-run
+  ranvier train sales.csv --target sold --time-column day --out sales-run
 """
 PREDICT = """Predict the rows of a file.
 
-Writes the columns of the file, the prediction, and the probability of each class, as CSV, to --out, or to standard
-output for a pipe. What does not fit is reported by line and column.
+Writes the columns of the file, the prediction, and the probability of each class to --out (CSV, TSV, Excel or
+Parquet, by the end of its name), or as CSV to standard output for a pipe. What does not fit is reported by line and
+column, on standard error.
 
 Examples:
 
   ranvier predict run new.csv --out out.csv
 
+  ranvier predict run new.xlsx --out out.xlsx
+
   ranvier predict run new.csv | head
 """
 EVALUATE = """Score a run on a file that has the target.
 
-Example:
+Examples:
 
   ranvier evaluate run test.csv
+
+  ranvier evaluate run test.csv --json
 """
 COMPARE = """Compare runs: their scores, and which is best.
 
 The scores are side by side, with whether a difference may be chance.
 
-Example:
+Examples:
 
-  ranvier compare run-a run-b run-c
+  ranvier compare run-a run-b
+
+  ranvier compare run-a run-b run-c --json
 """
 
 
@@ -107,43 +147,19 @@ def values(texts: Mapping[str, str]) -> dict[str, Any]:
 
 def train(
     data: Annotated[Path, DATA],
-    target: Annotated[
-        str,
-        typer.Option(
-            help="The column to predict; several by commas: all numbers, or all of two values. [default: one named "
-            "target, label, class, y or outcome, else the last one]"
-        ),
-    ] = "",
-    out: Annotated[Path | None, typer.Option(help="The folder to write. [default: DATA-run]")] = None,
-    time: Annotated[str, typer.Option(help="How long it may take, all in all: 90s, 5m, 1h.")] = "",
-    trials: Annotated[
-        int | None,
-        typer.Option(min=1, help="Settings to try. The same number and seed give the same files. [default: 8]"),
-    ] = None,
-    network: Annotated[
-        str, typer.Option(help="auto, linear, mlp; of images cnn, lenet5, vgg_small, resnet; or FILE.py:FUNCTION.")
-    ] = "auto",
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", help="Fix a setting: width=64, depth=2, dropout=0.2, rate=0.001, ...")
-    ] = None,
-    columns: Annotated[
-        list[str] | None,
-        typer.Option(help="NAME=KIND: number, category, yes/no, date, text, identifier, or ignore; one or several."),
-    ] = None,
-    time_column: Annotated[
-        str | None, typer.Option(help="Split by this column: the test part is what came last.")
-    ] = None,
-    group: Annotated[str | None, typer.Option(help="Split by this column: its groups stay whole.")] = None,
-    folds: Annotated[int | None, typer.Option(min=1, help="Folds of the rows to learn from. [default: 5]")] = None,
-    test: Annotated[
-        float | None,
-        typer.Option(min=0, max=0.9, help="The fraction that is the test part. [default: 0.2; 0.1 of many]"),
-    ] = None,
-    metric: Annotated[
-        str,
-        typer.Option(help="The score that the threshold is tuned for: balanced_accuracy, accuracy, f1, log_loss, ..."),
-    ] = "",
-    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same bits.")] = 0,
+    target: Annotated[str, TARGET] = "",
+    out: Annotated[Path | None, typer.Option(metavar="FOLDER", help="The folder to write. [default: DATA-run]")] = None,
+    time: Annotated[str, typer.Option(metavar="TIME", help="How long it may take, all in all: 90s, 5m, 1h.")] = "",
+    trials: Annotated[int | None, TRIALS] = None,
+    network: Annotated[str, NETWORK] = "auto",
+    set_: Annotated[list[str] | None, SET] = None,
+    columns: Annotated[list[str] | None, COLUMNS] = None,
+    time_column: Annotated[str | None, TIME_COLUMN] = None,
+    group: Annotated[str | None, GROUP] = None,
+    folds: Annotated[int | None, FOLDS] = None,
+    test: Annotated[float | None, TEST] = None,
+    metric: Annotated[str, METRIC] = "",
+    seed: Annotated[int, typer.Option(metavar="NUMBER", min=0, help="The same seed gives the same bits.")] = 0,
     separator: Annotated[str | None, SEPARATOR] = None,
     encoding: Annotated[str | None, ENCODING] = None,
     as_json: Annotated[bool, JSON] = False,
@@ -163,34 +179,43 @@ def train(
                 command=["ranvier", *sys.argv[1:]], say=progress.say, progress=progress.trial,
             )  # fmt: skip
         if as_json:
-            typer.echo(json.dumps(run.to_dict() | {"folder": str(run.folder), "times": run.times}, ensure_ascii=False))
+            echo_json(run.to_dict() | {"folder": str(run.folder), "times": run.times})
         else:
-            for line in result(run):
-                typer.echo(line)
+            for line in [*result(run), *after(run)]:
+                echo(line)
 
 
 def predict(
     run: Annotated[Path, RUN],
-    data: Annotated[Path, DATA],
+    data: Annotated[Path, typer.Argument(metavar="DATA", help=f"{SAME}; the target is not needed.")],
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="The file to write. [default: standard output]")
+        Path | None, typer.Option("--out", "-o", metavar="FILE", help="The file to write. [default: standard output]")
     ] = None,
     separator: Annotated[str | None, SEPARATOR] = None,
     encoding: Annotated[str | None, ENCODING] = None,
+    as_json: Annotated[bool, JSON] = False,
 ) -> None:
     with errors_as_lines():
+        from ranvier.auto.formats import check_ending
+
+        if out is not None:
+            check_ending(out)
         made = rv.auto.predict(rv.auto.Run.load(run), data, separator=separator, encoding=encoding)
+        if out is not None:
+            made.write(out)
+        if as_json:
+            echo_json({"rows": made.records(), "notes": made.notes})
+            return
         tell(made.notes)
         if out is None:
             sys.stdout.write(made.text())
         else:
-            made.write(out)
-            typer.echo(f"wrote {counted(len(made.table), 'row')} to {out}")
+            echo(f"wrote {counted(len(made.table), 'row')} to {out}")
 
 
 def evaluate(
     run: Annotated[Path, RUN],
-    data: Annotated[Path, DATA],
+    data: Annotated[Path, typer.Argument(metavar="DATA", help=f"{SAME}, with the target.")],
     separator: Annotated[str | None, SEPARATOR] = None,
     encoding: Annotated[str | None, ENCODING] = None,
     as_json: Annotated[bool, JSON] = False,
@@ -199,35 +224,32 @@ def evaluate(
         loaded = rv.auto.Run.load(run)
         made = rv.auto.evaluate(loaded, data, separator=separator, encoding=encoding)
         if as_json:
-            typer.echo(
-                json.dumps({"scores": made["scores"], "rows": made["rows"], "notes": made["notes"]}, ensure_ascii=False)
-            )
+            echo_json({name: made[name] for name in ("scores", "rows", "notes")})
             return
         tell(made["notes"])
         if loaded.task.labels:
             decided = loaded.decide(made["predictions"].output)
             names = [f"{n} = {v[1]}" for n, v in zip(loaded.task.targets, loaded.task.labels, strict=True)]
-            typer.echo(rv.metrics.report(made["truth"], decided, names))
+            echo(rv.metrics.report(made["truth"], decided, names))
         if loaded.task.classes:
-            typer.echo(rv.metrics.report(made["truth"], loaded.decide(made["predictions"].output), loaded.task.classes))
-        typer.echo(f"{counted(made['rows'], 'row')} of {data}")
-        for name, value in made["scores"].items():
-            typer.echo(f"  {rv.auto.title(name):<18} {value:.4f}")
+            echo(rv.metrics.report(made["truth"], loaded.decide(made["predictions"].output), loaded.task.classes))
+        scores = [[rv.auto.title(name), shown(value)] for name, value in made["scores"].items()]
+        echo(Columns([f"{counted(made['rows'], 'row')} of {data}", ""], scores))
 
 
 def compare(
-    runs: Annotated[list[Path], typer.Argument(help="Folders of runs.")], as_json: Annotated[bool, JSON] = False
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN", help="Folders of runs.")],
+    as_json: Annotated[bool, JSON] = False,
 ) -> None:
     with errors_as_lines():
         from ranvier.auto.report.comparison import compared
 
         loaded = [rv.auto.Run.load(folder) for folder in runs]
         if as_json:
-            rows = [{"run": str(r.folder), "test": r.test, "validation": r.validation} for r in loaded]
-            typer.echo(json.dumps(rows, ensure_ascii=False))
+            echo_json([{"run": str(r.folder), "test": r.test, "validation": r.validation} for r in loaded])
             return
         for line in [*side_by_side(loaded), *compared(loaded)]:
-            typer.echo(line)
+            echo(line)
 
 
 # --- lines ----------------------------------------------------------------------------------------------------------
@@ -236,30 +258,48 @@ def compare(
 def tell(notes: Sequence[str]) -> None:
     """Notes on standard error, so that a pipe has the predictions alone."""
     for note in notes:
-        typer.echo(f"note: {note}", err=True)
+        echo(f"note: {note}", err=True)
+
+
+def shown(value: float) -> str:
+    """A score as text; a dash where it is not defined."""
+    return f"{value:.4f}" if value == value else "-"
+
+
+def scores_of(part: str, rows: Sequence[tuple[str, Mapping[str, float]]]) -> Columns:
+    """A table of scores: a row for each of several models."""
+    names = list(dict.fromkeys(name for _, scores in rows for name in scores))
+    cells: list[Row] = [[title, *(shown(scores.get(name, float("nan"))) for name in names)] for title, scores in rows]
+    return Columns([part, *map(rv.auto.title, names)], cells)
 
 
 def result(run: rv.auto.Run) -> list[str]:
-    """The result of a training: model against baselines, which is better, and what to type next."""
+    """The result of a training: model against baselines, and which is better."""
     from ranvier.auto.report.comparison import may_be_chance
 
-    metric = run.task.metric
     part = "test" if run.test else "validation"
     rows = [(row["title"], row[part]) for row in run.baselines if row[part]]
     rows.append(("the model", run.test or run.validation))
-    names = list(rows[-1][1])
-    width = max(len(name) for name, _ in rows)
-    lines = ["", f"{'':<{width}}  " + "  ".join(f"{rv.auto.title(name):>17}" for name in names) + f"   ({part} part)"]
-    lines += [f"{name:<{width}}  " + "  ".join(f"{scores[n]:>17.4f}" for n in names) for name, scores in rows]
-    lines += ["", rv.auto.verdict(run, may_be_chance(run))]
+    lines = ["", str(scores_of("test part" if run.test else "held-out rows", rows)), ""]
+    lines.append(rv.auto.verdict(run, may_be_chance(run)))
     if run.state == "stopped":
         lines.append("stopped: this is the best so far")
     if "threshold" in run.decision:
         threshold = f"a probability of {run.decision['threshold']:.3f}"
-        lines.append(f"{run.task.classes[1]!r} is predicted above {threshold}, for {rv.auto.title(metric)}")
-    lines.append(f"wrote {run.folder} in {run.times['all']:.1f} s")
-    lines.append(f"next: ranvier predict {run.folder} NEW --out OUT.csv, or ranvier report {run.folder}")
+        lines.append(f"{run.task.classes[1]!r} is predicted above {threshold}, for {rv.auto.title(run.task.metric)}")
     return lines
+
+
+def after(run: rv.auto.Run) -> list[str]:
+    """What was written, and what to type next."""
+    folder, ending = run.folder, Path(str(run.data["path"])).suffix
+    new = "NEW" + ending if ending else "FOLDER"
+    out = "OUT" + (ending if ending in (".tsv", ".xlsx", ".parquet") else ".csv")
+    return [
+        f"wrote {folder} in {run.times['all']:.1f} s; next:",
+        f"  ranvier predict {folder} {new} --out {out}",
+        f"  ranvier report {folder}",
+    ]
 
 
 def contents_of_run(folder: Path) -> list[str]:
@@ -268,23 +308,23 @@ def contents_of_run(folder: Path) -> list[str]:
     settings = {trial["number"]: trial["settings"] for trial in run.trials}
     lines = [f"command: {' '.join(run.command) or 'ranvier.auto.train'}", *rv.auto.data_lines(run), ""]
     for member in run.members:
-        words = ", ".join(f"{name} {value}" for name, value in settings[member["trial"]].items())
-        lines.append(f"network, weight {member['weight']:.2f}: trial {member['trial']} ({words})")
-    return [*lines, *result(run)]
+        words = rv.auto.settings_words(settings[member["trial"]])
+        lines.append(f"weight {member['weight']:.2f}: trial {member['trial']}, {words}")
+    return [*lines, *result(run), f"trained in {run.times.get('all', 0):.1f} s"]
 
 
 def side_by_side(runs: Sequence[rv.auto.Run]) -> list[str]:
-    """A row for each score and a column for each run."""
-    heads = [str(run.folder) for run in runs]
-    width = max(12, *(len(head) for head in heads))
-    lines = [f"{'':<28}" + "  ".join(f"{head:>{width}}" for head in heads)]
-    for part in ("test", "validation"):
-        names = dict.fromkeys(name for run in runs for name in getattr(run, part))
-        for name in names:
-            found = [getattr(run, part).get(name) for run in runs]
-            shown = [f"{'' if v is None else f'{v:.4f}':>{width}}" for v in found]
-            lines.append(f"{part + ' ' + rv.auto.title(name):<28}" + "  ".join(shown))
-    lines.append(f"{'rows to learn from':<28}" + "  ".join(f"{len(run.arrays['train']):>{width},}" for run in runs))
-    lines.append(f"{'trials':<28}" + "  ".join(f"{len(run.trials):>{width},}" for run in runs))
-    lines.append(f"{'seconds':<28}" + "  ".join(f"{run.times.get('all', 0):>{width},.1f}" for run in runs))
-    return lines
+    """A row for each run: its scores of each part, and facts."""
+    lines = []
+    for part, title in (("test", "test part"), ("validation", "held-out rows")):
+        rows = [(str(run.folder), getattr(run, part)) for run in runs]
+        if any(scores for _, scores in rows):
+            lines += [str(scores_of(title, rows)), ""]
+    facts: list[Row] = [
+        [
+            str(run.folder), f"{len(run.arrays['train']):,}", f"{len(run.arrays['test']):,}", f"{len(run.trials):,}",
+            f"{run.times.get('all', 0):,.1f}",
+        ]
+        for run in runs
+    ]  # fmt: skip
+    return [*lines, str(Columns(["run", "rows to learn from", "test rows", "trials", "seconds"], facts)), ""]

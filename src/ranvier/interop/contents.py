@@ -60,18 +60,28 @@ class Contents(NamedTuple):
         for name, fact in self.facts.items():
             if fact:
                 yield f"{name:<11} {_plain(fact)}"
-        table = list(self._table())
-        width = max((len(title) for title, *_ in table), default=0)
+        table = [(*texts, f"{numbers:,}", f"{size:,}") for *texts, numbers, size in self._table()]
         if table:
+            table.insert(0, ("layer, tensor", "type", "shape", "numbers", "bytes"))
+            widths = [max(map(len, cells)) for cells in zip(*table, strict=True)]
             yield ""
-            yield f"{'layer, tensor':<{width}}  {'type':<9} {'shape':<20} {'numbers':>14} {'bytes':>16}"
-        for title, dtype, shape, numbers, size in table:
-            yield f"{title:<{width}}  {dtype:<9} {shape:<20} {numbers:>14,} {size:>16,}"
+            for cells in table:
+                left = [f"{text:<{width}}" for text, width in zip(cells[:3], widths, strict=False)]
+                right = [f"{text:>{width}}" for text, width in zip(cells[3:], widths[3:], strict=True)]
+                yield "  ".join([*left, *right])
         own = [row for row in self.rows if not row.name.startswith(OPTIMIZER)]
         if len(own) < len(self.rows):
             yield f"{sum(row.numbers for row in own):,} parameters, {sum(row.bytes for row in own):,} bytes of them"
         numbers, size = (sum(row.numbers for row in self.rows), sum(row.bytes for row in self.rows))
         yield f"{len(self.rows):,} tensors, {numbers:,} numbers, {size:,} bytes"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same as values of JSON."""
+        layers = [
+            {"name": layer.name, "class": layer.kind, "tensors": [row._asdict() for row in layer.rows]}
+            for layer in self.layers
+        ]
+        return {"format": self.format, **self.facts, "layers": layers}
 
     def _table(self) -> Iterator[tuple[str, str, str, int, int]]:
         for layer in self.layers:

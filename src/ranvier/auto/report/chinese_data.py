@@ -2,10 +2,14 @@
 
 NOTES = {
     "{0}, line {1}, column {2}: {3}": "{0} 第 {1} 行，列 {2}：{3}",
+    "{0}, row {1}, column {2}: {3}": "{0} 第 {1} 行，列 {2}：{3}",
+    "{0}, file {1}, column {2}: {3}": "{0} 的文件 {1}，列 {2}：{3}",
+    "line {0}": "第 {0} 行", "lines {0}": "第 {0} 行", "row {0}": "第 {0} 行", "rows {0}": "第 {0} 行",
+    "file {0}": "文件 {0}", "files {0}": "文件 {0}",
     "no target is given: it is the column {0}": "没有指定目标，取列 {0}",
-    "{0} rows have no target and are left out (lines {1})": "{0} 行没有目标，已略去（第 {1} 行）",
+    "{0} rows have no target and are left out ({1})": "{0} 行没有目标，已略去（{1}）",
     "{0} rows have no target and are left out": "{0} 行没有目标，已略去",
-    "1 row has no target and is left out (line {0})": "1 行没有目标，已略去（第 {0} 行）",
+    "1 row has no target and is left out ({0})": "1 行没有目标，已略去（{0}）",
     "1 row has no target and is left out": "1 行没有目标，已略去",
     "{0} is no number; it counts as missing": "{0} 不是数值，按缺失处理",
     "{0} is no date; it counts as missing": "{0} 不是日期，按缺失处理",

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from ranvier.auto.columns import ARRAYS, Column, texts_of
-from ranvier.auto.folders import FILE
 from ranvier.auto.report.facts import Facts, Rival
 from ranvier.auto.report.parts import parts_of
 from ranvier.auto.report.words import Name
@@ -150,9 +149,7 @@ def _short(value: Any) -> str:
 def _add_features(facts: Facts, run: Run, table: Table, rows: Array) -> None:
     """The used columns of the scored rows, as numbers where they are, and the model behind the preparation."""
     part = table.rows(rows)
-    facts.lines, facts.lines_are = part.lines, "line"
-    if FILE in part.columns and run.data["kind"] in ARRAYS:
-        facts.lines, facts.lines_are = part.columns[FILE], "file"
+    facts.lines, facts.lines_are = part.lines, part.unit
     facts.parts = parts_of(run, part)
     used = [column for column in run.columns.values() if column.used]
     if arrays := [column for column in used if column.kind in ARRAYS]:  # no column of values that can be shuffled

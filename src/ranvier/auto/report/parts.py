@@ -80,7 +80,7 @@ class Parts:
                 (f"{a / rate:.3g} to {b / rate:.3g} {unit}", slice(a, b)) for a, b in stretches(shape[0], STRETCHES)
             ]
         return [
-            (f"rows {a + 1} to {b}, columns {c + 1} to {d}", (slice(a, b), slice(c, d)))
+            (f"{_span('row', a + 1, b)}, {_span('column', c + 1, d)}", (slice(a, b), slice(c, d)))
             for a, b in stretches(shape[0], GRID)
             for c, d in stretches(shape[1], GRID)
         ]
@@ -91,6 +91,10 @@ class Parts:
         for (_, place), value in zip(self.places(), values, strict=True):
             made[place] = value
         return made
+
+
+def _span(what: str, first: int, last: int) -> str:
+    return f"{what} {first}" if first == last else f"{what}s {first} to {last}"
 
 
 def stretches(length: int, count: int) -> list[tuple[int, int]]:

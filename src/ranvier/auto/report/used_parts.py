@@ -58,7 +58,7 @@ def importances_of_parts(facts: Facts, parts: Parts) -> explain.Importances | No
     if parts.kind == "word":
         names = sorted(names, key=lambda name: -abs(rises[name]))[:NAMES]
     values = np.array([[rises[name]] for name in names])
-    metric = "mean error" if facts.task.kind == NUMBERS else "log loss"
+    metric = "mae" if facts.task.kind == NUMBERS else "log_loss"
     return explain.Importances(names, values, float(before.mean()), metric)
 
 
