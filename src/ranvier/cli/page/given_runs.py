@@ -87,12 +87,12 @@ def targets_of(run: Run, truth: Array, truth_test: Array) -> list[Target]:
         return [Target(task.targets[0], "classes", truth, truth_test, tuple(task.classes))]
     found = []
     for k, name in enumerate(task.targets):
-        pair, column = (truth[:, k], truth_test[:, k]), k if len(task.targets) > 1 else None
+        y, y_test, column = truth[:, k], truth_test[:, k], k if len(task.targets) > 1 else None
         if task.kind == LABELS:
-            numbers = (part.astype(np.int64) for part in pair)
-            found.append(Target(name, "classes", *numbers, classes=tuple(task.labels[k]), column=column))
+            classes = tuple(task.labels[k])
+            found.append(Target(name, "classes", y.astype(np.int64), y_test.astype(np.int64), classes, column=column))
         else:
-            found.append(Target(name, "number", *(part.astype(np.float32) for part in pair), column=column))
+            found.append(Target(name, "number", y.astype(np.float32), y_test.astype(np.float32), column=column))
     return found
 
 
