@@ -12,6 +12,7 @@ from tests.debian import provide, unpack
 
 NAMES = ("chromium", "chromedriver")
 PACKAGES = ("chromium", "chromium-driver")
+PATIENCE = 600  # seconds for an answer of the browser, on a machine that does much else
 
 
 class Tools:
@@ -48,6 +49,8 @@ class Tools:
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
         service = webdriver.ChromeService(self.paths["chromedriver"], env=self.environment)
         driver = webdriver.Chrome(options=options, service=service)
+        driver.command_executor.client_config.timeout = PATIENCE
+        driver.set_script_timeout(PATIENCE)
         if phone:
             metrics = {"width": width, "height": height, "deviceScaleFactor": 2, "mobile": True}
             driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)

@@ -1,0 +1,97 @@
+"""The page with what the command line gives: a run, a model of several outputs, one of a class of one's own."""
+
+import base64
+
+import numpy as np
+import pytest
+from selenium.webdriver.common.keys import Keys
+
+import ranvier as rv
+from ranvier.cli.page.given import begun_with
+from tests.cli.browser.views import View, shown
+from tests.cli.test_page_models import of_program, saved, sequence, two_inputs, words
+
+
+def things(folder):
+    """The folder of a run on a small table."""
+    sizes = np.random.default_rng(0).uniform(1, 9, 60)
+    rows = [f"{n:.2f},{'red' if n % 1 > 0.5 else 'green'},{'big' if n > 5 else 'small'}" for n in sizes]
+    (folder / "things.csv").write_text("\n".join(["size,colour,kind", *rows]))
+    rv.auto.train(folder / "things.csv", "kind", folder / "run", trials=1, folds=2, settings={"epochs": 4, "width": 4})
+    return folder / "run", None
+
+
+MODELS = {
+    "run": things,
+    "own": lambda folder: of_program(folder, "Skip"),
+    "outputs": lambda folder: of_program(folder, "Pair", 4, 3),
+    "inputs": lambda folder: (saved(folder, two_inputs()), None),
+    "texts": lambda folder: (saved(folder, words()), None),
+    "sequence": lambda folder: (saved(folder, sequence()), None),
+}
+
+
+@pytest.fixture(scope="module")
+def pages(serve, tmp_path_factory):
+    """The pages of `MODELS`, each with its server."""
+    return {name: serve(*begun_with(*make(tmp_path_factory.mktemp(name)))) for name, make in MODELS.items()}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_it_opens_trains_and_fits_the_screen_in_both_languages(name, pages, driver):
+    view = View(driver, pages[name])
+    session = view.session
+    view.click("epoch")
+    view.until(lambda: view.text("now-epoch") == "1" and not session.running)
+    assert view.text("now-loss") == shown(session.frames.scores()["loss"])
+    for language in ("en", "zh"):
+        view.choose("language", language)
+        for tab in ("curves", "histograms", "steps", "export"):
+            view.click(f"tab-{tab}")
+            view.until(lambda tab=tab: len(view.text(f"view-{tab}")) > 20)
+            assert driver.execute_script("return document.documentElement.scrollWidth - innerWidth") <= 0
+            assert view.text("message") == ""
+            view.picture(f"{name}-{language}-{tab}-{driver.kind}")
+    view.choose("language", "en")
+    view.close()
+
+
+def test_of_several_outputs_one_is_chosen(pages, driver):
+    view = View(driver, pages["outputs"])
+    view.click("epoch")
+    view.until(lambda: view.text("now-epoch") == "1" and view.text("metric-word") == "test accuracy")
+    view.rebuilt(lambda: view.one("output-shown").send_keys(Keys.ARROW_DOWN))  # by keys, and the choice keeps the focus
+    view.until(lambda: view.text("metric-word") == "test error (MAE)")
+    assert view.own("dom", "document.activeElement.id") == "output-shown"
+    view.until(lambda: view.text("now-metric") == shown(view.session.frames.scores()["testMetric"]))
+    assert view.text("now-epoch") == "1"
+    predicted = view.session.frames.rows()["predicted"]
+    assert view.text("#table-part tbody tr:nth-child(2) td:nth-child(2)") == shown(predicted[1])
+    report = driver.execute_async_script(
+        "const done = arguments[0]; import('/static/api.js').then(async (m) => done(await (await m.download('report', {lang: 'en'})).text()))"
+    )
+    assert "mean absolute error" in report
+    view.click("tab-steps")
+    view.until(lambda: "mean_squared_error" in view.text("step-loss"))
+    view.close()
+
+
+def test_a_run_shows_its_data_and_hands_out_its_report(pages, driver):
+    view = View(driver, pages["run"])
+    said = view.text("run-part")
+    assert "number, " in said
+    assert "target" in said
+    assert view.text("#run-part p") == view.own("state", "m.state.run.en.result")
+    view.click("tab-export")
+    view.until(lambda: "rv.Model" in view.text("code"))
+    name, report = driver.execute_async_script(
+        "const done = arguments[0]; import('/static/api.js').then(async (m) => { const blob = await m.download('report', {lang: 'zh', of: 'run'});"
+        "done(['run-report', btoa(Array.from(new Uint8Array(await blob.arrayBuffer()), (b) => String.fromCharCode(b)).join(''))]) })"
+    )
+    assert name in view.text("run-report")
+    assert "如何重现" in base64.b64decode(report).decode()
+    view.data("moons")  # another data set: the run is out of sight
+    assert not view.one("run-part").is_displayed()
+    view.data("given")
+    assert view.one("run-part").is_displayed()
+    view.close()
