@@ -158,7 +158,8 @@ class Stub:
         """Declare one name: import it from where a checker finds it, or write what is made there."""
         module = STANDING.get((module, attribute), module)
         if isinstance(value, ModuleType):
-            parent, _, last = value.__name__.rpartition(".")
+            place = vars(value).get("_place") or value.__name__  # of a module that shows the names of another
+            parent, _, last = place.rpartition(".")
             self.body.append(f"from {parent} import {last} as {name}")
         elif module != self.module and declared(module, attribute) and held(module, attribute) == value:
             self.body.append(f"from {module} import {attribute} as {name}")

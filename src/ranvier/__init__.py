@@ -5,7 +5,7 @@
 
 from ranvier.ops import methods
 from ranvier.support import named_modules, rows
-from ranvier.support.errors import HALVES, lacking, lazy_names
+from ranvier.support.errors import lacking, lazy_names
 
 methods.attach()  # tensors get their operators and methods
 
@@ -83,12 +83,16 @@ __getattr__, __dir__, __all__ = lazy_names("ranvier", {
         "activations auto backend calibration callbacks config constraints data datasets distribution estimators "
         "explain initializers interop layers losses metrics models ops optimizers pictures random regularizers saving "
         "search torch utils",
+    "ranvier.config.": "dtype_policies mixed_precision",
+    "ranvier.config.dtype_policies": "DTypePolicy FloatDTypePolicy",
     "ranvier.engines": "get_engine set_engine",
     "ranvier.engines.native.runtime.threads": "get_threads set_threads",
     "ranvier.initializers": "Initializer",
-    "ranvier.layers": "Input Layer",
+    "ranvier.estimators.": "wrappers",
+    "ranvier.layers": "Input InputSpec Layer",
     "ranvier.losses": "Loss",
     "ranvier.metrics": "Metric",
+    "ranvier.module.": "tree",
     "ranvier.module": "Model=Module Module Parameter Sequential register_module",
     "ranvier.module.parameter": "Variable",
     "ranvier.ops.loops": "remat",
@@ -114,20 +118,23 @@ lacking["ranvier"] = {
     "applications": "rv.models has resnet18, mobilenet_v2 and others, and rv.from_keras converts those of Keras",
     "legacy": "write the optimizer or the layer of rv.optimizers or rv.layers",
     "legacy.optimizers": "write that of rv.optimizers",
-    "mixed_precision": HALVES,
+    "quantizers": "there are no quantized weights",
     "optimizers.legacy": "write that of rv.optimizers",
     "preprocessing.text": "rv.layers.TextVectorization and rv.utils.text_dataset_from_directory do this",
-    "wrappers": "rv.estimators has estimators of scikit-learn",
 }
 _OF_KERAS = (
-    "activations backend callbacks constraints datasets initializers layers losses metrics models optimizers "
-    "regularizers utils"
+    "activations backend callbacks config constraints datasets initializers layers losses metrics models optimizers "
+    "random regularizers saving utils"
 )
 named_modules.install(
     "ranvier", "ranvier",
     {
         "ranvier": "keras",  # with ``import ranvier as tf`` there is tf.keras.layers
         **{f"ranvier.{name}": f"keras.{name}" for name in _OF_KERAS.split()},
+        "ranvier.config.dtype_policies": "dtype_policies keras.dtype_policies",
+        "ranvier.config.mixed_precision": "mixed_precision keras.mixed_precision",
+        "ranvier.estimators.wrappers": "wrappers keras.wrappers",
+        "ranvier.module.tree": "tree keras.tree",
         "ranvier.optimizers.schedules": "keras.optimizers.schedules",
         "ranvier.utils":
             "preprocessing preprocessing.image preprocessing.sequence keras.preprocessing keras.preprocessing.image "
@@ -136,4 +143,4 @@ named_modules.install(
     lacking["ranvier"],
 )  # fmt: skip
 
-del _OF_KERAS, HALVES, lacking, methods, named_modules, rows
+del _OF_KERAS, lacking, methods, named_modules, rows

@@ -26,16 +26,21 @@ from ranvier import saving as saving
 from ranvier import search as search
 from ranvier import torch as torch
 from ranvier import utils as utils
+from ranvier.config import dtype_policies as dtype_policies
+from ranvier.config import mixed_precision as mixed_precision
+from ranvier.config.dtype_policies import DTypePolicy as DTypePolicy
 from ranvier.engines import get_engine as get_engine
 from ranvier.engines import set_engine as set_engine
 from ranvier.engines.native.runtime.threads import get_threads as get_threads
 from ranvier.engines.native.runtime.threads import set_threads as set_threads
+from ranvier.estimators import wrappers as wrappers
 from ranvier.initializers import Initializer as Initializer
 from ranvier.interop.files import load_model as load_model
 from ranvier.interop.keras.live import from_keras as from_keras
 from ranvier.interop.onnx.model import from_onnx as from_onnx
 from ranvier.interop.torch.exported import from_torch as from_torch
 from ranvier.layers import Input as Input
+from ranvier.layers import InputSpec as InputSpec
 from ranvier.layers import Layer as Layer
 from ranvier.losses import Loss as Loss
 from ranvier.metrics import Metric as Metric
@@ -44,11 +49,13 @@ from ranvier.module import Module as Module
 from ranvier.module import Parameter as Parameter
 from ranvier.module import Sequential as Sequential
 from ranvier.module import register_module as register_module
+from ranvier.module import tree as tree
 from ranvier.module.parameter import Variable as Variable
 from ranvier.ops.loops import remat as remat
 from ranvier.optimizers import Optimizer as Optimizer
 from ranvier.regularizers import Regularizer as Regularizer
 from ranvier.search import fit_many as fit_many
+from ranvier.support.registry import Configured as Configured
 from ranvier.tensor.context import get_dtype as get_dtype
 from ranvier.tensor.context import no_grad as no_grad
 from ranvier.tensor.context import set_dtype as set_dtype
@@ -59,5 +66,7 @@ from ranvier.tensor.tensor import Tensor as Tensor
 from ranvier.training import verify_resume as verify_resume
 from ranvier.training.loop.lr_finder import find_learning_rate as find_learning_rate
 
-__all__ = ['GradientTape', 'Initializer', 'Input', 'Layer', 'Loss', 'Metric', 'Model', 'Module', 'Optimizer', 'Parameter', 'Regularizer', 'Sequential', 'Tensor', 'Variable', '__version__', 'activations', 'auto', 'backend', 'calibration', 'callbacks', 'config', 'constraints', 'data', 'datasets', 'distribution', 'estimators', 'explain', 'find_learning_rate', 'fit_many', 'from_keras', 'from_onnx', 'from_torch', 'function', 'get_dtype', 'get_engine', 'get_threads', 'initializers', 'interop', 'layers', 'load_model', 'losses', 'metrics', 'models', 'no_grad', 'ops', 'optimizers', 'pictures', 'random', 'register_module', 'regularizers', 'remat', 'saving', 'search', 'set_dtype', 'set_engine', 'set_seed', 'set_threads', 'torch', 'utils', 'verify_resume']
+__all__ = ['DTypePolicy', 'FloatDTypePolicy', 'GradientTape', 'Initializer', 'Input', 'InputSpec', 'Layer', 'Loss', 'Metric', 'Model', 'Module', 'Optimizer', 'Parameter', 'Regularizer', 'Sequential', 'Tensor', 'Variable', '__version__', 'activations', 'auto', 'backend', 'calibration', 'callbacks', 'config', 'constraints', 'data', 'datasets', 'distribution', 'dtype_policies', 'estimators', 'explain', 'find_learning_rate', 'fit_many', 'from_keras', 'from_onnx', 'from_torch', 'function', 'get_dtype', 'get_engine', 'get_threads', 'initializers', 'interop', 'layers', 'load_model', 'losses', 'metrics', 'mixed_precision', 'models', 'no_grad', 'ops', 'optimizers', 'pictures', 'random', 'register_module', 'regularizers', 'remat', 'saving', 'search', 'set_dtype', 'set_engine', 'set_seed', 'set_threads', 'torch', 'tree', 'utils', 'verify_resume', 'wrappers']
+class FloatDTypePolicy(Configured):
+    def __init__(self, name: str | None = None) -> None: ...
 __version__: str

@@ -11,9 +11,29 @@ from ranvier.support.errors import missing
 from ranvier.utils import clear_session, is_keras_tensor, standardize_dtype
 
 __all__ = [
-    "backend", "clear_session", "epsilon", "floatx", "image_data_format", "is_keras_tensor", "result_type",
+    "backend", "clear_session", "epsilon", "floatx", "get_uid", "image_data_format", "is_float_dtype", "is_int_dtype",
+    "is_keras_tensor", "result_type",
     "set_epsilon", "set_floatx", "set_image_data_format", "standardize_dtype",
 ]  # fmt: skip
+
+
+_numbers: dict[str, int] = {}
+
+
+def get_uid(prefix: str = "") -> int:
+    """The number of calls with this prefix so far, for names of one's own: 1 at the first."""
+    _numbers[prefix] = _numbers.get(prefix, 0) + 1
+    return _numbers[prefix]
+
+
+def is_float_dtype(dtype: Any) -> bool:
+    """Whether this is a dtype of floats."""
+    return str(getattr(dtype, "name", dtype)).startswith(("float", "bfloat"))
+
+
+def is_int_dtype(dtype: Any) -> bool:
+    """Whether this is a dtype of integers."""
+    return str(getattr(dtype, "name", dtype)).startswith(("int", "uint"))
 
 
 def result_type(*dtypes: Any) -> str:

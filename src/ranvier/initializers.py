@@ -22,9 +22,10 @@ from ranvier.tensor.context import get_dtype
 from ranvier.tensor.rng import numpy_generator
 
 __all__ = [
-    "STFT", "Constant", "GlorotNormal", "GlorotUniform", "HeNormal", "HeUniform", "Identity", "Initializer",
-    "LecunNormal", "LecunUniform", "Ones", "Orthogonal", "RandomNormal", "RandomUniform", "TruncatedNormal",
-    "VarianceScaling", "Zeros", "deserialize", "fans", "get", "serialize", "uniform",
+    "STFT", "Constant", "GlorotNormal", "GlorotUniform", "HeNormal", "HeUniform", "Identity", "IdentityInitializer",
+    "Initializer", "LecunNormal", "LecunUniform", "Ones", "Orthogonal", "OrthogonalInitializer", "RandomNormal",
+    "RandomUniform", "STFTInitializer", "TruncatedNormal", "VarianceScaling", "Zeros", "deserialize", "fans", "get",
+    "serialize", "uniform",
 ]  # fmt: skip
 
 _TRUNCATED_STD = 0.87962566103423978  # standard deviation of a normal distribution truncated at 2
@@ -311,5 +312,6 @@ def get(initializer: Any) -> Any:
 
 deserialize = deserializer(get)
 
+IdentityInitializer, OrthogonalInitializer, STFTInitializer = Identity, Orthogonal, STFT  # Keras's long names
 _LAZY = {name: path for name, path in REGISTRY.lazy("ranvier.initializers").items() if name not in REGISTRY.aliases}
 __getattr__, __dir__ = missing("ranvier.initializers", __all__, _LAZY)

@@ -6,18 +6,24 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ranvier.interop.files import load_model, save
+from ranvier.interop.files import load_model, load_weights, save, save_weights
 from ranvier.layers import Input
 from ranvier.module import Functional, Module, Sequential, from_architecture
-from ranvier.module.registered import get_registered_name, register_keras_serializable
+from ranvier.module.registered import (
+    get_custom_objects,
+    get_registered_name,
+    get_registered_object,
+    register_keras_serializable,
+)
 from ranvier.module.serialization import classes_of
 from ranvier.support.custom_objects import custom_object_scope
 from ranvier.support.errors import missing
 from ranvier.support.serialized import deserialize_keras_object, serialize_keras_object
 
 __all__ = [
-    "CustomObjectScope", "clone_model", "custom_object_scope", "deserialize_keras_object", "get_registered_name",
-    "load_model", "model_from_json", "register_keras_serializable", "save_model", "serialize_keras_object",
+    "CustomObjectScope", "clone_model", "custom_object_scope", "deserialize_keras_object", "get_custom_objects",
+    "get_registered_name", "get_registered_object", "load_model", "load_weights", "model_from_json",
+    "register_keras_serializable", "save_model", "save_weights", "serialize_keras_object",
 ]  # fmt: skip
 
 save_model = save

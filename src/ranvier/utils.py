@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ranvier.config import disable_interactive_logging, enable_interactive_logging, is_interactive_logging_enabled
 from ranvier.data.batched import BatchedDataset, timeseries_dataset_from_array
 from ranvier.data.convert import Array, to_numeric
 from ranvier.data.directories import (
@@ -22,23 +23,31 @@ from ranvier.data.image_values import array_to_img, img_to_array, load_img, save
 from ranvier.data.targets import as_labels
 from ranvier.layers.feature_space import FeatureSpace
 from ranvier.module.core import restart_names
-from ranvier.module.registered import get_registered_name, register_keras_serializable
+from ranvier.module.registered import (
+    get_custom_objects,
+    get_registered_name,
+    get_registered_object,
+    register_keras_serializable,
+)
 from ranvier.module.symbolic import Operators
 from ranvier.ops.keras.elementwise import dtype_name
 from ranvier.pictures.network import network
 from ranvier.support.constructors import CheckedConstructor
 from ranvier.support.custom_objects import custom_object_scope
 from ranvier.support.errors import missing
+from ranvier.support.serialized import deserialize_keras_object, serialize_keras_object
 from ranvier.tensor import rng as seeds
 from ranvier.tensor.context import get_dtype
 from ranvier.tensor.tensor import Tensor
 
 __all__ = [
-    "BatchedDataset", "CustomObjectScope", "FeatureSpace", "PyDataset", "Sequence", "array_to_img",
-    "audio_dataset_from_directory", "clear_session",
-    "custom_object_scope", "get_file", "get_registered_name", "image_dataset_from_directory", "img_to_array",
-    "is_keras_tensor", "load_img", "normalize", "pack_x_y_sample_weight", "pad_sequences", "plot_model",
-    "register_keras_serializable", "save_img",
+    "BatchedDataset", "CustomObjectScope", "FeatureSpace",
+    "Progbar",  # noqa: F822 - loaded when it is first used
+    "PyDataset", "Sequence", "array_to_img", "audio_dataset_from_directory", "clear_session", "custom_object_scope",
+    "deserialize_keras_object", "disable_interactive_logging", "enable_interactive_logging", "get_custom_objects",
+    "get_file", "get_registered_name", "get_registered_object", "image_dataset_from_directory", "img_to_array",
+    "is_interactive_logging_enabled", "is_keras_tensor", "load_img", "normalize", "pack_x_y_sample_weight",
+    "pad_sequences", "plot_model", "register_keras_serializable", "save_img", "serialize_keras_object",
     "set_random_seed", "split_dataset", "standardize_dtype", "text_dataset_from_directory",
     "timeseries_dataset_from_array",
     "to_categorical", "to_code",  # noqa: F822 - loaded when it is first used
@@ -296,4 +305,9 @@ def standardize_dtype(dtype: Any) -> str:
     return str(dtype_name(dtype))
 
 
-__getattr__, __dir__ = missing("ranvier.utils", __all__, {"to_code": "ranvier.interop.code:to_code"})
+__getattr__, __dir__ = missing(
+    "ranvier.utils",
+    __all__,
+    {"to_code": "ranvier.interop.code:to_code", "Progbar": "ranvier.training.loop.progbar:Progbar"},
+    {"model_to_dot": "utils.plot_model"},
+)

@@ -47,8 +47,19 @@ PENALTIES: dict[str, Any] = {
 
 LABELLED = np.array([[0, 3, 3], [1, 1, 1], [4, 0, 2]], np.int32)
 
+
 # name: (layer, input, value by NumPy)
+class Specified(layers.Layer):
+    def __init__(self):
+        super().__init__()
+        self.input_spec = rv.InputSpec(shape=(None, 28, 28, 1), allow_last_axis_squeeze=True)
+
+    def call(self, x):
+        return x
+
+
 ROWS = {
+    "spectral": (lambda: layers.SpectralNormalization(layers.Dense(3)), X, lambda m, x: kernel(m.layer, x)),
     "integer lookup": (
         lambda: layers.IntegerLookup(vocabulary=[4, 3], num_oov_indices=2, mask_token=1, output_mode="count"), LABELLED,
         lambda m, x: np.array([[1, 0, 0, 2], [0, 0, 0, 0], [2, 0, 1, 0]]),
@@ -203,7 +214,7 @@ def test_every_exported_layer_has_a_row():
     numeric = [value for value in shown if isinstance(value, type) and not issubclass(value, TextLayer)]
     classes = {value.__name__ for value in numeric}  # without their other names
     cells = {"GRUCell", "LSTMCell", "SimpleRNNCell", "StackedRNNCells"}  # in layers of the other rows
-    others = {"Layer", "MixUp", "CutMix", "Lambda", "HashedCrossing", "ConvLSTM1D", "ConvLSTM3D"}
+    others = {"Layer", "MixUp", "CutMix", "Lambda", "HashedCrossing", "ConvLSTM1D", "ConvLSTM3D", "InputSpec"}
     assert tested == classes - cells - others
 
 
@@ -306,7 +317,13 @@ def test_a_frame_is_read_in_a_call():
         (lambda: layers.Dense(2, input_shape=(-3,)), ValueError, "without the batch"),
         (lambda: layers.Dense(2, input_shape=(3,), dtype="float16"), ValueError, "float16"),
         (lambda: layers.Dense(2, dtype="flaot32"), ValueError, "dtype 'flaot32'. Write one of float32, float64"),
-        (lambda: rv.mixed_precision, AttributeError, "no half floats: leave the policy out"),
+        (
+            lambda: rv.mixed_precision.set_global_policy("mixed_float16"),
+            ValueError,
+            "Write 'float32', or leave the policy",
+        ),
+        (lambda: layers.SpectralNormalization(layers.Flatten())(X), ValueError, "neither kernel nor embeddings"),
+        (lambda: Specified()(X), ValueError, r"'specified' was given float32 of shape .* asks for 4 dimensions"),
         (lambda: layers.Flatten(dtype="mixed_float16"), ValueError, "no half floats: write dtype='float32'"),
         (lambda: layers.Input((3,), batch_shape=(None, 3)), ValueError, "Write one of them"),
         (
@@ -342,7 +359,6 @@ def test_a_frame_is_read_in_a_call():
         (layers.Input, ValueError, "needs a shape"),
         (lambda: layers.Dense(2)(np.zeros(3, np.float32)), ValueError, r"reshape\(-1, 1\)"),
         (lambda: layers.Dens, AttributeError, "nearest that does is Dense"),
-        (lambda: layers.InputLayer, AttributeError, "Input"),
         (lambda: layers.Conv2d, AttributeError, "layers.Conv2d does not exist. The nearest that does is Conv2D"),
         (lambda: rv.Sequental, AttributeError, "Sequential"),
         (lambda: rv.set_sed, AttributeError, "set_seed"),

@@ -51,6 +51,7 @@ ROWS = [
     ("SparseCategoricalFocalCrossentropy", {"alpha": 1.0, "gamma": 3}, LABELS, 2 * S, ((1 - S) ** 3 * HOT * -np.log(S)).sum(1)),
     ("SparseCategoricalFocalCrossentropy", {"alpha": [0.9, 0.5, 0.6, 0.2], "from_logits": True}, LABELS, X, (ALPHA * (1 - np.exp(LOGS)) ** 2 * HOT * -LOGS).sum(1)),
     ("SparseCategoricalFocalCrossentropy", {"from_logits": True, "ignore_class": 2}, LABELS, X, np.where(LABELS == 2, 0, (0.25 * (1 - np.exp(LOGS)) ** 2 * HOT * -LOGS).sum(1))),
+    ("CategoricalGeneralizedCrossEntropy", {"q": 0.3}, LABELS, S, (1 - S[np.arange(6), LABELS] ** 0.3) / 0.3),
     ("MeanSquaredError", {}, Y, X, ((X - Y) ** 2).mean(1)),
     ("MeanAbsoluteError", {}, Y, X, abs(X - Y).mean(1)),
     ("MeanAbsolutePercentageError", {}, Y, X, 100 * abs((X - Y) / Y).mean(1)),

@@ -24,7 +24,8 @@ __getattr__, __dir__, __all__ = lazy_names("ranvier.layers", {
         "Conv1D Conv1DTranspose Conv2D Conv2DTranspose Conv3D Conv3DTranspose Convolution1D=Conv1D "
         "Convolution1DTranspose=Conv1DTranspose Convolution2D=Conv2D Convolution2DTranspose=Conv2DTranspose "
         "Convolution3D=Conv3D Convolution3DTranspose=Conv3DTranspose",
-    "ranvier.layers.core": "Activation Flatten Input Rescaling",
+    "ranvier.layers.core": "Activation Flatten Input InputLayer=Input Rescaling",
+    "ranvier.layers.input_spec": "InputSpec",
     "ranvier.layers.dense": "Dense",
     "ranvier.layers.discretization": "Discretization",
     "ranvier.layers.dropout":
@@ -67,6 +68,7 @@ __getattr__, __dir__, __all__ = lazy_names("ranvier.layers", {
     "ranvier.layers.shaping":
         "Cropping1D Cropping2D Cropping3D Lambda Permute RepeatVector Reshape UpSampling1D UpSampling2D "
         "UpSampling3D ZeroPadding1D ZeroPadding2D ZeroPadding3D",
+    "ranvier.layers.spectral_normalization": "SpectralNormalization",
     "ranvier.layers.stacked_cells": "StackedRNNCells",
     "ranvier.layers.text_vectorization": "TextVectorization",
     "ranvier.layers.wrappers": "TimeDistributed Wrapper",
@@ -75,7 +77,6 @@ __getattr__, __dir__, __all__ = lazy_names("ranvier.layers", {
     "ranvier.module.serialization": "REGISTRY",
     "ranvier.support.serialized": "deserialize=deserialize_keras_object serialize=serialize_keras_object",
 }, {
-    "InputLayer": "Input",
     "RandomCutout": "RandomErasing",
     "Linear": "Dense, or Linear in ranvier.torch.nn",
     "Conv2d": "Conv2D, or Conv2d in ranvier.torch.nn",

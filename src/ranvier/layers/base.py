@@ -15,6 +15,7 @@ from ranvier.graph.dtypes import ARITHMETIC, FLOATS
 from ranvier.graph.node import BATCH, GraphError, Type
 from ranvier.graph.open_extents import ANY, OpenExtent
 from ranvier.layers.annotations import RegularizerLike
+from ranvier.layers.input_spec import check_specs
 from ranvier.module.core import Module
 from ranvier.module.serialization import register_module
 from ranvier.ops import arrays
@@ -41,6 +42,7 @@ class Layer(Module):
 
     activity_regularizer: Any = None
     every_position = False  # of this very class: whether it does the same at each position of (batch, ..., features)
+    input_spec: Any = None  # an `InputSpec`, or a list of them, that the first argument must fit
     supports_masking = False  # whether `compute_mask` says what mask the outputs have; else they have none
 
     _older: Mapping[str, str] = {}  # older names of arguments, and the present ones; "" where one has no effect
@@ -77,6 +79,8 @@ class Layer(Module):
             if self._floats != get_dtype():
                 with dtype_scope(self._floats):
                     return self(*args, **kwargs)
+        if self.input_spec is not None and args:
+            check_specs(self.input_spec, args[0], self._label())
         result = super().__call__(*args, **kwargs)
         if get_placement() is not None and isinstance(result, Tensor):
             result = with_layout(result, f"{self.name}/output")

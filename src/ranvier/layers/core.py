@@ -39,6 +39,8 @@ class Input(Operators, Layer):
         **options: Any,
     ) -> None:
         batch = options.pop("batch_size", None)
+        older = options.pop("input_shape", None)  # the name in Keras's InputLayer before Keras 3
+        shape = older if shape is None else shape
         super().__init__(**options)
         if batch_shape is not None:
             if shape is not None or not batch_shape:

@@ -27,10 +27,10 @@ from ranvier.support.serialized import serialize_keras_object as serialize
 
 __all__ = [
     "CTC", "BinaryCrossentropy", "BinaryFocalCrossentropy", "CategoricalCrossentropy", "CategoricalFocalCrossentropy",
-    "CategoricalHinge", "CosineSimilarity", "Dice", "Hinge", "Huber", "KLDivergence", "LogCosh", "Loss", "LossFunction",
-    "MeanAbsoluteError", "MeanAbsolutePercentageError", "MeanSquaredError", "MeanSquaredLogarithmicError", "Mixture",
-    "Poisson", "SparseCategoricalCrossentropy", "SparseCategoricalFocalCrossentropy", "SquaredHinge", "Tversky",
-    "deserialize", "get", "serialize",
+    "CategoricalGeneralizedCrossEntropy", "CategoricalHinge", "CosineSimilarity", "Dice", "Hinge", "Huber",
+    "KLDivergence", "LogCosh", "Loss", "LossFunction", "MeanAbsoluteError", "MeanAbsolutePercentageError",
+    "MeanSquaredError", "MeanSquaredLogarithmicError", "Mixture", "Poisson", "SparseCategoricalCrossentropy",
+    "SparseCategoricalFocalCrossentropy", "SquaredHinge", "Tversky", "deserialize", "get", "serialize",
 ]  # fmt: skip
 __all__ += keras.__all__
 __all__ += focal.__all__
@@ -47,6 +47,9 @@ SparseCategoricalCrossentropy = loss_of(
 )
 SparseCategoricalFocalCrossentropy = loss_of(
     "SparseCategoricalFocalCrossentropy", focal.sparse_categorical_focal_crossentropy, kind="labels", maker="softmax"
+)
+CategoricalGeneralizedCrossEntropy = loss_of(
+    "CategoricalGeneralizedCrossEntropy", keras.categorical_generalized_cross_entropy, kind="labels"
 )
 MeanSquaredError = loss_of("MeanSquaredError", keras.mean_squared_error)
 MeanAbsoluteError = loss_of("MeanAbsoluteError", keras.mean_absolute_error)

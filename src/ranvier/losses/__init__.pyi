@@ -10,6 +10,7 @@ from ranvier.ops.functional.losses_focal import categorical_focal_crossentropy a
 from ranvier.ops.functional.losses_focal import sparse_categorical_focal_crossentropy as sparse_categorical_focal_crossentropy
 from ranvier.ops.functional.losses_keras import binary_crossentropy as binary_crossentropy
 from ranvier.ops.functional.losses_keras import categorical_crossentropy as categorical_crossentropy
+from ranvier.ops.functional.losses_keras import categorical_generalized_cross_entropy as categorical_generalized_cross_entropy
 from ranvier.ops.functional.losses_keras import categorical_hinge as categorical_hinge
 from ranvier.ops.functional.losses_keras import cosine_similarity as cosine_similarity
 from ranvier.ops.functional.losses_keras import ctc as ctc
@@ -29,7 +30,7 @@ from ranvier.ops.functional.losses_keras import tversky as tversky
 from ranvier.support.registry import Registry as Registry
 from typing import Any as Any
 
-__all__ = ['BinaryCrossentropy', 'BinaryFocalCrossentropy', 'CTC', 'CategoricalCrossentropy', 'CategoricalFocalCrossentropy', 'CategoricalHinge', 'CosineSimilarity', 'Dice', 'Hinge', 'Huber', 'KLDivergence', 'LogCosh', 'Loss', 'LossFunction', 'MeanAbsoluteError', 'MeanAbsolutePercentageError', 'MeanSquaredError', 'MeanSquaredLogarithmicError', 'Mixture', 'Poisson', 'SparseCategoricalCrossentropy', 'SparseCategoricalFocalCrossentropy', 'SquaredHinge', 'Tversky', 'binary_crossentropy', 'binary_focal_crossentropy', 'categorical_crossentropy', 'categorical_focal_crossentropy', 'categorical_hinge', 'cosine_similarity', 'ctc', 'deserialize', 'dice', 'get', 'hinge', 'huber', 'kl_divergence', 'log_cosh', 'mean_absolute_error', 'mean_absolute_percentage_error', 'mean_squared_error', 'mean_squared_logarithmic_error', 'poisson', 'serialize', 'sparse_categorical_crossentropy', 'sparse_categorical_focal_crossentropy', 'squared_hinge', 'tversky']
+__all__ = ['BinaryCrossentropy', 'BinaryFocalCrossentropy', 'CTC', 'CategoricalCrossentropy', 'CategoricalFocalCrossentropy', 'CategoricalGeneralizedCrossEntropy', 'CategoricalHinge', 'CosineSimilarity', 'Dice', 'Hinge', 'Huber', 'KLDivergence', 'LogCosh', 'Loss', 'LossFunction', 'MeanAbsoluteError', 'MeanAbsolutePercentageError', 'MeanSquaredError', 'MeanSquaredLogarithmicError', 'Mixture', 'Poisson', 'SparseCategoricalCrossentropy', 'SparseCategoricalFocalCrossentropy', 'SquaredHinge', 'Tversky', 'binary_crossentropy', 'binary_focal_crossentropy', 'categorical_crossentropy', 'categorical_focal_crossentropy', 'categorical_generalized_cross_entropy', 'categorical_hinge', 'cosine_similarity', 'ctc', 'deserialize', 'dice', 'get', 'hinge', 'huber', 'kl_divergence', 'log_cosh', 'mean_absolute_error', 'mean_absolute_percentage_error', 'mean_squared_error', 'mean_squared_logarithmic_error', 'poisson', 'serialize', 'sparse_categorical_crossentropy', 'sparse_categorical_focal_crossentropy', 'squared_hinge', 'tversky']
 class BinaryCrossentropy(Formula):
     def __init__(self, from_logits: bool = False, label_smoothing: float = 0.0, reduction: str | None = 'sum_over_batch_size', name: str | None = None, dtype: str | None = None) -> None: ...
 class BinaryFocalCrossentropy(Formula):
@@ -40,6 +41,8 @@ class CategoricalCrossentropy(Formula):
     def __init__(self, from_logits: bool = False, label_smoothing: float = 0.0, reduction: str | None = 'sum_over_batch_size', name: str | None = None, dtype: str | None = None) -> None: ...
 class CategoricalFocalCrossentropy(Formula):
     def __init__(self, alpha: Any = 0.25, gamma: float = 2.0, from_logits: bool = False, label_smoothing: float = 0.0, reduction: str | None = 'sum_over_batch_size', name: str | None = None, dtype: str | None = None) -> None: ...
+class CategoricalGeneralizedCrossEntropy(Formula):
+    def __init__(self, q: float = 0.5, reduction: str | None = 'sum_over_batch_size', name: str | None = None, dtype: str | None = None) -> None: ...
 class CategoricalHinge(Formula):
     def __init__(self, reduction: str | None = 'sum_over_batch_size', name: str | None = None, dtype: str | None = None) -> None: ...
 class CosineSimilarity(Formula):

@@ -167,6 +167,12 @@ def _fraction(value: float, what: str) -> float:
     return value
 
 
+def _inner_fraction(value: float, what: str) -> float:
+    if not 0 < value < 1:
+        raise ValueError(f"{what} {value!r} is out of range. Write a number between 0 and 1, such as 0.5.")
+    return value
+
+
 def _exponent(value: float, what: str) -> float:
     if not 0 <= value < float("inf"):
         raise ValueError(f"{what} {value!r}: write a number of 0 or more, such as 2.0.")
@@ -186,4 +192,5 @@ _CHECKS: dict[str, Callable[[Any, str], Any]] = {
     "gamma": _exponent,
     "alpha": _balance,
     "beta": _exponent,
+    "q": _inner_fraction,
 }

@@ -48,6 +48,13 @@ class KerasAPI(ModuleState):
 
     compute_dtype = variable_dtype = dtype  # Keras distinguishes them
 
+    @property
+    def dtype_policy(self) -> Any:
+        """The `DTypePolicy` of ``dtype``."""
+        from ranvier.config.dtype_policies import DTypePolicy
+
+        return DTypePolicy(self.dtype)
+
     @overridable_property
     def layers(self) -> Any:
         """The modules in this one, in order."""

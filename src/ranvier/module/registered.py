@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ranvier.module.core import Module
-from ranvier.module.serialization import register_module
-from ranvier.support.custom_objects import OBJECTS, name_of, register
+from ranvier.module.serialization import REGISTRY, register_module
+from ranvier.support.custom_objects import OBJECTS, find, name_of, register
 
 
 def register_keras_serializable(package: str = "Custom", name: str | None = None) -> Callable[[Any], Any]:
@@ -35,3 +35,27 @@ def get_registered_name(obj: Any) -> str:
     if not callable(obj) or not hasattr(obj, "__qualname__"):
         raise TypeError(f"get_registered_name({obj!r}): write a class or a function instead.")
     return str(vars(obj).get("_registered") or name_of(obj) or obj.__name__)
+
+
+def get_custom_objects() -> dict[str, Any]:
+    """The registered classes and functions by name: what you add to this dict files may name too. Source: Keras.
+
+    Example:
+        >>> import ranvier as rv
+        >>> rv.utils.get_custom_objects()["double"] = lambda x: 2 * x
+    """
+    return OBJECTS
+
+
+def get_registered_object(
+    name: str, custom_objects: Mapping[str, Any] | None = None, module_objects: Mapping[str, Any] | None = None
+) -> Any:
+    """The class or function that files know by this name; None where there is none. Source: Keras.
+
+    It is looked up in ``custom_objects``, in a `custom_object_scope`, among the registered ones, in ``module_objects``.
+    """
+    if name in (custom_objects or {}):
+        return (custom_objects or {})[name]
+    found = find(name)
+    found = REGISTRY.get(name) if found is None and ">" in name else found
+    return (module_objects or {}).get(name) if found is None else found

@@ -22,13 +22,13 @@ __all__ = [
 ALIKE = 0.7
 ALIKE_AT_START = 0.5  # the same where the first letters are equal: CosineLR and CosineAnnealingLR reach 0.64
 LISTED = 8  # arguments that a message lists at most
-HALVES = "layers compute in float32 or float64, and in no half floats: leave the policy out"
 ABSENT = {  # by lower-case starts of names that Keras and PyTorch have: why they do not exist here
     "imagedatagenerator": "write utils.image_dataset_from_directory, and layers such as RandomFlip in the model",
     "tokenizer": "write layers.TextVectorization",
     "cudnn": "write layers.LSTM or layers.GRU, which are compiled",
     "np_utils": "write utils.to_categorical",
-    "mixed_precision": HALVES, "dtype_polic": HALVES, "set_dtype_policy": HALVES, "dtypepolicy": HALVES,
+    "lossscaleoptimizer": "gradients are float32 or float64. Write the optimizer within it",
+    "applications": "rv.models has resnet18, mobilenet_v2 and others",
 }  # fmt: skip
 
 # Arguments by their names in other libraries and in older versions of them.

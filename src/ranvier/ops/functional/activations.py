@@ -208,9 +208,9 @@ def log_softmax(x: Node, axis: int = -1) -> Node:
 
 
 @function
-def threshold(x: Node, threshold: Node | float, value: Node | float) -> Node:
-    """``x`` where it is above a threshold, else ``value``."""
-    return n.where(n.greater(x, threshold), x, value)
+def threshold(x: Node, threshold: Node | float, default_value: Node | float) -> Node:
+    """``x`` where it is above a threshold, else ``default_value``."""
+    return n.where(n.greater(x, threshold), x, default_value)
 
 
 # --- parts of networks --------------------------------------------------------------------------------------------

@@ -22,9 +22,10 @@ from ranvier.tensor.function import function, snapshot
 from ranvier.tensor.tensor import Tensor
 
 __all__ = [
-    "binary_crossentropy", "categorical_crossentropy", "categorical_hinge", "cosine_similarity", "ctc", "dice", "hinge",
-    "huber", "kl_divergence", "log_cosh", "mean_absolute_error", "mean_absolute_percentage_error", "mean_squared_error",
-    "mean_squared_logarithmic_error", "poisson", "sparse_categorical_crossentropy", "squared_hinge", "tversky",
+    "binary_crossentropy", "categorical_crossentropy", "categorical_generalized_cross_entropy", "categorical_hinge",
+    "cosine_similarity", "ctc", "dice", "hinge", "huber", "kl_divergence", "log_cosh", "mean_absolute_error",
+    "mean_absolute_percentage_error", "mean_squared_error", "mean_squared_logarithmic_error", "poisson",
+    "sparse_categorical_crossentropy", "squared_hinge", "tversky",
 ]  # fmt: skip
 
 
@@ -132,6 +133,18 @@ def sparse_categorical_crossentropy(
     labels = labels_for(y_true, scores)
     losses = n.negative(n.take_along(log_probabilities(scores, from_logits), labels))
     return ignoring(losses, labels, ignore_class)
+
+
+@check_labels
+@function
+def categorical_generalized_cross_entropy(y_true: Node, y_pred: Node, q: float = 0.5) -> Node:
+    """``(1 - p**q) / q`` of integer labels and probabilities, p being that of the label (Zhang and Sabuncu, 2018).
+
+    Near q = 0 it is the cross entropy; near 1, where wrong labels count less, the absolute error.
+    """
+    x = floating(y_pred)
+    p = n.take_along(x, labels_for(y_true, x))
+    return n.divide(n.subtract(1.0, n.power(p, q)), q)
 
 
 @function

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ranvier.config.switches import limited
 from ranvier.data.convert import Array
 from ranvier.module import Module
 from ranvier.module.calls import in_model_dtype
@@ -166,6 +167,7 @@ def evaluate(
     """
     state = compiled(model, "evaluate")
     batch = None if batch_size is None else whole("batch_size", batch_size)
+    steps = limited("max_steps_per_epoch", steps)
     if is_ragged(model, x):
         x = RaggedBatches.of(model, (x, y, sample_weight), batch)
     if is_source(x):

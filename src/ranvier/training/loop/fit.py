@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from types import NoneType
 from typing import Any
 
+from ranvier.config.switches import limited
 from ranvier.data.batches import RanOut, by_number, name_of
 from ranvier.data.samplers import Sampler, checked_sampler
 from ranvier.engines.planned import planned_passes
@@ -94,14 +95,11 @@ def fit(
         warn(f"batch_size={batch_size} is not used: x gives batches of its own. Leave it out instead.")
     if validation_split and validation_data is not None:
         warn(f"validation_split={validation_split} is not used beside validation_data. Leave one of them out instead.")
-    epochs, initial_epoch = whole("epochs", epochs, 0), whole("initial_epoch", initial_epoch, 0)
-    if epochs and initial_epoch >= epochs:
-        warn(
-            f"initial_epoch={initial_epoch} with epochs={epochs} trains nothing: epochs is the number at which it "
-            f"ends. Write epochs={initial_epoch + epochs} for {epochs} more instead."
-        )
+    epochs, initial_epoch = epochs_to_train(epochs, initial_epoch)
     batch = None if batch_size is None else whole("batch_size", batch_size)
-    steps = None if steps_per_epoch is None else whole("steps_per_epoch", steps_per_epoch)
+    steps = limited(
+        "max_steps_per_epoch", None if steps_per_epoch is None else whole("steps_per_epoch", steps_per_epoch)
+    )
     with state.exclusive(augment):
         options = {"class_weight": class_weight, "check_finite": check_finite}
         sampler = checked_sampler(sampler)
@@ -110,7 +108,8 @@ def fit(
         data, loader, held_out = rows_of(model, state, x, y, sample_weight, fraction, sampler, options, rest)
         given = held_out if validation_data is None else validation_data
         size = batch_size if validation_batch_size is None else validation_batch_size
-        validation = Validation.of(model, state, given, size, validation_steps, validation_freq, check_finite)
+        most = validation_steps if given is None else limited("max_steps_per_epoch", validation_steps)
+        validation = Validation.of(model, state, given, size, most, validation_freq, check_finite)
         progress = progress_of(verbose if processes.writes() else 0)
         names = [*state.names, *(f"val_{n}" for n in state.names if validation is not None)]
         params = {"epochs": epochs, "verbose": verbose, "steps": steps, "metrics": names}
@@ -169,6 +168,17 @@ def rows_of(
     data = to_data(model, state, x, y, sample_weight, check_finite=options["check_finite"])
     data, held_out = split(data, fraction)
     return (to_data(model, state, data, None, **options), None, held_out)  # weights of classes are for training only
+
+
+def epochs_to_train(epochs: Any, initial_epoch: Any) -> tuple[int, int]:
+    """The epoch after the last one and the first, as whole numbers; warns where nothing is trained."""
+    epochs, initial_epoch = whole("epochs", epochs, 0), whole("initial_epoch", initial_epoch, 0)
+    if epochs and initial_epoch >= epochs:
+        warn(
+            f"initial_epoch={initial_epoch} with epochs={epochs} trains nothing: epochs is the number at which it "
+            f"ends. Write epochs={initial_epoch + epochs} for {epochs} more instead."
+        )
+    return limited("max_epochs", epochs) or 0, initial_epoch
 
 
 def epochs_of(

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ranvier import engines
+from ranvier.config.switches import limited
 from ranvier.data.batches import batches_from
 from ranvier.data.convert import Array
 from ranvier.distribution import axes_of
@@ -223,6 +224,7 @@ def predict(
     ``verbose`` is accepted and shows nothing. Several threads may call it at once. Raises ValueError or TypeError
     naming the layer for inputs of a wrong shape.
     """
+    steps = limited("max_steps_per_epoch", steps)
     plans = model.__dict__.get("_plans")
     plain = type(x) is np.ndarray and (batch_size is None or type(batch_size) is int)
     if plans is not None and plain and callbacks is None and steps is None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ranvier.config import is_interactive_logging_enabled
 from ranvier.support.results import number_of
 
 REDRAW_SECONDS = 0.2
@@ -210,7 +211,7 @@ def progress_of(verbose: Any) -> Progress:
     """The progress for ``verbose``: 0 shows nothing, 1 (or "auto") a bar on a terminal, 2 one line an epoch."""
     if verbose not in (0, 1, 2, "auto", True, False):
         raise ValueError(f"verbose={verbose!r}: write 0 (nothing), 1 (a bar) or 2 (one line an epoch) instead.")
-    if not verbose:
+    if not verbose or (verbose == "auto" and not is_interactive_logging_enabled()):
         return Progress()
     from rich.console import Console
 

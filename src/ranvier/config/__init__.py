@@ -1,12 +1,37 @@
-"""Keras's ``config``: the floating dtype can be set; epsilon and the data format are fixed."""
+"""Keras's ``config``: the floating dtype, limits and switches can be set; epsilon and the data format are fixed."""
 
 from __future__ import annotations
 
+from ranvier.config.switches import (
+    disable_flash_attention,
+    disable_interactive_logging,
+    disable_traceback_filtering,
+    enable_flash_attention,
+    enable_interactive_logging,
+    enable_traceback_filtering,
+    enable_unsafe_deserialization,
+    is_flash_attention_enabled,
+    is_interactive_logging_enabled,
+    is_nnx_enabled,
+    is_traceback_filtering_enabled,
+    max_epochs,
+    max_steps_per_epoch,
+    set_backend,
+    set_max_epochs,
+    set_max_steps_per_epoch,
+)
 from ranvier.support.errors import missing
 from ranvier.tensor.context import get_dtype, set_dtype
 
 __all__ = [
-    "backend", "epsilon", "floatx", "image_data_format", "set_epsilon", "set_floatx", "set_image_data_format",
+    "backend", "disable_flash_attention", "disable_interactive_logging", "disable_traceback_filtering",
+    "dtype_policy",
+    "enable_flash_attention", "enable_interactive_logging", "enable_traceback_filtering",
+    "enable_unsafe_deserialization", "epsilon", "floatx", "image_data_format", "is_flash_attention_enabled",
+    "is_interactive_logging_enabled", "is_nnx_enabled", "is_traceback_filtering_enabled", "max_epochs",
+    "max_steps_per_epoch", "set_backend",
+    "set_dtype_policy",
+    "set_epsilon", "set_floatx", "set_image_data_format", "set_max_epochs", "set_max_steps_per_epoch",
 ]  # fmt: skip
 
 EPSILON = 1e-7
@@ -53,4 +78,7 @@ def set_image_data_format(data_format: str) -> None:
         )
 
 
-__getattr__, __dir__ = missing("ranvier.config", __all__)
+_POLICIES = "ranvier.config.dtype_policies"
+__getattr__, __dir__ = missing(
+    "ranvier.config", __all__, {name: f"{_POLICIES}:{name}" for name in ("dtype_policy", "set_dtype_policy")}
+)
