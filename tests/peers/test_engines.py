@@ -11,6 +11,7 @@ import sys
 import warnings
 from importlib import import_module, metadata
 from types import FunctionType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -212,6 +213,57 @@ def test_batches_are_normalized_by_functions_of_pytorch(case, monkeypatch):
         return [losses, *model.get_weights()]
 
     monkeypatch.setattr(functions, "with_normalization", noted)
+    for found, wanted in zip(fit("torch"), fit("reference"), strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=2e-4, atol=2e-5)
+    assert counts[0] == expected
+
+
+class Backward(rv.torch.nn.Module):
+    """PyTorch's layer, whose last states and outputs are read."""
+
+    def __init__(self):
+        super().__init__()
+        self.lstm = rv.torch.nn.LSTM(10, 4, bidirectional=True)
+        self.linear = rv.torch.nn.Linear(8, 3)
+
+    def forward(self, x):
+        outputs, (_, c) = self.lstm(x.flatten(2).transpose(0, 1)[:, :, :10])
+        return self.linear(outputs.mean(0) + c.transpose(0, 1).flatten(1))
+
+
+STEPS = L.Reshape((20, 10))
+RECURRENT: dict[
+    str, Any
+] = {  # a network, and how many layers PyTorch's kernels run, their gradients, and loops that are left
+    "layers": (lambda: [STEPS, L.LSTM(4, return_sequences=True), L.LSTM(5, use_bias=False), L.Dense(3)], (2, 2, 0)),
+    "backward": (lambda: [STEPS, L.Dense(3), L.LSTM(4, go_backwards=True), L.Dense(3)], (1, 1, 0)),
+    "pytorch": (lambda: [Backward()], (2, 2, 0)),
+    "mask": (lambda: [STEPS, L.Masking(), L.LSTM(3), L.Dense(3)], (0, 0, 2)),
+    "activation": (lambda: [STEPS, L.LSTM(3, recurrent_activation="hard_sigmoid"), L.Dense(3)], (0, 0, 2)),
+    "another cell": (lambda: [STEPS, L.GRU(3), L.Dense(3)], (0, 0, 2)),
+}
+
+
+@pytest.mark.parametrize("case", list(RECURRENT)[:: 1 if ALL else 2])
+def test_layers_of_lstm_are_kernels_of_pytorch(case, monkeypatch):
+    make, expected = RECURRENT[case]
+    monkeypatch.setattr(engines, "_shared", {})
+    engine, counts = engines._module("torch"), []
+    real = engine.with_functions
+
+    def noted(graph, **options):
+        made = real(graph, **options)
+        counts.append(tuple(len(made.of(op)) for op in ("lstm", "lstm_gradients", "scan")))
+        return made
+
+    def fit(name):
+        rv.set_seed(0)
+        model = rv.Sequential([rv.Input((10, 10, 2)), *make()])
+        model.compile("sgd", rv.losses.SparseCategoricalCrossentropy(from_logits=True), engine=name)
+        losses = model.fit(IMAGES, LABELS, epochs=2, batch_size=16, verbose=0, ignore="RV").history["loss"]
+        return [losses, *model.get_weights()]
+
+    monkeypatch.setattr(engine, "with_functions", noted)
     for found, wanted in zip(fit("torch"), fit("reference"), strict=True):
         np.testing.assert_allclose(found, wanted, rtol=2e-4, atol=2e-5)
     assert counts[0] == expected

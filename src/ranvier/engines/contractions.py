@@ -123,6 +123,20 @@ def plain_positions(node: Node) -> int:
     return 0 if is_grouped else len(pairs[side])
 
 
+def whole_operands(node: Node) -> list[tuple[int, ...]] | None:
+    """The loops of the dimensions of both operands of a contraction that reads them as they are; None of others."""
+    sides, loops = [], node.attrs["loops"]
+    if node.attrs.get("padding"):
+        return None
+    for operand, own in zip(node.inputs, node.attrs["index"], strict=True):
+        if any(offset or len(terms) != 1 or terms[0][1] != 1 for terms, offset in own):
+            return None
+        sides.append(tuple(terms[0][0] for terms, _ in own))
+        if operand.shape != tuple(loops[loop] for loop in sides[-1]):
+            return None
+    return sides
+
+
 def _is_zero(node: Node) -> bool:
     return node.op.name == "constant" and node.dtype != "bfloat16" and not np.any(node.attrs["value"])
 

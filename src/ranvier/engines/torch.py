@@ -17,6 +17,7 @@ from ranvier.engines.planned import get_planned_passes
 from ranvier.engines.tables import Interpreter, TableProgram
 from ranvier.engines.torch_compiled import Compiled, divided, is_available, is_worthwhile, seconds
 from ranvier.engines.torch_functions import traced_rows, with_functions
+from ranvier.engines.torch_lstm import has_recurrence
 from ranvier.engines.torch_table import OWN, TABLE, adapted, traced
 from ranvier.engines.torch_updates import Flat, FlatUpdate
 from ranvier.graph.clip_slices import clip_slices
@@ -55,12 +56,20 @@ class TorchProgram(TableProgram):
         self.device, self.compiled = device, Compiled()
         # Inductor drops what is written into inputs without dimensions, float64 ones at least.
         self.numbers = [i for i in self.updated if not graph.inputs[i].shape]
-        # What torch.compile sees of loops, of which it sees every turn.
-        loops = [node.attrs for node in self.graph.nodes() if node.op.name == "scan"]
-        self.in_loops = sum(loop["length"] * len(loop["body"].nodes()) for loop in loops)
 
     def lowered(self, graph: Graph) -> Graph:
         return with_padding(clip_slices(graph))
+
+    @cached_property
+    def with_functions(self) -> Graph:
+        """The graph with what PyTorch has one function for."""
+        return with_functions(self.graph, has_recurrence=has_recurrence(self.device))
+
+    @cached_property
+    def in_loops(self) -> int:
+        """What torch.compile sees of loops, of which it sees every turn."""
+        loops = [node.attrs for node in self.with_functions.of("scan")]
+        return sum(loop["length"] * len(loop["body"].nodes()) for loop in loops)
 
     @cached_property
     def eager(self) -> tuple[Interpreter, list[FlatUpdate]]:
@@ -69,7 +78,7 @@ class TorchProgram(TableProgram):
         def interpreter(graph: Graph) -> Interpreter:
             return Interpreter(graph, OWN, adapted)
 
-        rest, groups = grouped(with_functions(self.graph))
+        rest, groups = grouped(self.with_functions)
         return interpreter(without_broadcasts(rest)), [FlatUpdate(g, interpreter) for g in groups]
 
     def run(
@@ -131,7 +140,7 @@ class TorchProgram(TableProgram):
     def divided(self) -> tuple[Interpreter, Interpreter]:
         """See `ranvier.engines.torch_compiled.divided`."""
         on_processor = self.device.type == "cpu"
-        numbers, rest = divided(with_functions(self.graph), draws=on_processor)
+        numbers, rest = divided(self.with_functions, draws=on_processor)
         table = {**OWN, **traced_rows()} if on_processor else OWN
         return Interpreter(numbers, TABLE, adapted), Interpreter(rest, table, traced)
 

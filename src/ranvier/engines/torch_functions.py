@@ -1,4 +1,4 @@
-"""What PyTorch has one function for, and the graph some operations: pools, gradients of relu, and normalizations."""
+"""What PyTorch has one function for, and the graph some operations: pools, slopes, normalizations and LSTM."""
 
 from __future__ import annotations
 
@@ -8,64 +8,23 @@ from typing import Any
 
 import torch
 
+from ranvier.engines import torch_lstm as lstm
 from ranvier.engines import torch_normalization as normalization
-from ranvier.engines.pools import operands_of, own_primitive, with_pools
+from ranvier.engines.pools import with_pools
 from ranvier.engines.torch_normalization import with_normalization
-from ranvier.graph.dtypes import FLOATS
+from ranvier.engines.torch_recurrence import with_recurrence
+from ranvier.engines.torch_slopes import with_slopes
 from ranvier.graph.graph import Graph
-from ranvier.graph.node import Node, Primitive
-from ranvier.graph.simplify import scalar_of
-from ranvier.graph.tiny import snapped_of
 
 Array = Any
 
-RELU_GRADIENT = own_primitive("relu_gradient")
-"""A gradient where the values of a relu are above zero, else zero."""
 
-
-SIGMOID_GRADIENT, TANH_GRADIENT = own_primitive("sigmoid_gradient"), own_primitive("tanh_gradient")
-"""Gradients, given the values of the function."""
-
-
-def with_functions(graph: Graph) -> Graph:
-    """Pools of maxima, gradients of activations and normalizations of batches are PyTorch's."""
-
-    def change(node: Node, old: Node) -> Node:
-        if node.op.name == "select" and (hidden := _relu_of(node)) is not None:
-            return Node(RELU_GRADIENT, (node.inputs[1], hidden), {"type": node.type}, node.type)
-        if node.op.name == "select" and (whole := snapped_of(node)) is not None and whole.op is SIGMOID_GRADIENT:
-            return whole  # PyTorch's makes no tiny numbers zeros
-        if node.op.name == "mul" and (found := _slope_of(node)) is not None:
-            op, *operands = found
-            return Node(op, tuple(operands), {"type": node.type}, node.type)
-        return node
-
-    return with_normalization(with_pools(graph).changed(change))
-
-
-def _slope_of(node: Node) -> tuple[Primitive, Node, Node] | None:
-    """The gradient and the values in g * (y * (1 - y)) or g * (1 - y * y)."""
-    if node.dtype not in FLOATS:
-        return None
-    for g, slope in (node.inputs, node.inputs[::-1]):
-        for y, rest in (operands_of(slope, "mul"), operands_of(slope, "mul")[::-1]):
-            one, again = operands_of(rest, "sub")
-            if one is not None and again is y and scalar_of(one) == 1:
-                return SIGMOID_GRADIENT, g, y
-        one, square = operands_of(slope, "sub")
-        y, again = operands_of(square, "mul")
-        if y is not None and y is again and scalar_of(one) == 1:
-            return TANH_GRADIENT, g, y
-    return None
-
-
-def _relu_of(node: Node) -> Node | None:
-    """The values of a relu, where this is a gradient that goes where they are above zero."""
-    condition, g, zero = node.inputs
-    low, hidden = operands_of(condition, "less")
-    if low is None or hidden.op.name != "relu" or scalar_of(low) != 0 or scalar_of(zero) != 0:
-        return None
-    return hidden if hidden.type == g.type == node.type else None
+def with_functions(graph: Graph, has_recurrence: bool = False) -> Graph:
+    """Pools of maxima, gradients of activations and normalizations of batches are PyTorch's, and with
+    ``has_recurrence`` so are loops that are layers of recurrent cells.
+    """
+    found = with_slopes(with_pools(graph))
+    return with_normalization(with_recurrence(found) if has_recurrence else found)
 
 
 def _options(attrs: dict[str, Any]) -> tuple[Any, ...]:
@@ -105,13 +64,16 @@ def relu_gradient(a: Sequence[Array], s: Any, e: Any) -> Array:
     return torch.ops.aten.threshold_backward(a[0], a[1], 0)
 
 
-KERNELS: dict[str, Any] = {"max_pool": max_pool, "max_unpool": max_unpool, **normalization.ROWS}
+KERNELS: dict[str, Any] = {"max_pool": max_pool, "max_unpool": max_unpool, **normalization.ROWS, **lstm.ROWS}
 ROWS: dict[str, Any] = {
     **KERNELS,
     "relu_gradient": relu_gradient,
     "sigmoid_gradient": lambda a, s, e: torch.ops.aten.sigmoid_backward(*a),
     "tanh_gradient": lambda a, s, e: torch.ops.aten.tanh_backward(*a),
 }
+
+
+_own = torch.library.Library("ranvier", "FRAGMENT")
 
 
 @cache
@@ -124,10 +86,12 @@ def traced_rows() -> dict[str, Any]:
         "max_pool": (torch.ops.aten.max_pool2d_with_indices, f"(Tensor x, {options}) -> (Tensor, Tensor)"),
         "max_unpool": (spread, f"(Tensor g, Tensor places, int[] sides, bool is_last, {options}) -> Tensor"),
         **normalization.FUNCTIONS,
+        **lstm.FUNCTIONS,
     }  # fmt: skip
     rows = {}
-    for name, (function, schema) in functions.items():
-        own = torch.library.custom_op(f"ranvier::{name}", function, mutates_args=(), schema=schema)
-        own.register_fake(function)
-        rows[name] = partial(KERNELS[name], call=own)
+    for name, (function, schema, *like) in functions.items():
+        _own.define(f"{name}{schema}")
+        _own.impl(name, function, "CPU")
+        torch.library.register_fake(f"ranvier::{name}", like[0] if like else function, lib=_own)
+        rows[name] = partial(KERNELS[name], call=getattr(torch.ops.ranvier, name).default)
     return rows

@@ -7,13 +7,13 @@ operations as the layers and `ranvier.graph.grad` write them; what looks otherwi
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from functools import cache
-from itertools import permutations, product
+from itertools import product
 from typing import Any
 
 import torch
 
+from ranvier.engines.patterns import COMMUTATIVE, Match, Pattern
 from ranvier.engines.pools import own_primitive
 from ranvier.graph.dtypes import FLOATS
 from ranvier.graph.graph import Graph
@@ -22,9 +22,6 @@ from ranvier.graph.simplify import scalar_of
 from ranvier.graph.sums import counts
 
 Array = Any
-Pattern = Any  # the name of a value, a number, or a tuple of a primitive's name and the patterns of its operands
-COMMUTATIVE = ("add", "mul")
-
 
 MOMENTS = own_primitive("moments")
 """The mean and the variance of (x) over all axes but one: two results."""
@@ -70,15 +67,12 @@ OPERANDS: dict[Primitive, tuple[Pattern, ...]] = {
 }
 
 
-@dataclass(eq=False)
-class Match:
+class Normalization(Match):
     """A part of a graph that is a pattern, of values whose features are along ``axis``."""
 
-    shape: tuple[Any, ...]
-    axis: int
-    names: dict[str, Node] = field(default_factory=dict)
-    found: dict[int, Node] = field(default_factory=dict)
-    """The node of each pattern, by its identity."""
+    def __init__(self, shape: Shape, axis: int) -> None:
+        super().__init__()
+        self.shape, self.axis = shape, axis
 
     @property
     def features(self) -> Any:
@@ -93,37 +87,16 @@ class Match:
     def others(self) -> tuple[int, ...]:
         return tuple(a for a in range(len(self.shape)) if a != self.axis)
 
-    def find(self, node: Node, pattern: Pattern) -> bool:
-        """Whether the node, but for reshapes, is this pattern, with the values that the names have so far."""
-        node = self._plain(node)
-        if isinstance(pattern, str):
-            return self.names.setdefault(pattern, node) is node
-        if isinstance(pattern, float):
-            return bool(scalar_of(node) == pattern)
-        if id(pattern) not in self.found and self._is(node, *pattern):
-            self.found[id(pattern)] = node
-        return self.found.get(id(pattern)) is node
-
-    def value(self, pattern: Pattern) -> Node | None:
-        """The node of a name, or of a pattern."""
-        return self.names.get(pattern) if isinstance(pattern, str) else self.found.get(id(pattern))
-
-    def _is(self, node: Node, name: str, *operands: Pattern) -> bool:
+    def is_of(self, node: Node, name: str, *operands: Pattern) -> bool:
         if name == "sum":
             every = node.op.name == "reduce_sum" and node.attrs["axes"] == self.others
             return every and node.inputs[0].shape == self.shape and self.find(node.inputs[0], operands[0])
         if name == "along":
             spread = node.op.name == "broadcast" and node.attrs["axes"] == (self.axis,)
             return spread and node.shape == self.shape and self.find(node.inputs[0], operands[0])
-        for inputs in permutations(node.inputs) if name in COMMUTATIVE else (node.inputs,):
-            if node.op.name == name:
-                names, found = dict(self.names), dict(self.found)
-                if all(map(self.find, inputs, operands)):
-                    return True
-                self.names, self.found = names, found
-        return False
+        return super().is_of(node, name, *operands)
 
-    def _plain(self, node: Node) -> Node:
+    def plain(self, node: Node) -> Node:
         """What a number of each feature is without dimensions of 1, and a number of all without its broadcast."""
         while node.shape != self.shape:
             operand = node.inputs[0] if node.inputs else node
@@ -138,14 +111,14 @@ def _without_ones(node: Node) -> tuple[Any, ...]:
     return tuple(dim for dim in node.shape if dim != 1)
 
 
-def matches(graph: Graph) -> Iterator[tuple[Node, Match]]:
+def matches(graph: Graph) -> Iterator[tuple[Node, Normalization]]:
     """The normalized values and the gradients by x."""
     taken = set[Node]()
     for node in reversed(graph.nodes()):
         if node in taken or node.op.name not in COMMUTATIVE or node.dtype not in FLOATS or node.ndim < 2:
             continue
         for axis, pattern in product((node.ndim - 1, 1)[: node.ndim - 1], PATTERNS):
-            match = Match(node.shape, axis)
+            match = Normalization(node.shape, axis)
             if pattern[0] == node.op.name and node.shape[axis] != 1 and match.find(node, pattern):
                 is_mean = counts(match.names["count"], [node.shape[a] for a in match.others])
                 if is_mean and scalar_of(match.names["epsilon"]) is not None:
@@ -156,7 +129,7 @@ def matches(graph: Graph) -> Iterator[tuple[Node, Match]]:
 
 def with_normalization(graph: Graph) -> Graph:
     """Normalized values, their statistics and their gradients are PyTorch's."""
-    roles: dict[Node, tuple[Match, Primitive, int]] = {}
+    roles: dict[Node, tuple[Normalization, Primitive, int]] = {}
     for root, match in matches(graph):
         if g := match.value("g"):
             sums = [n for n in graph.of("reduce_sum") if n.inputs[0] is g and n.attrs["axes"] == match.others]
@@ -167,7 +140,7 @@ def with_normalization(graph: Graph) -> Graph:
             roles |= {part: (match, MOMENTS, i) for i, part in enumerate(parts)}
             roles[root] = match, NORMALIZED, 0
     result: dict[Node, Node] = {}
-    made: dict[tuple[Match, Primitive], Node] = {}
+    made: dict[tuple[Normalization, Primitive], Node] = {}
     for node in graph.nodes():
         result[node] = node.on(tuple(result[i] for i in node.inputs))
         if node not in roles:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from ranvier.engines import native
-from ranvier.engines.contractions import Geometry, contraction, windows
+from ranvier.engines.contractions import Geometry, contraction, whole_operands, windows
 from ranvier.engines.eager import without_broadcasts
 from ranvier.engines.tables import PICKING, Function, Interpreter, Table, elementwise
 from ranvier.engines.torch_functions import ROWS, with_functions
@@ -69,16 +69,9 @@ def adapted(row: Function, node: Node) -> Function:
 
 def matrices(node: Node) -> Function | None:
     """The function of a product of two whole matrices, without the analysis of contractions; None of others."""
-    index, loops = node.attrs["index"], node.attrs["loops"]
-    if len(loops) != 3 or node.attrs["rank"] != 2 or node.attrs.get("padding"):
+    sides = whole_operands(node)
+    if sides is None or len(node.attrs["loops"]) != 3 or node.attrs["rank"] != 2:
         return None
-    sides = []
-    for operand, own in zip(node.inputs, index, strict=True):
-        if any(offset or len(terms) != 1 or terms[0][1] != 1 for terms, offset in own):
-            return None
-        sides.append(tuple(terms[0][0] for terms, _ in own))
-        if operand.shape != tuple(loops[loop] for loop in sides[-1]):
-            return None
     if sorted(map(sorted, sides)) != [[0, 2], [1, 2]]:
         return None
     left = 0 if 0 in sides[0] else 1
