@@ -160,7 +160,11 @@ def in_order(
         task, same = (tasks[number], [tasks[n] for n, _ in edges[number] if tasks[n].phase == tasks[number].phase])
         task.stage = max((before.stage + _waits_within_phase(before, task) for before in same), default=0)
     place = {number: i for i, number in enumerate(order)}
-    return sorted(tasks, key=lambda t: (t.phase, t.stage, place[t.number]))
+    for number in order:
+        if tasks[number].kind == "partial":  # directly after its operands, while these are in the cache
+            same = [place[n] for n, _ in edges[number] if tasks[n].phase == tasks[number].phase]
+            place[number] = max(same, default=place[number])
+    return sorted((tasks[n] for n in order), key=lambda t: (t.phase, t.stage, place[t.number]))
 
 
 def _waits_for(edges: Sequence[set[Edge]], number: int, other: int) -> bool:

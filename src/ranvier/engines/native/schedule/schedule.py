@@ -31,7 +31,7 @@ from ranvier.graph.node import BATCH, Node
 from ranvier.graph.scan import operands
 
 LARGE_WEIGHTS = 1 << 18  # bytes of weights that are better read once than for each block of samples
-BLOCK_BYTES = 1 << 19  # of the values of a block of samples: half of a second-level cache
+BLOCK_BYTES = 1 << 20  # of the values of a block of samples, most of which are used once
 
 
 class Schedule:
