@@ -52,7 +52,7 @@ def _is_sum_over_samples(node: Node) -> bool:
 def _split(node: Node, batch: int, workers: int) -> Node:
     if node.op.name == "contract":
         reads = sum(size(i.shape, batch) for i in node.inputs)
-        if not _is_sum_over_samples(node) or _sums_steps(node) or workers * size(node.shape, batch) > reads:
+        if not _is_sum_over_samples(node) or sums_steps(node) or workers * size(node.shape, batch) > reads:
             return node
         join = "reduce_sum"
     elif node.inputs[0].shape[0] == BATCH and 0 in node.attrs["axes"]:
@@ -69,7 +69,7 @@ def _split(node: Node, batch: int, workers: int) -> Node:
     return apply(join, partial, axes=(0,))
 
 
-def _sums_steps(node: Node) -> bool:
+def sums_steps(node: Node) -> bool:
     """Whether a contraction sums over the steps of a loop too: so many terms keep the threads busy, undivided."""
     return any(operand.op.name == "result" for operand in node.inputs)
 

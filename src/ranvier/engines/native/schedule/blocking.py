@@ -31,7 +31,7 @@ MANY_ROWS = 4
 # Where rows are few: terms of a block of weights that are in a cache, and the bytes from which on they are in none.
 CACHED_TERMS, BEYOND_CACHES = 8, 1 << 23
 # Where the sums of a block wait between rounds, they, the terms of a round and the panels take a part of the cache.
-FEW_ROWS, ROUND_ROWS, ROUND_BYTES = 32, 128, 1 << 18
+FEW_ROWS, ROUND_ROWS, ROUND_BYTES = 16, 128, 1 << 18
 
 
 class Blocks(NamedTuple):

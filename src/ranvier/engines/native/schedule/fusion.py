@@ -28,6 +28,7 @@ MAX_WINDOW = 9  # elements that are reduced where the result is needed, one by o
 # Large values that are read to recompute one; what needs more, and has several readers, is stored.
 MAX_LOADS = 1
 LARGE_PADDING = 1 << 16  # elements of a padded value that its reader computes
+MAX_MEETING = 6  # nodes between a value and the one in which its readers meet
 MAX_DEPTH = 40  # of a chain of recomputed nodes
 KERNELS = {
     "contract": "contract", "partial": "partial", "scatter_add": "scatter", "pad": "place", "concatenate": "place",
@@ -68,6 +69,7 @@ class Fusion:
         self.facts: dict[Node, Fact] = {}
         self._walks: dict[Shape, list[int]] = {}  # map tasks by their space
         self.readers = graph.readers()
+        self.place = {node: i for i, node in enumerate(graph.nodes())}
         self._demand()
         for node in graph.nodes():
             self._assign(node)
@@ -176,11 +178,25 @@ class Fusion:
                 node in self.in_memory_nodes
                 or fact.depth > MAX_DEPTH
                 or node.op.cost > INSTRUCTION
-                or (kind == "elementwise" and len(fact.loads) > MAX_LOADS and len(self.readers[node]) > 1)
+                or (kind == "elementwise" and len(fact.loads) > MAX_LOADS and not self._is_read_once(node))
             ):
                 self._join(node, fact)
             else:
                 self.facts[node] = fact
+
+    def _is_read_once(self, node: Node) -> bool:
+        """Whether one kernel computes all that is read of a node: its readers meet again in one, such as a choice by
+        its own size.
+        """
+        found = set(self.readers[node])
+        for _ in range(MAX_MEETING):
+            if len(found) <= 1:
+                break
+            first = min(found, key=self.place.__getitem__)
+            if not is_cheap(first) or first.shape != node.shape or first in self.in_memory_nodes:
+                return False
+            found = found - {first} | set(self.readers[first])
+        return len(found) <= 1
 
     def _reads_padding(self, node: Node) -> bool:
         """Whether the reader of a large value computes its padding of zeros behind the rows; it needs no memory."""

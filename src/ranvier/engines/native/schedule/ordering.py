@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 from ranvier.engines.native.passes.rematerialize import RECOMPUTED
+from ranvier.engines.native.passes.virtual_workers import sums_steps
 from ranvier.engines.native.passes.wide_products import divides_outputs
 from ranvier.engines.native.schedule.fusion import divisible_axes
 from ranvier.engines.native.schedule.task import Task
@@ -57,9 +58,18 @@ def divide_tasks(tasks: Sequence[Task], batch: int, alone: bool = False, looped:
         elif task.kind in ("map", "contract", "reduce", "copy") and task.space:
             updates = any(view.buffer.kind == "input" for _, view in task.stores)
             if work(task, batch) >= (SERIAL_UPDATE if updates else SERIAL):
-                task.division, task.axis = "split", _even_axis(task.space, _is_along_rows(task))
+                task.division, task.axis = "split", _divided_axis(task)
             else:
                 task.division = "serial"
+
+
+def _divided_axis(task: Task) -> int:
+    """The axis of a task that threads divide."""
+    last = task.space[-1]
+    wide = len(task.space) == 2 and isinstance(last, int) and last >= FEW_PARTS * LANES
+    if wide and task.kind == "contract" and sums_steps(task.node):
+        return 1  # so that each thread reads its own columns of all steps, which have left the caches
+    return _even_axis(task.space, _is_along_rows(task))
 
 
 def _is_along_rows(task: Task) -> bool:
