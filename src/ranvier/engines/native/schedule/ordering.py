@@ -172,8 +172,8 @@ def in_order(
     place = {number: i for i, number in enumerate(order)}
     for number in order:
         if tasks[number].kind == "partial":  # directly after its operands, while these are in the cache
-            same = [place[n] for n, _ in edges[number] if tasks[n].phase == tasks[number].phase]
-            place[number] = max(same, default=place[number])
+            makers = [place[n] for n, _ in edges[number] if tasks[n].phase == tasks[number].phase]
+            place[number] = max(makers, default=place[number])
     return sorted((tasks[n] for n in order), key=lambda t: (t.phase, t.stage, place[t.number]))
 
 
