@@ -1,5 +1,7 @@
 """Rows for the layers of preprocessing and augmentation, which in evaluation have a value without chance."""
 
+import functools
+
 import numpy as np
 
 from ranvier import layers
@@ -26,6 +28,17 @@ def resized(height, width):
 
 def same(layer, x):
     return x
+
+
+def inferring(name, *arguments):
+    return getattr(layers, name)(*arguments).eval()
+
+
+COLORS = (
+    ("RandomHue", 0.2), ("RandomSaturation", 0.2), ("RandomColorDegeneration", 0.2), ("RandomSharpness", 0.2),
+    ("RandomPosterization", 4), ("RandomInvert",), ("RandomGrayscale",), ("RandomGaussianBlur",),
+    ("Solarization", 0.1, 0.1), ("RandomShear", 0.2), ("RandomColorJitter", (0, 1), 0.2),
+)  # fmt: skip
 
 
 def of_part(rows, columns, size):
@@ -58,6 +71,12 @@ ROWS = {
     "random rotation, inferring": (lambda: layers.RandomRotation(0.2).eval(), X, same),
     "random translation, inferring": (lambda: layers.RandomTranslation(0.2, 0.1).eval(), X, same),
     "random zoom, inferring": (lambda: layers.RandomZoom(0.2).eval(), X, same),
+    **{f"{name}, inferring": (functools.partial(inferring, name, *more), X, same) for name, *more in COLORS},
+    "auto contrast": (
+        lambda: layers.AutoContrast((0, 1)), X,
+        lambda m, x: (x - x.min((1, 2), keepdims=True)) / (x.max((1, 2), keepdims=True) - x.min((1, 2), keepdims=True)),
+    ),
+    "pipeline": (lambda: layers.Pipeline([layers.Rescaling(2.0), layers.RandomFlip()]).eval(), X, lambda m, x: 2 * x),
     "random brightness, inferring": (lambda: layers.RandomBrightness(0.2).eval(), X, same),
     "random contrast, inferring": (lambda: layers.RandomContrast(0.2).eval(), X, same),
     "random erasing, inferring": (lambda: layers.RandomErasing().eval(), X, same),

@@ -131,7 +131,7 @@ def test_symbolic_values_are_recorded(row, sample, value):
         np.testing.assert_allclose(result, call(*args, **options).numpy(), rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", vocabulary.names("activation"))
+@pytest.mark.parametrize("name", sorted({*vocabulary.names("activation")} - {"threshold"}))  # which needs numbers
 def test_an_activation_is_known_by_its_name_everywhere(name):
     model = rv.Sequential([rv.Input((4,)), rv.layers.Activation(name)])
     expected = getattr(rv.activations, name)(rv.Tensor(X))

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ranvier import layers
-from ranvier.ops.functional import resampling
+from ranvier import layers, ops
+from ranvier.ops.functional import colors, resampling
 
 pytestmark = [pytest.mark.peers, pytest.mark.filterwarnings("ignore")]
 X = np.random.default_rng(0).random((3, 9, 12, 3)).astype(np.float32) * 255
@@ -73,3 +73,57 @@ def test_brightness(keras):
     np.testing.assert_allclose(
         layers.RandomBrightness((0.2, 0.2))(X, training=True).numpy(), np.asarray(expected), rtol=1e-5
     )
+
+
+NUMBERS: Any = np.float32([0.3, 0.7, 0.45])
+COLORS: dict[str, Any] = {  # the numbers that Keras draws for each image, and the same change here
+    "RandomHue": ({"factor": NUMBERS - 0.6}, lambda x: colors.shift_hue(x, NUMBERS - 0.6, low=0.0, high=255.0)),
+    "RandomSaturation": (
+        {"factor": NUMBERS / (1 - NUMBERS + 1e-7)}, lambda x: colors.saturate(x, NUMBERS, low=0.0, high=255.0)
+    ),
+    "RandomColorDegeneration": (
+        {"factor": NUMBERS[:, None, None, None]}, lambda x: colors.degenerate(x, NUMBERS, low=0.0, high=255.0)
+    ),
+    "RandomSharpness": ({"factor": NUMBERS}, lambda x: colors.sharpen(x, 2 * NUMBERS, low=0.0, high=255.0)),
+    "RandomPosterization": (
+        {"shift_factor": np.uint8([5, 2, 7])}, lambda x: colors.posterize(x, np.float32([3, 6, 1]), low=0.0, high=255.0)
+    ),
+    "RandomInvert": (
+        {"apply_inversion": NUMBERS < 0.5}, lambda x: colors.invert_some(x, np.float32([0.5] * 3), NUMBERS, high=255.0)
+    ),
+    "RandomGrayscale": ((NUMBERS < 0.5)[:, None, None, None], lambda x: colors.grey_some(x, NUMBERS, chance=0.5)),
+    "Solarization": (
+        {"additions": 50 * NUMBERS[:, None, None, None], "thresholds": 200 * NUMBERS[:, None, None, None]},
+        lambda x: colors.solarize(x, 50 * NUMBERS, 200 * NUMBERS, low=0.0, high=255.0),
+    ),
+    "AutoContrast": (None, layers.AutoContrast()),
+    "RandomShear": (
+        {"shear_factor": np.stack([NUMBERS, -NUMBERS / 2], 1), "input_shape": X.shape},
+        lambda x: resampling.shear(x, -NUMBERS / 2, NUMBERS, "constant"),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", COLORS)
+def test_colors_by_given_numbers(keras, name):
+    drawn, change = COLORS[name]
+    needs = name not in ("AutoContrast", "Solarization", "RandomShear")
+    options: dict[str, Any] = {"fill_mode": "constant"} if name == "RandomShear" else {}
+    layer = getattr(keras.layers, name)(*([4 if name == "RandomPosterization" else 0.5] if needs else []), **options)
+    expected = np.asarray(layer.transform_images(X, drawn))
+    np.testing.assert_allclose(change(X).numpy(), expected, rtol=1e-4, atol=2e-2)
+
+
+def test_image_functions(keras):
+    x = X / 255
+    for name, options in (
+        ("rgb_to_hsv", {}),
+        ("hsv_to_rgb", {}),
+        ("gaussian_blur", {"kernel_size": (3, 5), "sigma": (0.7, 1.5)}),
+    ):
+        expected = getattr(keras.ops.image, name)(x, data_format="channels_last", **options)
+        found = getattr(ops.image, name)(x, data_format="channels_last", **options)
+        np.testing.assert_allclose(found.numpy(), np.asarray(expected), rtol=1e-4, atol=1e-5)
+    blurred = layers.RandomGaussianBlur((1.0, 1.0), (3, 5), (0.5, 0.5), (0, 1))(x, training=True)
+    expected = keras.ops.image.gaussian_blur(x, (3, 5), (0.5, 0.5), data_format="channels_last")
+    np.testing.assert_allclose(blurred.numpy(), np.asarray(expected), rtol=1e-4, atol=1e-5)

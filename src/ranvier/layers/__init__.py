@@ -19,6 +19,9 @@ __getattr__, __dir__, __all__ = lazy_names("ranvier.layers", {
     "ranvier.layers.bidirectional": "Bidirectional",
     "ranvier.layers.byte_pairs": "BytePairEncoding",
     "ranvier.layers.cells": "GRUCell LSTMCell SimpleRNNCell",
+    "ranvier.layers.coloring":
+        "AutoContrast RandomColorDegeneration RandomColorJitter RandomGaussianBlur RandomGrayscale RandomHue "
+        "RandomInvert RandomPosterization RandomSaturation RandomSharpness Solarization",
     "ranvier.layers.conv_lstm": "ConvLSTM1D ConvLSTM2D ConvLSTM3D",
     "ranvier.layers.convolution":
         "Conv1D Conv1DTranspose Conv2D Conv2DTranspose Conv3D Conv3DTranspose Convolution1D=Conv1D "
@@ -71,7 +74,8 @@ __getattr__, __dir__, __all__ = lazy_names("ranvier.layers", {
     "ranvier.layers.spectral_normalization": "SpectralNormalization",
     "ranvier.layers.stacked_cells": "StackedRNNCells",
     "ranvier.layers.text_vectorization": "TextVectorization",
-    "ranvier.layers.wrappers": "TimeDistributed Wrapper",
+    "ranvier.layers.wrappers": "Pipeline TimeDistributed Wrapper",
+    "ranvier.layers.shear": "RandomShear",
     "ranvier.layers.signal_augmentation": "RandomNoise RandomShift SpecAugment",
     "ranvier.layers.spectra": "MFCC MelSpectrogram STFTSpectrogram",
     "ranvier.module.serialization": "REGISTRY",

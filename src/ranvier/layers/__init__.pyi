@@ -16,6 +16,17 @@ from ranvier.layers.byte_pairs import BytePairEncoding as BytePairEncoding
 from ranvier.layers.cells import GRUCell as GRUCell
 from ranvier.layers.cells import LSTMCell as LSTMCell
 from ranvier.layers.cells import SimpleRNNCell as SimpleRNNCell
+from ranvier.layers.coloring import AutoContrast as AutoContrast
+from ranvier.layers.coloring import RandomColorDegeneration as RandomColorDegeneration
+from ranvier.layers.coloring import RandomColorJitter as RandomColorJitter
+from ranvier.layers.coloring import RandomGaussianBlur as RandomGaussianBlur
+from ranvier.layers.coloring import RandomGrayscale as RandomGrayscale
+from ranvier.layers.coloring import RandomHue as RandomHue
+from ranvier.layers.coloring import RandomInvert as RandomInvert
+from ranvier.layers.coloring import RandomPosterization as RandomPosterization
+from ranvier.layers.coloring import RandomSaturation as RandomSaturation
+from ranvier.layers.coloring import RandomSharpness as RandomSharpness
+from ranvier.layers.coloring import Solarization as Solarization
 from ranvier.layers.conv_lstm import ConvLSTM1D as ConvLSTM1D
 from ranvier.layers.conv_lstm import ConvLSTM2D as ConvLSTM2D
 from ranvier.layers.conv_lstm import ConvLSTM3D as ConvLSTM3D
@@ -146,6 +157,7 @@ from ranvier.layers.shaping import UpSampling3D as UpSampling3D
 from ranvier.layers.shaping import ZeroPadding1D as ZeroPadding1D
 from ranvier.layers.shaping import ZeroPadding2D as ZeroPadding2D
 from ranvier.layers.shaping import ZeroPadding3D as ZeroPadding3D
+from ranvier.layers.shear import RandomShear as RandomShear
 from ranvier.layers.signal_augmentation import RandomNoise as RandomNoise
 from ranvier.layers.signal_augmentation import RandomShift as RandomShift
 from ranvier.layers.signal_augmentation import SpecAugment as SpecAugment
@@ -155,6 +167,7 @@ from ranvier.layers.spectra import STFTSpectrogram as STFTSpectrogram
 from ranvier.layers.spectral_normalization import SpectralNormalization as SpectralNormalization
 from ranvier.layers.stacked_cells import StackedRNNCells as StackedRNNCells
 from ranvier.layers.text_vectorization import TextVectorization as TextVectorization
+from ranvier.layers.wrappers import Pipeline as Pipeline
 from ranvier.layers.wrappers import TimeDistributed as TimeDistributed
 from ranvier.layers.wrappers import Wrapper as Wrapper
 from ranvier.module.serialization import REGISTRY as REGISTRY
@@ -162,7 +175,7 @@ from ranvier.support.serialized import deserialize_keras_object as deserialize
 from ranvier.support.serialized import serialize_keras_object as serialize
 from typing import Any as Any
 
-__all__ = ['Activation', 'ActivityRegularization', 'AdaptiveAveragePooling1D', 'AdaptiveAveragePooling2D', 'AdaptiveAveragePooling3D', 'AdaptiveMaxPooling1D', 'AdaptiveMaxPooling2D', 'AdaptiveMaxPooling3D', 'Add', 'AdditiveAttention', 'AlphaDropout', 'Attention', 'Average', 'AveragePooling1D', 'AveragePooling2D', 'AveragePooling3D', 'AvgPool1D', 'AvgPool2D', 'AvgPool3D', 'BatchNormalization', 'Bidirectional', 'BytePairEncoding', 'CategoryEncoding', 'CenterCrop', 'Concatenate', 'Conv1D', 'Conv1DTranspose', 'Conv2D', 'Conv2DTranspose', 'Conv3D', 'Conv3DTranspose', 'ConvLSTM1D', 'ConvLSTM2D', 'ConvLSTM3D', 'Convolution1D', 'Convolution1DTranspose', 'Convolution2D', 'Convolution2DTranspose', 'Convolution3D', 'Convolution3DTranspose', 'Cropping1D', 'Cropping2D', 'Cropping3D', 'CutMix', 'Dense', 'DepthwiseConv1D', 'DepthwiseConv2D', 'Discretization', 'Dot', 'Dropout', 'ELU', 'EinsumDense', 'Embedding', 'Flatten', 'GRU', 'GRUCell', 'GaussianDropout', 'GaussianNoise', 'GlobalAveragePooling1D', 'GlobalAveragePooling2D', 'GlobalAveragePooling3D', 'GlobalAvgPool1D', 'GlobalAvgPool2D', 'GlobalAvgPool3D', 'GlobalMaxPool1D', 'GlobalMaxPool2D', 'GlobalMaxPool3D', 'GlobalMaxPooling1D', 'GlobalMaxPooling2D', 'GlobalMaxPooling3D', 'GroupNormalization', 'GroupQueryAttention', 'HashedCrossing', 'Hashing', 'Identity', 'Input', 'InputLayer', 'InputSpec', 'InstanceNormalization', 'IntegerLookup', 'LSTM', 'LSTMCell', 'Lambda', 'Layer', 'LayerNormalization', 'LeakyReLU', 'MFCC', 'Masking', 'MaxPool1D', 'MaxPool2D', 'MaxPool3D', 'MaxPooling1D', 'MaxPooling2D', 'MaxPooling3D', 'Maximum', 'MelSpectrogram', 'Minimum', 'MixUp', 'MultiHeadAttention', 'Multiply', 'Normalization', 'PReLU', 'Permute', 'PositionEmbedding', 'REGISTRY', 'RMSNormalization', 'RNN', 'RandomBrightness', 'RandomContrast', 'RandomCrop', 'RandomErasing', 'RandomFlip', 'RandomNoise', 'RandomRotation', 'RandomShift', 'RandomTranslation', 'RandomZoom', 'ReLU', 'RepeatVector', 'Rescaling', 'Reshape', 'Resizing', 'ReversibleEmbedding', 'RotaryEmbedding', 'STFTSpectrogram', 'SeparableConv1D', 'SeparableConv2D', 'SeparableConvolution1D', 'SeparableConvolution2D', 'SimpleRNN', 'SimpleRNNCell', 'SinePositionEncoding', 'Softmax', 'SpatialDropout1D', 'SpatialDropout2D', 'SpatialDropout3D', 'SpecAugment', 'SpectralNormalization', 'StackedRNNCells', 'StringLookup', 'Subtract', 'TextVectorization', 'TimeDistributed', 'UnitNormalization', 'UpSampling1D', 'UpSampling2D', 'UpSampling3D', 'Wrapper', 'ZeroPadding1D', 'ZeroPadding2D', 'ZeroPadding3D', 'add', 'average', 'concatenate', 'deserialize', 'dot', 'maximum', 'minimum', 'multiply', 'serialize', 'subtract']
+__all__ = ['Activation', 'ActivityRegularization', 'AdaptiveAveragePooling1D', 'AdaptiveAveragePooling2D', 'AdaptiveAveragePooling3D', 'AdaptiveMaxPooling1D', 'AdaptiveMaxPooling2D', 'AdaptiveMaxPooling3D', 'Add', 'AdditiveAttention', 'AlphaDropout', 'Attention', 'AutoContrast', 'Average', 'AveragePooling1D', 'AveragePooling2D', 'AveragePooling3D', 'AvgPool1D', 'AvgPool2D', 'AvgPool3D', 'BatchNormalization', 'Bidirectional', 'BytePairEncoding', 'CategoryEncoding', 'CenterCrop', 'Concatenate', 'Conv1D', 'Conv1DTranspose', 'Conv2D', 'Conv2DTranspose', 'Conv3D', 'Conv3DTranspose', 'ConvLSTM1D', 'ConvLSTM2D', 'ConvLSTM3D', 'Convolution1D', 'Convolution1DTranspose', 'Convolution2D', 'Convolution2DTranspose', 'Convolution3D', 'Convolution3DTranspose', 'Cropping1D', 'Cropping2D', 'Cropping3D', 'CutMix', 'Dense', 'DepthwiseConv1D', 'DepthwiseConv2D', 'Discretization', 'Dot', 'Dropout', 'ELU', 'EinsumDense', 'Embedding', 'Flatten', 'GRU', 'GRUCell', 'GaussianDropout', 'GaussianNoise', 'GlobalAveragePooling1D', 'GlobalAveragePooling2D', 'GlobalAveragePooling3D', 'GlobalAvgPool1D', 'GlobalAvgPool2D', 'GlobalAvgPool3D', 'GlobalMaxPool1D', 'GlobalMaxPool2D', 'GlobalMaxPool3D', 'GlobalMaxPooling1D', 'GlobalMaxPooling2D', 'GlobalMaxPooling3D', 'GroupNormalization', 'GroupQueryAttention', 'HashedCrossing', 'Hashing', 'Identity', 'Input', 'InputLayer', 'InputSpec', 'InstanceNormalization', 'IntegerLookup', 'LSTM', 'LSTMCell', 'Lambda', 'Layer', 'LayerNormalization', 'LeakyReLU', 'MFCC', 'Masking', 'MaxPool1D', 'MaxPool2D', 'MaxPool3D', 'MaxPooling1D', 'MaxPooling2D', 'MaxPooling3D', 'Maximum', 'MelSpectrogram', 'Minimum', 'MixUp', 'MultiHeadAttention', 'Multiply', 'Normalization', 'PReLU', 'Permute', 'Pipeline', 'PositionEmbedding', 'REGISTRY', 'RMSNormalization', 'RNN', 'RandomBrightness', 'RandomColorDegeneration', 'RandomColorJitter', 'RandomContrast', 'RandomCrop', 'RandomErasing', 'RandomFlip', 'RandomGaussianBlur', 'RandomGrayscale', 'RandomHue', 'RandomInvert', 'RandomNoise', 'RandomPosterization', 'RandomRotation', 'RandomSaturation', 'RandomSharpness', 'RandomShear', 'RandomShift', 'RandomTranslation', 'RandomZoom', 'ReLU', 'RepeatVector', 'Rescaling', 'Reshape', 'Resizing', 'ReversibleEmbedding', 'RotaryEmbedding', 'STFTSpectrogram', 'SeparableConv1D', 'SeparableConv2D', 'SeparableConvolution1D', 'SeparableConvolution2D', 'SimpleRNN', 'SimpleRNNCell', 'SinePositionEncoding', 'Softmax', 'Solarization', 'SpatialDropout1D', 'SpatialDropout2D', 'SpatialDropout3D', 'SpecAugment', 'SpectralNormalization', 'StackedRNNCells', 'StringLookup', 'Subtract', 'TextVectorization', 'TimeDistributed', 'UnitNormalization', 'UpSampling1D', 'UpSampling2D', 'UpSampling3D', 'Wrapper', 'ZeroPadding1D', 'ZeroPadding2D', 'ZeroPadding3D', 'add', 'average', 'concatenate', 'deserialize', 'dot', 'maximum', 'minimum', 'multiply', 'serialize', 'subtract']
 def add(inputs: Sequence[Any], *settings: Any, **options: Any) -> Any: ...
 def average(inputs: Sequence[Any], *settings: Any, **options: Any) -> Any: ...
 def concatenate(inputs: Sequence[Any], *settings: Any, **options: Any) -> Any: ...

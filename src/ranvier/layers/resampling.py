@@ -245,7 +245,7 @@ class RandomFlip(RandomLayer):
         return x
 
 
-class _Resampling(RandomLayer):
+class Resampling(RandomLayer):
     """The base of layers that read images at other positions: the values beyond the edge, and between pixels.
 
     ``fill_mode``: "reflect" (the image mirrored at its edges), "wrap" (its other side), "nearest" (the edge), or
@@ -271,7 +271,7 @@ class _Resampling(RandomLayer):
 
 
 @register_module
-class RandomTranslation(_Resampling):
+class RandomTranslation(Resampling):
     """While training, images moved by a fraction of their height (positive: down) and of their width (positive: right).
 
     Each factor is a fraction f, for one between -f and f, or two, the least and the most, from -1 to 1. ``fill_mode``,
@@ -305,7 +305,7 @@ class RandomTranslation(_Resampling):
 
 
 @register_module
-class RandomRotation(_Resampling):
+class RandomRotation(Resampling):
     """While training, images rotated about their centre by a fraction of a whole turn, counterclockwise where positive.
 
     ``factor`` is a fraction f, for one between -f and f, or two, the least and the most, from -1 to 1: 0.1 is up to 36
@@ -333,7 +333,7 @@ class RandomRotation(_Resampling):
 
 
 @register_module
-class RandomZoom(_Resampling):
+class RandomZoom(Resampling):
     """While training, images zoomed about their centre: 0.2 shows 20 % more, smaller; -0.2 shows 20 % less, larger.
 
     Each factor is a number f, for one between -f and f, or two, the least and the most, above -1 and up to 1. Without

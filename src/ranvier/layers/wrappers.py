@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Unpack
 
 from ranvier.graph.node import GraphError
@@ -62,3 +63,17 @@ class TimeDistributed(Wrapper):
             return carry, self.layer(x) if kept is None else self.layer(x, mask=kept)
 
         return loops.scan(step, None, (x, mask if takes_mask else None), axis=1)[1]
+
+
+@register_module
+class Pipeline(Layer):
+    """Layers one after another, as of preprocessing: ``Pipeline([RandomFlip(), RandomHue(0.2)])``. Source: Keras."""
+
+    def __init__(self, layers: Sequence[Module], **options: Unpack[LayerOptions]) -> None:
+        super().__init__(**options)
+        self.steps = list(layers)
+
+    def forward(self, x: Any) -> Any:
+        for layer in self.steps:
+            x = layer(x)
+        return x

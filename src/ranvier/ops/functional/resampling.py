@@ -144,6 +144,23 @@ def zoom(
 
 
 @function
+def shear(
+    x: Node,
+    down: Node,
+    right: Node,
+    fill_mode: str = "reflect",
+    fill_value: float = 0.0,
+    interpolation: str = "bilinear",
+) -> Node:
+    """Images read so many columns further right in each row, and rows further down in each column."""
+
+    def sheared(row: Node, column: Node, down: Node, right: Node) -> tuple[Node, Node]:
+        return n.add(row, n.multiply(column, down)), n.add(column, n.multiply(row, right))
+
+    return _mapped(x, (down, right), sheared, fill_mode, fill_value, interpolation)
+
+
+@function
 def crop_at(x: Node, top: Node, left: Node, size: tuple[int, int]) -> Node:
     """The part of ``size`` of each image whose first pixel is at these whole numbers."""
     return _mapped(x, (top, left), lambda row, column, y, z: (n.add(row, y), n.add(column, z)), size=size)

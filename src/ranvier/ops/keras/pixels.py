@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from ranvier.ops import arrays
 from ranvier.ops.arrays import shape as movement
+from ranvier.ops.functional import colors
 from ranvier.ops.functional.resizing import RESIZING
 from ranvier.ops.functional.resizing import resize as resized
 from ranvier.ops.keras.elementwise import Operand
 from ranvier.ops.keras.images import FORMATS, for_each, one_word
+from ranvier.tensor.tensor import Tensor
 
 
 def _batched(images: Any, data_format: Any, change: Callable[[Any], Any]) -> Any:
@@ -51,12 +53,25 @@ def resize(
 
 def rgb_to_grayscale(images: Operand, data_format: str | None = None) -> Any:
     """The luminance of RGB images, with one channel (ITU-R BT.601)."""
+    return _batched(images, data_format, colors.grey)
 
-    def grey(x: Any) -> Any:
-        shares = arrays.cast(np.array([0.2989, 0.5870, 0.1140], np.float32), x.dtype)
-        return arrays.sum(arrays.multiply(x, shares), -1, True)
 
-    return _batched(images, data_format, grey)
+def rgb_to_hsv(images: Operand, data_format: str | None = None) -> Any:
+    """Hue, saturation and value of RGB images of floats from 0 to 1."""
+    return _batched(images, data_format, colors.rgb_to_hsv)
+
+
+def hsv_to_rgb(images: Operand, data_format: str | None = None) -> Any:
+    """RGB images, of floats from 0 to 1, of what `rgb_to_hsv` gives."""
+    return _batched(images, data_format, colors.hsv_to_rgb)
+
+
+def gaussian_blur(
+    images: Operand, kernel_size: Sequence[int] = (3, 3), sigma: Any = (1.0, 1.0), data_format: str | None = None
+) -> Any:
+    """Images blurred by a Gaussian, zeros beyond their edges. ``kernel_size`` and ``sigma`` are of width and height."""
+    spread = arrays.cast(np.asarray(sigma, np.float32) if not isinstance(sigma, Tensor) else sigma, "float32")
+    return _batched(images, data_format, lambda x: colors.gaussian_blur(x, spread, size=tuple(kernel_size)))
 
 
 def extract_patches(

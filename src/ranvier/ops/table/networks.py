@@ -21,7 +21,7 @@ def both(names: str, prefix: str) -> str:
 
 ROWS = (
     *each("keras", "keras.images", both(IMAGES, "nn.")),
-    *each("keras", "keras.pixels", "image.crop_images image.extract_patches image.pad_images image.resize image.rgb_to_grayscale"),
+    *each("keras", "keras.pixels", "image.crop_images image.extract_patches image.gaussian_blur image.hsv_to_rgb image.pad_images image.resize image.rgb_to_grayscale image.rgb_to_hsv"),
     *each("keras", "keras.signals", "extract_sequences fft fft2 ifft2 irfft istft rfft stft"),
     *each("keras", "keras.attention", both("dot_product_attention", "nn.")),
     *each("keras", "keras.elementwise", both(f"{LOSSES} normalize", "nn.")),
