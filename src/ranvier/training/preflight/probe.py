@@ -28,6 +28,7 @@ from ranvier.training.step.sized import is_sized, step_of
 ROWS, FEW_ROWS, MORE_ROWS = 32, 8, 256
 IDLE, UNITS = 0.5, 8  # the least fraction of idle units of a layer that is reported, and the fewest units
 STEPS = 4
+PIECE = 1 << 16  # elements of an array whose norm is computed at once
 WORK = 2e8  # products, the most that a probe computes: some 20 ms
 
 
@@ -59,8 +60,14 @@ class Activation:
     rows: int
 
 
-def norm(array: Array) -> float:
-    return float(np.linalg.norm(array.astype(np.float64)))
+def norm(array: Array, less: Array | None = None) -> float:
+    """The norm of an array, or of its difference to another. In pieces, as a table of words is large in float64."""
+    step, total = max(1, PIECE * len(array) // max(1, array.size)), 0.0
+    for i in range(0, len(array), step):
+        piece = array[i : i + step] if less is None else array[i : i + step] - less[i : i + step]
+        wide = piece.astype(np.float64).ravel()
+        total += float(wide @ wide)
+    return math.sqrt(total)
 
 
 def products(nodes: Sequence[Node], rows: int) -> float:
@@ -203,7 +210,7 @@ class Probe:
             return [], 0.0
         data, state, losses = self.picked(ROWS), self.copies(), []
         arrays, totals = self.given(data, state), state[len(self.step.state) :]
-        before = [state[self.places[k]].copy() for k in self.kernels]
+        before = self.arrays()
         program = self.step.program
         if len(data) > self.step.batch:  # never where programs have one size
             program = ReferenceProgram(self.step.graph, len(data))
@@ -215,7 +222,8 @@ class Probe:
                 program.run(arrays, (), 0, 1, len(data))
             losses.append(float(totals[0] / totals[1]))
             if not number:
-                moved = ((norm(state[self.places[k]] - b), norm(b)) for k, b in zip(self.kernels, before, strict=True))
+                places = [self.places[kernel] for kernel in self.kernels]
+                moved = ((norm(state[i], before[i]), norm(before[i])) for i in places)
                 change = max((d / n for d, n in moved if n), default=0.0)
         return losses, change
 

@@ -68,6 +68,7 @@ class Fusion:
         self.parts: set[Node] = set()  # concatenations that are written as a part of another
         self.facts: dict[Node, Fact] = {}
         self._walks: dict[Shape, list[int]] = {}  # map tasks by their space
+        self._after_scatter: dict[int, list[int]] = {}  # map tasks by the sums of rows that they read
         self.readers = graph.readers()
         self.place = {node: i for i, node in enumerate(graph.nodes())}
         self._demand()
@@ -268,7 +269,10 @@ class Fusion:
         return isinstance(last, int) and last <= MAX_ROW
 
     def _join(self, node: Node, fact: Fact) -> None:
-        for number in sorted(fact.aligned, reverse=True):
+        scattered = [number for number in fact.aligned if self.tasks[number].kind == "scatter"]
+        # A sum of rows is read once, by one task: that of an optimizer's new moments and weights.
+        beside = {reader for number in scattered for reader in self._after_scatter.get(number, ())}
+        for number in sorted(fact.aligned | beside, reverse=True):
             task = self.tasks[number]
             own_rows = self.row_updates.get(node) in task.nodes
             if (task.kind in ("scatter", "place", "partial", "loop") and not own_rows) or not self._fits(node, task):
@@ -280,6 +284,8 @@ class Fusion:
                 self._add(task, node, needs)
                 return
         self._new("map", node.shape, None, node)
+        for number in scattered:
+            self._after_scatter.setdefault(number, []).append(len(self.tasks) - 1)
 
     def _needs(self, fact: Fact, number: int) -> int | None:
         """The other tasks that a task would wait for if the node joined it; None if one of them waits for it."""
