@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -201,13 +201,29 @@ def _compile(graph: Graph, batch: int | None, target: Target) -> NativeProgram:
         objects = [data[start:end] for start, end in pairwise(ends)]
         text = Text("", tuple(facts["symbols"]), facts["scratch"], facts["private"], facts["work"])
         return NativeProgram(graph, batch, text, llvm.load_objects(objects, target), threads)
-    from ranvier.engines.native.runtime.units import compile_units
-
-    assembler = _assembler(lowered, rows, target)
-    objects = compile_units(assembler.units(), target, get_threads())
-    text = _dumped(assembler.program(), target)
+    text, objects = _compiled(lowered, rows, target)
     head = dict(
         symbols=text.symbols, scratch=text.scratch, private=text.private, work=text.work, sizes=[*map(len, objects)]
     )
     cache.put(key, b"".join([json.dumps(head).encode(), b"\n", *objects]))
     return NativeProgram(graph, batch, text, llvm.load_objects(objects, target), threads)
+
+
+def _compiled(lowered: Graph, rows: int, target: Target) -> tuple[Text, list[bytes]]:
+    """The text and the objects of a graph that `lower` gave."""
+    from ranvier.engines.native.runtime import thread_pool
+    from ranvier.engines.native.runtime.units import Unit, compile_units
+
+    count, made = get_threads(), list["Assembler"]()
+    pool = thread_pool.missing() if count > 1 and target == llvm.resolve_target("host") else None
+
+    def units() -> Iterator[Unit]:
+        if pool is not None:  # the program will run on it; another thread has nothing else to compile yet
+            yield Unit(pool[1])
+        made.append(_assembler(lowered, rows, target))
+        yield from made[0].units()
+
+    objects = compile_units(units(), target, count)
+    if pool is not None:
+        default_cache().put(pool[0], objects.pop(0))
+    return _dumped(made[0].program(), target), objects

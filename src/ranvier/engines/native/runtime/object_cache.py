@@ -244,10 +244,15 @@ def _header(key: str, data: bytes) -> bytes:
     return _MAGIC + hashlib.sha256(_MAGIC + key.encode() + data).digest()
 
 
+def key_of_text(text: str) -> str:
+    """The name of the object of a module in LLVM's text form, for this machine."""
+    target = llvm.resolve_target("host")
+    return cache_key(text, target.triple, target.cpu, target.features)
+
+
 def load_text(text: str) -> llvm.Library:
     """A module in LLVM's text form for this machine, compiled or from the cache, and loaded."""
-    target = llvm.resolve_target("host")
-    key = cache_key(text, target.triple, target.cpu, target.features)
+    target, key = llvm.resolve_target("host"), key_of_text(text)
     data = default_cache().get(key)
     if data is None:
         data = llvm.compile_object(text, target)

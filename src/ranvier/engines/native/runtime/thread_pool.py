@@ -55,7 +55,7 @@ class _Native:
     """The functions of `pool_ir`: compiled once per machine, loaded once per process."""
 
     def __init__(self) -> None:
-        library = object_cache.load_text(pool_ir.pool_ir(llvm.resolve_target("host").arch))
+        library = object_cache.load_text(_text())
         pointer, number = ctypes.c_void_p, ctypes.c_int64
         arguments = (pointer, number, pointer, ctypes.c_char_p)
         self.launch = library.function("launch", number, *arguments)
@@ -68,6 +68,17 @@ class _Native:
 @functools.cache
 def _native() -> _Native:
     return _Native()
+
+
+@functools.cache
+def _text() -> str:
+    return pool_ir.pool_ir(llvm.resolve_target("host").arch)
+
+
+def missing() -> tuple[str, str] | None:
+    """The key and the text of what the pool would compile when it is first used; None if the cache has it."""
+    cache, key = object_cache.default_cache(), object_cache.key_of_text(_text())
+    return None if cache.folder is None or cache.get(key) is not None else (key, _text())
 
 
 # --- the pool ---------------------------------------------------------------------------------------------------------

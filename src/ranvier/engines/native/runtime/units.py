@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import threading
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ from ranvier.engines.native.runtime import llvm
 from ranvier.engines.native.target.target import Target
 
 _STACK = 8 << 20  # bytes of a compiling thread's stack: some systems give a thread little
+_SWITCH = 2e-4  # seconds
 
 
 class Unit(NamedTuple):
@@ -55,7 +57,7 @@ def compile_units(units: Iterable[Unit], target: Target, threads: int) -> list[b
         CompilerError: as `llvm.compile_object`.
     """
     work, helpers = _Work(target), list[threading.Thread]()
-    with llvm.exclusive():
+    with llvm.exclusive(), _quick_switches():
         try:
             for number, unit in enumerate(units):
                 work.queue.put((number, unit))
@@ -72,6 +74,20 @@ def compile_units(units: Iterable[Unit], target: Target, threads: int) -> list[b
     if work.errors:
         raise work.errors[0]
     return [data for _, data in sorted(work.objects.items())]
+
+
+@contextmanager
+def _quick_switches() -> Iterator[None]:
+    """Let a thread that returns from LLVM wait for the interpreter only briefly.
+
+    The thread that writes units keeps the interpreter for as long as it may, which is longer than most calls of LLVM.
+    """
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(min(_SWITCH, before))
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
 
 
 def _helper(work: _Work) -> threading.Thread:
