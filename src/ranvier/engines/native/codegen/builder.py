@@ -57,6 +57,7 @@ class Function:
         self.count = 0
         self._target = self.lines
         self._known: list[dict[str, str]] = [{}, {}]  # of the prologue, the body and each enclosing block
+        self._sums: dict[str, tuple[str, int]] = {}  # of a variable and a number, by name
 
     def text(self, attributes: str = "") -> str:
         body = ["entry:", *self.prologue, "  br label %body", "body:", *self.lines, "  ret void"]
@@ -104,11 +105,21 @@ class Function:
     # --- integers: constants are folded ----------------------------------------------------------------------------
 
     def add(self, a: Scalar, b: Scalar) -> Scalar:
-        if isinstance(a, int) and isinstance(b, int):
-            return a + b
-        if a == 0:
-            return b
-        return a if b == 0 else self.op(f"add nsw i64 {a}, {b}")
+        """Numbers are added last: addresses that differ by a number then share all other instructions."""
+        (first, number), (second, more) = self._split(a), self._split(b)
+        number += more
+        base = first or second
+        if first and second:
+            base = self.op(f"add nsw i64 {first}, {second}")
+        if not base or not number:
+            return base or number
+        result = self.op(f"add nsw i64 {base}, {number}")
+        self._sums[result] = base, number
+        return result
+
+    def _split(self, a: Scalar) -> tuple[str, int]:
+        """A variable, or none, and a number, whose sum ``a`` is."""
+        return ("", a) if isinstance(a, int) else self._sums.get(a, (a, 0))
 
     def sub(self, a: Scalar, b: Scalar) -> Scalar:
         if isinstance(a, int) and isinstance(b, int):
@@ -120,9 +131,14 @@ class Function:
             return a * b
         if a == 0 or b == 0:
             return 0
-        if a == 1:
-            return b
-        return a if b == 1 else self.op(f"mul nsw i64 {a}, {b}")
+        if isinstance(a, int):
+            a, b = b, a
+        if b == 1:
+            return a
+        base, number = self._split(a)
+        if number and isinstance(b, int):
+            return self.add(self.op(f"mul nsw i64 {base}, {b}"), number * b)
+        return self.op(f"mul nsw i64 {a}, {b}")
 
     def floor_divide(self, a: Scalar, b: Scalar) -> Scalar:
         if isinstance(a, int) and isinstance(b, int):
@@ -153,6 +169,11 @@ class Function:
         return self.op(f"call i64 @llvm.smax.i64(i64 {a}, i64 {b})")
 
     def pointer(self, base: str, offset: Scalar, element: str) -> str:
+        variable, number = self._split(offset)
+        if variable and number:  # outside of the array, perhaps, until the number is added
+            base = self.op(f"getelementptr {element}, ptr {base}, i64 {variable}")
+            variable = ""
+        offset = variable or number
         return base if offset == 0 else self.op(f"getelementptr inbounds {element}, ptr {base}, i64 {offset}")
 
     def splat(self, scalar: str, element: str) -> str:
