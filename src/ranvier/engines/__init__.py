@@ -163,7 +163,20 @@ def compile(graph: Graph, batch: int | None = None, engine: str | None = None) -
     return program
 
 
-_shared: dict[Any, Program] = {}  # in the order of their last use
+class _Key:
+    """The key of a program. Its hash is computed once: those of deep networks are long."""
+
+    def __init__(self, parts: tuple[Any, ...]) -> None:
+        self.parts, self.hash = parts, hash(parts)
+
+    def __hash__(self) -> int:
+        return self.hash
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Key) and self.hash == other.hash and self.parts == other.parts
+
+
+_shared: dict[_Key, Program] = {}  # in the order of their last use
 MAX_SHARED = 64
 
 
@@ -174,7 +187,7 @@ def shared(graph: Graph, batch: int | None = None, engine: str | None = None) ->
     """
     engine = check(engine or get_engine())
     target = getattr(_module(engine), "target", None)
-    key = (engine, target() if target is not None else None, get_placement(), batch, graph.key())
+    key = _Key((engine, target() if target is not None else None, get_placement(), batch, graph.key()))
     program = _shared.get(key) or compile(graph, batch, engine)
     _shared.pop(key, None)
     _shared[key] = program

@@ -109,6 +109,9 @@ def contract_value(arrays: Sequence[Any], attrs: dict[str, Any], extents: dict[s
         if "clip" in attrs:
             array, index = _unclipped(array, index, sizes, attrs["clip"])
         operands += _view(array, index, sizes)
+    first, axes, second, others = operands
+    if axes == [0, 2] and others == [1, 2] and attrs["rank"] == 2 and sizes[2] > 1:
+        return np.matmul(second, first.T).T  # what `einsum` does as well, in three times as long for small arrays
     return np.einsum(*operands, list(range(attrs["rank"])), optimize=True).astype(arrays[0].dtype, copy=False)
 
 

@@ -80,12 +80,11 @@ class Graph:
         else:
             return self
         result = {node: new}  # of the nodes that are replaced
+        get = result.get
         for node in nodes:
-            new = node
-            for operand in node.inputs:
-                if operand in result:
-                    new = Node(node.op, tuple([result.get(i, i) for i in node.inputs]), node.attrs, node.type)
-                    break
+            old = node.inputs
+            inputs = tuple(map(get, old, old))
+            new = node if inputs == old else Node(node.op, inputs, node.attrs, node.type)
             if not of or node.op.name in of:
                 new = change(new, node)
             if new is not node:
@@ -100,6 +99,8 @@ class Graph:
         lines = tuple(
             [
                 (node.op.name, *map(place, node.inputs), node.type.shape, node.type.dtype, _key(node.attrs))
+                if node.attrs
+                else (node.op.name, *map(place, node.inputs), node.type.shape, node.type.dtype)
                 for node in nodes
             ]
         )
@@ -110,17 +111,25 @@ class Graph:
         return print_graph(self)
 
 
-def _key(attrs: dict[str, Any]) -> tuple[Any, ...]:
-    def fixed(value: Any) -> Any:
-        if isinstance(value, np.ndarray):
-            return value.shape, value.dtype.char, value.tobytes()
-        if isinstance(value, Graph):
-            return value.key()
-        return tuple(map(fixed, value)) if isinstance(value, (list, tuple)) else value
+_PLAIN = frozenset((int, float, bool, str, type(None)))
 
-    if not attrs:  # most nodes of a network
-        return ()
-    return tuple((name, fixed(value)) for name, value in attrs.items() if name not in ("name", "shape", "dtype"))
+
+def _key(attrs: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(
+        [
+            (name, value if value.__class__ in _PLAIN else _fixed(value))
+            for name, value in attrs.items()
+            if name not in ("name", "shape", "dtype")
+        ]
+    )
+
+
+def _fixed(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return value.shape, value.dtype.char, value.tobytes()
+    if isinstance(value, Graph):
+        return value.key()
+    return tuple(map(_fixed, value)) if isinstance(value, (list, tuple)) else value
 
 
 def input_node(
@@ -193,14 +202,17 @@ def print_graph(graph: Graph) -> str:
     """One line a node. The text is complete and stable: it is also the compile cache's key."""
     label = names(graph)
     lines = []
+    types: dict[int, str] = {}  # by the identity of the type: many nodes share one
     for node in graph.nodes():
         operands = [label[i] for i in node.inputs]
-        extra = [
-            f"{k}={_attr(v)}"
-            for k, v in node.attrs.items()
-            if k not in ("name", "shape", "dtype") or node.op.name == "reshape"
-        ]
-        lines.append(f"{label[node]}: {node.type} = {node.op.name}({', '.join(operands + extra)})")
+        if node.attrs:
+            operands += [
+                f"{k}={_attr(v)}"
+                for k, v in node.attrs.items()
+                if k not in ("name", "shape", "dtype") or node.op.name == "reshape"
+            ]
+        type_ = types.get(id(node.type)) or types.setdefault(id(node.type), str(node.type))
+        lines.append(f"{label[node]}: {type_} = {node.op.name}({', '.join(operands)})")
     lines += [f"update {label[target]} <- {label[value]}" for target, value in graph.updates]
     lines.append(f"return {', '.join(label[n] for n in graph.outputs)}")
     return "\n".join(lines)

@@ -253,21 +253,24 @@ def walk(roots: Iterable[Node], through: Callable[[Node], object]) -> Iterator[N
 
 def topological(roots: Iterable[Node]) -> list[Node]:
     """Every node reachable from ``roots``, inputs first. Iterative: graphs may be thousands of nodes deep."""
-    placed: dict[Node, None] = {}
-    seen: set[Node] = set()  # nodes whose operands are on the stack above them, or are placed
-    stack = list(roots)[::-1]
-    pop, push, see = stack.pop, stack.append, seen.add
-    while stack:
-        node = pop()
-        if node in seen:
-            placed[node] = None  # once more is no change
-            continue
-        see(node)
-        if not node.inputs:
-            placed[node] = None
-            continue
-        push(node)
-        for child in node.inputs[::-1]:
-            if child not in seen:
-                push(child)
-    return list(placed)
+    placed: list[Node] = []
+    seen: set[Node] = set()
+    stack: list[tuple[Node | None, Iterator[Node]]] = []  # nodes with their operands that were not looked at yet
+    place, see, push, pop = placed.append, seen.add, stack.append, stack.pop
+    node: Node | None = None
+    operands = iter(roots)
+    while True:
+        for operand in operands:
+            if operand in seen:
+                continue
+            see(operand)
+            if operand.inputs:
+                push((node, operands))
+                node, operands = operand, iter(operand.inputs)
+                break
+            place(operand)
+        else:
+            if node is None:
+                return placed
+            place(node)
+            node, operands = pop()

@@ -184,13 +184,14 @@ def _rewrite(graph: Graph, rule: Callable[[Node], Node]) -> Graph:
         return node
 
     same = True
+    find = result.__getitem__
     for node in graph.nodes():
-        fresh = node.on(tuple([result[i] for i in node.inputs]))
+        fresh = node.on(tuple(map(find, node.inputs)))
         better = rule(fresh)
         if better is not fresh:  # otherwise its operands are merged already
             while better is not fresh:
                 fresh, better = better, rule(better)
-            fresh = fresh.on(tuple([intern(i) for i in fresh.inputs]))
+            fresh = fresh.on(tuple(map(intern, fresh.inputs)))
         new = result[node] = intern(fresh)
         same = same and new is node
     return graph if same else graph.rebuild(lambda n: result[n])
