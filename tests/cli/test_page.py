@@ -4,6 +4,7 @@ import base64
 import contextlib
 import http.client
 import json
+import signal
 import socket
 import threading
 import time
@@ -372,7 +373,13 @@ def test_the_port_and_the_browser(monkeypatch):
         with page.listen(None) as free:  # the ports after it may be taken by other programs
             assert free.getsockname()[1] != port
         monkeypatch.setattr(page.webbrowser, "open", lambda address: False)
-        monkeypatch.setattr("uvicorn.Server.run", lambda self, sockets: said.append(str(sockets[0].getsockname()[1])))
+
+        def run(self, sockets):
+            said.append(str(sockets[0].getsockname()[1]))
+            if hasattr(signal, "SIGPIPE"):  # a page that closes does not end the program
+                assert signal.getsignal(signal.SIGPIPE) == signal.SIG_IGN
+
+        monkeypatch.setattr("uvicorn.Server.run", run)
         page.run(None, None, True, said.append)
     assert f"http://127.0.0.1:{said[-1]}/#" in said[0]
     assert said[-1] != str(port)

@@ -1,10 +1,15 @@
 """The page with what the command line gives: a run, a model of several outputs, one of a class of one's own."""
 
 import base64
+import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
+from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import WebDriverWait
 
 import ranvier as rv
 from ranvier.cli.page.given import begun_with
@@ -54,6 +59,31 @@ def test_it_opens_trains_and_fits_the_screen_in_both_languages(name, pages, driv
             view.picture(f"{name}-{language}-{tab}-{driver.kind}")
     view.choose("language", "en")
     view.close()
+
+
+def test_a_page_that_closes_ends_nothing_and_ctrl_c_ends_all(tools, driver):
+    """The program itself, in a process of its own: a page is closed while it trains, another stays open."""
+    command = [sys.executable, "-m", "ranvier", "page", "--no-browser"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as program:
+        assert program.stdout is not None
+        address = program.stdout.readline().split()[-1]
+
+        def opened():
+            driver.get(address)
+            WebDriverWait(driver, 60).until(lambda d: d.find_element(By.ID, "now-loss").text not in ("", "–"))
+            driver.find_element(By.ID, "run").click()
+            WebDriverWait(driver, 60).until(lambda d: float(d.find_element(By.ID, "now-epoch").text) > 3)
+
+        for _ in range(3):
+            driver.get("about:blank")
+            opened()
+        for _ in range(2):
+            program.send_signal(signal.SIGINT)
+        said = program.communicate(timeout=120)[0]
+    assert (program.returncode, said.splitlines()[-1], "Traceback" in said) == (130, "stopped", False)
+    WebDriverWait(driver, 60).until(lambda d: "has ended" in d.find_element(By.ID, "message").text)
+    assert driver.find_element(By.ID, "run").text == "Train"
+    driver.get_log("browser")  # the end of the connection
 
 
 def test_of_several_outputs_one_is_chosen(pages, driver):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
+import signal
 import socket
 import sys
 import webbrowser
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -39,10 +42,27 @@ def run(path: Path | None, port: int | None, browser: bool, say: Any, program: P
         say("No browser was found: open the address in one.")
     sys.stdout.flush()
     try:
-        server.run(sockets=[listening])
+        with closed_connections_raise():
+            server.run(sockets=[listening])
     finally:
         sessions.close()
         listening.close()
+
+
+@contextlib.contextmanager
+def closed_connections_raise() -> Iterator[None]:
+    """Within this context a page that closes while the server writes to it raises an error.
+
+    The command line lets SIGPIPE end the program, as it should where the reader of its output exits.
+    """
+    if not hasattr(signal, "SIGPIPE"):
+        yield
+        return
+    before = signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGPIPE, before)
 
 
 def served(
@@ -55,6 +75,10 @@ def served(
     from ranvier.cli.page.server import Sessions, app
 
     class Server(uvicorn.Server):
+        def handle_exit(self, sig: int, frame: Any) -> None:
+            if not self.should_exit:  # a second Ctrl-C changes nothing: the end takes a second at most
+                super().handle_exit(sig, frame)
+
         async def shutdown(self, sockets: Any = None) -> None:
             sessions.close()  # so that the streams of open pages end by themselves
             await super().shutdown(sockets)

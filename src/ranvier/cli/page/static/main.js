@@ -135,4 +135,8 @@ attempt(async () => {
   await control("speed", Number($("speed").value));
   watch();
   await stream;
-}).then(() => { if (state.built) showMessage(() => t("ended")); });
+}).then(() => {
+  state.running = false;
+  showRunning();
+  if (state.built) showMessage(() => t("ended"));
+});
