@@ -41,7 +41,9 @@ function ticks(low, high) {
 }
 
 function chart(title, runs, key, testKey, isShare) {
-  const picture = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": title });
+  const shown = (v) => (isShare && v !== null && v !== undefined ? `${(100 * v).toFixed(1)} %` : fmt(v));
+  const said = runs.filter((r) => r.points.length).map((r) => t("runValues", r.number, shown(r.points.at(-1)[key]), shown(r.points.at(-1)[testKey])));
+  const picture = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": [title, ...said].join(". ") });
   const values = runs.flatMap((r) => r.points.flatMap((p) => [p[key], p[testKey]])).filter((v) => v !== null);
   if (!values.length) values.push(0, 1); // a run that has not begun
   const most = Math.max(1, ...runs.flatMap((r) => r.points.map((p) => p.epoch)));
@@ -80,7 +82,7 @@ function render() {
     line.style.background = classColour(run.number - 1);
     return el("li", {}, line, el("strong", {}, `${run.number}`), el("span", {}, `${t(run.data)}, ${run.name}`),
       el("span", { class: "note" }, last ? t("runLine", fmt(last.epoch, 3), fmt(last.testLoss)) : ""),
-      isNow ? el("span", { class: "note" }, `(${t("thisRun")})`) : el("button", { type: "button", onclick: () => { runs = runs.filter((r) => r !== run); show(); } }, t("removeRun")));
+      isNow ? el("span", { class: "note" }, `(${t("thisRun")})`) : el("button", { type: "button", "aria-label": t("removeRunOf", run.number), onclick: () => { runs = runs.filter((r) => r !== run); show(); } }, t("removeRun")));
   }));
   const same = runs.filter((r) => r.task === task); // the metric of others is another one
   const alike = runs.filter((r) => r.loss === state.built.loss);

@@ -102,7 +102,7 @@ function show() {
 function slider(name, low, high, step) {
   const shown = el("output", {}, fmt(state.settings[name]));
   const input = el("input", {
-    type: "range", min: low, max: high, step, value: state.settings[name], "data-setting": name,
+    type: "range", min: low, max: high, step, value: state.settings[name], "data-setting": name, "aria-label": t(name), // the label is that of the output
     oninput: () => { shown.textContent = fmt(Number(input.value)); change({ [name]: Number(input.value) }, 150); },
   });
   return el("label", { class: "field" }, el("span", { class: "head" }, t(name), shown), input);

@@ -25,6 +25,11 @@ function apply(node, options) {
   }
 }
 
+// What a screen reader says, once.
+export function announce(words) {
+  if ($("status").textContent !== words) $("status").textContent = words;
+}
+
 // A number with four significant digits.
 export function fmt(value, digits = 4) {
   if (value === null || value === undefined) return "–";

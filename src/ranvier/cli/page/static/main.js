@@ -2,7 +2,7 @@
 import { ask, frames, open } from "./api.js";
 import "./curves.js";
 import { begin } from "./datasets.js";
-import { $, fmt, onScheme } from "./dom.js";
+import { $, announce, fmt, onScheme } from "./dom.js";
 import "./exporting.js";
 import "./histograms.js";
 import "./images.js";
@@ -24,6 +24,12 @@ function showNow() {
   $("now-loss").textContent = fmt(frame?.loss);
   $("now-test").textContent = fmt(frame?.testLoss);
   $("now-metric").textContent = frame && task !== "number" ? `${(100 * frame.testMetric).toFixed(1)} %` : fmt(frame?.testMetric);
+}
+
+// For those who do not see the numbers: where it stands when it stops, and that it trains.
+function tellStatus() {
+  if (state.running) announce(t("running"));
+  else if (state.frame) announce(t("statusLine", ...["now-epoch", "now-loss", "now-test"].map((id) => $(id).textContent), $("metric-word").textContent, $("now-metric").textContent));
 }
 
 // What went wrong, until something goes well: a function that gives the words.
@@ -96,6 +102,7 @@ on("frame", (frame) => {
   if (frame.type === "stopped") showMessage(() => t("diverged", reason(frame)));
   else showNow();
   showRunning();
+  tellStatus();
 });
 on("built", (built) => {
   showNow();

@@ -61,15 +61,15 @@ function column(layer, place) {
   const convolutional = place === 0 || state.settings.layers[place - 1].kind !== "dense";
   const kinds = ["dense", ...(images && convolutional ? ["conv", "pool"] : [])];
   const parts = [el("strong", {}, t("layer", number))];
-  if (kinds.length > 1) parts.push(select(`kind-${place}`, kinds.map((k) => [k, t(k)]), layer.kind, (v) => setLayer(place, { kind: v }), t("kind")));
+  if (kinds.length > 1) parts.push(select(`kind-${place}`, kinds.map((k) => [k, t(k)]), layer.kind, (v) => setLayer(place, { kind: v }), t("kindOf", number)));
   if (layer.kind !== "pool") {
     parts.push(el("span", { class: "pm" },
       el("button", { type: "button", "aria-label": t("fewer", number), onclick: () => setLayer(place, { units: next(layer.units, false) }) }, "−"),
       el("b", { title: t(layer.kind === "conv" ? "filters" : "units") }, String(layer.units)),
       el("button", { type: "button", "aria-label": t("more", number), onclick: () => setLayer(place, { units: next(layer.units, true) }) }, "+")));
-    parts.push(select(`activation-${place}`, ACTIVATIONS.map((a) => [a, a]), layer.activation, (v) => setLayer(place, { activation: v }), t("activation")));
+    parts.push(select(`activation-${place}`, ACTIVATIONS.map((a) => [a, a]), layer.activation, (v) => setLayer(place, { activation: v }), t("activationOf", number)));
   }
-  parts.push(el("button", { type: "button", class: "remove", onclick: () => change({ layers: state.settings.layers.filter((_, i) => i !== place) }) }, t("removeLayer")));
+  parts.push(el("button", { type: "button", class: "remove", "aria-label": t("removeLayerOf", number), onclick: () => change({ layers: state.settings.layers.filter((_, i) => i !== place) }) }, t("removeLayer")));
   return el("div", { class: "column" }, ...parts);
 }
 

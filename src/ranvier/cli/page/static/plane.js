@@ -1,6 +1,6 @@
 // The plane: what the network gives at each point, and the data on it; points are set by hand with mouse or keys.
 import { bytes } from "./api.js";
-import { $, classColour, colour, el, fmt, rgb, sharp } from "./dom.js";
+import { $, announce, classColour, colour, el, fmt, rgb, sharp } from "./dom.js";
 import { change, on, state } from "./state.js";
 import { t } from "./words.js";
 
@@ -93,6 +93,7 @@ function add(x, y) {
   const enough = placed.length >= 4 && new Set(placed.map((p) => p[2])).size > 1;
   state.settings.placed = placed;
   if (enough) change({ placed }, 250);
+  announce(t("setAt", t("className", chosenClass), fmt(x, 3), fmt(y, 3), placed.length));
   hand();
   sketchPoints();
 }
@@ -132,7 +133,7 @@ canvas.addEventListener("click", (event) => {
 canvas.addEventListener("keydown", (event) => {
   if (state.settings.data !== "points") return;
   const move = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key];
-  if (move) { cursor = cursor.map((v, i) => Math.max(-1, Math.min(1, v + 0.05 * move[i]))); hasCursor = true; }
+  if (move) { cursor = cursor.map((v, i) => Math.max(-1, Math.min(1, v + 0.05 * move[i]))); hasCursor = true; announce(t("cursorAt", ...cursor.map((v) => fmt(v, 2)))); }
   else if (event.key === "Enter") add(...cursor);
   else return;
   event.preventDefault();
