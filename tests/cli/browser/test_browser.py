@@ -93,6 +93,63 @@ def test_training_by_keys_and_the_views_while_it_trains(view):
     view.picture(f"curves-{view.driver.kind}")
 
 
+def test_by_keyboard_alone(view):
+    """Data, layers, training, views, a step and the program, without a mouse; what has the focus is seen and named."""
+    keys = ActionChains(view.driver)
+    focus = (
+        "const e = document.activeElement, r = e.getBoundingClientRect(), top = document.elementFromPoint("
+        "Math.min(innerWidth - 2, r.x + r.width / 2), Math.min(innerHeight - 2, r.y + Math.min(r.height, 40) / 2));"
+        "return [e.id || e.dataset.set || e.dataset.setting || e.getAttribute('aria-label') || e.className || e.value || e.tagName,"
+        "e === top || e.contains(top) || (top !== null && top.contains(e)) || r.width < 2 || r.height > innerHeight / 2, getComputedStyle(e).outlineStyle]"
+    )
+
+    def tab_to(name):
+        for _ in range(60):
+            keys.send_keys(Keys.TAB).perform()
+            found, is_seen, outline = view.driver.execute_script(focus)
+            if found == "BODY":  # the end of the page
+                continue
+            assert is_seen, found
+            assert outline == "solid", found
+            if found == name:
+                return
+        raise AssertionError(f"the tab key does not lead to {name}")
+
+    view.driver.execute_script("document.activeElement.blur()")
+    tab_to("circles")
+    view.rebuilt(lambda: keys.send_keys(Keys.ARROW_RIGHT).perform())
+    assert view.session.settings.data == "xor"
+    tab_to("more units in layer 1")
+    view.rebuilt(lambda: keys.send_keys(Keys.ENTER).perform())
+    tab_to("activation-0")
+    view.rebuilt(lambda: keys.send_keys(Keys.ARROW_UP).perform())
+    tab_to("add-layer")
+    view.rebuilt(lambda: keys.send_keys(Keys.ENTER).perform())
+    layers = view.session.settings.layers
+    assert [(layer.units, layer.activation) for layer in layers[:2]] == [(5, "relu"), (3, "tanh")]
+    assert len(layers) == 3
+    keys.send_keys("e").perform()
+    view.until(lambda: view.text("now-epoch") == "1")
+    said = view.driver.execute_script("return document.getElementById('status').textContent")
+    assert said == (
+        f"epochs 1, training loss {view.text('now-loss')}, test loss {view.text('now-test')}, "
+        f"test accuracy {view.text('now-metric')}"
+    )
+    tab_to("tab-curves")
+    keys.send_keys(Keys.ARROW_RIGHT, Keys.ARROW_RIGHT).perform()
+    view.until(lambda: view.driver.find_elements(By.ID, "step-loss"))
+    steps = view.session.steps
+    tab_to("step-apply")
+    keys.send_keys(Keys.ENTER).perform()
+    view.until(lambda: view.session.steps == steps + 1)
+    view.until(lambda: view.driver.execute_script("return document.activeElement.id") == "step-apply")  # and it stays
+    view.one("tab-steps").send_keys(Keys.ARROW_RIGHT)
+    view.until(lambda: "rv.Sequential" in view.text("code"))
+    tab_to("ranvier")
+    keys.send_keys(Keys.ARROW_RIGHT).perform()
+    view.until(lambda: "keras.Sequential" in view.text("code"))
+
+
 def test_the_network_is_changed_and_saved(view, tmp_path):
     view.data("hills")
     view.rebuilt(lambda: view.click("add-layer"))

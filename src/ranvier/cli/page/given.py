@@ -137,7 +137,7 @@ def begun_with(path: Path | None, program: Path | None = None) -> tuple[dict[str
             {"kind": "conv", "units": 16, "activation": "relu"}, {"kind": "pool"},
             {"kind": "dense", "units": 32, "activation": "relu"},
         ]  # fmt: skip
-        start = {"data": "given", "layers": layers, "batch": 32}
+        start = {"data": "given", "layers": layers, "batch": 32, "rate": 0.003}
         load(Settings.of(start))  # what is wrong with the folder is said before the page opens
         return {"given": load}, start
     if path.suffix.lower() in ENDINGS:

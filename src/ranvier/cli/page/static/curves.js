@@ -1,5 +1,5 @@
 // Curves of the loss and of the metric. Earlier runs stay, so that runs can be compared.
-import { $, classColour, el, fmt, svg } from "./dom.js";
+import { $, classColour, el, fmt, refill, svg } from "./dom.js";
 import { on, state } from "./state.js";
 import { t } from "./words.js";
 
@@ -70,27 +70,38 @@ function show() {
   due = requestAnimationFrame(() => { due = 0; render(); });
 }
 
+const lastOf = (run) => (run.points.length ? t("runLine", fmt(run.points.at(-1).epoch, 3), fmt(run.points.at(-1).testLoss)) : "");
+
+function runList() {
+  return el("ul", { class: "runs" }, ...[...runs].reverse().map((run) => {
+    const isNow = run === runs.at(-1), line = el("i");
+    line.style.background = classColour(run.number - 1);
+    return el("li", {}, line, el("strong", {}, `${run.number}`), el("span", {}, `${t(run.data)}, ${run.name}`),
+      el("span", { class: isNow ? "note last" : "note" }, lastOf(run)),
+      isNow ? el("span", { class: "note" }, `(${t("thisRun")})`) : el("button", { type: "button", "aria-label": t("removeRunOf", run.number), onclick: () => { runs = runs.filter((r) => r !== run); show(); } }, t("removeRun")));
+  }));
+}
+
+let listed = null; // the list of runs, and what it is made of
 function render() {
   const place = $("view-curves");
   const drawn = runs.filter((r) => r.points.length);
   if (!drawn.length) { place.replaceChildren(el("p", { class: "note" }, t("noCurve"))); return; }
   const task = state.built.data.task, keys = `(${t("byEpoch")})   — ${t("training")}   - - ${t("testing")}`;
   const metric = t(task === "number" ? "maeOf" : "accuracyOf");
-  const list = el("ul", { class: "runs" }, ...[...runs].reverse().map((run) => {
-    const last = run.points.at(-1), isNow = run === runs.at(-1);
-    const line = el("i");
-    line.style.background = classColour(run.number - 1);
-    return el("li", {}, line, el("strong", {}, `${run.number}`), el("span", {}, `${t(run.data)}, ${run.name}`),
-      el("span", { class: "note" }, last ? t("runLine", fmt(last.epoch, 3), fmt(last.testLoss)) : ""),
-      isNow ? el("span", { class: "note" }, `(${t("thisRun")})`) : el("button", { type: "button", "aria-label": t("removeRunOf", run.number), onclick: () => { runs = runs.filter((r) => r !== run); show(); } }, t("removeRun")));
-  }));
   const same = runs.filter((r) => r.task === task); // the metric of others is another one
   const alike = runs.filter((r) => r.loss === state.built.loss);
-  place.replaceChildren(
-    el("div", { class: "charts" }, chart(`${t("lossOf")}   ${keys}`, alike, "loss", "testLoss", false), chart(`${metric}   ${keys}`, same, "metric", "testMetric", task !== "number")),
-    list, el("p", { class: "note" }, t("keepRuns")));
+  const charts = el("div", { class: "charts" }, chart(`${t("lossOf")}   ${keys}`, alike, "loss", "testLoss", false), chart(`${metric}   ${keys}`, same, "metric", "testMetric", task !== "number"));
+  const names = `${t("removeRun")} ${runs.map((run) => run.number)}`;
+  if (listed?.names === names && place.contains(listed.list)) { // while it trains the list stays, so that its buttons can be used
+    place.querySelector(".charts").replaceWith(charts);
+    listed.list.querySelector(".last").textContent = lastOf(runs.at(-1));
+    return;
+  }
+  listed = { names, list: runList() };
+  refill(place, charts, listed.list, el("p", { class: "note" }, t("keepRuns")));
 }
 
 on("built", begin);
 on("frame", add);
-on("words", show);
+for (const event of ["words", "tab"]) on(event, show);

@@ -1,6 +1,6 @@
 // The choice of the data: small pictures of the sets, and their settings.
 import { upload } from "./api.js";
-import { $, classColour, el, fmt, sharp } from "./dom.js";
+import { $, classColour, el, fmt, refill, sharp } from "./dom.js";
 import { attempt, change, emit, on, showOutput, state } from "./state.js";
 import { current, t } from "./words.js";
 
@@ -82,7 +82,7 @@ function choose(name) {
 
 function show() {
   const place = $("sets");
-  place.replaceChildren(...sets.map((name) => {
+  refill(place, ...sets.map((name) => {
     const chosen = state.settings.data === name;
     return el("button", {
       type: "button", role: "radio", "aria-checked": String(chosen), tabIndex: chosen ? 0 : -1, "data-set": name,
@@ -114,7 +114,7 @@ function fields() {
   if (state.settings.data !== "digits" && !ofRun()) found.push(slider("test", 0.1, 0.9, 0.05));
   if (state.settings.data === "table") found.unshift(...fileFields());
   if (state.settings.data === "given" && columns.length) found.unshift(targets(columns));
-  $("data-fields").replaceChildren(...found);
+  refill($("data-fields"), ...found);
 }
 
 function targets(names) {
@@ -128,6 +128,7 @@ function fileFields() {
   const input = el("input", { type: "file", id: "file", class: "hidden", tabIndex: -1, "aria-label": t("chooseFile"), accept: ".csv,.tsv,.tab,.txt,.data,.psv,.parquet,.xlsx", onchange: () => attempt(async () => {
     const file = input.files[0];
     table = { ...(await upload("table", file)), name: file.name };
+    emit("error", null);
     change({ data: "table", target: table.target, loss: "" });
     fields();
   }) });
@@ -139,30 +140,44 @@ function fileFields() {
 // Choose a row, whose values the picture of the network shows.
 function look(row) {
   state.row = row;
-  rows();
-  $("table-part").querySelector("tr[tabindex='0']").focus();
+  for (const [i, line] of [...$("table-part").querySelectorAll("tbody tr")].entries()) {
+    line.tabIndex = i === row ? 0 : -1;
+    line.setAttribute("aria-selected", String(i === row));
+    if (i === row) line.focus();
+  }
   emit("row");
 }
 
 // The first rows of a table, in place of the plane.
 function rows() {
-  const data = state.built?.data, place = $("table-part"), focused = document.activeElement?.closest("#table-part tr") != null;
+  const data = state.built?.data, place = $("table-part");
   place.hidden = !["table", "arrays"].includes(data?.kind);
   if (place.hidden) return;
-  const most = Math.min(4, data.features.length), name = (y) => (data.task === "classes" ? data.classes[y] : fmt(y));
-  const predicted = state.frame?.predicted, sure = state.frame?.sureOfRows;
-  const guess = (i) => (!predicted ? "" : sure ? `${name(predicted[i])} (${Math.round(100 * sure[i])} %)` : name(predicted[i]));
+  const most = Math.min(4, data.features.length);
   place.replaceChildren(el("div", { class: "numbers" }, el("table", {}, el("caption", {}, t("firstRows")),
     el("thead", {}, el("tr", {}, el("th", {}, t("target")), el("th", {}, t("predicted")), ...data.features.slice(0, most).map((f) => el("th", { class: data.kind === "arrays" ? "words" : "" }, f.slice(0, 18))))),
     el("tbody", {}, ...data.testPoints.x.map((row, i) => el("tr", {
-      class: predicted && data.task === "classes" && predicted[i] !== data.testPoints.y[i] ? "wrong" : "", tabIndex: i === state.row ? 0 : -1,
+      tabIndex: i === state.row ? 0 : -1,
       "aria-selected": String(i === state.row), onclick: () => look(i), onkeydown: (event) => {
         const move = { ArrowDown: 1, ArrowUp: -1 }[event.key];
         if (move) { event.preventDefault(); look(Math.max(0, Math.min(data.testPoints.x.length - 1, i + move))); }
       },
-    }, el("td", {}, name(data.testPoints.y[i])), el("td", {}, guess(i)), ...row.slice(0, most).map((v) => (typeof v === "string" ? el("td", { class: "words" }, v) : el("td", {}, fmt(v, 3))))))))),
+    }, el("td", {}, nameOf(data.testPoints.y[i])), el("td", {}), ...row.slice(0, most).map((v) => (typeof v === "string" ? el("td", { class: "words" }, v) : el("td", {}, fmt(v, 3))))))))),
     ...(data.features.length > most ? [el("p", { class: "note" }, t("moreColumns", data.features.length - most))] : []));
-  if (focused) place.querySelector("tr[tabindex='0']").focus(); // it was made anew
+  predictions();
+}
+
+const nameOf = (y) => (state.built.data.task === "classes" ? state.built.data.classes[y] : fmt(y));
+
+// What is predicted of the rows, while it trains: the rows stay, so that they can be chosen.
+function predictions() {
+  const data = state.built?.data, lines = $("table-part").querySelectorAll("tbody tr");
+  const predicted = state.frame?.predicted, sure = state.frame?.sureOfRows;
+  if ($("table-part").hidden || !predicted || state.frame.version !== state.built.version) return;
+  for (const [i, line] of [...lines].entries()) {
+    line.cells[1].textContent = sure ? `${nameOf(predicted[i])} (${Math.round(100 * sure[i])} %)` : nameOf(predicted[i]);
+    line.className = data.task === "classes" && predicted[i] !== data.testPoints.y[i] ? "wrong" : "";
+  }
 }
 
 // Whether the data are those of a run, which has divided them.
@@ -190,9 +205,7 @@ function outputChoice() {
   if (place.hidden) { place.replaceChildren(); return; }
   const input = el("select", { id: "output-shown", onchange: () => attempt(() => showOutput(Number(input.value))) },
     ...names.map((name, i) => el("option", { value: i, selected: i === state.built.output }, name)));
-  const focused = document.activeElement?.id === "output-shown";
-  place.replaceChildren(el("label", { class: "field" }, el("span", {}, t("outputShown")), input));
-  if (focused) input.focus();
+  refill(place, el("label", { class: "field" }, el("span", {}, t("outputShown")), input));
 }
 
 function note() {
@@ -202,5 +215,5 @@ function note() {
 
 on("built", () => { note(); rows(); runPart(); outputChoice(); for (const b of $("sets").children) { const c = b.dataset.set === state.settings.data; b.setAttribute("aria-checked", String(c)); b.tabIndex = c ? 0 : -1; } });
 on("words", () => { show(); note(); rows(); runPart(); outputChoice(); });
-on("frame", rows);
+on("frame", predictions);
 show();

@@ -9,6 +9,18 @@ export function el(tag, options = {}, ...children) {
   return node;
 }
 
+const FOCUSABLE = "button, select, input, canvas, [tabindex]";
+const keyOf = (node) => `${node.tagName} ${node.id || node.dataset.setting || node.dataset.set || node.getAttribute("aria-label") || node.value || node.textContent}`;
+
+// Puts new children in place of the old ones. The focus goes to the one that is like that which had it.
+export function refill(place, ...children) {
+  const before = place.contains(document.activeElement) ? document.activeElement : null;
+  place.replaceChildren(...children);
+  if (!before || place.contains(before)) return;
+  const all = [...place.querySelectorAll(FOCUSABLE)];
+  (all.find((node) => keyOf(node) === keyOf(before)) ?? all.find((node) => node.tabIndex === 0))?.focus({ preventScroll: true });
+}
+
 export function svg(tag, options = {}, ...children) {
   const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
   for (const [name, value] of Object.entries(options)) node.setAttribute(name, value);

@@ -1,6 +1,6 @@
 // What you take with you: the network as a program in three vocabularies, and the trained model as a file.
 import { ask, download } from "./api.js";
-import { $, el } from "./dom.js";
+import { $, el, refill } from "./dom.js";
 import { attempt, on, state } from "./state.js";
 import { current, reason, t } from "./words.js";
 
@@ -14,7 +14,7 @@ function show() {
     const input = el("input", { type: "radio", name: "library", value: name, checked: name === library, onchange: () => { library = name; load(); } });
     return el("label", { class: "inline" }, input, shown);
   }));
-  place.replaceChildren(
+  refill(place,
     el("h3", {}, t("program")), choices,
     ...(lacking ? [el("p", { id: "no-code" }, reason(lacking))] : [el("pre", { class: "code", id: "code", tabIndex: 0 }, code),
       el("div", { class: "row" }, el("button", { type: "button", id: "copy", onclick: copy }, t("copy")))]),
@@ -46,4 +46,4 @@ const save = (what, message, name) => attempt(async () => {
 });
 
 on("built", () => { code = ""; lacking = null; if (!$("view-export").hidden) load(); });
-on("words", () => { if (!$("view-export").hidden && !code && !lacking && state.built) load(); else show(); });
+for (const event of ["words", "tab"]) on(event, () => { if (!$("view-export").hidden && !code && !lacking && state.built) load(); else show(); });

@@ -38,4 +38,4 @@ function show(force) {
 }
 
 on("frame", () => show(!state.running));
-on("words", () => show(true));
+for (const event of ["words", "tab"]) on(event, () => show(true));

@@ -1,6 +1,6 @@
 // Images: draw one or choose one, and see what the network makes of it while you draw.
 import { ask, bytes } from "./api.js";
-import { $, colour, diverging, el, sharp } from "./dom.js";
+import { $, colour, diverging, el, refill, sharp } from "./dom.js";
 import { emit, on, state } from "./state.js";
 import { t } from "./words.js";
 
@@ -123,7 +123,7 @@ function layout() {
   place.hidden = data?.kind !== "images";
   if (place.hidden) { $("maps").replaceChildren(); return; }
   pad.setAttribute("aria-label", t("padLabel"));
-  place.replaceChildren(
+  refill(place,
     el("p", { class: "note" }, t("drawHere")),
     el("div", { class: "drawing" }, pad, el("div", { id: "bars", class: "bars" })),
     el("div", { class: "row" }, el("button", { type: "button", id: "clear-pad", onclick: () => { clear(); answer = null; layout(); } }, t("clearPad"))),

@@ -72,7 +72,7 @@ function choose(tab, focus) {
     $(other.getAttribute("aria-controls")).hidden = !chosen;
   }
   if (focus) tab.focus();
-  emit("words");
+  emit("tab");
   watch();
 }
 for (const [place, tab] of tabs.entries()) {
@@ -110,7 +110,7 @@ on("built", (built) => {
   if (early?.version === built.version) queueMicrotask(() => take(early));
 });
 onScheme(() => emit("words"));
-addEventListener("resize", () => emit("words"));
+addEventListener("resize", () => emit("size")); // a phone's keyboard does that, too: what is typed stays
 
 // Frames of a network that is not drawn yet wait until it is. While the network trains a frame may lack parts that are
 // dear to make: those of the frame before it stay.

@@ -1,6 +1,6 @@
 // The network: settings of training, columns of layers, and the picture of neurons and weights.
 import { ask, bytes } from "./api.js";
-import { $, colour, diverging, el, fmt, sharp } from "./dom.js";
+import { $, colour, diverging, el, refill, sharp } from "./dom.js";
 import { attempt, change, on, state } from "./state.js";
 import { t } from "./words.js";
 
@@ -33,7 +33,7 @@ function fields() {
     state.settings.rate = Number(value); // the network stays as it is
     attempt(() => ask("control", { action: "rate", value: Number(value) }));
   };
-  $("train-fields").replaceChildren(
+  refill($("train-fields"),
     field("loss", select("loss", LOSSES[task].map((n) => [n, word(n)]), s.loss || LOSSES[task][0], (v) => change({ loss: v }))),
     field("optimizer", select("optimizer", [["sgd", "SGD"], ["momentum", "SGD, momentum 0.9"], ["adam", "Adam"], ["rmsprop", "RMSprop"], ["adagrad", "Adagrad"]], s.optimizer, (v) => change({ optimizer: v }))),
     field("rate", select("rate", rates.map((r) => [r, String(r)]), s.rate, setRate)),
@@ -82,7 +82,7 @@ function columns() {
   };
   $("columns").classList.toggle("named", built?.data.kind === "table"); // names of columns stand before the inputs
   if (built?.isGiven) return $("columns").replaceChildren(...givenColumns(built));
-  $("columns").replaceChildren(
+  refill($("columns"),
     el("div", { class: "column" }, el("strong", {}, t("inputs")), el("span", {}, String(built?.inputs ?? ""))),
     ...layers.map(column),
     el("div", { class: "column" }, el("strong", {}, t("outputs")), el("span", {}, last ? `${last.units} · ${last.activation}` : ""),
@@ -280,4 +280,5 @@ on("built", () => { fields(); columns(); note(); draw(); });
 on("frame", draw);
 on("look", draw);
 on("row", draw);
+on("size", draw);
 on("words", () => { fields(); columns(); note(); draw(); });

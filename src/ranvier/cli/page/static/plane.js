@@ -1,6 +1,6 @@
 // The plane: what the network gives at each point, and the data on it; points are set by hand with mouse or keys.
 import { bytes } from "./api.js";
-import { $, announce, classColour, colour, el, fmt, rgb, sharp } from "./dom.js";
+import { $, announce, classColour, colour, el, fmt, refill, rgb, sharp } from "./dom.js";
 import { change, on, state } from "./state.js";
 import { t } from "./words.js";
 
@@ -118,7 +118,7 @@ function hand() {
   if (place.hidden) return;
   const choices = el("select", { id: "place-class", "aria-label": t("place"), onchange: () => { chosenClass = Number(choices.value); } });
   for (let i = 0; i < 6; i++) choices.append(el("option", { value: i, selected: i === chosenClass }, t("className", i)));
-  place.replaceChildren(
+  refill(place,
     el("span", { class: "note" }, t("place")), choices,
     el("span", { class: "note" }, placed.length ? t("placed", placed.length) : t("pointsNeeded")),
     el("button", { type: "button", onclick: () => { state.settings.placed = []; hand(); sketchPoints(); } }, t("clear")),
@@ -144,5 +144,6 @@ canvas.addEventListener("keydown", (event) => {
 $("show-test").addEventListener("change", draw);
 on("built", () => { $("plane-part").hidden = state.built.data.kind !== "plane"; legend(); hand(); draw(); });
 on("frame", (frame) => { if (frame.type === "frame") { if (!state.legend && frame.range) legend(); draw(); } });
+on("size", () => { draw(); sketchPoints(); });
 on("words", () => { legend(); hand(); if (state.settings.data === "points") sketchPoints(); draw(); });
 on("error", () => { hand(); $("plane-part").hidden = !(state.settings.data === "points" || state.built?.data.kind === "plane"); sketchPoints(); });

@@ -9,7 +9,7 @@ export const state = {
   },
   built: null, frame: null, look: null, row: 0, running: false, run: null,
 };
-const listeners = { built: [], frame: [], look: [], row: [], words: [], error: [] };
+const listeners = { built: [], frame: [], look: [], row: [], words: [], tab: [], size: [], error: [] };
 
 export const on = (event, listener) => listeners[event].push(listener);
 export const emit = (event, value) => { for (const listener of listeners[event]) listener(value); };

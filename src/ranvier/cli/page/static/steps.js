@@ -1,6 +1,6 @@
 // Step by step: one training step on one sample, with every number of `model.explain_step`.
 import { ask } from "./api.js";
-import { $, el, fmt } from "./dom.js";
+import { $, el, fmt, refill } from "./dom.js";
 import { attempt, on, state } from "./state.js";
 import { t } from "./words.js";
 
@@ -118,7 +118,7 @@ function show() {
       stage("backward", t("backward"), ...[...layers].reverse().map((l) => backward(l, layers, step.lossName))),
       stage("update", `${t("update")}, ${t("by", step.optimizer)}`, ...layers.map(update)));
   }
-  place.replaceChildren(...parts);
+  refill(place, ...parts);
 }
 
 async function compute(apply = false) {
@@ -127,4 +127,4 @@ async function compute(apply = false) {
 }
 
 on("built", () => { step = null; row = 0; if ($("view-steps").hidden) show(); else compute(); });
-on("words", () => { if (!$("view-steps").hidden && !step && state.built) compute(); else show(); });
+for (const event of ["words", "tab"]) on(event, () => { if (!$("view-steps").hidden && !step && state.built) compute(); else show(); });

@@ -32,7 +32,7 @@ const WORDS = {
   more: ["more units in layer {0}", "第 {0} 层加神经元"], fewer: ["fewer units in layer {0}", "第 {0} 层减神经元"],
   activationOf: ["activation of layer {0}", "第 {0} 层的激活函数"], kindOf: ["kind of layer {0}", "第 {0} 层的类型"],
   removeLayerOf: ["remove layer {0}", "删除第 {0} 层"], removeRunOf: ["remove run {0}", "删除运行 {0}"],
-  statusLine: ["{0} epochs, training loss {1}, test loss {2}, {3} {4}", "{0} 轮，训练损失 {1}，测试损失 {2}，{3} {4}"], running: ["It trains", "正在训练"],
+  statusLine: ["epochs {0}, training loss {1}, test loss {2}, {3} {4}", "{0} 轮，训练损失 {1}，测试损失 {2}，{3} {4}"], running: ["It trains", "正在训练"],
   cursorAt: ["x {0}, y {1}", "x {0}，y {1}"], setAt: ["{0} set at x {1}, y {2}: {3} points", "已在 x {1}，y {2} 放置{0}：共 {3} 个点"],
   runValues: ["run {0}: training {1}, test {2}", "运行 {0}：训练 {1}，测试 {2}"],
   dense: ["dense", "全连接"], conv: ["convolution", "卷积"], pool: ["pooling", "池化"],
