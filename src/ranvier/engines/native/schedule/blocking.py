@@ -24,12 +24,13 @@ FEWEST_COLUMNS = 256  # of a block that all rows pass over
 MAX_COLUMNS = 4096  # of a block: long runs of memory are read faster
 ALIASED = 1 << 11  # bytes: rows a multiple of this apart map to few sets of a first-level cache
 # Of images: places whose sums wait, and the blocks of these, which they share the cache with.
-MOST_PLACES, PLACES_TERMS, PLACES_BYTES = 1 << 11, 256, 1 << 18
+MOST_PLACES, PLACES_TERMS, PLACES_BYTES = 1 << 11, 128, 1 << 18
 # Of a block that one tile of rows reads once. Where its rows are many, multiply-adds leave time to prefetch more.
 FEW_TERMS, PREFETCHED_TERMS = 8, 64
 MANY_ROWS = 4
+FEW_TILES = 16  # of rows that pass over a block: with more, the time to copy it does not count
 # Where rows are few: terms of a block of weights that are in a cache, and the bytes from which on they are in none.
-CACHED_TERMS, BEYOND_CACHES = 8, 1 << 23
+CACHED_TERMS, BEYOND_CACHES = 64, 1 << 23
 # Where the sums of a block wait between rounds, they, the terms of a round and the panels take a part of the cache.
 FEW_ROWS, ROUND_ROWS, ROUND_BYTES = 16, 128, 1 << 18
 
@@ -38,7 +39,8 @@ class Blocks(NamedTuple):
     """The sizes of blocks; whether sums wait between blocks of terms; which operands are copied to adjacent memory.
 
     ``row_steps`` are the strides of a copied tile of rows: from row to row, from term to term. None: it is not copied.
-    ``reads_ahead``: the next block is prefetched in the order of memory.
+    ``reads_ahead``: the next block is prefetched in the order of memory. ``packs_first``: a block is copied by the
+    first tile of rows that passes over it, while it multiplies.
     """
 
     rows: int
@@ -48,6 +50,7 @@ class Blocks(NamedTuple):
     packs: bool
     row_steps: tuple[int, int] | None
     reads_ahead: bool = False
+    packs_first: bool = False
 
 
 def in_blocks(node: Node, nest: Nest) -> bool:
@@ -108,7 +111,8 @@ class _Extents(NamedTuple):
             steps = 1, self.height
         elif self.term == 1 and self.row * self.size % ALIASED == 0:
             steps = terms + 2 * LANES, 1
-        return Blocks(rows, columns, terms, terms < self.terms, True, steps)
+        few = prod(self.places) * rows <= FEW_TILES * self.height
+        return Blocks(rows, columns, terms, terms < self.terms, True, steps, packs_first=few and self.adjacent)
 
 
 def blocks(nest: Nest, height: int, across: int, batch: int, dtype: str) -> Blocks:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from math import prod
-from typing import NamedTuple
 
 from ranvier.engines.native.codegen.builder import PREFETCH
 from ranvier.engines.native.codegen.contraction.base import Place
-from ranvier.engines.native.codegen.contraction.columns import Columns
 from ranvier.engines.native.codegen.contraction.pack_panel import Panels, pack_block
 from ranvier.engines.native.codegen.contraction.pipelined_epilogue import Tiles, pipeline_tiles
+from ranvier.engines.native.codegen.contraction.read_ahead import Block, ReadsAhead
 from ranvier.engines.native.codegen.contraction.tile import Panel, Tile, tile_of
 from ranvier.engines.native.codegen.kernel import At
 from ranvier.engines.native.codegen.loops import along, scope
 from ranvier.engines.native.schedule.blocking import MANY_ROWS, Blocks, blocks
-from ranvier.engines.native.schedule.loop_nest import LONG_EPILOGUE, Loop, is_pipelined
+from ranvier.engines.native.schedule.loop_nest import Loop, is_pipelined
 from ranvier.engines.native.schedule.memory_planning import LINE
 from ranvier.engines.native.target.lanes import LANES, SIZE, Scalar, vector
 from ranvier.graph.node import Symbol
@@ -24,20 +24,10 @@ from ranvier.graph.node import Symbol
 AHEAD = 2  # panels, by which weights are prefetched that are read as they lie
 
 
-class Block(NamedTuple):
-    """A block being written: where it begins in the operands, its ranges, and whether its sums begin or end here."""
-
-    at: Place
-    rows: tuple[Scalar, Scalar]
-    columns: tuple[Scalar, Scalar]
-    terms: Scalar  # how many
-    begins: str
-    ends: str
-    next: Scalar  # where the next block begins in the second operand
-
-
-class Blocked(Columns):
+class Blocked(ReadsAhead):
     """Writes such a kernel."""
+
+    packing = False  # whether the tile at hand copies the second operand into panels
 
     def write(self) -> None:
         p, size = self.plan, SIZE[self.node.dtype]
@@ -48,7 +38,7 @@ class Blocked(Columns):
         self.blocks: Blocks = blocks(p, self.height, self.across, rows, self.node.dtype)
         # Loops that read the same block again run within it.
         self.within = [loop for loop in p.outer if loop.b == 0]
-        counts = [self.batch if isinstance(loop.extent, Symbol) else loop.extent for loop in self.within]
+        counts = map(self.expected, self.within)
         # Panels a power of two apart would map to the same cache lines.
         self.panel_pitch = self.blocks.terms * self.wide + 2 * LINE // size if self.blocks.packs else 0
         parts = [
@@ -105,7 +95,7 @@ class Blocked(Columns):
     @contextmanager
     def _steps(self, loop: Loop, ends: tuple[Scalar, Scalar], size: int) -> Iterator[tuple[Scalar, Scalar]]:
         """The parts of a loop's range, each of ``size``; without a loop, if it is known that there is only one."""
-        if (self.batch if isinstance(loop.extent, Symbol) else loop.extent) <= size:
+        if self.expected(loop) <= size:
             yield ends
             return
         f = self.k.function
@@ -116,11 +106,21 @@ class Blocked(Columns):
         """All tiles of a block: within each tile of rows, panel by panel."""
         rows = self.plan.rows
         assert rows is not None
+        self.span = block.columns
         if self.blocks.packs:
-            count = self.k.function.sub(block.columns[1], block.columns[0])
-            pack_block(self, block.at.b, block.terms, count, Panels(self.panels_at, self.panel_pitch, self.wide))
-
+            self._pack(block)
         self.around(self.within, lambda at: self._tiles(block, rows, at), block.at)
+
+    def _pack(self, block: Block) -> None:
+        """Copy a block into panels, unless there is a whole tile of rows that does so."""
+        f, (low, high) = self.k.function, block.rows
+        count, panels = f.sub(block.columns[1], block.columns[0]), Panels(self.panels_at, self.panel_pitch, self.wide)
+        full = f.end_of_whole(low, high, self.height) if self.blocks.packs_first else low
+        if full == low:
+            pack_block(self, block.at.b, block.terms, count, panels)
+        elif not isinstance(full, int) or not isinstance(low, int):
+            with f.when(f.op(f"icmp eq i64 {full}, {low}")), scope(self.k):
+                pack_block(self, block.at.b, block.terms, count, panels)
 
     def _tiles(self, block: Block, rows: Loop, at: Place) -> None:
         """The tiles of all rows, or of those that a place in the outer loops has.
@@ -137,7 +137,7 @@ class Blocked(Columns):
             self._pack_rows(here.a, block.terms, height)
             self._row_of_tiles(block, here, row, height)
 
-        self._over_rows(block.rows, tile)
+        self._over_rows(block, tile)
 
     def _panels_of_tiles(self, block: Block, rows: Loop, at: Place) -> None:
         """All tiles of rows of each panel, then those of the leftover columns."""
@@ -147,7 +147,7 @@ class Blocked(Columns):
 
         def tiles(panel: Panel) -> None:
             self._over_rows(
-                block.rows, lambda row, height: self._block_tile(block, self.moved(at, rows, row), row, height, panel)
+                block, lambda row, height: self._block_tile(block, self.moved(at, rows, row), row, height, panel)
             )
 
         if full != low:
@@ -156,18 +156,29 @@ class Blocked(Columns):
         if self._may_leave_columns():
             along(k, full, high, lambda place: tiles(Panel(place.base, 1, k.mask)), once=True)
 
-    def _over_rows(self, ends: tuple[Scalar, Scalar], tile: Callable[[Scalar, int], None]) -> None:
+    def _over_rows(self, block: Block, tile: Callable[[Scalar, int], None]) -> None:
         """Whole tiles, then the leftover rows."""
-        f, (low, high) = self.k.function, ends
-        if self.height == 1:
-            with f.loop(low, high) as turn, scope(self.k):
-                tile(turn.index, 1)
-            return
+        f, (low, high) = self.k.function, block.rows
         full = f.end_of_whole(low, high, self.height)
         if full != low:
+            if self.blocks.packs_first:
+                low = self._first_tile(low, full, tile)
             with f.loop(low, full, self.height) as turn, scope(self.k):
                 tile(turn.index, self.height)
-        self.leftover_rows(full, high, self.height, tile)
+        if self.height > 1:
+            self.leftover_rows(full, high, self.height, tile)
+
+    def _first_tile(self, low: Scalar, full: Scalar, tile: Callable[[Scalar, int], None]) -> Scalar:
+        """The first tile of rows of the first place, which copies the block. Returns where the others begin."""
+        f = self.k.function
+        first = [f.op(f"icmp slt i64 {low}, {full}")]
+        first += [f.op(f"icmp eq i64 {self.at[loop.number]}, {self.range_of(loop)[0]}") for loop in self.within]
+        copies = functools.reduce(lambda one, other: f.op(f"and i1 {one}, {other}"), first)
+        with f.when(copies), scope(self.k):
+            self.packing = True
+            tile(low, self.height)
+            self.packing = False
+        return f.add(low, f.op(f"select i1 {copies}, i64 {self.height}, i64 0"))
 
     def _pack_rows(self, a: Scalar, terms: Scalar, height: int) -> None:
         """Copy a tile's rows of the first operand: along its terms or across them, as they lie in memory."""
@@ -203,15 +214,17 @@ class Blocked(Columns):
             self._pipelined_panels(block, at, row, (low, full), height)
         elif full != low:
             with f.loop(low, full, self.wide) as turn, scope(k):
-                if len(self.task.members) > LONG_EPILOGUE and not self.blocks.waits:
-                    self.prefetch_updated(row, height, Panel(f.add(turn.index, self.wide), self.across, None))
-                self._block_tile(block, at, row, height, Panel(turn.index, self.across, None))
+                panel = Panel(turn.index, self.across, None)
+                self.prefetch_updated(row, height, panel)
+                self._block_tile(block, at, row, height, panel)
         if self._may_leave_columns():
             # Panels of one vector, every one with a mask, so that their code is there once.
-            along(
-                k, full, high, lambda place: self._block_tile(block, at, row, height, Panel(place.base, 1, k.mask)),
-                once=True,
-            )  # fmt: skip
+            def left(place: At) -> None:
+                panel = Panel(place.base, 1, k.mask)
+                self.prefetch_updated(row, height, panel)
+                self._block_tile(block, at, row, height, panel)
+
+            along(k, full, high, left, once=True)
 
     def _may_leave_columns(self) -> bool:
         extent, task = self.columns.extent, self.task
@@ -229,7 +242,7 @@ class Blocked(Columns):
         number, inside = f.floor_divide(beyond, self.wide), f.remainder(beyond, self.wide)
         self.pitch = self.wide
         self.packed = f.pointer(self.panels_at, f.add(f.mul(number, self.panel_pitch), inside), self.element)
-        return at
+        return self.moved(at, self.columns, beyond) if self.packing else at
 
     def _pipelined_panels(
         self, block: Block, at: Place, row: Scalar, columns: tuple[Scalar, Scalar], height: int
@@ -283,12 +296,12 @@ class Blocked(Columns):
             return self._multiply(here, panel.masks, sums)
 
         if self.blocks.reads_ahead and panel.mask is None:
-            return self._terms_as_they_lie(block, at, panel, sums)
+            return self.terms_as_they_lie(block, at, panel, sums)
         if not self.blocks.packs and self.height >= MANY_ROWS and panel.mask is None:
             self.k.module.declarations.add(PREFETCH)
             return self.loop(0, block.terms, 1, sums, one)
-        fetch = self._next_rows if self.terms.a == 1 and self.columns.b != 1 else self._next_block
-        if not self.blocks.packs or panel.mask is not None or (fetch == self._next_block and self.columns.b != 1):
+        fetch = self.next_rows if self.terms.a == 1 and self.columns.b != 1 else self.next_block
+        if not self.blocks.packs or panel.mask is not None or (fetch == self.next_block and self.columns.b != 1):
             return self._terms(self.terms, 0, block.terms, at, panel.masks, sums)
 
         def some(turn: Scalar, sums: Tile) -> Tile:
@@ -301,51 +314,10 @@ class Blocked(Columns):
             sums = self.loop(0, whole, line, sums, some)
         return sums if whole == block.terms else self._terms(self.terms, whole, block.terms, at, panel.masks, sums)
 
-    def _terms_as_they_lie(self, block: Block, at: Place, panel: Panel, sums: Tile) -> Tile:
-        """The terms of a block of weights that are read once; the next block is prefetched in the order of memory.
-
-        A panel's part of a row is shorter than what the processor would read ahead by itself.
-        """
-        f, line = self.k.function, LINE // SIZE[self.node.dtype]
-        self.k.module.declarations.add(PREFETCH)
-        low, high = block.columns
-        lines = self.blocks.terms * panel.vectors * (LANES // line)  # of a panel
-        first = f.mul(f.floor_divide(f.sub(panel.start, low), LANES * panel.vectors), lines * line)
-        row, column = f.floor_divide(first, f.sub(high, low)), f.remainder(first, f.sub(high, low))
-        ahead = f.add(f.add(block.next, f.mul(row, self.terms.b)), column)
-
-        def one(turn: Scalar, sums: Tile) -> Tile:
-            for j in range(panel.vectors):
-                self.fetch(self.plan.b, f.add(ahead, f.add(f.mul(turn, panel.vectors * line), j * line)))
-            return self._multiply(self.moved(at, self.terms, turn, 1), panel.masks, sums)
-
-        return self.loop(0, block.terms, 1, sums, one)
-
-    def _next_rows(self, block: Block, at: Place, row: Scalar, panel: Panel, height: int, turn: Scalar) -> None:
-        """In the first panel: a line of each of the next rows of the first operand."""
-        f, view, rows = self.k.function, self.plan.a, self.plan.rows
-        assert rows is not None
-        with f.when(f.op(f"icmp eq i64 {panel.start}, {block.columns[0]}")):
-            for i in range(height):
-                self.fetch(view, f.add(f.add(at.a, turn), (height + i) * rows.a))
-
-    def _next_block(self, block: Block, at: Place, row: Scalar, panel: Panel, height: int, turn: Scalar) -> None:
-        """In the first tiles: a line of this panel in each of some rows of the next block of the second operand."""
-        f, line = self.k.function, LINE // SIZE[self.node.dtype]
-        number = f.floor_divide(f.sub(row, block.rows[0]), self.height)  # of the tile; each takes one line of a panel
-        with f.when(f.op(f"icmp slt i64 {number}, {self.wide // line}")):
-            column = f.add(f.sub(panel.start, block.columns[0]), f.mul(number, line))
-            for i in range(line):
-                self.fetch(self.plan.b, f.add(f.add(block.next, column), f.mul(f.add(turn, i), self.terms.b)))
-
     def _spots(self, block: Block, row: Scalar, height: int, panel: Panel) -> Tile:
         """Where the sums of a tile wait between two blocks of terms."""
         f = self.k.function
-        number: Scalar = 0
-        for loop in self.within:
-            low, high = self.range_of(loop)
-            number = f.add(f.mul(number, f.sub(high, low)), f.sub(self.at[loop.number], low))
-        number = f.add(f.mul(number, self.blocks.rows), f.sub(row, block.rows[0]))
+        number = f.add(f.mul(self.place_number(), self.blocks.rows), f.sub(row, block.rows[0]))
         place = f.add(f.mul(number, self.blocks.columns), f.mul(f.sub(panel.start, block.columns[0]), height))
         return {
             i: [
@@ -359,6 +331,17 @@ class Blocked(Columns):
         """The sum of a vector after the blocks before."""
         held = self.k.function.op(f"load {self.type}, ptr {spot}, align {LINE}")
         return self.k.function.op(f"select i1 {begins}, {self.type} zeroinitializer, {self.type} {held}")
+
+    def _right(self, at: Place, more: int, masks: list[str | None]) -> list[str]:
+        if not self.packing:
+            return super()._right(at, more, masks)
+        f, step = self.k.function, self.columns.b
+        assert self.packed is not None
+        found = [self.load(self.plan.b, at.b, more + j * LANES * step, step, mask) for j, mask in enumerate(masks)]
+        for j, value in enumerate(found):
+            place = f.pointer(self.packed, f.add(f.mul(at.packed, self.pitch), j * LANES), self.element)
+            f.emit(f"store {self.type} {value}, ptr {place}, align {LINE}")
+        return found
 
     def _left(self, at: Place, i: int, more: int, masks: list[str | None]) -> list[str]:
         if self.blocks.row_steps is None:

@@ -46,7 +46,7 @@ def pipeline_tiles(
     # One iteration more than there are tiles: it adds nothing and finishes the last tile.
     with f.loop(tiles.range[0], f.add(tiles.range[1], tiles.step), tiles.step) as turn, scope(k):
         row, panel = tiles.at(turn.index)
-        start, _, mask = panel
+        mask = panel.mask
         n.prefetch_epilogue(row, height, panel)
         earlier, (before, _, _) = tiles.at(f.sub(turn.index, tiles.step))
         begun = f.op(f"icmp sgt i64 {turn.index}, {tiles.range[0]}")
@@ -69,8 +69,7 @@ def pipeline_tiles(
                     type_ = vector("i1")
                     lanes = f.op(f"select i1 {last}, {type_} {mask}, {type_} {ALL_LANES}")
                 for view in updated:
-                    n.fix_index(row, i, start, j)
-                    k.prefetch(view, n.index())
+                    n.fetch_updated(view, row, panel, height, number)
                 value = n.load_vector(area, f.mul(number, LANES), LINE)
                 n.place(earlier, i, before, j, lanes, value)
             piece.next = [str(end), *(s for line in sums.values() for s in line)]

@@ -102,14 +102,19 @@ class Tiled(Contraction):
 
     def prefetch_updated(self, row: Scalar, height: int, panel: Panel) -> None:
         """Prefetch the large values that the epilogue of a tile, such as an optimizer's step, reads and overwrites."""
-        for view in self.updated():
-            for i, j in product(range(height), range(panel.vectors)):
-                self.fix_index(row, i, panel.start, j)
-                self.k.prefetch(view, self.index())
+        for view, number in product(self.updated(), range(height * panel.vectors)):
+            self.fetch_updated(view, row, panel, height, number)
+
+    def fetch_updated(self, view: View, row: Scalar | None, panel: Panel, height: int, number: Scalar) -> None:
+        """Prefetch what one vector of a tile overwrites."""
+        f = self.k.function
+        self.fix_index(row, f.floor_divide(number, panel.vectors), panel.start, f.remainder(number, panel.vectors))
+        self.k.prefetch(view, self.index(), written=True)
 
     def updated(self) -> list[View]:
-        """The values that the kernel stores, if they have left the caches before they are read."""
-        stored = [view for _, view in self.task.stores]
+        """The values that the kernel reads and overwrites, if they have left the caches before they are read."""
+        read = {view.buffer for view in map(self.k.module.view, self.task.reads) if view is not None}
+        stored = [view for _, view in self.task.stores if view.buffer in read]
         bytes_ = sum(size(view.shape, self.k.module.batch) * SIZE[view.buffer.dtype] for view in stored)
         return stored if bytes_ > BEYOND_CACHE else []
 
