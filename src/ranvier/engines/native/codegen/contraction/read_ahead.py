@@ -37,6 +37,7 @@ class ReadsAhead(Columns):
     blocks: Blocks
     terms: Loop
     within: list[Loop]  # the places that read the same block
+    height: int  # of a tile
     wide: int  # columns of a panel
     span: tuple[Scalar, Scalar] = 0, 0  # the columns of the block at hand
 
