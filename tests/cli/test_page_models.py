@@ -10,6 +10,7 @@ import ranvier as rv
 import ranvier.torch as torch
 from ranvier.auto import baselines
 from ranvier.cli.page import exports, sources
+from ranvier.cli.page.drawing import looked_at
 from ranvier.cli.page.given import begun_with
 from ranvier.cli.page.networks import probabilities
 from ranvier.cli.page.session import Session
@@ -39,6 +40,34 @@ def test_functional_models_have_lines_from_where_values_come(tmp_path):
         ("first", [0], "weights"), ("both", [1, 0], "each"), ("last", [2], "weights")
     ]  # fmt: skip
     session.step()
+    session.close()
+
+
+def test_models_within_a_model_are_opened(tmp_path):
+    """Their layers are shown in their places, by the names of both where several models have the same names."""
+    inputs = rv.Input((8, 8, 1))
+    bodies = []
+    for name in ("left", "right"):
+        layers = [rv.layers.Conv2D(2, 3, name="conv"), rv.layers.Activation("relu"), rv.layers.Flatten()]
+        bodies.append(
+            rv.Sequential([rv.Input((8, 8, 1)), *layers, rv.layers.Dense(3, name="dense")], name=name)(inputs)
+        )
+    both = rv.layers.Add(name="sum")(bodies)
+    rv.Model(inputs, rv.layers.Dense(10, "softmax", name="last")(both)).save(tmp_path / "model.ranvier")
+    given, start = begun_with(tmp_path / "model.ranvier")
+    session = Session(given)
+    layers = session.build(Settings.of(start))["layers"]
+    assert [(layer["name"], layer["from"], layer["activation"]) for layer in layers] == [
+        ("left/conv", [0], "relu"), ("left/dense", [1], None), ("right/conv", [0], "relu"),
+        ("right/dense", [3], None), ("sum", [2, 4], None), ("last", [5], "softmax"),
+    ]  # fmt: skip
+    x = session.source.x_test[:3]
+    every = session.network.outline.outputs(x)
+    np.testing.assert_array_equal(every[-1], session.network.model.predict(x, verbose=0))
+    seen = looked_at(session, {"row": 0})
+    assert [(part["name"], len(part["kernels"]), len(part["maps"])) for part in seen["maps"]] == [
+        ("left/conv", 2, 2), ("right/conv", 2, 2)
+    ]  # fmt: skip
     session.close()
 
 

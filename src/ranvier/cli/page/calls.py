@@ -9,7 +9,7 @@ from typing import Any
 
 from ranvier import activations
 from ranvier.module import Sequential
-from ranvier.module.shape_errors import user_name
+from ranvier.module.shape_errors import user_names
 from ranvier.support.tree import flatten
 from ranvier.tensor.call_state import forward_hook
 from ranvier.tensor.segment import local
@@ -35,6 +35,7 @@ class Call:
     arguments: list[Tensor]
     results: list[Tensor]
     children: list[Call]
+    scope: str = ""  # the names of the modules that were opened around it
 
     @property
     def is_open(self) -> bool:
@@ -60,6 +61,8 @@ class Calls:
 
     def __init__(self, model: Any, changes: Callable[[Any], bool]) -> None:
         self.model, self.changes = model, changes
+        self.names = user_names(model)
+        self.counted = Counter(self.names.values())
         self.stack: list[Call] = []
         self.steps: list[Step] = []
         self.ends: list[int] = []
@@ -96,12 +99,14 @@ class Calls:
     def add(self, call: Call, segment: Any, users: dict[TraceNode, set[TraceNode]]) -> None:
         """A step for a call, if it is shown; with it goes the activation that follows it alone."""
         nodes = [segment.node_of(tensor) for tensor in call.results]
-        if not nodes or nodes[0].function is None:
-            return
+        if not nodes or nodes[0].function is None or any(step.node is nodes[0] for step in self.steps):
+            return  # an input, or an activation that went with the layer before it
         before = list(dict.fromkeys(p for tensor in call.arguments for p in self.places(segment.node_of(tensor))))
         if not self.changes(call.module) and len(before) < 2:
             return
-        name = user_name(call.module, self.model)
+        name = self.names.get(id(call.module), call.module.name)
+        if self.counted[name] > 1:  # in several models within the model
+            name = f"{call.scope}{name}"
         place = self.append(call.module, name, nodes[0], before or [0])
         self.made.update(dict.fromkeys(nodes, place))
         (after, *others) = users.get(nodes[0], {None})
@@ -140,6 +145,10 @@ def opened(level: list[Call], changes: Callable[[Any], bool]) -> list[Call]:
         inner = [part for call in level for part in (call.children if call.is_open else [call])]
         if sum(changes(call.module) for call in inner) > MOST:
             break
+        for call in level:
+            if call.is_open:
+                for part in call.children:
+                    part.scope = f"{call.scope}{call.module.name}/"
         level = inner
     return level
 

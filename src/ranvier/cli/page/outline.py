@@ -83,8 +83,13 @@ class Layers(Around):
 
 
 def outline(model: Any, x: Any) -> Outline:
-    """The outline of a model. Of a class of one's own the layers are known when it runs: on the first row of ``x``."""
-    if isinstance(model, rv.Sequential) or model._recorded is not None:
+    """The outline of a model.
+
+    Of a class of one's own, and of models within a model, the layers are known when it runs: on the first row of ``x``.
+    """
+    if is_recorded(model) and (
+        model._text_layers() or not any(is_recorded(m) for m in model.modules() if m is not model)
+    ):
         ends = [symbol.call for symbol in model.outputs]
         calls, sources = shown_calls(ends, [symbol.call for symbol in model.inputs])
         inner = rv.Model(model.inputs, [call.values[0] for call in calls])
@@ -110,6 +115,11 @@ def input_names(model: Any) -> list[str]:
     form, count = model._input_container, max(1, len(model._input_types))
     names = input_parameters(model)[0] if form is None else form if isinstance(form, tuple) else ()
     return [*names, *(f"input {k}" for k in range(len(names), count))][:count]
+
+
+def is_recorded(model: Any) -> bool:
+    """Whether the layers of a model are known before it runs."""
+    return isinstance(model, rv.Sequential) or model._recorded is not None
 
 
 def form_of(outputs: Any) -> Any:
