@@ -10,7 +10,7 @@ from typing import Any
 from ranvier.ops import dispatch
 from ranvier.ops.arrays.elementwise import of_primitive
 from ranvier.ops.table import ROWS
-from ranvier.ops.table.row import DIMENSIONAL, IN_PLACE, ONLY_VIEW, SAME, Row
+from ranvier.ops.table.row import DIMENSIONAL, IN_PLACE, IN_PLACE_FUNCTIONS, ONLY_VIEW, SAME, Row
 from ranvier.support import rows
 
 
@@ -49,6 +49,8 @@ def _index(column: str) -> dict[str, tuple[Row, str]]:
         own = {name: (row, rest) for names, rest in entries(row, column) for name in names}
         if column == "method" and row.in_place:
             own |= {f"{name}_": (row, "_") for name in own}
+        elif column == "torch" and row.in_place:
+            own |= {f"{name}_": (row, "_") for name in own if f"{name}_" in IN_PLACE_FUNCTIONS}
         found |= own
     return found
 

@@ -42,6 +42,7 @@ from ranvier.torch import (
     optim,
     random,
     settings,
+    special,
     testing,
     types,
     utils,
@@ -59,7 +60,7 @@ __all__ = [
     "inference_mode", "is_anomaly_enabled", "is_grad_enabled", "jit", "linalg", "load", "multiprocessing", "nan",
     "newaxis", "nn", "no_grad", "onnx", "optim", "pi", "random", "save", "set_default_dtype", "set_grad_enabled",
     "set_num_threads",
-    "strided", "testing", "types", "utils", "version", "vmap",
+    "special", "strided", "testing", "types", "utils", "version", "vmap",
 ]  # fmt: skip
 __all__ += [*dtypes.__all__, *tensor_types.__all__, *settings.__all__, *vocabulary.names("torch")]  # noqa: PLE0604 - the table's
 

@@ -35,7 +35,7 @@ SHOWN = {  # by module: those that show its names
 }  # fmt: skip
 ABSENT = (
     "compiler", "fft", "fx", "hub", "masked", "profiler",
-    "signal", "sparse", "special", "quantization",
+    "signal", "sparse", "quantization",
 )  # fmt: skip
 
 

@@ -11,5 +11,5 @@ __getattr__, __dir__, __all__ = lazy_names("ranvier.ops.functional", {
         "binary_cross_entropy binary_cross_entropy_with_logits cross_entropy huber_loss kl_div l1_loss mse_loss "
         "nll_loss poisson_nll_loss smooth_l1_loss",
     "ranvier.ops.functional.noise":
-        "alpha_dropout dropout gaussian_dropout gaussian_noise gumbel_softmax standard_normal",
+        "alpha_dropout dropout gaussian_dropout gaussian_noise gumbel_softmax standard_normal rrelu",
 })  # fmt: skip

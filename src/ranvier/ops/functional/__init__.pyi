@@ -43,6 +43,7 @@ from ranvier.ops.functional.noise import dropout as dropout
 from ranvier.ops.functional.noise import gaussian_dropout as gaussian_dropout
 from ranvier.ops.functional.noise import gaussian_noise as gaussian_noise
 from ranvier.ops.functional.noise import gumbel_softmax as gumbel_softmax
+from ranvier.ops.functional.noise import rrelu as rrelu
 from ranvier.ops.functional.noise import standard_normal as standard_normal
 
-__all__ = ['alpha_dropout', 'binary_cross_entropy', 'binary_cross_entropy_with_logits', 'celu', 'cosine_similarity', 'cross_entropy', 'dropout', 'elu', 'embedding', 'exponential', 'gaussian_dropout', 'gaussian_noise', 'gelu', 'gumbel_softmax', 'hard_shrink', 'hard_sigmoid', 'hard_silu', 'hard_tanh', 'huber_loss', 'kl_div', 'l1_loss', 'leaky_relu', 'linear', 'log_sigmoid', 'log_softmax', 'mish', 'mse_loss', 'nll_loss', 'normalize', 'pairwise_distance', 'poisson_nll_loss', 'relu', 'relu6', 'selu', 'sigmoid', 'silu', 'smooth_l1_loss', 'soft_shrink', 'softmax', 'softplus', 'softsign', 'squareplus', 'standard_normal', 'tanh', 'tanh_shrink']
+__all__ = ['alpha_dropout', 'binary_cross_entropy', 'binary_cross_entropy_with_logits', 'celu', 'cosine_similarity', 'cross_entropy', 'dropout', 'elu', 'embedding', 'exponential', 'gaussian_dropout', 'gaussian_noise', 'gelu', 'gumbel_softmax', 'hard_shrink', 'hard_sigmoid', 'hard_silu', 'hard_tanh', 'huber_loss', 'kl_div', 'l1_loss', 'leaky_relu', 'linear', 'log_sigmoid', 'log_softmax', 'mish', 'mse_loss', 'nll_loss', 'normalize', 'pairwise_distance', 'poisson_nll_loss', 'relu', 'relu6', 'rrelu', 'selu', 'sigmoid', 'silu', 'smooth_l1_loss', 'soft_shrink', 'softmax', 'softplus', 'softsign', 'squareplus', 'standard_normal', 'tanh', 'tanh_shrink']

@@ -53,6 +53,15 @@ def dropout(x: Node, seed: Node, stream: Node, rate: float, noise_shape: tuple[i
 
 
 @function
+def rrelu(x: Node, seed: Node, stream: Node, lower: float, upper: float) -> Node:
+    """``x`` of 0 or more, and below 0 ``x`` times a random slope of each element, uniform from lower to upper."""
+    x = floating(x)
+    drawn = apply("random", seed, stream, shape=x.shape, dtype=x.dtype)
+    slope = n.add(n.multiply(drawn, upper - lower), lower)
+    return n.where(n.less(x, 0.0), x * slope, x)
+
+
+@function
 def alpha_dropout(
     x: Node, seed: Node, stream: Node, rate: float, noise_shape: tuple[int | None, ...] | None = None
 ) -> Node:

@@ -43,11 +43,15 @@ ROWS = (
     *each("torch", "torch.products", both("bilinear", "F.")),
     *each("torch", "torch.attention", "F.scaled_dot_product_attention"),
     *each("torch", "torch.signals", "bartlett_window blackman_window hamming_window hann_window stft"),
+    *each("torch", "torch.calculus", "kaiser_window pdist F.pdist"),
+    *each("torch", "torch.pooling", "F.lp_pool1d F.lp_pool2d F.lp_pool3d"),
+    *each("torch", "torch.noise", both("rrelu rrelu_", "F.")),
     *each("torch", "torch.spatial", both("pixel_shuffle pixel_unshuffle", "F.")),
     *each("torch", "torch.spatial", "F.channel_shuffle F.interpolate F.pad F.upsample F.upsample_bilinear F.upsample_nearest"),
     *each("torch", "torch.patches", "F.affine_grid F.fold F.grid_sample F.unfold"),
     *each("torch", "torch.losses", "F.cosine_embedding_loss F.gaussian_nll_loss F.hinge_embedding_loss F.margin_ranking_loss "
-          "F.multi_margin_loss F.multilabel_soft_margin_loss F.poisson_nll_loss F.soft_margin_loss F.triplet_margin_loss"),
+          "F.multi_margin_loss F.multilabel_margin_loss F.multilabel_soft_margin_loss F.poisson_nll_loss F.soft_margin_loss F.triplet_margin_loss "
+          "F.triplet_margin_with_distance_loss"),
     *each("torch", "torch.loss_arguments", "F.binary_cross_entropy F.binary_cross_entropy_with_logits F.cross_entropy F.huber_loss "
           "F.kl_div F.l1_loss F.mse_loss F.nll_loss F.smooth_l1_loss"),
 )  # fmt: skip

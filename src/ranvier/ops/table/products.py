@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ranvier.ops.table.row import SAME, Row, each
+from ranvier.ops.table.row import IN_PLACE, SAME, Row, each
 
 L = "arrays.linalg"
 D = "arrays.decompositions"
@@ -25,23 +25,28 @@ ROWS = (
     Row("outer", f"{L}:outer", "outer(x1, x2)", "outer ger(input, vec2)", SAME, samples="X[0], Y[1]", value="np.outer(X[0], Y[1])"),
     Row("inner", f"{L}:inner", "inner(x1, x2)", "inner(input, other)", SAME, samples="X, Y", value="np.inner(X, Y)"),
     Row("vdot", f"{L}:vdot", "vdot(x1, x2)", "vdot(input, other)", SAME, samples="X, Y", value="np.vdot(X, Y)"),
-    Row("kron", f"{L}:kron", "kron(x1, x2)", "kron(input, other)", samples="X, Y", value="np.kron(X, Y)"),
+    Row("kron", f"{L}:kron", "kron(x1, x2)", "kron(input, other)", SAME, samples="X, Y", value="np.kron(X, Y)"),
     Row("tensordot", f"{L}:tensordot", "tensordot -> keras.reducing:tensordot", "tensordot(a, b, dims=2)"),
     Row("cross", f"{L}:cross", "cross -> keras.reducing:cross", "cross(input, other, dim=-1)", SAME, samples="X[:, :3], Y[:, :3]", value="np.cross(X[:, :3], Y[:, :3])"),
     Row("cdist", f"{L}:cdist", "cdist(x, y)", "cdist(x1, x2, p=2.0, compute_mode=None)", samples="X, Y", value="np.linalg.norm(X[:, None] - Y, axis=-1)"),
     Row("corrcoef", f"{L}:corrcoef", "corrcoef(x)", "corrcoef(input)", SAME, samples="X", value="np.corrcoef(X)"),
     Row("cov", f"{L}:cov", torch="cov(input, *, correction=1, fweights=None, aweights=None)", method=SAME, samples="X", value="np.cov(X)"),
     Row("einsum", "", "einsum -> keras.arrays:einsum", "einsum -> torch.reductions:einsum"),
-    *each("torch", "torch.reductions", "addmm addmv baddbmm", SAME),
+    *each("torch", "torch.reductions", "addmm addmv baddbmm", SAME, IN_PLACE),
+    *each("torch", "torch.matrices", "addr addbmm", SAME, IN_PLACE),
+    *each("torch", "torch.matrices", "adjoint cholesky cholesky_inverse cholesky_solve logdet matrix_exp qr svd triangular_solve", SAME),
+    *each("torch", "torch.matrices", "chain_matmul pca_lowrank svd_lowrank vander linalg.cond linalg.cross linalg.diagonal linalg.matrix_exp linalg.multi_dot "
+          "linalg.solve_triangular linalg.vecdot"),
+    Row("linalg.vander", torch="linalg.vander -> torch.matrices:linalg_vander"),
     *each("keras", "keras.reducing", "correlate vander"),
     # --- decompositions and solvers: evaluated at once --------------------------------------------------------------
-    solver("cholesky"), solver("eigh"), solver("matrix_rank", keras="matrix_rank linalg.matrix_rank -> keras.placing:matrix_rank"), solver("slogdet"), solver("solve"),
+    solver("cholesky"), solver("eigh"), solver("matrix_rank", keras="matrix_rank linalg.matrix_rank -> keras.placing:matrix_rank"), solver("slogdet", torch="slogdet(input: A)", method=SAME), solver("solve"),
     solver("det", torch="det(input: A)", method=SAME),
     solver("inv", torch="inverse(input: A)", method=f"inverse -> {D}:inv"),
-    solver("pinv", keras="pinv linalg.pinv -> keras.placing:pinv", torch="pinverse(input: A, rcond: rtol = None)"),
+    solver("pinv", keras="pinv linalg.pinv -> keras.placing:pinv", torch="pinverse(input: A, rcond: rtol = None)", method="pinverse(input: A, rcond: rtol = None)"),
     solver("qr", keras="qr linalg.qr -> keras.placing:qr"),
     solver("svd", keras="svd linalg.svd -> keras.placing:svd"),
-    solver("eigvalsh", keras=" "), solver("svdvals", keras=" "), solver("matrix_power", keras=" ", torch="matrix_power(input: A, n)"),
+    solver("eigvalsh", keras=" "), solver("svdvals", keras=" "), solver("matrix_power", keras=" ", torch="matrix_power(input: A, n)", method="matrix_power(input: A, n)"),
     Row("logdet", keras="logdet -> keras.placing:logdet"),
     *each("torch", "torch.linalg", "linalg.lstsq linalg.matrix_norm linalg.norm linalg.vector_norm"),
 )  # fmt: skip

@@ -71,6 +71,8 @@ ROWS = (
     Row("cumprod", "torch.reductions:cumprod", torch="cumprod(input, dim, *, dtype=None)", method=SAME, in_place=IN_PLACE, samples="X, 1", value="np.cumprod(X, 1)"),
     *each("torch", "torch.reductions", "prod median quantile aminmax dist", SAME),
     *each("torch", "torch.reductions", "var_mean std_mean"),
+    *each("torch", "torch.calculus", "nanmedian nanquantile", SAME),
+    *each("torch", "torch.calculus", "cumulative_trapezoid gradient"),
     Row("trapezoid", f"{L}:trapezoid", "trapezoid(y, x=None, dx=1.0, axis=-1)", "trapezoid trapz(y, x=None, *, dx=1, dim=-1)",
         samples="X", value="np.trapezoid(X)"),
     Row("diff", f"{L}:diff", "diff(a, n=1, axis=-1)", "diff(input, n=1, dim=-1, prepend=None, append=None)", SAME,

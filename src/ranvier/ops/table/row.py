@@ -31,6 +31,39 @@ DIMENSIONAL = (  # functions of PyTorch along a dimension, which a tensor withou
     "select", "narrow", "unbind", "split", "chunk", "tensor_split", "unflatten", "diff", "glu", "cross", "size", "stride",
     "repeat_interleave", "roll",
 )  # fmt: skip
+# PyTorch's functions that are its methods in place, besides those that a row names.
+IN_PLACE_FUNCTIONS = frozenset(
+    [
+        "acos_",
+        "acosh_",
+        "addmv_",
+        "arccos_",
+        "arccosh_",
+        "arcsin_",
+        "arcsinh_",
+        "arctan_",
+        "arctanh_",
+        "asin_",
+        "asinh_",
+        "atan_",
+        "atanh_",
+        "cosh_",
+        "deg2rad_",
+        "erfc_",
+        "exp2_",
+        "fix_",
+        "gcd_",
+        "lcm_",
+        "ldexp_",
+        "log10_",
+        "log2_",
+        "negative_",
+        "rad2deg_",
+        "sinc_",
+        "sinh_",
+        "xlogy_",
+    ]
+)
 
 
 class Row(NamedTuple):

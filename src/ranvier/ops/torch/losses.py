@@ -121,6 +121,50 @@ def multi_margin_loss(input: Any, target: Any, *others: Any, **options: Any) -> 
 
 
 @function
+def multilabel_margin_loss(input: Node, target: Node, reduction: str = "mean") -> Node:
+    """The mean over classes of ``max(0, 1 - own + other)`` of each label and each class that is none.
+
+    ``target`` has the shape of ``input``, (N, C) or (C,): the labels of a row up to the first -1.
+    """
+    if input.shape != target.shape or target.dtype in FLOATING or input.ndim not in (1, 2):
+        raise GraphError(
+            f"scores of shape {input.shape} need integer labels of that shape, with -1 after the last, not "
+            f"{target.dtype} of {target.shape}"
+        )
+    rows = (1, *input.shape) if input.ndim == 1 else input.shape
+    x, labels = n.reshape(floating(input), rows), n.reshape(index_node(target), rows)
+    place = n.iota(rows, 1, "int32")
+    none = n.less(labels, 0)
+    end = n.min(n.where(none, place, int(rows[1])), 1, True)
+    given = n.less(place, end)
+    hits = n.one_hot(n.where(given, labels, 0), rows[1], x.dtype)  # (N, labels, classes)
+    hits = n.multiply(hits, n.expand_dims(n.cast(given, x.dtype), -1))
+    own = n.sum(n.multiply(hits, n.expand_dims(x, 1)), -1, True)
+    others = n.subtract(1.0, n.max(hits, 1, True))
+    margins = n.clip(n.add(n.subtract(1.0, own), n.expand_dims(x, 1)), 0.0)
+    counted = n.multiply(n.multiply(margins, others), n.expand_dims(n.cast(given, x.dtype), -1))
+    losses = n.divide(n.sum(counted, (1, 2)), float(rows[1]))
+    return reduce(n.reshape(losses, ()) if input.ndim == 1 else losses, reduction)
+
+
+def triplet_margin_with_distance_loss(
+    anchor: Any, positive: Any, negative: Any, *, distance_function: Any = None, margin: float = 1.0,
+    swap: bool = False, reduction: str = "mean",
+) -> Any:  # fmt: skip
+    """``max(0, margin + d(anchor, positive) - d(anchor, negative))``, by default of `pairwise_distance` d."""
+    if margin <= 0:
+        raise ValueError(f"margin={margin!r}: write a number above 0 instead.")
+    if reduction not in ("mean", "sum", "none"):
+        raise ValueError(f"reduction {reduction!r} does not exist. Write 'mean', 'sum' or 'none' instead.")
+    distance = pairwise_distance if distance_function is None else distance_function
+    near, far = distance(anchor, positive), distance(anchor, negative)
+    if swap:
+        far = n.minimum(far, distance(positive, negative))
+    losses = n.clip(n.add(n.subtract(near, far), margin), 0.0)
+    return losses if reduction == "none" else getattr(n, reduction)(losses)
+
+
+@function
 def cosine_embedding_loss(
     input1: Node, input2: Node, target: Node, margin: float = 0.0, reduction: str = "mean"
 ) -> Node:

@@ -12,25 +12,20 @@ PROCESSES = "there is one process, whose threads use all cores"
 
 _SAID: dict[str, Iterable[str]] = {
     "there are no quantized tensors": ("quantization",),
-    "there are no complex tensors": ("cdouble", "cfloat", "complex", "complex32", "complex64", "complex128", "angle",
-        "imag", "istft", "real", "view_as_complex", "view_as_real", "polar"),
-    PROCESSES: ("SyncBatchNorm", "DistributedSampler"),
+    "there are no complex tensors": ("cdouble", "cfloat", "complex", "complex32", "complex64", "complex128",
+        "eig", "eigvals", "imag", "istft", "view_as_complex", "view_as_real", "polar"),
+    PROCESSES: ("DistributedSampler",),
     "programs are compiled as they are": ("compiler", "fx"),
     "compiled programs have no operations to time. Write rv.callbacks, time.perf_counter(), or cProfile": ("profiler",),
-    "write nn.init.orthogonal_(layer.weight), or a module for nn.utils.parametrize.register_parametrization": (
-        "orthogonal",),
     "PyTorch calls it nn.Linear(in_features, out_features)": ("Dense",),
+    "there are no factors with pivots. Write torch.linalg.solve, qr, svd or cholesky": (
+        "geqrf", "householder_product", "ldl_factor", "ldl_solve", "lu", "lu_factor", "lu_solve", "lu_unpack", "orgqr",
+        "ormqr",
+    ),
+    "tensors hide where their memory is. Write x.numpy()": ("as_strided", "data_ptr", "storage", "untyped_storage"),
     _LIST: (
-        "AdaptiveLogSoftmaxWithLoss", "FractionalMaxPool2d",
-        "FractionalMaxPool3d", "LPPool1d", "LPPool2d", "LPPool3d",
-        "MultiLabelMarginLoss", "RReLU",
-        "TripletMarginWithDistanceLoss", "addbmm", "addr", "binomial",
-        "fft",
-        "fractional_max_pool2d", "fractional_max_pool3d",
-        "gradient", "hub", "lp_pool1d", "lp_pool2d", "lp_pool3d",
-        "masked", "matrix_exp", "multilabel_margin_loss",
-        "pdist", "renorm", "rrelu", "signal", "sparse", "special",
-        "triplet_margin_with_distance_loss",
+        "CrossMapLRN2d", "FractionalMaxPool2d", "FractionalMaxPool3d", "binomial", "fft", "fractional_max_pool2d",
+        "fractional_max_pool3d", "hub", "i0", "igamma", "igammac", "masked", "polygamma", "signal", "sparse",
     ),
 }  # fmt: skip
 NAMES = {name: words for words, names in _SAID.items() for name in names}

@@ -63,6 +63,20 @@ def _channel_dropout(n: int) -> Any:
 dropout1d, dropout2d, dropout3d = (_channel_dropout(n) for n in (1, 2, 3))
 
 
+def rrelu(
+    input: Any, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: bool = False, inplace: bool = False
+) -> Any:
+    """`relu` with a slope below 0: random from ``lower`` to ``upper`` while training, else their mean."""
+    if not 0 <= lower <= upper:
+        raise ValueError(f"rrelu with lower={lower!r} and upper={upper!r}. Write the smaller one first instead.")
+    if training:
+        result = functional.rrelu(input, *draw(), lower=float(lower), upper=float(upper))
+    else:
+        result = functional.leaky_relu(input, (lower + upper) / 2)
+    return written(input, result, inplace)
+
+
+rrelu_ = written_into(rrelu)
 dropout_, alpha_dropout_, feature_alpha_dropout_ = map(written_into, (dropout, alpha_dropout, feature_alpha_dropout))
 
 

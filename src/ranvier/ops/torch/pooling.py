@@ -169,6 +169,25 @@ def _avg_pool(n: int) -> Any:
 avg_pool1d, avg_pool2d, avg_pool3d = (_avg_pool(n) for n in (1, 2, 3))
 
 
+def _lp_pool(n: int) -> Any:
+    def lp_pool(input: Any, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False) -> Any:
+        p, sizes = float(norm_type), each(kernel_size, n, "kernel_size", 1)
+        if math.isinf(p):
+            sign = 1 if p > 0 else -1
+            large = (max_pool1d, max_pool2d, max_pool3d)[n - 1]
+            return large(input.abs() * sign, kernel_size, stride, 0, 1, ceil_mode) * sign
+        means = (avg_pool1d, avg_pool2d, avg_pool3d)[n - 1](input**p, kernel_size, stride, 0, ceil_mode)
+        totals = means.sign() * means.abs().clamp(min=0.0) * float(math.prod(sizes))
+        return totals ** (1.0 / p)
+
+    lp_pool.__name__ = lp_pool.__qualname__ = f"lp_pool{n}d"
+    lp_pool.__doc__ = f"The p-norm of each window; see `LPPool{n}d`."
+    return lp_pool
+
+
+lp_pool1d, lp_pool2d, lp_pool3d = (_lp_pool(n) for n in (1, 2, 3))
+
+
 def _adaptive(kind: str, n: int) -> Any:
     most = kind == "max"
 

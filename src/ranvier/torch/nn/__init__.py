@@ -7,8 +7,9 @@ __getattr__, __dir__, __all__ = lazy_names("torch.nn", {
     "ranvier.torch.nn.": "functional init parallel utils",
     "ranvier.torch.nn.activations":
         "CELU ELU GELU GLU Hardshrink Hardsigmoid Hardswish Hardtanh Identity LeakyReLU LogSigmoid LogSoftmax "
-        "Mish ReLU ReLU6 SELU SiLU Sigmoid Softmax Softmin Softplus Softshrink Softsign Tanh Tanhshrink "
+        "Mish RReLU ReLU ReLU6 SELU SiLU Sigmoid Softmax Softmin Softplus Softshrink Softsign Tanh Tanhshrink "
         "Threshold",
+    "ranvier.torch.nn.adaptive": "AdaptiveLogSoftmaxWithLoss",
     "ranvier.torch.nn.attention": "MultiheadAttention",
     "ranvier.torch.nn.buffer": "Buffer",
     "ranvier.torch.nn.containers": "ModuleDict ModuleList ParameterDict ParameterList",
@@ -21,9 +22,10 @@ __getattr__, __dir__, __all__ = lazy_names("torch.nn", {
         "LazyConvTranspose2d LazyConvTranspose3d LazyInstanceNorm1d LazyInstanceNorm2d LazyInstanceNorm3d LazyLinear",
     "ranvier.torch.nn.losses":
         "BCELoss BCEWithLogitsLoss CTCLoss CosineEmbeddingLoss CrossEntropyLoss GaussianNLLLoss HingeEmbeddingLoss "
-        "HuberLoss KLDivLoss L1Loss MSELoss MarginRankingLoss MultiLabelSoftMarginLoss MultiMarginLoss "
-        "NLLLoss PoissonNLLLoss SmoothL1Loss SoftMarginLoss TripletMarginLoss",
-    "ranvier.torch.nn.normalization": "BatchNorm1d BatchNorm2d BatchNorm3d LayerNorm",
+        "HuberLoss KLDivLoss L1Loss MSELoss MarginRankingLoss MultiLabelMarginLoss "
+        "MultiLabelSoftMarginLoss MultiMarginLoss "
+        "NLLLoss PoissonNLLLoss SmoothL1Loss SoftMarginLoss TripletMarginLoss TripletMarginWithDistanceLoss",
+    "ranvier.torch.nn.normalization": "BatchNorm1d BatchNorm2d BatchNorm3d LayerNorm SyncBatchNorm",
     "ranvier.torch.nn.pairs":
         "Bilinear ChannelShuffle CosineSimilarity LocalResponseNorm PReLU PairwiseDistance "
         "Softmax2d",
@@ -32,6 +34,7 @@ __getattr__, __dir__, __all__ = lazy_names("torch.nn", {
         "AdaptiveAvgPool1d AdaptiveAvgPool2d AdaptiveAvgPool3d AdaptiveMaxPool1d AdaptiveMaxPool2d "
         "AdaptiveMaxPool3d AvgPool1d AvgPool2d AvgPool3d MaxPool1d MaxPool2d MaxPool3d "
         "MaxUnpool1d MaxUnpool2d MaxUnpool3d",
+    "ranvier.torch.nn.power_pooling": "LPPool1d LPPool2d LPPool3d",
     "ranvier.torch.nn.recurrent": "GRU LSTM RNN RNNBase",
     "ranvier.torch.nn.recurrent_cells": "GRUCell LSTMCell RNNCell RNNCellBase",
     "ranvier.torch.nn.shaping":

@@ -94,3 +94,17 @@ class Identity(Module):
 
     def forward(self, input: Any) -> Any:
         return input
+
+
+@register_module(name="torch.RReLU")
+class RReLU(Module):
+    """`ReLU` with a slope below 0: random from ``lower`` to ``upper`` while training, else their mean."""
+
+    _shown = "lower={lower}, upper={upper}"
+
+    def __init__(self, lower: float = 1.0 / 8, upper: float = 1.0 / 3, inplace: bool = False) -> None:
+        super().__init__()
+        self.lower, self.upper, self.inplace = lower, upper, inplace
+
+    def forward(self, input: Any) -> Any:
+        return F.rrelu(input, self.lower, self.upper, self.training, self.inplace)

@@ -17,9 +17,9 @@ from ranvier.tensor.tensor import Tensor
 
 __all__ = [
     "BCELoss", "BCEWithLogitsLoss", "CTCLoss", "CosineEmbeddingLoss", "CrossEntropyLoss", "GaussianNLLLoss",
-    "HingeEmbeddingLoss", "HuberLoss", "KLDivLoss", "L1Loss", "MSELoss", "MarginRankingLoss",
+    "HingeEmbeddingLoss", "HuberLoss", "KLDivLoss", "L1Loss", "MSELoss", "MarginRankingLoss", "MultiLabelMarginLoss",
     "MultiLabelSoftMarginLoss", "MultiMarginLoss", "NLLLoss", "PoissonNLLLoss", "SmoothL1Loss", "SoftMarginLoss",
-    "TripletMarginLoss",
+    "TripletMarginLoss", "TripletMarginWithDistanceLoss",
 ]  # fmt: skip
 
 _TENSORS = ("weight", "pos_weight")  # the options that are tensors
@@ -123,6 +123,28 @@ class CTCLoss(Module):
         return ctc_loss(*given, blank=self.blank, reduction=self.reduction, zero_infinity=self.zero_infinity)
 
 
+class TripletMarginWithDistanceLoss(Module):
+    """``max(0, margin + d(anchor, positive) - d(anchor, negative))`` of a distance of yours, for explicit loops.
+
+    ``distance_function`` is by default the Euclidean distance of rows. With ``swap`` the negative's distance is the
+    smaller one of those from anchor and positive.
+    """
+
+    def __init__(
+        self, *, distance_function: Any = None, margin: float = 1.0, swap: bool = False, reduction: str = "mean"
+    ) -> None:
+        super().__init__()
+        self.distance_function, self.margin, self.swap, self.reduction = distance_function, margin, swap, reduction
+        if margin <= 0:
+            raise ValueError(f"margin={margin!r}: write a number above 0 instead.")
+
+    def forward(self, anchor: Any, positive: Any, negative: Any) -> Any:
+        return criteria.triplet_margin_with_distance_loss(
+            anchor, positive, negative, distance_function=self.distance_function, margin=self.margin, swap=self.swap,
+            reduction=self.reduction,
+        )  # fmt: skip
+
+
 # fmt: off
 MSELoss = _loss("MSELoss", functional.mse_loss, "size_average reduce reduction")
 L1Loss = _loss("L1Loss", functional.l1_loss, "size_average reduce reduction")
@@ -143,6 +165,7 @@ HingeEmbeddingLoss = _loss(
     "HingeEmbeddingLoss", criteria.hinge_embedding_loss, "margin size_average reduce reduction"
 )
 SoftMarginLoss = _loss("SoftMarginLoss", criteria.soft_margin_loss, "size_average reduce reduction")
+MultiLabelMarginLoss = _loss("MultiLabelMarginLoss", criteria.multilabel_margin_loss, "size_average reduce reduction")
 MultiLabelSoftMarginLoss = _loss(
     "MultiLabelSoftMarginLoss", criteria.multilabel_soft_margin_loss, "weight size_average reduce reduction"
 )

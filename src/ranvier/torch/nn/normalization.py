@@ -169,6 +169,48 @@ class BatchNorm3d(BatchNorm):
     dimensions = (5,)
 
 
+@register_module(name="torch.SyncBatchNorm")
+class SyncBatchNorm(BatchNorm):
+    """`BatchNorm1d` to `BatchNorm3d` in one: there is one process, so that nothing is to sync."""
+
+    dimensions = (2, 3, 4, 5)
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        process_group: Any = None,
+        device: Device = None,
+        dtype: DTypeLike | None = None,
+    ) -> None:
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype)
+        self.process_group = process_group
+
+    @classmethod
+    def convert_sync_batchnorm(cls, module: Module, process_group: Any = None) -> Module:
+        """The module with its batch normalizations replaced by these, which share their weights and statistics."""
+        if isinstance(module, BatchNorm) and not isinstance(module, cls):
+            made = cls(
+                module.num_features,
+                module.eps,
+                module.momentum,
+                module.affine,
+                module.track_running_stats,
+                process_group,
+            )
+            for name, parameter in module._parameters.items():
+                made.register_parameter(name, parameter)
+            for name, buffer in module._buffers.items():
+                made.register_buffer(name, buffer)
+            return made.train(module.training)
+        for name, child in list(module.named_children()):
+            setattr(module, name, cls.convert_sync_batchnorm(child, process_group))
+        return module
+
+
 @register_module(name="torch.LayerNorm")
 class LayerNorm(Affine):
     """Each sample at mean 0 and variance 1 over its last dimensions, then ``* weight + bias`` (Ba et al., 2016).

@@ -14,11 +14,14 @@ from ranvier.tensor.context import no_grad
 from ranvier.tensor.function import function
 from ranvier.tensor.tensor import Tensor
 from ranvier.torch.nn.utils import parametrizations, parametrize, prune, rnn
+from ranvier.torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_conv_bn_weights, fuse_linear_bn_eval
 from ranvier.torch.nn.utils.normed import remove_spectral_norm, remove_weight_norm, spectral_norm, weight_norm
 
 __all__ = [
-    "clip_grad_norm_", "clip_grad_value_", "parameters_to_vector", "parametrizations", "parametrize", "prune",
-    "remove_spectral_norm", "remove_weight_norm", "rnn", "spectral_norm", "vector_to_parameters", "weight_norm",
+    "clip_grad_norm_", "clip_grad_value_", "clip_grads_with_norm_", "fuse_conv_bn_eval", "fuse_conv_bn_weights",
+    "fuse_linear_bn_eval", "get_total_norm", "parameters_to_vector", "parametrizations", "parametrize", "prune",
+    "remove_spectral_norm", "remove_weight_norm", "rnn", "skip_init", "spectral_norm", "vector_to_parameters",
+    "weight_norm",
 ]  # fmt: skip
 
 
@@ -46,6 +49,36 @@ def clip_grad_norm_(parameters: Any, max_norm: float, norm_type: float = 2.0) ->
     for parameter, grad in zip(chosen, clipped, strict=True):
         parameter.grad = grad
     return total
+
+
+def get_total_norm(
+    tensors: Any, norm_type: float = 2.0, error_if_nonfinite: bool = False, foreach: bool | None = None
+) -> Tensor:
+    """The norm of all tensors together. With ``error_if_nonfinite`` raises RuntimeError where it is inf or nan."""
+    del foreach
+    given = [tensors] if isinstance(tensors, Tensor) else list(tensors)
+    if not given:
+        return Tensor(0.0)
+    with no_grad():
+        total: Tensor = clip_norm(given, 1.0, float(norm_type))[0]
+    if error_if_nonfinite and not math.isfinite(total.item()):
+        raise RuntimeError(f"the total norm is {total.item()}. Write error_if_nonfinite=False to go on all the same.")
+    return total
+
+
+def clip_grads_with_norm_(parameters: Any, max_norm: float, total_norm: Tensor, foreach: bool | None = None) -> None:
+    """Scale the gradients by ``max_norm / total_norm`` where that is below 1."""
+    del foreach
+    with no_grad():
+        factor = arrays.minimum(arrays.divide(float(max_norm), arrays.add(total_norm, 1e-6)), 1.0)
+        for parameter in _with_gradient(parameters):
+            parameter.grad = arrays.multiply(parameter.grad, factor)
+
+
+def skip_init(module_cls: Any, *args: Any, **kwargs: Any) -> Any:
+    """The module of this class and these arguments; its initial weights, which you set, are made all the same."""
+    kwargs.pop("device", None)
+    return module_cls(*args, **kwargs)
 
 
 def clip_grad_value_(parameters: Any, clip_value: float) -> None:

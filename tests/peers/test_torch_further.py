@@ -1,0 +1,225 @@
+"""Further functions and modules of PyTorch: matrices, differences, order, losses, pooling, fused and orthogonal layers."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import ranvier as rv
+import ranvier.torch as ours
+
+theirs = pytest.importorskip("torch")
+pytestmark = [pytest.mark.peers, pytest.mark.filterwarnings("ignore:torch.*:UserWarning")]
+
+RNG = np.random.default_rng(2)
+X = RNG.normal(size=(3, 4))
+Y = RNG.normal(size=(4, 5))
+S = RNG.normal(size=(4, 4))
+PD = S @ S.T + np.eye(4)
+C = RNG.normal(size=(2, 3, 4))
+V = RNG.normal(size=4)
+P = np.abs(X) + 0.2
+IMAGES = RNG.normal(size=(2, 3, 7, 8))
+SCORES = RNG.normal(size=(3, 4))
+LABELS = np.array([[3, 0, -1, 1], [-1, 2, 0, 1], [0, 1, 2, 3]])
+HOLES = np.where(RNG.random((3, 4)) < 0.3, np.nan, X)
+WHOLE = np.array([[4, -6, 0], [9, 12, 7]])
+
+
+@pytest.fixture(autouse=True)
+def in_float64():
+    kind, engine = rv.config.floatx(), rv.get_engine()
+    rv.set_engine("reference")
+    ours.set_default_dtype(ours.float64)
+    theirs.set_default_dtype(theirs.float64)
+    yield
+    rv.set_engine(engine)
+    ours.set_default_dtype(kind)
+    theirs.set_default_dtype(theirs.float32)
+
+
+def distance(a, b):
+    return (a - b).abs().sum(-1)
+
+
+# Functions of a library and of tensors that require a gradient, and the arrays of those
+SMOOTH: dict[str, tuple[Any, ...]] = {
+    "addr": (lambda t, x, v, w: t.addr(x, v[:3], w, beta=0.5, alpha=2), X, V, V),
+    "addbmm": (lambda t, x, a, b: t.addbmm(x, a, b, beta=0.3, alpha=2), X[:, :3], C, C.transpose(0, 2, 1)),
+    "addmm_": (lambda t, x, a, b: x.clone().addmm_(a, b, beta=0.5), X @ Y, X, Y),
+    "multi_dot": (lambda t, v, s, y: t.linalg.multi_dot([v, s, y]), V, S, Y),
+    "chain_matmul": (lambda t, x, s, y: t.chain_matmul(x, s, y), X, S, Y),
+    "linalg.cross": (lambda t, a, b: t.linalg.cross(a, b, dim=1), C, C[::-1].copy()),
+    "linalg.diagonal": (lambda t, c: t.linalg.diagonal(c, offset=1), C),
+    "vecdot": (lambda t, c, d: t.linalg.vecdot(c, d, dim=1), C, C[::-1].copy()),
+    "solve_triangular": (lambda t, a, b: t.linalg.solve_triangular(a, b, upper=True), PD, Y),
+    "solve_triangular, right": (lambda t, a, b: t.linalg.solve_triangular(a, b, upper=False, left=False), PD, X),
+    "triangular_solve": (lambda t, b, a: t.triangular_solve(b, a, upper=False, transpose=True)[0], Y, PD),
+    "cholesky": (lambda t, a: t.cholesky(a @ a.T + t.eye(4), upper=True), S),
+    "cholesky_solve": (lambda t, b, a: t.cholesky_solve(b, a), Y, np.linalg.cholesky(PD)),
+    "cholesky_inverse": (lambda t, a: t.cholesky_inverse(a, upper=True), np.linalg.cholesky(PD).T.copy()),
+    "matrix_exp": (lambda t, a: t.matrix_exp(3 * a), S),
+    "cond": (lambda t, a: t.linalg.cond(a), S),
+    "linalg.vander": (lambda t, x: t.linalg.vander(x, N=3), X),
+    "svd": (lambda t, x: t.svd(x).S, X),
+    "qr": (lambda t, y: t.qr(y.T).R.abs(), Y),
+    "logdet": (lambda t, a: t.logdet(a @ a.T), S),
+    "slogdet": (lambda t, a: a.slogdet()[1], S),
+    "copysign": (lambda t, x, y: t.copysign(x, y), X, X[::-1].copy()),
+    "ldexp": (lambda t, x: t.ldexp(x, t.tensor([1.0, 2, -3, 0])), X),
+    "float_power": (lambda t, x: t.float_power(x, 1.5), P),
+    "rsub": (lambda t, x, y: t.rsub(x, y, alpha=2), X, X[::-1].copy()),
+    "mvlgamma": (lambda t, x: t.mvlgamma(x + 2, 3), P),
+    "cumulative_trapezoid": (lambda t, y: t.cumulative_trapezoid(y, dx=0.5, dim=0), X),
+    "cumulative_trapezoid, points": (lambda t, y, x: t.cumulative_trapezoid(y, x), X, np.cumsum(np.abs(V))),
+    "gradient": (lambda t, x: t.cat(t.gradient(x, spacing=0.5), 0), X),
+    "gradient, points": (lambda t, x: t.gradient(x, spacing=(t.tensor([0.0, 1, 3, 4]),), dim=1)[0], X),
+    "gradient, edges": (lambda t, x: t.gradient(x, dim=1, edge_order=2)[0], X),
+    "nanmedian": (lambda t, x: t.nanmedian(x, 1)[0], HOLES),
+    "msort": (lambda t, x: t.msort(x), X),
+    "renorm": (lambda t, x: t.renorm(x, 3, 1, 0.9), X),
+    "diagflat": (lambda t, v: v.diagflat(1), V),
+    "dstack": (lambda t, x, y: t.dstack((x, y)), X, X[::-1].copy()),
+    "hsplit": (lambda t, x: t.cat(x.hsplit([1, 3]), 1), X),
+    "vsplit, dsplit": (lambda t, c: t.vsplit(c, 2)[1].dsplit(2)[0], C[:, :2].transpose(0, 1, 2).copy().reshape(2, 2, 4)),
+    "slice_scatter": (lambda t, x, v: t.slice_scatter(x, v[None, :2].expand(3, 2), 1, 0, 4, 2), X, V),
+    "select_scatter": (lambda t, x, v: x.select_scatter(v, 0, -1), X, V),
+    "put": (lambda t, x, v: t.put(x, t.tensor([1, 5, -1, 1]), v, accumulate=True), X, V),
+    "pdist": (lambda t, x: t.pdist(x, 3.0), X),
+    "entr": (lambda t, x: t.special.entr(x), P),
+    "ndtr": (lambda t, x: t.special.ndtr(x) + t.special.ndtri(t.special.expit(x)), X),
+    "xlog1py": (lambda t, x, y: t.special.xlog1py(x, y), X, P),
+    "in place": (lambda t, x: t.acos_(x / 9) + t.sinh_(x * 2) + (x / 9).asin_().deg2rad_(), X),
+    "lp_pool2d": (lambda t, x: t.nn.functional.lp_pool2d(x, 3, (2, 3), 2, ceil_mode=True), np.abs(IMAGES)),
+    "LPPool1d": (lambda t, x: t.nn.LPPool1d(2, 3)(x[:, 0]), IMAGES),
+    "lp_pool, inf": (lambda t, x: t.nn.functional.lp_pool2d(x, float("inf"), 2), IMAGES),
+    "multilabel_margin": (lambda t, x: t.nn.MultiLabelMarginLoss()(x, t.tensor(LABELS)), SCORES),
+    "multilabel_margin, one": (lambda t, x: t.nn.functional.multilabel_margin_loss(x[0], t.tensor(LABELS[0]), reduction="none"), SCORES),
+    "triplet": (lambda t, a, p, n: t.nn.TripletMarginWithDistanceLoss(distance_function=distance, swap=True, margin=3.0)(a, p, n), X, X + 1, X[::-1].copy()),
+    "rrelu": (lambda t, x: t.nn.RReLU(0.1, 0.5).eval()(x), X),
+    "real": (lambda t, x: t.real(x).conj() + t.angle(x).detach(), X),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SMOOTH)
+def test_values_and_gradients(name):
+    function, *arrays = SMOOTH[name]
+    found = []
+    for t in (theirs, ours):
+        tensors = [t.tensor(a).requires_grad_() for a in arrays]
+        result = function(t, *tensors)
+        (result * t.cos(t.arange(result.numel(), dtype=t.float64)).reshape(result.shape)).sum().backward()
+        found.append([result.detach().numpy(), *(x.grad.numpy() for x in tensors if x.grad is not None)])
+    for expected, got in zip(*found, strict=True):
+        np.testing.assert_allclose(got, expected, rtol=1e-7, atol=1e-9)
+
+
+PLAIN: dict[str, Any] = {
+    "vander": lambda t: (t.vander(t.tensor(V), 3), t.vander(t.tensor(V), increasing=True)),
+    "cond": lambda t: (t.linalg.cond(t.tensor(S), 1), t.linalg.cond(t.tensor(S), "fro"), t.linalg.cond(t.tensor(X), -2)),
+    "gcd": lambda t: (t.gcd(t.tensor(WHOLE), t.tensor(6)), t.tensor(WHOLE).lcm(t.tensor(4))),
+    "unravel_index": lambda t: t.unravel_index(t.tensor([[5, 0], [11, 7]]), (3, 4)),
+    "nanmedian": lambda t: (t.nanmedian(t.tensor(HOLES)), *t.tensor(HOLES).nanmedian(0, keepdim=True)),
+    "nanquantile": lambda t: t.nanquantile(t.tensor(HOLES), t.tensor([0.2, 0.7]), 1),
+    "windows": lambda t: (t.kaiser_window(5), t.kaiser_window(6, False, 3.0)),
+    "dtypes": lambda t: [
+        str(t.result_type(t.tensor([1]), 1.5))[-7:],
+        str(t.promote_types(t.int32, t.float16))[-7:],
+        t.can_cast(t.float32, t.int64)],
+    "questions": lambda t: [t.is_nonzero(t.tensor([0.5])), t.is_same_size(t.ones(2), t.ones(3)), t.ones(2).is_signed(), t.isreal(t.ones(2))],
+    "logical": lambda t: (t.tensor([1, 0]).logical_and_(t.tensor([2, 2])), t.tensor([0.5, -1.0]).heaviside_(t.tensor([1.0, 1.0]))),
+    "methods": lambda t: (t.tensor(X).kron(t.eye(2)), t.tensor(S).matrix_power(2), t.tensor(X).rot90(), t.tensor(X).pinverse()),
+    "swapped": lambda t: t.tensor(C).swapaxes_(0, 2),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_values(name):
+    expected, found = (
+        [*result] if isinstance(result, (tuple, list)) else [result] for result in map(PLAIN[name], (theirs, ours))
+    )
+    for theirs_, ours_ in zip(expected, found, strict=True):
+        if hasattr(theirs_, "numpy"):
+            assert str(ours_.dtype).rpartition(".")[2] == str(theirs_.dtype).rpartition(".")[2]
+            np.testing.assert_allclose(ours_.numpy(), theirs_.numpy(), rtol=1e-7)
+        else:
+            assert ours_ == theirs_
+
+
+def with_weights_of(t, net, reference):
+    net.load_state_dict({name: t.tensor(value.detach().numpy()) for name, value in reference.state_dict().items()})
+    return net
+
+
+def test_adaptive_softmax():
+    x, y = RNG.normal(size=(5, 8)), np.array([0, 3, 9, 4, 6])
+    made = [t.nn.AdaptiveLogSoftmaxWithLoss(8, 10, [3, 6], div_value=2.0, head_bias=True) for t in (theirs, ours)]
+    with_weights_of(ours, made[1], made[0])
+    found = []
+    for t, net in zip((theirs, ours), made, strict=True):
+        output, loss = net(t.tensor(x), t.tensor(y))
+        loss.backward()
+        grads = [p.grad.numpy() for p in net.parameters()]
+        log = net.log_prob(t.tensor(x))
+        found.append(
+            [
+                output.detach().numpy(),
+                loss.detach().numpy(),
+                log.detach().numpy(),
+                net.predict(t.tensor(x)).numpy(),
+                *grads,
+            ]
+        )
+    for expected, got in zip(*found, strict=True):
+        np.testing.assert_allclose(got, expected, rtol=1e-7, atol=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("shape", "kind"), [((4, 4), None), ((4, 4), "cayley"), ((3, 5), None), ((5, 3), "matrix_exp")]
+)
+def test_orthogonal(shape, kind):
+    made = [
+        t.nn.utils.parametrizations.orthogonal(t.nn.Linear(*shape[::-1], bias=False), orthogonal_map=kind)
+        for t in (theirs, ours)
+    ]
+    original: Any
+    base, original = made[0].parametrizations.weight[0].base, made[0].parametrizations.weight.original
+    free = np.tri(max(shape), min(shape), -1)
+    moved = RNG.normal(size=shape) * (free.T if shape[0] < shape[1] else free) + original.detach().numpy()
+    found = []
+    for t, net in zip((theirs, ours), made, strict=True):
+        part = net.parametrizations.weight
+        start = net.weight.detach().numpy()
+        small = min(shape)
+        product = start @ start.T if shape[0] < shape[1] else start.T @ start
+        np.testing.assert_allclose(product, np.eye(small), atol=1e-9)
+        part[0].base.copy_(t.tensor(base.detach().numpy()))
+        with t.no_grad():
+            part.original.copy_(t.tensor(moved))
+        result = net(t.tensor(np.arange(shape[1]) / 3.0))
+        (result**3).sum().backward()
+        found.append([result.detach().numpy(), part.original.grad.numpy()])
+    for expected, got in zip(*found, strict=True):
+        np.testing.assert_allclose(got, expected, rtol=1e-6, atol=1e-9)
+
+
+def test_fused_layers_and_synchronized_normalization():
+    x = ours.tensor(IMAGES)
+    conv, norm = ours.nn.Conv2d(3, 4, 3), ours.nn.BatchNorm2d(4)
+    norm(conv(x))
+    conv.eval(), norm.eval()
+    fused = ours.nn.utils.fuse_conv_bn_eval(conv, norm)
+    np.testing.assert_allclose(fused(x).detach().numpy(), norm(conv(x)).detach().numpy(), rtol=1e-7, atol=1e-9)
+    net: Any = ours.nn.SyncBatchNorm.convert_sync_batchnorm(ours.nn.Sequential(conv, norm))
+    assert type(net[1]) is ours.nn.SyncBatchNorm
+    assert net[1].weight is norm.weight
+    np.testing.assert_allclose(net(x).detach().numpy(), norm(conv(x)).detach().numpy())
+
+
+@pytest.mark.parametrize("rank", [2, 5])
+def test_principal_components(rank):
+    x = RNG.normal(size=(9, 5))
+    u, s, v = ours.pca_lowrank(ours.tensor(x), q=rank)
+    eu, es, ev = theirs.pca_lowrank(theirs.tensor(x), q=rank, niter=20)
+    np.testing.assert_allclose(s.numpy(), es.numpy(), rtol=1e-4)
+    np.testing.assert_allclose(((u * s) @ v.T).numpy(), ((eu * es) @ ev.T).numpy(), atol=1e-3)
