@@ -72,7 +72,6 @@ BODIES = True
 PASSES = (
     # Early passes run before the cache is asked: the graph that they give is part of a program's key.
     Pass("lift_checks", "ranvier.engines.native.passes.lift_checks:lift_checks"),
-    Pass("common_subexpressions", "ranvier.graph.simplify:common_subexpressions"),
     Pass("simplify", "ranvier.graph.simplify:simplify"),
     Pass("clip_slices", "ranvier.graph.clip_slices:clip_slices", EARLY, BODIES),
     Pass("split_strided", "ranvier.engines.native.passes.split_strided:split_strided"),

@@ -91,8 +91,9 @@ class Kernels:
         timed = 0 if prefix else len(shared.clocks)
         self.layout: Layout = Layout(schedule, self.partition, self.prefetched is not None, timed, memory)
         self.signatures = Signatures(schedule)
-        self.known: dict[tuple[Any, ...], tuple[str, str]] = {}  # by signature: the names of a kernel and its starter
-        self.numbers: dict[tuple[Any, ...], int] = {}  # of signatures
+        # By signature: its number, and the names of a kernel and its starter.
+        self.known: dict[tuple[Any, ...], tuple[int, str, str]] = {}
+        self.verifies = bool(os.environ.get("RANVIER_VERIFY"))
         self.calls: dict[str, Call] = {}
 
     def write(self) -> Iterator[Unit]:
@@ -134,16 +135,17 @@ class Kernels:
         signature = self.signatures.of(task)
         key = (*signature.key, self.prefetched is not None and task is self.prefetched.product)
         found = self.known.get(key)
-        if found is None or os.environ.get("RANVIER_VERIFY"):
-            written = self._kernel(task, signature), self._starter(task) if task.starts else ""
+        if found is None or self.verifies:
+            number = len(self.known) if found is None else found[0]
+            written = number, self._kernel(task, signature), self._starter(task) if task.starts else ""
             if found not in (None, written):
-                raise AssertionError(f"equal signatures of different kernels: {found[0]} and k{task.number}")
+                raise AssertionError(f"equal signatures of different kernels: {found[1]} and k{task.number}")
             found = self.known[key] = written
-        number = self.numbers.setdefault(key, len(self.numbers))
-        self.calls[f"k{task.number}"] = Call(found[0], signature.buffers, signature.numbers, number)
+        number, kernel, starter = found
+        self.calls[f"k{task.number}"] = Call(kernel, signature.buffers, signature.numbers, number)
         if task.starts:
             stored = [view.buffer for _, view in task.stores]
-            self.calls[f"start{task.number}"] = Call(found[1], stored, [], number)
+            self.calls[f"start{task.number}"] = Call(starter, stored, [], number)
 
     def _define(self, name: str, k: Kernel) -> str:
         """The name of a kernel: this one, or that of a kernel of equal text."""

@@ -32,6 +32,8 @@ class Signatures:
         self._codes: dict[object, int] = {}  # what a node is, apart from its operands, as a number
         self._code_of: dict[Node, int] = {}
         self._copied: dict[object, int] = {}  # the same, of nodes that passes copied, with their attributes
+        self._layouts: dict[object, int] = {}  # what a view is, apart from its buffer, as a number
+        self._layout_of: dict[int, tuple[int, View]] = {}  # by the identity of the view, which is kept
 
     def of(self, task: Task) -> Signature:
         buffers = task.buffers(self.view)
@@ -43,9 +45,11 @@ class Signatures:
         own, numbers = set(computed), dict[Node, None]()
         lines: list[object] = []
 
+        layouts = self._layout_of
+
         def seen(view: View) -> tuple[object, ...]:
-            gathers = view.rows is not None
-            return place.get(view.buffer), view.buffer.dtype, view.shape, view.strides, view.offset, gathers
+            known = layouts.get(id(view)) or self._layout(view)
+            return place.get(view.buffer), known[0]
 
         view_of, codes = self.view, self._code_of
         for node in order:  # grows while it is walked
@@ -76,6 +80,11 @@ class Signatures:
         facts = task.kind, task.space, task.division, task.axis, task.parts, task.whole, task.accumulates, len(computed)
         key = facts, tuple(lines), tuple(stores), tuple(copied), tuple(read), tuple(near), tuple(zeros), tuple(bounds)
         return Signature(key, buffers, list(numbers))
+
+    def _layout(self, view: View) -> tuple[int, View]:
+        what = view.buffer.dtype, view.shape, view.strides, view.offset, view.rows is not None
+        found = self._layout_of[id(view)] = self._layouts.setdefault(what, len(self._layouts)), view
+        return found
 
     @staticmethod
     def _looks_through(task: Task, node: Node, view: View) -> bool:

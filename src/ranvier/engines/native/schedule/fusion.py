@@ -214,22 +214,26 @@ class Fusion:
         """The fact of a node that each reader recomputes."""
         # It reads one element of an operand, at another index.
         moves = node.op.cost == FREE and node.op.name != "broadcast"
+        pointwise, shape, facts = node.op.kind == "elementwise", node.type.shape, self.facts
         aligned = loads = NONE
         crossed = depth = 0
         for operand in node.inputs:
-            fact = self.facts[operand]
+            fact = facts[operand]
             if fact.crossed and fact.crossed is not crossed:  # most nodes share the set of an operand
                 crossed = crossed | fact.crossed if crossed else fact.crossed
-            depth = max(depth, fact.depth)
-            for number in fact.aligned:
-                if self._same_place(node, operand, self.tasks[number]):
-                    aligned |= {number}
-                else:
-                    crossed |= 1 << number
-            if moves or operand.type.shape == node.type.shape:
+            if fact.depth > depth:
+                depth = fact.depth
+            if fact.aligned:
+                here = fact.aligned
+                if not pointwise:
+                    here = frozenset([n for n in here if self._same_place(node, operand, self.tasks[n])])
+                    crossed |= bits(fact.aligned - here)
+                aligned = aligned | here if aligned else here
+            if moves or operand.type.shape == shape:
                 in_memory = operand in self.task_of or operand.op.name == "input"
-                more = {operand} if in_memory else fact.loads
-                loads = loads | more if more else loads
+                more = frozenset((operand,)) if in_memory else fact.loads
+                if more:
+                    loads = loads | more if loads else more
         return Fact(aligned, crossed, depth + 1, loads)
 
     def _window(self, node: Node, operand: Node) -> Fact:
@@ -248,10 +252,9 @@ class Fusion:
         fact = self.facts[operand]
         return Fact(frozenset(), fact.crossed | bits(fact.aligned), fact.depth + 1)
 
-    def _same_place(self, node: Node, operand: Node, task: Task) -> bool:
-        """Whether ``node`` at an index of the task's space needs ``operand`` at the same index, or at the same row."""
-        if node.op.kind == "elementwise":
-            return True
+    @staticmethod
+    def _same_place(node: Node, operand: Node, task: Task) -> bool:
+        """Whether a node at an index of the task's space needs an operand at the same index, or at the same row."""
         if node.op.name == "broadcast" and task.kind == "map":
             axes = node.attrs["axes"]
             return node.shape == task.space and operand.shape == task.row_space and axes == tuple(range(len(axes)))
