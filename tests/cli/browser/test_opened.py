@@ -46,6 +46,8 @@ def pages(serve, tmp_path_factory):
 def test_it_opens_trains_and_fits_the_screen_in_both_languages(name, pages, driver):
     view = View(driver, pages[name])
     session = view.session
+    assert view.one("[data-set=given]").get_attribute("aria-checked") == "true"
+    assert not driver.find_elements(By.CSS_SELECTOR, "[data-setting=noise]")  # of other data
     view.click("epoch")
     view.until(lambda: view.text("now-epoch") == "1" and not session.running)
     assert view.text("now-loss") == shown(session.frames.scores()["loss"])

@@ -139,6 +139,7 @@ attempt(async () => {
   begin(start, given);
   const stream = frames(take);
   change(start);
+  emit("words"); // what the command line gave is among the data
   await control("speed", Number($("speed").value));
   watch();
   await stream;

@@ -185,7 +185,7 @@ function line(context, [x0, y0], [x1, y1], weight, most, skipped) {
 }
 
 // The beginning and the end of long words.
-const shortened = (words, most) => (words.length > most ? `${words.slice(0, Math.ceil(most / 2))}…${words.slice(3 - Math.floor(most / 2))}` : words);
+const shortened = (words, most) => (words.length <= most ? words : words.includes("/", 1) && words.indexOf("/") < most - 1 ? `${words.slice(0, words.indexOf("/"))}/…` : `${words.slice(0, Math.ceil(most / 2))}…${words.slice(3 - Math.floor(most / 2))}`);
 
 function text(context, words, x, y) {
   context.fillStyle = colour("muted");
