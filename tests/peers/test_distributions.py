@@ -1,5 +1,6 @@
 """Distributions against those of PyTorch: moments, probabilities, gradients and divergences."""
 
+import contextlib
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,8 @@ ROWS = UNIT / UNIT.sum(-1, keepdims=True)
 ONES = np.eye(3)[[2, 0]]
 LOWER = np.tril(RNG.uniform(0.3, 1, (3, 3)))
 MATRIX = LOWER @ LOWER.T
+
+COUNTS = np.array([[0.0, 1, 2], [3, 4, 5]])
 
 # a distribution, its parameters, those of another for the divergence, and values
 CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any] | None, Any]] = {
@@ -43,6 +46,19 @@ CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any] | None, Any]] = {
     "categorical of logits": ("Categorical", {"logits": REAL}, {"logits": REAL[::-1]}, np.array([2, 0])),
     "one hot": ("OneHotCategorical", {"logits": REAL}, {"probs": OTHER}, ONES),
     "poisson": ("Poisson", {"rate": POSITIVE}, {"rate": OTHER}, np.array([[0.0, 1, 2], [3, 4, 5]])),
+    "chi2": ("Chi2", {"df": POSITIVE}, None, OTHER),
+    "student": ("StudentT", {"df": POSITIVE, "loc": REAL, "scale": OTHER}, None, REAL[::-1]),
+    "cauchy": ("Cauchy", {"loc": REAL, "scale": POSITIVE}, None, REAL[::-1]),
+    "half normal": ("HalfNormal", {"scale": POSITIVE}, None, OTHER),
+    "half cauchy": ("HalfCauchy", {"scale": POSITIVE}, None, OTHER),
+    "pareto": ("Pareto", {"scale": UNIT, "alpha": POSITIVE + 2}, None, OTHER + 1),
+    "weibull": ("Weibull", {"scale": POSITIVE, "concentration": OTHER + 1}, None, OTHER),
+    "geometric": ("Geometric", {"probs": UNIT}, None, COUNTS),
+    "geometric of logits": ("Geometric", {"logits": REAL}, None, COUNTS),
+    "binomial": ("Binomial", {"total_count": COUNTS + 2, "probs": UNIT}, None, COUNTS),
+    "negative binomial": ("NegativeBinomial", {"total_count": POSITIVE, "logits": REAL}, None, COUNTS),
+    "relaxed bernoulli": ("RelaxedBernoulli", {"temperature": np.array(0.7), "logits": REAL}, None, UNIT),
+    "relaxed one hot": ("RelaxedOneHotCategorical", {"temperature": np.array(0.7), "probs": OTHER}, None, ROWS),
     "covariance": (
         "MultivariateNormal",
         {"loc": REAL, "covariance_matrix": MATRIX},
@@ -75,7 +91,7 @@ def results(t, case):
     p, x = kind(**leaves), t.tensor(np.ascontiguousarray(value))
     total = 0
     for method in METHODS:
-        if method in ("cdf", "icdf") and name in ("Gamma", "Beta", "Dirichlet", "Poisson"):
+        if method in ("cdf", "icdf") and name in ("Gamma", "Beta", "Chi2", "Dirichlet", "Poisson"):
             continue
         try:
             told = getattr(p, method)
@@ -120,3 +136,67 @@ def test_gradients_of_samples(name):
         found.append([array(leaf.grad) for leaf in leaves])
     for here, there in zip(*found, strict=True):
         np.testing.assert_allclose(here, there, rtol=0.15, atol=0.15)
+
+
+def squashed(d, loc, scale):
+    return d.TransformedDistribution(d.Independent(d.Normal(loc, scale), 1), [d.TanhTransform(cache_size=1)])
+
+
+# Distributions made of others, and a value
+MADE: dict[str, Any] = {
+    "squashed": (squashed, REAL / 9),
+    "logistic": (lambda d, a, b: d.TransformedDistribution(d.Uniform(a * 0, b / b), [d.SigmoidTransform().inv, d.AffineTransform(a, b)]), REAL / 4),
+    "powers": (lambda d, a, b: d.TransformedDistribution(d.Exponential(b), [d.PowerTransform(1 / b), d.AffineTransform(0.0, 2.0)]), OTHER),
+    "composed": (lambda d, a, b: d.TransformedDistribution(d.Normal(a, b), d.ComposeTransform([d.SoftplusTransform(), d.ExpTransform()])), OTHER + 1),
+    "falling": (lambda d, a, b: d.TransformedDistribution(d.Normal(a, b), [d.AffineTransform(1.0, -2.0)]), REAL),
+    "mixture": (lambda d, a, b: d.MixtureSameFamily(d.Categorical(b), d.Normal(a, b + 1)), REAL[:, 0]),
+    "mixture of vectors": (
+        lambda d, a, b: d.MixtureSameFamily(d.Categorical(logits=a[:, 0]), d.Independent(d.Normal(a, b), 1)), REAL[0]
+    ),
+    "multinomial": (lambda d, a, b: d.Multinomial(6, logits=a), np.array([[1.0, 2, 3], [0, 6, 0]])),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_distributions_made_of_others(name):
+    make, value = MADE[name]
+    found = []
+    for t in (theirs, ours):
+        leaves = [t.tensor(p).requires_grad_() for p in (REAL, POSITIVE)]
+        p, x = make(t.distributions, *leaves), t.tensor(np.ascontiguousarray(value))
+        results = [p.log_prob(x)]
+        for method in ("cdf", "mean", "variance"):
+            if method != "cdf" or name in ("logistic", "powers", "composed", "falling", "mixture"):
+                with contextlib.suppress(NotImplementedError):
+                    results.append(p.cdf(x) if method == "cdf" else getattr(p, method))
+        sum((r * r).sum() for r in results).backward()
+        found.append(
+            [
+                tuple(p.batch_shape),
+                tuple(p.event_shape),
+                tuple(p.sample((4,)).shape),
+                *results,
+                *(v.grad for v in leaves),
+            ]
+        )
+    for expected, got in zip(*found, strict=True):
+        if expected is None or isinstance(expected, tuple):
+            assert got == expected
+        else:
+            np.testing.assert_allclose(array(got), array(expected), rtol=1e-7, atol=1e-9)
+
+
+MEANS = {
+    "StudentT": {"df": 9.0, "loc": 1.0}, "HalfNormal": {"scale": 2.0}, "Weibull": {"scale": 2.0, "concentration": 1.5},
+    "Pareto": {"scale": 1.0, "alpha": 5.0}, "Geometric": {"probs": 0.3}, "Binomial": {"total_count": 7, "probs": 0.4},
+    "NegativeBinomial": {"total_count": 3.0, "probs": 0.4}, "Chi2": {"df": 3.0},
+    "Multinomial": {"total_count": 5, "probs": ours.tensor([0.2, 0.3, 0.5])},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MEANS)
+def test_samples_have_the_mean(name):
+    ours.manual_seed(0)
+    p = getattr(ours.distributions, name)(**MEANS[name])
+    x = array(p.sample((40_000,)))
+    np.testing.assert_allclose(x.mean(0), array(p.mean), atol=5 * np.sqrt(array(p.variance).max() / 40_000))

@@ -27,7 +27,7 @@ SHOWN = {  # by module: those that show its names
         "distributions.bernoulli distributions.beta distributions.categorical distributions.dirichlet "
         "distributions.exponential distributions.gamma distributions.laplace distributions.log_normal "
         "distributions.multivariate_normal distributions.normal distributions.one_hot_categorical "
-        "distributions.poisson distributions.uniform",
+        "distributions.poisson distributions.transformed_distribution distributions.uniform",
     "ranvier.torch.autograd": "autograd.anomaly_mode autograd.grad_mode autograd.variable",
     "ranvier.torch.func": "nn.utils.stateless",
     "ranvier.torch.utils.data": "utils.data.distributed",

@@ -8,6 +8,13 @@ from ranvier.torch.distributions.continuous import Laplace as Laplace
 from ranvier.torch.distributions.continuous import LogNormal as LogNormal
 from ranvier.torch.distributions.continuous import Normal as Normal
 from ranvier.torch.distributions.continuous import Uniform as Uniform
+from ranvier.torch.distributions.counts import Binomial as Binomial
+from ranvier.torch.distributions.counts import Geometric as Geometric
+from ranvier.torch.distributions.counts import MixtureSameFamily as MixtureSameFamily
+from ranvier.torch.distributions.counts import Multinomial as Multinomial
+from ranvier.torch.distributions.counts import NegativeBinomial as NegativeBinomial
+from ranvier.torch.distributions.counts import RelaxedBernoulli as RelaxedBernoulli
+from ranvier.torch.distributions.counts import RelaxedOneHotCategorical as RelaxedOneHotCategorical
 from ranvier.torch.distributions.discrete import Bernoulli as Bernoulli
 from ranvier.torch.distributions.discrete import Categorical as Categorical
 from ranvier.torch.distributions.discrete import OneHotCategorical as OneHotCategorical
@@ -18,5 +25,26 @@ from ranvier.torch.distributions.independent import Independent as Independent
 from ranvier.torch.distributions.kl import kl_divergence as kl_divergence
 from ranvier.torch.distributions.kl import register_kl as register_kl
 from ranvier.torch.distributions.multivariate import MultivariateNormal as MultivariateNormal
+from ranvier.torch.distributions.tails import Cauchy as Cauchy
+from ranvier.torch.distributions.tails import Chi2 as Chi2
+from ranvier.torch.distributions.tails import HalfCauchy as HalfCauchy
+from ranvier.torch.distributions.tails import HalfNormal as HalfNormal
+from ranvier.torch.distributions.tails import Pareto as Pareto
+from ranvier.torch.distributions.tails import StudentT as StudentT
+from ranvier.torch.distributions.tails import Weibull as Weibull
+from ranvier.torch.distributions.transforms import AbsTransform as AbsTransform
+from ranvier.torch.distributions.transforms import AffineTransform as AffineTransform
+from ranvier.torch.distributions.transforms import ComposeTransform as ComposeTransform
+from ranvier.torch.distributions.transforms import ExpTransform as ExpTransform
+from ranvier.torch.distributions.transforms import IndependentTransform as IndependentTransform
+from ranvier.torch.distributions.transforms import PowerTransform as PowerTransform
+from ranvier.torch.distributions.transforms import SigmoidTransform as SigmoidTransform
+from ranvier.torch.distributions.transforms import SoftmaxTransform as SoftmaxTransform
+from ranvier.torch.distributions.transforms import SoftplusTransform as SoftplusTransform
+from ranvier.torch.distributions.transforms import TanhTransform as TanhTransform
+from ranvier.torch.distributions.transforms import Transform as Transform
+from ranvier.torch.distributions.transforms import TransformedDistribution as TransformedDistribution
+from typing import Any as Any
 
-__all__ = ['Bernoulli', 'Beta', 'Categorical', 'Dirichlet', 'Distribution', 'Exponential', 'Gamma', 'Gumbel', 'Independent', 'Laplace', 'LogNormal', 'MultivariateNormal', 'Normal', 'OneHotCategorical', 'OneHotCategoricalStraightThrough', 'Poisson', 'Uniform', 'kl_divergence', 'register_kl']
+__all__ = ['AbsTransform', 'AffineTransform', 'Bernoulli', 'Beta', 'Binomial', 'Categorical', 'Cauchy', 'Chi2', 'ComposeTransform', 'Dirichlet', 'Distribution', 'ExpTransform', 'Exponential', 'Gamma', 'Geometric', 'Gumbel', 'HalfCauchy', 'HalfNormal', 'Independent', 'IndependentTransform', 'Laplace', 'LogNormal', 'MixtureSameFamily', 'Multinomial', 'MultivariateNormal', 'NegativeBinomial', 'Normal', 'OneHotCategorical', 'OneHotCategoricalStraightThrough', 'Pareto', 'Poisson', 'PowerTransform', 'RelaxedBernoulli', 'RelaxedOneHotCategorical', 'SigmoidTransform', 'SoftmaxTransform', 'SoftplusTransform', 'StudentT', 'TanhTransform', 'Transform', 'TransformedDistribution', 'Uniform', 'Weibull', 'identity_transform', 'kl_divergence', 'register_kl']
+def identity_transform(x: Any) -> Any: ...

@@ -19,13 +19,13 @@ where, arange, one_hot, logsumexp, xlogy, cross_entropy = (
 )
 
 
-def _one_of(who: str, probs: Any, logits: Any) -> tuple[str, Any]:
+def choose_probabilities(who: str, probs: Any, logits: Any) -> tuple[str, Any]:
     if (probs is None) == (logits is None):
         raise ValueError(f"{who} takes probs or logits. Write {who}(logits=...), or {who}(probs=...).")
     return ("logits", logits) if probs is None else ("probs", probs)
 
 
-def _inside(probs: Tensor) -> Tensor:
+def inside(probs: Tensor) -> Tensor:
     """Probabilities, of which none is 0 or 1."""
     gap = float(np.finfo(str(probs.dtype)).eps)
     inside: Tensor = probs.clamp(gap, 1 - gap)
@@ -40,7 +40,7 @@ class Bernoulli(Distribution):
     support = "boolean"
 
     def __init__(self, probs: Any = None, logits: Any = None, validate_args: bool | None = None) -> None:
-        self._name, value = _one_of("Bernoulli", probs, logits)
+        self._name, value = choose_probabilities("Bernoulli", probs, logits)
         (vars(self)[self._name],) = broadcast(value)
         super().__init__(vars(self)[self._name].shape, (), validate_args)
 
@@ -48,7 +48,7 @@ class Bernoulli(Distribution):
         if name == "probs":
             return self.logits.sigmoid()
         if name == "logits":
-            probs = _inside(self.probs)
+            probs = inside(self.probs)
             return probs.log() - (-probs).log1p()
         return super().__getattr__(name)
 
@@ -92,7 +92,7 @@ class Categorical(Distribution):
     _event_dims: ClassVar = {"probs": 1, "logits": 1}
 
     def __init__(self, probs: Any = None, logits: Any = None, validate_args: bool | None = None) -> None:
-        self._name, value = _one_of(type(self).__name__, probs, logits)
+        self._name, value = choose_probabilities(type(self).__name__, probs, logits)
         (given,) = broadcast(value)
         if not given.ndim:
             raise ValueError(f"{type(self).__name__} takes {self._name} for each class, and got a number.")
@@ -108,7 +108,7 @@ class Categorical(Distribution):
         if name == "probs":
             return self.logits.softmax(-1)
         if name == "logits":
-            return _inside(self.probs).log()
+            return inside(self.probs).log()
         return super().__getattr__(name)
 
     @property
