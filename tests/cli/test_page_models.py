@@ -165,6 +165,16 @@ class Skip(nn.Module):
         return self.last(self.block(torch.tanh(self.first(x))))
 
 
+class Convolutions(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.features = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.MaxPool2d(2))
+        self.last = nn.Linear(36, 10)
+
+    def forward(self, x):
+        return self.last(torch.flatten(self.features(x), 1))
+
+
 class Pair(rv.Module):
     def __init__(self):
         super().__init__()
@@ -189,7 +199,7 @@ def of_program(folder, name, *shapes):
     exec(compile(PROGRAM, "net.py", "exec"), found)
     model = found[name]()
     if shapes:
-        model(*(rv.Tensor(np.zeros((1, n), np.float32)) for n in shapes))
+        model(*(rv.Tensor(np.zeros((1, *np.atleast_1d(n)), np.float32)) for n in shapes))
     model.save(folder / "model.ranvier")
     return folder / "model.ranvier", program
 
@@ -219,6 +229,31 @@ def test_the_layers_of_a_class_of_ones_own(tmp_path):
     np.testing.assert_allclose(frame["testLoss"], loss, rtol=1e-4)
     code = exports.code(session, {"library": "keras"})
     assert (code["code"], "class of yours" in code["error"], "自己的类" in code["chinese"]) == ("", True, True)
+    session.close()
+
+
+def test_a_network_of_pytorchs_for_images_draws_digits(tmp_path):
+    """Its images and maps have the channels first; the page shows them last."""
+    given, start = begun_with(*of_program(tmp_path, "Convolutions", (1, 8, 8)))
+    session = Session(given)
+    built = session.build(Settings.of(start))
+    assert (built["data"]["kind"], built["data"]["size"], built["boxes"][0]["shape"]) == ("images", [8, 8, 1], "1×8×8")
+    assert [(layer["shape"], layer["units"], layer["activation"]) for layer in built["layers"]] == [
+        ([6, 6, 4], 4, "relu"), ([3, 3, 4], 4, None), ([10], 10, None)
+    ]  # fmt: skip
+    session.step()
+    model, x = session.network.model, session.source.x_test
+    seen = looked_at(session, {"row": 7})
+    scores = probabilities(model.predict(x[7:8], verbose=0), logits=True)[0]
+    np.testing.assert_allclose(seen["probabilities"], scores, rtol=1e-5)
+    drawn = looked_at(session, {"image": x[7, 0].reshape(-1).tolist()})
+    assert drawn == seen
+    assert [(part["size"], len(part["maps"])) for part in seen["maps"]] == [([6, 6], 4), ([3, 3], 4)]
+    assert (seen["maps"][0]["kernelSize"], len(seen["maps"][0]["kernels"])) == ([3, 3], 4)
+    convolved = session.network.outline.outputs(x[7:8])[0]
+    window, kernel = x[7, 0, 2:5, 1:4], model.features[0].weight.numpy()[3, 0]
+    expected = max(0.0, float((window * kernel).sum()) + float(model.features[0].bias.numpy()[3]))
+    np.testing.assert_allclose(convolved[0, 2, 1, 3], expected, rtol=1e-4, atol=1e-6)
     session.close()
 
 

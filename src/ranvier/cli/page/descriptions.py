@@ -88,8 +88,9 @@ def data_of(session: Any) -> dict[str, Any]:
     }
     if source.kind == "images":
         chosen = spread_over_classes(source.y_test, IMAGES)
-        height, width, channels = source.x_test.shape[1:]
-        images = [packed(level(source.x_test[i], 0.0, source.white)) for i in chosen]
+        shown = source.pictures(source.x_test[chosen])
+        height, width, channels = shown.shape[1:]
+        images = [packed(level(one, 0.0, source.white)) for one in shown]
         return found | {
             "size": [height, width, channels], "images": images, "rows": chosen,
             "labels": [int(source.y_test[i]) for i in chosen],

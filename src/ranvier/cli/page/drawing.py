@@ -19,7 +19,7 @@ def image_of(session: Any, message: dict[str, Any]) -> Array:
     source = session.source
     if source.kind != "images":
         raise SettingError("the data are no images.")
-    shape = source.x.shape[1:]
+    shape = source.pictures(source.x[:1]).shape[1:]
     if "row" in message:
         row = message["row"]
         if isinstance(row, bool) or not isinstance(row, int) or not 0 <= row < len(source.x_test):
@@ -30,7 +30,7 @@ def image_of(session: Any, message: dict[str, Any]) -> Array:
     if not isinstance(values, list) or len(values) != count or not all(isinstance(v, (int, float)) for v in values):
         raise SettingError(f"image: write {count} numbers, {shape[0]} x {shape[1]}.")
     array = np.clip(np.nan_to_num(np.array(values, np.float32)), 0, 1).reshape(1, *shape[:2], 1)
-    return np.repeat(array * np.float32(source.white), shape[2], 3)
+    return source.as_inputs(np.repeat(array * np.float32(source.white), shape[2], 3))
 
 
 def looked_at(session: Any, message: dict[str, Any]) -> dict[str, Any]:
@@ -41,7 +41,7 @@ def looked_at(session: Any, message: dict[str, Any]) -> dict[str, Any]:
         outputs = network.outline.outputs(x)
         share = network.probabilities(outputs, source.target)[0]
         chosen = int(share.argmax())
-        slopes = saliency(network.of_output(source), x, chosen)[0].sum(-1)
+        slopes = source.pictures(saliency(network.of_output(source), x, chosen))[0].sum(-1)
         drawn = network.outline
         maps = [
             maps_of(layer, name, part)
@@ -53,7 +53,7 @@ def looked_at(session: Any, message: dict[str, Any]) -> dict[str, Any]:
     return {
         "probabilities": plain(share),
         "chosen": chosen,
-        "image": packed(level(x[0], 0.0, source.white)),
+        "image": packed(level(source.pictures(x)[0], 0.0, source.white)),
         "saliency": packed(level(slopes, -most, most)),
         "maps": maps,
         "neurons": neurons,
@@ -77,7 +77,9 @@ def maps_of(layer: Any, name: str, outputs: Array) -> dict[str, Any]:
         "size": list(values.shape[:2]),
         "maps": [packed(level(values[..., k], -most, most)) for k in range(values.shape[2])],
     }
-    kernel = getattr(layer, "kernel", None)
+    kernel, weight = getattr(layer, "kernel", None), getattr(layer, "weight", None)
+    if kernel is None and weight is not None and weight.numpy().ndim == 4:  # PyTorch's: (filters, channels, ...)
+        kernel = weight.permute(2, 3, 1, 0)
     if kernel is not None:
         weights = kernel.numpy().mean(2)[..., :MAPS]  # over the channels that come in
         top = float(np.abs(weights).max()) or 1.0

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 import ranvier as rv
-from ranvier.cli.page.outline import Outline, input_names, outline
+from ranvier.cli.page.outline import Outline, input_names, is_channels_first, outline
 from ranvier.cli.page.settings import Settings
 from ranvier.cli.page.sources import Array, Source, Target, images, parts, some, toy
 from ranvier.data.files import CheckpointError
@@ -117,7 +117,8 @@ def fitting(model: Any, drawn: Outline, draws: list[Draw], shapes: list[tuple[in
     """Data of the shape of a model's inputs. Random ones have as targets what the model says of them."""
     shape, is_plain = shapes[0], len(shapes) == 1 and draws[0] is normal
     rng = np.random.default_rng(settings.seed)
-    is_image, is_table = is_plain and len(shape) == 3 and shape[2] in (1, 3), is_plain and len(shape) == 1
+    is_table, first = is_plain and len(shape) == 1, is_plain and is_channels_first(shape)
+    is_image = is_plain and len(shape) == 3 and (first or shape[2] in (1, 3))
     kind = "images" if is_image else "plane" if is_plain and shape == (2,) else "table" if is_table else "arrays"
     if is_image:
         draws = [lambda rng, shape: rng.random(shape, np.float32)]
@@ -140,7 +141,7 @@ def fitting(model: Any, drawn: Outline, draws: list[Draw], shapes: list[tuple[in
     features = {"images": (), "plane": ("x", "y")}.get(kind, tuple(names))
     found = Source(
         kind, "", some(x, train), targets[0].y, some(x, test), targets[0].y_test, features=features, invented=True,
-        targets=tuple(targets),
+        targets=tuple(targets), channels_first=first,
     ).showing(0)  # fmt: skip
     return found if len(targets) > 1 else replace(found, targets=())
 
@@ -160,8 +161,9 @@ def known_data(shape: tuple[int, ...], count: int, logits: bool, settings: Setti
     if shape == (2,) and count in (0, 2, 3):
         name = {0: "plane", 2: "circles", 3: "gaussians"}[count]
         return replace(toy(replace(settings, data=name)), logits=logits)
-    if shape == (8, 8, 1) and count == 10:
-        return replace(images(*digits.load_data(), digits.classes), logits=logits)
+    if shape in ((8, 8, 1), (1, 8, 8)) and count == 10:
+        found = replace(images(*digits.load_data(), digits.classes), logits=logits, channels_first=shape == (1, 8, 8))
+        return replace(found, x=found.as_inputs(found.x), x_test=found.as_inputs(found.x_test))
     return None
 
 

@@ -26,6 +26,7 @@ class Outline:
     ``activations`` has by place the function that a layer's ``forward`` of a class of one's own applies to its outputs.
     ``ends`` are the places in ``shown`` of the model's outputs, and ``form`` is the list or dict that it returns, with
     their numbers in it; 0 where it returns an array. ``shapes`` are those of the outputs of ``shown``, without samples.
+    ``channels_first`` says that the model's maps are (samples, channels, height, width); here channels are last.
     """
 
     inner: Any
@@ -36,6 +37,7 @@ class Outline:
     form: Any
     shapes: list[tuple[int, ...]]
     activations: dict[int, str] = field(default_factory=dict)
+    channels_first: bool = False
 
     @property
     def widths(self) -> list[int]:
@@ -55,7 +57,8 @@ class Outline:
 
     def outputs(self, x: Any, **options: Any) -> list[Array]:
         """What each layer that is shown gives for some rows."""
-        return list(flatten(self.inner.predict(x, verbose=0, **options), np.ndarray))
+        found: list[Array] = list(flatten(self.inner.predict(x, verbose=0, **options), np.ndarray))
+        return [np.moveaxis(part, 1, -1) if self.channels_first and part.ndim == 4 else part for part in found]
 
 
 class Around(rv.Module):
@@ -83,7 +86,21 @@ class Layers(Around):
 
 
 def outline(model: Any, x: Any) -> Outline:
-    """The outline of a model.
+    """The outline of a model, whose maps have their channels last: see `traced`."""
+    found = traced(model, x)
+    if isinstance(x, np.ndarray) and x.ndim == 4 and is_channels_first(x.shape[1:]):
+        found.channels_first = True
+        found.shapes = [(*shape[1:], shape[0]) if len(shape) == 3 else shape for shape in found.shapes]
+    return found
+
+
+def is_channels_first(shape: tuple[int, ...]) -> bool:
+    """Whether inputs of this shape are images with the channels before height and width."""
+    return len(shape) == 3 and shape[0] in (1, 3) and min(shape[1:]) > 3
+
+
+def traced(model: Any, x: Any) -> Outline:
+    """The outline of a model as it is.
 
     Of a class of one's own, and of models within a model, the layers are known when it runs: on the first row of ``x``.
     """
@@ -91,21 +108,21 @@ def outline(model: Any, x: Any) -> Outline:
         model._text_layers() or not any(is_recorded(m) for m in model.modules() if m is not model)
     ):
         ends = [symbol.call for symbol in model.outputs]
-        calls, sources = shown_calls(ends, [symbol.call for symbol in model.inputs])
-        inner = rv.Model(model.inputs, [call.values[0] for call in calls])
-        modules = [call.module for call in calls]
+        known, sources = shown_calls(ends, [symbol.call for symbol in model.inputs])
+        inner = rv.Model(model.inputs, [call.values[0] for call in known])
+        modules = [call.module for call in known]
         form = model.output if model._recorded is not None else 0
         shape = inner.output_shape
         shapes = [tuple(int(d) for d in one[1:]) for one in (shape if isinstance(shape, list) else [shape])]
         names = [module.name for module in modules]
-        return Outline(inner, modules, names, sources, [calls.index(end) for end in ends], form_of(form), shapes)
+        return Outline(inner, modules, names, sources, [known.index(end) for end in ends], form_of(form), shapes)
     inner = Layers(model)
     found = list(flatten(inner.predict(some(x, slice(1)), verbose=0), np.ndarray))
-    (traced,) = inner.keep
-    steps = traced.steps
+    (calls,) = inner.keep
+    steps = calls.steps
     return Outline(
         inner, [step.module for step in steps], [step.name for step in steps], [step.sources for step in steps],
-        traced.ends, form_of(traced.result), [part.shape[1:] for part in found],
+        calls.ends, form_of(calls.result), [part.shape[1:] for part in found],
         {k: step.activation for k, step in enumerate(steps) if step.activation},
     )  # fmt: skip
 

@@ -50,6 +50,7 @@ class Source:
 
     ``targets`` are those of a model of several outputs; ``y``, ``task``, ``classes`` and ``scale`` are those of the
     output that is shown, whose number is ``output``. ``run`` is the folder of the training that the data are of.
+    ``channels_first`` says that images are (samples, channels, height, width), as models of PyTorch take them.
     """
 
     kind: str
@@ -68,6 +69,7 @@ class Source:
     targets: tuple[Target, ...] = ()
     output: int = 0
     run: Path | None = None
+    channels_first: bool = False
 
     @property
     def every(self) -> tuple[Target, ...]:
@@ -91,6 +93,14 @@ class Source:
             self, task=one.task, y=one.y, y_test=one.y_test, classes=one.classes, scale=one.scale, logits=one.logits,
             output=output,
         )  # fmt: skip
+
+    def pictures(self, x: Array) -> Array:
+        """Images as (samples, height, width, channels), and those back as the model takes them: see `as_inputs`."""
+        return np.moveaxis(x, 1, -1) if self.channels_first else x
+
+    def as_inputs(self, pictures: Array) -> Array:
+        """Images of (samples, height, width, channels) as the model takes them."""
+        return np.ascontiguousarray(np.moveaxis(pictures, -1, 1)) if self.channels_first else pictures
 
     @property
     def parts(self) -> list[Array]:
