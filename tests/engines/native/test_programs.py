@@ -133,6 +133,17 @@ def test_small_networks_share_out_their_samples():
         assert not schedule_of(compiler.lower(graph), batch).workers
 
 
+def test_sums_over_samples_follow_their_operands():
+    """They are in the cache then, where the gradients of all weights come last in the graph."""
+    x = input_node("x", (BATCH, 28, 16), "float32", windowed=True)
+    first, second = (input_node(name, (16, 16), "float32") for name in "ab")
+    inner = einsum("bti,io->bto", x, first)
+    outer = apply("exp", einsum("bti,io->bto", inner, second))
+    graph = Graph((x, first, second), (outer,), ((first, first - einsum("bti,bto->io", x, inner)),))
+    kinds = [task.kind for task in schedule_of(compiler.lower(graph), 16).order]
+    assert kinds == ["contract", "partial", "contract", "reduce"]
+
+
 def test_features_stay_with_their_weights():
     """Of many features each thread has its own: data, products and gradient; what changes hands are the sums' parts."""
     graph, _ = training_step((784, 64, 64, 10))

@@ -78,6 +78,17 @@ def test_other_updates_take_all_rows(graph):
     assert ("scatter", ["scatter_add"]) in tasks(graph)
 
 
+def test_moments_and_a_table_take_one_pass_over_the_sums():
+    table, mean, square = (input_node(name, (40, 64), "float32") for name in ("table", "mean", "square"))
+    index = input_node("index", (BATCH, 3), "int32", windowed=True)
+    given = input_node("given", (BATCH, 3, 64), "float32", windowed=True)
+    sums = apply("scatter_add", index, given, rows=40)
+    first, second = mean + sums, square + sums * sums
+    changes = (table, table - first / apply("sqrt", second)), (mean, first), (square, second)
+    made = tasks(Graph((table, mean, square, index, given), (), changes))
+    assert [kind for kind, _ in made] == ["scatter", "map"]
+
+
 def test_a_table_that_is_read_by_the_change_itself():
     """The rows' new values need old values of other rows: the table is not overwritten while they are read."""
     table, rate = input_node("table", (40, 4), "float32"), input_node("rate", (), "float32")
