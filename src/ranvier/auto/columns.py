@@ -30,6 +30,7 @@ PAIRS = (
     ("否", "是"),
     ("0", "1"),
 )
+SPELLINGS = 40  # levels that are at most looked at for such pairs: "yes", "Yes", "YES", ...
 FORMATS = (
     "iso", "%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%Y/%m/%d", "%d-%m-%Y", "%m-%d-%Y", "%m/%d/%y", "%d/%m/%y", "%b %d %Y",
     "%d %b %Y", "%B %d, %Y", "%d-%b-%Y", "%Y-%m", "%b %Y",
@@ -92,13 +93,18 @@ def is_missing(values: Array) -> Array:
         return np.isnat(values)
     if values.dtype.kind != "O":
         return np.zeros(len(values), bool)
+    if (numbers := _all_numbers(values)) is not None:
+        return np.isnan(numbers)
     found = [v is None or (v.strip().lower() in MISSING if isinstance(v, str) else v != v) for v in values]
     return np.array(found, bool)
 
 
-def texts_of(values: Array) -> Array:
-    """The values as texts without blanks at both ends, "" where they are missing. Whole numbers have no point."""
-    lacking = is_missing(values)
+def texts_of(values: Array, lacking: Array | None = None) -> Array:
+    """The values as texts without blanks at both ends, "" where they are missing. Whole numbers have no point.
+
+    ``lacking`` is `is_missing` of them, where it is known.
+    """
+    lacking = is_missing(values) if lacking is None else lacking
     if values.dtype.kind == "f":
         texts = [str(int(v)) if v.is_integer() else repr(v) for v in np.where(lacking, 0.0, values).tolist()]
     else:
@@ -113,6 +119,10 @@ def numbers_of(values: Array, decimal: str = ".") -> tuple[Array, Array]:
     if values.dtype.kind in "biuf":
         numbers = values.astype(np.float64)
         return numbers, np.zeros(len(values), bool)
+    if decimal == "." and values.dtype.kind == "O" and (numbers := _all_numbers(values)) is not None:
+        infinite = np.isinf(numbers)
+        numbers[infinite] = np.nan
+        return numbers, infinite
     lacking = is_missing(values)
     result = np.full(len(values), np.nan)
     present = values[~lacking]
@@ -127,6 +137,14 @@ def numbers_of(values: Array, decimal: str = ".") -> tuple[Array, Array]:
     wrong = ~lacking & ~np.isfinite(result)
     result[wrong] = np.nan
     return result, wrong
+
+
+def _all_numbers(values: Array) -> Array | None:
+    """Objects as float64 where NumPy takes each for a number, which is much faster than a look at each."""
+    try:
+        return values.astype(np.float64)
+    except (ValueError, TypeError):
+        return None
 
 
 def _number(value: Any) -> float:
@@ -200,7 +218,7 @@ def no_column(table: Table, name: str) -> str:
 
 def _column(name: str, values: Array, given: str | None) -> Column:
     lacking = is_missing(values)
-    texts = texts_of(values)
+    texts = texts_of(values, lacking)
     present = texts[~lacking]
     levels = list(dict.fromkeys(present.tolist()))
     column = Column(name, "constant", missing=int(lacking.sum()), distinct=len(levels))
@@ -227,8 +245,8 @@ def _kind(column: Column, values: Array, present: Array, levels: Sequence[str]) 
     """The kind that the values have."""
     if len(levels) < 2:
         return "constant"
-    low = {level.lower() for level in levels}
-    if values.dtype.kind == "b" or any(low == set(pair) for pair in PAIRS):
+    low = {level.lower() for level in levels[:SPELLINGS]}
+    if values.dtype.kind == "b" or (len(levels) <= SPELLINGS and any(low == set(pair) for pair in PAIRS)):
         return "yes/no"
     if values.dtype.kind == "M":
         return "date"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from ranvier.auto import splits
 from ranvier.auto.checks import notes_of, target_of, task_of
-from ranvier.auto.columns import ARRAYS, find_columns, no_column, seconds, unreadable
+from ranvier.auto.columns import ARRAYS, Column, find_columns, no_column, seconds, unreadable
 from ranvier.auto.runs import Run, versions
 from ranvier.auto.scores import CLASSES, NUMBERS
 from ranvier.auto.sources import digest_of
@@ -57,10 +58,10 @@ def look_at(out: Path, asked: dict[str, Any], table: Table) -> tuple[Run, Sample
     lacking: Array = np.asarray(unknown.reshape(len(truth), -1).any(1))
     if lacking.any():
         notes.append(f"{left_out(int(lacking.sum()))} ({table.lines_of(np.flatnonzero(lacking))})")
-    wrong = unreadable(table, [column for column in columns.values() if column.used])
+    wrong = unreadable(table, [column for column in columns.values() if column.used and "unreadable" in column.facts])
     notes += wrong[:SHOWN] + ([f"and {len(wrong) - SHOWN:,} more values like these"] if len(wrong) > SHOWN else [])
     rows = np.flatnonzero(~lacking)
-    known = table.rows(rows)
+    known = _read(table, columns).rows(rows)
     notes += notes_of(known, columns, task, truth[rows])
     if not any(column.used for column in columns.values()):
         raise ValueError(
@@ -76,6 +77,13 @@ def look_at(out: Path, asked: dict[str, Any], table: Table) -> tuple[Run, Sample
     run = Run(out, task, columns, settings=asked, seed=asked["seed"], data=facts, notes=notes)
     run.versions = versions()
     return run, _split(run, known, truth, rows)
+
+
+def _read(table: Table, columns: Mapping[str, Column]) -> Table:
+    """The table with its inputs of numbers read, so that the texts of many rows are read once."""
+    numbers = [column for column in columns.values() if column.used and column.kind == "number"]
+    read = {column.name: column.numbers(table.columns[column.name])[0] for column in numbers}
+    return replace(table, columns=table.columns | read)
 
 
 def left_out(rows: int) -> str:

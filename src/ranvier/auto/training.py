@@ -132,8 +132,13 @@ def train(
         "path": str(data) if table.digest else "",
         "options": {**given, "options": table.options} if table.options else given,
     }
+    for line in data_lines(run):
+        say(line)
+    noted = len(run.notes)
     model, preparation = _trained(plan, run, sample, progress, kept)
     note_changes(run, data)
+    for note in run.notes[noted:]:
+        say(f"note: {note}")
     run.times["all"] = clock.perf_counter() - plan.began
     run.save(model, preparation)
     shutil.rmtree(kept.parent, ignore_errors=True)
@@ -168,8 +173,6 @@ def _trained(
 ) -> tuple[Module, Preparation]:
     task = run.task
     train, truth = sample.table.rows(sample.train), sample.truth[sample.train]
-    for line in data_lines(run):
-        plan.say(line)
     preparation = prepared(train, list(run.columns.values()))
     x = preparation.transform(train)
     mean = deviation = None

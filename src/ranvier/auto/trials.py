@@ -7,6 +7,7 @@ same bytes as one that never stopped, where a number of trials ends it. A trial 
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -218,11 +219,13 @@ class Search:
 
         variants = [{k: v for k, v in one.items() if k not in FITTED} for one in settings]
         seeds = [seed] if folds is not None else [seed + k for k in range(len(self.folds))]
-        return fit_many(
-            self.make, self.x, self.y, variants, folds=folds, seeds=seeds, callbacks=callbacks,
-            validate=folds is not None, verbose=0, ignore=LOOKED_AT, epochs=epochs, batch_size=batch,
-            steps_per_epoch=steps if steps < whole else None,
-        )  # fmt: skip
+        with warnings.catch_warnings():  # a pass over many rows need not be a number of whole epochs
+            warnings.filterwarnings("ignore", "the pass over the data ended after")
+            return fit_many(
+                self.make, self.x, self.y, variants, folds=folds, seeds=seeds, callbacks=callbacks,
+                validate=folds is not None, verbose=0, ignore=LOOKED_AT, epochs=epochs, batch_size=batch,
+                steps_per_epoch=steps if steps < whole else None,
+            )  # fmt: skip
 
     def refitted(self, members: Sequence[tuple[Trial, float]], end: float) -> list[tuple[Trial, float]]:
         """The members with networks that are trained on all rows in place of those of the folds.

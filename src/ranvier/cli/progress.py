@@ -24,6 +24,8 @@ class SearchProgress:
         self.limit, self.trials = limit, trials
         self.began = time.perf_counter()
         self.done, self.best = 0, float("inf")
+        self.linear = True  # whether the trials have a linear one before them
+        self.stage = "reading the data"
         self.live: Any = None
 
     def __enter__(self) -> Self:
@@ -41,11 +43,13 @@ class SearchProgress:
             self.live.stop()
 
     def say(self, text: str) -> None:
+        self.stage = "measuring what is simple"
         shown = wrapped(text, self.console.width) if self.console.is_terminal else text
         self.console.print(shown, markup=False)
 
     def trial(self, trial: rv.auto.Trial, seconds: float) -> None:
         """A trial is done."""
+        self.linear = self.linear and (bool(self.done) or not trial.number)
         self.done += 1
         loss = trial.loss
         self.best = min(self.best, loss) if not isnan(loss) else self.best
@@ -57,11 +61,14 @@ class SearchProgress:
     def line(self) -> str:
         """The live line."""
         passed = time.perf_counter() - self.began
-        parts = [f"{self.done} of {counted(self.trials + 1, 'trial')}" if self.trials else counted(self.done, "trial")]
+        total = self.trials + self.linear if self.trials else 0
+        parts = [self.stage]
+        if self.done:
+            parts = [f"{self.done} of {counted(total, 'trial')}" if total else counted(self.done, "trial")]
         if self.best < float("inf"):
             parts.append(f"best held-out loss {self.best:.4f}")
         if self.limit is not None:
             parts.append(f"{max(0, self.limit - passed):.0f} s left")
-        elif self.trials and self.done:
-            parts.append(f"about {passed * (self.trials + 1 - self.done) / self.done:.0f} s left")
+        elif total and self.done:
+            parts.append(f"about {passed * (total - self.done) / self.done:.0f} s left")
         return ", ".join(parts)
