@@ -32,16 +32,16 @@ def verdict(run: Run, chance: bool = False) -> str:
     if best is None:
         return "there is no test part, so nothing is known of new data: write --test 0.2"
     mine, other = run.test[metric], best["test"][metric]
-    first, second = (mine, other) if better(metric, mine, other) else (other, mine)
-    numbers = f"{title(metric)} {first:.4f} against {second:.4f}, on {counted(len(run.arrays['test']), 'test row')}"
+    name = title(metric)
+    rows = f"on {counted(len(run.arrays['test']), 'test row')}"
     if abs(mine - other) <= CLOSE * (abs(other) if metric in ("mae", "rmse") else 1):
-        return f"the model is as good as {best['title']}: {numbers}"
-    numbers += ", which may be chance" * chance
+        return f"the model is as good as {best['title']}: {name} {mine:.4f} against {other:.4f}, {rows}"
+    rows += ", which may be chance" * chance
     if better(metric, mine, other):
-        return f"the model is better than {best['title']}: {numbers}"
+        return f"the model is better than {best['title']}: {name} {mine:.4f} against {other:.4f}, {rows}"
     advice = "use those instead" if best["name"] == "trees" else "the simpler one is enough"
     verb = "are" if best["name"] == "trees" else "is"
-    return f"{best['title']} {verb} better than the model: {numbers}; {advice}"
+    return f"{best['title']} {verb} better than the model: {name} {other:.4f} against {mine:.4f}, {rows}; {advice}"
 
 
 def settings_words(settings: Mapping[str, Any]) -> str:

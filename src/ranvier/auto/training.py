@@ -183,8 +183,8 @@ def _trained(
     else:
         mean, deviation = truth.mean(0), np.maximum(truth.std(0), 1e-12)
         y = ((truth - mean) / deviation).astype(np.float32)
-    others = _baselines(plan, run, preparation, sample)
     make, space, fixed = _networks_of(plan, run, x, preparation, sample.table.options.get("sampling_rate", 0))
+    others = _baselines(plan, run, preparation, sample)  # after settings, which may be wrong
     search = Search(
         task, x, y, sample.folds, make, space, kept, run.seed, plan.settings["trials"],
         plan.end(SEARCHED_FEW if may_refit(x, space) else SEARCHED, RESERVED), fixed, progress,
