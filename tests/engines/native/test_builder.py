@@ -58,6 +58,15 @@ def test_the_prologue_serves_all_and_uses_nothing_of_them(f):
         assert f.op("mul i64 %x, 3") == shared
 
 
+def test_places_that_differ_by_a_number_share_all_but_one_instruction(f):
+    places = [f.pointer("%p", f.mul(f.add("%x", row), 8), "i64") for row in (1, 2)]
+    first, second = (next(line for line in f.lines if f"{place} =" in line) for place in places)
+    assert f.text().count(" mul ") == 1
+    assert first.rpartition(", ")[0].partition("=")[2] == second.rpartition(", ")[0].partition("=")[2]
+    assert (first.rpartition(" ")[2], second.rpartition(" ")[2]) == ("8", "16")
+    assert f.add(f.add("%x", 3), -3) == "%x"
+
+
 def test_what_is_written_so_runs(f):
     """x * 3 in two branches and after them: the sum of 1 to x - 1, each three times, and what is added at the end."""
     with f.loop(1, "%x", carry=[("i64", "0")]) as turn:

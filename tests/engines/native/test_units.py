@@ -4,9 +4,13 @@ import ctypes
 
 import pytest
 
+from ranvier.engines.native import compiler
+from ranvier.engines.native.runtime import thread_pool
 from ranvier.engines.native.runtime.llvm import load_objects, resolve_target
 from ranvier.engines.native.runtime.units import Unit, compile_units
 from ranvier.engines.native.target.target import CompilerError
+from ranvier.graph.graph import Graph, input_node
+from ranvier.graph.node import apply
 
 HOST = resolve_target("host")
 COUNT = 5
@@ -59,3 +63,12 @@ def test_a_unit_calls_only_what_it_declares_to_and_what_another_defines():
         compile_units((ENTRY._replace(outside=frozenset()),), HOST, 1)
     with pytest.raises(CompilerError, match="add0, add1"):
         load_objects(compile_units((ENTRY,), HOST, 1), HOST)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_program_for_several_threads_brings_their_pool_into_the_cache(threads, tmp_path, monkeypatch):
+    monkeypatch.setenv("RANVIER_CACHE", str(tmp_path))
+    monkeypatch.setattr(compiler, "get_threads", lambda: threads)
+    x = input_node("x", (3,), "float32")
+    compiler.compile(Graph((x,), (apply("neg", x),)))
+    assert (thread_pool.missing() is None) == (threads > 1)
