@@ -223,3 +223,19 @@ def test_principal_components(rank):
     eu, es, ev = theirs.pca_lowrank(theirs.tensor(x), q=rank, niter=20)
     np.testing.assert_allclose(s.numpy(), es.numpy(), rtol=1e-4)
     np.testing.assert_allclose(((u * s) @ v.T).numpy(), ((eu * es) @ ev.T).numpy(), atol=1e-3)
+
+
+def test_older_names_and_settings_without_effect():
+    ours.manual_seed(3)
+    w = ours.nn.init.xavier_uniform(ours.empty(3, 4))
+    with ours.random.fork_rng():
+        first = ours.rand(3).tolist()
+    assert ours.rand(3).tolist() == first
+    assert w.shape == (3, 4)
+    with ours.nn.attention.sdpa_kernel([ours.nn.attention.SDPBackend.MATH]):
+        assert not ours.is_autocast_enabled()
+    with pytest.raises(TypeError, match=r"write SDPBackend\.MATH"), ours.nn.attention.sdpa_kernel("math"):
+        pass
+    assert ours.amp.custom_fwd(device_type="cuda")(len) is len
+    x = ours.tensor(X)
+    np.testing.assert_array_equal(ours.layer_norm(x, (4,)).numpy(), ours.nn.functional.layer_norm(x, (4,)).numpy())

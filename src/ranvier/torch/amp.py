@@ -9,7 +9,7 @@ from typing import Any, Self
 from ranvier.support.constructors import CheckedConstructor
 from ranvier.support.errors import missing
 
-__all__ = ["GradScaler", "autocast", "is_autocast_available"]
+__all__ = ["GradScaler", "autocast", "custom_bwd", "custom_fwd", "is_autocast_available"]
 
 
 class autocast(CheckedConstructor, contextlib.ContextDecorator):  # noqa: N801  # PyTorch's name
@@ -40,6 +40,17 @@ def is_autocast_available(device_type: str) -> bool:
     """False: there is no half precision."""
     del device_type
     return False
+
+
+def custom_fwd(fwd: Any = None, *, device_type: str = "cpu", cast_inputs: Any = None) -> Any:
+    """A decorator without effect: there is no half precision to leave."""
+    del device_type, cast_inputs
+    return (lambda function: function) if fwd is None else fwd
+
+
+def custom_bwd(bwd: Any = None, *, device_type: str = "cpu") -> Any:
+    """A decorator without effect."""
+    return custom_fwd(bwd, device_type=device_type)
 
 
 class GradScaler(CheckedConstructor):

@@ -14,10 +14,11 @@ from ranvier.tensor.context import get_dtype, set_dtype
 from ranvier.tensor.printing import set_printoptions
 
 __all__ = [
-    "are_deterministic_algorithms_enabled", "channels_last", "channels_last_3d", "compile",
-    "contiguous_format", "finfo", "get_default_device", "get_default_dtype", "get_float32_matmul_precision", "iinfo",
-    "preserve_format", "set_default_device", "set_default_tensor_type", "set_float32_matmul_precision",
-    "set_printoptions", "use_deterministic_algorithms",
+    "are_deterministic_algorithms_enabled", "channels_last", "channels_last_3d", "compile", "contiguous_format",
+    "finfo", "get_default_device", "get_default_dtype", "get_float32_matmul_precision", "get_num_interop_threads",
+    "iinfo", "is_autocast_enabled", "preserve_format", "set_default_device", "set_default_tensor_type",
+    "set_float32_matmul_precision", "set_flush_denormal", "set_num_interop_threads", "set_printoptions",
+    "use_deterministic_algorithms",
 ]  # fmt: skip
 
 # Accepted wherever PyTorch takes them, without effect: there is one memory format.
@@ -49,6 +50,28 @@ def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None
 def are_deterministic_algorithms_enabled() -> bool:
     """True: all algorithms are deterministic."""
     return True
+
+
+def set_num_interop_threads(n: int) -> None:
+    """Accepted, without effect: operations of one program follow each other."""
+    del n
+
+
+def get_num_interop_threads() -> int:
+    """1."""
+    return 1
+
+
+def set_flush_denormal(mode: bool) -> bool:
+    """False: the mode of the processor stays, so that results are the same on all of them."""
+    del mode
+    return False
+
+
+def is_autocast_enabled(device_type: str = "cuda") -> bool:
+    """False: there is no half precision."""
+    del device_type
+    return False
 
 
 def set_float32_matmul_precision(precision: str) -> None:

@@ -15,7 +15,7 @@ ROWS = (
           "zeros zeros_like"),
     *each("torch", "torch.creation", "bernoulli multinomial", SAME),
     *each("torch", "torch.random", "get_rng_state initial_seed manual_seed seed set_rng_state random.get_rng_state "
-          "random.initial_seed random.manual_seed random.seed random.set_rng_state"),
+          "random.fork_rng random.initial_seed random.manual_seed random.seed random.set_rng_state"),
     Row("copy", "tensor_methods:copied", "copy(x)", "clone(input)", "clone -> tensor_methods:clone"),
     *(Row(f"{name}, a method", method=f"{name} -> torch.tensor_methods:{name}") for name in (
         "new_empty", "new_full", "new_ones", "new_tensor", "new_zeros")),

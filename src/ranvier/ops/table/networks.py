@@ -33,7 +33,7 @@ ROWS = (
     *each("torch", "torch.pooling", both("adaptive_avg_pool1d avg_pool1d max_pool1d max_pool2d max_pool3d", "F.")),
     *each("torch", "torch.pooling", "F.adaptive_avg_pool2d F.adaptive_avg_pool3d F.adaptive_max_pool1d F.adaptive_max_pool2d "
           "F.adaptive_max_pool3d F.avg_pool2d F.avg_pool3d F.max_unpool1d F.max_unpool2d F.max_unpool3d"),
-    *each("torch", "torch.normalization", "F.batch_norm F.group_norm F.instance_norm F.layer_norm F.rms_norm"),
+    *each("torch", "torch.normalization", "F.batch_norm F.group_norm F.instance_norm F.layer_norm F.rms_norm group_norm layer_norm rms_norm"),
     Row("local_response_norm", "torch.normalization:local_response_norm", torch="F.local_response_norm(input, size, alpha=1e-4, beta=0.75, k=1.0)"),
     Row("normalize", f"{F}:normalize", torch="F.normalize(input, p=2.0, dim: axis = 1, eps=1e-12)"),
     Row("cosine_similarity", f"{F}:cosine_similarity", torch="cosine_similarity F.cosine_similarity(x1, x2, dim=1, eps=1e-8)"),
@@ -47,7 +47,7 @@ ROWS = (
     *each("torch", "torch.pooling", "F.lp_pool1d F.lp_pool2d F.lp_pool3d"),
     *each("torch", "torch.noise", both("rrelu rrelu_", "F.")),
     *each("torch", "torch.spatial", both("pixel_shuffle pixel_unshuffle", "F.")),
-    *each("torch", "torch.spatial", "F.channel_shuffle F.interpolate F.pad F.upsample F.upsample_bilinear F.upsample_nearest"),
+    *each("torch", "torch.spatial", "F.channel_shuffle channel_shuffle F.interpolate F.pad F.upsample F.upsample_bilinear F.upsample_nearest"),
     *each("torch", "torch.patches", "F.affine_grid F.fold F.grid_sample F.unfold"),
     *each("torch", "torch.losses", "F.cosine_embedding_loss F.gaussian_nll_loss F.hinge_embedding_loss F.margin_ranking_loss "
           "F.multi_margin_loss F.multilabel_margin_loss F.multilabel_soft_margin_loss F.poisson_nll_loss F.soft_margin_loss F.triplet_margin_loss "

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Iterator
 from typing import Any, Self
 
 import numpy as np
@@ -80,6 +82,18 @@ def _from_bytes(kind: str, given: Any) -> Any:
         raise ValueError(
             f"a state that torch.{kind}() did not give ({error}). Write what it gave, a uint8 tensor, instead."
         ) from None
+
+
+@contextlib.contextmanager
+def fork_rng(devices: Any = None, enabled: bool = True, **_: Any) -> Iterator[None]:
+    """A context after which the random numbers go on as if nothing was drawn within; not with ``enabled=False``."""
+    del devices
+    before = get_rng_state()
+    try:
+        yield
+    finally:
+        if enabled:
+            set_rng_state(before)
 
 
 class Generator(CheckedConstructor):

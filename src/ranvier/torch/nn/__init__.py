@@ -4,7 +4,7 @@ from ranvier.support.errors import lazy_names
 
 __getattr__, __dir__, __all__ = lazy_names("torch.nn", {
     "ranvier.module": "Module Parameter Sequential",
-    "ranvier.torch.nn.": "functional init parallel utils",
+    "ranvier.torch.nn.": "attention functional init parallel utils",
     "ranvier.torch.nn.activations":
         "CELU ELU GELU GLU Hardshrink Hardsigmoid Hardswish Hardtanh Identity LeakyReLU LogSigmoid LogSoftmax "
         "Mish RReLU ReLU ReLU6 SELU SiLU Sigmoid Softmax Softmin Softplus Softshrink Softsign Tanh Tanhshrink "

@@ -26,7 +26,10 @@ from ranvier.tensor.context import get_dtype
 from ranvier.tensor.function import function
 from ranvier.tensor.rng import draw
 from ranvier.torch.nn import functional as F
+from ranvier.torch.nn.attention_backends import SDPBackend, sdpa_kernel
 from ranvier.torch.nn.layers import Linear
+
+__all__ = ["MultiheadAttention", "SDPBackend", "sdpa_kernel"]
 
 
 @register_module(name="torch.MultiheadAttention")

@@ -162,4 +162,8 @@ def orthogonal_(tensor: Tensor, gain: float = 1.0) -> Tensor:
     return _drawn(tensor, initializers.Orthogonal(gain))
 
 
-__getattr__, __dir__ = missing("torch.nn.init", __all__)
+_OLDER = (  # names of before, which end in no underscore
+    "constant", "dirac", "eye", "kaiming_normal", "kaiming_uniform", "normal", "orthogonal", "sparse", "uniform",
+    "xavier_normal", "xavier_uniform",
+)  # fmt: skip
+__getattr__, __dir__ = missing("torch.nn.init", __all__, {name: f"ranvier.torch.nn.init:{name}_" for name in _OLDER})

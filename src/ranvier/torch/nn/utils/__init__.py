@@ -103,4 +103,5 @@ def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
 
 
 _NAMED = {name: f"{__name__}.{name}" for name in ("clip_grad", "convert_parameters")}
+_NAMED["clip_grad_norm"] = f"{__name__}:clip_grad_norm_"  # the name of before
 __getattr__, __dir__ = missing("torch.nn.utils", __all__, _NAMED)
