@@ -16,12 +16,17 @@ FEW = 16  # places in a window that are read one by one
 
 
 class Geometry(NamedTuple):
-    """How a convolution reads its operand along each position; ``padding`` has the zeros before and after."""
+    """How a convolution reads its operand along each position.
+
+    ``padding`` has the zeros before and after; where the second is negative, the last elements are not read. There may
+    be zeros ``between`` the elements.
+    """
 
     strides: Sequence[int]
     dilations: Sequence[int]
     padding: Sequence[tuple[int, int]]
     groups: int = 1
+    between: Sequence[int] = ()
 
     def spans(self, places: Sequence[int]) -> list[int]:
         """How far the first and the last of so many places are apart."""
@@ -74,15 +79,21 @@ def _taken(table: Table, x: Array, axis: int, places: Any) -> Array:
     return table["transpose"]([x], {"axes": axes}, {})
 
 
-def with_padding(graph: Graph) -> Graph:
-    """Contractions that are convolutions of a padded operand have the operand itself, and its widths as ``padding``.
+def is_outside(width: tuple[int, int, int]) -> bool:
+    """Whether a padding has no zeros between the elements."""
+    return not width[2]
+
+
+def with_padding(graph: Graph, takes: Callable[[tuple[int, int, int]], bool] = is_outside) -> Graph:
+    """Contractions that are convolutions of a padded operand have the operand itself, and its widths as ``padding``,
+    where ``takes`` says so of each.
 
     XLA folds some paddings into convolutions, and not those of gradients by the weights, which then take five times as
-    long.
+    long. Zeros between the elements are those of the gradient of a convolution with strides by its images.
     """
 
     def change(node: Node, old: Node) -> Node:
-        if node.op.name != "contract":
+        if node.op.name != "contract" or "padding" in node.attrs:
             return node
         index, rank, sizes = node.attrs["index"], node.attrs["rank"], node.attrs["loops"]
         fixed = [n if isinstance(n, int) else 1 for n in sizes]
@@ -91,21 +102,34 @@ def with_padding(graph: Graph) -> Graph:
         pad = None if side is None else node.inputs[side]
         if side is None or pad is None or pad.op.name != "pad" or not _is_zero(pad.inputs[1]):
             return node
-        for dim, (low, high, between) in enumerate(pad.attrs["widths"]):
-            if (low, high, between) == (0, 0, 0):
+        for dim, width in enumerate(pad.attrs["widths"]):
+            if width == (0, 0, 0):
                 continue
             n, (terms, offset) = pad.inputs[0].shape[dim], index[side][dim]
-            if dim not in pairs[side] or between or not isinstance(n, int):
+            if dim not in pairs[side] or not takes(width) or not isinstance(n, int):
                 return node
             if not all(isinstance(sizes[loop], int) for loop, _ in terms):
                 return node
-            first, extent = _range(terms, offset, fixed)
-            if first - low >= n or first - low + extent <= 0:
+            first, extent = _range(terms, offset - width[0], fixed)
+            after = first + extent - ((n - 1) * (width[2] + 1) + 1)
+            if first >= n or first + extent <= 0:
+                return node
+            if width[2] and not (plain_positions(node) and _is_turned(terms, rank, fixed, (-first, after), width[2])):
                 return node
         inputs = tuple(pad.inputs[0] if i == side else operand for i, operand in enumerate(node.inputs))
         return Node(node.op, inputs, {**node.attrs, "padding": (side, pad.attrs["widths"])}, node.type)
 
     return graph.changed(change)
+
+
+def _is_turned(
+    terms: Sequence[tuple[int, int]], rank: int, sizes: Sequence[int], padding: tuple[int, int], between: int
+) -> bool:
+    """Whether a window reads elements with zeros between them as the gradient of a convolution with strides does."""
+    (outer,), (place,) = ([term for term in terms if (term[0] >= rank) == is_place] for is_place in (False, True))
+    span = (sizes[place[0]] - 1) * -place[1]
+    low, high = padding
+    return outer[1] == 1 and place[1] < 0 and 0 <= low <= span and 0 <= high <= span + between
 
 
 def plain_positions(node: Node) -> int:
@@ -158,20 +182,24 @@ class Operand:
         self.padding: list[tuple[int, int]] = []  # of the windows
         self.loops: list[Any] = []
         self.backward: list[int] = []  # loops that the result, or the other operand, has to turn
+        self.between: list[int] = []  # zeros, of the windows
         for dim, (terms, offset) in enumerate(index):
-            low = widths[dim][0] if widths is not None else 0
-            self._read(terms, offset - low, sizes, dim in pairs)
+            low, _, between = widths[dim] if widths is not None else (0, 0, 0)
+            self._read(terms, offset - low, sizes, between if dim in pairs else None)
 
-    def _read(self, terms: Sequence[tuple[int, int]], offset: int, sizes: Sequence[int], is_window: bool) -> None:
+    def _read(self, terms: Sequence[tuple[int, int]], offset: int, sizes: Sequence[int], between: int | None) -> None:
         """Slice, turn or gather the next dimension. What a window reads outside of it is padding."""
         axis = len(self.loops)
         steps = [abs(c) for _, c in terms]
         turned = [loop for loop, c in terms if c < 0]
         first, extent = _range(terms, offset, sizes)
-        if is_window:
-            end, last = first + extent, self.x.shape[axis]
-            self.padding.append((max(0, -first), max(0, end - last)))
-            self.x = _sliced(self.table, self.x, axis, (max(0, first), min(end, last), 1))
+        if between is not None:
+            end, last = first + extent, (self.x.shape[axis] - 1) * (between + 1) + 1
+            is_whole = first <= 0 and last - end < max(steps)  # with the last elements it has as many places
+            self.padding.append((max(0, -first), end - last if is_whole else max(0, end - last)))
+            self.between.append(between)
+            if not is_whole:
+                self.x = _sliced(self.table, self.x, axis, (max(0, first), min(end, last), 1))
             self.loops.append(tuple(loop for loop, _ in terms))
             self.backward += turned
         elif len(terms) == 1 and steps[0]:
@@ -207,6 +235,14 @@ class Operand:
             self.loops = [loop for loop in self.loops if loop not in loops]
 
 
+def trimmed(table: Table, x: Array, of: Geometry, steps: Sequence[int] | None = None) -> tuple[Array, Geometry]:
+    """The operand without the last elements that are not read, if they are as many as a step."""
+    for axis, (_, high) in enumerate(of.padding, 1):
+        if high <= (-steps[axis - 1] if steps else -1):
+            x = _sliced(table, x, axis, (0, x.shape[axis] + high, 1))
+    return x, of._replace(padding=[(low, max(high, 0)) for low, high in of.padding])
+
+
 def contraction(
     table: Table, einsum: Callable[..., Any], convolve: Callable[..., Any], turned: Callable[..., Any] | None = None
 ) -> Function:
@@ -215,7 +251,8 @@ def contraction(
     ``einsum(a, loops of a, b, loops of b, loops of the result)`` computes those without windows. ``convolve(x, w,
     geometry)`` has operands (rows, *positions, channels of all groups) and (*places, channels of one group, filters of
     all groups), with at most `MOST` positions. The padding is 0 without `with_padding`. ``turned(x, w, geometry)``
-    computes one without strides and groups whose places are read backward, as that of a gradient is.
+    computes one without strides and groups whose places are read backward, as that of a gradient is, which alone may
+    have zeros between its elements.
     """
 
     def value(arrays: Sequence[Array], attrs: Attrs, extents: dict[str, Any]) -> Any:
@@ -290,7 +327,7 @@ def _convolution(
     )
     count = int(np.prod([sizes[loop] for loop in groups], dtype=int))
     compute = turned if turned is not None and is_turned else convolve
-    found = compute(*operands, Geometry(strides, dilations, x.padding, count))
+    found = compute(*operands, Geometry(strides, dilations, x.padding, count, x.between))
     loops = [*rows, *positions, *groups, *filters]
     found = table["reshape"]([found], {"shape": tuple(sizes[loop] for loop in loops)}, {})
     backward = tuple(i for i, loop in enumerate(loops) if loop in x.backward)

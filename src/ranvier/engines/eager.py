@@ -1,15 +1,17 @@
 """What makes graphs shorter for a library that runs their operations one after another.
 
 Updates of many parameters that have one form, such as the steps of Adam, are one update of flat vectors. An operand
-that is spread over the others stays as small as it is, where the library spreads it itself.
+that is spread over the others stays as small as it is, where the library spreads it itself. A result is written into
+the memory of an operand that is not read again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ranvier.engines.patterns import COMMUTATIVE
 from ranvier.graph.dtypes import FLOATS
 from ranvier.graph.graph import Graph, input_node
 from ranvier.graph.node import PRIMITIVES, Node, Type, apply
@@ -28,6 +30,24 @@ def without_broadcasts(graph: Graph) -> Graph:
             return node
         inputs = tuple(_narrow(operand) if i in spread else operand for i, operand in enumerate(node.inputs))
         return Node(node.op, inputs, node.attrs, node.type)
+
+    return graph.changed(change)
+
+
+def with_reuse(graph: Graph, overwriting: Collection[str], fresh: Callable[[Node], bool]) -> Graph:
+    """Operations that are ``overwriting`` write their result into an operand that nothing else reads: ``reuses`` is its
+    number. ``fresh`` says whether the value of a node is memory of its own.
+    """
+    kept, readers = {*graph.roots()}, graph.readers()
+
+    def change(node: Node, old: Node) -> Node:
+        if node.op.name not in overwriting or node.dtype not in FLOATS:
+            return node
+        count = 2 if node.op.name in COMMUTATIVE else 1
+        for i, operand in enumerate(old.inputs[:count]):
+            if operand.type == node.type and len(readers[operand]) == 1 and operand not in kept and fresh(operand):
+                return Node(node.op, node.inputs, {**node.attrs, "reuses": i}, node.type)
+        return node
 
     return graph.changed(change)
 

@@ -13,7 +13,7 @@ import numpy as np
 from jax import lax
 
 from ranvier.engines.compiled_tables import CompiledTableProgram
-from ranvier.engines.contractions import Geometry, contraction, windows
+from ranvier.engines.contractions import Geometry, contraction, trimmed, windows
 from ranvier.engines.tables import PICKING, Interpreter, Table, elementwise, numbered
 from ranvier.graph.dtypes import ELEMENT_TYPES, array_dtype, limits
 from ranvier.graph.graph import Graph
@@ -114,6 +114,7 @@ def einsum(a: Array, a_loops: Sequence[int], b: Array, b_loops: Sequence[int], o
 
 
 def convolve(x: Array, w: Array, of: Geometry) -> Array:
+    x, of = trimmed(TABLE, x, of)
     spatial = "DHW"[: len(of.strides)]
     return lax.conv_general_dilated(
         x, w, of.strides, of.padding, rhs_dilation=of.dilations, feature_group_count=of.groups, precision="highest",

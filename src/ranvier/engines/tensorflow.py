@@ -14,7 +14,7 @@ from tensorflow.compiler.tf2xla.python import xla
 from tensorflow.compiler.xla.xla_data_pb2 import ConvolutionDimensionNumbers
 
 from ranvier.engines.compiled_tables import CompiledTableProgram
-from ranvier.engines.contractions import Geometry, contraction, windows
+from ranvier.engines.contractions import Geometry, contraction, trimmed, windows
 from ranvier.engines.tables import PICKING, Interpreter, Table, elementwise
 from ranvier.engines.tensorflow_stages import Stages, is_kernel
 from ranvier.graph.dtypes import ELEMENT_TYPES, array_dtype, limits
@@ -182,6 +182,7 @@ def einsum(a: Array, a_loops: Sequence[int], b: Array, b_loops: Sequence[int], o
 
 
 def convolve(x: Array, w: Array, of: Geometry) -> Array:
+    x, of = trimmed(TABLE, x, of)
     rank = len(of.strides)
     places = range(1, rank + 1)
     numbers = ConvolutionDimensionNumbers(

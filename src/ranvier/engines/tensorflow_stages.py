@@ -12,7 +12,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from ranvier.engines.contractions import Geometry, contraction, plain_positions
+from ranvier.engines.contractions import Geometry, contraction, plain_positions, trimmed, with_padding
 from ranvier.engines.pools import POOL, UNPOOL, with_pools
 from ranvier.engines.tables import PICKING, Table
 from ranvier.graph.graph import Graph
@@ -45,9 +45,11 @@ def padded(sides: Sequence[int], places: Sequence[int], of: Geometry) -> dict[st
 
 
 def convolve(x: Array, w: Array, of: Geometry) -> Array:
-    sides, places = list(x.shape[1:3]), list(w.shape[:2])
-    strides, dilations, found = [1, *of.strides, 1], [1, *of.dilations, 1], of.results(sides, places)
-    if math.prod(places) <= math.prod(found):
+    places, found = list(w.shape[:2]), of.results(x.shape[1:3], w.shape[:2])
+    has_more_places = math.prod(places) > math.prod(found)
+    x, of = trimmed(PICKING, x, of, of.dilations if has_more_places else of.strides)
+    sides, strides, dilations = list(x.shape[1:3]), [1, *of.strides, 1], [1, *of.dilations, 1]
+    if not has_more_places:
         options = padded(sides, places, of)
         return tf.raw_ops.Conv2D(input=x, filter=w, strides=strides, dilations=dilations, **options)
     # The same sums as the gradient of a convolution by its weights: this has more places than positions.
@@ -61,15 +63,17 @@ def convolve(x: Array, w: Array, of: Geometry) -> Array:
 
 def turned(x: Array, w: Array, of: Geometry) -> Array:
     """A convolution with the places of ``w`` backward, as the gradient of one by its images."""
-    places = list(w.shape[:2])
+    places, steps = list(w.shape[:2]), [n + 1 for n in of.between]
     spans = of.spans(places)
     cut = [(span - low, span - high) for span, (low, high) in zip(spans, of.padding, strict=True)]
-    if min(n for pair in cut for n in pair) < 0:
+    if any(low < 0 or high <= -step for (low, high), step in zip(cut, steps, strict=True)):
         return convolve(x, tf.reverse(w, [0, 1]), of)
-    sides = [n + span - sum(pair) for n, span, pair in zip(x.shape[1:3], spans, cut, strict=True)]
+    whole = [(n - 1) * step + span + 1 for n, step, span in zip(x.shape[1:3], steps, spans, strict=True)]
+    sides = [n - sum(pair) for n, pair in zip(whole, cut, strict=True)]
+    back = of._replace(strides=steps, padding=[(low, max(high, 0)) for low, high in cut])
     return tf.raw_ops.Conv2DBackpropInput(
         input_sizes=[x.shape[0], *sides, w.shape[-1]], filter=transpose(w, (0, 1, 3, 2)), out_backprop=x,
-        strides=[1, 1, 1, 1], dilations=[1, *of.dilations, 1], **padded(sides, places, of._replace(padding=cut)),
+        strides=[1, *steps, 1], dilations=[1, *of.dilations, 1], **padded(sides, places, back),
     )  # fmt: skip
 
 
@@ -95,7 +99,8 @@ KERNELS = {"max_pool": max_pool, "max_unpool": max_unpool, "result": PICKING["re
 
 
 def with_kernels(graph: Graph) -> Graph:
-    """The graph with TensorFlow's pools, which take channels last."""
+    """The graph with TensorFlow's pools, which take channels last, and its gradients of convolutions with strides."""
+    graph = with_padding(graph, lambda width: True)
     return with_pools(graph, lambda node, s: s["first"] == 1 and s["dilations"] == (1, 1) and node.dtype == "float32")
 
 

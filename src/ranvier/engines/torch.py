@@ -12,13 +12,13 @@ import numpy as np
 import torch
 
 from ranvier.engines.contractions import plain_positions, with_padding
-from ranvier.engines.eager import grouped, without_broadcasts
+from ranvier.engines.eager import grouped
 from ranvier.engines.planned import get_planned_passes
 from ranvier.engines.tables import Interpreter, TableProgram
 from ranvier.engines.torch_compiled import Compiled, divided, is_available, is_worthwhile, seconds
 from ranvier.engines.torch_functions import traced_rows, with_functions
 from ranvier.engines.torch_lstm import has_recurrence
-from ranvier.engines.torch_table import OWN, TABLE, adapted, traced
+from ranvier.engines.torch_table import OWN, TABLE, adapted, interpreter, takes, traced
 from ranvier.engines.torch_updates import Flat, FlatUpdate
 from ranvier.graph.clip_slices import clip_slices
 from ranvier.graph.dtypes import array_dtype
@@ -58,7 +58,7 @@ class TorchProgram(TableProgram):
         self.numbers = [i for i in self.updated if not graph.inputs[i].shape]
 
     def lowered(self, graph: Graph) -> Graph:
-        return with_padding(clip_slices(graph))
+        return with_padding(clip_slices(graph), takes)
 
     @cached_property
     def with_functions(self) -> Graph:
@@ -74,12 +74,8 @@ class TorchProgram(TableProgram):
     @cached_property
     def eager(self) -> tuple[Interpreter, list[FlatUpdate]]:
         """The functions of a step that run one after another, without those of the updates that are computed flat."""
-
-        def interpreter(graph: Graph) -> Interpreter:
-            return Interpreter(graph, OWN, adapted)
-
         rest, groups = grouped(self.with_functions)
-        return interpreter(without_broadcasts(rest)), [FlatUpdate(g, interpreter) for g in groups]
+        return interpreter(rest), [FlatUpdate(group, interpreter) for group in groups]
 
     def run(
         self, arrays: Sequence[Array], outputs: Sequence[Array], start: int = 0, stop: int = 1, total: int | None = None

@@ -15,6 +15,7 @@ RELU_GRADIENT = own_primitive("relu_gradient")
 
 SIGMOID_GRADIENT, TANH_GRADIENT = own_primitive("sigmoid_gradient"), own_primitive("tanh_gradient")
 """Gradients, given the values of the function."""
+SLOPES = ("relu_gradient", "sigmoid_gradient", "tanh_gradient")
 
 
 def with_slopes(graph: Graph) -> Graph:

@@ -11,11 +11,13 @@ import numpy as np
 import torch
 
 from ranvier.engines import native
-from ranvier.engines.contractions import Geometry, contraction, whole_operands, windows
-from ranvier.engines.eager import without_broadcasts
+from ranvier.engines.contractions import Geometry, contraction, trimmed, whole_operands, windows
+from ranvier.engines.eager import with_reuse, without_broadcasts
 from ranvier.engines.tables import PICKING, Function, Interpreter, Table, elementwise
 from ranvier.engines.torch_functions import ROWS, with_functions
 from ranvier.engines.torch_integers import MASKS, quotient, whole, without_sign
+from ranvier.engines.torch_normalization import GRADIENTS
+from ranvier.engines.torch_slopes import SLOPES
 from ranvier.graph.dtypes import ELEMENT_TYPES, FLOATS
 from ranvier.graph.graph import Graph, input_node
 from ranvier.graph.node import Node, apply
@@ -54,12 +56,39 @@ OF_ANY_TYPE = ("cast", "random", "scan", "result", *ROWS)
 """Rows that take unsigned integers as they are."""
 
 
+OVERWRITING: dict[str, Callable[..., Any]] = {
+    "relu": torch.relu_, "add": torch.Tensor.add_, "mul": torch.Tensor.mul_, "sub": torch.Tensor.sub_,
+    "relu_gradient": lambda g, y: torch.ops.aten.threshold_backward.grad_input(g, y, 0, grad_input=g),
+}  # fmt: skip
+"""The functions that write their result into their first operand."""
+
+
+def is_fresh(node: Node) -> bool:
+    """Whether the value of a node is memory of its own."""
+    if node.op.name == "result":
+        return node.inputs[0].op is GRADIENTS
+    return node.op.name in ELEMENTWISE or node.op.name in ("contract", "normalized", *SLOPES)
+
+
+def interpreter(graph: Graph) -> Interpreter:
+    """The functions of a graph that run one after another."""
+    return Interpreter(with_reuse(without_broadcasts(graph), OVERWRITING, is_fresh), OWN, adapted)
+
+
+def overwriting(node: Node) -> Function:
+    """The function of a node that writes its result into an operand."""
+    function, first = OVERWRITING[node.op.name], node.attrs["reuses"]
+    return lambda a, s, e: function(a[first], *a[:first], *a[first + 1 :])
+
+
 def adapted(row: Function, node: Node) -> Function:
     """The function of a node: constants are made once, and so are the bodies of loops."""
+    if "reuses" in node.attrs:
+        return overwriting(node)
     if node.op.name == "constant":
         return kept(row)
     if node.op.name == "scan":
-        return partial(scan, step=Interpreter(without_broadcasts(with_functions(node.attrs["body"])), OWN, adapted))
+        return partial(scan, step=interpreter(with_functions(node.attrs["body"])))
     if node.op.name in OF_ANY_TYPE:
         return row
     if node.op.name == "contract" and node.dtype in FLOATS and (product := matrices(node)) is not None:
@@ -243,14 +272,18 @@ def padded(x: Array, padding: Sequence[tuple[int, int]]) -> tuple[Array, list[in
     """The images, and their padding by zeros, where that is equal at both ends; else the padded images, and none."""
     if all(low == high for low, high in padding):
         return x, [low for low, _ in padding]
-    widths = [width for pair in reversed(padding) for width in pair]
-    return torch.nn.functional.pad(x, (0, 0, *widths)), [0] * len(padding)
+    order = sorted(range(x.ndim), key=x.stride, reverse=True)  # the order in memory, which stays
+    widths = [(0, 0), *padding, (0, 0)]
+    made = torch.nn.functional.pad(x.permute(order), [width for axis in reversed(order) for width in widths[axis]])
+    return made.permute([order.index(axis) for axis in range(x.ndim)]), [0] * len(padding)
 
 
 def convolve(x: Array, w: Array, of: Geometry) -> Array:
     found = of.results(x.shape[1:-1], w.shape[:-2])
+    has_more_places = math.prod(w.shape[:-2]) > math.prod(found)
+    x, of = trimmed(TABLE, x, of, of.dilations if has_more_places else of.strides)
     x, zeros = padded(x, of.padding)
-    if math.prod(w.shape[:-2]) > math.prod(found):
+    if has_more_places:
         return by_weights(x, w, found, of, zeros)
     made = CONVOLUTIONS[len(of.strides) - 1](
         x.movedim(-1, 1), w.movedim((-1, -2), (0, 1)), None, of.strides, zeros, of.dilations, of.groups
@@ -263,7 +296,7 @@ def by_weights(x: Array, w: Array, found: Sequence[int], of: Geometry, zeros: Se
     rows, channels, filters = x.shape[0], w.shape[-2], w.shape[-1]
     images = x.reshape(*x.shape[:-1], of.groups, channels).movedim((-1, -2), (0, 1)).flatten(1, 2)
     gradients = w.movedim((-2, -1), (0, 1))
-    weights = x.new_empty((filters, rows, *found))
+    weights = x.new_empty((filters, *found, rows)).movedim(-1, 1)  # in the order of the images, which is not changed
     _, made, _ = torch.ops.aten.convolution_backward(
         gradients, images, weights, None, of.dilations, zeros, of.strides, False, [0] * len(of.strides), of.groups,
         [False, True, False],
@@ -274,11 +307,24 @@ def by_weights(x: Array, w: Array, found: Sequence[int], of: Geometry, zeros: Se
 def turned(x: Array, w: Array, of: Geometry) -> Array:
     """A convolution with the places of ``w`` backward, as PyTorch's gradient of one by its images."""
     rank = len(of.dilations)
-    cut = [span - low for span, (low, _) in zip(of.spans(w.shape[:-2]), of.padding, strict=True)]
-    if min(cut) < 0 or any(low != high for low, high in of.padding):
+    spans, steps = of.spans(w.shape[:-2]), [n + 1 for n in of.between]
+    cut = [(span - low, span - high) for span, (low, high) in zip(spans, of.padding, strict=True)]
+    most = [max(pair) - 1 for pair in zip(steps, of.dilations, strict=True)]  # elements that PyTorch adds at the end
+    if any(low < 0 or high < -n for (low, high), n in zip(cut, most, strict=True)):
         return convolve(x, w.flip(tuple(range(rank))), of)
-    made = TRANSPOSED[rank - 1](x.movedim(-1, 1), w.movedim((-2, -1), (0, 1)), None, 1, cut, 0, 1, list(of.dilations))
+    both = [min(low, high + n) for (low, high), n in zip(cut, most, strict=True)]
+    more = [max(n - high, 0) for n, (_, high) in zip(both, cut, strict=True)]
+    made = TRANSPOSED[rank - 1](
+        x.movedim(-1, 1), w.movedim((-2, -1), (0, 1)), None, steps, both, more, 1, list(of.dilations)
+    )
+    for axis, (n, added, (low, high)) in enumerate(zip(both, more, cut, strict=True), 2):
+        made = made.narrow(axis, low - n, made.shape[axis] - (low - n) - (high - n + added))
     return made.movedim(1, -1)
+
+
+def takes(width: tuple[int, int, int]) -> bool:
+    """Whether a convolution takes a padding: PyTorch's are equal at both ends, or zeros between the elements."""
+    return width[0] == width[1] or width[2] > 0
 
 
 TABLE: Table = {

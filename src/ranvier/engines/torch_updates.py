@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from ranvier.engines.eager import Group, updates_of, without_broadcasts
+from ranvier.engines.eager import Group, updates_of
 from ranvier.engines.tables import Interpreter
 from ranvier.graph.graph import Graph, input_node
 from ranvier.graph.node import Node, apply
@@ -70,7 +70,7 @@ class FlatUpdate:
 
     def __init__(self, group: Group, interpreter: Callable[[Graph], Interpreter]) -> None:
         self.group, flat = group, group.flat
-        self.interpret = interpreter(without_broadcasts(flat))
+        self.interpret = interpreter(flat)
         self.written = [flat.inputs.index(target) for target, _ in flat.updates]
         self.scalars = len(group.updates[0].scalars)
         self.adam = fused_adam(group)
