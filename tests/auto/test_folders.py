@@ -106,7 +106,7 @@ def test_sounds_are_learned(tmp_path):
     run = train(folder, out=tmp_path / "run", trials=1, folds=1, network="linear", settings={"epochs": 2, "batch": 4})
     assert run.data["kind"] == "sound"
     assert predict(run, folder / "low").output.shape == (6, 2)
-    assert rv.auto.importances(run).names[0] == "0 to 0.0106 s"
+    assert rv.auto.importances(run).names[0] == "0\u20130.0106 s"
     speech = networks.build(run.task, (1710,), None, sampling_rate=8000)(network="speech")
     assert speech.output_shape == (None, 2)
 

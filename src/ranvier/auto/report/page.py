@@ -43,7 +43,7 @@ caption{text-align:left;color:#555;padding:.2rem 0}
 th,td{padding:.28rem .6rem;border-bottom:1px solid #e4e4e4;text-align:right;vertical-align:top}
 th{font-weight:600;background:#f6f6f6}
 th.t,td.t{text-align:left;overflow-wrap:break-word;max-width:24rem}
-td:not(.t),td .small{white-space:nowrap}
+td:not(.t),td .small{white-space:nowrap}td .small{font-size:.85em;font-weight:400}
 :lang(zh) table{word-break:keep-all}
 tr.best td{font-weight:700;background:#eef5fa}
 .figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,21rem),1fr));gap:1rem;align-items:start}
@@ -56,7 +56,7 @@ pre{white-space:pre-wrap;background:#f6f6f6;padding:.6rem;border-radius:.3rem;fo
 ul{padding-left:1.2rem}
 @media (max-width:30rem){body{padding:.7rem}h1{font-size:1.3rem}th,td{padding:.25rem .4rem}}
 @media print{@page{margin:16mm}body{max-width:none;padding:0;font-size:10pt}nav{display:none}
-h2,h3,caption,section>p{break-after:avoid}figure,.card,tr,.lead{break-inside:avoid}
+h2,h3,caption,section>p{break-after:avoid}figure,.card,tr,.lead,p{break-inside:avoid}
 .scroll,figure.wide{overflow:visible}figure.wide svg,figure.wide img{min-width:0;max-width:100%}
 table{font-size:8.5pt}td:not(.t){white-space:normal}
 .figures{grid-template-columns:1fr 1fr}a{color:inherit;text-decoration:none}}

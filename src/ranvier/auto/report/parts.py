@@ -77,7 +77,7 @@ class Parts:
             rate = self.sampling_rate or 1
             unit = "s" if self.sampling_rate else "samples"
             return [
-                (f"{a / rate:.3g} to {b / rate:.3g} {unit}", slice(a, b)) for a, b in stretches(shape[0], STRETCHES)
+                (f"{a / rate:.3g}\u2013{b / rate:.3g} {unit}", slice(a, b)) for a, b in stretches(shape[0], STRETCHES)
             ]
         return [
             (f"{_span('row', a + 1, b)}, {_span('column', c + 1, d)}", (slice(a, b), slice(c, d)))
