@@ -321,23 +321,6 @@ def test_a_run_opens_with_its_data_its_scores_and_its_report(tmp_path, monkeypat
         begun_with(tmp_path / "run")
 
 
-def test_a_run_of_several_numbers_shows_each(tmp_path, monkeypatch):
-    monkeypatch.setattr(baselines, "has_trees", lambda: False)
-    lines = ["size,a,b", *(f"{k % 9},{k % 9 * 2 + 0.5},{5 - k % 7}" for k in range(40))]
-    (tmp_path / "two.csv").write_text("\n".join(lines))
-    rv.auto.train(tmp_path / "two.csv", ["a", "b"], tmp_path / "run", **TINY)
-    given, start = begun_with(tmp_path / "run")
-    session = Session(given)
-    assert session.build(Settings.of(start))["outputs"] == ["a", "b"]
-    said = session.network.model.predict(session.source.x_test, verbose=0)
-    for k in range(2):
-        session.show(k)
-        frame = session.frames.frame(0.0, 0)
-        np.testing.assert_allclose(frame["predicted"], said[:12, k], rtol=1e-5)
-        np.testing.assert_allclose(frame["testMetric"], np.abs(said[:, k] - session.source.y_test).mean(), rtol=1e-4)
-    session.close()
-
-
 def each_step():
     return rv.Sequential([rv.Input((6, 3)), rv.layers.SimpleRNN(4, return_sequences=True)])
 

@@ -13,8 +13,10 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 import ranvier as rv
 from ranvier.cli.page.given import begun_with
+from ranvier.cli.page.session import Session
+from ranvier.cli.page.settings import Settings
 from tests.cli.browser.views import View, shown
-from tests.cli.test_page_models import of_program, saved, sequence, two_inputs, words
+from tests.cli.test_page_models import TINY, of_program, saved, sequence, two_inputs, words
 
 
 def things(folder):
@@ -128,3 +130,19 @@ def test_a_run_shows_its_data_and_hands_out_its_report(pages, driver):
     view.data("given")
     assert view.one("run-part").is_displayed()
     view.close()
+
+
+def test_a_run_of_several_numbers_shows_each(tmp_path):
+    lines = ["size,a,b", *(f"{k % 9},{k % 9 * 2 + 0.5},{5 - k % 7}" for k in range(40))]
+    (tmp_path / "two.csv").write_text("\n".join(lines))
+    rv.auto.train(tmp_path / "two.csv", ["a", "b"], tmp_path / "run", **TINY)
+    given, start = begun_with(tmp_path / "run")
+    session = Session(given)
+    assert session.build(Settings.of(start))["outputs"] == ["a", "b"]
+    said = session.network.model.predict(session.source.x_test, verbose=0)
+    for k in range(2):
+        session.show(k)
+        frame = session.frames.frame(0.0, 0)
+        np.testing.assert_allclose(frame["predicted"], said[:12, k], rtol=1e-5)
+        np.testing.assert_allclose(frame["testMetric"], np.abs(said[:, k] - session.source.y_test).mean(), rtol=1e-4)
+    session.close()
