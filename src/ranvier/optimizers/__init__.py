@@ -39,11 +39,14 @@ Nadam = NAdam  # PyTorch's spelling is the class's
 REGISTRY = Registry(
     "optimizer",
     Optimizer,
-    (SGD, Adam, AdamW, Adamax, NAdam, RMSprop, Adagrad, Adadelta, Ftrl, Lion, SparseAdam, Adafactor, Muon, *FURTHER),
+    (
+        SGD, Adam, AdamW, Adamax, NAdam, RMSprop, Adagrad, Adadelta, Ftrl, Lion, SparseAdam, Adafactor, Muon,
+        *FURTHER,
+    ),
     short=lambda optimizer: optimizer.__name__.lower(),
     normalize=lambda name: name.lower().replace("_", ""),
     example="'adam' or optimizers.Adam(0.001)",
-)
+)  # fmt: skip
 
 
 def get(optimizer: str | Optimizer | type[Optimizer] | Mapping[str, Any]) -> Optimizer:

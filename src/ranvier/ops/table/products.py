@@ -34,7 +34,8 @@ ROWS = (
     Row("einsum", "", "einsum -> keras.arrays:einsum", "einsum -> torch.reductions:einsum"),
     *each("torch", "torch.reductions", "addmm addmv baddbmm", SAME, IN_PLACE),
     *each("torch", "torch.matrices", "addr addbmm", SAME, IN_PLACE),
-    *each("torch", "torch.matrices", "adjoint cholesky cholesky_inverse cholesky_solve logdet matrix_exp qr svd triangular_solve", SAME),
+    *each("torch", "torch.matrices", "adjoint cholesky cholesky_inverse logdet matrix_exp qr svd triangular_solve", SAME),
+    Row("cholesky_solve", "torch.matrices:cholesky_solve", torch="cholesky_solve(B, L, upper=False)", method="cholesky_solve(B, input2: L, upper=False)"),
     *each("torch", "torch.matrices", "chain_matmul pca_lowrank svd_lowrank vander linalg.cond linalg.cross linalg.diagonal linalg.matrix_exp linalg.multi_dot "
           "linalg.solve_triangular linalg.vecdot"),
     Row("linalg.vander", torch="linalg.vander -> torch.matrices:linalg_vander"),

@@ -46,7 +46,12 @@ ROWS = (
     *each("keras", "keras.placing", "append array_split diagflat dsplit dstack hsplit hstack meshgrid vsplit vstack"),
     *each("torch", "torch.shape", "diag_embed repeat_interleave", SAME),
     *each("torch", "torch.shape", "narrow select tensor_split unflatten", SAME, view=VIEW),
-    *each("torch", "torch.calculus", "diagflat dsplit hsplit vsplit msort put select_scatter slice_scatter", SAME),
+    *each("torch", "torch.calculus", "diagflat msort put select_scatter slice_scatter", SAME),
+    *(
+        Row(f"torch.{name}", f"torch.calculus:{name}", torch=f"{name}(input, indices_or_sections)",
+            method=f"{name}(input, split_size_or_sections: indices_or_sections)")
+        for name in ("hsplit", "vsplit", "dsplit")
+    ),
     Row("renorm", "torch.calculus:renorm", torch="renorm(input, p, dim, maxnorm)", method=SAME, in_place=IN_PLACE, samples="X, 2, 0, 0.5",
         value="X * np.minimum(1, 0.5 / (np.linalg.norm(X, axis=1, keepdims=True) + 1e-7))"),
     Row("split_with_sizes", f"{M}:split", torch="split_with_sizes(input, split_sizes: split_size, dim=0)", method=SAME, view=VIEW),
