@@ -117,8 +117,7 @@ def texts_of(values: Array, lacking: Array | None = None) -> Array:
 def numbers_of(values: Array, decimal: str = ".") -> tuple[Array, Array]:
     """See `Column.numbers`."""
     if values.dtype.kind in "biuf":
-        numbers = values.astype(np.float64)
-        return numbers, np.zeros(len(values), bool)
+        return values.astype(np.float64), np.zeros(len(values), bool)
     if decimal == "." and values.dtype.kind == "O" and (numbers := _all_numbers(values)) is not None:
         infinite = np.isinf(numbers)
         numbers[infinite] = np.nan
