@@ -13,7 +13,7 @@ from ranvier.engines.native.codegen.partition import RowParts
 from ranvier.engines.native.codegen.prefetch import Prefetch
 from ranvier.engines.native.codegen.program import Group, Program, groups_of
 from ranvier.engines.native.runtime.context import CLOCK, PRIVATE, SCRATCH, SYNC, TOTAL, WORDS
-from ranvier.engines.native.schedule.fusion import added_in_place
+from ranvier.engines.native.schedule.carries import added_in_place
 from ranvier.engines.native.schedule.memory_planning import round_up
 from ranvier.engines.native.schedule.task import Task
 from ranvier.engines.native.schedule.view import Buffer, View

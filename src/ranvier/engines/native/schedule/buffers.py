@@ -8,7 +8,8 @@ from math import prod
 from typing import NamedTuple
 
 from ranvier.engines.native.passes.wide_products import along_samples, reads_any_layout
-from ranvier.engines.native.schedule.fusion import Fusion, added_in_place, carry_of
+from ranvier.engines.native.schedule.carries import added_in_place, carry_of
+from ranvier.engines.native.schedule.fusion import Fusion
 from ranvier.engines.native.schedule.task import Task, bits
 from ranvier.engines.native.schedule.view import Buffer, View, c_strides, move
 from ranvier.graph.extents import size

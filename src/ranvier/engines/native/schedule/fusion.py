@@ -17,6 +17,7 @@ from typing import Any
 
 from ranvier.engines.native.passes.clip_padding import is_zero
 from ranvier.engines.native.passes.rematerialize import RECOMPUTED
+from ranvier.engines.native.schedule.carries import carry_of
 from ranvier.engines.native.schedule.task import Task, Waits, bits, numbers
 from ranvier.engines.native.schedule.view import joined, only_ones, regroups, reverses_symbolic
 from ranvier.graph.extents import size
@@ -335,26 +336,6 @@ class Fusion:
         self.task_of[node] = task
         self.facts[node] = Fact(frozenset((task.number,)))
         self.waits.wait(task.number, needs)
-
-
-def carry_of(result: Node) -> Node | None:
-    """The first value of the carry whose last value a result of a loop is; None for a stacked output."""
-    (loop,), index = result.inputs, result.attrs["index"]
-    return loop.inputs[index] if index < len(loop.attrs["body"].updates) else None
-
-
-def added_in_place(loop: Node) -> frozenset[int]:
-    """The carries of a loop whose next values are written over the old ones: only these are computed from them, each
-    element from its own.
-    """
-    body = loop.attrs["body"]
-    readers, roots = body.readers(), [*body.outputs, *(value for _, value in body.updates)]
-
-    def in_place(target: Node, value: Node) -> bool:
-        only = set(readers.get(target, ())) == {value} and not readers.get(value) and roots.count(value) == 1
-        return only and target not in roots and value.op.kind == "elementwise" and target.ndim > 0
-
-    return frozenset(i for i, pair in enumerate(body.updates) if in_place(*pair))
 
 
 def is_cheap(node: Node) -> bool:

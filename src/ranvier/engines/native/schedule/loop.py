@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ranvier.engines.native.schedule.buffers import Interface
-from ranvier.engines.native.schedule.fusion import added_in_place
+from ranvier.engines.native.schedule.carries import added_in_place
 from ranvier.engines.native.schedule.task import Task
 from ranvier.engines.native.schedule.view import View
 from ranvier.graph.graph import Graph
