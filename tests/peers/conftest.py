@@ -16,6 +16,24 @@ def keras():
         return pytest.importorskip("keras")
 
 
+@pytest.fixture
+def in_float64():
+    """Numbers of both libraries, computed by the definition."""
+    import torch as theirs
+
+    import ranvier as rv
+    import ranvier.torch as ours
+
+    kind, engine = rv.config.floatx(), rv.get_engine()
+    rv.set_engine("reference")
+    ours.set_default_dtype(ours.float64)
+    theirs.set_default_dtype(theirs.float64)
+    yield
+    rv.set_engine(engine)
+    ours.set_default_dtype(kind)
+    theirs.set_default_dtype(theirs.float32)
+
+
 def pytest_configure(config):
     """Keras's own tests, which run against us, have a marker of theirs."""
     config.addinivalue_line("markers", "requires_trainable_backend: of Keras's own tests")

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-import ranvier as rv
 import ranvier.torch as ours
 from tests.peers.test_torch_vocabulary import array
+
+pytestmark = pytest.mark.usefixtures("in_float64")
 
 theirs = pytest.importorskip("torch")
 
@@ -69,18 +70,6 @@ CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any] | None, Any]] = {
     "scale_tril": ("MultivariateNormal", {"loc": REAL, "scale_tril": LOWER}, {"loc": UNIT, "covariance_matrix": MATRIX}, UNIT),
 }  # fmt: skip
 METHODS = ("mean", "variance", "stddev", "mode", "batch_shape", "event_shape", "entropy", "log_prob", "cdf", "icdf")
-
-
-@pytest.fixture(autouse=True)
-def in_float64():
-    kind, engine = rv.config.floatx(), rv.get_engine()
-    rv.set_engine("reference")
-    ours.set_default_dtype(ours.float64)
-    theirs.set_default_dtype(theirs.float64)
-    yield
-    rv.set_engine(engine)
-    ours.set_default_dtype(kind)
-    theirs.set_default_dtype(theirs.float32)
 
 
 def results(t, case):

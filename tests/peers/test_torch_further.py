@@ -5,11 +5,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-import ranvier as rv
 import ranvier.torch as ours
 
 theirs = pytest.importorskip("torch")
-pytestmark = [pytest.mark.peers, pytest.mark.filterwarnings("ignore:torch.*:UserWarning")]
+pytestmark = [
+    pytest.mark.peers,
+    pytest.mark.usefixtures("in_float64"),
+    pytest.mark.filterwarnings("ignore:torch.*:UserWarning"),
+]
 
 RNG = np.random.default_rng(2)
 X = RNG.normal(size=(3, 4))
@@ -24,18 +27,6 @@ SCORES = RNG.normal(size=(3, 4))
 LABELS = np.array([[3, 0, -1, 1], [-1, 2, 0, 1], [0, 1, 2, 3]])
 HOLES = np.where(RNG.random((3, 4)) < 0.3, np.nan, X)
 WHOLE = np.array([[4, -6, 0], [9, 12, 7]])
-
-
-@pytest.fixture(autouse=True)
-def in_float64():
-    kind, engine = rv.config.floatx(), rv.get_engine()
-    rv.set_engine("reference")
-    ours.set_default_dtype(ours.float64)
-    theirs.set_default_dtype(theirs.float64)
-    yield
-    rv.set_engine(engine)
-    ours.set_default_dtype(kind)
-    theirs.set_default_dtype(theirs.float32)
 
 
 def distance(a, b):

@@ -144,7 +144,25 @@ class NegativeBinomial(_Trials):
         return likely - where(count + value == 0, 0.0, ways)
 
 
-class Multinomial(Distribution):
+class _OverClasses(Distribution):
+    """A distribution over the classes of another."""
+
+    _categorical: Categorical
+
+    @property
+    def probs(self) -> Tensor:
+        """The probabilities of the classes."""
+        probs: Tensor = self._categorical.probs
+        return probs
+
+    @property
+    def logits(self) -> Tensor:
+        """The logarithms of the probabilities."""
+        logits: Tensor = self._categorical.logits
+        return logits
+
+
+class Multinomial(_OverClasses):
     """The numbers of times that each class is drawn in ``total_count`` draws."""
 
     arg_constraints: ClassVar = {"probs": "nonnegative", "logits": "real"}
@@ -159,18 +177,6 @@ class Multinomial(Distribution):
         self.total_count = total_count
         self._categorical = Categorical(probs=probs, logits=logits)
         super().__init__(self._categorical.batch_shape, self._categorical.param_shape[-1:], validate_args)
-
-    @property
-    def probs(self) -> Tensor:
-        """The probabilities of the classes."""
-        probs: Tensor = self._categorical.probs
-        return probs
-
-    @property
-    def logits(self) -> Tensor:
-        """The logarithms of the probabilities."""
-        logits: Tensor = self._categorical.logits
-        return logits
 
     @property
     def mean(self) -> Tensor:
@@ -200,7 +206,7 @@ class Multinomial(Distribution):
         return ways + (logits * value).sum(-1)
 
 
-class RelaxedOneHotCategorical(Distribution):
+class RelaxedOneHotCategorical(_OverClasses):
     """Probabilities near one class, with gradient: the lower ``temperature``, the nearer (Jang et al., 2017)."""
 
     has_rsample = True
@@ -213,18 +219,6 @@ class RelaxedOneHotCategorical(Distribution):
         (self.temperature,) = broadcast(temperature)
         self._categorical = Categorical(probs=probs, logits=logits, validate_args=validate_args)
         super().__init__(self._categorical.batch_shape, self._categorical.param_shape[-1:], validate_args)
-
-    @property
-    def probs(self) -> Tensor:
-        """The probabilities of the classes."""
-        probs: Tensor = self._categorical.probs
-        return probs
-
-    @property
-    def logits(self) -> Tensor:
-        """The logarithms of the probabilities."""
-        logits: Tensor = self._categorical.logits
-        return logits
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> Any:
         logits = self.logits
