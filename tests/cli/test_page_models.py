@@ -175,7 +175,7 @@ class Convolutions(nn.Module):
         return self.last(torch.flatten(self.features(x), 1))
 
 
-class Pair(rv.Module):
+class KindAndSize(rv.Module):
     def __init__(self):
         super().__init__()
         self.a, self.b = rv.layers.Dense(2), rv.layers.Dense(2)
@@ -260,7 +260,7 @@ def test_a_network_of_pytorchs_for_images_draws_digits(tmp_path):
 OUTPUTS = {
     "a list": lambda folder: (saved(folder, two_outputs(list)), None),
     "a dict": lambda folder: (saved(folder, two_outputs(dict)), None),
-    "a class of one's own, of two inputs": lambda folder: of_program(folder, "Pair", 4, 3),
+    "a class of one's own, of two inputs": lambda folder: of_program(folder, "KindAndSize", 4, 3),
 }  # fmt: skip
 
 
@@ -329,8 +329,8 @@ def test_what_the_page_does_not_show_says_what_does(tmp_path):
     each_step().save(tmp_path / "steps.ranvier")
     with pytest.raises(ValueError, match=r"maps \(6, 3\) to .* Write model.explain_step"):
         begun_with(tmp_path / "steps.ranvier")
-    path, program = of_program(tmp_path, "Pair")
-    with pytest.raises(ValueError, match=r"holds a 'Pair', which is a class of yours. .* --program FILE.py"):
+    path, program = of_program(tmp_path, "KindAndSize")
+    with pytest.raises(ValueError, match=r"holds a 'KindAndSize', which is a class of yours. .* --program FILE.py"):
         begun_with(path)
     with pytest.raises(ValueError, match="does not say which inputs the model takes"):
         begun_with(path, program)

@@ -32,7 +32,7 @@ MODELS = {
     "run": things,
     "own": lambda folder: of_program(folder, "Skip"),
     "convolutions": lambda folder: of_program(folder, "Convolutions", (1, 8, 8)),
-    "outputs": lambda folder: of_program(folder, "Pair", 4, 3),
+    "outputs": lambda folder: of_program(folder, "KindAndSize", 4, 3),
     "inputs": lambda folder: (saved(folder, two_inputs()), None),
     "texts": lambda folder: (saved(folder, words()), None),
     "sequence": lambda folder: (saved(folder, sequence()), None),
