@@ -59,13 +59,27 @@ def mvlgamma(input: Node, p: int) -> Node:
     return n.add(total, p * (p - 1) / 4 * math.log(math.pi))
 
 
+def _whole(name: str, *operands: Any) -> None:
+    """Raise TypeError where an operand is no tensor, NotImplementedError where its numbers are not whole."""
+    for x in operands:
+        if not isinstance(x, Tensor):
+            raise TypeError(f"{name} was given {x!r}. Write torch.tensor({x!r}) instead.")
+        if not x.dtype.startswith(("int", "uint")):
+            raise NotImplementedError(f"{name} of {x.dtype}. Write x.long() instead.")
+
+
 def gcd(input: Any, other: Any) -> Tensor:
-    """The greatest common divisors of whole numbers. Evaluated at once."""
+    """The greatest common divisors of tensors of whole numbers. Evaluated at once.
+
+    Raises TypeError for what is no tensor, NotImplementedError for other numbers.
+    """
+    _whole("gcd", input, other)
     return evaluated.gcd(input, other)
 
 
 def lcm(input: Any, other: Any) -> Tensor:
-    """The least common multiples of whole numbers. Evaluated at once."""
+    """The least common multiples of tensors of whole numbers. Evaluated at once. Raises what `gcd` raises."""
+    _whole("lcm", input, other)
     return evaluated.lcm(input, other)
 
 
@@ -96,7 +110,7 @@ def angle(input: Node) -> Node:
 
 def fill(input: Any, value: Any) -> Any:
     """A tensor of this shape and dtype that holds one value."""
-    return n.add(n.multiply(n.zeros_like(input), 0), n.cast(value, input.dtype) if isinstance(value, Tensor) else value)
+    return n.cast(n.add(n.zeros_like(input), value), input.dtype)
 
 
 # --- questions ------------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ import numpy as np
 
 from ranvier.ops import arrays as n
 from ranvier.ops.arrays import decompositions, linalg, norms
+from ranvier.ops.arrays.promotion import axis_of
 from ranvier.ops.arrays.shape import diagonal as diagonal_of
 from ranvier.tensor.tensor import Tensor
 
@@ -69,7 +70,13 @@ def multi_dot(tensors: Sequence[Any]) -> Any:
 
 
 def cross(input: Any, other: Any, *, dim: int = -1) -> Any:
-    """The cross product of vectors of 3 along ``dim``."""
+    """The cross product of vectors of 3 along ``dim``. Raises RuntimeError for other extents or ranks."""
+    axis = axis_of(dim, input.ndim)
+    if input.ndim != other.ndim or {input.shape[axis], other.shape[axis]} != {3}:
+        raise RuntimeError(
+            f"linalg.cross of {input.shape} and {other.shape}. Write two tensors of equal rank, with 3 elements "
+            f"along dimension {dim}, instead."
+        )
     return linalg.cross(input, other, dim)
 
 

@@ -22,9 +22,19 @@ _MOMENTS: dict[str, Any] = {"betas": (0.9, 0.999), "eps": 1e-8}
 
 
 def _optimizer(
-    name: str, rule: type[optimizers.Optimizer], doc: str, /, *, coupled: bool = True, **defaults: Any
+    name: str,
+    rule: type[optimizers.Optimizer],
+    doc: str,
+    /,
+    *,
+    coupled: bool = True,
+    further: bool = True,
+    **defaults: Any,
 ) -> type[OptimizerAdapter]:
-    """The class of a rule, with PyTorch's arguments in its order and its defaults."""
+    """The class of a rule, with PyTorch's arguments in its order and its defaults.
+
+    ``further``: it takes ``maximize``, and how it is executed.
+    """
     pair = "tuple[float, float]"
     kinds = {
         "ns_coefficients": "tuple[float, float, float]",
@@ -37,8 +47,9 @@ def _optimizer(
     arguments = [Parameter("params", Parameter.POSITIONAL_OR_KEYWORD, annotation="Iterable[Any]")]
     kinds |= {"eps": "tuple[float | None, float]"} if isinstance(defaults.get("eps"), tuple) else {}
     arguments += [option(n, v, kinds.get(n, type(v).__name__)) for n, v in defaults.items()]
-    arguments += [option("maximize", False, "bool", by_name=True)]
-    arguments += [option(n, None, "bool | None", by_name=True) for n in EXECUTION]
+    if further:
+        arguments += [option("maximize", False, "bool", by_name=True)]
+        arguments += [option(n, None, "bool | None", by_name=True) for n in EXECUTION]
     return class_of(OptimizerAdapter, name, arguments, __doc__=doc, __module__=__name__, rule=rule, coupled=coupled)
 
 
@@ -89,7 +100,7 @@ ASGD = _optimizer(
 )  # fmt: skip
 Muon = _optimizer(
     "Muon", optimizers.Muon, "Steps of matrices by their momentum, made nearly orthogonal (Jordan et al., 2024).",
-    coupled=False, lr=1e-3, weight_decay=0.1, momentum=0.95, nesterov=True,
+    coupled=False, further=False, lr=1e-3, weight_decay=0.1, momentum=0.95, nesterov=True,
     ns_coefficients=(3.4445, -4.775, 2.0315), eps=1e-7, ns_steps=5, adjust_lr_fn=None,
 )  # fmt: skip
 Adafactor = _optimizer(
