@@ -121,8 +121,9 @@ def test_a_chinese_report_has_no_english_sentence(tmp_path):
     """Names of code stay; four English words that follow one another are a sentence."""
     x = (RNG.random((60, 6, 6, 1)) * 255).astype(np.float32)
     model = network(3, "softmax", rv.losses.SparseCategoricalCrossentropy(from_logits=True))
-    path = model.report(x, np.arange(60) % 3 // 2 * 2, tmp_path / "r.html", lang="zh", title="t", seed=1)
+    path = model.report(x, np.arange(60) % 3 // 2 * 2, tmp_path / "r.html", lang="zh", title="target", seed=1)
     text, page = checked(path)
+    assert ">报告：target</h1>" in text  # a name, though it is a word of the report too
     assert ">检查结果</h2>" in text
     assert {row[0] for row in page.rows if "RV" in "".join(row)} <= {"警告", "错误"}
     seen = re.sub(r"<(style|svg|pre)\b.*?</\1>|<[^>]*>", " ", text, flags=re.DOTALL)

@@ -12,7 +12,7 @@ from ranvier.auto.report.of_model import facts_of_model
 from ranvier.auto.report.of_run import facts_of_run
 from ranvier.auto.report.page import document
 from ranvier.auto.report.sections import lead, sections
-from ranvier.auto.report.words import Say
+from ranvier.auto.report.words import Name, Say
 from ranvier.auto.runs import Run
 from ranvier.data import files
 from ranvier.explain import Importances
@@ -84,6 +84,6 @@ def importances(run: Any) -> Importances:
 
 def html_of(facts: Facts, say: Say) -> str:
     """The page of the facts."""
-    heading = say("Report: {name}", name=facts.title)
+    heading = say("Report: {name}", name=Name(facts.title))
     compared = bootstrap(facts)
     return document(heading, lead(facts, compared, say), list(sections(facts, compared, say)), say)
