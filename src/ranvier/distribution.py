@@ -16,6 +16,7 @@ import contextlib
 import math
 import os
 import re
+import zlib
 from collections.abc import Iterator, MutableMapping, Sequence
 from importlib import import_module
 from typing import Any
@@ -68,6 +69,9 @@ def initialize(
     address = job_addresses or _given("KERAS_DISTRIBUTION_JOB_ADDRESSES", "JAX_COORDINATOR_ADDRESS")
     count = _number(num_processes, "num_processes", "KERAS_DISTRIBUTION_NUM_PROCESSES", "JAX_NUM_PROCESSES")
     number = _number(process_id, "process_id", "KERAS_DISTRIBUTION_PROCESS_ID", "JAX_PROCESS_ID")
+    if count is None and number is None and (found := _open_mpi()) is not None:
+        local, count, number = found
+        address = address or local
     addresses = address.split(",") if address else []
     if len(addresses) > 1 and count is not None and count != len(addresses):
         raise ValueError(
@@ -79,6 +83,19 @@ def initialize(
     if processes.group is not None:
         raise RuntimeError("the processes are joined already. Write rv.distribution.initialize() once.")
     import_module("ranvier.engines.jax_processes").start(addresses[0] if addresses else None, count, number, timeout)
+
+
+def _open_mpi() -> tuple[str | None, int, int] | None:
+    """What Open MPI 5 says: the address of process 0 if all are on this host, how many there are, and which this is.
+
+    JAX finds the processes of version 4 by itself, and none of version 5.
+    """
+    count = int(os.environ.get("OMPI_COMM_WORLD_SIZE", "1"))
+    if count == 1 or "OMPI_MCA_orte_hnp_uri" in os.environ:
+        return None
+    is_local = os.environ.get("OMPI_COMM_WORLD_LOCAL_SIZE") == str(count)
+    port = 61440 + zlib.crc32(os.environ.get("PMIX_NAMESPACE", "").encode()) % 4096  # another for each job
+    return f"localhost:{port}" if is_local else None, count, int(os.environ["OMPI_COMM_WORLD_RANK"])
 
 
 def _given(*names: str) -> str | None:

@@ -364,6 +364,24 @@ def test_what_cannot_be_done_says_what_to_write(words):
     assert "Write" in str(caught.value)
 
 
+OPEN_MPI = {"OMPI_COMM_WORLD_SIZE": "4", "OMPI_COMM_WORLD_RANK": "2", "PMIX_NAMESPACE": "prterun-host-7@1"}
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ({"OMPI_COMM_WORLD_LOCAL_SIZE": "4"}, ("localhost:62244", 4, 2)),
+        ({"OMPI_COMM_WORLD_LOCAL_SIZE": "2"}, (None, 4, 2)),  # of several hosts: the address must be given
+        ({"OMPI_MCA_orte_hnp_uri": "4096.0;tcp://10.0.0.1:7"}, None),  # version 4, which JAX knows
+        ({"OMPI_COMM_WORLD_SIZE": "1"}, None),
+    ],
+)
+def test_what_open_mpi_says(more, expected, monkeypatch):
+    for name, value in {**OPEN_MPI, **more}.items():
+        monkeypatch.setenv(name, value)
+    assert rv.distribution._open_mpi() == expected
+
+
 @pytest.mark.parametrize(("release", "words"), [((), "is not installed"), ((0, 7), "0.7 is installed")])
 def test_jax_that_is_missing_or_old_is_an_error_that_says_what_to_install(monkeypatch, release, words):
     monkeypatch.setattr(engines, "_release", lambda package: release)

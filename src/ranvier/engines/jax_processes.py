@@ -287,9 +287,14 @@ def start(address: str | None, count: int | None, number: int | None, timeout: f
             shutdown_timeout_seconds=10,
         )  # fmt: skip
     except ValueError as error:
-        if "coordinator_address should be defined" in str(error):
-            return None
-        raise
+        if "coordinator_address should be defined" not in str(error):
+            raise
+        if count is not None and count > 1:
+            raise ValueError(
+                f"there are {count} processes, and nothing says where process 0 is. Set JAX_COORDINATOR_ADDRESS, as in "
+                "mpirun -x JAX_COORDINATOR_ADDRESS=host0:1234, instead."
+            ) from None
+        return None
     if jax.process_count() == 1:
         return None
     from jax._src.distributed import global_state  # JAX shows its key-value store nowhere else
