@@ -372,7 +372,7 @@ OPEN_MPI = {"OMPI_COMM_WORLD_SIZE": "4", "OMPI_COMM_WORLD_RANK": "2", "PMIX_NAME
     [
         ({"OMPI_COMM_WORLD_LOCAL_SIZE": "4"}, ("localhost:62244", 4, 2)),
         ({"OMPI_COMM_WORLD_LOCAL_SIZE": "2"}, (None, 4, 2)),  # of several hosts: the address must be given
-        ({"OMPI_MCA_orte_hnp_uri": "4096.0;tcp://10.0.0.1:7"}, None),  # version 4, which JAX knows
+        ({"OMPI_MCA_orte_hnp_uri": "4096.0;tcp://127.0.0.1:7"}, None),  # version 4, which JAX knows
         ({"OMPI_COMM_WORLD_SIZE": "1"}, None),
     ],
 )
