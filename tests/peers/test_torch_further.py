@@ -230,3 +230,10 @@ def test_older_names_and_settings_without_effect():
     assert ours.amp.custom_fwd(device_type="cuda")(len) is len
     x = ours.tensor(X)
     np.testing.assert_array_equal(ours.layer_norm(x, (4,)).numpy(), ours.nn.functional.layer_norm(x, (4,)).numpy())
+
+
+def test_quantiles_without_nan_say_that_they_have_no_gradient():
+    x = ours.tensor(HOLES, requires_grad=True)
+    with pytest.raises(RuntimeError, match=r"no gradient. Write x.detach\(\)"):
+        ours.nanquantile(x, 0.5)
+    assert not ours.nanquantile(x.detach(), 0.5).requires_grad

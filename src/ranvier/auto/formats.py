@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.auto.tables import PARQUET, SEPARATED
+from ranvier.auto.tables import PARQUET, SEPARATED, needs_frames
 from ranvier.data.convert import Array
 
 SIGNS = {".tsv": "\t", ".tab": "\t", ".psv": "|"}  # others: commas
@@ -70,7 +70,7 @@ def _excel(columns: Mapping[str, Array]) -> bytes:
         frame = pd.DataFrame({name: pd.Series(values_of(v), dtype=object) for name, v in columns.items()})
         frame.to_excel(buffer, index=False)
     except ImportError as error:
-        raise _missing(EXCEL, error) from error
+        raise needs_frames(EXCEL, error) from error
     return buffer.getvalue()
 
 
@@ -85,11 +85,7 @@ def _parquet(columns: Mapping[str, Array]) -> bytes:
 
             pd.DataFrame(frame).to_parquet(buffer)
         except ImportError as error:
-            raise _missing(PARQUET[0], error) from error
+            raise needs_frames(PARQUET[0], error) from error
     else:
         pl.DataFrame(frame, strict=False).write_parquet(buffer)
     return buffer.getvalue()
-
-
-def _missing(ending: str, error: ImportError) -> ModuleNotFoundError:
-    return ModuleNotFoundError(f"{ending} files need pandas or polars ({error}). Write: pip install 'ranvier[frames]'")

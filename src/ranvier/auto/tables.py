@@ -271,9 +271,12 @@ def _frame(whole: bytes, path: Path, excel: bool) -> Any:
             failed = error
         except Exception as error:  # of whatever class the library raises for a damaged file
             raise ValueError(f"{path} could not be read: {error}. Repair it, or write CSV, instead.") from error
-    raise ModuleNotFoundError(
-        f"{path.suffix} files need pandas or polars ({failed}). Write: pip install 'ranvier[frames]'"
-    )
+    raise needs_frames(path.suffix, failed)
+
+
+def needs_frames(ending: str, error: ImportError | None) -> ModuleNotFoundError:
+    """The error where files with this ending find no library."""
+    return ModuleNotFoundError(f"{ending} files need pandas or polars ({error}). Write: pip install 'ranvier[frames]'")
 
 
 def _by_polars(file: Any, excel: bool) -> Any:

@@ -5,6 +5,7 @@ scikit-learn is an optional dependency (``pip install "ranvier[sklearn]"``), so 
 
 from typing import Any
 
+from ranvier.estimators.needs import needs_sklearn
 from ranvier.support.errors import lazy_names
 
 _look_up, __dir__, __all__ = lazy_names("ranvier.estimators", {
@@ -14,11 +15,5 @@ _look_up, __dir__, __all__ = lazy_names("ranvier.estimators", {
 
 
 def __getattr__(name: str) -> Any:
-    try:
+    with needs_sklearn(name):
         return _look_up(name)
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] != "sklearn":
-            raise
-        raise ModuleNotFoundError(
-            f"{name} needs scikit-learn, which is not installed. Write: pip install 'ranvier[sklearn]'", name="sklearn"
-        ) from None

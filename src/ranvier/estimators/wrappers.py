@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ranvier.estimators.needs import needs_sklearn
 from ranvier.module import Module
 from ranvier.saving import clone_model
 from ranvier.support.errors import missing
@@ -119,14 +120,9 @@ _KINDS: dict[str, tuple[type, str, str, str, str]] = {
 
 
 def _made(name: str) -> Any:
-    try:
+    with needs_sklearn(name):
         from sklearn import base
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] != "sklearn":
-            raise
-        raise ModuleNotFoundError(
-            f"{name} needs scikit-learn, which is not installed. Write: pip install 'ranvier[sklearn]'", name="sklearn"
-        ) from None
+
     own, mixin, what, targets, more = _KINDS[name]
     doc = _DOC.format(what=what, targets=targets, more=more)
     return type(name, (getattr(base, mixin), own, base.BaseEstimator), {"__doc__": doc, "__module__": __name__})

@@ -63,8 +63,8 @@ class Adafactor(Optimizer):
         return {"row": 0.0, "column": 0.0} if len(parameter.shape) > 1 else {"velocity": 0.0}
 
     @property
-    def decays_first(self) -> bool:  # type: ignore[override]  # of Keras's formula
-        return not self.torch
+    def decays_first(self) -> bool:
+        return not self.torch  # Keras's formula does
 
     def rule(self, p: Node, g: Node, slots: Slots, lr: Node, t: Node) -> Updated:
         square = g * g if self.epsilon_1 is None or self.torch else shifted(g * g, self.epsilon_1)

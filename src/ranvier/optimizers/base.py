@@ -69,7 +69,6 @@ class Optimizer(ExplicitLoop, Configured):
 
     lasting: ClassVar[frozenset[str]] = frozenset()  # slots that `snap` leaves as they are
     reads_axes: ClassVar[bool] = False  # whether the rule tells one axis of a parameter from another
-    decays_first: ClassVar[bool | property] = True  # whether the rule reads the parameter after its weight decay
     _hints: ClassVar[Mapping[str, str]] = {
         "decay": "Write learning_rate=rv.optimizers.schedules.InverseTimeDecay(rate, 1, decay) instead: it divides the "
         "rate by 1 + decay * steps."
@@ -245,6 +244,11 @@ class Optimizer(ExplicitLoop, Configured):
             for (_, s), (_, kinds) in zip(results, stored, strict=True)
         ]
         return [as_node(p, kind) for (p, _), (kind, _) in zip(results, stored, strict=True)], after, new_counts
+
+    @property
+    def decays_first(self) -> bool:
+        """Whether the rule reads the parameter after its weight decay."""
+        return True
 
     def decay_of(self, slots: Slots) -> float | None:
         """The weight decay of the parameter that has these slots."""

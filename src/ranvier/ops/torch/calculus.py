@@ -20,6 +20,7 @@ from ranvier.ops.torch.dtypes import dtype_name
 from ranvier.tensor.attribute_types import DType
 from ranvier.tensor.function import function
 from ranvier.tensor.tensor import Tensor
+from ranvier.tensor.trace import state
 
 # --- of each element ------------------------------------------------------------------------------------------------
 
@@ -268,15 +269,19 @@ def nanmedian(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
 def nanquantile(
     input: Any, q: Any, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear"
 ) -> Any:
-    """The quantiles of what is not nan, of all elements or along ``dim``. Known values; no gradient."""
+    """The quantiles of what is not nan, of all elements or along ``dim``. Evaluated at once.
+
+    Raises RuntimeError where a gradient would be recorded, ValueError for another interpolation.
+    """
     if interpolation not in ("linear", "lower", "higher", "midpoint", "nearest"):
         raise ValueError(
             f"interpolation={interpolation!r}. Write 'linear', 'lower', 'higher', 'midpoint' or 'nearest'."
         )
-    shares = np.asarray(q.detach().compute() if isinstance(q, Tensor) else q, np.float64)
-    values = np.asarray(input.detach().compute())
-    found = np.nanquantile(values, shares, dim, method=interpolation, keepdims=keepdim)  # type: ignore[call-overload]
-    return Tensor(np.asarray(found), dtype=input.dtype)
+    given = [x for x in (input, q) if isinstance(x, Tensor)]
+    if state.grad_enabled and any(x.requires_grad for x in given):
+        raise RuntimeError("nanquantile has no gradient. Write x.detach(), or quantile of what is not nan, instead.")
+    shares = q.compute() if isinstance(q, Tensor) else q
+    return evaluated.nanquantile(input, shares, dim, interpolation, keepdim)
 
 
 def msort(input: Any) -> Any:

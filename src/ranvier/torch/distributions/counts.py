@@ -173,7 +173,9 @@ class Multinomial(_OverClasses):
         self, total_count: int = 1, probs: Any = None, logits: Any = None, validate_args: bool | None = None
     ) -> None:
         if not isinstance(total_count, int):
-            raise NotImplementedError("Multinomial takes one total_count, a whole number, for the whole batch.")
+            raise NotImplementedError(
+                "Multinomial takes one total_count, a whole number, for the batch. Write one for each count instead."
+            )
         self.total_count = total_count
         self._categorical = Categorical(probs=probs, logits=logits)
         super().__init__(self._categorical.batch_shape, self._categorical.param_shape[-1:], validate_args)

@@ -21,12 +21,9 @@ class Independent(Distribution):
                 f"Write a number from 0 to {len(batch)}."
             )
         self.base_dist, self.reinterpreted_batch_ndims = base_distribution, reinterpreted_batch_ndims
+        self.has_rsample = base_distribution.has_rsample
         kept = len(batch) - reinterpreted_batch_ndims
         super().__init__(batch[:kept], batch[kept:] + event, validate_args)
-
-    @property
-    def has_rsample(self) -> bool:  # type: ignore[override]
-        return self.base_dist.has_rsample
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> Self:
         kept = self._event_shape[: self.reinterpreted_batch_ndims]

@@ -305,14 +305,11 @@ class TransformedDistribution(Distribution):
         event = max([len(base_distribution.event_shape), *(t.event_dim for t in self.transforms)])
         more = event - len(base_distribution.event_shape)
         self.base_dist = Independent(base_distribution, more) if more else base_distribution
+        self.has_rsample = self.base_dist.has_rsample
         shape = base_distribution.batch_shape + base_distribution.event_shape
         cut = len(shape) - event
         self.support = self.transforms[-1].codomain if self.transforms else base_distribution.support
         super().__init__(shape[:cut], shape[cut:], validate_args)
-
-    @property
-    def has_rsample(self) -> bool:  # type: ignore[override]
-        return self.base_dist.has_rsample
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> Self:
         return type(self)(self.base_dist.expand(batch_shape), self.transforms, validate_args=False)
