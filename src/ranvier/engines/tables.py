@@ -19,7 +19,7 @@ from ranvier.graph.dtypes import ELEMENT_TYPES, limits
 from ranvier.graph.graph import Graph
 from ranvier.graph.loop_passes import unroll_checked
 from ranvier.graph.node import BATCH, Node, Symbol, apply, full
-from ranvier.graph.simplify import common_subexpressions, simplify
+from ranvier.graph.simplify import simplify
 from ranvier.graph.values import of_operands
 
 Array = Any
@@ -30,7 +30,7 @@ Table = dict[str, Function]
 
 def prepared(graph: Graph) -> tuple[Graph, bool]:
     """The graph as these engines run it. If it checks values, its last output is whether one is out of range."""
-    graph = simplify(common_subexpressions(unroll_checked(graph)))
+    graph = simplify(unroll_checked(graph))
     flags = [flag for node in graph.nodes() if node.op.name == "check" and (flag := _flag(node)) is not None]
     if not flags:
         return graph, False
