@@ -224,7 +224,9 @@ class Trials(Variants):
         return self.trials[number // len(self.models)]
 
     def wants(self, number: int) -> bool:
-        return not self._of(number).is_over
+        """A model that arrived ahead of its turn is dropped with its trial: results do not depend on the workers."""
+        trial = self._of(number)
+        return not trial.is_over or number % len(self.models) < len(trial.rows)
 
     def callbacks(self, number: int) -> list[Any]:
         return [Watch(self._of(number), self.monitor)] if len(self.models) == 1 else []

@@ -9,7 +9,7 @@ import contextlib
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -70,7 +70,7 @@ class Variants:
         return next(self._waiting, None)
 
     def wants(self, number: int) -> bool:
-        """Whether the result of a variant that was taken is still needed."""
+        """Whether the result of a variant that was taken is needed."""
         return True
 
     def add(self, number: int, row: Trained) -> None:
@@ -115,12 +115,15 @@ class Team(ABC):
                         self.results.rows = list(rows.values())
                         self.show.update(len(rows), self.samples, self.results.so_far())
         except KeyboardInterrupt:
-            self.results.rows = [rows[number] for number in sorted(rows)]
+            self.results.rows = self._wanted(rows)
             self.show.say(f"Stopped by Ctrl-C after {len(rows)} of {total} models; the exception's results have them.")
             raise Interrupted(self.results) from None
         finally:
-            self.results.rows = [rows[number] for number in sorted(rows)]
+            self.results.rows = self._wanted(rows)
         self.show.end(self.samples, self.results.so_far())
+
+    def _wanted(self, rows: Mapping[int, Trained]) -> list[Trained]:
+        return [rows[number] for number in sorted(rows) if self.variants.wants(number)]
 
 
 @contextlib.contextmanager
