@@ -10,7 +10,7 @@ import pytest
 
 import ranvier.torch as torch
 from ranvier.graph.node import PRIMITIVES
-from ranvier.tensor import movements, segment
+from ranvier.tensor import movements, segment, tape
 
 pytestmark = pytest.mark.usefixtures("engine")
 
@@ -181,6 +181,16 @@ def test_memory_of_numpy():
     (w * w).sum().backward()
     torch.optim.SGD([w], lr=0.5).step()
     assert (x.tolist(), array.tolist(), w.numpy() is w.numpy()) == ([0, 0, 0], [0, 0, 0], False)
+
+
+def test_memory_of_numpy_that_is_seen_later():
+    """Two parts of the tape meet: one read the tensor itself, the other what it keeps apart from NumPy's array."""
+    x = torch.from_numpy(np.arange(4, dtype=np.float32))
+    first = x * 2
+    tape.local.segment = None
+    seen = x._value
+    assert ((x + 1) + first).tolist() == [1, 4, 7, 10]
+    assert seen.tolist() == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize("add", [lambda total, loss: total.__iadd__(loss), lambda total, loss: total + loss])

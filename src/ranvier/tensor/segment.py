@@ -184,11 +184,15 @@ def merge(target: TapeSegment, other: TapeSegment) -> None:
     """Move everything in ``other`` to ``target``: leaves get new ordinals, and nodes are interned again over these."""
     ordinals = {}
     for ordinal, leaf in enumerate(other.leaves):
-        ordinals[ordinal] = len(target.leaves)
         if other.versions[ordinal] == leaf.version:
             target.leaf_node(leaf)
-            ordinals[ordinal] = target.ordinals[id(leaf)]
+            found = target.ordinals.get(id(leaf))
+            if found is None or target.versions[found] != leaf.version:  # a snapshot of it is read since
+                found = target.ordinals[id(leaf)] = len(target.leaves)
+                target.add_leaf(leaf, leaf.version)
+            ordinals[ordinal] = found
         else:  # overwritten since it was read: a leaf of its own, so that `prepare` refuses its results
+            ordinals[ordinal] = len(target.leaves)
             target.add_leaf(leaf, other.versions[ordinal])
     moved = {node: target.leaf_nodes[ordinals[o]] for o, node in enumerate(other.leaf_nodes)}
     target.placeholders.update(o for o in other.placeholders if o < 0)
