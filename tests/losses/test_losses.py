@@ -33,6 +33,18 @@ def unit(v):
     return v / np.linalg.norm(v, axis=-1, keepdims=True)
 
 
+def circle(labels, v, gamma, margin, remove_diagonal=True):
+    losses = []
+    for i, label in enumerate(labels):
+        d = np.maximum(1 - v @ v[i], 0)
+        near, apart = labels == label, labels != label
+        near = near & (np.arange(len(v)) != i) if remove_diagonal else near
+        p = np.exp(gamma * (d + margin) * (d - margin))[near].sum()
+        n = np.exp(gamma * np.maximum(1 + margin - d, 0) * (1 - margin - d))[apart].sum()
+        losses.append(np.log1p(p * n))
+    return np.array(losses)
+
+
 # name, options, y_true, y_pred, the loss of each sample
 ROWS = [
     ("SparseCategoricalCrossentropy", {}, LABELS, S, -np.log(S[np.arange(6), LABELS])),
@@ -57,6 +69,8 @@ ROWS = [
     ("MeanAbsolutePercentageError", {}, Y, X, 100 * abs((X - Y) / Y).mean(1)),
     ("MeanSquaredLogarithmicError", {}, Q, P, ((np.log1p(P) - np.log1p(Q)) ** 2).mean(1)),
     ("LogCosh", {}, Y, X, np.log(np.cosh(X - Y)).mean(1)),
+    ("Circle", {"gamma": 2.0}, LABELS % 2, unit(X), circle(LABELS % 2, unit(X), 2.0, 0.4)),
+    ("Circle", {"gamma": 1.5, "margin": 0.1, "remove_diagonal": False}, LABELS, unit(X), circle(LABELS, unit(X), 1.5, 0.1, False)),
     ("Huber", {"delta": 0.8}, Y, X, np.where(abs(X - Y) <= 0.8, (X - Y) ** 2 / 2, 0.8 * abs(X - Y) - 0.32).mean(1)),
     ("Hinge", {}, YES, X, np.maximum(1 - SIGNS * X, 0).mean(1)),
     ("Hinge", {}, SIGNS, X, np.maximum(1 - SIGNS * X, 0).mean(1)),

@@ -100,7 +100,7 @@ def test_activations_of_jax(name):
     agree(ours(getattr(F, name), [X], {}), (np.asarray(y), np.asarray(g)), 5e-6)
 
 
-# Rows of Keras 3.15's sparsemax do not add up to 1; tests/ops/test_ops.py has values. A threshold is no default.
+# Keras's sparsemax was wrong up to 3.15 (keras-team/keras#23425); tests/ops/test_ops.py has values. A threshold is no default.
 OTHERS = ("deserialize", "get", "hard_silu", "hard_tanh", "serialize", "sparsemax", "threshold")
 KERAS = [n for n in activations.__all__ if n not in OTHERS]
 

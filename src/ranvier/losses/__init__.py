@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ranvier.losses.base import Formula, Loss, LossFunction, loss_of
+from ranvier.losses.base import Formula, Loss, LossFunction, OfPositive, loss_of
 from ranvier.losses.mixture import Mixture
 from ranvier.ops.functional import losses_focal as focal
 from ranvier.ops.functional import losses_keras as keras
@@ -27,7 +27,7 @@ from ranvier.support.serialized import serialize_keras_object as serialize
 
 __all__ = [
     "CTC", "BinaryCrossentropy", "BinaryFocalCrossentropy", "CategoricalCrossentropy", "CategoricalFocalCrossentropy",
-    "CategoricalGeneralizedCrossEntropy", "CategoricalHinge", "CosineSimilarity", "Dice", "Hinge", "Huber",
+    "CategoricalGeneralizedCrossEntropy", "CategoricalHinge", "Circle", "CosineSimilarity", "Dice", "Hinge", "Huber",
     "KLDivergence", "LogCosh", "Loss", "LossFunction", "MeanAbsoluteError", "MeanAbsolutePercentageError",
     "MeanSquaredError", "MeanSquaredLogarithmicError", "Mixture", "Poisson", "SparseCategoricalCrossentropy",
     "SparseCategoricalFocalCrossentropy", "SquaredHinge", "Tversky", "deserialize", "get", "serialize",
@@ -64,6 +64,7 @@ KLDivergence = loss_of("KLDivergence", keras.kl_divergence)
 Poisson = loss_of("Poisson", keras.poisson)
 CosineSimilarity = loss_of("CosineSimilarity", keras.cosine_similarity)
 CTC = loss_of("CTC", keras.ctc, kind="sequences")
+Circle = loss_of("Circle", keras.circle, kind="groups", options=("gamma", "margin", "remove_diagonal"), base=OfPositive)
 Dice = loss_of("Dice", keras.dice)
 Tversky = loss_of("Tversky", keras.tversky)
 

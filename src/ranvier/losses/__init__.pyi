@@ -4,6 +4,7 @@ from collections.abc import Mapping as Mapping
 from ranvier.losses.base import Formula as Formula
 from ranvier.losses.base import Loss as Loss
 from ranvier.losses.base import LossFunction as LossFunction
+from ranvier.losses.base import OfPositive as OfPositive
 from ranvier.losses.mixture import Mixture as Mixture
 from ranvier.ops.functional.losses_focal import binary_focal_crossentropy as binary_focal_crossentropy
 from ranvier.ops.functional.losses_focal import categorical_focal_crossentropy as categorical_focal_crossentropy
@@ -12,6 +13,7 @@ from ranvier.ops.functional.losses_keras import binary_crossentropy as binary_cr
 from ranvier.ops.functional.losses_keras import categorical_crossentropy as categorical_crossentropy
 from ranvier.ops.functional.losses_keras import categorical_generalized_cross_entropy as categorical_generalized_cross_entropy
 from ranvier.ops.functional.losses_keras import categorical_hinge as categorical_hinge
+from ranvier.ops.functional.losses_keras import circle as circle
 from ranvier.ops.functional.losses_keras import cosine_similarity as cosine_similarity
 from ranvier.ops.functional.losses_keras import ctc as ctc
 from ranvier.ops.functional.losses_keras import dice as dice
@@ -30,7 +32,7 @@ from ranvier.ops.functional.losses_keras import tversky as tversky
 from ranvier.support.registry import Registry as Registry
 from typing import Any as Any
 
-__all__ = ['BinaryCrossentropy', 'BinaryFocalCrossentropy', 'CTC', 'CategoricalCrossentropy', 'CategoricalFocalCrossentropy', 'CategoricalGeneralizedCrossEntropy', 'CategoricalHinge', 'CosineSimilarity', 'Dice', 'Hinge', 'Huber', 'KLDivergence', 'LogCosh', 'Loss', 'LossFunction', 'MeanAbsoluteError', 'MeanAbsolutePercentageError', 'MeanSquaredError', 'MeanSquaredLogarithmicError', 'Mixture', 'Poisson', 'SparseCategoricalCrossentropy', 'SparseCategoricalFocalCrossentropy', 'SquaredHinge', 'Tversky', 'binary_crossentropy', 'binary_focal_crossentropy', 'categorical_crossentropy', 'categorical_focal_crossentropy', 'categorical_generalized_cross_entropy', 'categorical_hinge', 'cosine_similarity', 'ctc', 'deserialize', 'dice', 'get', 'hinge', 'huber', 'kl_divergence', 'log_cosh', 'mean_absolute_error', 'mean_absolute_percentage_error', 'mean_squared_error', 'mean_squared_logarithmic_error', 'poisson', 'serialize', 'sparse_categorical_crossentropy', 'sparse_categorical_focal_crossentropy', 'squared_hinge', 'tversky']
+__all__ = ['BinaryCrossentropy', 'BinaryFocalCrossentropy', 'CTC', 'CategoricalCrossentropy', 'CategoricalFocalCrossentropy', 'CategoricalGeneralizedCrossEntropy', 'CategoricalHinge', 'Circle', 'CosineSimilarity', 'Dice', 'Hinge', 'Huber', 'KLDivergence', 'LogCosh', 'Loss', 'LossFunction', 'MeanAbsoluteError', 'MeanAbsolutePercentageError', 'MeanSquaredError', 'MeanSquaredLogarithmicError', 'Mixture', 'Poisson', 'SparseCategoricalCrossentropy', 'SparseCategoricalFocalCrossentropy', 'SquaredHinge', 'Tversky', 'binary_crossentropy', 'binary_focal_crossentropy', 'categorical_crossentropy', 'categorical_focal_crossentropy', 'categorical_generalized_cross_entropy', 'categorical_hinge', 'circle', 'cosine_similarity', 'ctc', 'deserialize', 'dice', 'get', 'hinge', 'huber', 'kl_divergence', 'log_cosh', 'mean_absolute_error', 'mean_absolute_percentage_error', 'mean_squared_error', 'mean_squared_logarithmic_error', 'poisson', 'serialize', 'sparse_categorical_crossentropy', 'sparse_categorical_focal_crossentropy', 'squared_hinge', 'tversky']
 class BinaryCrossentropy(Formula):
     def __init__(self, from_logits: bool = False, label_smoothing: float = 0.0, reduction: str | None = 'sum_over_batch_size', name: str | None = None, dtype: str | None = None) -> None: ...
 class BinaryFocalCrossentropy(Formula):
@@ -45,6 +47,8 @@ class CategoricalGeneralizedCrossEntropy(Formula):
     def __init__(self, q: float = 0.5, reduction: str | None = 'sum_over_batch_size', name: str | None = None, dtype: str | None = None) -> None: ...
 class CategoricalHinge(Formula):
     def __init__(self, reduction: str | None = 'sum_over_batch_size', name: str | None = None, dtype: str | None = None) -> None: ...
+class Circle(OfPositive):
+    def __init__(self, gamma: float = 80.0, margin: float = 0.4, remove_diagonal: bool = True, reduction: str | None = 'sum_over_batch_size', name: str | None = None, dtype: str | None = None) -> None: ...
 class CosineSimilarity(Formula):
     def __init__(self, axis: int = -1, reduction: str | None = 'sum_over_batch_size', name: str | None = None, dtype: str | None = None) -> None: ...
 class Dice(Formula):

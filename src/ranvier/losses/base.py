@@ -11,7 +11,7 @@ import numpy as np
 from ranvier.graph.dtypes import STORAGE
 from ranvier.losses.mixture import each
 from ranvier.losses.reduction import REDUCTIONS, reduced
-from ranvier.ops.arrays import cast
+from ranvier.ops.arrays import cast, greater
 from ranvier.ops.functional.losses_keras import as_samples, logits_of, not_of_class
 from ranvier.support.errors import snake_case
 from ranvier.support.function_classes import class_of, options_of
@@ -29,7 +29,8 @@ class Loss(Configured):
     is false, nothing counts, in the divisor neither.
     """
 
-    # What y_true holds: dense "targets", integer "labels" of each place, or "sequences" of labels without places.
+    # What y_true holds: dense "targets", integer "labels" of each place, "groups", which are labels that no output
+    # stands for, or "sequences" of labels without places.
     kind: ClassVar[str] = "targets"
     maker: ClassVar[str | None] = None  # the activation whose logits this loss can use
     from_logits: bool = False
@@ -60,10 +61,11 @@ class Loss(Configured):
         mask = mask_of(y_pred)
         if getattr(y_pred, "dtype", None) in STORAGE:  # losses are float32, as in Keras
             y_pred = cast(y_pred, get_dtype())
-        losses, counted = each(lambda y: self.call(y, y_pred), y_true), each(self.counted, y_true)
+        losses = each(lambda y: self.call(y, y_pred), y_true)
+        counted = each(lambda y: self.counted(y, losses), y_true)
         return reduced(losses, sample_weight, counted, self.reduction, mask)
 
-    def counted(self, y_true: Any) -> Any:
+    def counted(self, y_true: Any, losses: Any) -> Any:
         """1 for each sample that a mean counts and 0 for the others; None if it counts all."""
         return None
 
@@ -137,19 +139,36 @@ class Formula(Loss):
     def weighs_classes(self) -> bool:
         return isinstance(getattr(self, "alpha", None), tuple) or getattr(self, "apply_class_balancing", False)
 
-    def counted(self, y_true: Any) -> Any:
+    def counted(self, y_true: Any, losses: Any) -> Any:
         ignored = getattr(self, "ignore_class", None)
         return None if ignored is None else not_of_class(y_true, ignored)
 
 
+class OfPositive(Formula):
+    """A loss whose mean counts the samples alone that have one above 0."""
+
+    def counted(self, y_true: Any, losses: Any) -> Any:
+        return cast(greater(losses, 0), get_dtype())
+
+
 def loss_of(
-    name: str, formula: Callable[..., Any], *, kind: str = "targets", maker: str | None = None
+    name: str,
+    formula: Callable[..., Any],
+    *,
+    kind: str = "targets",
+    maker: str | None = None,
+    options: tuple[str, ...] | None = None,
+    base: type[Formula] = Formula,
 ) -> type[Formula]:
-    """The class of this name for a formula, with its docstring; the constructor's first arguments are its options."""
+    """The class of this name for a formula, with its docstring; the constructor's first arguments are its options.
+
+    ``options`` names those that the class has, in its order; ``base`` may be a subclass that overrides a method.
+    """
     own = options_of(formula, 2)
+    own = own if options is None else {key: own[key] for key in options}
     shared = options_of(Loss.__init__, 1)
     return class_of(
-        Formula,
+        base,
         name,
         [*own.values(), *(shared[key] for key in ("reduction", "name", "dtype"))],
         __doc__=formula.__doc__,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ranvier.graph.node import GraphError, Node
+from ranvier.graph.node import GraphError, Node, apply
 from ranvier.ops import arrays as n
 from ranvier.ops.arrays.promotion import floating, index_node
 from ranvier.ops.functional import losses_elementwise as each
@@ -23,7 +23,7 @@ from ranvier.tensor.tensor import Tensor
 
 __all__ = [
     "binary_crossentropy", "categorical_crossentropy", "categorical_generalized_cross_entropy", "categorical_hinge",
-    "cosine_similarity", "ctc", "dice", "hinge", "huber", "kl_divergence", "log_cosh", "mean_absolute_error",
+    "circle", "cosine_similarity", "ctc", "dice", "hinge", "huber", "kl_divergence", "log_cosh", "mean_absolute_error",
     "mean_absolute_percentage_error", "mean_squared_error", "mean_squared_logarithmic_error", "poisson",
     "sparse_categorical_crossentropy", "squared_hinge", "tversky",
 ]  # fmt: skip
@@ -262,6 +262,47 @@ def cosine_similarity(y_true: Node, y_pred: Node, axis: int = -1) -> Node:
     """Minus the cosine of the angle between targets and predictions along an axis."""
     y, x = (v / _length(v, axis) for v in pair(y_true, y_pred))
     return n.negative(n.sum(y * x, axis))
+
+
+@of_vectors
+@function
+def circle(
+    y_true: Node,
+    y_pred: Node,
+    ref_labels: Node | None = None,
+    ref_embeddings: Node | None = None,
+    remove_diagonal: bool = True,
+    gamma: float = 80.0,
+    margin: float = 0.4,
+) -> Node:
+    """The circle loss (Sun et al., 2020): vectors of one label moved together, and those of others apart.
+
+    ``y_true`` holds the label of each sample, (N,) or (N, 1) of whole numbers, and ``y_pred`` its vector of length 1,
+    (N, features), as of `layers.UnitNormalization`. Each is compared with all of the batch, or with ``ref_embeddings``
+    (M, features) and their ``ref_labels``; with ``remove_diagonal`` not with that of its own place. ``gamma`` scales
+    the similarities, and ``margin`` says from where on they are good enough. A sample without another of its label, or
+    without one of another label, has a loss of 0, and a mean does not count it.
+    """
+    x = floating(y_pred)
+    others = x if ref_embeddings is None else n.cast(ref_embeddings, x.dtype)
+    of = n.reshape(index_node(y_true), (-1,))
+    labels = of if ref_labels is None else n.reshape(index_node(ref_labels), (-1,))
+    far = n.maximum(n.subtract(1.0, n.matmul(x, n.transpose(others))), 0.0)
+    same = n.equal(n.expand_dims(of, 1), n.expand_dims(labels, 0))
+    alike, unlike = same, n.logical_not(same)
+    if remove_diagonal:
+        row, column = (apply("iota", shape=same.shape, axis=axis, dtype="int32") for axis in (0, 1))
+        alike = n.logical_and(same, n.not_equal(row, column))
+
+    def total(chosen: Node, weight: Node, beyond: Node) -> Node:
+        """The logarithm of the sum of what chosen pairs add; -inf where there are none."""
+        scores = n.multiply(n.maximum(weight, 0.0) * beyond, gamma)
+        return n.logsumexp(n.where(chosen, scores, -math.inf), 1)
+
+    near = total(alike, n.add(far, margin), n.subtract(far, margin))
+    apart = total(unlike, n.subtract(1 + margin, far), n.subtract(1 - margin, far))
+    none = n.logical_not(n.logical_and(n.any(alike, 1), n.any(unlike, 1)))
+    return n.where(none, 0.0, softplus(n.where(none, 0.0, near + apart)))
 
 
 @function

@@ -63,7 +63,7 @@ class Criterion(losses.Loss):
         buffers = {n: b.numpy().tolist() for n, b in self.module._buffers.items() if b is not None}
         return {**self.options, **buffers}
 
-    def counted(self, y_true: Any) -> Any:
+    def counted(self, y_true: Any, losses: Any) -> Any:
         """As in PyTorch, the mean over class numbers divides by the weights of the classes that are not ignored."""
         if not self.opened or self.function not in OF_LABELS or y_true.dtype in FLOATS:
             return None
@@ -142,6 +142,8 @@ def target_array(
         y = y.compute()
     if loss is not None and loss.kind == "sequences":
         return as_labels(y, classes=classes_of(loss, output_shape), name=name, sample_shape=(None,), owner=owner)
+    if loss is not None and loss.kind == "groups":
+        return as_labels(y, name=name, owner=owner)
     sparse = loss is not None and loss.kind == "labels"
     if sparse or of_labels(loss, to_numeric(y, name), output_shape):
         sample_shape = tuple(output_shape[1:] if isinstance(loss, Criterion) else output_shape[:-1])

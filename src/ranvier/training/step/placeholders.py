@@ -64,8 +64,9 @@ class TracedOutput:
         ]
         if spec.loss is None:
             return cls(spec, None, None, custom, plain, weight, mask_of(output))
-        values = losses_of(spec.loss, y, output)
-        return cls(spec, values, each(spec.loss.counted, y), custom, plain, weight, mask_of(output))
+        loss, values = spec.loss, losses_of(spec.loss, y, output)
+        counted = each(lambda y: loss.counted(y, values), y)
+        return cls(spec, values, counted, custom, plain, weight, mask_of(output))
 
     def tensors(self) -> list[Tensor]:
         found = (self.values, self.counted, *self.custom, self.y, self.weight, self.mask)
