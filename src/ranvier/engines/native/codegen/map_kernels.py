@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from itertools import groupby
 from math import prod
 
 from ranvier.engines.native.codegen.contiguity import is_contiguous
@@ -202,17 +201,27 @@ def emit_place(k: Kernel, task: Task) -> None:
             parts = _parts(k, task, node.inputs[0], View(view.buffer, node.inputs[0].shape, strides, offset), axis)
         else:
             parts = _joined(k, task, node, view, axis)
-        for (ranges, _), own in groupby(parts, key=partial(_together, k)):
-            _fill(k, ranges, [(operand, place) for _, operand, place in own])
+        for ranges, together in _together(k, parts):
+            _fill(k, ranges, together)
 
 
-Part = tuple[Sequence[tuple[Scalar, Scalar]], Node, View]  # the ranges of what is copied, and where to
+Ranges = Sequence[tuple[Scalar, Scalar]]
+Part = tuple[Ranges, Node, View]  # the ranges of what is copied, and where to
 
 
-def _together(k: Kernel, part: Part) -> tuple[Sequence[tuple[Scalar, Scalar]], frozenset[Node]]:
-    """What parts have in common that are copied in one loop: of the same data, they share the computation."""
-    ranges, operand, _ = part
-    return ranges, frozenset(data_sources(operand, lambda found: k.module.view(found) is not None))
+def _together(k: Kernel, parts: Iterable[Part]) -> Iterator[tuple[Ranges, list[tuple[Node, View]]]]:
+    """The parts that are copied in one loop: adjacent ones of the same ranges share the loads of what both read."""
+    known: tuple[Ranges, set[Node]] = [], set()
+    own: list[tuple[Node, View]] = []
+    for ranges, operand, view in parts:
+        data = data_sources(operand, lambda found: k.module.view(found) is not None)
+        if own and (ranges != known[0] or (data != known[1] and data.isdisjoint(known[1]))):
+            yield known[0], own
+            own, known = [], ([], set())
+        own.append((operand, view))
+        known = ranges, known[1] | data
+    if own:
+        yield known[0], own
 
 
 def _joined(k: Kernel, task: Task, node: Node, view: View, own: int) -> Iterator[Part]:
@@ -253,7 +262,7 @@ def _parts(k: Kernel, task: Task, operand: Node, view: View, own: int) -> Iterat
         yield _placed(k, task, operand.shape, own), operand, view
 
 
-def _fill(k: Kernel, ranges: Sequence[tuple[Scalar, Scalar]], parts: Sequence[tuple[Node, View]]) -> None:
+def _fill(k: Kernel, ranges: Ranges, parts: Sequence[tuple[Node, View]]) -> None:
     """Copy operands of one shape into their parts of memory."""
 
     def copy(index: Index) -> None:
