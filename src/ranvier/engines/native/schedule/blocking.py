@@ -32,7 +32,7 @@ FEW_TILES = 16  # of rows that pass over a block: with more, the time to copy it
 # Where rows are few: terms of a block of weights that are in a cache, and the bytes from which on they are in none.
 CACHED_TERMS, BEYOND_CACHES = 64, 1 << 23
 # Where the sums of a block wait between rounds, they, the terms of a round and the panels take a part of the cache.
-FEW_ROWS, ROUND_ROWS, ROUND_BYTES = 16, 128, 1 << 18
+FEW_ROWS, ROUND_ROWS, ROUND_TERMS, ROUND_BYTES = 16, 128, 64, 1 << 18
 
 
 class Blocks(NamedTuple):
@@ -151,7 +151,7 @@ def _in_rounds(e: _Extents) -> Blocks:
     """The sums of a block wait in all rounds."""
     rows = e.tall(ROUND_ROWS)
     columns = e.panels(ROUND_BYTES // e.size // rows)
-    return Blocks(rows, columns, min(e.terms, ROUND_ROWS), True, True, (1, e.height) if e.row == 1 else None)
+    return Blocks(rows, columns, min(e.terms, ROUND_TERMS), True, True, (1, e.height) if e.row == 1 else None)
 
 
 def _of_places(e: _Extents) -> Blocks:
