@@ -90,6 +90,7 @@ PASSES = (
     Pass("wide_products", "ranvier.engines.native.passes.wide_products:wide_products", LATE, BODIES),
     Pass("sparse_updates", "ranvier.engines.native.passes.sparse_updates:sparse_updates", LATE),
     Pass("parallelize", "ranvier.engines.native.passes.parallelize:parallelize", LATE),
+    Pass("project_in_steps", "ranvier.engines.native.passes.loops:project_in_steps", LATE),
 )
 """Every pass, in the order in which they run."""
 AFTER_CACHE = (*(each.name for each in PASSES if each.late), "schedule", "llvm", "optimized", "assembly")
