@@ -5,7 +5,12 @@ import pytest
 
 from ranvier.engines.native import compiler
 from ranvier.engines.native.codegen import entry, unit_writer
+from ranvier.engines.native.codegen.assemble import assemble
+from ranvier.engines.native.passes import loops
+from ranvier.engines.native.runtime import llvm
+from ranvier.engines.native.runtime.program import NativeProgram
 from ranvier.engines.native.runtime.threads import threads_here
+from ranvier.engines.native.schedule import loop
 from ranvier.engines.reference import evaluate
 from ranvier.graph.contraction import einsum
 from ranvier.graph.extents import size
@@ -97,19 +102,48 @@ def test_a_loop_of_a_deep_program_in_many_units(monkeypatch):
 def test_products_of_the_slices_leave_the_loop_and_weights_gradients_are_one_product():
     operands, results = lstm(BATCH, 1)
     graph = simplify(with_gradients(operands, results))
-    loops = [node for node in graph.nodes() if node.op.name == "scan"]
-    products = [[n for n in loop.attrs["body"].nodes() if n.op.name == "contract"] for loop in loops]
+    scans = [node for node in graph.nodes() if node.op.name == "scan"]
+    products = [[n for n in scan_.attrs["body"].nodes() if n.op.name == "contract"] for scan_ in scans]
     assert [len(own) for own in products] == [1, 1]  # of the carry, forward and backward
-    assert all(loop.shape == () and len(loop.attrs["body"].updates) == 2 for loop in loops)
+    assert all(scan_.shape == () and len(scan_.attrs["body"].updates) == 2 for scan_ in scans)
+
+
+def test_large_loops_project_slices_in_their_steps_and_prefetch_others(monkeypatch):
+    """Products of slices are computed in the steps, and the other slices prefetched, with the same bits."""
+    monkeypatch.setitem(globals(), "UNITS", 48)
+    graph = with_gradients(*lstm(BATCH, 1))
+    arrays, lowered, target = arrays_for(graph, ROWS), compiler.lower(graph), llvm.resolve_target()
+    want, _ = evaluate(graph, arrays, {BATCH.name: ROWS})
+    results, products, prefetched = [], [], []
+    for large in (False, True):
+        if large:
+            monkeypatch.setattr(loops, "LARGE_STACK", 0)
+            monkeypatch.setattr(loop, "BEYOND_CACHE", 0)
+        schedule = compiler.schedule_of(lowered, ROWS)
+        bodies = [own.schedule for own in schedule.loops.values()]
+        products.append([[str(t.space[1]) for t in own.order if t.kind == "contract"] for own in bodies])
+        prefetched.append([max(len(t.ahead) for t in own.order) for own in bodies])
+        text = assemble(schedule, target)
+        library = llvm.load_object(llvm.compile_object(text.text, target), target)
+        for threads in (1, 2):
+            results.append([np.zeros(w.shape, w.dtype) for w in want])
+            with threads_here(threads):
+                NativeProgram(graph, ROWS, text, library).run(arrays, results[-1])
+    assert products == [[["192"], ["48"]], [["192", "192"], ["48"]]]
+    assert prefetched == [[0, 0], [2, 8]]
+    for found in results:
+        for a, b, c in zip(found, results[0], want, strict=True):
+            np.testing.assert_array_equal(a, b)
+            np.testing.assert_allclose(a, c, rtol=2e-4, atol=2e-4)
 
 
 def test_a_loop_computes_only_what_is_read():
     operands, (last, cell, _) = lstm(BATCH, 1)
-    (loop,) = [n for n in simplify(Graph(tuple(operands), (last,))).nodes() if n.op.name == "scan"]
-    assert not loop.attrs["body"].outputs
-    assert len(loop.attrs["body"].updates) == 2
-    (loop,) = [n for n in simplify(Graph(tuple(operands), (last, cell))).nodes() if n.op.name == "scan"]
-    assert not loop.attrs["body"].outputs
+    (made,) = [n for n in simplify(Graph(tuple(operands), (last,))).nodes() if n.op.name == "scan"]
+    assert not made.attrs["body"].outputs
+    assert len(made.attrs["body"].updates) == 2
+    (made,) = [n for n in simplify(Graph(tuple(operands), (last, cell))).nodes() if n.op.name == "scan"]
+    assert not made.attrs["body"].outputs
 
 
 def test_a_sum_to_which_each_step_adds_has_one_place():

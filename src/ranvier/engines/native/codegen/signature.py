@@ -75,10 +75,12 @@ class Signatures:
         zeros = [zeros_of(operand) for operand in task.node.inputs] if task.kind in ("contract", "partial") else []
         stores = [(number[node], *seen(view)) for node, view in task.stores]
         copied = [seen(view) for view in task.copy or ()]
+        ahead = [(*seen(view), step) for view, step in task.ahead]
         read = [number[node] for node in task.reads]
         bounds = [(b._replace(start=None), None if b.start is None else number[b.start]) for b in task.bounds]
         facts = task.kind, task.space, task.division, task.axis, task.parts, task.whole, task.accumulates, len(computed)
-        key = facts, tuple(lines), tuple(stores), tuple(copied), tuple(read), tuple(near), tuple(zeros), tuple(bounds)
+        parts: tuple[list[Any], ...] = lines, stores, copied, read, near, zeros, bounds, ahead
+        key = facts, *(tuple(part) for part in parts)
         return Signature(key, buffers, list(numbers))
 
     def _layout(self, view: View) -> tuple[int, View]:

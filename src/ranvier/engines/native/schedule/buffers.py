@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import prod
 from typing import NamedTuple
@@ -21,13 +21,15 @@ class Interface(NamedTuple):
     """Where the body of a loop finds its inputs and stores its outputs: strides and offset of each, in elements.
 
     ``slices`` are the inputs that each step reads at a place of its own. The outputs in ``in_place`` are written over
-    the inputs of the same number.
+    the inputs of the same number. ``ahead`` has the slices that no cache holds when their step comes, by kind and
+    number, each with the elements from this step's to the next one's.
     """
 
     inputs: Sequence[tuple[tuple[int, ...], int]]
     outputs: Sequence[tuple[tuple[int, ...], int]]
     slices: range
     in_place: frozenset[int]
+    ahead: Mapping[tuple[str, int], int]
 
 
 def _pitch(columns: int) -> int:

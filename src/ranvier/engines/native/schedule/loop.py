@@ -13,10 +13,12 @@ from ranvier.engines.native.schedule.buffers import Interface
 from ranvier.engines.native.schedule.carries import added_in_place
 from ranvier.engines.native.schedule.task import Task
 from ranvier.engines.native.schedule.view import View
+from ranvier.engines.native.target.lanes import SIZE
 from ranvier.graph.graph import Graph
 from ranvier.graph.node import Node
 from ranvier.graph.scan import Operands
 
+BEYOND_CACHE = 1 << 20  # bytes of a stack, which has left the second-level cache before its slices are read
 Step = tuple[tuple[int, ...], int]
 
 
@@ -46,9 +48,16 @@ def interface_of(node: Node, view: Callable[[Node], View | None], results: dict[
     count = len(carries)
     stacks = [step(results[count + i]) for i in range(len(body.outputs))]
     slices = range(count, count + len(given.slices))
-    return Interface(
-        [*carries, *map(step, given.slices), *constants], [*carries, *stacks], slices, added_in_place(node)
-    )
+    length, sign = node.attrs["length"], -1 if node.attrs["reverse"] else 1
+    read = {("input", number): place for number, place in zip(slices, given.slices, strict=True)}
+    written = {("output", number): results[number] for number in range(count, count + len(body.outputs))}
+    ahead = {
+        slice_: sign * place.strides[axis]
+        for slice_, place in (read | written).items()
+        if length * place.strides[axis] * SIZE[place.buffer.dtype] >= BEYOND_CACHE
+    }
+    inputs = [*carries, *map(step, given.slices), *constants]
+    return Interface(inputs, [*carries, *stacks], slices, added_in_place(node), ahead)
 
 
 def stored_results(task: Task) -> dict[int, View]:

@@ -18,16 +18,16 @@ from ranvier.engines.native.schedule.loop import body_graph, interface_of, store
 from ranvier.engines.native.schedule.loop_nest import TILE_ROWS
 from ranvier.engines.native.schedule.mask_bounds import given_bounds, mask_bounds
 from ranvier.engines.native.schedule.memory_planning import Life, pack
-from ranvier.engines.native.schedule.ordering import divide_tasks, fault_task, in_order
+from ranvier.engines.native.schedule.ordering import divide_tasks, fault_task, in_order, work
 from ranvier.engines.native.schedule.row_updates import not_overwritten, row_updates
 from ranvier.engines.native.schedule.step_overlap import double_buffered
 from ranvier.engines.native.schedule.symbolic_rows import symbolic_rows
 from ranvier.engines.native.schedule.task import Task
-from ranvier.engines.native.schedule.view import Buffer
+from ranvier.engines.native.schedule.view import Buffer, View
 from ranvier.engines.native.target.lanes import SIZE
 from ranvier.graph.extents import extent, size
 from ranvier.graph.graph import Graph
-from ranvier.graph.node import BATCH, Node
+from ranvier.graph.node import BATCH, INSTRUCTION, Node
 from ranvier.graph.scan import operands
 
 LARGE_WEIGHTS = 1 << 18  # bytes of weights that are better read once than for each block of samples
@@ -70,6 +70,8 @@ class Schedule:
         # When each buffer is in use: by phases, and by positions in the order.
         self.phase_lives: dict[Buffer, Life] = {}
         self.order_lives: dict[Buffer, Life] = {}
+        if interface is not None:
+            self._prefetch_slices(interface)
         self.loops = {task: self._loop(task) for task in self.order if task.kind == "loop"}
         self._note_lives()
         if large:
@@ -106,6 +108,26 @@ class Schedule:
         if (known := symbolic_rows(graph, varying)) is not None:
             graph, rows = known
         return Loop(task.node, Schedule(graph, rows or self.batch, interface=interface), memory, rows)
+
+    def _prefetch_slices(self, interface: Interface) -> None:
+        """Have the largest product of a loop's step, which leaves the memory idle, prefetch what other tasks read and
+        write after it, in this step or in the next one. Tasks that compute long functions do not wait for memory.
+        """
+        products = [t for t in self.order if t.kind == "contract" and t.division == "rows" and len(t.space) == 2]
+        if not products:
+            return
+        beside = max(products, key=lambda task: work(task, self.batch))
+        later, ahead = False, dict[Buffer, tuple[View, int]]()
+        for task in self.order:
+            later = later or task is beside
+            if task is beside or any(node.op.cost > INSTRUCTION for node in task.members):
+                continue
+            read = [view for node in task.reads if (view := self.view(node)) is not None]
+            for view in (*read, *(view for _, view in task.stores)):
+                step = interface.ahead.get((view.buffer.kind, view.buffer.number))
+                if step is not None and view.shape[:1] == (BATCH,) and view.strides[0] < abs(step):
+                    ahead.setdefault(view.buffer, (view, 0 if later else step))
+        beside.ahead = tuple(ahead.values())
 
     def _note_lives(self) -> None:
         for place, task in enumerate(self.order):

@@ -42,6 +42,8 @@ class Task:
     starts: bool = False  # its result is initialized: samples come in several calls, or in none
     accumulates: bool = False  # adds to its result
     bounds: tuple[Bound, ...] = ()  # of a product: terms and results outside of them need no sums
+    # Of a product: slices of a loop that it prefetches, each with how far it is from this step's.
+    ahead: tuple[tuple[View, int], ...] = ()
 
     @property
     def node(self) -> Node:
@@ -71,7 +73,7 @@ class Task:
     def buffers(self, view: Callable[[Node], View | None]) -> list[Buffer]:
         """The buffers that the kernel reads and writes, each once."""
         reads = [found for node in self.reads if (found := view(node)) is not None]
-        views = (*reads, *(stored for _, stored in self.stores), *(self.copy or ()))
+        views = (*reads, *(stored for _, stored in self.stores), *(self.copy or ()), *(view for view, _ in self.ahead))
         return list(dict.fromkeys(found.buffer for found in views))
 
     @property

@@ -23,17 +23,18 @@ from ranvier.engines.native.passes.clip_padding import Clip
 from ranvier.engines.native.schedule.loop_nest import LONG_EPILOGUE, Loop, is_pipelined, rows_per_shared_vector
 from ranvier.engines.native.schedule.mask_bounds import Bound
 from ranvier.engines.native.schedule.memory_planning import LINE
-from ranvier.engines.native.schedule.view import View
 from ranvier.engines.native.target.lanes import LANES, SIZE, Scalar, tail_mask, vector
 from ranvier.graph.node import Symbol
 
 PAGE = 1 << 12  # bytes
+AHEAD_TERMS = 32  # of a tile, between prefetches of the slices of the next step
 
 
 class Columns(LeftoverColumns):
     """Writes such a kernel."""
 
     bounds: tuple[Bound, ...] = ()  # of the terms that tiles need
+    across = 1  # vectors of a whole tile
     size = 0, 0  # the rows and vectors of the tile at hand
 
     def write(self) -> None:
@@ -49,7 +50,7 @@ class Columns(LeftoverColumns):
         plain = len(p.reduce) == 1 and p.taps is None and p.second_rows is None and not (p.clips or self.prefix)
         self.bounds = self.task.bounds if plain and rows_per_shared_vector(p) == 1 else ()
         low, high = self.range_of(columns)
-        wide = across * LANES
+        wide, self.across = across * LANES, across
 
         def panel(start: Scalar, vectors: int, mask: str | None) -> None:
             self.fixed[columns.output] = At(start, 1)  # type: ignore[index]  # checked above
@@ -237,13 +238,24 @@ class Columns(LeftoverColumns):
 
         if self.lanewise:
             return self.by_parts(loop, low, high, at.a, sums, one)
+        whole = self.size[0] and (low, high) == (0, loop.extent) and masks == [None] * self.across
+        if self.task.ahead and whole and isinstance(high, int) and high >= 2 * AHEAD_TERMS:
+            return self._with_slices(high, sums, one)
         return self.loop(low, high, 1, sums, one)
 
-    def fetch(self, view: View, offset: Scalar) -> None:
-        """Prefetch a cache line of an operand."""
-        f, base = self.k.function, self.k.pointers[view.buffer]  # without "inbounds": it may be beyond the array
-        pointer = f.op(f"getelementptr {self.element}, ptr {base}, i64 {f.add(offset, view.offset)}")
-        f.emit(f"call void @llvm.prefetch.p0(ptr {pointer}, i32 0, i32 2, i32 1)")
+    def _with_slices(self, terms: int, sums: Tile, one: Callable[[Scalar, Tile], Tile]) -> Tile:
+        """All terms of a tile, with prefetches of its part of the slices that other tasks of the steps use."""
+        f, turns, wide = self.k.function, terms // AHEAD_TERMS, self.across * LANES
+        panels = self.columns.count // wide
+
+        def some(turn: Scalar, sums: Tile) -> Tile:
+            panel, number = f.floor_divide(self.first_column, wide), f.floor_divide(turn, AHEAD_TERMS)
+            self.prefetch_slices(self.first_row, self.size[0], f.add(f.mul(number, panels), panel), panels * turns)
+            return self.loop(turn, f.add(turn, AHEAD_TERMS), 1, sums, one)
+
+        end = turns * AHEAD_TERMS
+        sums = self.loop(0, end, AHEAD_TERMS, sums, some)
+        return sums if end == terms else self.loop(end, terms, 1, sums, one)
 
     def _by_row(self, clip: Clip, loop: Loop, sums: Tile, inside: Callable[[Scalar, Tile], Tile]) -> Tile:
         """An unrolled loop, each iteration with the rows that do not read padding in it."""
