@@ -18,6 +18,7 @@ LARGE = 3 << 19  # bytes of weights
 MANY_PLACES = 4  # for each output, of images: with more, the weights are small beside the images
 FEW_SAMPLES = 4  # below which the sums of transposed weights are dot products
 ALONG_OUTPUTS, ALONG_SAMPLES = "wide", "wide along samples"
+JOINED = "joined"  # of a product whose few terms, of all samples, are copied together
 PLAIN = plain(0, 2), plain(2, 1)  # how a product addresses its operands: samples, outputs, inputs
 TRANSPOSED = plain(0, 2), plain(1, 2)
 

@@ -33,6 +33,7 @@ FEW_TILES = 16  # of rows that pass over a block: with more, the time to copy it
 CACHED_TERMS, BEYOND_CACHES = 64, 1 << 23
 # Where the sums of a block wait between rounds, they, the terms of a round and the panels take a part of the cache.
 FEW_ROWS, ROUND_ROWS, ROUND_TERMS, ROUND_BYTES = 16, 128, 64, 1 << 18
+JOINED_TERMS = 256  # of all rounds, whose sums then need not wait
 
 
 class Blocks(NamedTuple):
@@ -40,7 +41,8 @@ class Blocks(NamedTuple):
 
     ``row_steps`` are the strides of a copied tile of rows: from row to row, from term to term. None: it is not copied.
     ``reads_ahead``: the next block is prefetched in the order of memory. ``packs_first``: a block is copied by the
-    first tile of rows that passes over it, while it multiplies.
+    first tile of rows that passes over it, while it multiplies. ``joins``: the terms of several rounds are copied into
+    one block, of ``terms``.
     """
 
     rows: int
@@ -51,6 +53,7 @@ class Blocks(NamedTuple):
     row_steps: tuple[int, int] | None
     reads_ahead: bool = False
     packs_first: bool = False
+    joins: bool = False
 
 
 def in_blocks(node: Node, nest: Nest) -> bool:
@@ -68,7 +71,9 @@ def _has_rounds(node: Node, nest: Nest) -> bool:
     rows, columns = nest.rows, nest.columns
     large = rows is not None and columns is not None and rows.count >= FEW_ROWS and columns.count >= 4 * LANES
     known = not isinstance(node.shape[0], Symbol) and nest.form == "columns"
-    return node.attrs["rank"] == 2 and known and large and nest.reduce[-1].count >= LANES
+    planes = node.attrs["rank"] == 2 or nest.joined or all(loop.b for loop in nest.outer)
+    many = nest.reduce[-1].count >= LANES or (rows is not None and rows.a == 1 == len(nest.reduce) - 1)
+    return planes and known and large and many
 
 
 class _Extents(NamedTuple):
@@ -78,7 +83,7 @@ class _Extents(NamedTuple):
     columns: int
     terms: int
     places: tuple[int, ...]  # the loops that read the same block
-    rounds: bool  # whether there is a loop around that of the terms
+    rounds: tuple[int, ...]  # the loops around that of the terms
     adjacent: bool  # whether columns of the second operand are
     row: int  # the strides of the first operand: from row to row, from term to term
     term: int
@@ -126,7 +131,8 @@ def blocks(nest: Nest, height: int, across: int, batch: int, dtype: str) -> Bloc
     assert columns is not None
     given = _Extents(
         -(-extent(rows) // height) * height, -(-extent(columns) // wide) * wide, extent(terms),
-        tuple(extent(loop) for loop in nest.outer if loop.b == 0), bool(rounds), columns.b == 1, rows.a, terms.a,
+        tuple(extent(loop) for loop in nest.outer if loop.b == 0), tuple(map(extent, rounds)), columns.b == 1, rows.a,
+        terms.a,
         height, wide, SIZE[dtype],
     )  # fmt: skip
     return next(sizes(given) for fits, sizes in KINDS if fits(given))
@@ -148,10 +154,15 @@ def _of_one_tile(e: _Extents) -> Blocks:
 
 
 def _in_rounds(e: _Extents) -> Blocks:
-    """The sums of a block wait in all rounds."""
+    """Rounds of few terms are joined: all of them, or as many as a block has terms. Sums wait between blocks."""
+    adjacent, every = e.row == len(e.rounds) == 1, prod(e.rounds) * e.terms
+    if adjacent and every <= JOINED_TERMS:
+        return Blocks(e.rows, e.panels(BLOCK_BYTES // e.size // every), every, False, True, (1, e.height), joins=True)
+    joined = ROUND_TERMS // e.terms if adjacent else 0
     rows = e.tall(ROUND_ROWS)
     columns = e.panels(ROUND_BYTES // e.size // rows)
-    return Blocks(rows, columns, min(e.terms, ROUND_TERMS), True, True, (1, e.height) if e.row == 1 else None)
+    terms = max(joined, 1) * min(e.terms, ROUND_TERMS)
+    return Blocks(rows, columns, terms, True, True, (1, e.height) if e.row == 1 else None, joins=joined > 1)
 
 
 def _of_places(e: _Extents) -> Blocks:
@@ -174,7 +185,7 @@ def _of_rows(e: _Extents) -> Blocks:
 
 KINDS: tuple[tuple[Callable[[_Extents], bool], Callable[[_Extents], Blocks]], ...] = (
     (_is_one_tile, _of_one_tile),
-    (lambda e: e.rounds, _in_rounds),
+    (lambda e: bool(e.rounds), _in_rounds),
     (lambda e: bool(e.places), _of_places),
     (lambda e: True, _of_rows),
 )

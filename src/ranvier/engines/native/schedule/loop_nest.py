@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from math import prod
 
 from ranvier.engines.native.passes.clip_padding import Clip
-from ranvier.engines.native.passes.wide_products import along_samples
+from ranvier.engines.native.passes.wide_products import JOINED, along_samples
 from ranvier.engines.native.schedule.view import View
 from ranvier.engines.native.target.lanes import LANES, SIZE
 from ranvier.engines.native.target.target import Target
@@ -62,6 +62,7 @@ class Nest:
     second_rows: Loop | None = None
     # Summed innermost and unrolled: its iterations read elements that nearby rows read too.
     taps: Loop | None = None
+    joined: bool = False  # whether all terms are copied together
 
     @property
     def terms(self) -> int:
@@ -160,7 +161,8 @@ def plan(
     taps = _taps(summed, rows, columns, clips) if form == "columns" and second_rows is None else None
     if taps is not None:
         reduce = _merge([loop for loop in summed if loop != taps], apart)
-    return Nest(a, b, outer, rows, columns, tuple(reduce), form, clips, second_rows, taps)
+    joined = node.attrs.get("of") == JOINED and rows is not None and rows.a == 1 and form == "columns"
+    return Nest(a, b, outer, rows, columns, tuple(reduce), form, clips, second_rows, taps, joined)
 
 
 def _exchanged(loops: Sequence[Loop]) -> list[Loop]:
@@ -251,7 +253,8 @@ def is_pipelined(target: Target, nest: Nest, dtype: str, members: int) -> bool:
     """
     columns, rows = nest.columns, nest.rows
     assert columns is not None
-    plain = nest.second_rows is None and nest.taps is None and not nest.clips and len(nest.reduce) == 1
+    simple = len(nest.reduce) == 1 or nest.joined
+    plain = nest.second_rows is None and nest.taps is None and not nest.clips and simple
     if members <= LONG_EPILOGUE or not plain or rows is None or not isinstance(rows.extent, int):
         return False
     # Rows that one tile holds whole are processed as one contiguous run instead (contiguity.py).

@@ -54,12 +54,30 @@ class Blocked(ReadsAhead):
         self.around([loop for loop in p.outer if loop.b], self._blocks)
 
     def _blocks(self, at: Place) -> None:
-        f, p, size = self.k.function, self.plan, self.blocks
+        p, size = self.plan, self.blocks
         assert p.rows is not None
-        extent = self.k.extent(self.terms.extent)
         with (
             self._steps(p.rows, self.range_of(p.rows), size.rows) as rows,
             self._steps(self.columns, self.range_of(self.columns), size.columns) as columns,
+        ):
+            if size.joins:
+                self._joined_rounds(at, rows, columns)
+            else:
+                self._round_by_round(at, rows, columns)
+
+    def _joined_rounds(self, at: Place, rows: tuple[Scalar, Scalar], columns: tuple[Scalar, Scalar]) -> None:
+        """Blocks of the terms of several rounds."""
+        f, (loop,) = self.k.function, self.rounds
+        count, extent = self.k.extent(loop.extent), self.k.extent(self.terms.extent)
+        with self._steps(loop, (0, count), self.blocks.terms // self.expected(self.terms)) as (low, high):
+            here = self.moved(self.moved(at, loop, low), self.columns, columns[0])
+            begins, ends = f.op(f"icmp eq i64 {low}, 0"), f.op(f"icmp sge i64 {high}, {count}")
+            self._block(Block(here, rows, columns, f.mul(f.sub(high, low), extent), begins, ends, here.b))
+
+    def _round_by_round(self, at: Place, rows: tuple[Scalar, Scalar], columns: tuple[Scalar, Scalar]) -> None:
+        f, size = self.k.function, self.blocks
+        extent = self.k.extent(self.terms.extent)
+        with (
             self._in_rounds(at) as (place, first, last),
             self._steps(self.terms, (0, extent), size.terms) as (low, high),
         ):
@@ -116,11 +134,23 @@ class Blocked(ReadsAhead):
         f, (low, high) = self.k.function, block.rows
         count, panels = f.sub(block.columns[1], block.columns[0]), Panels(self.panels_at, self.panel_pitch, self.wide)
         full = f.end_of_whole(low, high, self.height) if self.blocks.packs_first else low
-        if full == low:
+        if self.blocks.joins:
+            with self._each_round(block.at, block.terms) as (at, done, terms):
+                here = f.pointer(self.panels_at, f.mul(done, self.wide), self.element)
+                pack_block(self, at.b, terms, count, panels._replace(pointer=here))
+        elif full == low:
             pack_block(self, block.at.b, block.terms, count, panels)
         elif not isinstance(full, int) or not isinstance(low, int):
             with f.when(f.op(f"icmp eq i64 {full}, {low}")), scope(self.k):
                 pack_block(self, block.at.b, block.terms, count, panels)
+
+    @contextmanager
+    def _each_round(self, at: Place, terms: Scalar) -> Iterator[tuple[Place, Scalar, Scalar]]:
+        """The rounds of a block: where each begins, how many terms come before it, and its terms."""
+        f, (loop,) = self.k.function, self.rounds
+        extent = self.k.extent(self.terms.extent)
+        with f.loop(0, f.floor_divide(terms, extent)) as turn, scope(self.k):
+            yield self.moved(at, loop, turn.index), f.mul(turn.index, extent), extent
 
     def _tiles(self, block: Block, rows: Loop, at: Place) -> None:
         """The tiles of all rows, or of those that a place in the outer loops has.
@@ -134,7 +164,11 @@ class Blocked(ReadsAhead):
 
         def tile(row: Scalar, height: int) -> None:
             here = self.moved(at, rows, row)
-            self._pack_rows(here.a, block.terms, height)
+            if self.blocks.joins:
+                with self._each_round(here, block.terms) as (place, done, terms):
+                    self._pack_rows(place.a, terms, height, done)
+            else:
+                self._pack_rows(here.a, block.terms, height)
             self._row_of_tiles(block, here, row, height)
 
         self._over_rows(block, tile)
@@ -180,7 +214,7 @@ class Blocked(ReadsAhead):
             self.packing = False
         return f.add(low, f.op(f"select i1 {copies}, i64 {self.height}, i64 0"))
 
-    def _pack_rows(self, a: Scalar, terms: Scalar, height: int) -> None:
+    def _pack_rows(self, a: Scalar, terms: Scalar, height: int, done: Scalar = 0) -> None:
         """Copy a tile's rows of the first operand: along its terms or across them, as they lie in memory."""
         if self.blocks.row_steps is None:
             return
@@ -202,7 +236,7 @@ class Blocked(ReadsAhead):
             place = f.add(f.add(a, p.a.offset), f.mul(turn.index, self.terms.a))
             source = f.pointer(k.pointers[p.a.buffer], place, self.element)
             value = f.op(f"load {some}, ptr {source}, align {size}")
-            target = f.pointer(self.left_at, f.mul(turn.index, term_step), self.element)
+            target = f.pointer(self.left_at, f.mul(f.add(done, turn.index), term_step), self.element)
             f.emit(f"store {some} {value}, ptr {target}, align {size}")
 
     def _row_of_tiles(self, block: Block, at: Place, row: Scalar, height: int) -> None:
@@ -301,7 +335,12 @@ class Blocked(ReadsAhead):
             self.k.module.declarations.add(PREFETCH)
             return self.loop(0, block.terms, 1, sums, one)
         fetch = self.next_rows if self.terms.a == 1 and self.columns.b != 1 else self.next_block
-        if not self.blocks.packs or panel.mask is not None or (fetch == self.next_block and self.columns.b != 1):
+        if (
+            self.blocks.joins
+            or not self.blocks.packs
+            or panel.mask is not None
+            or (fetch == self.next_block and self.columns.b != 1)
+        ):
             return self._terms(self.terms, 0, block.terms, at, panel.masks, sums)
 
         def some(turn: Scalar, sums: Tile) -> Tile:
