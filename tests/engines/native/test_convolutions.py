@@ -40,6 +40,7 @@ SHAPES = [
     ((9, 8, 80), (3, 3, 80, 64), {"padding": "valid"}),
     ((6, 6, 64), (3, 3, 64, 64), {"padding": ((2, 1), (0, 2))}),
     ((6, 6, 64), (3, 3, 64, 64), {"padding": ((3, 0), (4, 4))}),
+    ((7, 5, 256), (3, 3, 256, 512), {}),  # of which nothing is computed there
     ((16, 16, 32), (3, 3, 32, 32), {}),  # the weights' gradient too
     ((19, 18, 32), (3, 3, 32, 48), {"padding": "valid"}),
     ((17, 15, 40), (3, 3, 40, 32), {}),
@@ -95,6 +96,16 @@ def test_a_single_sample_is_transformed_too(shape, kernel):
     graph = programs(shape, kernel, {})
     assert products(winograd(compiler.lower(graph), 1)) < products(compiler.lower(graph))
     agree_exactly(graph, 1)
+
+
+@pytest.mark.parametrize("shape", [(6, 6, 128), (7, 7, 128), (7, 6, 128), (6, 7, 128)])
+def test_weights_whose_gradient_a_batch_repays(shape):
+    """All samples are summed at once; of the last tiles, what reaches beyond the results is left out."""
+    graph = programs(shape, (3, 3, 128, 128), {})
+    lowered, (height, width, channels) = compiler.lower(graph), shape
+    plain = 9 * height * width * channels * channels  # of each of the three
+    assert products(winograd(lowered, 2)) - products(winograd(lowered, 16)) >= plain * 4 / 9
+    agree_exactly(graph, 16)
 
 
 def agree_exactly(graph, samples=SAMPLES):

@@ -21,7 +21,7 @@ from ranvier.ops.functional.convolution import convolve
 
 SMALL = {
     "BLOCK_BYTES": 1 << 12, "MAX_TERMS": 32, "BLOCK_TERMS": 16, "MAX_COLUMNS": 48, "ALIASED": 1 << 7,
-    "PLACES_TERMS": 16, "PLACES_BYTES": 1 << 12,
+    "PLACES_TERMS": 16, "PLACES_BYTES": 1 << 12, "JOINED_TERMS": 40,
 }  # fmt: skip
 FURTHER = ["x86-64-v2", "x86-64-v3"] if platform.machine() in ("x86_64", "AMD64") else []
 NETWORKS = {
@@ -115,7 +115,7 @@ def test_the_same_bits_on_every_target(text, target, request):
     [
         (5, 4, 20, 48, 1, 1), (3, 3, 16, 100, 1, 1), (4, 8, 64, 64, 3, 1), (5, 3, 18, 40, 3, 1), (6, 5, 8, 50, 3, 2),
         (1, 7, 24, 130, 3, 1), (1, 9, 32, 32, 3, 1), (1, 20, 48, 64, 3, 1),
-        (1, 3, 18, 100, 3, 1), (5, 3, 40, 70, 1, 1),
+        (1, 3, 18, 100, 3, 1), (5, 3, 40, 70, 1, 1), (16, 7, 128, 128, 3, 1),
     ],
 )  # fmt: skip
 def test_the_same_bits_of_images(rows, side, channels, filters, kernel, stride, request):

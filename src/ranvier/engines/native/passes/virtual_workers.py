@@ -52,7 +52,7 @@ def _is_sum_over_samples(node: Node) -> bool:
 def _split(node: Node, batch: int, workers: int) -> Node:
     if node.op.name == "contract":
         reads = sum(size(i.shape, batch) for i in node.inputs)
-        if not _is_sum_over_samples(node) or sums_steps(node) or workers * size(node.shape, batch) > reads:
+        if not _is_sum_over_samples(node) or sums_steps(node) or stays_whole(size(node.shape, batch), reads, workers):
             return node
         join = "reduce_sum"
     elif node.inputs[0].shape[0] == BATCH and 0 in node.attrs["axes"]:
@@ -67,6 +67,11 @@ def _split(node: Node, batch: int, workers: int) -> Node:
     type_ = Type((workers, *node.shape), node.dtype)
     partial = Node(PARTIAL, node.inputs, {"inner": node, "workers": workers}, type_)
     return apply(join, partial, axes=(0,))
+
+
+def stays_whole(result: int, reads: int, workers: int = WORKERS) -> bool:
+    """Whether a sum is not split: the workers' partial results would have more elements than what they read."""
+    return workers * result > reads
 
 
 def sums_steps(node: Node) -> bool:

@@ -1,7 +1,8 @@
 """A pass for images: convolutions of 3 x 3 weights with four ninths of the products.
 
 A tile of 2 x 2 results needs 36 products for each channel, or 16 once the 4 x 4 inputs that it reads and the weights
-are transformed, by additions alone. Where many channels are summed, the transforms cost little in comparison. Source:
+are transformed, by additions alone. Where many channels are summed, the transforms cost little in comparison. The
+gradient by the weights sums the same products over the tiles, of all samples at once where weights are large. Source:
 Lavin and Gray 2016, "Fast Algorithms for Convolutional Neural Networks", F(2 x 2, 3 x 3), whose rounding errors are of
 the size of a plain sum's. An infinite input makes the whole tile nan.
 """
@@ -9,7 +10,7 @@ the size of a plain sum's. An infinite input makes the whole tile nan.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cache, lru_cache
 from itertools import pairwise
 from math import prod
@@ -17,7 +18,7 @@ from typing import Any
 
 from ranvier.engines.native.passes.clip_padding import is_zero
 from ranvier.engines.native.passes.primitives import packed
-from ranvier.engines.native.passes.virtual_workers import is_spatial
+from ranvier.engines.native.passes.virtual_workers import is_spatial, stays_whole
 from ranvier.engines.native.passes.wide_products import few_places, is_large
 from ranvier.engines.native.target.lanes import LANES, SIZE
 from ranvier.graph.contraction import plain
@@ -28,6 +29,10 @@ from ranvier.graph.node import BATCH, Node, Type, apply, constant, full
 STRIP_BYTES = 1 << 19  # of transformed values at a time: half of a second-level cache
 MAX_RELATIVE_COST = 0.75  # beside the plain convolution, by the estimate in `_pays`
 WEIGHTS_COST = 88  # cycles to transform 3 x 3 vectors of weights
+# Cycles to store 4 x 4 vectors of products and transform them to a gradient by weights: once, in memory, or once for
+# each sample.
+GRADIENT_COST, SAMPLE_GRADIENT_COST = 384, 48
+MAX_APART = 0.9  # of the products: with more, tiles that are cut off are computed as others are
 Sums = Sequence[Sequence[tuple[int, float]]]  # a transform: for each output, the inputs and factors that it sums
 INPUTS: Sums = (((0, 1), (2, -1)), ((1, 1), (2, 1)), ((2, 1), (1, -1)), ((1, 1), (3, -1)))
 WEIGHTS: Sums = (((0, 1),), ((0, 0.5), (1, 0.5), (2, 0.5)), ((0, 0.5), (1, -0.5), (2, 0.5)), ((2, 1),))
@@ -68,7 +73,7 @@ def winograd(graph: Graph, batch: int) -> Graph:
         return graph
 
     def change(node: Node, old: Node) -> Node:
-        found, weights = _convolution(node, batch), _weight_gradient(node)
+        found, weights = _convolution(node, batch), _weight_gradient(node, batch)
         if found is not None:
             return _written(_transformed, found, batch)
         return _written(_transformed_gradient, weights) if weights is not None else node
@@ -93,19 +98,20 @@ def _template(transformed: Callable[..., Node], kind: type, one: Type, other: Ty
 
 def is_transformed(node: Node) -> bool:
     """Whether a contraction is one that the pass may transform."""
-    return _weight_gradient(node) is not None or _convolution(node, 2) is not None
+    some = GRADIENT_COST // SAMPLE_GRADIENT_COST  # samples
+    return _weight_gradient(node, some) is not None or _convolution(node, 2) is not None
 
 
-def _pays(result: Sequence[int], given: Sequence[int], channels: int, filters: int, extra: int) -> bool:
+def _pays(result: Sequence[int], given: Sequence[int], products: int, channels: int, filters: int, extra: int) -> bool:
     """Whether the tiles' products and transforms cost clearly less than the plain products, by measured cycles.
 
-    ``result`` and ``given`` are heights and widths; ``extra`` is how many further vectors each sample reads and writes.
+    ``result`` and ``given`` are heights and widths; ``products`` is the number of places in the tiles of a sample,
+    ``extra`` how many further vectors each sample reads and writes.
     """
-    tiles, vectors = prod(-(-n // 2) for n in result), -(-filters // LANES)
+    vectors = -(-filters // LANES)
     plain = prod(map(min, result, given)) * 9 * channels * vectors / 2 / 0.95
-    products = tiles * 16 * channels * vectors / 2 / 0.87
-    moved = 3.5 * tiles * 16 * (-(-channels // LANES) + vectors) + extra
-    return products + moved < MAX_RELATIVE_COST * plain
+    moved = 3.5 * products * (-(-channels // LANES) + vectors) + extra
+    return products * channels * vectors / 2 / 0.87 + moved < MAX_RELATIVE_COST * plain
 
 
 def _convolution(node: Node, batch: int) -> Convolution | None:
@@ -136,14 +142,15 @@ def _convolution(node: Node, batch: int) -> Convolution | None:
     extra = 8 * loops[1] * loops[2] * vectors
     if batch == 1:  # which alone pays for the transformed weights
         extra += WEIGHTS_COST * loops[channel] * vectors
-    if not _pays(loops[1:3], extents(images, 1, 3), loops[channel], loops[3], extra):
+    places = 16 * -(-loops[1] // 2) * -(-loops[2] // 2)
+    if not _pays(loops[1:3], extents(images, 1, 3), places, loops[channel], loops[3], extra):
         return None
     if axes != [0, 1, 2, 3]:
         weights = packed(weights, tuple(axes))
     return Convolution(images, weights, loops[1], loops[2], tuple(around), flipped == {True})
 
 
-def _weight_gradient(node: Node) -> WeightGradient | None:
+def _weight_gradient(node: Node, batch: int) -> WeightGradient | None:
     """A contraction as such a gradient by weights; None if it is no such gradient, or too small to gain."""
     loops, rank = node.attrs["loops"], node.attrs["rank"]
     if len(loops) != 7 or rank != 4 or loops.count(BATCH) != 1:
@@ -169,9 +176,13 @@ def _weight_gradient(node: Node) -> WeightGradient | None:
         channel, filters = at[3][0][0][0], read[3]
         if len(taps) != 2 or {*taps, channel, filters} != {0, 1, 2, 3} or min(around) < 0:
             continue
-        extra = 3 * 16 * loops[channel] * -(-loops[filters] // LANES)
         result: tuple[int, int] = loops[read[1]], loops[read[2]]
-        if _pays(result, extents(images, 1, 3), loops[channel], loops[filters], extra):
+        vectors = loops[channel] * -(-loops[filters] // LANES)
+        reads = batch * prod(-(-n // 2) for n in result) * (loops[channel] + loops[filters])
+        whole = stays_whole(loops[channel] * loops[filters], reads)
+        extra = vectors * (GRADIENT_COST // batch if whole else SAMPLE_GRADIENT_COST)
+        places = sum(piece.products for piece in _pieces(*result))
+        if _pays(result, extents(images, 1, 3), places, loops[channel], loops[filters], extra):
             order = [*taps, channel, filters]
             return WeightGradient(images, gradient, tuple(around), tuple(order.index(i) for i in range(4)))
     return None
@@ -192,18 +203,55 @@ def _padded(images: Node, around: tuple[int, ...]) -> Node:
     return apply("pad", images, constant(0, images.dtype), widths=widths)
 
 
-def _tiles(padded: Node, first: int, end: int) -> Node:
-    """The transformed inputs of the tiles in some rows of tiles: (batch, 16, tiles, channels)."""
-    width, channels = extents(padded, 2)
-    wide = width // 2 - 1
+@dataclass(frozen=True)
+class Piece:
+    """Some of the 4 x 4 places in a tile, and the tiles that have them: those in the first ``high`` x ``wide``."""
+
+    rows: Sequence[int]
+    columns: Sequence[int]
+    high: int
+    wide: int
+
+    @property
+    def places(self) -> list[tuple[int, int]]:
+        return [(i, j) for i in self.rows for j in self.columns]
+
+    @property
+    def products(self) -> int:
+        """For each channel and filter."""
+        return len(self.places) * self.high * self.wide
+
+
+def _pieces(height: int, width: int) -> list[Piece]:
+    """The places in the tiles of a result. Where a tile is cut off after its first row or column, the last is zero."""
+    high, wide, every = -(-height // 2), -(-width // 2), range(4)
+    apart = [
+        Piece(range(3), range(3), high, wide), Piece(range(3), (3,), high, width // 2),
+        Piece((3,), every, height // 2, wide),
+    ]  # fmt: skip
+    products = sum(piece.products for piece in apart)
+    pays = min(height, width) > 1 and products <= MAX_APART * 16 * high * wide
+    return apart if pays else [Piece(every, every, high, wide)]
+
+
+def _tiles(padded: Node, first: int, piece: Piece) -> Node:
+    """The transformed inputs of the tiles in some rows of tiles: (batch, places, tiles, channels)."""
+    high, wide = piece.high, piece.wide
 
     def tile_input(i: int, j: int) -> Node:
         """Input (i, j) of each tile."""
-        ranges = (None, (2 * first + i, 2 * end + i - 1, 2), (j, j + 2 * wide - 1, 2), None)
+        ranges = (None, (2 * first + i, 2 * (first + high) + i - 1, 2), (j, j + 2 * wide - 1, 2), None)
         return apply("slice", padded, ranges=ranges)
 
-    transformed = apply("concatenate", *_sums(INPUTS, tile_input), axis=1)
-    return apply("reshape", transformed, shape=(BATCH, 16, (end - first) * wide, channels))
+    return _joined(INPUTS, tile_input, piece)
+
+
+def _joined(table: Sums, value: Callable[[int, int], Node], piece: Piece) -> Node:
+    """The transformed values of each tile: (batch, places, tiles, channels)."""
+    sums = _sums(table, value)
+    transformed = apply("concatenate", *(sums[4 * i + j] for i, j in piece.places), axis=1)
+    shape = BATCH, len(piece.places), piece.high * piece.wide, transformed.shape[-1]
+    return apply("reshape", transformed, shape=shape)
 
 
 def _transformed_gradient(g: WeightGradient) -> Node:
@@ -213,24 +261,23 @@ def _transformed_gradient(g: WeightGradient) -> Node:
     gradient = g.gradient
     if height % 2 or width % 2:
         gradient = apply("pad", gradient, constant(0, gradient.dtype), widths=widths)
-    high, wide = -(-height // 2), -(-width // 2)
+    padded, found = _padded(g.images, g.around), dict[tuple[int, int], Node]()
+    for piece in _pieces(height, width):
+        high, wide = piece.high, piece.wide
 
-    def result(i: int, j: int) -> Node:
-        ranges = (None, (i, i + 2 * high - 1, 2), (j, j + 2 * wide - 1, 2), None)
-        return apply("slice", gradient, ranges=ranges)
+        def result(i: int, j: int, high: int = high, wide: int = wide) -> Node:
+            ranges = (None, (i, i + 2 * high - 1, 2), (j, j + 2 * wide - 1, 2), None)
+            return apply("slice", gradient, ranges=ranges)
 
-    results = apply("concatenate", *_sums(_transposed(RESULTS), result), axis=1)
-    products = apply(
-        "contract",
-        _tiles(_padded(g.images, g.around), 0, high),
-        apply("reshape", results, shape=(BATCH, 16, high * wide, filters)),
-        index=(plain(3, 0, 4, 1), plain(3, 0, 4, 2)), loops=(16, channels, filters, BATCH, high * wide), rank=3,
-    )  # fmt: skip
+        products = apply(
+            "contract", _tiles(padded, 0, piece), _joined(_transposed(RESULTS), result, piece),
+            index=(plain(3, 0, 4, 1), plain(3, 0, 4, 2)), rank=3,
+            loops=(len(piece.places), channels, filters, BATCH, high * wide),
+        )  # fmt: skip
+        for at, place in enumerate(piece.places):
+            found[place] = apply("slice", products, ranges=((at, at + 1, 1), None, None))
 
-    def product(i: int, j: int) -> Node:
-        return apply("slice", products, ranges=((4 * i + j, 4 * i + j + 1, 1), None, None))
-
-    weights = apply("concatenate", *_sums(_transposed(WEIGHTS), product), axis=0)
+    weights = apply("concatenate", *_sums(_transposed(WEIGHTS), lambda i, j: found[i, j]), axis=0)
     weights = apply("reshape", weights, shape=(3, 3, channels, filters))
     return weights if g.order == (0, 1, 2, 3) else apply("transpose", weights, axes=g.order)
 
@@ -245,33 +292,50 @@ def _transformed(c: Convolution, batch: int) -> Node:
         at = 3 * (2 - i) + 2 - j if c.flipped else 3 * i + j
         return apply("slice", kernel, ranges=((at, at + 1, 1), None, None))
 
-    weights = apply("concatenate", *_sums(WEIGHTS, weight), axis=0)
-    padded = _padded(c.images, c.around)
+    transformed, padded = _sums(WEIGHTS, weight), _padded(c.images, c.around)
 
-    def strip(first: int, end: int) -> Node:
+    def weights_of(piece: Piece) -> Node:
+        return apply("concatenate", *(transformed[4 * i + j] for i, j in piece.places), axis=0)
+
+    def strip(first: int, pieces: Sequence[tuple[Piece, Node]]) -> Node:
         """The upper and the lower row of results of some rows of tiles: (batch, rows, 4 * tiles * filters)."""
-        rows = end - first
-        products = apply(
-            "contract", _tiles(padded, first, end), weights,
-            index=(plain(0, 1, 2, 4), plain(1, 4, 3)), loops=(BATCH, 16, rows * wide, filters, channels), rank=4,
-        )  # fmt: skip
-        products = apply("reshape", products, shape=(BATCH, 16 * rows, wide, filters))
+        rows = pieces[0][0].high
+        found = dict[tuple[int, int], Node]()
+        for piece, weights in pieces:
+            count, tiles = len(piece.places), piece.high * piece.wide
+            products = apply(
+                "contract", _tiles(padded, first, piece), weights, rank=4,
+                index=(plain(0, 1, 2, 4), plain(1, 4, 3)), loops=(BATCH, count, tiles, filters, channels),
+            )  # fmt: skip
+            # The tiles without these places have zeros there.
+            across, down = (count * piece.high, piece.wide, wide), (count, piece.high * wide, rows * wide)
+            for number, length, whole in (across, down):
+                if length < whole:
+                    products = apply("reshape", products, shape=(BATCH, number, length * filters))
+                    widths = (0, 0, 0), (0, 0, 0), (0, (whole - length) * filters, 0)
+                    products = apply("pad", products, constant(0, products.dtype), widths=widths)
+            products = apply("reshape", products, shape=(BATCH, count * rows, wide, filters))
+            for at, place in enumerate(piece.places):
+                found[place] = apply("slice", products, ranges=(None, (at * rows, (at + 1) * rows, 1), None, None))
 
-        def product(i: int, j: int) -> Node:
-            at = (4 * i + j) * rows
-            return apply("slice", products, ranges=(None, (at, at + rows, 1), None, None))
-
-        parts = _sums(RESULTS, product)
+        parts = _sums(RESULTS, lambda i, j: found[i, j])
         pairs = (apply("concatenate", *parts[at : at + 2], axis=3) for at in (0, 2))
         lines = (apply("reshape", pair, shape=(BATCH, rows, 2 * wide * filters)) for pair in pairs)
         return apply("concatenate", *lines, axis=2)
 
     # A thread takes some samples, strip by strip. Threads that divide a sample, or the filters, take it whole.
-    whole = batch == 1 or (is_large(weights) and few_places(batch * high * wide, filters))
+    every = Piece(range(4), range(4), high, wide)
+    weights = weights_of(every)
+    divided = is_large(weights) and few_places(batch * high * wide, filters)
     row = wide * 16 * (channels + filters) * SIZE[c.kernel.dtype]
-    count = 1 if whole else min(high, -(-high * row // STRIP_BYTES))  # a strip has at least one row of tiles
-    edges = [high * i // count for i in range(count + 1)]
-    strips = [strip(*both) for both in pairwise(edges)]
+    # A strip has at least one row of tiles.
+    count = 1 if batch == 1 or divided else min(high, -(-high * row // STRIP_BYTES))
+    pieces = [(piece, weights_of(piece)) for piece in _pieces(c.height, c.width)]
+    if divided and batch > 1 and all(is_large(own) for _, own in pieces):
+        strips = [strip(0, pieces)]
+    else:
+        edges = [high * i // count for i in range(count + 1)]
+        strips = [strip(first, [(replace(every, high=end - first), weights)]) for first, end in pairwise(edges)]
     result = strips[0] if count == 1 else apply("concatenate", *strips, axis=1)
     result = apply("reshape", result, shape=(BATCH, 2 * high, 2 * wide, filters))
     if (c.height, c.width) == (2 * high, 2 * wide):

@@ -69,7 +69,7 @@ class Fusion:
         self.parts: set[Node] = set()  # concatenations that are written as a part of another
         self.facts: dict[Node, Fact] = {}
         self._walks: dict[Shape, list[int]] = {}  # map tasks by their space
-        self._after_scatter: dict[int, list[int]] = {}  # map tasks by the sums of rows that they read
+        self._after: dict[int, list[int]] = {}  # map tasks by the sums of rows, or the laid out weights, that they read
         self.readers = graph.readers()
         self.place = {node: i for i, node in enumerate(graph.nodes())}
         self._demand()
@@ -274,8 +274,12 @@ class Fusion:
 
     def _join(self, node: Node, fact: Fact) -> None:
         scattered = [number for number in fact.aligned if self.tasks[number].kind == "scatter"]
-        # A sum of rows is read once, by one task: that of an optimizer's new moments and weights.
-        beside = {reader for number in scattered for reader in self._after_scatter.get(number, ())}
+        placed = [
+            task.number for n in fact.loads
+            if (task := self.task_of.get(n)) is not None and task.kind == "place" and BATCH not in n.shape
+        ]  # fmt: skip
+        # A gradient is read once, by one task: that of an optimizer's new moments and weights.
+        beside = {reader for number in (*scattered, *placed) for reader in self._after.get(number, ())}
         for number in sorted(fact.aligned | beside, reverse=True):
             task = self.tasks[number]
             own_rows = self.row_updates.get(node) in task.nodes
@@ -288,8 +292,8 @@ class Fusion:
                 self._add(task, node, needs)
                 return
         self._new("map", node.shape, None, node)
-        for number in scattered:
-            self._after_scatter.setdefault(number, []).append(len(self.tasks) - 1)
+        for number in (*scattered, *placed):
+            self._after.setdefault(number, []).append(len(self.tasks) - 1)
 
     def _needs(self, fact: Fact, number: int) -> int | None:
         """The other tasks that a task would wait for if the node joined it; None if one of them waits for it."""
