@@ -8,22 +8,30 @@ the images are terms of it, which change no sum while weights are finite.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ranvier.engines.native.passes.primitives import packed
 from ranvier.engines.native.passes.virtual_workers import is_spatial
-from ranvier.engines.native.passes.wide_products import few_places, is_large
-from ranvier.graph.contraction import plain
+from ranvier.engines.native.passes.wide_products import JOINED, few_places, is_large
+from ranvier.graph.contraction import Affine, plain
 from ranvier.graph.extents import size
 from ranvier.graph.graph import Graph
-from ranvier.graph.node import BATCH, Node, apply
+from ranvier.graph.node import BATCH, Dim, Node, apply
 
+FEW_TERMS = 64  # that a gradient sums, below which reading and writing the weights takes longer
 WINDOW = (1, 2)  # the axes of images along which a kernel moves
 
 
 def patches(graph: Graph, batch: int) -> Graph:
-    """Turn such convolutions into products."""
+    """Turn such convolutions, and gradients by such weights, into products."""
     if not is_spatial(graph):
         return graph
-    return graph.changed(lambda node, old: _product(node, batch), "contract")
+
+    def change(node: Node, old: Node) -> Node:
+        product = _product(node, batch)
+        return _gradient(node, batch) if product is node else product
+
+    return graph.changed(change, "contract")
 
 
 def _product(node: Node, batch: int) -> Node:
@@ -40,26 +48,66 @@ def _product(node: Node, batch: int) -> Node:
     order = [place for loop in (*taps, channel, 3) for place, read in enumerate(by) if read == (((loop, 1),), 0)]
     if at[0] != (((0, 1),), 0) or len({*taps, channel}) != 3 or sorted(order) != [0, 1, 2, 3]:
         return node
-    ranges, windows, reversed_axes = [], [], []
-    for axis, tap in zip(WINDOW, taps, strict=True):
-        (terms, offset), count = at[axis], loops[tap]
-        factors = dict(terms)
-        if len(terms) != 2 or factors.get(axis, 0) < 1:
-            return node
-        stride, step = factors[axis], factors[tap]
-        low = offset + min(0, step * (count - 1))
-        ranges.append((low, low + stride * (loops[axis] - 1) + abs(step) * (count - 1) + 1, 1))
-        windows.append((axis, count, stride, abs(step)))
-        if step < 0:
-            reversed_axes.append(2 * axis)
-    found = apply("windows", apply("slice", images, ranges=(None, *ranges, None)), axes=tuple(windows))
-    if reversed_axes:
-        found = apply("reverse", found, axes=tuple(reversed_axes))
+    found = _patches(images, at, WINDOW, taps, loops)
+    if found is None:
+        return node
     terms = size([loops[loop] for loop in (*taps, channel)], batch)
-    rows = apply("reshape", packed(found, (0, 1, 3, 2, 4, 5)), shape=(BATCH, height * width, terms))
+    rows = apply("reshape", found, shape=(BATCH, height * width, terms))
     columns = weights if order == [0, 1, 2, 3] else packed(weights, tuple(order))
     product = apply(
         "contract", rows, apply("reshape", columns, shape=(terms, filters)),
         index=(plain(0, 1, 3), plain(3, 2)), loops=(BATCH, height * width, filters, terms), rank=3,
     )  # fmt: skip
     return apply("reshape", product, shape=node.shape)
+
+
+def _gradient(node: Node, batch: int) -> Node:
+    """The gradient by the weights (height, width, channels, filters) of few pixels as a product of patches: the
+    update of the weights takes as long as such short sums. The node itself if it is none.
+    """
+    loops, rank, index = node.attrs["loops"], node.attrs["rank"], node.attrs["index"]
+    images_each = all(operand.ndim == 4 for operand in node.inputs)
+    if len(loops) != 7 or rank != 4 or not images_each or loops.count(BATCH) != 1 or not is_large(node):
+        return node
+    for side in (0, 1):
+        images, gradient, at, by = node.inputs[1 - side], node.inputs[side], index[1 - side], index[side]
+        places = [terms[0][0] if terms else 0 for terms, _ in by[:3]]
+        if by != plain(*places, 3) or at[0] != by[0] or at[3] != plain(2)[0]:
+            continue
+        sample, *pixels = places
+        if loops[sample] != BATCH or min(pixels) < rank or batch * size([loops[i] for i in pixels], 1) > FEW_TERMS:
+            continue
+        found = _patches(images, at, pixels, (0, 1), loops)
+        if found is not None:
+            count = size([loops[i] for i in pixels], 1)
+            rows = apply("reshape", found, shape=(BATCH, count, *loops[:3]))
+            columns = apply("reshape", gradient, shape=(BATCH, count, loops[3]))
+            return apply(
+                "contract", rows, columns, index=(plain(4, 5, 0, 1, 2), plain(4, 5, 3)), of=JOINED,
+                loops=(*loops[:4], BATCH, count), rank=rank,
+            )  # fmt: skip
+    return node
+
+
+def _patches(
+    images: Node, at: Sequence[Affine], pixels: Sequence[int], taps: Sequence[int | None], loops: Sequence[Dim]
+) -> Node | None:
+    """For each pixel of the result the elements of the images that a kernel meets there: (batch, height, width, rows
+    and columns of the kernel, channels). None if kernels do not move so. Loops ``pixels`` and ``taps`` index both.
+    """
+    ranges, windows, reversed_axes = [], [], []
+    for axis, pixel, tap in zip(WINDOW, pixels, taps, strict=True):
+        terms, offset = at[axis]
+        factors = dict(terms)
+        if len(terms) != 2 or tap not in factors or factors.get(pixel, 0) < 1:
+            return None
+        stride, step, count = factors[pixel], factors[tap], size([loops[tap]], 1)
+        low = offset + min(0, step * (count - 1))
+        ranges.append((low, low + stride * (size([loops[pixel]], 1) - 1) + abs(step) * (count - 1) + 1, 1))
+        windows.append((axis, count, stride, abs(step)))
+        if step < 0:
+            reversed_axes.append(2 * axis)
+    found = apply("windows", apply("slice", images, ranges=(None, *ranges, None)), axes=tuple(windows))
+    if reversed_axes:
+        found = apply("reverse", found, axes=tuple(reversed_axes))
+    return packed(found, (0, 1, 3, 2, 4, 5))
