@@ -2,7 +2,8 @@
 
 The gradient of a convolution by its inputs runs along the input channels, and the kernel stores the output channels
 next to each other. A product of many rows packs what it needs by itself (`codegen/contraction/pack_panel.py`). Here,
-where a kernel takes one or a few samples at a time, it would do so once for each of them.
+where a kernel takes one or a few samples at a time, it would do so once for each of them. Where threads divide the
+outputs, it does so once.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Any
 
 from ranvier.engines.native.passes.primitives import packed
 from ranvier.engines.native.passes.virtual_workers import is_spatial
+from ranvier.engines.native.passes.wide_products import divides_outputs
 from ranvier.engines.native.target.lanes import LANES
 from ranvier.graph.graph import Graph
 from ranvier.graph.node import BATCH, Node
@@ -50,7 +52,7 @@ def packed_axes(node: Node, side: int) -> tuple[int, ...] | None:
 
 def _of_packed(node: Node, known: Packed) -> Node:
     """The contraction of packed weights; ``known`` are those that other contractions read, by operand and axes."""
-    if BATCH not in node.attrs["loops"][: node.attrs["rank"] - 1]:
+    if BATCH not in node.attrs["loops"][: node.attrs["rank"] - 1] or divides_outputs(node):
         return node
     result = node
     for side, operand in enumerate(node.inputs):

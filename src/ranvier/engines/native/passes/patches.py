@@ -12,7 +12,8 @@ from collections.abc import Sequence
 
 from ranvier.engines.native.passes.primitives import packed
 from ranvier.engines.native.passes.virtual_workers import is_spatial
-from ranvier.engines.native.passes.wide_products import JOINED, few_places, is_large
+from ranvier.engines.native.passes.wide_products import ALONG_OUTPUTS, JOINED, few_places, is_large
+from ranvier.engines.native.target.lanes import LANES
 from ranvier.graph.contraction import Affine, plain
 from ranvier.graph.extents import size
 from ranvier.graph.graph import Graph
@@ -51,12 +52,26 @@ def _product(node: Node, batch: int) -> Node:
     found = _patches(images, at, WINDOW, taps, loops)
     if found is None:
         return node
+    if batch == 1 and order == [0, 1, 3, 2] and filters > 2 * LANES:  # fewer would be dot products
+        return _of_weights_as_they_lie(node, found)
     terms = size([loops[loop] for loop in (*taps, channel)], batch)
     rows = apply("reshape", found, shape=(BATCH, height * width, terms))
     columns = weights if order == [0, 1, 2, 3] else packed(weights, tuple(order))
     product = apply(
         "contract", rows, apply("reshape", columns, shape=(terms, filters)),
         index=(plain(0, 1, 3), plain(3, 2)), loops=(BATCH, height * width, filters, terms), rank=3,
+    )  # fmt: skip
+    return apply("reshape", product, shape=node.shape)
+
+
+def _of_weights_as_they_lie(node: Node, found: Node) -> Node:
+    """The product with weights (height, width, result's channels, channels), of which it transposes panels itself."""
+    (_, weights), (_, height, width, filters, *_) = node.inputs, node.attrs["loops"]
+    taps, channels = weights.shape[0] * weights.shape[1], weights.shape[3]
+    rows = apply("reshape", found, shape=(BATCH, height * width, taps, channels))
+    product = apply(
+        "contract", rows, apply("reshape", weights, shape=(taps, filters, channels)), of=ALONG_OUTPUTS,
+        index=(plain(0, 1, 3, 4), plain(3, 2, 4)), loops=(BATCH, height * width, filters, taps, channels), rank=3,
     )  # fmt: skip
     return apply("reshape", product, shape=node.shape)
 
