@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from ranvier.graph.dtypes import ELEMENT_TYPES, FLOATING
 from ranvier.graph.node import GraphError, Node, apply, like, topological
+from ranvier.graph.pointwise import function_of_one
+from ranvier.graph.tiny import snapped
 
 
 def gradient(output: Node, wrt: Sequence[Node], seed: Node | None = None) -> list[Node]:
@@ -38,12 +40,25 @@ def derivatives(outputs: Sequence[Node], seeds: Sequence[Node], wrt: Sequence[No
         if node in wanted or any(i in depends for i in node.inputs):
             depends.add(node)
     pending: dict[Node, Node] = {}
-    of_results: dict[Node, dict[int, Node]] = {}  # of what has several results, by their indices
     for output, seed in zip(outputs, seeds, strict=True):
-        pending[output] = _total(pending[output], seed) if output in pending else seed
+        _collect(pending, output, seed)
+    _propagate(order, depends, pending, _Functions(order, depends, wanted.union(outputs)))
+    return [pending.get(node) for node in wrt]
+
+
+def _propagate(
+    order: Sequence[Node], depends: Collection[Node], pending: dict[Node, Node], functions: _Functions | None = None
+) -> None:
+    """Add to ``pending`` the derivatives by what the nodes depend on, the last one first."""
+    of_results: dict[Node, dict[int, Node]] = {}  # of what has several results, by their indices
     for node in reversed(order):
         g: Any = of_results.get(node) or pending.get(node)
         if g is None or node not in depends or not any(i in depends for i in node.inputs):
+            continue
+        if functions is not None and (found := functions.at(node)) is not None:
+            x, factor = found
+            if factor is not None:
+                _collect(pending, x, snapped(g * factor))
             continue
         if node.op.gradient is None:
             raise GraphError(f"{node.op.name} has no gradient")
@@ -52,9 +67,35 @@ def derivatives(outputs: Sequence[Node], seeds: Sequence[Node], wrt: Sequence[No
             continue
         for operand, part in zip(node.inputs, node.op.gradient(node, g), strict=True):
             if part is not None and operand in depends and operand.dtype in FLOATING:
-                known = pending.get(operand)
-                pending[operand] = part if known is None else _total(known, part)
-    return [pending.get(node) for node in wrt]
+                _collect(pending, operand, part)
+
+
+class _Functions:
+    """The functions of one variable in a graph, and their derivatives. Nodes in ``apart`` are within none."""
+
+    def __init__(self, order: Sequence[Node], depends: Collection[Node], apart: set[Node]) -> None:
+        self.depends, self.apart = depends, apart
+        self.place = {node: i for i, node in enumerate(order)}
+        self.readers: dict[Node, list[Node]] = {node: [] for node in order}
+        for node in order:
+            for operand in node.inputs:
+                self.readers[operand].append(node)
+
+    def at(self, y: Node) -> tuple[Node, Node | None] | None:
+        """The node that ``y`` is a function of, and the derivative by it; None if there is none."""
+        found = function_of_one(y, self.place, self.readers, self.depends)
+        if found is None or not self.apart.isdisjoint(found[1][1:]):
+            return None
+        x, between = found
+        pending = {y: like(y, 1.0)}
+        _propagate(between[::-1], {x, *between}, pending)
+        return x, pending.get(x)
+
+
+def _collect(pending: dict[Node, Node], node: Node, part: Node) -> None:
+    """Add a part to the derivative by a node."""
+    known = pending.get(node)
+    pending[node] = part if known is None else _total(known, part)
 
 
 def _total(a: Node, b: Node) -> Node:

@@ -181,6 +181,7 @@ class Fusion:
                 or fact.depth > MAX_DEPTH
                 or node.op.cost > INSTRUCTION
                 or (kind == "elementwise" and len(fact.loads) > MAX_LOADS and not self._is_read_once(node))
+                or self._replaces_several(node, fact)
             ):
                 self._join(node, fact)
             else:
@@ -199,6 +200,36 @@ class Fusion:
                 return False
             found = found - {first} | set(self.readers[first])
         return len(found) <= 1
+
+    def _replaces_several(self, node: Node, fact: Fact) -> bool:
+        """Whether to store a cheap node takes less memory than what a later kernel would compute it from.
+
+        It follows from values of one task alone, of which several have no other reader: the derivative of an
+        activation, for example.
+        """
+        if len(fact.loads) <= MAX_LOADS or fact.crossed or len(fact.aligned) != 1 or node.op.kind != "elementwise":
+            return False
+        (number,) = fact.aligned
+        task = self.tasks[number]
+        if node.shape != task.space or node.dtype not in FLOATS or task.kind not in ("map", "contract"):
+            return False
+        return sum(self._is_for(loaded, node, task) for loaded in fact.loads if loaded in task.nodes) > 1
+
+    def _is_for(self, value: Node, node: Node, task: Task) -> bool:
+        """Whether all that read a value are in its task, or on the way to this node."""
+        if value in self.in_memory_nodes:
+            return False
+        stack, seen = list(self.readers[value]), set[Node]()
+        while stack:
+            reader = stack.pop()
+            if reader in seen or reader is node or self.task_of.get(reader) is task:
+                continue
+            seen.add(reader)
+            assigned = self.place[reader] < self.place[node] and reader not in self.task_of
+            if not assigned or reader.op.kind != "elementwise" or len(seen) > MAX_DEPTH:
+                return False
+            stack += self.readers[reader]
+        return True
 
     def _reads_padding(self, node: Node) -> bool:
         """Whether the reader of a large value computes its padding of zeros behind the rows; it needs no memory."""
