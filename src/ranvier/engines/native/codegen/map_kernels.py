@@ -14,7 +14,7 @@ from ranvier.engines.native.codegen.reductions import emit_reduce
 from ranvier.engines.native.codegen.register_reductions import pieces, reduce_row, reduce_samples
 from ranvier.engines.native.codegen.row_updates import emit_row_update
 from ranvier.engines.native.codegen.shuffles import transpose
-from ranvier.engines.native.schedule.fusion import concatenation_in, data_sources
+from ranvier.engines.native.schedule.concatenations import concatenation_in, data_sources
 from ranvier.engines.native.schedule.task import Task
 from ranvier.engines.native.schedule.view import View, joined
 from ranvier.engines.native.target.lanes import ELEMENT, LANES, Scalar, literal, vector

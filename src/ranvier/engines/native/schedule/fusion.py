@@ -7,7 +7,7 @@ from memory belong to no task: each reader recomputes them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import reduce
 from math import prod
@@ -18,11 +18,12 @@ from typing import Any
 from ranvier.engines.native.passes.clip_padding import is_zero
 from ranvier.engines.native.passes.rematerialize import RECOMPUTED
 from ranvier.engines.native.schedule.carries import carry_of
+from ranvier.engines.native.schedule.concatenations import concatenation_in, data_sources
 from ranvier.engines.native.schedule.task import Task, Waits, bits, numbers
-from ranvier.engines.native.schedule.view import joined, only_ones, regroups, reverses_symbolic
+from ranvier.engines.native.schedule.view import only_ones, regroups, reverses_symbolic
 from ranvier.graph.extents import size
 from ranvier.graph.graph import Graph
-from ranvier.graph.node import BATCH, FLOATS, FREE, INSTRUCTION, Node, Shape, walk
+from ranvier.graph.node import BATCH, FLOATS, FREE, INSTRUCTION, Node, Shape
 
 MAX_ROW = 128  # elements of a last axis that is reduced in registers, in the task of its row
 MAX_WINDOW = 9  # elements that are reduced where the result is needed, one by one
@@ -376,37 +377,6 @@ class Fusion:
 def is_cheap(node: Node) -> bool:
     """Whether a node is computed again rather than read from memory."""
     return node.op.kind == "elementwise" and node.op.cost <= INSTRUCTION
-
-
-def concatenation_in(node: Node) -> Node | None:
-    """The concatenation that a node is, or is a reshape of with joined extents; None if it is neither."""
-    source = node.inputs[0] if node.op.name == "reshape" else node
-    return source if source.op.name == "concatenate" and joined(node.shape, source.shape) is not None else None
-
-
-def divisible_axes(node: Node) -> list[int]:
-    """The axes of known extent along which threads can divide a concatenation or padding, with all parts of it."""
-    if node.op.name == "pad":
-        return [axis for axis, width in enumerate(node.attrs["widths"]) if not any(width) and node.shape[axis] != BATCH]
-    axes = [axis for axis, dim in enumerate(node.shape) if axis != node.attrs["axis"] and dim != BATCH]
-    for operand in node.inputs:
-        source = concatenation_in(operand)
-        if source is not None:
-            groups, own = joined(operand.shape, source.shape), divisible_axes(source)
-            axes = [axis for axis in axes if groups and len(groups[axis]) == 1 and groups[axis][0] in own]
-    return axes
-
-
-def data_sources(node: Node, is_read: Callable[[Node], bool] = lambda found: False) -> set[Node]:
-    """The values that a node is computed from by movements and elementwise operations, but not beyond what is read."""
-
-    def inner(found: Node) -> bool:
-        if is_read(found):
-            return False
-        moves = found.op.kind == "movement" and found.op.name != "pad"
-        return found is node or found.op.kind == "elementwise" or moves
-
-    return {found for found in walk([node], inner) if not inner(found) and found.ndim}
 
 
 def in_window(node: Node) -> bool:

@@ -8,7 +8,7 @@ from itertools import pairwise
 from ranvier.engines.native.passes.rematerialize import RECOMPUTED
 from ranvier.engines.native.passes.virtual_workers import sums_steps
 from ranvier.engines.native.passes.wide_products import divides_outputs
-from ranvier.engines.native.schedule.fusion import divisible_axes
+from ranvier.engines.native.schedule.concatenations import divisible_axes
 from ranvier.engines.native.schedule.task import Task
 from ranvier.engines.native.target.lanes import LANES
 from ranvier.graph.extents import extent, size
