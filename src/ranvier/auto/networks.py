@@ -20,6 +20,7 @@ VIEWS = {  # the blocks of features that a network takes: see `ranvier.auto.prep
     "quantile": ("quantile", "rest"),
     "pieces": ("standard", "pieces", "rest"),
 }
+FEW_STEPS = 0.9  # the momentum of batch normalization: a folder has few sounds
 Blocks = Mapping[str, tuple[int, int]]
 NETWORKS = ("linear", "mlp", "cnn", "lenet5", "vgg_small", "resnet", "speech")  # names for ``network``
 
@@ -85,7 +86,9 @@ def _of_models(
         raise ValueError(f"the network {network!r} does not take rows of shape {shape}. Write --network auto instead.")
     dropout = {"dropout": options["dropout"]}
     if network == "speech":
-        made: Module = models.speech_classifier(shape[0], outputs, sampling_rate, **dropout, activation=None)
+        made: Module = models.speech_classifier(
+            shape[0], outputs, sampling_rate, **dropout, activation=None, momentum=FEW_STEPS
+        )
         return made
     if network == "vgg_small":
         dropout["blocks"] = blocks_of(shape, options["width"], options["depth"])
