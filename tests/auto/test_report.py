@@ -97,6 +97,9 @@ def test_what_is_wrong_says_what_to_write(call, error, message):
 def test_all_that_is_not_html_is_escaped():
     assert element("p", "<b>", Html("<i></i>"), title='"') == '<p title="&quot;">&lt;b&gt;<i></i></p>'
     assert "&lt;x&gt;" in table(["<x>"], [["<x>"]])
+    assert '<tr class="best"><td>1</td><td class="t">a</td></tr>' in table(
+        ["n", "text"], [[1, "a"]], texts={1}, stressed=[0]
+    )
     assert [number(v) for v in (float("nan"), 0, 1e-9, 123.456, 0.12345)] == ["\u2013", "0.0000", "1.000e-09", "123.46", "0.1235"]  # fmt: skip
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 LONGEST = 28  # characters of a name
 CURVES = 40  # of single samples
+HANDLE, LETTER = 0.6, 0.075  # inches of a legend: a line with what is around it, and a letter
 
 
 class Ranked(Protocol):
@@ -102,7 +103,11 @@ def partial_dependence(
             axes.set_ylabel("output" if several else effect.outputs[0], color=INK, parse_math=False)
     if several:
         handles, labels = panels[0].get_legend_handles_labels()
-        made.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 5), frameon=False, fontsize=9)
+        width = made.get_size_inches()[0] / (HANDLE + LETTER * max(map(len, labels)))
+        made.legend(
+            handles, labels, loc="outside lower center", ncols=int(np.clip(width, 1, min(len(labels), 5))),
+            frameon=False, fontsize=9,
+        )  # fmt: skip
     return finish(made, path)
 
 

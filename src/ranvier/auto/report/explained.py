@@ -92,8 +92,11 @@ def used_features(facts: Facts, found: explain.Importances | None, say: Say) -> 
             _Scored(facts), part, varied, points=16, samples=120, names=whole.names, classes=outputs
         )
         parts.append(element("h3", say("The prediction by the value of one column")))
-        few = [effect for effect in effects if len(effect.outputs) <= 10]
-        parts.append(element("div", *(picture(effect.plot(), say) for effect in few), css="figures"))
+        drawn_effects = [effect.plot() for effect in effects if len(effect.outputs) <= 10]
+        for made in drawn_effects:
+            if facts.classes and made.axes[0].get_ylabel() == "output":
+                made.axes[0].set_ylabel(say("probability"))
+        parts.append(element("div", *(picture(made, say) for made in drawn_effects), css="figures"))
         text = (
             "The mean over rows in which only this column is changed. Grey lines are single rows, or one standard "
             "deviation; ticks are the tenths of the values."
@@ -141,6 +144,9 @@ def mistakes(facts: Facts, found: explain.Importances | None, say: Say) -> list[
     if facts.images is not None and facts.classes:
         names = list(map(cut, facts.task.classes))
         drawn = pictures.mistakes(facts.images, facts.truth, _as_decided(facts), names, count=MISTAKES)
+        if facts.lines is not None:  # the table has the files, which say more than the number of a scored row
+            for axes in drawn.axes:
+                axes.title.set_text(axes.get_title().partition("\nrow ")[0])
         parts = [element("p", text), picture(drawn, say, wide=len(order) > 3)]
         if facts.parts is not None:
             parts.append(explained_mistakes(facts, facts.parts, order, say))
@@ -157,7 +163,17 @@ def mistakes(facts: Facts, found: explain.Importances | None, say: Say) -> list[
     parts = [element("p", text)]
     if facts.parts is not None and facts.classes:
         parts.append(explained_mistakes(facts, facts.parts, order, say))
-    return [*parts, table([*head, *(name for name, _ in shown)], rows, texts=1 if facts.task.kind == NUMBERS else 3)]
+    texts = {0} if facts.task.kind == NUMBERS else {0, 1, 2}
+    texts |= {len(head) + k for k, (_, values) in enumerate(shown) if any(map(_is_text, values))}
+    return [*parts, table([*head, *(name for name, _ in shown)], rows, texts=texts)]
+
+
+def _is_text(value: Any) -> bool:
+    """Whether a value is no number; what is missing is neither."""
+    try:
+        return float(value) != float(value)
+    except ValueError:
+        return value not in ("", "\u2013")
 
 
 def _as_decided(facts: Facts) -> Array:

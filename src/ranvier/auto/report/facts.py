@@ -56,6 +56,7 @@ class Facts(CheckedConstructor):
     steps: list[Any] = field(default_factory=list)  # what was done, in order
     layers: list[list[str]] = field(default_factory=list)
     trials: list[list[Any]] = field(default_factory=list)
+    members: Sequence[int] = ()  # the numbers of the trials whose networks the model has
     curves: list[tuple[Any, Sequence[Mapping[str, Sequence[Any]]]]] = field(default_factory=list)
     features: Any = None
     names: Sequence[str] | None = None

@@ -111,14 +111,16 @@ def _add_steps(facts: Facts, run: Run) -> None:
         "Preparation, scaling and categories are learned from the rows to learn from alone.",
     ]
     folds = run.split["folds"]
-    tried = "{n} settings are tried, each on {folds} held-out parts."
+    tried = "Settings that are tried: {n}, each on {folds} held-out parts."
     if folds < 2:
-        tried = "{n} settings are tried, each on one held-out part."
+        tried = "Settings that are tried: {n}, each on one held-out part."
     steps.append((tried, {"n": len(run.trials), "folds": folds}))
-    steps.append((
-        "The model is the mean of {n} networks of {trials} settings.",
-        {"n": len(run.members) * max(folds, 1), "trials": len(run.members)},
-    ))  # fmt: skip
+    several = "The model is the mean of {n} networks, of {trials} of these settings."
+    if len(run.members) == 1:
+        several = "The model is the mean of {n} networks of one of these settings."
+        if folds < 2:
+            several = "The model is the network of one of these settings."
+    steps.append((several, {"n": len(run.members) * max(folds, 1), "trials": len(run.members)}))
     if any(member.get("all_rows") for member in run.members):
         steps.append(
             "Its networks are trained again on all rows to learn from; scores of held-out rows are of those of the "
@@ -136,6 +138,7 @@ def _add_steps(facts: Facts, run: Run) -> None:
     if run.state == "stopped":
         steps.append("The training was stopped before its end; this is the best so far.")
     facts.steps = steps
+    facts.members = [member["trial"] for member in run.members]
     for trial in run.trials:
         settings = ", ".join(f"{k}={_short(v)}" for k, v in list(trial["settings"].items())[:SHOWN_SETTINGS])
         value = trial["validation"].get(run.task.metric) if trial["error"] is None else None

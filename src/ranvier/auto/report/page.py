@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from html import escape
 from typing import Any
 
@@ -86,18 +86,19 @@ def element(tag: str, *parts: Any, css: str = "", **attributes: str) -> Html:
 
 
 def table(
-    head: Sequence[Any], rows: Iterable[Sequence[Any]], *, texts: int = 1, caption: Any = "", best: int | None = None
-) -> Html:
-    """A table that scrolls sideways where it is too wide. The first ``texts`` columns are text, others numbers.
-
-    ``best`` is the number of the row to stress.
+    head: Sequence[Any], rows: Iterable[Sequence[Any]], *, texts: int | Container[int] = 1, caption: Any = "",
+    stressed: Container[int] = (),
+) -> Html:  # fmt: skip
+    """A table that scrolls sideways where it is too wide. ``texts`` are the columns of text, a number of the first ones
+    or their numbers, others are of numbers. ``stressed`` are numbers of rows.
     """
+    of_text: Container[int] = range(texts) if isinstance(texts, int) else texts
 
     def line(cells: Sequence[Any], tag: str, css: str = "") -> Html:
-        made = [element(tag, cell, css="t" if place < texts else "") for place, cell in enumerate(cells)]
+        made = [element(tag, cell, css="t" if place in of_text else "") for place, cell in enumerate(cells)]
         return element("tr", *made, css=css)
 
-    body = [line(row, "td", "best" if place == best else "") for place, row in enumerate(rows)]
+    body = [line(row, "td", "best" if place in stressed else "") for place, row in enumerate(rows)]
     parts = [element("caption", caption)] if caption else []
     parts += [element("thead", line(head, "th"))] if any(head) else []
     return element("div", element("table", *parts, element("tbody", *body)), css="scroll")

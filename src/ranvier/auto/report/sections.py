@@ -129,11 +129,10 @@ def _steps(facts: Facts, say: Say) -> list[Html]:
             [f"{r[0]}", _cut_long(str(r[1])), number(r[2]) if r[2] is not None else say("failed"), r[3]]
             for r in facts.trials
         ]
-        sign = -1 if facts.metric in LOWER_IS_BETTER else 1
-        values = [-np.inf if r[2] is None or r[2] != r[2] else sign * r[2] for r in facts.trials]
-        best = int(np.argmax(values)) if np.isfinite(values).any() else None
+        used = [place for place, trial in enumerate(facts.trials) if trial[0] in facts.members]
         parts.append(element("h3", say("The search, by held-out rows")))
-        parts.append(table(head, rows, texts=2, best=best))
+        parts.append(table(head, rows, texts=2, stressed=used))
+        parts.append(element("p", say("The model consists of the networks in bold type."), css="small"))
     return parts
 
 
@@ -149,8 +148,8 @@ def _curves(facts: Facts, say: Say) -> list[Html]:
     if not made:
         return []
     several = max(len(histories) for _, histories in facts.curves) > 1
-    text = say("Mean over the folds; the band is one standard deviation.") if several else ""
-    return [element("div", *made, css="figures"), element("p", text, css="small")]
+    text = "Mean over the folds that are still training; the band is one standard deviation."
+    return [element("div", *made, css="figures"), element("p", say(text) if several else "", css="small")]
 
 
 # --- scores -------------------------------------------------------------------------------------------------------
@@ -169,7 +168,7 @@ def _scores(facts: Facts, compared: Compared, say: Say) -> list[Html]:
             bounds = interval(compared.intervals[:, place, SCORES[facts.task.kind].index(name)])
             cells.append(Html.join([number(found[name]), Html("<br>"), element("span", bounds, css="small")]))
         rows.append(cells)
-    parts = [table(head, rows, best=0)]
+    parts = [table(head, rows, stressed=[0])]
     parts.append(element("p", say(
         "Below each score is its 95 % interval: the middle 95 % of bootstrap samples of the rows. It does not "
         "contain what another training would change."

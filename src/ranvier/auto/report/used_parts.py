@@ -104,6 +104,13 @@ def explained_mistakes(facts: Facts, parts: Parts, order: Array, say: Say) -> Ht
         drawn = pictures.words([found for found, _ in texts], captions=[caption for _, caption in texts])
         return Html.join([note, picture(drawn, say, wide=True)])
     strongest = [max(found, key=lambda pair: pair[1]) for found in drops]
-    cells = [[c, name, f"{drop:+.3f}"] for c, (name, drop) in zip(captions, strongest, strict=True)]
-    head = [say("mistake"), say("the part that speaks most for the prediction"), say("probability")]
-    return table(head, cells, texts=2)
+    lines = rows if facts.lines is None else facts.lines[rows]
+    cells = [
+        [f"{line}", caption, name, f"{facts.output[row, k]:.3f}", f"{facts.output[row, k] - drop:.3f}"]
+        for line, row, k, caption, (name, drop) in zip(lines, rows, decided, captions, strongest, strict=True)
+    ]
+    head = [
+        say(facts.lines_are), say("mistake"), say("the part that speaks most for the prediction"),
+        say("probability of the prediction"), say("its probability without that part"),
+    ]  # fmt: skip
+    return table(head, cells, texts=3)

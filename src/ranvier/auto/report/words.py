@@ -20,7 +20,7 @@ SCORES = {  # name: English, Chinese
     "f1": ("F1", "F1 值"),
     "roc_auc": ("area under ROC", "ROC 曲线下面积"),
     "log_loss": ("log loss", "对数损失"),
-    "r2": ("R2", "决定系数 R2"),
+    "r2": ("R2", "决定系数（R2）"),
     "mae": ("mean absolute error", "平均绝对误差"),
     "rmse": ("root mean squared error", "均方根误差"),
 }
@@ -67,7 +67,8 @@ CHINESE = {
     "what speaks for the prediction": "支持预测的部分",
     "mistake": "错误",
     "the part that speaks most for the prediction": "最支持预测的部分",
-    "probability": "概率",
+    "probability": "概率", "probability of the prediction": "预测的概率",
+    "its probability without that part": "去掉这一部分后的概率",
     "Rows with a wrong target: {wrong} of {all}.": "在 {all} 行中，{wrong} 行有预测错误的目标。",
     "lowest probability of a true value": "真实值的最低概率",
     "{n} times one of two values": "{n} 个二值目标",
@@ -79,7 +80,8 @@ CHINESE = {
     "{rival} is better than the model: {metric} {other} against {value}, on {part}. Use it instead.":
         "{rival}优于模型：在{part}上，{metric}为 {other}，模型为 {value}。请改用它。",
     "The first {most} of {all} {what}.": "共 {all} 个{what}，显示前 {most} 个。",
-    "Mean over the folds; the band is one standard deviation.": "各折的平均值；色带为一个标准差。",
+    "Mean over the folds that are still training; the band is one standard deviation.":
+        "仍在训练的各折的平均值；色带为一个标准差。",
     "Below each score is its 95 % interval: the middle 95 % of bootstrap samples of the rows. It does not "
     "contain what another training would change.":
         "每个得分下面是其 95% 区间：对各行自助抽样所得结果的中间 95%。它不包含重新训练带来的变化。",
@@ -107,9 +109,14 @@ CHINESE = {
     "class": "类别", "group": "组", "time": "时间", "chance": "随机",
     "Preparation, scaling and categories are learned from the rows to learn from alone.":
         "预处理、缩放和类别只从用于学习的行得到。",
-    "{n} settings are tried, each on {folds} held-out parts.": "尝试了 {n} 组设置，每组在 {folds} 个留出部分上评分。",
-    "{n} settings are tried, each on one held-out part.": "尝试了 {n} 组设置，每组在一个留出部分上评分。",
-    "The model is the mean of {n} networks of {trials} settings.": "模型是 {trials} 组设置的 {n} 个网络的平均。",
+    "Settings that are tried: {n}, each on {folds} held-out parts.":
+        "尝试了 {n} 组设置，每组在 {folds} 个留出部分上评分。",
+    "Settings that are tried: {n}, each on one held-out part.": "尝试了 {n} 组设置，每组在一个留出部分上评分。",
+    "The model is the mean of {n} networks, of {trials} of these settings.":
+        "模型是其中 {trials} 组设置的 {n} 个网络的平均。",
+    "The model is the mean of {n} networks of one of these settings.": "模型是其中一组设置的 {n} 个网络的平均。",
+    "The model is the network of one of these settings.": "模型是其中一组设置的网络。",
+    "The model consists of the networks in bold type.": "模型由粗体所示的网络组成。",
     "Probabilities are calibrated with the temperature {value}.": "概率用温度 {value} 校准。",
     "The class {name} is chosen from a probability of {value}.": "概率达到 {value} 时判为类别 {name}。",
     "The test part is scored once, at the end.": "测试部分只在最后评分一次。",
@@ -172,7 +179,7 @@ PATTERNS = (  # the same, with names and numbers in them
     (r"^(.*) by prediction$", r"\1 与预测"),
     (r"^mean (\S+), sd (\S+)$", r"平均 \1，标准差 \2"),
     (r"^(\d+) of (\d+) misclassified.*$", r"\2 个中分错 \1 个"),
-    (r"^predicted (.*)\ntrue (.*)\nrow (\d+)$", r"预测 \1\n真实 \2"),
+    (r"^predicted (.*)\ntrue (.*)(?:\nrow \d+)?$", r"预测 \1\n真实 \2"),
 )
 
 
