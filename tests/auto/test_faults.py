@@ -249,7 +249,7 @@ def test_columns_may_be_in_another_order_and_there_may_be_more(run, tmp_path):
 
 
 MISFITS = {  # how a file for predict differs, and what must be said
-    "a column is missing": ("size,day\n1,2024-01-01\n", ValueError, "lacks the columns 'color'"),
+    "a column is missing": ("size,day\n1,2024-01-01\n", ValueError, "lacks the column 'color'"),
     "another type": ("size,color,day\nbig,red,2024-01-01\nlow,red,2024-01-01\n", ValueError, "'size' was a number .*'big' in line 2"),
     "a number that is none": ("size,color,day\n1,red,2024-01-01\nbig,red,2024-01-01\n", None, "line 3, column 'size': 'big' is no number"),
     "a date that is none": ("size,color,day\n1,red,2024-02-30\n2,red,2024-02-03\n", None, "line 2, column 'day': '2024-02-30' is no date"),

@@ -69,6 +69,12 @@ def test_images(tmp_path):
     flat = predict(run, folder / "dark")
     assert set(flat.columns["predicted class"]) == {"dark"}
     assert flat.text().splitlines()[0] == "file,predicted class,probability bright,probability dark"
+    one = next((folder / "dark").iterdir())
+    assert predict(run, one).text().splitlines()[1].startswith(f"{one.name},dark,")
+    with pytest.raises(ValueError, match="Write a folder with a folder in it for each class"):
+        evaluate(run, one)
+    with pytest.raises(ValueError, match=r"lacks the column 'image'.*one image for each row"):
+        predict(run, texts(tmp_path / "texts"))
     other = predict(run, pictures(tmp_path / "large", 4, (12, 10)))  # resized as in training
     assert other.output.shape == (4, 2)
     assert run.read_data().digest == run.data["sha256"]

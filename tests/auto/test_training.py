@@ -289,6 +289,7 @@ def test_the_command_line(data, tmp_path):
     assert piped.stdout.splitlines()[0].endswith("predicted kind,probability big,probability small")
     assert len(piped.stdout.splitlines()) == N + 1
     assert json.loads(ranvier("evaluate", tmp_path / "run", data, "--json").stdout)["rows"] == N
+    assert ranvier("inspect", tmp_path / "run" / "run.json").stdout == ranvier("inspect", tmp_path / "run").stdout
     shown = ranvier("compare", tmp_path / "run", tmp_path / "run").stdout.splitlines()
     assert shown[0].split() == ["test", "part", "balanced", "accuracy", "accuracy", "F1", "ROC", "AUC", "log", "loss"]
     assert shown[2] == shown[3]
@@ -297,6 +298,8 @@ def test_the_command_line(data, tmp_path):
         (("train", data, "--time", "soon"), 2, "90s, 5m or 1h"),
         (("train", data, "--set", "width"), 2, "--set width=64"),
         (("predict", tmp_path, data), 1, "it is no run"),
+        (("predict", tmp_path / "run", data, "--out", data), 1, "Write another --out"),
+        (("report", tmp_path / "run", "--out", "r.pdf"), 1, "Write r.html instead"),
     ):
         failed = ranvier(*words)
         assert failed.exit_code == code

@@ -546,7 +546,9 @@ def test_csv_logger(tmp_path):
     assert [float(r["loss"]) for r in rows] == first["loss"] + second["loss"]
     fit(c.CSVLogger(path, separator=";"), model)
     assert path.read_text().splitlines()[0] == "epoch;accuracy;loss;val_accuracy;val_loss"
-    with pytest.raises(FileNotFoundError, match=r"log.csv: there is no folder .*none. Write os.makedirs"):
+    with pytest.raises(
+        FileNotFoundError, match=r"log.csv: there is no folder .*none. Make it first, in Python with os.makedirs"
+    ):
         fit(c.CSVLogger(tmp_path / "none" / "log.csv"))
 
 

@@ -1,13 +1,17 @@
 """What commands print: help with examples, wrapped lines, tables, JSON."""
 
 import json
+import time
 
+import numpy as np
 import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
 
+from ranvier.auto.trials import Trial
 from ranvier.cli.lines import Columns, echo_json, wrapped
 from ranvier.cli.main import app
+from ranvier.cli.progress import SearchProgress
 
 COMMANDS = sorted(get_command(app).commands)
 
@@ -73,3 +77,23 @@ def test_data_are_inspected(tmp_path):
     (tmp_path / "texts" / "a" / "1.txt").write_text("words")
     assert ranvier("inspect", tmp_path / "texts").splitlines()[0] == "1 file"
     assert json.loads(ranvier("info", "--json"))["engine"] == "native"
+
+
+PROGRESS = {  # the seconds and the trials that were asked for, the trials that are done, and the live line after 10 s
+    "at the begin": (None, 8, (), "reading the data"),
+    "the linear network is no trial": (None, 8, (0,), "trying networks, 0 of 8 trials, best held-out loss 0.5000"),
+    "a number of trials": (None, 8, (0, 1, 2), "trying networks, 2 of 8 trials, best held-out loss 0.5000, about 30 s left"),
+    "the last one": (None, 2, (1, 2), "finishing, 2 of 2 trials, best held-out loss 0.5000"),
+    "a time": (60.0, None, (0, 1), "trying networks, 1 trial, best held-out loss 0.5000, 50 s left"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PROGRESS)
+def test_the_live_line_has_the_time_left(name):
+    limit, trials, done, line = PROGRESS[name]
+    progress = SearchProgress(limit, trials, quiet=True)
+    for number in done:
+        trial = Trial(number, {"network": "mlp"}, np.zeros((1, 1)), history=[{"val_loss": [0.5], "loss": [0.5]}])
+        progress.trial(trial, 1.0)
+    progress.began = time.perf_counter() - 10
+    assert progress.line() == line

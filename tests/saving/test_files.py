@@ -140,10 +140,10 @@ def test_a_write_that_the_system_cuts_off(room, target):
 
 
 def test_a_folder_that_is_missing_or_read_only(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"m: there is no folder .*gone. Write os.makedirs"):
+    with pytest.raises(FileNotFoundError, match=r"m: there is no folder .*gone. Make it first, .* os.makedirs"):
         files.store(tmp_path / "gone" / "m", OLD, {})
     (tmp_path / "dangling").symlink_to(tmp_path / "gone" / "m")
-    with pytest.raises(FileNotFoundError, match=r"dangling: there is no folder .*gone\. Write os.makedirs"):
+    with pytest.raises(FileNotFoundError, match=r"dangling: there is no folder .*gone\. Make it first, .* os.makedirs"):
         files.store(tmp_path / "dangling", OLD, {})
     with pytest.raises(IsADirectoryError, match=r"model\.ranvier"):
         files.store(tmp_path, OLD, {})

@@ -28,12 +28,17 @@ USUAL = 2.0  # and times their median: a few long ones would make all others lon
 SMALL_ROWS = 3000  # numbers of a row up to which an array of two dimensions is a table
 
 
+def is_one(path: Path) -> bool:
+    """Whether a file is one image or one sound. Of texts the end of the name does not say: a table may be one."""
+    return IMAGES.has(path) or SOUNDS.has(path)
+
+
 def read_folder(path: Path, options: Mapping[str, Any] | None = None) -> Table:
     """The files of a folder as a table with the columns "file", "image" (or "sound", or "text") and "class".
 
-    A folder with subfolders has a class in each; without subfolders there is no class, for predictions. ``options`` are
-    those that a table has after it was read, so that other folders are read in the same way: "image_size" and
-    "color_mode", or "sampling_rate" and "length".
+    A folder with subfolders has a class in each; without subfolders, and of one file in place of a folder, there is no
+    class, for predictions. ``options`` are those that a table has after it was read, so that other folders are read in
+    the same way: "image_size" and "color_mode", or "sampling_rate" and "length".
 
     Raises ValueError for a folder with files of several kinds, or of none.
     """
@@ -67,7 +72,9 @@ def _digest(found: Sequence[Found]) -> str:
 
 
 def _found(path: Path) -> tuple[str, list[Found]]:
-    """The kind of the files, and the files; of a folder without subfolders their label is -1."""
+    """The kind of the files, and the files; of one file, and of a folder without subfolders, their label is -1."""
+    if path.is_file():
+        return next(kind for kind, of in KINDS.items() if of.has(path)), [Found(-1, path, path.name)]
     counts = {kind: sum(of.has(file) for file in visible(path, False)) for kind, of in KINDS.items()}
     there = {kind: n for kind, n in counts.items() if n}
     if len(there) != 1:

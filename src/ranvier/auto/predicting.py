@@ -11,7 +11,7 @@ import numpy as np
 
 from ranvier.auto import formats
 from ranvier.auto.checks import label_numbers
-from ranvier.auto.columns import Column, is_missing, texts_of, unreadable
+from ranvier.auto.columns import ARRAYS, Column, is_missing, texts_of, unreadable
 from ranvier.auto.runs import Run
 from ranvier.auto.samples import left_out
 from ranvier.auto.scores import CLASSES, LABELS
@@ -103,10 +103,13 @@ def mismatches(run: Run, table: Table) -> list[str]:
     notes = [f"the column {name!r} is not known, and not used" for name in table.columns if name not in known]
     lacking = [column.name for column in used if column.name not in table.columns]
     if lacking:
+        what = "column" if len(lacking) == 1 else "columns"
+        instead = "a table with all columns of the training, empty where values are not known,"
+        if arrays := [column.kind for column in used if column.kind in ARRAYS]:
+            instead = f"data of the same kind as those of the training, which had one {arrays[0]} for each row,"
         raise ValueError(
-            f"{table.source} lacks the columns {', '.join(map(repr, lacking))}. It has "
-            f"{', '.join(map(repr, table.columns))}. Write a table with all columns of the training, "
-            "empty where values are not known, instead."
+            f"{table.source} lacks the {what} {', '.join(map(repr, lacking))}. It has "
+            f"{', '.join(map(repr, table.columns))}. Write {instead} instead."
         )
     for column in used:
         values = table.columns[column.name]
@@ -152,9 +155,8 @@ def evaluate(run: Run, data: Any, **options: Any) -> dict[str, Any]:
     table = read_data(data, **{**run.data["options"], **options})
     lacking = [name for name in run.task.targets if name not in table.columns]
     if lacking:
-        raise ValueError(
-            f"{table.source} has no column {lacking[0]!r}, which is the target. Write a table with it instead."
-        )
+        instead = "a table with it" if table.unit != "file" else "a folder with a folder in it for each class"
+        raise ValueError(f"{table.source} has no column {lacking[0]!r}, which is the target. Write {instead} instead.")
     truth, known = truth_of(run, table)
     if not known.any():
         raise ValueError(f"{table.source} has no row with a target. Write a table with some instead.")

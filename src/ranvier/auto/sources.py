@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ranvier.auto.folders import folder_digest, read_arrays, read_folder
+from ranvier.auto.folders import folder_digest, is_one, read_arrays, read_folder
 from ranvier.auto.tables import Table, read_table, read_whole
 from ranvier.support.columns import column_names
 
@@ -17,7 +17,8 @@ ARRAYS = ".npz"
 def read_data(
     data: Any, *, separator: str | None = None, encoding: str | None = None, options: Mapping[str, Any] | None = None
 ) -> Table:
-    """The table of a file (`read_table`), of a folder (`read_folder`), of an ``.npz`` file, or of a frame.
+    """The table of a file (`read_table`), of a folder, an image or a sound (`read_folder`), of an ``.npz`` file, or of
+    a frame.
 
     ``options`` are those of a table that was read before, so that this one is read in the same way. A `Table` is
     returned as it is. Raises ValueError and OSError as these functions do.
@@ -28,7 +29,7 @@ def read_data(
         path = Path(data).expanduser()
         if not path.exists():
             raise FileNotFoundError(f"there is no file or folder {path}. Write the name of one, such as data.csv.")
-        if path.is_dir():
+        if path.is_dir() or is_one(path):
             return read_folder(path, options)
         if path.suffix.lower() == ARRAYS:
             return read_arrays(path)

@@ -17,6 +17,7 @@ from ranvier.support.phrases import counted
 
 def lines_of(path: Path) -> Iterable[str]:
     """What the command prints."""
+    path = path.parent if path.name == FACTS else path
     if _is_run(path):
         return contents_of_run(path)
     return _lines_of_data(path) if _is_data(path) else contents_of(path).lines()
@@ -24,6 +25,7 @@ def lines_of(path: Path) -> Iterable[str]:
 
 def value_of(path: Path) -> dict[str, Any]:
     """The same as a value of JSON."""
+    path = path.parent if path.name == FACTS else path
     if _is_run(path):
         return rv.auto.Run.load(path).to_dict()
     if _is_data(path):

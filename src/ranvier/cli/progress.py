@@ -15,7 +15,10 @@ REDRAWN = 4  # times a second
 
 
 class SearchProgress:
-    """Prints lines and trials. On a terminal a live line shows trials done, the best loss, and the time left."""
+    """Prints lines and trials. On a terminal a live line shows trials done, the best loss, and the time left.
+
+    ``trials`` is the number that ends the search, None where the time does. The linear network before them is none.
+    """
 
     def __init__(self, limit: float | None, trials: int | None, *, quiet: bool) -> None:
         from rich.console import Console
@@ -23,8 +26,8 @@ class SearchProgress:
         self.console = Console(quiet=quiet, soft_wrap=True, highlight=False)
         self.limit, self.trials = limit, trials
         self.began = time.perf_counter()
-        self.done, self.best = 0, float("inf")
-        self.linear = True  # whether the trials have a linear one before them
+        self.done: int | None = None  # trials; None before the search
+        self.best = float("inf")
         self.stage = "reading the data"
         self.live: Any = None
 
@@ -43,32 +46,37 @@ class SearchProgress:
             self.live.stop()
 
     def say(self, text: str) -> None:
-        self.stage = "measuring what is simple"
+        """A line for people, before and after the search."""
+        self.stage = "measuring what is simple" if self.done is None else self.stage
+        self.print(text)
+
+    def print(self, text: str) -> None:
         shown = wrapped(text, self.console.width) if self.console.is_terminal else text
         self.console.print(shown, markup=False)
 
     def trial(self, trial: rv.auto.Trial, seconds: float) -> None:
         """A trial is done."""
-        self.linear = self.linear and (bool(self.done) or not trial.number)
-        self.done += 1
+        self.done = trial.number
+        self.stage = "trying networks" if self.trials is None or self.done < self.trials else "finishing"
         loss = trial.loss
         self.best = min(self.best, loss) if not isnan(loss) else self.best
         name = f"trial {trial.number}" if trial.number else "linear"
         failed = f"failed: {trial.error}" if trial.error else f"held-out loss {loss:.4f}"
         cut = ", cut by the time" * trial.cut
-        self.say(f"{name}: {failed}{cut}, {seconds:.1f} s ({rv.auto.settings_words(trial.settings)})")
+        self.print(f"{name}: {failed}{cut}, {seconds:.1f} s ({rv.auto.settings_words(trial.settings)})")
 
     def line(self) -> str:
         """The live line."""
         passed = time.perf_counter() - self.began
-        total = self.trials + self.linear if self.trials else 0
         parts = [self.stage]
-        if self.done:
-            parts = [f"{self.done} of {counted(total, 'trial')}" if total else counted(self.done, "trial")]
+        if self.done is not None:
+            parts.append(
+                f"{self.done} of {counted(self.trials, 'trial')}" if self.trials else counted(self.done, "trial")
+            )
         if self.best < float("inf"):
             parts.append(f"best held-out loss {self.best:.4f}")
         if self.limit is not None:
             parts.append(f"{max(0, self.limit - passed):.0f} s left")
-        elif total and self.done:
-            parts.append(f"about {passed * (total - self.done) / self.done:.0f} s left")
+        elif self.trials and self.done and self.done < self.trials:
+            parts.append(f"about {passed * (self.trials - self.done) / self.done:.0f} s left")
         return ", ".join(parts)

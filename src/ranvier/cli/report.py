@@ -51,6 +51,10 @@ def report(
 ) -> None:
     """See `REPORT`."""
     with errors_as_lines():
+        if out is not None and out.suffix.lower() not in (".html", ".htm"):
+            raise ValueError(
+                f"{out} does not end in .html, which a report is. Write {out.with_suffix('.html')} instead."
+            )
         written = rv.auto.write_report(run, path=out, lang=lang)
         if as_json:
             echo_json({"report": str(written)})

@@ -23,7 +23,7 @@ DATA = typer.Argument(
     help="A table (CSV, TSV, Parquet, Excel) with names in the first line; a folder of images, sounds or texts with a "
     "folder for each class; or an .npz file with x and y.",
 )
-SAME = "Data of the same kind as those of the training"
+SAME = "Data of the same kind as those of the training, or one image or sound"
 RUN = typer.Argument(metavar="RUN", help="The folder of a run, as ranvier train wrote it.")
 JSON = typer.Option("--json", help="Print one JSON object in place of lines for people.")
 SEPARATOR = typer.Option(metavar="SIGN", help="What separates the columns, if it is not found.")
@@ -168,10 +168,12 @@ def train(
     kinds = pairs(columns or [], "--columns zip=category")
     fixed = values(pairs(set_ or [], "--set width=64"))
     with errors_as_lines():
+        from ranvier.auto.training import TRIALS
         from ranvier.cli.progress import SearchProgress
 
         targets = [name for name in target.split(",") if name] if "," in target else target or None
-        with SearchProgress(limit, trials, quiet=as_json) as progress:
+        number = TRIALS if trials is None and limit is None else trials
+        with SearchProgress(limit, number, quiet=as_json) as progress:
             run = rv.auto.train(
                 data, targets, out, time=limit, trials=trials, network=network, settings=fixed, columns=kinds,
                 time_column=time_column, group=group, folds=folds, test=test, metric=metric, seed=seed,
@@ -187,7 +189,7 @@ def train(
 
 def predict(
     run: Annotated[Path, RUN],
-    data: Annotated[Path, typer.Argument(metavar="DATA", help=f"{SAME}; the target is not needed.")],
+    data: Annotated[Path, typer.Argument(metavar="DATA", help=f"{SAME}. The target is not needed.")],
     out: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="FILE", help="The file to write. [default: standard output]")
     ] = None,
@@ -200,6 +202,8 @@ def predict(
 
         if out is not None:
             check_ending(out)
+            if out.exists() and data.exists() and out.samefile(data):
+                raise FileExistsError(f"{out} has the rows that are to be predicted. Write another --out instead.")
         made = rv.auto.predict(rv.auto.Run.load(run), data, separator=separator, encoding=encoding)
         if out is not None:
             made.write(out)

@@ -76,7 +76,8 @@ def check_target(path: Any, name: str) -> None:
     if not folder.is_dir():
         raise FileNotFoundError(
             errno.ENOENT,
-            f"{target}: there is no folder {folder}. Write os.makedirs({str(folder)!r}) before, or another path",
+            f"{target}: there is no folder {folder}. Make it first, in Python with os.makedirs({str(folder)!r}), or "
+            "write another path",
         )
 
 
