@@ -327,6 +327,23 @@ def test_zeros_behind_the_rows_of_a_large_value_are_computed_where_they_are_read
     np.testing.assert_array_equal(found, np.pad(arrays[0], [width[:2] for width in widths]) + arrays[1])
 
 
+@pytest.mark.parametrize("widths", [(1, 2, 0), (0, 0, 0), (3, 0, 0), (0, 1, 0), (1, 1, 1)])
+@pytest.mark.parametrize("axes", [(1,), (1, 2), (3,), (1, 2, 3)])
+@pytest.mark.parametrize("rows", [1, 5])
+def test_what_is_padded_is_computed_in_place_and_only_the_rest_is_filled(widths, axes, rows):
+    x = input_node("x", (BATCH, 5, 7, 19), "float32")
+    given = tuple(widths if axis in axes else (0, 0, 0) for axis in range(4))
+    padded = apply("pad", apply("relu", x), constant(-3.0, "float32"), widths=given)
+    graph = Graph((x,), (padded,))
+    if any(widths):
+        assert [task.kind for task in schedule(graph, rows).order] == ["place"]
+    array, results = RNG.standard_normal((rows, 5, 7, 19)).astype(np.float32), []
+    for engine in (reference, native):
+        results.append(np.full((rows, *extents(padded, 1)), np.nan, np.float32))
+        engine.compile(graph, rows).run([array], [results[-1]], total=rows)
+    np.testing.assert_array_equal(*results)
+
+
 def test_what_costs_much_and_is_needed_twice_is_kept():
     inputs = [input_node(f"x{i}", (40, 300), "float32") for i in range(2)]
     cheap = inputs[0] * inputs[0] - inputs[0]  # of one value, however often it is named

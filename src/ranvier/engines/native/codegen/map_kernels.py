@@ -194,7 +194,8 @@ def emit_place(k: Kernel, task: Task) -> None:
     for _, view in task.stores:
         if node.op.name == "pad":
             value = k.value(node.inputs[1], ())
-            nest(k, _placed(k, task, node.shape, axis), partial(k.store, view, value=value), wide=True)
+            for added in _around(k, node.attrs["widths"], _placed(k, task, node.shape, axis)):
+                nest(k, added, partial(k.store, view, value=value), wide=True)
             widths = node.attrs["widths"]
             offset = view.offset + sum(low * s for (low, _, _), s in zip(widths, view.strides, strict=True))
             strides = tuple((mid + 1) * s for (_, _, mid), s in zip(widths, view.strides, strict=True))
@@ -249,6 +250,24 @@ def _placed(k: Kernel, task: Task, shape: Shape, own: int = 0) -> list[tuple[Sca
     if task.division in ("rows", "split"):
         ranges[own] = "%lo", "%hi"
     return ranges
+
+
+def _around(
+    k: Kernel, widths: Sequence[tuple[int, int, int]], ranges: list[tuple[Scalar, Scalar]]
+) -> Iterator[list[tuple[Scalar, Scalar]]]:
+    """The ranges of what a padding adds: all of the result where it is also between the operand's elements."""
+    if any(between for _, _, between in widths):
+        yield ranges
+        return
+    f, inner = k.function, list(ranges)
+    for axis, (low, high, _) in enumerate(widths):
+        start, end = inner[axis]
+        first, last = f.add(start, low) if low else start, f.sub(end, high) if high else end
+        if low > 0:
+            yield [*inner[:axis], (start, first), *inner[axis + 1 :]]
+        if high > 0:
+            yield [*inner[:axis], (last, end), *inner[axis + 1 :]]
+        inner[axis] = first, last
 
 
 def _parts(k: Kernel, task: Task, operand: Node, view: View, own: int) -> Iterator[Part]:

@@ -91,6 +91,7 @@ class Fusion:
         for node in reversed(self.graph.nodes()):
             op = node.attrs["inner"].op if node.op.name == "partial" else node.op
             joins = op.name == "concatenate"
+            places = joins or op.name == "pad"
             whole = joins or op.name == "scan"
             operands = node.inputs if whole else [node.inputs[i] for i in op.in_memory]
             for operand in operands:
@@ -98,17 +99,17 @@ class Fusion:
                     keeps = only_ones(node.shape, operand.shape) or self._regrouped(node)
                     if operand not in self.parts and not keeps:
                         self._need_contiguous(operand)
-                elif operand not in self.in_place_gathers and not (joins and self._filled(operand, node)):
+                elif operand not in self.in_place_gathers and not (places and self._filled(operand, node)):
                     self._need(operand)
 
     def _filled(self, operand: Node, whole: Node) -> bool:
-        """Whether an operand of a concatenation is computed where it is placed, not read from memory.
+        """Whether an operand of a concatenation or padding is computed where it is placed, not read from memory.
 
         It has no other reader, and is cheap or is itself a concatenation of the same data.
         """
         if len(self.readers[operand]) > 1:
             return False
-        source = concatenation_in(operand)
+        source = concatenation_in(operand) if whole.op.name == "concatenate" else None
         # For example a root of the graph.
         asked_for = operand in self.in_memory_nodes or source in self.in_memory_nodes
         alone = source is not None and len(self.readers[source]) == 1
