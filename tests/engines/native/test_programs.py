@@ -14,6 +14,7 @@ from ranvier.engines.native import compiler
 from ranvier.engines.native.codegen import entry
 from ranvier.engines.native.compiler import schedule_of, text_of
 from ranvier.engines.native.runtime.llvm import compile_object, resolve_target
+from ranvier.engines.native.runtime.threads import threads_here
 from ranvier.engines.native.schedule.schedule import Schedule
 from ranvier.graph.contraction import einsum
 from ranvier.graph.extents import extents
@@ -325,6 +326,21 @@ def test_zeros_behind_the_rows_of_a_large_value_are_computed_where_they_are_read
     found = np.empty((4, 200, 130), np.float32)
     native.compile(graph).run(arrays, [found])
     np.testing.assert_array_equal(found, np.pad(arrays[0], [width[:2] for width in widths]) + arrays[1])
+
+
+@pytest.mark.parametrize(("units", "rows", "axes"), [(320, 1, [None]), (400, 1, [1]), (400, 2, [None])])
+def test_threads_divide_the_units_of_a_layer_for_a_single_sample(units, rows, axes):
+    x, w = input_node("x", (BATCH, 400), "float32"), input_node("w", (400, units), "float32")
+    graph = Graph((x, w), (apply("relu", einsum("mk,kn->mn", x, w)),))
+    found = [t.axis if t.division == "split" else None for t in schedule(graph, rows).order]
+    assert found == axes
+    arrays, results = [RNG.standard_normal((n, m)).astype(np.float32) for n, m in ((rows, 400), (400, units))], []
+    for threads in (1, 3):
+        results.append(np.empty((rows, units), np.float32))
+        with threads_here(threads):
+            native.compile(graph, rows).run(arrays, [results[-1]], total=rows)
+    np.testing.assert_array_equal(*results)
+    np.testing.assert_allclose(results[0], np.maximum(arrays[0] @ arrays[1], 0), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("widths", [(1, 2, 0), (0, 0, 0), (3, 0, 0), (0, 1, 0), (1, 1, 1)])

@@ -18,6 +18,8 @@ SERIAL = 4096  # elements below which a task is not worth dividing
 # The same for new weights, whose cache lines move from the threads that read the old ones.
 SERIAL_UPDATE = 512
 MANY_CHANNELS = 128  # of a product for a single sample, which threads then divide evenly, unlike rows of a small image
+# The same for the units of a dense layer: to read its weights takes one thread much longer than a barrier.
+MANY_WEIGHTS = 1 << 17
 MANY_COLUMNS = 2 * LANES  # of a table to which rows are added, of which threads take some each
 FEW_PARTS = 16  # of an axis, which threads do not divide evenly
 Edge = tuple[int, bool]  # a task to run before, and whether it may share a phase
@@ -26,8 +28,9 @@ Edge = tuple[int, bool]  # a task to run before, and whether it may share a phas
 def divide_tasks(tasks: Sequence[Task], batch: int, alone: bool = False, looped: bool = False) -> None:
     """Decide for each task whether a thread takes rows of the batch, a part of an axis, or all of it.
 
-    A single sample (``alone``) is divided along its own first axis, the rows of an image, or along many channels; in
-    the steps of a loop (``looped``), where every product is worth two barriers, along many units.
+    A single sample (``alone``) is divided along its own first axis, the rows of an image, or along many channels; where
+    the weights are large, or in the steps of a loop (``looped``), where every product is worth two barriers, along many
+    units.
     """
     for task in tasks:
         if task.kind == "loop":
@@ -42,7 +45,9 @@ def divide_tasks(tasks: Sequence[Task], batch: int, alone: bool = False, looped:
         within = task.kind in ("map", "contract", "reduce") and len(task.space) > 3 and task.space[0] == BATCH
         last = task.space[-1] if task.kind == "contract" and task.space else 0
         many = isinstance(last, int) and last >= MANY_CHANNELS
-        if alone and (within or (looped and many and len(task.space) == 2)) and work(task, batch) >= SERIAL:
+        dense = many and len(task.space) == 2
+        large = dense and task.space[0] == BATCH and size(task.node.attrs["loops"], 1) >= MANY_WEIGHTS
+        if alone and (within or large or (looped and dense)) and work(task, batch) >= SERIAL:
             task.division, task.axis = "split", len(task.space) - 1 if many else 1
             continue
         if task.kind == "contract" and divides_outputs(task.anchor):
