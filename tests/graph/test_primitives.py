@@ -49,6 +49,13 @@ def looped(axis, index, reverse=False):
     return build
 
 
+def mapped(x, y, k):
+    """A map of ``x * y + k * tanh(x)``."""
+    a, b, c = (input_node(name, (), node.dtype) for name, node in (("a", x), ("b", y), ("c", k)))
+    body = Graph((a, b, c), (a * b + c * apply("tanh", a),))
+    return apply("map", x, y, apply("broadcast", k, shape=x.shape, axes=()), body=body)
+
+
 def from_the_end(carry, slices, k):
     found = []
     for x in slices.T[::-1]:
@@ -176,6 +183,7 @@ ROWS: list[tuple[str, list[Any], Any, Any]] = [
     ("random", [SEED, STREAM], op("random", shape=(3, 4), dtype="float32"), lambda s, t: ((threefry(int(s), int(t), np.arange(12, dtype=np.uint64)) >> 8) * 2.0**-24).astype(np.float32).reshape(3, 4)),
     ("stop_gradient", [X], op("stop_gradient"), lambda x: x),
     ("layout", [X], op("layout", axes=("batch", None)), lambda x: x),
+    ("map", [X, Y, SCALAR], mapped, lambda x, y, k: x * y + k * np.tanh(x)),
     ("scan", [X[0].copy(), Y, SCALAR], looped(0, 1), lambda c, x, k: ((c * k + x[0]) * k + x[1]) * k + x[2]),
     ("scan", [X[:, 0].copy(), Y, SCALAR], looped(1, 0, reverse=True), from_the_end),
     ("result", [X[0].copy(), Y, SCALAR], looped(0, 0), lambda c, x, k: np.stack([c, c * k + x[0], (c * k + x[0]) * k + x[1]])),

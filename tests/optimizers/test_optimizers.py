@@ -10,7 +10,10 @@ import pytest
 
 import ranvier as rv
 from ranvier import optimizers
+from ranvier.engines import reference
 from ranvier.graph import ops
+from ranvier.graph.graph import Graph, input_node
+from ranvier.graph.maps import without_maps
 from ranvier.graph.node import Node, apply
 from ranvier.optimizers import explicit_step
 from ranvier.tensor import trace
@@ -170,6 +173,29 @@ def test_built_as_keras_does_it_is_attached():
     for _ in range(2):
         optimizer.build([p])
     assert (optimizer.parameters, len(optimizer.variables)) == ([p], 2)
+
+
+class OfUnitNorm(optimizers.Adam):
+    def rule(self, p, g, slots, lr, t):
+        norm = apply("sqrt", apply("reduce_sum", g * g, axes=tuple(range(g.ndim))))
+        return super().rule(p, g / apply("broadcast", norm, shape=g.shape, axes=()), slots, lr, t)
+
+
+@pytest.mark.parametrize(("kind", "maps"), [(optimizers.Adam, 9), (OfUnitNorm, 0)])
+def test_a_step_holds_an_elementwise_rule_once(kind, maps):
+    rng, shapes = np.random.default_rng(0), [(3, 4), (3, 4), (5,)]
+    arrays = [np.abs(rng.normal(size=shape)).astype(np.float32) for _ in range(4) for shape in shapes]
+    nodes = [input_node(f"x{i}", a.shape, "float32") for i, a in enumerate(arrays)]
+    rate, count = input_node("rate", (), "float32"), input_node("count", (), "uint32")
+    slots = [{"momentum": m, "velocity": v} for m, v in zip(nodes[6:9], nodes[9:], strict=True)]
+    new, after, _ = kind(0.1).update(nodes[:3], nodes[3:6], slots, rate, [count])
+    graph = Graph((*nodes, rate, count), (*new, *(x for s in after for x in s.values())))
+    assert len(graph.of("map")) == maps
+    assert len({node.attrs["body"] for node in graph.of("map")}) == min(maps, 3)
+    given = [*arrays, np.float32(0.1), np.uint32(3)]
+    found, expected = (reference.evaluate(g, given, {})[0] for g in (graph, without_maps(graph)))
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_the_global_norm_is_of_all_gradients_together():

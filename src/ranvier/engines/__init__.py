@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from typing import Any, NamedTuple, Protocol
 
 from ranvier.engines.placement import get_placement
-from ranvier.graph.graph import Graph
+from ranvier.graph.graph import Graph, Key
 from ranvier.graph.random import shuffle
 from ranvier.support import forks as forks  # a fork waits for imports, also before an engine is imported
 from ranvier.support.changes import counted
@@ -163,20 +163,7 @@ def compile(graph: Graph, batch: int | None = None, engine: str | None = None) -
     return program
 
 
-class _Key:
-    """The key of a program. Its hash is computed once: those of deep networks are long."""
-
-    def __init__(self, parts: tuple[Any, ...]) -> None:
-        self.parts, self.hash = parts, hash(parts)
-
-    def __hash__(self) -> int:
-        return self.hash
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Key) and self.hash == other.hash and self.parts == other.parts
-
-
-_shared: dict[_Key, Program] = {}  # in the order of their last use
+_shared: dict[Key, Program] = {}  # in the order of their last use
 MAX_SHARED = 64
 
 
@@ -187,7 +174,7 @@ def shared(graph: Graph, batch: int | None = None, engine: str | None = None) ->
     """
     engine = check(engine or get_engine())
     target = getattr(_module(engine), "target", None)
-    key = _Key((engine, target() if target is not None else None, get_placement(), batch, graph.key()))
+    key = Key((engine, target() if target is not None else None, get_placement(), batch, graph.key()))
     program = _shared.get(key) or compile(graph, batch, engine)
     _shared.pop(key, None)
     _shared[key] = program

@@ -18,6 +18,7 @@ from ranvier.engines.reference import ReferenceProgram
 from ranvier.graph.dtypes import ELEMENT_TYPES, limits
 from ranvier.graph.graph import Graph
 from ranvier.graph.loop_passes import unroll_checked
+from ranvier.graph.maps import without_maps
 from ranvier.graph.node import BATCH, Node, Symbol, apply, full
 from ranvier.graph.simplify import simplify
 from ranvier.graph.values import of_operands
@@ -30,7 +31,7 @@ Table = dict[str, Function]
 
 def prepared(graph: Graph) -> tuple[Graph, bool]:
     """The graph as these engines run it. If it checks values, its last output is whether one is out of range."""
-    graph = simplify(unroll_checked(graph))
+    graph = simplify(without_maps(unroll_checked(graph)))
     flags = [flag for node in graph.nodes() if node.op.name == "check" and (flag := _flag(node)) is not None]
     if not flags:
         return graph, False

@@ -107,8 +107,33 @@ class Graph:
         updates = tuple((number[target], number[value]) for target, value in self.updates)
         return tuple(number[i] for i in self.inputs), tuple(number[o] for o in self.outputs), updates, lines
 
+    @cached_property
+    def as_key(self) -> Key:
+        """`key`, computed once: many nodes may have this graph as their body."""
+        return Key(self.key())
+
+    @cached_property
+    def as_attribute(self) -> str:
+        """The text of a body in that of a node."""
+        label = names(self)
+        text = f"inputs {', '.join(label[n] for n in self.inputs)}\n{self}"
+        return "{\n" + textwrap.indent(text, "  ") + "\n}"
+
     def __str__(self) -> str:
         return print_graph(self)
+
+
+class Key:
+    """A key whose hash is computed once: those of deep networks are long."""
+
+    def __init__(self, parts: tuple[Any, ...]) -> None:
+        self.parts, self.hash = parts, hash(parts)
+
+    def __hash__(self) -> int:
+        return self.hash
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (isinstance(other, Key) and self.hash == other.hash and self.parts == other.parts)
 
 
 _PLAIN = frozenset((int, float, bool, str, type(None)))
@@ -128,7 +153,7 @@ def _fixed(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         return value.shape, value.dtype.char, value.tobytes()
     if isinstance(value, Graph):
-        return value.key()
+        return value.as_key
     return tuple(map(_fixed, value)) if isinstance(value, (list, tuple)) else value
 
 
@@ -179,9 +204,7 @@ def _attr(value: Any) -> str:
         digest = hashlib.sha256(value.tobytes()).hexdigest()[:16]
         return str(value.tolist()) if value.size <= 8 else f"array{value.shape}#{digest}"
     if isinstance(value, Graph):
-        return (
-            "{\n" + textwrap.indent(f"inputs {', '.join(names(value)[n] for n in value.inputs)}\n{value}", "  ") + "\n}"
-        )
+        return value.as_attribute
     return str(value)
 
 

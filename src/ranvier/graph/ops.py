@@ -17,6 +17,7 @@ from ranvier.graph.contraction import contract_gradient, contract_type, contract
 from ranvier.graph.derivatives import restore, where, zeros
 from ranvier.graph.dtypes import ARITHMETIC, DTYPES, FLOATING, FLOATS, INTEGERS, NUMBERS, SIGNED
 from ranvier.graph.loops import scan_gradient
+from ranvier.graph.maps import map_gradient, map_type, map_value
 from ranvier.graph.node import (
     DIVISION,
     FREE,
@@ -133,6 +134,9 @@ elementwise(
     "select", type_rules.select_type, np.where,
     lambda n, g: (None, where(n.inputs[0], g, zeros(g)), where(n.inputs[0], zeros(g), g)), INSTRUCTION, selects=True,
 )  # fmt: skip
+
+# a graph of these over scalars, ``body``, for each element of the operands
+primitive("map", "elementwise", map_type, map_value, map_gradient)
 
 # --- reductions ---------------------------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from ranvier.ops.arrays.promotion import arithmetic, as_node, together, total_of
 from ranvier.optimizers import schedules
 from ranvier.optimizers.arithmetic import Slots, Updated, clip_factor, lerp, scaled, select, sqrt, sum_of_squares
 from ranvier.optimizers.explicit_step import ExplicitLoop
+from ranvier.optimizers.mapped_rule import MappedRule
 from ranvier.optimizers.parameter_options import DecayExclusions, ParameterOptions
 from ranvier.optimizers.settings import Rate, as_rate, setting, types_of
 from ranvier.optimizers.slots import AVERAGE, SUM, settings_of
@@ -69,6 +70,7 @@ class Optimizer(ExplicitLoop, Configured):
 
     lasting: ClassVar[frozenset[str]] = frozenset()  # slots that `snap` leaves as they are
     reads_axes: ClassVar[bool] = False  # whether the rule tells one axis of a parameter from another
+    elementwise: ClassVar[bool] = False  # whether it computes each element on its own, by operations that all share
     _hints: ClassVar[Mapping[str, str]] = {
         "decay": "Write learning_rate=rv.optimizers.schedules.InverseTimeDecay(rate, 1, decay) instead: it divides the "
         "rate by 1 + decay * steps."
@@ -218,6 +220,7 @@ class Optimizer(ExplicitLoop, Configured):
         results = []
         means = [scaled(g, 1 / every) for g in grads] if every else grads
         steps = [new_counts[i] if i else count for i in count_indices] or [count] * len(params)
+        maps = MappedRule(self._rule_and_snap) if self.elementwise and due is None and not varied else None
         for old, total, g, s, own, n in zip(params, grads, self.clip(means), slots, options, steps, strict=True):
             p = old
             rate, t = cast(lr, p.dtype), cast(n, p.dtype)
@@ -230,7 +233,8 @@ class Optimizer(ExplicitLoop, Configured):
                 p = p - scaled(p, scaled(rate, decay))
             settings = {name: apply("cast", x, dtype=p.dtype) for name, x in (varied or {}).items()}
             rule = (self._with(settings) if settings else self)._rule_of(own)
-            p, new = rule(p, g, s, rate, t)
+            is_mapped = maps is not None and p.shape != () and all(x.shape == p.shape for x in s.values())
+            p, new = (maps if maps is not None and is_mapped else rule)(p, g, s, rate, t)
             if decay and not self.coupled and not self.decays_first:
                 p = p - scaled(old, scaled(rate, decay))
             if due is not None:
@@ -238,10 +242,9 @@ class Optimizer(ExplicitLoop, Configured):
                 new[SUM] = select(due, like(total, 0.0), total)
             if self.use_ema:
                 p, new[AVERAGE] = self.averaged(p, s[AVERAGE], before)
-            results.append((own.finish(p), new))
+            results.append((own.finish(p), new if is_mapped else self.snapped(new)))
         after = [
-            {n: as_node(self.snap(n, x), kinds[n]) for n, x in s.items()}
-            for (_, s), (_, kinds) in zip(results, stored, strict=True)
+            {n: as_node(x, kinds[n]) for n, x in s.items()} for (_, s), (_, kinds) in zip(results, stored, strict=True)
         ]
         return [as_node(p, kind) for (p, _), (kind, _) in zip(results, stored, strict=True)], after, new_counts
 
@@ -316,6 +319,13 @@ class Optimizer(ExplicitLoop, Configured):
             scale = clip_factor(sqrt(total), self.global_clipnorm)
             return [scaled(g, as_node(scale, g.dtype)) for g in grads]
         return grads
+
+    def _rule_and_snap(self, p: Node, g: Node, slots: Slots, lr: Node, t: Node) -> Updated:
+        p, new = self.rule(p, g, slots, lr, t)
+        return p, self.snapped(new)
+
+    def snapped(self, slots: Slots) -> Slots:
+        return {name: self.snap(name, x) for name, x in slots.items()}
 
     def snap(self, name: str, x: Node) -> Node:
         if name in self.lasting or name in self.scalar or name == AVERAGE:

@@ -95,6 +95,7 @@ class Adam(AdamBase):
         return {"momentum": 0.0, "velocity": 0.0, **({"velocity_max": 0.0} if self.amsgrad else {})}
 
     lasting = frozenset({"velocity_max"})
+    elementwise = True
 
     def rule(self, p: Node, g: Node, slots: Slots, lr: Node, t: Node) -> Updated:
         m, v = self.moments(g, slots)

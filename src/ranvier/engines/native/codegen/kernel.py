@@ -6,9 +6,10 @@ Kernels compute with positions along dimensions, and with LLVM values.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ranvier.engines.native.codegen.builder import PREFETCH, Function
 from ranvier.engines.native.schedule.view import Buffer, View
@@ -89,6 +90,8 @@ class Kernel(ABC):
         self.mask: str | None = None  # the active lanes, if not all are
         self.computed_here: set[Node] = set()  # nodes that this kernel computes instead of loading
         self.interleaved: str | None = None  # a call to be emitted with every tile (prefetching)
+        self.inner: dict[tuple[Any, ...], Node] = {}  # the operations of its maps, and how many of them read each
+        self.inner_uses: Counter[Node] = Counter()
 
     # --- scopes ----------------------------------------------------------------------------------------------------
 

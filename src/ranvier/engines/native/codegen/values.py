@@ -11,6 +11,7 @@ from ranvier.engines.native.codegen.kernel import Index, Kernel, Value
 from ranvier.engines.native.codegen.sources import SOURCES, reduce_small
 from ranvier.engines.native.schedule.view import move
 from ranvier.engines.native.target.lanes import ELEMENT, vector
+from ranvier.graph.maps import inlined
 from ranvier.graph.node import Node
 
 
@@ -50,6 +51,8 @@ class KernelWriter(Kernel):
             fused = self._fused(node, index)
             if fused is not None:
                 return fused
+        if name == "map":
+            return self.value(self._inlined(node), index)
         if node.op.kind == "elementwise":
             return self._elementwise(node, index)
         if node.op.kind == "layout":  # the same value
@@ -100,4 +103,14 @@ class KernelWriter(Kernel):
         return Value(self.call("fma", type_, a, b, c), wide)
 
     def _is_product(self, node: Node) -> bool:
-        return node.op.name == "mul" and self.module.uses[node] == 1 and self.module.view(node) is None
+        uses = self.inner_uses.get(node) or self.module.uses[node]
+        return node.op.name == "mul" and uses == 1 and self.module.view(node) is None
+
+    def _inlined(self, node: Node) -> Node:
+        """A map as the operations that it consists of; what it has in common with others is computed once."""
+        before = len(self.inner)
+        result = inlined(node, self.inner)
+        own = {*self.inner.values()}
+        for made in [*self.inner.values()][before:]:
+            self.inner_uses.update(own.intersection(made.inputs))
+        return result

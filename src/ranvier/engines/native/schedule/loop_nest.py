@@ -19,7 +19,7 @@ from ranvier.graph.node import Node, Symbol
 MAX_UNROLLED = 8  # iterations of a loop that is unrolled
 TILE_ROWS = 8  # of the batch, in a tile at most; samples are divided by whole tiles
 PACK_ROWS = 4  # fewer rows do not repay packing an operand
-LONG_EPILOGUE = 6  # nodes above which an epilogue is a loop over a tile's vectors, not unrolled
+LONG_EPILOGUE = 6  # operations above which an epilogue is a loop over a tile's vectors, not unrolled
 LONG_ROWS = 512  # columns, from which on few vectors that are left beside wide tiles do not matter
 # Vectors of a tile at most, if the epilogue of the tile before is interleaved with its sums.
 PIPELINED_SUMS = 20
@@ -245,8 +245,8 @@ def room(target: Target, columns: Loop, dtype: str, taps: int = 1, share: int = 
     return max(1, free * share // ((across * share + more) * width)), across
 
 
-def is_pipelined(target: Target, nest: Nest, dtype: str, members: int) -> bool:
-    """Whether the epilogue of a tile (``members`` nodes) is interleaved with the sums of the next tile.
+def is_pipelined(target: Target, nest: Nest, dtype: str, length: int) -> bool:
+    """Whether the epilogue of a tile (of ``length`` operations) is interleaved with the sums of the next tile.
 
     An optimizer's roots and divisions use another unit of the processor than multiply-adds, but a processor overlaps
     only instructions that are near each other.
@@ -255,15 +255,15 @@ def is_pipelined(target: Target, nest: Nest, dtype: str, members: int) -> bool:
     assert columns is not None
     simple = len(nest.reduce) == 1 or nest.joined
     plain = nest.second_rows is None and nest.taps is None and not nest.clips and simple
-    if members <= LONG_EPILOGUE or not plain or rows is None or not isinstance(rows.extent, int):
+    if length <= LONG_EPILOGUE or not plain or rows is None or not isinstance(rows.extent, int):
         return False
     # Rows that one tile holds whole are processed as one contiguous run instead (contiguity.py).
     uneven = columns.count % LANES > 0 and columns.count <= room(target, columns, dtype)[1] * LANES
     return not uneven and target.vector_registers >= 32 * registers(target, dtype)
 
 
-def tile(target: Target, nest: Nest, dtype: str, batch: int, members: int = 0) -> tuple[int, int]:
-    """Rows and vectors of the register tile. ``members`` is the number of nodes in the epilogue."""
+def tile(target: Target, nest: Nest, dtype: str, batch: int, length: int = 0) -> tuple[int, int]:
+    """Rows and vectors of the register tile. ``length`` is the number of operations in the epilogue."""
     columns, rows = nest.columns, nest.rows
     assert columns is not None
     share = rows_per_shared_vector(nest)
@@ -276,7 +276,7 @@ def tile(target: Target, nest: Nest, dtype: str, batch: int, members: int = 0) -
         return 1, max(1, min(-(-columns.count // LANES), 8, vectors - 2))
     if isinstance(rows.extent, Symbol):
         return next(r for r in (TILE_ROWS, 6, 4, 2, 1) if r <= min(most, batch)), across
-    if is_pipelined(target, nest, dtype, members):
+    if is_pipelined(target, nest, dtype, length):
         even = share == 1 and columns.count % (4 * LANES) == 0
         across = 4 if even or columns.count >= LONG_ROWS else across
         most = min(most, max(share, PIPELINED_SUMS // across))

@@ -66,6 +66,11 @@ class Task:
         return [*([self.anchor] if self.anchor is not None else []), *self.members]
 
     @property
+    def length(self) -> int:
+        """How many operations follow the anchor: a map consists of several."""
+        return sum(len(node.attrs["body"].nodes()) if node.op.name == "map" else 1 for node in self.members)
+
+    @property
     def computed(self) -> Node | None:
         """The anchor, or the contraction or reduction of which it is a partial result."""
         return self.anchor.attrs.get("inner", self.anchor) if self.anchor is not None else None

@@ -244,7 +244,7 @@ class Blocked(ReadsAhead):
         k, f = self.k, self.k.function
         low, high = block.columns
         full = f.end_of_whole(low, high, self.wide)
-        if not self.blocks.waits and is_pipelined(self.target, self.plan, self.node.dtype, len(self.task.members)):
+        if not self.blocks.waits and is_pipelined(self.target, self.plan, self.node.dtype, self.task.length):
             self._pipelined_panels(block, at, row, (low, full), height)
         elif full != low:
             with f.loop(low, full, self.wide) as turn, scope(k):

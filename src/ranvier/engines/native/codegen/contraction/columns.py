@@ -110,11 +110,11 @@ class Columns(LeftoverColumns):
                 tile(turn.index, 1)
             return
         full = f.end_of_whole(low, high, height)
-        if full != low and is_pipelined(self.target, p, self.node.dtype, len(self.task.members)):
+        if full != low and is_pipelined(self.target, p, self.node.dtype, self.task.length):
             self._pipelined(at, (low, full), height, panel)
         elif full != low:
             with f.loop(low, full, height) as turn, scope(self.k):
-                if len(self.task.members) > LONG_EPILOGUE:
+                if self.task.length > LONG_EPILOGUE:
                     self.prefetch_updated(f.add(turn.index, height), height, panel)
                 tile(turn.index, height)
         self.leftover_rows(full, high, height, tile)

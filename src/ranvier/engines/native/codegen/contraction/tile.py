@@ -44,7 +44,7 @@ def nest_of(task: Task, node: Node, views: Sequence[View], output: Sequence[int]
     """
     partial, blocked = task.kind == "partial", batch > 1 and is_wide(node)
     single = len(task.space) > 3 and len(node.attrs["loops"]) == node.attrs["rank"] + 1
-    short = single and len(task.members) <= LONG_EPILOGUE and not blocked
+    short = single and task.length <= LONG_EPILOGUE and not blocked
 
     def most(columns: Loop) -> int:
         divided = task.division == "split" and task.axis != columns.output
@@ -59,7 +59,7 @@ def tile_of(task: Task, plan: Nest, target: Target, dtype: str, batch: int) -> t
     if columns is not None and task.parts and columns.output == task.axis:
         few = max(columns.count // task.parts, 2 * LANES)
         plan = replace(plan, columns=replace(columns, extent=few))
-    return tile(target, plan, dtype, batch, len(task.members))
+    return tile(target, plan, dtype, batch, task.length)
 
 
 class Panel(NamedTuple):
@@ -163,7 +163,7 @@ class Tiled(Contraction):
         """The epilogue of a tile: what is fused with the sums, and the stores."""
         k, f = self.k, self.k.function
         height, vectors = len(sums), len(masks)
-        if height == 1 or len(self.task.members) <= LONG_EPILOGUE:
+        if height == 1 or self.task.length <= LONG_EPILOGUE:
             for i in range(height):
                 for j in range(vectors):
                     self.place(row, i, start, j, masks[j], sums[i][j])
