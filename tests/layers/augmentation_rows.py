@@ -37,6 +37,7 @@ def inferring(name, *arguments):
 COLORS = (
     ("RandomHue", 0.2), ("RandomSaturation", 0.2), ("RandomColorDegeneration", 0.2), ("RandomSharpness", 0.2),
     ("RandomPosterization", 4), ("RandomInvert",), ("RandomGrayscale",), ("RandomGaussianBlur",),
+    ("RandomPerspective",), ("RandAugment", (0, 1)), ("AugMix", (0, 1)), ("Equalization", (0, 1)),
     ("Solarization", 0.1, 0.1), ("RandomShear", 0.2), ("RandomColorJitter", (0, 1), 0.2),
 )  # fmt: skip
 

@@ -7,6 +7,7 @@ import pytest
 
 from ranvier import layers, ops
 from ranvier.ops.functional import colors, resampling
+from ranvier.tensor.tensor import Tensor
 
 pytestmark = [pytest.mark.peers, pytest.mark.filterwarnings("ignore")]
 X = np.random.default_rng(0).random((3, 9, 12, 3)).astype(np.float32) * 255
@@ -127,3 +128,74 @@ def test_image_functions(keras):
     blurred = layers.RandomGaussianBlur((1.0, 1.0), (3, 5), (0.5, 0.5), (0, 1))(x, training=True)
     expected = keras.ops.image.gaussian_blur(x, (3, 5), (0.5, 0.5), data_format="channels_last")
     np.testing.assert_allclose(blurred.numpy(), np.asarray(expected), rtol=1e-4, atol=1e-5)
+
+
+MATRICES = np.array(
+    [[1, 0.1, -1, 0.05, 0.9, 0.5, 0, 0], [1, 0, 2, 0, 1, -1, 0, 0], [0.7, 0.2, 0, -0.2, 0.8, 1, 0, 0]], np.float32
+)
+PLACES = np.random.default_rng(2).uniform(-5, 14, (3, 20)).astype(np.float32)
+CORNERS = np.array([[0, 0], [11, 0], [0, 8], [11, 8]], np.float32)
+MOVED = CORNERS + np.random.default_rng(1).uniform(-2, 2, (3, 4, 2)).astype(np.float32)
+LARGE = np.random.default_rng(4).random((2, 16, 14, 3)).astype(np.float32)
+
+
+WARPED: dict[str, Any] = {
+    **{
+        f"affine, {mode}, {how}": lambda i, mode=mode, how=how: i.affine_transform(X, MATRICES, how, mode, 7.0)
+        for mode in resampling.WARP_MODES
+        for how in resampling.INTERPOLATIONS
+    },
+    "affine, one": lambda i: i.affine_transform(X[0], MATRICES[0], data_format="channels_last"),
+    "perspective": lambda i: i.perspective_transform(X, np.stack([CORNERS] * 3), MOVED, fill_value=3.0),
+    "perspective, one": lambda i: i.perspective_transform(X[0], CORNERS, MOVED[0], "nearest"),
+    **{
+        f"coordinates, {mode}, {order}": lambda i, mode=mode, order=order: i.map_coordinates(
+            X[0], PLACES, order, mode, 2.0
+        )
+        for mode in resampling.WARP_MODES
+        for order in (0, 1)
+    },
+    "coordinates, whole": lambda i: i.map_coordinates(np.arange(12, dtype=np.int32).reshape(3, 4), PLACES[:2] / 4, 1),
+    "edges": lambda i: i.sobel_edges(X, "channels_last"),
+    "edges, first": lambda i: i.sobel_edges(X.transpose(0, 3, 1, 2), "channels_first"),
+    "similarity": lambda i: i.ssim(LARGE, LARGE**1.2),
+    "similarity, one": lambda i: i.ssim(LARGE[0], LARGE[1], 255.0, 7, 1.0),
+}
+
+
+@pytest.mark.parametrize("name", WARPED)
+def test_images_read_elsewhere(keras, name):
+    expected, found = np.asarray(WARPED[name](keras.ops.image)), WARPED[name](ops.image).numpy()
+    assert (found.shape, found.dtype) == (expected.shape, expected.dtype)
+    wrong = ~np.isclose(found, expected, rtol=1e-4, atol=2e-2)
+    assert wrong.mean() <= (0.01 if "nearest" in name or "one" in name else 0)  # two pixels may be equally near
+
+
+@pytest.mark.parametrize("limits", [(0, 255), (0, 1)], ids=str)
+@pytest.mark.parametrize("make", [lambda m, r: m.Equalization(r), lambda m, r: m.Equalization(r, 16)])
+def test_equalized(keras, make, limits):
+    x = X * np.float32(limits[1] / 255)
+    expected, found = (np.asarray(make(m, limits)(x, training=True)) for m in (keras.layers, layers))
+    wrong = ~np.isclose(found, expected, rtol=1e-4, atol=1e-4 * limits[1])
+    assert wrong.mean() <= 0.005  # where a value is at the border of two bins
+
+
+SLOPES: dict[str, Any] = {
+    "coordinates": (lambda i, x: i.map_coordinates(x, PLACES[:2] / 3, 1, "nearest"), X[0, :, :, 0] / 255),
+    "places": (lambda i, at: i.map_coordinates(X[0, :, :, 0] / 255, at, 1, "reflect"), PLACES[:2, :9]),
+    "affine": (lambda i, x: i.affine_transform(x, MATRICES, fill_mode="mirror"), X / 255),
+    "perspective": (lambda i, end: i.perspective_transform(X / 255, np.stack([CORNERS] * 3), end), MOVED),
+    "edges": (lambda i, x: i.sobel_edges(x, "channels_last"), X / 255),
+    "similarity": (lambda i, x: i.ssim(x, LARGE**1.2), LARGE),
+}
+
+
+@pytest.mark.parametrize("name", SLOPES)
+def test_gradients_of_warps(keras, name):
+    jax = pytest.importorskip("jax")
+    function, array = SLOPES[name]
+    expected = jax.grad(lambda x: (function(keras.ops.image, x) ** 2).sum())(array)
+    x = Tensor(array, requires_grad=True)
+    (function(ops.image, x) ** 2).sum().backward()
+    scale = np.abs(expected).max()
+    np.testing.assert_allclose(x.grad.numpy(), np.asarray(expected), rtol=2e-3, atol=2e-3 * float(scale))

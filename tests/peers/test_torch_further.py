@@ -23,6 +23,7 @@ C = RNG.normal(size=(2, 3, 4))
 V = RNG.normal(size=4)
 P = np.abs(X) + 0.2
 IMAGES = RNG.normal(size=(2, 3, 7, 8))
+SAMPLES = np.random.default_rng(9).random((2, 3, 3))
 SCORES = RNG.normal(size=(3, 4))
 LABELS = np.array([[3, 0, -1, 1], [-1, 2, 0, 1], [0, 1, 2, 3]])
 HOLES = np.where(RNG.random((3, 4)) < 0.3, np.nan, X)
@@ -80,6 +81,15 @@ SMOOTH: dict[str, tuple[Any, ...]] = {
     "entr": (lambda t, x: t.special.entr(x), P),
     "ndtr": (lambda t, x: t.special.ndtr(x) + t.special.ndtri(t.special.expit(x)), X),
     "xlog1py": (lambda t, x, y: t.special.xlog1py(x, y), X, P),
+    "i0": (lambda t, x: t.i0(x * 9) + x.i0() + t.special.i0e(x * 9), X),
+    "i1": (lambda t, x: t.special.i1(x * 9) + t.special.i1e(x * 9), X),
+    "polygamma": (lambda t, x: t.polygamma(1, x * 3 - 7.3) + t.special.polygamma(3, x.abs() + 0.1) + x.polygamma(0), X),
+    "log_ndtr": (lambda t, x: t.special.log_ndtr(x * 9), X),
+    "erfcx": (lambda t, x: t.special.erfcx(x * 9 + 8), P),
+    "fractional_max_pool2d": (lambda t, x: t.nn.FractionalMaxPool2d((2, 3), output_ratio=0.5, _random_samples=t.tensor(SAMPLES[..., :2]))(x), IMAGES),
+    "fractional_max_pool3d": (
+        lambda t, x: t.nn.FractionalMaxPool3d(2, (1, 2, 3), _random_samples=t.tensor(SAMPLES[:1, :2]))(x[None]), IMAGES,
+    ),
     "in place": (lambda t, x: t.acos_(x / 9) + t.sinh_(x * 2) + (x / 9).asin_().deg2rad_(), X),
     "lp_pool2d": (lambda t, x: t.nn.functional.lp_pool2d(x, 3, (2, 3), 2, ceil_mode=True), np.abs(IMAGES)),
     "LPPool1d": (lambda t, x: t.nn.LPPool1d(2, 3)(x[:, 0]), IMAGES),

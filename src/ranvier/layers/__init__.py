@@ -59,6 +59,8 @@ __getattr__, __dir__, __all__ = lazy_names("ranvier.layers", {
         "GlobalMaxPool2D=GlobalMaxPooling2D GlobalMaxPool3D=GlobalMaxPooling3D GlobalMaxPooling1D "
         "GlobalMaxPooling2D GlobalMaxPooling3D MaxPool1D=MaxPooling1D MaxPool2D=MaxPooling2D "
         "MaxPool3D=MaxPooling3D MaxPooling1D MaxPooling2D MaxPooling3D",
+    "ranvier.layers.policies":
+        "AugMix Equalization RandAugment RandomPerspective",
     "ranvier.layers.positions": "PositionEmbedding RotaryEmbedding SinePositionEncoding",
     "ranvier.layers.preprocessing": "Normalization",
     "ranvier.layers.recurrent": "GRU LSTM SimpleRNN",

@@ -156,3 +156,15 @@ def noise_at(x: Node, ratio: Node, seed: Node, stream: Node) -> Node:
     power = n.mean(n.square(x), tuple(range(1, x.ndim)))
     deviation = n.sqrt(n.multiply(power, n.exp(n.multiply(ratio, -math.log(10) / 10))))
     return x + n.multiply(standard_normal(x, seed, stream), with_ones(deviation, x.ndim))
+
+
+@function
+def one_uniform(x: Node, seed: Node, stream: Node) -> Node:
+    """A uniform number from 0 to 1 for all samples, in the floating dtype of ``x``."""
+    return apply("random", seed, stream, shape=(), dtype=floating(x).dtype)
+
+
+@function
+def where_some(x: Node, changed: Node, more: Node) -> Node:
+    """``changed`` for each sample whose number is above 0, else ``x``."""
+    return n.where(with_ones(n.greater(more, 0.0), x.ndim), changed, floating(x))

@@ -61,7 +61,7 @@ def grey(x: Node) -> Node:
     return n.sum(n.multiply(x, n.cast(constant(np.array(GREY, np.float32), "float32"), x.dtype)), -1, True)
 
 
-def _scaled(x: Node, low: float, high: float, to: tuple[float, float]) -> Node:
+def scaled(x: Node, low: float, high: float, to: tuple[float, float]) -> Node:
     """Values from ``low`` to ``high`` in the range ``to``."""
     if (low, high) == to:
         return x
@@ -71,12 +71,12 @@ def _scaled(x: Node, low: float, high: float, to: tuple[float, float]) -> Node:
 @function
 def shift_hue(x: Node, amount: Node, low: float, high: float) -> Node:
     """Hues moved by a share of the circle of colours."""
-    hue, *rest = _planes(rgb_to_hsv(_scaled(floating(x), low, high, (0.0, 1.0))))
+    hue, *rest = _planes(rgb_to_hsv(scaled(floating(x), low, high, (0.0, 1.0))))
     hue = n.add(hue, with_ones(amount, hue.ndim))
     hue = n.where(n.greater(hue, 1.0), n.subtract(hue, 1.0), hue)
     hue = n.where(n.less(hue, 0.0), n.add(hue, 1.0), hue)
     y = n.clip(hsv_to_rgb(n.stack([hue, *rest], -1)), 0.0, 1.0)
-    return _scaled(y, 0.0, 1.0, (low, high))
+    return scaled(y, 0.0, 1.0, (low, high))
 
 
 @function
@@ -112,12 +112,13 @@ def invert_some(x: Node, chance: Node, draw: Node, high: float) -> Node:
 @function
 def posterize(x: Node, bits: Node, low: float, high: float) -> Node:
     """Values of so many bits, of the 8 that the range has."""
-    y = n.floor(_scaled(floating(x), low, high, (0.0, 255.0)))
+    y = n.floor(scaled(floating(x), low, high, (0.0, 255.0)))
     step = with_ones(n.power(2.0, n.subtract(8.0, bits)), y.ndim)
-    return _scaled(n.floor(y / n.broadcast_to(step, y.shape)) * n.broadcast_to(step, y.shape), 0.0, 255.0, (low, high))
+    return scaled(n.floor(y / n.broadcast_to(step, y.shape)) * n.broadcast_to(step, y.shape), 0.0, 255.0, (low, high))
 
 
-def _filtered(x: Node, weights: Sequence[Node | float], axis: int) -> Node:
+@function
+def filtered(x: Node, weights: Sequence[Node | float], axis: int) -> Node:
     """Sums of neighbours along an axis, zeros beyond the edges."""
     half = len(weights) // 2
     padded = n.pad(x, tuple((half, half) if a == axis else (0, 0) for a in range(x.ndim)))
@@ -143,7 +144,7 @@ def _part(padded: Node, starts: tuple[int, ...], like: Node) -> Node:
 def sharpen(x: Node, factor: Node, low: float, high: float) -> Node:
     """Smoothed images (0), unchanged (1) to sharpened ones (2)."""
     x = floating(x)
-    box = _filtered(_filtered(x, (1.0, 1.0, 1.0), 1), (1.0, 1.0, 1.0), 2)
+    box = filtered(filtered(x, (1.0, 1.0, 1.0), 1), (1.0, 1.0, 1.0), 2)
     smooth = n.multiply(n.add(box, n.multiply(x, 4.0)), 1.0 / 13.0)
     more = with_ones(n.subtract(1.0, factor), x.ndim)
     return n.clip(n.add(x, n.multiply(more, n.subtract(smooth, x))), low, high)
@@ -163,7 +164,7 @@ def gaussian_blur(x: Node, sigma: Node, size: tuple[int, int]) -> Node:
         total = weights[0]
         for weight in weights[1:]:
             total = total + weight
-        x = _filtered(x, [weight / total for weight in weights], axis)
+        x = filtered(x, [weight / total for weight in weights], axis)
     return x
 
 
@@ -184,21 +185,21 @@ def blur_some(
 def stretch(x: Node, low: float, high: float) -> Node:
     """Each channel of each image from its least to its largest value stretched to the whole range."""
     y = floating(x)
-    values = _scaled(y, low, high, (0.0, 255.0))
+    values = scaled(y, low, high, (0.0, 255.0))
     least, most = (f(values, axis=(1, 2), keepdims=True) for f in (n.min, n.max))
     flat = n.equal(most, least)
     scale = n.divide(255.0, n.where(flat, 1.0, n.subtract(most, least)))
     result = n.clip(n.subtract(n.multiply(values, scale), n.multiply(least, scale)), 0.0, 255.0)
-    return n.where(flat, y, _scaled(result, 0.0, 255.0, (low, high)))
+    return n.where(flat, y, scaled(result, 0.0, 255.0, (low, high)))
 
 
 @function
 def solarize(x: Node, addition: Node, threshold: Node, low: float, high: float) -> Node:
     """Values, after an addition, inverted from a threshold on; both are of 255."""
-    y = _scaled(floating(x), low, high, (0.0, 255.0))
+    y = scaled(floating(x), low, high, (0.0, 255.0))
     y = n.clip(n.add(y, with_ones(addition, y.ndim)), 0.0, 255.0)
     y = n.where(n.less(y, with_ones(threshold, y.ndim)), y, n.subtract(255.0, y))
-    return _scaled(y, 0.0, 255.0, (low, high))
+    return scaled(y, 0.0, 255.0, (low, high))
 
 
 @function
@@ -211,3 +212,9 @@ def signed(x: Node, sign: Node) -> Node:
 def whole_part(x: Node) -> Node:
     """The largest whole number that is not above ``x``."""
     return n.floor(x)
+
+
+@function
+def in_floats(x: Node) -> Node:
+    """``x`` in floats."""
+    return floating(x)

@@ -98,3 +98,40 @@ def erfinv(x: Node) -> Node:
         root = n.subtract(root, n.divide(error, n.add(1.0, n.multiply(root, error))))
     ends = n.where(n.equal(y, 1.0), math.inf, n.where(n.equal(y, -1.0), -math.inf, math.nan))
     return n.cast(n.where(inside, root, ends), floating(x).dtype)
+
+
+# B_2k / (2k)!, which the asymptotic series of a polygamma function multiplies by (order + 2k - 1)!.
+BERNOULLI = (1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 / 510)
+
+
+@function
+def polygamma(x: Node, order: int) -> Node:
+    """Elementwise derivative of `digamma` of this order, 0 or more; infinity or nan at 0 and at negative whole numbers.
+
+    Abramowitz and Stegun, 6.4.6, 6.4.7 and 6.4.11.
+    """
+    if order == 0:
+        return digamma(x)
+    low, positive, rest = _reflected(x)
+    far = n.add(positive, float(SHIFT))
+    inverse = n.reciprocal(far)
+    power, total = n.power(inverse, float(order)), n.multiply(far, 0.0)
+    for k in range(SHIFT):
+        total = n.add(total, n.power(n.reciprocal(n.add(positive, float(k))), order + 1.0))
+    total = n.multiply(total, float(math.factorial(order)))
+    series = n.add(n.multiply(inverse, math.factorial(order) / 2), float(math.factorial(order - 1)))
+    square, scale = n.square(inverse), n.square(inverse)
+    for k, number in enumerate(BERNOULLI, 1):
+        factor = number * math.factorial(order + 2 * k - 1) / math.factorial(2 * k)
+        series, scale = n.add(series, n.multiply(scale, factor)), n.multiply(scale, square)
+    value = n.multiply(n.add(total, n.multiply(power, series)), (-1.0) ** (order + 1))
+    # psi(1 - x) - psi(x) = pi cot(pi x), differentiated: the derivatives of the cotangent are polynomials in it.
+    angle = n.multiply(rest, math.pi)
+    cotangent = n.where(low, n.divide(n.cos(angle), n.sin(angle)), 0.0)
+    terms = [0.0, 1.0]
+    for _ in range(order):
+        slopes = [i * c for i, c in enumerate(terms)][1:]
+        terms = [-a - b for a, b in zip([*slopes, 0.0, 0.0], [0.0, 0.0, *slopes], strict=True)]
+    reflected = n.multiply(polynomial(terms[::-1], cotangent), math.pi ** (order + 1))
+    sign = (-1.0) ** order
+    return n.cast(n.where(low, n.subtract(n.multiply(value, sign), reflected), value), floating(x).dtype)

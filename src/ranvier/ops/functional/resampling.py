@@ -10,22 +10,27 @@ import math
 from collections.abc import Callable, Sequence
 
 from ranvier.graph.extents import extent, extents
-from ranvier.graph.node import GraphError, Node, apply
+from ranvier.graph.node import GraphError, Node, apply, like
 from ranvier.ops import arrays as n
 from ranvier.ops.arrays.promotion import floating
 from ranvier.tensor.function import function
 
 FILL_MODES = ("reflect", "wrap", "constant", "nearest")
+WARP_MODES = (*FILL_MODES, "mirror")
 INTERPOLATIONS = ("bilinear", "nearest")
 
 
-def _tap(at: Node, size: int, fill_mode: str) -> Node:
+@function
+def tap(at: Node, size: int, fill_mode: str) -> Node:
     """A whole number as the position in 0 to size - 1 that it is read at."""
+    if fill_mode == "mirror" and size > 1:
+        at = tap(at, 2 * size - 2, "wrap")
+        return n.minimum(at, n.subtract(2 * size - 2.0, at))
     if fill_mode == "wrap":
         turns = n.floor(n.multiply(n.add(at, 0.5), 1 / size))
         return n.subtract(at, n.multiply(turns, float(size)))
     if fill_mode == "reflect":
-        at = _tap(at, 2 * size, "wrap")
+        at = tap(at, 2 * size, "wrap")
         return n.minimum(at, n.subtract(2 * size - 1.0, at))
     return n.clip(at, 0.0, size - 1.0)
 
@@ -40,7 +45,7 @@ def _read(
 
     def value(r: Node, c: Node) -> Node:
         pixel = n.add(
-            n.multiply(n.cast(_tap(r, height, fill_mode), "int32"), width), n.cast(_tap(c, width, fill_mode), "int32")
+            n.multiply(n.cast(tap(r, height, fill_mode), "int32"), width), n.cast(tap(c, width, fill_mode), "int32")
         )
         place = n.add(n.multiply(pixel, channels), channel)
         found = floating(apply("gather", source, place, batch=1))
@@ -164,3 +169,63 @@ def shear(
 def crop_at(x: Node, top: Node, left: Node, size: tuple[int, int]) -> Node:
     """The part of ``size`` of each image whose first pixel is at these whole numbers."""
     return _mapped(x, (top, left), lambda row, column, y, z: (n.add(row, y), n.add(column, z)), size=size)
+
+
+@function
+def half_away(x: Node) -> Node:
+    """The nearest whole number; of two, the one that is farther from 0."""
+    return n.multiply(n.sign(x), n.floor(n.add(n.abs(x), 0.5)))
+
+
+@function
+def project(
+    x: Node, transform: Node, fill_mode: str = "constant", fill_value: float = 0.0, interpolation: str = "bilinear"
+) -> Node:
+    """Images of which each pixel is read where a projective map says: eight numbers a sample, (samples, 8).
+
+    ``(a0, a1, a2, b0, b1, b2, c0, c1)`` map (x, y) to ``((a0 x + a1 y + a2) / k, (b0 x + b1 y + b2) / k)``, where k is
+    ``c0 x + c1 y + 1``.
+    """
+    numbers = [n.index_basic(transform, (("slice", None, None, None), i)) for i in range(8)]
+
+    def projected(row: Node, column: Node, *m: Node) -> tuple[Node, Node]:
+        def line(a: Node, b: Node, c: Node | float) -> Node:
+            return n.add(n.add(n.multiply(column, a), n.multiply(row, b)), c)
+
+        k = line(m[6], m[7], 1.0)
+        return n.divide(line(m[3], m[4], m[5]), k), n.divide(line(m[0], m[1], m[2]), k)
+
+    return _mapped(x, numbers, projected, fill_mode, fill_value, interpolation)
+
+
+def _square_to(corners: Node) -> list[Node]:
+    """The map of the unit square to four corners, (samples, 4, 2), as the nine numbers of a matrix (Heckbert, 1989)."""
+    x, y = ([n.index_basic(corners, (("slice", None, None, None), i, axis)) for i in range(4)] for axis in (0, 1))
+    (right, top), (left, bottom), (sum_x, sum_y) = (
+        (x[1] - x[3], y[1] - y[3]), (x[2] - x[3], y[2] - y[3]), (x[0] - x[1] - x[2] + x[3], y[0] - y[1] - y[2] + y[3])
+    )  # fmt: skip
+    area = right * bottom - left * top
+    g, h = (sum_x * bottom - left * sum_y) / area, (right * sum_y - sum_x * top) / area
+    rows = [(v[1] - v[0] + g * v[1], v[2] - v[0] + h * v[2], v[0]) for v in (x, y)]
+    return [*rows[0], *rows[1], g, h, like(g, 1.0)]
+
+
+@function
+def homography(start: Node, end: Node) -> Node:
+    """What `project` takes, (samples, 8), to move four points (samples, 4, 2) to others, so that it reads them there.
+
+    Of the four no three may be on a line; they go from left to right, and then below.
+    """
+    a, b, c, d, e, f, g, h, i = _square_to(end)
+    # The adjugate is the inverse, up to a factor that leaves the map as it is.
+    inverse = [
+        e * i - f * h, c * h - b * i, b * f - c * e, f * g - d * i, a * i - c * g, c * d - a * f, d * h - e * g,
+        b * g - a * h, a * e - b * d,
+    ]  # fmt: skip
+    first = _square_to(start)
+    product = [
+        first[3 * r] * inverse[k] + first[3 * r + 1] * inverse[3 + k] + first[3 * r + 2] * inverse[6 + k]
+        for r in range(3)
+        for k in range(3)
+    ]
+    return n.stack([v / product[8] for v in product[:8]], -1)

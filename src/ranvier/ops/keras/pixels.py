@@ -18,7 +18,7 @@ from ranvier.ops.keras.images import FORMATS, for_each, one_word
 from ranvier.tensor.tensor import Tensor
 
 
-def _batched(images: Any, data_format: Any, change: Callable[[Any], Any]) -> Any:
+def batched(images: Any, data_format: Any, change: Callable[[Any], Any]) -> Any:
     """What ``change`` makes of images (n, h, w, c), for one image too and for channels in front."""
     if images.ndim not in (3, 4):
         raise ValueError(f"images of shape {tuple(images.shape)}. Write (h, w, c), or (n, h, w, c), instead.")
@@ -48,22 +48,22 @@ def resize(
         raise ValueError("resize keeps no proportions. Write layers.Resizing(..., crop_to_aspect_ratio=True) instead.")
     kernel = RESIZING[one_word(interpolation, tuple(RESIZING), "interpolation")]
     shape = tuple(int(d) for d in size)
-    return _batched(images, data_format, lambda x: resized(x, shape, interpolation=kernel, antialias=antialias))
+    return batched(images, data_format, lambda x: resized(x, shape, interpolation=kernel, antialias=antialias))
 
 
 def rgb_to_grayscale(images: Operand, data_format: str | None = None) -> Any:
     """The luminance of RGB images, with one channel (ITU-R BT.601)."""
-    return _batched(images, data_format, colors.grey)
+    return batched(images, data_format, colors.grey)
 
 
 def rgb_to_hsv(images: Operand, data_format: str | None = None) -> Any:
     """Hue, saturation and value of RGB images of floats from 0 to 1."""
-    return _batched(images, data_format, colors.rgb_to_hsv)
+    return batched(images, data_format, colors.rgb_to_hsv)
 
 
 def hsv_to_rgb(images: Operand, data_format: str | None = None) -> Any:
     """RGB images, of floats from 0 to 1, of what `rgb_to_hsv` gives."""
-    return _batched(images, data_format, colors.hsv_to_rgb)
+    return batched(images, data_format, colors.hsv_to_rgb)
 
 
 def gaussian_blur(
@@ -71,7 +71,7 @@ def gaussian_blur(
 ) -> Any:
     """Images blurred by a Gaussian, zeros beyond their edges. ``kernel_size`` and ``sigma`` are of width and height."""
     spread = arrays.cast(np.asarray(sigma, np.float32) if not isinstance(sigma, Tensor) else sigma, "float32")
-    return _batched(images, data_format, lambda x: colors.gaussian_blur(x, spread, size=tuple(kernel_size)))
+    return batched(images, data_format, lambda x: colors.gaussian_blur(x, spread, size=tuple(kernel_size)))
 
 
 def extract_patches(
@@ -108,7 +108,7 @@ def extract_patches(
         taken = arrays.take(flat, places.ravel().astype(np.int32), axis=1)
         return arrays.reshape(taken, (x.shape[0], len(rows[0]), len(rows[1]), math.prod(kernel) * x.shape[3]))
 
-    return _batched(images, data_format, patches)
+    return batched(images, data_format, patches)
 
 
 def _sides(extent: int, before: int | None, after: int | None, target: int | None, sign: int) -> tuple[int, int]:
@@ -142,7 +142,7 @@ def pad_images(
         columns = _sides(x.shape[2], left_padding, right_padding, target_width, 1)
         return arrays.pad(x, ((0, 0), rows, columns, (0, 0)))
 
-    return _batched(images, data_format, pad)
+    return batched(images, data_format, pad)
 
 
 def crop_images(
@@ -162,4 +162,60 @@ def crop_images(
         left, right = _sides(x.shape[2], left_cropping, right_cropping, target_width, -1)
         return x[:, top : x.shape[1] - bottom, left : x.shape[2] - right]
 
-    return _batched(images, data_format, crop)
+    return batched(images, data_format, crop)
+
+
+_SMOOTH, _SLOPE = (1.0, 2.0, 1.0), (-1.0, 0.0, 1.0)
+
+
+def sobel_edges(images: Operand, data_format: str | None = None) -> Any:
+    """The slopes of images (n, h, w, c) downward and to the right, zeros beyond the edges: (n, h, w, c, 2)."""
+
+    def slope(rows: tuple[float, ...], columns: tuple[float, ...]) -> Any:
+        return batched(images, data_format, lambda x: colors.filtered(colors.filtered(x, rows, 1), columns, 2))
+
+    down, right = slope(_SLOPE, _SMOOTH), slope(_SMOOTH, _SLOPE)
+    return arrays.stack([down, right], -1)
+
+
+def ssim(
+    image1: Operand,
+    image2: Operand,
+    max_val: float = 1.0,
+    filter_size: int = 11,
+    filter_sigma: float = 1.5,
+    k1: float = 0.01,
+    k2: float = 0.03,
+    data_format: str | None = None,
+) -> Any:
+    """The structural similarity of two images, or of each pair of two batches: 1 where they are equal.
+
+    ``max_val`` is the largest value that there could be; neighbours are weighed by a Gaussian of ``filter_size``
+    pixels. Source: Wang et al., 2004, "Image quality assessment: from error visibility to structural similarity".
+    """
+    c1, c2 = (k1 * max_val) ** 2, (k2 * max_val) ** 2
+    half, spread = filter_size // 2, np.array([filter_sigma, filter_sigma], np.float32)
+
+    def near(x: Any) -> Any:
+        """The weighed mean around each pixel whose neighbours are all there."""
+        y = colors.gaussian_blur(x, Tensor.wrap(spread), size=(filter_size, filter_size))
+        return y[:, half : x.shape[1] - (filter_size - 1 - half), half : x.shape[2] - (filter_size - 1 - half)]
+
+    pairs: list[Any] = []
+
+    def keep(image: Any) -> Any:
+        pairs.append(arrays.multiply(image, 1.0))
+        return image
+
+    for image in (image1, image2):
+        batched(image, data_format, keep)
+    x, y = pairs
+    mean_x, mean_y = near(x), near(y)
+    both = arrays.multiply(mean_x, mean_y)
+    squares = arrays.add(arrays.square(mean_x), arrays.square(mean_y))
+    together = arrays.subtract(near(arrays.multiply(x, y)), both)
+    spreads = arrays.subtract(near(arrays.add(arrays.square(x), arrays.square(y))), squares)
+    above = arrays.multiply(arrays.add(arrays.multiply(both, 2.0), c1), arrays.add(arrays.multiply(together, 2.0), c2))
+    found = arrays.divide(above, arrays.multiply(arrays.add(squares, c1), arrays.add(spreads, c2)))
+    result = arrays.mean(found, (1, 2, 3))
+    return result if image1.ndim == 4 else arrays.squeeze(result, 0)

@@ -8,6 +8,7 @@ E = "arrays.elementwise"
 M = "arrays.elementary"
 T = "arrays.trigonometry"
 D = "arrays.division"
+B = "functional.bessel"
 G = "functional.gamma"
 
 ROWS = (
@@ -115,6 +116,13 @@ ROWS = (
     Row("mvlgamma", "torch.calculus:mvlgamma", torch="mvlgamma(input, p)", method=SAME, in_place=IN_PLACE, samples="P + 2, 2",
         value="np.vectorize(math.lgamma)(P + 2) + np.vectorize(math.lgamma)(P + 1.5) + math.log(math.pi) / 2"),
     Row("angle", "torch.calculus:angle", torch="angle(input)", method=SAME, samples="X", value="np.angle(X)"),
+    Row("i0", f"{B}:i0", "i0(x)", "i0 special.i0(input)", SAME, IN_PLACE, "X * 4", "np.i0(X * 4)"),
+    Row("special.i0e", f"{B}:i0e", torch="special.i0e(input)", samples="X * 4", value="np.i0(X * 4) * np.exp(-np.abs(X * 4))"),
+    Row("special.i1", f"{B}:i1", torch="special.i1(input)", samples="X", value="slope(np.i0, X)"),
+    Row("special.i1e", f"{B}:i1e", torch="special.i1e(input)", samples="X", value="slope(np.i0, X) * np.exp(-np.abs(X))"),
+    Row("polygamma", "", torch="polygamma special.polygamma -> torch.special:polygamma", method="polygamma -> torch.special:polygamma_of"),
+    Row("special.log_ndtr", "torch.special:log_ndtr", torch="special.log_ndtr(input)", samples="X", value="np.log(np.vectorize(NormalDist().cdf)(X))"),
+    Row("special.erfcx", "torch.special:erfcx", torch="special.erfcx(input)", samples="P * 9", value="np.exp((P * 9)**2) * np.vectorize(math.erfc)(P * 9)"),
     Row("special.entr", "torch.special:entr", torch="special.entr(input)", samples="P", value="-P * np.log(P)"),
     Row("special.ndtr", "torch.special:ndtr", torch="special.ndtr(input)", samples="X", value="np.vectorize(NormalDist().cdf)(X)"),
     Row("special.xlog1py", "torch.special:xlog1py", torch="special.xlog1py(input, other)", samples="X, P", value="X * np.log1p(P)"),

@@ -21,7 +21,8 @@ def both(names: str, prefix: str) -> str:
 
 ROWS = (
     *each("keras", "keras.images", both(IMAGES, "nn.")),
-    *each("keras", "keras.pixels", "image.crop_images image.extract_patches image.gaussian_blur image.hsv_to_rgb image.pad_images image.resize image.rgb_to_grayscale image.rgb_to_hsv"),
+    *each("keras", "keras.pixels", "image.crop_images image.extract_patches image.gaussian_blur image.hsv_to_rgb image.pad_images image.resize image.rgb_to_grayscale image.rgb_to_hsv image.sobel_edges image.ssim"),
+    *each("keras", "keras.warps", "image.affine_transform image.map_coordinates image.perspective_transform"),
     *each("keras", "keras.signals", "extract_sequences fft fft2 ifft2 irfft istft rfft stft"),
     *each("keras", "keras.attention", both("dot_product_attention", "nn.")),
     *each("keras", "keras.elementwise", both(f"{LOSSES} normalize", "nn.")),
@@ -44,6 +45,7 @@ ROWS = (
     *each("torch", "torch.attention", "F.scaled_dot_product_attention"),
     *each("torch", "torch.signals", "bartlett_window blackman_window hamming_window hann_window stft"),
     *each("torch", "torch.calculus", "kaiser_window pdist F.pdist"),
+    *each("torch", "torch.random_pooling", "F.fractional_max_pool2d F.fractional_max_pool3d"),
     *each("torch", "torch.pooling", "F.lp_pool1d F.lp_pool2d F.lp_pool3d"),
     *each("torch", "torch.noise", both("rrelu rrelu_", "F.")),
     *each("torch", "torch.spatial", both("pixel_shuffle pixel_unshuffle", "F.")),

@@ -23,10 +23,9 @@ _SAID: dict[str, Iterable[str]] = {
         "ormqr",
     ),
     "tensors hide where their memory is. Write x.numpy()": ("as_strided", "data_ptr", "storage", "untyped_storage"),
-    _LIST: (
-        "CrossMapLRN2d", "FractionalMaxPool2d", "FractionalMaxPool3d", "binomial", "fft", "fractional_max_pool2d",
-        "fractional_max_pool3d", "hub", "i0", "igamma", "igammac", "masked", "polygamma", "signal", "sparse",
-    ),
+    "PyTorch's counts the first channel for all others, and its gradient is not that of its values. Write "
+    "nn.LocalResponseNorm(size, alpha, beta, k)": ("CrossMapLRN2d",),
+    _LIST: ("binomial", "fft", "hub", "igamma", "igammac", "masked", "signal", "sparse"),
 }  # fmt: skip
 NAMES = {name: words for words, names in _SAID.items() for name in names}
 

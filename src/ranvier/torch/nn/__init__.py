@@ -35,6 +35,7 @@ __getattr__, __dir__, __all__ = lazy_names("torch.nn", {
         "AdaptiveMaxPool3d AvgPool1d AvgPool2d AvgPool3d MaxPool1d MaxPool2d MaxPool3d "
         "MaxUnpool1d MaxUnpool2d MaxUnpool3d",
     "ranvier.torch.nn.power_pooling": "LPPool1d LPPool2d LPPool3d",
+    "ranvier.torch.nn.random_pooling": "FractionalMaxPool2d FractionalMaxPool3d",
     "ranvier.torch.nn.recurrent": "GRU LSTM RNN RNNBase",
     "ranvier.torch.nn.recurrent_cells": "GRUCell LSTMCell RNNCell RNNCellBase",
     "ranvier.torch.nn.shaping":
