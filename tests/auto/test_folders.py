@@ -150,6 +150,7 @@ def test_a_network_of_ones_own(tmp_path):
         (f"{own}:no", "has no function 'no'"),
         ("cnn", "does not take rows of shape"),
         ("x", "network='x'"),
+        ("mpl", "Write 'mlp', another one of"),
     ):
         with pytest.raises(ValueError, match=pattern):
             train(data, "y", tmp_path / "other", network=network, **asked)

@@ -295,6 +295,8 @@ def test_the_command_line(data, tmp_path):
     assert shown[2] == shown[3]
     for words, code, pattern in (
         (("train", data, "--target", "kinf"), 1, "no column 'kinf'. Write 'kind'"),
+        (("train", data, "--target", "kind", "--set", "widht=3", "--out", tmp_path / "other"), 1, "Write 'width'"),
+        (("train", data, "--target", "kind", "--folds", 999, "--out", tmp_path / "more"), 1, "or fewer --folds"),
         (("train", data, "--time", "soon"), 2, "90s, 5m or 1h"),
         (("train", data, "--set", "width"), 2, "--set width=64"),
         (("predict", tmp_path, data), 1, "it is no run"),

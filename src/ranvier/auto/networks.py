@@ -14,6 +14,7 @@ from ranvier.calibration.temperature import Calibrated
 from ranvier.data.convert import Array
 from ranvier.module import Module
 from ranvier.support import rows
+from ranvier.support.errors import nearest
 
 VIEWS = {  # the blocks of features that a network takes: see `ranvier.auto.preparation`
     "standard": ("standard", "rest"),
@@ -80,7 +81,10 @@ def _of_models(
     """A network of `ranvier.models`, with pixels multiplied by ``scale``; in training images are mirrored by chance."""
     models = rows.look_up("classes", "models.")
     if network not in NETWORKS:
-        raise ValueError(f"network={network!r}. Write one of {', '.join(NETWORKS)}, or FILE.py:FUNCTION, instead.")
+        raise ValueError(
+            f"network={network!r} does not exist. Write {nearest(network, NETWORKS)!r}, another one of "
+            f"{', '.join(NETWORKS)}, or FILE.py:FUNCTION, instead."
+        )
     fitting = {1: ("speech",), 3: ("cnn", "lenet5", "vgg_small", "resnet")}.get(len(shape), ())
     if network not in fitting:
         raise ValueError(f"the network {network!r} does not take rows of shape {shape}. Write --network auto instead.")

@@ -116,7 +116,8 @@ def _split(run: Run, known: Table, truth: Array, rows: Array) -> Sample:
     number = asked["folds"] or (5 if len(train) <= splits.FOLDED.get(run.data["kind"], splits.SMALL) else 1)
     if len(train) < 2 * max(number, 2):
         raise ValueError(
-            f"{known.source} has {counted(len(train), 'row')} to learn from. Write a table with more instead."
+            f"{known.source} has {counted(len(train), 'row')} to learn from, and {max(number, 2)} folds need twice as "
+            "many as they are. Write data with more rows, or fewer --folds, instead."
         )
     by_order, by_group = (None if a is None else a[train] for a in (order, groups))
     folds = splits.folds_of(number, y[train], classes, by_order, by_group, run.seed)

@@ -270,7 +270,9 @@ def _frame(whole: bytes, path: Path, excel: bool) -> Any:
         except ImportError as error:
             failed = error
         except Exception as error:  # of whatever class the library raises for a damaged file
-            raise ValueError(f"{path} could not be read: {error}. Repair it, or write CSV, instead.") from error
+            raise ValueError(
+                f"{path} could not be read: {str(error).rstrip('.')}. Repair it, or write CSV, instead."
+            ) from error
     raise needs_frames(path.suffix, failed)
 
 

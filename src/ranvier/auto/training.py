@@ -32,6 +32,7 @@ from ranvier.data import files
 from ranvier.data.convert import Array
 from ranvier.module import Module
 from ranvier.module.core import restart_names
+from ranvier.support.errors import nearest
 from ranvier.support.phrases import counted
 from ranvier.support.validation import whole
 from ranvier.support.version import __version__
@@ -220,7 +221,10 @@ def _networks_of(
     space = SPACES["own" if own is not None else run.data["kind"]]
     wrong = [name for name in fixed if name not in {*SETTINGS, *FITTED}]
     if wrong:
-        raise ValueError(f"the setting {wrong[0]!r} does not exist. Write one of {', '.join((*SETTINGS, *FITTED))}.")
+        raise ValueError(
+            f"the setting {wrong[0]!r} does not exist. Write {nearest(wrong[0], (*SETTINGS, *FITTED))!r}, or another "
+            f"one of {', '.join((*SETTINGS, *FITTED))}, instead."
+        )
     make = networks.build(
         run.task,
         x.shape[1:],
