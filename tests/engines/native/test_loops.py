@@ -17,7 +17,7 @@ from ranvier.graph.extents import size
 from ranvier.graph.grad import gradient
 from ranvier.graph.graph import Graph, input_node, verify
 from ranvier.graph.loops import scan
-from ranvier.graph.node import BATCH, apply
+from ranvier.graph.node import BATCH, Node, apply
 from ranvier.graph.simplify import simplify
 
 STEPS, INPUTS, UNITS, ROWS = 5, 4, 36, 37
@@ -173,6 +173,23 @@ def test_a_loop_within_a_loop():
     for threads in (1, 2):
         for a, b in zip(native(graph, arrays, want, 9, threads), want, strict=True):
             np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-4)
+
+
+def test_slices_of_what_is_packed_share_one_layout():
+    keys, rows = input_node("k", (64, 40), F), [input_node(f"q{i}", (3, 8, 40), F) for i in range(3)]
+    outputs = list[Node]()
+    for queries, seen in zip(rows, (32, 48, 64), strict=True):
+        part = apply("slice", keys, ranges=((0, seen, 1), None)) if seen < 64 else keys
+        q, k = input_node("q", (8, 40), F), input_node("k", part.shape, F)
+        body = Graph((q, k), (einsum("te,se->ts", q, k),))
+        outputs += scan(body, [], [queries], [part], length=3, axis=0, recompute=True)
+    graph = simplify(Graph((keys, *rows), tuple(outputs)))
+    packs = [node.shape for node in compiler.optimize(graph, 1).of("pack")]
+    assert packs == [(40, 64)]
+    arrays = arrays_for(graph, 1)
+    want, _ = evaluate(graph, arrays, {})
+    for a, b in zip(native(graph, arrays, want, 1, 2), want, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
 
 
 def test_a_loop_that_checks_values_names_what_is_out_of_range():

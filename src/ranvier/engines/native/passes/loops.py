@@ -30,7 +30,25 @@ def place_carries(graph: Graph, batch: int) -> Graph:
 
 def pack_constants(graph: Graph, batch: int) -> Graph:
     """Lay out a loop's weights once, before the loop, where its products would gather them with a stride."""
-    return graph.changed(lambda node, old: _with_packed(node), "scan")
+    return _once(graph.changed(lambda node, old: _with_packed(node), "scan"))
+
+
+def _once(graph: Graph) -> Graph:
+    """Take the layouts of slices from that of the whole value, where there is one."""
+    wholes = {(pack.inputs[0].inputs[0], pack.inputs[0].attrs["axes"]) for pack in graph.of("pack")}
+    known: dict[tuple[Node, tuple[int, ...]], Node] = {}
+
+    def change(node: Node, old: Node) -> Node:
+        (turned,), axes = node.inputs, node.inputs[0].attrs["axes"]
+        given, value = old.inputs[0].inputs[0], turned.inputs[0]
+        if given.op.name != "slice" or (given.inputs[0], axes) not in wholes:
+            return known.setdefault((given, axes), node)
+        whole = given.inputs[0], axes
+        if whole not in known:
+            known[whole] = packed(value.inputs[0], axes)
+        return apply("slice", known[whole], ranges=tuple(given.attrs["ranges"][axis] for axis in axes))
+
+    return graph.changed(change, "pack")
 
 
 def _with_packed(node: Node) -> Node:
