@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import ranvier as rv
+from ranvier.training.step import runner
 from tests.training import own_steps
 from tests.training.own_steps import CLASSES, X, with_weights
 
@@ -124,6 +125,7 @@ def test_the_default_methods_are_the_built_in_step(weights, reference):
         model = kind()
         model(X)
         with_weights(model)
+        model.normalization.moving_variance.assign(np.abs(model.normalization.moving_variance.numpy()))
         loss = rv.losses.SparseCategoricalCrossentropy(from_logits=True)
         model.compile("adam", loss, metrics=["accuracy"], run_eagerly=eager)
         history = model.fit(
@@ -138,6 +140,18 @@ def test_the_default_methods_are_the_built_in_step(weights, reference):
             np.testing.assert_allclose(results[name], built[name], rtol=1e-6)
         for a, b in zip(values, expected, strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
+def test_nan_in_the_validation_does_not_end_the_training(reference, monkeypatch):
+    """The states of metrics are those of the validation, until the next epoch begins."""
+    monkeypatch.setattr(runner, "KEPT", 1e9)  # the state is copied once, so that the last check has steps to look at
+    model = ByMethods()
+    model(X)
+    model.normalization.moving_variance.assign(np.full(6, -9.0))
+    model.compile("sgd", rv.losses.SparseCategoricalCrossentropy(from_logits=True))
+    history = model.fit(X, CLASSES, epochs=3, verbose=0, validation_data=(X, CLASSES), ignore=("RV",)).history
+    assert np.isfinite(history["loss"]).all()
+    assert np.isnan(history["val_loss"]).all()
 
 
 def test_each_of_several_losses_is_shown(reference):

@@ -612,6 +612,19 @@ def test_nan_names_the_step_and_keeps_the_last_good_weights():
     assert model.history.epoch == []
 
 
+def test_a_metric_that_is_nan_does_not_stop_the_training():
+    """As in Keras: it is shown."""
+
+    def undefined(y_true, y_pred):
+        return rv.ops.log(rv.ops.mean(y_pred) * 0 - 1)
+
+    model = regressor()
+    model.compile("sgd", "mse", metrics=[undefined])
+    history = model.fit(X, VALUES, epochs=2, verbose=0).history
+    assert np.isfinite(history["loss"]).all()
+    assert np.isnan(history["undefined"]).all()
+
+
 def test_nan_that_was_there_before_is_called_so():
     x = X.copy()
     x[40, 1] = np.nan

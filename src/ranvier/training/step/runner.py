@@ -116,7 +116,7 @@ class Runner:
         self.arrays: list[Array] = []
         self.state: list[Array] = []
         self.copy = StateCopy(())  # of the arrays that training changes
-        self.floats: list[Array] = []  # flat views of the floats among them
+        self.floats: list[Array] = []  # flat views of the weights and states among them that are floats
         self.due = -math.inf  # the time of the next copy
         self.since: list[Span] = []
         self.marks: list[Any] = []
@@ -130,12 +130,14 @@ class Runner:
         self.state = self.step.state_arrays()
         self.marks = self.versions()
         if self.step.written:
-            changing = [*(layout.storage(t._value) for t in self.step.written), *self.step.totals]
+            written = [layout.storage(t._value) for t in self.step.written]
+            changing = [*written, *self.step.totals]
             known = self.copy.arrays
             if len(changing) != len(known) or any(a is not b for a, b in zip(changing, known, strict=True)):
                 self.copy.close()
                 self.copy = StateCopy(changing, often=processes.group is not None)
-                self.floats = [a.reshape(-1, order="A") for a in changing if a.dtype.kind == "f"]
+                # Metrics may be nan, as in Keras; and those of a user's method are what a validation wrote last.
+                self.floats = [a.reshape(-1, order="A") for a in written if a.dtype.kind == "f"]
         self.due, self.since = -math.inf, []
         if self.given is not None:
             self.arrays = self.step.arrays(*self.given, self.settings, self.state)
@@ -180,7 +182,7 @@ class Runner:
         self.copy.restore()
 
     def is_finite(self) -> bool:
-        """Whether the loss so far and all that training changed are finite."""
+        """Whether the loss so far, the weights and all states are finite."""
         if not math.isfinite(self.step.totals[0]):
             return False
         with np.errstate(all="ignore"):
