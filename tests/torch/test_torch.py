@@ -565,7 +565,7 @@ def test_state_dicts_through_files(tmp_path):
     [
         (lambda: torch.cumsun, AttributeError, "torch.cumsun does not exist. The nearest that does is cumsum"),
         (lambda: torch.hub, AttributeError, "torch.hub does not exist: docs/pytorch.md lists"),
-        (lambda: F.fractional_max_pool2d, AttributeError, "does not exist: docs/pytorch.md lists"),
+        (lambda: torch.binomial, AttributeError, "does not exist: docs/pytorch.md lists"),
         (
             lambda: nn.Linear(72, 3)(torch.zeros(4, 2, 6, 6)),
             ValueError,

@@ -67,6 +67,13 @@ def inlined(node: Node, made: dict[tuple[Any, ...], Node] | None = None) -> Node
     return value[body.outputs[0]]
 
 
+def operations(node: Node) -> list[str]:
+    """The names of the primitives that a node is: a map is several."""
+    if node.op.name != "map":
+        return [node.op.name]
+    return [inner.op.name for inner in node.attrs["body"].nodes() if inner.inputs]
+
+
 def without_maps(graph: Graph) -> Graph:
     """The graph with the operations of its maps."""
     return graph.changed(lambda node, old: inlined(node), "map")

@@ -28,6 +28,7 @@ from ranvier.engines.native.schedule.view import Buffer, View
 from ranvier.engines.native.target.lanes import SIZE
 from ranvier.graph.extents import extent, size
 from ranvier.graph.graph import Graph
+from ranvier.graph.maps import operations
 from ranvier.graph.node import BATCH, INSTRUCTION, Node
 from ranvier.graph.scan import operands
 
@@ -180,7 +181,7 @@ class Schedule:
             if task.phase != phase:
                 lines.append("barrier")
                 phase = task.phase
-            made = [n.op.name for n in task.nodes]
+            made = [name for node in task.nodes for name in operations(node)]
             stored = [f"{v.buffer.kind} {v.buffer.number}" for _, v in task.stores]
             space = ", ".join(map(str, task.space))
             lines.append(
