@@ -90,7 +90,8 @@ class Kernel(ABC):
         self.mask: str | None = None  # the active lanes, if not all are
         self.computed_here: set[Node] = set()  # nodes that this kernel computes instead of loading
         self.interleaved: str | None = None  # a call to be emitted with every tile (prefetching)
-        self.inner: dict[tuple[Any, ...], Node] = {}  # the operations of its maps, and how many of them read each
+        self.maps: dict[Node, Node] = {}  # its maps, each with the result of its operations
+        self.inner: dict[tuple[Any, ...], Node] = {}  # these operations, and how many of them read each
         self.inner_uses: Counter[Node] = Counter()
 
     # --- scopes ----------------------------------------------------------------------------------------------------

@@ -6,6 +6,8 @@ names either one element or 16. Values are computed on demand, once in each scop
 
 from __future__ import annotations
 
+from collections import Counter
+
 from ranvier.engines.native.codegen.elementwise import ELEMENTWISE
 from ranvier.engines.native.codegen.kernel import Index, Kernel, Value
 from ranvier.engines.native.codegen.sources import SOURCES, reduce_small
@@ -111,11 +113,15 @@ class KernelWriter(Kernel):
         return node.op.name == "mul" and uses == 1 and self.module.view(node) is None
 
     def _inlined(self, node: Node) -> Node:
-        """A map as the operations that it consists of; what it has in common with others is computed once."""
-        before = len(self.inner)
-        result = inlined(node, self.inner)
-        own = {*self.inner.values()}
-        for made in [*self.inner.values()][before:]:
-            self.inner_uses.update(own.intersection(made.inputs))
-        self.computed_here |= own  # though an equal node, such as a constant that is spread, may be in memory
-        return result
+        """A map as the operations that it consists of; what it has in common with others is computed once.
+
+        All maps of the kernel are known before the first is written: whether a product is fused with the sum that reads
+        it must not depend on what was written before, a whole tile or its rest.
+        """
+        if node not in self.maps:
+            maps = [each for each in self.computed_here if each.op.name == "map"]
+            self.maps = {each: inlined(each, self.inner) for each in (*self.maps, *maps, node)}
+            own = {*self.inner.values()}
+            self.inner_uses = Counter(read for made in own for read in own.intersection(made.inputs))
+            self.computed_here |= own  # though an equal node, such as a constant that is spread, may be in memory
+        return self.maps[node]
