@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from ranvier.data.convert import Array
@@ -17,6 +19,13 @@ def sample(array: Array) -> Array:
     width = max(1, array[:1].size)
     rows = min(len(array), max(16, min(ROWS, ELEMENTS // width)))
     return array[:: max(1, len(array) // rows)][:rows]
+
+
+def in_floats(rows: Array) -> Iterator[Array]:
+    """The rows of (rows, features) in float64, some at a time: all rows of a sample of large images would take much."""
+    some = max(1, ELEMENTS // max(1, rows.shape[1]))
+    for start in range(0, len(rows), some):
+        yield rows[start : start + some].astype(np.float64)
 
 
 def fraction_of_zeros(array: Array) -> float:

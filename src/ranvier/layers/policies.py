@@ -94,23 +94,23 @@ class RandomPerspective(RandomLayer):
 
 def _changes(
     factor: tuple[float, float], value_range: tuple[float, float], interpolation: str, seed: int | None
-) -> dict[str, RandomLayer]:
-    """The changes that `RandAugment` and `AugMix` choose among, of a strength."""
+) -> tuple[RandomLayer, ...]:
+    """The changes that `RandAugment` and `AugMix` choose among, of a strength, in Keras's order."""
     on: dict[str, Any] = {"interpolation": interpolation, "seed": seed}
     drawn: dict[str, Any] = {"value_range": value_range, "seed": seed}
-    return {
-        "shear": RandomShear(factor, factor, **on),
-        "translation": RandomTranslation(factor, factor, **on),
-        "rotation": RandomRotation(factor, **on),
-        "posterization": RandomPosterization(max(1, int(8 * factor[1])), **drawn),
-        "solarization": Solarization(factor, factor, **drawn),
-        "auto contrast": AutoContrast(value_range),
-        "equalization": Equalization(value_range),
-        "brightness": RandomBrightness(factor, **drawn),
-        "color degeneration": RandomColorDegeneration(factor, **drawn),
-        "contrast": RandomContrast(factor, **drawn),
-        "sharpness": RandomSharpness(factor, **drawn),
-    }
+    return (
+        RandomShear(factor, factor, **on),
+        RandomTranslation(factor, factor, **on),
+        RandomRotation(factor, **on),
+        RandomPosterization(max(1, int(8 * factor[1])), **drawn),
+        Solarization(factor, factor, **drawn),
+        AutoContrast(value_range),
+        Equalization(value_range),
+        RandomBrightness(factor, **drawn),
+        RandomColorDegeneration(factor, **drawn),
+        RandomContrast(factor, **drawn),
+        RandomSharpness(factor, **drawn),
+    )
 
 
 class _Choosing(RandomLayer):
@@ -153,7 +153,7 @@ class RandAugment(_Choosing):
         self.value_range, self.seed = limits(value_range, self.name), seed
         self.num_ops, self.factor = whole(num_ops, "num_ops", self.name), bounds(factor, "factor", self.name, 0, 1)
         self.interpolation = self.one_of(interpolation, "interpolation", INTERPOLATIONS)
-        self.changes = tuple(_changes(self.factor, self.value_range, interpolation, seed).values())
+        self.changes = _changes(self.factor, self.value_range, interpolation, seed)
 
     def _change(self, x: Any) -> Any:
         x = colors.in_floats(x)
@@ -196,7 +196,7 @@ class AugMix(_Choosing):
         if alpha != 1:
             raise ValueError(f"alpha of layer {self.name!r} is {alpha!r}, and here it is 1. Write 1.0 instead.")
         self.alpha = 1.0
-        known = tuple(_changes(self.factor, self.value_range, interpolation, seed).values())
+        known = _changes(self.factor, self.value_range, interpolation, seed)
         self.changes = known if all_ops else known[:7]
 
     def _change(self, x: Any) -> Any:

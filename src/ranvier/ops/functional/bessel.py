@@ -71,31 +71,32 @@ def _scaled(x: Node, near: Sequence[float], far: Sequence[float], odd: bool) -> 
     return n.where(small, low, high)
 
 
-def _wide(x: Node) -> Node:
-    return n.cast(floating(x), "float64")
+def _function(x: Node, near: Sequence[float], far: Sequence[float], odd: bool, scaled: bool) -> Node:
+    floats = floating(x)
+    wide = n.cast(floats, "float64")
+    value = _scaled(wide, near, far, odd)
+    return n.cast(value if scaled else n.multiply(value, n.exp(n.abs(wide))), floats.dtype)
 
 
 @function
 def i0e(x: Node) -> Node:
     """Elementwise ``exp(-abs(x)) * i0(x)``."""
-    return n.cast(_scaled(_wide(x), NEAR_0, FAR_0, False), floating(x).dtype)
+    return _function(x, NEAR_0, FAR_0, odd=False, scaled=True)
 
 
 @function
 def i0(x: Node) -> Node:
     """Elementwise modified Bessel function of the first kind, of order 0."""
-    wide = _wide(x)
-    return n.cast(n.multiply(_scaled(wide, NEAR_0, FAR_0, False), n.exp(n.abs(wide))), floating(x).dtype)
+    return _function(x, NEAR_0, FAR_0, odd=False, scaled=False)
 
 
 @function
 def i1e(x: Node) -> Node:
     """Elementwise ``exp(-abs(x)) * i1(x)``."""
-    return n.cast(_scaled(_wide(x), NEAR_1, FAR_1, True), floating(x).dtype)
+    return _function(x, NEAR_1, FAR_1, odd=True, scaled=True)
 
 
 @function
 def i1(x: Node) -> Node:
     """Elementwise modified Bessel function of the first kind, of order 1, the derivative of `i0`."""
-    wide = _wide(x)
-    return n.cast(n.multiply(_scaled(wide, NEAR_1, FAR_1, True), n.exp(n.abs(wide))), floating(x).dtype)
+    return _function(x, NEAR_1, FAR_1, odd=True, scaled=False)

@@ -26,10 +26,9 @@ def _drawn(x: Node, seed: Node, stream: Node, dims: int) -> Node:
 @function
 def _starts(samples: Node, axis: int, size: int, kernel: int, count: int) -> Node:
     """Where the windows along an axis begin: (batch, channels, count) whole numbers."""
-    if count == 1:
-        share = n.index_basic(samples, (("slice", None, None, None),) * 2 + (("slice", axis, axis + 1, None),))
-        return n.add(n.multiply(n.cast(share, "int32"), 0), size - kernel)
     share = n.index_basic(samples, (("slice", None, None, None),) * 2 + (("slice", axis, axis + 1, None),))
+    if count == 1:
+        return n.add(n.multiply(n.cast(share, "int32"), 0), size - kernel)
     alpha = float(np.float32(size - kernel) / np.float32(count - 1))
     places = n.multiply(n.add(share, constant(np.arange(count), share.dtype)), alpha)
     first = n.cast(n.subtract(n.floor(places), n.floor(n.multiply(share, alpha))), "int32")

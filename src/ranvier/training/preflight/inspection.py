@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ranvier.data.convert import Array
-from ranvier.data.sampled import sample
+from ranvier.data.sampled import in_floats, sample
 from ranvier.graph.node import Dim
 from ranvier.graph.open_extents import ANY_ROWS, OpenExtent
 from ranvier.module import Module, mode
@@ -55,6 +55,12 @@ def read_leaves(outputs: list[Tensor]) -> list[Tensor]:
     return next((leaves_of(o.segment) for o in outputs if o.segment is not None), [])
 
 
+def root_mean_square(rows: Array, origin: Any = 0.0) -> Array:
+    """Of each feature of (rows, features), measured from ``origin``."""
+    moved = (some - origin for some in in_floats(rows))
+    return np.sqrt(sum(np.einsum("ij,ij->j", some, some) for some in moved) / len(rows))
+
+
 @dataclass
 class InspectedInput:
     """One input of the model: its name in messages, its array, and the placeholder that the model was called on."""
@@ -65,9 +71,9 @@ class InspectedInput:
 
     @cached_property
     def rows(self) -> Array:
-        """Sampled rows, (rows, features), in floats."""
+        """Sampled rows, (rows, features), in the dtype of the data."""
         rows = sample(self.array)
-        return rows.reshape(len(rows), -1).astype(np.float64)
+        return rows.reshape(len(rows), -1)
 
     @cached_property
     def finite(self) -> bool:
@@ -75,11 +81,11 @@ class InspectedInput:
 
     @cached_property
     def low(self) -> Array:
-        return self.rows.min(0)
+        return self.rows.min(0).astype(np.float64)
 
     @cached_property
     def high(self) -> Array:
-        return self.rows.max(0)
+        return self.rows.max(0).astype(np.float64)
 
     @cached_property
     def pixels(self) -> bool:
@@ -95,17 +101,15 @@ class InspectedInput:
         """Whether these look like images divided by 255, which have one scale although their edges hardly vary."""
         if not self.rows.size or not self.finite or self.low.min() < 0 or self.high.max() > 1:
             return False
-        bytes_ = 255 * self.rows
-        return bool((np.abs(bytes_ - np.rint(bytes_)) < 1e-3).all())
+        return all((np.abs(255 * some - np.rint(255 * some)) < 1e-3).all() for some in in_floats(self.rows))
 
     @cached_property
     def spread(self) -> tuple[Array, Array] | None:
         """The standard deviation and root mean square of each feature; None if checks of scales do not apply."""
         if self.array.ndim < 2 or len(self.array) < MIN_ROWS or not self.finite or self.pixels or self.scaled_pixels:
             return None
-        square = np.einsum("ij,ij->j", self.rows, self.rows) / len(self.rows)
-        centred = self.rows - self.rows.mean(0)
-        return np.sqrt(np.einsum("ij,ij->j", centred, centred) / len(self.rows)), np.sqrt(square)
+        mean = self.rows.mean(0, dtype=np.float64)
+        return root_mean_square(self.rows, mean), root_mean_square(self.rows)
 
 
 @dataclass

@@ -8,7 +8,13 @@ import numpy as np
 
 from ranvier.data.convert import Array
 from ranvier.data.sampled import sample
-from ranvier.training.preflight.inspection import MIN_ROWS, InspectedInput, InspectedOutput, Inspection
+from ranvier.training.preflight.inspection import (
+    MIN_ROWS,
+    InspectedInput,
+    InspectedOutput,
+    Inspection,
+    root_mean_square,
+)
 from ranvier.training.preflight.report import Fault
 from ranvier.training.preflight.targets import MANY
 
@@ -157,8 +163,10 @@ def other_scale(view: Inspection) -> Iterator[Fault]:
     for given, array in zip(view.inputs, view.validation.x, strict=False):
         if len(array) < MIN_ROWS or len(given.array) < MIN_ROWS or not given.finite:
             continue
-        rows = sample(array).astype(np.float64)
-        here, there = (float(np.sqrt(np.square(r).mean())) for r in (given.rows, rows))
+        rows = sample(array)
+        here, there = (
+            float(np.sqrt(np.square(root_mean_square(r)).mean())) for r in (given.rows, rows.reshape(len(rows), -1))
+        )
         if here and there and not 1 / OTHER < there / here < OTHER:
             yield Fault(
                 f"the validation inputs have another scale than the training inputs {given.name}: {there:.3g} against "
