@@ -173,7 +173,7 @@ class Multinomial(_OverClasses):
         self, total_count: int = 1, probs: Any = None, logits: Any = None, validate_args: bool | None = None
     ) -> None:
         if not isinstance(total_count, int):
-            raise NotImplementedError(
+            raise NotImplementedError(  # as PyTorch does
                 "Multinomial takes one total_count, a whole number, for the batch. Write one for each count instead."
             )
         self.total_count = total_count
