@@ -160,6 +160,20 @@ def test_a_processor_that_goes_or_comes_is_noticed_within_a_tenth_of_a_second(st
         assert late.count(best) > 0.93 * len(late)
 
 
+@pytest.mark.parametrize("pace", [1e-3, 9e-3, 3e-2])
+def test_threads_that_shared_a_processor_are_soon_tried_again(pace, monkeypatch):
+    """A trial that loses nothing need not be rare, however long a step takes."""
+    machine = Machine(monkeypatch, {1: 2 * pace, 2: pace})
+    chooser = ThreadTuner(HEAVY)
+    for seconds in (pace, 2.1 * pace, pace):
+        machine.seconds[2] = seconds
+        until, taken = machine.now + 1.0, []
+        while machine.now < until:
+            at = machine.now
+            taken += [(at, n) for n, _ in machine.run(chooser, 1)]
+    assert {n for at, n in taken if at > until - 0.9 + 4 * pace} == {2}
+
+
 @pytest.mark.parametrize("steps", [10, 1000])
 def test_a_processor_that_goes_away_and_comes_back_is_noticed(steps, monkeypatch):
     machine = Machine(monkeypatch, {1: 2e-4, 2: 1e-4})

@@ -21,9 +21,9 @@ HOPELESS = 1.5  # a number this much slower than another needs no second sample
 BETTER = 0.97  # another number is chosen from this fraction of the seconds on
 SLOWER = 1.2  # pieces this much slower than before, several in a row, make all numbers be tried again
 SLOW_PIECES, SLOW_SECONDS = 3, 5e-3
-# Seconds until more threads are tried again, since processors come; until fewer are; and how many times as long as the
-# last trials took this is at least.
-MORE, FEWER, SHARE = 0.08, 2.0, 20
+# Seconds until more threads are tried again, since processors come; until fewer are; and how many times as long as
+# what the last trials lost, against the number that was chosen, this is at least.
+MORE, FEWER, SHARE = 0.08, 2.0, 40
 
 Piece = tuple[int, int, int]
 
@@ -59,7 +59,8 @@ class ThreadTuner:
         self._kept: int | None = None  # the number that is remembered
         self._trials: list[int] = []  # numbers that are still to be tried in this round
         self._round: dict[int, float] = {}  # seconds of a step that the round has found
-        self._count, self._cost = 0, 0.0  # samples of the first of the trials; seconds of the round's trials
+        self._taken: list[tuple[float, int]] = []  # the seconds and the steps of all of its samples
+        self._count = 0  # samples of the first of the trials
         self._slow, self._slow_seconds = 0, 0.0  # slow pieces in a row
         self._more = self._fewer = float("inf")  # when other numbers are tried again
         self._most = 0  # the most threads, when they were last counted
@@ -112,7 +113,7 @@ class ThreadTuner:
 
     def _begin(self, trials: list[int]) -> None:
         """Begin a round of trials."""
-        self._trials, self._round, self._count, self._cost = trials, {}, 0, 0.0
+        self._trials, self._round, self._taken, self._count = trials, {}, [], 0
 
     def _begin_all(self, now: float) -> None:
         candidates = self._candidates()
@@ -138,8 +139,7 @@ class ThreadTuner:
 
     def _sample(self, n: int, took: float, steps: int, now: float) -> None:
         """Note a sample of a trial; after the last one, choose."""
-        if n != self.best:
-            self._cost += took
+        self._taken.append((took, steps))
         if n != self._last and took < LONG:
             return  # its threads were waking
         pace = took / steps
@@ -159,7 +159,7 @@ class ThreadTuner:
             self.best = fastest
         self._step = self._least = found[self.best]
         self._slow, self._slow_seconds = 0, 0.0
-        rest = SHARE * self._cost
+        rest = SHARE * sum(max(0.0, took - steps * self._step) for took, steps in self._taken)
         self._more, self._fewer = now + max(MORE, rest), now + max(FEWER, rest)
         if self.remembered is not None and self._most > 1 and self.best != self._kept:
             self._kept = self.best
