@@ -145,6 +145,22 @@ def test_sums_over_samples_follow_their_operands():
     assert kinds == ["contract", "partial", "contract", "reduce"]
 
 
+def test_partial_sums_that_exceed_the_caches_bypass_them():
+    """Threads read what others wrote; sums that fit in a cache are stored as ever."""
+    x, y = (input_node(name, (BATCH, 270, n), "float32", windowed=True) for name, n in (("x", 512), ("y", 528)))
+    w = input_node("w", (512, 16), "float32")
+    graph = Graph((x, y, w), (einsum("bti,bto->io", x, y), einsum("bti,io->bto", x, w)))
+    streams = [[t.streams for t in schedule_of(compiler.lower(graph), n).tasks if t.kind == "partial"] for n in (16, 4)]
+    assert streams == [[True], []]
+    rng = np.random.default_rng(0)
+    arrays = [rng.integers(-3, 4, shape).astype(np.float32) for shape in ((16, 270, 512), (16, 270, 528), (512, 16))]
+    results = [np.empty(shape, np.float32) for shape in ((512, 528), (16, 270, 16))]
+    for threads in (1, 2, 7):
+        with threads_here(threads):
+            native.compile(graph, 16).run(arrays, results)
+        assert np.array_equal(results[0], np.einsum("bti,bto->io", *arrays[:2], optimize=True))
+
+
 def test_features_stay_with_their_weights():
     """Of many features each thread has its own: data, products and gradient; what changes hands are the sums' parts."""
     graph, _ = training_step((784, 64, 64, 10))

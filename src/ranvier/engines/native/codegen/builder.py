@@ -26,6 +26,8 @@ def _is_pure(text: str) -> bool:
     return word in _PURE or (word == "call" and not any(name in text for name in _IMPURE))
 
 
+# Metadata of stores that bypass the caches.
+STREAMED = "!0 = !{i32 1}"
 PREFETCH = "declare void @llvm.prefetch.p0(ptr, i32, i32, i32)"
 
 

@@ -11,7 +11,8 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from ranvier.engines.native.codegen.builder import PREFETCH, Function
+from ranvier.engines.native.codegen.builder import PREFETCH, STREAMED, Function
+from ranvier.engines.native.schedule.memory_planning import LINE
 from ranvier.engines.native.schedule.view import Buffer, View
 from ranvier.engines.native.target.lanes import (
     ALL_LANES,
@@ -88,6 +89,7 @@ class Kernel(ABC):
         self.work = 0  # bytes of workspace that it needs
         self.scopes: list[dict[object, Value]] = [{}]
         self.mask: str | None = None  # the active lanes, if not all are
+        self.streams = False  # whether the vectors that are stored bypass the caches; they are aligned
         self.computed_here: set[Node] = set()  # nodes that this kernel computes instead of loading
         self.interleaved: str | None = None  # a call to be emitted with every tile (prefetching)
         self.maps: dict[Node, Node] = {}  # its maps, each with the result of its operations
@@ -188,7 +190,10 @@ class Kernel(ABC):
         if not value.wide:
             name = f.splat(name, kind)
         wide = vector(kind)
-        if lanes is None and step == 1 and self.mask is None:
+        if lanes is None and step == 1 and self.mask is None and self.streams:
+            self.module.declarations.add(STREAMED)
+            f.emit(f"store {wide} {name}, ptr {pointer}, align {LINE}, !nontemporal !0")
+        elif lanes is None and step == 1 and self.mask is None:
             f.emit(f"store {wide} {name}, ptr {pointer}, align {size}")
         elif lanes is None and step == 1:
             self._store_some(name, pointer, kind, size)

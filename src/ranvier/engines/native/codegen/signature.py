@@ -78,7 +78,8 @@ class Signatures:
         ahead = [(*seen(view), step) for view, step in task.ahead]
         read = [number[node] for node in task.reads]
         bounds = [(b._replace(start=None), None if b.start is None else number[b.start]) for b in task.bounds]
-        facts = task.kind, task.space, task.division, task.axis, task.parts, task.whole, task.accumulates, len(computed)
+        flags = task.whole, task.accumulates, task.streams
+        facts = task.kind, task.space, task.division, task.axis, task.parts, *flags, len(computed)
         parts: tuple[list[Any], ...] = lines, stores, copied, read, near, zeros, bounds, ahead
         key = facts, *(tuple(part) for part in parts)
         return Signature(key, buffers, list(numbers))

@@ -23,6 +23,9 @@ LONG_EPILOGUE = 6  # operations above which an epilogue is a loop over a tile's 
 LONG_ROWS = 512  # columns, from which on few vectors that are left beside wide tiles do not matter
 # Vectors of a tile at most, if the epilogue of the tile before is interleaved with its sums.
 PIPELINED_SUMS = 20
+# A tile of a product with weights. Few rows seldom map to the same sets of a first-level cache, as many do that are a
+# power of two apart.
+WIDE_ROWS, WIDE_VECTORS = 6, 4
 
 
 @dataclass(frozen=True)
@@ -262,8 +265,11 @@ def is_pipelined(target: Target, nest: Nest, dtype: str, length: int) -> bool:
     return not uneven and target.vector_registers >= 32 * registers(target, dtype)
 
 
-def tile(target: Target, nest: Nest, dtype: str, batch: int, length: int = 0) -> tuple[int, int]:
-    """Rows and vectors of the register tile. ``length`` is the number of operations in the epilogue."""
+def tile(target: Target, nest: Nest, dtype: str, batch: int, length: int = 0, rounds: bool = False) -> tuple[int, int]:
+    """Rows and vectors of the register tile.
+
+    ``length`` is the number of operations in the epilogue; ``rounds``: it sums all samples' steps, round by round.
+    """
     columns, rows = nest.columns, nest.rows
     assert columns is not None
     share = rows_per_shared_vector(nest)
@@ -280,6 +286,8 @@ def tile(target: Target, nest: Nest, dtype: str, batch: int, length: int = 0) ->
         even = share == 1 and columns.count % (4 * LANES) == 0
         across = 4 if even or columns.count >= LONG_ROWS else across
         most = min(most, max(share, PIPELINED_SUMS // across))
+    elif rows.extent > most and share == 1 and not rounds and _is_wide(target, nest, dtype):
+        return -(-rows.extent // -(-rows.extent // WIDE_ROWS)), WIDE_VECTORS
     if rows.extent <= most:
         return rows.extent, across
     most, extent = min(most, 28 // across), rows.extent
@@ -290,6 +298,14 @@ def tile(target: Target, nest: Nest, dtype: str, batch: int, length: int = 0) ->
 
     heights = range(max(1, most // 2), most + 1)
     return max([h for h in heights if h % share == 0] or heights, key=merit), across
+
+
+def _is_wide(target: Target, nest: Nest, dtype: str) -> bool:
+    """Whether the tiles of a product are `WIDE_VECTORS` wide: all its rows meet the same whole panels."""
+    columns, registers_of_tile = nest.columns, (WIDE_ROWS + 1) * WIDE_VECTORS * registers(target, dtype)
+    plain = nest.taps is None and not nest.clips and all(loop.b == 0 for loop in nest.outer)
+    whole = columns is not None and columns.count % (WIDE_VECTORS * LANES) == 0
+    return plain and whole and target.vector_registers > registers_of_tile
 
 
 def tiles(nest: Nest, height: int, across: int) -> int:

@@ -25,7 +25,7 @@ from ranvier.engines.native.schedule.step_overlap import double_buffered
 from ranvier.engines.native.schedule.symbolic_rows import symbolic_rows
 from ranvier.engines.native.schedule.task import Task
 from ranvier.engines.native.schedule.view import Buffer, View
-from ranvier.engines.native.target.lanes import SIZE
+from ranvier.engines.native.target.lanes import LANES, SIZE
 from ranvier.graph.extents import extent, size
 from ranvier.graph.graph import Graph
 from ranvier.graph.maps import operations
@@ -33,6 +33,8 @@ from ranvier.graph.node import BATCH, INSTRUCTION, Node
 from ranvier.graph.scan import operands
 
 LARGE_WEIGHTS = 1 << 18  # bytes of weights that are better read once than for each block of samples
+# Bytes of all partial sums that fit in no cache, and of one that is worth a store of its own.
+BEYOND_CACHES, LONG_RESULT = 1 << 24, 1 << 18
 BLOCK_BYTES = 1 << 20  # of the values of a block of samples, most of which are used once
 
 
@@ -78,6 +80,7 @@ class Schedule:
         self._note_lives()
         if large:
             self._use_blocks()
+        self._stream_partial_sums()
         # Values that are double-buffered from step to step; None if a barrier follows every step.
         self.fault = fault_task(self.tasks)
         overlaps = not (self.block or self.loops or interface) and self.fault is None
@@ -173,6 +176,20 @@ class Schedule:
         for task in self.tasks:
             task.starts = task.kind == "partial"
             task.accumulates = task.starts and (not once or updates_of(task.node.attrs["inner"]) is not None)
+
+    def _stream_partial_sums(self) -> None:
+        """Have partial sums of products bypass the caches where all of them exceed these.
+
+        None is read before the last one is written, and an ordinary store reads the line that it overwrites. The
+        barrier before they are read waits for such stores too.
+        """
+        partial = [task for task in self.tasks if task.kind == "partial"]
+        products = [task for task in partial if task.node.attrs["inner"].op.name == "contract"]
+        written = {task: size(task.stored.shape, self.batch) * SIZE[task.node.dtype] for task in products}
+        for task, bytes_ in written.items() if sum(written.values()) > BEYOND_CACHES else ():
+            *strides, last = task.stored.strides
+            aligned = last == 1 and not any(stride % LANES for stride in (*strides, task.stored.offset))
+            task.streams = not task.accumulates and aligned and bytes_ >= LONG_RESULT
 
     def __str__(self) -> str:
         """A line for each task, in the order in which they run, and a line where a barrier is."""

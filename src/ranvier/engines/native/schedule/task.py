@@ -41,6 +41,7 @@ class Task:
     turn: int = 0  # of a serial task: threads take them round-robin
     starts: bool = False  # its result is initialized: samples come in several calls, or in none
     accumulates: bool = False  # adds to its result
+    streams: bool = False  # its result bypasses the caches
     bounds: tuple[Bound, ...] = ()  # of a product: terms and results outside of them need no sums
     # Of a product: slices of a loop that it prefetches, each with how far it is from this step's.
     ahead: tuple[tuple[View, int], ...] = ()

@@ -59,7 +59,7 @@ def tile_of(task: Task, plan: Nest, target: Target, dtype: str, batch: int) -> t
     if columns is not None and task.parts and columns.output == task.axis:
         few = max(columns.count // task.parts, 2 * LANES)
         plan = replace(plan, columns=replace(columns, extent=few))
-    return tile(target, plan, dtype, batch, task.length)
+    return tile(target, plan, dtype, batch, task.length, task.kind != "partial" and len(plan.reduce) > 1)
 
 
 class Panel(NamedTuple):
@@ -190,9 +190,11 @@ class Tiled(Contraction):
         """The epilogue of one vector of a tile."""
         k = self.k
         self.fix_index(row, i, start, j)
+        k.streams = self.task.streams
         with masked(k, mask), scope(k):
             k.remember(self.made, self.index(), Value(value, True))
             finish(k, self.task, self.index())
+        k.streams = False
 
     def room(self, height: int, pitch: int) -> str:
         """Allocate a tile on the stack; its rows are ``pitch`` elements apart."""
