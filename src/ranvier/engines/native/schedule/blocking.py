@@ -116,8 +116,11 @@ class _Extents(NamedTuple):
             steps = 1, self.height
         elif self.term == 1 and self.row * self.size % ALIASED == 0:
             steps = terms + 2 * LANES, 1
-        few = prod(self.places) * rows <= FEW_TILES * self.height
-        return Blocks(rows, columns, terms, terms < self.terms, True, steps, packs_first=few and self.adjacent)
+        return Blocks(rows, columns, terms, terms < self.terms, True, steps, packs_first=self.packs_first(rows))
+
+    def packs_first(self, rows: int) -> bool:
+        """Whether the first tile of rows copies a block while it multiplies: where few tiles pass over the block."""
+        return self.adjacent and prod(self.places) * rows <= FEW_TILES * self.height
 
 
 def blocks(nest: Nest, height: int, across: int, batch: int, dtype: str) -> Blocks:
@@ -162,7 +165,8 @@ def _in_rounds(e: _Extents) -> Blocks:
     rows = e.tall(ROUND_ROWS)
     columns = e.panels(ROUND_BYTES // e.size // rows)
     terms = max(joined, 1) * min(e.terms, ROUND_TERMS)
-    return Blocks(rows, columns, terms, True, True, (1, e.height) if e.row == 1 else None, joins=joined > 1)
+    steps, joins = (1, e.height) if e.row == 1 else None, joined > 1
+    return Blocks(rows, columns, terms, True, True, steps, packs_first=not joins and e.packs_first(rows), joins=joins)
 
 
 def _of_places(e: _Extents) -> Blocks:
