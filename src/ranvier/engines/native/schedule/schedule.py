@@ -12,7 +12,6 @@ from ranvier.engines.native.passes.sparse_updates import updates_of
 from ranvier.engines.native.passes.virtual_workers import is_spatial
 from ranvier.engines.native.schedule import split_features, split_units
 from ranvier.engines.native.schedule.buffers import Buffers, Interface
-from ranvier.engines.native.schedule.divided_alike import divide_alike
 from ranvier.engines.native.schedule.fusion import Fusion
 from ranvier.engines.native.schedule.gather_in_place import in_place_gathers, not_in_place
 from ranvier.engines.native.schedule.loop import body_graph, interface_of, stored_results
@@ -97,8 +96,6 @@ class Schedule:
         self.tasks, self.buffers, self.private = fusion.tasks, buffers.buffers, buffers.private
         self.views, self.view = buffers.views, buffers.view
         divide_tasks(self.tasks, self.batch, self.batch == 1, self.interface is not None)
-        if self.interface is not None:
-            divide_alike(self.tasks, fusion.task_of)
         # Whether parts of the features may take different times.
         self.uneven = split_features.assign(self.graph, self.tasks, self.batch)
         # Values that each thread has its own copy of, and the tasks that compute them.
