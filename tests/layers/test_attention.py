@@ -9,8 +9,9 @@ import ranvier as rv
 from ranvier import layers
 from ranvier.engines import set_engine
 from ranvier.graph.grad import gradient
-from ranvier.graph.graph import input_node
+from ranvier.graph.graph import Graph, input_node
 from ranvier.graph.node import like, topological
+from ranvier.graph.simplify import simplify
 from ranvier.module import from_architecture
 from ranvier.ops.functional import long_attention
 from ranvier.ops.functional.attention import attend, attention_weights
@@ -239,6 +240,19 @@ def test_the_gradient_of_blocks_keeps_no_matrix_of_scores():
     nodes = topological([y, *gradient(y, [q, k, v], like(y, 1.0))])
     most = max(np.prod(node.shape) for node in nodes)
     assert most == 4 * 2048 * 8, "of all positions there is no value but those of queries, keys and values"
+
+
+def largest_scores(graph):
+    """How many times the largest scores of queries are computed, in loops too."""
+    inner = sum(largest_scores(node.attrs["body"]) for node in graph.of("scan"))
+    return inner + sum(1 for _ in graph.of("reduce_max"))
+
+
+def test_the_gradient_of_blocks_reads_what_was_found_of_each_query():
+    inputs = [input_node(name, (1, 4, 2048, 8), "float32") for name in "qkv"]
+    y = attend(*inputs, scoring=Scoring(causal=True))
+    alone, both = Graph(tuple(inputs), (y,)), Graph(tuple(inputs), (y, *gradient(y, inputs, like(y, 1.0))))
+    assert largest_scores(simplify(both)) == largest_scores(simplify(alone)) == long_attention.SPANS
 
 
 @pytest.mark.parametrize("name", ["m.ranvier", "m.keras"])

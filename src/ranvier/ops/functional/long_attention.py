@@ -57,7 +57,7 @@ def means(given: Operands, scoring: Scoring, rate: float) -> Node:
     query, key = given.query, given.key
     rows, columns = query.shape[axis], key.shape[axis]
     if not isinstance(rows, int) or not isinstance(columns, int) or rows * columns < LONG:
-        return _means(given, scoring, rate)
+        return _means(given, scoring, rate)[0]
     if (heads := _heads_alone(given, scoring)) is not None:
         return _by_head(given, scoring, heads)
     given = given._replace(mask=_of_scores(given.mask, query.ndim), bias=_of_scores(given.bias, query.ndim))
@@ -68,24 +68,26 @@ def means(given: Operands, scoring: Scoring, rate: float) -> Node:
     for low, high in spans:
         first, last = _seen(low, high, columns, scoring) if clipped else (0, columns)
         middle = low + (high - low) // ROWS * ROWS
-        for ends, body in (((low, middle), _in_blocks), ((middle, high), _means)):
-            if ends[0] < ends[1]:
-                parts.append(body(_part(given, ends, (first, last), axis), scoring, rate))
+        if low < middle:
+            parts.append(_in_blocks(_part(given, (low, middle), (first, last), axis), scoring, rate))
+        if middle < high:
+            parts.append(_means(_part(given, (middle, high), (first, last), axis), scoring, rate)[0])
     return n.concatenate(parts, axis) if len(parts) > 1 else parts[0]
 
 
-def _means(given: Operands, scoring: Scoring, rate: float) -> Node:
+def _means(given: Operands, scoring: Scoring, rate: float) -> tuple[Node, ...]:
     """The means of the values, with all weights at once: sums by exponentials of scores, divided by the sums of these.
 
-    To divide last takes a division for each result, where the weights would take one for each pair of positions.
+    To divide last takes a division for each result, where the weights would take one for each pair of positions. What
+    was found of each query's scores follows.
     """
     query, key, value, mask, bias, start, noise = given
-    shares, totals = exponentials(query, key, mask, bias, start, scoring)
+    shares, totals, found = exponentials(query, key, mask, bias, start, scoring)
     if rate:
         shares = dropout(shares, *noise, rate=rate)
     sums = n.einsum(scoring.equations[1], shares, value)
     place = axis_of(LENGTH_AXIS[scoring.equations], sums.ndim)
-    return n.divide(sums, n.expand_dims(moveaxis(n.squeeze(totals, -1), -1, place), -1))
+    return n.divide(sums, n.expand_dims(moveaxis(n.squeeze(totals, -1), -1, place), -1)), *found
 
 
 def _heads_alone(given: Operands, scoring: Scoring) -> int | None:
@@ -101,8 +103,8 @@ def _heads_alone(given: Operands, scoring: Scoring) -> int | None:
 def _by_head(given: Operands, scoring: Scoring, axis: int) -> Node:
     """The same, with one head after the other: the scores of a block of queries then fit in a cache."""
 
-    def body(head: list[Node], constants: list[Node], number: Node) -> Node:
-        return means(Operands(head[0], head[1], head[2]), scoring, 0.0)
+    def body(head: list[Node], constants: list[Node], number: Node) -> tuple[Node]:
+        return (means(Operands(head[0], head[1], head[2]), scoring, 0.0),)
 
     return in_blocks(body, [(x, axis) for x in given[:3]], (), 1, axis, recompute=False)
 
@@ -156,7 +158,7 @@ def _in_blocks(given: Operands, scoring: Scoring, rate: float) -> Node:
         else:
             whole.append(more)
 
-    def body(blocks: list[Node], constants: list[Node], number: Node) -> Node:
+    def body(blocks: list[Node], constants: list[Node], number: Node) -> tuple[Node, ...]:
         more = {name: (blocks if by_row else constants)[place] for name, by_row, place in places}
         rows = n.multiply(number, ROWS)
         more["start"] = rows if start is None else n.add(more["start"], rows)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import reduce
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -55,6 +55,16 @@ class Scoring:
 PLAIN = Scoring()
 
 
+class Exponentials(NamedTuple):
+    """Exponentials of scores less the largest of their row, the sums by which they are divided, and of what these are
+    made: the largest scores and the sums.
+    """
+
+    values: Node
+    sums: Node
+    found: tuple[Node, Node]
+
+
 def _every(*masks: Node | None) -> Node | None:
     """Where all of the masks are true; None without a mask."""
     known = [mask for mask in masks if mask is not None]
@@ -63,8 +73,8 @@ def _every(*masks: Node | None) -> Node | None:
 
 def exponentials(
     query: Node, key: Node, mask: Node | None, bias: Node | None, start: Node | None, scoring: Scoring
-) -> tuple[Node, Node]:
-    """The exponentials of the scores, and their sums, by which they are divided: see `_exponentials`.
+) -> Exponentials:
+    """The exponentials of the scores: see `_exponentials`.
 
     ``mask`` is true where a key is seen, ``bias`` is added to the scores.
     """
@@ -81,7 +91,8 @@ def normalized(scores: Node, mask: Node | None, start: Node | None, scoring: Sco
     scores, mask = _masked(scores, mask, start, scoring)
     if mask is None and scoring.axes == 1:
         return softmax(scores, -1)
-    return n.divide(*_exponentials(scores, mask, scoring))
+    made = _exponentials(scores, mask, scoring)
+    return n.divide(made.values, made.sums)
 
 
 def _scores(query: Node, key: Node, bias: Node | None, scoring: Scoring) -> Node:
@@ -104,8 +115,8 @@ def _masked(scores: Node, mask: Node | None, start: Node | None, scoring: Scorin
     return scores, mask
 
 
-def _exponentials(x: Node, mask: Node | None, scoring: Scoring) -> tuple[Node, Node]:
-    """Exponentials of scores less the largest of their row, 0 where the mask is false; and their sums.
+def _exponentials(x: Node, mask: Node | None, scoring: Scoring) -> Exponentials:
+    """Exponentials of scores less the largest of their row, 0 where the mask is false; and what was found of each row.
 
     The sum of a row without scores is 1, so that its weights are 0.
     """
@@ -118,4 +129,4 @@ def _exponentials(x: Node, mask: Node | None, scoring: Scoring) -> tuple[Node, N
         top = n.maximum(top, float(np.finfo(x.dtype).min))
     e = n.exp(n.subtract(x, n.stop_gradient(top)))
     total = n.sum(e, axes, True)
-    return e, total if mask is None else n.where(n.equal(total, 0.0), 1.0, total)
+    return Exponentials(e, total if mask is None else n.where(n.equal(total, 0.0), 1.0, total), (top, total))
