@@ -16,7 +16,7 @@ Body = Callable[[list[Node], list[Node], Node], tuple[Node, ...]]
 def in_blocks(
     body: Body, divided: Sequence[tuple[Node, int]], whole: Sequence[Node], size: int, axis: int, recompute: bool = True
 ) -> Node:
-    """The first of the values ``body(blocks, whole, number)`` for each block of ``size`` positions, joined along ``axis``.
+    """The first value of ``body(blocks, whole, number)`` for each block of ``size`` positions, joined along ``axis``.
 
     ``divided`` are values and the axis along which each is divided, of a multiple of the size. With ``recompute``, no
     more than the body's values is kept of each block, so the memory that the body needs is that of one block. What the

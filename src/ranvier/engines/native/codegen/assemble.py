@@ -24,7 +24,7 @@ from ranvier.engines.native.codegen.values import KernelWriter
 from ranvier.engines.native.runtime.context import Text
 from ranvier.engines.native.runtime.threads import barrier_ir
 from ranvier.engines.native.runtime.units import Unit
-from ranvier.engines.native.schedule.memory_planning import LINE
+from ranvier.engines.native.schedule.memory_planning import LINE, round_up
 from ranvier.engines.native.schedule.schedule import Schedule
 from ranvier.engines.native.schedule.task import Task
 from ranvier.engines.native.schedule.view import Buffer
@@ -106,6 +106,9 @@ class Kernels:
                 self._kernels(task)
             if self.written.is_full:
                 yield self.written.unit()
+        if self.layout.of_part:
+            self.layout.of_part_at = round_up(self.layout.workspace)
+            self.layout.workspace = self.layout.of_part_at + self.layout.of_part
         if self.layout.scalars:
             self._advance()
         for buffer in self.schedule.buffers:

@@ -78,24 +78,28 @@ class Layout:
         self, schedule: Schedule, partition: Partition, prefetches: bool, clocks: int, loops: Mapping[Buffer, int]
     ) -> None:
         self.schedule, self.prefetches, self.clocks = schedule, prefetches, clocks
+        apart = {*schedule.local, *schedule.of_part, *schedule.replicated}
         # One vector more than the values: rows are stored whole where nothing follows them.
         self.sizes = {
             b: round_up(b.elements * SIZE[b.dtype] + LINE) * (2 if b in (schedule.double_buffered or ()) else 1)
             for b in schedule.buffers
-            if b.kind == "scratch" and b not in schedule.local and b not in schedule.replicated
+            if b.kind == "scratch" and b not in apart
         }
         self.sizes.update(loops)
         offsets, self.scratch = pack(self.sizes, schedule.phase_lives)
         own = {b: n * schedule.block * SIZE[b.dtype] + LINE for b, n in schedule.local.items()}
         local, self.local = pack(own, schedule.order_lives)
-        self.offsets: dict[Buffer, int] = offsets | local
+        own = {b: b.elements * SIZE[b.dtype] + LINE for b in schedule.of_part}
+        parts, self.of_part = pack(own, schedule.order_lives)
+        self.offsets: dict[Buffer, int] = offsets | local | parts
         self.scalars: dict[Node, int] = {node: LINE * i for i, node in enumerate(schedule.private)}
         self.given: dict[Node, Buffer] = {}  # the caller's copy of each such scalar
         for node, offset in self.scalars.items():
             self.given[node] = schedule.views[node].buffer
             schedule.views[node] = View(Buffer("private", offset, node.dtype, 1), (), ())
         self.copies = Copies(schedule, partition, LINE * len(self.scalars))
-        self.workspace = 0  # bytes; the kernels' largest
+        self.workspace = 0  # bytes; the kernels' largest, and behind it, in the body of a loop, the values of a part
+        self.of_part_at = 0
 
     @property
     def private(self) -> int:

@@ -14,6 +14,7 @@ from ranvier.engines.native.codegen.prefetch import Prefetch
 from ranvier.engines.native.codegen.program import Group, Program, groups_of
 from ranvier.engines.native.runtime.context import CLOCK, PRIVATE, SCRATCH, SYNC, TOTAL, WORDS
 from ranvier.engines.native.schedule.carries import added_in_place
+from ranvier.engines.native.schedule.joined_parts import PART
 from ranvier.engines.native.schedule.memory_planning import round_up
 from ranvier.engines.native.schedule.task import Task
 from ranvier.engines.native.schedule.view import Buffer, View
@@ -129,7 +130,9 @@ class StepWriter:
     def run_group(self, group: Group) -> None:
         """Tasks of one phase that are divided in the same way."""
         f, depth, tasks, division = self.f, self.schedule.block, group.tasks, group.division
-        if division == "loop":
+        if group.parts:
+            self._run_in_parts(tasks, group.parts)
+        elif division == "loop":
             for task in tasks:
                 LoopWriter(self, task).write()
         elif group.whole or division == "each":
@@ -146,6 +149,19 @@ class StepWriter:
             self._run_in_blocks(tasks, *self.parts.own, (0, 0))
         else:
             self._run(tasks, self.parts.own)
+
+    def _run_in_parts(self, tasks: Sequence[Task], parts: int) -> None:
+        """All tasks on one part, then on the next; threads take parts round-robin."""
+        f, before = self.f, self.pointers
+        with f.loop("%tid", parts, "%nthreads") as turn:
+            low, high = (f.mul(f.add(turn.index, more), PART) for more in (0, 1))
+            self.pointers = dict(before)
+            for buffer, stride in self.schedule.of_part.items():  # as if they were of all parts
+                back = f.mul(low, -stride * SIZE[buffer.dtype])
+                self.pointers[buffer] = f.op(f"getelementptr i8, ptr {before[buffer]}, i64 {back}")
+            for task in tasks:
+                self.call(f"k{task.number}", low, high)
+        self.pointers = before
 
     def _run_serial(self, tasks: Sequence[Task]) -> None:
         for turn, own in groupby(tasks, key=lambda t: t.turn):
@@ -359,6 +375,8 @@ class LoopWriter(StepWriter):
     def _base(self, buffer: Buffer) -> str:
         if buffer.kind == "constant":
             return f"@{self.program.name}c.{buffer.number}"
+        if buffer in self.schedule.of_part:
+            return self.f.pointer(self.work, self.layout.of_part_at + self.layout.offsets[buffer], "i8")
         if buffer.kind == "scratch":
             return self.f.pointer(self.outer.pointer(self.loop.memory), self.layout.offsets[buffer], "i8")
         return self.outer.pointer(self._outside(buffer).buffer)

@@ -14,6 +14,7 @@ from ranvier.engines.native.schedule import split_features, split_units
 from ranvier.engines.native.schedule.buffers import Buffers, Interface
 from ranvier.engines.native.schedule.fusion import Fusion
 from ranvier.engines.native.schedule.gather_in_place import in_place_gathers, not_in_place
+from ranvier.engines.native.schedule.joined_parts import join_parts, keep_parts
 from ranvier.engines.native.schedule.loop import body_graph, interface_of, stored_results
 from ranvier.engines.native.schedule.loop_nest import TILE_ROWS
 from ranvier.engines.native.schedule.mask_bounds import given_bounds, mask_bounds
@@ -96,6 +97,10 @@ class Schedule:
         self.tasks, self.buffers, self.private = fusion.tasks, buffers.buffers, buffers.private
         self.views, self.view = buffers.views, buffers.view
         divide_tasks(self.tasks, self.batch, self.batch == 1, self.interface is not None)
+        # Values that their own part of a task alone reads, in each thread's own memory: the stride along their parts.
+        self.of_part: dict[Buffer, int] = {}
+        if self.interface is not None and (joined := join_parts(self.tasks, fusion.task_of)):
+            self.of_part = keep_parts(joined, self.tasks, self.graph, self.buffers, self.views)
         # Whether parts of the features may take different times.
         self.uneven = split_features.assign(self.graph, self.tasks, self.batch)
         # Values that each thread has its own copy of, and the tasks that compute them.

@@ -1,0 +1,67 @@
+"""Parts of a long axis, each taken through several products of a loop's step: barriers, memory, and the same bits."""
+
+import numpy as np
+import pytest
+
+from ranvier.engines.native import compiler
+from ranvier.engines.native.runtime.threads import threads_here
+from ranvier.engines.reference import evaluate
+from ranvier.graph.contraction import einsum
+from ranvier.graph.graph import Graph, input_node
+from ranvier.graph.loops import scan
+from ranvier.graph.node import apply
+
+F, SIZE, STEPS, ROWS = "float32", 48, 3, 80
+
+
+def scores(q, k):
+    return apply("tanh", einsum("te,se->ts", q, k))
+
+
+def by_keys(q, k):
+    return (einsum("ts,te->se", scores(q, k), q),)
+
+
+def by_both(q, k):
+    return *by_keys(q, k), einsum("ts,se->te", scores(q, k), k)
+
+
+def by_two(q, k):
+    return (einsum("ts,te->se", einsum("te,se->ts", q, k) * scores(q, k), q),)
+
+
+def turned(q, k):
+    first = apply("reshape", apply("transpose", scores(q, k), axes=(1, 0)), shape=(ROWS, k.shape[0]))
+    return (einsum("ts,te->se", first, q),)
+
+
+@pytest.mark.parametrize(
+    ("body", "keys", "phases", "kept"),
+    [
+        (by_keys, 640, 1, 1),
+        (by_two, 640, 1, 1),
+        (by_both, 640, 2, 0),
+        (turned, 640, 2, 0),
+        (by_keys, 648, 2, 0),
+        (by_keys, 384, 2, 0),
+    ],
+)
+def test_a_barrier_and_memory_of_all_where_another_part_is_read(body, keys, phases, kept):
+    stack, k = input_node("q", (STEPS, ROWS, SIZE), F), input_node("k", (keys, SIZE), F)
+    q, own = input_node("qi", (ROWS, SIZE), F), input_node("ki", (keys, SIZE), F)
+    made = scan(Graph((q, own), body(q, own)), [], [stack], [k], length=STEPS, axis=0, recompute=True)
+    graph = Graph((stack, k), tuple(made))
+    (loop,) = compiler.schedule_of(compiler.lower(graph), 1).loops.values()
+    assert len({task.phase for task in loop.schedule.order if task.kind == "contract"}) == phases
+    assert len(loop.schedule.of_part) == kept
+    rng = np.random.default_rng(0)
+    arrays = [(rng.normal(size=shape) / SIZE**0.5).astype(F) for shape in ((STEPS, ROWS, SIZE), (keys, SIZE))]
+    want, _ = evaluate(graph, arrays, {})
+    program, found = compiler.compile(graph), [[np.empty(x.shape, F) for x in want] for _ in range(4)]
+    for threads, results in enumerate(found, 1):
+        with threads_here(threads):
+            for _ in range(5):
+                program.run(arrays, results)
+    for a, b in zip(found[0], want, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
+    assert all(np.array_equal(a, b) for other in found for a, b in zip(found[0], other, strict=True))
