@@ -145,6 +145,14 @@ def test_sums_over_samples_follow_their_operands():
     assert kinds == ["contract", "partial", "contract", "reduce"]
 
 
+def test_small_sums_over_samples_are_divided():
+    """Such as a bias's gradient: each worker's values are in its cache still. Of few, one thread sums all."""
+    x, w = input_node("x", (BATCH, 28, 64), "float32", windowed=True), input_node("w", (64, 64), "float32")
+    graph = Graph((x, w), (apply("reduce_sum", einsum("bti,io->bto", x, w), axes=(0, 1)),))
+    kinds = {n: [task.kind for task in schedule_of(compiler.lower(graph), n).order] for n in (4, 5)}
+    assert kinds == {4: ["contract", "reduce"], 5: ["contract", "partial", "reduce"]}
+
+
 def test_partial_sums_that_exceed_the_caches_bypass_them():
     """Threads read what others wrote; sums that fit in a cache are stored as ever."""
     x, y = (input_node(name, (BATCH, 270, n), "float32", windowed=True) for name, n in (("x", 512), ("y", 528)))

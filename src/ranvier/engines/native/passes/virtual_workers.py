@@ -17,7 +17,7 @@ LARGE_BATCH = 1024  # rows from which on every network's samples are split
 # Of a network whose weights are small beside its samples' values, since partial sums change cores.
 FEW_WORKERS = 4
 MEDIUM_BATCH = 128  # rows from which on such a network's samples are split
-SMALL_SUM = 1 << 16  # elements that one thread sums before others would have reached the barrier
+SMALL_SUM = 1 << 13  # elements that one thread sums, though they left its cache, as fast as the parts of workers
 MAX_FEATURES = 64  # up to which a batch is stored feature by feature
 
 
