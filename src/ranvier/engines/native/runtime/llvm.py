@@ -21,6 +21,7 @@ from ranvier.engines.native.runtime.object_file import Symbols, symbols
 from ranvier.engines.native.runtime.release_memory import release_pages
 from ranvier.engines.native.target.target import CompilerError, Target, arch_of
 from ranvier.support import forks
+from ranvier.support.collector import collect_new
 
 # Cross targets: architecture, required features, vector registers, their bytes, fused multiply-add. The levels are
 # those of the x86-64 psABI.
@@ -372,6 +373,7 @@ def _loaded(size: int) -> None:
     global _due
     if size >= _LARGE:
         _due = _LOADS
+        collect_new()  # the schedule and its kernels: hundreds of thousands of objects
     if _due:
         _due -= 1
         release_pages(_LIBRARY)
