@@ -64,8 +64,9 @@ def _split(node: Node, batch: int, workers: int) -> Node:
         join = node.op.name
     else:
         return node
-    type_ = Type((workers, *node.shape), node.dtype)
-    partial = Node(PARTIAL, node.inputs, {"inner": node, "workers": workers}, type_)
+    count = min(workers, batch)  # others would have no sample
+    type_ = Type((count, *node.shape), node.dtype)
+    partial = Node(PARTIAL, node.inputs, {"inner": node, "workers": count}, type_)
     return apply(join, partial, axes=(0,))
 
 
