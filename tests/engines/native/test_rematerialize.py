@@ -6,8 +6,10 @@ import pytest
 from ranvier.engines.native import compiler
 from ranvier.engines.native.passes import rematerialize as module
 from ranvier.engines.native.passes.rematerialize import RECOMPUTED
+from ranvier.engines.native.passes.virtual_workers import WORKERS
 from ranvier.engines.native.runtime.llvm import compile_object, load_object, resolve_target
 from ranvier.engines.native.runtime.program import NativeProgram
+from ranvier.engines.native.schedule.ordering import is_layout
 from ranvier.graph.grad import gradient
 from ranvier.graph.graph import Graph, input_node, verify
 from ranvier.graph.node import BATCH, apply, like, topological
@@ -96,3 +98,21 @@ def test_the_gradient_reads_nothing_that_the_loss_kept(name, always):
     loss = set(topological([root for root in graph.roots() if not root.shape]))
     read = {i.op.name for n in graph.nodes() if n not in loss for i in n.inputs if i in loss}
     assert {"relu": "relu", "relu6": "minimum", "leaky": "maximum"}[name] not in read
+
+
+def test_weights_are_packed_when_they_are_needed():
+    """Not at the beginning: those of the first layers are read last."""
+    graph = network(ACTIVATIONS["relu"])
+    schedule = compiler.schedule_of(compiler.lower(graph), BATCH_SIZE)
+    packs = [task for task in schedule.order if is_layout(task)]
+    assert len(packs) == 2  # no gradient by the first convolution's input is read
+    for task in packs:
+        first = min(reader.phase for reader in schedule.order if not reader.reads.keys().isdisjoint(task.nodes))
+        assert task.phase == first - 1
+    assert len({task.phase for task in packs}) == 2
+
+
+def test_workers_without_samples_have_no_sums():
+    for batch in (8, BATCH_SIZE, 4 * BATCH_SIZE):
+        schedule = compiler.schedule_of(compiler.lower(network(ACTIVATIONS["relu"])), batch)
+        assert {task.space[0] for task in schedule.tasks if task.kind == "partial"} == {min(batch, WORKERS)}

@@ -143,7 +143,7 @@ def in_order(
     for one, other in pairwise(task.number for task in tasks if task.kind == "loop" and not _has_rows(task)):
         if not _waits_for(edges, one, other):
             edges[other].add((one, False))  # so that it takes the memory of the one before
-    first = int(any(is_layout(task) for task in tasks))  # packing comes before everything else
+    first = int(any(is_layout(task) for task in tasks))  # some packing may come before everything else
     for task in tasks:
         task.phase = 0 if is_layout(task) else first
     order: list[int] = []
@@ -169,7 +169,7 @@ def in_order(
                     stack.append(before)
                 elif state[before] == 1:
                     raise AssertionError("tasks that wait for each other")
-    _postpone(tasks, order, edges)
+    _postpone(tasks, order, edges, task_of)
     _spread(tasks, edges, batch)
     for number in order:
         task, same = (tasks[number], [tasks[n] for n, _ in edges[number] if tasks[n].phase == tasks[number].phase])
@@ -197,11 +197,14 @@ def _has_rows(task: Task) -> bool:
     return any(BATCH in node.shape for node in (*task.node.inputs, *task.members))
 
 
-def _postpone(tasks: Sequence[Task], order: Sequence[int], edges: Sequence[set[Edge]]) -> None:
+def _postpone(
+    tasks: Sequence[Task], order: Sequence[int], edges: Sequence[set[Edge]], task_of: Mapping[Node, Task]
+) -> None:
     """Run copies of what is in memory anyway, and recomputed values, as late as their readers allow.
 
-    So is what is laid out for loops, which follow each other.
+    So is what is laid out for loops, which follow each other, and in programs that pack weights, what these alone give.
     """
+    given = _of_weights(tasks, order, task_of) if any(map(is_layout, tasks)) else set[int]()
     waiting: dict[int, list[Edge]] = {}
     for number, own in enumerate(edges):
         for before, together in own:
@@ -210,9 +213,22 @@ def _postpone(tasks: Sequence[Task], order: Sequence[int], edges: Sequence[set[E
         task, readers = tasks[number], waiting.get(number, ())
         looped = all(tasks[reader].kind == "loop" for reader, _ in readers)
         late = all(RECOMPUTED in n.attrs or _is_copy(n) or (looped and n.op.kind == "layout") for n in task.nodes)
-        if readers and task.nodes and late:
+        if readers and task.nodes and (late or number in given):
             latest = min(tasks[reader].phase - (0 if together else 1) for reader, together in readers)
             task.phase = max(task.phase, latest)
+
+
+def _of_weights(tasks: Sequence[Task], order: Sequence[int], task_of: Mapping[Node, Task]) -> set[int]:
+    """The tasks that arrange or transform weights and read nothing else: no value's memory ends with them."""
+    found = set[int]()
+    for number in order:
+        task = tasks[number]
+        makers = (task_of.get(node) for node in task.reads)
+        known = all(maker is None or maker is task or maker.number in found for maker in makers)
+        shapes = (node.shape for node in (*task.nodes, *task.reads))
+        if known and task.kind in ("map", "place") and not is_update(task) and not any(BATCH in own for own in shapes):
+            found.add(number)
+    return found
 
 
 def _is_copy(node: Node) -> bool:
