@@ -418,10 +418,10 @@ def test_a_learning_rate_can_be_assigned_to_and_read():
 def test_gradients_of_some_batches_make_one_step():
     schedule = optimizers.schedules.ExponentialDecay(0.5, 1, 0.5)
     parts, whole = (line(optimizers.Adam(schedule, gradient_accumulation_steps=4)), line(optimizers.Adam(schedule)))
-    history = parts.fit(LINE, LINE[:, :1], batch_size=2, epochs=3, **FIT).history
-    expected = whole.fit(LINE, LINE[:, :1], batch_size=8, epochs=3, **FIT).history
+    parts.fit(LINE, LINE[:, :1], batch_size=2, epochs=3, **FIT)
+    whole.fit(LINE, LINE[:, :1], batch_size=8, epochs=3, **FIT)
     np.testing.assert_allclose(parts.get_weights()[0], whole.get_weights()[0], rtol=1e-5)
-    np.testing.assert_allclose(history["learning_rate"], expected["learning_rate"], rtol=1e-6)
+    assert parts.optimizer.current_rate() == whole.optimizer.current_rate()
     before = parts.get_weights()[0]
     parts.fit(LINE[:6], LINE[:6, :1], batch_size=2, **FIT)  # no step yet
     np.testing.assert_array_equal(parts.get_weights()[0], before)

@@ -145,14 +145,14 @@ class Optimizer(ExplicitLoop, Configured):
 
     # --- the learning rate ----------------------------------------------------------------------------------------
 
-    def current_rate(self, back: int = 0) -> float:
-        """The learning rate of the next step as a number; with ``back``, that of the step so many steps before it."""
+    def current_rate(self) -> float:
+        """The learning rate of the next step as a number."""
         if self.sync is not None:
             self.sync()
         rate = self.learning_rate
         if isinstance(rate, float):
             return float(rate)
-        return float(rate.at((self.iterations.item() - back) // (self.gradient_accumulation_steps or 1)))
+        return float(rate.at(self.iterations.item() // (self.gradient_accumulation_steps or 1)))
 
     def set_rate(self, rate: float, who: str = "this") -> None:
         """Set the learning rate to a number. Raises TypeError if a schedule computes it: the schedule would be lost.

@@ -243,7 +243,7 @@ def train(
                     training.progress.end(samples, logs)
                     if not training.compiled.calls_methods:
                         after_epoch(model, training.compiled, source.data, training.runner, ignore=training.ignore)
-                    finish(training, source, history, logs)
+                    finish(training, history, logs)
             except NonFiniteLoss as error:
                 if not callbacks.handle_nonfinite(error):
                     raise
@@ -278,12 +278,9 @@ def epoch(training: Training, source: Source, title: str) -> tuple[Logs, int]:
     return logs, samples
 
 
-def finish(training: Training, source: Source, history: History, logs: Logs) -> None:
+def finish(training: Training, history: History, logs: Logs) -> None:
     """Report an epoch that is over: to callbacks, to the history, and then to callbacks that save the run."""
-    optimizer, number = training.compiled.optimizer, training.epoch
-    if optimizer.schedule is not None:
-        later = max(0, training.pending - 1) * (source.steps or 0)  # steps that already ran after this epoch
-        logs["learning_rate"] = optimizer.current_rate(later)
+    number = training.epoch
     training.callbacks.call_first("on_epoch_end", number, logs)
     history.add(number, logs)
     training.end_epoch()
