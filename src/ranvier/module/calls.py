@@ -11,6 +11,7 @@ import numpy as np
 
 from ranvier.graph.node import BATCH, FLOATS, Type
 from ranvier.module.members import ModuleBase
+from ranvier.support import exits
 from ranvier.support.foreign import check_own
 from ranvier.tensor.call_state import call_state
 from ranvier.tensor.context import dtype_scope, get_dtype
@@ -76,7 +77,7 @@ def in_model_dtype(function: F) -> F:
 
     @functools.wraps(function)
     def inner(model: ModuleBase, *args: Any, **kwargs: Any) -> Any:
-        with model_dtype_scope(model):
+        with exits.busy(), model_dtype_scope(model):
             return function(model, *args, **kwargs)
 
     return cast("F", inner)

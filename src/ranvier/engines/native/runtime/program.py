@@ -30,6 +30,7 @@ from ranvier.graph.dtypes import array_dtype
 from ranvier.graph.graph import Graph
 from ranvier.graph.node import BATCH, Symbol
 from ranvier.support.aligned_memory import aligned_empty
+from ranvier.support.exits import exiting, wait_forever
 
 LARGE = 1 << 20  # bytes
 
@@ -86,6 +87,8 @@ class NativeProgram:
     def run(
         self, arrays: Sequence[Any], outputs: Sequence[Any], start: int = 0, stop: int = 1, total: int | None = None
     ) -> None:
+        if exiting.has_begun:
+            wait_forever()
         frames = self._frames
         frame = frames.pop() if frames else self._new_frame()
         try:
@@ -111,6 +114,8 @@ class NativeProgram:
 
         ``own`` maps an array's number to a stack of arrays: run i takes row i of it instead of the array.
         """
+        if exiting.has_begun:
+            wait_forever()
         frames = self._frames
         frame = frames.pop() if frames else self._new_frame()
         try:

@@ -24,6 +24,7 @@ from typing import Any, cast
 import numpy as np
 
 from ranvier.engines.native.runtime import llvm, object_cache, pool_ir, threads
+from ranvier.support import exits
 from ranvier.support.aligned_memory import aligned_empty
 
 EntryPoint = Callable[[int, int, int], None]
@@ -156,10 +157,12 @@ class _Pool:
 
 
 _pool = _Pool()
+EXIT_SECONDS = 2.0  # the longest wait for threads that train while the interpreter ends
 
 
 @atexit.register
 def _close() -> None:
+    exits.begin(EXIT_SECONDS)
     _pool.close()
 
 
@@ -167,6 +170,7 @@ def _after_fork() -> None:
     """A forked child has its parent's memory, but only the thread that forked."""
     global _pool
     _pool = _Pool()
+    exits.forget_threads()
 
 
 if hasattr(os, "register_at_fork"):
