@@ -3,9 +3,13 @@
 ``import ranvier.torch as torch`` is the same library in the vocabulary of PyTorch.
 """
 
-from ranvier.ops import methods
-from ranvier.support import named_modules, rows
-from ranvier.support.errors import lacking, lazy_names
+from ranvier.support import interrupts
+
+interrupts.end_quietly()  # before the imports that take long
+
+from ranvier.ops import methods  # noqa: E402  # after Ctrl-C is handled
+from ranvier.support import named_modules, rows  # noqa: E402  # after Ctrl-C is handled
+from ranvier.support.errors import lacking, lazy_names  # noqa: E402  # after Ctrl-C is handled
 
 methods.attach()  # tensors get their operators and methods
 

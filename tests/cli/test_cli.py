@@ -136,3 +136,16 @@ def test_ctrl_c_stops_the_demo_with_its_own_code(tmp_path):
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Traceback" not in errors
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is sent differently there")
+def test_ctrl_c_while_it_is_imported():
+    process = subprocess.Popen(
+        [sys.executable, "-X", "importtime", "-m", "ranvier", "demo", "--epochs", "100000", "--out", os.devnull],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | OFFLINE,
+    )  # fmt: skip
+    assert process.stderr is not None
+    assert any("numpy" in line for line in process.stderr)  # up to the first of its modules
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert (process.returncode, "Traceback" in errors) == (130, False), errors

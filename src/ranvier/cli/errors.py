@@ -10,11 +10,13 @@ from collections.abc import Iterator
 import typer
 
 from ranvier.cli.lines import echo
+from ranvier.support import interrupts
 
 
 @contextlib.contextmanager
 def errors_as_lines() -> Iterator[None]:
     """Print errors that the user can correct as one line, and exit. Other errors keep their traceback."""
+    interrupts.raise_again()
     try:
         yield
     except KeyboardInterrupt:
