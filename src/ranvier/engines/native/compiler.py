@@ -12,14 +12,15 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate, pairwise
+from time import perf_counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from ranvier.engines.native.runtime import llvm
 from ranvier.engines.native.runtime.context import Text
 from ranvier.engines.native.runtime.object_cache import cache_key, default_cache
-from ranvier.engines.native.runtime.program import NativeProgram
+from ranvier.engines.native.runtime.program import Improvement, NativeProgram
 from ranvier.engines.native.runtime.thread_tuning import Remembered
 from ranvier.engines.native.runtime.threads import default_threads, get_threads
 from ranvier.engines.native.target.target import Target
@@ -191,25 +192,64 @@ def _compile(graph: Graph, batch: int | None, target: Target) -> NativeProgram:
     key = cache_key(str(lowered), str(rows), target.triple, target.cpu, target.features)
     cache = default_cache()
     threads = Remembered(cache, cache_key(key, "threads", str(default_threads())))
+    quick = _is_further_size(lowered, key)
+    quick_key = cache_key(key, "quick")
     found = cache.get(key)
     if found is not None:
+        quick = False
+    elif (found := cache.get(quick_key)) is not None:
+        quick = True
+    after = QUICK_SECONDS
+    if found is None:
+        began = perf_counter()
+        text, objects = _compiled(lowered, rows, target, quick)
+        after = 2 * (perf_counter() - began)
+        cache.put(quick_key if quick else key, _packed(text, objects))
+    else:
         if asked(*AFTER_CACHE):
             text_of(lowered, rows, target)  # prints the stages
-        line, _, data = found.partition(b"\n")
-        facts = json.loads(line)
-        ends = accumulate(facts["sizes"], initial=0)
-        objects = [data[start:end] for start, end in pairwise(ends)]
-        text = Text("", tuple(facts["symbols"]), facts["scratch"], facts["private"], facts["work"])
-        return NativeProgram(graph, batch, text, llvm.load_objects(objects, target), threads)
-    text, objects = _compiled(lowered, rows, target)
+        text, objects = _unpacked(found)
+
+    def better() -> llvm.Library:
+        text, objects = _compiled(lowered, rows, target)
+        cache.put(key, _packed(text, objects))
+        return llvm.load_objects(objects, target)
+
+    improvement = Improvement(better, after) if quick else None
+    return NativeProgram(graph, batch, text, llvm.load_objects(objects, target), threads, improvement)
+
+
+_sizes: dict[int, set[str]] = {}  # the keys of programs, by a hash of their operations
+MOST_SIZES = 2  # of a program that are compiled with care at once
+QUICK_SECONDS = 0.2  # of running, after which a program that was compiled quickly is compiled with care
+
+
+def _is_further_size(lowered: Graph, key: str) -> bool:
+    """Whether the same operations have been compiled for several other sizes, as for a text that grows by a word in
+    each call. Such programs mostly run once or twice: their code is compiled quickly, and again if they run for long.
+    """
+    known = _sizes.setdefault(hash(tuple([node.op.name for node in lowered.nodes()])), set())
+    known.add(key)
+    return len(known) > MOST_SIZES
+
+
+def _packed(text: Text, objects: Sequence[bytes]) -> bytes:
+    """What the cache keeps of a program."""
     head = dict(
         symbols=text.symbols, scratch=text.scratch, private=text.private, work=text.work, sizes=[*map(len, objects)]
     )
-    cache.put(key, b"".join([json.dumps(head).encode(), b"\n", *objects]))
-    return NativeProgram(graph, batch, text, llvm.load_objects(objects, target), threads)
+    return b"".join([json.dumps(head).encode(), b"\n", *objects])
 
 
-def _compiled(lowered: Graph, rows: int, target: Target) -> tuple[Text, list[bytes]]:
+def _unpacked(found: bytes) -> tuple[Text, list[bytes]]:
+    line, _, data = found.partition(b"\n")
+    facts = json.loads(line)
+    ends = accumulate(facts["sizes"], initial=0)
+    objects = [data[start:end] for start, end in pairwise(ends)]
+    return Text("", tuple(facts["symbols"]), facts["scratch"], facts["private"], facts["work"]), objects
+
+
+def _compiled(lowered: Graph, rows: int, target: Target, quick: bool = False) -> tuple[Text, list[bytes]]:
     """The text and the objects of a graph that `lower` gave."""
     from ranvier.engines.native.runtime import thread_pool
     from ranvier.engines.native.runtime.units import Unit, compile_units
@@ -221,7 +261,8 @@ def _compiled(lowered: Graph, rows: int, target: Target) -> tuple[Text, list[byt
         if pool is not None:  # the program will run on it; another thread has nothing else to compile yet
             yield Unit(pool[1])
         made.append(_assembler(lowered, rows, target))
-        yield from made[0].units()
+        for unit in made[0].units():
+            yield unit._replace(quick=quick)
 
     objects = compile_units(units(), target, count)
     if pool is not None:

@@ -57,6 +57,9 @@ _MACHINE = {"x86": "x86_64", "aarch64": "aarch64"}
 # 240 ms for a program of 5,500 lines, beside 190), and the code is no faster or smaller.
 _PASSES = ("always_inliner", "sroa", "simplify_cfg")
 _LEVEL = 2  # of code generation
+# Code that is compiled quickly has no passes before, and the lowest level: a third of the time, and the same bits. It
+# is two to five times as slow.
+_QUICK_LEVEL = 0
 
 # Compiling takes tens of megabytes, mostly LLVM's own code. They are released after each large program and after the
 # next loads: the thread pool and the shuffle.
@@ -178,7 +181,9 @@ def exclusive() -> Iterator[None]:
 
 
 @contextmanager
-def _compiled(ir: str, target: Target, outside: frozenset[str] = frozenset()) -> Iterator[tuple[Any, Any]]:
+def _compiled(
+    ir: str, target: Target, outside: frozenset[str] = frozenset(), quick: bool = False
+) -> Iterator[tuple[Any, Any]]:
     """The optimized module and the target machine. ``outside`` are names of other units that it may use."""
     if "asm" in ir and re.search(r'(?m)^[^;"\n]*\basm\b', ir):
         raise CompilerError("the module holds inline assembly, which cannot be checked. Write an intrinsic instead.")
@@ -186,11 +191,12 @@ def _compiled(ir: str, target: Target, outside: frozenset[str] = frozenset()) ->
     try:
         module = llvm.parse_assembly(ir, context=llvm.create_context())
         _check_declarations(module, target, outside)
-        machine = _machine(target)
+        machine = _machine(target, _QUICK_LEVEL if quick else _LEVEL)
         module.triple = machine.triple
         module.data_layout = str(machine.target_data)
         module.verify()
-        _optimize(module, machine)
+        if not quick:
+            _optimize(module, machine)
         yield module, machine
     except CompilerError:
         raise
@@ -198,7 +204,7 @@ def _compiled(ir: str, target: Target, outside: frozenset[str] = frozenset()) ->
         raise CompilerError(f"LLVM refused the module for {target.name}: {error}") from error
 
 
-def _machine(target: Target) -> Any:
+def _machine(target: Target, level: int = _LEVEL) -> Any:
     llvm = _binding()
     if target.arch != arch_of(llvm.get_process_triple()):
         _all_targets()
@@ -206,7 +212,7 @@ def _machine(target: Target) -> Any:
     # as LLVM's own linker (`_linker`) lays them out; on Windows that linker is not finished.
     model = dict(reloc="default", codemodel="jitdefault") if os.name == "nt" else dict(reloc="pic", codemodel="small")
     return llvm.Target.from_triple(target.triple).create_target_machine(
-        cpu=target.cpu, features=target.features, opt=_LEVEL, jit=True, **model
+        cpu=target.cpu, features=target.features, opt=level, jit=True, **model
     )
 
 
@@ -246,12 +252,13 @@ def compile_object(ir: str, target: Target) -> bytes:
         return emit(ir, target)
 
 
-def emit(ir: str, target: Target, outside: frozenset[str] = frozenset()) -> bytes:
+def emit(ir: str, target: Target, outside: frozenset[str] = frozenset(), quick: bool = False) -> bytes:
     """The same within `exclusive`: several threads may do so at once, each with modules of its own.
 
-    ``outside`` are functions and constants of other units that it may use.
+    ``outside`` are functions and constants of other units that it may use. ``quick``: compile in a third of the time
+    to code that is slower and gives the same bits.
     """
-    with _compiled(ir, target, outside) as (module, machine):
+    with _compiled(ir, target, outside, quick) as (module, machine):
         data = _emit_unlocked(module, machine)
     _check_undefined(data, target, outside)
     return data

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from time import perf_counter
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -35,6 +36,13 @@ from ranvier.support.exits import exiting, wait_forever
 LARGE = 1 << 20  # bytes
 
 
+class Improvement(NamedTuple):
+    """How a quickly compiled program gets better code, and after how many seconds of running that pays."""
+
+    compile: Callable[[], llvm.Library]
+    after: float
+
+
 class _Frame:
     """The memory of one run: its context, scratch memory and barrier."""
 
@@ -44,7 +52,7 @@ class _Frame:
         self.context[:] = 0
         self.words = memoryview(self.context.data)  # faster to write word by word than the array
         self.address = self.context.ctypes.data
-        self.run_alone = thread_pool.on_one_thread(entry, self.address)
+        self.use(entry)
         self.sync = runtime.new_sync_block()
         self.scratch = aligned_empty(max(text.scratch, 64), np.uint8)
         self.private: Any = None
@@ -54,6 +62,10 @@ class _Frame:
         self.context[SCRATCH] = self.scratch.ctypes.data
         if checked:
             self.context[end] = self.address + 8 * (end + 1)
+
+    def use(self, entry: thread_pool.EntryPoint) -> None:
+        """Run this code from now on."""
+        self.run_alone = thread_pool.on_one_thread(entry, self.address)
 
     def reserve(self, threads: int, size: int) -> None:
         """Allocate ``size`` bytes of private memory for each of ``threads`` threads."""
@@ -66,7 +78,13 @@ class NativeProgram:
     """A graph as machine code. `ranvier.engines.Program` describes ``run``."""
 
     def __init__(
-        self, graph: Graph, batch: int | None, text: Text, library: llvm.Library, remembered: Remembered | None = None
+        self,
+        graph: Graph,
+        batch: int | None,
+        text: Text,
+        library: llvm.Library,
+        remembered: Remembered | None = None,
+        improvement: Improvement | None = None,
     ) -> None:
         self.inputs, self.outputs = graph.inputs, graph.outputs
         self.batch = batch or 1
@@ -77,6 +95,8 @@ class NativeProgram:
         self.checks = [node for node in graph.nodes() if node.op.name == "check"]
         self._fault = self._first + len(self._arrays) + 1
         self.entry = thread_pool.function(library.address("entry"), library)
+        self._improvements = [improvement] if improvement is not None else []
+        self._spent = 0.0  # seconds in quickly compiled code
         self.tuner = ThreadTuner(text.work, remembered)
         self.tuner_each = ThreadTuner(text.work)  # of calls with several runs
         self._frames: list[_Frame] = []  # one for each concurrent run at most; append and pop are atomic
@@ -96,6 +116,7 @@ class NativeProgram:
                 total = len(arrays[self._batch_from]) if self._batch_from is not None else self.batch * stop
             self._bind(frame, arrays, outputs, total)
             context = frame.words
+            began = perf_counter() if self._improvements else 0.0
             for first, end, threads in self.tuner.pieces(start, stop):
                 context[START], context[STOP] = first, end
                 if threads > frame.threads:
@@ -106,8 +127,27 @@ class NativeProgram:
                     thread_pool.run_parallel(self.entry, threads, frame.address)
                 if self.checks and context[self._fault]:
                     raise self._error(frame, [a.shape for a in arrays], total)
+                if began:
+                    began = self._improve(frame, began)
         finally:
             frames.append(frame)
+
+    def _improve(self, frame: _Frame, began: float) -> float:
+        """Count the seconds since ``began``, and compile better code when that pays. Returns the time."""
+        now = perf_counter()
+        self._spent += now - began
+        improvements = self._improvements
+        if improvements and self._spent > improvements[0].after:
+            try:
+                improvement = improvements.pop()
+            except IndexError:  # another thread does it
+                return now
+            library = improvement.compile()
+            self.entry = thread_pool.function(library.address("entry"), library)
+            self._frames.clear()  # they run the other code
+            frame.use(self.entry)
+            return perf_counter()
+        return now
 
     def run_each(self, arrays: Sequence[Any], own: Mapping[int, Any], steps: int, total: int) -> None:
         """Several runs of ``steps`` steps each, one after another in one native call, of a program without outputs.
@@ -129,12 +169,15 @@ class NativeProgram:
             contexts[:, : len(frame.context)] = frame.context
             for number, stack in own.items():
                 contexts[:, self._first + number] += np.arange(runs) * stack.strides[0]
+            began = perf_counter() if self._improvements else 0.0
             for first, end, threads in self.tuner_each.pieces(0, runs):
                 # More processors may be available than when private memory was reserved.
                 threads = min(threads, frame.threads)
                 thread_pool.run_each(self.entry, threads, contexts[first:end], frame.sync.ctypes.data)
                 if self.checks and frame.words[self._fault]:
                     raise self._error(frame, [a.shape for a in arrays], total)
+                if began:
+                    began = self._improve(frame, began)
         finally:
             frames.append(frame)
 

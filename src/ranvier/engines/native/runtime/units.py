@@ -17,10 +17,11 @@ _SWITCH = 2e-4  # seconds
 
 
 class Unit(NamedTuple):
-    """A part of a program as LLVM text, and the functions of other parts that it calls."""
+    """A part of a program as LLVM text, and the functions of other parts that it calls. ``quick``: see `llvm.emit`."""
 
     text: str
     outside: frozenset[str] = frozenset()
+    quick: bool = False
 
 
 class _Work:
@@ -33,7 +34,7 @@ class _Work:
         self.errors: list[Exception] = []
 
     def compile(self, number: int, unit: Unit) -> None:
-        self.objects[number] = llvm.emit(unit.text, self.target, unit.outside)
+        self.objects[number] = llvm.emit(unit.text, self.target, unit.outside, unit.quick)
 
     def help(self) -> None:
         """Compile what others have put into the queue, up to None."""

@@ -1,0 +1,69 @@
+"""Programs of many sizes: from the third size on they are compiled quickly, to code that gives the same bits."""
+
+import numpy as np
+import pytest
+
+from ranvier.engines.native import compiler
+from ranvier.engines.native.runtime import llvm
+from ranvier.graph.contraction import einsum
+from ranvier.graph.graph import Graph, input_node
+from ranvier.ops.functional.activations import softmax
+
+SIZES = range(30, 36)
+
+
+@pytest.fixture
+def levels(tmp_path, monkeypatch):
+    """The levels at which LLVM compiled."""
+    made, machine = [], llvm._machine
+    monkeypatch.setenv("RANVIER_CACHE", str(tmp_path))
+    monkeypatch.setenv("RANVIER_THREADS", "1")
+    monkeypatch.setattr(compiler, "_sizes", {})
+
+    def noted(target, level=llvm._LEVEL):
+        made.append(level)
+        return machine(target, level)
+
+    monkeypatch.setattr(llvm, "_machine", noted)
+    return made
+
+
+def attention(rows):
+    """Causal scores of ``rows`` positions, as a text that grows computes them anew."""
+    q, k, v = (input_node(name, (3, rows, 19), "float32") for name in "qkv")
+    return Graph((q, k, v), (einsum("bmn,bnk->bmk", softmax(einsum("bmk,bnk->bmn", q, k)), v),))
+
+
+def run(program, rows):
+    arrays = np.random.default_rng(rows).normal(size=(3, 3, rows, 19)).astype(np.float32)
+    out = np.empty((3, rows, 19), np.float32)
+    program.run(list(arrays), [out])
+    return out.tobytes()
+
+
+def test_further_sizes_are_compiled_quickly_to_the_same_bits(levels, monkeypatch):
+    found, used = [], []
+    for rows in SIZES:
+        levels.clear()
+        found.append(run(compiler.compile(attention(rows)), rows))
+        used.append({*levels})
+    assert used[:2] == [{llvm._LEVEL}] * 2
+    assert used[2:] == [{llvm._QUICK_LEVEL}] * (len(SIZES) - 2)
+    levels.clear()
+    assert [run(compiler.compile(attention(rows)), rows) for rows in SIZES] == found
+    assert not levels, "the cache has quick code too"
+    monkeypatch.setattr(compiler, "MOST_SIZES", 100)
+    monkeypatch.setenv("RANVIER_CACHE", "off")
+    assert [run(compiler.compile(attention(rows)), rows) for rows in SIZES] == found
+    assert {*levels} == {llvm._LEVEL}
+
+
+def test_what_runs_for_long_is_compiled_again(levels, monkeypatch):
+    for rows in SIZES:
+        program = compiler.compile(attention(rows))
+    monkeypatch.setattr(program, "_spent", 100.0)
+    first = run(program, SIZES[-1])
+    assert levels[-1] == llvm._LEVEL
+    count = len(levels)
+    assert run(program, SIZES[-1]) == run(compiler.compile(attention(SIZES[-1])), SIZES[-1]) == first
+    assert len(levels) == count, "the cache has the better code"
