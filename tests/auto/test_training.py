@@ -277,22 +277,31 @@ def test_the_command_line(data, tmp_path):
 
     from ranvier.cli.main import app
 
-    def ranvier(*words):
-        return CliRunner().invoke(app, [str(word) for word in words])
+    def ranvier(*words, **options):
+        return CliRunner().invoke(app, [str(word) for word in words], **options)
 
-    made = ranvier("train", data, "--target", "kind", "--columns", "price=ignore", "--out", tmp_path / "run", "--trials", 1,
-                   "--folds", 2, "--set", "epochs=2", "--set", "width=8", "--set", "rate=0.01")  # fmt: skip
+    quick = ("--target", "kind", "--columns", "price=ignore", "--trials", 1, "--folds", 2,
+             "--set", "epochs=2", "--set", "width=8", "--set", "rate=0.01")  # fmt: skip
+    made = ranvier("train", data, *quick, "--out", tmp_path / "run")
     assert made.exit_code == 0, made.output
     assert "target kind: one of 2 classes (big, small)" in made.stdout
     assert "\x1b" not in made.stdout
     piped = ranvier("predict", tmp_path / "run", data)
     assert piped.stdout.splitlines()[0].endswith("predicted kind,probability big,probability small")
     assert len(piped.stdout.splitlines()) == N + 1
+    given = ranvier("predict", tmp_path / "run", "-", "--out", "-", input=data.read_bytes())
+    assert given.stdout == piped.stdout
+    wrong = ranvier("evaluate", tmp_path / "run", "-", input=data.read_bytes() + b"1,2\n")
+    assert (wrong.exit_code, f"line {N + 2}, has 2 fields" in wrong.stderr) == (1, True)
     assert json.loads(ranvier("evaluate", tmp_path / "run", data, "--json").stdout)["rows"] == N
     assert ranvier("inspect", tmp_path / "run" / "run.json").stdout == ranvier("inspect", tmp_path / "run").stdout
     shown = ranvier("compare", tmp_path / "run", tmp_path / "run").stdout.splitlines()
     assert shown[0].split() == ["test", "part", "balanced", "accuracy", "accuracy", "F1", "ROC", "AUC", "log", "loss"]
     assert shown[2] == shown[3]
+    tabs = tmp_path / "data.tsv"
+    tabs.write_text(data.read_text().replace(",", "\t"))
+    assert ranvier("train", tabs, *quick, "--out", tmp_path / "tabs").exit_code == 0
+    assert "best by balanced accuracy" in ranvier("compare", tmp_path / "run", tmp_path / "tabs").stdout
     for words, code, pattern in (
         (("train", data, "--target", "kinf"), 1, "no column 'kinf'. Write 'kind'"),
         (("train", data, "--target", "kind", "--set", "widht=3", "--out", tmp_path / "other"), 1, "Write 'width'"),

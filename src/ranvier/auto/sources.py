@@ -18,14 +18,14 @@ def read_data(
     data: Any, *, separator: str | None = None, encoding: str | None = None, options: Mapping[str, Any] | None = None
 ) -> Table:
     """The table of a file (`read_table`), of a folder, an image or a sound (`read_folder`), of an ``.npz`` file, or of
-    a frame.
+    a frame, or of an open file.
 
     ``options`` are those of a table that was read before, so that this one is read in the same way. A `Table` is
     returned as it is. Raises ValueError and OSError as these functions do.
     """
     if isinstance(data, Table):
         return data
-    if column_names(data) is None:
+    if column_names(data) is None and not hasattr(data, "read"):
         path = Path(data).expanduser()
         if not path.exists():
             raise FileNotFoundError(f"there is no file or folder {path}. Write the name of one, such as data.csv.")

@@ -72,7 +72,7 @@ class Table(CheckedConstructor):
 
 
 def read_table(data: Any, *, separator: str | None = None, encoding: str | None = None) -> Table:
-    """Read a table from a file, or take a frame of pandas, polars and their like.
+    """Read a table from a file, or take a frame of pandas, polars and their like, or a text file opened in binary mode.
 
     The ending of the name says the format: CSV and its kin (``.csv .tsv .tab .txt .data .psv``), Parquet (``.parquet
     .pq``) and Excel (``.xlsx .xlsm .xls``, the first sheet). The latter two need pandas or polars: ``pip install
@@ -85,14 +85,17 @@ def read_table(data: Any, *, separator: str | None = None, encoding: str | None 
     """
     if column_names(data) is not None:
         return from_frame(data)
-    path = Path(data).expanduser()
-    suffix = path.suffix.lower()
-    if suffix not in ENDINGS:
-        raise ValueError(
-            f"{path} ends in {path.suffix or 'no known ending'!r}. Write a table in a file that ends in one of "
-            f"{', '.join(ENDINGS)} instead."
-        )
-    whole = read_whole(path)
+    if hasattr(data, "read"):
+        path, suffix, whole = Path(str(getattr(data, "name", "the table"))), SEPARATED[0], data.read()
+    else:
+        path = Path(data).expanduser()
+        suffix = path.suffix.lower()
+        if suffix not in ENDINGS:
+            raise ValueError(
+                f"{path} ends in {path.suffix or 'no known ending'!r}. Write a table in a file that ends in one of "
+                f"{', '.join(ENDINGS)} instead."
+            )
+        whole = read_whole(path)
     digest = hashlib.sha256(whole).hexdigest()
     if suffix in SEPARATED:
         table = _from_text(*_decoded(whole, path, encoding), path, separator)

@@ -23,7 +23,7 @@ DATA = typer.Argument(
     help="A table (CSV, TSV, Parquet, Excel) with names in the first line; a folder of images, sounds or texts with a "
     "folder for each class; or an .npz file with x and y.",
 )
-SAME = "Data of the same kind as those of the training, or one image or sound"
+SAME = "Data of the same kind as those of the training, one image or sound, or - for a table on standard input"
 RUN = typer.Argument(metavar="RUN", help="The folder of a run, as ranvier train wrote it.")
 JSON = typer.Option("--json", help="Print one JSON object in place of lines for people.")
 SEPARATOR = typer.Option(metavar="SIGN", help="What separates the columns, if it is not found.")
@@ -191,7 +191,8 @@ def predict(
     run: Annotated[Path, RUN],
     data: Annotated[Path, typer.Argument(metavar="DATA", help=f"{SAME}. The target is not needed.")],
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", metavar="FILE", help="The file to write. [default: standard output]")
+        Path | None,
+        typer.Option("--out", "-o", metavar="FILE", help="The file to write, - for standard output. [default: -]"),
     ] = None,
     separator: Annotated[str | None, SEPARATOR] = None,
     encoding: Annotated[str | None, ENCODING] = None,
@@ -200,11 +201,12 @@ def predict(
     with errors_as_lines():
         from ranvier.auto.formats import check_ending
 
+        out = None if out == STANDARD else out
         if out is not None:
             check_ending(out)
             if out.exists() and data.exists() and out.samefile(data):
                 raise FileExistsError(f"{out} has the rows that are to be predicted. Write another --out instead.")
-        made = rv.auto.predict(rv.auto.Run.load(run), data, separator=separator, encoding=encoding)
+        made = rv.auto.predict(rv.auto.Run.load(run), opened(data), separator=separator, encoding=encoding)
         if out is not None:
             made.write(out)
         if as_json:
@@ -226,7 +228,7 @@ def evaluate(
 ) -> None:
     with errors_as_lines():
         loaded = rv.auto.Run.load(run)
-        made = rv.auto.evaluate(loaded, data, separator=separator, encoding=encoding)
+        made = rv.auto.evaluate(loaded, opened(data), separator=separator, encoding=encoding)
         if as_json:
             echo_json({name: made[name] for name in ("scores", "rows", "notes")})
             return
@@ -254,6 +256,14 @@ def compare(
             return
         for line in [*side_by_side(loaded), *compared(loaded)]:
             echo(line)
+
+
+STANDARD = Path("-")  # standard input, or output
+
+
+def opened(data: Path) -> Any:
+    """Data as `ranvier.auto` takes them."""
+    return sys.stdin.buffer if data == STANDARD else data
 
 
 # --- lines ----------------------------------------------------------------------------------------------------------
