@@ -89,6 +89,24 @@ def test_threads_that_sleep_are_woken_before_they_are_judged(monkeypatch):
     assert sum(count for threads, count in taken if threads == 2) > 4900
 
 
+@pytest.mark.parametrize(("burst", "best"), [(200, 2), (60, 2), (1, 1)])
+def test_the_first_steps_after_a_pause_are_no_samples(burst, best, monkeypatch):
+    """They take far longer: a processor that came back would never seem faster in runs between pauses.
+
+    Where every run follows a pause, some count: threads that must be woken for each step do not pay.
+    """
+    machine = Machine(monkeypatch, {1: 1e-4, 2: 6e-5})
+    tuner, taken = ThreadTuner(HEAVY), list[int]()
+    for number in range(400):
+        machine.now += 0.1
+        machine.seconds[2] = 6e-5 if number > 10 else 1e-3
+        for step in range(burst):
+            for _, _, n in tuner.pieces(0, 1):
+                machine.now += machine.seconds[n] + (6e-4 * n if step == 0 else 5e-4 if step < 5 else 0)
+                taken.append(n)
+    assert taken[len(taken) // 2 :].count(best) > 0.85 * (len(taken) // 2)
+
+
 def test_trials_of_long_steps_are_short(monkeypatch):
     machine = Machine(monkeypatch, {1: 0.16, 2: 0.08})
     chooser = ThreadTuner(HEAVY * 100)

@@ -21,6 +21,9 @@ HOPELESS = 1.5  # a number this much slower than another needs no second sample
 BETTER = 0.97  # another number is chosen from this fraction of the seconds on
 SLOWER = 1.2  # pieces this much slower than before, several in a row, make all numbers be tried again
 SLOW_PIECES, SLOW_SECONDS = 3, 5e-3
+# Seconds between two runs after which threads sleep and caches hold something else, and seconds of steps that take
+# longer therefore and do not count. Where pauses follow each other so closely, some do: OFTEN of so many in a row.
+PAUSE, SETTLING, OFTEN, PAUSES = 1e-2, 5e-3, 2, 16
 # Seconds until more threads are tried again, since processors come; until fewer are; and how many times as long as
 # what the last trials lost, against the number that was chosen, this is at least.
 MORE, FEWER, SHARE = 0.08, 2.0, 40
@@ -47,7 +50,8 @@ class ThreadTuner:
 
     The program starts on the number that an earlier process found, or on a guess. A round of trials follows: a few
     samples of each number, without the first steps, which find memory untouched and threads asleep. Then it goes on
-    with the fastest, until its steps take longer for some time, or more threads are due to be tried.
+    with the fastest, until its steps take longer for some time, or more threads are due to be tried. The first steps
+    after a pause are no samples: the number that is tried first would seem slow.
     """
 
     def __init__(self, work: float, remembered: Remembered | None = None) -> None:
@@ -63,6 +67,8 @@ class ThreadTuner:
         self._count = 0  # samples of the first of the trials
         self._slow, self._slow_seconds = 0, 0.0  # slow pieces in a row
         self._more = self._fewer = float("inf")  # when other numbers are tried again
+        self._ended, self._busy = 0.0, SETTLING  # when the last piece ended; seconds of steps since the last pause
+        self._pauses = 0  # in a row, with fewer seconds of steps between
         self._most = 0  # the most threads, when they were last counted
 
     def pieces(self, start: int, stop: int) -> Iterable[Piece]:
@@ -76,20 +82,25 @@ class ThreadTuner:
         began = perf_counter()
         if not self.best:
             self._guess()
+        elif began - self._ended > PAUSE:
+            self._pauses = self._pauses + 1 if self._busy < SETTLING else 0
+            self._busy = 0.0
         while start < stop:
-            if not self._trials and began >= min(self._more, self._fewer):
+            settling = self._busy < SETTLING and self._pauses % PAUSES < PAUSES - OFTEN
+            if not self._trials and not settling and began >= min(self._more, self._fewer):
                 self._begin_due(began)
-            trials = self._trials  # other threads may run the program too
+            trials = [] if settling else self._trials  # other threads may run the program too
             n = trials[0] if trials else self.best
             end = min(stop, start + self._size(bool(trials)))
             yield start, end, n
             now = perf_counter()
+            self._ended, self._busy = now, self._busy + now - began
             if not self._step:
                 self._begin_all(now)  # the first steps of all find memory untouched
                 self._step = self._least = (now - began) / (end - start)
             elif trials:
                 self._sample(n, now - began, end - start, now)
-            else:
+            elif not settling:
                 self._watch(now - began, end - start, now)
             self._last, start, began = n, end, now
 
