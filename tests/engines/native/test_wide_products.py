@@ -32,6 +32,7 @@ NETWORKS = {
     "a known batch": ("mk,kn->mn", 37, (64, 96, 70)),
     "a known batch, transposed": ("mk,nk->mn", 37, (70, 96, 64)),
     "one sample": ("mk,kn->mn", 1, (64, 100, 64)),
+    "one sample, all widths of panels": ("mk,kn->mn", 1, (40, 379, 251)),
     "samples of one tile": ("mk,kn->mn", 7, (150, 100, 64)),
     "three samples, transposed": ("mk,nk->mn", 3, (64, 100, 64)),
 }

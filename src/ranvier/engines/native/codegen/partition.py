@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from ranvier.engines.native.codegen.builder import Function
-from ranvier.engines.native.codegen.contraction.tile import nest_of, tile_of
+from ranvier.engines.native.codegen.contraction.tile import narrows, nest_of, tile_of
 from ranvier.engines.native.schedule.loop_nest import TILE_ROWS, Nest, tiles
 from ranvier.engines.native.schedule.schedule import Schedule
 from ranvier.engines.native.schedule.sparsity import interleaved_calls, skips_zeros
@@ -130,7 +130,7 @@ class Partition:
             if nest.rows is not None and nest.rows.output == task.axis:
                 return height
             if nest.columns is not None and nest.columns.output == task.axis:
-                return across * LANES
+                return (2 if narrows(height, across) else across) * LANES
             return 1
         last = task.kind in ("place", "scatter") and task.axis == len(task.space) - 1
         return LANES if len(task.space) == 1 or last else 1

@@ -30,7 +30,7 @@ FEW_TERMS, PREFETCHED_TERMS = 8, 64
 MANY_ROWS = 4
 FEW_TILES = 16  # of rows that pass over a block: with more, the time to copy it does not count
 # Where rows are few: terms of a block of weights that are in a cache, and the bytes from which on they are in none.
-CACHED_TERMS, BEYOND_CACHES = 64, 3 << 22
+CACHED_TERMS, BEYOND_CACHES = 64, 3 << 23
 # Where the sums of a block wait between rounds, they, the terms of a round and the panels take a part of the cache.
 FEW_ROWS, ROUND_ROWS, ROUND_TERMS, ROUND_BYTES = 16, 128, 64, 1 << 18
 JOINED_TERMS = 256  # of all rounds, whose sums then need not wait

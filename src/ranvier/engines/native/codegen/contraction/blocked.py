@@ -12,7 +12,7 @@ from ranvier.engines.native.codegen.contraction.base import Place
 from ranvier.engines.native.codegen.contraction.pack_panel import Panels, pack_block
 from ranvier.engines.native.codegen.contraction.pipelined_epilogue import Tiles, pipeline_tiles
 from ranvier.engines.native.codegen.contraction.read_ahead import Block, ReadsAhead
-from ranvier.engines.native.codegen.contraction.tile import Panel, Tile, tile_of
+from ranvier.engines.native.codegen.contraction.tile import Panel, Tile, narrows, tile_of
 from ranvier.engines.native.codegen.kernel import At
 from ranvier.engines.native.codegen.loops import along, scope
 from ranvier.engines.native.schedule.blocking import MANY_ROWS, Blocks, blocks
@@ -251,6 +251,14 @@ class Blocked(ReadsAhead):
                 panel = Panel(turn.index, self.across, None)
                 self.prefetch_updated(row, height, panel)
                 self._block_tile(block, at, row, height, panel)
+        if narrows(self.height, self.across):
+
+            def narrower(start: Scalar, vectors: int) -> None:
+                panel = Panel(start, vectors, None)
+                self.prefetch_updated(row, height, panel)
+                self._block_tile(block, at, row, height, panel)
+
+            full = self.narrower_panels(full, high, narrower)
         if self._may_leave_columns():
             # Panels of one vector, every one with a mask, so that their code is there once.
             def left(place: At) -> None:

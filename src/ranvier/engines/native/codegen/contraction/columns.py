@@ -16,7 +16,7 @@ from ranvier.engines.native.codegen.contraction.base import Place
 from ranvier.engines.native.codegen.contraction.leftover_columns import LeftoverColumns
 from ranvier.engines.native.codegen.contraction.pack_panel import pack_panel
 from ranvier.engines.native.codegen.contraction.pipelined_epilogue import Tiles, pipeline_tiles
-from ranvier.engines.native.codegen.contraction.tile import Panel, Tile, tile_of
+from ranvier.engines.native.codegen.contraction.tile import Panel, Tile, narrows, tile_of
 from ranvier.engines.native.codegen.kernel import At
 from ranvier.engines.native.codegen.loops import along, panels, scope
 from ranvier.engines.native.passes.clip_padding import Clip
@@ -71,11 +71,25 @@ class Columns(LeftoverColumns):
             with f.loop(low, wide_high, wide) as turn, scope(self.k):
                 panel(turn.index, across, None)
             low = wide_high
+        if narrows(height, across):
+            low = self.narrower_panels(low, high, lambda start, vectors: panel(start, vectors, None))
         if self.task.parts and columns.count % (self.task.parts * LANES) == 0:
             with f.loop(low, high, LANES) as turn, scope(self.k):
                 panel(turn.index, 1, None)
         else:
-            along(self.k, low, high, lambda place: panel(place.base, 1, self.k.mask))
+            left = narrows(height, across)  # less than a vector
+            along(self.k, low, high, lambda place: panel(place.base, 1, self.k.mask), once=left)
+
+    def narrower_panels(self, low: Scalar, high: Scalar, write: Callable[[Scalar, int], None]) -> Scalar:
+        """The columns that whole panels leave, from ``low`` on. Returns where the rest, less than a vector, begins."""
+        f, across = self.k.function, self.across
+        while across > 1:
+            across = -(-across // 2)
+            fits = f.op(f"icmp sge i64 {f.sub(high, low)}, {across * LANES}")
+            with f.when(fits), scope(self.k):
+                write(low, across)
+            low = f.add(low, f.op(f"select i1 {fits}, i64 {across * LANES}, i64 0"))
+        return low
 
     def _rows(self, at: Place, panel: Panel, height: int) -> None:
         """Tiles of ``height`` rows, then the leftover rows."""

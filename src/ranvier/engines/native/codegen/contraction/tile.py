@@ -62,6 +62,14 @@ def tile_of(task: Task, plan: Nest, target: Target, dtype: str, batch: int) -> t
     return tile(target, plan, dtype, batch, task.length, task.kind != "partial" and len(plan.reduce) > 1)
 
 
+def narrows(height: int, across: int) -> bool:
+    """Whether columns that whole tiles leave are summed in ever narrower ones, and threads divide columns finely.
+
+    Of one row, a single vector would wait for its own last multiply-add at every term.
+    """
+    return height == 1 and across > 2
+
+
 class Panel(NamedTuple):
     """Columns of a result: ``vectors`` of them from ``start`` on, the last one with a mask."""
 
