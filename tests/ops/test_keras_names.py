@@ -129,6 +129,17 @@ def test_the_batch_may_be_a_part_of_another_extent():
     assert rv.Model(x, joined).predict(np.zeros((5, 4, 4)), verbose=0).shape == (40, 2)
 
 
+def test_a_tile_by_the_number_of_rows_is_open():
+    class Own(rv.layers.Layer):
+        def call(self, x):
+            return rv.ops.tile(x, [1, rv.ops.shape(x)[0]])
+
+    x, given = rv.Input((3,)), np.arange(12, dtype=np.float32).reshape(4, 3)
+    tiled = Own()(x)
+    assert tiled.shape == (None, None)
+    np.testing.assert_array_equal(rv.Model(x, tiled).predict(given, verbose=0), np.tile(given, 4))
+
+
 def test_targets_of_the_one_output_with_a_loss():
     x = rv.Input((3,))
     hidden = rv.layers.Dense(2, activation="tanh")(x)

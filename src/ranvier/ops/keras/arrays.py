@@ -61,7 +61,9 @@ def tile(x: Operand, repeats: int | Sequence[int]) -> Any:
         if isinstance(n, Symbol):
             x = extents.widened(x, axis, n)
         elif n != 1:
-            x = arrays.concatenate([x] * n, axis)
+            before, extent, after = x.shape[:axis], x.shape[axis], x.shape[axis + 1 :]
+            wide = arrays.broadcast_to(arrays.expand_dims(x, axis), (*before, n, extent, *after))
+            x = arrays.reshape(wide, (*before, n * extent, *after))  # open where ``n`` is the number of rows
     return x
 
 
