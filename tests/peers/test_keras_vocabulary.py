@@ -86,7 +86,45 @@ def limits(k: Any) -> Any:
         k.config.set_max_steps_per_epoch(None)
 
 
+def own_gradient(k: Any) -> Any:
+    @k.ops.custom_gradient  # type: ignore[untyped-decorator]  # of either library
+    def log1pexp(x):
+        e = k.ops.exp(x)
+        return k.ops.log(1 + e), lambda *args, upstream: k.ops.multiply(upstream, 1 - 1 / k.ops.add(1, e))
+
+    return log1pexp(k.ops.convert_to_tensor(X))
+
+
+def joined(*arrays: Any) -> Any:
+    return np.concatenate([np.ravel(np.asarray(a)).astype(np.float64) for a in arrays])
+
+
+PICTURES = np.random.default_rng(3).normal(size=(2, 6, 6, 3)).astype(np.float32)
+VOLUMES = PICTURES.reshape(2, 3, 4, 6, 3)
+MATRIX = np.random.default_rng(4).normal(size=(4, 4)).astype(np.float32) + 4 * np.eye(4, dtype=np.float32)
+RIGHT = np.random.default_rng(5).normal(size=(4, 3)).astype(np.float32)
+SOME = np.array([3, 1, 2, 1, 3, 2], np.int32)
+
 ROWS = {
+    "a gradient of its own": own_gradient,
+    "jvp": lambda k: joined(*k.ops.jvp(lambda a, b: k.ops.sin(a) * b, (RIGHT, RIGHT + 1), (RIGHT * 0 + 1, RIGHT * 2))),
+    "vectorize": lambda k: joined(k.ops.vectorize(lambda a, b: a + b * 2)(RIGHT, 2.0),
+        k.ops.vectorize(k.ops.matmul, signature="(m,n),(n)->(m)")(np.stack([MATRIX, MATRIX * 2]), RIGHT[:, 0])),
+    "associative_scan": lambda k: joined(k.ops.associative_scan(lambda x, y: x * y, RIGHT, axis=1, reverse=True),
+        *k.ops.associative_scan(lambda x, y: [x[0] * y[0], y[0] * x[1] + y[1]], [RIGHT, RIGHT * 2])),
+    "rearrange": lambda k: joined(k.ops.rearrange(PICTURES, "b (h h2) (w2 w) c -> (b h2 w2) h w c", h2=2, w2=3),
+        k.ops.rearrange(PICTURES, "b (h h2) w c -> b h (c h2) w", h2=2)),
+    "unique": lambda k: joined(*k.ops.unique(SOME, return_index=True, return_inverse=True, return_counts=True),
+        *k.ops.unique(SOME, size=5, fill_value=-1, return_counts=True), k.ops.unique(SOME[[0, 1, 0]].reshape(3, 1), axis=0)),
+    "unfold and fold": lambda k: joined(k.ops.unfold(PICTURES, (2, 3), 1, 1, 2), k.ops.fold(k.ops.unfold(PICTURES, 3), (6, 3), 3)),
+    "patches": lambda k: joined(k.ops.image.extract_patches_3d(VOLUMES, (2, 3, 2)),
+        k.ops.image.extract_patches_3d(VOLUMES[0], 2, strides=1, padding="same"), k.ops.image.extract_patches(PICTURES, 3, strides=2, padding="same")),
+    "scale_and_translate": lambda k: joined(*(k.ops.image.scale_and_translate(
+        PICTURES, (2, 8, 5, 3), np.float32([1.5, 0.7]), np.float32([0.3, -1]), (1, 2), m, antialias=m != "cubic") for m in ("linear", "cubic", "lanczos3"))),
+    "linear systems": lambda k: joined(k.ops.lstsq(MATRIX[:, :3], RIGHT), k.ops.lstsq(MATRIX[:, :3], RIGHT[:, 0]),
+        k.ops.solve_triangular(MATRIX, RIGHT), k.ops.linalg.solve_triangular(MATRIX, RIGHT[:, 0], lower=True),
+        *k.ops.lu_factor(MATRIX), k.ops.cholesky_inverse(np.tril(MATRIX))),
+    "real numbers": lambda k: joined(k.ops.real(X), k.ops.imag(X), k.ops.conj(X), k.ops.isreal(X), k.ops.angle(X)),
     "trees": trees,
     "SpectralNormalization": spectral,
     "limits of epochs and steps": limits,

@@ -27,7 +27,26 @@ SAMPLES = np.random.default_rng(9).random((2, 3, 3))
 SCORES = RNG.normal(size=(3, 4))
 LABELS = np.array([[3, 0, -1, 1], [-1, 2, 0, 1], [0, 1, 2, 3]])
 HOLES = np.where(RNG.random((3, 4)) < 0.3, np.nan, X)
+FAILING = np.stack([np.eye(3), np.zeros((3, 3)), np.diag([1.0, -1, 2])])
 WHOLE = np.array([[4, -6, 0], [9, 12, 7]])
+
+
+def flat(t, *results):
+    return t.cat([r.reshape(-1) for r in results])
+
+
+def visited(t):
+    """The layers in the order in which `apply` meets them."""
+    shared, found = t.nn.Tanh(), []
+    net = t.nn.Sequential(t.nn.Linear(1, 1), t.nn.Sequential(shared, t.nn.ReLU()), shared)
+    net.apply(lambda m: found.append(type(m).__name__))
+    return found
+
+
+ELEMENTS: list[Any] = [
+    [np.float64(1)], [np.float32(1), 2.0], [1, np.float64(2)], [np.int32(1)], [np.int32(1), 2], [1, np.float32(2)], [np.bool_(1)],
+    [[np.float64(1)], [2]],
+]  # fmt: skip
 
 
 def distance(a, b):
@@ -57,6 +76,16 @@ SMOOTH: dict[str, tuple[Any, ...]] = {
     "qr": (lambda t, y: t.qr(y.T).R.abs(), Y),
     "logdet": (lambda t, a: t.logdet(a @ a.T), S),
     "slogdet": (lambda t, a: a.slogdet()[1], S),
+    "lu": (lambda t, a, x, y: flat(t, *t.linalg.lu(a)[1:], *t.linalg.lu(x)[1:], *t.linalg.lu(y)[1:]), S, X, Y[:, :3]),
+    "lu_factor": (lambda t, a, x, y: flat(t, *(t.linalg.lu_factor(m)[0] for m in (a, x, y))), S, X, Y[:, :3]),
+    "lu_solve": (lambda t, a, b: t.linalg.lu_solve(*t.linalg.lu_factor(a), b) + t.lu_solve(b, *t.linalg.lu_factor(a)), S, Y),
+    "lu_solve, right": (lambda t, a, b: t.linalg.lu_solve(*t.linalg.lu_factor(a), b, left=False, adjoint=True), S, X),
+    "inv_ex, solve_ex": (lambda t, a, b: flat(t, t.linalg.inv_ex(a)[0], t.linalg.solve_ex(a, b)[0], t.linalg.solve_ex(a, b.T, left=False)[0]), S, Y),
+    "cholesky_ex": (lambda t, a: t.linalg.cholesky_ex(a @ a.T + t.eye(4), upper=True)[0], S),
+    "tensorinv": (lambda t, a: t.linalg.tensorinv(a.reshape(2, 2, 4)), S),
+    "tensorsolve": (lambda t, a, b: t.linalg.tensorsolve(a.reshape(2, 4, 2), b, dims=(0, 2)), S, V),
+    "householder_product": (lambda t, y: t.linalg.householder_product(y, t.geqrf(y.detach())[1]), Y[:, :3]),
+    "ormqr": (lambda t, y, s: t.ormqr(*t.geqrf(y.detach()), s) + t.ormqr(*t.geqrf(y.detach()), s, False, True), Y[:, :3], S),
     "copysign": (lambda t, x, y: t.copysign(x, y), X, X[::-1].copy()),
     "ldexp": (lambda t, x: t.ldexp(x, t.tensor([1.0, 2, -3, 0])), X),
     "float_power": (lambda t, x: t.float_power(x, 1.5), P),
@@ -130,6 +159,11 @@ PLAIN: dict[str, Any] = {
     "questions": lambda t: [t.is_nonzero(t.tensor([0.5])), t.is_same_size(t.ones(2), t.ones(3)), t.ones(2).is_signed(), t.isreal(t.ones(2))],
     "logical": lambda t: (t.tensor([1, 0]).logical_and_(t.tensor([2, 2])), t.tensor([0.5, -1.0]).heaviside_(t.tensor([1.0, 1.0]))),
     "methods": lambda t: (t.tensor(X).kron(t.eye(2)), t.tensor(S).matrix_power(2), t.tensor(X).rot90(), t.tensor(X).pinverse()),
+    "pivots": lambda t: (*t.linalg.lu_factor_ex(t.tensor(C[:, :, :3])), *t.lu_unpack(*t.linalg.lu_factor(t.tensor(X)))),
+    "geqrf": lambda t: t.geqrf(t.tensor(X)),
+    "where matrices fail": lambda t: (t.linalg.inv_ex(t.tensor(FAILING))[1], t.linalg.cholesky_ex(t.tensor(FAILING))[1]),
+    "dtypes of lists": lambda t: [str(t.tensor(a).dtype).rpartition(".")[2] for a in ELEMENTS],
+    "apply": visited,
     "swapped": lambda t: t.tensor(C).swapaxes_(0, 2),
 }  # fmt: skip
 

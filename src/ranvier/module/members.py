@@ -357,8 +357,9 @@ class ModuleBase(CheckedConstructor, HookMethods, MissingMethods):
         return (b for _, b in self.named_buffers(recurse=recurse))
 
     def apply(self, function: Callable[[Any], Any]) -> Self:
-        for module in list(self.modules())[::-1]:
-            function(module)
+        for child in self.children():
+            child.apply(function)
+        function(self)
         return self
 
     def train(self, mode: bool = True) -> Self:

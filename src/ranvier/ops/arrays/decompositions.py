@@ -1,6 +1,6 @@
 """NumPy's solvers and decompositions: their values are evaluated at once, and gradients go through them.
 
-A result is known at one place, and its derivative is known there: a formula of the result itself. `_followed` makes of
+A result is known at one place, and its derivative is known there: a formula of the result itself. `followed` makes of
 both a function of the matrix whose value, gradient and gradient of the gradient are right at this place.
 """
 
@@ -26,7 +26,7 @@ class LinAlgError(RuntimeError):
     """A matrix has no inverse, factor or the like."""
 
 
-def _evaluated(name: str, compute: Any, *args: Any, **options: Any) -> Any:
+def evaluated(name: str, compute: Any, *args: Any, **options: Any) -> Any:
     """What NumPy computes of the values. Raises LinAlgError where it can't."""
     given = [x.compute() if isinstance(x, Tensor) else x for x in args]
     try:
@@ -35,16 +35,16 @@ def _evaluated(name: str, compute: Any, *args: Any, **options: Any) -> Any:
         raise LinAlgError(f"linalg.{name}: {error}") from None
 
 
-def _held(array: Any) -> Tensor:
+def held(array: Any) -> Tensor:
     return Tensor(array, dtype=array.dtype.name if array.dtype.kind == "f" else None)
 
 
-def _wanted(*args: Any) -> bool:
+def wanted(*args: Any) -> bool:
     """Whether a gradient may be asked for."""
     return bool(trace.state.grad_enabled) and any(isinstance(x, Tensor) and x.requires_grad for x in args)
 
 
-def _followed(values: Sequence[Any], tangents: Tangents, *inputs: Any) -> list[Any]:
+def followed(values: Sequence[Any], tangents: Tangents, *inputs: Any) -> list[Any]:
     """Results as functions of their inputs, right up to the second derivative.
 
     ``tangents(results, changes)`` are the first-order changes of the results for those of the inputs. At the value of
@@ -82,10 +82,10 @@ def _inverse_tangent(y: Any, change: Any) -> Any:
 
 def inv(A: Any) -> Any:
     """The inverses of matrices. NumPy evaluates them at once."""
-    value = _held(_evaluated("inv", np.linalg.inv, A))
-    if not _wanted(A):
+    value = held(evaluated("inv", np.linalg.inv, A))
+    if not wanted(A):
         return value
-    return _followed([value], lambda r, c: [_inverse_tangent(r[0], c[0])], A)[0]
+    return followed([value], lambda r, c: [_inverse_tangent(r[0], c[0])], A)[0]
 
 
 def solve(A: Any, B: Any) -> Any:
@@ -93,28 +93,28 @@ def solve(A: Any, B: Any) -> Any:
     vector = B.ndim == 1 or (B.ndim == A.ndim - 1 and B.shape == A.shape[:-1])
     if vector:
         return squeeze(solve(A, expand_dims(B, -1)), -1)
-    value = _held(_evaluated("solve", np.linalg.solve, A, B))
-    if not _wanted(A, B):
+    value = held(evaluated("solve", np.linalg.solve, A, B))
+    if not wanted(A, B):
         return value
 
     def tangents(results: Any, changes: Any) -> Any:
         x, y = results
         return [matmul(y, n.subtract(changes[1], matmul(changes[0], x))), _inverse_tangent(y, changes[0])]
 
-    return _followed([value, _held(_evaluated("solve", np.linalg.inv, A))], tangents, A, B)[0]
+    return followed([value, held(evaluated("solve", np.linalg.inv, A))], tangents, A, B)[0]
 
 
 def det(A: Any) -> Any:
     """The determinants of matrices. NumPy evaluates them at once."""
-    value = _held(np.asarray(_evaluated("det", np.linalg.det, A)))
-    if not _wanted(A):
+    value = held(np.asarray(evaluated("det", np.linalg.det, A)))
+    if not wanted(A):
         return value
 
     def tangents(results: Any, changes: Any) -> Any:
         d, y = results
         return [n.multiply(d, _traces(matmul(y, changes[0]))), _inverse_tangent(y, changes[0])]
 
-    return _followed([value, _held(_evaluated("det", np.linalg.inv, A))], tangents, A)[0]
+    return followed([value, held(evaluated("det", np.linalg.inv, A))], tangents, A)[0]
 
 
 class SignAndLog(NamedTuple):
@@ -126,14 +126,14 @@ class SignAndLog(NamedTuple):
 
 def slogdet(A: Any) -> Any:
     """The sign and the logarithm of the size of determinants. NumPy evaluates them at once."""
-    sign, size = (_held(np.asarray(r)) for r in _evaluated("slogdet", np.linalg.slogdet, A))
-    if _wanted(A):
+    sign, size = (held(np.asarray(r)) for r in evaluated("slogdet", np.linalg.slogdet, A))
+    if wanted(A):
 
         def tangents(results: Any, changes: Any) -> Any:
             y = results[1]
             return [_traces(matmul(y, changes[0])), _inverse_tangent(y, changes[0])]
 
-        size = _followed([size, _held(_evaluated("slogdet", np.linalg.inv, A))], tangents, A)[0]
+        size = followed([size, held(evaluated("slogdet", np.linalg.inv, A))], tangents, A)[0]
         sign = _without_slope(sign, size)
     return SignAndLog(sign, size)
 
@@ -156,8 +156,8 @@ def pinv(A: Any, *, atol: Any = None, rtol: Any = None, hermitian: bool = False)
     """
     largest, least = _cutoffs(A, atol, rtol)
     share = np.divide(least, largest, out=np.ones(np.shape(largest)), where=largest > 0)
-    value = _held(_evaluated("pinv", np.linalg.pinv, A, share, hermitian=hermitian))
-    if not _wanted(A):
+    value = held(evaluated("pinv", np.linalg.pinv, A, share, hermitian=hermitian))
+    if not wanted(A):
         return value
 
     def tangents(results: Any, changes: Any) -> Any:
@@ -168,14 +168,14 @@ def pinv(A: Any, *, atol: Any = None, rtol: Any = None, hermitian: bool = False)
         rest = n.add(n.subtract(right, matmul(right, matmul(a, p))), n.subtract(left, matmul(p, matmul(a, left))))
         return [n.add(_inverse_tangent(p, change), rest), change]
 
-    return _followed([value, A.detach()], tangents, A)[0]
+    return followed([value, A.detach()], tangents, A)[0]
 
 
 def matrix_rank(A: Any, *, atol: Any = None, rtol: Any = None, hermitian: bool = False) -> Tensor:
     """The ranks of matrices: how many singular values are above ``atol`` and ``rtol`` times the largest; int64."""
     _, least = _cutoffs(A, atol, rtol)
-    found = _evaluated("matrix_rank", np.linalg.svd, A, compute_uv=False)
-    return _held((found > np.asarray(least)[..., None]).sum(-1))
+    found = evaluated("matrix_rank", np.linalg.svd, A, compute_uv=False)
+    return held((found > np.asarray(least)[..., None]).sum(-1))
 
 
 def matrix_power(A: Any, n: int) -> Any:
@@ -189,7 +189,7 @@ def matrix_power(A: Any, n: int) -> Any:
         base = matmul(base, base) if rest else base
     if result is not None:
         return result
-    return _without_slope(_held(np.broadcast_to(np.eye(A.shape[-1], dtype=A.dtype), A.shape).copy()), A)
+    return _without_slope(held(np.broadcast_to(np.eye(A.shape[-1], dtype=A.dtype), A.shape).copy()), A)
 
 
 # --- factors ------------------------------------------------------------------------------------------------------
@@ -199,8 +199,8 @@ def cholesky(A: Any, upper: bool = False) -> Any:
     """The lower triangular factors L of ``A = L @ L.T``, or the ``upper`` ones L.T. NumPy evaluates them at once."""
     if upper:
         return _turned(cholesky(A))
-    value = _held(_evaluated("cholesky", np.linalg.cholesky, A))
-    if not _wanted(A):
+    value = held(evaluated("cholesky", np.linalg.cholesky, A))
+    if not wanted(A):
         return value
 
     def tangents(results: Any, changes: Any) -> Any:
@@ -210,7 +210,7 @@ def cholesky(A: Any, upper: bool = False) -> Any:
         lower = n.multiply(n.add(tril(inner), tril(inner, -1)), 0.5)  # half of the diagonal
         return [matmul(factor, lower), n.negative(matmul(lower, inverse))]
 
-    return _followed([value, _held(np.linalg.inv(value.compute()))], tangents, A)[0]
+    return followed([value, held(np.linalg.inv(value.compute()))], tangents, A)[0]
 
 
 class Factors(NamedTuple):
@@ -228,9 +228,9 @@ def qr(A: Any, mode: str = "reduced") -> Any:
     """
     if mode == "r":
         upper = qr(A).R
-        return Factors(_held(np.empty(0, upper.dtype)), upper)
-    values = [_held(r) for r in _evaluated("qr", np.linalg.qr, A, mode=mode)]
-    if _wanted(A):
+        return Factors(held(np.empty(0, upper.dtype)), upper)
+    values = [held(r) for r in evaluated("qr", np.linalg.qr, A, mode=mode)]
+    if wanted(A):
         rows, columns = A.shape[-2:]
         if mode == "complete" and rows > columns:
             raise RuntimeError("linalg.qr with mode='complete' has no gradient. Write mode='reduced' instead.")
@@ -250,8 +250,8 @@ def qr(A: Any, mode: str = "reduced") -> Any:
                 n.add(matmul(q, n.subtract(turn, inner)), along), upper, _inverse_tangent(inverse, upper)
             ]  # fmt: skip
 
-        inverse = _held(_evaluated("qr", np.linalg.inv, values[1]))
-        values = _followed([*values, inverse], tangents, A)[:2]
+        inverse = held(evaluated("qr", np.linalg.inv, values[1]))
+        values = followed([*values, inverse], tangents, A)[:2]
     return Factors(*values)
 
 
@@ -281,15 +281,15 @@ def eigh(A: Any, UPLO: str = "L") -> Any:
 
     ``UPLO="U"`` reads the upper ones. NumPy evaluates them at once.
     """
-    results = [_held(r) for r in _evaluated("eigh", np.linalg.eigh, A, UPLO=UPLO)]
-    return Eigen(*(_followed(results, _eigen_tangents, A) if _wanted(A) else results))
+    results = [held(r) for r in evaluated("eigh", np.linalg.eigh, A, UPLO=UPLO)]
+    return Eigen(*(followed(results, _eigen_tangents, A) if wanted(A) else results))
 
 
 def eigvalsh(A: Any, UPLO: str = "L") -> Any:
     """The eigenvalues, in order, of symmetric matrices; see `eigh`."""
-    if _wanted(A):
+    if wanted(A):
         return eigh(A, UPLO).eigenvalues
-    return _held(_evaluated("eigvalsh", np.linalg.eigvalsh, A, UPLO=UPLO))
+    return held(evaluated("eigvalsh", np.linalg.eigvalsh, A, UPLO=UPLO))
 
 
 def _svd_tangents(results: Any, changes: Any) -> Any:
@@ -320,13 +320,13 @@ def svd(A: Any, full_matrices: bool = True) -> Any:
 
     Vectors that ``full_matrices`` has beyond those of singular values have no gradient.
     """
-    u, s, vh = (_held(r) for r in _evaluated("svd", np.linalg.svd, A, full_matrices=full_matrices))
-    if not _wanted(A):
+    u, s, vh = (held(r) for r in evaluated("svd", np.linalg.svd, A, full_matrices=full_matrices))
+    if not wanted(A):
         return Singular(u, s, vh)
     last, size = A.ndim - 1, s.shape[-1]
     u, more = split(u, (size, u.shape[-1] - size), last)
     vh, below = split(vh, (size, vh.shape[-2] - size), last - 1)
-    u, s, vh = _followed([u, s, vh], _svd_tangents, A)
+    u, s, vh = followed([u, s, vh], _svd_tangents, A)
     return Singular(concatenate([u, more], last), s, concatenate([vh, below], last - 1))
 
 

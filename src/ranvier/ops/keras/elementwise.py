@@ -176,3 +176,8 @@ def sparse_categorical_crossentropy(target: Operand, output: Operand, from_logit
 def last(axis: int, *values: Any) -> tuple[Any, ...]:
     """The values with this axis as their last one."""
     return tuple(v if axis in (-1, v.ndim - 1) else shape.moveaxis(v, axis, -1) for v in values)
+
+
+def imag(x: Operand) -> Any:
+    """Zeros: there are no complex numbers."""
+    return arrays.multiply(x, 0)

@@ -127,6 +127,37 @@ def argpartition(x: Any, kth: int, axis: int | None = -1) -> Tensor:
     return Tensor(np.argpartition(values, kth, None if axis is None else axis_of(axis, values.ndim)), dtype="int32")
 
 
+def unique(
+    x: Any,
+    sorted: bool = True,
+    return_index: bool = False,
+    return_inverse: bool = False,
+    return_counts: bool = False,
+    axis: int | None = None,
+    size: int | None = None,
+    fill_value: Any = None,
+) -> Any:
+    """The different elements in order, or slices along ``axis``; where asked for, where each is first, which of them
+    each element is, and how many there are; int32. ``size`` cuts them off, or fills up with ``fill_value``. Evaluated
+    at once.
+    """
+    del sorted  # NumPy sorts
+    values = convert_to_tensor(x).compute()
+    found = np.unique(values, True, True, True, axis=axis)
+    fills: tuple[Any, ...] = (0 if fill_value is None else fill_value, 0, 0, 0)
+    wanted = [True, return_index, return_inverse, return_counts]
+    results = []
+    for array, fill, place in zip(found, fills, (axis or 0, 0, None, 0), strict=True):
+        if size is not None and place is not None:
+            array = np.take(array, np.arange(min(size, array.shape[place])), place)
+            more = [(0, size - array.shape[place] if i == place else 0) for i in range(array.ndim)]
+            array = np.pad(array, more, constant_values=fill)
+        results.append(array)
+    kinds = (values.dtype.name, "int32", "int32", "int32")
+    made = [Tensor(a, dtype=k) for a, k, want in zip(results, kinds, wanted, strict=True) if want]
+    return made[0] if len(made) == 1 else tuple(made)
+
+
 def _of_known(x: Any, evaluate: Callable[[Any], Any]) -> Tensor:
     """What NumPy makes of the elements that are not nan, as floats; nan of none."""
     tensor = convert_to_tensor(x)

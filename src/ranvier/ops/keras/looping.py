@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import builtins
+import functools
+import math
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,9 +13,10 @@ import numpy as np
 
 from ranvier.ops import arrays as numeric
 from ranvier.ops import loops
+from ranvier.ops.arrays.promotion import axis_of
 from ranvier.ops.keras.arrays import convert_to_tensor, known
 from ranvier.ops.keras.placing import choose
-from ranvier.support.tree import flatten, map_structure
+from ranvier.support.tree import flatten, map_structure, map_together
 from ranvier.tensor import trace
 from ranvier.tensor.tensor import Tensor
 
@@ -68,6 +72,70 @@ def scan(
         raise ValueError("ops.scan(f, init) has no end. Write xs=, or length=, too.")
     init, xs = (map_structure(tree, np.ndarray, convert_to_tensor) for tree in (init, xs))
     return loops.scan(f, init, xs, length=length, reverse=reverse)
+
+
+def associative_scan(f: Callable[[Any, Any], Any], elems: Any, reverse: bool = False, axis: int = 0) -> Any:
+    """What ``f`` makes of the elements along an axis up to each: ``[a, f(a, b), f(f(a, b), c), ...]``.
+
+    ``f(before, after)`` gets many elements along the axis at once, and has to be associative: it is called about
+    ``log2(n)`` times for n elements. ``elems`` may be arrays in a tuple, list or dict. With ``reverse`` the last
+    element comes first.
+    """
+    values = map_structure(elems, (np.ndarray, int, float), convert_to_tensor)
+    every = list(flatten(values, Tensor))
+    places = [axis_of(axis, x.ndim) for x in every]
+    extents = {x.shape[place] for x, place in zip(every, places, strict=True)}
+    known(extents, "an operation of all samples at once")
+    if len(extents) != 1:
+        raise ValueError(f"elements along axis {axis} of {sorted(extents)}. Write arrays of one extent instead.")
+
+    def part(x: Tensor, start: int, stop: int) -> Any:
+        return x[(builtins.slice(None),) * axis_of(axis, x.ndim) + (builtins.slice(start, stop),)]
+
+    def joined(pair: Any, x: Any) -> Any:
+        return numeric.concatenate([pair, x], axis_of(axis, x.ndim))
+
+    (size,), shift = extents, 1
+    while shift < size:
+        if reverse:
+            first, rest, kept = (shift, size), (0, size - shift), (size - shift, size)
+        else:
+            first, rest, kept = (0, size - shift), (shift, size), (0, shift)
+        ends = [map_structure(values, Tensor, functools.partial(part, start=a, stop=b)) for a, b in (first, rest, kept)]
+        changed = f(ends[0], ends[1])
+        pairs = (changed, ends[2]) if reverse else (ends[2], changed)
+        values, shift = map_together(pairs, joined), shift * 2
+    return values
+
+
+def vectorize(pyfunc: Callable[..., Any], *, excluded: Any = None, signature: str | None = None) -> Callable[..., Any]:
+    """``pyfunc`` for each element of its arguments, which are broadcast; or, by a ``signature`` such as
+    ``"(m,n),(n)->(m)"``, for each slice of so many last dimensions. Arguments at the places in ``excluded`` stay whole.
+    """
+    left = [] if signature is None else re.findall(r"\(([^()]*)\)", signature.partition("->")[0])
+    cores = [len([name for name in part.split(",") if name.strip()]) for part in left]
+
+    @functools.wraps(pyfunc)
+    def vectorized(*args: Any) -> Any:
+        places = [i for i in builtins.range(len(args)) if i not in (excluded or ())]
+        if signature is not None and len(cores) != len(places):
+            raise ValueError(f"signature {signature!r} is of {len(cores)} arguments, and here are {len(places)}.")
+        given = [convert_to_tensor(args[i]) for i in places]
+        inner = [x.shape[x.ndim - core :] for x, core in zip(given, cores or [0] * len(given), strict=True)]
+        outer = np.broadcast_shapes(*(x.shape[: x.ndim - len(s)] for x, s in zip(given, inner, strict=True)))
+        if not outer:
+            return pyfunc(*(given[places.index(i)] if i in places else a for i, a in enumerate(args)))
+        rows = [
+            numeric.reshape(numeric.broadcast_to(x, (*outer, *s)), (math.prod(outer), *s))
+            for x, s in zip(given, inner, strict=True)
+        ]
+
+        def one(parts: Any) -> Any:
+            return pyfunc(*(parts[places.index(i)] if i in places else a for i, a in enumerate(args)))
+
+        return map_structure(map(one, rows), Tensor, lambda y: numeric.reshape(y, (*outer, *y.shape[1:])))
+
+    return vectorized
 
 
 def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -> Any:

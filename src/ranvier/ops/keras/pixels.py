@@ -11,22 +11,23 @@ import numpy as np
 from ranvier.ops import arrays
 from ranvier.ops.arrays import shape as movement
 from ranvier.ops.functional import colors
-from ranvier.ops.functional.resizing import RESIZING
+from ranvier.ops.functional.resizing import KERNELS, RESIZING
 from ranvier.ops.functional.resizing import resize as resized
 from ranvier.ops.keras.elementwise import Operand
 from ranvier.ops.keras.images import FORMATS, for_each, one_word
-from ranvier.tensor.tensor import Tensor
+from ranvier.tensor.tensor import Tensor, numbers_of
 
 
-def batched(images: Any, data_format: Any, change: Callable[[Any], Any]) -> Any:
-    """What ``change`` makes of images (n, h, w, c), for one image too and for channels in front."""
-    if images.ndim not in (3, 4):
-        raise ValueError(f"images of shape {tuple(images.shape)}. Write (h, w, c), or (n, h, w, c), instead.")
+def batched(images: Any, data_format: Any, change: Callable[[Any], Any], dims: int = 2) -> Any:
+    """What ``change`` makes of images (n, h, w, c), or volumes, for one too and for channels in front."""
+    if images.ndim not in (dims + 1, dims + 2):
+        shape = "h, w, c" if dims == 2 else "d, h, w, c"
+        raise ValueError(f"images of shape {tuple(images.shape)}. Write ({shape}), or (n, {shape}), instead.")
     first = data_format is not None and one_word(data_format, FORMATS, "data_format") == "channels_first"
-    x = images if images.ndim == 4 else arrays.expand_dims(images, 0)
+    x = images if images.ndim == dims + 2 else arrays.expand_dims(images, 0)
     x = change(movement.moveaxis(x, 1, -1) if first else x)
     x = movement.moveaxis(x, -1, 1) if first else x
-    return x if images.ndim == 4 else arrays.squeeze(x, 0)
+    return x if images.ndim == dims + 2 else arrays.squeeze(x, 0)
 
 
 def resize(
@@ -86,29 +87,87 @@ def extract_patches(
 
     ``strides`` are the size by default, so that patches do not overlap. Raises ValueError for patches that do not fit.
     """
-    kernel = for_each(size, 2)
-    if len(kernel) != 2:
-        raise ValueError(f"size={size!r}. Write a whole number, or (height, width), instead.")
-    steps = kernel if strides is None else for_each(strides, 2)
-    dilations, same = for_each(dilation_rate, 2), one_word(padding, ("valid", "same"), "padding") == "same"
+    return _patches(images, size, strides, dilation_rate, padding, data_format, 2)
+
+
+def extract_patches_3d(
+    volumes: Operand,
+    size: Any,
+    strides: Any = None,
+    dilation_rate: Any = 1,
+    padding: str = "valid",
+    data_format: str | None = None,
+) -> Any:
+    """`extract_patches` of volumes: (n, d, h, w, c) -> (n, depths, rows, columns, d * h * w * c of a patch)."""
+    return _patches(volumes, size, strides, dilation_rate, padding, data_format, 3)
+
+
+def _patches(
+    images: Any, size: Any, strides: Any, dilation_rate: Any, padding: str, data_format: Any, dims: int
+) -> Any:
+    kernel = for_each(size, dims)
+    if len(kernel) != dims:
+        names = "(height, width)" if dims == 2 else "(depth, height, width)"
+        raise ValueError(f"size={size!r}. Write a whole number, or {names}, instead.")
+    steps = kernel if strides is None else for_each(strides, dims)
+    dilations, same = for_each(dilation_rate, dims), one_word(padding, ("valid", "same"), "padding") == "same"
 
     def patches(x: Any) -> Any:
         rows, around = [], []
-        for d, k, s, r in zip(x.shape[1:3], kernel, steps, dilations, strict=True):
+        for d, k, s, r in zip(x.shape[1:-1], kernel, steps, dilations, strict=True):
             reach = r * (k - 1) + 1
             count = -(-d // s) if same else (d - reach) // s + 1
             if count < 1:
-                raise ValueError(f"patches of {kernel} do not fit into images of {tuple(x.shape[1:3])}.")
+                raise ValueError(f"patches of {kernel} do not fit into images of {tuple(x.shape[1:-1])}.")
             extra = max((count - 1) * s + reach - d, 0) if same else 0
             around.append((extra // 2, extra - extra // 2))
             rows.append(np.arange(count)[:, None] * s + np.arange(k) * r)
         x = arrays.pad(x, ((0, 0), *around, (0, 0))) if any(map(any, around)) else x
-        flat = arrays.reshape(x, (x.shape[0], x.shape[1] * x.shape[2], x.shape[3]))
-        places = rows[0][:, None, :, None] * x.shape[2] + rows[1][None, :, None, :]
+        extents, counts = x.shape[1:-1], [len(row) for row in rows]
+        flat = arrays.reshape(x, (x.shape[0], math.prod(extents), x.shape[-1]))
+        places: Any = 0
+        for i, row in enumerate(rows):  # all counts first, then all positions in a patch
+            at = [1] * (2 * dims)
+            at[i], at[dims + i] = row.shape
+            places = places + row.reshape(at) * math.prod(extents[i + 1 :])
         taken = arrays.take(flat, places.ravel().astype(np.int32), axis=1)
-        return arrays.reshape(taken, (x.shape[0], len(rows[0]), len(rows[1]), math.prod(kernel) * x.shape[3]))
+        return arrays.reshape(taken, (x.shape[0], *counts, math.prod(kernel) * x.shape[-1]))
 
-    return batched(images, data_format, patches)
+    return batched(images, data_format, patches, dims)
+
+
+def scale_and_translate(
+    images: Operand,
+    output_shape: Sequence[int],
+    scale: Any,
+    translation: Any,
+    spatial_dims: Sequence[int],
+    method: str,
+    antialias: bool = True,
+) -> Any:
+    """An array of ``output_shape`` in which position x of each of ``spatial_dims`` is at ``x * scale + translation``.
+
+    ``scale`` and ``translation`` are a number for each of these dimensions, and elements reach half a position to both
+    sides. What is read beyond the edges is 0. ``method`` is "linear", "cubic", "lanczos3", "lanczos5" or the names of
+    these for images and volumes; ``antialias`` widens the kernel where the array shrinks. Source: JAX.
+    """
+    words = {"triangle": "linear", "trilinear": "linear", "bilinear": "linear", "bicubic": "cubic", "tricubic": "cubic"}
+    kernel = KERNELS[words.get(method) or one_word(method, tuple(KERNELS), "method")]
+    scales, moves = (
+        np.asarray(numbers_of(v) if isinstance(v, Tensor) else v, np.float64) for v in (scale, translation)
+    )
+    x = images if isinstance(images, Tensor) else Tensor(images)
+    for dim, factor, move in zip(spatial_dims, scales.tolist(), moves.tolist(), strict=True):
+        size, target = x.shape[dim], int(output_shape[dim])
+        place = (np.arange(target) + 0.5) / factor - move / factor - 0.5
+        wide = max(1 / factor, 1.0) if antialias else 1.0
+        found = kernel((place[:, None] - np.arange(size)) / wide)
+        total = found.sum(1, keepdims=True)
+        inside = (np.abs(total) > 1e-4) & ((place >= -0.5) & (place <= size - 0.5))[:, None]
+        matrix = np.where(inside, found / np.where(total == 0, 1, total), 0)
+        rows = arrays.matmul(movement.moveaxis(x, dim, -1), Tensor(np.ascontiguousarray(matrix.T), dtype=x.dtype))
+        x = movement.moveaxis(rows, -1, dim)
+    return x
 
 
 def _sides(extent: int, before: int | None, after: int | None, target: int | None, sign: int) -> tuple[int, int]:

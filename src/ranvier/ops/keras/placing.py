@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ranvier.ops import arrays
-from ranvier.ops.arrays import decompositions, linalg
+from ranvier.ops.arrays import decompositions, factors, linalg
 from ranvier.ops.arrays.promotion import axis_of
 from ranvier.ops.computed_indices import along
 from ranvier.ops.keras.arrays import split
@@ -173,6 +173,25 @@ def matrix_rank(x: Any, tol: Any = None) -> Any:
 def logdet(x: Any) -> Any:
     """The logarithm of a determinant; nan if it is negative. NumPy evaluates it at once."""
     return decompositions.slogdet(x)[1]
+
+
+def lu_factor(x: Any) -> Any:
+    """L and U of matrices in one, and the row, from 0 on, that each row changes places with. Evaluated at once."""
+    packed, pivots = factors.lu_factor(x if isinstance(x, Tensor) else Tensor(x))
+    return packed, arrays.subtract(pivots, 1)
+
+
+def solve_triangular(a: Any, b: Any, lower: bool = False) -> Any:
+    """The x of ``a @ x = b`` of which ``a`` is triangular; ``b`` may be vectors. NumPy evaluates it at once."""
+    matrix = linalg.tril(a, 0) if lower else linalg.triu(a, 0)
+    return factors.vectors_solved(decompositions.solve, matrix, b)
+
+
+def lstsq(a: Any, b: Any, rcond: Any = None) -> Any:
+    """The x of least ``norm(a @ x - b)``, of several the shortest. Singular values up to ``rcond`` times the largest
+    count as 0. NumPy evaluates it at once.
+    """
+    return arrays.matmul(decompositions.pinv(a, rtol=rcond), b)
 
 
 def tri(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Tensor:  # Keras's names

@@ -9,7 +9,9 @@ ROWS = (
           "geomspace is_tensor linspace logspace ndim ones ones_like shape size zeros zeros_like"),
     *each("keras", "keras.evaluated", "bartlett blackman hamming hanning kaiser"),
     *each("keras", "keras.placing", "cond identity tri"),
-    *each("keras", "keras.looping", "fori_loop map scan switch vectorized_map while_loop"),
+    *each("keras", "keras.looping", "associative_scan fori_loop map scan switch vectorize vectorized_map while_loop"),
+    *each("keras", "keras.differentiation", "custom_gradient jvp linalg.jvp"),
+    *each("keras", "keras.rearranging", "rearrange"),
     *each("torch", "torch.creation", "arange as_tensor asarray empty empty_like eye from_numpy full full_like is_tensor linspace "
           "logspace normal ones ones_like rand rand_like randint randint_like randn randn_like randperm scalar_tensor tensor "
           "zeros zeros_like"),

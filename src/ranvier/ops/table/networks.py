@@ -21,12 +21,14 @@ def both(names: str, prefix: str) -> str:
 
 ROWS = (
     *each("keras", "keras.images", both(IMAGES, "nn.")),
-    *each("keras", "keras.pixels", "image.crop_images image.extract_patches image.gaussian_blur image.hsv_to_rgb image.pad_images image.resize image.rgb_to_grayscale image.rgb_to_hsv image.sobel_edges image.ssim"),
+    *each("keras", "keras.pixels", "image.crop_images image.extract_patches image.extract_patches_3d image.gaussian_blur image.hsv_to_rgb image.pad_images image.resize image.rgb_to_grayscale image.rgb_to_hsv image.scale_and_translate image.sobel_edges image.ssim"),
     *each("keras", "keras.warps", "image.affine_transform image.map_coordinates image.perspective_transform"),
     *each("keras", "keras.signals", "extract_sequences fft fft2 ifft2 irfft istft rfft stft"),
     *each("keras", "keras.attention", both("dot_product_attention", "nn.")),
     *each("keras", "keras.elementwise", both(f"{LOSSES} normalize", "nn.")),
     *each("keras", "keras.ctc", both("ctc_decode ctc_loss", "nn.")),
+    Row("unfold", "torch.patches:unfold", "unfold nn.unfold(x, kernel_size, dilation=1, padding=0, stride=1)"),
+    Row("fold", "torch.patches:fold", "fold nn.fold(x, output_size, kernel_size, dilation=1, padding=0, stride=1)"),
     *each("torch", "torch.ctc", "F.ctc_loss"),
     Row("linear", torch="F.linear -> torch.products:linear"),
     *each("torch", "torch.embedding", "embedding F.embedding F.embedding_bag"),

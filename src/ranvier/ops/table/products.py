@@ -49,5 +49,14 @@ ROWS = (
     solver("svd", keras="svd linalg.svd -> keras.placing:svd"),
     solver("eigvalsh", keras=" "), solver("svdvals", keras=" "), solver("matrix_power", keras=" ", torch="matrix_power(input: A, n)", method="matrix_power(input: A, n)"),
     Row("logdet", keras="logdet -> keras.placing:logdet"),
+    *each("torch", "arrays.factors", "linalg.cholesky_ex linalg.inv_ex linalg.lu linalg.lu_factor linalg.lu_factor_ex linalg.lu_solve "
+          "linalg.solve_ex linalg.tensorinv linalg.tensorsolve lu_unpack"),
+    *each("torch", "arrays.factors", "geqrf ormqr", SAME),
+    Row("householder_product", "", torch="linalg.householder_product orgqr -> arrays.factors:householder_product", method=SAME),
+    Row("lu_solve", torch="lu_solve -> arrays.factors:solve_packed", method=SAME),
+    Row("lu_factor", keras="lu_factor linalg.lu_factor -> keras.placing:lu_factor"),
+    Row("solve_triangular", keras="solve_triangular linalg.solve_triangular -> keras.placing:solve_triangular"),
+    Row("lstsq", keras="lstsq linalg.lstsq -> keras.placing:lstsq"),
+    Row("cholesky_inverse", "torch.matrices:cholesky_inverse", "cholesky_inverse linalg.cholesky_inverse(x: L, upper=False)"),
     *each("torch", "torch.linalg", "linalg.lstsq linalg.matrix_norm linalg.norm linalg.vector_norm"),
 )  # fmt: skip

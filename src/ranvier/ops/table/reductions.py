@@ -65,7 +65,7 @@ ROWS = (
     of_known("nanstd"), of_known("nanargmax"), of_known("nanargmin"),
     *each("keras", "keras.elementwise", "moments nn.moments"),
     *each("keras", "keras.reducing", "prod nanprod cumsum cumprod nancumsum nancumprod average median quantile percentile"),
-    *each("keras", "keras.evaluated", "argpartition nanmedian nanpercentile nanquantile"),
+    *each("keras", "keras.evaluated", "argpartition nanmedian nanpercentile nanquantile unique"),
     Row("cumsum", "torch.reductions:cumsum", torch="cumsum(input, dim, *, dtype=None)", method=SAME, in_place=IN_PLACE, samples="X, 1", value="np.cumsum(X, 1)"),
     Row("logcumsumexp", f"{L}:logcumsumexp", torch="logcumsumexp(input, dim)", method=SAME, samples="X, 1", value="np.logaddexp.accumulate(X, 1)"),
     Row("cumprod", "torch.reductions:cumprod", torch="cumprod(input, dim, *, dtype=None)", method=SAME, in_place=IN_PLACE, samples="X, 1", value="np.cumprod(X, 1)"),

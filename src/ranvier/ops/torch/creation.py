@@ -18,11 +18,12 @@ from ranvier.ops import arrays
 from ranvier.ops.draws import drawn_tensor
 from ranvier.ops.torch.device import check_device
 from ranvier.ops.torch.dtypes import dtype_name
+from ranvier.ops.torch.element_types import own_dtype
 from ranvier.ops.torch.random import drawer_of
 from ranvier.tensor import trace
 from ranvier.tensor.context import get_dtype
 from ranvier.tensor.function import record
-from ranvier.tensor.tensor import Tensor, plain_array
+from ranvier.tensor.tensor import Tensor
 from ranvier.tensor.trace import Function
 from ranvier.tensor.views import over_array
 
@@ -64,15 +65,7 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
     """
     check_device(device)
     value = data.compute() if isinstance(data, Tensor) else data
-    return Tensor(value, requires_grad=requires_grad, dtype=dtype_name(dtype) or _own_dtype(value))
-
-
-def _own_dtype(value: Any) -> str | None:
-    """The dtype that the tensor of a value has by default; None for that of `Tensor`."""
-    if hasattr(value, "dtype"):
-        name = dtype_of(value) if isinstance(value, (np.ndarray, np.generic)) else ""
-        return name if name in FLOATING else None
-    return "int64" if plain_array(value).dtype.kind in "iu" else None
+    return Tensor(value, requires_grad=requires_grad, dtype=dtype_name(dtype) or own_dtype(value))
 
 
 def scalar_tensor(s: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:

@@ -18,9 +18,8 @@ _SAID: dict[str, Iterable[str]] = {
     "programs are compiled as they are": ("compiler", "fx"),
     "compiled programs have no operations to time. Write rv.callbacks, time.perf_counter(), or cProfile": ("profiler",),
     "PyTorch calls it nn.Linear(in_features, out_features)": ("Dense",),
-    "there are no factors with pivots. Write torch.linalg.solve, qr, svd or cholesky": (
-        "geqrf", "householder_product", "ldl_factor", "ldl_solve", "lu", "lu_factor", "lu_solve", "lu_unpack", "orgqr",
-        "ormqr",
+    "there are no factors of symmetric matrices with pivots. Write torch.linalg.lu_factor and lu_solve, or cholesky": (
+        "ldl_factor", "ldl_factor_ex", "ldl_solve",
     ),
     "tensors hide where their memory is. Write x.numpy()": ("as_strided", "data_ptr", "storage", "untyped_storage"),
     "PyTorch's counts the first channel for all others, and its gradient is not that of its values. Write "
