@@ -50,6 +50,12 @@ CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any] | None, Any]] = {
     "chi2": ("Chi2", {"df": POSITIVE}, None, OTHER),
     "student": ("StudentT", {"df": POSITIVE, "loc": REAL, "scale": OTHER}, None, REAL[::-1]),
     "cauchy": ("Cauchy", {"loc": REAL, "scale": POSITIVE}, None, REAL[::-1]),
+    "inverse gamma": ("InverseGamma", {"concentration": POSITIVE + 2, "rate": OTHER}, None, OTHER),
+    "kumaraswamy": ("Kumaraswamy", {"concentration1": POSITIVE, "concentration0": OTHER}, None, UNIT),
+    "fisher": ("FisherSnedecor", {"df1": POSITIVE + 2, "df2": OTHER + 4}, None, OTHER),
+    "von mises": ("VonMises", {"loc": REAL, "concentration": POSITIVE}, None, REAL[::-1]),
+    "generalized pareto": ("GeneralizedPareto", {"loc": UNIT, "scale": POSITIVE, "concentration": UNIT / 3}, None, UNIT + 1),
+    "low rank": ("LowRankMultivariateNormal", {"loc": REAL, "cov_factor": LOWER[:, :2], "cov_diag": POSITIVE[0]}, None, UNIT),
     "half normal": ("HalfNormal", {"scale": POSITIVE}, None, OTHER),
     "half cauchy": ("HalfCauchy", {"scale": POSITIVE}, None, OTHER),
     "pareto": ("Pareto", {"scale": UNIT, "alpha": POSITIVE + 2}, None, OTHER + 1),
@@ -80,7 +86,7 @@ def results(t, case):
     p, x = kind(**leaves), t.tensor(np.ascontiguousarray(value))
     total = 0
     for method in METHODS:
-        if method in ("cdf", "icdf") and name in ("Gamma", "Beta", "Chi2", "Dirichlet", "Poisson"):
+        if method in ("cdf", "icdf") and name in ("Gamma", "Beta", "Chi2", "Dirichlet", "InverseGamma", "Poisson"):
             continue
         try:
             told = getattr(p, method)

@@ -100,7 +100,7 @@ def joined(*arrays: Any) -> Any:
 
 
 PICTURES = np.random.default_rng(3).normal(size=(2, 6, 6, 3)).astype(np.float32)
-VOLUMES = PICTURES.reshape(2, 3, 4, 6, 3)
+VOLUMES = np.random.default_rng(6).normal(size=(2, 3, 4, 6, 3)).astype(np.float32)
 MATRIX = np.random.default_rng(4).normal(size=(4, 4)).astype(np.float32) + 4 * np.eye(4, dtype=np.float32)
 RIGHT = np.random.default_rng(5).normal(size=(4, 3)).astype(np.float32)
 SOME = np.array([3, 1, 2, 1, 3, 2], np.int32)

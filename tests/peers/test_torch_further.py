@@ -86,6 +86,7 @@ SMOOTH: dict[str, tuple[Any, ...]] = {
     "tensorsolve": (lambda t, a, b: t.linalg.tensorsolve(a.reshape(2, 4, 2), b, dims=(0, 2)), S, V),
     "householder_product": (lambda t, y: t.linalg.householder_product(y, t.geqrf(y.detach())[1]), Y[:, :3]),
     "ormqr": (lambda t, y, s: t.ormqr(*t.geqrf(y.detach()), s) + t.ormqr(*t.geqrf(y.detach()), s, False, True), Y[:, :3], S),
+    "igamma": (lambda t, x: t.special.gammainc(t.tensor(P * 9), x * 9) + t.igammac(t.tensor(P), x * 3).log(), P[::-1].copy()),
     "copysign": (lambda t, x, y: t.copysign(x, y), X, X[::-1].copy()),
     "ldexp": (lambda t, x: t.ldexp(x, t.tensor([1.0, 2, -3, 0])), X),
     "float_power": (lambda t, x: t.float_power(x, 1.5), P),

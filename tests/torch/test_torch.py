@@ -601,7 +601,7 @@ def test_state_dicts_through_files(tmp_path):
         (lambda: F.gumbel_softmax(torch.ones(2), tau=0), ValueError, "Write a temperature above 0"),
         (lambda: nn.init.dirac_(torch.ones(3, 3)), ValueError, "holds no kernels"),
         (lambda: nn.init.sparse_(torch.ones(3), 0.1), ValueError, "is no matrix"),
-        (lambda: torch.ones(2).igamma, AttributeError, "Tensor.igamma does not exist: docs/pytorch.md lists"),
+        (lambda: torch.ones(2).binomial, AttributeError, "Tensor.binomial does not exist: docs/pytorch.md lists"),
         (lambda: nn.Parameter(torch.tensor([1])), RuntimeError, r"int64 has no gradient. Write x.float\(\)"),
         (lambda: torch.bmm(torch.ones(2, 2), torch.ones(2, 2)), ValueError, "Write matmul instead"),
         (lambda: torch.mm(torch.ones(2, 2), torch.ones(2)), ValueError, "mm takes two matrices"),

@@ -24,7 +24,7 @@ _SAID: dict[str, Iterable[str]] = {
     "tensors hide where their memory is. Write x.numpy()": ("as_strided", "data_ptr", "storage", "untyped_storage"),
     "PyTorch's counts the first channel for all others, and its gradient is not that of its values. Write "
     "nn.LocalResponseNorm(size, alpha, beta, k)": ("CrossMapLRN2d",),
-    _LIST: ("binomial", "fft", "hub", "igamma", "igammac", "masked", "signal", "sparse"),
+    _LIST: ("binomial", "fft", "hub", "masked", "signal", "sparse"),
 }  # fmt: skip
 NAMES = {name: words for words, names in _SAID.items() for name in names}
 

@@ -13,6 +13,8 @@ __getattr__, __dir__, __all__ = lazy_names("torch.distributions", {
     "ranvier.torch.distributions.independent": "Independent",
     "ranvier.torch.distributions.kl": "kl_divergence register_kl",
     "ranvier.torch.distributions.multivariate": "MultivariateNormal",
+    "ranvier.torch.distributions.low_rank": "LowRankMultivariateNormal",
+    "ranvier.torch.distributions.shares": "FisherSnedecor GeneralizedPareto InverseGamma Kumaraswamy VonMises",
     "ranvier.torch.distributions.tails": "Cauchy Chi2 HalfCauchy HalfNormal Pareto StudentT Weibull",
     "ranvier.torch.distributions.transforms":
         "AbsTransform AffineTransform ComposeTransform ExpTransform IndependentTransform PowerTransform "

@@ -24,7 +24,13 @@ from ranvier.torch.distributions.distribution import Distribution as Distributio
 from ranvier.torch.distributions.independent import Independent as Independent
 from ranvier.torch.distributions.kl import kl_divergence as kl_divergence
 from ranvier.torch.distributions.kl import register_kl as register_kl
+from ranvier.torch.distributions.low_rank import LowRankMultivariateNormal as LowRankMultivariateNormal
 from ranvier.torch.distributions.multivariate import MultivariateNormal as MultivariateNormal
+from ranvier.torch.distributions.shares import FisherSnedecor as FisherSnedecor
+from ranvier.torch.distributions.shares import GeneralizedPareto as GeneralizedPareto
+from ranvier.torch.distributions.shares import InverseGamma as InverseGamma
+from ranvier.torch.distributions.shares import Kumaraswamy as Kumaraswamy
+from ranvier.torch.distributions.shares import VonMises as VonMises
 from ranvier.torch.distributions.tails import Cauchy as Cauchy
 from ranvier.torch.distributions.tails import Chi2 as Chi2
 from ranvier.torch.distributions.tails import HalfCauchy as HalfCauchy
@@ -46,5 +52,5 @@ from ranvier.torch.distributions.transforms import Transform as Transform
 from ranvier.torch.distributions.transforms import TransformedDistribution as TransformedDistribution
 from typing import Any as Any
 
-__all__ = ['AbsTransform', 'AffineTransform', 'Bernoulli', 'Beta', 'Binomial', 'Categorical', 'Cauchy', 'Chi2', 'ComposeTransform', 'Dirichlet', 'Distribution', 'ExpTransform', 'Exponential', 'Gamma', 'Geometric', 'Gumbel', 'HalfCauchy', 'HalfNormal', 'Independent', 'IndependentTransform', 'Laplace', 'LogNormal', 'MixtureSameFamily', 'Multinomial', 'MultivariateNormal', 'NegativeBinomial', 'Normal', 'OneHotCategorical', 'OneHotCategoricalStraightThrough', 'Pareto', 'Poisson', 'PowerTransform', 'RelaxedBernoulli', 'RelaxedOneHotCategorical', 'SigmoidTransform', 'SoftmaxTransform', 'SoftplusTransform', 'StudentT', 'TanhTransform', 'Transform', 'TransformedDistribution', 'Uniform', 'Weibull', 'identity_transform', 'kl_divergence', 'register_kl']
+__all__ = ['AbsTransform', 'AffineTransform', 'Bernoulli', 'Beta', 'Binomial', 'Categorical', 'Cauchy', 'Chi2', 'ComposeTransform', 'Dirichlet', 'Distribution', 'ExpTransform', 'Exponential', 'FisherSnedecor', 'Gamma', 'GeneralizedPareto', 'Geometric', 'Gumbel', 'HalfCauchy', 'HalfNormal', 'Independent', 'IndependentTransform', 'InverseGamma', 'Kumaraswamy', 'Laplace', 'LogNormal', 'LowRankMultivariateNormal', 'MixtureSameFamily', 'Multinomial', 'MultivariateNormal', 'NegativeBinomial', 'Normal', 'OneHotCategorical', 'OneHotCategoricalStraightThrough', 'Pareto', 'Poisson', 'PowerTransform', 'RelaxedBernoulli', 'RelaxedOneHotCategorical', 'SigmoidTransform', 'SoftmaxTransform', 'SoftplusTransform', 'StudentT', 'TanhTransform', 'Transform', 'TransformedDistribution', 'Uniform', 'VonMises', 'Weibull', 'identity_transform', 'kl_divergence', 'register_kl']
 def identity_transform(x: Any) -> Any: ...

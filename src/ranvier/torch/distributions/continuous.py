@@ -11,6 +11,7 @@ from ranvier.torch.distributions import draws
 from ranvier.torch.distributions.distribution import EULER, LOG_2PI, Distribution, broadcast, is_known
 
 where: Any = vocabulary.find("torch", "where")
+igamma: Any = vocabulary.find("torch", "igamma")
 
 
 class _LocationScale(Distribution):
@@ -277,6 +278,9 @@ class Gamma(Distribution):
         self._validate_sample(value)
         a, rate = self.concentration, self.rate
         return a * rate.log() + (a - 1) * value.log() - rate * value - a.lgamma()
+
+    def cdf(self, value: Any) -> Any:
+        return igamma(self.concentration, self.rate * value)
 
     def entropy(self) -> Tensor:
         a = self.concentration
