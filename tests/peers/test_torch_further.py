@@ -165,6 +165,7 @@ PLAIN: dict[str, Any] = {
     "where matrices fail": lambda t: (t.linalg.inv_ex(t.tensor(FAILING))[1], t.linalg.cholesky_ex(t.tensor(FAILING))[1]),
     "dtypes of lists": lambda t: [str(t.tensor(a).dtype).rpartition(".")[2] for a in ELEMENTS],
     "apply": visited,
+    "places as indices": lambda t: t.tensor(X).T[t.nonzero(t.tensor(X).T > 0, as_tuple=True)[0]].sum(0),
     "swapped": lambda t: t.tensor(C).swapaxes_(0, 2),
 }  # fmt: skip
 

@@ -290,7 +290,8 @@ def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
     """The index of every element that is not zero, (elements, dimensions), int64; or a vector for each dimension."""
     if as_tuple:
         return tuple(
-            Tensor.wrap(np.asarray(part, np.int64)) for part in np.nonzero(np.atleast_1d(widened(input.compute())))
+            Tensor.wrap(np.ascontiguousarray(part, np.int64))
+            for part in np.nonzero(np.atleast_1d(widened(input.compute())))
         )
     return Tensor.wrap(np.ascontiguousarray(np.argwhere(widened(input.compute())), np.int64))
 
