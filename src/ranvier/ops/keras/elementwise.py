@@ -178,6 +178,19 @@ def last(axis: int, *values: Any) -> tuple[Any, ...]:
     return tuple(v if axis in (-1, v.ndim - 1) else shape.moveaxis(v, axis, -1) for v in values)
 
 
-def imag(x: Operand) -> Any:
+@function
+def real(x: Node) -> Node:
+    """The tensor itself: there are no complex numbers."""
+    return x
+
+
+@function
+def imag(x: Node) -> Node:
     """Zeros: there are no complex numbers."""
     return arrays.multiply(x, 0)
+
+
+@function
+def isreal(x: Node) -> Node:
+    """True everywhere: there are no complex numbers."""
+    return arrays.logical_or(arrays.equal(x, x), arrays.not_equal(x, x))
