@@ -13,6 +13,7 @@ from ranvier.ops.arrays import decompositions as d
 from ranvier.ops.arrays import elementwise as n
 from ranvier.ops.arrays.linalg import tril, triu
 from ranvier.ops.arrays.products import matmul
+from ranvier.ops.arrays.promotion import axis_of
 from ranvier.ops.arrays.shape import concatenate, expand_dims, reshape, squeeze, swapaxes, transpose
 from ranvier.tensor.tensor import Tensor, numbers_of
 
@@ -286,7 +287,7 @@ def tensorinv(A: Any, ind: int = 2) -> Any:
 def tensorsolve(A: Any, B: Any, dims: Any = None) -> Any:
     """The X whose product with A over its last dimensions is B; ``dims`` of A move to its end first."""
     if dims is not None:
-        chosen = [dim % A.ndim for dim in dims]
+        chosen = [axis_of(dim, A.ndim) for dim in dims]
         A = transpose(A, (*(i for i in range(A.ndim) if i not in chosen), *chosen))
     rest, size = A.shape[B.ndim :], int(np.prod(B.shape))
     if int(np.prod(rest)) != size:
