@@ -265,10 +265,10 @@ def is_pipelined(target: Target, nest: Nest, dtype: str, length: int) -> bool:
     return not uneven and target.vector_registers >= 32 * registers(target, dtype)
 
 
-def tile(target: Target, nest: Nest, dtype: str, batch: int, length: int = 0, rounds: bool = False) -> tuple[int, int]:
+def tile(target: Target, nest: Nest, dtype: str, batch: int, length: int = 0, wide: bool = False) -> tuple[int, int]:
     """Rows and vectors of the register tile.
 
-    ``length`` is the number of operations in the epilogue; ``rounds``: it sums all samples' steps, round by round.
+    ``length`` is the number of operations in the epilogue; ``wide``: whether it may be of `WIDE_VECTORS`.
     """
     columns, rows = nest.columns, nest.rows
     assert columns is not None
@@ -286,7 +286,7 @@ def tile(target: Target, nest: Nest, dtype: str, batch: int, length: int = 0, ro
         even = share == 1 and columns.count % (4 * LANES) == 0
         across = 4 if even or columns.count >= LONG_ROWS else across
         most = min(most, max(share, PIPELINED_SUMS // across))
-    elif rows.extent > most and share == 1 and not rounds and _is_wide(target, nest, dtype):
+    elif rows.extent > most and share == 1 and wide and _is_wide(target, nest, dtype):
         return -(-rows.extent // -(-rows.extent // WIDE_ROWS)), WIDE_VECTORS
     if rows.extent <= most:
         return rows.extent, across

@@ -9,7 +9,7 @@ from operator import or_
 
 from ranvier.engines.native.schedule.mask_bounds import Bound
 from ranvier.engines.native.schedule.view import Buffer, View
-from ranvier.graph.node import Node, Shape
+from ranvier.graph.node import INSTRUCTION, Node, Shape
 
 
 @dataclass(eq=False)
@@ -71,6 +71,12 @@ class Task:
     def length(self) -> int:
         """How many operations follow the anchor: a map consists of several."""
         return sum(len(node.attrs["body"].nodes()) if node.op.name == "map" else 1 for node in self.members)
+
+    @property
+    def computes_functions(self) -> bool:
+        """Whether an operation that follows the anchor is many instructions, as an elementary function is."""
+        bodies = [node.attrs["body"].nodes() if node.op.name == "map" else (node,) for node in self.members]
+        return any(node.op.cost > INSTRUCTION for body in bodies for node in body)
 
     @property
     def computed(self) -> Node | None:

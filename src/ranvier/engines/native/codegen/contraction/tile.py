@@ -59,7 +59,9 @@ def tile_of(task: Task, plan: Nest, target: Target, dtype: str, batch: int) -> t
     if columns is not None and task.parts and columns.output == task.axis:
         few = max(columns.count // task.parts, 2 * LANES)
         plan = replace(plan, columns=replace(columns, extent=few))
-    return tile(target, plan, dtype, batch, task.length, task.kind != "partial" and len(plan.reduce) > 1)
+    # Sums over the steps of a loop, round by round, are slower in wide tiles; long functions are long code in them.
+    wide = (task.kind == "partial" or len(plan.reduce) == 1) and not task.computes_functions
+    return tile(target, plan, dtype, batch, task.length, wide)
 
 
 def narrows(height: int, across: int) -> bool:
