@@ -5,6 +5,7 @@ NumPy and plain loops evaluate the factors at once, and gradients go through the
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -48,7 +49,7 @@ def _eliminated(A: Any) -> tuple[np.ndarray, np.ndarray]:
     """
     packed = np.array(A, copy=True)
     batch, (rows, columns) = packed.shape[:-2], packed.shape[-2:]
-    flat = packed.reshape(-1, rows, columns)
+    flat = packed.reshape(math.prod(batch), rows, columns)
     pivots = np.empty((len(flat), min(rows, columns)), np.int32)
     every = np.arange(len(flat))
     for k in range(min(rows, columns)):
@@ -59,12 +60,12 @@ def _eliminated(A: Any) -> tuple[np.ndarray, np.ndarray]:
         pivot = flat[:, k, k, None]
         flat[:, k + 1 :, k] = np.divide(flat[:, k + 1 :, k], pivot, out=flat[:, k + 1 :, k].copy(), where=pivot != 0)
         flat[:, k + 1 :, k + 1 :] -= flat[:, k + 1 :, k, None] * flat[:, None, k, k + 1 :]
-    return packed, pivots.reshape(*batch, -1)
+    return packed, pivots.reshape(*batch, pivots.shape[-1])
 
 
 def _order(pivots: np.ndarray, rows: int) -> np.ndarray:
     """The row of A that is at each row of ``L @ U``."""
-    flat = pivots.reshape(-1, pivots.shape[-1])
+    flat = pivots.reshape(math.prod(pivots.shape[:-1]), pivots.shape[-1])
     order = np.tile(np.arange(rows), (len(flat), 1))
     every = np.arange(len(flat))
     for k in range(flat.shape[-1]):
@@ -158,7 +159,7 @@ def lu_factor_ex(A: Any, *, pivot: bool = True, check_errors: bool = False) -> P
     """`lu_factor`, and of each matrix the first column without a pivot, from 1 on, or 0."""
     packed, pivots = lu_factor(A, pivot=pivot)
     diagonal = np.diagonal(numbers_of(packed), axis1=-2, axis2=-1) == 0
-    info = np.where(diagonal.any(-1), diagonal.argmax(-1) + 1, 0)
+    info = _first(diagonal)
     if check_errors and info.any():
         raise d.LinAlgError(f"linalg.lu_factor_ex: U[{info.max() - 1}, {info.max() - 1}] is 0: the matrix is singular.")
     return PackedLUInfo(packed, pivots, Tensor(info, dtype="int32"))
@@ -212,7 +213,7 @@ class CholeskyInfo(NamedTuple):
 def _places(A: Any, fails: Any) -> np.ndarray:
     """Of each matrix the least size of its first rows and columns that fail, or 0."""
     array = numbers_of(A)
-    flat = array.reshape(-1, *array.shape[-2:])
+    flat = array.reshape(math.prod(array.shape[:-2]), *array.shape[-2:])
     found = [next((k for k in range(1, len(m) + 1) if fails(m[:k, :k])), 0) if fails(m) else 0 for m in flat]
     return np.asarray(found, np.int32).reshape(array.shape[:-2])
 
@@ -239,7 +240,15 @@ def _guarded(name: str, A: Any, info: np.ndarray, check_errors: bool) -> Any:
 def _singular(A: Any) -> np.ndarray:
     packed, _ = _eliminated(numbers_of(A))
     zero = np.diagonal(packed, axis1=-2, axis2=-1) == 0
-    return np.where(zero.any(-1), zero.argmax(-1) + 1, 0).astype(np.int32)
+    return _first(zero)
+
+
+def _first(holds: np.ndarray) -> np.ndarray:
+    """The first place of each row at which it holds, from 1 on, or 0."""
+    places = np.where(holds, np.arange(1, holds.shape[-1] + 1), holds.shape[-1] + 1).min(
+        -1, initial=holds.shape[-1] + 1
+    )
+    return np.where(holds.any(-1), places, 0).astype(np.int32)
 
 
 def _known(value: Any, info: np.ndarray) -> Any:
