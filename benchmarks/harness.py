@@ -253,6 +253,8 @@ def machine() -> Record:
             versions[name] = version(name)
         except PackageNotFoundError:
             continue
+    if "tensorflow-cpu" in versions:  # the same files; an extra of ours requires the other name
+        versions.pop("tensorflow", None)
     return {
         "cpu": f"{cpu}{', ' + flags if flags else ''}",
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),

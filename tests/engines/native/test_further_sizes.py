@@ -67,3 +67,10 @@ def test_what_runs_for_long_is_compiled_again(levels, monkeypatch):
     count = len(levels)
     assert run(program, SIZES[-1]) == run(compiler.compile(attention(SIZES[-1])), SIZES[-1]) == first
     assert len(levels) == count, "the cache has the better code"
+
+
+def test_other_sizes_of_trained_weights_are_compiled_with_care(levels):
+    for units in SIZES:
+        x, w = input_node("x", (3, units), "float32"), input_node("w", (units, 7), "float32")
+        compiler.compile(Graph((x, w), (), ((w, w - einsum("bi,bo->io", x, einsum("bi,io->bo", x, w))),)))
+    assert {*levels} == {llvm._LEVEL}

@@ -219,7 +219,7 @@ def _compile(graph: Graph, batch: int | None, target: Target) -> NativeProgram:
     return NativeProgram(graph, batch, text, llvm.load_objects(objects, target), threads, improvement)
 
 
-_sizes: dict[int, set[str]] = {}  # the keys of programs, by a hash of their operations
+_sizes: dict[int, set[str]] = {}  # the keys of programs, by a hash of what their sizes have in common
 MOST_SIZES = 2  # of a program that are compiled with care at once
 QUICK_SECONDS = 0.2  # of running, after which a program that was compiled quickly is compiled with care
 
@@ -227,8 +227,11 @@ QUICK_SECONDS = 0.2  # of running, after which a program that was compiled quick
 def _is_further_size(lowered: Graph, key: str) -> bool:
     """Whether the same operations have been compiled for several other sizes, as for a text that grows by a word in
     each call. Such programs mostly run once or twice: their code is compiled quickly, and again if they run for long.
+
+    Other sizes of what a program trains make another network, which is trained for long.
     """
-    known = _sizes.setdefault(hash(tuple([node.op.name for node in lowered.nodes()])), set())
+    trained = tuple([updated.shape for updated, _ in lowered.updates])
+    known = _sizes.setdefault(hash((trained, *[node.op.name for node in lowered.nodes()])), set())
     known.add(key)
     return len(known) > MOST_SIZES
 
