@@ -464,6 +464,7 @@ def test_schedules_of_learning_rates(number):
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_optimizers_take_the_same_steps(name):
+    rv.utils.set_random_seed(0)  # what rounding does to few steps of a high rate depends on the weights
     model = rv.Sequential([rv.Input((4,)), layers.Dense(2)])
     rule = rv.optimizers.get({"class_name": name, "config": {"learning_rate": 0.1, **OPTIMIZERS[name]}})
     model.compile(rule, "huber")

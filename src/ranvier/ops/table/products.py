@@ -51,8 +51,9 @@ ROWS = (
     Row("logdet", keras="logdet -> keras.placing:logdet"),
     *each("torch", "arrays.factors", "linalg.cholesky_ex linalg.inv_ex linalg.lu linalg.lu_factor linalg.lu_factor_ex linalg.lu_solve "
           "linalg.solve_ex linalg.tensorinv linalg.tensorsolve lu_unpack"),
-    *each("torch", "arrays.factors", "geqrf ormqr", SAME),
-    Row("householder_product", "", torch="linalg.householder_product orgqr -> arrays.factors:householder_product", method=SAME),
+    *each("torch", "arrays.factors", "geqrf", SAME),
+    Row("ormqr", "arrays.factors:ormqr", torch="ormqr(input, tau, other, left=True, transpose=False)", method="ormqr(input, input2: tau, input3: other, left=True, transpose=False)"),
+    Row("householder_product", "arrays.factors:householder_product", torch="linalg.householder_product -> arrays.factors:householder_product; orgqr(input: A, tau)", method="orgqr(A, input2: tau)"),
     Row("lu_solve", torch="lu_solve -> arrays.factors:solve_packed", method=SAME),
     Row("lu_factor", keras="lu_factor linalg.lu_factor -> keras.placing:lu_factor"),
     Row("solve_triangular", keras="solve_triangular linalg.solve_triangular -> keras.placing:solve_triangular"),

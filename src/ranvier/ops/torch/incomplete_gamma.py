@@ -11,7 +11,6 @@ from ranvier.ops import arrays
 from ranvier.ops.arrays import decompositions
 from ranvier.ops.arrays.promotion import result_dtype
 from ranvier.ops.functional.gamma import lgamma
-from ranvier.tensor.context import get_dtype
 from ranvier.tensor.tensor import Tensor
 
 _MOST = 20_000  # terms: arguments up to about 1e8 need no more
@@ -72,7 +71,8 @@ def _lower_and_upper(a: Any, x: Any) -> tuple[Any, Any]:
 def _function(input: Any, other: Any, upper: bool) -> Any:
     both = [v if isinstance(v, Tensor) else Tensor(v) for v in (input, other)]
     dtype = result_dtype(*both)
-    dtype = dtype if dtype in FLOATING else get_dtype()
+    if dtype not in FLOATING:
+        raise TypeError(f"the incomplete gamma functions take no {dtype} tensors. Write input.float() instead.")
     a, x = (arrays.cast(v, dtype) for v in both)
     numbers = [np.asarray(widened(v.detach().compute()), np.float64) for v in (a, x)]
     value = Tensor(_lower_and_upper(*numbers)[upper], dtype=dtype)
