@@ -65,6 +65,7 @@ _QUICK_LEVEL = 0
 # next loads: the thread pool and the shuffle.
 _LIBRARY = "libllvmlite"
 _LARGE = 1 << 15  # bytes of an object that takes a tenth of a second to compile
+_COLLECTED = 1 << 18  # bytes of one whose schedule and kernels are hundreds of thousands of objects
 _LOADS = 3
 _due = 0
 
@@ -380,7 +381,8 @@ def _loaded(size: int) -> None:
     global _due
     if size >= _LARGE:
         _due = _LOADS
-        collect_new()  # the schedule and its kernels: hundreds of thousands of objects
+    if size >= _COLLECTED:
+        collect_new()
     if _due:
         _due -= 1
         release_pages(_LIBRARY)
