@@ -283,3 +283,11 @@ def test_quantiles_without_nan_say_that_they_have_no_gradient():
     with pytest.raises(RuntimeError, match=r"no gradient. Write x.detach\(\)"):
         ours.nanquantile(x, 0.5)
     assert not ours.nanquantile(x.detach(), 0.5).requires_grad
+
+
+@pytest.mark.parametrize("module", [theirs, ours])
+def test_a_singular_matrix_has_factors_but_cannot_be_solved_by_them(module):
+    matrix = module.tensor(FAILING)
+    assert bool((module.linalg.lu_factor_ex(matrix)[2] > 0).any())
+    with pytest.raises(RuntimeError, match=r"linalg\.lu_factor"):
+        module.linalg.lu_factor(matrix)

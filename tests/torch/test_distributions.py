@@ -124,3 +124,11 @@ def test_checks_can_be_left_out():
         assert d.Exponential(-1.0).rate.item() == -1
     finally:
         d.Distribution.set_default_validate_args(True)
+
+
+@pytest.mark.parametrize(
+    "shapes", [((3,), (2, 2), (3,)), ((3,), (3, 2), (2,)), ((2,), (3, 2), (3,)), ((), (3, 2), (3,))]
+)
+def test_vectors_of_a_low_rank_covariance_have_one_size(shapes):
+    with pytest.raises(ValueError, match=r"LowRankMultivariateNormal got shapes"):
+        d.LowRankMultivariateNormal(*map(torch.ones, shapes))

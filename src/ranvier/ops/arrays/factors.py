@@ -57,9 +57,10 @@ def _eliminated(A: Any) -> tuple[np.ndarray, np.ndarray]:
         pivots[:, k] = chosen
         held = flat[every, chosen].copy()
         flat[every, chosen], flat[:, k] = flat[:, k].copy(), held
-        pivot = flat[:, k, k, None]
-        flat[:, k + 1 :, k] = np.divide(flat[:, k + 1 :, k], pivot, out=flat[:, k + 1 :, k].copy(), where=pivot != 0)
-        flat[:, k + 1 :, k + 1 :] -= flat[:, k + 1 :, k, None] * flat[:, None, k, k + 1 :]
+        pivot, below = flat[:, k, k, None], flat[:, k + 1 :, k]
+        with np.errstate(all="ignore"):  # elements that are not finite make others so
+            below[:] = np.divide(below, pivot, out=below.copy(), where=pivot != 0)
+            flat[:, k + 1 :, k + 1 :] -= below[..., None] * flat[:, None, k, k + 1 :]
     return packed, pivots.reshape(*batch, pivots.shape[-1])
 
 
@@ -142,26 +143,42 @@ def _check_pivot(pivot: bool) -> None:
         raise RuntimeError("factors without pivots are not computed on a CPU. Leave pivot=False out.")
 
 
-def lu_factor(A: Any, *, pivot: bool = True) -> PackedLU:
-    """L and U in one (the ones of L left out), and the row, from 1 on, that each row changes places with."""
-    _check_pivot(pivot)
+def _zeros(x: Any) -> Tensor:
+    return Tensor(np.zeros(x.shape), dtype=x.dtype)
+
+
+def packed_lu(A: Any) -> PackedLU:
+    """`lu_factor`, also of singular matrices."""
     L, U, pivots = _factors(A)
     size = min(A.shape[-2:])
     below, above = tril(L, -1), triu(U, 0)
     if A.shape[-2] > size:
-        above = concatenate([above, n.multiply(L[..., size:, :], 0.0)], A.ndim - 2)
+        above = concatenate([above, _zeros(L[..., size:, :])], A.ndim - 2)
     elif A.shape[-1] > size:
-        below = concatenate([below, n.multiply(U[..., :, size:], 0.0)], A.ndim - 1)
+        below = concatenate([below, _zeros(U[..., :, size:])], A.ndim - 1)
     return PackedLU(n.add(below, above), Tensor(pivots + 1, dtype="int32"))
+
+
+def lu_factor(A: Any, *, pivot: bool = True) -> PackedLU:
+    """L and U in one (the ones of L left out), and the row, from 1 on, that each row changes places with.
+
+    Raises LinAlgError for singular matrices, which `lu` and `lu_factor_ex` take.
+    """
+    packed, pivots, _ = lu_factor_ex(A, pivot=pivot, check_errors=True)
+    return PackedLU(packed, pivots)
 
 
 def lu_factor_ex(A: Any, *, pivot: bool = True, check_errors: bool = False) -> PackedLUInfo:
     """`lu_factor`, and of each matrix the first column without a pivot, from 1 on, or 0."""
-    packed, pivots = lu_factor(A, pivot=pivot)
-    diagonal = np.diagonal(numbers_of(packed), axis1=-2, axis2=-1) == 0
-    info = _first(diagonal)
+    _check_pivot(pivot)
+    packed, pivots = packed_lu(A)
+    info = _first(np.diagonal(numbers_of(packed), axis1=-2, axis2=-1) == 0)
     if check_errors and info.any():
-        raise d.LinAlgError(f"linalg.lu_factor_ex: U[{info.max() - 1}, {info.max() - 1}] is 0: the matrix is singular.")
+        column = info[info > 0].flat[0]
+        raise d.LinAlgError(
+            f"linalg.lu_factor: U[{column}, {column}] (from 1 on) is 0: the matrix is singular. Write linalg.lu or "
+            "linalg.lu_factor_ex to get its factors."
+        )
     return PackedLUInfo(packed, pivots, Tensor(info, dtype="int32"))
 
 

@@ -177,7 +177,7 @@ def logdet(x: Any) -> Any:
 
 def lu_factor(x: Any) -> Any:
     """L and U of matrices in one, and the row, from 0 on, that each row changes places with. Evaluated at once."""
-    packed, pivots = factors.lu_factor(x if isinstance(x, Tensor) else Tensor(x))
+    packed, pivots = factors.packed_lu(x if isinstance(x, Tensor) else Tensor(x))
     return packed, arrays.subtract(pivots, 1)
 
 

@@ -24,7 +24,8 @@ class LowRankMultivariateNormal(MultivariateNormal):
 
     def __init__(self, loc: Any, cov_factor: Any, cov_diag: Any, validate_args: bool | None = None) -> None:
         (mean,), (factor,), (diagonal,) = broadcast(loc), broadcast(cov_factor), broadcast(cov_diag)
-        if mean.ndim < 1 or factor.ndim < 2 or mean.shape[-1:] != factor.shape[-2:-1] != diagonal.shape[-1:]:
+        sizes = {mean.shape[-1:], factor.shape[-2:-1], diagonal.shape[-1:]}
+        if len(sizes) > 1 or sizes == {()}:
             raise ValueError(
                 f"LowRankMultivariateNormal got shapes {mean.shape}, {factor.shape} and {diagonal.shape}. Write "
                 "(..., n), (..., n, m) and (..., n)."
