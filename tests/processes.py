@@ -19,15 +19,17 @@ from pathlib import Path
 from types import ModuleType
 from typing import IO, Any
 
+from ranvier.engines import LIBRARIES
 from tests import house
 
 FORKS = "forkserver" in multiprocessing.get_all_start_methods()  # Windows has none: it starts Python each time
 _context: Any = multiprocessing.get_context("forkserver" if FORKS else "spawn")
 _HEAVY = {"__main__", "cli", "estimators"}  # a program, and what imports scikit-learn
+# These import other libraries, for seconds where they are installed.
+_OTHERS = ("ranvier.interop.torch", *(f"ranvier.engines.{name}" for name in LIBRARIES))
 if FORKS:
-    _context.set_forkserver_preload(
-        ["numpy.testing", "llvmlite.binding", *(name for name in house.files() if house.room_of(name) not in _HEAVY)]
-    )
+    _light = [name for name in house.files() if house.room_of(name) not in _HEAVY and not name.startswith(_OTHERS)]
+    _context.set_forkserver_preload(["numpy.testing", "llvmlite.binding", *_light])
 
 
 @dataclass(frozen=True)
