@@ -1,8 +1,6 @@
 """Images: layers of several inputs, both engines over a table of windows, what is refused, layouts, ready networks."""
 
 import itertools
-import subprocess
-import sys
 from typing import Any
 
 import numpy as np
@@ -22,6 +20,7 @@ from ranvier.tensor.call_state import isolated_tape
 from ranvier.tensor.tensor import Tensor
 from ranvier.torch import nn
 from ranvier.torch.nn import functional as F
+from tests import processes
 from tests.layers.image_rows import LINE, MERGES
 
 RNG = np.random.default_rng(0)
@@ -345,9 +344,8 @@ def test_networks_learn_and_come_back_from_a_file(name, tmp_path):
     path = tmp_path / "model.rv"
     model.save(path)
     assert np.array_equal(rv.load_model(path).predict(x, verbose=0), expected)
-    code = f"import ranvier as rv; print(rv.load_model({str(path)!r}).count_params())"
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert int(result.stdout) == model.count_params()
+    result = processes.run("import sys, ranvier as rv; print(rv.load_model(sys.argv[1]).count_params())", path)
+    assert int(result.stdout) == model.count_params(), result.stderr
 
 
 SIZES = {  # as published, or counted by hand

@@ -74,7 +74,7 @@ def trained(engine, threads, shape, makers, batch):
 
 
 # The same networks in every run: a change of something else is no place to meet a new one. Others with other numbers.
-@settings(max_examples=30, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(network=networks(), batch=st.sampled_from([1, 4, SAMPLES]))
 def test_engines_agree_and_threads_change_no_bit(network, batch):
     with warnings.catch_warnings():

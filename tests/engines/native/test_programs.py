@@ -2,9 +2,6 @@
 
 import itertools
 import math
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -21,6 +18,7 @@ from ranvier.graph.extents import extents
 from ranvier.graph.grad import gradient
 from ranvier.graph.graph import Graph, input_node
 from ranvier.graph.node import BATCH, GraphError, Node, Symbol, Type, apply, constant, full, like
+from tests import processes
 from tests.engines.native.test_rematerialize import ACTIVATIONS, BATCH_SIZE, network, trained
 
 RNG = np.random.default_rng(7)
@@ -487,14 +485,7 @@ def test_compiles_for_every_target(name):
 def printed(stages, cache):
     """The stages that a small program prints, in a process of its own."""
     program = "import ranvier as rv; print((rv.Tensor([1.0, 2.0]) * 3.0 + 1.0).numpy())"
-    result = subprocess.run(
-        [sys.executable, "-c", program],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-        env=os.environ | {"RANVIER_DUMP": stages, "RANVIER_CACHE": str(cache), "RANVIER_ENGINE": "native"},
-    )
+    result = processes.run(program, RANVIER_DUMP=stages, RANVIER_CACHE=cache, RANVIER_ENGINE="native")
     assert result.stdout == "[4. 7.]\n"
     return result.stderr
 
