@@ -66,6 +66,11 @@ def tree(name: str) -> ast.Module:
     return ast.parse(files()[name].read_text(encoding="utf-8"))
 
 
+@cache
+def nodes(name: str) -> tuple[ast.AST, ...]:
+    return tuple(ast.walk(tree(name)))
+
+
 def file_of(name: str) -> str | None:
     """The file that a dotted name is in: its own, or that of the longest part of it that is one."""
     while name and name not in files():
@@ -73,17 +78,17 @@ def file_of(name: str) -> str | None:
     return name or None
 
 
-def docstrings(module: ast.Module) -> set[int]:
+def docstrings(module: Iterable[ast.AST]) -> set[int]:
     """The strings, by identity, that stand alone as statements."""
-    return {id(node.value) for node in ast.walk(module) if isinstance(node, ast.Expr)}
+    return {id(node.value) for node in module if isinstance(node, ast.Expr)}
 
 
 @cache
 def imported(name: str) -> tuple[tuple[str, int], ...]:
     """What a file imports, wherever in it: at the top, in a function, for types, or as a string that names a module."""
-    module, found = tree(name), []
-    prose = docstrings(module)
-    for node in ast.walk(module):
+    found = []
+    prose = docstrings(nodes(name))
+    for node in nodes(name):
         if isinstance(node, ast.Import):
             found += [(alias.name, node.lineno) for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -219,11 +224,12 @@ def dynamic() -> list[str]:
     for name in files():
         if room_of(name) in ("support", FACE) or name == "ranvier.engines":
             continue
-        for node in ast.walk(tree(name)):
-            called = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
-            text = isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant)
-            if called.endswith(("import_module", "__import__")) and not text:
-                found.append(f"{name}:{getattr(node, 'lineno', 0)}")
+        for node in nodes(name):
+            if isinstance(node, ast.Call) and isinstance(node.func, (ast.Name, ast.Attribute)):
+                called = node.func.id if isinstance(node.func, ast.Name) else node.func.attr
+                text = node.args and isinstance(node.args[0], ast.Constant)
+                if called.endswith(("import_module", "__import__")) and not text:
+                    found.append(f"{name}:{node.lineno}")
     return found
 
 
@@ -241,7 +247,7 @@ def long_files() -> dict[str, int]:
 def long_functions() -> dict[str, int]:
     found = {}
     for name in files():
-        for node in ast.walk(tree(name)):
+        for node in nodes(name):
             if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
                 length = (node.end_lineno or node.lineno) - node.lineno + 1
                 if length > LINES_OF_A_FUNCTION:
@@ -249,8 +255,8 @@ def long_functions() -> dict[str, int]:
     return found
 
 
-def names_in(module: ast.Module) -> Iterator[tuple[str, int]]:
-    for node in ast.walk(module):
+def names_in(module: Iterable[ast.AST]) -> Iterator[tuple[str, int]]:
+    for node in module:
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             yield node.name, node.lineno
         elif isinstance(node, ast.Name):
@@ -265,7 +271,7 @@ def forbidden_names() -> list[str]:
     return [
         f"{name}:{line} {word}"
         for name in files()
-        for word, line in names_in(tree(name))
+        for word, line in names_in(nodes(name))
         if word.strip("_") in FORBIDDEN_NAMES
     ]
 
@@ -274,14 +280,14 @@ def class_swaps() -> list[str]:
     """Assignments to ``__class__`` or a class's ``__init__``, and names that are written into a module's globals."""
     found = []
     for name in files():
-        for node in ast.walk(tree(name)):
-            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("globals().update", "vars().update"):
-                found.append(f"{name}:{node.lineno} {ast.unparse(node.func)}")
-            stored = isinstance(getattr(node, "ctx", None), ast.Store)
-            swapped = isinstance(node, ast.Attribute) and node.attr in ("__class__", "__init__")
-            written = isinstance(node, ast.Subscript) and ast.unparse(node.value) == "globals()"
-            if stored and (swapped or written):
-                found.append(f"{name}:{node.lineno} {ast.unparse(node)} = ...")
+        for node in nodes(name):
+            if isinstance(node, ast.Attribute) and node.attr == "update":
+                if ast.unparse(node) in ("globals().update", "vars().update"):
+                    found.append(f"{name}:{node.lineno} {ast.unparse(node)}")
+            elif isinstance(node, (ast.Attribute, ast.Subscript)) and isinstance(node.ctx, ast.Store):
+                swapped = isinstance(node, ast.Attribute) and node.attr in ("__class__", "__init__")
+                if swapped or (isinstance(node, ast.Subscript) and ast.unparse(node.value) == "globals()"):
+                    found.append(f"{name}:{node.lineno} {ast.unparse(node)} = ...")
     return found
 
 
