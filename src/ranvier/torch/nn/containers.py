@@ -101,8 +101,8 @@ class ModuleList(_List):
             n = len(list(alike))
             lines.append(f"({place}): {text}" if n == 1 else f"({place}-{place + n - 1}): {n} x {text}")
             place += n
-        body = "\n  ".join(lines)
-        return f"ModuleList(\n  {body}\n)" if lines else "ModuleList()"
+        body = "".join(f"\n  {line}" for line in lines)
+        return f"{type(self).__name__}({body}\n)" if lines else f"{type(self).__name__}()"
 
 
 class ParameterList(_List):

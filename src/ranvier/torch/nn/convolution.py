@@ -62,9 +62,10 @@ class _ConvNd(Drawn):
         for name, plain in (("padding", 0), ("dilation", 1), ("output_padding", 0)):
             value = getattr(self, name, None)
             if value is not None and value != (plain,) * self.dimensions:
-                parts.append(f"{name}={value!r}")
+                parts.append(f"{name}={value}")
         parts += [f"groups={self.groups}"] if self.groups > 1 else []
-        return ", ".join(parts + ([] if self.bias is not None else ["bias=False"]))
+        parts += [] if self.bias is not None else ["bias=False"]
+        return ", ".join(parts + ([] if self.padding_mode == "zeros" else [f"padding_mode={self.padding_mode}"]))
 
 
 class _Conv(_ConvNd):

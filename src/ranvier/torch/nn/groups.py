@@ -27,7 +27,7 @@ class GroupNorm(Affine):
     (batch, num_channels, ...) -> the same shape. Training and evaluation do not differ (Wu and He, 2018).
     """
 
-    _shown = "{num_groups}, {num_channels}, eps={eps:g}, affine={affine}"
+    _shown = "{num_groups}, {num_channels}, eps={eps:g}, affine={affine}, bias={has_bias}"
 
     def __init__(
         self,
@@ -71,7 +71,6 @@ class _InstanceNorm(Tracking):
     """Each channel of each sample at mean 0 and variance 1 over its positions."""
 
     dimensions: ClassVar[int]
-    _shown = "{num_features}, eps={eps:g}, affine={affine}, track_running_stats={track_running_stats}"
 
     def __init__(
         self,

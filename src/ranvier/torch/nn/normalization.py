@@ -27,6 +27,9 @@ class Affine(Module):
     weight: Parameter | None
     bias: Parameter | None
 
+    def extra_repr(self) -> str:
+        return self._shown.format_map({**vars(self), "has_bias": self._parameters.get("bias") is not None})
+
     def _make_affine(
         self, shape: Sequence[int], wanted: bool, device: Device, dtype: DTypeLike | None, bias: bool = True
     ) -> None:
@@ -50,6 +53,10 @@ class Tracking(Affine):
     running_var: Any
     num_batches_tracked: Any
     track_running_stats: bool
+    _shown = (
+        "{num_features}, eps={eps:g}, momentum={momentum}, affine={affine}, bias={has_bias}, "
+        "track_running_stats={track_running_stats}"
+    )
 
     def __init__(
         self,
@@ -100,9 +107,6 @@ class BatchNorm(Tracking):
     """Batch normalization of (batch, features, ...); ``dimensions`` are the numbers of dimensions inputs may have."""
 
     dimensions: tuple[int, ...]
-    _shown = (
-        "{num_features}, eps={eps:g}, momentum={momentum}, affine={affine}, track_running_stats={track_running_stats}"
-    )
 
     def forward(self, input: Any) -> Any:
         self._require(input)
@@ -218,7 +222,7 @@ class LayerNorm(Affine):
     ``normalized_shape`` is the shape of those dimensions, or the size of the last one.
     """
 
-    _shown = "{normalized_shape}, eps={eps:g}, elementwise_affine={elementwise_affine}"
+    _shown = "{normalized_shape}, eps={eps:g}, elementwise_affine={elementwise_affine}, bias={has_bias}"
 
     def __init__(
         self,

@@ -20,8 +20,6 @@ from ranvier.torch.nn.layers import Drawn
 class Bilinear(Drawn):
     """``input1 @ weight[o] @ input2 + bias[o]``: (..., in1_features), (..., in2_features) -> (..., out_features)."""
 
-    _shown = "in1_features={in1_features!r}, in2_features={in2_features!r}, out_features={out_features!r}"
-
     def __init__(
         self,
         in1_features: int,
@@ -41,12 +39,14 @@ class Bilinear(Drawn):
     def forward(self, input1: Any, input2: Any) -> Any:
         return F.bilinear(input1, input2, self.weight, self.bias)
 
+    def extra_repr(self) -> str:
+        sizes = f"in1_features={self.in1_features}, in2_features={self.in2_features}, out_features={self.out_features}"
+        return f"{sizes}, bias={self.bias is not None}"
+
 
 @register_module(name="torch.CosineSimilarity")
 class CosineSimilarity(Module):
     """The cosine of the angle between vectors along ``dim``; each norm counts as at least ``eps``."""
-
-    _shown = "dim={dim!r}, eps={eps!r}"
 
     def __init__(self, dim: int = 1, eps: float = 1e-8) -> None:
         super().__init__()
@@ -59,8 +59,6 @@ class CosineSimilarity(Module):
 @register_module(name="torch.PairwiseDistance")
 class PairwiseDistance(Module):
     """The ``p``-norm of ``x1 - x2 + eps`` along the last dimension."""
-
-    _shown = "p={p!r}, eps={eps!r}, keepdim={keepdim!r}"
 
     def __init__(self, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> None:
         super().__init__()
@@ -127,7 +125,7 @@ class ChannelShuffle(Module):
 class LocalResponseNorm(Module):
     """``x / (k + alpha * mean(x ** 2)) ** beta``, with the mean over ``size`` neighbouring channels (AlexNet's)."""
 
-    _shown = "size={size!r}, alpha={alpha!r}, beta={beta!r}, k={k!r}"
+    _shown = "{size!r}, alpha={alpha!r}, beta={beta!r}, k={k!r}"
 
     def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
         super().__init__()

@@ -12,7 +12,6 @@ from ranvier.torch.nn import functional as F
 class _FractionalMaxPool(Module):
     """The maximum of windows whose places are drawn for each channel of each sample; in evaluation too."""
 
-    _shown = "kernel_size={kernel_size}, output_size={output_size}, output_ratio={output_ratio}"
     _pool: Any
 
     def __init__(

@@ -39,7 +39,7 @@ class _Pad(Module):
 class _ConstantPad(_Pad):
     """A value around the last dimensions."""
 
-    _shown = "padding={padding}, value={value:g}"
+    _shown = "padding={padding}, value={value}"
 
     def __init__(self, padding: Sizes, value: float) -> None:
         super().__init__(padding)
@@ -82,7 +82,12 @@ class Upsample(Module):
         super().__init__()
         if (size is None) == (scale_factor is None):
             raise ValueError(f"layer {self.name!r} takes either size= or scale_factor=. Write one of them.")
-        self.size, self.scale_factor, self.mode = size, scale_factor, mode
+        self.size, self.mode = size, mode
+        self.scale_factor = (
+            tuple(map(float, scale_factor))
+            if isinstance(scale_factor, Sequence)
+            else scale_factor and float(scale_factor)
+        )
         self.align_corners, self.recompute_scale_factor = align_corners, recompute_scale_factor
 
     def forward(self, input: Any) -> Any:

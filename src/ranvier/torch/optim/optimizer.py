@@ -154,8 +154,11 @@ class Optimizer(CheckedConstructor):
             self.state[params[i]] = {k: v.detach().clone() if isinstance(v, Tensor) else v for k, v in kept.items()}
 
     def __repr__(self) -> str:
-        lines = [
-            f"  group {i}: " + ", ".join(f"{k}={v}" for k, v in group.items() if k != "params")
-            for i, group in enumerate(self.param_groups)
-        ]
-        return f"{type(self).__name__}(\n" + "\n".join(lines) + "\n)"
+        lines = []
+        for i, group in enumerate(self.param_groups):
+            lines += [
+                f"Parameter Group {i}",
+                *(f"    {key}: {group[key]}" for key in sorted(group) if key != "params"),
+                "",
+            ]
+        return f"{type(self).__name__} (\n" + "\n".join(lines[:-1]) + "\n)"
