@@ -133,6 +133,10 @@ class FunctionalAPI(TrainingAPI):
 
     def _inputs_in(self, values: Any) -> tuple[Any, ...]:
         """The arguments of a call on a container, which may hold the inputs, or be the one input."""
+        while len(self.input_names) > 1 and len(values) == 1 and isinstance(values, (list, tuple)):
+            if not isinstance(values[0], (list, tuple, Mapping)):
+                break
+            values = values[0]  # what a train_step is given of batches ``((a, b),)``
         several = len(self.input_names) > 1 or isinstance(values, Mapping)
         if not several and not (len(values) == 1 and self._is_whole_input(values[0])):
             return (values,)

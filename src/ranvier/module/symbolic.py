@@ -6,6 +6,7 @@ that a functional model can run it again.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -97,6 +98,7 @@ def record_call(module: ModuleBase, arguments: tuple[Any, ...], options: dict[st
     for value, layer in zip(flatten(arguments, Symbolic), module._text_layers(), strict=False):
         if layer is not None:
             value.take_codes(layer)
+    arguments, options = map_structure((arguments, options), Tensor, lambda tensor: constant(module, tensor))
     call = Call(module, arguments, options)
     joined = any(joins_rows(value.spec.shape) for value in flatten((arguments, options), Symbolic))
     try:
@@ -116,6 +118,17 @@ def record_call(module: ModuleBase, arguments: tuple[Any, ...], options: dict[st
     call.store_result(result)
     record_of(module).append(call)
     return call
+
+
+def constant(module: ModuleBase, tensor: Tensor) -> Tensor:
+    """A tensor that a functional model holds, as it is: it does not train the weights that computed it."""
+    if tensor.requires_grad:
+        warnings.warn(
+            f"{module.name!r} is called on a tensor of weights, which the model holds as a constant: it does not own "
+            "and train them. Call their layer on an Input, or in the call of a layer of yours, instead.",
+            stacklevel=2,
+        )
+    return tensor if tensor.trace_node is None else Tensor.wrap(np.array(tensor.compute()))
 
 
 def trace_call(call: Call, before: list[tuple[Any, Any]], rows: Dim = BATCH) -> Any:
@@ -177,14 +190,14 @@ def instead(name: str) -> str:
 
 
 def operate(name: str, *operands: Any) -> Symbolic:
-    """The layer that computes an operator, called on symbolic values and numbers."""
+    """The layer that computes an operator, of symbolic values, and of numbers, arrays and tensors as constants."""
     numbers = (np.generic, np.ndarray)  # NumPy's comparisons give its numbers as arrays
     plain = [v.item() if isinstance(v, numbers) and v.ndim == 0 else v for v in operands]
     for operand in plain:
-        if not isinstance(operand, (Operators, int, float)):
+        if not isinstance(operand, (Operators, int, float, np.ndarray, Tensor)):
             raise TypeError(
-                f"{name} of a symbolic value takes another or a number, not {type(operand).__name__}. Write an "
-                "rv.Input for what is data, or a class with a parameter for what is learned, instead."
+                f"{name} of a symbolic value takes another, a number or an array, not {type(operand).__name__}. Write "
+                "np.array(...) of it, or an rv.Input for what is data, instead."
             )
     if name in MERGING and all(isinstance(operand, Operators) for operand in plain):
         return cast("Symbolic", rows.look_up("layer", MERGING[name])()(plain))
@@ -270,11 +283,13 @@ class Operators:
         """What a tensor function returns for a symbolic value: the result of a recorded call."""
         if (operation := getattr(function, "operation", None)) is not None:
             return cast("Symbolic", rows.look_up("layer", "Operation")(operation)(*arguments, **options))
-        if arguments == (self,) and not options:
+        name = function.__name__
+        if name in UFUNCS.values() and not options:  # an operator of a tensor and a symbolic value
+            return operate(name, *arguments)
+        if len(arguments) == 1 and arguments[0] is self and not options:
             activations = (vocabulary.find("activation", name) for name in vocabulary.names("activation"))
             if any(same_function(function, known) for known in activations):
                 return cast("Symbolic", rows.look_up("layer", "Activation")(function)(self))
-        name = function.__name__
         raise TypeError(f"{name} computes with tensors, and {self!r} is none yet. {instead(name)}")
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Symbolic:
