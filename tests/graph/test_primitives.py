@@ -164,6 +164,7 @@ ROWS: list[tuple[str, list[Any], Any, Any]] = [
     ("windows", [CUBE], op("windows", axes=((1, 2, 1, 1),)), lambda x: np.stack([x[:, :2], x[:, 1:]], 2)),
     ("windows", [CUBE], op("windows", axes=((2, 2, 2, 1),)), lambda x: x.reshape(2, 3, 2, 2)),
     ("windows", [CUBE], op("windows", axes=((1, 2, 2, 1), (2, 2, 1, 2))), lambda x: np.stack([np.stack([x[:, i, j:j + 2] for i in (0, 1)], 1)[:, None] for j in (0, 2)], -1)),
+    ("windows", [np.sin(np.arange(168.0)).reshape(2, 6, 7, 2)], op("windows", axes=((1, 3, 2, 1), (2, 4, 3, 1))), lambda x: np.array([[[[[[x[b, 2 * o + i, 3 * p + j] for j in range(4)] for i in range(3)] for p in range(2)] for o in range(2)] for b in range(2)]]).reshape(2, 2, 2, 3, 4, 2).transpose(0, 1, 3, 2, 4, 5)),
     ("reverse", [CUBE], op("reverse", axes=(0, 2)), lambda x: x[::-1, :, ::-1]),
     ("pad", [X, SCALAR], op("pad", widths=((1, 2, 1), (0, 0, 0))), padded),
     ("pad", [CUBE[:, :1, :1], SCALAR], op("pad", widths=((0, 0, 0), (1, 0, 0), (0, 0, 0))), lambda x, v: np.concatenate([np.full_like(x, v), x], 1)),

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import product
+from math import prod
 from typing import Any
 
 import numpy as np
 
-from ranvier.graph.node import GraphError, Node, Type, apply, constant
+from ranvier.graph.extents import extent, extents
+from ranvier.graph.node import GraphError, Node, Shape, Type, apply, constant
 
 Attrs = dict[str, Any]
 LARGE = 16  # offsets in a window from which on they are not added one by one
@@ -61,8 +63,12 @@ def windows_gradient(n: Node, g: Node) -> tuple[Node]:
         for axis, size, _, _ in axes:
             covered[axis] = x.shape[axis] // size * size
         whole = apply("reshape", g, shape=tuple(covered))
-        return (_padded(whole, [(0, 0, 0)] * x.ndim, x),)
+        return (_padded(whole, [(0, 0, 0)] * x.ndim, x.shape),)
     places = {axis: axis + i for i, (axis, *_) in enumerate(axes)}  # the axis of g for the windows of each axis
+    behind = x.shape[axes[0][0] :]
+    vectors = axes[-1][0] < x.ndim - 1 and all(isinstance(dim, int) for dim in behind)
+    if vectors and all(stride <= size <= LARGE and dilation == 1 for _, size, stride, dilation in axes):
+        return (_by_residues(x, g, axes, places),)
     total: Node | None = None
     for groups in product(*(_offsets(*rest) for _, *rest in axes)):
         ranges: list[Any] = [None] * g.ndim
@@ -82,10 +88,57 @@ def windows_gradient(n: Node, g: Node) -> tuple[Node]:
             part = apply("pad", part, constant(0, part.dtype), widths=tuple(spread))
         offsets = {place + 1 for place in places.values()}
         part = apply("reshape", part, shape=tuple(d for i, d in enumerate(kept) if i not in offsets))
-        part = _padded(part, widths, x)
+        part = _padded(part, widths, x.shape)
         total = part if total is None else total + part
     assert total is not None
     return (total,)
+
+
+def _by_residues(x: Node, g: Node, axes: Sequence[tuple[int, ...]], places: dict[int, int]) -> Node:
+    """The same sum of windows that overlap. Elements a stride apart are at the same offsets of their windows: for each
+    residue of their indices they are summed without zeros in between, and the sums are interleaved.
+    """
+    part_shape = list(x.shape)
+    for axis, _, stride, _ in axes:
+        part_shape[axis] = -(-extent(x, axis) // stride)
+
+    def part(residues: tuple[int, ...]) -> Node:
+        total: Node | None = None
+        strided = [range(low, size, stride) for low, (_, size, stride, _) in zip(residues, axes, strict=True)]
+        for offsets in product(*strided):
+            ranges: list[Any] = [None] * g.ndim
+            widths = [(0, 0, 0)] * x.ndim
+            for offset, (axis, _, stride, _) in zip(offsets, axes, strict=True):
+                ranges[places[axis] + 1] = (offset, offset + 1, 1)
+                widths[axis] = (offset // stride, 0, 0)
+            one = apply("slice", g, ranges=tuple(ranges))
+            taken = {place + 1 for place in places.values()}
+            one = apply("reshape", one, shape=tuple(d for i, d in enumerate(g.shape) if i not in taken))
+            one = _padded(one, widths, tuple(part_shape))
+            total = one if total is None else total + one
+        assert total is not None
+        return total
+
+    def joined(residues: tuple[int, ...]) -> Node:
+        if len(residues) == len(axes):
+            return part(residues)
+        axis, _, stride, _ = axes[len(residues)]
+        return interleaved([joined((*residues, low)) for low in range(stride)], axis)
+
+    result = joined(())
+    ranges = [None if own == dim else (0, dim, 1) for own, dim in zip(result.shape, x.shape, strict=True)]
+    return apply("slice", result, ranges=tuple(ranges)) if any(ranges) else result
+
+
+def interleaved(parts: Sequence[Node], axis: int) -> Node:
+    """The elements along an axis, which is not the last, of several nodes in turn."""
+    if len(parts) == 1:
+        return parts[0]
+    shape = parts[0].shape
+    flat, whole = (*shape[: axis + 1], prod(extents(parts[0], axis + 1))), extent(parts[0], axis) * len(parts)
+    rows = [one if shape == flat else apply("reshape", one, shape=flat) for one in parts]
+    joined = apply("concatenate", *rows, axis=axis + 1)
+    return apply("reshape", joined, shape=(*shape[:axis], whole, *shape[axis + 1 :]))
 
 
 def _offsets(size: int, stride: int, dilation: int) -> list[tuple[int, int]]:
@@ -98,10 +151,10 @@ def _offsets(size: int, stride: int, dilation: int) -> list[tuple[int, int]]:
     return [(first, min(together, size - first)) for first in range(0, size, together)]
 
 
-def _padded(part: Node, widths: list[tuple[int, int, int]], like: Node) -> Node:
-    """``part`` spread out and padded with zeros to the shape of ``like``."""
+def _padded(part: Node, widths: list[tuple[int, int, int]], shape: Shape) -> Node:
+    """``part`` spread out and padded with zeros to a shape."""
     full: list[tuple[int, int, int]] = []
-    for dim, wanted, (low, _, between) in zip(part.shape, like.shape, widths, strict=True):
+    for dim, wanted, (low, _, between) in zip(part.shape, shape, widths, strict=True):
         reached = low + dim + max(0, dim - 1) * between if isinstance(dim, int) else 0
         if isinstance(dim, int) and isinstance(wanted, int) and reached > wanted:  # zeros after the last window
             part = apply("slice", part, ranges=tuple(

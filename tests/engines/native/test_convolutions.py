@@ -41,6 +41,9 @@ SHAPES = [
     ((6, 6, 64), (3, 3, 64, 64), {"padding": ((2, 1), (0, 2))}),
     ((6, 6, 64), (3, 3, 64, 64), {"padding": ((3, 0), (4, 4))}),
     ((7, 5, 256), (3, 3, 256, 512), {}),  # of which nothing is computed there
+    # The weights' gradient is a product of few pixels.
+    ((5, 3, 640), (1, 1, 640, 640), {}),
+    ((5, 4, 640), (1, 1, 640, 656), {"stride": (2, 2)}),
     ((16, 16, 32), (3, 3, 32, 32), {}),  # the weights' gradient too
     ((19, 18, 32), (3, 3, 32, 48), {"padding": "valid"}),
     ((17, 15, 40), (3, 3, 40, 32), {}),
@@ -106,6 +109,12 @@ def test_weights_whose_gradient_a_batch_repays(shape):
     plain = 9 * height * width * channels * channels  # of each of the three
     assert products(winograd(lowered, 2)) - products(winograd(lowered, 16)) >= plain * 4 / 9
     agree_exactly(graph, 16)
+
+
+def test_few_samples_do_not_repay_large_transformed_weights():
+    both = programs((7, 7, 384), (3, 3, 384, 384), {})
+    lowered = compiler.lower(Graph(both.inputs, both.outputs[:1]))
+    assert products(winograd(lowered, 2)) == products(lowered) > products(winograd(lowered, 8))
 
 
 def agree_exactly(graph, samples=SAMPLES):

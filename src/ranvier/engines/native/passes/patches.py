@@ -19,7 +19,7 @@ from ranvier.graph.extents import size
 from ranvier.graph.graph import Graph
 from ranvier.graph.node import BATCH, Dim, Node, apply
 
-FEW_TERMS = 64  # that a gradient sums, below which reading and writing the weights takes longer
+FEW_TERMS = 256  # that a gradient sums, below which reading and writing the weights takes longer
 WINDOW = (1, 2)  # the axes of images along which a kernel moves
 
 
@@ -29,8 +29,11 @@ def patches(graph: Graph, batch: int) -> Graph:
         return graph
 
     def change(node: Node, old: Node) -> Node:
-        product = _product(node, batch)
-        return _gradient(node, batch) if product is node else product
+        for changed in (_product, _gradient, _pixel_gradient):
+            product = changed(node, batch)
+            if product is not node:
+                return product
+        return node
 
     return graph.changed(change, "contract")
 
@@ -102,6 +105,28 @@ def _gradient(node: Node, batch: int) -> Node:
                 loops=(*loops[:4], BATCH, count), rank=rank,
             )  # fmt: skip
     return node
+
+
+def _pixel_gradient(node: Node, batch: int) -> Node:
+    """The same for weights (channels, filters), of a convolution of one tap: its patches are every so many pixels."""
+    loops, rank, index = node.attrs["loops"], node.attrs["rank"], node.attrs["index"]
+    terms = [terms for side in index for terms, _ in side]
+    images_each = all(operand.ndim == 4 for operand in node.inputs) and all(len(own) == 1 for own in terms)
+    if len(loops) != 5 or rank != 2 or not images_each or not is_large(node):
+        return node
+    sample, *pixels = (own[0][0] for own in terms[:3])
+    if loops[sample] != BATCH or min(pixels) < rank or batch * size([loops[i] for i in pixels], 1) > FEW_TERMS:
+        return node
+    places = tuple(plain(sample, *pixels, side[3][0][0][0]) for side in index)
+    operands = []
+    for images, at, place in zip(node.inputs, index, places, strict=True):
+        loop_of = [terms[0][0] for terms, _ in at]
+        if (at[0], at[3], loop_of[1:3]) != (place[0], place[3], pixels) or min(c for ((_, c),), _ in at) < 1:
+            return node
+        ranges = [(low, low + stride * (size([loops[i]], 1) - 1) + 1, stride) for ((i, stride),), low in at[1:3]]
+        strided = apply("slice", images, ranges=(None, *ranges, None))
+        operands.append(images if at == place else packed(strided, (0, 1, 2, 3)))
+    return apply("contract", *operands, index=places, loops=loops, rank=rank, of=JOINED)
 
 
 def _patches(

@@ -21,6 +21,7 @@ from ranvier.graph.contraction import Affine, reached
 from ranvier.graph.extents import extent, extents
 from ranvier.graph.graph import Graph
 from ranvier.graph.node import Node, apply, constant, full
+from ranvier.graph.windows import interleaved
 
 MAX_PARTS = 8  # of a contraction
 
@@ -147,15 +148,14 @@ def _interleaved(node: Node, side: int, spreads: list[Spread], rests: tuple[int,
     filled = [i for i, part in enumerate(parts) if part.op.name != "broadcast"]  # others are zeros
     if not filled:
         return full(0, (*shape[:at], extent(node, at), *shape[at + 1 :]), node.dtype)
-    rows = [part if at == len(shape) - 2 else apply("reshape", part, shape=(*shape[: at + 1], wide)) for part in parts]
     if len(filled) > 1:
-        result = apply("concatenate", *rows, axis=at + 1)
+        result = interleaved(parts, at)
     else:
         (i,) = filled
         around = (i * wide, (spread.stride - 1 - i) * wide, 0)
         zero, widths = constant(0, node.dtype), (*[(0, 0, 0)] * (at + 1), around)
-        result = apply("pad", rows[i], zero, widths=widths)
-    result = apply("reshape", result, shape=(*shape[:at], whole, *shape[at + 1 :]))
+        row = parts[i] if at == len(shape) - 2 else apply("reshape", parts[i], shape=(*shape[: at + 1], wide))
+        result = apply("reshape", apply("pad", row, zero, widths=widths), shape=(*shape[:at], whole, *shape[at + 1 :]))
     if whole == node.shape[at]:
         return result
     ranges = tuple((0, node.shape[at], 1) if axis == at else None for axis in range(result.ndim))

@@ -99,7 +99,7 @@ def _template(transformed: Callable[..., Node], kind: type, one: Type, other: Ty
 def is_transformed(node: Node) -> bool:
     """Whether a contraction is one that the pass may transform."""
     some = GRADIENT_COST // SAMPLE_GRADIENT_COST  # samples
-    return _weight_gradient(node, some) is not None or _convolution(node, 2) is not None
+    return _weight_gradient(node, some) is not None or _convolution(node, some) is not None
 
 
 def _pays(result: Sequence[int], given: Sequence[int], products: int, channels: int, filters: int, extra: int) -> bool:
@@ -140,8 +140,8 @@ def _convolution(node: Node, batch: int) -> Convolution | None:
         return None
     vectors = -(-loops[3] // LANES)
     extra = 8 * loops[1] * loops[2] * vectors
-    if batch == 1:  # which alone pays for the transformed weights
-        extra += WEIGHTS_COST * loops[channel] * vectors
+    if batch == 1 or is_large(weights):  # few samples pay for the transformed weights
+        extra += WEIGHTS_COST * loops[channel] * vectors // batch
     places = 16 * -(-loops[1] // 2) * -(-loops[2] // 2)
     if not _pays(loops[1:3], extents(images, 1, 3), places, loops[channel], loops[3], extra):
         return None
