@@ -228,7 +228,7 @@ def test_ctrl_c_within_a_trial_keeps_its_best_weights(data, tmp_path, monkeypatc
 def test_the_time_is_shared_and_the_rate_rises_once():
     shares = Shares(5, 2, time.perf_counter() + 30)
     ends = [shares.next_end() - time.perf_counter() for _ in range(5)]
-    np.testing.assert_allclose(ends, [10, 15, 15, 30, 30], rtol=0.01)
+    np.testing.assert_allclose(ends, [10, 15, 15, 30, 30], rtol=0.1)  # a busy machine pauses
     rates = [cycle(k / 100) for k in range(101)]
     assert rates[0] == pytest.approx(1 / 25)
     assert max(rates) == rates[30] == 1
