@@ -1,12 +1,22 @@
 """The second oracles: Keras on JAX, which is light and has its gradients."""
 
 import os
+import sys
 import warnings
 
 import pytest
 
 os.environ.setdefault("KERAS_BACKEND", "jax")  # before anything imports keras
 os.environ.setdefault("SCIPY_ARRAY_API", "1")  # without it scikit-learn skips some of its checks; before scipy
+
+ENGINES = {"test_engines.py", "test_distribution.py"}  # where JAX is an engine of ours
+
+
+@pytest.fixture(autouse=True)
+def oracle_compiles_quickly(request):
+    """JAX optimizes its programs for longer than they run here."""
+    if (jax := sys.modules.get("jax")) is not None:
+        jax.config.update("jax_disable_most_optimizations", request.path.name not in ENGINES)
 
 
 @pytest.fixture
