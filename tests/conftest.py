@@ -16,23 +16,22 @@ os.environ.setdefault("RANVIER_VERIFY", "1")  # the native engine verifies the g
 # A process that a shell starts in the background ignores Ctrl-C, and so would the tests that press it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# How many sizes of a program the native engine compiles with care before it compiles others quickly, in a third of the
-# time and to the same bits. Tests of the engine are about code that is compiled with care, whatever ran before them;
-# peers meet what users meet; the others would wait for the compiler for most of their time, and so would the hundreds of
-# checks that scikit-learn makes of estimators.
-SIZES = {
-    "engines": 10**9,
-    "golden": 10**9,
-    "test_bits.py": 10**9,
-    "peers": compiler.MOST_SIZES,
-    "test_estimators.py": 0,
-}
+# The native engine compiles some sizes of a program with care, and further ones quickly, in a third of the time and to the
+# same bits. Each test of the engine begins anew, whatever ran before it: its first sizes are of the code that users run.
+# Peers meet what users meet. The others would wait for the compiler for most of their time, and so would the hundreds of
+# checks that scikit-learn makes of estimators: all their programs are compiled quickly.
+CARE = compiler.MOST_SIZES
+ANEW = {"engines", "golden", "test_bits.py"}
+QUICK = {"test_estimators.py"}
 
 
 @pytest.fixture(autouse=True)
 def sizes_compiled_with_care(request):
     folder = request.path.relative_to(Path(__file__).parent).parts[0]
-    compiler.MOST_SIZES = SIZES.get(request.path.name, SIZES.get(folder, 0))
+    if folder in ANEW:
+        compiler._sizes.clear()
+    careful = folder in ANEW or (folder == "peers" and request.path.name not in QUICK)
+    compiler.MOST_SIZES = CARE if careful else 0
 
 
 @pytest.fixture(params=ENGINES)
