@@ -10,6 +10,7 @@ import pytest
 import ranvier as rv
 from ranvier import layers
 from ranvier.data.files import CheckpointError
+from ranvier.module.serialization import REGISTRY
 from tests.interop.damage import damaged, described
 
 h5py = pytest.importorskip("h5py")
@@ -310,3 +311,36 @@ def test_losses_and_metrics_of_ones_own_are_found_by_their_names(tmp_path):
     assert again.evaluate(x, y, verbose=0) == model.evaluate(x, y, verbose=0)
     with pytest.warns(UserWarning, match="custom_objects={'distance'"):
         rv.load_model(tmp_path / "own.keras")
+
+
+@pytest.mark.parametrize("register", [rv.saving.register_keras_serializable("Mine"), rv.register_module])
+def test_registered_layers_of_ones_own_are_found(register, tmp_path):
+    """Under the names that files have for them, without ``custom_objects``."""
+
+    class Dense(layers.Layer):
+        """Not the library's."""
+
+        def __init__(self, units, **options):
+            super().__init__(**options)
+            self.units = units
+
+        def build(self, input_shape):
+            self.w = self.add_weight(shape=(input_shape[-1], self.units))
+
+        def call(self, inputs):
+            return inputs @ self.w
+
+        def get_config(self):
+            return {**super().get_config(), "units": self.units}
+
+    Dense.__name__ = Dense.__qualname__ = "OwnDense"
+    model = rv.Sequential([rv.Input((3,)), register(Dense)(2), layers.Dense(1)])
+    x = np.ones((2, 3), np.float32)
+    try:
+        model.save(tmp_path / "model.keras")
+        loaded = rv.load_model(tmp_path / "model.keras")
+    finally:
+        for name in [name for name, kind in REGISTRY.items() if kind is Dense]:
+            del REGISTRY[name]
+    np.testing.assert_array_equal(loaded(x), model(x))
+    assert [type(layer) for layer in loaded[-2:]] == [Dense, layers.Dense]

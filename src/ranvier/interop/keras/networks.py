@@ -14,7 +14,7 @@ from ranvier.layers.operators import GetItem, Operation
 from ranvier.layers.shaping import Lambda
 from ranvier.module import Functional, Module, Sequential
 from ranvier.module.symbolic import Operators
-from ranvier.support.custom_objects import find, in_scope
+from ranvier.support.custom_objects import in_scope
 from ranvier.support.errors import snake_case
 from ranvier.support.tree import flatten, map_structure
 from ranvier.tensor.context import get_dtype
@@ -89,7 +89,7 @@ def _made(words: Mapping[str, Any], title: str, config: Any, shared: _Shared, de
         config = {"layers": config}
     if not isinstance(config, Mapping):
         raise ConfigError("it has no configuration")
-    own = find(str(words.get("registered_name") or title))
+    own = values.own(str(words.get("registered_name") or title))
     if own is None and title == "Sequential":
         return _sequential(config, shared, depth, path)
     if own is None and title in ("Functional", "Model") and "output_layers" in config:

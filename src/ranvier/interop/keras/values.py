@@ -13,6 +13,7 @@ from ranvier import activations, constraints, initializers, layers, losses, metr
 from ranvier.graph.dtypes import FLOATS
 from ranvier.layers.base import SHARED
 from ranvier.module import Module
+from ranvier.module.serialization import REGISTRY
 from ranvier.optimizers import schedules
 from ranvier.support.custom_objects import find
 from ranvier.support.errors import arguments
@@ -87,11 +88,17 @@ def dtype_of(name: str) -> str:
     raise ConfigError(f"the dtype policy {name!r} is not one that layers here have")
 
 
+def own(name: str) -> Any:
+    """The class or function of the user's that has this name, in a scope or registered; None where there is none."""
+    found, layer = find(name), REGISTRY.get(name)
+    return layer if found is None and layer is not None and not layer.__module__.startswith("ranvier.") else found
+
+
 def class_named(words: Mapping[str, Any]) -> Any:
     """The class that a configuration names: of the user's by its registered name, or one of the library's."""
     name, registered = str(words["class_name"]), words.get("registered_name")
     for title in (registered, name):
-        found = find(title) if isinstance(title, str) else None
+        found = own(title) if isinstance(title, str) else None
         if isinstance(found, type):
             return found
     place, name = words.get("module"), name.removeprefix("Custom>")
