@@ -157,7 +157,9 @@ def _fixed(value: Any) -> Any:
         return value.shape, value.dtype.char, value.tobytes()
     if isinstance(value, Graph):
         return value.as_key
-    return tuple(map(_fixed, value)) if isinstance(value, (list, tuple)) else value
+    if not isinstance(value, (list, tuple)):
+        return value
+    return tuple([each if each.__class__ in _PLAIN else _fixed(each) for each in value])
 
 
 def input_node(

@@ -110,7 +110,9 @@ def _sum_of_deviations(node: Node, axes: tuple[int, ...]) -> Node | None:
         return next((_sum_of_deviations(one, axes) for one, other in pairs if _without(other, axes) is not None), None)
     if name not in ("add", "sub"):
         return None
-    a, b = (_sum_of_deviations(i, axes) for i in inputs)
+    # The operand of the residual branch first: the other one may be a chain as long as the network is deep.
+    b = _sum_of_deviations(inputs[1], axes)
+    a = None if b is None else _sum_of_deviations(inputs[0], axes)
     return None if a is None or b is None else a if inputs[0] is inputs[1] else a + b
 
 
