@@ -19,19 +19,10 @@ def paused_collector() -> Iterator[None]:
         yield
         return
     gc.disable()
-    freezes = not gc.get_freeze_count()  # objects that the program froze itself would not stay frozen
-    if freezes:
-        gc.freeze()  # so that `collect_new` walks over later objects alone
     try:
         yield
     finally:
-        if freezes:
+        if not gc.get_freeze_count():  # the program froze none itself, which would not stay frozen
             gc.freeze()
             gc.unfreeze()  # into the oldest generation
         gc.enable()
-
-
-def collect_new() -> None:
-    """Collect the cyclic garbage among the objects that were made since `paused_collector` began, if one runs."""
-    if not gc.isenabled() and gc.get_freeze_count():
-        gc.collect()

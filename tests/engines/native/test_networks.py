@@ -1,6 +1,9 @@
 """Generated networks: trained for two steps on the reference engine and natively, on one thread and on three."""
 
+import gc
 import warnings
+import weakref
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -9,8 +12,11 @@ from hypothesis import strategies as st
 
 import ranvier as rv
 from ranvier import layers, ops
+from ranvier.engines.native import compiler
+from ranvier.engines.native.codegen.assemble import bodies
 
 SAMPLES = 9
+RNG = np.random.default_rng(3)
 UNITS = st.sampled_from([1, 2, 5, 16, 20, 33, 48])
 EXTENTS = st.sampled_from([1, 5, 8, 17, 21])
 CHANNELS = st.sampled_from([1, 2, 3, 16, 20])
@@ -106,3 +112,41 @@ def test_rows_of_a_batch_in_reverse(name):
     for a, b, c in zip(one, three, expected, strict=True):
         np.testing.assert_array_equal(a, b)
         np.testing.assert_allclose(a, c, rtol=1e-4, atol=1e-5)
+
+
+def _images():
+    first = layers.Conv2D(40, 3, padding="same"), layers.BatchNormalization(), layers.Activation("relu")
+    then = layers.MaxPooling2D(3, 2, padding="same"), layers.Conv2D(24, 3, activation="relu"), layers.Permute((3, 1, 2))
+    return RNG.normal(size=(SAMPLES, 13, 13, 3)).astype(np.float32), [*first, *then, layers.Flatten(), layers.Dense(5)]
+
+
+def _texts():
+    table = layers.Embedding(300, 8, mask_zero=True)
+    tokens = RNG.integers(1, 300, (SAMPLES, 7)).astype(np.int32)
+    return tokens, [table, layers.LSTM(12, return_sequences=True), layers.LayerNormalization(), layers.GRU(9)]
+
+
+@pytest.mark.parametrize("network", [_images, _texts])
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])  # SGD updates the rows of a table that are used, alone
+def test_compiling_leaves_nothing_for_the_collector(monkeypatch, network, optimizer):
+    """A cycle among kernels would keep the whole schedule in memory while the program runs."""
+    monkeypatch.setenv("RANVIER_CACHE", "off")
+    made: list[Callable[[], object]] = []
+    schedule_of = compiler.schedule_of
+
+    def noted(graph, batch):
+        schedule = schedule_of(graph, batch)
+        made.extend(weakref.ref(task) for _, own in bodies(schedule) for task in own.order)
+        return schedule
+
+    monkeypatch.setattr(compiler, "schedule_of", noted)
+    x, hidden = network()
+    model = rv.Sequential([layers.Input(x.shape[1:], dtype=x.dtype.name), *hidden])
+    model.compile(optimizer, "mse")
+    gc.disable()
+    try:
+        model.fit(x, RNG.normal(size=(SAMPLES, *model.output_shape[1:])).astype(np.float32), epochs=1, verbose=0)
+        assert made
+        assert not [task for task in made if task() is not None]
+    finally:
+        gc.enable()

@@ -109,24 +109,26 @@ def dynamic_mask(k: Kernel, count: Scalar) -> str:
     return f.op(f"icmp slt {vector('i64')} {lanes}, {f.splat(str(count), 'i64')}")
 
 
-def nest(k: Kernel, ranges: Sequence[tuple[Scalar, Scalar]], body: Body, *, wide: bool, once: bool = False) -> None:
-    """Nested loops over ``ranges``; the innermost takes 16 indices at a time if ``wide``. ``once``: see `along`."""
+def nest(
+    k: Kernel, ranges: Sequence[tuple[Scalar, Scalar]], body: Body, outer: Index = (), *, wide: bool, once: bool = False
+) -> None:
+    """Nested loops over ``ranges``; the innermost takes 16 indices at a time if ``wide``. ``once``: see `along`.
 
-    def level(index: Index) -> None:
-        depth = len(index)
-        if depth == len(ranges):
-            body(index)
-            return
-        low, high = ranges[depth]
-        if wide and depth == len(ranges) - 1:
-            along(k, low, high, lambda at: body((*index, at)), once=once)
-        elif isinstance(low, int) and high == low + 1:
-            level((*index, At(low)))
-        else:
-            with k.function.loop(low, high) as loop, scope(k):
-                level((*index, At(loop.index)))
-
-    level(())
+    ``outer`` is the index along the first ranges, inside their loops. (A closure that called itself would be a cycle
+    that keeps the kernel, and with it the schedule, in memory.)
+    """
+    depth = len(outer)
+    if depth == len(ranges):
+        body(outer)
+        return
+    low, high = ranges[depth]
+    if wide and depth == len(ranges) - 1:
+        along(k, low, high, lambda at: body((*outer, at)), once=once)
+    elif isinstance(low, int) and high == low + 1:
+        nest(k, ranges, body, (*outer, At(low)), wide=wide, once=once)
+    else:
+        with k.function.loop(low, high) as loop, scope(k):
+            nest(k, ranges, body, (*outer, At(loop.index)), wide=wide, once=once)
 
 
 def finish(k: Kernel, task: Task, index: Index) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ranvier.engines.native.codegen.elementwise import combine
@@ -14,6 +14,7 @@ from ranvier.engines.native.target.lanes import ELEMENT, LANES, Scalar, vector
 from ranvier.graph.node import BATCH, Node
 
 PANEL = 4  # vectors of results that are summed together: one alone would wait for its own last addition
+Term = Callable[[tuple[At, ...], Sequence[str]], list[str]]  # adds the elements at an inner index to running sums
 
 
 @dataclass
@@ -57,6 +58,31 @@ class Reduction:
         enough = len(self.axes) > 1 and isinstance(extent, int) and extent >= PANEL
         return PANEL // vectors if enough and vectors <= PANEL // 2 else 1
 
+    def _level(self, term: Term, inner: tuple[At, ...], chains: list[list[str]]) -> list[list[str]]:
+        """Add the inner axes, of each element its ``term``; along the last one, the chains take turns."""
+        f, type_ = self.k.function, vector(ELEMENT[self.node.dtype])
+        depth, number = len(inner), len(chains)
+        if depth == len(self.axes):
+            return [term(inner, totals) for totals in chains]
+        low, high = self.range(self.axes[depth])
+        turns, rest = 1, 0
+        if depth == len(self.axes) - 1 and number > 1:
+            assert isinstance(low, int)
+            assert isinstance(high, int)
+            turns, rest = number, (high - low) % number
+        carry = [(type_, total) for totals in chains for total in totals]
+        with f.loop(low, f.sub(high, rest), turns, carry=carry) as loop, scope(self.k):
+            now = _cut(loop.values, number)
+            if turns == 1:
+                now = self._level(term, (*inner, At(loop.index)), now)
+            else:
+                now = [term((*inner, At(f.add(loop.index, i))), own) for i, own in enumerate(now)]
+            loop.next = [total for totals in now for total in totals]
+        chains = _cut(loop.results, number)
+        for i in range(rest):
+            chains[i] = term((*inner, At(f.sub(high, rest - i))), chains[i])
+        return chains
+
     def columns(self, indices: Sequence[tuple[Index, str | None]], chains: int) -> None:
         """16 results at each of several indices, every one the sum down its column."""
         k, f, node = self.k, self.k.function, self.node
@@ -71,36 +97,12 @@ class Reduction:
                 result.append(combine(k, node, type_, total, value))
             return result
 
-        def level(inner: tuple[At, ...], chains: list[list[str]]) -> list[list[str]]:
-            """Add the inner axes; along the last one, the chains take turns."""
-            depth, number = len(inner), len(chains)
-            if depth == len(self.axes):
-                return [term(inner, totals) for totals in chains]
-            low, high = self.range(self.axes[depth])
-            turns, rest = 1, 0
-            if depth == len(self.axes) - 1 and number > 1:
-                assert isinstance(low, int)
-                assert isinstance(high, int)
-                turns, rest = number, (high - low) % number
-            carry = [(type_, total) for totals in chains for total in totals]
-            with f.loop(low, f.sub(high, rest), turns, carry=carry) as loop, scope(k):
-                now = _cut(loop.values, number)
-                if turns == 1:
-                    now = level((*inner, At(loop.index)), now)
-                else:
-                    now = [term((*inner, At(f.add(loop.index, i))), own) for i, own in enumerate(now)]
-                loop.next = [total for totals in now for total in totals]
-            chains = _cut(loop.results, number)
-            for i in range(rest):
-                chains[i] = term((*inner, At(f.sub(high, rest - i))), chains[i])
-            return chains
-
         def several(totals: list[str]) -> list[str]:
             """Down the first axis, sum the results of several chains: one chain would wait for itself."""
             computed_here = [[identity(node, type_)] * len(indices) for _ in range(chains)]
             low, high = self.range(self.axes[0])
             with f.loop(low, high, carry=[(type_, total) for total in totals]) as loop, scope(k):
-                parts = level((At(loop.index),), computed_here)
+                parts = self._level(term, (At(loop.index),), computed_here)
                 while len(parts) > 1:
                     pairs = zip(parts[::2], parts[1::2], strict=True)
                     parts = [[combine(k, node, type_, *two) for two in zip(*pair, strict=True)] for pair in pairs]
@@ -113,7 +115,7 @@ class Reduction:
             with masked(k, mask):
                 before = self.start(index)
             first.append(identity(node, type_) if before is None else k.widen(before, element))
-        totals = several(first) if chains > 1 else level((), [first])[0]
+        totals = several(first) if chains > 1 else self._level(term, (), [first])[0]
         for (index, mask), total in zip(indices, totals, strict=True):
             with masked(k, mask), scope(k):
                 self.done(index, Value(total, True))
@@ -139,26 +141,29 @@ class Reduction:
             self.columns([((*outer, At(f.add(turn.index, more), 1)), None) for more in (0, LANES)], chains)
         along(self.k, full, high, lambda at: self.columns([((*outer, at), self.k.mask)], chains))
 
-    def along(self, index: Index) -> None:
-        """One result at a time: 16 running sums along the adjacent elements, then the tree."""
-        k, f, node = self.k, self.k.function, self.node
+    def _lanes(self, index: Index, inner: tuple[At, ...], total: str) -> str:
+        """16 running sums after those of the inner axes."""
+        k, node = self.k, self.node
         element = ELEMENT[node.dtype]
         type_ = vector(element)
 
-        def part(inner: tuple[At, ...], total: str) -> str:
-            value = k.widen(k.value(node.inputs[0], self.full(index, inner)), element)
+        def part(at: Scalar, total: str) -> str:
+            value = k.widen(k.value(node.inputs[0], self.full(index, (*inner, At(at, 1)))), element)
             return accumulate(k, node, type_, total, value, k.mask)
 
-        def level(inner: tuple[At, ...], total: str) -> str:
-            low, high = self.range(self.axes[len(inner)])
-            if len(inner) < len(self.axes) - 1:
-                with f.loop(low, high, carry=[(type_, total)]) as loop, scope(k):
-                    loop.next = [level((*inner, At(loop.index)), loop.values[0])]
-                return loop.results[0]
-            (result,) = carried(k, low, high, [(type_, total)], lambda at, own: [part((*inner, At(at, 1)), own[0])])
-            return result
+        low, high = self.range(self.axes[len(inner)])
+        if len(inner) < len(self.axes) - 1:
+            with k.function.loop(low, high, carry=[(type_, total)]) as loop, scope(k):
+                loop.next = [self._lanes(index, (*inner, At(loop.index)), loop.values[0])]
+            return loop.results[0]
+        (result,) = carried(k, low, high, [(type_, total)], lambda at, own: [part(at, own[0])])
+        return result
 
-        total = across(k, node, level((), identity(node, type_)))
+    def along(self, index: Index) -> None:
+        """One result at a time: 16 running sums along the adjacent elements, then the tree."""
+        k, node = self.k, self.node
+        element = ELEMENT[node.dtype]
+        total = across(k, node, self._lanes(index, (), identity(node, vector(element))))
         before = self.start(index)
         if before is not None:
             total = combine(k, node, element, before.name, total)

@@ -111,19 +111,21 @@ class _Lists:
             mine = inside if part is None else f.op(f"and i1 {inside}, {self._is_own(row, *part)}")
             return str(f.add(many, f.op(f"zext i1 {mine} to i64")))
 
-        def along(place: Index, many: str) -> str:
-            if len(place) == len(self.index.shape):
-                return take(place, many)
-            with f.loop(0, self.k.extent(self.index.shape[len(place)]), carry=[("i64", many)]) as loop, scope(self.k):
-                loop.next = [along((*place, At(loop.index)), loop.values[0])]
-            return loop.results[0]
-
-        self.many = along((), "0")
+        self.many = self._along(take, (), "0")
         with f.loop(0, self.many) as turn, scope(self.k):
             last = f.sub(f.sub(self.many, 1), turn.index)
             number, row = self._get(self.own, last), self._wide(self._get(self.own_rows, last))
             self._set(self.next, self._wide(number), self._get(self.heads, row))
             self._set(self.heads, row, number)
+
+    def _along(self, take: Callable[[Index, str], str], place: Index, many: str) -> str:
+        """``many`` after ``take`` of all places whose index begins with this one."""
+        if len(place) == len(self.index.shape):
+            return take(place, many)
+        extent = self.k.extent(self.index.shape[len(place)])
+        with self.k.function.loop(0, extent, carry=[("i64", many)]) as loop, scope(self.k):
+            loop.next = [self._along(take, (*place, At(loop.index)), loop.values[0])]
+        return loop.results[0]
 
     def _is_own(self, row: str, thread: str, threads: str) -> str:
         """Whether a row belongs to a thread."""

@@ -21,7 +21,6 @@ from ranvier.engines.native.runtime.object_file import Symbols, symbols
 from ranvier.engines.native.runtime.release_memory import release_pages
 from ranvier.engines.native.target.target import CompilerError, Target, arch_of
 from ranvier.support import forks
-from ranvier.support.collector import collect_new
 
 # Cross targets: architecture, required features, vector registers, their bytes, fused multiply-add. The levels are
 # those of the x86-64 psABI.
@@ -65,7 +64,6 @@ _QUICK_LEVEL = 0
 # next loads: the thread pool and the shuffle.
 _LIBRARY = "libllvmlite"
 _LARGE = 1 << 15  # bytes of an object that takes a tenth of a second to compile
-_COLLECTED = 1 << 18  # bytes of one whose schedule and kernels are hundreds of thousands of objects
 _LOADS = 3
 _due = 0
 
@@ -381,8 +379,6 @@ def _loaded(size: int) -> None:
     global _due
     if size >= _LARGE:
         _due = _LOADS
-    if size >= _COLLECTED:
-        collect_new()
     if _due:
         _due -= 1
         release_pages(_LIBRARY)

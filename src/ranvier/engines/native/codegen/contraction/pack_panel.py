@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import prod
 from typing import NamedTuple
 
 from ranvier.engines.native.codegen.contraction.tile import Tiled
+from ranvier.engines.native.codegen.kernel import Kernel
 from ranvier.engines.native.codegen.loops import along, scope
 from ranvier.engines.native.codegen.shuffles import transpose
 from ranvier.engines.native.schedule.loop_nest import Loop
@@ -29,13 +31,7 @@ def pack_panel(n: Tiled, b: Scalar, vectors: int, mask: str | None) -> str:
         for i, line in enumerate(_square(n, f.add(offset, f.mul(j, LANES * columns.b)), some)):
             store(line, f.add(row, i), j)
 
-    def rows(loops: list[Loop], offset: Scalar, place: Scalar) -> None:
-        loop, rest = loops[0], loops[1:]
-        if rest:
-            after = prod(other.count for other in rest)
-            with f.loop(0, loop.count) as turn, scope(k):
-                rows(rest, f.add(offset, f.mul(turn.index, loop.b)), f.add(place, f.mul(turn.index, after)))
-            return
+    def rows(loop: Loop, offset: Scalar, place: Scalar) -> None:
         blocks = loop.count // LANES * LANES if loop.b == 1 else 0
         if blocks:
             with f.loop(0, blocks, LANES) as turn, scope(k):
@@ -54,8 +50,19 @@ def pack_panel(n: Tiled, b: Scalar, vectors: int, mask: str | None) -> str:
                     line = n.load(p.b, at, j * LANES * columns.b, columns.b, some)
                     store(line, f.add(place, turn.index), j)
 
-    rows(list(p.reduce), b, 0)
+    _nest(k, list(p.reduce), b, 0, rows)
     return target
+
+
+def _nest(k: Kernel, loops: list[Loop], offset: Scalar, place: Scalar, rows: Callable[..., None]) -> None:
+    """Call ``rows`` for the innermost of nested loops, with its offset and its place among all terms."""
+    f, (loop, *rest) = k.function, loops
+    if not rest:
+        rows(loop, offset, place)
+        return
+    after = prod(other.count for other in rest)
+    with f.loop(0, loop.count) as turn, scope(k):
+        _nest(k, rest, f.add(offset, f.mul(turn.index, loop.b)), f.add(place, f.mul(turn.index, after)), rows)
 
 
 def _square(n: Tiled, b: Scalar, some: int = LANES) -> list[str]:
