@@ -1,5 +1,7 @@
 """Convolutions and their gradients in the forms that the compiler gives them: exact on whole numbers."""
 
+import gc
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,7 @@ from ranvier.engines.native.passes.clip_padding import clip_padding
 from ranvier.engines.native.passes.winograd import winograd
 from ranvier.graph.grad import gradient
 from ranvier.graph.graph import Graph, input_node, verify
-from ranvier.graph.node import BATCH, apply
+from ranvier.graph.node import BATCH, Node, apply
 from ranvier.ops.functional.convolution import convolve, convolve_transposed
 
 SAMPLES = 3
@@ -115,6 +117,17 @@ def test_few_samples_do_not_repay_large_transformed_weights():
     both = programs((7, 7, 384), (3, 3, 384, 384), {})
     lowered = compiler.lower(Graph(both.inputs, both.outputs[:1]))
     assert products(winograd(lowered, 2)) == products(lowered) > products(winograd(lowered, 8))
+
+
+def test_nothing_outlives_a_transformed_graph():
+    def nodes():
+        gc.collect()
+        return sum(isinstance(found, Node) for found in gc.get_objects())
+
+    lowered = compiler.lower(programs((22, 26, 96), (3, 3, 96, 80), {}))
+    before = nodes()
+    assert len(winograd(lowered, SAMPLES).nodes()) - len(lowered.nodes()) > 500
+    assert nodes() - before < 100  # constants
 
 
 def agree_exactly(graph, samples=SAMPLES):

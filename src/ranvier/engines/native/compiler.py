@@ -217,6 +217,7 @@ def _compile(graph: Graph, batch: int | None, target: Target) -> NativeProgram:
         return llvm.load_objects(objects, target)
 
     improvement = Improvement(better, after) if quick else None
+    text = text._replace(text="")  # megabytes, for people to read
     return NativeProgram(graph, batch, text, llvm.load_objects(objects, target), threads, improvement)
 
 

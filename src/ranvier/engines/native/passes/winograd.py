@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
-from functools import cache, lru_cache
+from functools import cache
 from itertools import pairwise
 from math import prod
 from typing import Any
@@ -72,24 +72,24 @@ def winograd(graph: Graph, batch: int) -> Graph:
     if not is_spatial(graph):
         return graph
 
+    template = cache(_template)  # for this graph alone: a template is thousands of nodes
+
+    def written(transformed: Callable[..., Node], found: Convolution | WeightGradient, *further: Any) -> Node:
+        """What replaces a convolution or a gradient: it is made once for all of one shape, and then copied."""
+        kind: Any = type(found)
+        one, other, *rest = vars(found).values()
+        (node,) = template(transformed, kind, one.type, other.type, *rest, *further).on((one, other))
+        return node
+
     def change(node: Node, old: Node) -> Node:
         found, weights = _convolution(node, batch), _weight_gradient(node, batch)
         if found is not None:
-            return _written(_transformed, found, batch)
-        return _written(_transformed_gradient, weights) if weights is not None else node
+            return written(_transformed, found, batch)
+        return written(_transformed_gradient, weights) if weights is not None else node
 
     return graph.changed(change, "contract")
 
 
-def _written(transformed: Callable[..., Node], found: Convolution | WeightGradient, *further: Any) -> Node:
-    """What replaces a convolution or a gradient: it is made once for all of one shape, and then copied."""
-    kind: Any = type(found)
-    one, other, *rest = vars(found).values()
-    (node,) = _template(transformed, kind, one.type, other.type, *rest, *further).on((one, other))
-    return node
-
-
-@lru_cache(maxsize=64)
 def _template(transformed: Callable[..., Node], kind: type, one: Type, other: Type, *rest: Any) -> Graph:
     nodes = [input_node(name, type_.shape, type_.dtype) for name, type_ in (("one", one), ("other", other))]
     count = len(fields(kind)) - len(nodes)
