@@ -1,4 +1,4 @@
-"""Parts of a long axis, each taken through several products of a loop's step: barriers, memory, and the same bits."""
+"""Parts of an axis, each taken through several tasks of a loop's step: barriers, memory, and the same bits."""
 
 import numpy as np
 import pytest
@@ -54,8 +54,38 @@ def test_a_barrier_and_memory_of_all_where_another_part_is_read(body, keys, phas
     (loop,) = compiler.schedule_of(compiler.lower(graph), 1).loops.values()
     assert len({task.phase for task in loop.schedule.order if task.kind == "contract"}) == phases
     assert len(loop.schedule.of_part) == kept
+    check(graph, [(STEPS, ROWS, SIZE), (keys, SIZE)])
+
+
+@pytest.mark.parametrize(
+    ("rows", "keys", "phases", "kept"), [(128, 640, 1, 2), (128, 600, 1, 2), (128, 384, 5, 0), (120, 640, 5, 0)]
+)
+def test_rows_of_long_scores_take_one_phase(rows, keys, phases, kept):
+    def body(q, k):
+        found = einsum("bte,bse->bts", q, k)
+        e = apply("exp", found - like(found, apply("reduce_max", found, axes=(2,))))
+        total = apply("reduce_sum", e, axes=(2,))
+        means = einsum("bts,bse->bte", e, k)
+        return means / like(means, total), total
+
+    stack, k = input_node("q", (STEPS, 1, rows, SIZE), F), input_node("k", (1, keys, SIZE), F)
+    q, own = input_node("qi", (1, rows, SIZE), F), input_node("ki", (1, keys, SIZE), F)
+    made = scan(Graph((q, own), body(q, own)), [], [stack], [k], length=STEPS, axis=0, recompute=True)
+    graph = Graph((stack, k), tuple(made))
+    (loop,) = compiler.schedule_of(compiler.lower(graph), 1).loops.values()
+    assert len({task.phase for task in loop.schedule.order}) == phases
+    assert len(loop.schedule.of_part) == kept
+    check(graph, [(STEPS, 1, rows, SIZE), (1, keys, SIZE)])
+
+
+def like(x, row):
+    return apply("broadcast", row, shape=x.shape, axes=(0, 1))
+
+
+def check(graph, shapes):
+    """The values of the reference engine, and the same bits for any number of threads."""
     rng = np.random.default_rng(0)
-    arrays = [(rng.normal(size=shape) / SIZE**0.5).astype(F) for shape in ((STEPS, ROWS, SIZE), (keys, SIZE))]
+    arrays = [(rng.normal(size=shape) / SIZE**0.5).astype(F) for shape in shapes]
     want, _ = evaluate(graph, arrays, {})
     program, found = compiler.compile(graph), [[np.empty(x.shape, F) for x in want] for _ in range(4)]
     for threads, results in enumerate(found, 1):

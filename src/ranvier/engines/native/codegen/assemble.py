@@ -83,8 +83,8 @@ class Kernels:
         self.partition = Partition(schedule, self.target)
         self.module = Module(
             schedule.graph, schedule.view, schedule.uses, self.target.has_fma, self.target.has_masks,
-            schedule.samples_adjacent, schedule.batch, schedule.local, schedule.unread, shared.functions,
-            shared.declarations,
+            schedule.samples_adjacent, schedule.batch, {*schedule.local, *schedule.of_part}, schedule.unread,
+            shared.functions, shared.declarations,
         )  # fmt: skip
         self.prefetched = prefetch.choose(schedule) if schedule.interface is None else None
         memory = {schedule.loops[task].memory: inner.layout.scratch for task, inner in self.loops.items()}

@@ -62,7 +62,7 @@ class Module:
     has_masks: bool
     samples_adjacent: bool
     batch: int  # the most rows that a step sees
-    near: Collection[Buffer]  # values of a block of samples, which stay in the cache
+    near: Collection[Buffer]  # values of a block of samples, or of a part of an axis, which stay in the cache
     unread: Collection[Buffer]  # values that are read for the first time
     # (name, suffix) of the elementary functions needed.
     functions: set[tuple[str, str]]

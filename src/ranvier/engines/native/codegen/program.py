@@ -34,7 +34,7 @@ class Group(NamedTuple):
     division: str
     whole: bool
     tasks: list[Task]
-    parts: int = 0  # all tasks run on one of them before the next one; 0: each on all parts of a thread
+    part: int = 0  # positions, on which all tasks run before the next ones; 0: each on all of a thread
 
 
 class Place(NamedTuple):
@@ -92,13 +92,13 @@ class Program:
         return WORDS + len(self.symbols) + inputs + buffer.number
 
 
-def _division(task: Task) -> tuple[int, str, bool, int]:
+def _division(task: Task) -> tuple[int, str, bool, int, int]:
     """The stage of a task, and how it is divided among threads."""
-    return task.stage, task.division, task.whole, task.parts if task.joined else 0
+    return task.stage, task.division, task.whole, task.joined, task.parts if task.joined else 0
 
 
 def groups_of(phase: Iterable[Task]) -> Iterator[Group]:
     """The groups of a phase's tasks, which do not wait for each other."""
-    for (_, division, whole, parts), tasks in groupby(sorted(phase, key=_division), key=_division):
+    for (_, division, whole, part, _), tasks in groupby(sorted(phase, key=_division), key=_division):
         own = list(tasks)
-        yield Group(division, whole, sorted(own, key=lambda t: t.turn) if division == "serial" else own, parts)
+        yield Group(division, whole, sorted(own, key=lambda t: t.turn) if division == "serial" else own, part)

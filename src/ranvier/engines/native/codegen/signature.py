@@ -71,14 +71,15 @@ class Signatures:
                     at = number[operand] = len(order)
                     order.append(operand)
                 lines.append(at)
-        near = [(buffer in self.schedule.local, buffer in self.schedule.unread) for buffer in buffers]
+        schedule = self.schedule
+        near = [(b in schedule.local or b in schedule.of_part, b in schedule.unread) for b in buffers]
         zeros = [zeros_of(operand) for operand in task.node.inputs] if task.kind in ("contract", "partial") else []
         stores = [(number[node], *seen(view)) for node, view in task.stores]
         copied = [seen(view) for view in task.copy or ()]
         ahead = [(*seen(view), step) for view, step in task.ahead]
         read = [number[node] for node in task.reads]
         bounds = [(b._replace(start=None), None if b.start is None else number[b.start]) for b in task.bounds]
-        flags = task.whole, task.accumulates, task.streams
+        flags = task.whole, task.accumulates, task.streams, task.joined
         facts = task.kind, task.space, task.division, task.axis, task.parts, *flags, len(computed)
         parts: tuple[list[Any], ...] = lines, stores, copied, read, near, zeros, bounds, ahead
         key = facts, *(tuple(part) for part in parts)

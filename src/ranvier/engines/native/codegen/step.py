@@ -14,7 +14,6 @@ from ranvier.engines.native.codegen.prefetch import Prefetch
 from ranvier.engines.native.codegen.program import Group, Program, groups_of
 from ranvier.engines.native.runtime.context import CLOCK, PRIVATE, SCRATCH, SYNC, TOTAL, WORDS
 from ranvier.engines.native.schedule.carries import added_in_place
-from ranvier.engines.native.schedule.joined_parts import PART
 from ranvier.engines.native.schedule.memory_planning import round_up
 from ranvier.engines.native.schedule.task import Task
 from ranvier.engines.native.schedule.view import Buffer, View
@@ -130,8 +129,8 @@ class StepWriter:
     def run_group(self, group: Group) -> None:
         """Tasks of one phase that are divided in the same way."""
         f, depth, tasks, division = self.f, self.schedule.block, group.tasks, group.division
-        if group.parts:
-            self._run_in_parts(tasks, group.parts)
+        if group.part:
+            self._run_in_parts(tasks, group.part)
         elif division == "loop":
             for task in tasks:
                 LoopWriter(self, task).write()
@@ -150,11 +149,11 @@ class StepWriter:
         else:
             self._run(tasks, self.parts.own)
 
-    def _run_in_parts(self, tasks: Sequence[Task], parts: int) -> None:
-        """All tasks on one part, then on the next; threads take parts round-robin."""
+    def _run_in_parts(self, tasks: Sequence[Task], part: int) -> None:
+        """All tasks on one part, of so many positions, then on the next; threads take parts round-robin."""
         f, before = self.f, self.pointers
-        with f.loop("%tid", parts, "%nthreads") as turn:
-            low, high = (f.mul(f.add(turn.index, more), PART) for more in (0, 1))
+        with f.loop("%tid", tasks[0].parts, "%nthreads") as turn:
+            low, high = (f.mul(f.add(turn.index, more), part) for more in (0, 1))
             self.pointers = dict(before)
             for buffer, stride in self.schedule.of_part.items():  # as if they were of all parts
                 back = f.mul(low, -stride * SIZE[buffer.dtype])

@@ -1,7 +1,8 @@
-"""Parts of a long axis: a thread takes one of them through several products of a loop's step, then the next one.
+"""Parts of an axis: a thread takes one of them through several tasks of a loop's step, then the next one.
 
 In the gradient of attention, some keys' scores, their derivatives and what both add to these keys need nothing of other
-keys. Part by part, no barrier is needed between them, and the scores are still in the cache of the core that made them.
+keys; in attention itself, some queries' scores, their sums and means need nothing of other queries. Part by part, no
+barrier is needed between them, and the scores are still in the cache of the core that made them.
 """
 
 from __future__ import annotations
@@ -16,17 +17,24 @@ from ranvier.graph.graph import Graph
 from ranvier.graph.node import Node
 
 PART = 128  # positions: whole tiles, of rows and of vectors
+ROWS = 16  # of one part: their scores stay in a second-level cache
 LONG = 512  # positions: fewer are not divided evenly among threads
 FEWEST = 16  # elements of a result at one position
 ANY = -1  # the place of an axis in a value that is read at any of its positions
 
 
 def join_parts(tasks: Sequence[Task], task_of: Mapping[Node, Task]) -> list[Task]:
-    """Divide products in parts of a long axis if what each reads of the others is made by the same part.
+    """Divide tasks in parts of an axis if what each reads of the others is made by the same part.
 
-    Returns these.
+    These are products along a long axis; of the others, what makes and uses long rows. Returns these tasks.
     """
-    axes = {task: axis for task in tasks if (axis := _long_axis(task)) != ANY}
+    long = {task: axis for task in tasks if (axis := _long_axis(task)) != ANY}
+    joined = _join(long, PART, task_of)
+    return joined + _join(_axes_of_rows([task for task in tasks if task not in joined]), ROWS, task_of)
+
+
+def _join(axes: dict[Task, int], part: int, task_of: Mapping[Node, Task]) -> list[Task]:
+    """Join those of these tasks that read of each other their own part alone, along these axes."""
     reads = {task: [(task_of[node], node, at) for node, at in _reads(task, axes[task], task_of)] for task in axes}
     changed = True
     while changed:
@@ -37,8 +45,8 @@ def join_parts(tasks: Sequence[Task], task_of: Mapping[Node, Task]) -> list[Task
     pairs = [(maker, task) for task in axes for maker, *_ in reads[task] if maker in axes]
     joined = [task for task in axes if any(task in pair for pair in pairs)]
     for task in joined:
-        task.axis, task.joined = axes[task], True
-        task.parts = task.space[task.axis] // PART
+        task.division, task.axis, task.joined = "split", axes[task], part
+        task.parts = task.space[task.axis] // part
     return joined
 
 
@@ -46,20 +54,28 @@ def keep_parts(
     joined: Sequence[Task], tasks: Sequence[Task], graph: Graph, buffers: list[Buffer], views: dict[Node, View]
 ) -> dict[Buffer, int]:
     """Give values that are read by their own part alone memory for one part; returns the stride along their parts."""
-    shared = {node for task in tasks if task not in joined for node in task.reads}
-    shared |= {i for node in graph.nodes() if node.op.kind == "movement" for i in node.inputs}
+    group = {task: (task.joined, task.parts) for task in joined}
+    readers: dict[Node, set[tuple[int, int] | None]] = {}
+    for task in tasks:
+        for node in task.reads:
+            readers.setdefault(node, set()).add(group.get(task))
+    moved = {i for node in graph.nodes() if node.op.kind == "movement" for i in node.inputs}
     found = dict[Buffer, int]()
     for task in joined:
         for place, (node, view) in enumerate(task.stores):
-            if node in shared or view.buffer.kind != "scratch" or views[node] is not view or node.shape != view.shape:
+            own = readers.get(node, set()) <= {group[task]} and node not in moved
+            if not own or view.buffer.kind != "scratch" or views[node] is not view or node.shape != view.shape:
                 continue
-            shape = tuple(PART if axis == task.axis else extent for axis, extent in enumerate(node.shape))
+            shape = tuple(task.joined if axis == task.axis else extent for axis, extent in enumerate(node.shape))
             strides = c_strides(shape)
-            own = Buffer("scratch", view.buffer.number, view.buffer.dtype, size(shape, 1))
-            buffers[buffers.index(view.buffer)] = own
-            views[node] = View(own, node.shape, strides)
+            if task.axis < len(shape) - 1:  # rows stay as far apart as they are
+                inner, pitch = view.strides[task.axis :], view.strides[task.axis] * task.joined
+                strides = (*(stride * pitch for stride in c_strides((*shape[: task.axis],))), *inner)
+            taken = Buffer("scratch", view.buffer.number, view.buffer.dtype, strides[0] * size(shape[:1], 1))
+            buffers[buffers.index(view.buffer)] = taken
+            views[node] = View(taken, node.shape, strides)
             task.stores[place] = node, views[node]
-            found[own] = strides[task.axis]
+            found[taken] = strides[task.axis]
     return found
 
 
@@ -68,13 +84,27 @@ def _long_axis(task: Task) -> int:
     if task.kind != "contract" or task.division != "split" or task.parts or len(task.space) < 2:
         return ANY
     known = [extent for extent in task.space if isinstance(extent, int)]
-    long = [axis for axis in range(len(task.space) - 2, len(task.space)) if _is_long(task.space[axis])]
+    long = [axis for axis in range(len(task.space) - 2, len(task.space)) if _is_long(task.space[axis], PART)]
     many = len(known) == len(task.space) and len(long) == 1
     return long[0] if many and prod(known) // known[long[0]] >= FEWEST else ANY
 
 
-def _is_long(extent: object) -> bool:
-    return isinstance(extent, int) and extent >= LONG and extent % PART == 0
+def _axes_of_rows(tasks: Sequence[Task]) -> dict[Task, int]:
+    """Tasks that compute as many rows as a product of each sample's own with long rows; and their axis of these."""
+    kinds, divisions = ("contract", "map", "reduce"), ("split", "serial")
+    plain = [task for task in tasks if task.kind in kinds and task.division in divisions and not task.parts]
+    products = [task for task in plain if task.kind == "contract" and task.axis == len(task.space) - 2 > 0]
+    long = [task for task in products if _is_long(task.space[-1]) and "of" not in task.node.attrs]
+    places = {(task.axis, task.space[task.axis]) for task in long}
+    if len(places) != 1:
+        return {}
+    ((axis, rows),) = places
+    whole = isinstance(rows, int) and rows % ROWS == 0
+    return {task: axis for task in plain if whole and len(task.space) > axis and task.space[axis] == rows}
+
+
+def _is_long(extent: object, part: int = 1) -> bool:
+    return isinstance(extent, int) and extent >= LONG and extent % part == 0
 
 
 def _is_own(maker: Task, node: Node, axis: int, axes: Mapping[Task, int]) -> bool:

@@ -286,5 +286,6 @@ def _same_phase(task: Task, before: Task, row: bool) -> bool:
     """Whether a task needs no barrier after another: its own thread computed what it reads of it."""
     if before.division == "each":
         return True
-    own = task.division == "serial" or (task.division == "rows" and row) or task.parts == before.parts > 0
+    same_parts = task.parts == before.parts > 0 and task.joined == before.joined
+    own = task.division == "serial" or (task.division == "rows" and row) or same_parts
     return task.division == before.division and own

@@ -35,7 +35,9 @@ class Task:
     division: str = "serial"
     axis: int = 0  # of the space, along which it is split
     parts: int = 0  # equal parts; tasks of as many parts read of each other what the same part computed
-    joined: bool = False  # a thread takes each part through the tasks of as many parts, before the next part
+    # Positions of a part, which a thread takes through all tasks with as many parts of this size before the next one;
+    # 0: it takes its parts of one task after the other.
+    joined: int = 0
     phase: int = 0
     whole: bool = False  # done for all of a thread's rows at once, where other tasks take blocks of samples
     stage: int = 0  # within the phase: a later one waits for all of the thread's own rows
