@@ -27,6 +27,7 @@ from ranvier.engines.native.target.lanes import LANES, SIZE, Scalar, tail_mask, 
 from ranvier.graph.node import Symbol
 
 PAGE = 1 << 12  # bytes
+NEAR_PANEL = 1 << 14  # bytes: half of a first-level cache
 AHEAD_TERMS = 32  # of a tile, between prefetches of the slices of the next step
 
 
@@ -241,13 +242,18 @@ class Columns(LeftoverColumns):
         rows, size = self.plan.rows, SIZE[self.node.dtype]
         # Elements of the next rows, a page apart for each term: the processor does not notice that they are in order.
         apart = rows is not None and rows.a == 1 and loop.a * size >= PAGE
-        if apart:
+        # Vectors of the next panel, whose rows are pages apart too, if a first-level cache keeps it until it is read.
+        near = loop.count * len(masks) * LANES * size <= NEAR_PANEL
+        beside = near and self.columns.b == 1 and self.packed is None and loop.b * size >= PAGE
+        if apart or beside:
             self.k.module.declarations.add(PREFETCH)
 
         def one(turn: Scalar, sums: Tile, others: dict[int, str] | None = None) -> Tile:
             here = self.moved(at, loop, turn, 1)
             if apart:
                 self.fetch(self.plan.a, self.k.function.add(here.a, LINE // size))
+            for j in range(len(masks)) if beside else ():
+                self.fetch(self.plan.b, self.k.function.add(here.b, (len(masks) + j) * LANES))
             return self._multiply(here, masks, sums, others)
 
         if self.lanewise:

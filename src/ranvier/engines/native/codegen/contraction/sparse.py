@@ -248,7 +248,8 @@ class SparseProducts(Tiled):
                 if lanes < LANES:
                     value = repeat(self.k.function, value, lanes, lanes, self.element)
                 last = j == len(self.lanes) - 1 and self.left < LANES
-                self.place(row, 0, start, j, tail_mask(self.left) if last else None, value)
+                with scope(self.k):
+                    self.place(row, 0, start, j, tail_mask(self.left) if last else None, value)
 
     def _term(self, data: list[Scalar], values: list[str]) -> list[str]:
         """Add the next term of a mask, and clear its bit."""
@@ -302,7 +303,8 @@ class SparseProducts(Tiled):
 
         def one(j: Scalar, mask: str | None) -> None:
             at = f.add(f.mul(number, self.pitch), f.mul(j, LANES))
-            self.place(row, 0, start, j, mask, self.load_vector(self.area, at, 64))
+            with scope(k):
+                self.place(row, 0, start, j, mask, self.load_vector(self.area, at, 64))
 
         if whole:
             with f.loop(0, whole) as turn, scope(k):

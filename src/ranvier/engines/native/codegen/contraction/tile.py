@@ -13,7 +13,7 @@ from ranvier.engines.native.codegen.contraction.base import Contraction
 from ranvier.engines.native.codegen.kernel import At, Value
 from ranvier.engines.native.codegen.loops import along, finish, masked, scope
 from ranvier.engines.native.passes.wide_products import is_wide
-from ranvier.engines.native.schedule.loop_nest import LONG_EPILOGUE, Loop, Nest, plan, room, tile
+from ranvier.engines.native.schedule.loop_nest import LONG_EPILOGUE, WIDE_ROWS, Loop, Nest, plan, room, tile
 from ranvier.engines.native.schedule.memory_planning import LINE
 from ranvier.engines.native.schedule.task import Task
 from ranvier.engines.native.schedule.view import View
@@ -23,6 +23,7 @@ from ranvier.graph.extents import size
 from ranvier.graph.node import Node
 
 LONG_SUM = 64  # terms, whose sum takes as long as a read from memory
+FEW_WIDE = 4  # wide tiles; of fewer, the leftover rows count
 BEYOND_CACHE = 1 << 20  # bytes: larger values have left the second-level cache before they are read again
 
 # The running sums of a tile: for each row, those of its vectors. Of the rows that share a vector for leftover columns,
@@ -59,8 +60,13 @@ def tile_of(task: Task, plan: Nest, target: Target, dtype: str, batch: int) -> t
     if columns is not None and task.parts and columns.output == task.axis:
         few = max(columns.count // task.parts, 2 * LANES)
         plan = replace(plan, columns=replace(columns, extent=few))
-    # Sums over the steps of a loop, round by round, are slower in wide tiles; long functions are long code in them.
-    wide = (task.kind == "partial" or len(plan.reduce) == 1) and not task.computes_functions
+    rows = plan.rows
+    if rows is not None and task.joined and rows.output == task.axis:
+        plan = replace(plan, rows=replace(rows, extent=task.joined))
+    # Sums over the steps of a loop, round by round, are slower in wide tiles; long functions are long code in them; of
+    # few rows, wide tiles leave some.
+    few = task.joined and plan.rows is not None and plan.rows.count < FEW_WIDE * WIDE_ROWS
+    wide = (task.kind == "partial" or len(plan.reduce) == 1) and not task.computes_functions and not few
     return tile(target, plan, dtype, batch, task.length, wide)
 
 
@@ -102,14 +108,16 @@ class Tiled(Contraction):
             return
         stored = {view.buffer for _, view in task.stores}
         read = [n for n in task.reads if n.shape == task.space and n not in self.node.inputs]
-        for view in filter(None, map(module.view, read)):
-            large = size(view.shape, module.batch) * SIZE[view.buffer.dtype] > BEYOND_CACHE
-            large = large or view.buffer in module.unread
-            if not large or view.buffer in stored or view.buffer in module.near:
+        views = [(view, False) for view in map(module.view, read) if view is not None and view.buffer not in stored]
+        # Of parts of an axis, what is overwritten has left the caches while other parts were computed.
+        views += [(view, True) for node, view in task.stores if task.joined and node.shape == task.space]
+        for view, written in views:
+            large = written or size(view.shape, module.batch) * SIZE[view.buffer.dtype] > BEYOND_CACHE
+            if view.buffer in module.near or not (large or view.buffer in module.unread):
                 continue
             for i, j in product(range(height), range(panel.vectors)):
                 self.fix_index(row, i, panel.start, j)
-                self.k.prefetch(view, self.index())
+                self.k.prefetch(view, self.index(), written)
 
     def prefetch_slices(self, row: Scalar | None, height: int, number: Scalar, parts: int) -> None:
         """Prefetch one of ``parts`` parts of these rows of slices that other tasks of a loop's steps read or write.
@@ -175,8 +183,9 @@ class Tiled(Contraction):
         height, vectors = len(sums), len(masks)
         if height == 1 or self.task.length <= LONG_EPILOGUE:
             for i in range(height):
-                for j in range(vectors):
-                    self.place(row, i, start, j, masks[j], sums[i][j])
+                with scope(k):  # what the vectors of a row have in common is computed once
+                    for j in range(vectors):
+                        self.place(row, i, start, j, masks[j], sums[i][j])
             return
         # A long epilogue is a loop over the tile, which is stored on the stack.
         columns, rows = self.columns, self.plan.rows
@@ -197,11 +206,11 @@ class Tiled(Contraction):
                 self.place(row, turn.index, start, j, masks[j], value)
 
     def place(self, row: Scalar | None, i: Scalar, start: Scalar, j: Scalar, mask: str | None, value: str) -> None:
-        """The epilogue of one vector of a tile."""
+        """The epilogue of one vector of a tile, in the scope at hand."""
         k = self.k
         self.fix_index(row, i, start, j)
         k.streams = self.task.streams
-        with masked(k, mask), scope(k):
+        with masked(k, mask):
             k.remember(self.made, self.index(), Value(value, True))
             finish(k, self.task, self.index())
         k.streams = False
