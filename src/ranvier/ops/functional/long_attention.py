@@ -25,6 +25,7 @@ from ranvier.ops.functional.scoring import (
     LENGTH_FIRST,
     Scoring,
     exponentials,
+    scaled_query,
     weights,
 )
 from ranvier.tensor.rng import STEP
@@ -163,8 +164,9 @@ def _in_blocks(given: Operands, scoring: Scoring, rate: float) -> Node:
         rows = n.multiply(number, ROWS)
         more["start"] = rows if start is None else n.add(more["start"], rows)
         drawn = _noise_of(tuple(constants[2 : 2 + len(noise)]), number)
-        own = Operands(blocks[0], constants[0], constants[1], more.get("mask"), more.get("bias"), more["start"], drawn)
-        return _means(own, scoring, rate)
+        scaled, unscaled = scaled_query(blocks[0], scoring)
+        own = Operands(scaled, constants[0], constants[1], more.get("mask"), more.get("bias"), more["start"], drawn)
+        return _means(own, unscaled, rate)
 
     return in_blocks(body, divided, whole, ROWS, axis_of(axis, query.ndim))
 

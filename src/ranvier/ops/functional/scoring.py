@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any, NamedTuple
 
@@ -95,12 +95,20 @@ def normalized(scores: Node, mask: Node | None, start: Node | None, scoring: Sco
     return n.divide(made.values, made.sums)
 
 
-def _scores(query: Node, key: Node, bias: Node | None, scoring: Scoring) -> Node:
+def scaled_query(query: Node, scoring: Scoring) -> tuple[Node, Scoring]:
+    """Queries whose products are scaled already, which takes fewer operations than to scale the scores of many keys."""
+    return n.multiply(floating(query), _scale(query, scoring)), replace(scoring, scale=1.0)
+
+
+def _scale(query: Node, scoring: Scoring) -> float:
     width = query.shape[-1]
-    scale = scoring.scale
-    if scale is None:
-        scale = 1 / math.sqrt(width) if isinstance(width, int) and width else 1.0
-    scores = n.multiply(floating(n.einsum(scoring.equations[0], query, key)), scale)
+    if scoring.scale is not None:
+        return scoring.scale
+    return 1 / math.sqrt(width) if isinstance(width, int) and width else 1.0
+
+
+def _scores(query: Node, key: Node, bias: Node | None, scoring: Scoring) -> Node:
+    scores = n.multiply(floating(n.einsum(scoring.equations[0], query, key)), _scale(query, scoring))
     scores = scores if bias is None else n.add(scores, bias)
     if scoring.soft_cap:
         scores = n.multiply(n.tanh(n.divide(scores, scoring.soft_cap)), scoring.soft_cap)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from ranvier.engines.native.schedule.task import Task
 from ranvier.engines.native.target.lanes import ELEMENT, LANES, Scalar, vector
 from ranvier.graph.node import BATCH, Node
 
+EXTREMA = 4  # running extrema along a row, in whatever order; one alone would wait for its own last comparison
 PANEL = 4  # vectors of results that are summed together: one alone would wait for its own last addition
 Term = Callable[[tuple[At, ...], Sequence[str]], list[str]]  # adds the elements at an inner index to running sums
 
@@ -143,7 +145,7 @@ class Reduction:
 
     def _lanes(self, index: Index, inner: tuple[At, ...], total: str) -> str:
         """16 running sums after those of the inner axes."""
-        k, node = self.k, self.node
+        k, f, node = self.k, self.k.function, self.node
         element = ELEMENT[node.dtype]
         type_ = vector(element)
 
@@ -153,10 +155,16 @@ class Reduction:
 
         low, high = self.range(self.axes[len(inner)])
         if len(inner) < len(self.axes) - 1:
-            with k.function.loop(low, high, carry=[(type_, total)]) as loop, scope(k):
+            with f.loop(low, high, carry=[(type_, total)]) as loop, scope(k):
                 loop.next = [self._lanes(index, (*inner, At(loop.index)), loop.values[0])]
             return loop.results[0]
-        (result,) = carried(k, low, high, [(type_, total)], lambda at, own: [part(at, own[0])])
+        chains = EXTREMA if node.op.combine == "maximum" else 1
+        whole = f.add(low, f.multiple(f.sub(high, low), chains * LANES)) if chains > 1 else low
+        if whole != low:
+            with f.loop(low, whole, chains * LANES, carry=[(type_, total)] * chains) as loop, scope(k):
+                loop.next = [part(f.add(loop.index, i * LANES), own) for i, own in enumerate(loop.values)]
+            total = functools.reduce(lambda a, b: combine(k, node, type_, a, b), loop.results)
+        (result,) = carried(k, whole, high, [(type_, total)], lambda at, own: [part(at, own[0])])
         return result
 
     def along(self, index: Index) -> None:
