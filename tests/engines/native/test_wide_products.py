@@ -89,6 +89,7 @@ def trained(graph, rows, target="host", threads=(1,)):
 @pytest.fixture
 def always(monkeypatch):
     monkeypatch.setattr(wide_products, "LARGE", 1)
+    monkeypatch.setattr(wide_products, "FEW_SAMPLES", 4)  # sums of more have the order that they have without blocks
     for name, value in SMALL.items():
         monkeypatch.setattr(blocking, name, value)
 
@@ -152,6 +153,19 @@ def test_the_same_bits_where_few_rows_are_expected(always):
     assert trained(graphs[0], 20) == trained(graphs[1], 20)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("batch", "rows"), [(BATCH, 1), (BATCH, 5), (3, 3), (8, 8)])
+def test_dot_products_of_few_samples(batch, rows, dtype, monkeypatch):
+    """The same bits for any threads and target, and the numbers of sums term by term."""
+    graph = step("mk,kn->mn", batch, (150, 101, 45), dtype)
+    (expected,) = trained(graph, rows)
+    monkeypatch.setattr(wide_products, "LARGE", 1)
+    found = {bits for target in ("host", *FURTHER) for bits in trained(graph, rows, target, (1, 3))}
+    assert len(found) == 1
+    assert wide_products.ALONG_TERMS in str(compiler.optimize(compiler.lower(graph), rows))
+    np.testing.assert_allclose(np.frombuffer(found.pop(), dtype), np.frombuffer(expected, dtype), 2e-3, 2e-5)
+
+
 def test_which_products_are_wide():
     def marks(batch, inputs, outputs, text="mk,kn->mn"):
         graph = wide_products.wide_products(step(text, BATCH, (inputs, outputs)), batch)
@@ -159,6 +173,6 @@ def test_which_products_are_wide():
 
     assert marks(32, 1024, 1024) == {"wide", "wide along samples"}
     assert marks(32, 1024, 1024, "mk,nk->mn") == {"wide", "wide along samples"}
-    assert marks(2, 1024, 1024) == {"wide"}  # too few samples for vectors along them
+    assert marks(2, 1024, 1024) == {"wide", "wide along terms"}  # too few samples for vectors along them
     assert marks(2048, 1024, 1024) == set()  # threads divide the samples
     assert marks(32, 128, 128) == set()

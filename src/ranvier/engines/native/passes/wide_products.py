@@ -1,7 +1,8 @@
 """A pass for wide layers: products with weights that exceed a second-level cache are marked, for the scheduler.
 
 Threads then divide a layer's outputs, not the samples, so that each thread reads its own part of the weights. Where
-weights lie transposed, vectors run along the samples, and the weights are read as they lie: element by element.
+weights lie transposed, they are read as they lie: element by element by vectors that run along the samples, or by dot
+products, whose vectors run along the terms, where samples are few.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from ranvier.graph.node import BATCH, Node, Symbol, apply
 
 LARGE = 3 << 19  # bytes of weights
 MANY_PLACES = 4  # for each output, of images: with more, the weights are small beside the images
-FEW_SAMPLES = 4  # below which the sums of transposed weights are dot products
-ALONG_OUTPUTS, ALONG_SAMPLES = "wide", "wide along samples"
+FEW_SAMPLES = 9  # below which the sums of transposed weights are dot products
+ALONG_OUTPUTS, ALONG_SAMPLES, ALONG_TERMS = "wide", "wide along samples", "wide along terms"
 JOINED = "joined"  # of a product whose few terms, of all samples, are copied together
 PLAIN = plain(0, 2), plain(2, 1)  # how a product addresses its operands: samples, outputs, inputs
 TRANSPOSED = plain(0, 2), plain(1, 2)
@@ -44,7 +45,9 @@ def _mark(node: Node, batch: int) -> str | None:
     count = size(loops[:1], batch)
     if index not in (PLAIN, TRANSPOSED) or isinstance(outputs, Symbol) or count > outputs:
         return None
-    return ALONG_SAMPLES if index == TRANSPOSED and count >= FEW_SAMPLES else ALONG_OUTPUTS
+    if index != TRANSPOSED:
+        return ALONG_OUTPUTS
+    return ALONG_SAMPLES if count >= FEW_SAMPLES else ALONG_TERMS
 
 
 def few_places(places: int, filters: int) -> bool:
@@ -84,12 +87,17 @@ def is_large(weights: Node) -> bool:
 
 def divides_outputs(node: Node | None) -> bool:
     """Whether threads divide the outputs of a product."""
-    return node is not None and node.attrs.get("of") in (ALONG_OUTPUTS, ALONG_SAMPLES)
+    return node is not None and node.attrs.get("of") in (ALONG_OUTPUTS, ALONG_SAMPLES, ALONG_TERMS)
 
 
 def along_samples(node: Node | None) -> bool:
     """Whether vectors of a product run along the samples, so that its result is stored output by output."""
     return node is not None and node.attrs.get("of") == ALONG_SAMPLES
+
+
+def along_terms(node: Node) -> bool:
+    """Whether a product of few samples is computed as dot products."""
+    return node.attrs.get("of") == ALONG_TERMS
 
 
 def reads_any_layout(reader: Node) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from math import prod
 
 from ranvier.engines.native.passes.clip_padding import Clip
-from ranvier.engines.native.passes.wide_products import JOINED, along_samples
+from ranvier.engines.native.passes.wide_products import JOINED, along_samples, along_terms
 from ranvier.engines.native.schedule.view import View
 from ranvier.engines.native.target.lanes import LANES, SIZE
 from ranvier.engines.native.target.target import Target
@@ -143,11 +143,8 @@ def plan(
         along = inner is not None and inner.b == 1 and inner.a in (0, 1) and inner.number not in apart
         dot = inner is not None and along and inner.count >= LANES
         few = rows is None or rows.count < PACK_ROWS or columns.count < LANES // 2 or isinstance(columns.extent, Symbol)
-        if (
-            dot
-            and not along_samples(node)
-            and (few or (inner is not None and inner.count >= 16 * LANES and columns.count <= 2 * LANES))
-        ):
+        long = inner is not None and inner.count >= 16 * LANES and columns.count <= 2 * LANES
+        if dot and not along_samples(node) and (few or long or along_terms(node)):
             if columns.number in bounding:  # a dot product expects the padded operand first
                 out, reduce, (a, b) = _exchanged(out), _exchanged(reduce), (b, a)
             return Nest(a, b, tuple(out), None, None, tuple(reduce), "dot", clips)

@@ -11,7 +11,7 @@ from ranvier.engines.native.passes.clip_padding import Clip
 from ranvier.engines.native.schedule.loop_nest import Loop, Nest
 from ranvier.engines.native.schedule.task import Task
 from ranvier.engines.native.schedule.view import View
-from ranvier.engines.native.target.lanes import ELEMENT, Scalar, vector
+from ranvier.engines.native.target.lanes import ELEMENT, Scalar, memory_type, vector
 from ranvier.engines.native.target.target import Target
 from ranvier.graph.node import BATCH, Node
 
@@ -88,6 +88,13 @@ class Contraction:
         with masked(k, mask):
             value = k.load(flat, (At(offset, stride),))
         return k.widen(value, self.element)
+
+    def fetch(self, view: View, offset: Scalar) -> None:
+        """Prefetch a cache line of an array."""
+        f, base = self.k.function, self.k.pointers[view.buffer]  # without "inbounds": it may be beyond the array
+        place = f.add(offset, view.offset)
+        pointer = f.op(f"getelementptr {memory_type(view.buffer.dtype)}, ptr {base}, i64 {place}")
+        f.emit(f"call void @llvm.prefetch.p0(ptr {pointer}, i32 0, i32 2, i32 1)")
 
 
 def prefix_of(task: Task) -> Index:

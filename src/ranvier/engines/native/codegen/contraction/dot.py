@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
-from ranvier.engines.native.codegen.contraction.base import Contraction, Place
+from ranvier.engines.native.codegen.builder import PREFETCH
+from ranvier.engines.native.codegen.contraction.base import FIRST, Contraction, Place
 from ranvier.engines.native.codegen.kernel import At, Value
 from ranvier.engines.native.codegen.loops import carried, finish, masked, scope
 from ranvier.engines.native.codegen.register_reductions import tree, trees
 from ranvier.engines.native.passes.clip_padding import Clip
+from ranvier.engines.native.passes.wide_products import along_terms
 from ranvier.engines.native.schedule.loop_nest import Loop, registers
 from ranvier.engines.native.schedule.view import View
 from ranvier.engines.native.target.lanes import LANES, Scalar, literal, tail_mask, vector
 
+STREAMS = 4  # rows of weights beyond the caches that are read at once
 Sums = dict[tuple[int, int], str]  # the running sums of a block, by row and column
 
 
@@ -43,12 +46,17 @@ class Block:
 class DotProducts(Contraction):
     """Writes such a kernel."""
 
+    ahead = 0  # elements of operand b, by which it is prefetched; 0 if it is not
+
     def write(self) -> None:
         """Blocks of the result along two loops, each of which moves one operand alone.
 
         If no such loop has a known extent, blocks of adjacent elements.
         """
         p, f = self.plan, self.k.function
+        if along_terms(self.node):
+            self._streamed()
+            return
         # The innermost loop that padding bounds is unrolled, unless threads divide it. Other bounds are computed.
         bounding = [clip[0] for clip in p.clips]
         apart = {loop.number for loop in p.outer if self._is_divided(loop)} & {*bounding} | {*bounding[:-1]}
@@ -67,7 +75,7 @@ class DotProducts(Contraction):
 
         def blocks(at: Place) -> None:
             if line is not None:
-                self._line(at, line)
+                self._line(at, line, min(LANES, 1 << max(self._room() - 2, 1).bit_length() - 1))
                 return
             if i is not None and i.number in bounding:
                 for at_i in range(0, i.count, high):
@@ -79,24 +87,35 @@ class DotProducts(Contraction):
 
         self.around(rest, blocks)
 
+    def _streamed(self) -> None:
+        """Some rows of weights at a time, for all samples: the weights are read once, in the order of memory."""
+        (weights,) = (loop for loop in self.plan.outer if loop.b)
+        self.k.module.declarations.add(PREFETCH)
+        self.ahead = STREAMS * weights.b
+        self._line(FIRST, weights, STREAMS, [loop for loop in self.plan.outer if loop is not weights])
+
     def _is_line(self, loop: Loop) -> bool:
         """Whether results along a loop are adjacent, and it moves one operand alone."""
         bound = any(loop.number in (clip[0], clip[2]) for clip in self.plan.clips)
         return (loop.a == 0) != (loop.b == 0) and self._adjacent(loop) and not bound
 
-    def _line(self, at: Place, line: Loop) -> None:
-        """Adjacent elements, as many at once as a vector has or registers hold, then one by one."""
+    def _line(self, at: Place, line: Loop, many: int, within: Sequence[Loop] = ()) -> None:
+        """Adjacent elements, ``many`` at once, then one by one; for each the loops ``within``."""
         f = self.k.function
-        many = min(LANES, 1 << max(self._room() - 2, 1).bit_length() - 1)
         low, high = self.range_of(line)
         full = f.end_of_whole(low, high, many)
         for start, end, size in ((low, full, many), (full, high, 1)):
             with f.loop(start, end, size) as turn, scope(self.k):
                 here = self.moved(at, line, turn.index)
                 if line.a:
-                    self._dot(Block(here, line, None, turn.index, 0, size, 1))
+                    block = Block(here, line, None, turn.index, 0, size, 1)
                 else:
-                    self._dot(Block(here, None, line, 0, turn.index, 1, size))
+                    block = Block(here, None, line, 0, turn.index, 1, size)
+
+                def each(at: Place, block: Block = block) -> None:
+                    self._dot(replace(block, at=at))
+
+                self.around(list(within), each, here)
 
     def _room(self) -> int:
         """The number of vectors that the registers hold."""
@@ -205,7 +224,10 @@ class DotProducts(Contraction):
         k, f, p, mask = self.k, self.k.function, self.plan, self.k.mask
         rows = sorted({m for m, _ in totals})
         xs = {m: self.load(p.a, f.add(at.a, f.mul(turn, loop.a)), block.offsets_a[m], loop.a, mask) for m in rows}
-        ys = [self.load(p.b, f.add(at.b, f.mul(turn, loop.b)), more, loop.b, mask) for more in block.offsets_b]
+        place = f.add(at.b, f.mul(turn, loop.b))
+        ys = [self.load(p.b, place, more, loop.b, mask) for more in block.offsets_b]
+        for more in block.offsets_b if self.ahead and mask is None else ():
+            self.fetch(p.b, f.add(place, self.ahead + more))
         # Unused lanes hold zeros in both operands, unless an operand does not move along the loop.
         sums = {(m, n): k.call("fma", self.type, xs[m], ys[n], t) for (m, n), t in totals.items()}
         if mask is None or (loop.a and loop.b):

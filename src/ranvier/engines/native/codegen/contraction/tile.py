@@ -17,7 +17,7 @@ from ranvier.engines.native.schedule.loop_nest import LONG_EPILOGUE, WIDE_ROWS, 
 from ranvier.engines.native.schedule.memory_planning import LINE
 from ranvier.engines.native.schedule.task import Task
 from ranvier.engines.native.schedule.view import View
-from ranvier.engines.native.target.lanes import LANES, SIZE, Scalar, memory_type
+from ranvier.engines.native.target.lanes import LANES, SIZE, Scalar
 from ranvier.engines.native.target.target import Target
 from ranvier.graph.extents import size
 from ranvier.graph.node import Node
@@ -132,13 +132,6 @@ class Tiled(Contraction):
             first = f.add(f.mul(row or 0, pitch), f.mul(number, lines * line))
             for i in range(lines):
                 self.fetch(view, f.add(first, step + i * line))
-
-    def fetch(self, view: View, offset: Scalar) -> None:
-        """Prefetch a cache line of an array."""
-        f, base = self.k.function, self.k.pointers[view.buffer]  # without "inbounds": it may be beyond the array
-        place = f.add(offset, view.offset)
-        pointer = f.op(f"getelementptr {memory_type(view.buffer.dtype)}, ptr {base}, i64 {place}")
-        f.emit(f"call void @llvm.prefetch.p0(ptr {pointer}, i32 0, i32 2, i32 1)")
 
     def prefetch_updated(self, row: Scalar, height: int, panel: Panel) -> None:
         """Prefetch the large values that the epilogue of a tile, such as an optimizer's step, reads and overwrites."""
