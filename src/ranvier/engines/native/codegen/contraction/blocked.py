@@ -9,7 +9,7 @@ from math import prod
 
 from ranvier.engines.native.codegen.builder import PREFETCH
 from ranvier.engines.native.codegen.contraction.base import Place
-from ranvier.engines.native.codegen.contraction.pack_panel import Panels, pack_block
+from ranvier.engines.native.codegen.contraction.pack_panel import PackedRows, Panels, pack_block, pack_rows
 from ranvier.engines.native.codegen.contraction.pipelined_epilogue import Tiles, pipeline_tiles
 from ranvier.engines.native.codegen.contraction.read_ahead import Block, ReadsAhead
 from ranvier.engines.native.codegen.contraction.tile import Panel, Tile, narrows, tile_of
@@ -18,7 +18,7 @@ from ranvier.engines.native.codegen.loops import along, scope
 from ranvier.engines.native.schedule.blocking import MANY_ROWS, Blocks, blocks
 from ranvier.engines.native.schedule.loop_nest import Loop, is_pipelined
 from ranvier.engines.native.schedule.memory_planning import LINE
-from ranvier.engines.native.target.lanes import LANES, SIZE, Scalar, vector
+from ranvier.engines.native.target.lanes import LANES, SIZE, Scalar
 from ranvier.graph.node import Symbol
 
 AHEAD = 2  # panels, by which weights are prefetched that are read as they lie
@@ -41,9 +41,10 @@ class Blocked(ReadsAhead):
         counts = map(self.expected, self.within)
         # Panels a power of two apart would map to the same cache lines.
         self.panel_pitch = self.blocks.terms * self.wide + 2 * LINE // size if self.blocks.packs else 0
+        copied = self.blocks.rows if self._is_by_panels() else self.height  # rows of the first operand
         parts = [
             self.blocks.columns // self.wide * self.panel_pitch,
-            self.height * max(self.blocks.row_steps[0], self.blocks.terms) if self.blocks.row_steps else 0,
+            copied * max(self.blocks.row_steps[0], self.blocks.terms) if self.blocks.row_steps else 0,
             prod(counts) * self.blocks.rows * self.blocks.columns if self.blocks.waits else 0,
         ]
         starts = [sum(-(-part * size // LINE) * LINE for part in parts[:i]) for i in range(4)]
@@ -52,6 +53,11 @@ class Blocked(ReadsAhead):
             self.k.function.pointer(work, start, "i8") for start in starts[:3]
         )
         self.around([loop for loop in p.outer if loop.b], self._blocks)
+
+    def _is_by_panels(self) -> bool:
+        """Whether all rows of a block pass over one panel, which stays in the first-level cache, before the next."""
+        repeated = self.blocks.row_steps is None or bool(self.rounds)
+        return not self.within and self.blocks.waits and self.blocks.packs and repeated
 
     def _blocks(self, at: Place) -> None:
         p, size = self.plan, self.blocks
@@ -70,9 +76,9 @@ class Blocked(ReadsAhead):
         f, (loop,) = self.k.function, self.rounds
         count, extent = self.k.extent(loop.extent), self.k.extent(self.terms.extent)
         with self._steps(loop, (0, count), self.blocks.terms // self.expected(self.terms)) as (low, high):
-            here = self.moved(self.moved(at, loop, low), self.columns, columns[0])
+            here, after = (self.moved(self.moved(at, loop, turn), self.columns, columns[0]) for turn in (low, high))
             begins, ends = f.op(f"icmp eq i64 {low}, 0"), f.op(f"icmp sge i64 {high}, {count}")
-            self._block(Block(here, rows, columns, f.mul(f.sub(high, low), extent), begins, ends, here.b))
+            self._block(Block(here, rows, columns, f.mul(f.sub(high, low), extent), begins, ends, after.b))
 
     def _round_by_round(self, at: Place, rows: tuple[Scalar, Scalar], columns: tuple[Scalar, Scalar]) -> None:
         f, size = self.k.function, self.blocks
@@ -153,49 +159,69 @@ class Blocked(ReadsAhead):
             yield self.moved(at, loop, turn.index), f.mul(turn.index, extent), extent
 
     def _tiles(self, block: Block, rows: Loop, at: Place) -> None:
-        """The tiles of all rows, or of those that a place in the outer loops has.
-
-        Where sums wait, terms are few, so that a panel stays in the first-level cache while all rows pass over it.
-        """
-        alone = not (self.rounds or self.within)
-        if alone and self.blocks.waits and self.blocks.packs and self.blocks.row_steps is None:
+        """The tiles of all rows, or of those that a place in the outer loops has."""
+        if self._is_by_panels():
             self._panels_of_tiles(block, rows, at)
             return
 
         def tile(row: Scalar, height: int) -> None:
             here = self.moved(at, rows, row)
-            if self.blocks.joins:
-                with self._each_round(here, block.terms) as (place, done, terms):
-                    self._pack_rows(place.a, terms, height, done)
-            else:
-                self._pack_rows(here.a, block.terms, height)
+            self._pack_tile(block, here, height)
             self._row_of_tiles(block, here, row, height)
 
-        self._over_rows(block, tile)
+        self._over_rows(block, tile, self.blocks.packs_first)
+
+    def _pack_tile(self, block: Block, at: Place, height: int) -> None:
+        """Copy a tile's rows of the first operand, where they are copied."""
+        if self.blocks.row_steps is None:
+            return
+        rows = PackedRows(self.left_at, *self.blocks.row_steps)
+        if not self.blocks.joins:
+            pack_rows(self, at.a, block.terms, height, rows)
+            return
+        with self._each_round(at, block.terms) as (place, done, terms):
+            here = self.k.function.pointer(self.left_at, self.k.function.mul(done, rows.term), self.element)
+            pack_rows(self, place.a, terms, height, rows._replace(pointer=here))
 
     def _panels_of_tiles(self, block: Block, rows: Loop, at: Place) -> None:
         """All tiles of rows of each panel, then those of the leftover columns."""
         k, f = self.k, self.k.function
         low, high = block.columns
-        full = f.end_of_whole(low, high, self.wide)
+        full, left = f.end_of_whole(low, high, self.wide), self.left_at
+
+        def copy(row: Scalar, height: int) -> None:
+            self.left_at = self._left_tile(block, left, row)
+            self._pack_tile(block, self.moved(at, rows, row), height)
 
         def tiles(panel: Panel) -> None:
-            self._over_rows(
-                block, lambda row, height: self._block_tile(block, self.moved(at, rows, row), row, height, panel)
-            )
+            def tile(row: Scalar, height: int) -> None:
+                self.left_at = self._left_tile(block, left, row)
+                self._block_tile(block, self.moved(at, rows, row), row, height, panel)
 
+            self._over_rows(block, tile, self.blocks.packs_first)
+
+        if self.blocks.row_steps is not None:
+            self._over_rows(block, copy)
         if full != low:
             with f.loop(low, full, self.wide) as turn, scope(k):
                 tiles(Panel(turn.index, self.across, None))
         if self._may_leave_columns():
             along(k, full, high, lambda place: tiles(Panel(place.base, 1, k.mask)), once=True)
+        self.left_at = left
 
-    def _over_rows(self, block: Block, tile: Callable[[Scalar, int], None]) -> None:
-        """Whole tiles, then the leftover rows."""
+    def _left_tile(self, block: Block, left: str, row: Scalar) -> str:
+        """Where a tile's rows of the first operand are copied to, of all of a block."""
+        if self.blocks.row_steps is None:
+            return left
+        f, each = self.k.function, max(self.blocks.row_steps[0], self.blocks.terms)
+        return f.pointer(left, f.mul(f.sub(row, block.rows[0]), each), self.element)
+
+    def _over_rows(self, block: Block, tile: Callable[[Scalar, int], None], first: bool = False) -> None:
+        """Whole tiles, of which the ``first`` one may copy the block, then the leftover rows."""
         f, (low, high) = self.k.function, block.rows
         full = f.end_of_whole(low, high, self.height)
         if full != low:
-            if self.blocks.packs_first:
+            if first:
                 low = self._first_tile(low, full, tile)
             with f.loop(low, full, self.height) as turn, scope(self.k):
                 tile(turn.index, self.height)
@@ -213,31 +239,6 @@ class Blocked(ReadsAhead):
             tile(low, self.height)
             self.packing = False
         return f.add(low, f.op(f"select i1 {copies}, i64 {self.height}, i64 0"))
-
-    def _pack_rows(self, a: Scalar, terms: Scalar, height: int, done: Scalar = 0) -> None:
-        """Copy a tile's rows of the first operand: along its terms or across them, as they lie in memory."""
-        if self.blocks.row_steps is None:
-            return
-        k, f, p, rows, (row_step, term_step) = self.k, self.k.function, self.plan, self.plan.rows, self.blocks.row_steps
-        assert rows is not None
-        size = SIZE[self.node.dtype]
-        if self.terms.a == 1:
-
-            def line(at: At) -> None:
-                for i in range(height):
-                    value = self.load(p.a, f.add(a, at.base), i * rows.a, 1, k.mask)
-                    target = f.pointer(self.left_at, f.add(at.base, i * row_step), self.element)
-                    f.emit(f"store {self.type} {value}, ptr {target}, align {size}")
-
-            along(k, 0, terms, line)
-            return
-        some = vector(self.element, height)
-        with f.loop(0, terms) as turn, scope(k):
-            place = f.add(f.add(a, p.a.offset), f.mul(turn.index, self.terms.a))
-            source = f.pointer(k.pointers[p.a.buffer], place, self.element)
-            value = f.op(f"load {some}, ptr {source}, align {size}")
-            target = f.pointer(self.left_at, f.mul(f.add(done, turn.index), term_step), self.element)
-            f.emit(f"store {some} {value}, ptr {target}, align {size}")
 
     def _row_of_tiles(self, block: Block, at: Place, row: Scalar, height: int) -> None:
         """The tiles of some rows: whole panels, then the leftover columns."""
@@ -309,6 +310,9 @@ class Blocked(ReadsAhead):
         k, f = self.k, self.k.function
         here = self._take_panel(block, at, panel.start)
         self.prefetch_epilogue(row, height, panel)
+        if self._is_by_panels():
+            with f.when(block.ends), scope(k):
+                self.prefetch_updated(row, height, panel)
         if not self.blocks.waits:
             first = {i: ["zeroinitializer"] * panel.vectors for i in range(height)}
             sums = self._all_terms(block, here, row, panel, first)
@@ -343,12 +347,9 @@ class Blocked(ReadsAhead):
             self.k.module.declarations.add(PREFETCH)
             return self.loop(0, block.terms, 1, sums, one)
         fetch = self.next_rows if self.terms.a == 1 and self.columns.b != 1 else self.next_block
-        if (
-            self.blocks.joins
-            or not self.blocks.packs
-            or panel.mask is not None
-            or (fetch == self.next_block and self.columns.b != 1)
-        ):
+        across = fetch == self.next_block and self.columns.b != 1
+        alone = self.blocks.joins and not self.blocks.waits  # no other block follows
+        if not self.blocks.packs or panel.mask is not None or across or alone:
             return self._terms(self.terms, 0, block.terms, at, panel.masks, sums)
 
         def some(turn: Scalar, sums: Tile) -> Tile:

@@ -1,4 +1,7 @@
-"""Packing: panels of an operand are copied for all tiles of rows that read them, so that columns are adjacent."""
+"""Packing: panels of an operand are copied for all tiles of rows that read them, so that columns are adjacent.
+
+Rows of the other operand are copied where they lie across the terms, or map to the same sets of a cache.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,12 @@ from math import prod
 from typing import NamedTuple
 
 from ranvier.engines.native.codegen.contraction.tile import Tiled
-from ranvier.engines.native.codegen.kernel import Kernel
+from ranvier.engines.native.codegen.kernel import At, Kernel
 from ranvier.engines.native.codegen.loops import along, scope
 from ranvier.engines.native.codegen.shuffles import transpose
 from ranvier.engines.native.schedule.loop_nest import Loop
 from ranvier.engines.native.schedule.memory_planning import LINE
-from ranvier.engines.native.target.lanes import LANES, SIZE, Scalar, tail_mask
+from ranvier.engines.native.target.lanes import LANES, SIZE, Scalar, tail_mask, vector
 
 
 def pack_panel(n: Tiled, b: Scalar, vectors: int, mask: str | None) -> str:
@@ -109,3 +112,35 @@ def pack_block(n: Tiled, b: Scalar, terms: Scalar, columns: Scalar, panels: Pane
     if whole != columns:
         with f.loop(0, terms) as turn, scope(k):
             along(k, whole, columns, lambda at: some(turn.index, at.base, k.mask), once=True)
+
+
+class PackedRows(NamedTuple):
+    """Memory for the rows of a tile, with the strides from row to row and from term to term."""
+
+    pointer: str
+    row: int
+    term: int
+
+
+def pack_rows(n: Tiled, a: Scalar, terms: Scalar, height: int, target: PackedRows) -> None:
+    """Copy rows of the first operand, which begin at the offset ``a``: along its terms or across them, as they lie."""
+    k, f, p, inner, size = n.k, n.k.function, n.plan, n.plan.reduce[-1], SIZE[n.node.dtype]
+    assert p.rows is not None
+    if inner.a == 1:
+        step = p.rows.a
+
+        def line(at: At) -> None:
+            for i in range(height):
+                value = n.load(p.a, f.add(a, at.base), i * step, 1, k.mask)
+                spot = f.pointer(target.pointer, f.add(at.base, i * target.row), n.element)
+                f.emit(f"store {n.type} {value}, ptr {spot}, align {size}")
+
+        along(k, 0, terms, line)
+        return
+    some = vector(n.element, height)
+    with f.loop(0, terms) as turn, scope(k):
+        place = f.add(f.add(a, p.a.offset), f.mul(turn.index, inner.a))
+        source = f.pointer(k.pointers[p.a.buffer], place, n.element)
+        value = f.op(f"load {some}, ptr {source}, align {size}")
+        spot = f.pointer(target.pointer, f.mul(turn.index, target.term), n.element)
+        f.emit(f"store {some} {value}, ptr {spot}, align {size}")

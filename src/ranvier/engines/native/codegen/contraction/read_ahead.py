@@ -36,6 +36,7 @@ class ReadsAhead(Columns):
 
     blocks: Blocks
     terms: Loop
+    rounds: list[Loop]  # around that of the terms
     within: list[Loop]  # the places that read the same block
     height: int  # of a tile
     wide: int  # columns of a panel
@@ -74,8 +75,16 @@ class ReadsAhead(Columns):
         with f.when(f.op(f"icmp slt i64 {number}, {-(-line // each)}")):
             first, column = f.add(turn, f.mul(number, each)), f.sub(panel.start, block.columns[0])
             for i, j in product(range(each), range(0, self.wide, line)):
-                here = f.add(block.next, f.mul(f.add(first, i), self.terms.b))
-                self.fetch(self.plan.b, f.add(f.add(here, column), j))
+                self.fetch(self.plan.b, f.add(f.add(self._next_term(block, f.add(first, i)), column), j))
+
+    def _next_term(self, block: Block, term: Scalar) -> Scalar:
+        """Where a term of the next block begins in the second operand."""
+        f, steps, number = self.k.function, self.terms.b, term
+        if not self.blocks.joins:
+            return f.add(block.next, f.mul(number, steps))
+        extent = self.k.extent(self.terms.extent)
+        round_ = f.mul(f.floor_divide(number, extent), self.rounds[-1].b)
+        return f.add(block.next, f.add(round_, f.mul(f.remainder(number, extent), steps)))
 
     def terms_as_they_lie(self, block: Block, at: Place, panel: Panel, sums: Tile) -> Tile:
         """The terms of a block of weights that are read once; the next block is prefetched in the order of memory.
