@@ -126,6 +126,7 @@ def test_ctc(reduction: str) -> None:
         loss = t.nn.CTCLoss(reduction=reduction, zero_infinity=True)
         given = t.tensor([7, 5, 4]), t.tensor(lengths)
         alone = t.nn.functional.ctc_loss(logs[:, 0], t.tensor([2, 1]), t.tensor(8), t.tensor(2), 3, reduction)
-        return loss(logs, t.tensor(targets), *given), loss(logs, t.tensor(flat), *given), alone, m(x)
+        none = loss(logs, t.tensor(flat[:0]), given[0], t.tensor([0, 0, 0]))  # blanks alone
+        return loss(logs, t.tensor(targets), *given), loss(logs, t.tensor(flat), *given), alone, none, m(x)
 
     agree(program, *twins("Linear", (5, 2), {}))

@@ -63,6 +63,8 @@ def _rows(labels: Tensor, counts: Tensor) -> Any:
             f"{labels.shape[0]} targets, and target_lengths that add up to {lengths.sum()}. Write as many targets, or "
             "(batch, length), instead."
         )
+    if not lengths.sum():  # no label stands at the places that no sample uses
+        return Tensor(np.zeros((len(lengths), 1), np.int32))
     ends = np.cumsum(lengths)
     places = (ends - lengths)[:, None] + np.arange(max(lengths.max(initial=0), 1))
-    return arrays.take(labels, Tensor(np.minimum(places, max(labels.shape[0] - 1, 0)).astype(np.int32)), 0)
+    return arrays.take(labels, Tensor(np.minimum(places, labels.shape[0] - 1).astype(np.int32)), 0)
