@@ -6,6 +6,7 @@ of how an interpreter starts or ends, and of the command line start Python by ``
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import multiprocessing
 import os
@@ -20,6 +21,7 @@ from types import ModuleType
 from typing import IO, Any
 
 from ranvier.engines import LIBRARIES
+from ranvier.tensor.attribute_types import Printing
 from tests import house
 
 FORKS = "forkserver" in multiprocessing.get_all_start_methods()  # Windows has none: it starts Python each time
@@ -90,6 +92,13 @@ def run(code: str, *arguments: object, timeout: float = 300, **options: Any) -> 
         return start(code, *arguments, folder=Path(folder), **options).result(timeout)
 
 
+def _import(name: str, *rest: Any, _import: Any = builtins.__import__, fromlist: Any = (), **other: Any) -> Any:
+    """Import, where the vocabulary of PyTorch, imported already, has the effect of its first import."""
+    parts = (rest[2] if len(rest) > 2 else fromlist) or ()
+    Printing.as_pytorch |= name.startswith("ranvier.torch") or (name == "ranvier" and "torch" in parts)
+    return _import(name, *rest, **other) if len(rest) > 2 else _import(name, *rest, fromlist=fromlist, **other)
+
+
 def _run(code: str, file: str, arguments: list[str], folder: Path, cwd: str, environment: dict[str, str]) -> None:
     """The program, in the process that was forked for it."""
     streams: list[IO[str]] = [(folder / name).open("w", encoding="utf-8", buffering=1) for name in ("out", "err")]
@@ -101,6 +110,7 @@ def _run(code: str, file: str, arguments: list[str], folder: Path, cwd: str, env
     os.chdir(cwd)
     sys.argv = ["-c", *arguments]
     sys.modules["__main__"] = main = ModuleType("__main__")
+    Printing.as_pytorch, builtins.__import__ = False, _import
     warnings.resetwarnings()
     warnings.simplefilter("error")
     try:

@@ -91,7 +91,7 @@ def check_specs(specs: Any, inputs: Any, label: str) -> None:
     for spec, x in pairs:
         if spec is None or (x is None and spec.optional) or not hasattr(x, "shape"):
             continue
-        lacks = spec.lack_of(tuple(x.shape), str(x.dtype))
+        lacks = spec.lack_of(tuple(x.shape), x.dtype)
         if lacks is not None:
             raise ValueError(
                 f"layer {label} was given {x.dtype!s} of shape {tuple(x.shape)}, and its input_spec asks for {lacks}."

@@ -1,4 +1,8 @@
-"""The types of ``x.shape`` and ``x.dtype``: a tuple and a text, with what PyTorch's classes have beside."""
+"""The types of ``x.shape`` and ``x.dtype``: a tuple and a text, with what PyTorch's classes have beside.
+
+They print in the program's vocabulary: as a tuple and a text in Keras's, and as ``torch.Size([2, 3])`` and
+``torch.float32`` once the program has imported `ranvier.torch`.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +12,19 @@ from typing import Any, SupportsIndex
 from ranvier.graph.dtypes import ELEMENT_TYPES, array_dtype
 
 
+class Printing:
+    """How shapes and dtypes print, in a process."""
+
+    as_pytorch = False
+
+
 class Size(tuple[int, ...]):
     """A shape: a tuple that can count its elements. Its slices and sums are shapes too."""
 
     __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"torch.Size({list(self)})" if Printing.as_pytorch else tuple.__repr__(self)
 
     def numel(self) -> int:
         """The number of elements of a tensor of this shape."""
@@ -40,11 +53,22 @@ class DType(str):
             raise TypeError(f"dtype {name!r} does not exist here. Write one of {', '.join(DTYPES)}.")
         return known
 
+    def __str__(self) -> str:
+        return f"torch.{self.name}" if Printing.as_pytorch else self.name
+
     def __repr__(self) -> str:
-        return f"torch.{self}"
+        return str(self) if Printing.as_pytorch else repr(self.name)
+
+    def __format__(self, spec: str) -> str:
+        return format(str(self), spec)
 
     def __reduce__(self) -> Any:
-        return DType, (str(self),)
+        return DType, (self.name,)
+
+    @property
+    def name(self) -> str:
+        """The text alone, as NumPy's dtypes have it."""
+        return str.__str__(self)
 
     @property
     def is_floating_point(self) -> bool:

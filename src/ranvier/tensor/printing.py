@@ -83,7 +83,7 @@ def text_of(tensor: Any) -> str:
     if not array.size and array.ndim != 1:
         suffixes.append(f"size={tuple(array.shape)}")
     if tensor.dtype not in (get_dtype(), *FORMATTED_BY_DEFAULT):
-        suffixes.append(f"dtype={tensor.dtype!r}")
+        suffixes.append(f"dtype=torch.{tensor.dtype.name}")
     if tensor.requires_grad:
         node = tensor.trace_node
         is_result = not tensor.is_leaf and node is not None and node.function is not None

@@ -22,7 +22,7 @@ from ranvier.ops.torch.random import Generator, default_generator
 from ranvier.ops.torch.tensor_types import *  # noqa: F403 - their __all__ is the vocabulary
 from ranvier.support.errors import lacking, missing
 from ranvier.tensor.attribute_types import DType as dtype  # noqa: N813 - PyTorch's name
-from ranvier.tensor.attribute_types import Size
+from ranvier.tensor.attribute_types import Printing, Size
 from ranvier.tensor.context import no_grad, set_dtype
 from ranvier.torch import (
     accelerator,
@@ -70,6 +70,7 @@ set_default_dtype = set_dtype
 
 __version__ = version.__version__
 
+Printing.as_pytorch = True
 lacking["torch"] = missing_names.NAMES
 module_names.install()
 __getattr__, __dir__ = missing("torch", __all__, made=vocabulary.maker("torch"))

@@ -68,14 +68,14 @@ TABLE.update({name: _compared(function) for name, function in COMPARED.items()})
 @row("Div")
 def divide(c: Context, x: Any, y: Any, axis: int | None = None, broadcast: int | None = None, **_: Any) -> Any:
     y = _aligned(c, x, y, axis, broadcast)
-    if str(x.dtype) in FLOATS:
+    if x.dtype.name in FLOATS:
         return o.divide(x, y)
-    if str(x.dtype).startswith("u"):
+    if x.dtype.name.startswith("u"):
         return like(o.floor_divide(x, y), x)
     # Toward zero, as C does.
     whole, rest = o.floor_divide(x, y), o.mod(x, y)
     up = o.logical_and(o.not_equal(rest, 0), o.less(o.multiply(o.sign(x), o.sign(y)), 0))
-    return like(o.add(whole, cast(up, str(x.dtype))), x)
+    return like(o.add(whole, cast(up, x.dtype.name)), x)
 
 
 @row("Mod")
@@ -86,9 +86,9 @@ def modulo(c: Context, x: Any, y: Any, fmod: int = 0) -> Any:
 @row("Pow")
 def power(c: Context, x: Any, y: Any, axis: int | None = None, broadcast: int | None = None) -> Any:
     y = _aligned(c, x, y, axis, broadcast)
-    if str(x.dtype) == str(y.dtype):
+    if x.dtype.name == y.dtype.name:
         return like(o.power(x, y), x)
-    wide = "float64" if "64" in f"{x.dtype}{y.dtype}" or str(x.dtype) not in FLOATS else "float32"
+    wide = "float64" if "64" in x.dtype.name + y.dtype.name or x.dtype.name not in FLOATS else "float32"
     return like(o.power(cast(x, wide), cast(y, wide)), x)
 
 
@@ -148,7 +148,7 @@ def cast_to(c: Context, x: Any, to: int, saturate: int = 1, round_mode: str = "u
 
 @row("CastLike")
 def cast_like(c: Context, x: Any, other: Any, saturate: int = 1, round_mode: str = "up") -> Any:
-    return cast(x, str(other.dtype))
+    return cast(x, other.dtype.name)
 
 
 @row("Identity")
@@ -235,7 +235,7 @@ def log_softmax(c: Context, x: Any, axis: int | None = None) -> Any:
 @row("Hardmax")
 def hardmax(c: Context, x: Any, axis: int | None = None) -> Any:
     def compute(y: Any, n: int) -> Any:
-        return cast(o.one_hot(o.argmax(y, axis=n), fixed(y, n), axis=n), str(x.dtype))
+        return cast(o.one_hot(o.argmax(y, axis=n), fixed(y, n), axis=n), x.dtype.name)
 
     return _flattened(c, x, axis, compute)
 
@@ -280,7 +280,7 @@ def _reduced(name: str, x: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
     if any(x.shape[n] == 0 for n in axes):
         shape = [1 if n in axes else d for n, d in enumerate(x.shape)]
         shape = shape if keepdims else [d for n, d in enumerate(x.shape) if n not in axes]
-        dtype = str(x.dtype)
+        dtype = x.dtype.name
         if name in ("max", "min"):
             if dtype in FLOATS:
                 start: Any = -math.inf if name == "max" else math.inf
@@ -294,7 +294,7 @@ def _reduced(name: str, x: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
 
 
 def _floating(x: Any) -> Any:
-    return x if str(x.dtype) in FLOATS else cast(x, "float64")
+    return x if x.dtype.name in FLOATS else cast(x, "float64")
 
 
 TABLE.update({

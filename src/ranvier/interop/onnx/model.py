@@ -45,7 +45,7 @@ class OnnxModel(ForeignModel):
         self.__dict__["places"] = places = dict[str, str]()
         frozen = {s.inputs[i] for s in program.steps for i in STATISTICS.get(s.op, ()) if i < len(s.inputs)}
         for name_, array in list(program.constants.items()):
-            if str(array.dtype) in FLOATS and array.ndim:
+            if array.dtype.name in FLOATS and array.ndim:
                 places[name_] = self._hold(name_, array, name_ not in frozen)
                 del program.constants[name_]
         types = [_input_type(program.types[n]) for n in program.inputs]

@@ -257,7 +257,7 @@ def pad(
     x = x[cut] if any(part != slice(None) for part in cut) else x
     pairs = [(max(low, 0), max(high, 0)) for low, high in pairs]
     if mode == "constant":
-        return like(o.pad(x, pairs, constant_values=fill if "float" in str(x.dtype) else int(fill)), x)
+        return like(o.pad(x, pairs, constant_values=fill if "float" in x.dtype.name else int(fill)), x)
     if mode == "wrap":
         for n, (low, high) in enumerate(pairs):
             count = fixed(x, n)
@@ -286,7 +286,7 @@ def range_(c: Context, start: Any, limit: Any, delta: Any) -> Any:
 
 @row("EyeLike")
 def eye_like(c: Context, x: Any, dtype: int | None = None, k: int = 0) -> Any:
-    kind = str(x.dtype) if dtype is None else element(dtype)
+    kind = x.dtype.name if dtype is None else element(dtype)
     return tensor(np.eye(fixed(x, 0), fixed(x, 1), k).astype(kind))
 
 
@@ -362,7 +362,7 @@ def top_k(
     if x.known is None:
         found = places_in_order(x, axis, bool(largest))[(*[slice(None)] * axis, slice(0, n))]
         return o.take_along_axis(x, found, axis), found
-    keys = x if largest else o.negative(cast(x, "int64") if str(x.dtype).startswith("u") else x)
+    keys = x if largest else o.negative(cast(x, "int64") if x.dtype.name.startswith("u") else x)
     _, places = o.top_k(o.moveaxis(keys, axis, -1), n)
     found = o.moveaxis(cast(places, "int64"), -1, axis)
     return gather_elements(c, x, found, axis), found

@@ -204,7 +204,7 @@ def average_pool(
 
 def _window_sum(x: Any, size: Sequence[int], stride: Sequence[int], dilation: Sequence[int]) -> Any:
     channels, n = fixed(x, 1), x.ndim - 2
-    kernel = tensor(np.ones((channels, 1, *size), str(x.dtype)))
+    kernel = tensor(np.ones((channels, 1, *size), x.dtype.name))
     return convolution.convolve(x, kernel, None, tuple(stride), ((0, 0),) * n, tuple(dilation), channels)
 
 
@@ -254,7 +254,7 @@ def max_unpool(
         flat = np.ravel_multi_index(np.unravel_index(flat, natural), target)
     found = np.zeros(math.prod(target), np.int64)
     found[flat] = 1 + np.arange(flat.size)
-    values = o.concatenate([o.zeros((1,), dtype=str(x.dtype)), o.reshape(x, (-1,))], axis=0)
+    values = o.concatenate([o.zeros((1,), dtype=x.dtype.name), o.reshape(x, (-1,))], axis=0)
     return like(o.reshape(o.take(values, found, axis=0), tuple(target)), x)
 
 
@@ -345,10 +345,10 @@ def negative_log_likelihood(
     """The classes are along axis 1."""
     count = fixed(x, 1)
     hit = o.equal(o.expand_dims(cast(labels, "int64"), 1), tensor(np.arange(count).reshape(1, -1, *[1] * (x.ndim - 2))))
-    each = cast(hit, str(x.dtype))
+    each = cast(hit, x.dtype.name)
     if ignore_index is not None:
         kept = o.not_equal(o.expand_dims(labels, 1), ignore_index)
-        each = o.multiply(each, cast(kept, str(x.dtype)))
+        each = o.multiply(each, cast(kept, x.dtype.name))
     if weight is not None:
         each = o.multiply(each, _per_channel(weight, x.ndim))
     loss = o.negative(o.sum(o.where(o.equal(each, 0), o.zeros_like(x), o.multiply(x, each)), axis=1))

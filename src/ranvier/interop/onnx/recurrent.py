@@ -41,7 +41,7 @@ def _recurrent(
     for d in range(directions):
         kind = options.get("direction", "forward")
         backward = kind == "reverse" or d == 1
-        start = o.broadcast_to(tensor(np.zeros((1, 1), str(x.dtype))), (batch, hidden))
+        start = o.broadcast_to(tensor(np.zeros((1, 1), x.dtype.name)), (batch, hidden))
         held = [start if s is None else s[d] for s in states]
         bias = None if b is None else b[d]
 

@@ -140,7 +140,7 @@ def _scaled(x: Any, axis: int, factor: float, end: tuple[float, float], options:
 def _along(x: Any, matrix: Any, axis: int, mode: str) -> Any:
     if mode == "nearest" and (matrix.sum(1) == 1).all():
         return o.take(x, matrix.argmax(1), axis=axis)
-    dtype = str(x.dtype) if str(x.dtype) in ("float32", "float64") else "float32"
+    dtype = x.dtype.name if x.dtype.name in ("float32", "float64") else "float32"
     moved = o.moveaxis(x, axis, -1)
     return o.moveaxis(o.matmul(o.cast(moved, dtype), tensor(matrix.T.astype(dtype))), -1, axis)
 

@@ -61,7 +61,7 @@ def tensor(value: Any) -> Tensor:
 
 def check_element(value: Any) -> None:
     """Raise UnsupportedError for numbers of a type in which programs do not compute."""
-    name = str(value.dtype) if hasattr(value, "dtype") else ""
+    name = value.dtype.name if hasattr(value, "dtype") else ""
     if name and name not in COMPUTED:
         raise refuse(f"the element type {name} is not one that programs compute in")
 
@@ -114,9 +114,9 @@ def fixed(x: Any, axis: int) -> int:
 
 
 def cast(x: Any, dtype: str) -> Any:
-    return x if str(x.dtype) == dtype else arrays.cast(x, dtype)
+    return x if x.dtype.name == dtype else arrays.cast(x, dtype)
 
 
 def like(y: Any, x: Any) -> Any:
     """A result in the element type of an operand."""
-    return cast(y, str(x.dtype))
+    return cast(y, x.dtype.name)

@@ -322,7 +322,8 @@ def convert_to_numpy(x: Any) -> Any:
 
 def dtype(x: Any) -> str:
     """The dtype's name."""
-    return str(x.dtype if hasattr(x, "dtype") else Tensor(x).dtype)
+    found = x.dtype if hasattr(x, "dtype") else Tensor(x).dtype
+    return str(getattr(found, "name", found))
 
 
 def get_item(x: Any, key: Any) -> Any:

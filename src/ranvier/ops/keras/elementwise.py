@@ -29,7 +29,7 @@ def dtype_name(dtype: Any) -> str:
     """A dtype by any of its spellings as one that programs have."""
     if dtype is None:
         return get_dtype()
-    name = dtype if isinstance(dtype, str) else getattr(dtype, "name", None) or np.dtype(dtype).name
+    name = getattr(dtype, "name", None) or (dtype if isinstance(dtype, str) else np.dtype(dtype).name)
     name = {"int": "int32", "float": get_dtype()}.get(name, name)
     if name not in DTYPES:
         raise ValueError(f"dtype {dtype!r} is none that programs have. Write one of {', '.join(DTYPES)} instead.")

@@ -131,7 +131,7 @@ def is_same_size(input: Any, other: Any) -> bool:
 
 def is_signed(input: Any) -> bool:
     """Whether the dtype has negative numbers."""
-    return not str(input.dtype).startswith(("uint", "bool"))
+    return not input.dtype.name.startswith(("uint", "bool"))
 
 
 def is_conj(input: Any) -> bool:

@@ -27,7 +27,7 @@ def choose_probabilities(who: str, probs: Any, logits: Any) -> tuple[str, Any]:
 
 def inside(probs: Tensor) -> Tensor:
     """Probabilities, of which none is 0 or 1."""
-    gap = float(np.finfo(str(probs.dtype)).eps)
+    gap = float(np.finfo(probs.dtype.name).eps)
     inside: Tensor = probs.clamp(gap, 1 - gap)
     return inside
 
@@ -161,7 +161,7 @@ class Categorical(Distribution):
         return where(chosen, self.logits, 0.0).sum(-1)
 
     def entropy(self) -> Tensor:
-        least = float(np.finfo(str(self.logits.dtype)).min)
+        least = float(np.finfo(self.logits.dtype.name).min)
         return -(self.logits.clamp(min=least) * self.probs).sum(-1)
 
     def enumerate_support(self, expand: bool = True) -> Tensor:

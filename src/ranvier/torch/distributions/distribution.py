@@ -176,10 +176,7 @@ class Distribution(CheckedConstructor):
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def __repr__(self) -> str:
-        shown = [
-            f"{name}: {value.item() if value.ndim == 0 else f'torch.Size({list(value.shape)})'}"
-            for name, value in self._own().items()
-        ]
+        shown = [f"{name}: {value.item() if value.ndim == 0 else value.shape}" for name, value in self._own().items()]
         return f"{type(self).__name__}({', '.join(shown)})"
 
 

@@ -196,7 +196,7 @@ class SigmoidTransform(Transform):
     codomain = "unit"
 
     def _call(self, x: Any) -> Any:
-        gap = 2.0**-24 if str(x.dtype).endswith("float32") else 2.0**-53
+        gap = 2.0**-24 if x.dtype.name.endswith("float32") else 2.0**-53
         return x.sigmoid().clamp(min=2.0**-126 if gap == 2.0**-24 else 2.0**-1022, max=1 - gap)
 
     def _inverse(self, y: Any) -> Any:

@@ -14,7 +14,7 @@ from ranvier.tensor.tensor import Tensor
 def _lines(parameters: Mapping[str, Any]) -> str:
     """One line for each parameter, formatted as in PyTorch."""
     return "\n  ".join(
-        f"({name}): Parameter containing: [torch.{p.dtype} of size {'x'.join(map(str, p.shape))}]"
+        f"({name}): Parameter containing: [torch.{p.dtype.name} of size {'x'.join(map(str, p.shape))}]"
         for name, p in parameters.items()
     )
 

@@ -117,7 +117,7 @@ def _flat(params: Iterable[Any]) -> Any:
 
 def _flat_gradient(params: Iterable[Any]) -> Any:
     parts = [
-        np.zeros(math.prod(p.shape), str(p.dtype)) if p.grad is None else widened(p.grad.compute()).reshape(-1)
+        np.zeros(math.prod(p.shape), p.dtype.name) if p.grad is None else widened(p.grad.compute()).reshape(-1)
         for p in params
     ]
     return np.concatenate(parts)
