@@ -15,7 +15,7 @@ from ranvier.graph.simplify import simplify
 from ranvier.module import from_architecture
 from ranvier.ops.functional import long_attention
 from ranvier.ops.functional.attention import attend, attention_weights
-from ranvier.ops.functional.scoring import HEADS_LAST, Scoring
+from ranvier.ops.functional.scoring import HEADS_FIRST, HEADS_LAST, Scoring
 from ranvier.tensor.tensor import Tensor
 from tests.layers.attention_rows import ATTENTIONS, CAUSAL, KEYS, LISTS, SEEN, VALUES, WANTED, WORDS, softmax
 
@@ -222,6 +222,23 @@ def test_blocks_of_long_sequences_are_the_whole(monkeypatch, rows, columns, sett
     for part, whole in zip(*found, strict=True):
         np.testing.assert_allclose(part, whole, rtol=1e-4, atol=1e-5)
     set_engine(None)
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("heads_first", [False, True])
+def test_blocks_of_heads_of_several_samples(engine, monkeypatch, heads_first, causal):
+    """One head's values of several samples lie apart in memory."""
+    shape, equations = ((2, 3, 48, 4), HEADS_FIRST) if heads_first else ((2, 48, 3, 4), HEADS_LAST)
+    arrays, found = np.random.default_rng(0).standard_normal((3, *shape)), []
+    for long in (1 << 20, 1):
+        monkeypatch.setattr(long_attention, "LONG", long)
+        monkeypatch.setattr(long_attention, "ROWS", 16)
+        leaves = [Tensor(x, requires_grad=True) for x in arrays]
+        y = attend(*leaves, scoring=Scoring(equations, scale=0.6 + long / 2**40, causal=causal))
+        (y * y).sum().backward()
+        found.append([y.numpy(), *(x.grad.numpy() for x in leaves)])
+    for part, whole in zip(*found, strict=True):
+        np.testing.assert_allclose(part, whole, rtol=1e-4, atol=1e-5)
 
 
 def test_each_block_drops_other_weights(monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -136,8 +137,25 @@ def _reshape(node: Node, view: View) -> View | None:
     if only_ones(node.shape, view.shape):
         kept = iter([s for s, d in zip(view.strides, view.shape, strict=True) if d != 1])
         return View(view.buffer, node.shape, tuple(0 if d == 1 else next(kept) for d in node.shape), view.offset)
-    if not view.contiguous or any(isinstance(d, Symbol) for d in (*node.shape[1:], *view.shape[1:])):
+    if any(isinstance(d, Symbol) for d in (*node.shape[1:], *view.shape[1:])):
         return None
     if any(isinstance(d, Symbol) for d in (*node.shape[:1], *view.shape[:1])) and node.shape[:1] != view.shape[:1]:
         return None
-    return View(view.buffer, node.shape, c_strides(node.shape), view.offset)
+    if view.contiguous:
+        return View(view.buffer, node.shape, c_strides(node.shape), view.offset)
+    strides = _divided(view, node.shape)
+    return None if strides is None else View(view.buffer, node.shape, strides, view.offset)
+
+
+def _divided(view: View, shape: Sequence[int | Symbol]) -> tuple[int, ...] | None:
+    """The strides of a value with gaps, in another shape; None where axes meet that are not one after the other."""
+    known = 1 if shape and isinstance(shape[0], Symbol) else 0  # the rows, which stay
+    left = [(d, s) for d, s in zip(view.shape[known:], view.strides[known:], strict=True) if d != 1]
+    strides = list(view.strides[:known])
+    for own, new in regrouped([d for d, _ in left], [d for d in shape[known:] if d != 1]):
+        found, left = left[: len(own)], left[len(own) :]
+        if any(s != after * d for (_, s), (d, after) in itertools.pairwise(found)):
+            return None
+        strides += [found[-1][1] * step for step in c_strides(new)]
+    kept = iter(strides[known:])
+    return (*strides[:known], *(0 if d == 1 else next(kept) for d in shape[known:]))
