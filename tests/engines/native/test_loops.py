@@ -85,6 +85,41 @@ def test_a_loop_and_its_gradient(rows, axis, reverse, recompute):
             np.testing.assert_array_equal(a, b)
 
 
+def divided(x, h, w):
+    """A step that divides an axis of its slice."""
+    parts = apply("reshape", x, shape=(3, 2, 3, 2))
+    return (apply("tanh", h + apply("reshape", apply("reduce_sum", parts, axes=(2,)), shape=(3, 4))),)
+
+
+def joined(x, h, w):
+    """A step that joins axes of its slice between which there are others."""
+    return (apply("tanh", einsum("bi,ij->bj", apply("reshape", x, shape=(4, 3)), w) + h),)
+
+
+def saved(x, h, w):
+    """A step whose gradient reads a value that a reshape reads too."""
+    y = apply("reshape", h, shape=(2, 2, 3))
+    z = apply("reshape", y / apply("exp", apply("sin", y)), shape=(4, 3))
+    return (apply("tanh", einsum("bi,ij->bj", h, w) + z),)
+
+
+@pytest.mark.parametrize(
+    ("step", "slice_", "state"), [(divided, (3, 2, 6), (3, 4)), (joined, (2, 2, 3), (4, 3)), (saved, (2, 2, 3), (4, 3))]
+)
+def test_steps_that_reshape_what_has_gaps_in_memory(step, slice_, state):
+    """The slices of a stack and what a step saves lie at one step of a memory of all steps."""
+    x, h, w = (input_node(name, shape, F) for name, shape in (("x", slice_), ("h", state), ("w", (3, 3))))
+    (value,) = step(x, h, w)
+    body = Graph((h, x, w), (value,), ((h, value),))
+    stack = (slice_[0], STEPS, *slice_[1:])
+    operands = [input_node(f"g{n}", shape, F) for n, shape in enumerate((state, stack, (3, 3)))]
+    graph = with_gradients(operands, scan(body, operands[:1], operands[1:2], operands[2:], length=STEPS, axis=1))
+    arrays = arrays_for(graph, 1)
+    want, _ = evaluate(graph, arrays, {})
+    for part, whole in zip(native(graph, arrays, want, 1, 2), want, strict=True):
+        np.testing.assert_allclose(part, whole, rtol=1e-4, atol=1e-5)
+
+
 def test_a_loop_of_a_deep_program_in_many_units(monkeypatch):
     """Each unit that waits at a barrier has its own function for it: here at each step, which reads all rows."""
     c, w = input_node("c", (96, 96), F), input_node("w", (96, 96), F)

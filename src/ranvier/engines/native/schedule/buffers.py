@@ -238,7 +238,9 @@ class Buffers:
                 continue
             places = targets.get(node, [])
             outputs = along_samples(task_of.anchor) and node.shape == task_of.space
-            if (not places and node in readers) or (places and outputs and places[0].buffer.kind != "scratch"):
+            given = bool(places) and places[0].buffer.kind != "scratch"
+            apart = outputs or (given and node in self.fusion.contiguous and not places[0].contiguous)
+            if (not places and node in readers) or (given and apart):
                 places = [self.scratch(node), *places]
             if places:
                 task_of.stores += [(node, view) for view in places]

@@ -12,10 +12,10 @@ from collections.abc import Callable
 from ranvier.engines.native.schedule.buffers import Interface
 from ranvier.engines.native.schedule.carries import added_in_place
 from ranvier.engines.native.schedule.task import Task
-from ranvier.engines.native.schedule.view import View
+from ranvier.engines.native.schedule.view import Buffer, View, move
 from ranvier.engines.native.target.lanes import SIZE
 from ranvier.graph.graph import Graph
-from ranvier.graph.node import Node
+from ranvier.graph.node import Node, apply
 from ranvier.graph.scan import Operands
 
 BEYOND_CACHE = 1 << 20  # bytes of a stack, which has left the second-level cache before its slices are read
@@ -58,6 +58,26 @@ def interface_of(node: Node, view: Callable[[Node], View | None], results: dict[
     }
     inputs = [*carries, *map(step, given.slices), *constants]
     return Interface(inputs, [*carries, *stacks], slices, added_in_place(node), ahead)
+
+
+def packed_inputs(graph: Graph, interface: Interface) -> Graph:
+    """The body with copies of the inputs that it reshapes, where their gaps in the outer memory leave no view."""
+    buffer = Buffer("input", 0, "float32")
+    views, gapped = dict[Node, tuple[Node, View]](), set[Node]()
+    for node, (strides, offset) in zip(graph.inputs, interface.inputs, strict=True):
+        views[node] = node, View(buffer, node.shape, strides, offset)
+    for node in graph.nodes():
+        if not node.op.is_view or node.inputs[0] not in views:
+            continue
+        source, view = views[node.inputs[0]]
+        if (moved := move(node, view)) is not None:
+            views[node] = source, moved
+        elif node.op.name == "reshape" and not view.contiguous:
+            gapped.add(source)
+    if not gapped:
+        return graph
+    given = [apply("concatenate", node, axis=0) if node in gapped else node for node in graph.inputs]
+    return Graph(graph.inputs, tuple(graph.on(given)))
 
 
 def stored_results(task: Task) -> dict[int, View]:

@@ -15,7 +15,7 @@ from ranvier.engines.native.schedule.buffers import Buffers, Interface
 from ranvier.engines.native.schedule.fusion import Fusion
 from ranvier.engines.native.schedule.gather_in_place import in_place_gathers, not_in_place
 from ranvier.engines.native.schedule.joined_parts import join_parts, keep_parts
-from ranvier.engines.native.schedule.loop import body_graph, interface_of, stored_results
+from ranvier.engines.native.schedule.loop import body_graph, interface_of, packed_inputs, stored_results
 from ranvier.engines.native.schedule.loop_nest import TILE_ROWS
 from ranvier.engines.native.schedule.mask_bounds import given_bounds, mask_bounds
 from ranvier.engines.native.schedule.memory_planning import Life, pack
@@ -116,7 +116,8 @@ class Schedule:
         varying = len(graph.inputs) - len(operands(task.node).constants)
         if (known := symbolic_rows(graph, varying)) is not None:
             graph, rows = known
-        return Loop(task.node, Schedule(graph, rows or self.batch, interface=interface), memory, rows)
+        body = packed_inputs(graph, interface)
+        return Loop(task.node, Schedule(body, rows or self.batch, interface=interface), memory, rows)
 
     def _prefetch_slices(self, interface: Interface) -> None:
         """Have the largest product of a loop's step, which leaves the memory idle, prefetch what other tasks read and
