@@ -40,7 +40,7 @@ VALUES = {
 def same(a, b):
     if isinstance(a, (torch.Tensor, np.ndarray)):
         assert isinstance(b, torch.Tensor)
-        assert str(a.dtype) == str(b.dtype)
+        assert a.dtype == b.dtype
         assert getattr(a, "requires_grad", False) == b.requires_grad
         assert isinstance(a, torch.nn.Parameter) == isinstance(b, torch.nn.Parameter)
         assert a.tolist() == b.tolist()

@@ -358,7 +358,7 @@ def test_tensors_of_another_library_are_stacked():
             return np.full((2, 3), self.value, np.float32)
 
     ((x, y),) = data.DataLoader([(Foreign(i), i) for i in range(4)], batch_size=4)
-    assert (type(x), tuple(x.shape), str(x.dtype)) == (torch.Tensor, (4, 2, 3), "float32")
+    assert (type(x), tuple(x.shape), x.dtype) == (torch.Tensor, (4, 2, 3), "float32")
     assert x[:, 0, 0].tolist() == y.tolist() == [0, 1, 2, 3]
     with pytest.raises(TypeError, match="samples hold a object, which cannot be made a batch"):
         next(iter(data.DataLoader([object()])))

@@ -75,6 +75,10 @@ class Type:
     shape: Shape
     dtype: str
 
+    def __post_init__(self) -> None:
+        if type(self.dtype) is not str:  # that of a tensor, which prints in a vocabulary
+            object.__setattr__(self, "dtype", str.__str__(self.dtype))
+
     def __str__(self) -> str:
         return f"{self.dtype}[{','.join(map(str, self.shape))}]"
 

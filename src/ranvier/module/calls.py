@@ -38,7 +38,7 @@ def first_float_dtype(module: ModuleBase, registry: str) -> str | None:
     for below in module.modules():
         for tensor in below.__dict__[registry].values():
             if tensor is not None and tensor.spec.dtype in FLOATS:
-                return str(tensor.spec.dtype)
+                return tensor.spec.dtype
     return None
 
 

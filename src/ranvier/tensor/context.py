@@ -21,7 +21,7 @@ def set_dtype(name: str) -> None:
     global _dtype
     _check(name)
     if name != _dtype:
-        _dtype = name
+        _dtype = str.__str__(name)  # not as a dtype of PyTorch's vocabulary
         trace.clear_caches()
 
 
@@ -35,7 +35,7 @@ def dtype_scope(name: str) -> Iterator[None]:
     """Within this context this thread computes in the floating dtype ``name``, in place of `get_dtype`'s."""
     _check(name)
     before = trace.state.dtype
-    trace.state.dtype = name
+    trace.state.dtype = str.__str__(name)
     try:
         yield
     finally:

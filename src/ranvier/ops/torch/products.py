@@ -13,7 +13,8 @@ def linear(input: Node, weight: Node, bias: Node | None = None) -> Node:
     """``x @ weight.T + bias``: (..., in), (out, in), (out,) -> (..., out). Raises RuntimeError for two dtypes."""
     if input.dtype != weight.dtype and not state.tracing:  # a model is traced before the dtype of its data is known
         raise RuntimeError(
-            f"the input is {input.dtype} and the weight {weight.dtype}. Write x.to({weight.dtype!r}) instead of x."
+            f"the input is {input.dtype} and the weight {weight.dtype}. Write x.to("
+            f"{'torch.' + weight.dtype}) instead of x."
         )
     y: Node = functional.linear(input, weight, bias)
     return y
