@@ -225,14 +225,19 @@ class _Gradient:
                 result[node] = self._read(node) if read else node.on(tuple(result[i] for i in node.inputs))
         return result
 
+    def _wide(self, node: Node) -> Node:
+        """A value that the loop stores, with an axis to stack it along."""
+        missing = self.axis - node.ndim
+        return node if missing <= 0 else apply("reshape", node, shape=(*node.shape, *(1,) * missing))
+
     def _read(self, node: Node) -> Node:
-        """The input of the new body for a value of the loop."""
+        """The value in the new body of a value of the loop."""
         number = len(self.slices) + len(self.constants)
         if node in self.inner.constants:
             new = input_node(f"c{number}", node.shape, node.dtype)
             return self.constants.setdefault(node, (new, self._constant(node)))[0]
         if node not in self.slices:
-            new = input_node(f"v{number}", node.shape, node.dtype)
+            new = input_node(f"v{number}", self._wide(node).shape, node.dtype)
             if node in self.inner.slices:
                 outer = self.given.slices[self.inner.slices.index(node)]
                 self.slices[node] = new, partial(_given, outer)
@@ -241,20 +246,18 @@ class _Gradient:
                 if node not in places:
                     self.kept[node] = None
                 self.slices[node] = new, partial(self._stack, node)
-        return self.slices[node][0]
-
-    def _outputs(self) -> tuple[Node, ...]:
-        return (*self.body.outputs, *self.kept)
+        new = self.slices[node][0]
+        return new if new.shape == node.shape else apply("reshape", new, shape=node.shape)
 
     def _stored(self) -> Node:
         """The loop with what its gradient reads among its outputs. `simplify` makes one of it and the loop."""
         if not self.kept:
             return self.node
-        body = Graph(self.body.inputs, self._outputs(), self.body.updates)
+        body = Graph(self.body.inputs, (*self.body.outputs, *map(self._wide, self.kept)), self.body.updates)
         return apply("scan", *self.node.inputs, **{**self.node.attrs, "body": body})
 
     def _stack(self, node: Node, stored: Node) -> Node:
-        return apply("result", stored, index=len(self.body.updates) + self._outputs().index(node))
+        return apply("result", stored, index=len(self.body.updates) + (*self.body.outputs, *self.kept).index(node))
 
     # --- sums over the steps ----------------------------------------------------------------------------------------
 

@@ -120,6 +120,20 @@ def test_steps_that_reshape_what_has_gaps_in_memory(step, slice_, state):
         np.testing.assert_allclose(part, whole, rtol=1e-4, atol=1e-5)
 
 
+def test_a_step_that_stores_a_number_where_steps_are_the_second_axis():
+    """The gradient reads a scalar of each step: it is stored with an axis of its own, before that of the steps."""
+    h, x = input_node("h", (3, 4), F), input_node("x", (3, 4), F)
+    norm = apply("sqrt", apply("exp", apply("reduce_sum", h, axes=(0, 1))))
+    value = apply("tanh", h * apply("broadcast", norm, shape=(3, 4), axes=()) + x)
+    operands = [input_node("h0", (3, 4), F), input_node("g", (3, STEPS, 4), F)]
+    made = scan(Graph((h, x), (value,), ((h, value),)), operands[:1], operands[1:], [], length=STEPS, axis=1)
+    graph = with_gradients(operands, made)
+    arrays = arrays_for(graph, 1)
+    want, _ = evaluate(graph, arrays, {})
+    for part, whole in zip(native(graph, arrays, want, 1, 2), want, strict=True):
+        np.testing.assert_allclose(part, whole, rtol=1e-4, atol=1e-5)
+
+
 def test_a_loop_of_a_deep_program_in_many_units(monkeypatch):
     """Each unit that waits at a barrier has its own function for it: here at each step, which reads all rows."""
     c, w = input_node("c", (96, 96), F), input_node("w", (96, 96), F)
