@@ -50,6 +50,12 @@ def test_exact_on_whole_numbers(text, columns, dtype):
         agree(text, BATCH, 35, columns, dtype)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_no_terms_and_columns_apart(dtype):
+    """Nothing is summed, and adjacent results read elements that are apart."""
+    agree("m,nk->kmn", 40, 5, 33, dtype)
+
+
 @pytest.mark.parametrize("columns", [10, 16, 50, 52, 64, 100, 128])
 @pytest.mark.parametrize("text", FORMS)
 def test_a_long_epilogue(text, columns):

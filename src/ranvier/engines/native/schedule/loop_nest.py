@@ -203,7 +203,8 @@ def _as_rows(loop: Loop) -> tuple[bool, int, int]:
 
 
 def _packable(reduce: Sequence[Loop]) -> bool:
-    return all(isinstance(loop.extent, int) for loop in reduce)
+    """Whether there are terms to pack, as many as the compiler knows."""
+    return bool(reduce) and all(isinstance(loop.extent, int) for loop in reduce)
 
 
 def rows_per_shared_vector(nest: Nest) -> int:
