@@ -391,6 +391,15 @@ def test_what_programs_ask():
     for t in (theirs, ours):
         x = t.ones(2, 3)
         assert (x.nelement(), x.ndimension(), x.is_contiguous(), x.element_size()) == (6, 2, True, 4)
+        assert (x.type(), x.long().type(), x.is_cpu, x.is_cuda) == (
+            "torch.FloatTensor",
+            "torch.LongTensor",
+            True,
+            False,
+        )
+        assert t.equal(x.mH, x.T)
+        assert t.equal(x.view(t.float32), x)
+        assert f"{x.shape} {x.dtype}" == "torch.Size([2, 3]) torch.float32"
         assert isinstance(x.shape, t.Size)
         assert not t.accelerator.is_available()
         assert t.accelerator.current_accelerator() is None

@@ -7,6 +7,7 @@ from typing import Any
 
 from ranvier.ops import arrays
 from ranvier.ops.arrays.promotion import axes_of, axis_of
+from ranvier.tensor.attribute_types import DType
 from ranvier.tensor.tensor import Tensor
 
 
@@ -101,7 +102,22 @@ def view_as(self: Tensor, other: Any) -> Any:
 
 
 reshape_as = view_as
-reshape, view = sized("shape", arrays.reshape), sized("size", arrays.reshape)
+reshape, _view = sized("shape", arrays.reshape), sized("size", arrays.reshape)
+
+
+def view(self: Tensor, *size: Any, **named: Any) -> Any:
+    """The same elements in another shape. Raises NotImplementedError for another dtype, as which bits would be read."""
+    dtype = named.get("dtype", size[0] if size else None)
+    if not isinstance(dtype, DType):
+        return _view(self, *size, **named)
+    if dtype == self.dtype:
+        return arrays.reshape(self, self.shape)
+    raise NotImplementedError(
+        f"x.view({dtype!r}) would read the bits of {self.dtype} as {dtype}. Write x.to({dtype!r}) for the same "
+        f"numbers, or torch.from_numpy(x.numpy().view({dtype.name!r})) for the same bits, instead."
+    )
+
+
 permute, expand = sized("dims", arrays.transpose), sized("size", expanded)
 repeat, tile = sized("repeats", repeated), sized("dims", tiled)
 T = property(arrays.transpose)

@@ -13,7 +13,7 @@ ROWS = (
     Row("ravel", f"{S}:ravel", "ravel(x)", "ravel(input)", SAME, samples="X", value="X.ravel()", view=VIEW),
     Row("flatten", f"{S}:flatten", torch="flatten -> torch.shape:flatten", method=SAME, samples="C, 1", value="C.reshape(2, -1)", view=VIEW),
     Row("transpose", f"{S}:transpose", "transpose(x, axes=None)", "permute(input, dims)", f"permute -> {M}:permute", samples="X, (1, 0)", value="X.T", view=VIEW),
-    Row("t", "torch.shape:t", torch="t(input)", method=SAME, in_place=SHAPE, samples="X", value="X.T", attribute=f"T -> {M}:T; mT -> {M}:mT", view=VIEW),
+    Row("t", "torch.shape:t", torch="t(input)", method=SAME, in_place=SHAPE, samples="X", value="X.T", attribute=f"T -> {M}:T; mT -> {M}:mT; mH -> {M}:mT", view=VIEW),
     Row("swapaxes", f"{S}:swapaxes", "swapaxes(x, axis1, axis2)", "swapaxes(input, axis0, axis1)", SAME, SHAPE, samples="C, 0, 2", value="C.swapaxes(0, 2)", view=VIEW),
     Row("swapdims", f"{S}:swapaxes", torch="swapdims(input, dim0, dim1)", method=SAME, in_place=SHAPE, view=VIEW),
     Row("torch.transpose", f"{S}:swapaxes", torch="transpose(input, dim0, dim1)", method=f"transpose -> {M}:transpose", in_place=SHAPE, view=VIEW),

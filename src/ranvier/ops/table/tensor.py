@@ -45,6 +45,6 @@ ROWS = (
     Row("fill_", torch=f"fill_ -> {T}:fill_; zero_ -> {T}:zero_", method=f"fill_ -> {T}:fill_; zero_ -> {T}:zero_; copy_ -> {T}:copy_"),
     Row("backward", method="backward -> tensor_methods:backward"),
     *each("torch", "torch.elementwise", "is_complex is_floating_point", SAME),
-    *(Row(name, attribute=f"{name} -> {P}:{name}") for name in ("device", "grad_fn", "is_cuda", "itemsize", "layout", "nbytes", "retains_grad")),
+    *(Row(name, attribute=f"{name} -> {P}:{name}") for name in ("device", "grad_fn", "is_cpu", "is_cuda", "itemsize", "layout", "nbytes", "retains_grad")),
     Row("data", attribute=f"data -> {T}:data"),
 )  # fmt: skip

@@ -67,10 +67,13 @@ def cuda(self: Tensor, *_: Any, **__: Any) -> Tensor:
 
 
 def type(self: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:
-    """The name of the dtype; with a dtype, or PyTorch's name for tensors of it (``torch.LongTensor``), a conversion."""
+    """PyTorch's name for tensors of the dtype (``torch.LongTensor``); with a dtype or such a name, a conversion."""
+    if dtype is None:
+        names = (name for name, known in CLASSES.items() if known == self.dtype)
+        return "torch." + next(names, f"{self.dtype.name.replace('uint', 'UInt')}Tensor")
     if isinstance(dtype, str):
         dtype = CLASSES.get(dtype.removeprefix("torch."), dtype)
-    return self.dtype if dtype is None else to(self, getattr(dtype, "dtype", dtype))
+    return to(self, getattr(dtype, "dtype", dtype))
 
 
 byte = to_dtype("uint8")
@@ -136,6 +139,7 @@ def _grad_fn(self: Tensor) -> str | None:
 grad_fn = property(_grad_fn)
 retains_grad = property(_retains_grad)
 device = property(lambda self: device_of("cpu"), doc="The processor.")
+is_cpu = property(lambda self: True, doc="True: the processor is the one device.")
 is_cuda = property(lambda self: False, doc="False: there is no such device.")
 layout = property(lambda self: creation.strided, doc="The one layout that there is.")
 itemsize = property(element_size)

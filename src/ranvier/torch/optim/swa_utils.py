@@ -80,7 +80,7 @@ class AveragedModel(Module):
         if avg_fn is not None and multi_avg_fn is not None:
             raise ValueError("AveragedModel takes avg_fn or multi_avg_fn. Write one of them instead.")
         self.module = copy.deepcopy(model)
-        self.register_buffer("n_averaged", Tensor.wrap(np.zeros((), np.int32)))
+        self.register_buffer("n_averaged", Tensor.wrap(np.zeros((), np.int64)))
         self.avg_fn, self.multi_avg_fn, self.use_buffers = avg_fn, multi_avg_fn, use_buffers
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
