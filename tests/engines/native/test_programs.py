@@ -353,6 +353,17 @@ def test_zeros_behind_the_rows_of_a_large_value_are_computed_where_they_are_read
     np.testing.assert_array_equal(found, np.pad(arrays[0], [width[:2] for width in widths]) + arrays[1])
 
 
+def test_zeros_behind_the_rows_of_what_is_read_transposed():
+    """Vectors run along the padded axis."""
+    x, y = input_node("x", (4, 70, 130), "float32"), input_node("y", (4, 200, 130), "float32")
+    padded = apply("pad", x, constant(0.0, "float32"), widths=((0, 0, 0), (0, 130, 0), (0, 0, 0)))
+    graph = Graph((x, y), (apply("transpose", padded + y, axes=(0, 2, 1)),))
+    arrays = [np.random.default_rng(0).random(node.shape, np.float32) for node in (x, y)]
+    found = np.empty((4, 130, 200), np.float32)
+    native.compile(graph).run(arrays, [found])
+    np.testing.assert_array_equal(found, (np.pad(arrays[0], ((0, 0), (0, 130), (0, 0))) + arrays[1]).swapaxes(1, 2))
+
+
 @pytest.mark.parametrize(("units", "rows", "axes"), [(320, 1, [None]), (400, 1, [1]), (400, 2, [None])])
 def test_threads_divide_the_units_of_a_layer_for_a_single_sample(units, rows, axes):
     x, w = input_node("x", (BATCH, 400), "float32"), input_node("w", (400, units), "float32")

@@ -88,16 +88,24 @@ def _slice(k: Kernel, node: Node, index: Index) -> Value:
 
 
 def _pad(k: Kernel, node: Node, index: Index) -> Value:
-    """Zeros behind the rows, along an axis that vectors do not run along (`schedule/fusion.py`)."""
+    """Zeros behind the rows. Vectors run along this axis only where the reader is stored transposed: they gather."""
     f, source, element = k.function, node.inputs[0], ELEMENT[node.dtype]
     axis = next(axis for axis, width in enumerate(node.attrs["widths"]) if any(width))
     at, last = index[axis], f.sub(k.extent(source.shape[axis]), 1)
-    if at.step or at.lanes is not None:
-        raise AssertionError("a padded axis along which vectors run")
-    value = k.value(source, (*index[:axis], At(f.minimum(at.base, last)), *index[axis + 1 :]))
+    wide = at.step != 0 or at.lanes is not None
+    if wide:
+        place, end = k.lane_numbers(at), f.splat(str(last), "i64")
+        inside = f.op(f"icmp sle {vector('i64')} {place}, {end}")
+        here = At(0, 0, k.intrinsic("smin", vector("i64"), place, end))
+    else:
+        inside, here = f.op(f"icmp sle i64 {at.base}, {last}"), At(f.minimum(at.base, last))
+    value = k.value(source, (*index[:axis], here, *index[axis + 1 :]))
+    if wide:
+        value = Value(k.widen(value, element), True)
     type_ = vector(element) if value.wide else element
-    inside, zero = f.op(f"icmp sle i64 {at.base}, {last}"), "zeroinitializer" if value.wide else literal(0.0, element)
-    return Value(f.op(f"select i1 {inside}, {type_} {value.name}, {type_} {zero}"), value.wide)
+    zero = "zeroinitializer" if value.wide else literal(0.0, element)
+    condition = f"{vector('i1') if wide else 'i1'} {inside}"
+    return Value(f.op(f"select {condition}, {type_} {value.name}, {type_} {zero}"), value.wide)
 
 
 def _windows(k: Kernel, node: Node, index: Index) -> Value:
