@@ -7,14 +7,20 @@ import pytest
 
 from ranvier.engines import native, reference
 from ranvier.engines.native import compiler
+from ranvier.engines.native.passes import winograd as winograd_module
 from ranvier.engines.native.passes.clip_padding import clip_padding
+from ranvier.engines.native.passes.primitives import STRIPS, continued
 from ranvier.engines.native.passes.winograd import winograd
+from ranvier.engines.native.runtime.llvm import compile_object, load_object, resolve_target
+from ranvier.engines.native.runtime.program import NativeProgram
+from ranvier.engines.native.runtime.threads import set_threads
 from ranvier.graph.grad import gradient
 from ranvier.graph.graph import Graph, input_node, verify
 from ranvier.graph.node import BATCH, Node, apply
 from ranvier.ops.functional.convolution import convolve, convolve_transposed
 
 SAMPLES = 3
+THREADS = (1, 2, 7)
 # Of a sample, of the kernel (the channels that it sees, then filters), then options of `convolve`.
 SHAPES = [
     ((32, 32, 3), (3, 3, 3, 16), {}),  # a vector wide: elements are shared by the taps
@@ -117,6 +123,50 @@ def test_few_samples_do_not_repay_large_transformed_weights():
     both = programs((7, 7, 384), (3, 3, 384, 384), {})
     lowered = compiler.lower(Graph(both.inputs, both.outputs[:1]))
     assert products(winograd(lowered, 2)) == products(lowered) > products(winograd(lowered, 8))
+
+
+@pytest.mark.parametrize("height", [64, 74])  # in strips of equal heights, or not
+@pytest.mark.parametrize("samples", [3, 19])  # one for each worker, or some
+def test_strips_of_a_sample_add_to_one_sum(height, samples, monkeypatch):
+    """The same bits as of whole samples on any number of threads, in less memory."""
+    graph = programs((height, 66, 48), (3, 3, 48, 48), {})
+    graph = Graph(graph.inputs, (graph.outputs[0], graph.outputs[2]))
+    rng, lowered, target = np.random.default_rng(0), compiler.lower(graph), resolve_target()
+    dims = [[samples if d == BATCH else d for d in node.shape] for node in graph.inputs]
+    arrays = [rng.normal(size=size).astype(np.float32) for size in dims]
+
+    def gradients():
+        text = compiler.text_of(lowered, samples, target)
+        program = NativeProgram(graph, samples, text, load_object(compile_object(text.text, target), target))
+        results = set()
+        for threads in THREADS:
+            set_threads(threads)
+            result, gradient_ = (np.empty(size, np.float32) for size in ((samples, height, 66, 48), (3, 3, 48, 48)))
+            program.run(arrays, [result, gradient_])
+            results.add(gradient_.tobytes())
+        return results, text.private
+
+    parts = [task for task in compiler.schedule_of(lowered, samples).order if task.kind == "partial"]
+    assert [continued(task.node) for task in parts] == [None, *(task.node for task in parts[:-1])] != [None]
+    assert len({task.stored.buffer for task in parts}) == 1
+    try:
+        found, memory = gradients()
+        monkeypatch.setattr(winograd_module, "GRADIENT_STRIP_BYTES", 1 << 40)
+        whole, more = gradients()
+    finally:
+        set_threads(None)
+    assert len(found) == 1
+    assert found == whole
+    assert memory < 0.7 * more
+
+
+def test_strips_are_not_so_small_that_their_sums_stay_whole(monkeypatch):
+    monkeypatch.setattr(winograd_module, "GRADIENT_STRIP_BYTES", 1 << 10)
+    lowered = compiler.lower(programs((48, 40, 64), (3, 3, 64, 64), {}))
+    schedule = compiler.schedule_of(lowered, SAMPLES)
+    sums = [task for task in schedule.order if task.kind == "partial"]
+    assert len(sums) == 2
+    assert not any(STRIPS in node.attrs for task in schedule.order for node in task.nodes)
 
 
 def test_nothing_outlives_a_transformed_graph():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ranvier.engines.native.passes.pack_weights import packed_axes, reading
-from ranvier.engines.native.passes.primitives import packed, start
+from ranvier.engines.native.passes.primitives import inner_operands, packed, start
 from ranvier.engines.native.target.lanes import SIZE
 from ranvier.graph.extents import size
 from ranvier.graph.graph import Graph, input_node
@@ -83,7 +83,7 @@ def project_in_steps(graph: Graph, batch: int) -> Graph:
 
     def change(node: Node, old: Node) -> Node:
         if node.op.name == "partial":  # what it is a part of reads the same
-            inner = node.attrs["inner"].on(node.inputs)
+            inner = node.attrs["inner"].on(inner_operands(node))
             return Node(node.op, node.inputs, {**node.attrs, "inner": inner}, node.type)
         made = node
         for before, stack in zip(operands(old).slices, operands(node).slices, strict=True):

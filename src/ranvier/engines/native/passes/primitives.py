@@ -13,9 +13,11 @@ REDUCTIONS = tuple(name for name, primitive in PRIMITIVES.items() if primitive.c
 
 def _partial_type(types: Any, attrs: dict[str, Any]) -> Type:
     inner: Node = attrs["inner"]
-    if list(types) != [i.type for i in inner.inputs]:
+    made = Type((attrs["workers"], *inner.shape), inner.dtype)
+    own = [i.type for i in inner.inputs]
+    if list(types) not in (own, [made, *own]):
         raise GraphError(f"the operands are not those of {inner!r}")
-    return Type((attrs["workers"], *inner.shape), inner.dtype)
+    return made
 
 
 def _no_value(arrays: Any, attrs: dict[str, Any], extents: Any) -> Any:
@@ -23,7 +25,24 @@ def _no_value(arrays: Any, attrs: dict[str, Any], extents: Any) -> Any:
 
 
 PARTIAL = Primitive("partial", "partial", _partial_type, _no_value)
-"""Row i is worker i's part of the contraction or reduction ``inner``: the part over its own rows of the batch."""
+"""Row i is worker i's part of the contraction or reduction ``inner``: the part over its own rows of the batch.
+
+With one more operand before those of ``inner``, such parts of another contraction, it adds to these, in their memory.
+"""
+
+
+def continued(node: Node) -> Node | None:
+    """The parts of a sum that a node of `PARTIAL` adds to, if it does."""
+    further = node.inputs[: -len(node.attrs["inner"].inputs)]
+    return further[0] if further else None
+
+
+def inner_operands(node: Node) -> tuple[Node, ...]:
+    """The operands of ``inner`` that a node of `PARTIAL` has."""
+    return node.inputs[-len(node.attrs["inner"].inputs) :]
+
+
+STRIPS = "strips"  # attribute of a sum of two strips' sums
 
 PACK = Primitive("pack", "layout", lambda types, attrs: types[0], lambda arrays, attrs, extents: arrays[0])
 """The same value, stored in memory in row-major order."""

@@ -7,7 +7,7 @@ over those rows gives the sum.
 
 from __future__ import annotations
 
-from ranvier.engines.native.passes.primitives import PARTIAL, REDUCTIONS
+from ranvier.engines.native.passes.primitives import PARTIAL, REDUCTIONS, STRIPS
 from ranvier.graph.extents import size
 from ranvier.graph.graph import Graph
 from ranvier.graph.node import BATCH, Node, Symbol, Type, apply
@@ -30,7 +30,9 @@ def is_spatial(graph: Graph) -> bool:
 def split_samples(graph: Graph, batch: int) -> Graph | None:
     """Split the sums over the samples among the workers; None where that does not pay."""
     workers = _workers(graph, batch)
-    return graph.changed(lambda node, old: _split(node, batch, workers), "contract", *REDUCTIONS) if workers else None
+    if not workers:
+        return None
+    return graph.changed(lambda node, old: _split(node, batch, workers), "contract", "add", *REDUCTIONS)
 
 
 def _workers(graph: Graph, batch: int) -> int:
@@ -50,6 +52,8 @@ def _is_sum_over_samples(node: Node) -> bool:
 
 
 def _split(node: Node, batch: int, workers: int) -> Node:
+    if node.op.name == "add":
+        return _joined(node) if STRIPS in node.attrs else node
     if node.op.name == "contract":
         reads = sum(size(i.shape, batch) for i in node.inputs)
         if not _is_sum_over_samples(node) or sums_steps(node) or stays_whole(size(node.shape, batch), reads, workers):
@@ -68,6 +72,15 @@ def _split(node: Node, batch: int, workers: int) -> Node:
     type_ = Type((count, *node.shape), node.dtype)
     partial = Node(PARTIAL, node.inputs, {"inner": node, "workers": count}, type_)
     return apply(join, partial, axes=(0,))
+
+
+def _joined(node: Node) -> Node:
+    """The sum of two strips of a sample: workers' parts of the second add to those of the first, in their memory."""
+    first, second = (operand.inputs[0] if operand.op.combine else operand for operand in node.inputs)
+    if not first.op is second.op is PARTIAL:
+        return node
+    partial = Node(PARTIAL, (first, *second.inputs), second.attrs, second.type)
+    return apply("reduce_sum", partial, axes=(0,))
 
 
 def stays_whole(result: int, reads: int, workers: int = WORKERS) -> bool:

@@ -11,22 +11,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
-from functools import cache
+from functools import cache, reduce
 from itertools import pairwise
 from math import prod
 from typing import Any
 
 from ranvier.engines.native.passes.clip_padding import is_zero
-from ranvier.engines.native.passes.primitives import packed
+from ranvier.engines.native.passes.primitives import STRIPS, packed
 from ranvier.engines.native.passes.virtual_workers import is_spatial, stays_whole
 from ranvier.engines.native.passes.wide_products import few_places, is_large
 from ranvier.engines.native.target.lanes import LANES, SIZE
 from ranvier.graph.contraction import plain
 from ranvier.graph.extents import extent, extents
 from ranvier.graph.graph import Graph, input_node
-from ranvier.graph.node import BATCH, Node, Type, apply, constant, full
+from ranvier.graph.node import BATCH, PRIMITIVES, Node, Type, apply, constant, full
 
 STRIP_BYTES = 1 << 19  # of transformed values at a time: half of a second-level cache
+GRADIENT_STRIP_BYTES = 1 << 22  # in a gradient by weights, where the sums are read again for each strip
 MAX_RELATIVE_COST = 0.75  # beside the plain convolution, by the estimate in `_pays`
 WEIGHTS_COST = 88  # cycles to transform 3 x 3 vectors of weights
 # Cycles to store 4 x 4 vectors of products and transform them to a gradient by weights: once, in memory, or once for
@@ -65,6 +66,7 @@ class WeightGradient:
     gradient: Node  # by the convolution's result: (batch, height, width, filters)
     around: tuple[int, ...]  # zeros above, below, left and right of the images
     order: tuple[int, ...]
+    strips: int  # of a sample, each of which is transformed on its own
 
 
 def winograd(graph: Graph, batch: int) -> Graph:
@@ -184,8 +186,20 @@ def _weight_gradient(node: Node, batch: int) -> WeightGradient | None:
         places = sum(piece.products for piece in _pieces(*result))
         if _pays(result, extents(images, 1, 3), places, loops[channel], loops[filters], extra):
             order = [*taps, channel, filters]
-            return WeightGradient(images, gradient, tuple(around), tuple(order.index(i) for i in range(4)))
+            strips = 1 if whole else _strips(*result, batch, loops[channel], loops[filters])
+            return WeightGradient(images, gradient, tuple(around), tuple(order.index(i) for i in range(4)), strips)
     return None
+
+
+def _strips(height: int, width: int, batch: int, channels: int, filters: int) -> int:
+    """Into how many strips the gradient by weights divides a sample; of equal heights, if there are few more then."""
+    high, wide = -(-height // 2), -(-width // 2)
+    row = wide * (channels + filters)  # elements at one place of a row of tiles
+    most = next((n for n in range(high, 1, -1) if not stays_whole(channels * filters, batch * (high // n) * row)), 1)
+    count = min(-(-high * row * 16 * SIZE["float32"] // GRADIENT_STRIP_BYTES), most)
+    if count == 1 or len(_pieces(height, width)) > 1:
+        return 1
+    return next((equal for equal in range(count, min(2 * count - 1, most) + 1) if high % equal == 0), count)
 
 
 def _without_padding(images: Node) -> tuple[Node, tuple[int, ...]]:
@@ -262,24 +276,35 @@ def _transformed_gradient(g: WeightGradient) -> Node:
     if height % 2 or width % 2:
         gradient = apply("pad", gradient, constant(0, gradient.dtype), widths=widths)
     padded, found = _padded(g.images, g.around), dict[tuple[int, int], Node]()
-    for piece in _pieces(height, width):
+
+    def products_of(first: int, piece: Piece) -> Node:
+        """The sums of some rows of tiles: (places, channels, filters)."""
         high, wide = piece.high, piece.wide
 
-        def result(i: int, j: int, high: int = high, wide: int = wide) -> Node:
-            ranges = (None, (i, i + 2 * high - 1, 2), (j, j + 2 * wide - 1, 2), None)
+        def result(i: int, j: int) -> Node:
+            ranges = (None, (2 * first + i, 2 * (first + high) + i - 1, 2), (j, j + 2 * wide - 1, 2), None)
             return apply("slice", gradient, ranges=ranges)
 
-        products = apply(
-            "contract", _tiles(padded, 0, piece), _joined(_transposed(RESULTS), result, piece),
+        return apply(
+            "contract", _tiles(padded, first, piece), _joined(_transposed(RESULTS), result, piece),
             index=(plain(3, 0, 4, 1), plain(3, 0, 4, 2)), rank=3,
             loops=(len(piece.places), channels, filters, BATCH, high * wide),
         )  # fmt: skip
+
+    for piece in _pieces(height, width):
+        edges = [piece.high * i // g.strips for i in range(g.strips + 1)]
+        strips = [products_of(first, replace(piece, high=end - first)) for first, end in pairwise(edges)]
+        products = reduce(_sum_of_strips, strips)
         for at, place in enumerate(piece.places):
             found[place] = apply("slice", products, ranges=((at, at + 1, 1), None, None))
 
     weights = apply("concatenate", *_sums(_transposed(WEIGHTS), lambda i, j: found[i, j]), axis=0)
     weights = apply("reshape", weights, shape=(3, 3, channels, filters))
     return weights if g.order == (0, 1, 2, 3) else apply("transpose", weights, axes=g.order)
+
+
+def _sum_of_strips(one: Node, other: Node) -> Node:
+    return Node(PRIMITIVES["add"], (one, other), {STRIPS: True}, one.type)
 
 
 def _transformed(c: Convolution, batch: int) -> Node:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from math import prod
 from typing import NamedTuple
 
+from ranvier.engines.native.passes.primitives import continued, inner_operands
 from ranvier.engines.native.passes.wide_products import along_samples, reads_any_layout
 from ranvier.engines.native.schedule.carries import added_in_place, carry_of
 from ranvier.engines.native.schedule.fusion import Fusion
@@ -167,7 +168,8 @@ class Buffers:
             elif node.op.name == "partial":  # each worker reads its own rows
                 inner = node.attrs["inner"]
                 summed = inner.op.kind == "reduce"
-                stack.extend((i, summed or _summed_by_row(inner, p)) for p, i in enumerate(node.inputs))
+                stack.extend((i, summed or _summed_by_row(inner, p)) for p, i in enumerate(inner_operands(node)))
+                stack.extend((i, True) for i in (continued(node),) if i is not None)
             else:
                 add_operands(node, first_open)
         stack.extend((bound.start, False) for bound in task.bounds if bound.start is not None)
@@ -237,6 +239,8 @@ class Buffers:
                 self._store_result(node, task_of)
                 continue
             places = targets.get(node, [])
+            if node.op.name == "partial" and (before := continued(node)) is not None:
+                places = [self.views[before]]
             outputs = along_samples(task_of.anchor) and node.shape == task_of.space
             given = bool(places) and places[0].buffer.kind != "scratch"
             apart = outputs or (given and node in self.fusion.contiguous and not places[0].contiguous)

@@ -16,6 +16,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ranvier.engines.native.passes.clip_padding import is_zero
+from ranvier.engines.native.passes.primitives import inner_operands
 from ranvier.engines.native.passes.rematerialize import RECOMPUTED
 from ranvier.engines.native.schedule.carries import carry_of
 from ranvier.engines.native.schedule.concatenations import concatenation_in, data_sources
@@ -89,11 +90,13 @@ class Fusion:
             self.in_memory_nodes.add(root)
         # Backward, so that a concatenation is known to be a part before its own parts are examined.
         for node in reversed(self.graph.nodes()):
-            op = node.attrs["inner"].op if node.op.name == "partial" else node.op
+            op, given = (
+                (node.attrs["inner"].op, inner_operands(node)) if node.op.name == "partial" else (node.op, node.inputs)
+            )
             joins = op.name == "concatenate"
             places = joins or op.name == "pad"
             whole = joins or op.name == "scan"
-            operands = node.inputs if whole else [node.inputs[i] for i in op.in_memory]
+            operands = given if whole else [given[i] for i in op.in_memory]
             for operand in operands:
                 if op.name == "reshape":
                     keeps = only_ones(node.shape, operand.shape) or self._regrouped(node)

@@ -174,12 +174,35 @@ def in_order(
     for number in order:
         task, same = (tasks[number], [tasks[n] for n, _ in edges[number] if tasks[n].phase == tasks[number].phase])
         task.stage = max((before.stage + _waits_within_phase(before, task) for before in same), default=0)
-    place = {number: i for i, number in enumerate(order)}
-    for number in order:
-        if tasks[number].kind == "partial":  # directly after its operands, while these are in the cache
-            makers = [place[n] for n, _ in edges[number] if tasks[n].phase == tasks[number].phase]
-            place[number] = max(makers, default=place[number])
+    place = _places(tasks, order, edges)
     return sorted((tasks[n] for n in order), key=lambda t: (t.phase, t.stage, place[t.number]))
+
+
+def _places(tasks: Sequence[Task], order: Sequence[int], edges: Sequence[set[Edge]]) -> dict[int, tuple[int, bool]]:
+    """The place of each task in its phase: that of a partial sum, and what it alone reads, directly after its operands.
+
+    These are in the cache then, and some are read no more.
+    """
+    place, readers = {number: (i, False) for i, number in enumerate(order)}, dict[int, set[int]]()
+    for number, own in enumerate(edges):
+        for before, _ in own:
+            readers.setdefault(before, set()).add(number)
+    for number in order:
+        if tasks[number].kind != "partial":
+            continue
+        together, outside, near = {number}, set[int](), {number}
+        while near:  # the last one first, so that all its readers are known
+            found = max(near, key=lambda n: place[n])
+            near.remove(found)
+            if found != number and not (readers[found] <= together and tasks[found].division == "rows"):
+                outside.add(found)
+                continue
+            together.add(found)
+            near.update(n for n, _ in edges[found] if tasks[n].phase == tasks[number].phase)
+        if outside:
+            latest = max(place[n] for n in outside)[0]
+            place.update(dict.fromkeys(together, (latest, True)))
+    return place
 
 
 def _waits_for(edges: Sequence[set[Edge]], number: int, other: int) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import chain
 
+from ranvier.engines.native.passes.primitives import continued
 from ranvier.engines.native.passes.sparse_updates import updates_of
 from ranvier.engines.native.passes.virtual_workers import is_spatial
 from ranvier.engines.native.schedule import split_features, split_units
@@ -177,8 +178,9 @@ class Schedule:
         self.block = rows - rows % TILE_ROWS if rows > TILE_ROWS else rows
         once = self.workers and -(-self.batch // self.workers) <= self.block  # a worker's samples come in one call
         for task in self.tasks:
-            task.starts = task.kind == "partial"
-            task.accumulates = task.starts and (not once or updates_of(task.node.attrs["inner"]) is not None)
+            if task.kind == "partial":
+                task.starts = continued(task.node) is None
+                task.accumulates = not (task.starts and once) or updates_of(task.node.attrs["inner"]) is not None
 
     def _stream_partial_sums(self) -> None:
         """Have partial sums of products bypass the caches where all of them exceed these.
@@ -186,7 +188,8 @@ class Schedule:
         None is read before the last one is written, and an ordinary store reads the line that it overwrites. The
         barrier before they are read waits for such stores too.
         """
-        partial = [task for task in self.tasks if task.kind == "partial"]
+        added_to = {continued(task.node) for task in self.tasks if task.kind == "partial"}
+        partial = [task for task in self.tasks if task.kind == "partial" and task.node not in added_to]
         products = [task for task in partial if task.node.attrs["inner"].op.name == "contract"]
         written = {task: size(task.stored.shape, self.batch) * SIZE[task.node.dtype] for task in products}
         for task, bytes_ in written.items() if sum(written.values()) > BEYOND_CACHES else ():

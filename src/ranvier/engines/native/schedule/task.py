@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import reduce
 from operator import or_
 
+from ranvier.engines.native.passes.primitives import inner_operands
 from ranvier.engines.native.schedule.mask_bounds import Bound
 from ranvier.engines.native.schedule.view import Buffer, View
 from ranvier.graph.node import INSTRUCTION, Node, Shape
@@ -61,8 +62,9 @@ class Task:
         return next(view for node, view in self.stores if node.shape == self.space)
 
     def operands(self, view: Callable[[Node], View | None]) -> list[View]:
-        """The views of the anchor's operands."""
-        return [found for i in self.node.inputs if (found := view(i)) is not None]
+        """The views of the operands of the anchor, or of the sum that it is a part of."""
+        operands = inner_operands(self.node) if self.kind == "partial" else self.node.inputs
+        return [found for i in operands if (found := view(i)) is not None]
 
     @property
     def nodes(self) -> list[Node]:
