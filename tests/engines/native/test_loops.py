@@ -134,6 +134,23 @@ def test_a_step_that_stores_a_number_where_steps_are_the_second_axis():
         np.testing.assert_allclose(part, whole, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("columns", [6, 260])
+def test_values_of_all_steps_before_those_of_the_samples(columns):
+    """A loop along the first axis: what is computed of all its slices has the batch as its second extent."""
+    x, h, s = (
+        input_node(name, (BATCH, *shape), F) for name, shape in (("x", (9, columns)), ("h", (2, 2)), ("s", (2, 2)))
+    )
+    steps = apply("transpose", apply("sin", x), axes=(1, 0, 2))
+    heads = apply("reshape", apply("tanh", steps), shape=(9, BATCH, 2, columns // 2))
+    body = Graph((h, s), (), ((h, apply("tanh", h + s)),))
+    made = scan(body, [h], [einsum("tbhk,tbgk->tbhg", heads, heads)], [], length=9)
+    graph = with_gradients([x, h], made)
+    arrays = arrays_for(graph, ROWS)
+    want, _ = evaluate(graph, arrays, {BATCH.name: ROWS})
+    for part, whole in zip(native(graph, arrays, want, ROWS, 2), want, strict=True):
+        np.testing.assert_allclose(part, whole, rtol=1e-4, atol=1e-4)
+
+
 def test_a_loop_of_a_deep_program_in_many_units(monkeypatch):
     """Each unit that waits at a barrier has its own function for it: here at each step, which reads all rows."""
     c, w = input_node("c", (96, 96), F), input_node("w", (96, 96), F)

@@ -15,7 +15,8 @@ from ranvier.graph.node import Node, Shape
 def is_contiguous(k: Kernel, task: Task) -> bool:
     """Whether all values that the task reads and stores are contiguous in its space, or scalars."""
     space = task.space
-    if len(space) < 2 or not isinstance(space[-1], int) or space[-1] % LANES == 0:
+    known = all(isinstance(dim, int) for dim in space[1:])  # rows of a batch lie where the largest batch has them
+    if len(space) < 2 or not known or space[-1] % LANES == 0:
         return False
     if any(node.shape != space or not _as(view, space) for node, view in task.stores):
         return False

@@ -89,7 +89,7 @@ def _even_axis(space: Shape, along_rows: bool = False) -> int:
 
     If vectors do not run along the last one, it may be short.
     """
-    known = [extent if isinstance(extent, int) else FEW_PARTS for extent in space]
+    known = [extent if isinstance(extent, int) else 0 for extent in space]  # threads divide no unknown extent
     if known[0] >= FEW_PARTS or len(space) == 1:
         return 0
     longest = max(range(len(space) - 1), key=lambda axis: known[axis])

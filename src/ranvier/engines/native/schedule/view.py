@@ -38,6 +38,8 @@ class View:
     @property
     def contiguous(self) -> bool:
         """Whether its elements are one after the other, wherever the first one is."""
+        if any(isinstance(dim, Symbol) for dim in self.shape[1:]):
+            return False  # memory has room for the largest extent
         expected = zip(self.shape, self.strides, c_strides(self.shape), strict=True)
         return all(dim == 1 or found == wanted for dim, found, wanted in expected)
 
@@ -137,25 +139,38 @@ def _reshape(node: Node, view: View) -> View | None:
     if only_ones(node.shape, view.shape):
         kept = iter([s for s, d in zip(view.strides, view.shape, strict=True) if d != 1])
         return View(view.buffer, node.shape, tuple(0 if d == 1 else next(kept) for d in node.shape), view.offset)
-    if any(isinstance(d, Symbol) for d in (*node.shape[1:], *view.shape[1:])):
+    if [d for d in node.shape if isinstance(d, Symbol)] != [d for d in view.shape if isinstance(d, Symbol)]:
         return None
-    if any(isinstance(d, Symbol) for d in (*node.shape[:1], *view.shape[:1])) and node.shape[:1] != view.shape[:1]:
-        return None
-    if view.contiguous:
+    if view.contiguous and not any(isinstance(d, Symbol) for d in node.shape[1:]):
         return View(view.buffer, node.shape, c_strides(node.shape), view.offset)
-    strides = _divided(view, node.shape)
-    return None if strides is None else View(view.buffer, node.shape, strides, view.offset)
+    strides: list[int] = []
+    for own, new in zip(_known(view.shape), _known(node.shape), strict=True):
+        pairs = [(view.shape[axis], view.strides[axis]) for axis in own]
+        divided = _divided(pairs, [node.shape[axis] for axis in new])
+        if divided is None:
+            return None
+        strides += [*divided, *view.strides[own.stop : own.stop + 1]]
+    return View(view.buffer, node.shape, tuple(strides), view.offset)
 
 
-def _divided(view: View, shape: Sequence[int | Symbol]) -> tuple[int, ...] | None:
-    """The strides of a value with gaps, in another shape; None where axes meet that are not one after the other."""
-    known = 1 if shape and isinstance(shape[0], Symbol) else 0  # the rows, which stay
-    left = [(d, s) for d, s in zip(view.shape[known:], view.strides[known:], strict=True) if d != 1]
-    strides = list(view.strides[:known])
-    for own, new in regrouped([d for d, _ in left], [d for d in shape[known:] if d != 1]):
+def _known(shape: Sequence[int | Symbol]) -> list[range]:
+    """The axes before, between and after those of symbolic extent."""
+    symbolic = [axis for axis, dim in enumerate(shape) if isinstance(dim, Symbol)]
+    return [range(before + 1, after) for before, after in itertools.pairwise((-1, *symbolic, len(shape)))]
+
+
+def _divided(pairs: Sequence[tuple[int | Symbol, int]], shape: Sequence[int | Symbol]) -> list[int] | None:
+    """The strides of a value with gaps, given by extents and strides, in another shape of known extents; None where
+    axes meet that are not one after the other.
+    """
+    left, strides = [(d, s) for d, s in pairs if d != 1], list[int]()
+    old, wanted = [d for d, _ in left], [d for d in shape if d != 1]
+    if math.prod(old) != math.prod(wanted):
+        return None
+    for own, new in regrouped(old, wanted):
         found, left = left[: len(own)], left[len(own) :]
         if any(s != after * d for (_, s), (d, after) in itertools.pairwise(found)):
             return None
         strides += [found[-1][1] * step for step in c_strides(new)]
-    kept = iter(strides[known:])
-    return (*strides[:known], *(0 if d == 1 else next(kept) for d in shape[known:]))
+    kept = iter(strides)
+    return [0 if d == 1 else next(kept) for d in shape]
