@@ -178,13 +178,35 @@ def test_initial_distributions(text):
 
 def test_where_a_query_sees_no_key():
     q = np.ones((1, 2, 4, 3), np.float32)
-    mask = np.zeros((4, 4), bool)
-    found = [
-        library.nn.functional.scaled_dot_product_attention(*[library.tensor(q)] * 3, attn_mask=library.tensor(mask))
-        for library in (torch, ours)
-    ]
-    assert not found[0].numpy().any()
-    assert not found[1].numpy().any()
+    hidden = np.zeros((4, 4), bool)
+    for mask in (hidden, np.where(hidden, 0, -np.inf).astype(np.float32)):
+        for library in (torch, ours):
+            leaf = library.tensor(q, requires_grad=True)
+            y = library.nn.functional.scaled_dot_product_attention(leaf, leaf, leaf, attn_mask=library.tensor(mask))
+            y.sum().backward()
+            assert not y.detach().numpy().any()
+            assert not leaf.grad.numpy().any()
     query, key = np.ones((1, 4, 2, 3), np.float32), np.arange(24, dtype=np.float32).reshape(1, 4, 2, 3)
-    masked = [m.ops.dot_product_attention(query, key, key, mask=mask[None, None]) for m in (keras, rv)]
+    masked = [m.ops.dot_product_attention(query, key, key, mask=hidden[None, None]) for m in (keras, rv)]
     agree([(masked[1].numpy(), np.asarray(masked[0]))])
+
+
+@pytest.mark.parametrize(
+    ("queries", "keys"), [((2, 1, 3, 4), (2, 3, 5, 4)), ((2, 2, 3, 4), (2, 2, 0, 4)), ((0, 2, 3, 4), (0, 2, 5, 4))]
+)
+def test_one_head_of_queries_no_keys_and_no_samples(queries, keys):
+    arrays, found = [RNG.standard_normal(shape).astype(np.float32) for shape in (queries, keys, keys)], []
+    for library in (torch, ours):
+        leaves = [library.tensor(x, requires_grad=True) for x in arrays]
+        y = library.nn.functional.scaled_dot_product_attention(*leaves)
+        (y * y).sum().backward()
+        found.append([y.detach().numpy(), *(x.grad.numpy() for x in leaves)])
+    agree(zip(found[1], found[0], strict=True))
+
+
+def test_no_samples_in_a_layer():
+    for library in (torch, ours):
+        x = library.zeros(0, 3, 8)
+        y, weights = library.nn.MultiheadAttention(8, 2, batch_first=True)(x, x, x)
+        assert (tuple(y.shape), tuple(weights.shape)) == ((0, 3, 8), (0, 3, 3))
+        assert tuple(library.nn.Flatten()(x).shape) == (0, 24)

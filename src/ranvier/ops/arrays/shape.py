@@ -73,7 +73,11 @@ def flatten(x: Node, start_dim: int = 0, end_dim: int = -1) -> Node:
     if x.ndim == 0:
         return apply("reshape", x, shape=(1,))
     start, end = axis_of(start_dim, x.ndim), axis_of(end_dim, x.ndim)
-    return reshape(x, (*x.shape[:start], -1, *x.shape[end + 1 :])) if start < end else x
+    if start >= end:
+        return x
+    joined = x.shape[start : end + 1]
+    size = math.prod(joined) if all(isinstance(d, int) for d in joined) else -1  # which no elements would leave open
+    return reshape(x, (*x.shape[:start], size, *x.shape[end + 1 :]))
 
 
 @function

@@ -84,7 +84,7 @@ def written_at(whole: Node, part: Node, start: Node, axis: int = 0) -> Node:
 class _Groups(NamedTuple):
     """Heads of keys and values that serve several heads of queries each (Ainslie et al., 2023): (groups, heads each).
 
-    ``count`` is 0 where each serves one, or one serves all.
+    ``count`` is 0 where each serves one, or where keys or queries have one head, which meets all of the others.
     """
 
     count: Any = 0
@@ -100,7 +100,7 @@ class _Groups(NamedTuple):
         if not axis or min(query.ndim, key.ndim) < 4:
             return cls()
         many, few = extent(query, axis if own is None else own), extent(key, axis)
-        if many == few or few == 1:
+        if many == few or 1 in (many, few):
             return cls()
         if many % few:
             raise GraphError(f"the queries have {many} heads and the keys {few}. Write a multiple of the keys' heads")

@@ -57,6 +57,8 @@ def means(given: Operands, scoring: Scoring, rate: float) -> Node:
         return n.einsum(scoring.equations[1], dropout(shares, *noise, rate=rate) if rate else shares, value)
     query, key = given.query, given.key
     rows, columns = query.shape[axis], key.shape[axis]
+    if columns == 0:  # the mean of no values is 0
+        return n.einsum(scoring.equations[1], n.einsum(scoring.equations[0], query, key), given.value)
     if not isinstance(rows, int) or not isinstance(columns, int) or rows * columns < LONG:
         return _means(given, scoring, rate)[0]
     if (heads := _heads_alone(given, scoring)) is not None:

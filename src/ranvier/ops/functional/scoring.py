@@ -78,20 +78,21 @@ def exponentials(
 
     ``mask`` is true where a key is seen, ``bias`` is added to the scores.
     """
-    return _exponentials(*_masked(_scores(query, key, bias, scoring), mask, start, scoring), scoring)
+    scores, mask = _masked(_scores(query, key, bias, scoring), mask, start, scoring)
+    return _exponentials(scores, mask, scoring, bias is not None)
 
 
 def weights(query: Node, key: Node, mask: Node | None, bias: Node | None, start: Node | None, scoring: Scoring) -> Node:
     """The weight of each key in each query's mean."""
-    return normalized(_scores(query, key, bias, scoring), mask, start, scoring)
+    return normalized(_scores(query, key, bias, scoring), mask, start, scoring, bias is not None)
 
 
-def normalized(scores: Node, mask: Node | None, start: Node | None, scoring: Scoring) -> Node:
-    """The weights that scores make."""
+def normalized(scores: Node, mask: Node | None, start: Node | None, scoring: Scoring, infinite: bool = False) -> Node:
+    """The weights that scores make. With ``infinite``, all scores of a row may be negative infinity."""
     scores, mask = _masked(scores, mask, start, scoring)
-    if mask is None and scoring.axes == 1:
+    if mask is None and not infinite and scoring.axes == 1:
         return softmax(scores, -1)
-    made = _exponentials(scores, mask, scoring)
+    made = _exponentials(scores, mask, scoring, infinite)
     return n.divide(made.values, made.sums)
 
 
@@ -123,18 +124,19 @@ def _masked(scores: Node, mask: Node | None, start: Node | None, scoring: Scorin
     return scores, mask
 
 
-def _exponentials(x: Node, mask: Node | None, scoring: Scoring) -> Exponentials:
+def _exponentials(x: Node, mask: Node | None, scoring: Scoring, infinite: bool) -> Exponentials:
     """Exponentials of scores less the largest of their row, 0 where the mask is false; and what was found of each row.
 
-    The sum of a row without scores is 1, so that its weights are 0.
+    The sum of a row without scores, or with all of them negative infinity, is 1, so that its weights are 0.
     """
     axes = tuple(range(-scoring.axes, 0))
     x = floating(x)
     if mask is not None:
         x = n.where(mask, x, -math.inf)
     top = n.max(x, axes, True)
-    if mask is not None:
+    hides = infinite or mask is not None
+    if hides:
         top = n.maximum(top, float(np.finfo(x.dtype).min))
     e = n.exp(n.subtract(x, n.stop_gradient(top)))
     total = n.sum(e, axes, True)
-    return Exponentials(e, total if mask is None else n.where(n.equal(total, 0.0), 1.0, total), (top, total))
+    return Exponentials(e, n.where(n.equal(total, 0.0), 1.0, total) if hides else total, (top, total))

@@ -222,7 +222,7 @@ def _in_heads(x: Node, more: Node | None = None, heads: int = 1, zero: bool = Fa
     if more is not None:
         row = (*x.shape[:axis], 1, *x.shape[axis + 1 :])
         x = arrays.concatenate([x, arrays.broadcast_to(more, row)], axis)
-    x = arrays.reshape(x, (*x.shape[:-1], heads, -1))
+    x = arrays.reshape(x, (*x.shape[:-1], heads, x.shape[-1] // heads))
     return arrays.pad(x, tuple((0, int(zero and i == axis)) for i in range(x.ndim)))
 
 
