@@ -150,3 +150,12 @@ def test_many_leaves_are_one_input(found, monkeypatch):
     monkeypatch.setattr(executor.engines, "compile", spy)
     run(every, torch.tensor(X))
     assert max(given) <= 6  # the data, three weights, and the first state
+
+
+def test_a_call_recorded_again_after_the_cache_forgot_it(monkeypatch):
+    """Both records are one call, which comes before what reads either."""
+    x = torch.tensor([0.5, 1.5])
+    one = torch.sin(torch.exp(x))
+    monkeypatch.setattr(trace, "_interned", {})
+    two = torch.cos(torch.exp(x))
+    np.testing.assert_allclose((one + two).numpy(), np.sin(np.exp([0.5, 1.5])) + np.cos(np.exp([0.5, 1.5])), rtol=1e-5)

@@ -331,7 +331,8 @@ def _pending_calls(roots: Sequence[TraceNode], results: dict[Any, Any]) -> list[
         seen.add(node)
         known = results.get(node.call)
         if known is None or (isinstance(known, dict) and max(node.output_index, 0) not in known):
-            found.setdefault(node.call, node)
+            # A call recorded again after `intern` forgot it stands where it was first: others have read it there.
+            found[node.call] = min(node, found.get(node.call, node), key=lambda each: each.number)
             stack.extend(node.inputs)
     calls = sorted(found.values(), key=lambda node: node.number)
     parts: Counter[Any] = Counter([(node.function, node.inputs) for node in calls if len(node.inputs) == 1])
