@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import contextlib
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ from ranvier.graph.extents import extents
 from ranvier.graph.graph import Graph, input_node
 from ranvier.graph.node import Node
 from ranvier.graph.simplify import simplify
+from ranvier.tensor import samples
 from ranvier.tensor.layout import leaf_input, storage_of, to_storage
 from ranvier.tensor.trace import Leaf, TraceNode, lower, programs
 
@@ -65,17 +67,45 @@ def _compile(
         skips_zeros = is_step and o not in targets and leaf._value is not None
         # The sparsity of the first values is taken as that of later ones.
         inputs[o] = leaf_input(f"leaf{o}", leaf, fraction_of_zeros(leaf._value) if skips_zeros else 0.0)
+    rows, having = samples.rows_of(leaves, used, targets) if engines.get_engine() == "native" else (0, [])
+    if rows:
+        with contextlib.suppress(Exception):  # whatever a call says of a symbol: it was recorded with a number
+            graph = _graph(leaves, roots, assigned, samples.with_symbol(inputs, having), rows)
+            if samples.keeps_types(graph, roots, rows):
+                return _program(leaves, roots, targets, used, graph, rows)
+    return _program(leaves, roots, targets, used, _graph(leaves, roots, assigned, inputs), None)
+
+
+def _graph(
+    leaves: Sequence[Leaf],
+    roots: tuple[TraceNode, ...],
+    assigned: tuple[tuple[int, TraceNode], ...],
+    inputs: Mapping[int, tuple[Node, Node]],
+    rows: int = 0,
+) -> Graph:
+    """The calls as a graph of these inputs, by ordinal of their leaves."""
     values = {o: value for o, (_, value) in inputs.items()}
-    nodes = lower([*roots, *(node for _, node in assigned)], values)
+    nodes = lower([*roots, *(node for _, node in assigned)], values, rows=rows)
     updates = tuple(
         (inputs[o][0], to_storage(node, leaves[o])) for (o, _), node in zip(assigned, nodes[len(roots) :], strict=True)
     )
-    graph = simplify(Graph(tuple(inputs[o][0] for o in used), tuple(nodes[: len(roots)]), updates))
+    return simplify(Graph(tuple(node for node, _ in inputs.values()), tuple(nodes[: len(roots)]), updates))
+
+
+def _program(
+    leaves: Sequence[Leaf],
+    roots: tuple[TraceNode, ...],
+    targets: AbstractSet[int],
+    used: Sequence[int],
+    graph: Graph,
+    rows: int | None,
+) -> Program:
+    """Compile the graph of the calls; ``rows`` is how many a symbol stands for."""
     graph, given = _with_joined_inputs(graph, used)
     transposed = [n.op.name == "transpose" and n.attrs["axes"] == tuple(reversed(range(n.ndim))) for n in graph.outputs]
     outputs = tuple(n.inputs[0] if flip else n for n, flip in zip(graph.outputs, transposed, strict=True))
     return Program(
-        engines.compile(Graph(graph.inputs, outputs, graph.updates)),
+        engines.compile(Graph(graph.inputs, outputs, graph.updates), rows),
         given,
         transposed,
         [

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from ranvier.graph.dtypes import FLOATING, INDICES
 from ranvier.graph.graph import input_node
-from ranvier.graph.node import DIVISION, Node, Type, apply, topological
+from ranvier.graph.node import BATCH, DIVISION, Node, Type, apply, topological
 from ranvier.graph.simplify import rejoined
 from ranvier.tensor import equal_steps
 
@@ -291,10 +291,13 @@ def fresh_inputs(inputs: Sequence[TraceNode]) -> list[Node]:
     return [input_node(f"x{i}", c.type.shape, c.type.dtype) for i, c in enumerate(inputs)]
 
 
-def lower(roots: Sequence[TraceNode], leaf_nodes: dict[int, Node], results: dict[Any, Any] | None = None) -> list[Node]:
+def lower(
+    roots: Sequence[TraceNode], leaf_nodes: dict[int, Node], results: dict[Any, Any] | None = None, rows: int = 0
+) -> list[Node]:
     """The graph of recorded calls, given graph nodes for their leaves. Iterative, because traces may be deep.
 
-    ``results`` has the nodes of calls that were lowered before, and gets those of this call.
+    ``results`` has the nodes of calls that were lowered before, and gets those of this call. ``rows`` is how many rows
+    there were when the calls were recorded, if leaves have a symbol for it now: so have the shapes that begin with it.
     """
     results = {} if results is None else results
     calls = _pending_calls(roots, results)
@@ -309,7 +312,11 @@ def lower(roots: Sequence[TraceNode], leaf_nodes: dict[int, Node], results: dict
             place = loops[place][0].end
             continue
         node = calls[place]
-        result = node.function.body(*map(lowered, node.inputs), **dict(node.options))  # type: ignore[union-attr]  # a call's
+        options = dict(node.options)
+        shape = options.get("shape") if rows else None
+        if isinstance(shape, tuple) and shape[:1] == (rows,) and node.inputs[0].type.shape[:1] == (rows,):
+            options["shape"] = (BATCH, *shape[1:])
+        result = node.function.body(*map(lowered, node.inputs), **options)  # type: ignore[union-attr]  # a call's
         outputs = list(result) if isinstance(result, (tuple, list)) else [rejoined(result) or result]
         results[node.call] = outputs if node.grad else [apply("stop_gradient", n) for n in outputs]
         place += 1

@@ -213,7 +213,7 @@ def _slope(x: Any, space: Any, axis: int, edge_order: int) -> Any:
     def weighted(*terms: tuple[Any, int | None, int | None]) -> Any:
         total: Any = None
         for weight, start, stop in terms:
-            factor = Tensor(np.reshape(weight, (-1, *(1,) * (x.ndim - axis - 1))), dtype=str(floating_name(x)))
+            factor = Tensor(np.reshape(weight, (-1, *(1,) * (x.ndim - axis - 1))), dtype=floating_name(x))
             part = n.multiply(_at(x, axis, start, stop), factor)
             total = part if total is None else n.add(total, part)
         return total
