@@ -19,9 +19,9 @@ IMAGE_AXES = 4  # samples, channels, height, width
 def rows_of(leaves: Sequence[Leaf], used: Sequence[int], overwritten: AbstractSet[int]) -> tuple[int, list[int]]:
     """How many samples a batch of images has, 0 without images; and the ordinals of the leaves that have as many rows.
 
-    Data are tensors that no module owns, no gradient reaches and nothing overwrites.
+    Data are tensors that no module owns and nothing overwrites.
     """
-    data = [o for o in used if o not in overwritten and not (leaves[o]._requires_grad or hasattr(leaves[o], "path"))]
+    data = [o for o in used if o not in overwritten and not hasattr(leaves[o], "path")]
     shapes = {o: leaves[o].spec.shape for o in data}
     counts = {shape[0] for shape in shapes.values() if len(shape) >= IMAGE_AXES}
     rows = counts.pop() if len(counts) == 1 else 0
