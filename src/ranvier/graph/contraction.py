@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.graph.node import FLOATS, GraphError, GraphExtentError, Node, Symbol, Type, apply, constant
+from ranvier.graph.graph import Graph
+from ranvier.graph.node import BATCH, FLOATS, GraphError, GraphExtentError, Node, Symbol, Type, apply, constant
 
 Affine = tuple[tuple[tuple[int, int], ...], int]
 
@@ -221,3 +222,9 @@ def _contract_and_spread(
 
 def contract_gradient(node: Node, g: Node) -> tuple[Node, Node]:
     return _operand_gradient(node, g, 0), _operand_gradient(node, g, 1)
+
+
+def is_spatial(graph: Graph) -> bool:
+    """Whether a sample is an image, a sound or a sequence: whether a contraction runs over several places of it."""
+    contractions = (node.attrs for node in graph.of("contract"))
+    return any(attrs["rank"] > 2 and attrs["loops"][0] == BATCH for attrs in contractions)

@@ -106,13 +106,13 @@ reshape, _view = sized("shape", arrays.reshape), sized("size", arrays.reshape)
 
 
 def view(self: Tensor, *size: Any, **named: Any) -> Any:
-    """The same elements in another shape. Raises NotImplementedError for another dtype, as which bits would be read."""
+    """The same elements in another shape. Raises TypeError for a dtype, which would read their bits as others."""
     dtype = named.get("dtype", size[0] if size else None)
     if not isinstance(dtype, DType):
         return _view(self, *size, **named)
     if dtype == self.dtype:
         return arrays.reshape(self, self.shape)
-    raise NotImplementedError(
+    raise TypeError(
         f"x.view({dtype!r}) would read the bits of {self.dtype} as {dtype}. Write x.to({dtype!r}) for the same "
         f"numbers, or torch.from_numpy(x.numpy().view({dtype.name!r})) for the same bits, instead."
     )

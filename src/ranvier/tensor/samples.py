@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 
+from ranvier.graph.contraction import is_spatial
 from ranvier.graph.graph import Graph
 from ranvier.graph.node import BATCH, Node, apply
 from ranvier.tensor.trace import Leaf, TraceNode
@@ -43,6 +44,5 @@ def with_symbol(inputs: Mapping[int, tuple[Node, Node]], having: Sequence[int]) 
 
 def keeps_types(graph: Graph, roots: Sequence[TraceNode], rows: int) -> bool:
     """Whether the program has images, and its results are those of so many rows."""
-    images = any(node.attrs["rank"] > 2 and node.attrs["loops"][0] == BATCH for node in graph.of("contract"))
     shapes = [tuple(rows if d == BATCH else d for d in node.shape) for node in graph.outputs]
-    return images and shapes == [root.type.shape for root in roots]
+    return is_spatial(graph) and shapes == [root.type.shape for root in roots]

@@ -312,11 +312,12 @@ def lower(
             place = loops[place][0].end
             continue
         node = calls[place]
+        assert node.function is not None  # leaves are no calls
         options = dict(node.options)
         shape = options.get("shape") if rows else None
         if isinstance(shape, tuple) and shape[:1] == (rows,) and node.inputs[0].type.shape[:1] == (rows,):
             options["shape"] = (BATCH, *shape[1:])
-        result = node.function.body(*map(lowered, node.inputs), **options)  # type: ignore[union-attr]  # a call's
+        result = node.function.body(*map(lowered, node.inputs), **options)
         outputs = list(result) if isinstance(result, (tuple, list)) else [rejoined(result) or result]
         results[node.call] = outputs if node.grad else [apply("stop_gradient", n) for n in outputs]
         place += 1

@@ -10,7 +10,7 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
-from ranvier.engines.native.passes.virtual_workers import is_spatial
+from ranvier.graph.contraction import is_spatial
 from ranvier.graph.graph import Graph
 from ranvier.graph.node import BATCH, Node, apply, like
 from ranvier.graph.sums import deviating

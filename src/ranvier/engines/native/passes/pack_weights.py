@@ -11,9 +11,9 @@ from __future__ import annotations
 from typing import Any
 
 from ranvier.engines.native.passes.primitives import packed
-from ranvier.engines.native.passes.virtual_workers import is_spatial
 from ranvier.engines.native.passes.wide_products import divides_outputs
 from ranvier.engines.native.target.lanes import LANES
+from ranvier.graph.contraction import is_spatial
 from ranvier.graph.graph import Graph
 from ranvier.graph.node import BATCH, Node
 

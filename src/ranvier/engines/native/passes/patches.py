@@ -11,10 +11,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ranvier.engines.native.passes.primitives import packed
-from ranvier.engines.native.passes.virtual_workers import is_spatial
 from ranvier.engines.native.passes.wide_products import ALONG_OUTPUTS, JOINED, few_places, is_large
 from ranvier.engines.native.target.lanes import LANES
-from ranvier.graph.contraction import Affine, plain
+from ranvier.graph.contraction import Affine, is_spatial, plain
 from ranvier.graph.extents import size
 from ranvier.graph.graph import Graph
 from ranvier.graph.node import BATCH, Dim, Node, apply

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from ranvier.engines.native.passes.virtual_workers import is_spatial
 from ranvier.engines.native.target.lanes import SIZE
+from ranvier.graph.contraction import is_spatial
 from ranvier.graph.extents import size
 from ranvier.graph.graph import Graph
 from ranvier.graph.node import BATCH, FUNCTION, Node, topological

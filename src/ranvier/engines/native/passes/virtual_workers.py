@@ -8,6 +8,7 @@ over those rows gives the sum.
 from __future__ import annotations
 
 from ranvier.engines.native.passes.primitives import PARTIAL, REDUCTIONS, STRIPS
+from ranvier.graph.contraction import is_spatial
 from ranvier.graph.extents import size
 from ranvier.graph.graph import Graph
 from ranvier.graph.node import BATCH, Node, Symbol, Type, apply
@@ -19,12 +20,6 @@ FEW_WORKERS = 4
 MEDIUM_BATCH = 128  # rows from which on such a network's samples are split
 SMALL_SUM = 1 << 13  # elements that one thread sums, though they left its cache, as fast as the parts of workers
 MAX_FEATURES = 64  # up to which a batch is stored feature by feature
-
-
-def is_spatial(graph: Graph) -> bool:
-    """Whether a sample is an image, a sound or a sequence: whether a contraction runs over several places of it."""
-    contractions = (node.attrs for node in graph.nodes() if node.op.name == "contract")
-    return any(attrs["rank"] > 2 and attrs["loops"][0] == BATCH for attrs in contractions)
 
 
 def split_samples(graph: Graph, batch: int) -> Graph | None:

@@ -18,10 +18,10 @@ from typing import Any
 
 from ranvier.engines.native.passes.clip_padding import is_zero
 from ranvier.engines.native.passes.primitives import STRIPS, packed
-from ranvier.engines.native.passes.virtual_workers import is_spatial, stays_whole
+from ranvier.engines.native.passes.virtual_workers import stays_whole
 from ranvier.engines.native.passes.wide_products import few_places, is_large
 from ranvier.engines.native.target.lanes import LANES, SIZE
-from ranvier.graph.contraction import plain
+from ranvier.graph.contraction import is_spatial, plain
 from ranvier.graph.extents import extent, extents
 from ranvier.graph.graph import Graph, input_node
 from ranvier.graph.node import BATCH, PRIMITIVES, Node, Type, apply, constant, full

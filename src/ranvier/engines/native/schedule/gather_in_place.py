@@ -10,11 +10,12 @@ from collections.abc import Callable, Collection, Sequence
 
 from ranvier.engines.native.passes.sparse_updates import zeros_of
 from ranvier.engines.native.passes.split_features import GRADIENT, PLAIN
-from ranvier.engines.native.passes.virtual_workers import LARGE_BATCH, is_spatial
+from ranvier.engines.native.passes.virtual_workers import LARGE_BATCH
 from ranvier.engines.native.schedule.loop_nest import plan
 from ranvier.engines.native.schedule.sparsity import pays, skips_zeros
 from ranvier.engines.native.schedule.task import Task
 from ranvier.engines.native.schedule.view import View
+from ranvier.graph.contraction import is_spatial
 from ranvier.graph.graph import Graph
 from ranvier.graph.node import BATCH, FLOATS, Node
 

@@ -10,7 +10,6 @@ from itertools import chain
 
 from ranvier.engines.native.passes.primitives import continued
 from ranvier.engines.native.passes.sparse_updates import updates_of
-from ranvier.engines.native.passes.virtual_workers import is_spatial
 from ranvier.engines.native.schedule import split_features, split_units
 from ranvier.engines.native.schedule.buffers import Buffers, Interface
 from ranvier.engines.native.schedule.fusion import Fusion
@@ -27,6 +26,7 @@ from ranvier.engines.native.schedule.symbolic_rows import symbolic_rows
 from ranvier.engines.native.schedule.task import Task
 from ranvier.engines.native.schedule.view import Buffer, View
 from ranvier.engines.native.target.lanes import LANES, SIZE
+from ranvier.graph.contraction import is_spatial
 from ranvier.graph.extents import extent, size
 from ranvier.graph.graph import Graph
 from ranvier.graph.maps import operations
