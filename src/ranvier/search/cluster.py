@@ -72,6 +72,7 @@ class Workers(Team):
         self.finished: SimpleQueue[tuple[str, Any]] = SimpleQueue()
         self.running: dict[str, tuple[int, Variant]] = {}  # by the name of the try
         self.lost: list[tuple[int, Variant]] = []
+        self.broken = False  # a worker is lost: the back end, which still sends to it, needs new ones
         self.tries: Counter[int] = Counter()
         self.parcel: Parcel | None = None
 
@@ -93,8 +94,11 @@ class Workers(Team):
 
     def outcomes(self) -> Iterator[tuple[int, Trained | BaseException]]:
         while True:
+            if self.broken and not self.running:
+                self.backend.abort_everything(ensure_ready=True)
+                self.broken = False
             taken = None
-            if len(self.running) < self.ahead and not (self.lost and self.running):
+            if self.has_room():
                 taken = self.lost.pop() if self.lost else self.variants.take()
             if taken is not None:
                 self.submit(*taken)
@@ -119,6 +123,12 @@ class Workers(Team):
                 self.again(number, variant, error)
                 continue
             yield number, outcome
+
+    def has_room(self) -> bool:
+        """Whether one more may be sent: alone if it was lost before, so that the one that kills workers is named."""
+        if self.lost or any(self.tries[number] > 1 for number, _ in self.running.values()):
+            return not self.running
+        return len(self.running) < self.ahead
 
     def submit(self, number: int, variant: Variant) -> None:
         """Send a variant to a worker."""
@@ -151,7 +161,10 @@ class Workers(Team):
             job.add_done_callback(lambda job: finish(job.exception()) if job.exception() is not None else None)
 
     def again(self, number: int, variant: Variant, error: BaseException) -> None:
-        """Send a variant again whose worker was lost, once the others are ready. Raises RuntimeError after `TRIES`."""
+        """Keep a variant whose worker was lost, for new workers once the others are ready.
+
+        Raises RuntimeError after `TRIES`.
+        """
         if type(error).__name__ == "KilledWorker" or self.tries[number] == TRIES:
             raise RuntimeError(
                 f"workers were killed, again and again, while they trained the variant {variant}: "
@@ -159,8 +172,7 @@ class Workers(Team):
                 "instead."
             ) from error
         self.lost.append((number, variant))
-        if not self.running:  # the others' results are in: a back end that lost a worker may need new ones
-            self.backend.abort_everything(ensure_ready=True)
+        self.broken = True
 
 
 def is_lost(error: BaseException) -> bool:
