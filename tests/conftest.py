@@ -23,7 +23,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # checks that scikit-learn makes of estimators: all their programs are compiled quickly.
 CARE = compiler.MOST_SIZES
 ANEW = {"engines", "golden", "test_bits.py"}
-QUICK = {"test_estimators.py"}
+QUICK = {"test_estimators.py", "test_loops_on_sequences.py"}
 
 
 @pytest.fixture(autouse=True)

@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 
 from ranvier.graph.graph import Graph, input_node
 from ranvier.graph.loops import scan
-from ranvier.graph.node import BATCH, Node, apply
+from ranvier.graph.node import BATCH, Node
 from ranvier.graph.scan import slice_of, stack
+from ranvier.tensor.called import called
 
 LEAST_STEPS = 8  # of a loop
 LEAST_CALLS = 32  # of all its steps
@@ -80,40 +81,39 @@ class Steps:
         return carry
 
     def lower(
-        self, lowered: Callable[[Any], Node], read: dict[tuple[int, Value], None], results: dict[Any, Any]
+        self, lowered: Callable[[Any], Node], read: dict[tuple[int, Value], None], results: dict[Any, Any], rows: int
     ) -> bool:
-        """Build the loop, and note the results that are ``read`` outside, by step. False where none can be built."""
+        """Build the loop, and note the results that are ``read`` outside, by step. False where none can be built.
+
+        ``rows``: see `called`.
+        """
         last = {value: i for i, (value, _) in enumerate(self.carries)}
         stacked = dict.fromkeys(value for step, value in read if step < self.count - 1 or value not in last)
-        types = [*(nodes[0].type for nodes in self.own), *(self._type(value) for value in stacked)]
-        axis = 1 if types and all(t.shape for t in types) else 0
-        if axis == 0 and any(BATCH in t.shape for t in types):
-            return False
-        given = [*(node for _, node in self.carries), *(nodes[0] for nodes in self.own), *self.fixed]
-        inputs = [input_node(f"x{i}", node.type.shape, node.type.dtype) for i, node in enumerate(given)]
+        firsts, fixed = [lowered(node) for _, node in self.carries], [lowered(node) for node in self.fixed]
+        slices = [[lowered(node) for node in nodes] for nodes in self.own]
+        given = [*firsts, *(parts[0] for parts in slices), *fixed]
+        inputs = [input_node(f"x{i}", node.shape, node.dtype) for i, node in enumerate(given)]
         known = dict(zip((*self.carries, *self.own, *self.fixed), inputs, strict=True))
         values: dict[Value, Node] = {}
         for place in range(self.period):
-            call = self.calls[self.start + place]
             operands = [values[o] if isinstance(o, Value) else known[o] for o in self.operands[place]]
-            made = call.function.body(*operands, **dict(call.options))
-            outputs = list(made) if isinstance(made, (tuple, list)) else [made]
-            for i, node in enumerate(outputs if call.grad else [apply("stop_gradient", n) for n in outputs]):
-                values[Value(place, i)] = node
+            made = called(self.calls[self.start + place], operands, rows)
+            values |= {Value(place, i): node for i, node in enumerate(made)}
+        outputs = [values[value] for value in stacked]
+        shapes = [node.shape for node in (*(parts[0] for parts in slices), *outputs)]
+        axis = 1 if shapes and all(shapes) else 0
+        if axis == 0 and any(BATCH in shape for shape in shapes):
+            return False
         updates = tuple((known[carry], values[carry[0]]) for carry in self.carries)
-        body = Graph(tuple(inputs), tuple(values[value] for value in stacked), updates)
-        slices = [stack([lowered(node) for node in nodes], axis) for nodes in self.own]
-        firsts, fixed = [lowered(node) for _, node in self.carries], [lowered(node) for node in self.fixed]
-        made = scan(body, firsts, slices, fixed, length=self.count, axis=axis)
+        body = Graph(tuple(inputs), tuple(outputs), updates)
+        joined = [stack(parts, axis) for parts in slices]
+        made = scan(body, firsts, joined, fixed, length=self.count, axis=axis)
         stacks = dict(zip(stacked, made[len(updates) :], strict=True))
         for step, value in read:
             call = self.calls[self.start + step * self.period + value.place]
             whole = made[last[value]] if value not in stacks else slice_of(stacks[value], step, axis)
             results.setdefault(call.call, {})[value.output] = whole
         return True
-
-    def _type(self, value: Value) -> Any:
-        return self.calls[self.start + value.place].types[value.output]
 
 
 def find(calls: Sequence[Any], later: Sequence[Any]) -> list[tuple[Steps, dict[tuple[int, Value], None]]]:

@@ -13,6 +13,7 @@ from ranvier.graph.loops import scan as scan_nodes
 from ranvier.graph.node import Node, Type, apply
 from ranvier.graph.scan import stacked_shape
 from ranvier.tensor import rng, tape
+from ranvier.tensor.called import rows_between
 from ranvier.tensor.segment import TapeSegment
 from ranvier.tensor.tensor import Tensor
 from ranvier.tensor.trace import Function, TraceNode, intern, leaf_node, lower, state
@@ -157,16 +158,18 @@ def _builder(
         if draws:
             shape = stacked_shape(numbered.type.shape, length, axis)
             given.insert(len(inside) - 1, apply("iota", shape=shape, dtype=numbered.type.dtype, axis=axis))
-        leaves, results, inputs = dict[int, Node](), dict[Any, Any](), list[Node]()
+        leaves, results, count = dict[int, Node](), dict[Any, Any](), len(operands) - len(captured)
+        shapes = [_without(n.shape, axis) if carries <= i < count else n.shape for i, n in enumerate(given)]
+        rows = rows_between([node.type.shape for node in operands], shapes)
+        inputs = [input_node(f"x{i}", shape, n.dtype) for i, (shape, n) in enumerate(zip(shapes, given, strict=True))]
         for i, node in enumerate(operands):
-            inputs.append(input_node(f"x{i}", node.type.shape, node.type.dtype))
             if node.function is None:
-                leaves[node.ordinal] = inputs[-1]
+                leaves[node.ordinal] = inputs[i]
             else:
-                results.setdefault(node.call, {})[max(node.output_index, 0)] = inputs[-1]
-        found = lower(roots, leaves, results)
+                results.setdefault(node.call, {})[max(node.output_index, 0)] = inputs[i]
+        found = lower(roots, leaves, results, rows)
         updates = tuple(zip(inputs[:carries], found[:carries], strict=True))
-        body, count = Graph(tuple(inputs), tuple(found[carries:]), updates), len(operands) - len(captured)
+        body = Graph(tuple(inputs), tuple(found[carries:]), updates)
         return scan_nodes(body, given[:carries], given[carries:count], given[count:], **attrs)
 
     return build

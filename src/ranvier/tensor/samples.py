@@ -1,33 +1,35 @@
-"""Samples in recorded calls: the engine divides the images of a batch among threads where it knows what a sample is.
+"""Samples in recorded calls: the engine divides those of a batch among threads where it knows what a sample is.
 
-A loop of your own records calls on arrays of known shapes. Here the first extent of its images, and of what else has as
-many rows, becomes the symbol that it is in `fit`, where the calls allow that.
+A loop of your own records calls on arrays of known shapes. Here the first extent of its images or sequences, and of
+what else has as many rows, becomes the symbol that it is in `fit`, where the calls allow that.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 
 from ranvier.graph.contraction import is_spatial
 from ranvier.graph.graph import Graph
 from ranvier.graph.node import BATCH, Node, apply
+from ranvier.tensor.called import with_rows
 from ranvier.tensor.trace import Leaf, TraceNode
-
-IMAGE_AXES = 4  # samples, channels, height, width
 
 
 def rows_of(leaves: Sequence[Leaf], used: Sequence[int], overwritten: AbstractSet[int]) -> tuple[int, list[int]]:
-    """How many samples a batch of images has, 0 without images; and the ordinals of the leaves that have as many rows.
+    """How many samples a batch has, 0 where none is seen; and the ordinals of the leaves that have as many rows.
 
-    Data are tensors that no module owns and nothing overwrites.
+    Data are tensors that no module owns and nothing overwrites. The extent with which most of them begin is taken for
+    the batch, such as that of tokens and their labels beside a mask of (steps, steps); of equals, that of most axes.
     """
     data = [o for o in used if o not in overwritten and not hasattr(leaves[o], "path")]
     shapes = {o: leaves[o].spec.shape for o in data}
-    counts = {shape[0] for shape in shapes.values() if len(shape) >= IMAGE_AXES}
-    rows = counts.pop() if len(counts) == 1 else 0
-    if not isinstance(rows, int) or rows < 2:
+    begins = Counter(shape[0] for shape in shapes.values() if shape)
+    found = [(begins[d], len(s), d) for s in shapes.values() if len(s) > 1 and isinstance(d := s[0], int) and d > 1]
+    if not found:
         return 0, []
+    *_, rows = max(found)
     return rows, [o for o, shape in shapes.items() if shape[:1] == (rows,)]
 
 
@@ -43,6 +45,6 @@ def with_symbol(inputs: Mapping[int, tuple[Node, Node]], having: Sequence[int]) 
 
 
 def keeps_types(graph: Graph, roots: Sequence[TraceNode], rows: int) -> bool:
-    """Whether the program has images, and its results are those of so many rows."""
-    shapes = [tuple(rows if d == BATCH else d for d in node.shape) for node in graph.outputs]
+    """Whether the program has images or sequences, and its results are those of so many rows."""
+    shapes = [with_rows(node.shape, rows) for node in graph.outputs]
     return is_spatial(graph) and shapes == [root.type.shape for root in roots]

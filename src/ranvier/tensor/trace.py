@@ -14,9 +14,9 @@ from typing import Any, Protocol
 
 from ranvier.graph.dtypes import FLOATING, INDICES
 from ranvier.graph.graph import input_node
-from ranvier.graph.node import BATCH, DIVISION, Node, Type, apply, topological
-from ranvier.graph.simplify import rejoined
+from ranvier.graph.node import DIVISION, Node, Type, apply, topological
 from ranvier.tensor import equal_steps
+from ranvier.tensor.called import called
 
 
 class Function:
@@ -296,8 +296,7 @@ def lower(
 ) -> list[Node]:
     """The graph of recorded calls, given graph nodes for their leaves. Iterative, because traces may be deep.
 
-    ``results`` has the nodes of calls that were lowered before, and gets those of this call. ``rows`` is how many rows
-    there were when the calls were recorded, if leaves have a symbol for it now: so have the shapes that begin with it.
+    ``results`` has the nodes of calls that were lowered before, and gets those of this call. ``rows``: see `called`.
     """
     results = {} if results is None else results
     calls = _pending_calls(roots, results)
@@ -308,18 +307,11 @@ def lower(
 
     place = 0
     while place < len(calls):
-        if place in loops and loops[place][0].lower(lowered, loops[place][1], results):
+        if place in loops and loops[place][0].lower(lowered, loops[place][1], results, rows):
             place = loops[place][0].end
             continue
         node = calls[place]
-        assert node.function is not None  # leaves are no calls
-        options = dict(node.options)
-        shape = options.get("shape") if rows else None
-        if isinstance(shape, tuple) and shape[:1] == (rows,) and node.inputs[0].type.shape[:1] == (rows,):
-            options["shape"] = (BATCH, *shape[1:])
-        result = node.function.body(*map(lowered, node.inputs), **options)
-        outputs = list(result) if isinstance(result, (tuple, list)) else [rejoined(result) or result]
-        results[node.call] = outputs if node.grad else [apply("stop_gradient", n) for n in outputs]
+        results[node.call] = called(node, [lowered(i) for i in node.inputs], rows)
         place += 1
     return [lowered(root) for root in roots]
 
