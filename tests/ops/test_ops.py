@@ -575,3 +575,36 @@ def test_layers_and_losses_on_arrays_of_half_floats_compute_in_float32():
     assert layer(HALF).dtype == rv.layers.Flatten()(HALF).dtype == "float32"
     loss = rv.losses.MeanSquaredError()(HALF, HALF + 300)
     assert (loss.dtype, loss.item()) == ("float32", 90_000)  # beyond float16
+
+
+@pytest.mark.parametrize(
+    "of", [lambda a, b: [a, b, 3.0], lambda a, b: [[a], [b]], lambda a, b: (b, rv.ops.stop_gradient(a), a)]
+)
+def test_gradients_reach_the_tensors_of_a_list(of):
+    """As in a sum of losses. A list is otherwise data, which has no gradient."""
+    w = rv.Variable(A[0])
+    with rv.GradientTape() as tape:
+        total = rv.ops.sum(of(rv.ops.sum(w), rv.ops.sum(w * w)))
+    np.testing.assert_allclose(tape.gradient(total, w), 1 + 2 * A[0], rtol=1e-6)
+
+
+def test_lists_of_tensors_while_a_step_is_traced():
+    """The values of losses of layers are not there yet."""
+
+    class Penalized(rv.Model):
+        def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+            return rv.ops.mean(rv.ops.square(y - y_pred)) + rv.ops.sum(self.losses)
+
+    def trained(kind):
+        inputs = rv.Input((3,))
+        model = kind(inputs, rv.layers.Dense(1, kernel_initializer="ones", kernel_regularizer="l2")(inputs))
+        model.compile("sgd", "mse")
+        model.fit(A, A[:, :1], epochs=2, shuffle=False, verbose=0)
+        return model.get_weights()[0]
+
+    np.testing.assert_allclose(trained(Penalized), trained(rv.Model), rtol=1e-5)
+
+
+def test_tensors_of_different_shapes_in_a_list_are_no_tensor():
+    with pytest.raises(ValueError, match=r"\(3,\), \(\) in a list are no tensor"):
+        rv.ops.sum([rv.Variable(A[0]), rv.ops.sum(rv.Variable(A[0]))])

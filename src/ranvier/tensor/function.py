@@ -12,6 +12,7 @@ import numpy as np
 
 from ranvier.graph.dtypes import ELEMENT_TYPES, FLOATING, FLOATS, STORAGE, merged, promote
 from ranvier.graph.node import Node, apply
+from ranvier.graph.scan import stack
 from ranvier.support.foreign import check_own
 from ranvier.tensor import tape
 from ranvier.tensor.arguments import ParameterMap, find_handler, freeze
@@ -200,7 +201,7 @@ def _classify(
         elif isinstance(value, (np.ndarray, np.generic, list, tuple)):
             if isinstance(value, (list, tuple)) and (handler := find_handler((value,))) is not None:
                 return handler
-            tensors.append(Tensor(value))
+            tensors.append(_one_tensor(value))
             pattern.append(name)
         elif hasattr(value, "__tensor_function__"):
             return value
@@ -301,6 +302,36 @@ def record(target: Function, tensors: Sequence[Tensor], options: tuple[tuple[str
             tape.flush(segment)
         return result
     return tuple([Tensor.pending(n, segment) for n in nodes])
+
+
+def _one_tensor(value: Any) -> Tensor:
+    """An array-like as a tensor. Lists of tensors that are pending or have gradients, such as those of losses, are
+    recorded: their values may not be there yet, and gradients reach them.
+    """
+    if not _holds_recorded(value):
+        return Tensor(value)
+    parts = [part if isinstance(part, Tensor) else _one_tensor(part) for part in value]
+    shapes = dict.fromkeys(part.shape for part in parts)
+    if len(shapes) != 1:
+        raise ValueError(
+            f"tensors of the shapes {', '.join(map(str, shapes))} in a list are no tensor. Write tensors of one shape, "
+            "or concatenate them, instead."
+        )
+    joined: Tensor = stacked(parts)
+    return joined
+
+
+def _holds_recorded(value: Any) -> bool:
+    if isinstance(value, Tensor):
+        return value.requires_grad or value.known is None
+    return isinstance(value, (list, tuple)) and any(map(_holds_recorded, value))
+
+
+@function
+def stacked(tensors: Sequence[Node]) -> Node:
+    """Tensors of one shape along a new first axis, in the dtype in which they meet."""
+    dtype = promote(x.dtype for x in tensors)
+    return stack([x if x.dtype == dtype else apply("cast", x, dtype=dtype) for x in tensors], 0)
 
 
 @function
