@@ -70,6 +70,29 @@ def test_what_runs_for_long_is_compiled_again(levels, monkeypatch):
     assert len(levels) == count, "the cache has the better code"
 
 
+def test_better_code_has_the_memory_that_it_needs(levels, monkeypatch):
+    def packed(rows):
+        """Scores whose operand is copied to panels: wider ones in code that is compiled with care."""
+        q, k = (input_node(name, (rows, 64), "float32") for name in "qk")
+        return Graph((q, k), (einsum("mk,nk->mn", q, k),))
+
+    rows = 320
+    for size in (300, 310, rows):
+        program = compiler.compile(packed(size))
+    arrays = list(np.random.default_rng(0).normal(size=(2, rows, 64)).astype(np.float32))
+    outs = [np.empty((rows, rows), np.float32) for _ in range(3)]
+    small, begun = program.code, program._new_frame()
+    program.run(arrays, outs[:1])
+    monkeypatch.setattr(program, "_spent", 100.0)
+    program.run(arrays, outs[1:2])
+    assert program.code.private > small.private
+    program._frames.append(begun)  # of a run that began before
+    program.run(arrays, outs[2:])
+    assert begun.code is program.code
+    assert begun.private.nbytes >= program.code.private
+    assert outs[0].tobytes() == outs[1].tobytes() == outs[2].tobytes()
+
+
 def test_other_sizes_of_trained_weights_are_compiled_with_care(levels):
     for units in SIZES:
         x, w = input_node("x", (3, units), "float32"), input_node("w", (units, 7), "float32")

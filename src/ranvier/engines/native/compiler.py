@@ -211,10 +211,10 @@ def _compile(graph: Graph, batch: int | None, target: Target) -> NativeProgram:
             text_of(lowered, rows, target)  # prints the stages
         text, objects = _unpacked(found)
 
-    def better() -> llvm.Library:
+    def better() -> tuple[Text, llvm.Library]:
         text, objects = _compiled(lowered, rows, target)
         cache.put(key, _packed(text, objects))
-        return llvm.load_objects(objects, target)
+        return text, llvm.load_objects(objects, target)
 
     improvement = Improvement(better, after) if quick else None
     text = text._replace(text="")  # megabytes, for people to read
@@ -223,6 +223,7 @@ def _compile(graph: Graph, batch: int | None, target: Target) -> NativeProgram:
 
 _sizes: dict[int, set[str]] = {}  # the keys of programs, by a hash of what their sizes have in common
 MOST_SIZES = 2  # of a program that are compiled with care at once
+QUICK_TILE = 6  # vectors that tiles have registers for in quickly compiled code: short loops, and the same bits
 QUICK_SECONDS = 0.2  # of running, after which a program that was compiled quickly is compiled with care
 
 
@@ -258,14 +259,19 @@ def _compiled(lowered: Graph, rows: int, target: Target, quick: bool = False) ->
     """The text and the objects of a graph that `lower` gave."""
     from ranvier.engines.native.runtime import thread_pool
     from ranvier.engines.native.runtime.units import Unit, compile_units
+    from ranvier.engines.native.schedule.loop_nest import registers
 
+    tiled = target
+    if quick:
+        fewer = min(target.vector_registers, QUICK_TILE * registers(target, "float32"))
+        tiled = target._replace(vector_registers=fewer)
     count, made = get_threads(), list["Assembler"]()
     pool = thread_pool.missing() if count > 1 and target == llvm.resolve_target("host") else None
 
     def units() -> Iterator[Unit]:
         if pool is not None:  # the program will run on it; another thread has nothing else to compile yet
             yield Unit(pool[1])
-        made.append(_assembler(lowered, rows, target))
+        made.append(_assembler(lowered, rows, tiled))
         for unit in made[0].units():
             yield unit._replace(quick=quick)
 

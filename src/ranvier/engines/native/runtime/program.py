@@ -39,37 +39,49 @@ LARGE = 1 << 20  # bytes
 class Improvement(NamedTuple):
     """How a quickly compiled program gets better code, and after how many seconds of running that pays."""
 
-    compile: Callable[[], llvm.Library]
+    compile: Callable[[], tuple[Text, llvm.Library]]
     after: float
 
 
-class _Frame:
-    """The memory of one run: its context, scratch memory and barrier."""
+class _Code(NamedTuple):
+    """A program's code, and the bytes of its own that each thread needs. What threads share is the same for all."""
 
-    def __init__(self, text: Text, arrays: int, checked: bool, entry: thread_pool.EntryPoint) -> None:
+    entry: thread_pool.EntryPoint
+    private: int
+
+    @classmethod
+    def of(cls, text: Text, library: llvm.Library) -> _Code:
+        return cls(thread_pool.function(library.address("entry"), library), text.private)
+
+
+class _Frame:
+    """The memory of one run: its context, scratch memory and barrier, and the code that it is for."""
+
+    def __init__(self, text: Text, arrays: int, checked: bool, code: _Code) -> None:
         end = WORDS + len(text.symbols) + arrays
         self.context = aligned_empty(end + (1 + FAULT_WORDS if checked else 0), np.int64)
         self.context[:] = 0
         self.words = memoryview(self.context.data)  # faster to write word by word than the array
         self.address = self.context.ctypes.data
-        self.use(entry)
+        self.use(code)
         self.sync = runtime.new_sync_block()
         self.scratch = aligned_empty(max(text.scratch, 64), np.uint8)
-        self.private: Any = None
-        self.threads = 0
         self.held: list[Any] = [None] * arrays
         self.context[SYNC] = self.sync.ctypes.data
         self.context[SCRATCH] = self.scratch.ctypes.data
         if checked:
             self.context[end] = self.address + 8 * (end + 1)
 
-    def use(self, entry: thread_pool.EntryPoint) -> None:
+    def use(self, code: _Code) -> None:
         """Run this code from now on."""
-        self.run_alone = thread_pool.on_one_thread(entry, self.address)
+        self.code = code
+        self.run_alone = thread_pool.on_one_thread(code.entry, self.address)
+        self.private: Any = None
+        self.threads = 0  # that private memory is reserved for
 
-    def reserve(self, threads: int, size: int) -> None:
-        """Allocate ``size`` bytes of private memory for each of ``threads`` threads."""
-        self.private = aligned_empty(max(threads * size, 64), np.uint8)
+    def reserve(self, threads: int) -> None:
+        """Allocate the private memory of so many threads."""
+        self.private = aligned_empty(max(threads * self.code.private, 64), np.uint8)
         self.context[PRIVATE] = self.private.ctypes.data
         self.threads = threads
 
@@ -94,7 +106,7 @@ class NativeProgram:
         self._first = WORDS + len(text.symbols)
         self.checks = [node for node in graph.nodes() if node.op.name == "check"]
         self._fault = self._first + len(self._arrays) + 1
-        self.entry = thread_pool.function(library.address("entry"), library)
+        self.code = _Code.of(text, library)
         self._improvements = [improvement] if improvement is not None else []
         self._spent = 0.0  # seconds in quickly compiled code
         self.tuner = ThreadTuner(text.work, remembered)
@@ -119,20 +131,22 @@ class NativeProgram:
             began = perf_counter() if self._improvements else 0.0
             for first, end, threads in self.tuner.pieces(start, stop):
                 context[START], context[STOP] = first, end
+                if frame.code is not self.code:
+                    frame.use(self.code)
                 if threads > frame.threads:
-                    frame.reserve(threads, self.text.private)
+                    frame.reserve(threads)
                 if threads == 1:
                     frame.run_alone()
                 else:
-                    thread_pool.run_parallel(self.entry, threads, frame.address)
+                    thread_pool.run_parallel(frame.code.entry, threads, frame.address)
                 if self.checks and context[self._fault]:
                     raise self._error(frame, [a.shape for a in arrays], total)
                 if began:
-                    began = self._improve(frame, began)
+                    began = self._improve(began)
         finally:
             frames.append(frame)
 
-    def _improve(self, frame: _Frame, began: float) -> float:
+    def _improve(self, began: float) -> float:
         """Count the seconds since ``began``, and compile better code when that pays. Returns the time."""
         now = perf_counter()
         self._spent += now - began
@@ -142,10 +156,7 @@ class NativeProgram:
                 improvement = improvements.pop()
             except IndexError:  # another thread does it
                 return now
-            library = improvement.compile()
-            self.entry = thread_pool.function(library.address("entry"), library)
-            self._frames.clear()  # they run the other code
-            frame.use(self.entry)
+            self.code = _Code.of(*improvement.compile())
             return perf_counter()
         return now
 
@@ -159,8 +170,10 @@ class NativeProgram:
         frames = self._frames
         frame = frames.pop() if frames else self._new_frame()
         try:
+            if frame.code is not self.code:
+                frame.use(self.code)
             if runtime.get_threads() > frame.threads:
-                frame.reserve(runtime.get_threads(), self.text.private)
+                frame.reserve(runtime.get_threads())
             self._bind(frame, [own[i][0, ...] if i in own else a for i, a in enumerate(arrays)], (), total)
             frame.words[START], frame.words[STOP] = 0, steps
             runs = len(next(iter(own.values())))
@@ -173,11 +186,11 @@ class NativeProgram:
             for first, end, threads in self.tuner_each.pieces(0, runs):
                 # More processors may be available than when private memory was reserved.
                 threads = min(threads, frame.threads)
-                thread_pool.run_each(self.entry, threads, contexts[first:end], frame.sync.ctypes.data)
+                thread_pool.run_each(frame.code.entry, threads, contexts[first:end], frame.sync.ctypes.data)
                 if self.checks and frame.words[self._fault]:
                     raise self._error(frame, [a.shape for a in arrays], total)
                 if began:
-                    began = self._improve(frame, began)
+                    began = self._improve(began)
         finally:
             frames.append(frame)
 
@@ -195,7 +208,7 @@ class NativeProgram:
         return reported(check, found[POSITION], found[VALUE], extents, before)
 
     def _new_frame(self) -> _Frame:
-        return _Frame(self.text, len(self._arrays), bool(self.checks), self.entry)
+        return _Frame(self.text, len(self._arrays), bool(self.checks), self.code)
 
     def _bind(self, frame: _Frame, arrays: Sequence[Any], outputs: Sequence[Any], total: int) -> None:
         """Write the arrays' addresses and extents into the context, where they differ from the run before."""
