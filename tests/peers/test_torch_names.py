@@ -418,8 +418,6 @@ def test_what_programs_ask():
         t.manual_seed(7)
         assert t.initial_seed() == 7
         assert t.seed() == t.initial_seed() >= 0
-        assert t.finfo(t.float32).eps == 2.0**-23
-        assert t.iinfo(t.int32).max == 2**31 - 1
         with t.autograd.set_detect_anomaly(False):
             y = t.autograd.Variable(x, requires_grad=True)
         (grad,) = t.autograd.grad((y * y).sum(), y, only_inputs=True)
@@ -555,3 +553,29 @@ def test_padded_sequences_and_their_gradients(side, first):
         found.append([array(padded), *(array(p.grad) for p in parts)])
     for got, expected in zip(*found, strict=True):
         np.testing.assert_allclose(got, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["float16", "bfloat16", "float32", "float64"])
+def test_limits_of_floating_dtypes_are_numbers_of_python(name):
+    found, expected = (t.finfo(getattr(t, name)) for t in (ours, theirs))
+    for key in ("bits", "eps", "max", "min", "tiny", "smallest_normal", "resolution", "dtype"):
+        assert getattr(found, key) == getattr(expected, key)
+        assert type(getattr(found, key)) is type(getattr(expected, key))
+    assert repr(found) == repr(expected)
+    assert ours.finfo() == ours.finfo(ours.float32) != ours.finfo(ours.float64)
+
+
+@pytest.mark.parametrize("name", ["int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"])
+def test_limits_of_integer_dtypes(name):
+    found, expected = (t.iinfo(getattr(t, name)) for t in (ours, theirs))
+    assert (found.bits, found.max, found.min, found.dtype) == (
+        expected.bits, expected.max, expected.min, expected.dtype
+    )  # fmt: skip
+    assert repr(found) == repr(expected)
+
+
+def test_limits_of_other_dtypes_name_the_word_to_write():
+    for t in (ours, theirs):
+        for limits, given in ((t.finfo, t.int64), (t.finfo, t.bool), (t.iinfo, t.float32), (t.iinfo, t.bool)):
+            with pytest.raises(TypeError, match="info"):
+                limits(given)

@@ -49,14 +49,14 @@ from ranvier.torch.autograd.modes import set_grad_enabled as set_grad_enabled
 from ranvier.torch.files import load as load
 from ranvier.torch.files import save as save
 from ranvier.torch.func import vmap as vmap
+from ranvier.torch.limits import finfo as finfo
+from ranvier.torch.limits import iinfo as iinfo
 from ranvier.torch.settings import are_deterministic_algorithms_enabled as are_deterministic_algorithms_enabled
 from ranvier.torch.settings import compile as compile
-from ranvier.torch.settings import finfo as finfo
 from ranvier.torch.settings import get_default_device as get_default_device
 from ranvier.torch.settings import get_default_dtype as get_default_dtype
 from ranvier.torch.settings import get_float32_matmul_precision as get_float32_matmul_precision
 from ranvier.torch.settings import get_num_interop_threads as get_num_interop_threads
-from ranvier.torch.settings import iinfo as iinfo
 from ranvier.torch.settings import is_autocast_enabled as is_autocast_enabled
 from ranvier.torch.settings import set_default_device as set_default_device
 from ranvier.torch.settings import set_default_tensor_type as set_default_tensor_type

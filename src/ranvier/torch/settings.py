@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from ranvier.ops.torch.device import check_device, device
-from ranvier.ops.torch.dtypes import CLASSES, dtype_name
+from ranvier.ops.torch.dtypes import CLASSES
 from ranvier.tensor.attribute_types import DTYPES, DType
 from ranvier.tensor.context import get_dtype, set_dtype
 from ranvier.tensor.printing import set_printoptions
 
 __all__ = [
     "are_deterministic_algorithms_enabled", "channels_last", "channels_last_3d", "compile", "contiguous_format",
-    "finfo", "get_default_device", "get_default_dtype", "get_float32_matmul_precision", "get_num_interop_threads",
-    "iinfo", "is_autocast_enabled", "preserve_format", "set_default_device", "set_default_tensor_type",
+    "get_default_device", "get_default_dtype", "get_float32_matmul_precision", "get_num_interop_threads",
+    "is_autocast_enabled", "preserve_format", "set_default_device", "set_default_tensor_type",
     "set_float32_matmul_precision", "set_flush_denormal", "set_num_interop_threads", "set_printoptions",
     "use_deterministic_algorithms",
 ]  # fmt: skip
@@ -95,13 +93,3 @@ def compile(model: Any = None, **options: Any) -> Any:
         undecorated: Callable[[Any], Any] = lambda given: given  # noqa: E731  # as PyTorch's with options
         return undecorated
     return model
-
-
-def finfo(type: Any = None) -> Any:
-    """NumPy's limits of a floating dtype: ``eps``, ``max``, ``tiny``."""
-    return np.finfo(dtype_name(type) or "float32")
-
-
-def iinfo(type: Any) -> Any:
-    """NumPy's limits of an integer dtype: ``max``, ``min``."""
-    return np.iinfo(dtype_name(type))
