@@ -316,6 +316,16 @@ def test_augmented_training_is_the_same_in_parts():
     rv.verify_resume(make, PIXELS, np.arange(6) % 4, epochs=3, batch_size=4)
 
 
+@pytest.mark.parametrize(("kind", "argument"), [("RandomSaturation", "factor"), ("RandomShear", "x_factor")])
+def test_ranges_that_keras_stores_of_a_number(kind, argument):
+    """Its files hold (-0.2, 0.2) for 0.2. A saturation below 0 is grey."""
+    layer = getattr(layers, kind)(**{argument: (-0.2, 0.2)})
+    assert getattr(layer, argument) == (-0.2, 0.2)
+    if kind == "RandomSaturation":
+        grey = layers.RandomSaturation((-0.2, -0.1))(PIXELS, training=True).numpy()
+        np.testing.assert_allclose(grey, np.repeat(np.max(PIXELS, -1, keepdims=True), 3, -1), rtol=1e-5)
+
+
 # --- errors -----------------------------------------------------------------------------------------------------------
 
 ERRORS = [

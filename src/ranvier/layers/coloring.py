@@ -20,6 +20,7 @@ class _Coloring(RandomLayer):
 
     _color: ClassVar[Callable[..., Any]]
     _least, _most = 0.0, 1.0  # of a factor
+    _least_of_two: ClassVar[float | None] = None  # of one that is given as two numbers, where it is another
     _shown = "factor={factor}, value_range={value_range}"
 
     def __init__(
@@ -31,7 +32,9 @@ class _Coloring(RandomLayer):
         **options: Unpack[LayerOptions],
     ) -> None:
         super().__init__(data_format, **options)
-        self.factor, self.seed = bounds(factor, "factor", self.name, self._least, self._most), seed
+        of_two = self._least_of_two if isinstance(factor, (tuple, list)) else None
+        least = self._least if of_two is None else of_two
+        self.factor, self.seed = bounds(factor, "factor", self.name, least, self._most), seed
         self.value_range = limits(value_range, self.name)
 
     def _change(self, x: Any) -> Any:
@@ -61,11 +64,12 @@ class RandomHue(_Coloring):
 class RandomSaturation(_Coloring):
     """While training, the saturation of each image times f / (1 - f): 0 is grey, 0.5 as it was, 1 the most.
 
-    ``factor`` is a number, for an f from 0 to it, or two, the least and the most. The other arguments are those of
-    `RandomHue`. Source: Keras.
+    ``factor`` is a number, for an f from 0 to it, or two, the least and the most, from -1 to 1; an f below 0 is grey,
+    as 0 is. The other arguments are those of `RandomHue`. Source: Keras.
     """
 
     _color = colors.saturate
+    _least_of_two = -1.0  # Keras stores a number f as (-f, f)
 
 
 @register_module

@@ -14,8 +14,8 @@ from ranvier.ops.functional import colors, resampling
 class RandomShear(Resampling):
     """While training, images sheared: columns by a multiple of the row, rows by a multiple of the column.
 
-    ``x_factor`` and ``y_factor`` are numbers f from 0 to 1, for one between -f and f, or two, the least and the most,
-    whose sign is drawn. The other arguments are those of `RandomTranslation`. Source: Keras.
+    ``x_factor`` and ``y_factor`` are numbers f from 0 to 1, for one between -f and f, or two from -1 to 1, the least
+    and the most, whose sign is drawn. The other arguments are those of `RandomTranslation`. Source: Keras.
     """
 
     _shown = "x_factor={x_factor}, y_factor={y_factor}"
@@ -33,8 +33,7 @@ class RandomShear(Resampling):
     ) -> None:
         super().__init__(fill_mode, interpolation, seed, fill_value, data_format, **options)
         self.x_factor, self.y_factor = (
-            bounds(f, what, self.name, 0, 1) if isinstance(f, (tuple, list)) else bounds(f, what, self.name, -1, 1)
-            for f, what in ((x_factor, "x_factor"), (y_factor, "y_factor"))
+            bounds(f, what, self.name, -1, 1) for f, what in ((x_factor, "x_factor"), (y_factor, "y_factor"))
         )
 
     def _change(self, x: Any) -> Any:

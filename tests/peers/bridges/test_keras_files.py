@@ -18,7 +18,8 @@ pytestmark = [
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(16, 8, 8, 3)).astype(np.float32), RNG.integers(0, 3, 16)
 PAIR = {"a": X[:, 0, 0], "b": X[:, 1, 1]}
-OTHERWISE = ("random crop, inferring",)  # where the layers themselves differ
+# Where the layers themselves differ; Keras builds no functional model with Equalization, whose output is its input.
+OTHERWISE = ("random crop, inferring", "Equalization, inferring")
 LACKED = ("mel, slaney",)  # with arguments that Keras lacks
 FEW = (
     "dense, penalties", "batch norm, inferring", "embedding", "conv 2, same, strides", "layer norm", "integer lookup",
