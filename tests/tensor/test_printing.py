@@ -129,3 +129,20 @@ def test_a_dtype_is_a_text_with_properties():
     assert torch.get_default_dtype() is torch.float32
     with pytest.raises(TypeError, match=r"dtype 'complex64' does not exist here. Write one of float32"):
         torch.dtype("complex64")
+
+
+def test_a_loss_prints_its_function_after_the_step_too():
+    """Its history ended when the step wrote the weights."""
+    torch.manual_seed(0)
+    layer = torch.nn.Linear(3, 1)
+    optimizer = torch.optim.SGD(layer.parameters(), lr=0.1)
+    loss = layer(torch.ones(2, 3)).pow(2).mean()
+    loss.backward()
+    before = repr(loss)
+    optimizer.step()
+    assert repr(loss) == before
+    assert before.endswith("grad_fn=<MeanBackward0>)")
+    assert loss.grad_fn == "<MeanBackward0>"
+    assert "grad_fn" not in repr(layer.bias)
+    assert layer.bias.grad_fn is None
+    assert "grad_fn" not in repr(loss.detach())

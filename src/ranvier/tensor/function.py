@@ -295,7 +295,8 @@ def record(target: Function, tensors: Sequence[Tensor], options: tuple[tuple[str
     if node.output_index < 0:
         if node.eager and not state.moving and (value := tape.evaluate_eagerly(node, tensors, segment)) is not None:
             result = Tensor.wrap(value, type_=node.type)
-            result.history_ended = result._requires_grad = node.requires_grad
+            result._requires_grad = node.requires_grad
+            result.history_ended = node.requires_grad and target
             return result
         result = Tensor.pending(node, segment)
         if node.repeats >= tape.MAX_REPEATS and not state.tracing:

@@ -11,7 +11,7 @@ import numpy as np
 
 from ranvier.graph.dtypes import widened
 from ranvier.tensor.context import get_dtype
-from ranvier.tensor.trace import CUT
+from ranvier.tensor.trace import CUT, Function
 
 FORMATTED_BY_DEFAULT = ("int64", "bool")  # beside the default floating dtype: dtypes that are not written
 PROFILES = {"default": (4, 1000, 3, 80), "short": (2, 1000, 2, 80), "full": (4, math.inf, 3, 80)}
@@ -63,17 +63,27 @@ def set_printoptions(
 
 def gradient_name(tensor: Any) -> str:
     """The name of a result's gradient in PyTorch's style: ``MulBackward0``, or that of the user's own function."""
-    node = tensor.trace_node
-    while node.function is CUT:
-        rule = tensor.segment.leaves[node.inputs[-1].ordinal].rule
-        if hasattr(rule, "name"):
-            return f"{rule.name}Backward"
-        node = node.inputs[node.output_index]  # what a hook follows
-    if node.function is None:
+    node, computed_by = tensor.trace_node, tensor.history_ended
+    if node is not None:
+        while node.function is CUT:
+            rule = tensor.segment.leaves[node.inputs[-1].ordinal].rule
+            if hasattr(rule, "name"):
+                return f"{rule.name}Backward"
+            node = node.inputs[node.output_index]  # what a hook follows
+        computed_by = node.function
+    if computed_by is None:
         return "AliasBackward0"
-    function = node.function.name
+    function = computed_by.name
     name = GRADIENT_NAMES.get(function) or "".join(part.capitalize() for part in function.split("_"))
     return f"{name}Backward0"
+
+
+def is_computed(tensor: Any) -> bool:
+    """Whether a tensor is the result of a function with a gradient, also where its history has ended."""
+    node = tensor.trace_node
+    if node is None:
+        return isinstance(tensor.history_ended, Function) and tensor.history_ended is not CUT
+    return not tensor.is_leaf and node.function is not None
 
 
 def text_of(tensor: Any) -> str:
@@ -85,9 +95,7 @@ def text_of(tensor: Any) -> str:
     if tensor.dtype not in (get_dtype(), *FORMATTED_BY_DEFAULT):
         suffixes.append(f"dtype=torch.{tensor.dtype.name}")
     if tensor.requires_grad:
-        node = tensor.trace_node
-        is_result = not tensor.is_leaf and node is not None and node.function is not None
-        suffixes.append(f"grad_fn=<{gradient_name(tensor)}>" if is_result else "requires_grad=True")
+        suffixes.append(f"grad_fn=<{gradient_name(tensor)}>" if is_computed(tensor) else "requires_grad=True")
     text = head + (array_text(array, len(head)) if array.size else "[]")
     last = len(text) - text.rfind("\n") + 1
     for suffix in suffixes:

@@ -130,7 +130,8 @@ def _synchronized(tensor: TapeTensor, segment: TapeSegment) -> TapeSegment | Non
             else:
                 flush(segment)
     elif tensor._value is not None and segment.is_stale(tensor.trace_node):
-        tensor.history_ended, tensor.trace_node, tensor.segment = tensor._requires_grad, None, None
+        tensor.history_ended = tensor._requires_grad and (tensor.trace_node.function or True)
+        tensor.trace_node = tensor.segment = None
     return tensor.segment
 
 
@@ -294,7 +295,7 @@ def _end_flush(segment: TapeSegment, living: Sequence[TapeTensor], replaced: dic
         if node is None:
             continue
         if tensor._value is not None and (not node.requires_grad or not node.leaves.isdisjoint(written)):
-            tensor.history_ended = node.requires_grad
+            tensor.history_ended = node.requires_grad and (node.function or True)
             tensor.trace_node = tensor.segment = None
         else:
             keep.append(weakref.ref(tensor))

@@ -20,7 +20,7 @@ from ranvier.tensor.context import get_dtype
 from ranvier.tensor.conversion import check_range, copied, not_numbers
 from ranvier.tensor.methods import TensorMethods
 from ranvier.tensor.segment import TapeSegment
-from ranvier.tensor.trace import StepTrace, TraceNode, first_version, state
+from ranvier.tensor.trace import Function, StepTrace, TraceNode, first_version, state
 from ranvier.tensor.value_errors import no_value
 
 
@@ -63,7 +63,7 @@ class Tensor(TensorMethods):
         self.trace_node: TraceNode | None = None
         self.segment: TapeSegment | None = None
         self._grad: Tensor | None = None
-        self.history_ended = False
+        self.history_ended: Function | bool = False  # see `trace.Leaf`
         self.storage_view: Any = None  # the cache of `layout.storage_of`
         self.as_leaf: Any = None  # the cache of `TapeSegment.add_leaf`
         self.base: Any = None  # what it shares its memory with: see `tensor.views`

@@ -115,7 +115,8 @@ class Leaf(Protocol):
     spec: Type
     version: int  # counts writes to the array
     trace_node: TraceNode | None  # None for a tensor that holds a value and has no history
-    history_ended: bool  # an operand was overwritten, so that gradients cannot be computed any more
+    # False, or what computed the tensor, where an operand was overwritten since: gradients cannot be computed any more.
+    history_ended: Function | bool
     storage_view: Any  # the cache of `layout.storage_of`
     as_leaf: Any  # the cache of `segment.TapeSegment.add_leaf`
     _value: Any  # the array, None while pending

@@ -20,7 +20,7 @@ from ranvier.tensor.hooks import (
     retain_grad,  # noqa: F401  # likewise
 )
 from ranvier.tensor.hooks import retains_grad as _retains_grad
-from ranvier.tensor.printing import gradient_name
+from ranvier.tensor.printing import gradient_name, is_computed
 from ranvier.tensor.tensor import Tensor
 from ranvier.tensor.views import is_row_major, strides_of
 
@@ -131,9 +131,7 @@ bernoulli_, exponential_, random_ = drawn(_bernoulli), drawn(_exponential), draw
 
 def _grad_fn(self: Tensor) -> str | None:
     """The name of the function that the tensor is a result of, where gradients go on from it; None for leaves."""
-    if self.trace_node is None or self.is_leaf or self.trace_node.function is None:
-        return None
-    return f"<{gradient_name(self)}>"
+    return f"<{gradient_name(self)}>" if self.requires_grad and is_computed(self) else None
 
 
 grad_fn = property(_grad_fn)
