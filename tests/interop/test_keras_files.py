@@ -344,3 +344,15 @@ def test_registered_layers_of_ones_own_are_found(register, tmp_path):
             del REGISTRY[name]
     np.testing.assert_array_equal(loaded(x), model(x))
     assert [type(layer) for layer in loaded[-2:]] == [Dense, layers.Dense]
+
+
+@pytest.mark.parametrize(
+    "constant", [np.float32([[1, 2, 3]]), rv.Tensor(np.float32([[1, 2, 3]]))], ids=["array", "tensor"]
+)
+def test_an_array_beside_a_symbolic_value(constant, tmp_path):
+    """The file holds it as one argument of the layer, not as a list of several."""
+    inputs = rv.Input((3,))
+    model = rv.Model(inputs, [layers.Add()([inputs, constant]), layers.Multiply()([constant, inputs * 2])])
+    model.save(tmp_path / "model.keras")
+    found = rv.load_model(tmp_path / "model.keras").predict(np.ones((2, 3)), verbose=0)
+    np.testing.assert_array_equal(found, [[[2, 3, 4]] * 2, [[2, 4, 6]] * 2])

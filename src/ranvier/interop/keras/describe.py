@@ -19,10 +19,11 @@ from ranvier.module import Module, Sequential
 from ranvier.module.recorded_calls import Ref
 from ranvier.module.serialization import all_arguments, arguments_of
 from ranvier.support.custom_objects import name_of
+from ranvier.support.serialized import serialize_keras_object
 from ranvier.support.source_lines import location
 from ranvier.support.tree import flatten
 from ranvier.tensor.function import same_function
-from ranvier.tensor.tensor import Tensor
+from ranvier.tensor.tensor import Tensor, numbers_of
 
 FUNCTIONAL = "keras.src.models.functional"
 OURS = ("input_shape", "input_dim", "dtype")  # arguments that Keras's files write in other places
@@ -203,7 +204,9 @@ def _functional(model: Module) -> dict[str, Any]:
             return [argument(layer, inner) for inner in tree]
         if isinstance(tree, Mapping):
             return {key: argument(layer, inner) for key, inner in tree.items()}
-        return _value(layer, tree.compute() if isinstance(tree, Tensor) else tree)
+        if isinstance(tree, (Tensor, np.ndarray)):
+            return serialize_keras_object(numbers_of(tree))  # a list would be several arguments
+        return _value(layer, tree)
 
     for i, step in enumerate(recorded.steps):
         layer = parts[step.layer]
