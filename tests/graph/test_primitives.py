@@ -483,6 +483,7 @@ REFUSED = [
     ("argmax", (S,), {"axis": 2}, "does not fit"),
     ("reshape", (S,), {"shape": (4, 2)}, "cannot reshape"),
     ("reshape", (S,), {"shape": (BATCH, 3)}, "cannot reshape"),
+    ("reshape", (S,), {"shape": (BATCH, 4), "rows": 2}, "cannot reshape"),
     ("transpose", (S,), {"axes": (0, 0)}, "no permutation"),
     ("broadcast", (S,), {"shape": (2, 4), "axes": (0, 1)}, "does not fit axis"),
     ("slice", (S,), {"ranges": ((0, 3, 1), None)}, "does not fit"),

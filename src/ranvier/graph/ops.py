@@ -160,7 +160,7 @@ primitive(
 view(
     "reshape", type_rules.reshape_type,
     lambda arrays, attrs, extents: arrays[0].reshape(concrete(attrs["shape"], extents)),
-    lambda n, g: (apply("reshape", g, shape=n.inputs[0].shape),),
+    lambda n, g: (apply("reshape", g, **{**n.attrs, "shape": n.inputs[0].shape}),),
     lambda n: n.shape[:1] == n.inputs[0].shape[:1] != (), keeps_zeros=True, preserves=True, in_memory=(0,),
 )  # fmt: skip
 view(

@@ -90,7 +90,7 @@ def _identity(node: Node) -> Node | None:
     if name in ("reshape", "broadcast", "slice", "pad") and node.shape == inputs[0].shape:
         return inputs[0]
     if name == "reshape" and inputs[0].op.name == "reshape":
-        return apply("reshape", inputs[0].inputs[0], shape=node.shape)
+        return apply("reshape", inputs[0].inputs[0], **inputs[0].attrs | node.attrs)
     if name == "transpose":
         axes = node.attrs["axes"]
         if axes == tuple(range(node.ndim)):

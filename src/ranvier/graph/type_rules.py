@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ranvier.graph.dtypes import ARITHMETIC, DTYPES, INDICES, NUMBERS, dtype_of
-from ranvier.graph.node import GraphError, GraphExtentError, Symbol, Type
+from ranvier.graph.node import BATCH, GraphError, GraphExtentError, Symbol, Type
 
 Attrs = dict[str, Any]
 Types = Sequence[Type]
@@ -101,7 +101,11 @@ def argmax_type(types: Types, attrs: Attrs) -> Type:
 
 
 def reshape_type(types: Types, attrs: Attrs) -> Type:
+    """``rows``, if given, is the number that the symbol of a batch stands for here: either may become the other."""
+    rows = attrs.get("rows")
+
     def split(shape: Sequence[Any]) -> tuple[int, list[str]]:
+        shape = [rows if rows and d is BATCH else d for d in shape]
         return math.prod(d for d in shape if isinstance(d, int)), sorted(d.name for d in shape if isinstance(d, Symbol))
 
     held, asked = split(types[0].shape), split(attrs["shape"])

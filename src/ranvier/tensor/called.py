@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ranvier.graph.node import BATCH, GraphExtentError, Node, Shape, apply
+from ranvier.graph.node import BATCH, ExtentError, GraphError, GraphExtentError, Node, Shape, apply
 from ranvier.graph.simplify import rejoined
 
 
@@ -25,6 +25,26 @@ def called(call: Any, given: Sequence[Node], rows: int = 0) -> list[Node]:
     if rows and [with_rows(node.shape, rows) for node in results] != [type_.shape for type_ in call.types]:
         raise GraphExtentError(f"{call.function} has other shapes with a symbol for {rows} rows than with the number")
     return results if call.grad else [apply("stop_gradient", node) for node in results]
+
+
+def called_with_number(call: Any, given: Sequence[Node], rows: int) -> list[Node]:
+    """`called`; a call that wants the number of rows, such as ``x.view(-1, 8)`` of sequences, has it.
+
+    Raises what the call raises where that may not be: a loop over time is to have the symbol or nothing, and gradients
+    are taken by the very nodes.
+    """
+    try:
+        return called(call, given, rows)
+    except (GraphError, ExtentError):
+        symbolic = [node for node in given if BATCH in node.shape]
+        if call.function.name == "scan" or not call.function.is_local or any(BATCH in n.shape[1:] for n in symbolic):
+            raise
+        if not symbolic:
+            raise
+        numbers = [
+            apply("reshape", n, shape=with_rows(n.shape, rows), rows=rows) if n in symbolic else n for n in given
+        ]
+        return called(call, numbers)
 
 
 def with_rows(shape: Shape, rows: int) -> Shape:

@@ -85,7 +85,7 @@ def _graph(
 ) -> Graph:
     """The calls as a graph of these inputs, by ordinal of their leaves."""
     values = {o: value for o, (_, value) in inputs.items()}
-    nodes = lower([*roots, *(node for _, node in assigned)], values, rows=rows)
+    nodes = lower([*roots, *(node for _, node in assigned)], values, rows=rows, mixed=rows > 0)
     updates = tuple(
         (inputs[o][0], to_storage(node, leaves[o])) for (o, _), node in zip(assigned, nodes[len(roots) :], strict=True)
     )

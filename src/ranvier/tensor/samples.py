@@ -21,7 +21,8 @@ def rows_of(leaves: Sequence[Leaf], used: Sequence[int], overwritten: AbstractSe
     """How many samples a batch has, 0 where none is seen; and the ordinals of the leaves that have as many rows.
 
     Data are tensors that no module owns and nothing overwrites. The extent with which most of them begin is taken for
-    the batch, such as that of tokens and their labels beside a mask of (steps, steps); of equals, that of most axes.
+    the batch, such as that of tokens and their labels beside a mask of (steps, steps); of several, that of the tensor
+    with the most axes, read first.
     """
     data = [o for o in used if o not in overwritten and not hasattr(leaves[o], "path")]
     shapes = {o: leaves[o].spec.shape for o in data}
@@ -29,7 +30,7 @@ def rows_of(leaves: Sequence[Leaf], used: Sequence[int], overwritten: AbstractSe
     found = [(begins[d], len(s), d) for s in shapes.values() if len(s) > 1 and isinstance(d := s[0], int) and d > 1]
     if not found:
         return 0, []
-    *_, rows = max(found)
+    *_, rows = max(found, key=lambda each: each[:2])
     return rows, [o for o, shape in shapes.items() if shape[:1] == (rows,)]
 
 

@@ -16,7 +16,7 @@ from ranvier.graph.dtypes import FLOATING, INDICES
 from ranvier.graph.graph import input_node
 from ranvier.graph.node import DIVISION, Node, Type, apply, topological
 from ranvier.tensor import equal_steps
-from ranvier.tensor.called import called
+from ranvier.tensor.called import called, called_with_number
 
 
 class Function:
@@ -293,11 +293,17 @@ def fresh_inputs(inputs: Sequence[TraceNode]) -> list[Node]:
 
 
 def lower(
-    roots: Sequence[TraceNode], leaf_nodes: dict[int, Node], results: dict[Any, Any] | None = None, rows: int = 0
+    roots: Sequence[TraceNode],
+    leaf_nodes: dict[int, Node],
+    results: dict[Any, Any] | None = None,
+    rows: int = 0,
+    *,
+    mixed: bool = False,
 ) -> list[Node]:
     """The graph of recorded calls, given graph nodes for their leaves. Iterative, because traces may be deep.
 
-    ``results`` has the nodes of calls that were lowered before, and gets those of this call. ``rows``: see `called`.
+    ``results`` has the nodes of calls that were lowered before, and gets those of this call. ``rows``: see `called`;
+    ``mixed``: `called_with_number`.
     """
     results = {} if results is None else results
     calls = _pending_calls(roots, results)
@@ -312,7 +318,8 @@ def lower(
             place = loops[place][0].end
             continue
         node = calls[place]
-        results[node.call] = called(node, [lowered(i) for i in node.inputs], rows)
+        given = [lowered(i) for i in node.inputs]
+        results[node.call] = called_with_number(node, given, rows) if mixed else called(node, given, rows)
         place += 1
     return [lowered(root) for root in roots]
 

@@ -36,8 +36,8 @@ def without_ones(shape: Shape) -> Shape:
     return tuple(d for d in shape if d != 1)
 
 
-def shaped(node: Node, shape: Shape) -> Node:
-    return node if node.shape == tuple(shape) else apply("reshape", node, shape=tuple(shape))
+def shaped(node: Node, shape: Shape, **others: Any) -> Node:
+    return node if node.shape == tuple(shape) else apply("reshape", node, **{**others, "shape": tuple(shape)})
 
 
 def _small(node: Node) -> Node:
@@ -146,7 +146,7 @@ _RULES: dict[str, Callable[[Node, list[Node]], Node]] = {
     "reduce_max": _reduce,
     "transpose": _transpose,
     "broadcast": _broadcast,
-    "reshape": lambda node, inputs: shaped(inputs[0], without_ones(node.shape)),
+    "reshape": lambda node, inputs: shaped(inputs[0], **node.attrs | {"shape": without_ones(node.shape)}),
     "contract": _contract,
     "pad": _pad,
     "slice": _slice,

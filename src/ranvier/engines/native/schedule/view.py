@@ -139,10 +139,11 @@ def _reshape(node: Node, view: View) -> View | None:
     if only_ones(node.shape, view.shape):
         kept = iter([s for s, d in zip(view.strides, view.shape, strict=True) if d != 1])
         return View(view.buffer, node.shape, tuple(0 if d == 1 else next(kept) for d in node.shape), view.offset)
-    if [d for d in node.shape if isinstance(d, Symbol)] != [d for d in view.shape if isinstance(d, Symbol)]:
-        return None
-    if view.contiguous and not any(isinstance(d, Symbol) for d in node.shape[1:]):
+    alike = [d for d in node.shape if isinstance(d, Symbol)] == [d for d in view.shape if isinstance(d, Symbol)]
+    if view.contiguous and (alike or "rows" in node.attrs) and not any(isinstance(d, Symbol) for d in node.shape[1:]):
         return View(view.buffer, node.shape, c_strides(node.shape), view.offset)
+    if not alike:
+        return None
     strides: list[int] = []
     for own, new in zip(_known(view.shape), _known(node.shape), strict=True):
         pairs = [(view.shape[axis], view.strides[axis]) for axis in own]
