@@ -34,6 +34,13 @@ def test_what_lives_longest_may_come_first():
     assert pack(sizes, lives)[1] == 7 * LINE
 
 
+def test_what_lives_when_most_is_live_may_come_first():
+    """The last two leave no gap then; by size, or by time, what lives before them lies between."""
+    sizes = {"first": 3 * LINE, "between": 2 * LINE, "last": 3 * LINE, "largest": 4 * LINE}
+    lives = {"first": (0, 1), "between": (1, 3), "last": (3, 4), "largest": (4, 4)}
+    assert pack(sizes, lives)[1] == 7 * LINE
+
+
 def test_thousands_are_packed_in_no_time():
     """As many as a network of a thousand layers keeps: a walk over all of them for each took a minute."""
     count = 4000

@@ -87,6 +87,8 @@ PASSES = (
     Pass("pack_constants", "ranvier.engines.native.passes.loops:pack_constants", LATE),
     Pass("pack_weights", "ranvier.engines.native.passes.pack_weights:pack_weights", LATE),
     Pass("rematerialize", "ranvier.engines.native.passes.rematerialize:rematerialize", LATE),
+    Pass("read_placed", "ranvier.engines.native.passes.kept_parts:read_placed", LATE),
+    Pass("copy_slices", "ranvier.engines.native.passes.kept_parts:copy_slices", LATE),
     Pass("batch_variance", "ranvier.engines.native.passes.batch_variance:batch_variance", LATE),
     Pass("two_stage_sum", "ranvier.engines.native.passes.two_stage_sum:two_stage_sum", LATE),
     Pass("wide_products", "ranvier.engines.native.passes.wide_products:wide_products", LATE, BODIES),

@@ -51,7 +51,8 @@ def _split(node: Node, batch: int, workers: int) -> Node:
         return _joined(node) if STRIPS in node.attrs else node
     if node.op.name == "contract":
         reads = sum(size(i.shape, batch) for i in node.inputs)
-        if not _is_sum_over_samples(node) or sums_steps(node) or stays_whole(size(node.shape, batch), reads, workers):
+        splits = _is_sum_over_samples(node) and not sums_steps(node)
+        if not splits or stays_whole(size(node.shape, batch), reads, batch, workers):
             return node
         join = "reduce_sum"
     elif node.inputs[0].shape[0] == BATCH and 0 in node.attrs["axes"]:
@@ -78,9 +79,10 @@ def _joined(node: Node) -> Node:
     return apply("reduce_sum", partial, axes=(0,))
 
 
-def stays_whole(result: int, reads: int, workers: int = WORKERS) -> bool:
+def stays_whole(result: int, reads: int, batch: int = WORKERS, workers: int = WORKERS) -> bool:
     """Whether a sum is not split: the workers' partial results would have more elements than what they read."""
-    return workers * result > reads
+    count = min(workers, batch) if batch > 1 else workers  # of a single sample nothing is split
+    return count * result > reads
 
 
 def sums_steps(node: Node) -> bool:

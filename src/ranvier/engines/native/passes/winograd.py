@@ -181,7 +181,7 @@ def _weight_gradient(node: Node, batch: int) -> WeightGradient | None:
         result: tuple[int, int] = loops[read[1]], loops[read[2]]
         vectors = loops[channel] * -(-loops[filters] // LANES)
         reads = batch * prod(-(-n // 2) for n in result) * (loops[channel] + loops[filters])
-        whole = stays_whole(loops[channel] * loops[filters], reads)
+        whole = stays_whole(loops[channel] * loops[filters], reads, batch)
         extra = vectors * (GRADIENT_COST // batch if whole else SAMPLE_GRADIENT_COST)
         places = sum(piece.products for piece in _pieces(*result))
         if _pays(result, extents(images, 1, 3), places, loops[channel], loops[filters], extra):
@@ -271,10 +271,7 @@ def _joined(table: Sums, value: Callable[[int, int], Node], piece: Piece) -> Nod
 def _transformed_gradient(g: WeightGradient) -> Node:
     """The gradient by weights: the transposed transforms of the convolution, in reverse order."""
     (height, width, filters), channels = extents(g.gradient, 1), extent(g.images, 3)
-    widths = ((0, 0, 0), (0, height % 2, 0), (0, width % 2, 0), (0, 0, 0))
-    gradient = g.gradient
-    if height % 2 or width % 2:
-        gradient = apply("pad", gradient, constant(0, gradient.dtype), widths=widths)
+    gradient = _padded(g.gradient, (0, height % 2, 0, width % 2)) if height % 2 or width % 2 else g.gradient
     padded, found = _padded(g.images, g.around), dict[tuple[int, int], Node]()
 
     def products_of(first: int, piece: Piece) -> Node:
@@ -285,15 +282,16 @@ def _transformed_gradient(g: WeightGradient) -> Node:
             ranges = (None, (2 * first + i, 2 * (first + high) + i - 1, 2), (j, j + 2 * wide - 1, 2), None)
             return apply("slice", gradient, ranges=ranges)
 
+        tiles = _tiles(padded, first, piece) if g.strips == 1 else _tiles(_strip(g, first, high), 0, piece)
         return apply(
-            "contract", _tiles(padded, first, piece), _joined(_transposed(RESULTS), result, piece),
+            "contract", tiles, _joined(_transposed(RESULTS), result, piece),
             index=(plain(3, 0, 4, 1), plain(3, 0, 4, 2)), rank=3,
             loops=(len(piece.places), channels, filters, BATCH, high * wide),
         )  # fmt: skip
 
     for piece in _pieces(height, width):
         edges = [piece.high * i // g.strips for i in range(g.strips + 1)]
-        strips = [products_of(first, replace(piece, high=end - first)) for first, end in pairwise(edges)]
+        strips = (products_of(first, replace(piece, high=end - first)) for first, end in pairwise(edges))
         products = reduce(_sum_of_strips, strips)
         for at, place in enumerate(piece.places):
             found[place] = apply("slice", products, ranges=((at, at + 1, 1), None, None))
@@ -301,6 +299,14 @@ def _transformed_gradient(g: WeightGradient) -> Node:
     weights = apply("concatenate", *_sums(_transposed(WEIGHTS), lambda i, j: found[i, j]), axis=0)
     weights = apply("reshape", weights, shape=(3, 3, channels, filters))
     return weights if g.order == (0, 1, 2, 3) else apply("transpose", weights, axes=g.order)
+
+
+def _strip(g: WeightGradient, first: int, high: int) -> Node:
+    """The padded rows of images that some rows of tiles read."""
+    above, _, left, right = g.around
+    low, end, height = 2 * first - above, 2 * (first + high) + 2 - above, extent(g.images, 1)
+    images = apply("slice", g.images, ranges=(None, (max(low, 0), min(end, height), 1), None, None))
+    return _padded(images, (max(-low, 0), max(end - height, 0), left, right))
 
 
 def _sum_of_strips(one: Node, other: Node) -> Node:

@@ -16,6 +16,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ranvier.engines.native.passes.clip_padding import is_zero
+from ranvier.engines.native.passes.kept_parts import KEPT
 from ranvier.engines.native.passes.primitives import inner_operands
 from ranvier.engines.native.passes.rematerialize import RECOMPUTED
 from ranvier.engines.native.schedule.carries import carry_of
@@ -163,7 +164,8 @@ class Fusion:
             if node in self.in_memory_nodes and name == "constant" and not node.attrs["value"].ndim:
                 self._new("map", node.shape, None, node)
             return
-        if RECOMPUTED in node.attrs or name == "start":  # it is computed at another time than its operands
+        # What is computed at another time than its operands, or than its readers.
+        if RECOMPUTED in node.attrs or KEPT in node.attrs or name == "start":
             self._new("map", node.shape, None, node)
         elif name == "result":
             self._add(self.task_of[node.inputs[0]], node, 0)
@@ -318,6 +320,8 @@ class Fusion:
         beside = {reader for number in (*scattered, *placed) for reader in self._after.get(number, ())}
         for number in sorted(fact.aligned | beside, reverse=True):
             task = self.tasks[number]
+            if task.members and KEPT in task.members[0].attrs:
+                continue
             own_rows = self.row_updates.get(node) in task.nodes
             if (task.kind in ("scatter", "place", "partial", "loop") and not own_rows) or not self._fits(node, task):
                 continue

@@ -20,7 +20,7 @@ def round_up(size: int, to: int = LINE) -> int:
 def pack(sizes: Mapping[Key, int], lives: Mapping[Key, Life]) -> tuple[dict[Key, int], int]:
     """An offset for each value so that no two live values overlap, and the bytes that all take.
 
-    The better of two orders: the largest first, or the longest lived.
+    The best of three orders: the largest first, the longest lived, or those that live while most bytes do.
     """
 
     def largest(key: Key) -> int:
@@ -29,20 +29,27 @@ def pack(sizes: Mapping[Key, int], lives: Mapping[Key, Life]) -> tuple[dict[Key,
     def longest(key: Key) -> tuple[int, int]:
         return lives[key][0] - lives[key][1], -sizes[key]
 
-    packed = _in_order(sorted(sizes, key=largest), sizes, lives)
-    if packed[1] == _least(sizes, lives):
-        return packed
-    return min(packed, _in_order(sorted(sizes, key=longest), sizes, lives), key=lambda found: found[1])
+    def crowded(key: Key) -> tuple[int, int, int]:
+        first, last = lives[key]
+        return -max(live[first : last + 1]), *longest(key)
+
+    live = _live(sizes, lives)
+    found: list[tuple[dict[Key, int], int]] = []
+    for order in (largest, longest, crowded):
+        found.append(_in_order(sorted(sizes, key=order), sizes, lives))
+        if found[-1][1] == max(live):
+            break
+    return min(found, key=lambda packed: packed[1])
 
 
-def _least(sizes: Mapping[Key, int], lives: Mapping[Key, Life]) -> int:
-    """The most bytes that are live at once."""
+def _live(sizes: Mapping[Key, int], lives: Mapping[Key, Life]) -> list[int]:
+    """The bytes that are live at each time."""
     changes = [0] * (2 + max((last for _, last in lives.values()), default=0))
     for key, size in sizes.items():
         first, last = lives[key]
         changes[first] += round_up(size)
         changes[last + 1] -= round_up(size)
-    return max(accumulate(changes))
+    return list(accumulate(changes))
 
 
 def _in_order(keys: Iterable[Key], sizes: Mapping[Key, int], lives: Mapping[Key, Life]) -> tuple[dict[Key, int], int]:
