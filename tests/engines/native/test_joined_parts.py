@@ -9,7 +9,7 @@ from ranvier.engines.reference import evaluate
 from ranvier.graph.contraction import einsum
 from ranvier.graph.graph import Graph, input_node
 from ranvier.graph.loops import scan
-from ranvier.graph.node import apply
+from ranvier.graph.node import BATCH, apply
 
 F, SIZE, STEPS, ROWS = "float32", 48, 3, 80
 
@@ -55,6 +55,20 @@ def test_a_barrier_and_memory_of_all_where_another_part_is_read(body, keys, phas
     assert len({task.phase for task in loop.schedule.order if task.kind == "contract"}) == phases
     assert len(loop.schedule.of_part) == kept
     check(graph, [(STEPS, ROWS, SIZE), (keys, SIZE)])
+
+
+def test_threads_divide_rows_of_one_head():
+    """Of a single sample; the axis of heads has one element, which would leave all of it to one thread."""
+
+    def body(q, k):
+        return (einsum("bhts,bhse->bhte", einsum("bhte,bhse->bhts", q, k), k),)
+
+    stack, k = input_node("q", (BATCH, STEPS, 1, 128, SIZE), F), input_node("k", (BATCH, 1, 640, SIZE), F)
+    q, own = input_node("qi", (BATCH, 1, 128, SIZE), F), input_node("ki", (BATCH, 1, 640, SIZE), F)
+    made = scan(Graph((q, own), body(q, own)), [], [stack], [k], length=STEPS, axis=1, recompute=True)
+    (loop,) = compiler.schedule_of(compiler.lower(Graph((stack, k), tuple(made))), 1).loops.values()
+    products = [task for task in loop.schedule.order if task.kind == "contract"]
+    assert [(task.division, task.axis, task.space[task.axis]) for task in products] == [("split", 2, 128)] * 2
 
 
 @pytest.mark.parametrize(

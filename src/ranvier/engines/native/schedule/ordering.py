@@ -48,7 +48,7 @@ def divide_tasks(tasks: Sequence[Task], batch: int, alone: bool = False, looped:
         dense = many and len(task.space) == 2
         large = dense and task.space[0] == BATCH and size(task.node.attrs["loops"], 1) >= MANY_WEIGHTS
         if alone and (within or large or (looped and dense)) and work(task, batch) >= SERIAL:
-            task.division, task.axis = "split", len(task.space) - 1 if many else 1
+            task.division, task.axis = "split", _axis_within(task.space, many)
             continue
         if task.kind == "contract" and divides_outputs(task.anchor):
             task.division, task.axis = "split", len(task.space) - 1
@@ -66,6 +66,13 @@ def divide_tasks(tasks: Sequence[Task], batch: int, alone: bool = False, looped:
                 task.division, task.axis = "split", _divided_axis(task)
             else:
                 task.division = "serial"
+
+
+def _axis_within(space: Shape, many: bool) -> int:
+    """The axis of a single sample that threads divide: many channels, or the first one that is not of one element."""
+    if space[1] == 1 and (axis := _even_axis(space)):
+        return axis
+    return len(space) - 1 if many else 1
 
 
 def _divided_axis(task: Task) -> int:
