@@ -74,6 +74,11 @@ SHAPES = [
     ((20, 1), (3, 1, 4), {"padding": "valid"}),
     ((50, 1), (17, 1, 1), {}),
     ((50, 3), (9, 3, 1), {"padding": ((8, 0),)}),
+    # Many tiles of rows, of which only those at the edges read padding.
+    ((150, 3), (3, 3, 40), {}),
+    ((150, 4), (11, 4, 24), {}),
+    ((150, 4), (35, 4, 40), {"padding": ((34, 0),)}),
+    ((3, 150, 2), (9, 9, 2, 20), {"stride": (1, 2)}),
     ((4, 5, 12, 1), (2, 3, 3, 1, 2), {}),
     ((4, 5, 12, 2), (2, 3, 3, 2, 1), {}),
     # An image of one row, whose gradient reads some rows of the kernel alone.

@@ -17,6 +17,7 @@ from ranvier.engines.native.target.target import Target
 from ranvier.graph.node import Node, Symbol
 
 MAX_UNROLLED = 8  # iterations of a loop that is unrolled
+MAX_CLIPPED = 64  # iterations of a loop that is unrolled where a tile's rows read padding
 TILE_ROWS = 8  # of the batch, in a tile at most; samples are divided by whole tiles
 PACK_ROWS = 4  # fewer rows do not repay packing an operand
 LONG_EPILOGUE = 6  # operations above which an epilogue is a loop over a tile's vectors, not unrolled
@@ -129,7 +130,7 @@ def plan(
         return Nest(a, b, tuple(out), None, None, tuple(reduce), "dot")
     rest = [loop for loop in out if loop is not columns and loop != columns]
     # Rows whose clip depends on a loop that is too long to unroll.
-    too_long = {clip[0] for clip in clips if loops[clip[2]].count > MAX_UNROLLED}
+    too_long = {clip[0] for clip in clips if loops[clip[2]].count > MAX_CLIPPED}
     candidates = [loop for loop in rest if loop.b == 0 and loop.number not in too_long]
     rows = max(candidates, key=_as_rows, default=None) if columns.a == 0 or columns.b == 1 else None
     if rows is not None and isinstance(rows.extent, Symbol) and columns.b == 1:

@@ -20,7 +20,13 @@ from ranvier.engines.native.codegen.contraction.tile import Panel, Tile, narrows
 from ranvier.engines.native.codegen.kernel import At
 from ranvier.engines.native.codegen.loops import along, panels, scope
 from ranvier.engines.native.passes.clip_padding import Clip
-from ranvier.engines.native.schedule.loop_nest import LONG_EPILOGUE, Loop, is_pipelined, rows_per_shared_vector
+from ranvier.engines.native.schedule.loop_nest import (
+    LONG_EPILOGUE,
+    MAX_UNROLLED,
+    Loop,
+    is_pipelined,
+    rows_per_shared_vector,
+)
 from ranvier.engines.native.schedule.mask_bounds import Bound
 from ranvier.engines.native.schedule.memory_planning import LINE
 from ranvier.engines.native.target.lanes import LANES, SIZE, Scalar, tail_mask, vector
@@ -113,13 +119,8 @@ class Columns(LeftoverColumns):
             tile(0, height)
             return
         if any(clip[0] == rows.number for clip in p.clips):
-            # Which terms each row has is known at compile time, so the tiles are unrolled.
-            assert isinstance(rows.extent, int)
-            for row in range(0, rows.extent, height):
-                with scope(self.k):
-                    tile(row, min(height, rows.extent - row))
+            self._clipped_rows(rows, height, tile)
             return
-
         if height == 1:
             with f.loop(low, high) as turn, scope(self.k):
                 tile(turn.index, 1)
@@ -133,6 +134,33 @@ class Columns(LeftoverColumns):
                     self.prefetch_updated(f.add(turn.index, height), height, panel)
                 tile(turn.index, height)
         self.leftover_rows(full, high, height, tile)
+
+    def _clipped_rows(self, rows: Loop, height: int, tile: Callable[[Scalar, int], None]) -> None:
+        """Tiles at the edges are unrolled, where the terms of each row are known; the others are a loop."""
+        f, extent = self.k.function, rows.extent
+        assert isinstance(extent, int)
+        inner = [row for row in range(0, extent - height + 1, height) if self._reads_no_padding(rows, row, height)]
+        low, high = (inner[0], inner[-1] + height) if len(inner) > 1 else (extent, extent)
+
+        def unrolled(first: int, end: int) -> None:
+            for row in range(first, end, height):
+                with scope(self.k):
+                    tile(row, min(height, end - row))
+
+        unrolled(0, low)
+        if low < high:
+            with f.loop(low, high, height) as turn, scope(self.k):
+                tile(turn.index, height)
+        unrolled(high, extent)
+
+    def _reads_no_padding(self, rows: Loop, row: int, height: int) -> bool:
+        """Whether a tile of rows has all terms."""
+        for number, cp, inner, cq, offset, extent in self.plan.clips:
+            last = self.node.attrs["loops"][inner] - 1
+            ends = [cp * i + cq * turn + offset for i in (row, row + height - 1) for turn in (0, last)]
+            if number == rows.number and not 0 <= min(ends) <= max(ends) < extent:
+                return False
+        return True
 
     def leftover_rows(self, full: Scalar, high: Scalar, height: int, tile: Callable[[Scalar, int], None]) -> None:
         """The rows that whole tiles of ``height`` leave, from ``full`` on."""
@@ -278,17 +306,22 @@ class Columns(LeftoverColumns):
         return sums if end == terms else self.loop(end, terms, 1, sums, one)
 
     def _by_row(self, clip: Clip, loop: Loop, sums: Tile, inside: Callable[[Scalar, Tile], Tile]) -> Tile:
-        """An unrolled loop, each iteration with the rows that do not read padding in it."""
+        """An unrolled loop, each turn with the rows that read no padding in it; of many, those with all rows loop."""
         _, cp, _, cq, offset, extent = clip
         assert isinstance(loop.extent, int)
-        assert isinstance(self.first_row, int)
+        first, reading = self.first_row, [list(sums)] * loop.extent
+        if isinstance(first, int):
+            places = [offset + cp * first + cq * turn for turn in range(loop.extent)]
+            reading = [[i for i in sums if 0 <= place + cp * i < extent] for place in places]
+        many = loop.extent > MAX_UNROLLED
+        whole = [turn for turn, own in enumerate(reading) if many and len(own) == len(sums)]
         result = dict(sums)
-        for turn in range(loop.extent):
-            places = {i: cp * (self.first_row + i) + cq * turn + offset for i in sums}
-            reading = {i: result[i] for i, place in places.items() if 0 <= place < extent}
-            if reading:
+        for turn, own in enumerate(reading):
+            if whole and turn == whole[0]:
+                result = self.loop(turn, whole[-1] + 1, 1, result, inside)
+            elif own and turn not in whole:
                 with scope(self.k):
-                    result |= inside(turn, reading)
+                    result |= inside(turn, {i: result[i] for i in own})
         return result
 
     def _by_column(self, clip: Clip, turn: Scalar, masks: list[str | None]) -> list[str | None]:
@@ -359,8 +392,7 @@ class Columns(LeftoverColumns):
     def _within(self, taps: Loop, i: int, turn: int) -> bool:
         """Whether a row of the tile reads no padding in this iteration."""
         clip = self.plan.clip(taps)
-        if clip is None:
+        if clip is None or not isinstance(self.first_row, int):
             return True
         _, cp, _, cq, offset, extent = clip
-        assert isinstance(self.first_row, int)
         return 0 <= cp * (self.first_row + i) + cq * turn + offset < extent
