@@ -6,7 +6,7 @@ Fans are Keras's: for a shape (..., in, out) the last two extents, each times th
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -28,6 +28,7 @@ __all__ = [
     "serialize", "uniform",
 ]  # fmt: skip
 
+_PART = 1 << 18  # values that are drawn at once: as float64 they take twice the memory of the weight that they fill
 _TRUNCATED_STD = 0.87962566103423978  # standard deviation of a normal distribution truncated at 2
 
 
@@ -52,6 +53,12 @@ def truncated_normal(generator: np.random.Generator, shape: Sequence[int]) -> An
     return values
 
 
+def _drawn(draw: Callable[[int], Any], shape: Sequence[int]) -> Iterator[Any]:
+    """The values of a shape in parts, each of so many as ``draw`` is told: the stream of one draw of all."""
+    size = math.prod(shape)
+    return (draw(min(_PART, size - at)) for at in range(0, size, _PART))
+
+
 @dataclass(eq=False)
 class Initializer(Configured):
     """The base of all initializers: ``initializer(shape, dtype)`` returns a NumPy array.
@@ -63,10 +70,17 @@ class Initializer(Configured):
         dtype = dtype or get_dtype()
         shape = tuple(int(d) for d in shape)
         check_weight(shape, dtype, "a weight")
-        return np.ascontiguousarray(self.values(shape), dtype).reshape(shape)
+        values = self.values(shape)
+        if not isinstance(values, Iterator):
+            return np.ascontiguousarray(values, dtype).reshape(shape)
+        found, at = np.empty(math.prod(shape), dtype), 0
+        for part in values:
+            found[at : at + part.size] = part
+            at += part.size
+        return found.reshape(shape)
 
     def values(self, shape: tuple[int, ...]) -> Any:
-        """The values, in any floating dtype; a subclass defines it."""
+        """The values, in any floating dtype, or an iterator over flat parts of them; a subclass defines it."""
         raise unwritten(self, "values(self, shape): return ...")
 
     def generator(self) -> np.random.Generator:
@@ -108,7 +122,8 @@ class RandomNormal(Initializer):
     seed: int | None = None
 
     def values(self, shape: tuple[int, ...]) -> Any:
-        return self.generator().normal(self.mean, self.stddev, shape)
+        generator = self.generator()
+        return _drawn(lambda count: generator.normal(self.mean, self.stddev, count), shape)
 
 
 @dataclass(eq=False)
@@ -120,7 +135,8 @@ class RandomUniform(Initializer):
     seed: int | None = None
 
     def values(self, shape: tuple[int, ...]) -> Any:
-        return self.generator().uniform(self.minval, self.maxval, shape)
+        generator = self.generator()
+        return _drawn(lambda count: generator.uniform(self.minval, self.maxval, count), shape)
 
 
 @dataclass(eq=False)
@@ -192,10 +208,10 @@ class VarianceScaling(Initializer):
         generator = self.generator()
         if self.distribution == "uniform":
             bound = math.sqrt(3 * variance)
-            return generator.uniform(-bound, bound, shape)
+            return _drawn(lambda count: generator.uniform(-bound, bound, count), shape)
         if self.distribution == "truncated_normal":
             return math.sqrt(variance) / _TRUNCATED_STD * truncated_normal(generator, shape)
-        return generator.normal(0.0, math.sqrt(variance), shape)
+        return _drawn(lambda count: generator.normal(0.0, math.sqrt(variance), count), shape)
 
 
 class _Family(VarianceScaling):

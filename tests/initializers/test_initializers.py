@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -170,3 +171,19 @@ def test_any_process_draws_the_same():
 def test_without_a_seed_there_is_one():
     with rng.seed_scope(rng.SeedState()):
         assert rng.get_seed() == rng.get_seed()
+
+
+@pytest.mark.parametrize("name", ["GlorotUniform", "RandomNormal", "RandomUniform"])
+def test_large_weights_are_drawn_in_parts_of_the_same_stream(name, monkeypatch):
+    whole = getattr(initializers, name)(seed=3)(SHAPE)
+    monkeypatch.setattr(initializers, "_PART", 7001)
+    parts = getattr(initializers, name)(seed=3)(SHAPE)
+    assert parts.shape == whole.shape == SHAPE
+    assert parts.tobytes() == whole.tobytes()
+    tracemalloc.start()
+    try:
+        drawn = getattr(initializers, name)(seed=3)((1000, 1000))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 1.2 * drawn.nbytes
