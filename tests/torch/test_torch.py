@@ -242,6 +242,19 @@ def test_data_sets_of_the_users_own():
     assert collated == [2, 2, 1]
 
 
+def test_parts_of_two_values_in_one():
+    """As in a crossover, and in images that are cut and mixed: parts that follow each other, of different values."""
+    a = torch.arange(12.0).reshape(4, 3).requires_grad_()
+    b = a.detach() + 100
+    mixed = torch.cat([a[:2], b[2:]])
+    assert mixed.tolist() == [*a.tolist()[:2], *b.tolist()[2:]]
+    mixed.sum().backward()
+    assert a.grad.tolist() == [[1.0] * 3] * 2 + [[0.0] * 3] * 2
+    assert torch.cat([a[:2], b[2:], a[4:]], 0).shape == (4, 3)
+    assert torch.stack([a[0], b[1]]).tolist() == [a.tolist()[0], b.tolist()[1]]
+    assert torch.cat([a[:2], a[2:]]).tolist() == a.tolist()
+
+
 def test_splits():
     whole = TensorDataset(torch.arange(10))
     parts = random_split(whole, [0.7, 0.3])

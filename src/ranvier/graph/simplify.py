@@ -33,15 +33,15 @@ def rejoined(node: Node) -> Node | None:
         inner = part
         while inner.op.name == "reshape":
             inner = inner.inputs[0]
-        if inner.op.name != "slice" or inner.shape != part.shape or len(sources) > 1:
+        if inner.op.name != "slice" or inner.shape != part.shape:
             return None
         cut = [a for a, range_ in enumerate(inner.attrs["ranges"]) if range_ is not None]
         if cut != [axis] or inner.attrs["ranges"][axis] != (end, end + part.shape[axis], 1):
             return None
         sources.add(inner.inputs[0])
         end += part.shape[axis]
-    (source,) = sources
-    return source if source.shape == node.shape else None
+    source = sources.pop()
+    return source if not sources and source.shape == node.shape else None
 
 
 def _constant_fold(node: Node) -> Node | None:

@@ -76,9 +76,9 @@ SHAPES = [
     ((50, 3), (9, 3, 1), {"padding": ((8, 0),)}),
     # Many tiles of rows, of which only those at the edges read padding.
     ((150, 3), (3, 3, 40), {}),
-    ((150, 4), (11, 4, 24), {}),
-    ((150, 4), (35, 4, 40), {"padding": ((34, 0),)}),
-    ((3, 150, 2), (9, 9, 2, 20), {"stride": (1, 2)}),
+    ((150, 18), (11, 18, 24), {}),
+    ((150, 18), (35, 18, 40), {"padding": ((34, 0),)}),
+    ((3, 150, 18), (9, 9, 18, 20), {"stride": (1, 2)}),
     ((4, 5, 12, 1), (2, 3, 3, 1, 2), {}),
     ((4, 5, 12, 2), (2, 3, 3, 2, 1), {}),
     # An image of one row, whose gradient reads some rows of the kernel alone.
