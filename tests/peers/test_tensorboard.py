@@ -74,14 +74,68 @@ def test_a_loop_writes_what_tensorboard_reads(tmp_path):
         assert figure.number not in plt.get_fignums()
         with pytest.raises(ValueError, match="Write 'CHW', 'HWC' or 'HW'"):
             writer.add_image("flat", torch.ones(4))
-        with pytest.raises(AttributeError, match=r"add_graph does not exist: add_scalar"):
-            writer.add_graph
+        with pytest.raises(AttributeError, match=r"add_embedding does not exist: add_scalar"):
+            writer.add_embedding
+        with pytest.raises(ValueError, match="no NaN or infinity"):
+            writer.add_histogram("bad", torch.tensor([float("nan")]))
+        with pytest.raises(ValueError, match=r"Write add_graph\(model, images\)"):
+            writer.add_graph(torch.nn.Linear(2, 3))
     found = EventAccumulator(str(tmp_path), size_guidance={"tensors": 0}).Reload()
-    steps = {tag: [e.step for e in found.Tensors(tag)] for tag in found.Tags()["tensors"]}
-    assert steps == {"loss": [3], "w": [5], "note": [0]}
+    assert [(e.step, e.value) for e in found.Scalars("loss")] == [(3, 0.5)]
     assert (tmp_path / "both_a").is_dir()
     images = {tag: found.Images(tag)[0] for tag in found.Tags()["images"]}
     shapes = {tag: (image.step, image.height, image.width) for tag, image in images.items()}
     assert shapes == {"grey": (7, 2, 3), "grid": (8, 8, 10), "drawn": (0, 50, 100)}
     grey = plt.imread(io.BytesIO(images["grey"].encoded_image_string))
     assert (grey * 255).round().astype(int).tolist() == [[0, 51, 102], [153, 204, 255]]
+
+
+def logged(library, tensorboard, folder):
+    """What a loop of PyTorch's words writes: tags by kind, the numbers, and the counts of a histogram."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    nn = library.nn
+    net = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(16, 10))
+    with tensorboard.SummaryWriter(folder) as writer:
+        for step in range(3):
+            writer.add_scalar("loss/train", library.tensor(1 / (step + 1)), step, walltime=100.0 + step)
+        writer.add_scalars("both", {"a": 1.0, "b": 2.0}, 4)
+        writer.add_histogram("w", library.arange(-5.0, 6.0), 5)
+        writer.add_text("note", "hello", 2)
+        writer.add_hparams({"lr": 0.1, "name": "x", "big": True}, {"accuracy": 0.5}, run_name="run")
+        writer.add_graph(net, library.zeros(2, 1, 4, 4))
+    found = {}
+    for side in (".", "both_a", "both_b", "run"):
+        events = EventAccumulator(str(folder / side)).Reload()
+        tags = {kind: known if isinstance(known, bool) else {*known} for kind, known in events.Tags().items()}
+        del tags["run_metadata"]  # times of a trace
+        # Settings: an empty tensor beside them is in its list.
+        tags["tensors"] = {tag for tag in tags["tensors"] if not tag.startswith("_hparams_/")}
+        scalars = {tag: [(e.step, e.value) for e in events.Scalars(tag)] for tag in tags["scalars"]}
+        counts = {tag: events.Histograms(tag)[0] for tag in tags["histograms"]}
+        found[side] = tags, scalars, {
+            tag: (h.step, h.histogram_value.num, h.histogram_value.min, h.histogram_value.sum_squares,
+                  [n for n in h.histogram_value.bucket if n])
+            for tag, h in counts.items()
+        }  # fmt: skip
+    times = [e.wall_time for e in EventAccumulator(str(folder)).Reload().Scalars("loss/train")]
+    return found, times
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit.trace:DeprecationWarning")  # by add_graph
+def test_a_loop_writes_what_pytorch_writes(tmp_path):
+    theirs = pytest.importorskip("torch")
+    from torch.utils import tensorboard as their_board
+
+    from ranvier.torch.utils import tensorboard as our_board
+
+    own = logged(torch, our_board, tmp_path / "own")
+    assert own == logged(theirs, their_board, tmp_path / "other")
+    from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
+
+    (path,) = (tmp_path / "own" / "run").iterdir()
+    tags = [value.tag for event in EventFileLoader(str(path)).Load() for value in event.summary.value]
+    assert tags == [
+        *(f"_hparams_/{name}" for name in ("experiment", "session_start_info", "session_end_info")),
+        "accuracy",
+    ]

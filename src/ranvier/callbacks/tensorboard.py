@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.callbacks.event_graph import graph
 from ranvier.callbacks.model_checkpoint import frequency
 from ranvier.data.event_files import EventFiles, summary
 from ranvier.data.files import make_folder
+from ranvier.pictures.event_graph import graph
 from ranvier.support import processes
 from ranvier.support.validation import is_whole
 from ranvier.training.loop.callback import Callback, Logs

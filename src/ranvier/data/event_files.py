@@ -33,12 +33,12 @@ class EventFiles:
         self.files: dict[str, dict[str, int]] = {}  # by side, by name: bytes
         self.current: dict[str, Path] = {}
 
-    def write(self, side: str, step: int, *contents: Mapping[str, Any]) -> None:
-        """Add an event for each of ``contents``: its fields, such as ``{"summary": ...}``."""
+    def write(self, side: str, step: int, *contents: Mapping[str, Any], now: float | None = None) -> None:
+        """Add an event of the time ``now`` for each of ``contents``: its fields, such as ``{"summary": ...}``."""
         from tensorboard.compat.proto.event_pb2 import Event
         from tensorboard.summary.writer.record_writer import RecordWriter
 
-        now = time.time()
+        now = time.time() if now is None else now
         events = [Event(wall_time=now, step=step, **content) for content in contents]
         path = self.current.get(side)
         if path is None:

@@ -64,15 +64,15 @@ def scopes(model: Module) -> dict[int, str]:
 
 
 class Drawing:
-    """The boxes of a model, collected while it is traced once."""
+    """The boxes of a model, collected while it is traced once, or called with ``inputs``."""
 
-    def __init__(self, model: Module) -> None:
+    def __init__(self, model: Module, *inputs: Any) -> None:
         self.boxes: list[Box] = []
         self.made: dict[Any, int] = {}  # the box of each trace node, and of each placeholder by ``id``
         self.passed: dict[TraceNode, list[int]] = {}  # the boxes behind each node between layers
         self.scopes = scopes(model)
         with mode(model, False), isolated_tape(model), forward_hook(self.note):
-            model._trace()
+            model(*inputs) if inputs else model._trace()
         for box in self.boxes:
             box.level = 1 + max((self.boxes[i].level for i in box.sources), default=-1)
 
