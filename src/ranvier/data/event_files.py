@@ -79,17 +79,22 @@ def summary(kind: str, tag: str, value: Any) -> dict[str, Any]:
     uint8.
     """
     if kind == "image":
-        from tensorboard.compat.proto.summary_pb2 import Summary
-
         height, width, channels = value.shape
-        image = Summary.Image(height=height, width=width, colorspace=channels, encoded_image_string=png(value))
-        return {"summary": Summary(value=[Summary.Value(tag=tag, image=image)])}
+        image = dict(height=height, width=width, colorspace=channels, encoded_image_string=png(value))
+        return record(tag, image=image)
     from tensorboard.plugins.histogram.summary_v2 import histogram_pb
     from tensorboard.plugins.scalar.summary_v2 import scalar_pb
     from tensorboard.plugins.text.summary_v2 import text_pb
 
     made = {"scalar": scalar_pb, "histogram": histogram_pb, "text": text_pb}[kind]
     return {"summary": made(tag, value)}
+
+
+def record(tag: str, **content: Any) -> dict[str, Any]:
+    """A value of the first kind of TensorBoard's records: a ``simple_value``, a ``histo`` or an ``image``."""
+    from tensorboard.compat.proto.summary_pb2 import Summary
+
+    return {"summary": Summary(value=[Summary.Value(tag=tag, **content)])}
 
 
 def png(image: Any) -> bytes:

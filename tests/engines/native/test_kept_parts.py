@@ -7,13 +7,12 @@ from ranvier.engines.native import compiler
 from ranvier.engines.native.passes import kept_parts as module
 from ranvier.engines.native.passes.kept_parts import KEPT
 from ranvier.engines.native.passes.primitives import INTERNAL
-from ranvier.engines.native.runtime.llvm import compile_object, load_object, resolve_target
-from ranvier.engines.native.runtime.program import NativeProgram
 from ranvier.graph.grad import gradient
 from ranvier.graph.graph import Graph, input_node, verify
 from ranvier.graph.node import BATCH, Node, apply, constant, like, topological
 from ranvier.ops import arrays as numeric
 from ranvier.ops.functional.convolution import convolve
+from tests.engines.native.test_rematerialize import run
 
 SAMPLES, SIDE, CHANNELS = 4, 12, 16
 AROUND = ((0, 0, 0), (1, 1, 0), (1, 1, 0), (0, 0, 0))
@@ -47,12 +46,7 @@ def network(joins=True, deep=True):
 
 def trained(graph):
     """The kernels after two steps, and the memory that the steps take: of all threads, of each thread."""
-    target, rng = resolve_target(), np.random.default_rng(0)
-    text = compiler.text_of(compiler.lower(graph), SAMPLES, target)
-    library = load_object(compile_object(text.text, target), target)
-    shapes = [(2 * SAMPLES, *graph.inputs[0].shape[1:]), *(n.shape for n in graph.inputs[1:])]
-    arrays = [rng.normal(size=shape).astype(np.float32) for shape in shapes]
-    NativeProgram(graph, SAMPLES, text, library).run(arrays, (), 0, 2, 2 * SAMPLES)
+    arrays, text = run(graph, SAMPLES)
     return arrays, text.scratch + text.private
 
 

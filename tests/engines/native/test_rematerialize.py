@@ -54,14 +54,20 @@ def recomputed(graph):
     return [n for n in module.rematerialize(graph, BATCH_SIZE).nodes() if RECOMPUTED in n.attrs]
 
 
+def run(graph, batch):
+    """The kernels after two steps, and the program's text, which has the memory that the steps take."""
+    target, rng = resolve_target(), np.random.default_rng(0)
+    text = compiler.text_of(compiler.lower(graph), batch, target)
+    library = load_object(compile_object(text.text, target), target)
+    shapes = [(2 * batch, *graph.inputs[0].shape[1:]), *(n.shape for n in graph.inputs[1:])]
+    arrays = [rng.normal(size=shape).astype(np.float32) for shape in shapes]
+    NativeProgram(graph, batch, text, library).run(arrays, (), 0, 2, 2 * batch)
+    return arrays, text
+
+
 def trained(graph):
     """The kernels after two steps, and the scratch memory that the steps take."""
-    target, rng = resolve_target(), np.random.default_rng(0)
-    text = compiler.text_of(compiler.lower(graph), BATCH_SIZE, target)
-    library = load_object(compile_object(text.text, target), target)
-    shapes = [(2 * BATCH_SIZE, *graph.inputs[0].shape[1:]), *(n.shape for n in graph.inputs[1:])]
-    arrays = [rng.normal(size=shape).astype(np.float32) for shape in shapes]
-    NativeProgram(graph, BATCH_SIZE, text, library).run(arrays, (), 0, 2, 2 * BATCH_SIZE)
+    arrays, text = run(graph, BATCH_SIZE)
     return arrays, text.scratch
 
 

@@ -13,7 +13,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from ranvier.data.event_files import EventFiles, summary
+from ranvier.data.event_files import EventFiles, record, summary
 from ranvier.data.files import make_folder
 from ranvier.pictures.diagram import Drawing
 from ranvier.pictures.event_graph import graph
@@ -36,13 +36,6 @@ def _pixels(image: Any, dimensions: str) -> Any:
     if array.shape[-1] not in (1, 3, 4):
         raise ValueError(f"{array.shape[-1]} channels, where {dimensions!r} has C. Write images of 1, 3 or 4 channels.")
     return array if array.dtype == np.uint8 else (array * 255).clip(0, 255).astype(np.uint8)
-
-
-def _value(tag: str, **content: Any) -> dict[str, Any]:
-    """A value as PyTorch writes it, of the first kind of TensorBoard's records."""
-    from tensorboard.compat.proto.summary_pb2 import Summary
-
-    return {"summary": Summary(value=[Summary.Value(tag=tag, **content)])}
 
 
 def _histogram(values: Any) -> Any:
@@ -113,10 +106,14 @@ class SummaryWriter(CheckedConstructor):
         new_style: bool = False,
         double_precision: bool = False,
     ) -> None:
-        """A number: a tensor of one element, an array, or Python's. ``new_style``: as TensorFlow 2 writes it."""
-        del double_precision
+        """A number: a tensor of one element, an array, or Python's. ``new_style``: as TensorFlow 2 writes it.
+
+        Raises ValueError for ``new_style`` with ``double_precision``: numbers are written as float32.
+        """
+        if new_style and double_precision:
+            raise ValueError("new_style numbers are float32 here. Write double_precision=False instead.")
         number = float(scalar_value)
-        content = summary("scalar", tag, number) if new_style else _value(tag, simple_value=number)
+        content = summary("scalar", tag, number) if new_style else record(tag, simple_value=number)
         self._write(".", global_step, content, walltime)
 
     def add_scalars(
@@ -129,7 +126,7 @@ class SummaryWriter(CheckedConstructor):
         """Several numbers in one diagram: each in a folder of its own, ``log_dir/main_tag_name``."""
         for name, value in tag_scalar_dict.items():
             side = f"{main_tag.replace('/', '_')}_{name}"
-            self._write(side, global_step, _value(main_tag, simple_value=float(value)), walltime)
+            self._write(side, global_step, record(main_tag, simple_value=float(value)), walltime)
 
     def add_histogram(
         self,
@@ -146,7 +143,7 @@ class SummaryWriter(CheckedConstructor):
         """
         if bins != "tensorflow" or max_bins is not None:
             raise ValueError(f"bins={bins!r}, max_bins={max_bins!r}. Write bins='tensorflow' instead.")
-        self._write(".", global_step, _value(tag, histo=_histogram(np.asarray(values, np.float64))), walltime)
+        self._write(".", global_step, record(tag, histo=_histogram(np.asarray(values, np.float64))), walltime)
 
     def add_text(
         self, tag: str, text_string: str, global_step: int | None = None, walltime: float | None = None
@@ -232,7 +229,7 @@ class SummaryWriter(CheckedConstructor):
             # Where TensorFlow is installed, these are messages of its own.
             self._write(side, None, {"summary": Summary.FromString(content.SerializeToString())})
         for name, value in metric_dict.items():
-            self._write(side, global_step, _value(name, simple_value=float(value)))
+            self._write(side, global_step, record(name, simple_value=float(value)))
 
     def _write(self, side: str, step: int | None, content: Mapping[str, Any], walltime: float | None = None) -> None:
         self._files.write(side, 0 if step is None else int(step), content, now=walltime)
