@@ -13,7 +13,6 @@ from ranvier.support.aligned_memory import aligned
 from ranvier.support.constructors import CheckedConstructor
 from ranvier.support.registry import object_key
 from ranvier.tensor.function import snapshot
-from ranvier.tensor.tape import flush_readers
 from ranvier.tensor.tensor import Tensor
 from ranvier.tensor.views import join
 
@@ -101,10 +100,8 @@ class Parameter(CheckedConstructor, Tensor):
         return f"{type(self).__name__} containing:\n{super().__repr__()}"
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Parameter:
-        flush_readers(self)
-        copy = memo[id(self)] = type(self).over(
-            self._value.copy(order="K"), name=self.name, requires_grad=self.requires_grad
-        )
+        value = self.compute().copy(order="K")
+        copy = memo[id(self)] = type(self).over(value, name=self.name, requires_grad=self.requires_grad)
         copy.for_training, copy.path = self.for_training, self.path
         copy.regularizer, copy.constraint = self.regularizer, self.constraint
         return copy

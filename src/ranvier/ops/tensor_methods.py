@@ -5,6 +5,7 @@ The table (`ranvier.ops.table.tensor`) lists them.
 
 from __future__ import annotations
 
+import copy
 import math
 import weakref
 from collections.abc import Callable
@@ -192,6 +193,13 @@ def set_data(self: Tensor, value: Any) -> None:
         if isinstance(self.base, Memory):
             self.base.forgotten(self)
         self.assign(value)
+
+
+def shallow_copy(self: Tensor) -> Tensor:
+    """A tensor of the same class, in the same memory."""
+    twin = copy.deepcopy(self)
+    set_data(twin, self)
+    return twin
 
 
 def size(self: Tensor, dim: int | None = None) -> Any:

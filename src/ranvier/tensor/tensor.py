@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import weakref
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -171,6 +171,13 @@ class Tensor(TensorMethods):
         other = Tensor.wrap(self._value.copy(order="K"))
         other.version = self.version
         return other
+
+    def __getstate__(self) -> Any:
+        """What copies and files have of a tensor: its value, in memory of its own, and no history."""
+        attributes, slots = cast("tuple[Any, dict[str, Any]]", super().__getstate__())  # of a class with slots
+        value = self.compute() if self.base is None else self.compute().copy(order="K")
+        fresh = dict.fromkeys(("trace_node", "segment", "storage_view", "as_leaf", "base"))
+        return attributes, slots | fresh | {"_value": value, "history_ended": False}
 
     def _become_leaf(self) -> None:
         """Compute a result and drop its history."""

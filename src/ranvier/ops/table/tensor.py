@@ -17,7 +17,7 @@ OPERATORS = {
     "__getitem__": "indexing:indexed", "__setitem__": "indexing:set_item",
 }  # fmt: skip
 RENAMED = {  # names of Python's, and those of two methods
-    "__and__": "and_", "__array__": "array", "__or__": "or_", "astype": "to", "type_as": "to",
+    "__and__": "and_", "__array__": "array", "__copy__": "shallow_copy", "__or__": "or_", "astype": "to", "type_as": "to",
     "bool": "to_bool", "double": "to_double",
     "float": "to_float", "int": "to_int", "long": "to_long", "short": "to_short", "char": "to_char", "half": "to_half",
     "bfloat16": "to_bfloat16",

@@ -250,9 +250,8 @@ class Buffers:
                 task_of.stores += [(node, view) for view in places]
                 self.views[node] = places[0]
         for target, value in late:  # a new value that waits for readers of the old one
-            new = self.views[value]
-            if value.op.name != "result":
-                new = next(view for view in targets[value] if view.buffer.kind == "scratch")
+            held = [view for view in targets.get(value, ()) if view.buffer.kind == "scratch"]
+            new = self.views[value] if value.op.name == "result" else held[0]
             task = Task(len(self.tasks), "copy", target.shape, copy=(new, self.views[target]))
             self.after[task.number] = {(before.number, False) for before in self.tasks}
             self._add_task(task)
