@@ -10,13 +10,12 @@ import numpy as np
 import pytest
 
 import ranvier as rv
-from ranvier.auto import Run, baselines, evaluate, predict, read_table, train, verdict
-from ranvier.auto.choosing import decision_weights, pick, temperature_of
+from ranvier.auto import Run, baselines, evaluate, linear, predict, read_table, train, verdict
+from ranvier.auto.choosing import decision_weights, pick, probabilities, temperature_of
 from ranvier.auto.pacing import Pace, Shares, cycle
 from ranvier.auto.preparation import Preparation
-from ranvier.auto.report.comparison import may_be_chance
 from ranvier.auto.samples import look_at
-from ranvier.auto.scores import Task, scores
+from ranvier.auto.scores import Task, decide, paired, row_losses, scores
 from ranvier.auto.trials import Search, Trial, common_epochs
 
 RNG = np.random.default_rng(0)
@@ -109,10 +108,9 @@ def test_a_run_is_read_back_and_scores_as_it_says(data, tmp_path):
     everything = np.concatenate([run.arrays["train"], run.arrays["test"]])
     assert sorted(everything) == list(range(N))
     run.baselines = run.baselines[:1]
-    assert not may_be_chance(run)  # far better than the largest class
-    run.arrays["test/output"] = run.arrays["test/majority/output"]
-    assert may_be_chance(run)
-    assert "chance" not in verdict(run)
+    assert verdict(run).startswith("The model is better than the largest class: log loss")
+    run.arrays["test/majority/output"] = run.arrays["test/output"]
+    assert verdict(run).startswith("There is no clear difference between the model and the largest class: log loss")
     assert repr(run) == f"<Run: {tmp_path / 'run'}, kind, balanced accuracy {run.test['balanced_accuracy']:.4f}>"
 
 
@@ -301,7 +299,7 @@ def test_the_command_line(data, tmp_path):
     tabs = tmp_path / "data.tsv"
     tabs.write_text(data.read_text().replace(",", "\t"))
     assert ranvier("train", tabs, *quick, "--out", tmp_path / "tabs").exit_code == 0
-    assert "best by balanced accuracy" in ranvier("compare", tmp_path / "run", tmp_path / "tabs").stdout
+    assert "best by log loss" in ranvier("compare", tmp_path / "run", tmp_path / "tabs").stdout
     for words, code, pattern in (
         (("train", data, "--target", "kinf"), 1, "no column 'kinf'. Write 'kind'"),
         (("train", data, "--target", "kind", "--set", "widht=3", "--out", tmp_path / "other"), 1, "Write 'width'"),
@@ -338,6 +336,92 @@ def test_few_rows_stop_together_and_are_scored_as_they_are(data, tmp_path, monke
     train(data, "kind", tmp_path / "run", trials=1, folds=2, columns={"price": "ignore"}, settings=settings)
     assert [stopping for _, stopping in asked] == [True, False, True, False]
     assert 1 <= asked[3][0] <= 3
+
+
+# --- baselines and the verdict --------------------------------------------------------------------------------------
+
+
+def test_all_contestants_have_the_threshold_and_the_calibration_of_the_same_rows(tmp_path):
+    """One class in ten: a probability of a half is no threshold for balanced accuracy, whoever gives it."""
+    x = RNG.normal(size=(600, 3)).round(3)
+    rare = x[:, 0] + RNG.normal(size=600) > 1.9
+    path = tmp_path / "d.csv"
+    path.write_text(
+        "\n".join(["a,b,c,kind", *(f"{a},{b},{c},{'yn'[1 - r]}" for (a, b, c), r in zip(x, rare, strict=True))])
+    )
+    run = train(path, "kind", tmp_path / "run", trials=1, columns={"kind": "category"}, **TINY)
+    truth = run.arrays["truth"][run.arrays["test"]]
+    for row in run.baselines:
+        output = run.arrays[f"test/{row['name']}/output"]
+        weights = row["decision"]["weights"]
+        assert row["test"] == scores(run.task, truth, output, decide(output, weights))
+        assert row["validation"].keys() == run.validation.keys()
+    assert min(run.baselines[1]["decision"]["weights"]) < 0.7  # of the linear model
+    assert run.baselines[1]["test"]["balanced_accuracy"] > 0.65
+    assert verdict(run).endswith("\nBoosted trees are not compared.")
+
+
+def test_an_accuracy_below_the_share_of_the_largest_class_is_said(data, tmp_path):
+    run = train(data, "kind", tmp_path / "run", trials=1, columns={"price": "ignore"}, **TINY)
+    share = max(np.bincount(run.arrays["truth"][run.arrays["test"]])) / len(run.arrays["test"])
+    wanted = f"The accuracy 0.0000 is below {share:.4f}, the share of the largest class: decisions are for"
+    assert wanted not in verdict(run)
+    wrong = 1 - run.arrays["truth"][run.arrays["test"]]
+    run.arrays["test/output"] = np.eye(2)[wrong] * 0.98 + 0.01
+    assert wanted in verdict(run)
+    assert "The model is worse than" in verdict(run)
+    run.versions.pop("scikit-learn", None)
+    assert verdict(run).endswith("Boosted trees are not compared: scikit-learn is not installed.")
+
+
+@pytest.mark.parametrize("kind", ["classes", "labels", "numbers"])
+def test_the_interval_of_a_difference_is_that_of_resampled_rows(kind):
+    rng = np.random.default_rng(3)
+    n = 400
+    task = {"classes": Task("classes", ["y"], ["a", "b", "c"]), "numbers": Task("numbers", ["y", "z"]),
+            "labels": Task("labels", ["y", "z"], labels=[["n", "y"]] * 2)}[kind]  # fmt: skip
+    truth = (
+        rng.normal(size=(n, 2))
+        if kind == "numbers"
+        else rng.integers(2, size=(n, 2))
+        if kind == "labels"
+        else rng.integers(3, size=n)
+    )
+    if kind == "classes":
+        one, two = (probabilities(task, np.eye(3)[truth] * s + rng.normal(size=(n, 3))) for s in (2.0, 1.5))
+    elif kind == "labels":
+        one, two = (probabilities(task, truth * s - s / 2 + rng.normal(size=(n, 2))) for s in (2.0, 1.5))
+    else:
+        one, two = (truth + rng.normal(size=(n, 2)) * s for s in (0.5, 0.6))
+    name = "r2" if kind == "numbers" else "log_loss"
+    difference, low, high = paired(task, truth, one, two)
+    assert difference == pytest.approx(scores(task, truth, one)[name] - scores(task, truth, two)[name])
+    drawn = []
+    for _ in range(300):
+        k = rng.integers(n, size=n)
+        drawn.append(scores(task, truth[k], one[k])[name] - scores(task, truth[k], two[k])[name])
+    assert (high - low) / 2 == pytest.approx(1.96 * np.std(drawn), rel=0.25)
+    assert np.isnan(paired(task, truth[:1], one[:1], two[:1])[1])
+    if kind != "numbers":
+        assert row_losses(task, truth, one).mean() == pytest.approx(scores(task, truth, one)["log_loss"])
+
+
+@pytest.mark.parametrize("kind", ["classes", "labels", "numbers", "numbers of many columns"])
+def test_a_linear_model_is_the_minimum_of_its_loss(kind, monkeypatch):
+    """The gradient is 0 there; also of features that are far from 0, and where the closed form is too large."""
+    rng = np.random.default_rng(4)
+    x = rng.normal(size=(60, 4)) + 50
+    y = np.eye(3)[rng.integers(3, size=60)] if kind == "classes" else rng.integers(2, size=(60, 2)) * 1.0
+    if kind.endswith("columns"):
+        monkeypatch.setattr(linear, "CLOSED", 0)
+    kind = kind.split()[0]
+    weights, converged = linear.fitted(kind, x, y, 2.0)
+    assert converged
+    z = linear.output_of(x, weights)
+    error = z - y if kind == "numbers" else probabilities(Task(kind, ["y"], ["a", "b", "c"]), z) - y
+    np.testing.assert_allclose((x - x.mean(0)).T @ error + 2.0 * weights[:-1], 0, atol=1e-3)
+    np.testing.assert_allclose(error.sum(0), 0, atol=1e-3)
+    assert linear.fitted("classes", x, np.eye(2)[rng.integers(2, size=60)], 1.0, end=0.0)[1] is False
 
 
 def outputs(*logits):

@@ -308,7 +308,7 @@ def test_a_run_opens_with_its_data_its_scores_and_its_report(tmp_path, monkeypat
     assert [row[0] for row in shown["en"]["columns"]] == ["size", "colour", "price"]
     assert ["target", "kind"] in shown["en"]["facts"]
     assert ["目标", "kind"] in shown["zh"]["facts"]  # a name is no word
-    assert f"{run.test['balanced_accuracy']:.4f}" in shown["en"]["result"]
+    assert f"{run.test['log_loss']:.4f}" in shown["en"]["result"]
     session = Session(given)
     built = session.build(Settings.of(start))
     assert (built["data"]["classes"], built["data"]["test"]) == (["big", "small"], len(run.arrays["test"]))

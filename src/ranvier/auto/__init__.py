@@ -14,8 +14,9 @@ The files, from the bottom. Each knows only those above it in this list:
 - ``scores``: the scores of a task, of the targets and what is predicted: those that everything here shows;
 - ``runs``: `Run`, the folder of a training. Whoever needs something of a training reads it there;
 - ``splits``, ``checks``, ``samples``: the rows of the test part and of the folds; what is wrong with the data; both;
-- ``pacing``, ``networks``, ``spaces``, ``baselines``, ``trials``: how long a network is trained, the networks, the
-  settings that are tried, what they must beat, and the search;
+- ``pacing``, ``networks``, ``spaces``, ``trials``, ``choosing``: how long a network is trained, the networks, the
+  settings that are tried, the search, and what the held-out rows decide;
+- ``linear``, ``baselines``: linear models, and all that the networks must beat;
 - ``descriptions``: a run in words;
 - ``training``: `train`, all of it in order;
 - ``formats``, ``predicting``: files that are written; `predict` and `evaluate`: a run on new data;
@@ -28,9 +29,10 @@ from ranvier.support.errors import lazy_names
 
 __getattr__, __dir__, __all__ = lazy_names("ranvier.auto", {
     "ranvier.auto.columns": "Column find_columns",
-    "ranvier.auto.descriptions": "column_lines data_lines settings_words verdict",
+    "ranvier.auto.descriptions": "column_lines data_lines settings_words",
     "ranvier.auto.predicting": "Predictions evaluate predict",
     "ranvier.auto.preparation": "Preparation",
+    "ranvier.auto.report.verdicts": "verdict",
     "ranvier.auto.report.writing": "importances write_report",
     "ranvier.auto.runs": "Run",
     "ranvier.auto.scores": "title",

@@ -4,11 +4,11 @@ from ranvier.auto.columns import find_columns as find_columns
 from ranvier.auto.descriptions import column_lines as column_lines
 from ranvier.auto.descriptions import data_lines as data_lines
 from ranvier.auto.descriptions import settings_words as settings_words
-from ranvier.auto.descriptions import verdict as verdict
 from ranvier.auto.predicting import Predictions as Predictions
 from ranvier.auto.predicting import evaluate as evaluate
 from ranvier.auto.predicting import predict as predict
 from ranvier.auto.preparation import Preparation as Preparation
+from ranvier.auto.report.verdicts import verdict as verdict
 from ranvier.auto.report.writing import importances as importances
 from ranvier.auto.report.writing import write_report as write_report
 from ranvier.auto.runs import Run as Run

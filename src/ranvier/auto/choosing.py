@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -13,10 +14,10 @@ from ranvier.auto.scores import (
     LOWER_IS_BETTER,
     NUMBERS,
     OF_CONFUSION,
-    TINY,
     Task,
     decide,
     of_confusion,
+    row_losses,
     scores,
 )  # fmt: skip
 from ranvier.auto.trials import Trial
@@ -79,6 +80,22 @@ def decision_weights(task: Task, truth: Array, output: Array) -> list[float]:
     return [float(w) for w in weights]
 
 
+def decision_of(task: Task, truth: Array, output: Array) -> dict[str, Any]:
+    """The weights by which probabilities of held-out rows decide, and of two classes the threshold: `Run.decision`."""
+    if task.kind == NUMBERS:
+        return {}
+    if task.kind == CLASSES:
+        weights = decision_weights(task, truth, output)
+        return {"weights": weights, **({"threshold": weights[0] / sum(weights)} if len(weights) == 2 else {})}
+    targets = zip(task.targets, task.labels, truth.T, output.T, strict=True)
+    return {
+        "weights": [
+            decision_weights(Task(CLASSES, [name], labels, task.metric), y, np.stack([1 - p, p], 1))
+            for name, labels, y, p in targets
+        ]
+    }
+
+
 def pick(task: Task, truth: Array, trials: Sequence[Trial], most: int = MEMBERS) -> list[tuple[Trial, float]]:
     """The trials whose weighted mean the model is. Weights add up to 1.
 
@@ -97,7 +114,7 @@ def pick(task: Task, truth: Array, trials: Sequence[Trial], most: int = MEMBERS)
 
     def losses(weights: Array) -> Array:
         mean = sum(weight * output for weight, output in zip(weights, outputs, strict=True))
-        return row_losses(task, truth[held], np.asarray(mean) / weights.sum())
+        return row_losses(task, truth[held], probabilities(task, np.asarray(mean) / weights.sum()))
 
     each = np.eye(len(usable))
     counts = np.zeros(len(usable))
@@ -114,16 +131,6 @@ def pick(task: Task, truth: Array, trials: Sequence[Trial], most: int = MEMBERS)
     chosen = counts if _is_worse(losses(similar), losses(counts)) else similar
     weights = chosen / temperatures
     return [(trial, float(w)) for trial, w in zip(usable, weights / weights.sum(), strict=True) if w]
-
-
-def row_losses(task: Task, truth: Array, output: Array) -> Array:
-    """The loss of each row: the squared error, or minus the logarithm of the probability."""
-    if task.kind == NUMBERS:
-        return np.asarray(np.square(output - truth).mean(1))
-    p = probabilities(task, output)
-    if task.kind == LABELS:
-        return np.asarray(-np.log(np.clip(np.where(truth == 1, p, 1 - p), TINY, 1)).mean(1))
-    return np.asarray(-np.log(np.clip(p[np.arange(len(p)), truth], TINY, 1)))
 
 
 def _is_worse(losses: Array, others: Array) -> bool:

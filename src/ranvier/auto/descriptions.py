@@ -1,4 +1,4 @@
-"""A run in words: its data, and whether the network is better than what is simple."""
+"""A run in words: its data and its settings."""
 
 from __future__ import annotations
 
@@ -7,41 +7,8 @@ from typing import Any
 
 from ranvier.auto.columns import Column
 from ranvier.auto.runs import Run
-from ranvier.auto.scores import CLASSES, LABELS, better, title
+from ranvier.auto.scores import CLASSES, LABELS
 from ranvier.support.phrases import counted
-
-CLOSE = 0.005  # a difference of scores from 0 to 1 that is called equal
-
-
-def best_baseline(run: Run) -> dict[str, Any] | None:
-    """The baseline with the best score of the test part; None without one."""
-    metric = run.task.metric
-    rows = [row for row in run.baselines if metric in row["test"]] if run.test else []
-    best = rows[0] if rows else None
-    for row in rows[1:]:
-        best = row if best is None or better(metric, row["test"][metric], best["test"][metric]) else best
-    return best
-
-
-def verdict(run: Run, chance: bool = False) -> str:
-    """The sentence. It is plain where the trees, or even something simpler, are better.
-
-    ``chance`` says that the test rows are too few to tell.
-    """
-    metric, best = run.task.metric, best_baseline(run)
-    if best is None:
-        return "there is no test part, so nothing is known of new data: write --test 0.2"
-    mine, other = run.test[metric], best["test"][metric]
-    name = title(metric)
-    rows = f"on {counted(len(run.arrays['test']), 'test row')}"
-    if abs(mine - other) <= CLOSE * (abs(other) if metric in ("mae", "rmse") else 1):
-        return f"the model is as good as {best['title']}: {name} {mine:.4f} against {other:.4f}, {rows}"
-    rows += ", which may be chance" * chance
-    if better(metric, mine, other):
-        return f"the model is better than {best['title']}: {name} {mine:.4f} against {other:.4f}, {rows}"
-    advice = "use those instead" if best["name"] == "trees" else "the simpler one is enough"
-    verb = "are" if best["name"] == "trees" else "is"
-    return f"{best['title']} {verb} better than the model: {name} {other:.4f} against {mine:.4f}, {rows}; {advice}"
 
 
 def settings_words(settings: Mapping[str, Any]) -> str:

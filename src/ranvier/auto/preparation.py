@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -142,16 +142,24 @@ class Preparation:
         Columns may be in any order, and there may be more. A level that was not seen is the level of others, a value
         that is missing or cannot be read has the median. Raises ValueError for a column that the table does not have.
         """
+        return self._features(table, FEATURES)
+
+    def standardized(self, table: Table) -> Array:
+        """The features of a linear model: numbers standardized and, unlike those of networks, not cut; and the rest."""
+        return self._features(table, {"standard": _standardized})
+
+    def _features(self, table: Table, blocks: Mapping[str, Callable[[Array, Mapping[str, Array]], Array]]) -> Array:
         lacking = [column.name for column in self.columns if column.name not in table.columns]
         if lacking:
             raise ValueError(
                 f"{table.source} has no column {lacking[0]!r}{f' and {len(lacking) - 1} others' * (len(lacking) > 1)}, "
                 "which the model was trained with. Write a table that has it, empty where it is not known, instead."
             )
-        result = np.zeros((len(table), len(self.names)), np.float32)
+        width = sum(b - a for a, b in (self.blocks[name] for name in (*blocks, "rest")))
+        result = np.zeros((len(table), width), np.float32)
         parts = {c.name: _parts(c, table.columns[c.name]) for c in self.columns if "parts" in self.config[c.name]}
         at = 0
-        for block, transformed in (("standard", _standard), ("quantile", _normal_scores), ("pieces", _places)):
+        for transformed in blocks.values():
             for source, part in self._numbers():
                 learned = {k: self._arrays[f"{source}/{part}/{k}"] for k in ("median", "mean", "deviation", "knots")}
                 learned["edges"] = self._edges(source, part)
@@ -159,7 +167,6 @@ class Preparation:
                 made = transformed(np.where(np.isnan(numbers), learned["median"], numbers), learned)
                 result[:, at : at + made.shape[1]] = made
                 at += made.shape[1]
-            assert at == self.blocks[block][1]
         for column in self.columns:
             made = self._rest(column, table.columns[column.name], parts)
             result[:, at : at + made.shape[1]] = made
@@ -231,6 +238,9 @@ class ArrayPreparation(Preparation):
             )
         return values
 
+    def standardized(self, table: Table) -> Array:
+        return self.transform(table).reshape(len(table), -1).astype(np.float32)
+
 
 def prepared(table: Table, columns: Sequence[Column]) -> Preparation:
     """The preparation for these columns, fitted on a table. Beside images or sounds no other column is used."""
@@ -281,8 +291,12 @@ def _learned(numbers: Array) -> dict[str, Array]:
     }
 
 
+def _standardized(numbers: Array, learned: Mapping[str, Array]) -> Array:
+    return ((numbers - learned["mean"]) / learned["deviation"])[:, None]
+
+
 def _standard(numbers: Array, learned: Mapping[str, Array]) -> Array:
-    return np.clip((numbers - learned["mean"]) / learned["deviation"], -CLIP, CLIP)[:, None]
+    return np.clip(_standardized(numbers, learned), -CLIP, CLIP)
 
 
 def _normal_scores(numbers: Array, learned: Mapping[str, Array]) -> Array:
@@ -304,6 +318,13 @@ def _places(numbers: Array, learned: Mapping[str, Array]) -> Array:
     """For each interval between quantiles, how much of it is below the number: from 0 to 1."""
     edges = learned["edges"]
     return np.clip((numbers[:, None] - edges[:-1]) / np.diff(edges), 0, 1)
+
+
+FEATURES = {
+    "standard": _standard,
+    "quantile": _normal_scores,
+    "pieces": _places,
+}  # of numbers, in the order of `BLOCKS`
 
 
 # --- levels and words -----------------------------------------------------------------------------------------------

@@ -20,6 +20,8 @@ SCORES = {  # of each kind of task, in the order that they are shown
 OF_CONFUSION = frozenset(["balanced_accuracy", "accuracy", "f1"])
 LOWER_IS_BETTER = frozenset(["log_loss", "mae", "rmse"])
 TITLES = {"r2": "R2", "f1": "F1", "roc_auc": "ROC AUC", "mae": "mean absolute error", "rmse": "RMSE"}  # else the name
+DECISIVE = {CLASSES: "log_loss", LABELS: "log_loss", NUMBERS: "r2"}  # by which models are compared: no threshold counts
+SURE = 1.96  # standard errors on either side of a difference: an interval of 95 % of the normal distribution
 TINY = 1e-7
 
 
@@ -91,12 +93,48 @@ def scores(task: Task, truth: Array, output: Array, decided: Array | None = None
 
 
 def _of_classes(truth: Array, output: Array, decided: Array, classes: int) -> dict[str, float]:
-    chosen = output[np.arange(len(truth)), truth]
     return {
         **of_confusion(confusion_of(truth, decided, classes)),
         "roc_auc": _area(truth, output),
-        "log_loss": float(np.log(1 / np.clip(chosen, TINY, 1)).mean()),
+        "log_loss": float(_log_losses(output[np.arange(len(truth)), truth]).mean()),
     }
+
+
+def row_losses(task: Task, truth: Array, output: Array) -> Array:
+    """The loss of each row: the squared error, or minus the logarithm of the probability; a mean over targets."""
+    if task.kind == NUMBERS:
+        return np.asarray(np.square(output - truth).mean(1))
+    if task.kind == LABELS:
+        return np.asarray(_log_losses(np.where(truth == 1, output, 1 - output)).mean(1))
+    return _log_losses(output[np.arange(len(truth)), truth])
+
+
+def _log_losses(chosen: Array) -> Array:
+    return np.asarray(-np.log(np.clip(chosen, TINY, 1)))
+
+
+def paired(task: Task, truth: Array, output: Array, other: Array) -> tuple[float, float, float]:
+    """A model's decisive score (`DECISIVE`) minus another's on the same rows, and the ends of its 95 % interval.
+
+    The interval is the normal one of the differences of the rows: of log losses, and for R2 of what each row
+    contributes to the ratio of squared errors and variance. Where ``truth`` has one row, or does not vary, it is NaN.
+    """
+    if task.kind == NUMBERS:
+        truth, output, other = (np.asarray(part, np.float64).reshape(len(truth), -1) for part in (truth, output, other))
+        variation = np.square(truth - truth.mean(0))
+        gaps = np.square(other - truth) - np.square(output - truth)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = gaps.mean(0) / variation.mean(0)
+            each = (gaps - ratio * variation) / variation.mean(0) + ratio  # whose mean is the ratio
+            return mean_interval(each.mean(1))
+    return mean_interval(row_losses(task, truth, output) - row_losses(task, truth, other))
+
+
+def mean_interval(each: Array) -> tuple[float, float, float]:
+    """A mean over rows, and the ends of its normal 95 % interval; of one row they are NaN."""
+    mean = float(each.mean())
+    half = SURE * float(each.std(ddof=1)) / len(each) ** 0.5 if len(each) > 1 else float("nan")
+    return mean, mean - half, mean + half
 
 
 def of_confusion(confusion: Array) -> dict[str, float]:

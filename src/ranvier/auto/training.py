@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 
 from ranvier.auto import baselines, networks
-from ranvier.auto.choosing import decision_weights, mixed, pick, probabilities, temperature_of
+from ranvier.auto.choosing import decision_of, mixed, pick, probabilities, temperature_of
 from ranvier.auto.descriptions import data_lines
 from ranvier.auto.preparation import Preparation, prepared
 from ranvier.auto.runs import FACTS, Run
 from ranvier.auto.samples import Sample, look_at, note_changes
-from ranvier.auto.scores import CLASSES, LABELS, NUMBERS, Task, scores
+from ranvier.auto.scores import CLASSES, LABELS, NUMBERS, Task, decide, scores
 from ranvier.auto.sources import read_data
 from ranvier.auto.spaces import FITTED, SPACES, Space
 from ranvier.auto.tables import Table
@@ -44,7 +44,7 @@ TRIALS = 8  # where neither trials nor a time are given
 SEARCHED = 0.93  # the fraction of the time after which the search ends: the rest is for what comes then
 SEARCHED_FEW = 0.75  # the same of tables with few rows, whose networks may be trained again on all of them
 RESERVED = 2.0  # seconds at least for that
-TREES = 0.2  # the fraction of the time that the trees may take
+LINEAR, TREES = 0.1, 0.25  # the fractions of the time left that the linear model and the trees may take
 
 Say = Callable[[str], None]
 
@@ -185,7 +185,7 @@ def _trained(
         mean, deviation = truth.mean(0), np.maximum(truth.std(0), 1e-12)
         y = ((truth - mean) / deviation).astype(np.float32)
     make, space, fixed = _networks_of(plan, run, x, preparation, sample.table.options.get("sampling_rate", 0))
-    others = _baselines(plan, run, preparation, sample)  # after settings, which may be wrong
+    others = _baselines(plan, run, preparation, sample, y, networks.scale_of(x))  # after settings, which may be wrong
     search = Search(
         task, x, y, sample.folds, make, space, kept, run.seed, plan.settings["trials"],
         plan.end(SEARCHED_FEW if may_refit(x, space) else SEARCHED, RESERVED), fixed, progress,
@@ -202,11 +202,12 @@ def _trained(
             raise KeyboardInterrupt
         raise ValueError(f"no network could be trained: {search.done[0].error}. Write --set rate=1e-4, for example.")
     _decided(run, search.done, members, truth, mean, deviation)
+    _judged(run, others, sample, mean, deviation)
     members = search.refitted(members, plan.end(SEARCHED, RESERVED))
     for member, (trial, _) in zip(run.members, members, strict=True):
         member["all_rows"] = trial.refitted
     model = _assembled(run, members, make, mean, deviation)
-    _tested(run, preparation, sample, model, others, _linear(run, search.done, make, mean, deviation))
+    _tested(run, preparation, sample, model)
     return model, preparation
 
 
@@ -238,21 +239,29 @@ def _networks_of(
     return make, space, fixed
 
 
-def _baselines(plan: Plan, run: Run, preparation: Preparation, sample: Sample) -> list[baselines.Baseline]:
-    """What is simple, with its outputs for the test rows."""
+def _baselines(
+    plan: Plan, run: Run, preparation: Preparation, sample: Sample, y: Array, scale: float
+) -> list[baselines.Baseline]:
+    """What is simple, fitted on the folds and on all rows to learn from. ``scale`` is that of pixels."""
     train, test = sample.table.rows(sample.train), sample.table.rows(sample.test)
-    truth = sample.truth[sample.train]
-    found = [baselines.constant(run.task, truth, len(sample.test))]
-    if baselines.has_trees() and len(sample.test) and run.data["kind"] == "table":
+    kind, folds, began = run.data["kind"], sample.folds, clock.perf_counter()
+
+    def until(fraction: float) -> float:
+        now = clock.perf_counter()
+        return now + fraction * (plan.end(1.0) - now)
+
+    made = [baselines.constant(run.task, y, folds, sample.test)]
+    if kind != "sound":  # whose samples mean nothing alone
+        x, x_test = (preparation.standardized(part) * np.float32(scale) for part in (train, test))
+        made.append(baselines.linear_model(run.task, x, y, folds, x_test, until(LINEAR)))
+        run.times["linear"] = clock.perf_counter() - began
+    if baselines.has_trees() and len(sample.test) and kind == "table":
         began = clock.perf_counter()
-        limit = began + plan.seconds * TREES if plan.seconds is not None else float("inf")
-        grown = baselines.trees(run.task, preparation, train, truth, test, run.seed, limit)
+        (x, levels), (x_test, _) = preparation.plain(train), preparation.plain(test)
+        made.append(baselines.trees(run.task, x, levels, y, folds, x_test, run.seed, until(TREES)))
         run.times["trees"] = clock.perf_counter() - began
-        if grown is None:
-            run.notes.append("the time was too short for boosted trees, which are not compared")
-        else:
-            found.append(grown)
-    return found
+    run.notes += [other.note for other in made if other.note]
+    return made
 
 
 def _in_units(task: Task, output: Array, temperature: float, mean: Array | None, deviation: Array | None) -> Array:
@@ -268,15 +277,7 @@ def _decided(
     held = ~np.isnan(output).any(1)
     run.temperature = temperature_of(task, truth[held], output[held]) if task.kind != NUMBERS else 1.0
     final = _in_units(task, output, run.temperature, mean, deviation)
-    if task.kind == CLASSES:
-        run.decision["weights"] = weights = decision_weights(task, truth[held], final[held])
-        if len(weights) == 2:
-            run.decision["threshold"] = weights[0] / (weights[0] + weights[1])
-    elif task.kind == LABELS:
-        run.decision["weights"] = []
-        for name, labels, y, p in zip(task.targets, task.labels, truth[held].T, final[held].T, strict=True):
-            one = Task(CLASSES, [name], labels, task.metric)
-            run.decision["weights"].append(decision_weights(one, y, np.stack([1 - p, p], 1)))
+    run.decision = decision_of(task, truth[held], final[held])
     run.validation = run.score(truth[held], final[held])
     run.arrays["validation/output"] = final
     run.members = [{"trial": trial.number, "weight": weight} for trial, weight in members]
@@ -291,6 +292,28 @@ def _decided(
             "epochs": [len(curves["loss"]) for curves in trial.history],
             "error": trial.error,
         })  # fmt: skip
+
+
+def _judged(run: Run, others: Sequence[baselines.Baseline], sample: Sample, mean: Any, deviation: Any) -> None:
+    """Calibrate the baselines and set their thresholds as those of the model are, and score them."""
+    task, truth, test = run.task, sample.truth[sample.train], sample.truth[sample.test]
+
+    def scored(truth: Array, output: Array, decision: dict[str, Any]) -> dict[str, float]:
+        return scores(task, truth, output, decide(output, decision["weights"]) if decision else None)
+
+    for other in others:
+        held = ~np.isnan(other.held).any(1)
+        temperature = temperature_of(task, truth[held], other.held[held])
+        known, new = (_in_units(task, part, temperature, mean, deviation) for part in (other.held[held], other.test))
+        decision = decision_of(task, truth[held], known)
+        run.baselines.append({
+            "name": other.name,
+            "title": baselines.TITLES[other.name],
+            "decision": decision,
+            "validation": scored(truth[held], known, decision),
+            "test": scored(test, new, decision) if len(test) else {},
+        })  # fmt: skip
+        run.arrays[f"test/{other.name}/output"] = new
 
 
 def _networks(trial: Trial, make: Callable[..., Module]) -> list[Module]:
@@ -313,37 +336,10 @@ def _assembled(
         return networks.combined(run.task, parts, run.temperature, mean, deviation)
 
 
-def _linear(run: Run, trials: Sequence[Trial], make: Callable[..., Module], mean: Any, deviation: Any) -> Module | None:
-    first = trials[0]
-    if first.number or first.error is not None or not first.weights:
-        return None
-    return _assembled(run, [(first, 1.0)], make, mean, deviation)
-
-
-def _tested(
-    run: Run,
-    preparation: Preparation,
-    sample: Sample,
-    model: Module,
-    others: list[baselines.Baseline],
-    linear: Module | None,
-) -> None:
-    """The scores of the test part: the only place where it is looked at."""
-    task = run.task
-    test, truth = sample.table.rows(sample.test), sample.truth[sample.test]
+def _tested(run: Run, preparation: Preparation, sample: Sample, model: Module) -> None:
+    """The scores of the test part: the only place where the model sees it."""
     if len(sample.test):
-        x = preparation.transform(test)
-
-        def output(network: Module) -> Array:
-            return np.asarray(network.predict(x, verbose=0), np.float64).reshape(len(x), task.outputs)
-
-        run.arrays["test/output"] = output(model)
-        run.test = run.score(truth, run.arrays["test/output"])
-        if linear is not None:
-            others.insert(1, baselines.Baseline("linear", output(linear)))
-    validation = {"linear": run.trials[0]["validation"]} if run.trials[0]["number"] == 0 else {}
-    for other in others:
-        row = {"name": other.name, "title": baselines.TITLES[other.name], "validation": validation.get(other.name, {})}
-        row["test"] = scores(task, truth, other.output) if len(sample.test) else {}
-        run.baselines.append(row)
-        run.arrays[f"test/{other.name}/output"] = other.output
+        x = preparation.transform(sample.table.rows(sample.test))
+        output = np.asarray(model.predict(x, verbose=0), np.float64).reshape(len(x), run.task.outputs)
+        run.arrays["test/output"] = output
+        run.test = run.score(sample.truth[sample.test], output)

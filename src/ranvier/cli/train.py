@@ -181,7 +181,7 @@ def train(
                 command=["ranvier", *sys.argv[1:]], say=progress.say, progress=progress.trial,
             )  # fmt: skip
         if as_json:
-            echo_json(run.to_dict() | {"folder": str(run.folder), "times": run.times})
+            echo_json(run.to_dict() | {"folder": str(run.folder), "verdict": rv.auto.verdict(run), "times": run.times})
         else:
             for line in [*result(run), *after(run)]:
                 echo(line)
@@ -289,13 +289,11 @@ def scores_of(part: str, rows: Sequence[tuple[str, Mapping[str, float]]]) -> Col
 
 def result(run: rv.auto.Run) -> list[str]:
     """The result of a training: model against baselines, and which is better."""
-    from ranvier.auto.report.comparison import may_be_chance
-
     part = "test" if run.test else "validation"
     rows = [(row["title"], row[part]) for row in run.baselines if row[part]]
     rows.append(("the model", run.test or run.validation))
     lines = ["", str(scores_of("test part" if run.test else "held-out rows", rows)), ""]
-    lines.append(rv.auto.verdict(run, may_be_chance(run)))
+    lines += rv.auto.verdict(run).splitlines()
     if run.state == "stopped":
         lines.append("stopped: this is the best so far")
     if "threshold" in run.decision:

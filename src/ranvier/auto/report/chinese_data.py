@@ -36,7 +36,8 @@ NOTES = {
         "仅凭列 {0} 就几乎能得出目标 {1}（{2}，满分 1）。若它不是在目标之前就已知，请写 --columns {3}=ignore",
     "{0} was changed while the model was trained, which knows what it was before":
         "训练期间 {0} 被改动，模型只知道改动之前的内容",
-    "the time was too short for boosted trees, which are not compared": "时间不够训练提升树，因此没有与其比较",
+    "the time was enough for {0} of {1} rounds of boosted trees": "时间只够提升树的 {1} 轮中的 {0} 轮",
+    "the time was too short for the linear model to converge": "时间不够，线性模型没有收敛",
     "importances and dependences are left out: {0}": "略去重要性与依赖关系：{0}",
     "{0}: line {1} has numbers and no names: the columns are column1 to column{2}":
         "{0}：第 {1} 行是数值而非列名，各列称为 column1 到 column{2}",

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ranvier.auto.report.parts import Parts
-from ranvier.auto.scores import CLASSES, LABELS, SCORES, Task, scores
+from ranvier.auto.scores import CLASSES, DECISIVE, LABELS, NUMBERS, SCORES, Task, mean_interval, paired, scores
 from ranvier.data.convert import Array
 from ranvier.support.constructors import CheckedConstructor
 
@@ -25,6 +25,11 @@ class Rival(CheckedConstructor):
     title: str
     output: Array
     decided: Array | None = None
+
+    def chosen(self, labels: bool) -> Array:
+        """The class that is decided on for each row; of ``labels`` 0 or 1 for each target."""
+        usual = (self.output > 0.5).astype(np.int64) if labels else self.output.argmax(1)
+        return np.asarray(usual) if self.decided is None else self.decided
 
 
 @dataclass
@@ -49,6 +54,7 @@ class Facts(CheckedConstructor):
     lines: Array | None = None
     lines_are: str = "row"
     rivals: list[Rival] = field(default_factory=list)
+    uncompared: str = ""  # what is usually compared and is not, and why
     evaluated: dict[str, float] = field(default_factory=dict)
     data: list[tuple[str, Any]] = field(default_factory=list)
     columns: list[list[Any]] = field(default_factory=list)
@@ -83,31 +89,41 @@ class Facts(CheckedConstructor):
 
     def chosen(self) -> Array:
         """The class that is decided on for each row."""
-        return np.asarray(self.output.argmax(1)) if self.decided is None else self.decided
+        return Rival(self.title, self.output, self.decided).chosen(self.labels)
 
     @property
     def metric(self) -> str:
         return self.task.metric
 
+    @property
+    def decisive(self) -> str:
+        """The score by which the model is compared: of a model that gives no probabilities the accuracy."""
+        hard = self.task.kind != NUMBERS and bool(np.isin(self.output, (0, 1)).all())
+        return "accuracy" if hard else DECISIVE[self.task.kind]
+
+    def difference(self, rival: Rival) -> tuple[float, float, float]:
+        """The `decisive` score minus that of a rival, and the ends of its 95 % interval, paired over the rows."""
+        if self.decisive != "accuracy":
+            return paired(self.task, self.truth, self.output, rival.output)
+        other = rival.chosen(self.labels)
+        return mean_interval(
+            ((self.chosen() == self.truth) * 1.0 - (other == self.truth)).reshape(len(other), -1).mean(1)
+        )
+
 
 class Compared(NamedTuple):
-    """The scores of the model and of the rivals by name, with intervals, and the differences of the task's metric.
+    """The scores of the model and of the rivals by name, with intervals.
 
-    ``intervals`` are (2, 1 + rivals, scores), the scores in the order of `SCORES`. ``differences`` has, by the title of
-    a rival, the difference and the ends of its interval.
+    ``intervals`` are (2, 1 + rivals, scores), the scores in the order of `SCORES`.
     """
 
     mine: dict[str, float]
     others: list[dict[str, float]]
     intervals: Array
-    differences: dict[str, tuple[float, float, float]]
 
 
 def bootstrap(facts: Facts) -> Compared:
-    """Compare the model with its rivals on the same resampled rows, so that differences are paired.
-
-    An interval is the middle 95 % of the samples.
-    """
+    """The scores of the model and its rivals; the interval of each is the middle 95 % of samples of the rows."""
     names = SCORES[facts.task.kind]
     models = [(facts.output, facts.decided), *((r.output, r.decided) for r in facts.rivals)]
     truth = np.asarray(facts.truth)
@@ -125,13 +141,8 @@ def bootstrap(facts: Facts) -> Compared:
     draws = int(np.clip(MOST_NUMBERS // max(1, n * facts.output.shape[1] * len(models)), 40, DRAWS))
     generator = np.random.Generator(np.random.Philox(0))
     drawn = np.array([scored(generator.integers(0, n, n)) for _ in range(draws)])  # draws, models, scores
-    place = names.index(facts.metric)
-    differences = {}
-    for k, rival in enumerate(facts.rivals, 1):
-        low, high = _middle(drawn[:, 0, place] - drawn[:, k, place])
-        differences[rival.title] = float(whole[0, place] - whole[k, place]), float(low), float(high)
     mine, *others = [dict(zip(names, row.tolist(), strict=True)) for row in whole]
-    return Compared(mine, others, _middle(drawn), differences)
+    return Compared(mine, others, _middle(drawn))
 
 
 def _middle(values: Array) -> Array:

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from ranvier.auto.columns import ARRAYS, Column, texts_of
-from ranvier.auto.report.facts import Facts, Rival
+from ranvier.auto.report.facts import Facts
 from ranvier.auto.report.parts import parts_of
+from ranvier.auto.report.verdicts import scored_facts
 from ranvier.auto.report.words import Name
 from ranvier.auto.runs import Run
 from ranvier.auto.tables import Table
@@ -24,26 +25,10 @@ def facts_of_run(run: Run) -> Facts:
     Importances, dependences and the columns of mistakes need the data file: without it, or where it has changed, they
     are left out, with a note.
     """
-    tested = bool(len(run.arrays.get("test", ()))) and "test/output" in run.arrays
-    rows = run.arrays["test"] if tested else run.arrays["train"]
-    output = run.arrays["test/output" if tested else "validation/output"]
-    known = ~np.isnan(output).any(1)
-    rows, output = rows[known], output[known]
-    facts = Facts(
-        title=", ".join(run.task.targets[:4]), task=run.task, truth=run.arrays["truth"][rows], output=output,
-        part="the test part" if tested else "the held-out rows",
-        curves=[(("trial {n}", {"n": number}), folds) for number, folds in run.history.items()],
-        checks=[("note", note) for note in run.notes], versions=run.versions, seed=run.seed, command=_command(run),
-        seconds=dict(run.times),
-    )  # fmt: skip
-    if facts.classes or facts.labels:
-        facts.decide, facts.decided = run.decide, run.decide(output)
-        facts.threshold = run.decision.get("threshold")
-    if tested:
-        for row in run.baselines:
-            found = run.arrays.get(f"test/{row['name']}/output")
-            if found is not None:
-                facts.rivals.append(Rival(row["title"], found))
+    facts, rows = scored_facts(run)
+    facts.curves = [(("trial {n}", {"n": number}), folds) for number, folds in run.history.items()]
+    facts.checks = [("note", note) for note in run.notes]
+    facts.versions, facts.seed, facts.command, facts.seconds = run.versions, run.seed, _command(run), dict(run.times)
     _add_data(facts, run)
     _add_steps(facts, run)
     try:

@@ -11,8 +11,9 @@ from ranvier import pictures
 from ranvier.auto.report.explained import importances_of, mistakes, used_features
 from ranvier.auto.report.facts import Compared, Facts
 from ranvier.auto.report.page import Html, cards, cut, element, interval, lines, number, pairs, picture, table
+from ranvier.auto.report.verdicts import sentences
 from ranvier.auto.report.words import Say
-from ranvier.auto.scores import LOWER_IS_BETTER, SCORES
+from ranvier.auto.scores import SCORES
 from ranvier.calibration import reliability
 from ranvier.metrics.report import report as class_report
 
@@ -47,38 +48,13 @@ def sections(facts: Facts, compared: Compared, say: Say) -> Iterator[Section]:
 
 def lead(facts: Facts, compared: Compared, say: Say) -> Html:
     """The result in one sentence and in large numbers."""
-    mine, metric = compared.mine, facts.metric
-    sentence, worse = verdict(facts, compared, say)
-    shown = [(say.score(name), number(mine[name])) for name in SCORES[facts.task.kind] if mine[name] == mine[name]]
-    first = [(say.score(metric), number(mine[metric]))]
-    big = first + [pair for pair in shown if pair != first[0]]
+    mine = compared.mine
+    said, worse = sentences(facts, say)
+    names = dict.fromkeys([facts.decisive, facts.metric, *SCORES[facts.task.kind]])
+    big = [(say.score(name), number(mine[name])) for name in names if mine[name] == mine[name]]
     rows = (say("rows that are scored"), f"{len(facts.truth):,}")
-    return Html.join([element("p", sentence, css="lead worse" if worse else "lead"), cards([*big[:4], rows])])
-
-
-def verdict(facts: Facts, compared: Compared, say: Say) -> tuple[str, bool]:
-    mine, metric = compared.mine, facts.metric
-    sign = -1 if metric in LOWER_IS_BETTER else 1
-    known = [(other[metric], rival.title) for other, rival in zip(compared.others, facts.rivals, strict=True)]
-    known = [(value, title) for value, title in known if value == value]
-    if not known or mine[metric] != mine[metric]:
-        return say(
-            "{metric} {value} on {part}.", metric=say.score(metric), value=number(mine[metric]), part=say(facts.part)
-        ), False
-    value, title = max(known, key=lambda pair: sign * pair[0])
-    difference, low, high = compared.differences[title]
-    words = {
-        "metric": say.score(metric), "value": number(mine[metric]), "other": number(value), "rival": say(title),
-        "part": say(facts.part),
-    }  # fmt: skip
-    if not (low > 0 or high < 0):  # the interval contains 0, or is unknown
-        text = "The model and {rival} do not differ clearly: {metric} {value} against {other}, on {part}."
-        return say(text, **words), False
-    if sign * difference > 0:
-        return say("The model is better than {rival}: {metric} {value} against {other}, on {part}.", **words), False
-    return say(
-        "{rival} is better than the model: {metric} {other} against {value}, on {part}. Use it instead.", **words
-    ), True
+    lead = element("p", " ".join(said), css="lead worse" if worse else "lead")
+    return Html.join([lead, cards([*big, rows])])
 
 
 # --- data and training --------------------------------------------------------------------------------------------
@@ -173,14 +149,23 @@ def _scores(facts: Facts, compared: Compared, say: Say) -> list[Html]:
         "Below each score is its 95 % interval: the middle 95 % of bootstrap samples of the rows. It does not "
         "contain what another training would change."
     ), css="small"))  # fmt: skip
-    if compared.differences:
+    if facts.rivals:
         head = [
             say("the model minus"),
-            say("difference of {metric}", metric=say.score(facts.metric)),
+            say("difference of {metric}", metric=say.score(facts.decisive)),
             say("95 % interval"),
         ]
-        rows = [[say(t), f"{d:+.4f}", interval((low, high))] for t, (d, low, high) in compared.differences.items()]
+        gaps = [(rival.title, *facts.difference(rival)) for rival in facts.rivals]
+        rows = [[say(title), f"{d:+.4f}", interval((low, high))] for title, d, low, high in gaps]
         parts.append(table(head, rows))
+        text = (
+            "These intervals are the normal ones of the differences of the rows, so that the same rows count for both. "
+            "Where one contains 0 there is no clear difference."
+        )
+        parts.append(element("p", say(text), css="small"))
+        if facts.decide is not None:
+            text = "The probabilities of all are calibrated, and their thresholds set, by the same held-out rows."
+            parts.append(element("p", say(text), css="small"))
     if facts.evaluated:
         parts += [
             element("h3", say("What evaluate gives")),

@@ -9,7 +9,7 @@ from ranvier.auto.report.facts import Facts
 from ranvier.auto.report.page import Html, cut, element, picture, table
 from ranvier.auto.report.parts import Parts
 from ranvier.auto.report.words import Say
-from ranvier.auto.scores import NUMBERS, TINY
+from ranvier.auto.scores import NUMBERS, row_losses
 from ranvier.data.convert import Array
 
 ROWS = {"image": 60, "sound": 60, "word": 200}  # whose parts are left out
@@ -28,11 +28,9 @@ TEXTS = {
 
 def errors(facts: Facts, truth: Array, output: Array) -> Array:
     """The error of each row: the log loss, or of numbers the mean distance."""
-    if facts.classes:
-        return np.asarray(-np.log(np.clip(output[np.arange(len(truth)), truth], TINY, 1)))
-    if facts.labels:
-        return np.asarray(-np.log(np.clip(np.where(truth == 1, output, 1 - output), TINY, 1)).mean(1))
-    return np.asarray(np.abs(output - truth).mean(1))
+    if facts.task.kind == NUMBERS:
+        return np.asarray(np.abs(output - truth).mean(1))
+    return row_losses(facts.task, truth, output)
 
 
 def sample(facts: Facts, parts: Parts) -> Array:

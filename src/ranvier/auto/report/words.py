@@ -73,12 +73,22 @@ CHINESE = {
     "lowest probability of a true value": "真实值的最低概率",
     "{n} times one of two values": "{n} 个二值目标",
     "{metric} {value} on {part}.": "在{part}上，{metric}为 {value}。",
-    "The model is better than {rival}: {metric} {value} against {other}, on {part}.":
-        "模型优于{rival}：在{part}上，{metric}为 {value}，对方为 {other}。",
-    "The model and {rival} do not differ clearly: {metric} {value} against {other}, on {part}.":
-        "模型与{rival}没有明显差别：在{part}上，{metric}为 {value}，对方为 {other}。",
-    "{rival} is better than the model: {metric} {other} against {value}, on {part}. Use it instead.":
-        "{rival}优于模型：在{part}上，{metric}为 {other}，模型为 {value}。请改用它。",
+    "The model is better than {rival}: ": "模型优于{rival}：",
+    "The model is worse than {rival}, which should be used instead: ": "模型不如{rival}，应改用后者：",
+    "There is no clear difference between the model and {rival}: ": "模型与{rival}没有明显差别：",
+    "{metric} {value} against {other} on {part}, a difference of {difference} (95 % interval {low} to {high}).":
+        "在{part}上，{metric}为 {value}，对方为 {other}，相差 {difference}（95% 区间 {low} 到 {high}）。",
+    "The accuracy {value} is below {share}, the share of the largest class.":
+        "准确率 {value} 低于最大类别所占的比例 {share}。",
+    "The accuracy {value} is below {share}, the share of the largest class: decisions are for {metric}.":
+        "准确率 {value} 低于最大类别所占的比例 {share}：判定以{metric}为准。",
+    "Boosted trees are not compared.": "没有与提升树比较。",
+    "Boosted trees are not compared: scikit-learn is not installed.": "没有与提升树比较：未安装 scikit-learn。",
+    "These intervals are the normal ones of the differences of the rows, so that the same rows count for both. "
+    "Where one contains 0 there is no clear difference.":
+        "这些区间是各行之差的正态区间，因此双方用的是相同的行。区间包含 0 时没有明显差别。",
+    "The probabilities of all are calibrated, and their thresholds set, by the same held-out rows.":
+        "所有模型的概率校准和阈值都依据相同的留出行。",
     "The first {most} of {all} {what}.": "共 {all} 个{what}，显示前 {most} 个。",
     "Mean over the folds that are still training; the band is one standard deviation.":
         "仍在训练的各折的平均值；色带为一个标准差。",

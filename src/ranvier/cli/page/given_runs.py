@@ -11,9 +11,9 @@ import numpy as np
 
 import ranvier as rv
 from ranvier.auto import Run
-from ranvier.auto.report.facts import Facts, bootstrap
+from ranvier.auto.report.facts import Facts
 from ranvier.auto.report.of_run import facts_of_run
-from ranvier.auto.report.sections import verdict
+from ranvier.auto.report.verdicts import sentences
 from ranvier.auto.report.words import Say
 from ranvier.auto.runs import MODEL
 from ranvier.auto.scores import CLASSES, LABELS
@@ -107,6 +107,6 @@ def described(folder: Path, facts: Facts, say: Say) -> dict[str, Any]:
         "facts": [[say(name), say(value)] for name, value in facts.data],
         "columns": rows,
         "rest": len(facts.columns) - len(rows),
-        "result": verdict(facts, bootstrap(facts), say)[0],
+        "result": " ".join(sentences(facts, say)[0]),
         "notes": [say.sentence(note) for note in facts.notes],
     }
