@@ -79,8 +79,9 @@ def linear_model(task: Task, x: Array, y: Array, folds: Folds, test: Array, end:
         began, held, finished = time.perf_counter(), np.full(y.shape, np.nan), True
         for k, (train, out) in enumerate(folds):
             now = time.perf_counter()
-            until = now + (end - now) / (len(folds) - k + 1)  # an equal share, of which the last is for all rows
-            weights, done = linear.fitted(kind, x[train], target[train], penalty, until, starts[k])
+            left = len(folds) - k + 1 if made or k else 2  # those that follow begin where the first has ended
+            start = starts[k] if made or not k else starts[k - 1]
+            weights, done = linear.fitted(kind, x[train], target[train], penalty, now + (end - now) / left, start)
             held[out], finished, starts[k] = whole(linear.output_of(x[out], weights)), finished and done, weights
         made.append((_loss(task, y, held), penalty, held, finished))
         now = time.perf_counter()
@@ -88,7 +89,7 @@ def linear_model(task: Task, x: Array, y: Array, folds: Folds, test: Array, end:
             break
     usable = [one for one in made if one[3]] or made
     _, penalty, held, finished = min(usable, key=lambda one: one[0])
-    weights, done = linear.fitted(kind, x, target, penalty, end)
+    weights, done = linear.fitted(kind, x, target, penalty, end, starts[-1])
     short = "" if finished and done else "the time was too short for the linear model to converge"
     return Baseline("linear", held, whole(linear.output_of(test, weights)), short)
 

@@ -117,15 +117,16 @@ def pick(task: Task, truth: Array, trials: Sequence[Trial], most: int = MEMBERS)
         return row_losses(task, truth[held], probabilities(task, np.asarray(mean) / weights.sum()))
 
     each = np.eye(len(usable))
-    counts = np.zeros(len(usable))
+    counts, total = np.zeros(len(usable)), np.zeros_like(outputs[0])
     least = float("inf")
-    for _ in range(most):
-        found = [losses(counts + one).mean() for one in each]
+    for k in range(most):
+        found = [row_losses(task, truth[held], probabilities(task, (total + one) / (k + 1))).mean() for one in outputs]
         best = int(np.argmin(found))
         if found[best] >= least - 1e-9:
             break
         least = found[best]
         counts[best] += 1
+        total = total + outputs[best]
     first = losses(each[int(np.argmin([losses(one).mean() for one in each]))])
     similar = np.array([float(not _is_worse(losses(one), first)) for one in each])
     chosen = counts if _is_worse(losses(similar), losses(counts)) else similar

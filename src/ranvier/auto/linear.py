@@ -16,7 +16,8 @@ import numpy as np
 from ranvier.auto.scores import CLASSES, NUMBERS
 from ranvier.data.convert import Array
 
-TOLERANCE = 1e-6  # of the largest derivative of the mean loss
+TOLERANCE = 1e-5  # of the largest derivative of the mean loss,
+PLATEAU = 1e-5  # or of what the mean loss falls in `MEMORY` steps
 ITERATIONS = 2000
 MEMORY = 10  # steps from which L-BFGS knows the curvature
 CLOSED = 10**10  # multiplications up to which ridge regression solves its normal equations at once
@@ -86,8 +87,9 @@ def minimum(measured: Measured, start: Array, end: float) -> tuple[Array, bool]:
     at = start
     value, gradient = measured(at)
     steps: deque[tuple[Array, Array, float]] = deque(maxlen=MEMORY)
+    values = deque([float("inf")] * MEMORY, maxlen=MEMORY)
     for _ in range(ITERATIONS):
-        if np.abs(gradient).max() <= TOLERANCE:
+        if np.abs(gradient).max() <= TOLERANCE or values[0] - value <= PLATEAU:
             return at, True
         direction = _direction(gradient, steps)
         slope, size = float((direction * gradient).sum()), 1.0
@@ -104,6 +106,7 @@ def minimum(measured: Measured, start: Array, end: float) -> tuple[Array, bool]:
         step, change = new - at, changed - gradient
         if (product := float((step * change).sum())) > 0:
             steps.append((step, change, product))
+        values.append(value)
         at, value, gradient = new, lower, changed
     return at, False
 

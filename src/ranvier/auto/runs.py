@@ -54,9 +54,10 @@ class Run(CheckedConstructor):
     - ``task`` and ``columns``: what is predicted, and all columns in the order of the file, with kind and role.
     - ``notes``: lines about the data that a person should read: what looks wrong, and what was done.
     - ``split``: "by" ("class", "group", "time" or "chance"), "test" (the fraction), "folds".
-    - ``baselines``: for each a dict of "name" ("majority", "mean", "linear", "trees"), "title", "validation" and "test"
-      (scores by name). ``validation`` and ``test`` are the same scores of the model; ``test`` is {} without one.
-      The validation scores are of the held-out rows of the folds, so that they are comparable.
+    - ``baselines``: for each a dict of "name" ("majority", "mean", "linear", "trees"), "title", "decision" (as that of
+      the model), "unfinished" (what the time was too short for, or ""), "validation" and "test" (scores by name).
+      ``validation`` and ``test`` are the same scores of the model; ``test`` is {} without one. The validation scores
+      are of the held-out rows of the folds, so that they are comparable.
     - ``trials``: for each setting that was tried "number", "settings", "validation" (scores), "epochs" (of each fold),
       "error" (a text, or null). ``members``: the trials that the model averages: "trial", "weight", and "all_rows":
       whether its networks were trained again on all rows.

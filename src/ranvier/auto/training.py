@@ -43,8 +43,9 @@ SETTINGS = ("network", "view", "width", "depth", "dropout", "rate", "decay", "sm
 TRIALS = 8  # where neither trials nor a time are given
 SEARCHED = 0.93  # the fraction of the time after which the search ends: the rest is for what comes then
 SEARCHED_FEW = 0.75  # the same of tables with few rows, whose networks may be trained again on all of them
-RESERVED = 2.0  # seconds at least for that
-LINEAR, TREES = 0.1, 0.25  # the fractions of the time left that the linear model and the trees may take
+RESERVED = 2.0  # seconds at least for that, more where other programs use the machine too,
+JUDGED = 1.0  # and times the seconds in which the baselines were judged, since the model is judged in the same way
+LINEAR, TREES = 0.1, 0.3  # the fractions of the time left that the linear model and the trees may take
 
 Say = Callable[[str], None]
 
@@ -57,15 +58,21 @@ class Plan:
     settings: dict[str, Any]
     say: Say
     began: float  # of `train`, in time of the clock: reading the data counts, too
+    used: float  # seconds of the processor until then
+    judged: float = 0.0  # seconds in which the baselines were judged
 
     @property
     def seconds(self) -> float | None:
         time: float | None = self.settings["time"]
         return time
 
-    def end(self, fraction: float, reserved: float = 0.0) -> float:
-        """The time of the clock at which a fraction of the time is over."""
-        return float("inf") if self.seconds is None else self.began + self.seconds * fraction - reserved
+    def end(self, fraction: float) -> float:
+        """The time of the clock at which a fraction of the time is over, with what the end needs reserved."""
+        if self.seconds is None:
+            return float("inf")
+        passed, used = clock.perf_counter() - self.began, clock.process_time() - self.used
+        slower = passed / max(used, 0.1)  # 1 where the machine is free
+        return self.began + self.seconds * fraction - max(RESERVED, slower) - JUDGED * self.judged
 
 
 def train(
@@ -89,6 +96,7 @@ def train(
     command: Sequence[str] = (),
     say: Say = lambda line: None,
     progress: Callable[[Trial, float], None] = lambda trial, seconds: None,
+    began: float | None = None,
 ) -> Run:
     """Train a model on data, and write its folder.
 
@@ -109,12 +117,13 @@ def train(
 
     Ctrl-C ends the search, and the best so far is kept; a second one ends the program. A process that was killed goes
     on where it was when it is called with the same arguments. ``say`` is called with lines for people, ``progress``
-    with each trial and its seconds.
+    with each trial and its seconds. ``time`` counts from ``began``, a time of ``time.perf_counter``, by default now.
 
     Raises ValueError for data from which nothing can be learned, OSError for files that cannot be read or written, and
     FileExistsError for a folder with a finished run.
     """
-    began = clock.perf_counter()
+    began = clock.perf_counter() if began is None else began
+    used = clock.process_time()
     options: dict[str, Any] = {"separator": separator, "encoding": encoding}
     table = read_data(data, **options)
     asked = {
@@ -124,7 +133,7 @@ def train(
         "columns": dict(columns or {}), "time_column": time_column, "group": group,
         "folds": folds, "test": test, "metric": metric, "seed": whole("seed", seed, 0),
     }  # fmt: skip
-    plan = Plan(Path(out) if out is not None else default_folder(data), asked, say, began)
+    plan = Plan(Path(out) if out is not None else default_folder(data), asked, say, began, used)
     kept = _search_folder(plan, table)
     run, sample = look_at(plan.out, asked, table)
     run.command = list(command)
@@ -186,9 +195,12 @@ def _trained(
         y = ((truth - mean) / deviation).astype(np.float32)
     make, space, fixed = _networks_of(plan, run, x, preparation, sample.table.options.get("sampling_rate", 0))
     others = _baselines(plan, run, preparation, sample, y, networks.scale_of(x))  # after settings, which may be wrong
+    began = clock.perf_counter()
+    _judged(run, others, sample, mean, deviation)
+    plan.judged = clock.perf_counter() - began
     search = Search(
         task, x, y, sample.folds, make, space, kept, run.seed, plan.settings["trials"],
-        plan.end(SEARCHED_FEW if may_refit(x, space) else SEARCHED, RESERVED), fixed, progress,
+        plan.end(SEARCHED_FEW if may_refit(x, space) else SEARCHED), fixed, progress,
     )  # fmt: skip
     began = clock.perf_counter()
     search.run()
@@ -202,8 +214,7 @@ def _trained(
             raise KeyboardInterrupt
         raise ValueError(f"no network could be trained: {search.done[0].error}. Write --set rate=1e-4, for example.")
     _decided(run, search.done, members, truth, mean, deviation)
-    _judged(run, others, sample, mean, deviation)
-    members = search.refitted(members, plan.end(SEARCHED, RESERVED))
+    members = search.refitted(members, plan.end(SEARCHED))
     for member, (trial, _) in zip(run.members, members, strict=True):
         member["all_rows"] = trial.refitted
     model = _assembled(run, members, make, mean, deviation)
@@ -309,6 +320,7 @@ def _judged(run: Run, others: Sequence[baselines.Baseline], sample: Sample, mean
         run.baselines.append({
             "name": other.name,
             "title": baselines.TITLES[other.name],
+            "unfinished": other.note,
             "decision": decision,
             "validation": scored(truth[held], known, decision),
             "test": scored(test, new, decision) if len(test) else {},

@@ -29,7 +29,7 @@ from ranvier.search.variants import Variant
 from ranvier.training.loop.callback import Callback
 
 RATE_TIME = 0.15  # the fraction of the time left that this may take
-LINEAR_TIME = 0.15  # the same of the linear baseline,
+LINEAR_TIME = 0.15  # the same of the linear network,
 FIRST_TIME = 0.6  # and of the first network that follows a cycle, so that another one has a whole cycle, too
 WORTHWHILE = 0.25  # of the time of a usual trial: with less time left no further one begins
 LOOKED_AT = ("RV2", "RV3", "RV4", "RV5")  # checks of data and rates: `ranvier.auto.checks` and the search have them

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
@@ -35,7 +36,8 @@ def main() -> None:
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     try:
         try:
-            app(prog_name="ranvier")
+            began = time.perf_counter() - time.process_time()  # the imports until now take a part of --time
+            app(prog_name="ranvier", obj=began)
         finally:
             sys.stdout.flush()  # Python's own, at exit, reports a full disk in two lines and with the code 120
     except OSError as error:  # output of typer, such as the help, to a full disk

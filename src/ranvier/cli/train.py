@@ -146,6 +146,7 @@ def values(texts: Mapping[str, str]) -> dict[str, Any]:
 
 
 def train(
+    ctx: typer.Context,
     data: Annotated[Path, DATA],
     target: Annotated[str, TARGET] = "",
     out: Annotated[Path | None, typer.Option(metavar="FOLDER", help="The folder to write. [default: DATA-run]")] = None,
@@ -178,7 +179,7 @@ def train(
                 data, targets, out, time=limit, trials=trials, network=network, settings=fixed, columns=kinds,
                 time_column=time_column, group=group, folds=folds, test=test, metric=metric, seed=seed,
                 separator=separator, encoding=encoding,
-                command=["ranvier", *sys.argv[1:]], say=progress.say, progress=progress.trial,
+                command=["ranvier", *sys.argv[1:]], say=progress.say, progress=progress.trial, began=ctx.obj,
             )  # fmt: skip
         if as_json:
             echo_json(run.to_dict() | {"folder": str(run.folder), "verdict": rv.auto.verdict(run), "times": run.times})

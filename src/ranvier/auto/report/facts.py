@@ -20,11 +20,15 @@ MOST_NUMBERS = 40_000_000  # rows x outputs x draws, above which there are fewer
 
 @dataclass
 class Rival(CheckedConstructor):
-    """What the model is compared with: its name, its outputs for the same rows, and the classes that it decides on."""
+    """What the model is compared with: its name, its outputs for the same rows, and the classes that it decides on.
+
+    ``unfinished`` is whether the time was too short for it.
+    """
 
     title: str
     output: Array
     decided: Array | None = None
+    unfinished: bool = False
 
     def chosen(self, labels: bool) -> Array:
         """The class that is decided on for each row; of ``labels`` 0 or 1 for each target."""

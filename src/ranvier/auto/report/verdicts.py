@@ -28,6 +28,8 @@ def sentences(facts: Facts, say: Say) -> tuple[list[str], bool]:
         text = "There is no clear difference between the model and {rival}: "
     elif better(name, mine[name], value):
         text = "The model is better than {rival}: "
+        if best.unfinished:
+            text = "This is no verdict, since the time was too short for {rival}: "
     else:
         text, worse = "The model is worse than {rival}, which should be used instead: ", True
     comparison = (
@@ -47,7 +49,7 @@ def _best_rival(facts: Facts) -> tuple[Rival | None, float]:
 
 
 def _warnings(facts: Facts, mine: dict[str, float], say: Say) -> list[str]:
-    """That always saying the largest class would be more accurate; what was not compared."""
+    """That always saying the largest class would be more accurate; who had too little time; what was not compared."""
     made = []
     if facts.task.kind != NUMBERS:
         truth = facts.truth if facts.labels else np.eye(facts.output.shape[1])[facts.truth]
@@ -60,6 +62,8 @@ def _warnings(facts: Facts, mine: dict[str, float], say: Say) -> list[str]:
                 )
             values = {"value": number(mine["accuracy"]), "share": number(share), "metric": say.score(facts.metric)}
             made.append(say(text, **values))
+    short = "The time was too short to finish {rival}."
+    made += [say(short, rival=say(rival.title)) for rival in facts.rivals if rival.unfinished]
     return [*made, say(facts.uncompared)] if facts.uncompared else made
 
 
@@ -86,7 +90,8 @@ def scored_facts(run: Run) -> tuple[Facts, Array]:
     for row in run.baselines if tested else ():
         found, weights = run.arrays.get(f"test/{row['name']}/output"), row.get("decision", {}).get("weights")
         if found is not None:
-            facts.rivals.append(Rival(row["title"], found, None if weights is None else decide(found, weights)))
+            decided = None if weights is None else decide(found, weights)
+            facts.rivals.append(Rival(row["title"], found, decided, bool(row.get("unfinished"))))
     if tested and run.data["kind"] == "table" and "trees" not in {row["name"] for row in run.baselines}:
         facts.uncompared = "Boosted trees are not compared."
         if "scikit-learn" not in run.versions:

@@ -82,6 +82,8 @@ CHINESE = {
         "准确率 {value} 低于最大类别所占的比例 {share}。",
     "The accuracy {value} is below {share}, the share of the largest class: decisions are for {metric}.":
         "准确率 {value} 低于最大类别所占的比例 {share}：判定以{metric}为准。",
+    "This is no verdict, since the time was too short for {rival}: ": "时间不够训练{rival}，因此不能下结论：",
+    "The time was too short to finish {rival}.": "时间不够，{rival}没有训练完。",
     "Boosted trees are not compared.": "没有与提升树比较。",
     "Boosted trees are not compared: scikit-learn is not installed.": "没有与提升树比较：未安装 scikit-learn。",
     "These intervals are the normal ones of the differences of the rows, so that the same rows count for both. "
