@@ -17,7 +17,7 @@ Draw = Callable[[np.random.Generator], Any]
 
 @dataclass(frozen=True)
 class Space:
-    """``linear`` is a linear network, None where there is none. ``base`` are settings, of which each of ``first`` changes
+    """``linear`` is a linear network, or None. ``base`` are settings, of which each of ``first`` changes
     some, and each of ``drawn`` one. ``rates`` are the learning rates that are compared first, and ``batch`` is the
     largest batch. Where the setting "cycle" is a number of epochs, the rate rises and falls once in them. ``networks``
     change ``base`` where another network is asked for. ``again`` is whether networks are trained again on all rows,
