@@ -23,6 +23,7 @@ SPACES: dict[str, Any] = {
     "initializers": initializers, "regularizers": regularizers, "constraints": constraints, "layers": layers,
     "losses": losses, "metrics": metrics, "optimizers": optimizers, "optimizers.schedules": schedules,
 }  # fmt: skip
+TITLES = {"GroupedQueryAttention": "GroupQueryAttention"}  # a class that Keras exports by another name than its own
 POLICIES = ("DTypePolicy", "Policy", "FloatDTypePolicy")
 # Arguments of Keras's that a class here lacks, with the values that change nothing. None and False never do.
 NEUTRAL: dict[str, Any] = {
@@ -101,7 +102,8 @@ def class_named(words: Mapping[str, Any]) -> Any:
         found = own(title) if isinstance(title, str) else None
         if isinstance(found, type):
             return found
-    place, name = words.get("module"), name.removeprefix("Custom>")
+    name = name.removeprefix("Custom>")
+    place, name = words.get("module"), TITLES.get(name, name)
     if isinstance(place, str):
         space = place.removeprefix("keras.src.").removeprefix("keras.")
         spaces: Iterable[Any] = [SPACES[space]] if space in SPACES else []

@@ -152,6 +152,15 @@ def _legacy(model: Module, tree: Tree) -> list[tuple[Place, list[Array]]]:
     return list(zip(own, groups.values(), strict=True))
 
 
+def _in_order(module: Module, seen: set[int]) -> Iterator[Module]:
+    """A layer and those inside it, each once, in the order in which they became attributes."""
+    if id(module) not in seen:
+        seen.add(id(module))
+        yield module
+        for part in module.children() if module._recorded is None else layers_of(module):
+            yield from _in_order(part, seen)
+
+
 def legacy_places(model: Module) -> list[Place]:
     """The layers of a model with all that each holds, in the order before Keras 3."""
     if isinstance(model, Sequential):
@@ -162,10 +171,9 @@ def legacy_places(model: Module) -> list[Place]:
         layers = list(model.children())
     found = []
     for layer in layers:
-        inside = [(weight, place.layer) for place in places(layer) for weight in place.weights]
-        trained = [weight for weight, _ in inside if weight.requires_grad]
-        rest = [weight for weight, _ in inside if not weight.requires_grad]
-        found.append(Place(layer.name, layer, trained + rest))
+        inside = [weight for part in _in_order(layer, set()) for weight in own_weights(part)]
+        once = list({id(weight): weight for weight in inside}.values())
+        found.append(Place(layer.name, layer, sorted(once, key=lambda weight: not weight.requires_grad)))
     return found
 
 
