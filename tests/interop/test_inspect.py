@@ -202,3 +202,71 @@ def test_the_commands(tmp_path):
     assert (result.exit_code, (tmp_path / "b.safetensors").exists()) == (0, True)
     assert CliRunner().invoke(app, ["convert", str(tmp_path / "a.pt"), str(tmp_path / "c.onnx")]).exit_code == 1
     assert CliRunner().invoke(app, ["inspect", str(tmp_path / "none")]).exit_code == 1
+
+
+def linked(path, how):
+    path.with_name("other" + path.suffix).unlink(missing_ok=True)
+    getattr(path.with_name("other" + path.suffix), how)(path)
+    return path.with_name("other" + path.suffix)
+
+
+SPELLINGS = {
+    "itself": lambda path: path,
+    "another spelling": lambda path: path.parent / ".." / path.parent.name / path.name,
+    "a link": lambda path: linked(path, "symlink_to"),
+    "a hard link": lambda path: linked(path, "hardlink_to"),
+}
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_a_source_is_not_overwritten(spelling, tmp_path):
+    """By any name, nor a part of it, nor by other commands that read and write."""
+    from typer.testing import CliRunner
+
+    from ranvier.cli.main import app
+
+    start = model()
+    start.save(tmp_path / "a.ranvier")
+    start.save_weights(tmp_path / "b.pt")
+    torch.save(torch.load(tmp_path / "b.pt"), tmp_path / "s.safetensors", max_shard_size="20B")
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "run.json").write_text("{}")
+    (tmp_path / "run.csv").write_text("a,b\n1,2\n")
+    (tmp_path / "page.html").hardlink_to(run / "run.json")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    of = SPELLINGS[spelling]
+    for command in (
+        ["convert", tmp_path / "a.ranvier", of(tmp_path / "a.ranvier")],
+        ["convert", tmp_path / "b.pt", of(tmp_path / "b.pt")],
+        ["convert", tmp_path / "b.pt", of(tmp_path / "a.ranvier"), "--model", tmp_path / "a.ranvier"],
+        ["convert", tmp_path / "s.safetensors.index.json", tmp_path / "s.safetensors"],
+        ["predict", run, tmp_path / "run.csv", "--out", of(tmp_path / "run.csv")],
+        ["train", run / "run.json", "--out", run],
+        ["train", tmp_path / "run.csv", "--out", of(tmp_path / "run.csv")],
+        ["report", run, "--out", tmp_path / "page.html"],
+    ):
+        result = CliRunner().invoke(app, list(map(str, command)))
+        assert (result.exit_code, "which is read here" in result.output) == (1, True), (command, result.output)
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_the_command_refuses_what_points_outside_its_folder(tmp_path):
+    onnx = pytest.importorskip("onnx")
+    from typer.testing import CliRunner
+
+    from ranvier.cli.main import app
+
+    (tmp_path / "w.bin").write_bytes(bytes(16))
+    inner = tmp_path / "inner"
+    inner.mkdir()
+    weight = onnx.TensorProto(name="w", data_type=1, dims=[3], data_location=1)
+    for key, value in (("location", "../w.bin"), ("length", "12")):
+        weight.external_data.add(key=key, value=value)
+    x, y = (onnx.helper.make_tensor_value_info(name, 1, ["n", 3]) for name in "xy")
+    graph = onnx.helper.make_graph([onnx.helper.make_node("Mul", ["x", "w"], ["y"])], "g", [x], [y], [weight])
+    (inner / "a.onnx").write_bytes(onnx.helper.make_model(graph).SerializeToString())
+    (inner / "model.safetensors.index.json").write_text('{"weight_map": {"w": "../w.bin"}}')
+    for name in ("a.onnx", "model.safetensors.index.json"):
+        result = CliRunner().invoke(app, ["inspect", str(inner / name)])
+        assert result.exit_code == 1, result.output

@@ -152,6 +152,21 @@ def nested(depth):
     return words
 
 
+def of_layer(kind, **options):
+    """The configuration of a layer that would read a file."""
+    words = {"class_name": kind, "config": {"name": "reads", "vocabulary": __file__, **options}}
+    return lambda w: w["config"]["layers"].append(words)
+
+
+CHANGES |= {
+    f"the path of a file: {kind}": (of_layer(kind, **options), "layer 'reads' would be read from the file .*only code may")
+    for kind, options in (
+        ("StringLookup", {}), ("IntegerLookup", {}), ("TextVectorization", {}),
+        ("StringLookup", {"idf_weights": [1.0], "output_mode": "tf_idf"}),
+    )
+}  # fmt: skip
+
+
 @pytest.mark.parametrize("name", CHANGES)
 def test_configurations_that_are_refused(name, tmp_path):
     change, said = CHANGES[name]
@@ -356,3 +371,31 @@ def test_an_array_beside_a_symbolic_value(constant, tmp_path):
     model.save(tmp_path / "model.keras")
     found = rv.load_model(tmp_path / "model.keras").predict(np.ones((2, 3)), verbose=0)
     np.testing.assert_array_equal(found, [[[2, 3, 4]] * 2, [[2, 4, 6]] * 2])
+
+
+def test_only_code_names_files(tmp_path):
+    """Vocabularies in every form of a configuration; code names a file there too, where no configuration says it."""
+    path = tmp_path / "words.txt"
+    path.write_text("one\ntwo\n")
+    words = {"class": "StringLookup", "name": "a", "config": {"vocabulary": str(path)}}
+    learned = {"class": "StringLookup", "name": "a", "config": {}, "learned": {"": {"vocabulary": str(path)}}}
+    for again in (
+        lambda: rv.saving.model_from_json(json.dumps(words)),
+        lambda: rv.saving.model_from_json(json.dumps(learned)),
+        lambda: rv.Sequential.from_config({"*": [words]}),
+        lambda: layers.deserialize({"module": "keras.layers", "class_name": "StringLookup", "config": words["config"]}),
+    ):
+        with pytest.raises(ValueError, match="only code may name files"):
+            again()
+
+    class Named(rv.Module):
+        def __init__(self, name=None):
+            super().__init__(name=name)
+            self.words = layers.StringLookup(vocabulary=str(path))
+
+        def forward(self, x):
+            return x
+
+    again = rv.saving.model_from_json(json.dumps({"class": "Named", "name": "a", "config": {}}), {"Named": Named})
+    assert again.words.get_vocabulary() == ["[UNK]", "one", "two"]
+    assert layers.StringLookup.from_config({"vocabulary": str(path)}).vocabulary_size() == 3

@@ -35,7 +35,7 @@ from ranvier.support.version import __version__
 from ranvier.training.checkpoint import model_file
 
 VERSION = 1
-FACTS, MODEL, PREPARATION, ARRAYS, TIMES = (
+FILES = FACTS, MODEL, PREPARATION, ARRAYS, TIMES = (
     "run.json", "model.ranvier", "preparation.safetensors", "arrays.safetensors", "times.json",
 )  # fmt: skip
 PLAIN = frozenset(["task", "columns", "arrays", "times", "folder"])  # fields that run.json does not hold as they are

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ranvier.cli.targets import check_targets
 from ranvier.support.errors import likely
 
 STATES = (".pt", ".pth", ".bin", ".ckpt", ".safetensors", ".index.json")
@@ -22,13 +23,15 @@ def convert(
     The weights of a model go to a file of weights as PyTorch has them: the state dict of ``model.to_torch()``, in
     files of at most ``max_shard_size`` where that is given. Weights become a model with the architecture of the file
     ``model``. To a name that ends with ``.py`` the program of the model for ``library`` is written. Raises ValueError
-    for weights without a model and for a name of no format, TypeError naming a layer that the other format lacks.
+    for weights without a model and for a name of no format, TypeError naming a layer that the other format lacks,
+    FileExistsError for a target that is read, and changes nothing then.
     """
     ends = (*MODELS, *STATES[:-1], KERAS_WEIGHTS, PROGRAM)
     if not target.name.lower().endswith(ends):
         close = likely(target.suffix, ends) if target.suffix else None
         hint = f" Did you mean {close}?" if close else ""
         raise ValueError(f"the end of {target} says no format. Write a name that ends with {', '.join(ends)}.{hint}")
+    check_targets([target, *_beside(target)], [*_read(source), *([] if model is None else _read(model))])
     states = [path.name.endswith(STATES) for path in (source, target)]
     weights = [path.name.endswith((*STATES, KERAS_WEIGHTS)) for path in (source, target)]
     if all(states):
@@ -56,6 +59,26 @@ def convert(
         whole.export(target)
     else:
         whole.save(target)
+
+
+def _beside(target: Path) -> list[Path]:
+    """The other files that are replaced or removed where weights are written."""
+    from ranvier.data.safetensors_files import END, INDEX, replaced_by
+
+    return replaced_by(target) if target.name.endswith((END, INDEX)) else []
+
+
+def _read(source: Path) -> list[Path]:
+    """The files that are read of a source: itself, and those that it names."""
+    from ranvier.data.safetensors_files import INDEX, places_of
+
+    if source.name.endswith(INDEX) and source.is_file():
+        return [source, *(source.parent / file for file in set(places_of(source.read_bytes(), source).values()))]
+    if source.name.endswith(ONNX) and source.is_file():
+        from ranvier.interop.onnx.model import check_growth, parsed
+
+        return [source, *check_growth(parsed(source), source)]
+    return [source]
 
 
 def _model(path: Path) -> Any:

@@ -9,9 +9,11 @@ import numpy as np
 import typer
 
 import ranvier as rv
+from ranvier.auto.runs import FILES
 from ranvier.auto.scores import LOWER_IS_BETTER
 from ranvier.cli.errors import errors_as_lines
 from ranvier.cli.lines import Columns, echo, echo_json
+from ranvier.cli.targets import check_targets
 from ranvier.cli.train import JSON, RUN
 from ranvier.metrics.table import Row
 
@@ -55,6 +57,8 @@ def report(
             raise ValueError(
                 f"{out} does not end in .html, which a report is. Write {out.with_suffix('.html')} instead."
             )
+        if out is not None:
+            check_targets([out], (run / name for name in FILES))
         written = rv.auto.write_report(run, path=out, lang=lang)
         if as_json:
             echo_json({"report": str(written)})

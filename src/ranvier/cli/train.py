@@ -12,8 +12,10 @@ from typing import Annotated, Any
 import typer
 
 import ranvier as rv
+from ranvier.auto.runs import FILES
 from ranvier.cli.errors import errors_as_lines
 from ranvier.cli.lines import Columns, echo, echo_json
+from ranvier.cli.targets import check_targets
 from ranvier.metrics.table import Row
 from ranvier.support.phrases import counted
 
@@ -172,6 +174,8 @@ def train(
         from ranvier.auto.training import TRIALS
         from ranvier.cli.progress import SearchProgress
 
+        if out is not None:
+            check_targets([out, *(out / name for name in FILES)], [data])
         targets = [name for name in target.split(",") if name] if "," in target else target or None
         number = TRIALS if trials is None and limit is None else trials
         with SearchProgress(limit, number, quiet=as_json) as progress:
@@ -205,8 +209,7 @@ def predict(
         out = None if out == STANDARD else out
         if out is not None:
             check_ending(out)
-            if out.exists() and data.exists() and out.samefile(data):
-                raise FileExistsError(f"{out} has the rows that are to be predicted. Write another --out instead.")
+            check_targets([out], [data, *(run / name for name in FILES)])
         made = rv.auto.predict(rv.auto.Run.load(run), opened(data), separator=separator, encoding=encoding)
         if out is not None:
             made.write(out)

@@ -135,9 +135,16 @@ def write_shards(path: Path, tensors: Mapping[str, Array], largest: int | str = 
 
     write_set(files())
     kept = {*names, *([index.name] if len(groups) > 1 else [])}
-    pattern = re.compile(
-        rf"{re.escape(title)}(-\d{{5}}-of-\d{{5}}{re.escape(END)}|{re.escape(END)}({re.escape(INDEX)})?)"
-    )
-    for old in list(path.parent.iterdir()):
-        if pattern.fullmatch(old.name) and old.name not in kept and old.is_file():
+    for old in replaced_by(path):
+        if old.name not in kept:
             old.unlink()
+
+
+def replaced_by(path: Path) -> list[Path]:
+    """The files that `write_shards` replaces or removes."""
+    title = re.escape(path.name.removesuffix(INDEX).removesuffix(END))
+    pattern = re.compile(rf"{title}(-\d{{5}}-of-\d{{5}}{re.escape(END)}|{re.escape(END)}({re.escape(INDEX)})?)")
+    folder = path.parent
+    return [
+        old for old in (folder.iterdir() if folder.is_dir() else ()) if pattern.fullmatch(old.name) and old.is_file()
+    ]

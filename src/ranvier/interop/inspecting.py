@@ -219,11 +219,12 @@ def _index(source: Path) -> Contents:
 
 def _onnx(source: Path) -> Contents:
     from ranvier.interop.onnx.graphs import library
-    from ranvier.interop.onnx.model import fault_of, parsed
+    from ranvier.interop.onnx.model import check_growth, fault_of, parsed
     from ranvier.interop.onnx.values import ELEMENTS
 
     library()
     proto = parsed(source)
+    check_growth(proto, source)
     kinds = Counter(node.op_type for node in proto.graph.node)
 
     def shown(value: Any) -> str:

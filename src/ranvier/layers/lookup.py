@@ -21,6 +21,7 @@ from ranvier.layers.text import TextLayer, as_texts
 from ranvier.module.serialization import register_module
 from ranvier.ops import arrays
 from ranvier.ops.functional.label_checks import in_range
+from ranvier.support.custom_objects import check_file_name
 from ranvier.tensor.context import get_dtype
 from ranvier.tensor.tensor import Tensor
 
@@ -138,6 +139,7 @@ class Lookup(Layer):
             verb = "Write" if idf_weights is None else "Leave out"
             raise ValueError(f"layer {name!r} has output_mode={self.output_mode!r}. {verb} idf_weights instead.")
         if isinstance(vocabulary, (str, Path)):
+            check_file_name(vocabulary, f"the vocabulary of layer {name!r}")
             vocabulary = Path(vocabulary).read_text(encoding="utf-8").splitlines()
             vocabulary = vocabulary if isinstance(self, TextLayer) else [int(line) for line in vocabulary]
         tokens = self._values(vocabulary).reshape(-1).tolist()

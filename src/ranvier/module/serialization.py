@@ -15,7 +15,15 @@ from ranvier.module.arguments import Container
 from ranvier.module.members import ModuleBase
 from ranvier.module.recorded_calls import MOST_CALLS
 from ranvier.support import rows
-from ranvier.support.custom_objects import construct, custom_object_scope, find, in_scope, name_of, register
+from ranvier.support.custom_objects import (
+    configured_by,
+    construct,
+    custom_object_scope,
+    find,
+    in_scope,
+    name_of,
+    register,
+)
 from ranvier.support.tree import map_structure
 from ranvier.tensor.context import get_dtype
 from ranvier.tensor.function import same_function
@@ -291,7 +299,7 @@ def from_architecture(description: Mapping[str, Any], classes: Mapping[str, Any]
     raises ValueError with the name of any other, and for anything malformed.
     """
     try:
-        with custom_object_scope(classes or {}):
+        with custom_object_scope(classes or {}), configured_by(description):
             module = _make(description, 0, _Made())
         if module._input_type is not None and not all(m.built for m in module.modules()):
             module._trace()  # builds the layers that a user's constructor made

@@ -16,6 +16,7 @@ class UnknownNameError(Exception):
 
 
 _scope: ContextVar[tuple[Mapping[str, Any], ...]] = ContextVar("custom_objects", default=())
+_configurations: ContextVar[tuple[Any, ...]] = ContextVar("configurations", default=())
 
 
 @contextlib.contextmanager
@@ -26,6 +27,34 @@ def custom_object_scope(*custom_objects: Mapping[str, Any] | None) -> Iterator[N
         yield
     finally:
         _scope.reset(before)
+
+
+@contextlib.contextmanager
+def configured_by(configuration: Any) -> Iterator[None]:
+    """Within this context objects are made from a configuration, whose texts are no names of files."""
+    before = _configurations.set((*_configurations.get(), configuration))
+    try:
+        yield
+    finally:
+        _configurations.reset(before)
+
+
+def check_file_name(path: Any, what: str) -> None:
+    """Raise ValueError for the name of a file that a configuration says, and no code: a file that is read could name
+    any other, and the next file that is saved would hold its lines.
+    """
+    pending = list(_configurations.get())
+    while pending:
+        value = pending.pop()
+        if isinstance(value, Mapping):
+            pending += (*value.keys(), *value.values())
+        elif isinstance(value, (list, tuple)):
+            pending += value
+        elif value == str(path):
+            raise ValueError(
+                f"{what} would be read from the file {str(path)!r}, which a configuration names, and only code may "
+                "name files. Write its contents there, or name the file in code, instead."
+            )
 
 
 def register(registry: dict[str, Any], thing: Any, name: str) -> Any:

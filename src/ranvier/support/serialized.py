@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ranvier.support import rows
-from ranvier.support.custom_objects import construct, custom_object_scope, find, name_of
+from ranvier.support.custom_objects import configured_by, construct, custom_object_scope, find, name_of
 
 FUNCTIONS = ("activations", "losses", "metrics", "ops")  # the modules whose functions have names, in this order
 
@@ -58,7 +58,7 @@ def deserialize_keras_object(
     ``custom_objects`` are classes and functions of yours by name, where they are not registered. ``safe_mode`` has no
     effect: nothing is executed or imported in either. Raises ValueError for a name that is not known.
     """
-    with custom_object_scope(custom_objects or {}):
+    with custom_object_scope(custom_objects or {}), configured_by(config):
         return _restored(config)
 
 

@@ -4,6 +4,7 @@ import copy
 import functools
 import io
 import re
+import time
 import warnings
 from collections import Counter
 
@@ -12,6 +13,8 @@ import pytest
 
 import ranvier as rv
 from ranvier.data.files import CheckpointError
+from ranvier.interop.foreign import UnsupportedError
+from ranvier.interop.inspecting import inspect
 from tests.interop.damage import WHOLE, damaged, described
 
 onnx = pytest.importorskip("onnx")
@@ -238,6 +241,124 @@ def test_models_that_are_refused(name, tmp_path):
     (tmp_path / "a.onnx").write_bytes(model.SerializeToString())
     with pytest.raises(CheckpointError, match=said):
         rv.from_onnx(tmp_path / "a.onnx").predict(np.ones((2, 3), np.float32), verbose=0)
+
+
+def functions(count, width=2, last=None):
+    """Functions that call the next one several times each: 2**31 operators in 2 KB; the last is an operator, or calls."""
+    imports = [helper.make_opsetid("", 18), helper.make_opsetid("f", 1)]
+    calls = [(f"F{i + 1}", "f") for i in range(count - 1)] + [last or ("Relu", "")]
+    made = []
+    for i, (call, domain) in enumerate(calls):
+        nodes = [helper.make_node(call, [f"t{k}"], [f"t{k + 1}"], domain=domain) for k in range(width)]
+        made.append(helper.make_function("f", f"F{i}", ["t0"], [f"t{width}"], nodes, imports))
+    model = graph(helper.make_node("F0", ["x"], ["y"], domain="f"), domains=["f"])
+    model.functions.extend(made)
+    return model
+
+
+def loops(depth, steps):
+    value, body = helper.make_tensor_value_info, None
+    for d in range(depth):
+        step = (
+            helper.make_node("Loop", ["n", "go", f"v{d}"], [f"w{d}"], body=body)
+            if body
+            else helper.make_node("Relu", [f"v{d}"], [f"w{d}"])
+        )
+        inputs = [value(f"i{d}", INT64, []), value(f"c{d}", BOOL, []), value(f"v{d}", FLOAT, ["n", 3])]
+        outputs = [value(f"k{d}", BOOL, []), value(f"w{d}", FLOAT, ["n", 3])]
+        body = helper.make_graph([helper.make_node("Identity", [f"c{d}"], [f"k{d}"]), step], f"b{d}", inputs, outputs)
+    weights = [array("n", steps), array("go", True)]
+    return graph(helper.make_node("Loop", ["n", "go", "x"], ["y"], body=body), weights=weights)
+
+
+def array(name, value):
+    return onnx.numpy_helper.from_array(np.asarray(value), name)
+
+
+def of_shape(op, *inputs, **values):
+    """A sum of a value of 2**40 numbers."""
+    nodes = helper.make_node(op, inputs, ["k"]), helper.make_node("ReduceSum", ["k"], ["r"], keepdims=0)
+    cast = helper.make_node("Cast", ["r"], ["c"], to=FLOAT)
+    weights = [array(name, value) for name, value in values.items()]
+    return graph(*nodes, cast, helper.make_node("Add", ["x", "c"], ["y"]), weights=weights)
+
+
+def shared(count):
+    """Weights that are all the same bytes of another file."""
+    weights = []
+    for i in range(count):
+        weights.append(onnx.TensorProto(name=f"w{i}", data_type=FLOAT, dims=[1 << 18], data_location=1))
+        for key, value in (("location", "w.bin"), ("length", str(1 << 20))):
+            weights[-1].external_data.add(key=key, value=value)
+    return graph(RELU, weights=weights)
+
+
+BOOL, SIDE = onnx.TensorProto.BOOL, 1 << 20
+HOSTILE = {
+    "functions": (functions(31), "expand to 2,147,483,648 operators, beyond the budget of 100,000"),
+    "deep functions": (functions(2000, 1), "functions are nested more than 16 deep"),
+    "a circle": (functions(3, last=("F0", "f")), "function 'F0' calls itself"),
+    "a loop": (loops(1, 1 << 40), "more than 100,000 steps"),
+    "loops": (loops(5, 100), "the budget of 300,000 operators that its loops may run"),
+    "ConstantOfShape": (of_shape("ConstantOfShape", "s", s=[SIDE, SIDE]), "beyond the budget of 134,217,728 numbers"),
+    "Expand": (of_shape("Expand", "x", "s", s=[SIDE, SIDE, 1, 3]), "beyond the budget of 2,147,483,648 numbers"),
+    "Tile": (of_shape("Tile", "o", "s", o=[[1.0]], s=[SIDE, SIDE]), "operator Tile .*beyond the budget"),
+    "Range": (of_shape("Range", "a", "b", "d", a=0, b=1 << 38, d=1), "operator Range .*beyond the budget"),
+    "OneHot": (of_shape("OneHot", "i", "n", "v", i=[0], n=1 << 38, v=[0, 1]), "operator OneHot .*beyond the budget"),
+    "other files": (shared(200), "takes 209,715,200 bytes of other files, beyond the budget of 71,303,168"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_expansions_have_budgets_that_the_error_names(name, tmp_path):
+    """Within ten times the time of ONNX's own check, or 0.3 s; that of the nested functions would take hours."""
+    model, said = HOSTILE[name]
+    path = tmp_path / "a.onnx"
+    path.write_bytes(model.SerializeToString())
+    (tmp_path / "w.bin").write_bytes(bytes(1 << 20))
+    began = time.process_time()
+    if name not in ("functions", "a circle", "deep functions"):
+        onnx.checker.check_model(path, full_check=True)
+    limit = max(0.3, 10 * (time.process_time() - began))
+    began = time.process_time()
+    try:
+        read = rv.from_onnx(path)
+    except CheckpointError as error:
+        assert re.search(said, str(error))  # noqa: PT017  # whichever of the two raises, its time is measured
+        with pytest.raises(CheckpointError, match=said):
+            inspect(path)
+    else:
+        with pytest.raises(UnsupportedError, match=said):
+            read.predict(np.ones((2, 3), np.float32), verbose=0)
+        began = time.process_time()
+        rv.from_onnx(path)
+    assert time.process_time() - began < limit
+
+
+def test_only_a_path_leads_to_other_files(tmp_path, monkeypatch):
+    """A model in memory, and so one in a file of this library, names none."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "w.bin").write_bytes(bytes(1 << 20))
+    with pytest.raises(CheckpointError, match=r"'w0' are in another file. Write from_onnx\(path\)"):
+        rv.from_onnx(shared(1))
+
+
+@pytest.mark.parametrize("kind", ["FLOAT16", "BFLOAT16", "FLOAT", "DOUBLE"])
+def test_a_model_infers_until_it_is_trained_and_its_types_stay(kind, tmp_path):
+    number, name = getattr(onnx.TensorProto, kind), {"FLOAT": "float32", "DOUBLE": "float64"}.get(kind, kind.lower())
+    model = graph(
+        helper.make_node("Dropout", ["x"], ["y"]), inputs=[helper.make_tensor_value_info("x", number, ["n", 3])]
+    )
+    model.graph.output[0].type.tensor_type.elem_type = number
+    found = rv.from_onnx(model)
+    found.save(tmp_path / "a.ranvier")
+    x = np.ones((50, 3), "float64" if kind == "DOUBLE" else "float32")
+    for each in (found, rv.load_model(tmp_path / "a.ranvier")):
+        y = each(x)
+        assert (each.training, str(y.dtype), bool((y.float() == 1).all())) == (False, name, True)
+        assert each.predict(x, verbose=0).dtype == ("float32" if kind == "BFLOAT16" else name)
+    found.train()
+    assert (found(x).numpy() == 0).any()
 
 
 def test_a_shape_that_depends_on_data_is_refused(tmp_path):

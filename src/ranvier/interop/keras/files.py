@@ -19,7 +19,7 @@ from ranvier.interop.keras.described import VERSION, configuration
 from ranvier.interop.keras.hdf5 import Tree
 from ranvier.interop.keras.values import ConfigError
 from ranvier.module import Module
-from ranvier.support.custom_objects import custom_object_scope
+from ranvier.support.custom_objects import configured_by, custom_object_scope
 from ranvier.support.source_lines import warn
 from ranvier.support.version import __version__
 
@@ -57,7 +57,7 @@ def load_model(source: Path, custom_objects: Mapping[str, Any] | None, compile: 
 def _built(words: Any, tree: Tree, source: Path, assets: Mapping[str, bytes]) -> Module:
     held = sum(array.nbytes for array in tree.arrays.values())
     try:
-        with weights_within(8 * held + SLACK):
+        with weights_within(8 * held + SLACK), configured_by(words):
             model = networks.network(words, assets, tree.arrays)
         if not model.built:
             raise ConfigError("it does not say the shape of the inputs, so that there are no weights")

@@ -12,11 +12,12 @@ from ranvier.graph.node import Symbol
 from ranvier.interop.foreign import UnsupportedError, refuse
 from ranvier.interop.merged import Merged
 from ranvier.interop.onnx import merged
+from ranvier.interop.onnx.budgets import DEEPEST, Budget, check_size
 from ranvier.interop.onnx.table import TABLE
 from ranvier.interop.onnx.values import ELEMENTS, NUMBERS, Context, check_element, holds_batch, tensor
+from ranvier.tensor.tensor import Tensor
 
 MOST_NODES = 1_000_000
-DEEPEST = 16  # operators that are expanded to others which are expanded
 DOMAINS = ("", "ai.onnx")
 
 
@@ -194,22 +195,30 @@ def _attribute(attribute: Any, versions: Mapping[str, int], functions: Mapping[A
 
 
 def run(
-    code: Program, values: Mapping[str, Any], outer: Mapping[str, Any] | None = None, training: bool = False
+    code: Program,
+    values: Mapping[str, Any],
+    outer: Mapping[str, Any] | None = None,
+    training: bool = False,
+    budget: Budget | None = None,
 ) -> list[Any]:
     """The outputs of a program for values by name, arrays that are known or tensors.
 
-    A step of which all inputs are known gives arrays, too.
+    A step of which all inputs are known gives arrays, too. Within a loop the ``budget`` is that of the whole call.
     """
     held = {**(outer or {}), **code.constants, **values}
+    if budget is None:
+        budget = Budget()
+    else:
+        budget.take(1 + len(code.steps))
     for step in code.steps:
-        _run_step(step, held, training)
+        _run_step(step, held, training, budget)
     missing = [name for name in code.outputs if name not in held]
     if missing:
         raise refuse(f"the output {missing[0]!r} is computed by nothing")
     return [held[name] for name in code.outputs]
 
 
-def _run_step(step: Step, held: dict[str, Any], training: bool) -> None:
+def _run_step(step: Step, held: dict[str, Any], training: bool, budget: Budget) -> None:
     try:
         given = [held[name] if name else None for name in step.inputs]
     except KeyError as error:
@@ -220,7 +229,7 @@ def _run_step(step: Step, held: dict[str, Any], training: bool) -> None:
         given.pop()
     wanted = [i for i, name in enumerate(step.outputs) if name]
     context = Context(
-        step.version, 1 + max(wanted, default=0), training, lambda code, inner: run(code, inner, held, training)
+        step.version, 1 + max(wanted, default=0), training, lambda code, inner: run(code, inner, held, training, budget)
     )
     constant = all(isinstance(v, np.ndarray) or v is None for v in given)
     attributes: Mapping[str, Any] = step.attributes
@@ -231,12 +240,16 @@ def _run_step(step: Step, held: dict[str, Any], training: bool) -> None:
     try:
         result = compute(step.op, context, given, attributes)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        raise UnsupportedError(f"the operator {step.op} (node {step.name!r}): {error}") from error
+        said, start = str(error), "the operator "  # of an inner graph, the error names the innermost
+        where = "" if said.startswith(start) else f"{start}{step.op} (node {step.name!r}): "
+        raise UnsupportedError(f"{where}{said}") from error
     parts = result if isinstance(result, tuple) else (result,)
     for i in wanted:
         if i >= len(parts):
             raise UnsupportedError(f"the operator {step.op} (node {step.name!r}) has no output {i} here")
         part = parts[i]
+        if isinstance(part, Tensor):
+            check_size(part.shape, f"the operator {step.op} (node {step.name!r}): its result", constant)
         if constant and not isinstance(part, np.ndarray) and not any(isinstance(n, Symbol) for n in part.shape):
             part = np.asarray(part.compute())
         held[step.outputs[i]] = part

@@ -16,8 +16,9 @@ from ranvier.graph.node import BATCH, Type
 from ranvier.graph.open_extents import ANY, OpenExtent
 from ranvier.interop.foreign import ForeignModel, UnsupportedError
 from ranvier.interop.onnx import control, elementwise, graphs, movement, networks, recurrent, resizing
+from ranvier.interop.onnx.budgets import check_expansion, tensors_of
 from ranvier.interop.onnx.graphs import Program, library
-from ranvier.interop.onnx.values import ELEMENTS
+from ranvier.interop.onnx.values import ELEMENTS, cast, tensor
 from ranvier.module import Parameter, register_module
 from ranvier.module.parameter import Buffer
 from ranvier.support.source_lines import warn
@@ -25,6 +26,7 @@ from ranvier.support.source_lines import warn
 # Their operators are in the table once they are imported.
 TABLES = (control, elementwise, movement, networks, recurrent, resizing)
 OLDEST = 6
+REPEATED, SLACK = 4, 64 << 20  # how often weights may share the bytes of a file, and bytes for small files
 STATISTICS = {"BatchNormalization": (3, 4)}  # inputs that are not trained: running means and variances
 
 
@@ -33,9 +35,11 @@ class OnnxModel(ForeignModel):
     """A model that came from a file of ONNX: its operators on its weights, whose names it keeps.
 
     ``graph`` is the model without its weights, as text. Inputs are those of the graph, in its order; a model with
-    several outputs returns them in a tuple. In training, Dropout drops, and BatchNormalization uses the statistics of
-    the batch and moves the running ones.
+    several outputs returns them in a tuple. As ONNX says, a call is inference until ``train()`` or ``fit``: in training
+    Dropout drops, and BatchNormalization uses the statistics of the batch and moves the running ones.
     """
+
+    _starts_training = False
 
     def __init__(self, graph: str, name: str | None = None) -> None:
         super().__init__(name=name)
@@ -74,12 +78,24 @@ class OnnxModel(ForeignModel):
         weights = {name: held[path] for name, path in self.__dict__["places"].items()}
         given = dict(zip(program.inputs, inputs, strict=True))
         found = graphs.run(program, {**weights, **given}, training=self.training)
+        if not self.training:  # in which losses are of float32
+            found = [self._declared(*pair) for pair in zip(program.outputs, found, strict=True)]
         return found[0] if len(found) == 1 else tuple(found)
+
+    def _declared(self, name: str, value: Any) -> Any:
+        """An output in the type that the file says: programs compute in no 16 bits, and without weights in 32."""
+        type_ = self.__dict__["program"].types.get(name)
+        dtype = ELEMENTS.get(type_.tensor_type.elem_type, "") if type_ is not None else ""
+        return cast(tensor(value), dtype) if dtype in (*STORAGE, "float64") else value
 
 
 def program_of(model: Any) -> Program:
     """The steps of a model in memory. Raises UnsupportedError naming an operator that is not known."""
     onnx = library()
+    check_expansion(model)
+    apart = next((t for t in tensors_of(model) if t.data_location == onnx.TensorProto.EXTERNAL), None)
+    if apart is not None:  # in a model in memory, or in a saved one, whose folder nothing says
+        raise UnsupportedError(f"the data of {apart.name!r} are in another file. Write from_onnx(path) instead")
     # Only definitions of operators by others need the types.
     with contextlib.suppress(onnx.shape_inference.InferenceError, RuntimeError, ValueError):
         model = onnx.shape_inference.infer_shapes(model)
@@ -133,9 +149,9 @@ def _widen(proto: Any, source: str) -> None:
     onnx = library()
     half = (onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16)
     found = [t for t in proto.graph.initializer if t.data_type in half]
-    for tensor in found:
-        array = onnx.numpy_helper.to_array(tensor).astype(np.float32)
-        tensor.CopyFrom(onnx.numpy_helper.from_array(array, tensor.name))
+    for weight in found:
+        array = onnx.numpy_helper.to_array(weight).astype(np.float32)
+        weight.CopyFrom(onnx.numpy_helper.from_array(array, weight.name))
     if found:
         warn(f"{source} holds {len(found)} weights of 16-bit floats; here they are float32.")
 
@@ -170,7 +186,7 @@ def _has_texts(message: Any) -> bool:
 def read(path: Path) -> Any:
     """The model of a file, checked, with its external data. Raises CheckpointError for a damaged one."""
     proto = parsed(path)
-    _check_external(proto, path)
+    check_growth(proto, path)
     onnx = library()
     try:
         onnx.external_data_helper.load_external_data_for_model(proto, str(path.parent))
@@ -183,7 +199,7 @@ def read(path: Path) -> Any:
 
 
 def fault_of(model: Any) -> str:
-    """What the full check of ONNX finds wrong with a model, or with the file of a path; "" for nothing."""
+    """What the full check of ONNX finds wrong with a model; "" for nothing."""
     try:
         library().checker.check_model(model, full_check=True)
     except Exception as error:  # noqa: BLE001  # the checker raises errors of its own, and of C++
@@ -198,32 +214,42 @@ def _said(error: Exception) -> str:
     return "\n  ".join([first, *own])
 
 
-def _check_external(proto: Any, path: Path) -> None:
-    """Weights in other files must be in regular files of the same folder, and within them."""
+def check_growth(proto: Any, path: Path) -> list[Path]:
+    """Check functions, which the full check of ONNX expands, and data in other files. Returns those files.
+
+    Raises CheckpointError.
+    """
+    files = _check_external(proto, path)
+    try:
+        check_expansion(proto)
+    except UnsupportedError as error:
+        raise CheckpointError(f"{path} cannot be brought over: {error}.") from None
+    return files
+
+
+def _check_external(proto: Any, path: Path) -> list[Path]:
+    """Weights in other files must be in regular files of the same folder, within them, and not all the same bytes."""
     folder = path.parent.resolve()
-    for tensor in _tensors(proto.graph):
-        if tensor.data_location != library().TensorProto.EXTERNAL:
+    files, total = dict[Path, int](), 0
+    for weight in tensors_of(proto):
+        if weight.data_location != library().TensorProto.EXTERNAL:
             continue
-        places = {entry.key: entry.value for entry in tensor.external_data}
+        places = {entry.key: entry.value for entry in weight.external_data}
         target = (folder / places.get("location", "")).resolve()
         if folder not in target.parents or not target.is_file():
-            raise CheckpointError(f"{path}: the data of {tensor.name!r} are not in a file of its folder.")
+            raise CheckpointError(f"{path}: the data of {weight.name!r} are not in a file of its folder.")
+        files[target] = size = target.stat().st_size
         try:
-            end = int(places.get("offset", 0)) + int(places.get("length", 0))
+            start = int(places.get("offset", 0))
+            end = start + int(places["length"]) if "length" in places else size
         except ValueError:
-            end = -1
-        if not 0 <= end <= target.stat().st_size:
+            start = end = -1
+        if not 0 <= start <= end <= size:
             raise CheckpointError(
-                f"{path} is damaged: the data of {tensor.name!r} are beyond the end of {target.name}."
+                f"{path} is damaged: the data of {weight.name!r} are beyond the end of {target.name}."
             )
-
-
-def _tensors(graph: Any) -> Any:
-    """All constants of a graph and of the graphs within it."""
-    yield from graph.initializer
-    for node in graph.node:
-        for attribute in node.attribute:
-            if attribute.HasField("t"):
-                yield attribute.t
-            if attribute.HasField("g"):
-                yield from _tensors(attribute.g)
+        total += end - start
+    budget = REPEATED * sum(files.values()) + SLACK
+    if total > budget:
+        raise CheckpointError(f"{path} takes {total:,} bytes of other files, beyond the budget of {budget:,}.")
+    return list(files)

@@ -10,6 +10,7 @@ import numpy as np
 
 from ranvier import ops as o
 from ranvier.graph.node import Symbol
+from ranvier.interop.onnx.budgets import check_size
 from ranvier.interop.onnx.merged import reshaped
 from ranvier.interop.onnx.table import row
 from ranvier.interop.onnx.values import (
@@ -44,6 +45,7 @@ def constant_of_shape(c: Context, shape: Any, value: Any = None) -> Any:
     fill = np.zeros(1, np.float32) if value is None else np.asarray(value)
     dims = extents(shape, "the shape")
     if all(isinstance(n, int) for n in dims):
+        check_size(dims, "its result")
         return tensor(np.full(dims, fill.ravel()[0], fill.dtype))
     return o.broadcast_to(tensor(fill.ravel()), tuple(dims))
 
@@ -281,18 +283,21 @@ def _mirrored(places: Any, count: int, mode: str) -> Any:
 @row("Range")
 def range_(c: Context, start: Any, limit: Any, delta: Any) -> Any:
     first, end, step = (known(v, "a bound").ravel()[0] for v in (start, limit, delta))
+    check_size((math.ceil((end.item() - first.item()) / step.item()),), "its result")
     return np.arange(first, end, step, dtype=known(start, "start").dtype)
 
 
 @row("EyeLike")
 def eye_like(c: Context, x: Any, dtype: int | None = None, k: int = 0) -> Any:
     kind = x.dtype.name if dtype is None else element(dtype)
+    check_size(x.shape, "its result")
     return tensor(np.eye(fixed(x, 0), fixed(x, 1), k).astype(kind))
 
 
 @row("OneHot")
 def one_hot(c: Context, indices: Any, depth: Any, values: Any, axis: int = -1) -> Any:
     count = int(known(depth, "depth").ravel()[0])
+    check_size((count,), "a line of it")
     places = cast(indices, "int64")
     places = o.where(o.less(places, 0), o.add(places, count), places)
     axis = axis + indices.ndim + 1 if axis < 0 else axis

@@ -24,6 +24,7 @@ from ranvier.module.batch_extent import for_any_or
 from ranvier.module.calls import model_dtype_scope
 from ranvier.module.parameter import Parameter, State
 from ranvier.module.versions import structure
+from ranvier.ops.arrays.elementwise import cast as astype
 from ranvier.support.changes import counted
 from ranvier.support.source_lines import warned_once
 from ranvier.support.validation import whole
@@ -76,7 +77,9 @@ class Predictor:
             else:
                 output = model(*pack_inputs(given, model._input_container))
             self.outputs = outputs_of(model, output, extent)
-            returned = self.outputs.flat(output)
+            returned = [
+                astype(t, "float32") if t.spec.dtype == "bfloat16" else t for t in self.outputs.flat(output)
+            ]  # NumPy has no bfloat16
             segment = tape.segment_of(returned)
         trace_nodes = [segment.node_of(t) for t in returned]
         sources = [
