@@ -10,6 +10,7 @@ from ranvier import engines
 from ranvier.graph.node import BATCH
 from ranvier.torch import nn
 from ranvier.torch.nn import functional as F
+from tests import processes
 
 ENDS = {
     "flatten": lambda x: torch.flatten(x, 1),
@@ -120,3 +121,89 @@ def test_a_loop_of_ones_own_on_sequences(rows, steps, monkeypatch):
     # The native engine's has the symbol up to where all tokens are in one axis, and the number from there on.
     assert [any(BATCH in node.shape for node in graph.inputs) for graph in steps_of] == [True, False]
     assert any("rows" in node.attrs for node in steps_of[0].of("reshape"))
+
+
+OUTPUTS_WITH_THE_BATCH_ELSEWHERE = """
+import numpy as np
+import ranvier as rv
+import ranvier.torch as torch
+from ranvier import engines, layers, ops
+from ranvier.torch import nn
+from ranvier.torch.nn import functional as F
+from tests import processes
+
+rng = np.random.default_rng(0)
+series, tokens = (rng.normal(size=shape).astype("float32") for shape in ((8, 6, 3), (6, 8, 8)))
+images = rng.normal(size=(8, 3, 10, 10)).astype("float32")
+
+
+def of(array, make, read=lambda result: result):
+    def case():
+        function = make()
+        return read(function(torch.tensor(array)))
+    return case
+
+
+def embedded(read):
+    return of(images, lambda: nn.Conv2d(3, 5, 3), lambda x: read(x.mean((2, 3))))
+
+
+def attention(**options):
+    def make():
+        module = nn.MultiheadAttention(8, 2)
+        return lambda x: module(x, x, x, **options)
+    return of(tokens, make)
+
+
+def loop():
+    cell = nn.GRUCell(3, 4)
+
+    def run(x):
+        states = [torch.zeros(8, 4)]
+        for step in range(6):
+            states.append(cell(x[:, step], states[-1]))
+        return torch.stack(states), torch.stack(states, 1), states[-1].T, states[-1].detach()
+    return run
+
+
+cases = {
+    "lstm": of(series, lambda: nn.LSTM(3, 4, 2, batch_first=True, bidirectional=True, proj_size=2)),
+    "gru": of(series, lambda: nn.GRU(3, 4, 2, batch_first=True, bidirectional=True)),
+    "rnn": of(series, lambda: nn.RNN(3, 4, 2, batch_first=True, bidirectional=True)),
+    "layer": of(series, lambda: layers.Bidirectional(layers.LSTM(4, return_sequences=True, return_state=True)),
+                lambda results: [ops.transpose(result) for result in results]),
+    "loop": of(series, loop),
+    "attention": attention(average_attn_weights=False),
+    "mean attention": attention(),
+    "products": embedded(lambda e: (F.softmax(e @ ops.transpose(e), -1), e, torch.cdist(e, e), torch.cov(e))),
+    "pairs": embedded(lambda e: (e[:, None] * e[None], torch.einsum("bi,ci->bc", e, e))),
+    "moved": embedded(lambda e: (e.T, torch.stack([e, e * 2]), e.T.flip(1), torch.diag_embed(e.T), torch.tril(e.T))),
+    "axes": of(images, lambda: nn.Conv2d(3, 5, 3), lambda x: (x.permute(1, 0, 2, 3), x.movedim(0, -1), x.permute(2, 3, 0, 1))),
+    "windows": of(images, lambda: nn.Unfold(3), lambda x: (x.permute(2, 0, 1), x)),
+}
+
+
+def flat(result):
+    return [part for each in result for part in flat(each)] if isinstance(result, (tuple, list)) else [result]
+
+
+def values(name, engine, order):
+    engines.set_engine(engine)
+    torch.manual_seed(1)
+    results = flat(cases[name]())
+    return {i: results[i].detach().numpy() for i in order(range(len(results)))}
+
+
+for name in cases:
+    wanted = values(name, "reference", list)
+    for order in (list, reversed, lambda places: [len(places) // 2, *places]):
+        for i, found in values(name, "native", order).items():
+            assert found.shape == wanted[i].shape, (name, i, found.shape)
+            np.testing.assert_allclose(found, wanted[i], rtol=2e-4, atol=1e-4, err_msg=f"{name} {i}")
+print("read", len(cases))
+"""
+
+
+def test_outputs_whose_batch_is_not_first_are_read_in_any_order(tmp_path):
+    program = processes.run(OUTPUTS_WITH_THE_BATCH_ELSEWHERE, RANVIER_CACHE=tmp_path)
+    assert program.stdout == "read 12\n", program.stderr

@@ -14,7 +14,7 @@ from ranvier.data.sampled import fraction_of_zeros
 from ranvier.graph.dtypes import array_dtype
 from ranvier.graph.extents import extents
 from ranvier.graph.graph import Graph, input_node
-from ranvier.graph.node import ExtentError, GraphError, Node
+from ranvier.graph.node import Node
 from ranvier.graph.simplify import simplify
 from ranvier.tensor import samples
 from ranvier.tensor.layout import leaf_input, storage_of, to_storage
@@ -69,7 +69,8 @@ def _compile(
         inputs[o] = leaf_input(f"leaf{o}", leaf, fraction_of_zeros(leaf._value) if skips_zeros else 0.0)
     rows, having = samples.rows_of(leaves, used, targets) if engines.get_engine() == "native" else (0, [])
     if rows:
-        with contextlib.suppress(GraphError, ExtentError):  # of calls that want the recorded number
+        # What fails with a symbol is computed with the number of rows, and an error for another reason occurs again.
+        with contextlib.suppress(Exception):
             graph = _graph(leaves, roots, assigned, samples.with_symbol(inputs, having), rows)
             if samples.keeps_types(graph, roots, rows):
                 return _program(leaves, roots, targets, used, graph, rows)

@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ranvier.graph.node import Node, Symbol
+from ranvier.graph.node import GraphExtentError, Node, Symbol
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,13 +45,13 @@ class View:
 
 
 def c_strides(shape: Sequence[int | Symbol]) -> tuple[int, ...]:
-    """Row-major strides. Only the first extent may be symbolic."""
+    """Row-major strides. Raises GraphExtentError where another extent than the first is symbolic."""
     strides, stride = [], 1
     for place, dim in reversed(list(enumerate(shape))):
         strides.append(stride)
         if isinstance(dim, Symbol):
             if place:
-                raise ValueError(f"an array of shape {tuple(shape)}: only the first extent may be symbolic")
+                raise GraphExtentError(f"an array of shape {tuple(shape)}: only the first extent may be symbolic")
         else:
             stride *= max(dim, 1)
     return tuple(reversed(strides))
