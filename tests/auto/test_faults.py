@@ -177,6 +177,16 @@ def test_a_target_is_refused(name):
         task_of(table, find_columns(table), ["x"])
 
 
+def test_the_format_of_dates_is_told_by_all_of_a_sorted_column():
+    """The first months have days that could be months; later days could not."""
+    values = np.array(
+        [f"{k % 12 + 1}/{k // 100 + 1}/2024" for k in range(300)] + [f"{k % 28 + 1}/11/2024" for k in range(300)],
+        object,
+    )
+    column = find_columns(rv.auto.Table({"x": values}, np.arange(600)))["x"]
+    assert (column.kind, column.facts["format"]) == ("date", "%d/%m/%Y")
+
+
 def test_several_targets_are_alike():
     table = rv.auto.Table({n: np.array(KINDS[k][0], object) for n, k in zip("abc", KINDS, strict=False)} | {
         "z": np.array(["no", "yes"] * 30, object)}, N)  # fmt: skip
@@ -340,6 +350,33 @@ def test_a_file_that_changes_after_it_was_read_is_noted(tmp_path):
     assert made.notes[-1].endswith("was changed while the model was trained, which knows what it was before")
     with pytest.raises(ValueError, match="has changed since"):
         made.read_data()
+
+
+def test_a_report_from_another_folder_has_its_data_or_says_what_it_lacks(run, tmp_path, monkeypatch):
+    from typer.testing import CliRunner
+
+    from ranvier.cli.main import app
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "there" / "inner").mkdir(parents=True)
+    path = written(tmp_path / "there", GOOD)
+    with monkeypatch.context() as patch:
+        patch.chdir(tmp_path / "there")
+        train(path.name, "good", "run", **TINY)
+    made = Run.load(tmp_path / "there" / "run")
+    assert made.data["path"] == path.name
+    assert len(made.read_data()) == len(ROWS)
+    (tmp_path / path.name).write_text("another,file\n1,2\n3,4\n")  # of the same name, where the report is written
+    assert len(made.read_data()) == len(ROWS)
+    (tmp_path / path.name).unlink()
+    pytest.importorskip("matplotlib")
+    path.unlink()
+    result = CliRunner().invoke(app, ["report", "there/run"])
+    assert result.exit_code == 1
+    assert "is not complete: importances and dependences are left out: there is no file" in " ".join(
+        result.stderr.split()
+    )
+    assert (tmp_path / "there" / "run" / "report.html").is_file()
 
 
 def test_a_full_disk_names_the_file_and_leaves_no_run(tmp_path, monkeypatch):

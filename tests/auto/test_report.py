@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import ranvier as rv
+from ranvier import explain
 from ranvier.auto import write_report
 from ranvier.auto.report import words
 from ranvier.auto.report.page import Html, element, number, table
@@ -44,6 +45,28 @@ def test_the_report_of_a_network_of_images(tmp_path):
         assert [name, number(value)] in page.rows
     assert ">What the checks said</h2>" in text
     assert "misclassified, the worst 12" in text
+
+
+def test_dependences_stand_for_all_rows_of_a_table_that_is_sorted(monkeypatch, tmp_path):
+    """Such as one that is sorted by time; the tenths of the column are those of all rows, too."""
+    x = np.linspace(0, 1, 1000, dtype=np.float32)[:, None]
+    model = network(1, None, "mse", (1,))
+    seen: list[float] = []
+    usual = explain.partial_dependence
+
+    def noted(scored, table, *args, **options):
+        def asked(part):
+            seen.extend(np.ravel(part))
+            return scored(part)
+
+        found = usual(asked, table, *args, **options)
+        assert (found[0].quantiles[0], found[0].quantiles[-1]) == pytest.approx((0.1, 0.9), abs=0.01)
+        return found
+
+    monkeypatch.setattr(explain, "partial_dependence", noted)
+    model.report(x, x, tmp_path / "r.html")
+    assert max(seen) > 0.95
+    assert min(seen) < 0.05
 
 
 def test_a_network_of_two_inputs_has_a_report():

@@ -307,7 +307,7 @@ def test_the_command_line(data, tmp_path):
         (("train", data, "--time", "soon"), 2, "90s, 5m or 1h"),
         (("train", data, "--set", "width"), 2, "--set width=64"),
         (("predict", tmp_path, data), 1, "it is no run"),
-        (("predict", tmp_path / "run", data, "--out", data), 1, "Write another --out"),
+        (("predict", tmp_path / "run", data, "--out", data), 1, "Write another name"),
         (("report", tmp_path / "run", "--out", "r.pdf"), 1, "Write r.html instead"),
     ):
         failed = ranvier(*words)

@@ -60,7 +60,7 @@ def test_the_report_of_a_run_has_the_numbers_of_evaluate(run):
 def test_a_report_in_chinese_without_its_data(run, tmp_path):
     """The data file is gone, so that importances are left out, with a note."""
     moved = Run.load(run.folder)
-    moved.data["path"] = str(tmp_path / "gone.csv")
+    moved.data |= {"path": str(tmp_path / "gone.csv"), "beside": ""}
     text, _ = checked(write_report(moved, path=tmp_path / "zh.html", lang="zh"))
     assert '<html lang="zh">' in text
     for heading in ("数据", "训练过程", "模型与基线的比较", "最严重的错误"):
@@ -105,7 +105,7 @@ def test_a_run_is_explained_on_the_command_line(run):
     gone = runner.invoke(app, ["explain", str(run.folder / "none")])
     assert (gone.exit_code, gone.stderr.count("\n")) == (1, 1)
     written = json.loads(runner.invoke(app, ["report", str(run.folder), "--json"]).stdout)
-    assert written == {"report": str(run.folder / "report.html")}
+    assert written == {"report": str(run.folder / "report.html"), "lacking": []}
 
 
 def test_the_document_runs(tmp_path):

@@ -14,6 +14,7 @@ from ranvier.auto.tables import Table
 from ranvier.data.convert import Array
 from ranvier.support.constructors import CheckedConstructor
 from ranvier.support.errors import nearest
+from ranvier.support.sampling import some_rows
 
 KINDS = ("number", "category", "yes/no", "date", "text", "identifier", "constant", "image", "sound")
 ARRAYS = ("image", "sound")  # kinds of columns with an array in each row
@@ -41,6 +42,7 @@ PARTLY = 0.5  # the same from which a column of another kind is noted
 FEW_CLASSES = 12  # whole numbers of a target that are at most so many are classes
 MOST_LEVELS = 2000  # levels of a category that are kept, to tell which values are new
 WORDS = 4.0  # the mean number of words from which a column is free text
+COMMAS, DATES, TEXTS = 100, 200, 1000  # values, drawn by chance, that decimal signs, dates and texts are told by
 COMMA = re.compile(r"[-+]?(\d{1,3}(\.\d{3})+|\d*)(,\d+)?")  # a number with a decimal comma
 DATE = re.compile(r"\d{1,4}[-/. ]\w{1,9}[-/., ]?|[A-Za-z]{3,9} \d")
 
@@ -256,18 +258,19 @@ def _kind(column: Column, values: Array, present: Array, levels: Sequence[str]) 
         if decimal == ",":
             column.facts["decimal"] = ","
         return "identifier" if _is_counter(column.name, numbers) else "number"
-    if _date_format(present[:200]) is not None:
+    if _date_format(present) is not None:
         return "date"
-    words = float(np.mean([len(text.split()) for text in present[:1000]]))
+    texts = present[some_rows(len(present), TEXTS)]
+    words = float(np.mean([len(text.split()) for text in texts]))
     unique = len(levels) / len(present)
-    if unique > 0.5 and (words >= WORDS or np.mean([len(text) for text in present[:1000]]) > 60):
+    if unique > 0.5 and (words >= WORDS or np.mean([len(text) for text in texts]) > 60):
         return "text"
     return "identifier" if unique > 0.9 and len(present) >= 20 else "category"
 
 
 def _as_numbers(values: Array, present: Array) -> tuple[Array | None, str]:
     """The present values as numbers if nearly all of them are, and the decimal sign."""
-    texts = present[:100].tolist()
+    texts = present[some_rows(len(present), COMMAS)].tolist()
     european = any("," in text for text in texts) and all(COMMA.fullmatch(text) for text in texts)
     for decimal in (".", ",") if european else (".",):
         numbers, wrong = numbers_of(values if values.dtype.kind != "O" else present, decimal)
@@ -284,10 +287,10 @@ def _is_counter(name: str, numbers: Array) -> bool:
 
 
 def _date_format(texts: Array) -> str | None:
-    """The first format in which nearly all texts are dates."""
+    """The first format in which nearly all texts are dates; of many, some that are drawn by chance."""
     if not len(texts) or not DATE.match(texts[0]):
         return None
-    objects = np.asarray(texts, object)
+    objects = np.asarray(texts[some_rows(len(texts), DATES)], object)
     for form in FORMATS:
         for clock in CLOCKS if form != "iso" else ("",):
             if dates_of(objects, form + clock)[1].mean() <= 1 - MOSTLY:
@@ -306,7 +309,7 @@ def _describe_numbers(column: Column, values: Array) -> None:
 
 def _describe_dates(column: Column, values: Array, present: Array) -> None:
     if values.dtype.kind != "M":
-        column.facts["format"] = _date_format(present[:200]) or "iso"
+        column.facts["format"] = _date_format(present) or "iso"
     dates, wrong = column.dates(values)
     known = dates[~np.isnat(dates)]
     if len(known):

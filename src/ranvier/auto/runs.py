@@ -49,8 +49,8 @@ class Run(CheckedConstructor):
 
     - ``state``: "finished", or "stopped" by Ctrl-C or by its time, with the best so far.
     - ``command``: what was typed, a list of words. ``settings``: all options of `train` by name. ``seed``.
-    - ``data``: "kind" ("table", "image" or "sound"), "path" as it was given, "sha256", "rows", "notes" and "options"
-      of the reader.
+    - ``data``: "kind" ("table", "image" or "sound"), "path" as it was given, "beside" (the same from the folder of
+      the run), "sha256", "rows", "notes" and "options" of the reader.
     - ``task`` and ``columns``: what is predicted, and all columns in the order of the file, with kind and role.
     - ``notes``: lines about the data that a person should read: what looks wrong, and what was done.
     - ``split``: "by" ("class", "group", "time" or "chance"), "test" (the fraction), "folds".
@@ -181,11 +181,20 @@ class Run(CheckedConstructor):
         return scores(self.task, truth, output, None if self.task.kind == NUMBERS else self.decide(output))
 
     def read_data(self) -> Table:
-        """The data file of the training. Raises ValueError where it has changed since, OSError if it is gone."""
-        table = read_data(self.data["path"], **self.data["options"])
-        if table.digest != self.data["sha256"]:
-            raise ValueError(f"{self.data['path']} has changed since {self.folder} was trained. Train it again.")
-        return table
+        """The data file of the training: by its path as it was given, or by the one from the folder of the run.
+
+        Raises ValueError where it has changed since, OSError if it is gone.
+        """
+        path = self.data["path"]
+        if not path:
+            raise ValueError(f"{self.folder} was trained on data that are no file, which are not kept")
+        places = [Path(path), *([self.folder / self.data["beside"]] if self.data.get("beside") else [])]
+        present = [place for place in places if place.exists()]
+        for place in present or places[:1]:
+            table = read_data(place, **self.data["options"])
+            if table.digest == self.data["sha256"]:
+                return table
+        raise ValueError(f"{path} has changed since {self.folder} was trained. Train it again.")
 
 
 def _write_json(path: Path, value: Mapping[str, Any]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import time as clock
 from collections.abc import Callable, Mapping, Sequence
@@ -140,6 +141,7 @@ def train(
     given = {name: value for name, value in options.items() if value is not None}
     run.data |= {
         "path": str(data) if table.digest else "",
+        "beside": _beside(data, plan.out) if table.digest else "",
         "options": {**given, "options": table.options} if table.options else given,
     }
     for line in data_lines(run):
@@ -153,6 +155,14 @@ def train(
     run.save(model, preparation)
     shutil.rmtree(kept.parent, ignore_errors=True)
     return run
+
+
+def _beside(data: Any, folder: Path) -> str:
+    """The path of the data from a folder, so that it is found from elsewhere too; "" where there is none."""
+    try:
+        return Path(os.path.relpath(data, folder)).as_posix()
+    except (TypeError, ValueError):  # a stream, or another drive of Windows
+        return ""
 
 
 def default_folder(data: Any) -> Path:

@@ -57,13 +57,17 @@ def report(
             raise ValueError(
                 f"{out} does not end in .html, which a report is. Write {out.with_suffix('.html')} instead."
             )
+        from ranvier.auto.report.writing import report_of_run
+
         if out is not None:
             check_targets([out], (run / name for name in FILES))
-        written = rv.auto.write_report(run, path=out, lang=lang)
+        written, lacking = report_of_run(run, out, lang=lang)
         if as_json:
-            echo_json({"report": str(written)})
+            echo_json({"report": str(written), "lacking": lacking})
         else:
             echo(f"wrote {written}; open it in a browser")
+        if lacking:
+            raise ValueError(f"{written} is not complete: {'; '.join(lacking)}")
 
 
 def explain(

@@ -12,6 +12,7 @@ from ranvier.data.convert import Array
 from ranvier.module.outputs import class_names_of, outputs_of
 from ranvier.support import rows
 from ranvier.support.constructors import CheckedConstructor
+from ranvier.support.sampling import some_rows
 from ranvier.support.tables import Table
 from ranvier.support.validation import whole
 
@@ -71,10 +72,7 @@ def partial_dependence(
     rows that do not exist. Raises ValueError for columns that do not exist.
     """
     table = Table(x, names)
-    count = min(whole("samples", samples), len(table))
-    generator = np.random.Generator(np.random.Philox(seed))
-    rows = np.sort(generator.permutation(len(table))[:count])
-    part = Table(table.rows(rows), table.names)
+    part = Table(table.rows(some_rows(len(table), whole("samples", samples), seed)), table.names)
     called = class_names_of(model) if classes is None else [str(name) for name in classes]
     chosen: Any = range(len(table.names)) if features is None else features
     chosen = [chosen] if isinstance(chosen, (int, str)) else chosen

@@ -12,6 +12,7 @@ from ranvier.data.convert import Array
 from ranvier.module.calls import mode, model_dtype_scope
 from ranvier.pictures.diagram import scopes
 from ranvier.pictures.style import BLUE, ORANGE, PALE, Target, finish, grid, tidy
+from ranvier.support.sampling import some_rows
 from ranvier.support.tree import flatten
 from ranvier.tensor.call_state import forward_hook
 from ranvier.tensor.context import no_grad
@@ -33,7 +34,7 @@ def weights(model: Module, path: Target = None) -> Figure:
 
 
 def activations(model: Module, x: Any, path: Target = None) -> Figure:
-    """Draw a histogram of the outputs of each layer for the first 1,024 rows of ``x``, in evaluation mode.
+    """Draw a histogram of the outputs of each layer for ``x``, of many rows for 1,024 by chance, in evaluation mode.
 
     ``path`` names a file to write. Returns the figure. A tall bar at zero shows inactive units.
     """
@@ -41,9 +42,9 @@ def activations(model: Module, x: Any, path: Target = None) -> Figure:
 
 
 def layer_outputs(model: Module, x: Any, rows: int = ROWS) -> dict[str, Array]:
-    """The outputs of each layer for the first ``rows`` of ``x``, in evaluation mode, in the order of calls.
+    """The outputs of each layer for at most ``rows`` rows of ``x``, in evaluation mode, in the order of calls.
 
-    The later calls of a layer have "#2", "#3" ... after its name.
+    The rows are drawn by chance, the same each time. The later calls of a layer have "#2", "#3" ... after its name.
     """
     places = scopes(model)
     noted: list[tuple[str, Tensor]] = []
@@ -56,7 +57,8 @@ def layer_outputs(model: Module, x: Any, rows: int = ROWS) -> dict[str, Array]:
     for i, part in enumerate(given):
         check_column_names(part, model._frame_columns.get(str(i)))
     with model_dtype_scope(model), mode(model, False), no_grad(), forward_hook(note):
-        model(*(Tensor(np.asarray(part)[:rows]) for part in given))
+        arrays = [np.asarray(part) for part in given]
+        model(*(Tensor(array[some_rows(len(array), rows)]) for array in arrays))
     result: dict[str, Array] = {}
     for name, tensor in noted:
         earlier = sum(known == name or known.startswith(f"{name}#") for known in result)

@@ -100,6 +100,7 @@ ERRORS = {
         "没有名为 {0} 的文件或文件夹。请写一个存在的名称，例如 data.csv。",
     "column {0} is given as {1}. Write one of {2}, {3} instead.": "列 {0} 被指定为 {1}。请改用 {2} 或 {3} 之一。",
     "[Errno 2] No such file or directory: {0}": "文件 {0} 不存在",
+    "{0} was trained on data that are no file, which are not kept": "{0} 的训练数据不是文件，没有保留",
     "{0} has changed since {1} was trained. Train it again.": "{1} 训练之后 {0} 已被改动。请重新训练。",
     "{0} has no column {1}. Write {2}, or another one of {3}, instead.":
         "{0} 没有列 {1}。请改用 {2}，或 {3} 中的另一个。",

@@ -13,11 +13,12 @@ from ranvier.auto.report.used_parts import explained_mistakes, importances_of_pa
 from ranvier.auto.report.words import Say
 from ranvier.auto.scores import LOWER_IS_BETTER, NUMBERS, scores
 from ranvier.data.convert import Array
+from ranvier.support.sampling import some_rows
 from ranvier.support.tables import Table
 
 FEATURES = 40  # whose importances are computed with repeats
 EFFECTS = 6  # features whose dependence is drawn
-SAMPLE = 400  # rows for importances and dependences
+SAMPLE, VARIED = 400, 120  # rows for importances and for dependences
 MISTAKES = 12
 
 
@@ -32,13 +33,6 @@ class _Scored:
         return self.facts.predict(x)
 
 
-def _rows_of(facts: Facts) -> Array:
-    """Some of the rows, the same each time."""
-    n = len(facts.truth)
-    generator = np.random.Generator(np.random.Philox(0))
-    return np.sort(generator.permutation(n)[:SAMPLE])
-
-
 def importances_of(facts: Facts) -> explain.Importances | None:
     """Of the columns; of data that are one column of images, sounds or texts, of their parts."""
     if facts.parts is not None and (facts.features is None or len(facts.features) == 1):
@@ -48,7 +42,7 @@ def importances_of(facts: Facts) -> explain.Importances | None:
     whole = Table(facts.features, facts.names)
     if len(whole.names) > FEATURES * 10:
         return None
-    rows = _rows_of(facts)
+    rows = some_rows(len(facts.truth), SAMPLE)
     sign = -1 if facts.metric in LOWER_IS_BETTER else 1
 
     def scored(model: Any, x: Any, y: Any) -> float:
@@ -86,10 +80,9 @@ def used_features(facts: Facts, found: explain.Importances | None, say: Say) -> 
     varied = [int(i) for i in order if facts.varied is None or found.names[i] in facts.varied][:EFFECTS]
     if varied:
         whole = Table(facts.features, facts.names)
-        part = whole.rows(_rows_of(facts)[:120])
         outputs = list(map(cut, facts.task.classes if facts.classes else facts.task.targets))
         effects = explain.partial_dependence(
-            _Scored(facts), part, varied, points=16, samples=120, names=whole.names, classes=outputs
+            _Scored(facts), facts.features, varied, points=16, samples=VARIED, names=whole.names, classes=outputs
         )
         parts.append(element("h3", say("The prediction by the value of one column")))
         drawn_effects = [effect.plot() for effect in effects if len(effect.outputs) <= 10]

@@ -17,10 +17,12 @@ from ranvier.auto.preparation import TOKEN, wide
 from ranvier.auto.runs import Run
 from ranvier.auto.tables import Table
 from ranvier.data.convert import Array
+from ranvier.support.sampling import some_rows
 
 GRID = 7  # cells of a side of an image
 STRETCHES = 20  # of a sound
 MOST_WORDS = 60  # different words of a text that are left out, from its beginning
+FILLED = 1000  # images whose mean pixel covers a part
 AT_ONCE = 512  # rows whose outputs are computed together
 
 Without = list[list[tuple[str, Array]]]  # for each row its parts, with the output without each
@@ -34,7 +36,8 @@ class Parts:
         self.kind = column.kind if column.kind in ARRAYS else "word"
         self.sampling_rate = table.options.get("sampling_rate", 0)
         values = table.columns[column.name]
-        self.filled = values[:1000].mean((0, 1, 2)).astype(values.dtype) if self.kind == "image" else 0
+        some = values[some_rows(len(values), FILLED)]
+        self.filled = some.mean((0, 1, 2)).astype(values.dtype) if self.kind == "image" else 0
 
     def without(self, rows: Array) -> Without:
         """The name of each part of these rows, and the output without it."""

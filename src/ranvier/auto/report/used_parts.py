@@ -11,6 +11,7 @@ from ranvier.auto.report.parts import Parts
 from ranvier.auto.report.words import Say
 from ranvier.auto.scores import NUMBERS, row_losses
 from ranvier.data.convert import Array
+from ranvier.support.sampling import some_rows
 
 ROWS = {"image": 60, "sound": 60, "word": 200}  # whose parts are left out
 NAMES = 100  # words with the largest importances
@@ -35,8 +36,7 @@ def errors(facts: Facts, truth: Array, output: Array) -> Array:
 
 def sample(facts: Facts, parts: Parts) -> Array:
     """Some of the scored rows, the same each time."""
-    generator = np.random.Generator(np.random.Philox(0))
-    return np.sort(generator.permutation(len(facts.truth))[: ROWS[parts.kind]])
+    return some_rows(len(facts.truth), ROWS[parts.kind])
 
 
 def importances_of_parts(facts: Facts, parts: Parts) -> explain.Importances | None:

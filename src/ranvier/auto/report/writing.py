@@ -51,19 +51,30 @@ def write_report(
     """
     say = Say(lang)
     if isinstance(model, (str, Path, Run)):
-        run = model if isinstance(model, Run) else Run.load(model)
-        target = Path(path) if path is not None else run.folder / NAME
-        facts = facts_of_run(run)
-    else:
-        if x is None or y is None:
-            raise TypeError("the report of a model needs rows and targets. Write model.report(x, y, 'report.html').")
-        target = Path(path if path is not None else NAME)
-        options: dict[str, Any] = {"names": names, "history": history, "train": train, "title": title, "seed": seed}
-        facts = facts_of_model(model, x, y, classes=classes, **options)
+        return report_of_run(model, path, lang=lang, title=title)[0]
+    if x is None or y is None:
+        raise TypeError("the report of a model needs rows and targets. Write model.report(x, y, 'report.html').")
+    target = Path(path if path is not None else NAME)
+    options: dict[str, Any] = {"names": names, "history": history, "train": train, "title": title, "seed": seed}
+    facts = facts_of_model(model, x, y, classes=classes, **options)
     facts.title = title or facts.title
+    _write(facts, target, say)
+    return target
+
+
+def report_of_run(run: Any, path: Any = None, *, lang: str = "en", title: str | None = None) -> tuple[Path, list[str]]:
+    """`write_report` of a `Run` or its folder: the path, and notes on what the report lacks."""
+    loaded = run if isinstance(run, Run) else Run.load(run)
+    target = Path(path) if path is not None else loaded.folder / NAME
+    say, facts = Say(lang), facts_of_run(loaded)
+    facts.title = title or facts.title
+    _write(facts, target, say)
+    return target, facts.notes
+
+
+def _write(facts: Facts, target: Path, say: Say) -> None:
     files.check_target(target, NAME)
     files.write_bytes(target, html_of(facts, say).encode(), NAME)
-    return target
 
 
 def importances(run: Any) -> Importances:

@@ -12,6 +12,7 @@ from ranvier.cli.page.networks import Network
 from ranvier.cli.page.outline import matrix_of
 from ranvier.cli.page.pace import Pace
 from ranvier.cli.page.sources import Array, Source, some
+from ranvier.support.sampling import some_rows
 from ranvier.support.tree import flatten
 from ranvier.training.adapters.arrays import to_data
 from ranvier.training.explain_step import StepProgram, same_draws
@@ -67,15 +68,15 @@ class FrameMaker:
         self.network, self.source = network, source
         self.points = grid() if source.kind == "plane" else None
         self.program: StepProgram | None = None
-        rows = np.random.default_rng(0).permutation(len(source.y))
-        self.scored, self.sampled = np.sort(rows[:SCORED]), np.sort(rows[:SAMPLED])
+        self.scored, self.scored_test = (some_rows(len(y), SCORED) for y in (source.y, source.y_test))
+        self.sampled = some_rows(len(source.y), SAMPLED)
         self.data: Any = None
         self.pace = Pace()
 
     def scores(self) -> dict[str, Any]:
         """The loss and the metric on the training and on the test rows."""
         model, source, network = self.network.model, self.source, self.network
-        train, test = (source.x, network.y, self.scored), (source.x_test, network.y_test, slice(SCORED))
+        train, test = (source.x, network.y, self.scored), (source.x_test, network.y_test, self.scored_test)
         count, found = len(network.outline.ends), []
         for x, y, rows in (train, test):
             x, y = some(x, rows), some(y, rows)

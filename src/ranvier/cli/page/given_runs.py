@@ -20,6 +20,7 @@ from ranvier.auto.scores import CLASSES, LABELS
 from ranvier.calibration.temperature import Calibrated
 from ranvier.cli.page.settings import Settings
 from ranvier.cli.page.sources import Array, Source, Target
+from ranvier.support.sampling import some_rows
 
 MOST_ROWS = 20_000  # of a part, by chance
 COLUMNS = 40  # that are described
@@ -70,9 +71,7 @@ def opened(folder: Path) -> Any:
 def rows_of(run: Run, part: str) -> Array:
     """The numbers of the rows of a part; of many some, by chance."""
     rows: Array = run.arrays[part]
-    if len(rows) <= MOST_ROWS:
-        return rows
-    return np.sort(np.random.default_rng(run.seed).permutation(rows)[:MOST_ROWS])
+    return np.asarray(rows[some_rows(len(rows), MOST_ROWS, run.seed)])
 
 
 def as_inputs(x: Array) -> Array:
