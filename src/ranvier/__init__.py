@@ -3,15 +3,18 @@
 ``import ranvier.torch as torch`` is the same library in the vocabulary of PyTorch.
 """
 
-from ranvier.support import interrupts
+from ranvier.support import (
+    imports,  # first: other threads then wait for this module
+    interrupts,
+)
 
 interrupts.end_quietly()  # before the imports that take long
 
-from ranvier.ops import methods  # noqa: E402  # after Ctrl-C is handled
 from ranvier.support import named_modules, rows  # noqa: E402  # after Ctrl-C is handled
 from ranvier.support.errors import lacking, lazy_names  # noqa: E402  # after Ctrl-C is handled
 
-methods.attach()  # tensors get their operators and methods
+# Tensors get their operators and methods.
+imports.run("ranvier", lambda: rows.load("ranvier.ops.methods:attach")())  # noqa: F821, PLW0108  # before `del`; it may run again
 
 # What lower rooms look up by name: see `ranvier.support.rows`.
 rows.declare({
@@ -147,4 +150,4 @@ named_modules.install(
     lacking["ranvier"],
 )  # fmt: skip
 
-del _OF_KERAS, lacking, methods, named_modules, rows
+del _OF_KERAS, imports, lacking, named_modules, rows

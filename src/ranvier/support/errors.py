@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
+from ranvier.support.imports import wait_for_face
 from ranvier.support.rows import load
 
 __all__ = [
@@ -178,6 +179,7 @@ def missing(
     _public[module] = frozenset(known)
 
     def look_up(name: str) -> Any:
+        wait_for_face()
         if name in lazy or (made is not None and name in _public[module]):
             value = load(lazy[name]) if made is None or name in lazy else made(name)
             setattr(sys.modules[package], name, value)  # so that the next look-up is a plain one

@@ -6,10 +6,11 @@ is imported when it is looked up, so the lower room names no room above it and `
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
+
+from ranvier.support.imports import wait_for_face
 
 _places: dict[tuple[str, str], str] = {}
 
@@ -23,13 +24,18 @@ def declare(rows: Mapping[tuple[str, str], str]) -> None:
 
 def look_up(kind: str, name: str) -> Any:
     """What the row of this kind and name holds. Raises KeyError where there is none."""
+    if (kind, name) not in _places:
+        wait_for_face()
     return load(_places[kind, name])
 
 
 def load(place: str) -> Any:
-    """Import what a row, or another table, names as "module:attribute" or as a module."""
+    """Import what a row, or another table, names as "module:attribute" or as a module.
+
+    The module is not taken from ``sys.modules``, where it is also while another thread imports it.
+    """
     path, _, attribute = place.partition(":")
-    module = sys.modules.get(path) or import_module(path)
+    module = import_module(path)
     return getattr(module, attribute) if attribute else module
 
 

@@ -278,12 +278,14 @@ class Fusion:
     def _window(self, node: Node, operand: Node) -> Fact:
         """What an operand contributes to the fact of a reduction over a small window.
 
-        Each element is at another index, except those that are broadcast over the window.
+        Each element is at another index, except those that are broadcast over the window. What a task stores is read
+        from there, however it is computed.
         """
         kept = tuple(i for i in range(operand.ndim) if i not in node.attrs["axes"])
-        if operand.op.name == "broadcast" and operand.attrs["axes"] == kept:
+        computed = operand not in self.task_of
+        if computed and operand.op.name == "broadcast" and operand.attrs["axes"] == kept:
             return self.facts[operand.inputs[0]]
-        if operand.op.kind == "elementwise" and operand not in self.task_of:
+        if computed and operand.op.kind == "elementwise":
             facts = [self._window(node, i) for i in operand.inputs]
             crossed = reduce(or_, (fact.crossed for fact in facts), 0)
             depth = 1 + max((f.depth for f in facts), default=0)
