@@ -89,6 +89,43 @@ def test_outputs_with_several_rows_for_each_sample(reference):
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)
 
 
+@pytest.mark.parametrize("rows", [1680, 3360, 8, 7])
+def test_rows_of_a_constant_are_not_those_of_the_samples(rows, reference):
+    class Constant(rv.layers.Layer):
+        def call(self, x):
+            return rv.ops.ones((rows, 3)) * float(x.shape[0] * 1)
+
+    inputs = rv.Input((3,))
+    for model in (rv.Sequential([inputs, Constant()]), rv.Model(inputs, Constant()(inputs))):
+        assert model.output_shape == (rows, 3)
+        with pytest.raises(ValueError, match=rf"returns float32\[{rows},3\] for any number of samples"):
+            model.predict(X[:8, 0], verbose=0)
+
+
+OPEN = {
+    "slice": (lambda x: x[:, 1:], (None, None, 3)),
+    "length": (lambda x: rv.ops.ones((x.shape[1], 4)) + x[:, :1, :1], (None, None, 4)),
+    "joined": (lambda x: rv.ops.reshape(x, (-1, 3)), (None, 3)),
+    "added": (lambda x: rv.ops.concatenate([x, rv.ops.ones_like(x[:, :5])], 1), (None, None, 3)),
+    "constant": (lambda x: x[:, :1] * rv.ops.ones((6464, 1)), (None, 6464, 3)),
+}
+
+
+@pytest.mark.parametrize("name", OPEN)
+def test_sizes_that_follow_an_open_one_are_told_from_constants(name):
+    class Sized(rv.layers.Layer):
+        def call(self, x):
+            return OPEN[name][0](x)
+
+    inputs, fixed = rv.Input((None, 3)), rv.Input((6464, 3))
+    assert rv.Model(inputs, Sized()(inputs)).output_shape == OPEN[name][1]
+    # A size that is the number that stands for an open one: what is known of that network is another's.
+    moved = rv.layers.Permute((2, 1))
+    assert moved(inputs).shape == (None, 3, None)
+    assert moved(fixed).shape == (None, 3, 6464)
+    assert rv.layers.Dense(2)(moved(fixed)).shape == (None, 3, 2)
+
+
 def test_masks_meet_rows_that_were_joined():
     class Joined(rv.layers.Layer):
         supports_masking = True
@@ -157,8 +194,8 @@ def test_indices_that_are_computed(call, reference):
 
 
 @pytest.mark.parametrize(("call", "words"), [
-    (lambda x: x.reshape(-1, 4), r"\[1260,4\] for 1680 samples. Write a forward that returns one tensor with a row"),
-    (lambda x: x.reshape(x.shape[0] * 2, 3), r"cannot reshape \(1680, 3\)"),
+    (lambda x: x.reshape(-1, 4), r"\[2520,4\] for 3360 samples. Write a forward that returns one tensor with a row"),
+    (lambda x: x.reshape(x.shape[0] * 2, 3), r"cannot reshape \(3360, 3\)"),
     (lambda x: x + torch.ones(4, 3), r"\(batch, 3\) and \(4, 3\)"),
 ])  # fmt: skip
 def test_what_does_not_fit_is_reported(call, words):

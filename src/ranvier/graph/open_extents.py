@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Self
 
-from ranvier.graph.node import BATCH, Dim, Type
+from ranvier.graph.node import BATCH, Dim, Symbol, Type
 
 ANY = 6464  # the number that stands for an extent that may be any: few data have it, and it can be halved six times
 
 
-ANY_ROWS = 1680  # the same for the rows of a batch, where a network computes with their number
+ANY_ROWS = 3360  # the same for the rows of a batch, where a network computes with their number
+HALF = ANY_ROWS // 2  # rows of a second trace, whose open extents are halved too: what does not change is a constant
 
 
 class OpenExtent(int):
@@ -18,6 +19,8 @@ class OpenExtent(int):
 
     Extents computed from it are open too. Each size that comes then has a program of its own.
     """
+
+    halved: int  # in a trace for `HALF` of the rows; half of the number, if left out
 
     def _open(self, result: Any) -> Any:
         return type(self)(result) if type(result) is int else result
@@ -61,18 +64,36 @@ def fits(given: Sequence[Any], wanted: Sequence[Any]) -> bool:
 
 
 def with_rows(type_: Type, rows: Dim) -> Type:
-    """The type for a batch of so many rows."""
-    return type_ if rows is BATCH else Type(tuple(rows if d == BATCH else d for d in type_.shape), type_.dtype)
+    """The type for a batch of so many rows; for `HALF` of `ANY_ROWS`, with the open extents of that trace."""
+    if rows is BATCH:
+        return type_
+    extents = map(_halved, type_.shape) if rows == HALF else type_.shape
+    return Type(tuple(rows if d is BATCH else d for d in extents), type_.dtype)
 
 
-def with_batch(type_: Type) -> Type:
-    """A type that was found for an open number of rows, for batches of any size. Multiples of it stay open."""
-    shape = tuple(
-        BATCH if d == ANY_ROWS and (not axis or type(d) is OpenExtent) else d for axis, d in enumerate(type_.shape)
-    )
-    return Type(shape, type_.dtype)
+def with_batch(type_: Type, halved: Type) -> Type:
+    """The type for batches of any size, from those of two traces, for `ANY_ROWS` rows and for `HALF` of them.
+
+    An extent that differs is the batch, or open. One that does not is a number, also where it is that of the rows.
+    """
+
+    def joined(one: Dim, two: Dim) -> Dim:
+        if isinstance(one, Symbol) or isinstance(two, Symbol) or one == two:
+            return one if isinstance(one, Symbol) else int(one)
+        if (one, two) == (ANY_ROWS, HALF):
+            return BATCH
+        extent = OpenExtent(one)
+        extent.halved = int(two)
+        return extent
+
+    return Type(tuple(map(joined, type_.shape, halved.shape)), type_.dtype)
 
 
 def joins_rows(shape: Sequence[Any]) -> bool:
-    """Whether a shape has an extent that the rows of a batch are a part of."""
-    return any(type(d) is OpenExtent and not d % ANY_ROWS for d in shape)
+    """Whether a shape has an extent that the rows of a batch are a factor of."""
+    return any(type(d) is OpenExtent and not (d % ANY_ROWS or _halved(d) % HALF) and 2 * _halved(d) <= d for d in shape)
+
+
+def _halved(extent: Any) -> Any:
+    """An extent in the trace for `HALF` of the rows."""
+    return getattr(extent, "halved", extent // 2) if type(extent) is OpenExtent else extent

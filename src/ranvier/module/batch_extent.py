@@ -12,10 +12,10 @@ from typing import Any
 
 from ranvier.graph.extents import needs_number
 from ranvier.graph.node import BATCH, Dim
-from ranvier.graph.open_extents import ANY_ROWS, OpenExtent, with_batch
+from ranvier.graph.open_extents import ANY_ROWS, HALF, OpenExtent, with_batch
 from ranvier.module.calls import mode
 from ranvier.module.members import ModuleBase
-from ranvier.support.tree import map_structure
+from ranvier.support.tree import flatten, map_structure
 from ranvier.tensor.call_state import isolated_tape
 from ranvier.tensor.masks import mask_of, set_mask
 from ranvier.tensor.tensor import Tensor
@@ -50,12 +50,19 @@ def for_any_batch(module: ModuleBase, trace: Callable[[Dim], Any]) -> Any:
 
 
 def for_open_batch(trace: Callable[[Dim], Any]) -> Any:
-    """Tensors without values of the types that ``trace`` returns for an open number of rows."""
-    return map_structure(trace(OpenExtent(ANY_ROWS)), Tensor, _closed)
+    """Tensors without values of the types that ``trace`` returns for two open numbers of rows."""
+    traced = trace(OpenExtent(ANY_ROWS))
+    halved = flatten(trace(OpenExtent(HALF)), Tensor)
 
+    def closed(tensor: Tensor) -> Tensor:
+        other = next(halved)
+        result, mask, other_mask = (
+            Tensor.placeholder(with_batch(tensor.spec, other.spec)),
+            mask_of(tensor),
+            mask_of(other),
+        )
+        if mask is not None and other_mask is not None:
+            set_mask(result, Tensor.placeholder(with_batch(mask.spec, other_mask.spec)))
+        return result
 
-def _closed(tensor: Tensor) -> Tensor:
-    found, mask = Tensor.placeholder(with_batch(tensor.spec)), mask_of(tensor)
-    if mask is not None:
-        set_mask(found, Tensor.placeholder(with_batch(mask.spec)))
-    return found
+    return map_structure(traced, Tensor, closed)

@@ -14,7 +14,7 @@ import numpy as np
 
 from ranvier.graph.extents import needs_number
 from ranvier.graph.node import BATCH, Dim, Symbol, Type
-from ranvier.graph.open_extents import OpenExtent, joins_rows, with_rows
+from ranvier.graph.open_extents import OpenExtent, is_open, with_rows
 from ranvier.module.batch_extent import for_open_batch
 from ranvier.module.calls import mode, traced_within
 from ranvier.module.members import ModuleBase
@@ -100,9 +100,9 @@ def record_call(module: ModuleBase, arguments: tuple[Any, ...], options: dict[st
             value.take_codes(layer)
     arguments, options = map_structure((arguments, options), Tensor, lambda tensor: constant(module, tensor))
     call = Call(module, arguments, options)
-    joined = any(joins_rows(value.spec.shape) for value in flatten((arguments, options), Symbolic))
+    sized = any(is_open(value.spec.shape) for value in flatten((arguments, options), Symbolic))
     try:
-        result = for_open_batch(lambda rows: trace_call(call, [], rows)) if joined else trace_call(call, [])
+        result = for_open_batch(lambda rows: trace_call(call, [], rows)) if sized else trace_call(call, [])
     except ValueError as error:  # again for batches of any size, and for an error that lists the calls before it
         call.batch = None
         if needs_number(error):

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from ranvier.graph.dtypes import FLOATING, INDICES
 from ranvier.graph.graph import input_node
 from ranvier.graph.node import DIVISION, Node, Type, apply, topological
+from ranvier.graph.open_extents import is_open
 from ranvier.tensor import equal_steps
 from ranvier.tensor.called import called, called_with_number
 
@@ -196,7 +197,8 @@ CUT = Function("cut", lambda *nodes, values, **_: [apply("stop_gradient", n) for
 def leaf_node(ordinal: int, type_: Type, requires_grad: bool, transposed: bool) -> TraceNode:
     """The node of a leaf."""
     # The fields of the type, not the type: tuples and strings hash faster than instances of a Python class.
-    key = (ordinal, type_.shape, type_.dtype, requires_grad, transposed, state.dtype)
+    # An open extent equals a number that is none.
+    key = (ordinal, type_.shape, is_open(type_.shape), type_.dtype, requires_grad, transposed, state.dtype)
     node = _interned.get(key)
     if node is None:
         node = _interned[key] = TraceNode(
@@ -209,7 +211,7 @@ def intern(
     function: Function, inputs: tuple[TraceNode, ...], options: tuple[tuple[str, Any], ...], grad: int
 ) -> tuple[TraceNode, ...]:
     """The nodes of a call's results. Types are inferred once, by building the call's graph on fresh inputs."""
-    key = (function, inputs or state.dtype, options, grad)
+    key = (function, inputs or (state.dtype, _opens(options)), options, grad)
     known = _interned.get(key)
     if known is not None:
         return known
@@ -236,11 +238,17 @@ def intern(
     return nodes
 
 
+def _opens(options: tuple[tuple[str, Any], ...]) -> tuple[bool, ...]:
+    """Whether each option that is a shape has an open extent."""
+    return tuple([is_open(value) for _, value in options if isinstance(value, tuple)])
+
+
 def _inferred_types(
     function: Function, inputs: tuple[TraceNode, ...], options: tuple[tuple[str, Any], ...]
 ) -> tuple[tuple[Type, ...], bool, bool]:
     """The types of a call's results, whether it returns a tuple, and whether it is one exact operation."""
-    key = function, tuple([(c.type.shape, c.type.dtype) for c in inputs]), options, state.dtype
+    operands = tuple([(c.type.shape, is_open(c.type.shape), c.type.dtype) for c in inputs])
+    key = function, operands, options, _opens(options), state.dtype
     known = _inferred.get(key) if function.is_local else None
     if known is None:
         result = function.body(*fresh_inputs(inputs), **dict(options))

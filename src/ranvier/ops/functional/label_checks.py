@@ -12,7 +12,7 @@ import numpy as np
 from ranvier.graph.checks import first_fault
 from ranvier.graph.dtypes import FLOATING
 from ranvier.graph.node import Node, apply
-from ranvier.graph.open_extents import ANY, ANY_ROWS
+from ranvier.graph.open_extents import ANY, ANY_ROWS, HALF
 from ranvier.ops import arrays
 from ranvier.tensor.function import function
 from ranvier.tensor.tensor import Tensor
@@ -34,7 +34,7 @@ def in_range(x: Any, rule: str, count: int, *, low: int = 0, ignored: int | None
     """
     known = x.known if isinstance(x, Tensor) else x
     is_known = isinstance(known, (np.ndarray, list))
-    if isinstance(x, Tensor) and not {ANY, ANY_ROWS}.isdisjoint(x.shape):
+    if isinstance(x, Tensor) and any(d in (ANY, ANY // 2, ANY_ROWS, HALF) for d in x.shape):
         is_known = False  # perhaps of ``arange(length)`` while a network is traced for any length
     if is_known:
         check_known(np.asarray(known), rule, count, low, ignored)

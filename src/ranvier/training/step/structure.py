@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ranvier.graph.node import BATCH
-from ranvier.graph.open_extents import ANY_ROWS, joins_rows
+from ranvier.graph.open_extents import ANY_ROWS, is_open, joins_rows
 from ranvier.module import Module
 from ranvier.module.arguments import Container, container_type, input_parameters, takes_container
 from ranvier.tensor.tensor import Tensor
@@ -77,7 +77,8 @@ def outputs_of(model: Module, output: Any, rows: Any = BATCH) -> OutputStructure
         if not isinstance(part, Tensor) or not part.spec.shape or not holds_rows(part.spec.shape[0], rows):
             got = part.spec if isinstance(part, Tensor) else type(part).__name__
             if isinstance(part, Tensor) and part.spec.shape and isinstance(part.spec.shape[0], int) and rows is BATCH:
-                got = f"{got} for {ANY_ROWS} samples"
+                samples = ANY_ROWS if is_open(part.spec.shape[:1]) else "any number of"
+                got = f"{got} for {samples} samples"
             where = "" if key is None else f" for output {key!r}"
             if part is None:
                 raise ValueError(
