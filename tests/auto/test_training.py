@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from ranvier.auto.pacing import Pace, Shares, cycle
 from ranvier.auto.preparation import Preparation
 from ranvier.auto.samples import look_at
 from ranvier.auto.scores import Task, decide, paired, row_losses, scores
+from ranvier.auto.training import Plan
 from ranvier.auto.trials import Search, Trial, common_epochs
 
 RNG = np.random.default_rng(0)
@@ -241,6 +243,17 @@ def test_the_time_ends_the_search(data, tmp_path):
     run = train(data, "kind", tmp_path / "run", time=2, columns={"price": "ignore"}, **asked)
     assert time.perf_counter() - began < 20  # of which most is what a busy machine takes
     assert run.test["accuracy"] > 0.4
+
+
+def test_the_end_has_more_time_where_the_machine_is_slow_and_the_rows_are_many():
+    now, used = time.perf_counter(), time.process_time()
+    slow = Plan(Path(), {"time": 60.0}, print, now - 20, used - 2)  # a tenth of a processor
+    assert slow.end(0.9) - now == pytest.approx(-20 + 54 - 10, abs=0.5)
+    slow.judged = 5.0
+    assert slow.end(0.9) - now == pytest.approx(-20 + 54 - 10 - 5, abs=0.5)
+    free = Plan(Path(), {"time": 60.0}, print, now - 20, used - 20)
+    assert free.end(0.9) - now == pytest.approx(-20 + 54 - 2, abs=0.5)
+    assert Plan(Path(), {"time": None}, print, now, used).end(0.9) == float("inf")
 
 
 def test_a_preparation_of_rows_alone_and_together():

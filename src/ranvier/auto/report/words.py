@@ -164,7 +164,7 @@ CHINESE = {
     "row": "行", "line": "文件行", "true": "真实", "predicted": "预测",
     "probability of the true class": "真实类别的概率", "difference": "差", "level": "级别", "what": "内容",
     "error": "错误", "warning": "警告", "seed": "随机种子", "seconds: {part}": "秒：{part}", "all": "全部",
-    "search": "搜索", "trees": "梯度提升树", "training": "训练", "samples": "样本数",
+    "search": "搜索", "linear": "线性模型", "trees": "梯度提升树", "training": "训练", "samples": "样本数",
 }  # fmt: skip
 
 FIGURES = {  # texts of pictures
