@@ -56,11 +56,8 @@ def for_open_batch(trace: Callable[[Dim], Any]) -> Any:
 
     def closed(tensor: Tensor) -> Tensor:
         other = next(halved)
-        result, mask, other_mask = (
-            Tensor.placeholder(with_batch(tensor.spec, other.spec)),
-            mask_of(tensor),
-            mask_of(other),
-        )
+        result = Tensor.placeholder(with_batch(tensor.spec, other.spec))
+        mask, other_mask = mask_of(tensor), mask_of(other)
         if mask is not None and other_mask is not None:
             set_mask(result, Tensor.placeholder(with_batch(mask.spec, other_mask.spec)))
         return result
