@@ -110,6 +110,9 @@ def test_a_network_learns_by_it():
 REFUSED: dict[str, Any] = {
     "rank": (lambda: rv.ops.ctc_loss(LABELS, SCORES[0], LENGTHS, STEPS), ValueError, r"\(samples, steps, classes\)"),
     "label": (lambda: rv.ops.ctc_loss(LABELS + 2, SCORES, LENGTHS, STEPS), ValueError, "label 3 is out of range for 3"),
+    "steps": (lambda: rv.ops.ctc_loss(LABELS, SCORES, LENGTHS, [6, 5, 5, 5]), ValueError, "length 6, in row 0, where there is room for 5"),
+    "labels": (lambda: rv.ops.ctc_loss(LABELS, SCORES, [2, -1, 2, 2], STEPS), ValueError, "length -1, in row 1"),
+    "steps to decode": (lambda: rv.ops.ctc_decode(SCORES, [5, 5, 5, 6]), ValueError, "Write lengths from 0 to 5"),
     "strategy": (lambda: rv.ops.ctc_decode(SCORES, STEPS, "best"), ValueError, "Write 'greedy' or 'beam_search'"),
     "lengths": (lambda: rv.ops.ctc_decode(SCORES, [5]), ValueError, r"and lengths \(batch,\)"),
     "targets": (

@@ -30,6 +30,7 @@ _LABEL = (
     "more units."
 )
 _INDEX = "index {value} is out of range for a dimension of {count}{place}. Write indices from {low} to {last}."
+_LENGTH = "a sequence of length {value}{place}, where there is room for {last}. Write lengths from {low} to {last}."
 _PROBABILITY = "all elements of {what} should be between 0 and 1, and one is {value}{place}. Write "
 RULES = {
     "label": Rule(IndexError, _LABEL),
@@ -66,6 +67,8 @@ RULES = {
         "instead.",
     ),
     "target": Rule(RuntimeError, _PROBABILITY + "0 and 1, or probabilities, instead."),
+    "length": Rule(RuntimeError, _LENGTH),
+    "sequence length": Rule(ValueError, _LENGTH),
 }  # fmt: skip
 ERRORS = tuple({rule.error for rule in RULES.values()})
 

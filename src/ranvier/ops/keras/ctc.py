@@ -9,7 +9,7 @@ import numpy as np
 from ranvier.graph.dtypes import STORAGE
 from ranvier.ops import arrays
 from ranvier.ops.functional import ctc as bodies
-from ranvier.ops.functional.label_checks import labels_in_range
+from ranvier.ops.functional.label_checks import in_range, labels_in_range
 from ranvier.ops.keras.arrays import convert_to_tensor
 from ranvier.ops.keras.elementwise import Operand
 from ranvier.tensor.tensor import Tensor
@@ -24,13 +24,22 @@ def ctc_loss(
     """The CTC loss of each sample, (batch,), for labels (batch, length) and scores (batch, steps, classes).
 
     The scores are not normalized by softmax. ``mask_index`` is the class of the blank. Labels and steps beyond the
-    lengths, (batch,) each, do not count.
+    lengths, (batch,) each, do not count. Raises ValueError for lengths that are negative or beyond the steps or labels.
     """
     output = convert_to_tensor(output)
     if output.dtype in STORAGE:  # the loss is float32, as in Keras
         output = arrays.cast(output, "float32")
     target = labels_in_range(convert_to_tensor(target), "target label", output.shape[-1], None)
-    return bodies.ctc_of_scores(output, target, output_length, target_length, mask_index)
+    taken, counts = output_length, target_length
+    if output.ndim == 3 and target.ndim == 2:  # other ranks have an error of their own
+        taken, counts = _lengths(taken, output.shape[1]), _lengths(counts, target.shape[1])
+    return bodies.ctc_of_scores(output, target, taken, counts, mask_index)
+
+
+def _lengths(lengths: Operand, size: Any) -> Any:
+    """``lengths`` of sequences that are ``size`` long at most."""
+    lengths = convert_to_tensor(lengths)
+    return in_range(lengths, "sequence length", size + 1) if isinstance(size, int) else lengths
 
 
 def ctc_decode(
@@ -58,6 +67,7 @@ def ctc_decode(
             f"ctc_decode of scores {scores.shape} and lengths {lengths.shape}. Write scores (batch, steps, classes) "
             "and lengths (batch,) instead."
         )
+    _lengths(lengths, scores.shape[1])
     if strategy == "greedy":
         labels, found = _greedy(scores, lengths, merge_repeated, mask_index)
     else:

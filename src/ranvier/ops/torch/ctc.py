@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from ranvier.graph.dtypes import FLOATING
 from ranvier.ops import arrays
 from ranvier.ops.functional import ctc as bodies
-from ranvier.ops.functional.label_checks import labels_in_range
+from ranvier.ops.functional.label_checks import in_range, labels_in_range
 from ranvier.ops.torch.sizes import one_of
 from ranvier.tensor.tensor import Tensor
 
@@ -26,7 +27,8 @@ def ctc_loss(
 
     ``targets`` are (batch, length), or all labels one after the other, (sum of target_lengths,). "mean" divides each
     sample's loss by its number of labels first. A sample whose steps are too few for its labels has an infinite loss,
-    with ``zero_infinity`` none.
+    with ``zero_infinity`` none. Raises RuntimeError for a blank that is no class, and for lengths that are negative or
+    beyond the steps or the labels.
     """
     one_of(reduction, "reduction", ("none", "mean", "sum"))
     x = log_probs if isinstance(log_probs, Tensor) else Tensor(log_probs)
@@ -37,13 +39,22 @@ def ctc_loss(
     if alone:
         x, taken, counts = arrays.expand_dims(x, 1), arrays.reshape(taken, (1,)), arrays.reshape(counts, (1,))
     x = arrays.swapaxes(x, 0, 1)
-    if labels.ndim == 1:
-        labels = arrays.expand_dims(labels, 0) if alone else _rows(labels, counts)
+    if not -1 < blank < x.shape[-1]:
+        raise RuntimeError(f"blank={blank} of {x.shape[-1]} classes. Write one of 0 to {x.shape[-1] - 1}.")
+    exact = alone and labels.ndim == 1
+    labels = arrays.expand_dims(labels, 0) if exact else labels
     for name, lengths in (("input_lengths", taken), ("target_lengths", counts)):
+        if lengths.dtype in FLOATING:
+            raise RuntimeError(f"{name} of {lengths.dtype}. Write whole numbers.")
         if lengths.shape != x.shape[:1]:
             raise RuntimeError(
                 f"{name} of shape {tuple(lengths.shape)} for a batch of {x.shape[0]}. Write one for each sample."
             )
+    taken = in_range(taken, "length", x.shape[1] + 1)
+    if labels.ndim == 1:
+        labels = _rows(labels, in_range(counts, "length", labels.shape[0] + 1))
+    size = labels.shape[1]
+    counts = in_range(counts, "length", size + 1, low=size if exact else 0)
     labels = labels_in_range(labels, "label", x.shape[-1], None)
     losses = bodies.ctc(bodies.with_softmax_gradient(x), labels, taken, counts, blank)
     if zero_infinity:
