@@ -42,6 +42,7 @@ class Tensor(TensorMethods):
         "as_leaf",
         "base",
         "history_ended",
+        "inference",
         "segment",
         "spec",
         "storage_view",
@@ -67,8 +68,7 @@ class Tensor(TensorMethods):
         self.storage_view: Any = None  # the cache of `layout.storage_of`
         self.as_leaf: Any = None  # the cache of `TapeSegment.add_leaf`
         self.base: Any = None  # what it shares its memory with: see `tensor.views`
-        self.version = first_version[0]
-        self._requires_grad = requires_grad
+        self.version, self.inference, self._requires_grad = first_version[0], state.inference, requires_grad
 
     @staticmethod
     def placeholder(type_: Type, *, requires_grad: bool = False) -> Tensor:
@@ -93,7 +93,7 @@ class Tensor(TensorMethods):
         tensor._value, tensor.spec = None, node.type
         tensor.trace_node, tensor.segment, tensor._grad = node, segment, None
         tensor.storage_view, tensor.as_leaf, tensor.base, tensor.version = None, None, None, 0
-        tensor.history_ended, tensor._requires_grad = False, node.requires_grad
+        tensor.history_ended, tensor._requires_grad, tensor.inference = False, node.requires_grad, state.inference
         segment.live.append(weakref.ref(tensor))
         return tensor
 
@@ -177,7 +177,7 @@ class Tensor(TensorMethods):
         attributes, slots = cast("tuple[Any, dict[str, Any]]", super().__getstate__())  # of a class with slots
         value = self.compute() if self.base is None else self.compute().copy(order="K")
         fresh = dict.fromkeys(("trace_node", "segment", "storage_view", "as_leaf", "base"))
-        return attributes, slots | fresh | {"_value": value, "history_ended": False}
+        return attributes, slots | fresh | {"_value": value, "history_ended": False, "inference": False}
 
     def _become_leaf(self) -> None:
         """Compute a result and drop its history."""

@@ -157,6 +157,7 @@ class _State(threading.local):
         # A model is being traced: the current values of tensors must not be recorded. A `StepTrace` for a whole step.
         self.tracing: StepTrace | bool = False
         self.born = 0  # where a model is traced, the least version of tensors that were made in the trace
+        self.inference = False  # tensors that are made now say that they were made in PyTorch's ``inference_mode``
         self.moving = False  # a view is made, by recorded calls
         self.refuses_nan = False  # `backward` raises where a gradient is NaN
         self.dtype: str | None = None  # of floats, for this thread; part of every node's key through its leaves

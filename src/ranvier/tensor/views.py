@@ -26,7 +26,7 @@ def become_view(view: Tensor, source: Tensor, steps: Steps, grad: bool = True) -
     base = View(memory, before + steps if before else steps, recorded_by, root, silent)
     if before and steps and base.strides() is None and not any(isinstance(n, Symbol) for n in memory.spec.shape):
         return False
-    view.base = base
+    view.base, view.inference = base, source.inference
     memory.add(view)
     for target, _, _ in steps:
         target.makes_views = True
@@ -101,6 +101,7 @@ def alias_of(tensor: Tensor, silent: bool = False) -> Tensor:
         memory = memory_of(owner)[0]
         alias = Tensor.wrap(owner._value, type_=owner.spec)
         alias.base = Alias(memory, owner, silent or (tensor.base is not None and tensor.base.silent))
+        alias.inference = owner.inference
         memory.add(alias)
         return alias
     view: Tensor = recorded(False, detach, owner)

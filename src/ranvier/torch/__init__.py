@@ -49,7 +49,14 @@ from ranvier.torch import (
     version,
 )
 from ranvier.torch.amp import autocast
-from ranvier.torch.autograd import enable_grad, inference_mode, is_anomaly_enabled, is_grad_enabled, set_grad_enabled
+from ranvier.torch.autograd import (
+    enable_grad,
+    inference_mode,
+    is_anomaly_enabled,
+    is_grad_enabled,
+    is_inference_mode_enabled,
+    set_grad_enabled,
+)
 from ranvier.torch.files import load, save
 from ranvier.torch.func import vmap
 from ranvier.torch.limits import finfo, iinfo
@@ -58,7 +65,8 @@ from ranvier.torch.settings import *  # noqa: F403 - their __all__ is the vocabu
 __all__ = [
     "Generator", "Size", "accelerator", "amp", "autocast", "autograd", "backends", "cuda", "default_generator",
     "device", "distributed", "distributions", "dtype", "e", "enable_grad", "finfo", "func", "get_num_threads",
-    "iinfo", "inf", "inference_mode", "is_anomaly_enabled", "is_grad_enabled", "jit", "linalg", "load",
+    "iinfo", "inf", "inference_mode", "is_anomaly_enabled", "is_grad_enabled", "is_inference_mode_enabled", "jit",
+    "linalg", "load",
     "multiprocessing", "nan", "newaxis", "nn", "no_grad", "onnx", "optim", "pi", "random", "save",
     "set_default_dtype", "set_grad_enabled", "set_num_threads", "special", "strided", "testing", "types", "utils",
     "version", "vmap",

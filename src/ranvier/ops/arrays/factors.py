@@ -10,12 +10,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ranvier.graph.node import Node, apply
 from ranvier.ops.arrays import decompositions as d
 from ranvier.ops.arrays import elementwise as n
 from ranvier.ops.arrays.linalg import tril, triu
 from ranvier.ops.arrays.products import matmul
 from ranvier.ops.arrays.promotion import axis_of
 from ranvier.ops.arrays.shape import concatenate, expand_dims, reshape, squeeze, swapaxes, transpose
+from ranvier.tensor.function import function
 from ranvier.tensor.tensor import Tensor, numbers_of
 
 
@@ -347,8 +349,15 @@ def _reflected(A: Any, tau: Any, x: Any, order: Any) -> Any:
 
 def householder_product(A: Any, tau: Any) -> Any:
     """The first columns of the product of the reflections that `geqrf` gives: Q of A."""
-    start = Tensor(np.broadcast_to(np.eye(*A.shape[-2:]), A.shape).copy(), dtype=A.dtype)
-    return _reflected(A, tau, start, range(tau.shape[-1] - 1, -1, -1))
+    return _reflected(A, tau, _columns(A, tau), range(tau.shape[-1] - 1, -1, -1))
+
+
+@function
+def _columns(A: Node, tau: Node) -> Node:
+    """The first columns of the identity in the shape of A: without reflections a result that has gradients, of 0."""
+    del tau
+    rows, columns = (apply("iota", shape=A.shape, axis=axis, dtype="int32") for axis in (A.ndim - 2, A.ndim - 1))
+    return n.cast(n.equal(rows, columns), A.dtype)
 
 
 def ormqr(input: Any, tau: Any, other: Any, left: bool = True, transpose: bool = False) -> Any:

@@ -13,7 +13,7 @@ from ranvier.ops.arrays import shape as shapes
 from ranvier.ops.arrays.elementary import logaddexp
 from ranvier.ops.arrays.elementwise import not_equal, subtract
 from ranvier.ops.arrays.products import einsum, matmul
-from ranvier.ops.arrays.promotion import axis_of, count, counted, floating, together
+from ranvier.ops.arrays.promotion import axis_of, count, counted, floating, result_dtype, together
 from ranvier.tensor.function import function
 
 
@@ -242,6 +242,8 @@ def cov(input: Node, *, correction: int = 1, fweights: Node | None = None, aweig
     if input.ndim > 2:
         raise GraphError(f"the covariances of {input.shape}: write a vector, or (variables, observations)")
     x = shapes.reshape(floating(input), (-1, *input.shape[-1:]) if input.ndim == 2 else (1, -1))
+    if aweights is not None:  # sums of weights are as exact as those of observations
+        aweights = n.cast(aweights, result_dtype(x, aweights))
     wrong = [w.shape for w in (fweights, aweights) if w is not None and w.shape != x.shape[1:]]
     if wrong or (fweights is not None and fweights.dtype in FLOATS):
         raise GraphError(f"weights of {x.shape[1]} observations: write one for each, fweights as integers")

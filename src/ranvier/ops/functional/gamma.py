@@ -55,12 +55,13 @@ def lgamma(x: Node) -> Node:
         product = n.multiply(product, n.add(base, float(k)))
     value = n.where(small, n.subtract(value, n.log(product)), value)
     sine = n.log(n.abs(n.sin(n.multiply(rest, math.pi))))
-    return n.cast(n.where(low, n.subtract(n.subtract(math.log(math.pi), sine), value), value), floating(x).dtype)
+    value = n.where(low, n.subtract(n.subtract(math.log(math.pi), sine), value), value)
+    return n.cast(n.where(n.equal(x, -math.inf), math.inf, value), floating(x).dtype)
 
 
 @function
 def digamma(x: Node) -> Node:
-    """Elementwise derivative of `lgamma`."""
+    """Elementwise derivative of `lgamma`: at 0 infinity against its sign, at negative whole numbers nan."""
     low, positive, rest = _reflected(x)
     small, base, far = _shifted(positive)
     inverse = n.reciprocal(far)
@@ -74,7 +75,8 @@ def digamma(x: Node) -> Node:
     value = n.where(small, n.subtract(value, total), value)
     angle = n.multiply(rest, math.pi)
     cotangent = n.where(low, n.divide(n.cos(angle), n.sin(angle)), 0.0)
-    return n.cast(n.subtract(value, n.multiply(cotangent, math.pi)), floating(x).dtype)
+    pole = n.logical_and(n.equal(rest, 0.0), n.less(x, 0.0))
+    return n.cast(n.where(pole, math.nan, n.subtract(value, n.multiply(cotangent, math.pi))), floating(x).dtype)
 
 
 @function
@@ -115,8 +117,8 @@ def polygamma(x: Node, order: int) -> Node:
     low, positive, rest = _reflected(x)
     far = n.add(positive, float(SHIFT))
     inverse = n.reciprocal(far)
-    power, total = n.power(inverse, float(order)), n.multiply(far, 0.0)
-    for k in range(SHIFT):
+    power, total = n.power(inverse, float(order)), n.power(n.reciprocal(positive), order + 1.0)
+    for k in range(1, SHIFT):
         total = n.add(total, n.power(n.reciprocal(n.add(positive, float(k))), order + 1.0))
     total = n.multiply(total, float(math.factorial(order)))
     series = n.add(n.multiply(inverse, math.factorial(order) / 2), float(math.factorial(order - 1)))

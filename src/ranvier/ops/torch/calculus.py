@@ -45,11 +45,6 @@ def float_power(input: Any, exponent: Any) -> Any:
     return n.power(x, y)
 
 
-def rsub(input: Any, other: Any, *, alpha: float = 1) -> Any:
-    """``other - alpha * input``."""
-    return n.subtract(other, input if alpha == 1 else n.multiply(input, alpha))
-
-
 @function
 def mvlgamma(input: Node, p: int) -> Node:
     """The logarithm of the gamma function of ``p`` dimensions."""
@@ -86,7 +81,14 @@ def lcm(input: Any, other: Any) -> Tensor:
 
 def nextafter(input: Any, other: Any) -> Tensor:
     """The next float from the first toward the second. Evaluated at once."""
-    return evaluated.nextafter(input, other)
+    return _moved(evaluated.nextafter(input, other), input, other)
+
+
+@function
+def _moved(result: Node, input: Node, other: Node) -> Node:
+    """``result`` with a gradient of 1 by ``input`` and of 0 by ``other``."""
+    del other
+    return n.add(result, n.where(n.isfinite(input), n.subtract(input, n.stop_gradient(input)), 0.0))
 
 
 def real(input: Any) -> Any:
@@ -140,7 +142,12 @@ def is_conj(input: Any) -> bool:
     return False
 
 
-is_neg = is_inference = is_conj
+is_neg = is_conj
+
+
+def is_inference(input: Any) -> bool:
+    """Whether the tensor, or the one that it is a view of, was made in ``torch.inference_mode()``."""
+    return bool(input.inference)
 
 
 def result_type(tensor1: Any, tensor2: Any) -> Any:
@@ -291,12 +298,15 @@ def msort(input: Any) -> Any:
 
 @function
 def renorm(input: Node, p: float, dim: int, maxnorm: float) -> Node:
-    """The slices along ``dim`` scaled down to a p-norm of ``maxnorm`` where it is larger."""
-    x = floating(input)
-    axes = tuple(a for a in range(x.ndim) if a != axis_of(dim, x.ndim))
-    size = n.power(n.sum(n.power(n.abs(x), p), axes, True), 1.0 / p)
+    """The slices along ``dim`` scaled down to a p-norm of ``maxnorm`` where it is larger; p may be infinite."""
+    if not (p > 0 and maxnorm >= 0):
+        raise RuntimeError(f"renorm with p={p}, maxnorm={maxnorm}. Write p above 0, and maxnorm=0 or more.")
+    if input.ndim < 2 or input.dtype not in {*FLOATING, *STORAGE}:
+        raise RuntimeError(f"renorm of {input.dtype} {input.shape}. Write floats in two dimensions or more.")
+    axes = tuple(a for a in range(input.ndim) if a != axis_of(dim, input.ndim))
+    size = n.norm(floating(input), axes, True, p)
     factor = n.where(n.greater(size, maxnorm), n.divide(maxnorm, n.add(size, 1e-7)), 1.0)
-    return n.multiply(x, factor)
+    return n.cast(n.multiply(input, factor), input.dtype)
 
 
 # --- places and parts -----------------------------------------------------------------------------------------------

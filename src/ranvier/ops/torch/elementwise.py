@@ -112,18 +112,32 @@ def equal(input: Any, other: Any) -> bool:
 # --- scaled sums --------------------------------------------------------------------------------------------------
 
 
+def scaled(x: Any, factor: Any, whole: str = "") -> Any:
+    """``x`` times a number, which is made whole for integers; floats raise the error of a function ``whole``."""
+    if isinstance(x, Tensor) and not isinstance(factor, Tensor) and x.dtype not in FLOATING:
+        if whole and isinstance(factor, float):
+            raise RuntimeError(f"{whole} of {x.dtype} with the factor {factor}. Write x.float(), or a whole number.")
+        factor = int(factor)
+    return n.multiply(x, factor) if isinstance(factor, Tensor) or factor != 1 else x
+
+
 def add(input: Any, other: Any, *, alpha: float = 1, out: Any = None) -> Any:
     """``input + alpha * other``."""
     if out is not None:
         raise no_out("add")
-    return n.add(input, other if alpha == 1 else n.multiply(other, alpha))
+    return n.add(input, scaled(other, alpha, "add"))
 
 
 def sub(input: Any, other: Any, *, alpha: float = 1, out: Any = None) -> Any:
     """``input - alpha * other``."""
     if out is not None:
         raise no_out("sub")
-    return n.subtract(input, other if alpha == 1 else n.multiply(other, alpha))
+    return n.subtract(input, scaled(other, alpha, "sub"))
+
+
+def rsub(input: Any, other: Any, *, alpha: float = 1) -> Any:
+    """``other - alpha * input``."""
+    return n.subtract(other, scaled(input, alpha, "rsub"))
 
 
 def lerp(input: Any, end: Any, weight: Any) -> Any:
@@ -133,11 +147,9 @@ def lerp(input: Any, end: Any, weight: Any) -> Any:
 
 def addcmul(input: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Any:
     """``input + value * tensor1 * tensor2``."""
-    product = n.multiply(tensor1, tensor2)
-    return n.add(input, n.multiply(product, value) if isinstance(value, Tensor) or value != 1 else product)
+    return n.add(input, scaled(n.multiply(tensor1, tensor2), value))
 
 
 def addcdiv(input: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Any:
     """``input + value * tensor1 / tensor2``."""
-    quotient = n.divide(tensor1, tensor2)
-    return n.add(input, n.multiply(quotient, value) if isinstance(value, Tensor) or value != 1 else quotient)
+    return n.add(input, scaled(n.divide(tensor1, tensor2), value))

@@ -13,6 +13,7 @@ from ranvier.ops import arrays as n
 from ranvier.ops.arrays import decompositions, linalg, norms
 from ranvier.ops.arrays.promotion import axis_of
 from ranvier.ops.arrays.shape import diagonal as diagonal_of
+from ranvier.ops.torch.reductions import combined
 from ranvier.tensor.tensor import Tensor
 
 _TERMS = 18  # of the exponential series of a matrix of norm up to 1/2, which are exact in float64
@@ -24,15 +25,13 @@ def _turned(x: Any) -> Any:
 
 def addr(input: Any, vec1: Any, vec2: Any, *, beta: float = 1, alpha: float = 1) -> Any:
     """``beta * input + alpha * outer(vec1, vec2)``."""
-    product = linalg.outer(vec1, vec2)
-    product = product if alpha == 1 else n.multiply(product, alpha)
-    return n.add(n.multiply(input, beta), product) if beta else n.broadcast_to(product, product.shape)
+    return combined(input, linalg.outer(vec1, vec2), beta, alpha, "addr")
 
 
 def addbmm(input: Any, batch1: Any, batch2: Any, *, beta: float = 1, alpha: float = 1) -> Any:
     """``beta * input + alpha *`` the sum of the products of matrices."""
-    product = n.multiply(n.sum(n.matmul(batch1, batch2), 0), alpha)
-    return n.add(n.multiply(input, beta), product) if beta else product
+    products = n.matmul(batch1, batch2)
+    return combined(input, n.cast(n.sum(products, 0), products.dtype), beta, alpha)
 
 
 def chain_matmul(*matrices: Any) -> Any:

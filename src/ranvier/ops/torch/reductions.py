@@ -17,6 +17,7 @@ from ranvier.ops.arrays.linalg import product, running_product, running_sum
 from ranvier.ops.arrays.promotion import Axes, axis_of
 from ranvier.ops.arrays.shape import diagonal
 from ranvier.ops.indexing import Ordered
+from ranvier.ops.torch.elementwise import scaled
 from ranvier.tensor.arguments import no_out
 from ranvier.tensor.function import function
 from ranvier.tensor.tensor import Tensor
@@ -120,16 +121,15 @@ def quantile(
     return indexing.quantile(input, q, dim, keepdim, interpolation)
 
 
-def _scaled(x: Any, factor: float) -> Any:
-    """``x`` times a number, which is made whole for integers."""
-    factor = factor if x.dtype in FLOATING else int(factor)
-    return x if factor == 1 else n.multiply(x, factor)
-
-
 def addmm(input: Any, mat1: Any, mat2: Any, *, beta: float = 1, alpha: float = 1) -> Any:
     """``beta * input + alpha * (mat1 @ mat2)``."""
-    product = n.matmul(mat1, mat2)
-    return n.add(_scaled(input, beta), _scaled(product, alpha))
+    return combined(input, n.matmul(mat1, mat2), beta, alpha)
+
+
+def combined(input: Any, product: Any, beta: float, alpha: float, whole: str = "") -> Any:
+    """``beta * input + alpha * product``; with ``beta`` 0 also nan in ``input`` does not count."""
+    product = scaled(product, alpha, whole)
+    return n.add(scaled(input, beta, whole), product) if beta else product
 
 
 def addmv(input: Any, mat: Any, vec: Any, *, beta: float = 1, alpha: float = 1) -> Any:

@@ -34,9 +34,10 @@ def scatter_reduce(input: Tensor, dim: int, index: Any, src: Tensor, reduce: str
         total = add_at(start, places, part)
         if reduce == "sum":
             return total
-        if input.dtype not in FLOATING:
-            raise RuntimeError(f"the mean of {input.dtype}. Write x.float() instead of x.")
-        return arrays.divide(total, Tensor.wrap(np.maximum(met + include_self, 1).astype(input.dtype)))
+        if input.dtype == "bool":
+            raise NotImplementedError("the mean of torch.bool. Write x.float() instead of x.")
+        divide = arrays.divide if input.dtype in FLOATING else arrays.floor_divide
+        return divide(total, Tensor.wrap(np.maximum(met + include_self, 1).astype(input.dtype)))
     return _reduced(input, places, part, reduce, met > 0, include_self)
 
 
@@ -46,7 +47,9 @@ def _reduced(input: Tensor, places: Any, part: Tensor, reduce: str, met: Any, in
     if reduce == "prod" and (input.requires_grad or part.requires_grad):
         raise RuntimeError("scatter_reduce has no gradient of reduce='prod'. Write x.detach(), or the logarithms' sum.")
     limits = _STARTS[reduce]
-    if own.dtype.kind in "iu" and reduce != "prod":
+    if own.dtype.kind == "b":
+        limits = reduce != "amax"
+    elif own.dtype.kind in "iu" and reduce != "prod":
         limits = np.iinfo(own.dtype).min if reduce == "amax" else np.iinfo(own.dtype).max
     result = own.copy() if include_self else np.where(met, np.asarray(limits, own.dtype), own)
     flat = result.reshape(-1)

@@ -10,8 +10,8 @@ from ranvier.tensor import trace
 from ranvier.tensor.context import GradMode, no_grad
 
 __all__ = [
-    "detect_anomaly", "enable_grad", "inference_mode", "is_anomaly_enabled", "is_grad_enabled", "no_grad",
-    "set_detect_anomaly", "set_grad_enabled",
+    "detect_anomaly", "enable_grad", "inference_mode", "is_anomaly_enabled", "is_grad_enabled",
+    "is_inference_mode_enabled", "no_grad", "set_detect_anomaly", "set_grad_enabled",
 ]  # fmt: skip
 
 
@@ -33,17 +33,39 @@ class set_grad_enabled(CheckedConstructor, GradMode):  # noqa: N801  # PyTorch's
         trace.state.grad_enabled = self.mode
 
 
-def inference_mode(mode: Any = True) -> Any:
-    """`no_grad`, as a context and as a decorator; with ``mode=False`` it is `enable_grad`."""
-    if callable(mode):
-        return no_grad(mode)
-    return no_grad() if mode else enable_grad()
-
-
 class enable_grad(no_grad):  # noqa: N801  # PyTorch's name
     """Record gradients within this context or decorated function, even inside ``no_grad``."""
 
     _records = True
+
+
+class inference_mode(GradMode):  # noqa: N801  # PyTorch's name
+    """`no_grad` whose tensors are inference tensors, as a context and as a decorator; with ``mode=False`` gradients are
+    recorded.
+    """
+
+    def __new__(cls, mode: Any = True) -> Any:
+        return cls()(mode) if callable(mode) else super().__new__(cls)
+
+    def __init__(self, mode: Any = True) -> None:
+        self.mode = bool(mode)
+
+    def _recreate_cm(self) -> inference_mode:
+        return type(self)(self.mode)
+
+    def __enter__(self) -> None:
+        state = trace.state
+        self.before, self.outside = state.grad_enabled, state.inference
+        state.grad_enabled, state.inference = not self.mode, self.mode
+
+    def __exit__(self, *error: object) -> None:
+        super().__exit__(*error)
+        trace.state.inference = self.outside
+
+
+def is_inference_mode_enabled() -> bool:
+    """Whether `inference_mode` is in effect."""
+    return trace.state.inference
 
 
 class set_detect_anomaly(CheckedConstructor, contextlib.ContextDecorator):  # noqa: N801  # PyTorch's name
