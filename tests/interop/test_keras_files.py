@@ -85,6 +85,46 @@ def test_weights_alone(tmp_path):
         small.load_weights(tmp_path / "a.weights.h5")
 
 
+def dense(units: int, names: str = "ab") -> rv.Sequential:
+    first, second = list(names)
+    return rv.Sequential([
+        rv.Input((3,)), rv.layers.Dense(4, name=first), rv.layers.Dense(units, name=second),
+    ])  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["a.weights.h5", "a.h5", "a.keras", "a.ranvier"])
+def test_layers_that_do_not_fit_are_skipped_where_that_is_said(name, tmp_path):
+    whole, other = dense(2), dense(5)
+    (whole.save_weights if "weights" in name else whole.save)(tmp_path / name)
+    before = other.layers[-1].get_weights()
+    with pytest.raises(CheckpointError, match="wrong shape"):
+        other.load_weights(tmp_path / name)
+    with pytest.warns(UserWarning, match="do not fit keep their"):
+        other.load_weights(tmp_path / name, skip_mismatch=True)
+    assert np.array_equal(other.layers[0].get_weights()[0], whole.layers[0].get_weights()[0])
+    assert np.array_equal(other.layers[-1].get_weights()[0], before[0])
+
+
+def test_layers_take_weights_by_their_names(tmp_path):
+    whole, other = dense(4), dense(4, "bc")
+    whole.save(tmp_path / "a.h5")
+    first = other.layers[0].get_weights()[0]
+    with pytest.raises(CheckpointError, match="wrong shape"):
+        other.load_weights(tmp_path / "a.h5", by_name=True)
+    with pytest.warns(UserWarning, match="of 'b'"):
+        other.load_weights(tmp_path / "a.h5", skip_mismatch=True, by_name=True)
+    assert np.array_equal(other.layers[0].get_weights()[0], first)
+    last = dense(4, "cb")
+    last.load_weights(tmp_path / "a.h5", by_name=True)
+    assert np.array_equal(last.layers[-1].get_weights()[0], whole.layers[-1].get_weights()[0])
+    whole.save(tmp_path / "a.ranvier")
+    whole.save_weights(tmp_path / "a.pt")
+    whole.save_weights(tmp_path / "a.weights.h5")
+    for name, options in (("a.ranvier", "by_name"), ("a.weights.h5", "by_name"), ("a.pt", "skip_mismatch")):
+        with pytest.raises(ValueError, match=f"{options}=True is (not )?for"):
+            whole.load_weights(tmp_path / name, **{options: True})
+
+
 def test_files_of_two_writes_are_equal(tmp_path):
     ours = model()
     for name in ("a.keras", "b.keras"):

@@ -123,6 +123,10 @@ REFUSED: dict[str, Any] = {
         lambda: torch.nn.functional.ctc_loss(torch.tensor(SCORES), torch.tensor(LABELS), [4], [1] * 5), RuntimeError,
         "Write one for each sample",
     ),
+    "one sample": (
+        lambda: torch.nn.functional.ctc_loss(torch.tensor(SCORES[0]), torch.tensor(LABELS[0]), [4, 4], [1, 1]),
+        RuntimeError, "Write one for each sample",
+    ),
     "reduction": (lambda: torch.nn.CTCLoss(reduction="max"), ValueError, "Write 'mean', 'sum' or 'none'"),
 }  # fmt: skip
 

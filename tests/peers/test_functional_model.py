@@ -156,3 +156,30 @@ def test_keras_feature_maps():
     assert mine.get_layer(index=at) is mine.layers[at]
     got, wanted = ends[1].predict(IMAGES), ends[0].predict(IMAGES, verbose=0)
     np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_keras_outputs_in_containers():
+    """Outputs that are lists in a list: the states of an RNN of two cells."""
+    import keras
+
+    def model(k: Any):
+        x = k.Input((5, 3))
+        return k.Model(x, k.layers.RNN([k.layers.LSTMCell(4), k.layers.LSTMCell(3)], return_state=True)(x))
+
+    ours, theirs = model(rv), model(keras)
+    ours.set_weights(theirs.get_weights())
+    x = RNG.normal(size=(6, 5, 3)).astype(np.float32)
+    y, *states = theirs.predict(x, verbose=0)
+    assert rv.Model.from_config(ours.get_config()).output_shape == ours.output_shape
+    for found in (ours.predict(x, verbose=0), ours(x)):
+        np.testing.assert_allclose(found[0], y, atol=1e-5)
+        for pair, wanted in zip(found[1:], states, strict=True):
+            for a, b in zip(pair, wanted, strict=True):
+                np.testing.assert_allclose(a, b, atol=1e-5)
+    assert [tuple(t.shape) for t in ours.outputs] == [tuple(t.shape) for t in theirs.outputs]
+    ours.compile("sgd", ["mse"] * 5)
+    targets = [np.zeros_like(y), *([np.zeros_like(part) for part in pair] for pair in states)]
+    losses = ours.fit(x, targets, epochs=2, verbose=0, ignore="RV").history["loss"]
+    assert losses[1] < losses[0]
+    flat = [targets[0], *targets[1], *targets[2]]
+    assert ours.evaluate(x, flat, verbose=0) == ours.evaluate(x, targets, verbose=0)

@@ -1,5 +1,7 @@
 """Names of the PyTorch vocabulary against NumPy, gradients by finite differences; optimizers of one's own."""
 
+import importlib
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -236,6 +238,66 @@ def test_samplers_and_streams():
     with pytest.raises(ValueError, match="has its own order"):
         data.DataLoader(Stream(), 2, shuffle=True)
     assert data.get_worker_info() is None
+
+
+def test_many_samples_are_drawn_while_they_are_taken(monkeypatch):
+    rows = data.TensorDataset(torch.arange(100))
+    for replacement in (True, False):
+        sampler = data.RandomSampler(rows, replacement, int(1e10), torch.Generator().manual_seed(3))
+        assert len(sampler) == 10**10
+        first = list(itertools.islice(sampler, 250))
+        (batch,) = next(iter(data.DataLoader(rows, 64, sampler=sampler)))
+        assert len(first) == 250
+        assert batch.shape == (64,)
+    orders = []
+    for at_once in (1 << 20, 7):  # the order is the same
+        monkeypatch.setattr("ranvier.torch.utils.data.sampler.DRAWN_AT_ONCE", at_once)
+        for replacement, drop_last in ((True, False), (False, True)):
+            sampler = data.RandomSampler(rows, replacement, 251, torch.Generator().manual_seed(3))
+            orders.append(list(data.BatchSampler(sampler, 4, drop_last)))
+    assert orders[:2] == orders[2:]
+    assert [len(orders[0]), len(orders[0][-1]), len(orders[1])] == [63, 3, 62]
+
+
+def test_a_distributed_sampler_takes_the_samples_of_one_process():
+    name = "ranvier.torch.utils.data.distributed"  # which is made when the package is imported
+    make = importlib.import_module(name).DistributedSampler
+    assert make is data.DistributedSampler
+    rows = data.TensorDataset(torch.arange(10))
+    assert sorted(make(rows)) == list(range(10))
+    assert [list(make(rows, 3, rank, shuffle=False)) for rank in range(3)] == [
+        [0, 3, 6, 9], [1, 4, 7, 0], [2, 5, 8, 1],
+    ]  # fmt: skip
+    assert list(make(rows, 3, 2, shuffle=False, drop_last=True)) == [2, 5, 8]
+    halves = [make(rows, 2, rank, seed=1) for rank in range(2)]
+    assert sorted(i for half in halves for i in half) == list(range(10))
+    before = list(halves[0])
+    assert list(halves[0]) == before
+    halves[0].set_epoch(1)
+    assert list(halves[0]) != before
+    with pytest.raises(ValueError, match="a number below num_replicas=2"):
+        make(rows, 2, 2)
+
+
+def test_dictionaries_of_modules_take_pairs():
+    linear = nn.Linear(2, 2)
+    fits: Any = ([["a", linear]], (("a", linear),), iter([("a", linear)]), nn.ModuleDict({"a": linear}))
+    for pairs in fits:
+        assert list(nn.ModuleDict(pairs).items()) == [("a", linear)]
+    assert list(nn.ParameterDict([["a", torch.zeros(2)]])) == ["a"]
+    wrong: Any = ((3, TypeError), ([3], TypeError), ([["a"]], ValueError), ([[3, linear]], TypeError))
+    for pairs, error in wrong:
+        with pytest.raises(error, match=r"pairs such as|cannot name a part"):
+            nn.ModuleDict(pairs)
+
+
+def test_a_module_takes_the_dtype_of_a_tensor():
+    for dtype in (torch.float32, torch.float64):
+        assert nn.Linear(2, 2).to(torch.zeros(1, dtype=dtype)).weight.dtype == dtype
+    assert nn.Linear(2, 2).to(tensor=torch.zeros(1, dtype=torch.float64)).weight.dtype == torch.float64
+    for integers in (torch.zeros(1, dtype=torch.int64), torch.int64):
+        with pytest.raises(TypeError, match="cannot become int64"):
+            nn.Linear(2, 2).to(integers)
 
 
 def test_a_network_of_the_new_layers_is_fitted_and_saved(tmp_path):

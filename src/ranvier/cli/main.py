@@ -208,7 +208,7 @@ def convert(
 
       ranvier convert model.keras model.onnx
 
-      ranvier convert model.onnx model.py --library torch
+      ranvier convert model.keras model.py --library torch
 
       ranvier convert weights.pt weights.safetensors
     """

@@ -95,22 +95,28 @@ def load_model(
     return model_file.load_model(filepath, custom_objects, compile, safe_mode)
 
 
-def load_weights(model: Module, filepath: FilePath) -> None:
+def load_weights(model: Module, filepath: FilePath, skip_mismatch: bool = False, by_name: bool = False) -> None:
     """Overwrite the weights of ``model`` with those in a file that `save`, `save_weights` or a backup wrote, or Keras;
     or with a state dict of the module that ``model.to_torch()`` makes, in a checkpoint of PyTorch or in safetensors.
 
-    The weights are unchanged unless all tensors fit. Raises CheckpointError naming every tensor that is missing,
-    unexpected or of another shape.
+    The weights are unchanged unless all tensors fit. With ``skip_mismatch`` layers whose weights do not fit keep
+    theirs, and a warning names them. With ``by_name``, for files of Keras 2 (``.h5``), layers take the weights of those
+    of their name. Raises CheckpointError naming every tensor that is missing, unexpected or of another shape, and
+    ValueError for an option that the format of the file does not have.
     """
-    if _is_state(filepath):
+    state = _is_state(filepath)
+    keras = not state and _kind(filepath) == "keras"
+    if (by_name and not keras) or (skip_mismatch and state):
+        option = "by_name" if by_name else "skip_mismatch"
+        raise ValueError(f"{option}=True is not for files such as {filepath}. Leave it out instead.")
+    if state:
         _load_state(model, filepath)
-        return
-    if _kind(filepath) == "keras":
+    elif keras:
         from ranvier.interop.keras import files
 
-        files.load_weights(model, Path(filepath))
-        return
-    model_file.load_weights(model, filepath)
+        files.load_weights(model, Path(filepath), skip_mismatch, by_name)
+    else:
+        model_file.load_weights(model, filepath, skip_mismatch)
 
 
 def _is_state(path: FilePath) -> bool:

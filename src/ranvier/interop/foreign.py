@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ranvier.graph.node import ExtentError
 from ranvier.module import Module, Parameter
 from ranvier.tensor.tensor import Tensor
 
@@ -15,6 +16,10 @@ FAR = 1 << 60  # a number that says "to the end"
 
 class UnsupportedError(ValueError):
     """A layer, an operator, or a use of one, that cannot be brought over."""
+
+
+class BatchSizeError(UnsupportedError, ExtentError):
+    """The same, where a number is wanted of a batch of any size: programs have the sizes at hand then."""
 
 
 def refuse(why: str) -> UnsupportedError:

@@ -10,7 +10,7 @@ import numpy as np
 from ranvier.module.masks import parts_of
 from ranvier.module.members import ModuleBase
 from ranvier.module.properties import overridable_property, part_of_module
-from ranvier.module.recorded_calls import RecordedCalls, Ref, from_config, record, replayed
+from ranvier.module.recorded_calls import RecordedCalls, Ref, from_config, parts, record, replayed
 from ranvier.module.serialization import (
     all_arguments,
     architecture_of,
@@ -21,7 +21,7 @@ from ranvier.module.serialization import (
 )
 from ranvier.module.symbolic import Call, Operators, only_call
 from ranvier.module.training_api import TrainingAPI
-from ranvier.support.tree import flatten, map_structure
+from ranvier.support.tree import map_structure
 from ranvier.tensor.arguments import find_handler
 from ranvier.tensor.masks import set_mask
 from ranvier.tensor.tensor import Tensor
@@ -106,9 +106,7 @@ class FunctionalAPI(TrainingAPI):
     def outputs(self) -> Any:
         """The symbolic outputs of a functional model, in the order of ``output_names``."""
         self._refuse_unrecorded("outputs")
-        output = self.output
-        named = [output[name] for name in self.output_names] if isinstance(output, Mapping) else output
-        return list(flatten(named))
+        return list(parts(self.output, "outputs").values())
 
     def _refuse_unrecorded(self, name: str) -> None:
         if self._recorded is None:

@@ -186,6 +186,9 @@ def parts(values: Any, what: str) -> dict[Any, Any]:
         if not all(isinstance(key, str) for key in values):
             raise TypeError(f"{what} is a dict with the keys {list(values)}. Write names as keys instead.")
         result = dict(values) if isinstance(values, OrderedDict) else dict(sorted(values.items()))
+    if what == "outputs":  # of which a layer may return some in lists, such as states
+        pairs = ((key, value, i, leaf) for key, value in result.items() for i, leaf in enumerate(flatten(value)))
+        result = {key if leaf is value else f"{key}_{i}": leaf for key, value, i, leaf in pairs}
     if values is None or not result:
         raise ValueError(f"a model needs {what}. Write rv.Model(inputs=x, outputs=y) with x = rv.Input((784,)).")
     return result

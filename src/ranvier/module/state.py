@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, Self
 
-from ranvier.graph.dtypes import FLOATING
+from ranvier.graph.dtypes import ELEMENT_TYPES, FLOATING
 from ranvier.graph.node import Type
 from ranvier.module.members import ModuleBase
 from ranvier.module.properties import part_of_module
@@ -137,17 +137,22 @@ class ModuleState(ModuleBase):
         return left_out
 
     def to(self, *args: Any, **kwargs: Any) -> Self:
-        """Convert the floating parameters to a dtype. The only device there is, "cpu", changes nothing; nor does how it
-        would be moved (``non_blocking``, ``memory_format``).
+        """Convert the floating parameters to a dtype, or to that of a tensor. The only device there is, "cpu", changes
+        nothing; nor does how it would be moved (``non_blocking``, ``memory_format``).
+
+        Raises TypeError for a dtype that is not floating.
         """
-        for value in (*args, kwargs.get("dtype"), kwargs.get("device")):
+        for value in (*args, *map(kwargs.get, ("dtype", "device", "tensor"))):
             if value is None or isinstance(value, bool):
                 continue
-            name = str(getattr(value, "name", value)).removeprefix("torch.")
+            dtype = value.dtype if isinstance(value, Tensor) else value
+            name = str(getattr(dtype, "name", dtype)).removeprefix("torch.")
             if name in FLOATING:
                 self._cast(name)
             elif name.split(":")[0] in DEVICES:
                 raise no_device(name)
+            elif name in ELEMENT_TYPES:
+                raise TypeError(f"parameters cannot become {name}. Write one of {', '.join(FLOATING)} instead.")
             elif name.split(":")[0] != "cpu":
                 raise ValueError(f"cannot move a module to {name!r}. Write 'cpu' or one of {', '.join(FLOATING)}.")
         return self

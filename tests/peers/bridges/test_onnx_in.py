@@ -371,6 +371,35 @@ def test_a_shape_that_depends_on_data_is_refused(tmp_path):
         model.predict([np.ones((2, 4), np.float32), np.array([2, 4])], verbose=0)
 
 
+def test_rows_are_numbered_with_the_size_at_hand():
+    """As the masks of GPT-2 and Llama are, where PyTorch exports them."""
+    numbers = {"zero": np.array(0), "one": np.array(1), "last": np.array([1])}
+    nodes = [
+        helper.make_node("Shape", ["x"], ["shape"]), helper.make_node("Gather", ["shape", "zero"], ["rows"]),
+        helper.make_node("Range", ["zero", "rows", "one"], ["range"]), helper.make_node("Gather", ["x", "range"], ["same"]),
+        helper.make_node("Unsqueeze", ["range", "last"], ["column"]), helper.make_node("Cast", ["column"], ["n"], to=FLOAT),
+        helper.make_node("Add", ["same", "n"], ["y"]),
+    ]  # fmt: skip
+    model = rv.from_onnx(graph(*nodes, weights=[onnx.numpy_helper.from_array(a, name) for name, a in numbers.items()]))
+    for rows in (5, 3):
+        x = np.ones((rows, 3), np.float32)
+        wanted = x + np.arange(rows)[:, None]
+        np.testing.assert_array_equal(model.predict(x, verbose=0), wanted)
+        np.testing.assert_array_equal(model(x), wanted)
+
+
+def test_a_model_is_called_on_numbers_and_their_shape():
+    sizes = [
+        helper.make_tensor_value_info(name, kind, shape)
+        for name, kind, shape in (("x", FLOAT, ["n", 4]), ("shape", INT64, [3]), ("y", FLOAT, ["a", "b", "c"]))
+    ]
+    graph = helper.make_graph([helper.make_node("Reshape", ["x", "shape"], ["y"])], "g", sizes[:2], sizes[2:])
+    model = rv.from_onnx(helper.make_model(graph))
+    x = np.arange(20, dtype=np.float32).reshape(5, 4)
+    for shape in (np.array([5, 2, 2]), [5, 2, 2], rv.Tensor(np.array([5, 2, 2]))):
+        np.testing.assert_array_equal(model([x, shape]), x.reshape(5, 2, 2))
+
+
 def test_a_batch_that_is_cut_is_refused():
     from ranvier.interop.onnx import UnsupportedError
 

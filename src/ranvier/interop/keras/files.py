@@ -97,7 +97,7 @@ def _load_legacy(data: bytes, source: Path, compile: bool) -> Module:
     return model
 
 
-def load_weights(model: Module, source: Path) -> None:
+def load_weights(model: Module, source: Path, skip_mismatch: bool = False, by_name: bool = False) -> None:
     """Overwrite the weights of a model by those of a file. Raises CheckpointError listing all that do not fit."""
     data = source.read_bytes()
     if not data.startswith(hdf5.MAGIC):
@@ -107,7 +107,8 @@ def load_weights(model: Module, source: Path) -> None:
         data = parts[WEIGHTS]
     tree = hdf5.read(data, source)
     try:
-        weights.take(model, tree.below("model_weights") if "model_weights" in tree.groups else tree)
+        inner = tree.below("model_weights") if "model_weights" in tree.groups else tree
+        weights.take(model, inner, skip_mismatch, by_name)
     except MALFORMED as error:
         raise CheckpointError(f"{source}: {error}") from error
 

@@ -17,6 +17,7 @@ from ranvier.layers.preprocessing import Normalization
 from ranvier.layers.text_vectorization import TextVectorization
 from ranvier.module import Module, Sequential
 from ranvier.support.errors import snake_case
+from ranvier.support.source_lines import warn
 from ranvier.tensor.tensor import Tensor
 
 # Where Keras's own names differ: of a class, and of the attributes that hold its layers.
@@ -96,10 +97,16 @@ def own_weights(module: Module) -> list[Tensor]:
 # --- reading ------------------------------------------------------------------------------------------------------
 
 
-def take(model: Module, tree: Tree) -> None:
-    """Overwrite the weights of a model by those of a file; nothing is written unless all fit. Raises ValueError."""
+def take(model: Module, tree: Tree, skip_mismatch: bool = False, by_name: bool = False) -> None:
+    """Overwrite the weights of a model by those of a file; nothing is written unless all fit.
+
+    With ``skip_mismatch`` a layer that does not fit is left out, with a warning. ``by_name`` is of the form before
+    Keras 3. Raises ValueError.
+    """
     if "layer_names" in tree.attributes.get("", {}) or "layer_names0" in tree.attributes.get("", {}):
-        pairs = _legacy(model, tree)
+        pairs = _legacy(model, tree, by_name)
+    elif by_name:
+        raise ValueError("by_name=True is for files of Keras 2 (.h5), in which layers have names. Leave it out instead")
     else:
         held = hdf5.nested(tree.arrays)
         pairs = [(place, held.get(place.path, [])) for place in places(model)]
@@ -112,12 +119,16 @@ def take(model: Module, tree: Tree) -> None:
             shapes = [", ".join(str(tuple(a.shape)) for a in part) or "none" for part in (place.weights, arrays)]
             problems.append(f"other weights: {place.layer.name!r} has {shapes[0]} here and {shapes[1]} in the file")
             continue
+        before = len(problems)
         for weight, array in zip(place.weights, arrays, strict=True):
             if tuple(weight.shape) != array.shape:
                 name = f"{names[id(weight)]} of {place.layer.name!r}"
                 problems.append(f"wrong shape: {name} is {tuple(weight.shape)} here and {array.shape} in the file")
-            values.append((weight, array))
-    if problems:
+        if len(problems) == before:
+            values += zip(place.weights, arrays, strict=True)
+    if problems and skip_mismatch:
+        warn("layers that do not fit keep their weights:\n  " + "\n  ".join(problems))
+    elif problems:
         raise ValueError("the weights do not fit:\n  " + "\n  ".join(problems))
     for weight, array in values:
         weight.assign(from_stored(array))
@@ -137,7 +148,7 @@ def from_stored(array: Array) -> Array:
     return array
 
 
-def _legacy(model: Module, tree: Tree) -> list[tuple[Place, list[Array]]]:
+def _legacy(model: Module, tree: Tree, by_name: bool) -> list[tuple[Place, list[Array]]]:
     """The form before Keras 3: by layer, all that is trained, then the rest. Layers without weights are passed by."""
     groups = dict[str, list[Array]]()
     for name in hdf5.texts(tree, "", "layer_names"):
@@ -146,6 +157,8 @@ def _legacy(model: Module, tree: Tree) -> list[tuple[Place, list[Array]]]:
         if found:
             groups[name] = found
     own = [place for place in legacy_places(model) if place.weights]
+    if by_name:
+        return [(place, groups[place.layer.name]) for place in own if place.layer.name in groups]
     if len(groups) != len(own):
         here, there = (", ".join(map(repr, names)) for names in ([place.layer.name for place in own], groups))
         raise ValueError(f"the weights do not fit: the layers with weights here are {here}, and in the file {there}")

@@ -29,12 +29,15 @@ from ranvier.tensor.tensor import Tensor
 TABLES = (layer_rows, loop_rows, primitive_rows, product_rows, recurrent_rows, window_rows)
 
 
-def export(model: Module, filepath: Any, format: str = "onnx", *, opset_version: int | None = None) -> None:
+def export(
+    model: Module, filepath: Any, format: str = "onnx", verbose: Any = None, *, opset_version: int | None = None
+) -> None:
     """Write ``model`` as a file of ONNX, which its runtime and others read: for predictions, with any size of batch.
 
     A layer that ONNX has is one operator, such as Conv or LSTM; anything else is written in primitives. Weights and
-    layers keep their names. ``opset_version`` is the set of operators, 18 or newer. Needs onnx. Raises TypeError for
-    what has no operators, and ValueError for another ``format`` or an older set.
+    layers keep their names. ``opset_version`` is the set of operators, 18 or newer; ``verbose`` is Keras's, and
+    nothing is printed. Needs onnx. Raises TypeError for what has no operators, and ValueError for another ``format`` or
+    an older set.
 
     For example ``model.export('model.onnx')``.
     """

@@ -82,6 +82,9 @@ class OnnxModel(ForeignModel):
             found = [self._declared(*pair) for pair in zip(program.outputs, found, strict=True)]
         return found[0] if len(found) == 1 else tuple(found)
 
+    def _takes_lists(self) -> bool:
+        return len(self.__dict__["program"].inputs) > 1
+
     def _declared(self, name: str, value: Any) -> Any:
         """An output in the type that the file says: programs compute in no 16 bits, and without weights in 32."""
         type_ = self.__dict__["program"].types.get(name)

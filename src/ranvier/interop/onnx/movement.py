@@ -10,6 +10,7 @@ import numpy as np
 
 from ranvier import ops as o
 from ranvier.graph.node import Symbol
+from ranvier.interop.foreign import BatchSizeError
 from ranvier.interop.onnx.budgets import check_size
 from ranvier.interop.onnx.merged import reshaped
 from ranvier.interop.onnx.table import row
@@ -20,6 +21,7 @@ from ranvier.interop.onnx.values import (
     element,
     extents,
     fixed,
+    holds_batch,
     known,
     like,
     numbers,
@@ -282,7 +284,10 @@ def _mirrored(places: Any, count: int, mode: str) -> Any:
 
 @row("Range")
 def range_(c: Context, start: Any, limit: Any, delta: Any) -> Any:
-    first, end, step = (known(v, "a bound").ravel()[0] for v in (start, limit, delta))
+    bounds = [known(v, "a bound").ravel() for v in (start, limit, delta)]
+    if any(map(holds_batch, bounds)):
+        raise BatchSizeError("a bound depends on the size of the batch")
+    first, end, step = (bound[0] for bound in bounds)
     check_size((math.ceil((end.item() - first.item()) / step.item()),), "its result")
     return np.arange(first, end, step, dtype=known(start, "start").dtype)
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ranvier.graph.node import BATCH, Symbol
-from ranvier.interop.foreign import ANY_BATCH, FAR, UnsupportedError, refuse
+from ranvier.interop.foreign import ANY_BATCH, FAR, BatchSizeError, UnsupportedError, refuse
 from ranvier.ops import arrays
 from ranvier.tensor.tensor import Tensor
 
@@ -79,7 +79,7 @@ def numbers(value: Any, what: str) -> list[int]:
     """Whole numbers that decide a shape. Raises UnsupportedError for those that the size of the batch gives."""
     found = [int(n) for n in np.ravel(known(value, what))]
     if any(abs(n) >= ANY_BATCH // 2 and abs(n) < FAR for n in found):
-        raise refuse(f"{what} depends on the size of the batch")
+        raise BatchSizeError(f"{what} depends on the size of the batch")
     return found
 
 
@@ -92,7 +92,7 @@ def extents(value: Any, what: str) -> list[Any]:
         elif n > ANY_BATCH and n % ANY_BATCH == 0 and -1 not in found:
             found[i] = -1
         elif abs(n) >= ANY_BATCH // 2:
-            raise refuse(f"{what} depends on the size of the batch")
+            raise BatchSizeError(f"{what} depends on the size of the batch")
     return found
 
 
@@ -109,7 +109,7 @@ def fixed(x: Any, axis: int) -> int:
     """The extent of an axis. Raises UnsupportedError for that of a batch of any size."""
     extent = x.shape[axis]
     if isinstance(extent, Symbol):
-        raise refuse("the size of the batch decides a shape")
+        raise BatchSizeError("the size of the batch decides a shape")
     return int(extent)
 
 

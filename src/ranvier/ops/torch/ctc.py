@@ -37,7 +37,8 @@ def ctc_loss(
     )
     alone = x.ndim == 2
     if alone:
-        x, taken, counts = arrays.expand_dims(x, 1), arrays.reshape(taken, (1,)), arrays.reshape(counts, (1,))
+        x = arrays.expand_dims(x, 1)
+        taken, counts = (arrays.reshape(t, (1,)) if t.ndim == 0 else t for t in (taken, counts))
     x = arrays.swapaxes(x, 0, 1)
     if not -1 < blank < x.shape[-1]:
         raise RuntimeError(f"blank={blank} of {x.shape[-1]} classes. Write one of 0 to {x.shape[-1] - 1}.")

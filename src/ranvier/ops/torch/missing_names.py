@@ -14,7 +14,6 @@ _SAID: dict[str, Iterable[str]] = {
     "there are no quantized tensors": ("quantization",),
     "there are no complex tensors": ("cdouble", "cfloat", "complex", "complex32", "complex64", "complex128",
         "eig", "eigvals", "imag", "istft", "view_as_complex", "view_as_real", "polar"),
-    PROCESSES: ("DistributedSampler",),
     "programs are compiled as they are": ("compiler", "fx"),
     "compiled programs have no operations to time. Write rv.callbacks, time.perf_counter(), or cProfile": ("profiler",),
     "PyTorch calls it nn.Linear(in_features, out_features)": ("Dense",),

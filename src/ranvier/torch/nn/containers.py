@@ -10,6 +10,8 @@ from ranvier.module import Module, Parameter, register_module
 from ranvier.support.foreign import check_own
 from ranvier.tensor.tensor import Tensor
 
+Pairs = Mapping[str, Any] | Iterable[Any]
+
 
 def _lines(parameters: Mapping[str, Any]) -> str:
     """One line for each parameter, formatted as in PyTorch."""
@@ -114,9 +116,9 @@ class ParameterList(_List):
 class _Dict(_Container):
     """A dictionary whose values are registered under their keys."""
 
-    def __init__(self, items: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, items: Pairs | None = None) -> None:
         super().__init__()
-        self.update(items or {})
+        self.update({} if items is None else items)
 
     def config(self) -> dict[str, Any]:
         return {"*": [dict(self._items())]}
@@ -127,8 +129,17 @@ class _Dict(_Container):
             return items[name]
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
-    def update(self, items: Mapping[str, Any]) -> None:
-        for key, item in items.items():
+    def update(self, items: Pairs) -> None:
+        """Set the items of a dictionary, or of pairs of a key and a value."""
+        try:
+            given: Iterable[Any] = items.items() if isinstance(items, (Mapping, _Dict)) else items
+            pairs = [(key, item) for key, item in given]
+        except (TypeError, ValueError) as error:
+            kind = TypeError if isinstance(error, TypeError) else ValueError
+            raise kind(
+                f"{type(self).__name__}: {error}. Write a dictionary, or pairs such as [['first', nn.Linear(2, 2)]]."
+            ) from None
+        for key, item in pairs:
             self[key] = item
 
     def keys(self) -> Iterable[str]:
@@ -156,6 +167,8 @@ class _Dict(_Container):
         if not isinstance(item, self._kind):
             check_own(item)
             raise TypeError(f"{item!r} is no {self._kind.__name__}.")
+        if not isinstance(key, str):
+            raise TypeError(f"{key!r} cannot name a part of a module. Write a string as the key instead.")
         if "." in key or not key:
             raise KeyError(f"{key!r} cannot name a part of a module. Write a key without dots.")
         if key in self._items():
@@ -177,7 +190,7 @@ class _Dict(_Container):
 class ModuleDict(_Dict):
     """A dictionary of modules, registered so that their parameters are found. It has no forward."""
 
-    def __init__(self, modules: Mapping[str, Module] | None = None) -> None:
+    def __init__(self, modules: Pairs | None = None) -> None:
         super().__init__(modules)
 
 
@@ -186,7 +199,7 @@ class ParameterDict(_Dict):
 
     _kind = Parameter
 
-    def __init__(self, parameters: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, parameters: Pairs | None = None) -> None:
         super().__init__(parameters)
 
     def __setitem__(self, key: str, item: Any) -> None:

@@ -134,19 +134,25 @@ def load_model(
     return model
 
 
-def load_weights(model: Module, filepath: FilePath) -> None:
+def load_weights(model: Module, filepath: FilePath, skip_mismatch: bool = False) -> None:
     """Overwrite the weights of ``model`` with those in a file that `save`, `save_weights` or a backup wrote.
 
-    The weights are unchanged unless all tensors fit. Raises CheckpointError naming every tensor that is missing,
-    unexpected or of another shape.
+    The weights are unchanged unless all tensors fit; with ``skip_mismatch`` those that do not fit are left out, with a
+    warning. Raises CheckpointError naming every tensor that is missing, unexpected or of another shape.
     """
     source = Path(filepath)
-    take_weights(model, files.read(source)[1], source)
+    take_weights(model, files.read(source)[1], source, skip_mismatch)
 
 
-def take_weights(model: Module, tensors: Mapping[str, Array], source: Path) -> None:
+def take_weights(model: Module, tensors: Mapping[str, Array], source: Path, skip_mismatch: bool = False) -> None:
+    state = part(tensors, "weights/")
+    if skip_mismatch:
+        shapes = {name: tuple(tensor.shape) for name, tensor in model._state(remove_duplicate=False)}
+        state = {name: array for name, array in state.items() if shapes.get(name) == array.shape}
     try:
-        model.load_state_dict(part(tensors, "weights/"))
+        left_out = model.load_state_dict(state, strict=not skip_mismatch)
+        if left_out.missing_keys:
+            warn(f"{source}: tensors that do not fit keep their values: {', '.join(left_out.missing_keys)}")
     except ValueError as error:
         raise CheckpointError(f"{source}: {error}") from error
 

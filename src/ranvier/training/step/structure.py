@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,20 +14,23 @@ from ranvier.graph.node import BATCH
 from ranvier.graph.open_extents import ANY_ROWS, is_open, joins_rows
 from ranvier.module import Module
 from ranvier.module.arguments import Container, container_type, input_parameters, takes_container
+from ranvier.support.tree import flatten, map_structure
 from ranvier.tensor.tensor import Tensor
 
 
 @dataclass(frozen=True)
 class OutputStructure:
-    """The container of a model's outputs: "one" tensor, or a "tuple", "list" or "dict" of tensors.
+    """The container of a model's outputs: "one" tensor, a "tuple", "list" or "dict" of tensors, or a "tree" of those.
 
     ``names`` has a name for each output, or None: the keys of a dict in Keras's order (sorted, unless it is an
-    OrderedDict), or the model's ``output_names``. ``keys`` are those of a dict in its order.
+    OrderedDict), or the model's ``output_names``. ``keys`` are those of a dict in its order; ``tree`` has the
+    number of each output in the containers.
     """
 
     kind: str = "one"
     names: tuple[str | None, ...] = (None,)
     keys: tuple[str, ...] = ()
+    tree: Any = field(default=None, hash=False)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -35,12 +39,16 @@ class OutputStructure:
         """The outputs in the order of the names, from the value that the model returned."""
         if self.kind == "one":
             return [output]
+        if self.kind == "tree":
+            return list(flatten(output))
         return [output[name] for name in self.names] if self.kind == "dict" else list(output)
 
     def pack(self, values: Sequence[Any]) -> Any:
         """Values in the order of the names, in the container that the model returns."""
         if self.kind == "one":
             return values[0]
+        if self.kind == "tree":
+            return map_structure(self.tree, int, values.__getitem__)
         if self.kind == "dict":
             by_name = dict(zip(self.names, values, strict=True))
             return {key: by_name[key] for key in self.keys}
@@ -59,6 +67,10 @@ ONE = OutputStructure()
 def outputs_of(model: Module, output: Any, rows: Any = BATCH) -> OutputStructure:
     """The structure of the outputs. Raises ValueError unless all are tensors with a row for each of the samples."""
     declared = getattr(model, "output_names", None)
+    if is_nested(output):
+        leaves, numbers = list(flatten(output)), itertools.count()
+        found = outputs_of(model, tuple(leaves), rows)
+        return OutputStructure("tree", found.names, tree=map_structure(output, Tensor, lambda _: next(numbers)))
     if isinstance(output, Mapping):
         keys = tuple(map(str, output))
         names = keys if isinstance(output, OrderedDict) else tuple(sorted(keys))
@@ -92,6 +104,12 @@ def outputs_of(model: Module, output: Any, rows: Any = BATCH) -> OutputStructure
     if not parts:
         raise ValueError(f"{model.name!r} returns nothing. Write a forward that returns a tensor instead.")
     return found
+
+
+def is_nested(values: Any) -> bool:
+    """Whether there are containers in a container."""
+    inner = values.values() if isinstance(values, Mapping) else values if isinstance(values, (list, tuple)) else ()
+    return any(isinstance(part, (list, tuple, Mapping)) and len(part) > 0 for part in inner)
 
 
 def holds_rows(extent: Any, rows: Any) -> bool:
@@ -215,6 +233,8 @@ def pick(value: Any, outputs: OutputStructure, what: str) -> list[Any]:
                 "names instead."
             )
         return [value.get(name) for name in outputs.names]
+    if outputs.kind == "tree" and len(value) != len(outputs):
+        value = list(flatten(value))
     if len(value) != len(outputs):
         raise ValueError(
             f"{what} has {len(value)} entries, and the model has {len(outputs)} output(s). Write one for each output, "

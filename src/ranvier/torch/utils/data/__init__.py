@@ -7,5 +7,6 @@ __getattr__, __dir__, __all__ = lazy_names("torch.utils.data", {
     "ranvier.torch.utils.data.dataset":
         "ChainDataset ConcatDataset Dataset IterableDataset StackDataset Subset TensorDataset random_split",
     "ranvier.torch.utils.data.sampler":
-        "BatchSampler RandomSampler Sampler SequentialSampler SubsetRandomSampler WeightedRandomSampler",
+        "BatchSampler DistributedSampler RandomSampler Sampler SequentialSampler SubsetRandomSampler "
+        "WeightedRandomSampler",
 })  # fmt: skip

@@ -12,10 +12,11 @@ from ranvier.torch.utils.data.dataset import Subset as Subset
 from ranvier.torch.utils.data.dataset import TensorDataset as TensorDataset
 from ranvier.torch.utils.data.dataset import random_split as random_split
 from ranvier.torch.utils.data.sampler import BatchSampler as BatchSampler
+from ranvier.torch.utils.data.sampler import DistributedSampler as DistributedSampler
 from ranvier.torch.utils.data.sampler import RandomSampler as RandomSampler
 from ranvier.torch.utils.data.sampler import Sampler as Sampler
 from ranvier.torch.utils.data.sampler import SequentialSampler as SequentialSampler
 from ranvier.torch.utils.data.sampler import SubsetRandomSampler as SubsetRandomSampler
 from ranvier.torch.utils.data.sampler import WeightedRandomSampler as WeightedRandomSampler
 
-__all__ = ['BatchSampler', 'ChainDataset', 'ConcatDataset', 'DataLoader', 'Dataset', 'IterableDataset', 'RandomSampler', 'Sampler', 'SequentialSampler', 'StackDataset', 'Subset', 'SubsetRandomSampler', 'TensorDataset', 'WeightedRandomSampler', 'default_collate', 'default_convert', 'get_worker_info', 'random_split']
+__all__ = ['BatchSampler', 'ChainDataset', 'ConcatDataset', 'DataLoader', 'Dataset', 'DistributedSampler', 'IterableDataset', 'RandomSampler', 'Sampler', 'SequentialSampler', 'StackDataset', 'Subset', 'SubsetRandomSampler', 'TensorDataset', 'WeightedRandomSampler', 'default_collate', 'default_convert', 'get_worker_info', 'random_split']

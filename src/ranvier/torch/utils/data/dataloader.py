@@ -15,7 +15,15 @@ from ranvier.support.constructors import CheckedConstructor
 from ranvier.support.validation import whole
 from ranvier.tensor.tensor import Tensor
 from ranvier.torch.utils.data.dataset import Dataset, IterableDataset, Subset, TensorDataset
-from ranvier.torch.utils.data.sampler import BatchSampler, RandomSampler, SequentialSampler, T_co, in_lists, indices_of
+from ranvier.torch.utils.data.sampler import (
+    DRAWN_AT_ONCE,
+    BatchSampler,
+    RandomSampler,
+    SequentialSampler,
+    T_co,
+    in_lists,
+    indices_of,
+)
 
 # PyTorch's options for loading in other processes; here a batch is gathered in microseconds.
 _IGNORED = {
@@ -239,15 +247,18 @@ class DataLoader(CheckedConstructor, Generic[T_co]):
     def _ranvier_resident(self) -> tuple[tuple[Any, ...], int, Callable[[], Any]] | None:
         """What ``fit`` needs to run without iterating: the arrays, the batch size, and a function to draw rows.
 
-        The function draws the rows of one epoch. None if the data set is not in memory, if the sampler may be infinite,
-        and for a subclass with its own batches.
+        The function draws the rows of one epoch. None if the data set is not in memory, if the sampler may be infinite
+        or draws while it is read, and for a subclass with its own batches.
         """
         found = self._in_memory()
-        if found is None or self.batch_size is None or not hasattr(self.sampler, "__len__"):
+        count = getattr(self.sampler, "__len__", None)
+        if found is None or self.batch_size is None or count is None:
             return None
         if type(self).__iter__ is not DataLoader.__iter__ or type(self.batch_sampler) is not BatchSampler:
             return None
         tensors, rows = found
+        if count() > max(DRAWN_AT_ONCE, len(tensors[0])):
+            return None
 
         def draw() -> Any:
             order = np.concatenate([np.zeros(0, np.int64), *map(indices_of, self._batches())])

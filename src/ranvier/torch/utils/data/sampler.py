@@ -17,6 +17,8 @@ from ranvier.tensor.tensor import Tensor
 
 T_co = TypeVar("T_co", covariant=True)
 
+DRAWN_AT_ONCE = 1 << 20  # the most samples of an order that is drawn at once: 8 MB
+
 
 def permutation(n: int, generator: Any) -> Any:
     """A random permutation of the integers below n, from a generator or the process's seed."""
@@ -59,15 +61,19 @@ class Sampler(CheckedConstructor, Generic[T_co]):
 
 
 class ArraySampler(Sampler[Any]):
-    """A sampler that draws its whole order at once, so that loaders slice their batches from an array."""
+    """A sampler that draws arrays of samples, usually its whole order at once, from which loaders slice batches."""
 
     def _order(self) -> Any:
         """The order of one epoch: an array, or a list of keys that are no integers."""
         raise NotImplementedError
 
+    def _pieces(self) -> Iterator[Any]:
+        """The order of one epoch in consecutive arrays, each drawn when it is needed."""
+        yield self._order()
+
     def __iter__(self) -> Iterator[Any]:
-        order = self._order()
-        return iter(order.tolist() if isinstance(order, np.ndarray) else order)
+        for piece in self._pieces():
+            yield from piece.tolist() if isinstance(piece, np.ndarray) else piece
 
 
 class SequentialSampler(ArraySampler):
@@ -84,7 +90,10 @@ class SequentialSampler(ArraySampler):
 
 
 class RandomSampler(ArraySampler):
-    """All samples in a new random order each time; or ``num_samples`` of them, repeated with ``replacement``."""
+    """All samples in a new random order each time; or ``num_samples`` of them, repeated with ``replacement``.
+
+    Many samples, such as ``num_samples=int(1e10)``, are drawn while they are taken.
+    """
 
     def __init__(
         self,
@@ -103,12 +112,23 @@ class RandomSampler(ArraySampler):
         """The number of samples: the given one, or the data set's current one."""
         return len(self.data_source) if self._num_samples is None else self._num_samples
 
+    def _drawn(self) -> Iterator[Any]:
+        n, left = len(self.data_source), self.num_samples
+        generator = numpy_of(self.generator, "shuffle") if self.replacement else None
+        while left > 0 and n:
+            piece = (
+                permutation(n, self.generator)
+                if generator is None
+                else generator.integers(0, n, min(left, DRAWN_AT_ONCE))
+            )
+            yield piece[:left]
+            left -= len(piece)
+
     def _order(self) -> Any:
-        n, size = len(self.data_source), self.num_samples
-        if self.replacement:
-            return numpy_of(self.generator, "shuffle").integers(0, n, size)
-        orders = [permutation(n, self.generator) for _ in range(-(-size // max(n, 1)))]
-        return np.concatenate([np.zeros(0, np.int32), *orders])[:size]
+        return np.concatenate([np.zeros(0, np.int32), *self._drawn()])
+
+    def _pieces(self) -> Iterator[Any]:
+        return super()._pieces() if self.num_samples <= DRAWN_AT_ONCE else self._drawn()
 
     def __len__(self) -> int:
         return self.num_samples
@@ -138,15 +158,20 @@ class BatchSampler(Sampler[list[Any]]):
         self.batch_size = whole("batch_size", batch_size, of=type(self).__name__)
 
     def _batches(self) -> Iterator[Any]:
-        """The batches of one epoch; slices of an array if the sampler draws its order at once."""
+        """The batches of one epoch; slices of arrays if the sampler draws those."""
         sampler, size = self.sampler, self.batch_size
         if not isinstance(sampler, ArraySampler) or type(sampler).__iter__ is not ArraySampler.__iter__:
             yield from in_lists(iter(sampler), size, self.drop_last)  # may be infinite
             return
-        order = sampler._order()
-        whole = len(order) - len(order) % size if self.drop_last else len(order)
-        for at in range(0, whole, size):
-            yield order[at : at + size]
+        rest: Any = ()
+        for piece in sampler._pieces():
+            order = piece if len(rest) == 0 else np.concatenate([rest, piece])
+            whole = len(order) - len(order) % size
+            for at in range(0, whole, size):
+                yield order[at : at + size]
+            rest = order[whole:]
+        if len(rest) and not self.drop_last:
+            yield rest
 
     def __iter__(self) -> Iterator[list[Any]]:
         return (batch if isinstance(batch, list) else batch.tolist() for batch in self._batches())
@@ -179,6 +204,54 @@ class WeightedRandomSampler(ArraySampler):
 
     def _order(self) -> Any:
         return self._draw(numpy_of(self.generator, "shuffle"))
+
+    def __len__(self) -> int:
+        return self.num_samples
+
+
+class DistributedSampler(ArraySampler):
+    """The samples of one of ``num_replicas`` processes: each ``num_replicas``-th, from ``rank`` on.
+
+    There is one process unless you say otherwise. The order is a random one of ``seed`` and the epoch, which
+    ``set_epoch`` says; without ``shuffle`` it is that of the data set. All processes take equally many samples: the
+    first ones are repeated, or with ``drop_last`` the last ones left out. Raises ValueError for another ``rank``.
+    """
+
+    def __init__(
+        self,
+        dataset: Any,
+        num_replicas: int | None = None,
+        rank: int | None = None,
+        shuffle: bool = True,
+        seed: int = 0,
+        drop_last: bool = False,
+    ) -> None:
+        super().__init__(dataset)
+        self.num_replicas = whole("num_replicas", 1 if num_replicas is None else num_replicas, of=type(self).__name__)
+        self.rank = whole("rank", 0 if rank is None else rank, 0, type(self).__name__)
+        if self.rank >= self.num_replicas:
+            raise ValueError(f"DistributedSampler(rank={rank}): write a number below num_replicas={self.num_replicas}.")
+        self.dataset, self.shuffle, self.seed, self.drop_last, self.epoch = dataset, shuffle, seed, drop_last, 0
+
+    @property
+    def num_samples(self) -> int:
+        """The number of samples of this process."""
+        n, count = len(self.dataset), self.num_replicas
+        return n // count if self.drop_last else -(-n // count)
+
+    @property
+    def total_size(self) -> int:
+        """The number of samples of all processes."""
+        return self.num_samples * self.num_replicas
+
+    def set_epoch(self, epoch: int) -> None:
+        """Say which epoch begins, for another order."""
+        self.epoch = epoch
+
+    def _order(self) -> Any:
+        n = len(self.dataset)
+        order = permutation(n, Generator().manual_seed(self.seed + self.epoch)) if self.shuffle else np.arange(n)
+        return np.resize(order, self.total_size)[self.rank :: self.num_replicas]
 
     def __len__(self) -> int:
         return self.num_samples
