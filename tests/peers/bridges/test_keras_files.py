@@ -1,6 +1,7 @@
 """Models between Keras and Ranvier: each loads what the other writes, predicts the same, and trains on alike."""
 
 import warnings
+from typing import Any
 
 import numpy as np
 import pytest
@@ -222,3 +223,36 @@ def test_files_of_keras_2(name, tmp_path):
         ours = rv.load_model(tmp_path / name)
         close(ours, model, X)
         assert train(ours) == pytest.approx(train(model), rel=1e-5)
+
+
+def own_class(keras):
+    base: Any = keras.Model
+
+    class Own(base):  # type: ignore[misc]  # of either library
+        def __init__(self, units=3, **options):
+            super().__init__(**options)
+            self.units, self.one, self.other = units, keras.layers.Dense(units), keras.layers.Dense(units)
+
+        def call(self, x):
+            one, other = (x["u"], x["v"]) if isinstance(x, dict) else (x, x) if hasattr(x, "shape") else x
+            return self.one(one) + self.other(other)
+
+        def get_config(self):
+            return {**super().get_config(), "units": self.units}
+
+    return Own
+
+
+@pytest.mark.parametrize("form", ["alone", "list", "dict"])
+def test_models_of_classes_both_ways(form, keras, tmp_path):
+    kinds = {library: {"Own": own_class(library)} for library in (keras, rv)}
+    x = X[:, 0, 0]
+    given = {"alone": x, "list": [x, x + 1], "dict": {"u": x, "v": x + 1}}[form]
+    model = kinds[keras]["Own"](2)
+    expected = np.asarray(model(given))
+    model.save(tmp_path / "a.keras")
+    ours = rv.load_model(tmp_path / "a.keras", custom_objects=kinds[rv])
+    np.testing.assert_allclose(ours(given), expected, atol=1e-6)
+    ours.save(tmp_path / "b.keras")
+    again = keras.saving.load_model(tmp_path / "b.keras", custom_objects=kinds[keras])
+    np.testing.assert_allclose(np.asarray(again(given)), expected, atol=1e-6)

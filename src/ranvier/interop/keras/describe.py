@@ -16,12 +16,13 @@ from ranvier.interop.keras.networks import RENAMED, TENSOR
 from ranvier.interop.keras.values import SPACES, ConfigError
 from ranvier.layers.operators import GetItem, Operation, compute_of
 from ranvier.module import Module, Sequential
+from ranvier.module.arguments import input_parameters
 from ranvier.module.recorded_calls import Ref
 from ranvier.module.serialization import all_arguments, arguments_of
 from ranvier.support.custom_objects import name_of
 from ranvier.support.serialized import serialize_keras_object
 from ranvier.support.source_lines import location
-from ranvier.support.tree import flatten
+from ranvier.support.tree import flatten, map_structure
 from ranvier.tensor.function import same_function
 from ranvier.tensor.tensor import Tensor, numbers_of
 
@@ -84,9 +85,13 @@ def _sequential(model: Sequential) -> dict[str, Any]:
 
 
 def _input(name: str, type_: Any, batch: int | None = None, texts: bool = False) -> dict[str, Any]:
-    shape = [batch, *(None if isinstance(n, OpenExtent) else n for n in type_.shape[1:])]
+    shape = _open_shape(type_, batch)
     dtype = "string" if texts else type_.dtype
     return _words("keras.layers", "InputLayer", {"batch_shape": shape, "dtype": dtype, "name": name})
+
+
+def _open_shape(type_: Type, batch: int | None) -> list[Any]:
+    return [batch, *(None if isinstance(n, OpenExtent) else n for n in type_.shape[1:])]
 
 
 def _base(layer: Module) -> dict[str, Any]:
@@ -101,14 +106,39 @@ def _layer(layer: Module) -> dict[str, Any]:
     own = not type(layer).__module__.startswith("ranvier.")
     if own:
         config = {key: _value(layer, part) for key, part in layer.get_config().items()}
-        return _words(
-            type(layer).__module__, type(layer).__name__, {**_base(layer), **config}, registered or type(layer).__name__
-        )
+        title = type(layer).__name__
+        if not layer._trainable:
+            config["trainable"] = False
+        words = _words(type(layer).__module__, title, config, registered or title)
+        return {**words, "name": layer.name, **_built(layer)}
     if type(layer).__name__ not in layers.__all__ or type(layer).__name__ in UNKNOWN:
         raise _refuse(
             layer, "is none of Keras's. Write layers of rv.layers, or a name that ends with .ranvier, instead"
         )
     return _words("keras.layers", type(layer).__name__, {"name": layer.name, **_config(layer)})
+
+
+def _built(layer: Any) -> dict[str, Any]:
+    """The shapes for which a layer of the user's made its weights, as Keras has them, and the dtypes of its inputs."""
+    if hasattr(layer, "get_build_config"):
+        return {"build_config": layer.get_build_config()}
+    if type(layer)._builds and layer.built:
+        shapes = map_structure(layer._built_shape, tuple, lambda shape: [None, *shape[1:]])
+        several = type(layer)._shapes > 1
+        named = dict(zip(inspect.signature(layer.build).parameters, shapes, strict=False)) if several else {}
+        return {"build_config": {"shapes_dict": named} if several else {"input_shape": shapes}}
+    types, form = layer._input_types or (layer._input_type,), layer._input_container
+    if types[0] is None:
+        return {}
+    shapes = [_open_shape(type_, None) for type_ in types]
+    if not layer._input_types:
+        found = {"input_shape": shapes[0]}
+    elif form is None:
+        names = [f"{name}_shape" for name in input_parameters(layer)[0]]
+        found = {"shapes_dict": dict(zip(names, shapes, strict=False))}
+    else:
+        found = {"input_shape": shapes if isinstance(form, str) else dict(zip(form, shapes, strict=True))}
+    return {"build_config": found, "input_dtypes": [type_.dtype for type_ in types]}
 
 
 def _config(layer: Module) -> dict[str, Any]:

@@ -59,9 +59,12 @@ def _built(words: Any, tree: Tree, source: Path, assets: Mapping[str, bytes]) ->
     try:
         with weights_within(8 * held + SLACK), configured_by(words):
             model = networks.network(words, assets, tree.arrays)
-        if not model.built:
-            raise ConfigError("it does not say the shape of the inputs, so that there are no weights")
-        weights.take(model, tree)
+        try:
+            weights.take(model, tree)
+        except ValueError as error:
+            if model.built:
+                raise
+            raise ConfigError("it does not say the shape of the inputs, so that there are no weights") from error
     except MALFORMED as error:
         raise CheckpointError(f"{source}: {error}") from error
     if any("float16" in str(_policy(layer)) for layer in _layers(words)):

@@ -25,7 +25,7 @@ def to_bytes(model: Module, include_optimizer: bool) -> bytes:
     tree.attributes["model_weights"] = {**top, "layer_names": [place.layer.name for place in places]}
     for place in places:
         _add(tree, f"model_weights/{place.layer.name}", [widened(weight.compute()) for weight in place.weights])
-    _add(tree, "model_weights/top_level_model_weights", [])
+    _add(tree, f"model_weights/{weights.TOP}", [widened(weight.compute()) for weight in weights.own_weights(model)])
     if settings:
         optimizer = settings.pop("optimizer")
         settings["optimizer_config"] = {"class_name": optimizer["class_name"], "config": optimizer["config"]}

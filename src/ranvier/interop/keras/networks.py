@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ranvier.data.convert import Array
+from ranvier.graph.node import BATCH, Type
+from ranvier.graph.open_extents import opened
 from ranvier.interop.keras import values
 from ranvier.interop.keras.values import ConfigError
 from ranvier.interop.keras.weights import numbered
@@ -13,10 +15,11 @@ from ranvier.layers.core import Input
 from ranvier.layers.operators import GetItem, Operation
 from ranvier.layers.shaping import Lambda
 from ranvier.module import Functional, Module, Sequential
+from ranvier.module.arguments import container_type
 from ranvier.module.symbolic import Operators
 from ranvier.support.custom_objects import in_scope
 from ranvier.support.errors import snake_case
-from ranvier.support.tree import flatten, map_structure
+from ranvier.support.tree import flatten
 from ranvier.tensor.context import get_dtype
 
 DEEPEST = 32  # nested models
@@ -104,13 +107,47 @@ def _made(words: Mapping[str, Any], title: str, config: Any, shared: _Shared, de
     )
     if not isinstance(layer, Module):
         raise ConfigError(f"{title} is no layer")
+    if own is not None and isinstance(words.get("name"), str):
+        layer.name = words["name"]
     if config.get("trainable") is False:
         layer.trainable = False
     built = words.get("build_config")
     if own is not None and isinstance(built, Mapping) and not layer.built:
-        shape = built.get("input_shape", built.get("shapes_dict"))
-        layer._build_of(map_structure(shape, int, int) if isinstance(shape, Mapping) else tuple(shape))
+        _build(layer, built, words.get("input_dtypes"), not depth)
     return layer
+
+
+def _build(layer: Any, built: Mapping[str, Any], dtypes: Any, outermost: bool) -> None:
+    """Make the weights of a layer of the user's, by its own methods or by a call on inputs of the file's shapes."""
+    by_name = "shapes_dict" in built
+    shapes = _shapes(built["shapes_dict"] if by_name else built.get("input_shape"))
+    if hasattr(layer, "build_from_config"):
+        layer.build_from_config(dict(built))
+    elif type(layer)._builds:
+        layer.build(**shapes) if by_name else layer.build(shapes)
+    leaves = [shapes] if isinstance(shapes, tuple) else list(shapes.values() if isinstance(shapes, Mapping) else shapes)
+    if not outermost or not all(leaves) or all(module.built for module in layer.modules()):
+        return
+    floats = [get_dtype()] * len(leaves)
+    texts = [text for module in layer.modules() for text in module._text_layers()]
+    types = [
+        Type((BATCH, *map(opened, shape[1:])), dtype)
+        for shape, dtype in zip(leaves, floats if dtypes is None else dtypes, strict=True)
+    ]
+    if texts and dtypes is None:
+        types = [texts[0].codes_type(Type(type_.shape, "int32")) for type_ in types]
+    layer._input_type, layer._input_types = types[0], () if isinstance(shapes, tuple) else tuple(types)
+    layer._input_container = None if by_name or isinstance(shapes, tuple) else container_type(shapes)
+    layer._trace()
+
+
+def _shapes(words: Any) -> Any:
+    """The shape of an input, or those of several in the container that holds them; none for None."""
+    if isinstance(words, Mapping):
+        return {str(key): _shapes(part) for key, part in words.items()}
+    if words and all(part is None or isinstance(part, (list, Mapping)) for part in words) and any(words):
+        return [_shapes(part) for part in words]
+    return tuple(words or ())
 
 
 def _plain(title: str, config: Mapping[str, Any]) -> dict[str, Any]:

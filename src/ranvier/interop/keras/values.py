@@ -125,6 +125,9 @@ def made(words: Mapping[str, Any], kind: Any) -> Any:
         raise ConfigError(f"{words['class_name']} has a configuration that is none")
     if not kind.__module__.startswith("ranvier."):
         decoded = {key: value(part) for key, part in config.items()}
+        wanted = inspect.signature(kind).parameters.values()
+        if getattr(kind, "get_config", None) is Module.get_config and not any(p.kind is p.VAR_KEYWORD for p in wanted):
+            decoded = {p.name: decoded[p.name] for p in wanted if p.name in decoded}  # without the layer's name
         return kind.from_config(decoded) if hasattr(kind, "from_config") else kind(**decoded)
     return kind(**taken(kind, {key: value(part) for key, part in config.items()}, str(words["class_name"])))
 

@@ -11,6 +11,7 @@ from ranvier.data.convert import Array
 from ranvier.graph.dtypes import widened
 from ranvier.interop.keras import hdf5
 from ranvier.interop.keras.hdf5 import Tree
+from ranvier.layers.base import Layer
 from ranvier.layers.lookup import Lookup
 from ranvier.layers.operators import GetItem, Operation
 from ranvier.layers.preprocessing import Normalization
@@ -22,6 +23,7 @@ from ranvier.tensor.tensor import Tensor
 
 # Where Keras's own names differ: of a class, and of the attributes that hold its layers.
 TITLES = {"GroupQueryAttention": "GroupedQueryAttention"}
+TOP = "top_level_model_weights"  # the group of what a model itself holds, before Keras 3
 PREFIXES = {"GroupQueryAttention": "_"}
 
 
@@ -48,8 +50,11 @@ def _walk(module: Module, path: str, seen: set[int]) -> Iterator[Place]:
     elif module._recorded is not None:
         yield from _walk_all(layers_of(module), f"{path}layers/", seen)
     else:
-        for name in sorted(vars(module) | module._modules, key=lambda n: f"~{n}" if n.startswith("_") else n):
-            part = module._modules.get(name, vars(module).get(name))
+        # Keras walks attributes by their names, of models `layers` too: those after it are stored there.
+        found = vars(module) | module._modules
+        listed = {"layers": list(module.children())} if not isinstance(module, Layer) and "layers" not in found else {}
+        for name in sorted(found | listed, key=lambda n: f"~{n}" if n.startswith("_") else n):
+            part = listed[name] if name in listed else module._modules.get(name, vars(module).get(name))
             if isinstance(part, Module) and name in module._modules:
                 prefix = PREFIXES.get(type(module).__name__, "")
                 yield from _walk(part, f"{path}{prefix}{name}/", seen)
@@ -162,7 +167,13 @@ def _legacy(model: Module, tree: Tree, by_name: bool) -> list[tuple[Place, list[
     if len(groups) != len(own):
         here, there = (", ".join(map(repr, names)) for names in ([place.layer.name for place in own], groups))
         raise ValueError(f"the weights do not fit: the layers with weights here are {here}, and in the file {there}")
-    return list(zip(own, groups.values(), strict=True))
+    pairs = list(zip(own, groups.values(), strict=True))
+    if weights := own_weights(model):
+        inner = tree.below(TOP)
+        pairs.append(
+            (Place("", model, weights), [inner.arrays[name] for name in hdf5.texts(inner, "", "weight_names")])
+        )
+    return pairs
 
 
 def _in_order(module: Module, seen: set[int]) -> Iterator[Module]:

@@ -1,0 +1,145 @@
+"""Classes, functions and objects of the user's in Keras's files, without Keras."""
+
+import numpy as np
+import pytest
+
+import ranvier as rv
+from ranvier import layers
+from ranvier.data.files import CheckpointError
+
+pytest.importorskip("h5py")
+X = np.linspace(-1, 1, 8, dtype=np.float32).reshape(2, 4)
+
+
+@pytest.fixture(autouse=True)
+def _reference():
+    rv.set_engine("reference")
+    yield
+    rv.set_engine("native")
+
+
+# --- models of classes --------------------------------------------------------------------------------------------
+
+
+class OfUnits(rv.Model):
+    """Its constructor takes no name, and has what ``get_config`` says."""
+
+    def __init__(self, units):
+        super().__init__()
+        self.units, self.dense = units, layers.Dense(units)
+
+    def call(self, x):
+        return self.dense(x)
+
+
+class OfIndices(rv.Model):
+    def __init__(self):
+        super().__init__()
+        self.embedding, self.inner = layers.Embedding(5, 3), OfUnits(2)
+
+    def call(self, x):
+        return self.inner(self.embedding(x))
+
+
+class OfBuild(rv.Model):
+    """Makes weights in ``build``, and has a layer that is built by the call."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.dense = layers.Dense(3)
+
+    def build(self, input_shape):
+        self.kernel = self.add_weight(shape=(input_shape[-1], 2))
+
+    def call(self, x):
+        return self.dense(x @ self.kernel)
+
+
+class OfOwnBuild(OfUnits):
+    """Says itself how it is built."""
+
+    def get_build_config(self):
+        return {"width": 4}
+
+    def build_from_config(self, config):
+        self.build((None, config["width"]))
+
+
+class OfPair(rv.Model):
+    def __init__(self):
+        super().__init__()
+        self.one, self.other = layers.Dense(3), layers.Dense(3)
+
+    def call(self, x):
+        one, other = x.values() if isinstance(x, dict) else x
+        return self.one(one) + self.other(other)
+
+
+class OfTwo(OfPair):
+    def call(self, x, y):  # type: ignore[override]  # of two inputs
+        return self.one(x) + self.other(y)
+
+
+class Scaled(layers.Layer):
+    def build(self, a_shape, b_shape):  # type: ignore[override]  # of two inputs, as in Keras
+        self.kernel = self.add_weight(shape=(a_shape[-1], b_shape[-1]))
+
+    def call(self, a, b):
+        return a @ self.kernel + b
+
+
+class OfScaled(rv.Model):
+    def __init__(self):
+        super().__init__()
+        self.scaled, self.several = Scaled(), [layers.Dense(4), layers.BatchNormalization(), layers.Dropout(0.5)]
+
+    def call(self, x):
+        for layer in self.several:
+            x = layer(x)
+        return self.scaled(x, x)
+
+
+def fitted():
+    model = OfUnits(2)
+    model.compile("sgd", "mse")
+    model.fit(X, np.ones((2, 2)), verbose=0)
+    return model
+
+
+def built():
+    model = OfUnits(2)
+    model.build((None, 4))
+    return model
+
+
+CLASSES = {kind.__name__: kind for kind in (OfUnits, OfIndices, OfBuild, OfOwnBuild, OfPair, OfTwo, Scaled, OfScaled)}
+MODELS = {
+    "called": (lambda: OfUnits(2), (X,)), "fitted": (fitted, (X,)), "built": (built, (X,)),
+    "whole numbers": (OfIndices, (np.int32([[1, 2], [3, 4]]),)), "a build": (OfBuild, (X,)),
+    "own methods": (lambda: OfOwnBuild(2), (X,)), "a list": (OfPair, ([X, X],)), "a tuple": (OfPair, ((X, 2 * X),)),
+    "a dict": (OfPair, ({"u": X, "v": X},)), "two arguments": (OfTwo, (X, 2 * X)), "two shapes": (OfScaled, (X,)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("ending", ["keras", "h5"])
+@pytest.mark.parametrize("name", MODELS)
+def test_models_of_classes(name, ending, tmp_path):
+    make, given = MODELS[name]
+    model = make()
+    expected = model(*given)
+    if name != "fitted":
+        model.trainable = False
+    for path in (tmp_path / f"a.{ending}", tmp_path / f"b.{ending}"):
+        model.save(path)
+        again = rv.load_model(path, custom_objects=CLASSES)
+        assert (type(again), again.name, again.trainable) == (type(model), model.name, model.trainable)
+        model = again  # which was not called yet
+    np.testing.assert_array_equal(again(*given), expected)
+
+
+def test_a_model_of_a_class_that_was_not_built(tmp_path):
+    OfUnits(2).save(tmp_path / "a.keras")
+    with rv.saving.custom_object_scope(CLASSES):
+        assert rv.load_model(tmp_path / "a.keras")(X).shape == (2, 2)
+    with pytest.raises(CheckpointError, match=r"holds .*OfUnits, which is not known here.*custom_objects"):
+        rv.load_model(tmp_path / "a.keras")
