@@ -346,7 +346,7 @@ def test_monitors_say_what_is_wrong():
         c.EarlyStopping(mode="low")
     with pytest.raises(ValueError, match="one number"):
         play(c.EarlyStopping("x", mode="min"), [np.zeros((3, 3))], "x")
-    with pytest.warns(UserWarning, match=r"'val_loss'.*results: loss, accuracy\. .*validation_data"):
+    with pytest.warns(UserWarning, match=r"'val_loss'.*results: accuracy, loss\. .*validation_data"):
         fit(c.EarlyStopping(), epochs=2)
     fit(c.EarlyStopping(), epochs=2, validation_data=(X, Y), validation_freq=2)  # nothing is said of epoch 1
     with pytest.raises(ValueError, match="below 1"):
@@ -527,7 +527,7 @@ def test_model_checkpoint_says_what_is_wrong(tmp_path):
         with pytest.raises(ValueError, match=said):
             fit(c.ModelCheckpoint(tmp_path / name, **options), model, **given)
     assert model.optimizer.iterations.item() == 0, "said before anything is trained"
-    with pytest.raises(ValueError, match=r"any of epoch, loss, accuracy"):
+    with pytest.raises(ValueError, match=r"any of epoch, accuracy, loss"):
         fit(c.ModelCheckpoint(tmp_path / "{acuracy}"))
     with pytest.raises(ValueError, match="'epoch' or a number of steps"):
         c.ModelCheckpoint("x", save_freq="day")

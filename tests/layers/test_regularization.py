@@ -259,6 +259,36 @@ def test_losses_are_those_of_the_last_call_in_this_thread_and_of_no_trace():
     assert len(Sparse().losses) == 0
 
 
+class OwnStep(Small):
+    def train_step(self, data):
+        return super().train_step(data)
+
+
+@pytest.mark.parametrize("eager", [False, True])
+@pytest.mark.parametrize("network", [Small, OwnStep])
+def test_losses_after_fit_are_those_of_the_last_batch(network, eager):
+    """As in Keras on PyTorch: also where the model was never called, and after the validation."""
+    model = network()
+    model.dense = rv.layers.Dense(3, activity_regularizer="l2", kernel_regularizer="l1")
+    model.compile(rv.optimizers.SGD(0.0), run_eagerly=eager)
+
+    def check(rows):
+        found = [float(x) for x in model.losses]
+        y, (weight, _) = model(X[rows]).numpy(), model.get_weights()
+        wanted = [(y * y).mean(), 0.01 * (y * y).sum() / len(y), 0.01 * np.abs(weight).sum()]
+        assert found == pytest.approx(wanted, rel=1e-5)
+
+    options = {"epochs": 2, "shuffle": False, "verbose": 0, "ignore": "RV"}
+    model.fit(X, batch_size=16, **options)
+    check(slice(32, 40))
+    model.fit(X, batch_size=20, validation_data=(X[:5],) * 2, **options)
+    check(slice(0, 5))
+    model.evaluate(X, batch_size=32, verbose=0)
+    check(slice(32, 40))
+    model.train_on_batch(X[3:9])
+    check(slice(3, 9))
+
+
 def test_activity_regularization_is_a_layer():
     model = rv.Sequential([rv.Input((3,)), ActivityRegularization(l1=0.1, l2=0.2)])
     model.compile("sgd", "mse")

@@ -138,7 +138,7 @@ def test_a_small_network_is_written_out():
     model = rv.Sequential([rv.Input((2,)), layers.Dense(1, "relu", kernel_initializer="ones", name="[red]")])
     model.compile(rv.optimizers.SGD(0.5), "mse", engine="reference")
     text = " ".join(str(model.explain_step([2.0, -1.0], 3.0)).split())
-    for part in ("[red] (Dense, relu)", "2 * 1 + (-1) * 1 + 0 1 1", "mean_squared_error = 4 for the target 3",
+    for part in ("[red] (Dense, relu)", "2 * 1 + (-1) * 1 + 0 1 1", "mse = 4 for the target 3",
                  "0 -4 1 -4", "[0, 0] 1 2 * (-4) -8 5", "[1, 0] 1 (-1) * (-4) 4 -1", "[0] 0 (-4) -4 2"):  # fmt: skip
         assert part in text
 

@@ -145,7 +145,7 @@ def test_a_source_of_inputs_alone_is_predicted():
 def test_the_loss_is_the_weighted_sum_and_each_is_reported():
     model = two(loss_weights={"age": 0.5, "kind": 2.0}, metrics={"age": "mae", "kind": ["accuracy"]})
     results = model.evaluate([A, B], {"age": AGE, "kind": KIND}, verbose=0, return_dict=True)
-    assert list(results) == ["loss", "age_loss", "kind_loss", "age_mae", "kind_accuracy"]
+    assert list(results) == ["age_loss", "age_mae", "kind_accuracy", "kind_loss", "loss"]
     assert results["loss"] == pytest.approx(0.5 * results["age_loss"] + 2 * results["kind_loss"], rel=1e-6)
     out = model.predict([A, B])
     assert results["age_loss"] == pytest.approx(((out["age"] - AGE) ** 2).mean(), rel=1e-5)
@@ -154,10 +154,12 @@ def test_the_loss_is_the_weighted_sum_and_each_is_reported():
 
 
 NAMES = [  # how outputs are handed out, settings, names of results
-    ("list", {}, ["loss", "mean_squared_error_loss", "sparse_categorical_crossentropy_loss"]),
+    ("list", {}, ["loss", "mse_loss", "sparse_categorical_crossentropy_loss"]),
+    ("tuple", {"loss": ["MeanSquaredError", rv.losses.SparseCategoricalCrossentropy(name="own")]}, [
+        "loss", "mean_squared_error_loss", "own_loss"]),
     ("tuple", {"loss": ["mse", None]}, ["loss"]),
     ("list", {"metrics": [["mae", "mse"], None]}, [
-        "loss", "mean_squared_error_loss", "sparse_categorical_crossentropy_loss", "mae", "mse"]),
+        "loss", "mse_loss", "sparse_categorical_crossentropy_loss", "mae", "mse"]),
     ("dict", {"loss": {"age": "mse"}, "metrics": {"kind": ["accuracy"]}}, ["loss", "kind_accuracy"]),
     ("dict", {"metrics": {"kind": ["acc"]}, "weighted_metrics": {"kind": ["acc"], "age": ["mae"]}}, [
         "loss", "age_loss", "kind_loss", "kind_acc", "age_mae", "kind_weighted_acc"]),
@@ -169,14 +171,19 @@ def test_names_of_results(pack, settings, names):
     model = two(pack, **settings)
     y = {"age": AGE, "kind": KIND} if pack == "dict" else [AGE, KIND]
     history = model.fit([A, B], y, validation_data=([A, B], y), **OPTIONS).history
-    assert list(history) == [*names, *(f"val_{name}" for name in names)]
+    assert list(history) == sorted([*names, *(f"val_{name}" for name in names)]), "as in Keras"
+    assert model.metrics_names == names
+    results = model.evaluate([A, B], y, verbose=0, return_dict=True)
+    assert list(results) == sorted(names)
+    values = model.evaluate([A, B], y, verbose=0)
+    assert (values if len(names) > 1 else [values]) == [results[name] for name in names]
 
 
 def test_output_names_of_the_model_name_a_tuple():
     model = two("tuple", loss={"age": "mse", "kind": "sparse_categorical_crossentropy"})
     model.output_names = ["age", "kind"]
     history = model.fit([A, B], {"kind": KIND, "age": AGE}, **OPTIONS).history
-    assert list(history) == ["loss", "age_loss", "kind_loss"]
+    assert list(history) == ["age_loss", "kind_loss", "loss"]
 
 
 def test_an_ordered_dict_keeps_its_order():
@@ -187,9 +194,8 @@ def test_an_ordered_dict_keeps_its_order():
 
     model = Ordered()
     model.compile("adam", LOSSES)
-    assert list(model.fit([A, B], {"age": AGE, "kind": KIND}, **OPTIONS).history) == [
-        "loss", "kind_loss", "age_loss",
-    ]  # fmt: skip
+    model.fit([A, B], {"age": AGE, "kind": KIND}, **OPTIONS)
+    assert model.metrics_names == ["loss", "kind_loss", "age_loss"]
 
 
 def test_an_output_without_a_loss_trains_nothing():

@@ -170,7 +170,8 @@ def test_each_of_several_losses_is_shown(reference):
     model = Two()
     model.compile("sgd", losses, loss_weights={"a": 1.0, "b": 0.5}, metrics={"b": ["accuracy"]})
     history = model.fit(X, {"a": X[:, :1], "b": CLASSES}, verbose=0).history
-    assert list(history) == ["loss", "a_loss", "b_loss", "b_accuracy"]
+    assert list(history) == ["a_loss", "b_accuracy", "b_loss", "loss"]
+    assert model.metrics_names == ["loss", "a_loss", "b_loss", "b_accuracy"]
     np.testing.assert_allclose(history["loss"][0], history["a_loss"][0] + history["b_loss"][0] / 2, rtol=1e-5)
 
 
@@ -265,7 +266,8 @@ def test_compute_metrics_and_predict_step(reference):
         return ops.argmax(self(data, training=False), axis=-1)
 
     model, history = fitted({"compute_metrics": compute_metrics, "predict_step": predict_step}, metrics=["accuracy"])
-    assert list(history) == ["loss", "accuracy", "largest"]
+    assert list(history) == ["accuracy", "largest", "loss"]
+    assert model.metrics_names == ["loss", "accuracy", "largest"]
     np.testing.assert_array_equal(model.predict(X, verbose=0), np.asarray(model(X, training=False)).argmax(-1))
 
 

@@ -372,7 +372,7 @@ def test_a_generator_that_ends_keeps_the_history(epochs, steps, whole, made, sai
 def test_history_and_evaluate_have_the_same_names():
     model = classifier(metrics=["accuracy", "recall", rv.metrics.ConfusionMatrix()])
     history = model.fit(X, Y, epochs=2, validation_data=(X, Y), verbose=0, ignore="RV401")
-    names = ["loss", "accuracy", "recall", "confusion_matrix"]
+    names = ["accuracy", "confusion_matrix", "loss", "recall"]
     assert list(history.history) == [*names, *(f"val_{n}" for n in names)]
     assert history.epoch == [0, 1]
     assert history is model.history
@@ -396,7 +396,7 @@ def test_verbose(verbose, lines, capsys):
     out = capsys.readouterr().out.splitlines()
     assert len(out) == lines
     if lines:
-        assert out[0].startswith("Epoch 1/3  loss ")
+        assert out[0].startswith("Epoch 1/3  accuracy ")
         assert "samples/s" in out[0]
 
 

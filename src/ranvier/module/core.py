@@ -31,7 +31,6 @@ from ranvier.support.source_lines import line_of, user_frame, warn
 from ranvier.support.tree import flatten
 from ranvier.tensor.arguments import find_handler
 from ranvier.tensor.call_state import call_state
-from ranvier.tensor.check_returned import callable_name, check_tensor
 from ranvier.tensor.context import dtype_scope, get_dtype
 from ranvier.tensor.masks import mask_state
 from ranvier.tensor.tensor import Tensor
@@ -329,14 +328,6 @@ class Module(FunctionalAPI):
         given = loss if isinstance(loss, (list, tuple)) else [loss]
         known = call_state.added_losses.setdefault(self, [])
         known += [x if isinstance(x, Tensor) else Tensor(x) for x in given]
-
-    def _losses(self) -> list[Tensor]:
-        penalties = [
-            check_tensor(p.regularizer(p), f"the regularizer {callable_name(p.regularizer)} of {p.name!r}", "a tensor")
-            for p in self.parameters()
-            if p.regularizer and p.requires_grad
-        ]
-        return penalties + [x for m in self.modules() for x in call_state.added_losses.get(m, ())]
 
     def build(self, input_shape: Any) -> None:
         """Make the weights of all layers for inputs of this shape: None for the batch, and for sizes that may be any.

@@ -17,7 +17,8 @@ from ranvier.module.summary import own_weights, summary
 from ranvier.module.symbolic import shown_shape
 from ranvier.support.errors import arguments, unknown_keyword
 from ranvier.support.tree import flatten, map_structure
-from ranvier.tensor.call_state import isolated_tape
+from ranvier.tensor.call_state import call_state, isolated_tape
+from ranvier.tensor.check_returned import callable_name, check_tensor
 from ranvier.tensor.context import get_dtype
 from ranvier.tensor.tensor import Tensor
 
@@ -120,11 +121,25 @@ class KerasAPI(ModuleState):
 
     @overridable_property
     def losses(self) -> Any:
-        """What is added to the loss: the penalty of each trainable weight that has a regularizer, and what layers added
-        in the last call (``add_loss``, activity regularizers). `fit` adds them; an explicit loop writes
-        ``loss + sum(model.losses)``.
+        """What is added to the loss: what layers added in the last call, or the last batch of `fit` and `evaluate`
+        (``add_loss``, activity regularizers), and the penalty of each trainable weight that has a regularizer. `fit`
+        adds them; an explicit loop writes ``loss + sum(model.losses)``.
         """
-        return self._losses()
+        return [x for _, x in self._added_losses()] + self._penalties()
+
+    def _penalties(self) -> list[Tensor]:
+        return [
+            check_tensor(p.regularizer(p), f"the regularizer {callable_name(p.regularizer)} of {p.name!r}", "a tensor")
+            for p in self.parameters()
+            if p.regularizer and p.requires_grad
+        ]
+
+    def _added_losses(self) -> list[tuple[int, Tensor]]:
+        """What layers added in the last call, each with the number of its module."""
+        return [(i, x) for i, m in enumerate(self.modules()) for x in call_state.added_losses.get(m, ())]
+
+    def _losses(self) -> list[Tensor]:
+        return self._penalties() + [x for _, x in self._added_losses()]
 
     def get_weights(self) -> list[Any]:
         """Copies of all weights as NumPy arrays, in the order of ``weights``: of a Dense, kernel (in, out) and bias."""

@@ -113,6 +113,7 @@ def run_evaluation(
 
     def results() -> Logs:
         assert step is not None
+        step.keep_losses(model)
         return step.logs(state.names)
 
     with alone(state, callbacks):
@@ -161,7 +162,7 @@ def evaluate(
     return_dict: bool = False,
     check_finite: bool = True,
 ) -> Any:
-    """The loss on data, and the metrics: one number, a list of them in the order of compile, or a dict by name.
+    """The loss on data, and the metrics: one number, a list of them in the order of compile, or a dict sorted by name.
 
     Raises as `fit` does.
     """
@@ -187,7 +188,10 @@ def evaluate(
         show.end(samples, logs)
     finally:
         show.close()
-    if return_dict:
-        return logs
-    values = list(logs.values())
+    return logs if return_dict else listed(model, state, logs)
+
+
+def listed(model: Module, state: Compiled, logs: Logs) -> Any:
+    """The results as one number, or as a list in the order of compile."""
+    values = [logs[name] for name in state.in_order(model, logs)]
     return values[0] if len(values) == 1 else values

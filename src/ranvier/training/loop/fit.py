@@ -24,7 +24,7 @@ from ranvier.training.loop.alike import check_alike
 from ranvier.training.loop.callback import Callback
 from ranvier.training.loop.callback_list import Callbacks
 from ranvier.training.loop.epochs import ArrayEpochs, StreamEpochs, stop_without_batches
-from ranvier.training.loop.evaluate import split, split_at
+from ranvier.training.loop.evaluate import listed, split, split_at
 from ranvier.training.loop.history import History
 from ranvier.training.loop.nonfinite import NonFiniteLoss
 from ranvier.training.loop.prefetched_epochs import EpochPrefetch
@@ -241,6 +241,7 @@ def train(
                     if validation is not None and validation.is_due(training.epoch + 1):
                         logs |= validation.run(training)
                     training.progress.end(samples, logs)
+                    logs = dict(sorted(logs.items()))
                     if not training.compiled.calls_methods:
                         after_epoch(model, training.compiled, source.data, training.runner, ignore=training.ignore)
                     finish(training, history, logs)
@@ -308,5 +309,4 @@ def train_on_batch(
             training.check_finite()
         finally:
             training.close()
-    values = list(logs.values())
-    return logs if return_dict else values[0] if len(values) == 1 else values
+    return logs if return_dict else listed(model, state, logs)

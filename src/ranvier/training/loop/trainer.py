@@ -217,4 +217,5 @@ class Training:
     def logs(self) -> Logs:
         if self.runner is None:
             return dict(self.results)
+        self.runner.step.keep_losses(self.model)
         return self.runner.step.logs(self.compiled.names)

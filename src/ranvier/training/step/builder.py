@@ -22,7 +22,7 @@ from ranvier.ops.arrays.promotion import count, result_dtype, together, total_of
 from ranvier.support.source_lines import warn
 from ranvier.tensor import layout, rng, tape
 from ranvier.tensor.autograd import joint_gradients, meets_rules
-from ranvier.tensor.call_state import isolated_tape
+from ranvier.tensor.call_state import call_state, isolated_tape
 from ranvier.tensor.context import get_dtype, no_grad
 from ranvier.tensor.segment import TapeSegment
 from ranvier.tensor.tensor import Tensor, leaves_of
@@ -63,6 +63,7 @@ class Step:
     named: dict[Node, str] = field(default_factory=dict)  # the inputs that are parameters, by name
     draws: bool = False  # whether it draws random numbers
     gradients: dict[Node, Node] = field(default_factory=dict)  # by input of a parameter that is trained
+    added: list[tuple[int, int]] = field(default_factory=list)  # the numbers of a module and of the total of its loss
 
     def state_arrays(self) -> list[Array]:
         """The arrays of weights, optimizer state and totals, in the graph's order."""
@@ -84,8 +85,17 @@ class Step:
         return self
 
     def logs(self, names: Sequence[str]) -> dict[str, Any]:
-        """The results so far, by these names."""
-        return dict(zip(names, self.results(), strict=True))
+        """The results so far by these names, which are sorted, as in Keras."""
+        return dict(sorted(zip(names, self.results(), strict=True)))
+
+    def keep_losses(self, model: Module) -> None:
+        """Let ``model.losses`` have what layers added to the loss of the last batch."""
+        if self.added:
+            modules = list(model.modules())
+            for module in modules:
+                call_state.added_losses.pop(module, None)
+            for owner, total in self.added:
+                modules[owner].add_loss(float(self.totals[total]))
 
     def results(self) -> list[Any]:
         """The mean loss so far, that of each output if there are several, and each metric."""
@@ -180,6 +190,7 @@ class Builder:
                 TracedOutput.of(*of) for of in zip(compiled.outputs, targets, self.outputs, weights, strict=True)
             ]
             self.penalties = [numeric.sum(x) for x in model._losses()]
+            self.adding = model._added_losses()
             recorded = [*self.outputs, *(t for o in self.traced for t in o.tensors()), *self.penalties]
             segment = tape.segment_of(recorded)
             trace_nodes = [segment.node_of(t) for t in recorded]
@@ -267,6 +278,14 @@ class Builder:
         self.updates += [(totals[1], totals[1] + number)]
         for total, one in zip([totals[0], *totals[2:]], losses, strict=True):
             self.updates += [(total, total + apply("cast", one, dtype=WIDE) * number)]
+
+    def keep_added(self) -> list[tuple[int, int]]:
+        """Let totals have what layers add to the loss of the last batch; returns `Step.added`."""
+        found = []
+        for (owner, _), penalty in zip(self.adding, self.penalties[-len(self.adding) :], strict=False):
+            found.append((owner, len(self.totals)))
+            self.updates += [(self.total((), WIDE), apply("cast", self.node(penalty), dtype=WIDE))]
+        return found
 
     def add_metrics(self) -> list[tuple[Any, slice]]:
         """Update the states of each metric; returns the metrics, each with the part of the totals that is its own."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -125,6 +125,11 @@ class Compiled:
     def names(self) -> list[str]:
         """The names of the results: the loss, that of each output if there are several, the metrics."""
         return self.logged if self.calls_methods else self.outputs.names
+
+    def in_order(self, model: Module, names: Collection[str]) -> list[str]:
+        """The names of results as a list has them: the loss first, and those that no metric has last, by name."""
+        first = [*(m.name for m in model.metrics if self.calls_methods), *self.outputs.names]
+        return [name for name in dict.fromkeys([*first, *sorted(names)]) if name in names]
 
     @property
     def calls_methods(self) -> bool:

@@ -94,7 +94,10 @@ def as_loss(loss: Any) -> losses.Loss | None:
         return as_loss(loss[0])
     if isinstance(loss, dict) and str(loss.get("class_name")).startswith(TORCH):
         return Criterion(criteria()[loss["class_name"].removeprefix(TORCH)](**loss["config"]))
-    return Criterion(loss) if isinstance(loss, Module) else losses.get(loss)
+    found = Criterion(loss) if isinstance(loss, Module) else losses.get(loss)
+    if isinstance(loss, str) and loss != type(found).__name__:
+        found.name = loss  # as in Keras, which names the results of "mse" so
+    return found
 
 
 def exclusive(loss: losses.Loss) -> bool:

@@ -90,7 +90,7 @@ def finished(b: Builder, batch: int, outputs: Callable[[Node], Sequence[Node]] =
     elif b.draws:
         b.updates += [(b.ticks, b.ticks + like(b.ticks, 1))]
     b.add_losses(losses)
-    metrics = b.add_metrics()
+    metrics, added = b.add_metrics(), b.keep_added()
     changed = {target for target, _ in b.updates}
     written = [t for t in b.state if b.sources[id(t)][0] in changed]
     graph = Graph(tuple(b.inputs), tuple(outputs(losses[0])), tuple(b.updates))
@@ -98,7 +98,7 @@ def finished(b: Builder, batch: int, outputs: Callable[[Node], Sequence[Node]] =
     named = {b.sources[id(p)][0]: label for p, label in zip(b.parameters.values(), labels(model), strict=True)}
     return Step(
         graph, program, batch, b.state, written, b.totals, metrics, losses[0], len(losses) - 1, named,
-        bool(b.draws), b.found,
+        bool(b.draws), b.found, added,
     )  # fmt: skip
 
 

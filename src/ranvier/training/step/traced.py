@@ -19,6 +19,7 @@ from ranvier.graph.node import FLOATS, Node, apply, like
 from ranvier.metrics.base import LaterResult, values_after_reset
 from ranvier.metrics.operands import WIDE
 from ranvier.module import Module, mode
+from ranvier.ops import arrays as numeric
 from ranvier.tensor import layout, rng, tape
 from ranvier.tensor.call_state import isolated_tape
 from ranvier.tensor.check_returned import return_error
@@ -34,11 +35,11 @@ from ranvier.training.step.sized import sized
 
 
 def named_logs(returned: Any, method: str, prefix: str = "") -> dict[str, Any]:
-    """What a method returned, by name; dicts within the dict are opened, as in Keras. Raises TypeError for no dict."""
+    """What a method returned, sorted by name, dicts within it opened, as in Keras. Raises TypeError for no dict."""
     if not isinstance(returned, Mapping):
         raise return_error(returned, method, "a dict of numbers by name, such as {'loss': loss}")
     logs: dict[str, Any] = {}
-    for name, value in returned.items():
+    for name, value in sorted(returned.items()):
         logs |= named_logs(value, method) if isinstance(value, Mapping) else {str(name): value}
     return logs
 
@@ -129,7 +130,10 @@ class TracedBuilder(Builder):
             if id(leaf) not in known and id(leaf) not in metrics:
                 known[id(leaf)] = self.tensor(leaf, titles.get(id(leaf), f"leaf{len(self.inputs)}"))[1]
         probe = self._total("finite", np.zeros((), WIDE))
-        outputs = {name: value for name, value in logs.items() if isinstance(value, Tensor)}
+        outputs: dict[Any, Tensor] = {name: value for name, value in logs.items() if isinstance(value, Tensor)}
+        first = len(self.totals) + len(outputs)
+        self.added = [(owner, i) for i, (owner, _) in enumerate(self.adding, first)]
+        outputs |= {("added", i): penalty for i, penalty in enumerate(self.penalties)}
         sources = {name: self._total(("log", name), np.zeros(t.shape, t.dtype)) for name, t in outputs.items()}
         arrays = dict(zip(sources, self.totals[1:], strict=True))
         starts = values_after_reset(self.model.metrics, list(metrics.values()))
@@ -171,6 +175,8 @@ class TracedBuilder(Builder):
             segment = local.segment
             placed = [placeholder_for(r, known) for r in rows]
             logs = named_logs(self._call(data.packed(placed)), f"{type(model).__name__}.{self.method}")
+            self.adding = model._added_losses()
+            self.penalties = [numeric.sum(x) for _, x in self.adding]
             if segment is not local.segment or segment is None:
                 raise RuntimeError(f"{self.method} computes with a result from before it. Write x.detach() of that.")
         self.draws = list(trace.draws)
@@ -216,7 +222,7 @@ class TracedBuilder(Builder):
                 self.compiled.optimizers.append(optimizer)
         return TracedStep(
             graph, program, self.batch, self.state, written, self.totals, named=named, draws=True,
-            starts=self.starts, keys=self.keys, results_of=results,
+            added=self.added, starts=self.starts, keys=self.keys, results_of=results,
         )  # fmt: skip
 
 
@@ -224,7 +230,7 @@ def build_traced(model: Module, compiled: Compiled, data: Data, batch: int, kind
     """The step that a method of the model is, for batches of ``batch`` rows."""
     step = TracedBuilder(model, compiled, data, batch, kind).build()
     if kind == "train":
-        compiled.logged = list(step.results_of)
+        compiled.logged = compiled.in_order(model, step.results_of)
 
     def tail(rows: int) -> TracedStep:
         return TracedBuilder(model, compiled, data, rows, kind).build()
