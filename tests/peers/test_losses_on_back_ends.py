@@ -27,9 +27,9 @@ def results():
     with contextlib.ExitStack() as stack:
         running = {}
         for name in filter(find_spec, BACK_ENDS):
-            pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
             environment = os.environ | quiet | {"KERAS_BACKEND": name}
-            running[name] = stack.enter_context(subprocess.Popen(run, env=environment, **pipes))
+            process = subprocess.Popen(run, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            running[name] = stack.enter_context(process)
         found = {}
         for name, process in running.items():
             output, errors = process.communicate()
