@@ -143,3 +143,129 @@ def test_a_model_of_a_class_that_was_not_built(tmp_path):
         assert rv.load_model(tmp_path / "a.keras")(X).shape == (2, 2)
     with pytest.raises(CheckpointError, match=r"holds .*OfUnits, which is not known here.*custom_objects"):
         rv.load_model(tmp_path / "a.keras")
+
+
+# --- layers in arguments ------------------------------------------------------------------------------------------
+
+
+@rv.saving.register_keras_serializable("tests of own")
+class Doubled(layers.Layer):
+    """Has a layer as an argument, which `get_config` writes as Keras's examples do."""
+
+    def __init__(self, inner, **options):
+        super().__init__(**options)
+        self.inner = inner
+
+    def call(self, x):
+        return self.inner(x) * 2
+
+    def get_config(self):
+        return {**super().get_config(), "inner": rv.saving.serialize_keras_object(self.inner)}
+
+    @classmethod
+    def from_config(cls, config):  # type: ignore[override]  # as in Keras
+        return cls(**{**config, "inner": rv.saving.deserialize_keras_object(config["inner"])})
+
+
+def functional():
+    start = rv.Input((4,))
+    return rv.Model(start, layers.Dense(3)(start))
+
+
+INNER = {
+    "a layer": lambda: layers.Dense(3, "relu"), "a sequential": lambda: rv.Sequential([layers.Dense(3), layers.Dense(1)]),
+    "a functional": functional, "its own kind": lambda: Doubled(layers.Dense(2)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", INNER)
+def test_layers_in_arguments(name, tmp_path):
+    for outer in (lambda inner: layers.TimeDistributed(Doubled(inner)), layers.TimeDistributed):
+        model = rv.Sequential([rv.Input((5, 4)), outer(INNER[name]())])
+        model.save(tmp_path / "a.keras")
+        x = np.stack([X] * 5, 1)
+        np.testing.assert_array_equal(rv.load_model(tmp_path / "a.keras")(x), model(x))
+    again = rv.saving.deserialize_keras_object(rv.saving.serialize_keras_object(Doubled(INNER[name]())))
+    assert type(again.inner) is type(INNER[name]())
+
+
+# --- functions and objects that are not registered ----------------------------------------------------------------
+
+
+def bent(x):
+    return x * 2 + 1
+
+
+def twos(shape, dtype=None):
+    return rv.ops.ones(shape, dtype) * 2
+
+
+class Filled(rv.initializers.Initializer):
+    def __init__(self, factor=3.0):
+        self.factor = factor
+
+    def __call__(self, shape, dtype=None):
+        return rv.ops.ones(shape, dtype) * self.factor
+
+    def get_config(self):
+        return {"factor": self.factor}
+
+
+class Penalty(rv.regularizers.Regularizer):
+    def __call__(self, x):
+        return rv.ops.sum(x * x)
+
+    def get_config(self):
+        return {}
+
+
+class Clipped(rv.constraints.Constraint):
+    def __call__(self, w):
+        return rv.ops.clip(w, -1, 1)
+
+
+class Tripled(layers.Layer):
+    def call(self, x):
+        return x * 3
+
+
+OBJECTS = {
+    "bent": (bent, lambda: layers.Dense(3, activation=bent)), "a layer's bent": (bent, lambda: layers.Activation(bent)),
+    "Lambda": (bent, lambda: layers.Lambda(bent)), "twos": (twos, lambda: layers.Dense(3, kernel_initializer=twos)),
+    "Filled": (Filled, lambda: layers.Dense(3, kernel_initializer=Filled(2.0))), "Tripled": (Tripled, Tripled),
+    "Penalty": (Penalty, lambda: layers.Dense(3, kernel_regularizer=Penalty(), activity_regularizer=Penalty())),
+    "Clipped": (Clipped, lambda: layers.Dense(3, kernel_constraint=Clipped())),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("ending", ["keras", "h5", "ranvier"])
+@pytest.mark.parametrize("name", OBJECTS)
+def test_what_is_not_registered_is_given_where_it_is_loaded(name, ending, tmp_path):
+    own, make = OBJECTS[name]
+    known = {own.__name__: own}
+    model = rv.Sequential([rv.Input((4,)), make()])
+    path = tmp_path / f"a.{ending}"
+    model.save(path)
+    again = rv.load_model(path, custom_objects=known)
+    np.testing.assert_array_equal(again(X), model(X))
+    assert sum(again.losses) == sum(model.losses)
+    with rv.saving.custom_object_scope(known):
+        np.testing.assert_array_equal(rv.load_model(path)(X), model(X))
+    with pytest.raises(CheckpointError, match=rf"{own.__name__}.*custom_objects="):
+        rv.load_model(path)
+    assert rv.saving.model_from_json(model.to_json(), custom_objects=known).output_shape == model.output_shape
+
+
+def test_a_network_is_made_of_its_config_and_what_is_given():
+    start = rv.Input((4,))
+    model = rv.Model(start, layers.Dense(3, bent)(start))
+    assert rv.Model.from_config(model.get_config(), custom_objects={"bent": bent}).layers[1].activation is bent
+
+
+def test_functions_that_a_file_would_confuse_are_refused(tmp_path):
+    def relu(x):
+        return x
+
+    for function, said in ((relu, "'relu' is the library's"), (lambda x: x, "Write a function with a name")):
+        with pytest.raises(TypeError, match=said):
+            rv.Sequential([rv.Input((4,)), layers.Dense(3, function)]).save(tmp_path / "a.keras")

@@ -511,7 +511,7 @@ MISTAKES = [
     (lambda: type("Net", (rv.Model,), {"forward": branch})(rv.Input((2,)), x6()), TypeError,
      r"Net says in its forward what it computes.* super\(\).__init__\(inputs, outputs\) and no forward"),
     (lambda: rv.Model(x := rv.Input((2,)), rv.layers.Lambda(lambda v: v)(x)).architecture(), TypeError,
-     "a file cannot hold. Write @rv.saving.register_keras_serializable"),
+     "a file cannot hold. Write a function with a name"),
 ]  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from ranvier.support.custom_objects import (
     configured_by,
     construct,
     custom_object_scope,
+    file_name,
     find,
     in_scope,
     name_of,
@@ -165,16 +166,14 @@ def encode(value: Any, where: str, known: dict[int, int] | None = None) -> Any:
         return {"mapping": [[str(k), encode(v, where, known)] for k, v in value.items()]}
     if (known_object := _described(value)) is not None:
         return dict([known_object])
-    if (name := name_of(value)) is not None:
+    if (name := file_name(value)) is not None:
         return {"registered": name}
-    if (name := name_of(type(value))) is not None and hasattr(value, "get_config"):
+    if hasattr(value, "get_config") and not isinstance(value, type):
+        name = name_of(type(value)) or type(value).__name__
         return {"object": [name, {k: encode(v, f"{where}, {k!r}") for k, v in value.get_config().items()}]}
     fix = "Write its name or a plain value instead."
     if callable(value):
-        fix = (
-            "Write @rv.saving.register_keras_serializable() above the function, or above its class, with a get_config; "
-            "or a class with a forward instead; or save_weights()."
-        )
+        fix = "Write a function with a name, or a class with a get_config or a forward, instead; or save_weights()."
     raise TypeError(f"{where} is {value!r}, which a file cannot hold. {fix}")
 
 

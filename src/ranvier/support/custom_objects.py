@@ -84,6 +84,15 @@ def name_of(thing: Any) -> str | None:
     return next((name for name, known in OBJECTS.items() if _same_definition(known, thing)), None)
 
 
+def file_name(function: Any) -> str | None:
+    """The name of a function in files: the registered one, or its own, which `custom_objects` has then. None for a
+    lambda, whose code would be in the file, and for any other object.
+    """
+    known = name_of(function)
+    own = function.__name__ if inspect.isfunction(function) else "<lambda>"
+    return own if known is None and own != "<lambda>" else known
+
+
 def in_scope(name: str) -> Any:
     """The object of this name in a `custom_object_scope`, with or without its package; None where there is none."""
     spelled = (name, name.rpartition(">")[2])

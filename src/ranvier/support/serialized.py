@@ -122,7 +122,9 @@ def _restored(config: Any) -> Any:
     if name == "function":
         return _known(str(inner), find(inner) or _named_function(inner))
     registered = config.get("registered_name") or name
-    return construct(_known(name, find(registered) or find(name) or _class(config["module"], name)), _restored(inner))
+    return construct(
+        _known(name, find(registered) or find(name) or _class(config["module"], registered)), _restored(inner)
+    )
 
 
 def _known(name: str, found: Any) -> Any:

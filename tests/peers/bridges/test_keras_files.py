@@ -256,3 +256,48 @@ def test_models_of_classes_both_ways(form, keras, tmp_path):
     ours.save(tmp_path / "b.keras")
     again = keras.saving.load_model(tmp_path / "b.keras", custom_objects=kinds[keras])
     np.testing.assert_allclose(np.asarray(again(given)), expected, atol=1e-6)
+
+
+def own_objects(keras):
+    layer: Any = keras.layers.Layer
+    initializer: Any = keras.initializers.Initializer
+
+    class Filled(initializer):  # type: ignore[misc]  # of either library
+        def __call__(self, shape, dtype=None):
+            return keras.ops.ones(shape, dtype=dtype) / 2
+
+        def get_config(self):
+            return {}
+
+    class Doubled(layer):  # type: ignore[misc]  # of either library
+        def __init__(self, inner, **options):
+            super().__init__(**options)
+            self.inner = inner
+
+        def call(self, x):
+            return self.inner(x) * 2
+
+        def get_config(self):
+            return {**super().get_config(), "inner": keras.saving.serialize_keras_object(self.inner)}
+
+        @classmethod
+        def from_config(cls, config):
+            return cls(**{**config, "inner": keras.saving.deserialize_keras_object(config["inner"])})
+
+    def bent(x):
+        return x * 2 + 1
+
+    return {"Filled": Filled, "Doubled": Doubled, "bent": bent}
+
+
+@pytest.mark.parametrize("name", ["a.keras", "a.h5"])
+def test_objects_that_are_not_registered_both_ways(name, keras, tmp_path):
+    kinds = {library: own_objects(library) for library in (keras, rv)}
+    for ours, theirs in ((keras, rv), (rv, keras)):
+        layers, own = ours.layers, kinds[ours]
+        model = ours.Sequential([
+            ours.Input((3,)), layers.Dense(3, activation=own["bent"], kernel_initializer=own["Filled"]()),
+            own["Doubled"](layers.Dense(3)), own["Doubled"](ours.Sequential([layers.Dense(2), layers.Dense(1)])),
+        ])  # fmt: skip
+        model.save(tmp_path / name)
+        close(theirs.saving.load_model(tmp_path / name, custom_objects=kinds[theirs]), model, X[:, 0, 0])

@@ -13,14 +13,14 @@ from ranvier import activations, layers
 from ranvier.graph.node import BATCH, Type
 from ranvier.graph.open_extents import OpenExtent
 from ranvier.interop.keras.networks import RENAMED, TENSOR
-from ranvier.interop.keras.values import SPACES, ConfigError
+from ranvier.interop.keras.values import SPACES, ConfigError, library_function
 from ranvier.layers.operators import GetItem, Operation, compute_of
 from ranvier.module import Module, Sequential
 from ranvier.module.arguments import input_parameters
 from ranvier.module.recorded_calls import Ref
 from ranvier.module.serialization import all_arguments, arguments_of
-from ranvier.support.custom_objects import name_of
-from ranvier.support.serialized import serialize_keras_object
+from ranvier.support.custom_objects import file_name, find, name_of
+from ranvier.support.serialized import deserialize_keras_object, serialize_keras_object
 from ranvier.support.source_lines import location
 from ranvier.support.tree import flatten, map_structure
 from ranvier.tensor.function import same_function
@@ -181,25 +181,30 @@ def _value(layer: Module, part: Any) -> Any:
     if isinstance(part, (list, tuple)):
         return [_value(layer, inner) for inner in part]
     if isinstance(part, Mapping):
+        if str(part.get("module")).startswith("ranvier.") and "class_name" in part:  # by serialize_keras_object
+            return _value(layer, deserialize_keras_object(part))
         return {key: _value(layer, inner) for key, inner in part.items()}
     for name, known in activations.REGISTRY.names.items():
         if same_function(known, part):
             return name
-    registered = name_of(part)
-    if registered is not None:
-        return _words("builtins", "function", {}, registered) | {"config": registered}
     for space in ("initializers", "regularizers", "constraints"):
         registry = SPACES[space].REGISTRY
         if registry.known(part):
             config = {key: _value(layer, inner) for key, inner in part.config().items()}
             return _words(f"keras.{space}", type(part).__name__, config)
-    if hasattr(part, "get_config") and (registered := name_of(type(part))) is not None:
+    own = file_name(part)
+    if own is not None:
+        if find(own) is None and library_function(own) is not None:
+            raise _refuse(layer, f"has the function {part!r}, and {own!r} is the library's. Write another name")
+        return _words("builtins", "function", {}, own) | {"config": own}
+    if hasattr(part, "get_config") and not isinstance(part, type):
         config = {key: _value(layer, inner) for key, inner in part.get_config().items()}
-        return _words(type(part).__module__, type(part).__name__, config, registered)
+        kind = type(part)
+        return _words(kind.__module__, kind.__name__, config, name_of(kind) or kind.__name__)
     raise _refuse(
         layer,
-        f"has the argument {part!r}, which no file of Keras holds. Write its name, or register it "
-        "(rv.saving.register_keras_serializable), instead",
+        f"has the argument {part!r}, which no file of Keras holds. Write a function with a name, or a class with a "
+        "get_config, instead",
     )
 
 

@@ -28,6 +28,7 @@ OPERATIONS = ("keras.src.ops.", "keras.ops")
 # Keras's operations that have another name here.
 RENAMED = {"true_divide": "divide", "mod": "remainder"}
 TENSOR = "__keras_tensor__"
+MODELS = ("Sequential", "Functional", "Model")
 
 
 class _Shared:
@@ -76,7 +77,7 @@ def _layer(words: Any, shared: _Shared, depth: int, path: str = "") -> Module:
     if isinstance(number, int) and number in shared.layers and words["class_name"] != "InputLayer":
         return shared.layers[number]
     title, config = words["class_name"], words.get("config")
-    name = config.get("name") if isinstance(config, Mapping) else None
+    name = words.get("name", config.get("name") if isinstance(config, Mapping) else None)
     try:
         return shared.add(words, _made(words, title, config, shared, depth, path))
     except ConfigError as error:
@@ -102,7 +103,10 @@ def _made(words: Mapping[str, Any], title: str, config: Any, shared: _Shared, de
     if own is None and title == "Lambda":
         return _lambda(config)
     layer = values.made(
-        {**words, "config": _plain(title, config) | shared.vocabulary(path, title, config)},
+        {
+            **words,
+            "config": _with_models(_plain(title, config), shared, depth) | shared.vocabulary(path, title, config),
+        },
         Input if title == "InputLayer" else values.class_named(words),
     )
     if not isinstance(layer, Module):
@@ -115,6 +119,17 @@ def _made(words: Mapping[str, Any], title: str, config: Any, shared: _Shared, de
     if own is not None and isinstance(built, Mapping) and not layer.built:
         _build(layer, built, words.get("input_dtypes"), not depth)
     return layer
+
+
+def _with_models(tree: Any, shared: _Shared, depth: int) -> Any:
+    """A configuration with the models in it made, such as a Sequential that a wrapper calls on each step."""
+    if isinstance(tree, list):
+        return [_with_models(part, shared, depth) for part in tree]
+    if not isinstance(tree, Mapping):
+        return tree
+    if tree.get("class_name") in MODELS and isinstance(tree.get("config"), (Mapping, list)):
+        return _layer(tree, shared, depth + 1)
+    return {key: _with_models(part, shared, depth) for key, part in tree.items()}
 
 
 def _build(layer: Any, built: Mapping[str, Any], dtypes: Any, outermost: bool) -> None:

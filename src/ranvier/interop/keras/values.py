@@ -40,7 +40,7 @@ class ConfigError(ValueError):
 
 def value(words: Any) -> Any:
     """A value of a configuration, with the objects that it names."""
-    if isinstance(words, PLAIN):
+    if isinstance(words, (*PLAIN, Module)):
         return words
     if isinstance(words, (list, tuple)):
         return [value(part) for part in words]
@@ -70,14 +70,17 @@ def value(words: Any) -> Any:
 def function(name: str) -> Any:
     """The function of this name: of the user's, or an activation of the library."""
     found = find(name)
+    found = library_function(name) if found is None else found
     if found is not None:
         return found
+    raise ConfigError(f"it holds the function {name!r}. Write custom_objects={{{name!r}: ...}} with it")
+
+
+def library_function(name: str) -> Any:
+    """An activation by its name, the name of a loss or metric as it is, None for any other name."""
     if name in dir(activations):
         return getattr(activations, name)
-    for space in (losses, metrics):
-        if name in space.REGISTRY.names:
-            return name
-    raise ConfigError(f"it holds the function {name!r}. Write custom_objects={{{name!r}: ...}} with it")
+    return name if any(name in space.REGISTRY.names for space in (losses, metrics)) else None
 
 
 def dtype_of(name: str) -> str:
@@ -105,7 +108,7 @@ def class_named(words: Mapping[str, Any]) -> Any:
     name = name.removeprefix("Custom>")
     place, name = words.get("module"), TITLES.get(name, name)
     if isinstance(place, str):
-        space = place.removeprefix("keras.src.").removeprefix("keras.")
+        space = place.removeprefix("keras.src.").removeprefix("keras.").removeprefix("ranvier.")
         spaces: Iterable[Any] = [SPACES[space]] if space in SPACES else []
     else:
         spaces = SPACES.values()
