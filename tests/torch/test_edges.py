@@ -1,5 +1,6 @@
 """Arguments at the edge of what is allowed: values and errors of PyTorch. `tests/peers/test_edges.py` asks it for them."""
 
+import functools
 import math
 from typing import Any
 
@@ -42,6 +43,25 @@ def loss(t: Any, input_lengths: Any, target_lengths: Any, targets: Any = ((1, 2)
     return t.nn.functional.ctc_loss(scores.log_softmax(-1), t.tensor(targets), *lengths, blank, "none")
 
 
+def checkpointed(t: Any, layer: Any, x: Any, *, used: bool = True) -> list[Any]:
+    """The running means before and after the gradient of what a checkpoint computes, and computes again."""
+    x.requires_grad_()
+    y, _ = t.utils.checkpoint.checkpoint(lambda v: (layer(v * 1.0).exp(), v), x, use_reentrant=False)
+    before = layer.running_mean.tolist()
+    (y.sum() if used else x.sum()).backward()
+    return [before, layer.running_mean.tolist()]
+
+
+def checkpointed_function(t: Any) -> list[float]:
+    running = t.zeros(1), t.ones(1)
+    x = t.tensor([[1.0], [3.0]], requires_grad=True)
+    run = functools.partial(
+        t.nn.functional.batch_norm, running_mean=running[0], running_var=running[1], training=True, momentum=0.5
+    )
+    t.utils.checkpoint.checkpoint(run, x, use_reentrant=False).sum().backward()
+    return [r.item() for r in running]
+
+
 # What PyTorch gives: numbers and lists, or a tensor as its dtype and its list.
 VALUES: dict[str, tuple[Any, Any]] = {
     "renorm, largest": (lambda t: t.tensor(NUMBERS).renorm(INF, 0, 2.0), ("float32", [[0.5, 1.0, 2.0], [2.0, 0.6666666, 0.0]])),
@@ -80,6 +100,13 @@ VALUES: dict[str, tuple[Any, Any]] = {
     ),
     "nextafter, first": (lambda t: gradients(t, lambda x: t.nextafter(x, t.zeros(2)), [1.0, 2.0]), [[1.0, 1.0]]),
     "householder": (lambda t: [t.linalg.householder_product(t.ones(2, 1, requires_grad=True), t.ones(0)).requires_grad], [True]),
+    "checkpoint, batches": (lambda t: checkpointed(t, t.nn.BatchNorm1d(1, momentum=0.5), t.tensor([[1.0], [3.0]])), [[1.0], [1.5]]),
+    "checkpoint, cumulative": (lambda t: checkpointed(t, t.nn.BatchNorm1d(1, momentum=None), t.tensor([[1.0], [3.0]])), [[2.0], [2.0]]),
+    "checkpoint, instances": (
+        lambda t: checkpointed(t, t.nn.InstanceNorm1d(1, momentum=0.5, track_running_stats=True), t.tensor([[[1.0, 3.0]]])), [[1.0], [1.5]],
+    ),
+    "checkpoint, unused": (lambda t: checkpointed(t, t.nn.BatchNorm1d(1, momentum=0.5), t.ones(2, 1), used=False), [[0.5], [0.5]]),
+    "checkpoint, function": (checkpointed_function, [1.5, 1.75]),
     "ctc, alone": (lambda t: loss(t, 3, 2, (1, 2)), ("float32", 1.6863990)),
     "ctc, alone, in a tuple": (lambda t: loss(t, (3,), (2,), (1, 2)), ("float32", 1.6863990)),
     "ctc, all lengths": (lambda t: loss(t, (3, 0), (2, 0)), ("float32", [1.6863990, 0.0])),

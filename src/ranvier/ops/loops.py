@@ -16,10 +16,13 @@ from ranvier.graph.node import Type
 from ranvier.ops import arrays
 from ranvier.support.tree import flatten, map_structure, map_together
 from ranvier.tensor import loops
+from ranvier.tensor.context import no_grad
 from ranvier.tensor.tensor import Tensor
 
 LEAST_CHUNKED = 4  # steps of a loop that is computed again in chunks
 _recomputes: contextvars.ContextVar[bool] = contextvars.ContextVar("recomputes", default=False)
+# The updates of running statistics in a function that PyTorch's `checkpoint` computes, and computes again.
+updates: contextvars.ContextVar[list[Callable[[], None]] | None] = contextvars.ContextVar("updates", default=None)
 
 
 def scan(
@@ -103,6 +106,15 @@ def remat(f: Callable[..., Any]) -> Callable[..., Any]:
         return _filled(returned[0], [arrays.reshape(t, like.shape) for t, like in pairs])
 
     return recomputed
+
+
+def repeated(update: Callable[[], None]) -> None:
+    """Update running statistics, without gradients, and once more where a `checkpoint` computes them again."""
+    waiting = updates.get()
+    if waiting is not None:
+        waiting.append(update)
+    with no_grad():
+        update()
 
 
 def _recomputing(f: Callable[..., Any], args: Any, kwargs: Any) -> Any:

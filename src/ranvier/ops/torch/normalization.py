@@ -18,8 +18,10 @@ from ranvier.ops.functional.normalization import (
     rms_standardize,
     standardize,
 )
+from ranvier.ops.loops import repeated
 from ranvier.tensor.context import get_dtype, no_grad
 from ranvier.tensor.function import function
+from ranvier.tensor.tensor import Tensor
 
 
 def batch_norm(
@@ -40,11 +42,13 @@ def batch_norm(
         return standardize(input, running_mean, running_var, weight, bias, 1, float(eps))
     y, *own = normalize_batch(input, weight, bias, 1, float(eps))
     if running_mean is not None:
-        with no_grad():
-            after = moved(running_mean, running_var, *own, input, None, 1, float(momentum), True)
-        for tensor, value in zip((running_mean, running_var), after, strict=True):
-            tensor.assign(value)
+        repeated(lambda: _move((running_mean, running_var), *own, input, None, 1, float(momentum), True))
     return y
+
+
+def _move(running: tuple[Tensor, Tensor], *given: Any) -> None:
+    for tensor, value in zip(running, moved(*running, *given), strict=True):
+        tensor.assign(value)
 
 
 def layer_norm(
@@ -81,9 +85,7 @@ def instance_norm(
     if running_mean is not None:
         with no_grad():
             own = instance_moments(input)
-            after = moved(running_mean, running_var, *own, input, None, 1, float(momentum))
-        for tensor, value in zip((running_mean, running_var), after, strict=True):
-            tensor.assign(value)
+        repeated(lambda: _move((running_mean, running_var), *own, input, None, 1, float(momentum)))
     return group_standardize(input, weight, bias, groups=input.shape[1], axis=1, epsilon=float(eps))
 
 

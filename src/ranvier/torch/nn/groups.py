@@ -12,6 +12,7 @@ from ranvier.layers.base import whole
 from ranvier.layers.shape_errors import ImageLayout, ShapeFault, largest_divisor
 from ranvier.module import register_module
 from ranvier.ops.functional.normalization import instance_moments, moved, standardize
+from ranvier.ops.loops import repeated
 from ranvier.ops.torch.device import Device
 from ranvier.ops.torch.sizes import batched
 from ranvier.tensor.context import no_grad
@@ -97,8 +98,8 @@ class _InstanceNorm(Tracking):
         if mean is not None:
             with no_grad():
                 own = instance_moments(input)
-                after = moved(mean, variance, *own, input, None, 1, self.momentum)
-                self._running.assign((mean, variance), after)
+            running = mean, variance
+            repeated(lambda: self._running.assign(running, moved(*running, *own, input, None, 1, self.momentum)))
         return F.instance_norm(input, None, None, self.weight, self.bias, eps=self.eps)
 
     def shape_error(self, given: Type) -> ShapeFault:

@@ -14,9 +14,10 @@ from ranvier.layers.base import whole
 from ranvier.layers.normalization import RunningStatistics
 from ranvier.module import Module, Parameter, register_module
 from ranvier.ops.functional.normalization import moved, normalize_batch, standardize
+from ranvier.ops.loops import repeated
 from ranvier.ops.torch.device import Device, check_device
 from ranvier.ops.torch.dtypes import dtype_name
-from ranvier.tensor.context import get_dtype, no_grad
+from ranvier.tensor.context import get_dtype
 from ranvier.tensor.tensor import Tensor
 from ranvier.torch.nn import functional as F
 
@@ -115,9 +116,12 @@ class BatchNorm(Tracking):
             return standardize(input, mean, variance, self.weight, self.bias, 1, self.eps)
         y, *own = normalize_batch(input, self.weight, self.bias, 1, self.eps)
         if self.training and mean is not None:
-            with no_grad():
-                after = moved(mean, variance, *own, input, batches, 1, self.momentum, True)
-                self._running.assign((mean, variance, batches), after)
+            running = mean, variance, batches
+            repeated(
+                lambda: self._running.assign(
+                    running, moved(mean, variance, *own, input, batches, 1, self.momentum, True)
+                )
+            )
         return y
 
     def shape_error(self, given: Type) -> tuple[str, str] | None:

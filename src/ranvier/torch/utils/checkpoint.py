@@ -6,8 +6,11 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from ranvier.ops.loops import remat
+from ranvier.ops.loops import remat, repeated, updates
 from ranvier.support.errors import missing
+from ranvier.support.tree import flatten
+from ranvier.tensor.hooks import register_hook
+from ranvier.tensor.tensor import Tensor
 
 __all__ = ["checkpoint", "checkpoint_sequential"]
 
@@ -22,8 +25,30 @@ def checkpoint(
     preserve_rng_state: bool = True,
     **kwargs: Any,
 ) -> Any:
-    """``function(*args, **kwargs)``, computed again for the gradient: see `ranvier.remat`."""
-    return remat(function)(*args, **kwargs)
+    """``function(*args, **kwargs)``, computed again for the gradient: see `ranvier.remat`.
+
+    The running statistics of batch and instance normalization move again with it, as in PyTorch.
+    """
+    waiting: list[Any] = []
+
+    def run(*args: Any, **kwargs: Any) -> Any:
+        waiting.clear()  # of a first attempt, to compute in chunks
+        return function(*args, **kwargs)
+
+    def update(gradient: Any) -> None:
+        for again in waiting:
+            repeated(again)
+        waiting.clear()
+
+    before = updates.set(waiting)
+    try:
+        result = remat(run)(*args, **kwargs)
+    finally:
+        updates.reset(before)
+    for tensor in flatten(result, Tensor) if waiting else ():
+        if tensor.requires_grad:
+            register_hook(tensor, update)
+    return result
 
 
 def checkpoint_sequential(
@@ -36,7 +61,7 @@ def checkpoint_sequential(
     ends = [*range(size, size * segments, size), len(every)]
     for start, end in zip([0, *ends], ends, strict=False):
         run = functools.partial(_in_turn, every[start:end])
-        input = run(input) if end == len(every) else remat(run)(input)
+        input = run(input) if end == len(every) else checkpoint(run, input)
     return input
 
 
