@@ -126,6 +126,26 @@ def test_functional_models_both_ways(keras, tmp_path):
     close(keras.saving.load_model(tmp_path / "b.keras"), model, PAIR)
 
 
+def nested(keras, calls):
+    """A model within a model, whose results are outputs and arguments."""
+    start, other = keras.Input((3,)), keras.Input((3,))
+    inner = keras.Model(start, keras.layers.Dense(3)(start))
+    outputs = [inner(other)]
+    for _ in range(calls - 1):
+        outputs.append(inner(outputs[-1]))
+    return keras.Model(other, keras.Model(other, outputs[::-1])(other))
+
+
+@pytest.mark.parametrize("name", ["a.keras", "a.h5"])
+@pytest.mark.parametrize("calls", [1, 3])
+def test_outputs_of_nested_models_both_ways(calls, name, keras, tmp_path):
+    x = X[:, 0, 0]
+    for ours, theirs in ((keras, rv), (rv, keras)):
+        model = nested(ours, calls)
+        model.save(tmp_path / name)
+        close(theirs.saving.load_model(tmp_path / name), model, x)
+
+
 def handed_over(layers, y, *held):
     return layers.LSTM(3)(y, initial_state=list(held))
 

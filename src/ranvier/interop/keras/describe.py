@@ -226,6 +226,10 @@ def _functional(model: Module) -> dict[str, Any]:
     def place(ref: Ref) -> list[Any]:
         return [parts[recorded.steps[ref.step].layer].name, numbers[ref.step], ref.place]
 
+    def end(ref: Ref) -> list[Any]:
+        name, number, output = place(ref)  # Keras counts the calls of models from 1 where it names outputs
+        return [name, number + (parts[recorded.steps[ref.step].layer]._recorded is not None), output]
+
     def argument(layer: Module, tree: Any) -> Any:
         if isinstance(tree, Ref):
             value = graph[tree.step].values[tree.place]
@@ -260,7 +264,7 @@ def _functional(model: Module) -> dict[str, Any]:
             for layer, words, calls in zip(parts, described, nodes, strict=True)
         ],
         "input_layers": _places(recorded.inputs, place),
-        "output_layers": _places(recorded.outputs, place),
+        "output_layers": _places(recorded.outputs, end),
     }
     return _words(FUNCTIONAL, "Functional", config, "Functional")
 

@@ -279,6 +279,7 @@ def _functional(config: Mapping[str, Any], shared: _Shared, depth: int, path: st
     named = paths_of(parts, (), path)
     layers = dict(zip((str(part.get("name")) for part in parts), _layers(named, shared, depth), strict=True))
     results: dict[tuple[str, int], Any] = {}
+    ends: dict[tuple[str, int], Any] = {}  # for outputs, where Keras counts the calls of models from 1
     pending = [(name, i, node) for part in parts for name, i, node in _nodes(part)]
     for name, layer in layers.items():
         if isinstance(layer, Input):
@@ -290,14 +291,16 @@ def _functional(config: Mapping[str, Any], shared: _Shared, depth: int, path: st
             if called is _LATER:
                 waiting.append((name, i, node))
             else:
-                results[name, i] = called
+                number = i + (layers[name]._recorded is not None)
+                # Before Keras 3, nodes, which were lists, counted so too.
+                results[name, number if isinstance(node, list) else i] = ends[name, number] = called
         if len(waiting) == len(pending):
             raise ConfigError(f"the call of {waiting[0][0]!r} depends on a layer that is not there")
         pending = waiting
 
     def found(tree: Any) -> Any:
         if isinstance(tree, list) and len(tree) == 3 and isinstance(tree[0], str):
-            return _output(results, tree)
+            return _output({**results, **ends}, tree)
         return map_structure_of(tree, found)
 
     inputs, outputs = config.get("input_layers"), config["output_layers"]
