@@ -8,6 +8,7 @@ from ranvier import layers
 from ranvier.data.files import CheckpointError
 
 pytest.importorskip("h5py")
+TEXTS = np.array([["a"], ["something long"]])
 X = np.linspace(-1, 1, 8, dtype=np.float32).reshape(2, 4)
 
 
@@ -112,16 +113,32 @@ def built():
     return model
 
 
-CLASSES = {kind.__name__: kind for kind in (OfUnits, OfIndices, OfBuild, OfOwnBuild, OfPair, OfTwo, Scaled, OfScaled)}
+class OfTexts(rv.Model):
+    def __init__(self, kind="words"):
+        super().__init__()
+        self.kind, self.embedding = kind, layers.Embedding(4, 3)
+        lookup, vectors = layers.StringLookup, layers.TextVectorization
+        self.maps = lookup(vocabulary=["a"]) if kind == "words" else vectors(vocabulary=["a"], output_sequence_length=5)
+
+    def call(self, x):
+        texts, number = x if isinstance(x, list) else (x, 1)
+        return self.embedding(self.maps(texts)) * number
+
+
+CLASSES = {
+    kind.__name__: kind for kind in (OfUnits, OfIndices, OfBuild, OfOwnBuild, OfPair, OfTwo, Scaled, OfScaled, OfTexts)
+}
 MODELS = {
     "called": (lambda: OfUnits(2), (X,)), "fitted": (fitted, (X,)), "built": (built, (X,)),
     "whole numbers": (OfIndices, (np.int32([[1, 2], [3, 4]]),)), "a build": (OfBuild, (X,)),
     "own methods": (lambda: OfOwnBuild(2), (X,)), "a list": (OfPair, ([X, X],)), "a tuple": (OfPair, ((X, 2 * X),)),
+    "texts": (OfTexts, (TEXTS,)), "sentences": (lambda: OfTexts("sentences"), (TEXTS[:, 0],)),
+    "texts and numbers": (OfTexts, ([TEXTS, X[:, :1, None]],)),
     "a dict": (OfPair, ({"u": X, "v": X},)), "two arguments": (OfTwo, (X, 2 * X)), "two shapes": (OfScaled, (X,)),
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("ending", ["keras", "h5"])
+@pytest.mark.parametrize("ending", ["keras", "h5", "ranvier"])
 @pytest.mark.parametrize("name", MODELS)
 def test_models_of_classes(name, ending, tmp_path):
     make, given = MODELS[name]

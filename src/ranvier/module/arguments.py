@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.graph.dtypes import STORAGE
+from ranvier.graph.dtypes import DTYPES, STORAGE
 from ranvier.graph.node import Type
 from ranvier.module.calls import input_type
 from ranvier.module.members import ModuleBase
@@ -70,11 +70,21 @@ def container_type(argument: Any) -> Container:
     return None
 
 
-def types_of(arguments: Sequence[Any]) -> tuple[tuple[Type, ...], Container]:
+def computed_type(value: Any, model: ModuleBase) -> Type | None:
+    """The type of an input in programs, which take the numbers that the model's one layer of texts has for texts."""
+    type_ = input_type(value)
+    if type_ is None or type_.dtype in DTYPES:
+        return type_
+    layers = [layer for module in model.modules() for layer in module._text_layers()]
+    types = {layer.codes_type(Type(type_.shape, "int32")) for layer in layers}
+    return types.pop() if len(types) == 1 else None
+
+
+def types_of(arguments: Sequence[Any], model: ModuleBase) -> tuple[tuple[Type, ...], Container]:
     """The types of the inputs in a call, and the one container that held them; no types where a part is no tensor."""
     form = container_type(arguments[0]) if len(arguments) == 1 else None
     parts = list(flatten(arguments[0]) if form is not None else arguments)
-    types = [type_ for type_ in map(input_type, parts) if type_ is not None]
+    types = [type_ for type_ in (computed_type(part, model) for part in parts) if type_ is not None]
     return (tuple(types), form) if len(types) == len(parts) else ((), None)
 
 

@@ -18,7 +18,7 @@ from ranvier.graph.node import BATCH, GraphError, Type
 from ranvier.graph.open_extents import opened
 from ranvier.module import arguments, batch_extent
 from ranvier.module.call_or_forward import by_call, by_either_name, defines_call
-from ranvier.module.calls import float_dtype_of, input_type, known_shape, mode, shape_of
+from ranvier.module.calls import float_dtype_of, known_shape, mode, shape_of
 from ranvier.module.functional import FunctionalAPI
 from ranvier.module.masks import masked_call, placeholders
 from ranvier.module.properties import overridable_property
@@ -294,10 +294,10 @@ class Module(FunctionalAPI):
 
     def _record_inputs(self, args: tuple[Any, ...]) -> None:
         """Record the types of the first inputs, with which the model is traced from then on."""
-        types, form = arguments.types_of(args)
+        types, form = arguments.types_of(args, self)
         several = len(args) > 1 or form is not None
         if self._input_type is None:
-            self._input_type = types[0] if types else input_type(args[0])
+            self._input_type = types[0] if types else arguments.computed_type(args[0], self)
         self._input_types, self._input_container = (types, form) if several else ((), None)
 
     def _build_for(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
