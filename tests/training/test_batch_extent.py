@@ -89,7 +89,7 @@ def test_outputs_with_several_rows_for_each_sample(reference):
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)
 
 
-@pytest.mark.parametrize("rows", [1680, 3360, 8, 7])
+@pytest.mark.parametrize("rows", [1680, 3360, 16, 7])
 def test_rows_of_a_constant_are_not_those_of_the_samples(rows, reference):
     class Constant(rv.layers.Layer):
         def call(self, x):
@@ -98,7 +98,7 @@ def test_rows_of_a_constant_are_not_those_of_the_samples(rows, reference):
     inputs = rv.Input((3,))
     for model in (rv.Sequential([inputs, Constant()]), rv.Model(inputs, Constant()(inputs))):
         assert model.output_shape == (rows, 3)
-        with pytest.raises(ValueError, match=rf"returns float32\[{rows},3\] for any number of samples"):
+        with pytest.raises(ValueError, match=rf"returns float32\[{rows},3\]"):
             model.predict(X[:8, 0], verbose=0)
 
 

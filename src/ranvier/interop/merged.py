@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ranvier.graph.node import BATCH, Symbol
-from ranvier.interop.foreign import ANY_BATCH, UnsupportedError
+from ranvier.interop.foreign import ANY_BATCH, BatchSizeError, UnsupportedError
 from ranvier.ops import arrays
 from ranvier.ops.arrays.promotion import axes_of, axis_of
 from ranvier.support.tree import map_structure
@@ -76,7 +76,7 @@ class Merged:
         """The same for an operator that goes along a dimension. Raises UnsupportedError for the merged one."""
         found = self.places(dim)
         if len(found) > 1:
-            raise UnsupportedError(f"it goes along dimension {dim}, in which the batch is merged with another")
+            raise BatchSizeError(f"it goes along dimension {dim}, in which the batch is merged with another")
         return found[0]
 
     def padded(self, lead: int) -> Any:
@@ -87,7 +87,7 @@ class Merged:
     def spread(self) -> Any:
         """The tensor with its dimensions as the module sees them. Raises UnsupportedError where they are merged."""
         if self.is_merged:
-            raise UnsupportedError("the batch is merged with another dimension")
+            raise BatchSizeError("the batch is merged with another dimension")
         order = (*range(1, self.axis + 1), 0, *range(self.axis + 1, self.ndim))
         return arrays.transpose(self.tensor, order)
 
@@ -152,7 +152,7 @@ def reshape(x: Any, size: Sequence[Any]) -> Any:
 
 
 def _refused(x: Any, size: Sequence[Any]) -> UnsupportedError:
-    return UnsupportedError(f"{shown(x.shape)} cannot be {shown(size)} for batches of any size")
+    return BatchSizeError(f"{shown(x.shape)} cannot be {shown(size)} for batches of any size")
 
 
 def shown(size: Sequence[Any]) -> str:
@@ -219,7 +219,7 @@ def with_batch(values: Any) -> list[Merged]:
     """The tensors among values that have a batch. Raises UnsupportedError where it is merged in different ways."""
     found = [whole(v) for v in _leaves(list(values)) if isinstance(v, (Merged, Tensor)) and has_batch(v)]
     if any((m.before, m.after) != (found[0].before, found[0].after) for m in found):
-        raise UnsupportedError("tensors in which the batch is merged with other dimensions in different ways")
+        raise BatchSizeError("tensors in which the batch is merged with other dimensions in different ways")
     return found
 
 

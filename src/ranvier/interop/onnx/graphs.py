@@ -14,7 +14,16 @@ from ranvier.interop.merged import Merged
 from ranvier.interop.onnx import merged
 from ranvier.interop.onnx.budgets import DEEPEST, Budget, check_size
 from ranvier.interop.onnx.table import TABLE
-from ranvier.interop.onnx.values import ELEMENTS, NUMBERS, Context, check_element, holds_batch, tensor
+from ranvier.interop.onnx.values import (
+    ELEMENTS,
+    NUMBERS,
+    TAKE_SIZES,
+    Context,
+    check_carried,
+    check_element,
+    holds_batch,
+    tensor,
+)
 from ranvier.tensor.tensor import Tensor
 
 MOST_NODES = 1_000_000
@@ -233,11 +242,14 @@ def _run_step(step: Step, held: dict[str, Any], training: bool, budget: Budget) 
     )
     constant = all(isinstance(v, np.ndarray) or v is None for v in given)
     attributes: Mapping[str, Any] = step.attributes
-    if constant and any(holds_batch(v) for v in given):  # which 32 bits do not hold
+    sized = any(holds_batch(v) for v in given)
+    if constant and sized:  # which 32 bits do not hold
         given = [v if v is None or v.dtype != np.int32 else v.astype(np.int64) for v in given]
         if step.op == "Cast" and ELEMENTS.get(int(attributes["to"])) == "int32":
             attributes = {**attributes, "to": NUMBERS["int64"]}
     try:
+        if sized and step.op not in TAKE_SIZES:
+            check_carried(step.op, given, constant, ELEMENTS.get(int(attributes.get("to", 0)), ""))
         result = compute(step.op, context, given, attributes)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         said, start = str(error), "the operator "  # of an inner graph, the error names the innermost

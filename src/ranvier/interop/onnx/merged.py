@@ -15,7 +15,7 @@ import numpy as np
 from ranvier import ops as o
 from ranvier.graph.node import BATCH
 from ranvier.interop import merged
-from ranvier.interop.foreign import ANY_BATCH, refuse
+from ranvier.interop.foreign import ANY_BATCH, BatchSizeError, refuse
 from ranvier.interop.merged import Merged, shape_of
 from ranvier.interop.onnx.values import Context, known, tensor
 from ranvier.tensor.tensor import Tensor
@@ -87,4 +87,4 @@ def compute(
             return run(op, context, [a, b, *others], attributes)
 
         return _plain(merged.product(times, [*(v for v in others if v is not None), a, b]))
-    raise refuse(f"an axis of {merged.shown(x.shape)} is a multiple of the batch")
+    raise BatchSizeError(f"an axis of {merged.shown(x.shape)} is a multiple of the batch")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,9 +96,40 @@ def extents(value: Any, what: str) -> list[Any]:
     return found
 
 
-def holds_batch(array: Any) -> bool:
+def holds_batch(value: Any) -> Any:
     """Whether there is the size of a batch, or a multiple of it, among known whole numbers."""
-    return array is not None and array.dtype.kind == "i" and bool((np.abs(array) >= ANY_BATCH // 2).any())
+    return isinstance(value, np.ndarray) and value.dtype.kind == "i" and bool(_of_batch(value).any())
+
+
+def _of_batch(numbers: Any) -> Any:
+    size = np.abs(numbers)
+    return (size >= ANY_BATCH // 2) & (size < FAR)
+
+
+TAKE_SIZES = frozenset({"Reshape", "Expand", "ConstantOfShape", "Slice", "Resize"})
+"""Operators that know the number that stands for the size of a batch."""
+CARRY_SIZES = frozenset({
+    "Add", "Cast", "Concat", "Div", "Equal", "Gather", "Identity", "Mul", "Neg", "ReduceProd", "Split", "Squeeze",
+    "Sub", "Transpose", "Unsqueeze", "Where",
+})  # fmt: skip
+"""Operators that may be given it with other known numbers, where the result says the same of a batch of any size."""
+
+
+def check_carried(op: str, given: Sequence[Any], constant: bool, to: str) -> None:
+    """Raise BatchSizeError where an operator would compute with the number that stands for the size of a batch."""
+    bad: Any = not constant or op not in CARRY_SIZES or (op == "Cast" and "int" not in to)
+    if not bad and op in ("Mul", "Div", "Equal"):
+        (a, b), (own, other) = given[:2], map(_of_batch, given[:2])
+        if op == "Mul":
+            bad = own & other
+        elif op == "Equal":  # with 0 or -1 it is not equal
+            bad = (own & ~other & (b > 0)) | (other & ~own & (a > 0))
+        else:
+            bad = (other & ~own) | (own & ((a % b != 0) | (~other & (a // b % ANY_BATCH != 0))))
+    elif not bad and op == "ReduceProd":
+        bad = _of_batch(given[0]).sum() > 1
+    if np.any(bad):
+        raise BatchSizeError("it takes the size of the batch as a number")
 
 
 def shape_of(x: Any) -> tuple[Any, ...]:

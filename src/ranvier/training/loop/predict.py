@@ -36,7 +36,7 @@ from ranvier.training.adapters.ragged import is_ragged, predicted_in_order
 from ranvier.training.adapters.trees import as_given
 from ranvier.training.loop.callback import Callback
 from ranvier.training.loop.callback_list import Callbacks
-from ranvier.training.loop.predictors import Plan, Predictor, SizedPredictor, check_rows
+from ranvier.training.loop.predictors import Plan, Predictor, SizedPredictor, of_size
 from ranvier.training.preflight.predictions import has_nan, warn_of_nan
 from ranvier.training.step.argument_types import Verbosity
 from ranvier.training.step.arrays import DEFAULT_BATCH, Data, rows_of_a_batch
@@ -198,8 +198,7 @@ def predict_batches(
         def make(rows: Dim) -> Predictor | SizedPredictor:
             if not isinstance(rows, int):
                 return Predictor(model, arrays, size, engine, tree, FEW if few else 0)
-            check_rows(model, arrays, tree)
-            return SizedPredictor(lambda n: Predictor(model, arrays, n, engine, tree, extent=n), rows)
+            return SizedPredictor(lambda n: of_size(model, arrays, n, engine, tree), rows)
 
         predictor = for_any_or(make, min(exact, len(arrays[0])))
     predictors.pop(key, None)

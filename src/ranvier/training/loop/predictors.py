@@ -138,7 +138,15 @@ def _predicted(model: Module, given: Sequence[Tensor], tree: Data | None) -> Any
     return model(*pack_inputs(given, model._input_container))
 
 
-def check_rows(model: Module, x: Sequence[Array], tree: Data | None) -> None:
+def of_size(model: Module, x: Sequence[Array], rows: int, engine: str | None, tree: Data | None) -> Predictor:
+    """The predictor for batches of exactly so many rows, where no output is a constant of other rows."""
+    made = Predictor(model, x, rows, engine, tree, extent=rows)
+    if set(made.counts) != {rows}:
+        _check_rows(model, x, tree)
+    return made
+
+
+def _check_rows(model: Module, x: Sequence[Array], tree: Data | None) -> None:
     """Raise ValueError where the number of rows of an output does not follow that of the samples."""
 
     def trace(rows: Dim) -> Any:
