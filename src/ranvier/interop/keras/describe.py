@@ -16,7 +16,7 @@ from ranvier.interop.keras.networks import RENAMED, TENSOR
 from ranvier.interop.keras.values import SPACES, ConfigError, library_function
 from ranvier.layers.operators import GetItem, Operation, compute_of
 from ranvier.module import Module, Sequential
-from ranvier.module.arguments import input_parameters
+from ranvier.module.arguments import input_parameters, pack_inputs
 from ranvier.module.recorded_calls import Ref
 from ranvier.module.serialization import all_arguments, arguments_of
 from ranvier.support.custom_objects import file_name, find, name_of
@@ -122,23 +122,18 @@ def _built(layer: Any) -> dict[str, Any]:
     """The shapes for which a layer of the user's made its weights, as Keras has them, and the dtypes of its inputs."""
     if hasattr(layer, "get_build_config"):
         return {"build_config": layer.get_build_config()}
+    types: Any = layer._input_types or (layer._input_type,)
+    names, shapes = [f"{name}_shape" for name in input_parameters(layer)[0]], cast("Any", ())
     if type(layer)._builds and layer.built:
-        shapes = map_structure(layer._built_shape, tuple, lambda shape: [None, *shape[1:]])
-        several = type(layer)._shapes > 1
-        named = dict(zip(inspect.signature(layer.build).parameters, shapes, strict=False)) if several else {}
-        return {"build_config": {"shapes_dict": named} if several else {"input_shape": shapes}}
-    types, form = layer._input_types or (layer._input_type,), layer._input_container
-    if types[0] is None:
-        return {}
-    shapes = [_open_shape(type_, None) for type_ in types]
-    if not layer._input_types:
-        found = {"input_shape": shapes[0]}
-    elif form is None:
-        names = [f"{name}_shape" for name in input_parameters(layer)[0]]
-        found = {"shapes_dict": dict(zip(names, shapes, strict=False))}
+        found = map_structure(layer._built_shape, tuple, lambda shape: [None, *shape[1:]])
+        names, shapes = list(inspect.signature(layer.build).parameters), found if layer._shapes > 1 else [found]
+        types = ()
+    elif types[0] is not None:
+        shapes = pack_inputs([_open_shape(type_, None) for type_ in types], layer._input_container)
     else:
-        found = {"input_shape": shapes if isinstance(form, str) else dict(zip(form, shapes, strict=True))}
-    return {"build_config": found, "input_dtypes": [type_.dtype for type_ in types]}
+        return {}
+    words = {"input_shape": shapes[0]} if len(shapes) == 1 else {"shapes_dict": dict(zip(names, shapes, strict=False))}
+    return {"build_config": words, "input_dtypes": [type_.dtype for type_ in types]}
 
 
 def _config(layer: Module) -> dict[str, Any]:

@@ -143,16 +143,14 @@ def _build(layer: Any, built: Mapping[str, Any], dtypes: Any, outermost: bool) -
     leaves = [shapes] if isinstance(shapes, tuple) else list(shapes.values() if isinstance(shapes, Mapping) else shapes)
     if not outermost or not all(leaves) or all(module.built for module in layer.modules()):
         return
-    floats = [get_dtype()] * len(leaves)
-    texts = [text for module in layer.modules() for text in module._text_layers()]
-    types = [
-        Type((BATCH, *map(opened, shape[1:])), dtype)
-        for shape, dtype in zip(leaves, floats if dtypes is None else dtypes, strict=True)
-    ]
-    if texts and dtypes is None:
+    given = zip(leaves, dtypes or [get_dtype()] * len(leaves), strict=True)
+    types = [Type((BATCH, *map(opened, shape[1:])), dtype) for shape, dtype in given]
+    texts = [] if dtypes else [text for module in layer.modules() for text in module._text_layers()]
+    if texts:
         types = [texts[0].codes_type(Type(type_.shape, "int32")) for type_ in types]
-    layer._input_type, layer._input_types = types[0], () if isinstance(shapes, tuple) else tuple(types)
-    layer._input_container = None if by_name or isinstance(shapes, tuple) else container_type(shapes)
+    alone = isinstance(shapes, tuple)
+    layer._input_type, layer._input_types = types[0], () if alone else tuple(types)
+    layer._input_container = None if by_name or alone else container_type(shapes)
     layer._trace()
 
 
