@@ -61,7 +61,7 @@ def test_lambda_is_a_function_as_a_layer():
     layer = layers.Lambda(lambda x, training: x * 0 if training else x)
     assert not layer(LINE, training=True).numpy().any()
     assert np.array_equal(layer(LINE).numpy(), LINE)
-    with pytest.raises(TypeError, match="class with a forward"):
+    with pytest.raises(TypeError, match="a class with a get_config or a forward"):
         double.architecture()
 
 
