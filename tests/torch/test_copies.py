@@ -56,23 +56,32 @@ def test_shallow_copies_of_tensors_share_their_memory():
     assert other.tolist() == x.tolist() == [3, 3]
 
 
-def test_averages_of_weights_that_are_updated_after_each_step():
+@pytest.mark.parametrize("read", ["each loss", "each average", "the end"])
+def test_averages_of_weights_that_are_updated_after_each_step(read):
+    """What is recorded between two reads differs: one step, several steps with the copies' first values, or all."""
+    torch.manual_seed(0)
     model = nn.Linear(2, 1)
     average = copy.deepcopy(model)
     for p in average.parameters():
         p.requires_grad_(False)
-    expected = [p.numpy().copy() for p in average.parameters()]
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    for seed in range(3):
-        x = torch.tensor(np.random.default_rng(seed).normal(size=(4, 2)).astype("float32"))
+    (w, b), (mean_w, mean_b) = ([p.numpy().copy() for p in m.parameters()] for m in (model, average))
+    optimizer, loss = torch.optim.SGD(model.parameters(), lr=0.1), None
+    for seed in range(4):
+        x = np.random.default_rng(seed).normal(size=(4, 2)).astype("float32")
         optimizer.zero_grad()
-        loss = F.mse_loss(model(x), x[:, :1])
+        loss = F.mse_loss(model(torch.tensor(x)), torch.tensor(x[:, :1]))
         loss.backward()
         optimizer.step()
         with torch.no_grad():
             for a, p in zip(average.parameters(), model.parameters(), strict=True):
                 a.mul_(0.9).add_(p, alpha=0.1)
-        assert loss.item() > 0
-        expected = [a * 0.9 + p.detach().numpy() * 0.1 for a, p in zip(expected, model.parameters(), strict=True)]
-    for a, value in zip(average.parameters(), expected, strict=True):
-        np.testing.assert_allclose(a.numpy(), value, rtol=1e-5, atol=1e-6)
+        error = x @ w.T + b - x[:, :1]
+        w, b = w - 0.05 * error.T @ x, b - 0.05 * error.sum(0)
+        mean_w, mean_b = mean_w * 0.9 + w * 0.1, mean_b * 0.9 + b * 0.1
+        if read == "each loss":
+            np.testing.assert_allclose(loss.item(), (error**2).mean(), rtol=1e-4)
+        elif read == "each average":
+            np.testing.assert_allclose(average.bias.numpy(), mean_b, rtol=1e-4, atol=1e-6)
+    found = [p.numpy() for m in (average, model) for p in m.parameters()]
+    for value, expected in zip(found, (mean_w, mean_b, w, b), strict=True):
+        np.testing.assert_allclose(value, expected, rtol=1e-4, atol=1e-6)
