@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from ranvier.data.convert import Array
+from ranvier.support.exits import finite
 from ranvier.support.whole_files import write_together, write_whole
 
 VERSION = 1
@@ -138,6 +139,7 @@ def _temporary(target: Path) -> Path:
     return target.parent / f"{stem(target.name)}{os.getpid()}-{secrets.token_hex(4)}.tmp"
 
 
+@finite.busy()
 def to_bytes(tensors: Mapping[str, Array], metadata: dict[str, str]) -> bytes:
     """The bytes of a safetensors file."""
     from safetensors.numpy import save

@@ -20,6 +20,7 @@ from ranvier.graph.graph import Graph, Key
 from ranvier.graph.random import shuffle
 from ranvier.support import forks as forks  # a fork waits for imports, also before an engine is imported
 from ranvier.support.changes import counted
+from ranvier.support.exits import finite
 
 NAMES = {
     "native": "ranvier.engines.native",
@@ -142,7 +143,8 @@ def get_engine() -> str:
 
 
 def _module(name: str | None) -> Any:
-    return import_module(NAMES[check(name or get_engine()).partition(":")[0]])
+    with finite.busy():  # the import of PyTorch and its kin takes seconds
+        return import_module(NAMES[check(name or get_engine()).partition(":")[0]])
 
 
 def compile(graph: Graph, batch: int | None = None, engine: str | None = None) -> Program:

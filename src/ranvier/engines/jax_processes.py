@@ -59,6 +59,7 @@ class JaxGroup:
         self.failed = False  # whether an exchange has failed
         self.begun = time.monotonic()
         self.closing = threading.Event()
+        self.watcher = threading.Thread(target=self.watch, name="ranvier processes", daemon=True)
         first = {d.process_index: d for d in reversed(jax.devices())}
         mesh = Mesh(np.array([first[i] for i in range(count)], object), ("processes",))
         self.each = NamedSharding(mesh, PartitionSpec("processes"))
@@ -237,6 +238,8 @@ class JaxGroup:
                     break
                 time.sleep(0.1)
         self.closing.set()
+        if threading.current_thread() is not self.watcher and self.watcher.is_alive():
+            self.watcher.join(1.0)
         with contextlib.suppress(Exception):  # the first process may be faster
             time.sleep(0.3 if self.number == 0 else 0)
             jax.distributed.shutdown()
@@ -307,7 +310,7 @@ def start(address: str | None, count: int | None, number: int | None, timeout: f
         ),
         lambda: group.code,
     )
-    threading.Thread(target=group.watch, name="ranvier processes", daemon=True).start()
+    group.watcher.start()
     usual = sys.excepthook
 
     def hook(kind: type[BaseException], error: BaseException, trace: Any) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from ranvier.graph.checks import ERRORS, in_step
 from ranvier.graph.graph import Graph
 from ranvier.graph.node import BATCH, Symbol
+from ranvier.support.exits import finite
 
 Array = Any
 
@@ -48,6 +49,7 @@ class ReferenceProgram:
         self.graph = graph
         self.batch = batch
 
+    @finite.busy()
     def run(
         self, arrays: Sequence[Array], outputs: Sequence[Array], start: int = 0, stop: int = 1, total: int | None = None
     ) -> None:

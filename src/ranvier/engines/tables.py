@@ -22,6 +22,7 @@ from ranvier.graph.maps import without_maps
 from ranvier.graph.node import BATCH, Node, Symbol, apply, full
 from ranvier.graph.simplify import simplify
 from ranvier.graph.values import of_operands
+from ranvier.support.exits import finite
 
 Array = Any
 Attrs = Mapping[str, Any]
@@ -126,6 +127,7 @@ class TableProgram(ABC):
             if isinstance(dim, Symbol)
         ]
 
+    @finite.busy()
     def run(
         self, arrays: Sequence[Array], outputs: Sequence[Array], start: int = 0, stop: int = 1, total: int | None = None
     ) -> None:

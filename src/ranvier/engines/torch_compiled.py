@@ -19,6 +19,7 @@ import torch
 
 from ranvier.graph.graph import Graph, input_node
 from ranvier.graph.node import Node
+from ranvier.support.exits import calls
 from ranvier.support.source_lines import warn
 
 Array = Any
@@ -78,6 +79,7 @@ def compiled(step: Step, arrays: Sequence[Array]) -> Step | None:
             made: Step = torch.compile(graph, dynamic=False, fullgraph=True)
             made(*(a.clone() for a in arrays))
     except Exception as error:  # noqa: BLE001 - compilers and torch.compile raise errors of many classes
+        calls.check()  # they start threads, which an interpreter that ends refuses
         _report(f"{type(error).__name__}: {error}".splitlines()[0])
         return None
     return made

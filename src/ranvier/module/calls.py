@@ -77,7 +77,7 @@ def in_model_dtype(function: F) -> F:
 
     @functools.wraps(function)
     def inner(model: ModuleBase, *args: Any, **kwargs: Any) -> Any:
-        with exits.busy(), model_dtype_scope(model):
+        with exits.calls.busy(), model_dtype_scope(model):
             return function(model, *args, **kwargs)
 
     return cast("F", inner)

@@ -1,59 +1,79 @@
-"""The end of the interpreter beside daemon threads that compute.
+"""The end of the interpreter beside threads that compute.
 
-Python lets them run on until one of them wants the interpreter again, and ends that thread there. In C++, such as
-NumPy's sorting, which does not know of it, that aborts the process. Threads in the library therefore go on to their
-next native program at most, and wait there while the process ends.
+Python lets daemon threads run on until one of them wants the interpreter again, and ends that thread there, with all
+the locks that it holds. In C++, such as NumPy's sorting, which does not know of it, that aborts the process, and LLVM
+would go on while the process frees it. Threads in the library are therefore waited for, and end by SystemExit.
 """
 
 from __future__ import annotations
 
+import atexit
+import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
-_busy: dict[int, int] = {}  # by thread, how many calls of the library that take long it is in
-_forever = threading.Event()
-
-
-class _Exit:
-    has_begun = False
+_ends: list[Callable[[], Any]] = []
 
 
-exiting = _Exit()
+class Calls:
+    """Calls that the interpreter waits for when it ends, for some seconds at most, and that no thread begins then."""
+
+    def __init__(self, patience: float) -> None:
+        self.patience = patience
+        self.threads: dict[int, int] = {}  # by thread, in how many of the calls it is
+        self.last: int | None = None  # the thread in which the interpreter ends
+        _ends.append(self.end)
+
+    @contextmanager
+    def busy(self) -> Iterator[None]:
+        """Within this context the thread is waited for. Raises SystemExit as `check` does."""
+        thread, threads = threading.get_ident(), self.threads
+        threads[thread] = threads.get(thread, 0) + 1
+        try:
+            self.check()
+            yield
+        finally:
+            threads[thread] -= 1
+            if not threads[thread]:
+                del threads[thread]
+
+    def check(self) -> None:
+        """Raise SystemExit, which ends a thread without a word, in any thread but the one that ends the interpreter."""
+        if self.last is not None and self.last != threading.get_ident():
+            raise SystemExit
+
+    def end(self) -> None:
+        """Let no further call begin in other threads, and wait for those that have begun."""
+        self.last = own = threading.get_ident()
+        until = time.monotonic() + self.patience
+        while self.threads.keys() - {own} and time.monotonic() < until:
+            time.sleep(0.001)
 
 
-@contextmanager
-def busy() -> Iterator[None]:
-    """A long call of the library: the interpreter waits until this thread has left it, or is in `wait_forever`."""
-    thread = threading.get_ident()
-    _busy[thread] = _busy.get(thread, 0) + 1
-    try:
-        yield
-    finally:
-        _busy[thread] -= 1
-        if not _busy[thread]:
-            del _busy[thread]
+calls = Calls(2.0)  # such as `fit`, which may wait for a batch that never comes
+finite = Calls(60.0)  # those that surely end, and then abort the process if the interpreter has ended
 
 
-def wait_forever() -> None:
-    """Let a thread that is not the main one go no further: the process ends."""
-    if threading.current_thread() is not threading.main_thread():
-        _busy.pop(threading.get_ident(), None)
-        _forever.wait()
+# Have a function called when the interpreter ends, after those of modules that were imported before.
+at_end = _ends.append
 
 
-def begin(patience: float) -> None:
-    """The interpreter ends: wait until no other thread is in a long call, at most so many seconds."""
-    exiting.has_begun = True
-    end, own = time.monotonic() + patience, threading.get_ident()
-    while _busy.keys() - {own} and time.monotonic() < end:
-        time.sleep(0.001)
+@atexit.register
+def _end() -> None:
+    for function in _ends:
+        function()
 
 
-def forget_threads() -> None:
-    """In a forked child: only the thread that forked is there."""
+def _after_fork() -> None:
+    """In a forked child only the thread that forked is there."""
     own = threading.get_ident()
-    for thread in [*_busy]:
-        if thread != own:
-            del _busy[thread]
+    for each in (calls, finite):
+        for thread in each.threads.keys() - {own}:
+            del each.threads[thread]
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -29,6 +29,7 @@ from ranvier.graph.graph import Graph, verify
 from ranvier.graph.loop_passes import unroll_checked, with_body
 from ranvier.graph.node import Node
 from ranvier.support.collector import paused_collector
+from ranvier.support.exits import finite
 from ranvier.support.rows import load
 
 if TYPE_CHECKING:
@@ -175,6 +176,7 @@ def _dumped(text: Text, target: Target) -> Text:
     return text
 
 
+@finite.busy()
 def compile(graph: Graph, batch: int | None = None) -> NativeProgram | ReferenceProgram:
     """Compile a graph, or load it from the cache. ``batch`` is the most rows that a step sees.
 

@@ -5,16 +5,19 @@ A file is one tree: links to elsewhere, and arrays whose numbers are in other fi
 
 from __future__ import annotations
 
+import atexit
 import io
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import numpy as np
 
 from ranvier.data.convert import Array
 from ranvier.data.files import CheckpointError
+from ranvier.support.exits import at_end, finite
 
 MAGIC = b"\x89HDF\r\n\x1a\n"
 DEEPEST = 64
@@ -41,6 +44,7 @@ class Tree:
         )
 
 
+@cache
 def library() -> Any:
     """h5py. Raises ModuleNotFoundError that says how to install it."""
     try:
@@ -49,6 +53,10 @@ def library() -> Any:
         raise ModuleNotFoundError(
             "files of Keras need h5py, which is not installed. Write: pip install 'ranvier[h5]'"
         ) from None
+    if end := getattr(h5py, "_unregister_converters", None):
+        # The last import ends first, before what the program itself does at its end: it may save models.
+        atexit.unregister(end)
+        at_end(end)
     return h5py
 
 
@@ -57,7 +65,7 @@ def _opened(file: Any, source: Any) -> Iterator[Any]:
     """A file that h5py reads. Raises CheckpointError where it is damaged, and where parts of it are elsewhere."""
     h5py = library()
     try:
-        with h5py.File(file, "r") as opened:
+        with finite.busy(), h5py.File(file, "r") as opened:
             yield opened
     except _RefusedError as error:
         raise CheckpointError(f"{source} cannot be read: {error}.") from None
@@ -146,6 +154,7 @@ def texts(tree: Tree, path: str, name: str) -> list[str]:
     return [part.decode("utf-8", "backslashreplace") if isinstance(part, bytes) else str(part) for part in parts]
 
 
+@finite.busy()
 def write(tree: Tree) -> bytes:
     """The bytes of a file with this tree, without the time of writing."""
     h5py = library()

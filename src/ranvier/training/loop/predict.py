@@ -20,6 +20,7 @@ from ranvier.module.batch_extent import for_any_or
 from ranvier.module.calls import model_dtype_scope
 from ranvier.module.versions import structure
 from ranvier.support.changes import counted
+from ranvier.support.exits import calls
 from ranvier.support.source_lines import warned_once
 from ranvier.support.validation import whole
 from ranvier.tensor.context import get_dtype, no_grad
@@ -81,7 +82,7 @@ def predict(
             if has_nan(out):
                 warn_of_nan(model, [x], [out])
             return out
-    with model_dtype_scope(model):
+    with calls.busy(), model_dtype_scope(model):
         if callbacks is None:
             return all_at_once(model, x, batch_size, steps)
         return with_callbacks(model, x, batch_size, steps, Callbacks(callbacks, model, {"steps": steps}))

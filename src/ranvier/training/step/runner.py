@@ -19,6 +19,7 @@ import numpy as np
 from ranvier.data.convert import Array
 from ranvier.graph.checks import ERRORS, moved
 from ranvier.support import processes
+from ranvier.support.exits import calls
 from ranvier.support.processes import largest
 from ranvier.tensor import layout, tape
 from ranvier.training.step.arrays import Data
@@ -204,6 +205,7 @@ class Runner:
 
         ``failed`` is called when a result is not finite.
         """
+        calls.check()
         started = time.perf_counter()
         if failed is not None:
             if started > self.due:
@@ -228,6 +230,7 @@ class Runner:
         Orders that differ are the rows of one array; a list has the same order for all. The caller checks at each epoch
         whether its totals are finite.
         """
+        calls.check()
         if time.perf_counter() > self.due:
             self.check(failed)
         totals = [np.zeros((len(orders), *a.shape), a.dtype) for a in self.step.totals]

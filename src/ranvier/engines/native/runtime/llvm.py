@@ -20,7 +20,7 @@ from typing import Any
 from ranvier.engines.native.runtime.object_file import Symbols, symbols
 from ranvier.engines.native.runtime.release_memory import release_pages
 from ranvier.engines.native.target.target import CompilerError, Target, arch_of
-from ranvier.support import forks
+from ranvier.support import exits, forks
 
 # Cross targets: architecture, required features, vector registers, their bytes, fused multiply-add. The levels are
 # those of the x86-64 psABI.
@@ -77,6 +77,7 @@ def _binding() -> ModuleType:
     with _lock:
         import llvmlite.binding as llvm
 
+        exits.at_end(llvm.common._at_shutdown)  # llvmlite is not told if it is imported while the interpreter ends
         forks.guard(llvm.ffi.lib._lock)  # of llvmlite, whose objects are freed without ours
         llvm.initialize_native_target()
         llvm.initialize_native_asmprinter()
@@ -173,7 +174,8 @@ def check_runnable(target: Target) -> None:
 @contextmanager
 def exclusive() -> Iterator[None]:
     """With LLVM's lock held."""
-    with _lock:
+    with exits.finite.busy(), _lock:
+        exits.finite.check()  # the interpreter may have begun to end meanwhile
         _binding()
         _release_start()
         yield
@@ -358,7 +360,7 @@ def load_objects(objects: Sequence[bytes], target: Target) -> Library:
     defined = {name for own in found for name in (*own.exported, *own.hidden)}
     names = {name for data in objects for name in _check_undefined(data, target, defined).exported}
     llvm = _binding()
-    with _lock:
+    with exits.finite.busy(), _lock:
         try:
             builder = llvm.JITLibraryBuilder()
             for data in objects:

@@ -31,7 +31,7 @@ from ranvier.graph.dtypes import array_dtype
 from ranvier.graph.graph import Graph
 from ranvier.graph.node import BATCH, Symbol
 from ranvier.support.aligned_memory import aligned_empty
-from ranvier.support.exits import exiting, wait_forever
+from ranvier.support.exits import calls
 
 LARGE = 1 << 20  # bytes
 
@@ -119,8 +119,7 @@ class NativeProgram:
     def run(
         self, arrays: Sequence[Any], outputs: Sequence[Any], start: int = 0, stop: int = 1, total: int | None = None
     ) -> None:
-        if exiting.has_begun:
-            wait_forever()
+        calls.check()
         frames = self._frames
         frame = frames.pop() if frames else self._new_frame()
         try:
@@ -165,8 +164,7 @@ class NativeProgram:
 
         ``own`` maps an array's number to a stack of arrays: run i takes row i of it instead of the array.
         """
-        if exiting.has_begun:
-            wait_forever()
+        calls.check()
         frames = self._frames
         frame = frames.pop() if frames else self._new_frame()
         try:

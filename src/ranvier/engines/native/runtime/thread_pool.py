@@ -7,7 +7,6 @@ and then sleep. Waking a sleeping thread takes the system 15 to 50 microseconds,
 from __future__ import annotations
 
 import _thread
-import atexit
 import ctypes
 import functools
 import itertools
@@ -129,6 +128,7 @@ class _Pool:
         """Move ``count`` idle threads to ``workers``, all of them or none."""
         with self.lock:
             if self.closed:
+                exits.calls.check()
                 raise RuntimeError("the interpreter is exiting: no native program can start on several threads")
             while len(self.idle) < count:
                 try:
@@ -157,20 +157,19 @@ class _Pool:
 
 
 _pool = _Pool()
-EXIT_SECONDS = 2.0  # the longest wait for threads that train while the interpreter ends
 
 
-@atexit.register
 def _close() -> None:
-    exits.begin(EXIT_SECONDS)
     _pool.close()
+
+
+exits.at_end(_close)
 
 
 def _after_fork() -> None:
     """A forked child has its parent's memory, but only the thread that forked."""
     global _pool
     _pool = _Pool()
-    exits.forget_threads()
 
 
 if hasattr(os, "register_at_fork"):

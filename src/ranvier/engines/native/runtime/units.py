@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from ranvier.engines.native.runtime import llvm
 from ranvier.engines.native.target.target import Target
+from ranvier.support.exits import finite
 
 _STACK = 8 << 20  # bytes of a compiling thread's stack: some systems give a thread little
 _SWITCH = 2e-4  # seconds
@@ -39,8 +40,9 @@ class _Work:
     def help(self) -> None:
         """Compile what others have put into the queue, up to None."""
         try:
-            while (item := self.queue.get()) is not None:
-                self.compile(*item)
+            with finite.busy():  # also if Ctrl-C ends the wait for this thread
+                while (item := self.queue.get()) is not None:
+                    self.compile(*item)
         except Exception as error:  # noqa: BLE001  # raised in the calling thread
             self.errors.append(error)
 
