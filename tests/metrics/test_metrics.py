@@ -483,7 +483,7 @@ def test_a_metric_keeps_the_name_it_was_asked_for_by():
     model.compile("sgd", "binary_crossentropy", metrics=["AUC", "RootMeanSquaredError", "mse"])
     stop = rv.callbacks.EarlyStopping("val_AUC", patience=2)
     found = model.fit(SCORES, YES, epochs=2, validation_split=0.2, callbacks=[stop], verbose=0, ignore="RV").history
-    names = ["loss", "AUC", "RootMeanSquaredError", "mse"]
+    names = ["AUC", "RootMeanSquaredError", "loss", "mse"]
     assert list(found) == [*names, *(f"val_{name}" for name in names)]
     assert stop.better() == "max"
 

@@ -34,6 +34,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks  # noqa: E402
 
 from ranvier.estimators import NeuralClassifier, NeuralRegressor  # noqa: E402
 from ranvier.tensor.rng import get_state  # noqa: E402
+from tests.support.test_imports import POOL, first_uses  # noqa: E402
 from tests.test_docs import ROOT, verify  # noqa: E402
 
 pytestmark = [
@@ -943,6 +944,17 @@ def test_scikit_learn_is_imported_when_it_is_needed():
     assert "pip install 'ranvier[sklearn]'" in missing.stderr
     for name in rv.estimators.__all__:
         assert getattr(rv.estimators, name).__doc__
+
+
+def test_first_uses_from_eight_threads(tmp_path):
+    job = """
+def job(seed):
+    from ranvier.estimators import NeuralClassifier
+    x = np.random.default_rng(seed).normal(size=(64, 4)).astype("float32")
+    return NeuralClassifier(max_iter=1).fit(x, np.arange(64) % 3).predict(x[:2]).size
+"""
+    program = first_uses(job + POOL, tmp_path)
+    assert program.stdout == "8\n", program.stderr
 
 
 def test_the_document(tmp_path):

@@ -14,7 +14,7 @@ from ranvier.tensor.tensor import Tensor
 from tests.test_house import PUBLIC
 
 # Their constructors run in steps of training, or raise errors of their own.
-UNCHECKED = (Tensor, BaseException, torch.no_grad)
+UNCHECKED = (Tensor, BaseException, torch.no_grad, torch.inference_mode)
 
 
 class Mine(rv.layers.Dense):

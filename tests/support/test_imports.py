@@ -25,12 +25,6 @@ def job(seed):
     optimizer.step()
     return loss.item()
 """
-ESTIMATORS = """
-def job(seed):
-    from ranvier.estimators import NeuralClassifier
-    x = np.random.default_rng(seed).normal(size=(64, 4)).astype("float32")
-    return NeuralClassifier(max_iter=1).fit(x, np.arange(64) % 3).predict(x[:2]).size
-"""
 POOL = """
 with ThreadPoolExecutor(8) as pool:
     results = list(pool.map(job, range(8)))
@@ -46,14 +40,18 @@ USES = {
     "with the import": KERAS + POOL,
     "in a server": KERAS + SERVER,
     "of modules": TORCH + POOL,
-    "of estimators": ESTIMATORS + POOL,
 }
+
+
+def first_uses(use, tmp_path):
+    """What a fresh process prints and says of eight first uses at a time."""
+    heads = "import asyncio\nfrom concurrent.futures import ThreadPoolExecutor\nimport numpy as np\n"
+    command = [sys.executable, "-c", heads + use + "print(len(results))\n"]
+    environment = {**os.environ, "RANVIER_CACHE": str(tmp_path)}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
 
 
 @pytest.mark.parametrize("use", USES)
 def test_first_uses_from_eight_threads(use, tmp_path):
-    heads = "import asyncio\nfrom concurrent.futures import ThreadPoolExecutor\nimport numpy as np\n"
-    command = [sys.executable, "-c", heads + USES[use] + "print(len(results))\n"]
-    environment = {**os.environ, "RANVIER_CACHE": str(tmp_path)}
-    program = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    program = first_uses(USES[use], tmp_path)
     assert program.stdout == "8\n", program.stderr
