@@ -350,12 +350,13 @@ def out_of_memory():
 def more_than_31_bits():
     """A row that begins past element 2**31 of an array whose untouched pages take no memory."""
     from ranvier import engines
+    from ranvier.graph.extents import symbol
     from ranvier.graph.graph import Graph, input_node
-    from ranvier.graph.node import Symbol, apply
+    from ranvier.graph.node import apply
 
     x = np.zeros((2**27 + 2, 17), np.uint8)
     x[-1] = np.arange(17)
-    rows, order = input_node("x", (Symbol("samples"), 17), "uint8"), input_node("order", (1,), "int32")
+    rows, order = input_node("x", (symbol("samples"), 17), "uint8"), input_node("order", (1,), "int32")
     graph = Graph((rows, order), (apply("cast", apply("gather", rows, order), dtype="float32"),))
     for engine in ("reference", "native"):
         out = np.empty((1, 17), np.float32)

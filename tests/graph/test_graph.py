@@ -5,10 +5,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from ranvier.graph.contraction import einsum
-from ranvier.graph.extents import extent, extents
+from ranvier.graph.extents import symbol
 from ranvier.graph.grad import gradient
 from ranvier.graph.graph import Graph, input_node, verify
-from ranvier.graph.node import BATCH, GraphError, Symbol, apply, constant, full, like
+from ranvier.graph.node import BATCH, GraphError, apply, constant, extent, extents, full, like
 from ranvier.graph.simplify import common_subexpressions, simplify
 from tests.strategies import ENGINES, graphs, run, same, simplified
 
@@ -341,9 +341,9 @@ def test_a_graph_without_changes_stays_the_same():
 
 
 def test_symbols_are_equal_by_name():
-    assert Symbol("batch") == BATCH
+    assert symbol("batch") == BATCH
     with pytest.raises(GraphError, match="equal shapes"):
-        apply("add", input_node("a", (BATCH,), "float32"), input_node("b", (Symbol("samples"),), "float32"))
+        apply("add", input_node("a", (BATCH,), "float32"), input_node("b", (symbol("samples"),), "float32"))
 
 
 # --- the key by which programs are shared -----------------------------------------------------------------------------

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from ranvier.graph.contraction import contract
+from ranvier.graph.extents import symbol
 from ranvier.graph.grad import gradient
 from ranvier.graph.graph import Graph, input_node, verify
 from ranvier.graph.loops import scan
-from ranvier.graph.node import BATCH, FLOATS, PRIMITIVES, GraphError, Node, Symbol, Type, apply, constant, topological
+from ranvier.graph.node import BATCH, FLOATS, PRIMITIVES, GraphError, Node, Type, apply, constant, topological
 from ranvier.graph.random import threefry
 from tests.strategies import ENGINES, check_gradient, evaluate, inputs_for, run, same
 
@@ -323,7 +324,7 @@ def test_rows_out_of_range_have_one_meaning(engine):
     """Read are the first and the last row, which then have the gradient; written is nothing. Also of symbolic rows."""
     at = np.array([-5, 0, 2, 9], np.int32)
     x, seeds = np.arange(6.0).reshape(3, 2), np.arange(1.0, 9.0).reshape(4, 2)
-    source, index = input_node("x", (Symbol("samples"), 2), "float64"), input_node("at", (4,), "int32")
+    source, index = input_node("x", (symbol("samples"), 2), "float64"), input_node("at", (4,), "int32")
     seed = input_node("seed", (4, 2), "float64")
     read = apply("gather", source, index)
     (back,) = gradient(read, [source], seed)

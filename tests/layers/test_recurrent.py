@@ -58,6 +58,7 @@ MADE = {
 
 @pytest.mark.parametrize("name", MADE)
 def test_a_masked_sequence_is_a_shorter_one(name):
+    rv.set_engine("native")  # whose bits do not depend on the number of rows, as those of NumPy's products may
     layer, each = MADE[name](), MADE[name](return_sequences=True)
     zeros = MADE[name](return_sequences=True, zero_output_for_mask=True, return_state=True)
     last = layer(LONG, mask=MASK).numpy()

@@ -26,7 +26,8 @@ def test_text_classifiers_learn_and_take_strings_of_any_length(kind, tmp_path):
     losses = model.fit(TEXTS, Y, epochs=12, verbose=0, ignore="RV").history["loss"]
     assert losses[-1] < losses[0] - 0.05
     alone = model.predict(["a good one"], verbose=0)
-    assert np.array_equal(model.predict(["a good one", "a much " * 9], verbose=0)[:1], alone)
+    # Bits of NumPy's products may depend on the number of rows; those of the native engine do not.
+    np.testing.assert_allclose(model.predict(["a good one", "a much " * 9], verbose=0)[:1], alone, rtol=1e-6)
     empty = model.predict(["", "a good one"], verbose=0)
     assert np.isfinite(empty).all()
     assert np.array_equal(empty[:1], model.predict([" !"], verbose=0))

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ranvier.graph.extents import symbol
 from ranvier.graph.graph import input_node
-from ranvier.graph.node import BATCH, GraphError, Symbol
+from ranvier.graph.node import BATCH, GraphError
 from ranvier.ops import arrays as n
 from ranvier.ops.arrays import elementary, linalg, trigonometry
 from ranvier.tensor.tensor import Tensor
@@ -274,7 +275,7 @@ REFUSED = [
     (lambda: n.einsum("ij,jk,kl->il", np.zeros((2, 2)), np.zeros((2, 2))), "does not fit 2 operands"),
     (lambda: n.einsum("...ijk->i", np.zeros((2, 2))), "a letter for every axis"),
     *[(lambda name=name: getattr(n, name)(np.zeros((2, 0)), 1), r"axis 1 of \(2, 0\) has no elements") for name in ("max", "min", "argmax", "argmin")],
-    (lambda: n.add(input_node("a", (BATCH,), "float32"), input_node("b", (Symbol("samples"),), "float32")), "do not broadcast"),
+    (lambda: n.add(input_node("a", (BATCH,), "float32"), input_node("b", (symbol("samples"),), "float32")), "do not broadcast"),
 ]  # fmt: skip
 
 

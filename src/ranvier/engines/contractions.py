@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ranvier.engines.tables import Array, Attrs, Function, Table
+from ranvier.graph.extents import Extent
 from ranvier.graph.graph import Graph
-from ranvier.graph.node import Node, Symbol
+from ranvier.graph.node import Node
 
 MOST = 3  # positions of a convolution
 FEW = 16  # places in a window that are read one by one
@@ -256,7 +257,7 @@ def contraction(
     """
 
     def value(arrays: Sequence[Array], attrs: Attrs, extents: dict[str, Any]) -> Any:
-        sizes = [extents[n.name] if isinstance(n, Symbol) else n for n in attrs["loops"]]
+        sizes = [extents[n.name] if isinstance(n, Extent) else n for n in attrs["loops"]]
         index, rank = attrs["index"], attrs["rank"]
         pairs = [_windows_of(index[side], index[1 - side], rank, sizes) for side in (0, 1)]
         side = next((i for i in (0, 1) if 0 < len(pairs[i]) <= MOST), None)

@@ -16,10 +16,11 @@ from ranvier.engines.compiled_tables import CompiledTableProgram
 from ranvier.engines.contractions import Geometry, contraction, trimmed, windows
 from ranvier.engines.tables import PICKING, Interpreter, Table, elementwise, numbered
 from ranvier.graph.dtypes import ELEMENT_TYPES, array_dtype, limits
+from ranvier.graph.extents import shape_at
 from ranvier.graph.graph import Graph
 from ranvier.graph.random import KEY_ADDITIONS, KEY_PARITY, ROTATIONS
 from ranvier.graph.scan import Operands
-from ranvier.graph.values import concrete, parts_of
+from ranvier.graph.values import parts_of
 
 Array = Any
 BFLOAT16 = np.dtype(jnp.bfloat16)
@@ -60,7 +61,7 @@ def cast(a: Sequence[Array], s: Any, e: Any) -> Array:
 
 
 def random(a: Sequence[Array], s: Any, e: Any) -> Array:
-    shape = concrete(s["shape"], e)
+    shape = shape_at(s["shape"], e)
     counters = jnp.arange(math.prod(shape), dtype=jnp.uint64)
     keys = [a[0], a[1], a[0] ^ a[1] ^ jnp.uint32(KEY_PARITY)]
     x, y = counters.astype(jnp.uint32) + keys[0], (counters >> 32).astype(jnp.uint32) + keys[1]
@@ -73,7 +74,7 @@ def random(a: Sequence[Array], s: Any, e: Any) -> Array:
 
 
 def broadcast(a: Sequence[Array], s: Any, e: Any) -> Array:
-    return lax.broadcast_in_dim(a[0], concrete(s["shape"], e), s["axes"])
+    return lax.broadcast_in_dim(a[0], shape_at(s["shape"], e), s["axes"])
 
 
 def gather(a: Sequence[Array], s: Any, e: Any) -> Array:
@@ -85,7 +86,7 @@ def gather(a: Sequence[Array], s: Any, e: Any) -> Array:
 
 def scatter_add(a: Sequence[Array], s: Any, e: Any) -> Array:
     index, updates = a
-    batch, (rows,) = s.get("batch", 0), concrete((s["rows"],), e)
+    batch, (rows,) = s.get("batch", 0), shape_at((s["rows"],), e)
     index = jnp.where((index < 0) | (index > rows), rows, index)  # beyond the end, where it is dropped
     zeros = jnp.zeros((*index.shape[:batch], rows, *updates.shape[index.ndim :]), updates.dtype)
     return zeros.at[(*parts_of(index, batch), index)].add(updates, mode="drop")
@@ -131,11 +132,11 @@ TABLE: Table = {
     **elementwise(ELEMENTWISE),
     "constant": constant, "cast": cast, "random": random, "broadcast": broadcast, "gather": gather,
     "scatter_add": scatter_add, "reduce_sum": reduce_sum, "scan": scan,
-    "iota": lambda a, s, e: lax.broadcasted_iota(element_type(s["dtype"]), concrete(s["shape"], e), s["axis"]),
+    "iota": lambda a, s, e: lax.broadcasted_iota(element_type(s["dtype"]), shape_at(s["shape"], e), s["axis"]),
     "extent": lambda a, s, e: jnp.asarray(math.prod(e[n] for n in s["symbols"]), s["dtype"]),
     "reduce_max": lambda a, s, e: jnp.max(a[0], s["axes"]),
     "argmax": lambda a, s, e: jnp.argmax(a[0], s["axis"]).astype(jnp.int32),
-    "reshape": lambda a, s, e: a[0].reshape(concrete(s["shape"], e)),
+    "reshape": lambda a, s, e: a[0].reshape(shape_at(s["shape"], e)),
     "transpose": lambda a, s, e: a[0].transpose(s["axes"]),
     "reverse": lambda a, s, e: jnp.flip(a[0], s["axes"]),
     "pad": lambda a, s, e: lax.pad(a[0], a[1], s["widths"]),

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from ranvier.graph.checks import ERRORS, in_step
+from ranvier.graph.extents import Extent
 from ranvier.graph.graph import Graph
-from ranvier.graph.node import BATCH, Symbol
+from ranvier.graph.node import BATCH
 from ranvier.support.exits import finite
 
 Array = Any
@@ -61,7 +62,7 @@ class ReferenceProgram:
             extents = {BATCH.name: high - low}
             for node, array in zip(self.graph.inputs, given, strict=True):
                 for dim, size in zip(node.shape, array.shape, strict=True):
-                    if isinstance(dim, Symbol):
+                    if isinstance(dim, Extent):
                         extents[dim.name] = size
             results, updated = evaluate(self.graph, given, extents, low)
             for node, result, target in zip(self.graph.outputs, results, outputs, strict=True):

@@ -16,10 +16,11 @@ import numpy as np
 
 from ranvier.engines.reference import ReferenceProgram
 from ranvier.graph.dtypes import ELEMENT_TYPES, limits
+from ranvier.graph.extents import Extent
 from ranvier.graph.graph import Graph
 from ranvier.graph.loop_passes import unroll_checked
 from ranvier.graph.maps import without_maps
-from ranvier.graph.node import BATCH, Node, Symbol, apply, full
+from ranvier.graph.node import BATCH, Node, apply, full
 from ranvier.graph.simplify import simplify
 from ranvier.graph.values import of_operands
 from ranvier.support.exits import finite
@@ -117,14 +118,14 @@ class TableProgram(ABC):
         self.samples = [
             i
             for i, node in enumerate(graph.inputs)
-            if node.shape and isinstance(node.shape[0], Symbol) and not self.is_windowed[i] and i not in self.updated
+            if node.shape and isinstance(node.shape[0], Extent) and not self.is_windowed[i] and i not in self.updated
         ]
         self.held = threading.local()
         self.symbols = [
             (dim.name, i, axis)
             for i, node in enumerate(graph.inputs)
             for axis, dim in enumerate(node.shape)
-            if isinstance(dim, Symbol)
+            if isinstance(dim, Extent)
         ]
 
     @finite.busy()

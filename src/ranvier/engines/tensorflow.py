@@ -18,10 +18,11 @@ from ranvier.engines.contractions import Geometry, contraction, trimmed, windows
 from ranvier.engines.tables import PICKING, Interpreter, Table, elementwise
 from ranvier.engines.tensorflow_stages import Stages, is_kernel
 from ranvier.graph.dtypes import ELEMENT_TYPES, array_dtype, limits
+from ranvier.graph.extents import shape_at
 from ranvier.graph.graph import Graph
 from ranvier.graph.random import KEY_ADDITIONS, KEY_PARITY, ROTATIONS
 from ranvier.graph.scan import Operands
-from ranvier.graph.values import concrete, parts_of
+from ranvier.graph.values import parts_of
 
 Array = Any
 BFLOAT16 = np.dtype(tf.bfloat16.as_numpy_dtype)
@@ -74,13 +75,13 @@ def cast(a: Sequence[Array], s: Any, e: Any) -> Array:
 
 
 def iota(a: Any, s: Any, e: Any) -> Array:
-    shape = concrete(s["shape"], e)
+    shape = shape_at(s["shape"], e)
     line = np.arange(shape[s["axis"]]).astype(array_dtype(s["dtype"]))
     return tf.broadcast_to(line.reshape([-1 if i == s["axis"] else 1 for i in range(len(shape))]), shape)
 
 
 def random(a: Sequence[Array], s: Any, e: Any) -> Array:
-    shape = concrete(s["shape"], e)
+    shape = shape_at(s["shape"], e)
     counters = np.arange(math.prod(shape), dtype=np.uint64)
     xor = tf.bitwise.bitwise_xor
     keys = [a[0], a[1], xor(xor(a[0], a[1]), np.uint32(KEY_PARITY))]
@@ -101,7 +102,7 @@ def random(a: Sequence[Array], s: Any, e: Any) -> Array:
 
 
 def broadcast(a: Sequence[Array], s: Any, e: Any) -> Array:
-    shape = concrete(s["shape"], e)
+    shape = shape_at(s["shape"], e)
     view = [1] * len(shape)
     for dim, axis in zip(a[0].shape, s["axes"], strict=True):
         view[axis] = dim
@@ -122,7 +123,7 @@ def gather(a: Sequence[Array], s: Any, e: Any) -> Array:
 
 def scatter_add(a: Sequence[Array], s: Any, e: Any) -> Array:
     index, updates = a
-    batch, (rows,) = s.get("batch", 0), concrete((s["rows"],), e)
+    batch, (rows,) = s.get("batch", 0), shape_at((s["rows"],), e)
     beyond = tf.constant(rows, index.dtype)  # a row more, which is cut off
     index = tf.where((index >= tf.constant(0, index.dtype)) & (index < beyond), index, beyond)
     shape = tuple(index.shape)
@@ -152,7 +153,7 @@ def argmax(a: Sequence[Array], s: Any, e: Any) -> Array:
 def scan(a: Sequence[Array], s: Any, e: Any) -> tuple[Array, ...]:
     body, axis, length = s["body"], s["axis"], s["length"]
     given, step = Operands(a, body, s["slices"]), Interpreter(body, TABLE)
-    stacks = [tf.zeros((length, *concrete(node.shape, e)), node.dtype) for node in body.outputs]
+    stacks = [tf.zeros((length, *shape_at(node.shape, e)), node.dtype) for node in body.outputs]
     slices = [_moved(x, axis, 0) for x in given.slices]
     count = len(given.carries)
 
@@ -204,7 +205,7 @@ TABLE: Table = {
     "scatter_add": scatter_add, "reduce_sum": reduce_sum, "reduce_max": reduce_max, "argmax": argmax, "scan": scan,
     "constant": lambda a, s, e: tf.constant(s["value"]),
     "extent": lambda a, s, e: tf.constant(math.prod(e[n] for n in s["symbols"]), s["dtype"]),
-    "reshape": lambda a, s, e: tf.reshape(a[0], concrete(s["shape"], e)),
+    "reshape": lambda a, s, e: tf.reshape(a[0], shape_at(s["shape"], e)),
     "transpose": lambda a, s, e: tf.transpose(a[0], s["axes"]),
     "reverse": lambda a, s, e: tf.reverse(a[0], list(s["axes"])),
     "concatenate": lambda a, s, e: tf.concat(a, s["axis"]),

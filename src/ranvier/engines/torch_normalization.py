@@ -16,8 +16,9 @@ import torch
 from ranvier.engines.patterns import COMMUTATIVE, Match, Pattern
 from ranvier.engines.pools import own_primitive
 from ranvier.graph.dtypes import FLOATS
+from ranvier.graph.extents import Shape
 from ranvier.graph.graph import Graph
-from ranvier.graph.node import PRIMITIVES, Node, Primitive, Shape, Type, apply
+from ranvier.graph.node import PRIMITIVES, Node, Primitive, Type, apply
 from ranvier.graph.simplify import scalar_of
 from ranvier.graph.sums import counts
 

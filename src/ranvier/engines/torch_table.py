@@ -19,11 +19,11 @@ from ranvier.engines.torch_integers import MASKS, quotient, whole, without_sign
 from ranvier.engines.torch_normalization import GRADIENTS
 from ranvier.engines.torch_slopes import SLOPES
 from ranvier.graph.dtypes import ELEMENT_TYPES, FLOATS
+from ranvier.graph.extents import shape_at
 from ranvier.graph.graph import Graph, input_node
 from ranvier.graph.node import Node, apply
 from ranvier.graph.random import KEY_ADDITIONS, KEY_PARITY, ROTATIONS
 from ranvier.graph.scan import Operands
-from ranvier.graph.values import concrete
 
 Array = Any
 MASK = 0xFFFFFFFF
@@ -145,7 +145,7 @@ def cast(a: Sequence[Array], s: Any, e: Any) -> Array:
 
 
 def iota(a: Any, s: Any, e: Any) -> Array:
-    shape = concrete(s["shape"], e)
+    shape = shape_at(s["shape"], e)
     line = cast([torch.arange(shape[s["axis"]])], s, e)
     return line.reshape([-1 if i == s["axis"] else 1 for i in range(len(shape))]).expand(shape)
 
@@ -153,7 +153,7 @@ def iota(a: Any, s: Any, e: Any) -> Array:
 def random(a: Sequence[Array], s: Any, e: Any) -> Array:
     if a[0].device.type != "cpu":
         return composed_random(a, s, e)
-    return from_native("random", [x.numpy() for x in a], concrete(s["shape"], e), s["dtype"])
+    return from_native("random", [x.numpy() for x in a], shape_at(s["shape"], e), s["dtype"])
 
 
 @lru_cache(maxsize=256)
@@ -171,7 +171,7 @@ def from_native(name: str, arrays: Sequence[Any], shape: tuple[int, ...], dtype:
 
 
 def composed_random(a: Sequence[Array], s: Any, e: Any) -> Array:
-    shape = concrete(s["shape"], e)
+    shape = shape_at(s["shape"], e)
     keys = [x.long() for x in a]
     keys.append(keys[0] ^ keys[1] ^ KEY_PARITY)
     counters = torch.arange(math.prod(shape))
@@ -185,7 +185,7 @@ def composed_random(a: Sequence[Array], s: Any, e: Any) -> Array:
 
 
 def broadcast(a: Sequence[Array], s: Any, e: Any) -> Array:
-    shape, axes = concrete(s["shape"], e), s["axes"]
+    shape, axes = shape_at(s["shape"], e), s["axes"]
     if axes == tuple(range(len(shape) - len(axes), len(shape))):
         return a[0].expand(shape)
     view = [1] * len(shape)
@@ -224,7 +224,7 @@ def gather(a: Sequence[Array], s: Any, e: Any) -> Array:
 
 def scatter_add(a: Sequence[Array], s: Any, e: Any) -> Array:
     index, updates = a
-    batch, (rows,) = s.get("batch", 0), concrete((s["rows"],), e)
+    batch, (rows,) = s.get("batch", 0), shape_at((s["rows"],), e)
     index = torch.where((index >= 0) & (index < rows), index, rows).long()  # a row more, which is cut off
     zeros = updates.new_zeros((*index.shape[:batch], rows + 1, *updates.shape[index.ndim :]))
     return zeros.index_put_((*parts(index, batch), index), updates, accumulate=True).narrow(batch, 0, rows)
@@ -336,7 +336,7 @@ TABLE: Table = {
     "constant": lambda a, s, e: torch.tensor(s["value"]),
     "extent": lambda a, s, e: torch.tensor(math.prod(e[n] for n in s["symbols"]), dtype=element_type(s["dtype"])),
     "reduce_max": lambda a, s, e: a[0].amax(s["axes"]) if s["axes"] else a[0],
-    "reshape": lambda a, s, e: a[0].reshape(concrete(s["shape"], e)),
+    "reshape": lambda a, s, e: a[0].reshape(shape_at(s["shape"], e)),
     "transpose": lambda a, s, e: a[0].permute(s["axes"]),
     "reverse": lambda a, s, e: a[0].flip(s["axes"]),
     "concatenate": lambda a, s, e: torch.cat(a, s["axis"]),

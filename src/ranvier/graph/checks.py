@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ranvier.graph.dtypes import FLOATS, array_dtype
+from ranvier.graph.extents import shape_at
 from ranvier.graph.node import BATCH, Node
-from ranvier.graph.values import concrete
 
 
 class Rule(NamedTuple):
@@ -130,7 +130,7 @@ def reported(check: Node, position: int, bits: int, extents: dict[str, int], row
 
     ``row`` is the first row of the step.
     """
-    shape = concrete(check.shape, extents)
+    shape = shape_at(check.shape, extents)
     value = struct.unpack("<d", struct.pack("<q", bits))[0] if check.dtype in FLOATS else bits
     index = tuple(int(i) for i in np.unravel_index(position, shape)) if shape else ()
     low, high = check.attrs["low"], check.attrs["high"]

@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from ranvier.graph.extents import Extent
 from ranvier.graph.graph import Graph
-from ranvier.graph.node import BATCH, FLOATS, GraphError, GraphExtentError, Node, Symbol, Type, apply, constant
+from ranvier.graph.node import BATCH, FLOATS, GraphError, GraphExtentError, Node, Type, apply, constant
 
 Affine = tuple[tuple[tuple[int, int], ...], int]
 
@@ -52,7 +53,7 @@ def _check_operand(
                 continue
             if not isinstance(dim, int) or not isinstance(extent, int) or extent > dim:
                 raise GraphError(f"loop {terms[0][0]} runs over {extent} but the operand's dimension is {dim}")
-        if not isinstance(dim, int) or any(isinstance(loops[loop], Symbol) for loop, _ in terms):
+        if not isinstance(dim, int) or any(isinstance(loops[loop], Extent) for loop, _ in terms):
             raise GraphExtentError("only a plain loop may run over an extent known at run time")
         low, high = reached((terms, offset), loops)
         if (low < 0 or high >= dim) and not _is_clipped(dim, (terms, offset), clips):
@@ -102,7 +103,7 @@ def _unclipped(
 
 
 def contract_value(arrays: Sequence[Any], attrs: dict[str, Any], extents: dict[str, int]) -> Any:
-    sizes = [extents[e.name] if isinstance(e, Symbol) else e for e in attrs["loops"]]
+    sizes = [extents[e.name] if isinstance(e, Extent) else e for e in attrs["loops"]]
     if 0 in sizes:
         return np.zeros(sizes[: attrs["rank"]], arrays[0].dtype)
     operands: list[Any] = []

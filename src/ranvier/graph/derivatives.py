@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ranvier.graph.extents import extent
-from ranvier.graph.node import Node, apply, constant, like
+from ranvier.graph.node import Node, apply, constant, extent, like
 
 
 def where(condition: Node, yes: Node, no: Node) -> Node:

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.graph.node import PRIMITIVES, GraphError, Node, Primitive, Symbol, apply, topological
+from ranvier.graph.extents import Extent
+from ranvier.graph.node import PRIMITIVES, GraphError, Node, Primitive, apply, topological
 
 
 @dataclass(frozen=True)
@@ -164,7 +165,7 @@ def _fixed(value: Any) -> Any:
 
 def input_node(
     name: str,
-    shape: tuple[int | Symbol, ...],
+    shape: tuple[int | Extent, ...],
     dtype: str,
     *,
     windowed: bool = False,

@@ -5,67 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, ClassVar, Self
+from typing import Any
 
 import numpy as np
 
 from ranvier.graph.dtypes import DTYPES as DTYPES  # noqa: PLC0414  # read from here too
 from ranvier.graph.dtypes import FLOATS as FLOATS  # noqa: PLC0414  # likewise
 from ranvier.graph.dtypes import STORAGE
+from ranvier.graph.extents import Extent, ExtentError, Shape, symbol
 
 
 class GraphError(ValueError):
     """A graph that breaks a type rule."""
 
 
-class ExtentError(ValueError, TypeError):
-    """A number was wanted of an extent that is known only when the program runs.
-
-    What failed so can be traced again with a number in its place: see `ranvier.graph.extents.needs_number`.
-    """
-
-
 class GraphExtentError(GraphError, ExtentError):
     """The same, where a type rule wanted it."""
 
 
-class Symbol:
-    """An extent known only when the program runs, such as the rows of a batch (the last batch may be smaller).
-
-    There is one object for each name, so shapes are compared and hashed without Python code.
-    """
-
-    name: str
-    _known: ClassVar[dict[str, Any]] = {}
-
-    def __new__(cls, name: str) -> Self:
-        if name not in cls._known:
-            made = super().__new__(cls)
-            made.name = name
-            cls._known.setdefault(name, made)  # another thread may have made it
-        known: Self = cls._known[name]
-        return known
-
-    def __reduce__(self) -> tuple[type[Symbol], tuple[str]]:
-        return Symbol, (self.name,)
-
-    def __repr__(self) -> str:
-        return self.name
-
-    def _number(self, *_: Any) -> Any:
-        raise ExtentError(
-            f"the extent {self.name!r} is known only when the program runs, and a number is wanted here. Write "
-            f"{self.name!r} alone as an extent, or -1, instead."
-        )
-
-    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __neg__ = __pow__ = __rpow__ = _number
-    __truediv__ = __rtruediv__ = __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = __divmod__ = _number
-    __lt__ = __le__ = __gt__ = __ge__ = __int__ = __float__ = __index__ = _number
-
-
-BATCH = Symbol("batch")  # the rows of one step; programs loop over windows of this many rows
-Dim = int | Symbol
-Shape = tuple[Dim, ...]
+BATCH = symbol("batch")  # the rows of one step; programs loop over windows of this many rows
 
 
 @dataclass(frozen=True)
@@ -76,6 +34,9 @@ class Type:
     dtype: str
 
     def __post_init__(self) -> None:
+        for extent in self.shape:  # type rules and engines take symbols alone so far
+            if extent.__class__ is Extent and not extent.is_symbol:
+                raise GraphExtentError(f"the extent {extent} is computed from a size, and only one alone is an axis")
         if type(self.dtype) is not str:  # that of a tensor, which prints in a vocabulary
             object.__setattr__(self, "dtype", str.__str__(self.dtype))
 
@@ -192,6 +153,22 @@ def apply(name: str, /, *inputs: Node, **attrs: Any) -> Node:
         given = ", ".join(map(str, types))
         raise GraphError(f"{name}({given}): {error}") from None
     return Node(primitive, inputs, attrs, result)
+
+
+def extent(node: Node, axis: int) -> int:
+    """The extent of one axis. Raises GraphExtentError if it is no number, like that of the batch."""
+    result = node.shape[axis]
+    if not isinstance(result, int):
+        raise GraphExtentError(
+            f"dimension {axis % node.ndim} of the result of {node.op.name}, {node.type}, is known only when the "
+            f"program runs ({result}), and what reads it takes a number. Write an extent that is known instead."
+        )
+    return result
+
+
+def extents(node: Node, start: int = 0, stop: int | None = None) -> tuple[int, ...]:
+    """`extent` of the axes from start up to stop, counted as in a slice of the shape."""
+    return tuple(extent(node, axis) for axis in range(node.ndim)[start:stop])
 
 
 def constant(value: Any, dtype: str) -> Node:

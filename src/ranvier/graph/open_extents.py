@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Self
 
-from ranvier.graph.node import BATCH, Dim, Symbol, Type
+from ranvier.graph.extents import Dim, Extent
+from ranvier.graph.node import BATCH, Type
 
 ANY = 6464  # the number that stands for an extent that may be any: few data have it, and it can be halved six times
 
@@ -78,8 +79,8 @@ def with_batch(type_: Type, halved: Type) -> Type:
     """
 
     def joined(one: Dim, two: Dim) -> Dim:
-        if isinstance(one, Symbol) or isinstance(two, Symbol) or one == two:
-            return one if isinstance(one, Symbol) else int(one)
+        if isinstance(one, Extent) or isinstance(two, Extent) or one == two:
+            return one if isinstance(one, Extent) else int(one)
         if (one, two) == (ANY_ROWS, HALF):
             return BATCH
         extent = OpenExtent(one)

@@ -16,6 +16,7 @@ from ranvier.graph import checks, derivatives, type_rules, values
 from ranvier.graph.contraction import contract_gradient, contract_type, contract_value
 from ranvier.graph.derivatives import restore, where, zeros
 from ranvier.graph.dtypes import ARITHMETIC, DTYPES, FLOATING, FLOATS, INTEGERS, NUMBERS, SIGNED
+from ranvier.graph.extents import shape_at
 from ranvier.graph.loops import scan_gradient
 from ranvier.graph.maps import map_gradient, map_type, map_value
 from ranvier.graph.node import (
@@ -34,7 +35,7 @@ from ranvier.graph.node import (
 from ranvier.graph.scan import result_type, scan_type, scan_value
 from ranvier.graph.tiny import falling_exp, snapped
 from ranvier.graph.type_rules import Attrs, Types, same
-from ranvier.graph.values import concrete, of_operands
+from ranvier.graph.values import of_operands
 from ranvier.graph.windows import windows_gradient, windows_type, windows_value
 
 Rule = Callable[[Types, Attrs], Type]
@@ -159,7 +160,7 @@ primitive(
 
 view(
     "reshape", type_rules.reshape_type,
-    lambda arrays, attrs, extents: arrays[0].reshape(concrete(attrs["shape"], extents)),
+    lambda arrays, attrs, extents: arrays[0].reshape(shape_at(attrs["shape"], extents)),
     lambda n, g: (apply("reshape", g, **{**n.attrs, "shape": n.inputs[0].shape}),),
     lambda n: n.shape[:1] == n.inputs[0].shape[:1] != (), keeps_zeros=True, preserves=True, in_memory=(0,),
 )  # fmt: skip
@@ -222,4 +223,4 @@ primitive(  # its gradient is a part of that of the scan: see `grad`
     cost=FREE,
 )  # fmt: skip
 
-__all__ = ["PRIMITIVES", "concrete", "full"]
+__all__ = ["PRIMITIVES", "full"]

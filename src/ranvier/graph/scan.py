@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from ranvier.graph.extents import Shape, shape_at
 from ranvier.graph.graph import Graph
-from ranvier.graph.node import GraphError, Node, Shape, Type, apply
-from ranvier.graph.values import concrete
+from ranvier.graph.node import GraphError, Node, Type, apply
 
 
 @dataclass(frozen=True)
@@ -106,6 +106,6 @@ def scan_value(arrays: Sequence[Any], attrs: dict[str, Any], extents: dict[str, 
         carries = [values[value] for _, value in body.updates]
         steps[t] = [values[node] for node in body.outputs]
     if not length:
-        shapes = [concrete(stacked_shape(node.shape, 0, axis), extents) for node in body.outputs]
+        shapes = [shape_at(stacked_shape(node.shape, 0, axis), extents) for node in body.outputs]
         return (*carries, *(np.zeros(s, node.dtype) for s, node in zip(shapes, body.outputs, strict=True)))
     return (*carries, *(np.stack(parts, axis) for parts in zip(*steps, strict=True)))

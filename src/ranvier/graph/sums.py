@@ -8,7 +8,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from ranvier.graph.node import FLOATS, Dim, Node, Symbol, apply, like
+from ranvier.graph.extents import Dim, Extent
+from ranvier.graph.node import FLOATS, Node, apply, like
 
 Number = tuple[float, tuple[str, ...]]  # a factor, and the names of the extents that it is multiplied by
 
@@ -138,8 +139,8 @@ def counts(node: Node, dims: Sequence[Dim]) -> bool:
 
 
 def _product(dims: Sequence[Dim]) -> Number:
-    known = float(math.prod(d for d in dims if not isinstance(d, Symbol)))
-    return known, tuple(sorted(d.name for d in dims if isinstance(d, Symbol)))
+    known = float(math.prod(d for d in dims if not isinstance(d, Extent)))
+    return known, tuple(sorted(d.name for d in dims if isinstance(d, Extent)))
 
 
 def _number(node: Node) -> Number | None:

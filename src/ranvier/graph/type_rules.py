@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ranvier.graph.dtypes import ARITHMETIC, DTYPES, INDICES, NUMBERS, dtype_of
-from ranvier.graph.node import BATCH, GraphError, GraphExtentError, Symbol, Type
+from ranvier.graph.extents import Extent
+from ranvier.graph.node import BATCH, GraphError, GraphExtentError, Type
 
 Attrs = dict[str, Any]
 Types = Sequence[Type]
@@ -106,7 +107,7 @@ def reshape_type(types: Types, attrs: Attrs) -> Type:
 
     def split(shape: Sequence[Any]) -> tuple[int, list[str]]:
         shape = [rows if rows and d is BATCH else d for d in shape]
-        return math.prod(d for d in shape if isinstance(d, int)), sorted(d.name for d in shape if isinstance(d, Symbol))
+        return math.prod(d for d in shape if isinstance(d, int)), sorted(d.name for d in shape if isinstance(d, Extent))
 
     held, asked = split(types[0].shape), split(attrs["shape"])
     counts = "" if held[1] or asked[1] or held == asked else f": {held[0]} elements are not {asked[0]}"

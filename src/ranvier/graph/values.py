@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from ranvier.graph.dtypes import ELEMENT_TYPES, as_array, limits, widened
-from ranvier.graph.node import GraphError, Symbol
+from ranvier.graph.extents import shape_at
+from ranvier.graph.node import GraphError
 from ranvier.graph.random import threefry
 from ranvier.graph.type_rules import Attrs
-
-
-def concrete(shape: Sequence[Any], extents: dict[str, int]) -> tuple[int, ...]:
-    return tuple(extents[d.name] if isinstance(d, Symbol) else d for d in shape)
 
 
 def sigmoid_value(x: Any) -> Any:
@@ -45,20 +42,20 @@ def quotient_value(x: Any, y: Any) -> Any:
 
 
 def iota_value(arrays: Any, attrs: Attrs, extents: dict[str, int]) -> Any:
-    shape = concrete(attrs["shape"], extents)
+    shape = shape_at(attrs["shape"], extents)
     line = np.arange(shape[attrs["axis"]], dtype=attrs["dtype"])
     return np.broadcast_to(line.reshape([-1 if i == attrs["axis"] else 1 for i in range(len(shape))]), shape)
 
 
 def random_value(arrays: Any, attrs: Attrs, extents: dict[str, int]) -> Any:
-    shape = concrete(attrs["shape"], extents)
+    shape = shape_at(attrs["shape"], extents)
     counters = np.arange(math.prod(shape), dtype=np.uint64)
     bits = threefry(int(arrays[0]), int(arrays[1]), counters)
     return ((bits >> np.uint32(8)).astype(attrs["dtype"]) * np.asarray(2.0**-24, attrs["dtype"])).reshape(shape)
 
 
 def broadcast_value(arrays: Any, attrs: Attrs, extents: dict[str, int]) -> Any:
-    shape = concrete(attrs["shape"], extents)
+    shape = shape_at(attrs["shape"], extents)
     view = [1] * len(shape)
     for dim, axis in zip(arrays[0].shape, attrs["axes"], strict=True):
         view[axis] = dim
@@ -81,7 +78,7 @@ def pad_value(arrays: Any, attrs: Attrs, extents: Any) -> Any:
 def scatter_add_value(arrays: Any, attrs: Attrs, extents: dict[str, int]) -> Any:
     index, updates = arrays
     batch = attrs.get("batch", 0)
-    (rows,) = concrete((attrs["rows"],), extents)
+    (rows,) = shape_at((attrs["rows"],), extents)
     result = np.zeros((*index.shape[:batch], rows, *updates.shape[index.ndim :]), updates.dtype)
     valid = (index >= 0) & (index < rows)
     parts = [np.broadcast_to(at, index.shape)[valid] for at in parts_of(index, batch)]

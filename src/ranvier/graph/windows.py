@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.graph.extents import extent, extents
-from ranvier.graph.node import GraphError, Node, Shape, Type, apply, constant
+from ranvier.graph.extents import Shape
+from ranvier.graph.node import GraphError, Node, Type, apply, constant, extent, extents
 
 Attrs = dict[str, Any]
 LARGE = 16  # offsets in a window from which on they are not added one by one

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ranvier.graph.node import ExtentError
+from ranvier.graph.extents import ExtentError
 from ranvier.module import Module, Parameter
 from ranvier.tensor.tensor import Tensor
 

@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ranvier.graph.node import BATCH, Symbol
+from ranvier.graph.extents import Extent
+from ranvier.graph.node import BATCH
 from ranvier.interop.foreign import ANY_BATCH, BatchSizeError, UnsupportedError
 from ranvier.ops import arrays
 from ranvier.ops.arrays.promotion import axes_of, axis_of
@@ -123,7 +124,7 @@ def spread(value: Any) -> Any:
 
 def shape_of(x: Any) -> tuple[Any, ...]:
     """The shape in numbers: of a batch of any size, multiples of the number that stands for it."""
-    return tuple(ANY_BATCH if isinstance(n, Symbol) else n for n in x.shape)
+    return tuple(ANY_BATCH if isinstance(n, Extent) else n for n in x.shape)
 
 
 # --- shapes -------------------------------------------------------------------------------------------------------
@@ -157,7 +158,7 @@ def _refused(x: Any, size: Sequence[Any]) -> UnsupportedError:
 
 def shown(size: Sequence[Any]) -> str:
     """A shape as users read it."""
-    size = [ANY_BATCH if isinstance(n, Symbol) else n for n in size]
+    size = [ANY_BATCH if isinstance(n, Extent) else n for n in size]
     words = ["batch" if n == ANY_BATCH else f"{n // ANY_BATCH} * batch" if n > ANY_BATCH else str(n) for n in size]
     return f"({', '.join(words)})"
 

@@ -12,9 +12,8 @@ import numpy as np
 from ranvier import engines
 from ranvier.data.convert import Array
 from ranvier.graph.dtypes import array_dtype
-from ranvier.graph.extents import extent, extents
 from ranvier.graph.graph import Graph, input_node
-from ranvier.graph.node import FLOATS, Node, Type, apply
+from ranvier.graph.node import FLOATS, Node, Type, apply, extent, extents
 from ranvier.models.sampling import drawn, likely, log_probabilities
 from ranvier.module import Module, mode
 from ranvier.module.arguments import pack_inputs

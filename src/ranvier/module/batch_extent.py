@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ranvier.graph.extents import needs_number
-from ranvier.graph.node import BATCH, Dim
+from ranvier.graph.extents import Dim, ExtentError
+from ranvier.graph.node import BATCH
 from ranvier.graph.open_extents import ANY_ROWS, HALF, OpenExtent, with_batch
 from ranvier.module.calls import mode
 from ranvier.module.members import ModuleBase
@@ -19,6 +19,13 @@ from ranvier.support.tree import flatten, map_structure
 from ranvier.tensor.call_state import isolated_tape
 from ranvier.tensor.masks import mask_of, set_mask
 from ranvier.tensor.tensor import Tensor
+
+
+def needs_number(error: BaseException | None) -> bool:
+    """Whether an error comes from an extent that is no number, so that another trace, with a number, may succeed."""
+    while error is not None and not isinstance(error, ExtentError):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def for_any_or(trace: Callable[[Dim], Any], rows: int) -> Any:

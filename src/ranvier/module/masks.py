@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.graph.node import BATCH, Dim, Type
+from ranvier.graph.extents import Dim
+from ranvier.graph.node import BATCH, Type
 from ranvier.graph.open_extents import with_rows
 from ranvier.module.members import ModuleBase
 from ranvier.support.source_lines import warn

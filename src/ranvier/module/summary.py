@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from ranvier.data.memory import size_in_words
-from ranvier.graph.node import Symbol, Type
+from ranvier.graph.extents import Extent
+from ranvier.graph.node import Type
 from ranvier.graph.open_extents import OpenExtent
 from ranvier.module.calls import trace_calls
 from ranvier.module.members import ModuleBase
@@ -20,7 +21,7 @@ def shape_text(type_: Type | None, batch: str = "None") -> str:
     return (
         "("
         + ", ".join(
-            batch if isinstance(d, Symbol) else "None" if type(d) is OpenExtent else str(d) for d in type_.shape
+            batch if isinstance(d, Extent) else "None" if type(d) is OpenExtent else str(d) for d in type_.shape
         )
         + ")"
     )

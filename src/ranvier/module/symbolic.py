@@ -12,10 +12,10 @@ from typing import Any, cast
 
 import numpy as np
 
-from ranvier.graph.extents import needs_number
-from ranvier.graph.node import BATCH, Dim, Symbol, Type
+from ranvier.graph.extents import Dim, Extent
+from ranvier.graph.node import BATCH, Type
 from ranvier.graph.open_extents import OpenExtent, is_open, with_rows
-from ranvier.module.batch_extent import for_open_batch
+from ranvier.module.batch_extent import for_open_batch, needs_number
 from ranvier.module.calls import mode, traced_within
 from ranvier.module.members import ModuleBase
 from ranvier.ops import vocabulary
@@ -229,7 +229,7 @@ def _refused(what: str) -> Any:
 
 def shown_shape(spec: Type) -> tuple[int | None, ...]:
     """The shape of a type, None for the batch's dimension and for those that may be any."""
-    return tuple(None if isinstance(d, (Symbol, OpenExtent)) else d for d in spec.shape)
+    return tuple(None if isinstance(d, (Extent, OpenExtent)) else d for d in spec.shape)
 
 
 class Operators:

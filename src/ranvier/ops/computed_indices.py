@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.graph.node import ExtentError, Node, apply
+from ranvier.graph.extents import ExtentError
+from ranvier.graph.node import Node, apply
 from ranvier.ops import arrays
 from ranvier.ops.functional.label_checks import in_range
 from ranvier.tensor import trace

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ranvier.graph.dtypes import FLOATS, widened
-from ranvier.graph.node import ExtentError
+from ranvier.graph.extents import ExtentError
 from ranvier.ops import arrays, computed_indices
 from ranvier.ops.arrays.promotion import axes_of, axis_of
 from ranvier.ops.computed_indices import is_computed, places
@@ -110,7 +110,7 @@ def indexed(self: Tensor, index: Any) -> Any:
     chosen = items[0] if len(items) > 1 or isinstance(items[0], Tensor) else Tensor(items[0])
     whole = len(items) == 1 and chosen.dtype != "bool"
     if whole and chosen._value is None:
-        rows: Any = self.shape[0]  # a Symbol in a model that is traced
+        rows: Any = self.shape[0]  # a Extent in a model that is traced
         return arrays.take(self, in_range(chosen, "element", rows, low=-rows) if isinstance(rows, int) else chosen)
     if not all(isinstance(extent, int) for extent in (self.shape[:1] if whole else self.shape)):
         raise ExtentError(
@@ -265,7 +265,7 @@ def check_indices(rows: Any, shape: tuple[int, ...], axis: int) -> None:
 def index_select(input: Tensor, dim: int, index: Any) -> Any:
     """The slices along a dimension at these indices. Raises IndexError for one out of range."""
     axis = axis_of(dim, input.ndim)
-    extent: Any = input.shape[axis]  # a Symbol in a model that is traced
+    extent: Any = input.shape[axis]  # a Extent in a model that is traced
     if isinstance(extent, int) and isinstance(index, (Tensor, np.ndarray, list)):
         index = in_range(index, "element", extent)
     return indexed(input, (*(slice(None),) * axis, index))

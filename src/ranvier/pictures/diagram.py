@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ranvier.graph.node import Symbol, Type
+from ranvier.graph.extents import Extent
+from ranvier.graph.node import Type
 from ranvier.module.calls import check_network, mode
 from ranvier.module.summary import shape_text
 from ranvier.support.tree import flatten
@@ -115,7 +116,7 @@ class Drawing:
             return [self.made[node]]
         if node.function is None and tensor.segment is not None and node not in self.passed:
             leaf = leaves_of(tensor.segment)[node.ordinal]
-            of_samples = bool(leaf.spec.shape) and isinstance(leaf.spec.shape[0], Symbol)
+            of_samples = bool(leaf.spec.shape) and isinstance(leaf.spec.shape[0], Extent)
             self.passed[node] = [self.given(leaf)] if of_samples else []
         return self.passed.get(node)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from ranvier.graph.node import Symbol, Type
+from ranvier.graph.extents import Extent
+from ranvier.graph.node import Type
 
 if TYPE_CHECKING:
     from ranvier.pictures.diagram import Box
@@ -35,5 +36,5 @@ def shape(type_: Type) -> Any:
     """The shape for TensorBoard, with an unknown number of samples."""
     from tensorboard.compat.proto.tensor_shape_pb2 import TensorShapeProto
 
-    sizes = [-1 if isinstance(d, Symbol) else int(d) for d in type_.shape]
+    sizes = [-1 if isinstance(d, Extent) else int(d) for d in type_.shape]
     return TensorShapeProto(dim=[TensorShapeProto.Dim(size=size) for size in sizes])

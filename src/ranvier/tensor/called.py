@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ranvier.graph.node import BATCH, ExtentError, GraphError, GraphExtentError, Node, Shape, apply
+from ranvier.graph.extents import ExtentError, Shape
+from ranvier.graph.node import BATCH, GraphError, GraphExtentError, Node, apply
 from ranvier.graph.simplify import rejoined
 
 

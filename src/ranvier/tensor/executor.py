@@ -12,9 +12,8 @@ import numpy as np
 from ranvier import engines
 from ranvier.data.sampled import fraction_of_zeros
 from ranvier.graph.dtypes import array_dtype
-from ranvier.graph.extents import extents
 from ranvier.graph.graph import Graph, input_node
-from ranvier.graph.node import Node
+from ranvier.graph.node import Node, extents
 from ranvier.graph.simplify import simplify
 from ranvier.tensor import samples
 from ranvier.tensor.layout import leaf_input, storage_of, to_storage

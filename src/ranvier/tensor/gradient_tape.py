@@ -16,9 +16,8 @@ from typing import Any, Self
 import numpy as np
 
 from ranvier.graph.dtypes import array_dtype
-from ranvier.graph.extents import extents
 from ranvier.graph.grad import gradient
-from ranvier.graph.node import FLOATS, Node, apply, constant, like
+from ranvier.graph.node import FLOATS, Node, apply, constant, extents, like
 from ranvier.support.constructors import CheckedConstructor
 from ranvier.support.tree import flatten, map_structure
 from ranvier.tensor import tape

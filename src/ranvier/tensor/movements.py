@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from ranvier.graph.extents import Shape
 from ranvier.graph.graph import input_node
-from ranvier.graph.node import Node, Shape, apply, full
+from ranvier.graph.node import Node, apply, full
 from ranvier.tensor.function import function
 from ranvier.tensor.trace import Function
 

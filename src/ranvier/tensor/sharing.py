@@ -18,7 +18,7 @@ import numpy as np
 
 from ranvier.data.memory import same_bits
 from ranvier.graph.dtypes import array_dtype, as_array
-from ranvier.graph.node import Symbol
+from ranvier.graph.extents import Extent
 from ranvier.tensor import tape, trace
 from ranvier.tensor.function import detach, record
 from ranvier.tensor.movements import Steps, Strides, moved_array, overlaps, strides_after, write_moved
@@ -245,7 +245,7 @@ class View(_Base):
     def strides(self) -> Strides | None:
         """The steps in elements along each axis; None where they are not known, or where elements were copied."""
         shape = self.memory.spec.shape
-        return None if any(isinstance(n, Symbol) for n in shape) else strides_after(self.steps, shape)
+        return None if any(isinstance(n, Extent) for n in shape) else strides_after(self.steps, shape)
 
     def sync(self, view: Tensor) -> None:
         """Make the view again, if its root has been written to since."""

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ranvier.graph.dtypes import DTYPES, FLOATING, INTEGERS, STORAGE, array_dtype, as_array, dtype_of, widened
-from ranvier.graph.node import ExtentError, Symbol, Type
+from ranvier.graph.extents import Extent, ExtentError
+from ranvier.graph.node import Type
 from ranvier.support.source_lines import warn
 from ranvier.tensor import printing, tape
 from ranvier.tensor.attribute_types import DTYPES as DTYPE_OF
@@ -101,7 +102,7 @@ class Tensor(TensorMethods):
 
     @property
     def shape(self) -> Size:
-        """The extents of the axes. While a model is traced, the batch's is a `Symbol`."""
+        """The extents of the axes. While a model is traced, the batch's is a `Extent`."""
         return Size(self.spec.shape)  # type: ignore[arg-type]  # users see no symbols
 
     @property
@@ -244,8 +245,7 @@ class Tensor(TensorMethods):
     def __len__(self) -> int:
         if not self.shape:
             raise TypeError("a 0-d tensor has no length")
-        size = self.spec.shape[0]
-        if isinstance(size, Symbol):
+        if isinstance(size := self.spec.shape[0], Extent):
             raise ExtentError(
                 f"this tensor of shape {self.shape} stands for data while a model is traced, and the number of its "
                 "rows is not known. Write functions of the whole tensor instead of a loop over rows or len(x); several "
@@ -276,7 +276,7 @@ class Tensor(TensorMethods):
         return int(self.item())
 
     def __repr__(self) -> str:
-        if self._value is None and (self.segment is None or any(isinstance(d, Symbol) for d in self.shape)):
+        if self._value is None and (self.segment is None or any(isinstance(d, Extent) for d in self.shape)):
             return f"tensor(shape={self.shape}, dtype={self.dtype})"
         return printing.text_of(self)
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ranvier.graph.dtypes import FLOATS, INDICES, as_array
-from ranvier.graph.node import Symbol
+from ranvier.graph.extents import Extent
 from ranvier.tensor import saved, tape, trace
 from ranvier.tensor.function import detach
 from ranvier.tensor.movements import Steps, Strides, moved_array, row_major, write_moved
@@ -24,7 +24,7 @@ def become_view(view: Tensor, source: Tensor, steps: Steps, grad: bool = True) -
     recorded_by = trace.state.grad_enabled if goes_on and grad else 0
     silent = source.base is not None and source.base.silent
     base = View(memory, before + steps if before else steps, recorded_by, root, silent)
-    if before and steps and base.strides() is None and not any(isinstance(n, Symbol) for n in memory.spec.shape):
+    if before and steps and base.strides() is None and not any(isinstance(n, Extent) for n in memory.spec.shape):
         return False
     view.base, view.inference = base, source.inference
     memory.add(view)

@@ -14,8 +14,9 @@ from ranvier import activations
 from ranvier.data.convert import Array
 from ranvier.explain.step import ExplainedStep
 from ranvier.explain.step_numbers import ExplainedLayer, ExplainedWeight
+from ranvier.graph.extents import Extent
 from ranvier.graph.grad import derivatives
-from ranvier.graph.node import BATCH, Node, Symbol, like, topological
+from ranvier.graph.node import BATCH, Node, like, topological
 from ranvier.module import Module, Sequential
 from ranvier.module.calls import in_model_dtype
 from ranvier.module.shape_errors import user_name
@@ -329,7 +330,7 @@ def _run(state: Compiled, step: Step, data: Data, nodes: Sequence[Node]) -> Any:
     state.follow_settings()
     rate = np.asarray(state.optimizer.current_rate(), get_dtype())
     extents = {BATCH: len(data)}
-    shapes = [tuple(extents[d] if isinstance(d, Symbol) else d for d in node.shape) for node in nodes]
+    shapes = [tuple(extents[d] if isinstance(d, Extent) else d for d in node.shape) for node in nodes]
     found = [np.zeros(shape, node.dtype) for shape, node in zip(shapes, nodes, strict=True)]
     order = np.arange(len(data), dtype=np.int32)
     step.program.run(step.arrays(data, order, (salt, rate), copies), found, 0, 1, len(data))

@@ -14,10 +14,10 @@ from ranvier.engines.native.runtime.llvm import compile_object, resolve_target
 from ranvier.engines.native.runtime.threads import threads_here
 from ranvier.engines.native.schedule.schedule import Schedule
 from ranvier.graph.contraction import einsum
-from ranvier.graph.extents import extents
+from ranvier.graph.extents import symbol
 from ranvier.graph.grad import gradient
 from ranvier.graph.graph import Graph, input_node
-from ranvier.graph.node import BATCH, GraphError, Node, Symbol, Type, apply, constant, full, like
+from ranvier.graph.node import BATCH, GraphError, Node, Type, apply, constant, extents, full, like
 from tests import processes
 from tests.engines.native.test_rematerialize import ACTIVATIONS, BATCH_SIZE, network, trained
 
@@ -30,7 +30,7 @@ def spread(node, shape, axes):
 
 def training_step(sizes, activation="tanh", optimizer="adam", zeros=0, dtype="float32"):
     """A dense network's step on squared errors: the graph, and a function that makes arrays for n samples."""
-    samples = Symbol("samples")
+    samples = symbol("samples")
     x = input_node("x", (samples, sizes[0]), dtype, zeros=zeros)
     y = input_node("y", (samples, sizes[-1]), dtype)
     order = input_node("order", (BATCH,), "int32", windowed=True)

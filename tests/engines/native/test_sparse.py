@@ -18,10 +18,10 @@ from ranvier.engines.native.runtime import llvm
 from ranvier.engines.native.runtime import threads as runtime
 from ranvier.engines.native.schedule.sparsity import pays
 from ranvier.graph.contraction import einsum
-from ranvier.graph.extents import extent
+from ranvier.graph.extents import symbol
 from ranvier.graph.grad import gradient
 from ranvier.graph.graph import Graph, input_node
-from ranvier.graph.node import BATCH, Symbol, apply, like
+from ranvier.graph.node import BATCH, apply, extent, like
 from ranvier.ops.functional.convolution import convolve
 from tests.engines.native.test_programs import training_step
 
@@ -262,7 +262,7 @@ def test_rows_are_read_where_they_lie(sizes, zeros, batch, expected):
 
 
 def test_rows_with_other_readers_are_copied():
-    samples = Symbol("samples")
+    samples = symbol("samples")
     x = input_node("x", (samples, 288), "float32", zeros=0.9)
     w = input_node("w", (288, 100), "float32")
     rows = apply("gather", x, input_node("order", (BATCH,), "int32", windowed=True))
@@ -284,7 +284,7 @@ def test_rows_with_other_readers_are_copied():
 )
 def test_weights_of_another_layout(shape, moved, laid):
     """Such a product is dense, and its rows are copied."""
-    x = input_node("x", (Symbol("samples"), 288), "float32", zeros=0.6)
+    x = input_node("x", (symbol("samples"), 288), "float32", zeros=0.6)
     w, order = input_node("w", shape, "float32"), input_node("order", (BATCH,), "int32", windowed=True)
     loss = apply("relu", einsum("mk,kn->mn", apply("gather", x, order), moved(w)))
     for axis in (1, 0):

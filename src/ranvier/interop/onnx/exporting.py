@@ -11,7 +11,8 @@ import numpy as np
 
 from ranvier.data import files
 from ranvier.graph.dtypes import ELEMENT_TYPES, FLOATS, STORAGE, widened
-from ranvier.graph.node import Symbol, Type
+from ranvier.graph.extents import Extent
+from ranvier.graph.node import Type
 from ranvier.graph.open_extents import OpenExtent
 from ranvier.interop.capturing import Captured, LayerCall, capture
 from ranvier.interop.foreign import UnsupportedError
@@ -119,7 +120,7 @@ def _scopes(model: Module) -> dict[int, str]:
 
 
 def _shown(shape: Sequence[Any]) -> tuple[int | None, ...]:
-    return tuple(None if isinstance(n, (Symbol, OpenExtent)) else int(n) for n in shape)
+    return tuple(None if isinstance(n, (Extent, OpenExtent)) else int(n) for n in shape)
 
 
 def _fits(b: Builder, call: LayerCall) -> bool:
@@ -213,7 +214,7 @@ def _declared(name: str, node: Any, dims: Any) -> Any:
     """An input or output with its shape: the batch has its name, and so may other axes have."""
 
     def dim(i: int, n: Any) -> Any:
-        if isinstance(n, Symbol):
+        if isinstance(n, Extent):
             return dims.get(i) or "batch"
         return dims.get(i) or f"{name}_{i}" if isinstance(n, OpenExtent) else int(n)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.graph.node import Symbol
+from ranvier.graph.extents import Extent
 from ranvier.interop.foreign import UnsupportedError, refuse
 from ranvier.interop.merged import Merged
 from ranvier.interop.onnx import merged
@@ -262,7 +262,7 @@ def _run_step(step: Step, held: dict[str, Any], training: bool, budget: Budget) 
         part = parts[i]
         if isinstance(part, Tensor):
             check_size(part.shape, f"the operator {step.op} (node {step.name!r}): its result", constant)
-        if constant and not isinstance(part, np.ndarray) and not any(isinstance(n, Symbol) for n in part.shape):
+        if constant and not isinstance(part, np.ndarray) and not any(isinstance(n, Extent) for n in part.shape):
             part = np.asarray(part.compute())
         held[step.outputs[i]] = part
 

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ranvier.graph.node import Node, Symbol, topological
+from ranvier.graph.extents import Extent
+from ranvier.graph.node import Node, topological
 from ranvier.graph.open_extents import ANY, OpenExtent
 from ranvier.interop.foreign import refuse
 from ranvier.interop.onnx.builder import Builder
@@ -86,9 +87,9 @@ class Lowering:
 
     def extent(self, dim: Any) -> str:
         """The extent of an axis, one whole number in an array. Raises UnsupportedError for one that no input has."""
-        if not isinstance(dim, (Symbol, OpenExtent)):
+        if not isinstance(dim, (Extent, OpenExtent)):
             return self.b.axes(int(dim), base="extent")
-        if isinstance(dim, Symbol):
+        if isinstance(dim, Extent):
             places = [(name, i) for name, node in self.sized.items() for i, n in enumerate(node.shape) if n == dim]
             times = 1
         else:
@@ -112,7 +113,7 @@ class Lowering:
 
     def shape(self, dims: Sequence[Any]) -> str:
         """A shape, as an array of whole numbers."""
-        if not any(isinstance(n, (Symbol, OpenExtent)) for n in dims):
+        if not any(isinstance(n, (Extent, OpenExtent)) for n in dims):
             return self.b.axes(*map(int, dims), base="shape")
         return self.b.op("Concat", *map(self.extent, dims), axis=0)
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ranvier import ops as o
-from ranvier.graph.node import Symbol
+from ranvier.graph.extents import Extent
 from ranvier.interop.foreign import BatchSizeError
 from ranvier.interop.onnx.budgets import check_size
 from ranvier.interop.onnx.merged import reshaped
@@ -54,7 +54,7 @@ def constant_of_shape(c: Context, shape: Any, value: Any = None) -> Any:
 
 @row("Shape")
 def shape(c: Context, x: Any, start: int = 0, end: int | None = None) -> Any:
-    return np.array([ANY_BATCH if isinstance(n, Symbol) else n for n in x.shape][start:end], np.int64)
+    return np.array([ANY_BATCH if isinstance(n, Extent) else n for n in x.shape][start:end], np.int64)
 
 
 @row("Size")
@@ -147,7 +147,7 @@ def slice_(c: Context, x: Any, starts: Any = None, ends: Any = None, axes: Any =
     stride = [1] * len(begin) if steps is None else numbers(steps, "steps")
     for i, j, n, step in zip(begin, stop, over, stride, strict=True):
         axis = axis_of(n, x.ndim)
-        if isinstance(x.shape[axis], Symbol) and (i, step) == (0, 1) and j >= 2**31 - 1:
+        if isinstance(x.shape[axis], Extent) and (i, step) == (0, 1) and j >= 2**31 - 1:
             continue
         chosen = range(*_bounds(i, j, step, fixed(x, axis)))
         if step > 0:

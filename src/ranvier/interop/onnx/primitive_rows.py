@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from ranvier.graph.dtypes import FLOATS
-from ranvier.graph.node import Node, Symbol
+from ranvier.graph.extents import Extent
+from ranvier.graph.node import Node
 from ranvier.graph.open_extents import OpenExtent
 from ranvier.interop.foreign import refuse
 from ranvier.interop.onnx.lowering import ROWS, WIDER, Form, Lowering, row
@@ -34,7 +35,7 @@ def iota(low: Lowering, node: Node) -> Form:
     axis = node.attrs["axis"]
     extent, rank = node.shape[axis], node.ndim - axis
     thin = frozenset(range(node.ndim)) - {axis}
-    if not isinstance(extent, (Symbol, OpenExtent)):
+    if not isinstance(extent, (Extent, OpenExtent)):
         places = np.arange(extent).astype(node.dtype).reshape(-1, *[1] * (rank - 1))
         return Form(low.b.constant(places, "places"), rank, thin)
     return Form(low.cast(low.line(extent, rank - 1), node.dtype), rank, thin)
@@ -157,7 +158,7 @@ def argmax(low: Lowering, node: Node) -> str:
 @row("reshape")
 def reshape(low: Lowering, node: Node) -> str:
     x, shape = node.inputs[0], node.shape
-    open_ = [i for i, n in enumerate(shape) if isinstance(n, (Symbol, OpenExtent))]
+    open_ = [i for i, n in enumerate(shape) if isinstance(n, (Extent, OpenExtent))]
     kept = [i for i in open_ if i < x.ndim and x.shape[i] == shape[i]] if len(open_) > 1 else []
     rest = [i for i in open_ if i not in kept]
     if len(rest) > 1 or 0 in shape:
@@ -258,7 +259,7 @@ def pad(low: Lowering, node: Node) -> str:
 def _spread(low: Lowering, name: str, shape: list[Any], axis: int, between: int, fill: str) -> str:
     """The value with so many of ``fill`` between the elements of an axis: they are in an axis of their own first."""
     b, n, rank = low.b, shape[axis], len(shape) + 1
-    if isinstance(n, (Symbol, OpenExtent)):
+    if isinstance(n, (Extent, OpenExtent)):
         raise refuse("elements are put between others along an axis of any extent")
     ends = [0] * (2 * rank)
     ends[rank + axis + 1] = between

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ranvier.graph.contraction import Affine
-from ranvier.graph.node import Node, Symbol
+from ranvier.graph.extents import Extent
+from ranvier.graph.node import Node
 from ranvier.graph.open_extents import OpenExtent
 from ranvier.interop.foreign import refuse
 from ranvier.interop.onnx.builder import Builder
@@ -59,7 +60,7 @@ def _addressed(low: Lowering, operand: Node, index: Sequence[Affine], loops: Seq
             continue
         terms, offset = function
         extents = [loops[loop] for loop, _ in terms]
-        if any(isinstance(n, (Symbol, OpenExtent)) for n in extents):
+        if any(isinstance(n, (Extent, OpenExtent)) for n in extents):
             raise refuse("a sum over places of an axis of any extent")
         grids = np.meshgrid(*map(np.arange, extents), indexing="ij")
         places = offset + sum((c * grid for (_, c), grid in zip(terms, grids, strict=True)), np.int64(0))
@@ -126,7 +127,7 @@ def _roles(node: Node, x: Node, x_index: Sequence[Affine], w: Node, w_index: Seq
         if len(outer) != 1 or len(inner) != 1 or offset or min(outer[0][1], inner[0][1]) < 1:
             return None
         (out, stride), (window, dilation) = outer[0], inner[0]
-        if isinstance(dim, Symbol) or (dim - (loops[window] - 1) * dilation - 1) // stride + 1 != loops[out]:
+        if isinstance(dim, Extent) or (dim - (loops[window] - 1) * dilation - 1) // stride + 1 != loops[out]:
             return None
         places.append((out, window, stride, dilation))
     batch = [n for n in plain if n not in w_loops and n < rank]
@@ -174,6 +175,6 @@ def _convolved(low: Lowering, node: Node, given: tuple[Node, Any], kernel: tuple
 
 def _shape(b: Builder, *dims: Any) -> str:
     """A shape of which one extent may be any."""
-    if sum(isinstance(n, (Symbol, OpenExtent)) for n in dims) > 1:
+    if sum(isinstance(n, (Extent, OpenExtent)) for n in dims) > 1:
         raise refuse("a convolution of images of any size, in groups")
-    return b.axes(*(-1 if isinstance(n, (Symbol, OpenExtent)) else int(n) for n in dims), base="shape")
+    return b.axes(*(-1 if isinstance(n, (Extent, OpenExtent)) else int(n) for n in dims), base="shape")

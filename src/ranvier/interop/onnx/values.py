@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.graph.node import BATCH, Symbol
+from ranvier.graph.extents import Extent
+from ranvier.graph.node import BATCH
 from ranvier.interop.foreign import ANY_BATCH, FAR, BatchSizeError, UnsupportedError, refuse
 from ranvier.ops import arrays
 from ranvier.tensor.tensor import Tensor
@@ -139,7 +140,7 @@ def shape_of(x: Any) -> tuple[Any, ...]:
 def fixed(x: Any, axis: int) -> int:
     """The extent of an axis. Raises UnsupportedError for that of a batch of any size."""
     extent = x.shape[axis]
-    if isinstance(extent, Symbol):
+    if isinstance(extent, Extent):
         raise BatchSizeError("the size of the batch decides a shape")
     return int(extent)
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from ranvier.data.convert import Array
 from ranvier.graph.dtypes import widened
-from ranvier.graph.node import Symbol
+from ranvier.graph.extents import Extent
 from ranvier.graph.open_extents import OpenExtent
 from ranvier.interop.foreign import refuse
 from ranvier.interop.program_text import Call, identifier
@@ -44,7 +44,7 @@ Extents = tuple[int | None, ...]
 
 def extents(shape: Sequence[Any]) -> Extents:
     """A shape with None for what is not known."""
-    return tuple(None if n is None or isinstance(n, (Symbol, OpenExtent)) else int(n) for n in shape)
+    return tuple(None if n is None or isinstance(n, (Extent, OpenExtent)) else int(n) for n in shape)
 
 
 def chosen(layer: ModuleBase) -> bool:

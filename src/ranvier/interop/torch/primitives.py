@@ -11,8 +11,9 @@ import torch
 from ranvier.engines.tables import Interpreter, prepared
 from ranvier.engines.torch_table import TABLE, adapted
 from ranvier.graph.dtypes import widened
+from ranvier.graph.extents import Extent
 from ranvier.graph.graph import Graph
-from ranvier.graph.node import BATCH, Symbol, Type
+from ranvier.graph.node import BATCH, Type
 from ranvier.interop.capturing import capture
 from ranvier.module import Module
 from ranvier.module.arguments import pack_inputs
@@ -80,7 +81,7 @@ class GraphModule(torch.nn.Module):  # type: ignore[misc]  # without types
 
     def forward(self, *inputs: Any) -> Any:
         pairs = zip(self.source.types, inputs, strict=True)
-        rows = {first.name: len(x) for type_, x in pairs for first in type_.shape[:1] if isinstance(first, Symbol)}
+        rows = {first.name: len(x) for type_, x in pairs for first in type_.shape[:1] if isinstance(first, Extent)}
         interpret, held, has_flag, names = self._graph(tuple(tuple(x.shape[1:]) for x in inputs))
         state: Mapping[str, Any] = {**dict(self.named_parameters()), **dict(self.named_buffers())}
         given = [state[part] if isinstance(part, str) else part for part in held]

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from ranvier.graph.dtypes import ELEMENT_TYPES, FLOATS, SIGNED, limits, merged, promote, promoted
-from ranvier.graph.node import GraphError, Node, Symbol, apply, constant, full
+from ranvier.graph.extents import Extent
+from ranvier.graph.node import GraphError, Node, apply, constant, full
 from ranvier.tensor.context import get_dtype
 
 INTEGER = "int64"  # what a Python int makes of a bool tensor
@@ -164,6 +165,6 @@ def keep(reduced: Node, shape: Sequence[Any], axes: Sequence[int], keepdims: boo
 
 def count(dims: Sequence[Any], dtype: str) -> Node:
     """The product of extents, known or not, as a scalar: what a mean divides by."""
-    known = constant(math.prod(d for d in dims if not isinstance(d, Symbol)), dtype)
-    names = tuple(d.name for d in dims if isinstance(d, Symbol))
+    known = constant(math.prod(d for d in dims if not isinstance(d, Extent)), dtype)
+    names = tuple(d.name for d in dims if isinstance(d, Extent))
     return apply("extent", symbols=names, dtype=dtype) * known if names else known

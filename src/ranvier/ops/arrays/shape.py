@@ -8,25 +8,26 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.graph.node import GraphError, GraphExtentError, Node, Symbol, apply, constant
+from ranvier.graph.extents import Extent
+from ranvier.graph.node import GraphError, GraphExtentError, Node, apply, constant
 from ranvier.ops.arrays.promotion import Axes, as_node, axes_of, axis_of, expand, result_dtype
 from ranvier.tensor.function import function, joining
 
 
 @function
-def reshape(x: Node, shape: tuple[Any, ...]) -> Node:
+def reshape(x: Node, shape: Any) -> Node:
     """The same elements in another shape; one extent may be -1. Symbols stay whole."""
-    dims = [shape] if isinstance(shape, (int, Symbol)) else list(shape)
+    dims: list[Any] = [shape] if isinstance(shape, (int, Extent)) else list(shape)
     if dims.count(-1) > 1:
         raise GraphError(f"shape {tuple(dims)} leaves two extents open: write -1 once")
     if -1 in dims:
         rest = [d for d in dims if d != -1]
-        symbols = [d for d in x.shape if isinstance(d, Symbol)]
+        symbols = [d for d in x.shape if isinstance(d, Extent)]
         for d in rest:
-            if isinstance(d, Symbol) and d in symbols:
+            if isinstance(d, Extent) and d in symbols:
                 symbols.remove(d)
-        size = math.prod(d for d in x.shape if not isinstance(d, Symbol))
-        known = math.prod(d for d in rest if not isinstance(d, Symbol))
+        size = math.prod(d for d in x.shape if not isinstance(d, Extent))
+        known = math.prod(d for d in rest if not isinstance(d, Extent))
         if not known and not symbols:
             raise GraphError(f"an extent of -1 in {tuple(dims)} could be any: write the number")
         if known and size % known and not symbols:
@@ -41,7 +42,7 @@ def reshape(x: Node, shape: tuple[Any, ...]) -> Node:
                 f"is no part of another extent. Write ({apart}), which keeps it, instead."
             )
         dims[dims.index(-1)] = missing
-    if not any(isinstance(d, Symbol) for d in (*x.shape, *dims)):
+    if not any(isinstance(d, Extent) for d in (*x.shape, *dims)):
         held, asked = elements(x.shape), elements(dims)
         if held != asked:
             raise unfitting(x.shape, dims, f"{held} elements are not {asked}")

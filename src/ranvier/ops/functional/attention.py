@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from ranvier.graph.extents import extent
-from ranvier.graph.node import GraphError, Node, apply
+from ranvier.graph.node import GraphError, Node, apply, extent
 from ranvier.ops import arrays as n
 from ranvier.ops.functional.long_attention import Operands, means
 from ranvier.ops.functional.scoring import HEADS_FIRST, HEADS_LAST, PLAIN, Scoring, normalized

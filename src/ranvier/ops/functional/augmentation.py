@@ -9,8 +9,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from ranvier.graph.extents import extents
-from ranvier.graph.node import GraphError, Node, apply
+from ranvier.graph.node import GraphError, Node, apply, extents
 from ranvier.ops import arrays as n
 from ranvier.ops.arrays.promotion import floating
 from ranvier.ops.arrays.shape import with_ones

@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ranvier.graph.extents import extent
-from ranvier.graph.node import Node, apply
+from ranvier.graph.node import Node, apply, extent
 from ranvier.ops import arrays as n
 from ranvier.tensor.function import function
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from ranvier.graph.extents import extent
 from ranvier.graph.graph import Graph, input_node
 from ranvier.graph.loops import scan
-from ranvier.graph.node import Node, apply
+from ranvier.graph.node import Node, apply, extent
 from ranvier.ops import arrays as n
 
 Body = Callable[[list[Node], list[Node], Node], tuple[Node, ...]]

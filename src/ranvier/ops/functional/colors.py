@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ranvier.graph.extents import extents
-from ranvier.graph.node import GraphError, Node, apply, constant
+from ranvier.graph.node import GraphError, Node, apply, constant, extents
 from ranvier.ops import arrays as n
 from ranvier.ops.arrays.promotion import floating
 from ranvier.ops.arrays.shape import with_ones

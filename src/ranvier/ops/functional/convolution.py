@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ranvier.graph.contraction import Affine, contract
-from ranvier.graph.extents import extent, extents
 from ranvier.graph.grad import gradient
 from ranvier.graph.graph import input_node
-from ranvier.graph.node import FLOATS, GraphError, Node, apply, constant
+from ranvier.graph.node import FLOATS, GraphError, Node, apply, constant, extent, extents
 from ranvier.tensor.function import function
 
 Pairs = tuple[tuple[int, int], ...]

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.graph.extents import extent
-from ranvier.graph.node import GraphError, Node, apply, constant
+from ranvier.graph.node import GraphError, Node, apply, constant, extent
 from ranvier.ops import arrays as n
 from ranvier.ops.arrays.promotion import expand, floating
 from ranvier.ops.arrays.shape import moveaxis

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ranvier.graph.extents import extents
-from ranvier.graph.node import Node, apply
+from ranvier.graph.node import Node, apply, extents
 from ranvier.ops import arrays as n
 from ranvier.ops.arrays import elementary
 from ranvier.ops.arrays.linalg import running_sum

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.graph.extents import extent
-from ranvier.graph.node import GraphError, Node, constant
+from ranvier.graph.node import GraphError, Node, constant, extent
 from ranvier.ops import arrays as n
 from ranvier.ops.arrays.promotion import floating
 from ranvier.ops.functional.spectra import centred, padded, parts

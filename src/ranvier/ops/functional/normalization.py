@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ranvier.graph.extents import extent
-from ranvier.graph.node import GraphError, Node, apply
+from ranvier.graph.node import GraphError, Node, apply, extent
 from ranvier.ops import arrays as n
 from ranvier.ops.arrays.promotion import axes_of, axis_of, count, floating
 from ranvier.tensor.function import function

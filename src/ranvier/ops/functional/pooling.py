@@ -8,8 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ranvier.graph.dtypes import FLOATS, limits
-from ranvier.graph.extents import extent, extents
-from ranvier.graph.node import Node, apply, constant, like
+from ranvier.graph.node import Node, apply, constant, extent, extents, like
 from ranvier.graph.open_extents import is_open
 from ranvier.ops.arrays.elementwise import add, divide, maximum
 from ranvier.ops.arrays.promotion import floating, keep

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ranvier.graph.extents import extent
-from ranvier.graph.node import GraphError, Node, apply
+from ranvier.graph.node import GraphError, Node, apply, extent
 from ranvier.ops import arrays as n
 from ranvier.ops.arrays.promotion import axis_of, floating
 from ranvier.tensor.function import function

@@ -9,8 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-from ranvier.graph.extents import extent, extents
-from ranvier.graph.node import GraphError, Node, apply, like
+from ranvier.graph.node import GraphError, Node, apply, extent, extents, like
 from ranvier.ops import arrays as n
 from ranvier.ops.arrays.promotion import floating
 from ranvier.tensor.function import function

@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 
 from ranvier.graph.contraction import einsum
-from ranvier.graph.extents import extent
-from ranvier.graph.node import Node, constant
+from ranvier.graph.node import Node, constant, extent
 from ranvier.ops.arrays.promotion import floating
 from ranvier.ops.functional.convolution import channels_first, channels_last
 from ranvier.tensor.function import function

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ranvier.graph.extents import extent, extents
-from ranvier.graph.node import GraphError, Node, apply, constant
+from ranvier.graph.node import GraphError, Node, apply, constant, extent, extents
 from ranvier.ops.functional.convolution import Pairs, channels_first, channels_last
 from ranvier.tensor.function import function
 

@@ -14,8 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ranvier.graph.contraction import contract, plain
-from ranvier.graph.extents import extent, extents
-from ranvier.graph.node import GraphError, Node, apply, constant
+from ranvier.graph.node import GraphError, Node, apply, constant, extent, extents
 from ranvier.ops import arrays as n
 from ranvier.ops.arrays.promotion import expand, floating
 from ranvier.ops.functional.convolution import padding_of

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ranvier.graph.dtypes import ELEMENT_TYPES, FLOATING, array_dtype, limits
-from ranvier.graph.node import ExtentError, Symbol
+from ranvier.graph.extents import Extent, ExtentError
 from ranvier.ops import arrays, indexing, tensor_methods
 from ranvier.ops.arrays import linalg
 from ranvier.ops.arrays.promotion import axes_of, axis_of
@@ -29,7 +29,7 @@ def reshape(x: Operand, newshape: Sequence[Any]) -> Any:
 
 def expand_dims(x: Operand, axis: Axes) -> Any:
     """A new axis of extent 1, or several."""
-    if isinstance(x, Symbol):
+    if isinstance(x, Extent):
         return extents.Extents([x])
     ndim = x.ndim + (len(axis) if isinstance(axis, (list, tuple)) else 1)
     for place in axes_of(axis, ndim):
@@ -58,7 +58,7 @@ def tile(x: Operand, repeats: int | Sequence[int]) -> Any:
     times = (*(1,) * (x.ndim - len(times)), *times)
     x = arrays.reshape(x, (*(1,) * (len(times) - x.ndim), *x.shape))
     for axis, n in enumerate(times):
-        if isinstance(n, Symbol):
+        if isinstance(n, Extent):
             x = extents.widened(x, axis, n)
         elif n != 1:
             before, extent, after = x.shape[:axis], x.shape[axis], x.shape[axis + 1 :]
@@ -67,12 +67,12 @@ def tile(x: Operand, repeats: int | Sequence[int]) -> Any:
     return x
 
 
-def repeat(x: Operand, repeats: int, axis: int | None = None) -> Any:
+def repeat(x: Operand, repeats: Any, axis: int | None = None) -> Any:
     """Each element repeated ``repeats`` times in a row; ``repeats`` is one number, or one for each along the axis."""
     if axis is None:
         x, axis = arrays.reshape(x, (-1,)), 0
     axis = axis_of(axis, x.ndim)
-    if isinstance(repeats, Symbol):
+    if isinstance(repeats, Extent):
         return extents.widened(x, axis, repeats)
     if np.ndim(repeats):
         rows = np.repeat(np.arange(x.shape[axis], dtype=np.int32), repeats)
@@ -182,7 +182,7 @@ def top_k(x: Any, k: int, sorted: bool = True) -> Any:
 
 def cast(x: Operand, dtype: Any) -> Any:
     """In another dtype."""
-    if isinstance(x, Symbol):
+    if isinstance(x, Extent):
         return extents.number((x,), dtype_name(dtype))
     return arrays.cast(x, dtype_name(dtype))
 
@@ -246,14 +246,14 @@ def full(shape: Any, fill_value: Any, dtype: Any = None) -> Tensor:
     """One number everywhere. The rows of a batch may be among the extents."""
     name = dtype_name(dtype)
     extents = tuple(shape) if isinstance(shape, (list, tuple)) else (shape,)
-    if any(isinstance(d, Symbol) for d in extents):
+    if any(isinstance(d, Extent) for d in extents):
         return arrays.filled(extents, fill_value, name)
     return Tensor(np.full(shape, fill_value, array_dtype(ELEMENT_TYPES[name].arithmetic)), dtype=name)
 
 
 def known(extents: Any, instead: str) -> None:
     """Raise ExtentError for extents that are known only when the program runs."""
-    if any(isinstance(d, Symbol) for d in extents):
+    if any(isinstance(d, Extent) for d in extents):
         raise ExtentError(
             f"the shape {tuple(extents)} is known only when the program runs: it holds the rows of a batch. Write "
             f"{instead} instead."

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, overload
 
-from ranvier.graph.node import ExtentError, Node, Symbol
+from ranvier.graph.extents import Extent, ExtentError
+from ranvier.graph.node import Node
 from ranvier.ops import arrays
 from ranvier.ops.arrays.promotion import count
 from ranvier.tensor.function import function
@@ -45,10 +46,10 @@ class Extents(Sequence[Any]):
 def known(extents: Any) -> tuple[Any, ...]:
     """Extents as Python's numbers and symbols: those of a tensor whose values are known, or one alone."""
     values = extents.compute().tolist() if isinstance(extents, Tensor) else extents
-    return (values,) if isinstance(values, (int, Symbol)) else tuple(values)
+    return (values,) if isinstance(values, (int, Extent)) else tuple(values)
 
 
-def widened(x: Any, axis: int, times: Symbol) -> Any:
+def widened(x: Any, axis: int, times: Extent) -> Any:
     """An axis of extent 1 with as many equal elements as there are samples. Raises ExtentError for another extent."""
     if x.shape[axis] != 1:
         raise ExtentError(

@@ -12,7 +12,8 @@ import numpy as np
 
 from ranvier.data.memory import check_memory
 from ranvier.graph.dtypes import FLOATING, INTEGERS, array_dtype, as_array, dtype_of, promote, widened
-from ranvier.graph.node import DTYPES, Symbol
+from ranvier.graph.extents import Extent
+from ranvier.graph.node import DTYPES
 from ranvier.graph.node import full as full_node
 from ranvier.ops import arrays
 from ranvier.ops.draws import drawn_tensor
@@ -109,7 +110,7 @@ def is_tensor(obj: Any) -> bool:
 def _sizes(size: tuple[Any, ...], dtype: str) -> tuple[int, ...]:
     if len(size) == 1 and isinstance(size[0], Sequence):
         size = tuple(size[0])
-    if any(isinstance(n, Symbol) for n in size):  # in a model that is traced
+    if any(isinstance(n, Extent) for n in size):  # in a model that is traced
         return tuple(size)
     shape = tuple(int(n) for n in size)
     check_memory(shape, array_dtype(dtype), "a tensor")
@@ -126,7 +127,7 @@ def _filled(
     name = dtype_name(dtype) or default or get_dtype()
     shape = _sizes(size, name)
     number = value.compute() if isinstance(value, Tensor) else value
-    if any(isinstance(n, Symbol) for n in shape):
+    if any(isinstance(n, Extent) for n in shape):
         options = ("dtype", name), ("shape", shape), ("value", as_array(number, name).item())
         made: Tensor = record(FILLED, (), options)
         return made

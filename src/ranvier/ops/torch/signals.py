@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.graph.extents import extent
-from ranvier.graph.node import GraphError, Node, apply
+from ranvier.graph.node import GraphError, Node, apply, extent
 from ranvier.ops import arrays
 from ranvier.ops.arrays.promotion import floating
 from ranvier.ops.functional.spatial import extend

@@ -12,8 +12,9 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from ranvier.engines.reference import ReferenceProgram
+from ranvier.graph.extents import symbol
 from ranvier.graph.graph import Graph, input_node
-from ranvier.graph.node import Node, Symbol, Type, apply, constant
+from ranvier.graph.node import Node, Type, apply, constant
 from ranvier.graph.simplify import simplify
 from ranvier.ops import arrays as rn
 from ranvier.support.custom_objects import UnknownNameError, configuration, find, name_of
@@ -133,7 +134,7 @@ def hashable(schedule: LearningRateSchedule) -> LearningRateSchedule:
 
 @functools.lru_cache(256)
 def _program(schedule: LearningRateSchedule, ndim: int, called: bool) -> ReferenceProgram:
-    count = input_node("step", (Symbol("steps"),) * ndim, WIDE)
+    count = input_node("step", (symbol("steps"),) * ndim, WIDE)
     return ReferenceProgram(simplify(Graph((count,), (schedule.node(count, WIDE, called),))))
 
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from ranvier.graph.dtypes import FLOATING, widened
-from ranvier.graph.node import Symbol
+from ranvier.graph.extents import Extent
 from ranvier.ops import vocabulary
 from ranvier.support.constructors import CheckedConstructor
 from ranvier.tensor.attribute_types import Size
@@ -86,7 +86,7 @@ def broadcast(*values: Any) -> list[Tensor]:
     given = [v for v in values if isinstance(v, Tensor)]
     dtype = next((v.dtype for v in given if v.dtype in FLOATING), get_dtype())
     shapes = {v.shape for v in given}
-    if len(shapes) > 1 or any(isinstance(n, Symbol) for shape in shapes for n in shape):
+    if len(shapes) > 1 or any(isinstance(n, Extent) for shape in shapes for n in shape):
         tensors = [v if isinstance(v, Tensor) else Tensor(v, dtype=dtype) for v in values]
         return list(vocabulary.find("torch", "broadcast_tensors")(*tensors))
     shape = next(iter(shapes), ())  # values that are known stay known

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from ranvier.graph.node import GraphError, Symbol, Type
+from ranvier.graph.extents import Extent
+from ranvier.graph.node import GraphError, Type
 from ranvier.layers.base import whole
 from ranvier.layers.normalization import RunningStatistics
 from ranvier.module import Module, Parameter, register_module
@@ -135,7 +136,7 @@ class BatchNorm(Tracking):
                 f"Write {type(self).__name__}({shape[1]}), or make the layer before it give {self.num_features}.",
             )
         rest: list[Any] = [d for i, d in enumerate(shape) if i != 1]
-        if self.training and not any(isinstance(d, Symbol) for d in rest) and math.prod(rest) == 1:
+        if self.training and not any(isinstance(d, Extent) for d in rest) and math.prod(rest) == 1:
             return (
                 "while training it needs more than one value for each feature, which have no variance otherwise.",
                 "Write DataLoader(..., drop_last=True), or call eval() on it, instead.",

@@ -15,7 +15,8 @@ from ranvier.data.mapped import is_mapped
 from ranvier.data.sampled import fraction_of_zeros
 from ranvier.data.targets import as_weights
 from ranvier.graph.dtypes import ARITHMETIC
-from ranvier.graph.node import FLOATS, Dim, Type
+from ranvier.graph.extents import Dim
+from ranvier.graph.node import FLOATS, Type
 from ranvier.graph.open_extents import ANY_ROWS, OpenExtent, is_open
 from ranvier.layers.embedding import Embedding
 from ranvier.layers.text import text_layers_of

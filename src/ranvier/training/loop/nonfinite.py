@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from ranvier.data.convert import Array
-from ranvier.graph.node import BATCH, Node, Symbol, topological
+from ranvier.graph.extents import Extent
+from ranvier.graph.node import BATCH, Node, topological
 from ranvier.training.step.runner import Runner
 from ranvier.training.step.sized import step_of
 
@@ -88,7 +89,7 @@ def culprit(runner: Runner, step: int) -> tuple[str | None, str | None, str | No
     values: dict[Node, Any] = {}
     for node, array in zip(graph.inputs, runner.arrays, strict=True):
         values[node] = array[low:high] if node.attrs["windowed"] else array
-        extents |= {d.name: n for d, n in zip(node.shape, values[node].shape, strict=True) if isinstance(d, Symbol)}
+        extents |= {d.name: n for d, n in zip(node.shape, values[node].shape, strict=True) if isinstance(d, Extent)}
     before_loss = topological([loss]) if loss is not None else []
     forward = set(before_loss)
     updated = {value for target, value in graph.updates if target in named}

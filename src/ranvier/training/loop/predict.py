@@ -14,7 +14,7 @@ from ranvier.config.switches import limited
 from ranvier.data.batches import batches_from
 from ranvier.data.convert import Array
 from ranvier.engines.placement import get_placement
-from ranvier.graph.node import Dim
+from ranvier.graph.extents import Dim
 from ranvier.module import Module, mode
 from ranvier.module.batch_extent import for_any_or
 from ranvier.module.calls import model_dtype_scope

@@ -12,8 +12,9 @@ import numpy as np
 from ranvier import engines
 from ranvier.data.convert import Array
 from ranvier.distribution import axes_of
+from ranvier.graph.extents import Dim
 from ranvier.graph.graph import Graph, input_node
-from ranvier.graph.node import BATCH, FLOATS, Dim, like
+from ranvier.graph.node import BATCH, FLOATS, like
 from ranvier.module import Module, mode
 from ranvier.module.arguments import pack_inputs
 from ranvier.module.batch_extent import for_open_batch

@@ -11,7 +11,7 @@ import numpy as np
 
 from ranvier.data.convert import Array
 from ranvier.data.sampled import in_floats, sample
-from ranvier.graph.node import Dim
+from ranvier.graph.extents import Dim
 from ranvier.graph.open_extents import ANY_ROWS, OpenExtent
 from ranvier.module import Module, mode
 from ranvier.module.arguments import pack_inputs

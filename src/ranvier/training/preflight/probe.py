@@ -15,8 +15,9 @@ import numpy as np
 
 from ranvier.data.convert import Array
 from ranvier.engines.reference import ReferenceProgram, evaluate
+from ranvier.graph.extents import Extent
 from ranvier.graph.graph import Graph
-from ranvier.graph.node import BATCH, Node, Symbol, topological
+from ranvier.graph.node import BATCH, Node, topological
 from ranvier.module import Module
 from ranvier.tensor.context import get_dtype
 from ranvier.training.step.arrays import Data
@@ -74,7 +75,7 @@ def products(nodes: Sequence[Node], rows: int) -> float:
     """The number of multiplications in the contractions of a graph, for so many rows."""
     return float(
         sum(
-            math.prod(rows if isinstance(d, Symbol) else d for d in n.attrs["loops"])
+            math.prod(rows if isinstance(d, Extent) else d for d in n.attrs["loops"])
             for n in nodes
             if n.op.name == "contract"
         )
@@ -152,7 +153,7 @@ class Probe:
         arrays = self.given(data, state)
         extents = {BATCH.name: len(data)}
         for node, array in zip(graph.inputs, arrays, strict=True):
-            extents |= {d.name: n for d, n in zip(node.shape, array.shape, strict=True) if isinstance(d, Symbol)}
+            extents |= {d.name: n for d, n in zip(node.shape, array.shape, strict=True) if isinstance(d, Extent)}
         return evaluate(graph, arrays, extents)[0]
 
     def given(self, data: Data, state: Sequence[Array]) -> list[Array]:

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from ranvier.distribution import axes_of
+from ranvier.graph.extents import Dim, symbol
 from ranvier.graph.grad import gradient
 from ranvier.graph.graph import Graph, input_node
-from ranvier.graph.node import BATCH, Dim, Node, Symbol, apply, like
+from ranvier.graph.node import BATCH, Node, apply, like
 from ranvier.metrics.custom import CustomMetric
 from ranvier.metrics.operands import WIDE, masked_weight
 from ranvier.module import Module, mode
@@ -40,7 +41,7 @@ from ranvier.training.step.placeholders import (
     random_streams,
 )
 
-SAMPLES = Symbol("samples")
+SAMPLES = symbol("samples")
 
 
 @dataclass

@@ -10,8 +10,8 @@ import numpy as np
 from ranvier import losses
 from ranvier.data.convert import Array, to_numeric
 from ranvier.data.targets import aligned, as_labels, as_targets
-from ranvier.graph.extents import extent
-from ranvier.graph.node import FLOATS, Dim, Node, apply
+from ranvier.graph.extents import Dim
+from ranvier.graph.node import FLOATS, Node, apply, extent
 from ranvier.losses.reduction import reduced
 from ranvier.module import Module
 from ranvier.ops import arrays as rn

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ranvier.data.convert import Array
-from ranvier.graph.node import BATCH, FLOATS, Dim, Node, Type, apply, like
+from ranvier.graph.extents import Dim
+from ranvier.graph.node import BATCH, FLOATS, Node, Type, apply, like
 from ranvier.losses import Loss
 from ranvier.losses.mixture import Mixture, each
 from ranvier.module import Module, mode

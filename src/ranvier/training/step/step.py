@@ -8,8 +8,9 @@ from typing import Any
 
 from ranvier import engines
 from ranvier.engines.placement import get_placement
+from ranvier.graph.extents import Dim
 from ranvier.graph.graph import Graph
-from ranvier.graph.node import BATCH, Dim, Node, like
+from ranvier.graph.node import BATCH, Node, like
 from ranvier.module import Module
 from ranvier.module.batch_extent import for_any_or
 from ranvier.module.versions import structure

@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.graph.extents import needs_number
 from ranvier.metrics import Metric
 from ranvier.metrics.variables import Variable
 from ranvier.module import Module, mode
 from ranvier.module.arguments import pack_inputs
+from ranvier.module.batch_extent import needs_number
 from ranvier.tensor import layout, rng, tape
 from ranvier.tensor.call_state import isolated_tape
 from ranvier.tensor.tensor import Tensor

@@ -29,8 +29,8 @@ from ranvier.engines.native.schedule.schedule import Schedule
 from ranvier.engines.native.schedule.task import Task
 from ranvier.engines.native.schedule.view import Buffer
 from ranvier.engines.native.target.target import Target
-from ranvier.graph.extents import size
-from ranvier.graph.node import BATCH, Symbol, walk
+from ranvier.graph.extents import Extent, size
+from ranvier.graph.node import BATCH, walk
 
 KERNEL = "kernel"  # what the text of each calls it
 
@@ -210,7 +210,7 @@ class Assembler:
     """Writes the program of one schedule for one target: in units, which are compiled on their own, and as a whole."""
 
     def __init__(self, schedule: Schedule, target: Target, timed: bool = False) -> None:
-        found = {d.name for n in schedule.graph.inputs for d in n.shape if isinstance(d, Symbol)}
+        found = {d.name for n in schedule.graph.inputs for d in n.shape if isinstance(d, Extent)}
         own = {name: i for i, name in enumerate(clocks(schedule))} if timed else {}
         self.shared = Definitions(target, tuple(sorted(found | {BATCH.name})), own)
         self.kernels = Kernels(schedule, self.shared)

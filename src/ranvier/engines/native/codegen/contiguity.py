@@ -9,7 +9,8 @@ from ranvier.engines.native.codegen.kernel import Kernel
 from ranvier.engines.native.schedule.task import Task
 from ranvier.engines.native.schedule.view import View, c_strides
 from ranvier.engines.native.target.lanes import LANES
-from ranvier.graph.node import Node, Shape
+from ranvier.graph.extents import Shape
+from ranvier.graph.node import Node
 
 
 def is_contiguous(k: Kernel, task: Task) -> bool:

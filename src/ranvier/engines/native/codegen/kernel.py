@@ -29,8 +29,9 @@ from ranvier.engines.native.target.lanes import (
     vector,
 )
 from ranvier.graph.dtypes import FLOATS
+from ranvier.graph.extents import Extent
 from ranvier.graph.graph import Graph
-from ranvier.graph.node import Node, Symbol
+from ranvier.graph.node import Node
 
 
 class At(NamedTuple):
@@ -115,8 +116,8 @@ class Kernel(ABC):
 
     # --- extents ---------------------------------------------------------------------------------------------------
 
-    def extent(self, dim: int | Symbol) -> Scalar:
-        return f"%n.{dim.name}" if isinstance(dim, Symbol) else dim
+    def extent(self, dim: int | Extent) -> Scalar:
+        return f"%n.{dim.name}" if isinstance(dim, Extent) else dim
 
     # --- memory ----------------------------------------------------------------------------------------------------
 

@@ -18,8 +18,8 @@ from ranvier.engines.native.schedule.concatenations import concatenation_in, dat
 from ranvier.engines.native.schedule.task import Task
 from ranvier.engines.native.schedule.view import View, joined
 from ranvier.engines.native.target.lanes import ELEMENT, LANES, Scalar, literal, vector
-from ranvier.graph.extents import size
-from ranvier.graph.node import BATCH, FLOATS, Node, Shape
+from ranvier.graph.extents import Shape, size
+from ranvier.graph.node import BATCH, FLOATS, Node
 
 
 def emit_task(k: Kernel, task: Task) -> None:

@@ -17,8 +17,7 @@ from ranvier.engines.native.schedule.ordering import work
 from ranvier.engines.native.schedule.schedule import Schedule
 from ranvier.engines.native.schedule.task import Task
 from ranvier.engines.native.target.lanes import SIZE, Scalar
-from ranvier.graph.extents import extent, extents
-from ranvier.graph.node import Node, walk
+from ranvier.graph.node import Node, extent, extents, walk
 
 # A thread's state, in words of 64 bits: the addresses of the indices and of the rows; the next row and the end; the
 # position in the row; the first and last byte of a row; the bytes of a row, the last row of all; lines for each tile.

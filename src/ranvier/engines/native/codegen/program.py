@@ -15,8 +15,7 @@ from ranvier.engines.native.runtime.context import WORDS
 from ranvier.engines.native.schedule.task import Task
 from ranvier.engines.native.schedule.view import Buffer
 from ranvier.engines.native.target.lanes import SIZE
-from ranvier.graph.extents import extents
-from ranvier.graph.node import BATCH, Node
+from ranvier.graph.node import BATCH, Node, extents
 
 
 class Call(NamedTuple):

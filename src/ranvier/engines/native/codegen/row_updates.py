@@ -15,8 +15,8 @@ from ranvier.engines.native.codegen.kernel import At, Index, Kernel, Value
 from ranvier.engines.native.codegen.loops import along, scope
 from ranvier.engines.native.schedule.task import Task
 from ranvier.engines.native.target.lanes import ELEMENT, LANES, Scalar, vector
-from ranvier.graph.extents import extent, extents, size
-from ranvier.graph.node import Node
+from ranvier.graph.extents import size
+from ranvier.graph.node import Node, extent, extents
 
 NUMBER = 4  # bytes of a number in a list
 AHEAD = 8  # places between the one at hand and the one whose row is prefetched

@@ -18,8 +18,8 @@ from ranvier.engines.native.schedule.memory_planning import round_up
 from ranvier.engines.native.schedule.task import Task
 from ranvier.engines.native.schedule.view import Buffer, View
 from ranvier.engines.native.target.lanes import ELEMENT, SIZE, Scalar, literal
-from ranvier.graph.extents import extent
-from ranvier.graph.node import BATCH, Symbol
+from ranvier.graph.extents import Extent
+from ranvier.graph.node import BATCH, extent
 from ranvier.graph.scan import Operands
 
 Range = tuple[Scalar, Scalar]
@@ -284,7 +284,7 @@ class StepWriter:
             found,
             order=f.pointer(self.array(order), start, "i32"),
             source=self.array(source),
-            last=f.sub(self.extents[samples.name] if isinstance(samples, Symbol) else samples, 1),
+            last=f.sub(self.extents[samples.name] if isinstance(samples, Extent) else samples, 1),
             rows=(0, count) if parts or found.task.division == "each" else self.partition.rows(f, count).own,
             features=own if is_cyclic else features,
             tiles=f.floor_divide(

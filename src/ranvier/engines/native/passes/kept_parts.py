@@ -14,9 +14,9 @@ from ranvier.engines.native.passes.primitives import PACK
 from ranvier.engines.native.passes.rematerialize import MIN_BYTES
 from ranvier.engines.native.target.lanes import SIZE
 from ranvier.graph.contraction import is_spatial
-from ranvier.graph.extents import extent, size
+from ranvier.graph.extents import size
 from ranvier.graph.graph import Graph
-from ranvier.graph.node import BATCH, Node, apply, topological
+from ranvier.graph.node import BATCH, Node, apply, extent, topological
 
 KEPT = "kept"  # attribute of a copy of a part: nothing else is computed with it, or it might wait
 

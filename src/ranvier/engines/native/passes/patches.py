@@ -14,9 +14,9 @@ from ranvier.engines.native.passes.primitives import packed
 from ranvier.engines.native.passes.wide_products import ALONG_OUTPUTS, JOINED, few_places, is_large
 from ranvier.engines.native.target.lanes import LANES
 from ranvier.graph.contraction import Affine, is_spatial, plain
-from ranvier.graph.extents import size
+from ranvier.graph.extents import Dim, size
 from ranvier.graph.graph import Graph
-from ranvier.graph.node import BATCH, Dim, Node, apply
+from ranvier.graph.node import BATCH, Node, apply
 
 FEW_TERMS = 256  # that a gradient sums, below which reading and writing the weights takes longer
 WINDOW = (1, 2)  # the axes of images along which a kernel moves

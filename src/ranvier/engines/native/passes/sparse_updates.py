@@ -13,9 +13,9 @@ from typing import NamedTuple
 
 from ranvier.engines.native.passes.clip_padding import is_zero
 from ranvier.engines.native.target.lanes import LANES
-from ranvier.graph.extents import size
+from ranvier.graph.extents import Extent, size
 from ranvier.graph.graph import Graph
-from ranvier.graph.node import Node, Symbol, apply
+from ranvier.graph.node import Node, apply
 
 VERY_SPARSE = 0.95  # zeros from which on each other element is a matter of its own
 MIN_PRODUCTS = 64  # multiply-adds of each element of the data that repay the search for nonzeros
@@ -103,7 +103,7 @@ def updates_of(node: Node) -> Updates | None:
     free += [loop for loop in range(rank) if loop not in met and loop != columns]
     known = all(isinstance(loops[loop], int) for loop in (*free, columns))
     # Few columns have their sums in another order (`loop_nest.plan`).
-    many = all(not isinstance(loops[loop], Symbol) and loops[loop] > LANES for loop in (columns, dimensions[-1].loop))
+    many = all(not isinstance(loops[loop], Extent) and loops[loop] > LANES for loop in (columns, dimensions[-1].loop))
     distinct = len(met) == len(dimensions) + sum(d.free is not None for d in dimensions)
     if not (known and many and distinct) or columns in met or columns >= rank or {*range(rank, len(loops))} - met:
         return None

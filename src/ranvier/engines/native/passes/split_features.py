@@ -11,9 +11,9 @@ from collections.abc import Collection
 
 from ranvier.engines.native.target.lanes import SIZE
 from ranvier.graph.contraction import plain
-from ranvier.graph.extents import extent, size
+from ranvier.graph.extents import size
 from ranvier.graph.graph import Graph
-from ranvier.graph.node import BATCH, Node, apply, walk
+from ranvier.graph.node import BATCH, Node, apply, extent, walk
 
 PARTS = (8, 4)  # the first number that fits
 LARGE_WEIGHTS = 1 << 16  # bytes from which on splitting pays

@@ -18,9 +18,8 @@ from ranvier.engines.native.passes.squeeze import read_part
 from ranvier.engines.native.target.lanes import LANES
 from ranvier.graph.clip_slices import clip_slices
 from ranvier.graph.contraction import Affine, reached
-from ranvier.graph.extents import extent, extents
 from ranvier.graph.graph import Graph
-from ranvier.graph.node import Node, apply, constant, full
+from ranvier.graph.node import Node, apply, constant, extent, extents, full
 from ranvier.graph.windows import interleaved
 
 MAX_PARTS = 8  # of a contraction

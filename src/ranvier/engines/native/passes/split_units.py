@@ -11,9 +11,9 @@ from ranvier.engines.native.passes.split_features import LARGE_WEIGHTS, is_first
 from ranvier.engines.native.passes.virtual_workers import LARGE_BATCH
 from ranvier.engines.native.target.lanes import LANES, SIZE
 from ranvier.graph.contraction import Affine
-from ranvier.graph.extents import extent, size
+from ranvier.graph.extents import size
 from ranvier.graph.graph import Graph
-from ranvier.graph.node import BATCH, Node, apply
+from ranvier.graph.node import BATCH, Node, apply, extent
 
 PARTS = 4
 MIN_ROWS = 16  # of a batch

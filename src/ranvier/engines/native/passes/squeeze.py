@@ -9,8 +9,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ranvier.graph.contraction import Affine
+from ranvier.graph.extents import Shape
 from ranvier.graph.graph import Graph
-from ranvier.graph.node import Node, Shape, apply
+from ranvier.graph.node import Node, apply
 
 
 def squeeze(graph: Graph) -> Graph:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from ranvier.engines.native.passes.primitives import PARTIAL, REDUCTIONS, STRIPS
 from ranvier.graph.contraction import is_spatial
-from ranvier.graph.extents import size
+from ranvier.graph.extents import Extent, size
 from ranvier.graph.graph import Graph
-from ranvier.graph.node import BATCH, Node, Symbol, Type, apply
+from ranvier.graph.node import BATCH, Node, Type, apply
 
 WORKERS = 16
 LARGE_BATCH = 1024  # rows from which on every network's samples are split
@@ -98,7 +98,7 @@ def samples_adjacent(graph: Graph, batch: int) -> bool:
         if BATCH not in node.shape:
             continue
         rows = node.ndim <= 2 and node.shape[0] == BATCH
-        small = all(not isinstance(d, Symbol) and d <= MAX_FEATURES for d in node.shape[1:])
+        small = all(not isinstance(d, Extent) and d <= MAX_FEATURES for d in node.shape[1:])
         moves = node.op.kind in ("movement", "random") and node.op.name != "broadcast"
         if not rows or not small or moves or node.op.name == "scatter_add":
             return False

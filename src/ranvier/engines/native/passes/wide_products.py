@@ -11,9 +11,9 @@ from collections.abc import Sequence
 
 from ranvier.engines.native.target.lanes import LANES, SIZE
 from ranvier.graph.contraction import Affine, plain
-from ranvier.graph.extents import size
+from ranvier.graph.extents import Extent, size
 from ranvier.graph.graph import Graph
-from ranvier.graph.node import BATCH, Node, Symbol, apply
+from ranvier.graph.node import BATCH, Node, apply
 
 LARGE = 3 << 19  # bytes of weights
 MANY_PLACES = 4  # for each output, of images: with more, the weights are small beside the images
@@ -43,7 +43,7 @@ def _mark(node: Node, batch: int) -> str | None:
     if rank > 2:
         return ALONG_OUTPUTS if _shares_weights(node) and few_places(_places(node, batch), outputs) else None
     count = size(loops[:1], batch)
-    if index not in (PLAIN, TRANSPOSED) or isinstance(outputs, Symbol) or count > outputs:
+    if index not in (PLAIN, TRANSPOSED) or isinstance(outputs, Extent) or count > outputs:
         return None
     if index != TRANSPOSED:
         return ALONG_OUTPUTS
@@ -106,5 +106,5 @@ def reads_any_layout(reader: Node) -> bool:
     if node.op.name != "contract":
         return not node.op.is_view
     *outer, _ = node.attrs["loops"]
-    known = all(not isinstance(loop, Symbol) and loop > 2 * LANES for loop in outer)
+    known = all(not isinstance(loop, Extent) and loop > 2 * LANES for loop in outer)
     return known or along_samples(node) or node.attrs["index"] == PLAIN

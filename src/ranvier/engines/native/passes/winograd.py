@@ -22,9 +22,8 @@ from ranvier.engines.native.passes.virtual_workers import stays_whole
 from ranvier.engines.native.passes.wide_products import few_places, is_large
 from ranvier.engines.native.target.lanes import LANES, SIZE
 from ranvier.graph.contraction import is_spatial, plain
-from ranvier.graph.extents import extent, extents
 from ranvier.graph.graph import Graph, input_node
-from ranvier.graph.node import BATCH, PRIMITIVES, Node, Type, apply, constant, full
+from ranvier.graph.node import BATCH, PRIMITIVES, Node, Type, apply, constant, extent, extents, full
 
 STRIP_BYTES = 1 << 19  # of transformed values at a time: half of a second-level cache
 GRADIENT_STRIP_BYTES = 1 << 22  # in a gradient by weights, where the sums are read again for each strip

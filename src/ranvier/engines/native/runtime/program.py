@@ -28,8 +28,9 @@ from ranvier.engines.native.runtime.context import (
 from ranvier.engines.native.runtime.thread_tuning import Remembered, ThreadTuner
 from ranvier.graph.checks import reported
 from ranvier.graph.dtypes import array_dtype
+from ranvier.graph.extents import Extent
 from ranvier.graph.graph import Graph
-from ranvier.graph.node import BATCH, Symbol
+from ranvier.graph.node import BATCH
 from ranvier.support.aligned_memory import aligned_empty
 from ranvier.support.exits import calls
 
@@ -112,8 +113,9 @@ class NativeProgram:
         self.tuner = ThreadTuner(text.work, remembered)
         self.tuner_each = ThreadTuner(text.work)  # of calls with several runs
         self._frames: list[_Frame] = []  # one for each concurrent run at most; append and pop are atomic
-        dims = {d: (p, axis) for p, n in enumerate(graph.inputs) for axis, d in enumerate(n.shape)}
-        self._symbols = [(WORDS + i, *dims[Symbol(name)]) for i, name in enumerate(text.symbols) if name != BATCH.name]
+        sized = [(d, (p, axis)) for p, n in enumerate(graph.inputs) for axis, d in enumerate(n.shape)]
+        dims = {d.name: found for d, found in sized if isinstance(d, Extent)}
+        self._symbols = [(WORDS + i, *dims[name]) for i, name in enumerate(text.symbols) if name != BATCH.name]
         self._batch_from = next((p for p, n in enumerate(graph.inputs) if n.shape[:1] == (BATCH,)), None)
 
     def run(
@@ -201,7 +203,7 @@ class NativeProgram:
         extents = {BATCH.name: min(self.batch, total - before)}
         for node, shape in zip(self.inputs, shapes, strict=True):
             extents |= {
-                d.name: n for d, n in zip(node.shape, shape, strict=True) if isinstance(d, Symbol) and d != BATCH
+                d.name: n for d, n in zip(node.shape, shape, strict=True) if isinstance(d, Extent) and d != BATCH
             }
         return reported(check, found[POSITION], found[VALUE], extents, before)
 

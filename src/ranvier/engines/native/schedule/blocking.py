@@ -15,7 +15,8 @@ from typing import NamedTuple
 from ranvier.engines.native.passes.wide_products import is_wide
 from ranvier.engines.native.schedule.loop_nest import Loop, Nest
 from ranvier.engines.native.target.lanes import LANES, SIZE
-from ranvier.graph.node import Node, Symbol
+from ranvier.graph.extents import Extent
+from ranvier.graph.node import Node
 
 BLOCK_BYTES = 1 << 19  # of a block of the operand that vectors run along, and of the sums that wait
 MAX_TERMS = 512  # that are summed at once
@@ -70,7 +71,7 @@ def _has_rounds(node: Node, nest: Nest) -> bool:
     """Whether a product sums in rounds of many terms each, such as the gradient of weights over the steps of a loop."""
     rows, columns = nest.rows, nest.columns
     large = rows is not None and columns is not None and rows.count >= FEW_ROWS and columns.count >= 4 * LANES
-    known = not isinstance(node.shape[0], Symbol) and nest.form == "columns"
+    known = not isinstance(node.shape[0], Extent) and nest.form == "columns"
     planes = node.attrs["rank"] == 2 or nest.joined or all(loop.b for loop in nest.outer)
     many = nest.reduce[-1].count >= LANES or (rows is not None and rows.a == 1 == len(nest.reduce) - 1)
     return planes and known and large and many
@@ -127,7 +128,7 @@ def blocks(nest: Nest, height: int, across: int, batch: int, dtype: str) -> Bloc
     """The blocks of a product whose tiles have ``height`` rows and ``across`` vectors."""
 
     def extent(loop: Loop) -> int:
-        return batch if isinstance(loop.extent, Symbol) else loop.extent
+        return batch if isinstance(loop.extent, Extent) else loop.extent
 
     rows, columns, (*rounds, terms), wide = nest.rows, nest.columns, nest.reduce, across * LANES
     assert rows is not None

@@ -13,8 +13,8 @@ from ranvier.engines.native.schedule.carries import added_in_place, carry_of
 from ranvier.engines.native.schedule.fusion import Fusion
 from ranvier.engines.native.schedule.task import Task, bits
 from ranvier.engines.native.schedule.view import Buffer, View, c_strides, move
-from ranvier.graph.extents import size
-from ranvier.graph.node import BATCH, Node, Symbol, walk
+from ranvier.graph.extents import Extent, size
+from ranvier.graph.node import BATCH, Node, walk
 from ranvier.graph.scan import operands
 
 
@@ -113,7 +113,7 @@ class Buffers:
 
     def _may_have_pitch(self, node: Node) -> bool:
         """Whether rows of a value need not be adjacent."""
-        known = not any(isinstance(dim, Symbol) for dim in node.shape[1:])
+        known = not any(isinstance(dim, Extent) for dim in node.shape[1:])
         return node.ndim > 1 and known and node not in self.fusion.contiguous
 
     def _alternates(self, start: Node) -> bool:

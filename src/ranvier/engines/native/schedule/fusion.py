@@ -23,9 +23,9 @@ from ranvier.engines.native.schedule.carries import carry_of
 from ranvier.engines.native.schedule.concatenations import concatenation_in, data_sources
 from ranvier.engines.native.schedule.task import Task, Waits, bits, numbers
 from ranvier.engines.native.schedule.view import only_ones, regroups, reverses_symbolic
-from ranvier.graph.extents import size
+from ranvier.graph.extents import Shape, size
 from ranvier.graph.graph import Graph
-from ranvier.graph.node import BATCH, FLOATS, FREE, INSTRUCTION, Node, Shape
+from ranvier.graph.node import BATCH, FLOATS, FREE, INSTRUCTION, Node
 
 MAX_ROW = 128  # elements of a last axis that is reduced in registers, in the task of its row
 MAX_WINDOW = 9  # elements that are reduced where the result is needed, one by one

@@ -14,7 +14,8 @@ from ranvier.engines.native.passes.wide_products import JOINED, along_samples, a
 from ranvier.engines.native.schedule.view import View
 from ranvier.engines.native.target.lanes import LANES, SIZE
 from ranvier.engines.native.target.target import Target
-from ranvier.graph.node import Node, Symbol
+from ranvier.graph.extents import Extent
+from ranvier.graph.node import Node
 
 MAX_UNROLLED = 8  # iterations of a loop that is unrolled
 MAX_CLIPPED = 64  # iterations of a loop that is unrolled where a tile's rows read padding
@@ -33,7 +34,7 @@ WIDE_ROWS, WIDE_VECTORS = 6, 4
 class Loop:
     """A loop variable: its extent and the stride of each operand along it; ``output`` is its axis in the result."""
 
-    extent: int | Symbol
+    extent: int | Extent
     a: int
     b: int
     output: int | None
@@ -133,7 +134,7 @@ def plan(
     too_long = {clip[0] for clip in clips if loops[clip[2]].count > MAX_CLIPPED}
     candidates = [loop for loop in rest if loop.b == 0 and loop.number not in too_long]
     rows = max(candidates, key=_as_rows, default=None) if columns.a == 0 or columns.b == 1 else None
-    if rows is not None and isinstance(rows.extent, Symbol) and columns.b == 1:
+    if rows is not None and isinstance(rows.extent, Extent) and columns.b == 1:
         # The few pixels of an image, rather than samples, which may be few at a time.
         pixels = sorted((n for n in candidates if isinstance(n.extent, int) and n.number not in bounding), key=_as_rows)
         if len(pixels) > 1 and prod(loop.count for loop in pixels[-2:]) <= most(columns):
@@ -143,7 +144,7 @@ def plan(
         inner = reduce[-1] if reduce else None
         along = inner is not None and inner.b == 1 and inner.a in (0, 1) and inner.number not in apart
         dot = inner is not None and along and inner.count >= LANES
-        few = rows is None or rows.count < PACK_ROWS or columns.count < LANES // 2 or isinstance(columns.extent, Symbol)
+        few = rows is None or rows.count < PACK_ROWS or columns.count < LANES // 2 or isinstance(columns.extent, Extent)
         long = inner is not None and inner.count >= 16 * LANES and columns.count <= 2 * LANES
         if dot and not along_samples(node) and (few or long or along_terms(node)):
             if columns.number in bounding:  # a dot product expects the padded operand first
@@ -275,11 +276,11 @@ def tile(target: Target, nest: Nest, dtype: str, batch: int, length: int = 0, wi
     most, across = room(target, columns, dtype, nest.taps.count if nest.taps is not None else 1, share)
     if rows is not None and nest.second_rows is not None:
         return rows.count * nest.second_rows.count, across
-    single = rows is None or (isinstance(rows.extent, Symbol) and batch == 1)
+    single = rows is None or (isinstance(rows.extent, Extent) and batch == 1)
     if rows is None or single:  # one row: only several vectors keep the multipliers busy
         vectors = target.vector_registers // registers(target, dtype)
         return 1, max(1, min(-(-columns.count // LANES), 8, vectors - 2))
-    if isinstance(rows.extent, Symbol):
+    if isinstance(rows.extent, Extent):
         return next(r for r in (TILE_ROWS, 6, 4, 2, 1) if r <= min(most, batch)), across
     if is_pipelined(target, nest, dtype, length):
         even = share == 1 and columns.count % (4 * LANES) == 0

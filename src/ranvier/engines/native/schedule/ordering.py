@@ -11,8 +11,8 @@ from ranvier.engines.native.passes.wide_products import divides_outputs
 from ranvier.engines.native.schedule.concatenations import divisible_axes
 from ranvier.engines.native.schedule.task import Task
 from ranvier.engines.native.target.lanes import LANES
-from ranvier.graph.extents import extent, size
-from ranvier.graph.node import BATCH, Node, Shape
+from ranvier.graph.extents import Shape, size
+from ranvier.graph.node import BATCH, Node, extent
 
 SERIAL = 4096  # elements below which a task is not worth dividing
 # The same for new weights, whose cache lines move from the threads that read the old ones.

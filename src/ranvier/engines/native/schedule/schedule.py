@@ -27,10 +27,10 @@ from ranvier.engines.native.schedule.task import Task
 from ranvier.engines.native.schedule.view import Buffer, View
 from ranvier.engines.native.target.lanes import LANES, SIZE
 from ranvier.graph.contraction import is_spatial
-from ranvier.graph.extents import extent, size
+from ranvier.graph.extents import size
 from ranvier.graph.graph import Graph
 from ranvier.graph.maps import operations
-from ranvier.graph.node import BATCH, INSTRUCTION, Node
+from ranvier.graph.node import BATCH, INSTRUCTION, Node, extent
 from ranvier.graph.scan import operands
 
 LARGE_WEIGHTS = 1 << 18  # bytes of weights that are better read once than for each block of samples

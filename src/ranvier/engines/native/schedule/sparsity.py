@@ -16,7 +16,8 @@ from ranvier.engines.native.schedule.task import Task
 from ranvier.engines.native.schedule.view import View
 from ranvier.engines.native.target.lanes import LANES, SIZE
 from ranvier.engines.native.target.target import Target
-from ranvier.graph.node import Node, Symbol
+from ranvier.graph.extents import Extent
+from ranvier.graph.node import Node
 
 MASK_BITS = 64  # of a row's mask: the most terms of a block
 BLOCK_BYTES = 24 << 10  # of a block's rows of the other operand, which are to stay in a first-level cache
@@ -90,7 +91,7 @@ def block_terms(terms: Loop, vectors: int, dtype: str) -> int:
 
 
 def is_symbolic(loop: Loop) -> bool:
-    return isinstance(loop.extent, Symbol)
+    return isinstance(loop.extent, Extent)
 
 
 def interleaved_calls(nest: Nest, target: Target, dtype: str) -> int:

@@ -10,7 +10,8 @@ from operator import or_
 from ranvier.engines.native.passes.primitives import inner_operands
 from ranvier.engines.native.schedule.mask_bounds import Bound
 from ranvier.engines.native.schedule.view import Buffer, View
-from ranvier.graph.node import INSTRUCTION, Node, Shape
+from ranvier.graph.extents import Shape
+from ranvier.graph.node import INSTRUCTION, Node
 
 
 @dataclass(eq=False)

@@ -7,7 +7,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ranvier.graph.node import GraphExtentError, Node, Symbol
+from ranvier.graph.extents import Extent
+from ranvier.graph.node import GraphExtentError, Node
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +30,7 @@ class View:
     """Element i of a value is at ``offset + sum(i * strides)``, counted in elements."""
 
     buffer: Buffer
-    shape: tuple[int | Symbol, ...]
+    shape: tuple[int | Extent, ...]
     strides: tuple[int, ...]
     offset: int = 0
     # The gather whose rows are read in place (gather_in_place.py): they have no common stride.
@@ -38,18 +39,18 @@ class View:
     @property
     def contiguous(self) -> bool:
         """Whether its elements are one after the other, wherever the first one is."""
-        if any(isinstance(dim, Symbol) for dim in self.shape[1:]):
+        if any(isinstance(dim, Extent) for dim in self.shape[1:]):
             return False  # memory has room for the largest extent
         expected = zip(self.shape, self.strides, c_strides(self.shape), strict=True)
         return all(dim == 1 or found == wanted for dim, found, wanted in expected)
 
 
-def c_strides(shape: Sequence[int | Symbol]) -> tuple[int, ...]:
+def c_strides(shape: Sequence[int | Extent]) -> tuple[int, ...]:
     """Row-major strides. Raises GraphExtentError where another extent than the first is symbolic."""
     strides, stride = [], 1
     for place, dim in reversed(list(enumerate(shape))):
         strides.append(stride)
-        if isinstance(dim, Symbol):
+        if isinstance(dim, Extent):
             if place:
                 raise GraphExtentError(f"an array of shape {tuple(shape)}: only the first extent may be symbolic")
         else:
@@ -91,15 +92,15 @@ def move(node: Node, view: View) -> View | None:
 
 def reverses_symbolic(node: Node) -> bool:
     """Whether the node reverses an axis of symbolic extent: no view, since the index of its last element is unknown."""
-    return node.op.name == "reverse" and any(isinstance(node.shape[a], Symbol) for a in node.attrs["axes"])
+    return node.op.name == "reverse" and any(isinstance(node.shape[a], Extent) for a in node.attrs["axes"])
 
 
-def only_ones(a: Sequence[int | Symbol], b: Sequence[int | Symbol]) -> bool:
+def only_ones(a: Sequence[int | Extent], b: Sequence[int | Extent]) -> bool:
     """Whether two shapes differ by dimensions of 1 alone."""
     return [d for d in a if d != 1] == [d for d in b if d != 1]
 
 
-def joined(a: Sequence[int | Symbol], b: Sequence[int | Symbol]) -> list[list[int]] | None:
+def joined(a: Sequence[int | Extent], b: Sequence[int | Extent]) -> list[list[int]] | None:
     """For each extent of the first shape, the axes of the second that it joins; None if the shapes differ otherwise."""
     groups, place = [], 0
     for extent in a:
@@ -116,13 +117,13 @@ def joined(a: Sequence[int | Symbol], b: Sequence[int | Symbol]) -> list[list[in
     return groups if place == len(b) else None
 
 
-def regroups(a: Sequence[int | Symbol], b: Sequence[int | Symbol]) -> bool:
+def regroups(a: Sequence[int | Extent], b: Sequence[int | Extent]) -> bool:
     """Whether two shapes of equal size have the same first and last extents, and known extents in between."""
-    known = not any(isinstance(d, Symbol) for d in (*a[1:], *b[1:]))
+    known = not any(isinstance(d, Extent) for d in (*a[1:], *b[1:]))
     return min(len(a), len(b)) > 1 and a[0] == b[0] and a[-1] == b[-1] and known
 
 
-def regrouped(a: Sequence[int | Symbol], b: Sequence[int | Symbol]) -> list[tuple[list[int], list[int]]]:
+def regrouped(a: Sequence[int | Extent], b: Sequence[int | Extent]) -> list[tuple[list[int], list[int]]]:
     """The extents of two shapes of equal size, in groups with the same number of elements."""
     groups: list[tuple[list[int], list[int]]] = []
     left = tuple([d for d in shape if isinstance(d, int)][::-1] for shape in (a, b))
@@ -139,8 +140,8 @@ def _reshape(node: Node, view: View) -> View | None:
     if only_ones(node.shape, view.shape):
         kept = iter([s for s, d in zip(view.strides, view.shape, strict=True) if d != 1])
         return View(view.buffer, node.shape, tuple(0 if d == 1 else next(kept) for d in node.shape), view.offset)
-    alike = [d for d in node.shape if isinstance(d, Symbol)] == [d for d in view.shape if isinstance(d, Symbol)]
-    if view.contiguous and (alike or "rows" in node.attrs) and not any(isinstance(d, Symbol) for d in node.shape[1:]):
+    alike = [d for d in node.shape if isinstance(d, Extent)] == [d for d in view.shape if isinstance(d, Extent)]
+    if view.contiguous and (alike or "rows" in node.attrs) and not any(isinstance(d, Extent) for d in node.shape[1:]):
         return View(view.buffer, node.shape, c_strides(node.shape), view.offset)
     if not alike:
         return None
@@ -154,13 +155,13 @@ def _reshape(node: Node, view: View) -> View | None:
     return View(view.buffer, node.shape, tuple(strides), view.offset)
 
 
-def _known(shape: Sequence[int | Symbol]) -> list[range]:
+def _known(shape: Sequence[int | Extent]) -> list[range]:
     """The axes before, between and after those of symbolic extent."""
-    symbolic = [axis for axis, dim in enumerate(shape) if isinstance(dim, Symbol)]
+    symbolic = [axis for axis, dim in enumerate(shape) if isinstance(dim, Extent)]
     return [range(before + 1, after) for before, after in itertools.pairwise((-1, *symbolic, len(shape)))]
 
 
-def _divided(pairs: Sequence[tuple[int | Symbol, int]], shape: Sequence[int | Symbol]) -> list[int] | None:
+def _divided(pairs: Sequence[tuple[int | Extent, int]], shape: Sequence[int | Extent]) -> list[int] | None:
     """The strides of a value with gaps, given by extents and strides, in another shape of known extents; None where
     axes meet that are not one after the other.
     """

@@ -19,7 +19,7 @@ from ranvier.engines.native.schedule.blocking import MANY_ROWS, Blocks, blocks
 from ranvier.engines.native.schedule.loop_nest import Loop, is_pipelined
 from ranvier.engines.native.schedule.memory_planning import LINE
 from ranvier.engines.native.target.lanes import LANES, SIZE, Scalar
-from ranvier.graph.node import Symbol
+from ranvier.graph.extents import Extent
 
 AHEAD = 2  # panels, by which weights are prefetched that are read as they lie
 
@@ -271,7 +271,7 @@ class Blocked(ReadsAhead):
 
     def _may_leave_columns(self) -> bool:
         extent, task = self.columns.extent, self.task
-        if isinstance(extent, Symbol):
+        if isinstance(extent, Extent):
             return True
         own = extent // task.parts if task.parts and self.columns.output == task.axis else extent
         return own % self.wide > 0

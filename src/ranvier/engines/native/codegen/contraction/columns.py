@@ -30,7 +30,7 @@ from ranvier.engines.native.schedule.loop_nest import (
 from ranvier.engines.native.schedule.mask_bounds import Bound
 from ranvier.engines.native.schedule.memory_planning import LINE
 from ranvier.engines.native.target.lanes import LANES, SIZE, Scalar, tail_mask, vector
-from ranvier.graph.node import Symbol
+from ranvier.graph.extents import Extent
 
 PAGE = 1 << 12  # bytes
 NEAR_PANEL = 1 << 14  # bytes: half of a first-level cache
@@ -170,7 +170,7 @@ class Columns(LeftoverColumns):
             if high > full:
                 with scope(self.k):
                     tile(full, high - full)
-        elif isinstance(rows.extent, Symbol) or self._rows_taken(rows.extent) % height:
+        elif isinstance(rows.extent, Extent) or self._rows_taken(rows.extent) % height:
             left = f.sub(high, full)
             while height > 1:  # ever lower tiles: single rows would wait for their own last multiply-add
                 height = -(-height // 2)

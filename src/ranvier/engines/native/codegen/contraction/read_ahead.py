@@ -16,7 +16,7 @@ from ranvier.engines.native.schedule.loop_nest import Loop
 from ranvier.engines.native.schedule.memory_planning import LINE
 from ranvier.engines.native.schedule.view import View
 from ranvier.engines.native.target.lanes import LANES, SIZE, Scalar
-from ranvier.graph.node import Symbol
+from ranvier.graph.extents import Extent
 
 
 class Block(NamedTuple):
@@ -44,7 +44,7 @@ class ReadsAhead(Columns):
 
     def expected(self, loop: Loop) -> int:
         """How many iterations a loop has, of the batch at most."""
-        return self.batch if isinstance(loop.extent, Symbol) else loop.extent
+        return self.batch if isinstance(loop.extent, Extent) else loop.extent
 
     def place_number(self) -> Scalar:
         """The number of the place in the loops within the block."""
