@@ -81,6 +81,13 @@ def test_info_refuses_an_engine_that_does_not_exist():
         (["demo", "--no-such"], 2, "--no-such"),
         (["train"], 2, "train"),
         (
+            ["convert", "none.onnx", "x.py"],
+            1,
+            "ranvier: there is no file none.onnx. Write the name of one that exists.",
+        ),
+        (["convert", "w.pt", "x.py", "--model", "none.keras"], 1, "there is no file w.pt"),
+        (["inspect", "none.keras"], 1, "there is no file none.keras"),
+        (
             ["demo", "--epochs", "1", "--out", "{file}"],
             1,
             "file is a file, and the model and the picture need a folder",
@@ -93,6 +100,65 @@ def test_errors_are_a_line_and_a_code(arguments, code, said, tmp_path):
     assert result.returncode == code
     assert said in result.stderr
     assert "Traceback" not in result.stderr
+
+
+TABLE = "size,kind,label\n" + "".join(f"{i},{'ab'[i % 2]},{'xy'[i % 3 == 0]}\n" for i in range(40))
+SMALL = ("--trials", "1", "--folds", "2", "--set", "epochs=1", "--set", "width=4", "--set", "rate=0.01")
+
+
+def answered(folder, *answers):
+    """What ``train`` without a target prints on a terminal where a person gives these answers, and its code."""
+    pytest.importorskip("termios")  # of a terminal of POSIX
+    mine, its = os.openpty()
+    (folder / "data.csv").write_text(TABLE)
+    command = [*RANVIER, "train", "data.csv", *SMALL]
+    with subprocess.Popen(
+        command, stdin=its, stdout=its, stderr=its, cwd=folder, env=os.environ | OFFLINE | {"TERM": "xterm"}
+    ) as process:
+        os.close(its)
+        seen, asked, rest = b"", 0, list(answers)
+        try:
+            while part := os.read(mine, 4096):
+                seen += part
+                if rest and seen.count(b"predicted?") > asked:
+                    asked += 1
+                    os.write(mine, rest.pop(0))
+        except OSError:  # how Linux says that the other end is closed
+            pass
+        os.close(mine)
+        return process.wait(timeout=300), " ".join(seen.decode().split())
+
+
+def test_a_terminal_is_asked_for_the_target(tmp_path):
+    code, text = answered(tmp_path, b"kimd\n", b"kind\n")
+    assert code == 0, text
+    assert "the columns are 'size', 'kind', 'label'" in text
+    assert "has no column 'kimd'. Write 'kind'" in text
+    assert text.count("predicted? [label]:") == 2
+    assert "target kind: one of 2 classes (a, b)" in text
+    assert "no target is given" not in text
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "said"), [(b"\n", 0, "column 'label', for its name"), (b"\4", 130, "stopped")]
+)
+def test_a_terminal_takes_the_guess_or_ends(answer, code, said, tmp_path):
+    found, text = answered(tmp_path, answer)
+    assert (found, said in text) == (code, True), text
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        ("size,kind,label", "it is the column 'label', for its name. Write --target for another"),
+        ("label1,kind,last", "it is the last column, 'last'. Write --target for another"),
+    ],
+)
+def test_a_pipe_is_told_which_column_is_the_target(names, said, tmp_path):
+    (tmp_path / "data.csv").write_text(TABLE.replace("size,kind,label", names))
+    result = ranvier_("train", "data.csv", *SMALL, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert f"note: no target is given: {said}\n" in result.stdout
 
 
 def test_demo(tmp_path):

@@ -17,10 +17,14 @@ USUAL = ("target", "label", "class", "y", "outcome")  # names of a target, where
 MOST_CLASSES = 1000
 
 
-def target_of(table: Table) -> str:
-    """The column that is the target where none is given: one of a usual name, or the last."""
+def target_of(table: Table) -> tuple[str, str]:
+    """The column that is the target where none is given, one of a usual name or the last, and a note that says why."""
     low = {name.lower(): name for name in table.columns}
-    return next((low[name] for name in USUAL if name in low), list(table.columns)[-1])
+    usual = next((low[name] for name in USUAL if name in low), None)
+    if usual is not None:
+        return usual, f"no target is given: it is the column {usual!r}, for its name. Write --target for another"
+    last = list(table.columns)[-1]
+    return last, f"no target is given: it is the last column, {last!r}. Write --target for another"
 
 
 def task_of(table: Table, columns: Mapping[str, Column], targets: list[str], metric: str = "") -> tuple[Task, Array]:

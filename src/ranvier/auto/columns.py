@@ -212,9 +212,13 @@ def find_columns(table: Table, given: Mapping[str, str] | None = None) -> dict[s
 
 def no_column(table: Table, name: str) -> str:
     near = nearest(name, table.columns)
+    return f"{table.source} has no column {name!r}. Write {near!r}, or another one of {names_of(table)}, instead."
+
+
+def names_of(table: Table) -> str:
+    """The names of the first columns, and how many others there are."""
     names = list(table.columns)
-    shown = ", ".join(map(repr, names[:12])) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
-    return f"{table.source} has no column {name!r}. Write {near!r}, or another one of {shown}, instead."
+    return ", ".join(map(repr, names[:12])) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
 
 
 def _column(name: str, values: Array, given: str | None) -> Column:

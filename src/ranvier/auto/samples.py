@@ -42,9 +42,10 @@ def look_at(out: Path, asked: dict[str, Any], table: Table) -> tuple[Run, Sample
     notes = [f"{table.source}: {note}" for note in table.notes]
     targets = [asked["target"]] if isinstance(asked["target"], str) else list(asked["target"] or ())
     if not targets:
-        targets = [target_of(table)]
-        if targets[0] not in table.kinds:  # of folders and arrays it is known
-            notes.append(f"no target is given: it is the column {targets[0]!r}")
+        target, why = target_of(table)
+        targets = [target]
+        if target not in table.kinds:  # of folders and arrays it is known
+            notes.append(why)
     roles = {**dict.fromkeys(targets, "target"), asked["time_column"]: "time", asked["group"]: "group"}
     for name, role in roles.items():
         if name is None:

@@ -78,7 +78,7 @@ class Plan:
 
 def train(
     data: Any,
-    target: str | Sequence[str] | None = None,
+    target: str | Sequence[str] | Callable[[Table], str | Sequence[str] | None] | None = None,
     out: Any = None,
     *,
     time: float | None = None,
@@ -103,7 +103,8 @@ def train(
 
     ``data`` is what `read_data` reads: a file of a table, a folder of images, sounds or texts by class, an ``.npz``
     file. ``target`` is a column, or several, all of numbers or all of two values; by default one named "target",
-    "label", "class", "y" or "outcome", else the last. ``out`` is the folder, by default named after the file. The
+    "label", "class", "y" or "outcome", else the last; or a function that chooses it when it sees the table, whose time
+    does not count. ``out`` is the folder, by default named after the file. The
     search tries ``trials`` settings, or ends after ``time`` seconds, all included; by default it tries 8. The same seed
     and number of trials give the same files, bit for bit. ``network`` is "auto", a name ("linear", "mlp"; of images
     also "cnn", "lenet5", "vgg_small", "resnet"), or ``FILE.py:FUNCTION``, which makes a network from (input_shape,
@@ -127,6 +128,10 @@ def train(
     used = clock.process_time()
     options: dict[str, Any] = {"separator": separator, "encoding": encoding}
     table = read_data(data, **options)
+    if callable(target):
+        seen = clock.perf_counter()
+        target = target(table)
+        began += clock.perf_counter() - seen
     asked = {
         "data": str(data), "target": target if target is None or isinstance(target, str) else list(target),
         "time": time, "trials": TRIALS if trials is None and time is None else trials,
@@ -138,12 +143,7 @@ def train(
     kept = _search_folder(plan, table)
     run, sample = look_at(plan.out, asked, table)
     run.command = list(command)
-    given = {name: value for name, value in options.items() if value is not None}
-    run.data |= {
-        "path": str(data) if table.digest else "",
-        "beside": _beside(data, plan.out) if table.digest else "",
-        "options": {**given, "options": table.options} if table.options else given,
-    }
+    run.data |= _origin(data, plan.out, table, options)
     for line in data_lines(run):
         say(line)
     noted = len(run.notes)
@@ -155,6 +155,16 @@ def train(
     run.save(model, preparation)
     shutil.rmtree(kept.parent, ignore_errors=True)
     return run
+
+
+def _origin(data: Any, folder: Path, table: Table, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Where the data of a run in a folder are, "" where they are no file, and how they are read again."""
+    given = {name: value for name, value in options.items() if value is not None}
+    return {
+        "path": str(data) if table.digest else "",
+        "beside": _beside(data, folder) if table.digest else "",
+        "options": {**given, "options": table.options} if table.options else given,
+    }
 
 
 def _beside(data: Any, folder: Path) -> str:

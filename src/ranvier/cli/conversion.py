@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,13 +26,16 @@ def convert(
     files of at most ``max_shard_size`` where that is given. Weights become a model with the architecture of the file
     ``model``. To a name that ends with ``.py`` the program of the model for ``library`` is written. Raises ValueError
     for weights without a model and for a name of no format, TypeError naming a layer that the other format lacks,
-    FileExistsError for a target that is read, and changes nothing then.
+    FileNotFoundError for a source that is not there, FileExistsError for a target that is read, and changes nothing.
     """
     ends = (*MODELS, *STATES[:-1], KERAS_WEIGHTS, PROGRAM)
     if not target.name.lower().endswith(ends):
         close = likely(target.suffix, ends) if target.suffix else None
         hint = f" Did you mean {close}?" if close else ""
         raise ValueError(f"the end of {target} says no format. Write a name that ends with {', '.join(ends)}.{hint}")
+    for path in (source, model):
+        if path is not None and not path.exists():  # before a package is asked for that would read it
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
     check_targets([target, *_beside(target)], [*_read(source), *([] if model is None else _read(model))])
     states = [path.name.endswith(STATES) for path in (source, target)]
     weights = [path.name.endswith((*STATES, KERAS_WEIGHTS)) for path in (source, target)]

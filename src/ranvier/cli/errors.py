@@ -19,7 +19,7 @@ def errors_as_lines() -> Iterator[None]:
     interrupts.raise_again()
     try:
         yield
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):  # the other one at a question
         echo("stopped", err=True)
         raise typer.Exit(130) from None
     except (OSError, ValueError, MemoryError, ModuleNotFoundError) as error:
@@ -29,7 +29,10 @@ def errors_as_lines() -> Iterator[None]:
 
 def say(error: BaseException) -> None:
     """The line of an error."""
-    echo(f"ranvier: {str(error) or type(error).__name__}", err=True)
+    text = str(error) or type(error).__name__
+    if isinstance(error, FileNotFoundError) and error.filename is not None:  # as the system says it, with a number
+        text = f"there is no file {os.fspath(error.filename)}. Write the name of one that exists."
+    echo(f"ranvier: {text}", err=True)
     try:
         sys.stdout.flush()
     except OSError:  # a full disk: what is left is not tried again

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from math import isnan
 from types import TracebackType
 from typing import Any, Self
+
+import typer
 
 import ranvier as rv
 from ranvier.cli.lines import wrapped
@@ -53,6 +56,29 @@ class SearchProgress:
     def print(self, text: str) -> None:
         shown = wrapped(text, self.console.width) if self.console.is_terminal else text
         self.console.print(shown, markup=False)
+
+    def ask_target(self, table: rv.auto.Table) -> str:
+        """The columns to predict, as the user writes them; "" where nobody can be asked, or the guess is taken."""
+        from ranvier.auto.checks import target_of
+        from ranvier.auto.columns import names_of, no_column
+
+        guess, _ = target_of(table)
+        if self.live is None or not sys.stdin.isatty() or guess in table.kinds:  # of folders and arrays it is known
+            return ""
+
+        def checked(text: str) -> str:
+            wrong = [name for name in text.split(",") if name and name not in table.columns]
+            if wrong and text != guess:
+                raise typer.BadParameter(no_column(table, wrong[0]))
+            return text
+
+        began = time.perf_counter()
+        self.live.stop()
+        self.print(f"the columns are {names_of(table)}")
+        answer: str = typer.prompt("Which one is to be predicted?", default=guess, value_proc=checked)
+        self.live.start()
+        self.began += time.perf_counter() - began
+        return "" if answer == guess else answer
 
     def trial(self, trial: rv.auto.Trial, seconds: float) -> None:
         """A trial is done."""

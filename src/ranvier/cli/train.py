@@ -33,7 +33,7 @@ ENCODING = typer.Option(metavar="NAME", help="The encoding of a text file, if it
 TARGET = typer.Option(
     metavar="COLUMN",
     help="The column to predict; several by commas: all numbers, or all of two values. [default: one named target, "
-    "label, class, y or outcome, else the last one]",
+    "label, class, y or outcome, else the last one; a terminal asks]",
 )
 TRIALS = typer.Option(
     metavar="NUMBER", min=1, help="Settings to try. The same number and seed give the same files. [default: 8]"
@@ -147,6 +147,11 @@ def values(texts: Mapping[str, str]) -> dict[str, Any]:
     return result
 
 
+def targets(text: str) -> str | list[str] | None:
+    """A column, or several by commas; None where none is given."""
+    return [name for name in text.split(",") if name] if "," in text else text or None
+
+
 def train(
     ctx: typer.Context,
     data: Annotated[Path, DATA],
@@ -176,11 +181,11 @@ def train(
 
         if out is not None:
             check_targets([out, *(out / name for name in FILES)], [data])
-        targets = [name for name in target.split(",") if name] if "," in target else target or None
         number = TRIALS if trials is None and limit is None else trials
         with SearchProgress(limit, number, quiet=as_json) as progress:
             run = rv.auto.train(
-                data, targets, out, time=limit, trials=trials, network=network, settings=fixed, columns=kinds,
+                data, targets(target) or (lambda table: targets(progress.ask_target(table))), out, time=limit,
+                trials=trials, network=network, settings=fixed, columns=kinds,
                 time_column=time_column, group=group, folds=folds, test=test, metric=metric, seed=seed,
                 separator=separator, encoding=encoding,
                 command=["ranvier", *sys.argv[1:]], say=progress.say, progress=progress.trial, began=ctx.obj,

@@ -6,7 +6,10 @@ NOTES = {
     "{0}, file {1}, column {2}: {3}": "{0} 的文件 {1}，列 {2}：{3}",
     "line {0}": "第 {0} 行", "lines {0}": "第 {0} 行", "row {0}": "第 {0} 行", "rows {0}": "第 {0} 行",
     "file {0}": "文件 {0}", "files {0}": "文件 {0}",
-    "no target is given: it is the column {0}": "没有指定目标，取列 {0}",
+    "no target is given: it is the column {0}, for its name. Write --target for another":
+        "没有指定目标，按列名取 {0}；若要另选，请写 --target",
+    "no target is given: it is the last column, {0}. Write --target for another":
+        "没有指定目标，取最后一列 {0}；若要另选，请写 --target",
     "{0} rows have no target and are left out ({1})": "{0} 行没有目标，已略去（{1}）",
     "{0} rows have no target and are left out": "{0} 行没有目标，已略去",
     "1 row has no target and is left out ({0})": "1 行没有目标，已略去（{0}）",

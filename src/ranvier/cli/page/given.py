@@ -47,7 +47,7 @@ def of_table(table: Table) -> tuple[Load, dict[str, Any]]:
         raise SettingError(
             f"{table.source} has {len(table):,} rows; the page takes {MOST_ROWS:,}. Write ranvier train."
         )
-    target = target_of(table)
+    target, _ = target_of(table)
 
     def load(settings: Settings) -> Source:
         return source_of(table, settings.target or target, settings)
