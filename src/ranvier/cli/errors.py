@@ -19,7 +19,7 @@ def errors_as_lines() -> Iterator[None]:
     interrupts.raise_again()
     try:
         yield
-    except (KeyboardInterrupt, typer.Abort):  # the other one at a question
+    except (KeyboardInterrupt, typer.Abort):  # typer raises Abort for Ctrl-C and Ctrl-D at a question
         echo("stopped", err=True)
         raise typer.Exit(130) from None
     except (OSError, ValueError, MemoryError, ModuleNotFoundError) as error:
@@ -30,8 +30,10 @@ def errors_as_lines() -> Iterator[None]:
 def say(error: BaseException) -> None:
     """The line of an error."""
     text = str(error) or type(error).__name__
-    if isinstance(error, FileNotFoundError) and error.filename is not None:  # as the system says it, with a number
-        text = f"there is no file {os.fspath(error.filename)}. Write the name of one that exists."
+    if isinstance(error, OSError) and error.strerror:  # the text has the system's number of the error too
+        text = error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
+        if isinstance(error, FileNotFoundError) and error.filename is not None:
+            text = f"there is no file {error.filename}. Write the name of one that exists."
     echo(f"ranvier: {text}", err=True)
     try:
         sys.stdout.flush()
