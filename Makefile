@@ -9,6 +9,7 @@
 #                          apt-get, without root
 #   make test-page    the page of `ranvier page` in a real browser; fetches Chromium with apt-get, without root
 #   make docs         build the manual, build/manual/html, without network
+#   make dist         build wheel and source archive, install both on every Python that is found, run the README there
 #   make lint | format | bench | clean
 
 PYTHON ?= python3
@@ -29,7 +30,7 @@ SOURCES := src tests examples docs/site $(wildcard benchmarks)
 test test-peers test-bridges test-engines test-processors test-page tables: export OMP_NUM_THREADS := 1
 test test-peers test-bridges test-engines test-processors test-page: export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test test-peers test-bridges test-engines tables test-processors test-page docs lint format bench clean
+.PHONY: demo test test-peers test-bridges test-engines tables test-processors test-page docs dist lint format bench clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo
@@ -79,6 +80,9 @@ format: $(VENV)/.dev
 docs: $(VENV)/.docs
 	$(BIN)/python docs/site/build.py build/manual
 
+dist: $(VENV)/.dist
+	$(BIN)/python -m tests.dist
+
 # Run it with both cores free: it times every library against every other.
 bench: $(VENV)/.peers
 	$(BIN)/python -m benchmarks
@@ -110,6 +114,10 @@ $(VENV)/.browser: $(VENV)/.dev
 
 $(VENV)/.docs: $(VENV)/.dev
 	$(PIP) --editable ".[docs]"
+	@touch $@
+
+$(VENV)/.dist: $(VENV)/.dev
+	$(PIP) --editable ".[dev,dist]"
 	@touch $@
 
 $(VENV)/.bridges: $(VENV)/.dev

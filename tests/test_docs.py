@@ -5,6 +5,7 @@ A document is one program in a process of its own. A ``text`` block right after 
 """
 
 import doctest
+import importlib.util
 import os
 import re
 import subprocess
@@ -50,14 +51,14 @@ def program(text):
     return "\n".join(lines)
 
 
-def run(path, folder, forked=True):
+def run(path, folder, forked=True, python=sys.executable):
     """``forked=False`` for a document that starts pools of processes, which wait for ever in a forked one."""
     code = program(path.read_text(encoding="utf-8"))
     if forked:
         return processes.run(code, path, file=str(path), cwd=folder, **SETTINGS)
     settings = {name: str(value) for name, value in SETTINGS.items()}
     return subprocess.run(
-        [sys.executable, "-W", "error", "-c", code], cwd=folder, env=ENVIRONMENT | settings, capture_output=True,
+        [python, "-W", "error", "-c", code], cwd=folder, env=ENVIRONMENT | settings, capture_output=True,
         text=True, encoding="utf-8", timeout=300, check=False,
     )  # fmt: skip
 
@@ -81,9 +82,9 @@ def test_every_block_runs_and_prints_what_it_says(path, tmp_path):
     verify(path, tmp_path)
 
 
-def verify(path, folder, forked=True):
+def verify(path, folder, forked=True, python=sys.executable):
     """Run a document and compare what it prints with what it says."""
-    result = run(path, folder, forked)
+    result = run(path, folder, forked, python)
     assert result.returncode == 0, result.stdout + result.stderr
     outputs = iter(result.stdout.split(MARK))
     checker, printed = doctest.OutputChecker(), ""
@@ -169,6 +170,35 @@ def test_links_lead_somewhere(path):
             file = path.parent / target if target else path
             assert file.exists(), f"{path.name} links to {target}, which does not exist"
             assert not anchor or anchor in anchors(file), f"{path.name} links to {target}#{anchor}"
+
+
+@pytest.mark.parametrize(
+    ("address", "picture", "link"),
+    [
+        ("", "validation data* (`docs/history.png`)\n", "- docs/index.md lists"),
+        (
+            "https://host.example/us",
+            "validation data](https://host.example/us/raw/HEAD/docs/history.png)\n",
+            "- [docs/index.md](https://host.example/us/blob/HEAD/docs/index.md) lists",
+        ),
+    ],
+)
+def test_the_readme_of_a_package_index_has_no_relative_links(address, picture, link):
+    spec = importlib.util.spec_from_file_location("description", ROOT / "docs/site/description.py")
+    description = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(description)
+    made = description.for_index((ROOT / "README.md").read_text(encoding="utf-8"), address)
+    assert picture in made
+    assert link in made
+    assert not re.search(r"\]\((?!https://)", made)
+
+
+def test_the_citation_is_of_the_newest_version():
+    """Its version is that of the package, and its date that of the changelog."""
+    cited = dict(re.findall(r"^([\w-]+): (.+)$", (ROOT / "CITATION.cff").read_text(encoding="utf-8"), re.MULTILINE))
+    assert cited["version"] == ranvier.__version__
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert f"\n## {cited['version']} - {cited['date-released']}\n" in changes
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
