@@ -1,9 +1,13 @@
 """The command line, each case a process: what is printed where, and the exit code."""
 
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import threading
+from datetime import datetime, time, timedelta
 from pathlib import Path
 
 import pytest
@@ -106,27 +110,37 @@ TABLE = "size,kind,label\n" + "".join(f"{i},{'ab'[i % 2]},{'xy'[i % 3 == 0]}\n" 
 SMALL = ("--trials", "1", "--folds", "2", "--set", "epochs=1", "--set", "width=4", "--set", "rate=0.01")
 
 
-def answered(folder, *answers):
-    """What ``train`` without a target prints on a terminal where a person gives these answers, and its code."""
+def in_terminal(folder, command, *steps, **environment):
+    """The code of a command, and what it prints on a terminal where a person waits for a text, types, and so on."""
     pytest.importorskip("termios")  # of a terminal of POSIX
     mine, its = os.openpty()
     (folder / "data.csv").write_text(TABLE)
-    command = [*RANVIER, "train", "data.csv", *SMALL]
+    settings = os.environ | OFFLINE | {"TERM": "xterm"} | environment
     with subprocess.Popen(
-        command, stdin=its, stdout=its, stderr=its, cwd=folder, env=os.environ | OFFLINE | {"TERM": "xterm"}
+        command, stdin=its, stdout=its, stderr=its, cwd=folder, env=settings, start_new_session=True
     ) as process:
         os.close(its)
-        seen, asked, rest = b"", 0, list(answers)
+        late = threading.Timer(120, process.kill)  # where what is awaited never comes
+        late.start()
+        seen, place, rest = b"", 0, list(steps)
         try:
             while part := os.read(mine, 4096):
                 seen += part
-                if rest and seen.count(b"predicted?") > asked:
-                    asked += 1
-                    os.write(mine, rest.pop(0))
+                if rest and (found := seen.find(rest[0][0], place)) >= 0:
+                    awaited, typed = rest.pop(0)
+                    place = found + len(awaited)
+                    os.write(mine, typed)
         except OSError:  # how Linux says that the other end is closed
             pass
         os.close(mine)
-        return process.wait(timeout=300), " ".join(seen.decode().split())
+        code = process.wait(timeout=300)
+        late.cancel()
+        return code, " ".join(seen.decode().split())
+
+
+def answered(folder, *answers, data="data.csv"):
+    """The same of ``train`` without a target, for these answers."""
+    return in_terminal(folder, [*RANVIER, "train", data, *SMALL], *((b"predicted?", answer) for answer in answers))
 
 
 def test_a_terminal_is_asked_for_the_target(tmp_path):
@@ -159,6 +173,69 @@ def test_a_pipe_is_told_which_column_is_the_target(names, said, tmp_path):
     result = ranvier_("train", "data.csv", *SMALL, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert f"note: no target is given: {said}\n" in result.stdout
+
+
+def test_a_shell_completes_what_is_typed(tmp_path):
+    shell = shutil.which("bash")
+    if shell is None:
+        pytest.skip("no bash on this system")
+    (tmp_path / ".bashrc").write_text("PS1='ready: '\n")
+    code, text = in_terminal(
+        tmp_path, [shell, "-i"],
+        (b"ready: ", b"ranvier --install-completion\n"),
+        (b"ready: ", b"exec bash -i\n"),
+        (b"ready: ", b"ranvier tr\t"),
+        (b"ranvier train ", b"da\t"),
+        (b"data.csv ", b"--tar\t"),
+        (b"--target ", f"kind {' '.join(SMALL)}\n".encode()),
+        (b"ready: ", b"exit\n"),
+        HOME=str(tmp_path), PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    )  # fmt: skip
+    assert code == 0, text
+    assert "bash completion installed in" in text
+    assert "target kind: one of 2 classes (a, b)" in text
+    assert "wrote data-run in" in text
+
+
+def test_a_terminal_walks_dates_of_excel(tmp_path):
+    """Cells of days, of times, and one that is no date, in and out."""
+    openpyxl = pytest.importorskip("openpyxl")
+    pytest.importorskip("pandas")
+    book = openpyxl.Workbook()
+    moments = [datetime(2024, 1, 1) + timedelta(days=k, hours=k % 24) for k in range(40)]
+    rows = [(moment.date(), moment, "xy"[k % 3 == 0]) for k, moment in enumerate(moments)]
+    for row in [("day", "moment", "label"), *rows[:-1], ("unknown", *rows[-1][1:])]:
+        book.active.append(row)
+    book.save(tmp_path / "dates.xlsx")
+
+    code, text = answered(tmp_path, b"\n", data="dates.xlsx")
+    assert code == 0, text
+    assert "day date, 2024-01-01 to 2024-02-08 " in text
+    assert "moment date, 2024-01-01 to 2024-02-09T15:00:00 " in text
+    assert "dates.xlsx, row 41, column 'day': 'unknown' is no date" in text
+    code, text = in_terminal(tmp_path, [*RANVIER, "predict", "dates-run", "dates.xlsx", "--out", "out.xlsx"])
+    assert code == 0, text
+    assert "wrote 40 rows to out.xlsx" in text
+    cells = list(openpyxl.load_workbook(tmp_path / "out.xlsx").active.iter_rows(min_row=2, max_col=3, values_only=True))
+    days = [*(datetime.combine(day, time()) for day, _, _ in rows[:-1]), "unknown"]
+    assert cells == [(day, *row[1:]) for day, row in zip(days, rows, strict=True)]
+
+
+def test_what_is_written_is_named(tmp_path):
+    """Each file of weights in several, and the file of a JSON object; and in a sentence what is not there."""
+    ranvier.Sequential([ranvier.Input((4,)), ranvier.layers.Dense(300)]).save(tmp_path / "m.ranvier")
+    shards = ranvier_("convert", "m.ranvier", "w.safetensors", "--max-shard-size", "2KB", cwd=tmp_path)
+    written = {path.name for path in tmp_path.iterdir()} - {"m.ranvier"}
+    assert len(written) == 3
+    assert shards.stdout == "".join(f"wrote {name}\n" for name in sorted(written))
+    missing = ranvier_("convert", "m.ranvier", Path("none", "m.keras"), cwd=tmp_path)
+    assert missing.stderr.startswith(f"ranvier: {Path('none', 'm.keras')}: there is no folder none. Make it first")
+
+    (tmp_path / "data.csv").write_text(TABLE)
+    assert ranvier_("train", "data.csv", *SMALL, cwd=tmp_path).returncode == 0
+    predicted = ranvier_("predict", "data-run", "data.csv", "--json", "--out", "out.tsv", cwd=tmp_path)
+    assert json.loads(predicted.stdout)["out"] == "out.tsv"
+    assert (tmp_path / "out.tsv").read_text().startswith("size\tkind\tlabel\t")
 
 
 def test_demo(tmp_path):

@@ -36,7 +36,7 @@ def convert(
     for path in (source, model):
         if path is not None and not path.exists():  # before a package is asked for that would read it
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
-    check_targets([target, *_beside(target)], [*_read(source), *([] if model is None else _read(model))])
+    check_targets([target, *written(target)], [*_read(source), *([] if model is None else _read(model))])
     states = [path.name.endswith(STATES) for path in (source, target)]
     weights = [path.name.endswith((*STATES, KERAS_WEIGHTS)) for path in (source, target)]
     if all(states):
@@ -66,11 +66,11 @@ def convert(
         whole.save(target)
 
 
-def _beside(target: Path) -> list[Path]:
-    """The other files that are replaced or removed where weights are written."""
+def written(target: Path) -> list[Path]:
+    """The files that writing a target replaces or removes; called afterwards, those that were written."""
     from ranvier.data.safetensors_files import END, INDEX, replaced_by
 
-    return replaced_by(target) if target.name.endswith((END, INDEX)) else []
+    return sorted(replaced_by(target)) if target.name.endswith((END, INDEX)) else [target]
 
 
 def _read(source: Path) -> list[Path]:

@@ -213,13 +213,15 @@ def convert(
       ranvier convert weights.pt weights.safetensors
     """
     from ranvier.cli.conversion import convert as write
+    from ranvier.cli.conversion import written
 
     with errors_as_lines():
         try:
             write(source, target, model, library, max_shard_size)
         except TypeError as error:  # a layer that the other format lacks
             raise ValueError(str(error)) from error
-        echo(f"wrote {target}")
+        for path in written(target):  # of weights there may be several, and none of that name
+            echo(f"wrote {path}")
 
 
 @app.command()

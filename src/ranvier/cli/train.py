@@ -219,7 +219,7 @@ def predict(
         if out is not None:
             made.write(out)
         if as_json:
-            echo_json({"rows": made.records(), "notes": made.notes})
+            echo_json({"rows": made.records(), "notes": made.notes, "out": None if out is None else str(out)})
             return
         tell(made.notes)
         if out is None:
