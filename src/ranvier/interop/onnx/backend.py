@@ -9,6 +9,7 @@ import numpy as np
 
 from ranvier.interop.onnx import graphs
 from ranvier.interop.onnx.graphs import Program, library
+from ranvier.interop.onnx.labels import Labels
 from ranvier.interop.onnx.model import program_of
 from ranvier.tensor.context import no_grad
 
@@ -29,7 +30,13 @@ class Prepared:
             given = {name: _array(value) for name, value in zip(names, arrays, strict=False)}
         with no_grad():
             found = graphs.run(self.program, given)
-        return tuple(np.asarray(v if isinstance(v, np.ndarray) else v.compute()) for v in found)
+        return tuple(map(_numbers, found))
+
+
+def _numbers(value: Any) -> Any:
+    if isinstance(value, Labels):
+        return value.names[_numbers(value.codes)]
+    return np.asarray(value if isinstance(value, np.ndarray) else value.compute())
 
 
 def _array(value: Any) -> Any:

@@ -10,12 +10,10 @@ import numpy as np
 from ranvier import ops as o
 from ranvier.interop.foreign import refuse
 from ranvier.interop.onnx.table import TABLE, row
-from ranvier.interop.onnx.values import Context, cast, element, fixed, known, like, numbers, tensor  # fmt: skip
+from ranvier.interop.onnx.values import FLOATS, Context, cast, element, fixed, floating, known, like, numbers, tensor
 from ranvier.ops import functional
 from ranvier.ops.arrays.promotion import axis_of
 from ranvier.tensor.rng import draw
-
-FLOATS = ("float32", "float64")
 
 # By operator, the function of the same meaning whose result has the type of the operand.
 UNARY = {
@@ -293,18 +291,14 @@ def _reduced(name: str, x: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
     return getattr(o, name)(x, axis=axes, keepdims=keepdims)
 
 
-def _floating(x: Any) -> Any:
-    return x if x.dtype.name in FLOATS else cast(x, "float64")
-
-
 TABLE.update({
     "ReduceMax": _reduction("max"), "ReduceMin": _reduction("min"), "ReduceSum": _reduction("sum"),
     "ReduceProd": _reduction("prod"), "ReduceMean": _reduction("mean"),
     "ReduceL1": _reduction("sum", o.abs),
-    "ReduceL2": _reduction("sum", lambda x: o.square(_floating(x)), o.sqrt),
+    "ReduceL2": _reduction("sum", lambda x: o.square(floating(x)), o.sqrt),
     "ReduceSumSquare": _reduction("sum", o.square),
-    "ReduceLogSum": _reduction("sum", None, lambda y: o.log(_floating(y))),
-    "ReduceLogSumExp": _reduction("logsumexp", _floating),
+    "ReduceLogSum": _reduction("sum", None, lambda y: o.log(floating(y))),
+    "ReduceLogSumExp": _reduction("logsumexp", floating),
 })  # fmt: skip
 
 

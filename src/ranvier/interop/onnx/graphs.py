@@ -11,7 +11,7 @@ import numpy as np
 from ranvier.graph.extents import Extent
 from ranvier.interop.foreign import UnsupportedError, refuse
 from ranvier.interop.merged import Merged
-from ranvier.interop.onnx import merged
+from ranvier.interop.onnx import labels, merged
 from ranvier.interop.onnx.budgets import DEEPEST, Budget, check_size
 from ranvier.interop.onnx.table import TABLE
 from ranvier.interop.onnx.values import (
@@ -92,7 +92,7 @@ def _steps(node: Any, versions: Mapping[str, int], functions: Mapping[Any, Any],
         raise refuse(f"definitions nested more than {DEEPEST} deep")
     title = f"{node.domain}.{node.op_type}" if node.domain not in DOMAINS else node.op_type
     body, defaults = functions.get((node.domain, node.op_type)), dict[str, Any]()
-    if body is None and (node.domain not in DOMAINS or node.op_type not in TABLE):
+    if body is None and title not in TABLE:
         body, defaults = _definition(node, versions, types)
         if body is None:
             raise UnsupportedError(f"the operator {title} (node {node.name!r}) is not known")
@@ -102,9 +102,10 @@ def _steps(node: Any, versions: Mapping[str, int], functions: Mapping[Any, Any],
         for part in _renamed(node, body, defaults):
             found += _steps(part, inner, functions, types, depth + 1)
         return found
-    version = versions.get("", versions.get("ai.onnx", 1))
+    own = node.domain not in DOMAINS
+    version = versions.get(node.domain, 1) if own else versions.get("", versions.get("ai.onnx", 1))
     attributes = {a.name: _attribute(a, versions, functions) for a in node.attribute}
-    return [Step(node.op_type, list(node.input), list(node.output), attributes, version, node.name)]
+    return [Step(title, list(node.input), list(node.output), attributes, version, node.name)]
 
 
 def _definition(node: Any, versions: Mapping[str, int], types: Any) -> tuple[Any, dict[str, Any]]:
@@ -262,7 +263,7 @@ def _run_step(step: Step, held: dict[str, Any], training: bool, budget: Budget) 
         part = parts[i]
         if isinstance(part, Tensor):
             check_size(part.shape, f"the operator {step.op} (node {step.name!r}): its result", constant)
-        if constant and not isinstance(part, np.ndarray) and not any(isinstance(n, Extent) for n in part.shape):
+        if constant and isinstance(part, Tensor) and not any(isinstance(n, Extent) for n in part.shape):
             part = np.asarray(part.compute())
         held[step.outputs[i]] = part
 
@@ -279,6 +280,8 @@ def compute(op: str, context: Context, given: list[Any], attributes: Mapping[str
     """What an operator gives."""
     if any(isinstance(value, Merged) for value in given):
         return merged.compute(op, context, given, dict(attributes), compute)
+    if any(map(labels.is_text, given)):
+        return labels.compute(op, context, given, dict(attributes), compute)
     function: Callable[..., Any] = TABLE[op]
     for value in given:
         check_element(value)

@@ -15,16 +15,27 @@ from ranvier.graph.dtypes import FLOATS, STORAGE
 from ranvier.graph.node import BATCH, Type
 from ranvier.graph.open_extents import ANY, OpenExtent
 from ranvier.interop.foreign import ForeignModel, UnsupportedError
-from ranvier.interop.onnx import control, elementwise, graphs, movement, networks, recurrent, resizing
+from ranvier.interop.onnx import (
+    control,
+    elementwise,
+    encoders,
+    graphs,
+    movement,
+    networks,
+    recurrent,
+    resizing,
+    tabular,
+)
 from ranvier.interop.onnx.budgets import check_expansion, tensors_of
 from ranvier.interop.onnx.graphs import Program, library
+from ranvier.interop.onnx.labels import Labels
 from ranvier.interop.onnx.values import ELEMENTS, cast, tensor
 from ranvier.module import Parameter, register_module
 from ranvier.module.parameter import Buffer
 from ranvier.support.source_lines import warn
 
 # Their operators are in the table once they are imported.
-TABLES = (control, elementwise, movement, networks, recurrent, resizing)
+TABLES = (control, elementwise, encoders, movement, networks, recurrent, resizing, tabular)
 OLDEST = 6
 REPEATED, SLACK = 4, 64 << 20  # how often weights may share the bytes of a file, and bytes for small files
 STATISTICS = {"BatchNormalization": (3, 4)}  # inputs that are not trained: running means and variances
@@ -52,7 +63,8 @@ class OnnxModel(ForeignModel):
             if array.dtype.name in FLOATS and array.ndim:
                 places[name_] = self._hold(name_, array, name_ not in frozen)
                 del program.constants[name_]
-        types = [_input_type(program.types[n]) for n in program.inputs]
+        self.__dict__["texts"] = dict[int, Any]()  # by output that is strings, those of its numbers
+        types = [_input_type(n, program.types[n]) for n in program.inputs]
         if types:
             self._input_type = types[0]
         if len(types) > 1:
@@ -78,9 +90,33 @@ class OnnxModel(ForeignModel):
         weights = {name: held[path] for name, path in self.__dict__["places"].items()}
         given = dict(zip(program.inputs, inputs, strict=True))
         found = graphs.run(program, {**weights, **given}, training=self.training)
+        for i, value in enumerate(found):
+            if isinstance(value, Labels):
+                self.__dict__["texts"][i], found[i] = value.names, value.codes
         if not self.training:  # in which losses are of float32
             found = [self._declared(*pair) for pair in zip(program.outputs, found, strict=True)]
         return found[0] if len(found) == 1 else tuple(found)
+
+    @property
+    def class_names(self) -> list[Any] | None:
+        """The classes of the last classifier in the file, in the order of its scores; None without one."""
+        given = [
+            labels
+            for step in self.__dict__["program"].steps
+            for name, labels in step.attributes.items()
+            if name.startswith("classlabels") and labels
+        ]
+        return list(given[-1]) if given else None
+
+    def predict(self, x: Any = None, *args: Any, **options: Any) -> Any:
+        """As `Model.predict`, where an output of strings is an array of them: a call gives their numbers."""
+        found = super().predict(x, *args, **options)
+        texts = self.__dict__["texts"]
+        if not texts:
+            return found
+        outputs = found if isinstance(found, (list, tuple)) else [found]
+        named = tuple(texts[i][value] if i in texts else value for i, value in enumerate(outputs))
+        return named if isinstance(found, (list, tuple)) else named[0]
 
     def _takes_lists(self) -> bool:
         return len(self.__dict__["program"].inputs) > 1
@@ -112,13 +148,17 @@ def program_of(model: Any) -> Program:
     return graphs.program(model.graph, versions, functions)
 
 
-def _input_type(type_: Any) -> Type:
+def _input_type(title: str, type_: Any) -> Type:
     """The type of an input: the first dimension is the batch's, and one with a name alone may be any."""
     if not type_.HasField("tensor_type"):
-        raise UnsupportedError("an input is no tensor")
+        raise UnsupportedError(f"the input {title!r} is no tensor. Write a file that takes a tensor of its values")
     dims = type_.tensor_type.shape.dim
     sizes = [d.dim_value if d.HasField("dim_value") else OpenExtent(ANY) for d in dims]
     name = ELEMENTS.get(type_.tensor_type.elem_type, "")
+    if name == "string":
+        raise UnsupportedError(
+            f"the input {title!r} is strings. Write a file whose inputs are whole numbers, and encode strings before it"
+        )
     if name in STORAGE:
         name = "float32"
     return Type((BATCH, *sizes[1:]) if sizes else (), name)

@@ -15,8 +15,8 @@ from ranvier.ops import arrays
 from ranvier.tensor.tensor import Tensor
 
 __all__ = [
-    "ANY_BATCH", "COMPUTED", "ELEMENTS", "FAR", "Context", "UnsupportedError", "cast", "check_element", "element",
-    "extents", "fixed", "known", "like", "numbers", "refuse", "shape_of", "tensor",
+    "ANY_BATCH", "COMPUTED", "ELEMENTS", "FAR", "FLOATS", "Context", "UnsupportedError", "cast", "check_element",
+    "element", "extents", "fixed", "floating", "known", "like", "numbers", "refuse", "shape_of", "tensor",
 ]  # fmt: skip
 
 # ONNX's numbers of element types, by name.
@@ -25,6 +25,7 @@ ELEMENTS = {
     10: "float16", 11: "float64", 12: "uint32", 13: "uint64", 14: "complex64", 15: "complex128", 16: "bfloat16",
 }  # fmt: skip
 NUMBERS = {name: number for number, name in ELEMENTS.items()}
+FLOATS = ("float32", "float64")
 COMPUTED = ("float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "bool")
 
 
@@ -152,3 +153,8 @@ def cast(x: Any, dtype: str) -> Any:
 def like(y: Any, x: Any) -> Any:
     """A result in the element type of an operand."""
     return cast(y, x.dtype.name)
+
+
+def floating(x: Any) -> Any:
+    """A value in floats: whole numbers in 64 bits, which hold them."""
+    return x if x.dtype.name in FLOATS else cast(x, "float64")

@@ -1,0 +1,235 @@
+"""Operators of ``ai.onnx.ml`` beside ONNX Runtime and ONNX's reference, and pipelines of scikit-learn by skl2onnx."""
+
+import functools
+
+import numpy as np
+import pytest
+
+import ranvier as rv
+from ranvier.data.files import CheckpointError
+from ranvier.interop import onnx as backend
+
+onnx = pytest.importorskip("onnx")
+runtime, reference = pytest.importorskip("onnxruntime"), pytest.importorskip("onnx.reference")
+pytestmark = [pytest.mark.peers, pytest.mark.filterwarnings("ignore")]
+helper, numpy_helper = onnx.helper, onnx.numpy_helper
+FLOAT, DOUBLE, INT64, STRING = (getattr(onnx.TensorProto, n) for n in ("FLOAT", "DOUBLE", "INT64", "STRING"))
+CLASSIFIER, SCORES = (("label", INT64), ("scores", FLOAT)), (("y", FLOAT),)
+
+
+def file(op, inputs, outputs=SCORES, version=3, **attributes):
+    """A model of one operator."""
+    node = helper.make_node(op, list(inputs), [name for name, _ in outputs], "node", domain="ai.onnx.ml", **attributes)
+    kinds = {name: helper.np_dtype_to_tensor_dtype(x.dtype) if x.dtype != object else STRING for name, x in inputs.items()}  # fmt: skip
+    ends = [helper.make_tensor_value_info(n, kinds[n], ["n", *x.shape[1:]]) for n, x in inputs.items()]
+    results = [
+        helper.make_tensor_value_info(name, kind, [None] * (1 + (name != "label") + (op == "OneHotEncoder")))
+        for name, kind in outputs
+    ]
+    imports = [helper.make_opsetid("", 18), helper.make_opsetid("ai.onnx.ml", version)]
+    return helper.make_model(helper.make_graph([node], "g", ends, results), opset_imports=imports, ir_version=8)
+
+
+def of_runtime(model, inputs):
+    return runtime.InferenceSession(model.SerializeToString()).run(None, inputs)
+
+
+def of_reference(model, inputs):
+    return reference.ReferenceEvaluator(model).run(None, inputs)
+
+
+def predicted(model, inputs):
+    x = list(inputs.values())
+    found = rv.from_onnx(model).predict(x[0] if len(x) == 1 else x, verbose=0)
+    return found if isinstance(found, tuple) else (found,)
+
+
+def check(model, inputs, expected, run=predicted, atol=2e-6):
+    for ours, theirs in zip(run(model, inputs), expected, strict=True):
+        theirs = np.asarray(theirs)
+        assert ours.shape == theirs.shape
+        if theirs.dtype.kind in "OU":
+            assert ours.tolist() == theirs.tolist()
+        else:
+            assert ours.dtype.kind == theirs.dtype.kind
+            np.testing.assert_allclose(ours, theirs, atol=atol, rtol=2e-6)
+
+
+def table(rows=9, features=3, dtype=np.float32, seed=0):
+    drawn = np.random.default_rng(seed).normal(size=(rows, features))
+    return (drawn * (1 if np.dtype(dtype).kind == "f" else 3)).astype(dtype)
+
+
+def holes(dtype=np.float32):
+    x = table(dtype=dtype)
+    x[::3, 0] = np.nan if np.dtype(dtype).kind == "f" else -1
+    return x
+
+
+EACH = {
+    f"{name} of {np.dtype(dtype).name}": (op, table(dtype=dtype), attributes)
+    for dtype in (np.float32, np.float64, np.int64, np.int32)
+    for name, op, attributes in (
+        ("Scaler", "Scaler", {"offset": [0.1, 0.2, -0.3], "scale": [2.0, 0.5, 3.0]}),
+        ("Scaler by one", "Scaler", {"offset": [0.5], "scale": [2.0]}),
+        ("Normalizer L1", "Normalizer", {"norm": "L1"}),
+        ("Normalizer L2", "Normalizer", {"norm": "L2"}),
+    )
+} | {
+    "Binarizer": ("Binarizer", table(), {"threshold": 0.25}),
+    "Imputer": ("Imputer", holes(), {"imputed_value_floats": [1.5, 2, 3], "replaced_value_float": np.nan}),
+    "Imputer by one": ("Imputer", table() * 0, {"imputed_value_floats": [1.5]}),
+    "Imputer of integers": ("Imputer", holes(np.int64), {"imputed_value_int64s": [7], "replaced_value_int64": -1}),
+    "OneHotEncoder": ("OneHotEncoder", table(dtype=np.int64), {"cats_int64s": [-1, 0, 2, 5], "zeros": 1}),
+    "OneHotEncoder of floats": ("OneHotEncoder", table() * 3, {"cats_int64s": [-1, 0, 2, 5], "zeros": 1}),
+    "LabelEncoder": ("LabelEncoder", table(dtype=np.int64), {"keys_int64s": [0, 1, -3], "values_floats": [1.5, 2, 3]}),
+    "LabelEncoder of NaN": ("LabelEncoder", holes(), {"keys_floats": [np.nan, 5.0], "values_floats": [4.0, 2.0], "default_float": 9.0, "version": 4}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", EACH)
+def test_operators_on_columns(name):
+    op, x, attributes = EACH[name]
+    kind = helper.np_dtype_to_tensor_dtype(x.dtype) if op in ("Binarizer", "Imputer") else FLOAT
+    model = file(op, {"x": x}, (("y", kind),), **attributes)
+    check(model, {"x": x}, of_runtime(model, {"x": x}))
+
+
+def test_the_largest_of_absolute_values_normalizes_and_zeros_stay():
+    x = np.array([[-3, -1, -2], [1, -4, 2], [0, 0, 0]], np.float32)
+    model = file("Normalizer", {"x": x}, norm="MAX")
+    check(model, {"x": x}, of_reference(model, {"x": x}))
+
+
+def test_tables_side_by_side_and_columns_of_them():
+    inputs = {"a": table(), "b": table(features=4, seed=1)}
+    model = file("FeatureVectorizer", inputs, inputdimensions=[2, 6])
+    check(model, inputs, of_reference(model, inputs))
+    inputs = {"x": table(), "at": np.array([2, 0])}
+    model = file("ArrayFeatureExtractor", {"x": inputs["x"]})
+    model.graph.node[0].input.append("at")
+    model.graph.initializer.append(numpy_helper.from_array(inputs.pop("at"), "at"))
+    check(model, inputs, of_runtime(model, inputs))
+
+
+POST = ("NONE", "LOGISTIC", "SOFTMAX", "SOFTMAX_ZERO", "PROBIT")
+
+
+@pytest.mark.parametrize("post", POST)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64])
+def test_linear_models(post, dtype):
+    x, weights = table(dtype=dtype), table(4, 3, seed=3).ravel() * 0.05
+    line = {"coefficients": weights, "intercepts": [0.4, 0.5, 0.6, 0.45], "post_transform": post}
+    model = file("LinearClassifier", {"x": x}, CLASSIFIER, classlabels_ints=[5, 7, 9, 2], **line)
+    atol = 3e-5 if post == "PROBIT" else 2e-6  # which cancels
+    expected = of_runtime(model, {"x": x})
+    check(model, {"x": x}, expected, atol=atol)
+    model = file("LinearRegressor", {"x": x}, targets=4, **line)  # which ONNX Runtime has for float32
+    check(model, {"x": x}, expected[1:], atol=atol)
+    if post != "PROBIT":  # which is not defined of a score and its opposite
+        line |= {"coefficients": weights[:3], "intercepts": [0.1], "classlabels_ints": [5, 7]}
+        model = file("LinearClassifier", {"x": x}, CLASSIFIER, **line)
+        check(model, {"x": x}, of_reference(model, {"x": x}))
+
+
+# --- strings ------------------------------------------------------------------------------------------------------
+
+WORDS = np.array([["b", "z"], ["a", "ü"]], object)
+MAPS = {
+    "to integers": ("LabelEncoder", 2, WORDS, INT64, {"keys_strings": ["a", "b", "ü"], "values_int64s": [4, 5, 6], "default_int64": 9}),
+    "to strings": ("LabelEncoder", 2, WORDS, STRING, {"keys_strings": ["a", "b"], "values_strings": ["x", "y"], "default_string": "none"}),
+    "from integers": ("LabelEncoder", 2, table(dtype=np.int64), STRING, {"keys_int64s": [0, 1], "values_strings": ["x", "y"]}),
+    "tensors": ("LabelEncoder", 4, table(dtype=np.int64), DOUBLE, {"keys_tensor": numpy_helper.from_array(np.array([0, 1, -2])), "values_tensor": numpy_helper.from_array(np.array([0.5, 1.5, 2.5])), "default_tensor": numpy_helper.from_array(np.array([9.5]))}),
+    "tensors of strings": ("LabelEncoder", 4, WORDS, INT64, {"keys_tensor": numpy_helper.from_array(np.array(["z", "a"], object)), "values_tensor": numpy_helper.from_array(np.array([3, 4])), "default_tensor": numpy_helper.from_array(np.array([9]))}),
+    "the first version": ("LabelEncoder", 1, np.array([["a"], ["c"]], object), INT64, {"classes_strings": ["c", "a"]}),
+    "the first version back": ("LabelEncoder", 1, np.array([[1], [4], [0]]), STRING, {"classes_strings": ["c", "a"], "default_string": "?"}),
+    "categories": ("CategoryMapper", 1, WORDS, INT64, {"cats_strings": ["a", "b"], "cats_int64s": [7, 8]}),
+    "categories back": ("CategoryMapper", 1, table(dtype=np.int64), STRING, {"cats_strings": ["a", "b"], "cats_int64s": [1, 2]}),
+    "one-hot": ("OneHotEncoder", 1, WORDS, FLOAT, {"cats_strings": ["b", "ü", "no"]}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MAPS)
+def test_strings_are_looked_up(name):
+    """Where they are known: a model takes none. Strings that come out are strings."""
+    op, version, x, kind, attributes = MAPS[name]
+    model = file(op, {"x": x}, (("y", kind),), version, **attributes)
+    expected = of_runtime(model, {"x": x})
+    check(model, {"x": x}, expected, lambda model, inputs: backend.prepare(model).run(inputs))
+    if x.dtype != object:
+        check(model, {"x": x}, expected)
+
+
+def test_what_is_refused():
+    x = table()
+    for model, said in (
+        (file("OneHotEncoder", {"x": WORDS}, cats_strings=["a"]), "the input 'x' is strings. Write a file whose inputs"),
+        (file("DictVectorizer", {"x": x}, int64_vocabulary=[1]), "the operator ai.onnx.ml.DictVectorizer .*not known"),
+        (file("LinearClassifier", {"x": x}, CLASSIFIER, coefficients=[1.0] * 9, classlabels_ints=[1, 2]), "coefficients of 3 classes for 2 labels"),
+        (file("LinearRegressor", {"x": x}, coefficients=[1.0] * 3, post_transform="NO"), r"LinearRegressor \(node 'node'\): the post_transform NO. Write"),
+    ):  # fmt: skip
+        with pytest.raises((CheckpointError, backend.UnsupportedError), match=said):
+            rv.from_onnx(model).predict(x, verbose=0)
+    model = file("OneHotEncoder", {"x": x.astype(np.int64)}, cats_int64s=[0, 1], zeros=0)
+    with pytest.raises(IndexError, match="in row 2, position 1"):
+        rv.from_onnx(model).predict(np.array([[0, 1, 1], [1, 1, 0], [0, 5, 0]]), verbose=0)
+
+
+# --- pipelines ----------------------------------------------------------------------------------------------------
+
+
+@functools.cache
+def flowers():
+    from sklearn.datasets import load_iris
+
+    x, y = load_iris(return_X_y=True)
+    return x.astype(np.float32), y
+
+
+def text_labels(y):
+    return np.array(["one", "two", "three"])[y]
+
+
+def two_classes(y):
+    return (y > 0).astype(np.int64)
+
+
+def pipelines():
+    from sklearn import impute, linear_model, pipeline, preprocessing, svm
+
+    logistic, chain = linear_model.LogisticRegression, pipeline.make_pipeline
+    return {
+        "scaled": (chain(preprocessing.StandardScaler(), logistic()), None),
+        "two classes": (logistic(), two_classes),
+        "names": (chain(preprocessing.Normalizer("max"), logistic()), text_labels),
+        "LinearSVC": (svm.LinearSVC(), None),
+        "imputed": (chain(impute.SimpleImputer(), preprocessing.Binarizer(threshold=2.5), logistic()), None),
+        "regression": (linear_model.Ridge(), np.float32),
+        "one-hot": (chain(preprocessing.OneHotEncoder(handle_unknown="ignore"), logistic()), text_labels),
+    }
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", ["scaled", "two classes", "names", "LinearSVC", "imputed", "regression", "one-hot"])
+def test_pipelines_of_scikit_learn(name, tmp_path):
+    """Probabilities to 1e-5, each label; on the native engine, and after they are saved."""
+    to_onnx = pytest.importorskip("skl2onnx").to_onnx
+    estimator, labels = pipelines()[name]
+    x, y = flowers()
+    x = x.astype(np.int64) if name == "one-hot" else x.copy()
+    if name == "imputed":
+        x[::7, 1] = np.nan
+    estimator.fit(x, y if labels is None else labels(y))
+    (tmp_path / "a.onnx").write_bytes(to_onnx(estimator, x[:1]).SerializeToString())
+    model = rv.from_onnx(tmp_path / "a.onnx")
+    found = model.predict(x, verbose=0)
+    expected = estimator.predict(x)
+    if expected.dtype.kind == "f":
+        np.testing.assert_allclose(found.ravel(), expected, atol=1e-5)
+        return
+    assert found[0].tolist() == expected.tolist()
+    assert model.class_names == estimator.classes_.tolist()
+    if hasattr(estimator, "predict_proba"):
+        np.testing.assert_allclose(found[1], estimator.predict_proba(x), atol=1e-5)
+    model.save(tmp_path / "a.ranvier")
+    assert rv.load_model(tmp_path / "a.ranvier").predict(x, verbose=0)[0].tolist() == expected.tolist()
