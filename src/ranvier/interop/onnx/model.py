@@ -25,6 +25,7 @@ from ranvier.interop.onnx import (
     recurrent,
     resizing,
     tabular,
+    trees,
 )
 from ranvier.interop.onnx.budgets import check_expansion, tensors_of
 from ranvier.interop.onnx.graphs import Program, library
@@ -35,7 +36,7 @@ from ranvier.module.parameter import Buffer
 from ranvier.support.source_lines import warn
 
 # Their operators are in the table once they are imported.
-TABLES = (control, elementwise, encoders, movement, networks, recurrent, resizing, tabular)
+TABLES = (control, elementwise, encoders, movement, networks, recurrent, resizing, tabular, trees)
 OLDEST = 6
 REPEATED, SLACK = 4, 64 << 20  # how often weights may share the bytes of a file, and bytes for small files
 STATISTICS = {"BatchNormalization": (3, 4)}  # inputs that are not trained: running means and variances
