@@ -279,6 +279,53 @@ def test_trees_that_are_refused():
             rv.from_onnx(model).predict(x, verbose=0)
 
 
+# --- support vectors ----------------------------------------------------------------------------------------------
+
+KERNELS = ("LINEAR", "POLY", "RBF", "SIGMOID")
+
+
+def vectors(classes, kernel, seed=0, **given):
+    """Attributes of a random classifier."""
+    rng = np.random.default_rng(seed)
+    sizes, pairs = [int(n) for n in rng.integers(1, 6, classes)], classes * (classes - 1) // 2
+    numbers = {"coefficients": sum(sizes) * (classes - 1), "support_vectors": 3 * sum(sizes), "rho": pairs}
+    if given.pop("chances", False):
+        numbers |= {"prob_a": pairs, "prob_b": pairs}
+    drawn = {name: rng.normal(size=size).astype(np.float32).tolist() for name, size in numbers.items()}
+    labels = [int(n) for n in rng.permutation(classes)]
+    return drawn | {"vectors_per_class": sizes, "kernel_type": kernel, "kernel_params": [0.2, 0.5, 3], "classlabels_ints": labels} | given  # fmt: skip
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("classes", [2, 3, 5])
+@pytest.mark.parametrize("chances", [False, True])
+def test_support_vectors(kernel, classes, chances):
+    """ONNX Runtime computes in 32 bits, in which the search for probabilities may end a round apart."""
+    x = table(rows=30)
+    attributes = vectors(classes, kernel, chances=chances)
+    model = file("SVMClassifier", {"x": x}, CLASSIFIER, **attributes)
+    check(model, {"x": x}, of_runtime(model, {"x": x}), atol=2e-5)
+    shared = {name: attributes[name] for name in ("support_vectors", "kernel_type", "kernel_params")}
+    size = sum(attributes["vectors_per_class"])
+    shared |= {"coefficients": attributes["coefficients"][:size], "rho": [0.3], "n_supports": size}
+    for one_class in (0, 1):
+        model = file("SVMRegressor", {"x": x}, one_class=one_class, **shared)
+        check(model, {"x": x}, of_runtime(model, {"x": x}), atol=2e-5)
+
+
+@pytest.mark.parametrize("post", POST[1:])
+@pytest.mark.parametrize("classes", [2, 4])
+def test_transforms_of_support_vectors(post, classes):
+    x = table()
+    attributes = vectors(classes, "RBF", chances=post == "PROBIT", post_transform=post)
+    model = file("SVMClassifier", {"x": x}, CLASSIFIER, **attributes)
+    run = of_reference if classes == 2 else of_runtime
+    check(model, {"x": x}, run(model, {"x": x}), atol=1e-3 if post == "PROBIT" else 2e-5)
+    model = file("SVMRegressor", {"x": x}, coefficients=[0.1, 0.2, 0.1], rho=[0.4], post_transform=post)
+    line = file("LinearRegressor", {"x": x}, coefficients=[0.1, 0.2, 0.1], intercepts=[0.4], post_transform=post)
+    check(model, {"x": x}, predicted(line, {"x": x}))
+
+
 # --- strings ------------------------------------------------------------------------------------------------------
 
 WORDS = np.array([["b", "z"], ["a", "ü"]], object)
@@ -313,6 +360,7 @@ def test_what_is_refused():
         (file("OneHotEncoder", {"x": WORDS}, cats_strings=["a"]), "the input 'x' is strings. Write a file whose inputs"),
         (file("DictVectorizer", {"x": x}, int64_vocabulary=[1]), "the operator ai.onnx.ml.DictVectorizer .*not known"),
         (file("LinearClassifier", {"x": x}, CLASSIFIER, coefficients=[1.0] * 9, classlabels_ints=[1, 2]), "coefficients of 3 classes for 2 labels"),
+        (file("SVMClassifier", {"x": x}, CLASSIFIER, coefficients=[1.0] * 6, rho=[0.0], classlabels_ints=[1, 2]), "vectors_per_class of 0 for 2 classes"),
         (file("LinearRegressor", {"x": x}, coefficients=[1.0] * 3, post_transform="NO"), r"LinearRegressor \(node 'node'\): the post_transform NO. Write"),
     ):  # fmt: skip
         with pytest.raises((CheckpointError, backend.UnsupportedError), match=said):
@@ -362,6 +410,12 @@ def pipelines():
         "HistGradientBoosting of two": (ensemble.HistGradientBoostingClassifier(max_iter=9), two_classes),
         "HistGradientBoostingRegressor": (ensemble.HistGradientBoostingRegressor(max_iter=9), np.float32),
         "AdaBoost": (ensemble.AdaBoostClassifier(n_estimators=4), None),
+        "SVC": (chain(preprocessing.StandardScaler(), svm.SVC()), text_labels),
+        "SVC of two": (svm.SVC(probability=True, random_state=0), two_classes),
+        "SVC with probabilities": (svm.SVC(probability=True, random_state=0), text_labels),
+        "NuSVC": (svm.NuSVC(kernel="poly"), None),
+        "SVR": (svm.SVR(), np.float32),
+        "OneClassSVM": (svm.OneClassSVM(), None),
     }
 
 
@@ -369,6 +423,7 @@ NAMES = (
     "scaled", "two classes", "names", "LinearSVC", "imputed", "regression", "one-hot", "RandomForest",
     "RandomForest of two", "RandomForestRegressor", "GradientBoosting", "GradientBoosting of two",
     "HistGradientBoosting", "HistGradientBoosting of two", "HistGradientBoostingRegressor", "AdaBoost",
+    "SVC", "SVC of two", "SVC with probabilities", "NuSVC", "SVR", "OneClassSVM",
 )  # fmt: skip
 
 
@@ -392,6 +447,9 @@ def test_pipelines_of_scikit_learn(name, tmp_path, monkeypatch):
     model = rv.from_onnx(tmp_path / "a.onnx")
     found = model.predict(x, verbose=0)
     expected = estimator.predict(x)
+    if name == "OneClassSVM":
+        assert found[0].ravel().tolist() == expected.tolist()
+        return
     if expected.dtype.kind == "f":
         np.testing.assert_allclose(found.ravel(), expected, atol=1e-5)
         return

@@ -24,6 +24,7 @@ from ranvier.interop.onnx import (
     networks,
     recurrent,
     resizing,
+    support_vectors,
     tabular,
     trees,
 )
@@ -36,7 +37,7 @@ from ranvier.module.parameter import Buffer
 from ranvier.support.source_lines import warn
 
 # Their operators are in the table once they are imported.
-TABLES = (control, elementwise, encoders, movement, networks, recurrent, resizing, tabular, trees)
+TABLES = (control, elementwise, encoders, movement, networks, recurrent, resizing, support_vectors, tabular, trees)
 OLDEST = 6
 REPEATED, SLACK = 4, 64 << 20  # how often weights may share the bytes of a file, and bytes for small files
 STATISTICS = {"BatchNormalization": (3, 4)}  # inputs that are not trained: running means and variances
