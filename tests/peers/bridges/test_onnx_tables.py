@@ -1,6 +1,7 @@
 """Operators of ``ai.onnx.ml`` beside ONNX Runtime and ONNX's reference, and pipelines of scikit-learn by skl2onnx."""
 
 import functools
+import warnings
 from typing import Any
 
 import numpy as np
@@ -354,6 +355,17 @@ def test_strings_are_looked_up(name):
         check(model, {"x": x}, expected)
 
 
+def test_strings_of_an_operator_are_looked_up_by_the_next():
+    """A string is there twice; the output is numbers of a model whose input is numbers."""
+    x = table(dtype=np.int64)
+    model = file("LabelEncoder", {"x": x}, keys_int64s=[0, 1, 2], values_strings=["a", "b", "a"], default_string="a")
+    model.graph.node[0].output[0] = "middle"
+    following = helper.make_node("OneHotEncoder", ["middle"], ["y"], domain="ai.onnx.ml", cats_strings=["a", "b"])
+    model.graph.node.append(following)
+    model.graph.output[0].CopyFrom(helper.make_tensor_value_info("y", FLOAT, [None] * 3))
+    check(model, {"x": x}, of_runtime(model, {"x": x}))
+
+
 def test_what_is_refused():
     x = table()
     for model, said in (
@@ -409,7 +421,7 @@ def pipelines():
         "HistGradientBoosting": (ensemble.HistGradientBoostingClassifier(max_iter=9), None),
         "HistGradientBoosting of two": (ensemble.HistGradientBoostingClassifier(max_iter=9), two_classes),
         "HistGradientBoostingRegressor": (ensemble.HistGradientBoostingRegressor(max_iter=9), np.float32),
-        "AdaBoost": (ensemble.AdaBoostClassifier(n_estimators=4), None),
+        "AdaBoost": (ensemble.AdaBoostClassifier(n_estimators=4), text_labels),
         "SVC": (chain(preprocessing.StandardScaler(), svm.SVC()), text_labels),
         "SVC of two": (svm.SVC(probability=True, random_state=0), two_classes),
         "SVC with probabilities": (svm.SVC(probability=True, random_state=0), text_labels),
@@ -445,7 +457,9 @@ def test_pipelines_of_scikit_learn(name, tmp_path, monkeypatch):
     estimator.fit(x, y if labels is None else labels(y))
     (tmp_path / "a.onnx").write_bytes(to_onnx(estimator, x[:1]).SerializeToString())
     model = rv.from_onnx(tmp_path / "a.onnx")
-    found = model.predict(x, verbose=0)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", "RV601")  # NaN is a missing value to imputers and trees
+        found = model.predict(x, verbose=0)
     expected = estimator.predict(x)
     if name == "OneClassSVM":
         assert found[0].ravel().tolist() == expected.tolist()

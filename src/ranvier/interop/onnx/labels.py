@@ -13,7 +13,7 @@ from ranvier.interop.foreign import refuse
 from ranvier.interop.onnx.values import NUMBERS, Context, cast, tensor
 
 MOVE = frozenset({
-    "Concat", "Expand", "Flatten", "Gather", "Identity", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze",
+    "Expand", "Flatten", "Gather", "Identity", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze",
     "ai.onnx.ml.ArrayFeatureExtractor",
 })  # fmt: skip
 """Operators that give the strings of their first input, elsewhere."""
@@ -31,10 +31,6 @@ class Labels:
 
     codes: Any
     names: Any
-
-    @property
-    def shape(self) -> tuple[Any, ...]:
-        return tuple(self.codes.shape)
 
 
 def is_text(value: Any) -> bool:
@@ -69,7 +65,8 @@ def compute(
             return first
         if op in KEYS:
             keys = next((attributes.pop(name) for name in KEYS[op] if name in attributes), ())
-            places = {name: n for n, name in enumerate(first.names)}
+            names, own = np.unique(first.names, return_inverse=True)  # a name may be there twice
+            first, places = Labels(o.take(tensor(own), first.codes), names), {name: n for n, name in enumerate(names)}
             codes = [places.get(s.decode("utf-8") if isinstance(s, bytes) else s, -1) for s in keys]
             return run(op, context, [first.codes], {**attributes, "codes": codes})
     raise refuse("it computes with strings. Write whole numbers in their place when the file is made")

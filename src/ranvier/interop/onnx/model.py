@@ -40,6 +40,12 @@ from ranvier.support.source_lines import warn
 TABLES = (control, elementwise, encoders, movement, networks, recurrent, resizing, support_vectors, tabular, trees)
 OLDEST = 6
 REPEATED, SLACK = 4, 64 << 20  # how often weights may share the bytes of a file, and bytes for small files
+# Operators to which NaN is a missing value.
+TAKE_NAN = (
+    "IsNaN",
+    "ai.onnx.ml.Imputer",
+    *(f"ai.onnx.ml.TreeEnsemble{kind}" for kind in ("", "Classifier", "Regressor")),
+)
 STATISTICS = {"BatchNormalization": (3, 4)}  # inputs that are not trained: running means and variances
 
 
@@ -66,6 +72,7 @@ class OnnxModel(ForeignModel):
                 places[name_] = self._hold(name_, array, name_ not in frozen)
                 del program.constants[name_]
         self.__dict__["texts"] = dict[int, Any]()  # by output that is strings, those of its numbers
+        self.__dict__["_takes_nan"] = any(step.op in TAKE_NAN for step in program.steps)
         types = [_input_type(n, program.types[n]) for n in program.inputs]
         if types:
             self._input_type = types[0]
@@ -94,7 +101,7 @@ class OnnxModel(ForeignModel):
         found = graphs.run(program, {**weights, **given}, training=self.training)
         for i, value in enumerate(found):
             if isinstance(value, Labels):
-                self.__dict__["texts"][i], found[i] = value.names, value.codes
+                self.__dict__["texts"][i], found[i] = value.names, tensor(value.codes)
         if not self.training:  # in which losses are of float32
             found = [self._declared(*pair) for pair in zip(program.outputs, found, strict=True)]
         return found[0] if len(found) == 1 else tuple(found)

@@ -9,6 +9,7 @@ import numpy as np
 
 from ranvier import ops as o
 from ranvier.interop.foreign import refuse
+from ranvier.interop.onnx.budgets import check_size
 from ranvier.interop.onnx.labels import of_classes
 from ranvier.interop.onnx.table import row
 from ranvier.interop.onnx.tabular import both, columns, count_classes, transformed
@@ -62,6 +63,7 @@ def svm_classifier(
         raise refuse(f"vectors_per_class of {len(vectors_per_class)} for {count} classes. Write a LinearClassifier")
     if count == 2 and min(coefficients) >= 0:
         raise refuse("coefficients of two classes that are all of one sign")
+    check_size((count, count, count), "the table of votes")
     ends = np.cumsum([0, *vectors_per_class])
     vectors = np.array(support_vectors, np.float64).reshape(ends[-1], fixed(x, 1))
     own = np.array(coefficients, np.float64).reshape(count - 1, ends[-1])

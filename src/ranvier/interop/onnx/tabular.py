@@ -9,6 +9,7 @@ import numpy as np
 
 from ranvier import ops as o
 from ranvier.interop.foreign import refuse
+from ranvier.interop.onnx.budgets import check_size
 from ranvier.interop.onnx.labels import of_classes
 from ranvier.interop.onnx.table import row
 from ranvier.interop.onnx.values import FLOATS, Context, cast, fixed, floating, like, tensor
@@ -72,6 +73,7 @@ def feature_vectorizer(c: Context, *xs: Any, inputdimensions: Any = None) -> Any
     """Tables side by side, each cut or filled with zeros to the number of columns that is given for it."""
     parts = []
     for x, size in zip(xs, inputdimensions or [fixed(x, 1) for x in xs], strict=True):
+        check_size((size,), "a line of it")
         part = cast(columns(x)[:, :size], "float32")
         parts.append(o.pad(part, ((0, 0), (0, max(size - fixed(x, 1), 0)))))
     return o.concatenate(parts, axis=1)

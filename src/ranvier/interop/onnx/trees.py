@@ -71,17 +71,17 @@ class Trees:
         check_size((len(self.following), count), "the table of its leaves")
         if aggregate not in AGGREGATES:
             raise refuse(f"the aggregate_function {aggregate}. Write {', '.join(AGGREGATES)}")
-        lowest = aggregate in ("MIN", "MAX")
         none = {"MIN": np.inf, "MAX": -np.inf}.get(aggregate, 0.0)
-        votes_of = np.full((len(self.following), count), none)
         combine: Any = {"MIN": np.minimum, "MAX": np.maximum}.get(aggregate, np.add)
-        combine.at(votes_of, (nodes, targets), np.asarray(weights, np.float64))
-        each = o.take(tensor(votes_of), self.leaves(x), axis=0)
-        if not lowest:
-            total = o.sum(each, axis=1)
-            return o.divide(total, len(self.roots)) if aggregate == "AVERAGE" else total
+        of_nodes = np.full((len(self.following), count), none)
+        combine.at(of_nodes, (nodes, targets), np.asarray(weights, np.float64))
+        each = o.take(tensor(of_nodes), self.leaves(x), axis=0)
+        if aggregate == "SUM":
+            return o.sum(each, axis=1)
+        if aggregate == "AVERAGE":
+            return o.mean(each, axis=1)
         total = (o.min if aggregate == "MIN" else o.max)(each, axis=1)
-        return o.where(o.equal(total, none), o.zeros_like(total), total)
+        return o.where(o.equal(total, none), o.zeros_like(total), total)  # 0 without votes
 
 
 def _attribute(given: dict[str, Any], name: str) -> Any:
