@@ -272,6 +272,8 @@ def test_trees_that_are_refused():
         ({"nodes_featureids": [1, 0, 0]}, "feature 1 of an input of 1"),
         ({"nodes_modes": ["NEAR", "LEAF", "LEAF"]}, "nodes of mode NEAR. Write BRANCH_LEQ"),
         ({"target_ids": [1]}, "a vote for target 1 of 1"),
+        ({"nodes_values": [1.0]}, "attributes of nodes are of different lengths"),
+        ({"target_ids": [0, 0]}, "attributes of votes are of different lengths"),
         ({"base_values": [1.0, 2.0]}, "2 base_values for 1 targets"),
         ({"aggregate_function": "MEAN"}, "the aggregate_function MEAN. Write AVERAGE, SUM"),
     ):
@@ -373,6 +375,8 @@ def test_what_is_refused():
         (file("DictVectorizer", {"x": x}, int64_vocabulary=[1]), "the operator ai.onnx.ml.DictVectorizer .*not known"),
         (file("LinearClassifier", {"x": x}, CLASSIFIER, coefficients=[1.0] * 9, classlabels_ints=[1, 2]), "coefficients of 3 classes for 2 labels"),
         (file("SVMClassifier", {"x": x}, CLASSIFIER, coefficients=[1.0] * 6, rho=[0.0], classlabels_ints=[1, 2]), "vectors_per_class of 0 for 2 classes"),
+        (file("LinearRegressor", {"x": x}, coefficients=[1.0] * 6, targets=2, intercepts=[1.0]), "1 intercepts for 2 rows of coefficients"),
+        (file("SVMClassifier", {"x": x}, CLASSIFIER, **vectors(3, "RBF", rho=[1.0])), "rho, prob_a or prob_b are not of 3 numbers"),
         (file("LinearRegressor", {"x": x}, coefficients=[1.0] * 3, post_transform="NO"), r"LinearRegressor \(node 'node'\): the post_transform NO. Write"),
     ):  # fmt: skip
         with pytest.raises((CheckpointError, backend.UnsupportedError), match=said):

@@ -68,6 +68,8 @@ def svm_classifier(
     vectors = np.array(support_vectors, np.float64).reshape(ends[-1], fixed(x, 1))
     own = np.array(coefficients, np.float64).reshape(count - 1, ends[-1])
     pairs = list(itertools.combinations(range(count), 2))
+    if any(len(values) != len(pairs) for values in (rho, *([prob_a, prob_b] if prob_a or prob_b else []))):
+        raise refuse(f"rho, prob_a or prob_b are not of {len(pairs)} numbers, one for each pair of classes")
     weights, wins, losses = (
         np.zeros((ends[-1], len(pairs))),
         np.zeros((len(pairs), count)),

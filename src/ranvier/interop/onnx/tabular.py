@@ -130,14 +130,21 @@ def count_classes(ints: Any, strings: Any) -> int:
     return count
 
 
+def _affine(x: Any, weights: Any, intercepts: Any) -> Any:
+    count = weights.shape[1]
+    if len(intercepts or ()) not in (0, count):
+        raise refuse(f"{len(intercepts)} intercepts for {count} rows of coefficients")
+    return o.add(o.matmul(x, weights), numbers_of(x, intercepts or [0.0] * count))
+
+
 @row("ai.onnx.ml.LinearClassifier")
 def linear_classifier(
-    c: Context, x: Any, coefficients: Any, intercepts: Any = (0.0,), classlabels_ints: Any = (),
+    c: Context, x: Any, coefficients: Any, intercepts: Any = (), classlabels_ints: Any = (),
     classlabels_strings: Any = (), post_transform: str = "NONE", multi_class: int = 0,
 ) -> Any:  # fmt: skip
     x, count = columns(x), count_classes(classlabels_ints, classlabels_strings)
     weights = numbers_of(x, np.reshape(coefficients, (-1, fixed(x, 1))).T)
-    scores = o.add(o.matmul(x, weights), numbers_of(x, intercepts))
+    scores = _affine(x, weights, intercepts)
     if weights.shape[1] == 1 and count == 2:
         scores = both(scores)
     if scores.shape[1] != count:
@@ -148,11 +155,11 @@ def linear_classifier(
 
 @row("ai.onnx.ml.LinearRegressor")
 def linear_regressor(
-    c: Context, x: Any, coefficients: Any, intercepts: Any = (0.0,), targets: int = 1, post_transform: str = "NONE"
+    c: Context, x: Any, coefficients: Any, intercepts: Any = (), targets: int = 1, post_transform: str = "NONE"
 ) -> Any:
     x = columns(x)
     weights = numbers_of(x, np.reshape(coefficients, (targets, fixed(x, 1))).T)
-    scores = o.add(o.matmul(x, weights), numbers_of(x, intercepts))
+    scores = _affine(x, weights, intercepts)
     return cast(transformed(scores, post_transform), "float32")
 
 

@@ -34,6 +34,8 @@ class Trees:
 
     def __init__(self, features: Any, values: Any, following: Any, roots: Any) -> None:
         self.features, self.values, self.following, self.roots = features, values, following, np.unique(roots)
+        if not len(features) == len(values) == len(following):
+            raise refuse("attributes of nodes are of different lengths")
         if len(self.roots) < len(roots):
             raise refuse("two trees have one root")
         if following.min() < 0 or following.max() >= len(following) or min(roots) < 0 or max(roots) >= len(following):
@@ -66,6 +68,8 @@ class Trees:
     def scores(self, x: Any, votes: tuple[Any, Any, Any], count: int, aggregate: str) -> Any:
         """The votes of the leaves, (nodes, targets, weights), together; in 64 bits, in which sums of them are exact."""
         nodes, targets, weights = votes
+        if not len(nodes) == len(targets) == len(weights):
+            raise refuse("attributes of votes are of different lengths")
         if len(targets) and not 0 <= min(targets) <= max(targets) < count:
             raise refuse(f"a vote for target {max(targets)} of {count}")
         check_size((len(self.following), count), "the table of its leaves")
@@ -127,7 +131,7 @@ def _with_base(scores: Any, given: dict[str, Any]) -> Any:
     base = _attribute(given, "base_values")
     if base is None:
         return scores
-    if len(base) not in (1, scores.shape[1]):
+    if len(base) != scores.shape[1]:
         raise refuse(f"{len(base)} base_values for {scores.shape[1]} targets")
     return o.add(scores, tensor(base.astype(np.float64)))
 
