@@ -16,7 +16,8 @@ import ranvier
 
 RANVIER = [sys.executable, "-W", "error", "-m", "ranvier.cli"]
 # No Fashion-MNIST is found, wherever this machine has it: the bundled digits train in a moment and need no network.
-OFFLINE = {"RANVIER_OFFLINE": "1", "RANVIER_DATA": os.devnull, "PATH": ""}
+# Without a path, joblib finds no program that counts the cores, and warns.
+OFFLINE = {"RANVIER_OFFLINE": "1", "RANVIER_DATA": os.devnull, "PATH": "", "LOKY_MAX_CPU_COUNT": "1"}
 
 
 def ranvier_(*arguments, **options):
